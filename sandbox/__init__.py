@@ -1,0 +1,1 @@
+"""Local emulators of the shipped platforms; they import nothing of the engine and read no connector."""

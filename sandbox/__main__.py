@@ -1,0 +1,5 @@
+"""`python -m sandbox`."""
+
+from sandbox.cli import sandbox
+
+sandbox(prog_name="sandbox")

@@ -1,0 +1,96 @@
+"""The command line of the emulators: `python -m sandbox serve NAME`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from sandbox.faults import check_rates
+from sandbox.options import Clock, Options
+from sandbox.platforms import PLATFORMS
+
+
+def _pairs(values: tuple[str, ...], option: str) -> dict[str, str]:
+    pairs: dict[str, str] = {}
+    for value in values:
+        key, equals, rest = value.partition("=")
+        if not equals or not key:
+            raise click.BadParameter(f"{value!r} is not KEY=VALUE", param_hint=option)
+        pairs[key] = rest
+    return pairs
+
+
+def _rates(values: tuple[str, ...]) -> dict[str, float]:
+    rates: dict[str, float] = {}
+    for kind, rate in _pairs(values, "--fault").items():
+        try:
+            rates[kind] = float(rate)
+        except ValueError:
+            raise click.BadParameter(f"{rate!r} is not a rate", param_hint="--fault") from None
+    try:
+        check_rates(rates)
+    except ValueError as problem:
+        raise click.BadParameter(str(problem), param_hint="--fault") from None
+    return rates
+
+
+@click.group()
+def sandbox() -> None:
+    """Local stand-ins for the platforms records are moved between."""
+
+
+@sandbox.command("serve")
+@click.argument("name", type=click.Choice(sorted(PLATFORMS)))
+@click.option("--port", type=click.IntRange(0, 65535), default=0, help="0 takes a free one.")
+@click.option("--data", type=click.Path(dir_okay=False, path_type=Path), help="Account file.")
+@click.option("--size", type=click.IntRange(0), default=800, help="Seeded records in all.")
+@click.option("--seed", type=int, default=1, help="Same seed, same account.")
+@click.option("--plan", default="", help="The platform's plan name.")
+@click.option("--seats", type=click.IntRange(1), default=5)
+@click.option("--latency-ms", type=click.IntRange(0), default=0)
+@click.option("--fault", "faults", multiple=True, metavar="KIND=RATE")
+@click.option("--set", "switches", multiple=True, metavar="KEY=VALUE")
+@click.option("--key", default="", help="API key; the platform's fixed one by default.")
+@click.option("--speed", type=click.FloatRange(0, min_open=True), default=1.0)
+@click.option("--with-parent", is_flag=True, help="Stop when the starting process ends.")
+def serve_command(
+    name: str,
+    port: int,
+    data: Path | None,
+    size: int,
+    seed: int,
+    plan: str,
+    seats: int,
+    latency_ms: int,
+    faults: tuple[str, ...],
+    switches: tuple[str, ...],
+    key: str,
+    speed: float,
+    with_parent: bool,
+) -> None:
+    """Serve one platform on 127.0.0.1 and print where, as one JSON line."""
+    options = Options(
+        name=name,
+        port=port,
+        data=data,
+        size=size,
+        seed=seed,
+        plan=plan,
+        seats=seats,
+        latency_ms=latency_ms,
+        faults=_rates(faults),
+        switches=_pairs(switches, "--set"),
+        key=key,
+        clock=Clock(speed=speed),
+    )
+    from sandbox.serve import (
+        serve,  # the web server is not needed to refuse a bad option
+    )
+
+    try:
+        serve(options, with_parent=with_parent)
+    except ValueError as problem:  # a plan or a switch that only the platform knows
+        raise click.UsageError(str(problem)) from None
+    except OSError as problem:
+        raise click.ClickException(str(problem)) from None

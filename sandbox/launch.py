@@ -1,0 +1,102 @@
+"""Starts an emulator as a process of its own and ends it with the `with` block."""
+
+from __future__ import annotations
+
+import json
+import os
+import selectors
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+READY_S = 30.0
+STOP_S = 10.0
+_ROOT = Path(__file__).resolve().parent.parent
+
+
+class NotStarted(RuntimeError):
+    """The emulator ended, or stayed silent, before it said where it listens."""
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """Where a started emulator listens and how to be let in."""
+
+    name: str
+    base_url: str
+    key: str
+    pid: int
+
+
+@contextmanager
+def launch(
+    name: str,
+    *,
+    data: Path | None = None,
+    plan: str = "",
+    seats: int = 5,
+    extra_args: Sequence[str] = (),
+) -> Iterator[Running]:
+    """Run the emulator while the block runs. `extra_args` are those of `sandbox serve`."""
+    command = [sys.executable, "-m", "sandbox", "serve", name, "--with-parent"]
+    command += ["--seats", str(seats)]
+    command += ["--data", str(data)] if data is not None else []
+    command += ["--plan", plan] if plan else []
+    command += list(extra_args)
+    paths = [str(_ROOT), os.environ.get("PYTHONPATH", "")]
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
+    with tempfile.TemporaryFile() as errors:
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, env=env
+        )
+        try:
+            yield _ready(process, errors)
+        finally:
+            _stop(process)
+
+
+def _ready(process: subprocess.Popen[bytes], errors: IO[bytes]) -> Running:
+    assert process.stdout is not None
+    line = _first_line(process.stdout)
+    if not line.endswith(b"\n"):
+        _stop(process)
+        errors.seek(0)
+        said = errors.read().decode(errors="replace").strip()
+        raise NotStarted(f"the emulator did not start (exit code {process.returncode}): {said}")
+    told = json.loads(line)
+    return Running(told["name"], told["base_url"], told["key"], process.pid)
+
+
+def _first_line(stream: IO[bytes]) -> bytes:
+    """The first line, or as much of it as came before the end of the stream or of the time."""
+    deadline = time.monotonic() + READY_S
+    line = b""
+    with selectors.DefaultSelector() as waiting:
+        waiting.register(stream, selectors.EVENT_READ)
+        while not line.endswith(b"\n"):
+            left = deadline - time.monotonic()
+            if left <= 0 or not waiting.select(left):
+                break
+            part = os.read(stream.fileno(), 4096)
+            if not part:
+                break
+            line += part
+    return line
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+    if process.stdout is not None:
+        process.stdout.close()

@@ -1,0 +1,69 @@
+"""Puts the stand-in together: `create(options)` is what `sandbox.platforms` calls."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from starlette.applications import Starlette
+from starlette.routing import Route
+
+from sandbox.options import Options
+from sandbox.pipedrive import (
+    activities,
+    activity_types,
+    currencies,
+    deals,
+    fields,
+    files,
+    lines,
+    notes,
+    organizations,
+    persons,
+    pipelines,
+    products,
+    search,
+    users,
+)
+from sandbox.pipedrive.account import PipedriveAccount
+from sandbox.pipedrive.desk import Desk
+from sandbox.pipedrive.gateway import Gateway
+
+OPERATIONS = [
+    operation
+    for module in (
+        search,  # before the records: /deals/search also fits other patterns
+        lines,
+        organizations,
+        persons,
+        deals,
+        products,
+        activities,
+        pipelines,
+        fields,
+        notes,
+        files,
+        users,
+        activity_types,
+        currencies,
+    )
+    for operation in module.OPERATIONS
+]
+
+
+def create(options: Options) -> Starlette:
+    """One Pipedrive account as an application; ValueError for an unknown plan or switch."""
+    desk = Desk(options)
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        yield
+        desk.close()
+
+    gateway = Gateway(desk, OPERATIONS)
+    # One route and not one per path: keys are checked before paths are looked at, so that an
+    # unknown path without a key is a 401.
+    app = Starlette(routes=[Route("/{path:path}", gateway)], lifespan=lifespan)
+    app.state.account = PipedriveAccount(desk)
+    app.state.refusal = gateway.refusal
+    return app

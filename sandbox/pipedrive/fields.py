@@ -1,0 +1,287 @@
+"""Field definitions and their options (v2)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import Any
+
+from sandbox.pipedrive.built_in_fields import definition, option
+from sandbox.pipedrive.call import Answer, Call, Operation, data, page
+from sandbox.pipedrive.checks import (
+    Check,
+    array,
+    boolean,
+    fields,
+    integer,
+    nullable,
+    one_of,
+    text,
+)
+from sandbox.pipedrive.listing import PAGING, Cut, names, walk
+from sandbox.pipedrive.refusals import forbidden, invalid, not_found
+from sandbox.pipedrive.store import Record
+
+TYPES = (
+    "varchar",
+    "varchar_auto",
+    "text",
+    "double",
+    "monetary",
+    "date",
+    "daterange",
+    "time",
+    "timerange",
+    "enum",
+    "set",
+    "user",
+    "org",
+    "people",
+    "phone",
+    "address",
+)
+MOST_OPTIONS = 10_000
+_NAMESPACES = ("ui_visibility", "important_fields", "required_fields")
+_label = text(255, filled=True)
+_dialog = fields({"show": boolean, "order": nullable(integer())})
+_UI = {
+    "add_visible_flag": boolean,
+    "details_visible_flag": boolean,
+    "projects_detail_visible_flag": boolean,
+    "show_in_pipelines": fields({"show_in_all": boolean, "pipeline_ids": array(integer())}),
+    "show_in_add_deal_dialog": _dialog,
+    "show_in_add_person_dialog": _dialog,
+}
+
+
+def _object(value: Any, where: str) -> Any:
+    if not isinstance(value, dict):
+        raise invalid(where, "Expected a valid object")
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class FieldSet:
+    """The definitions of one kind of record."""
+
+    entity: str
+    namespaces: tuple[str, ...]
+
+    def _parts(self, display: Record) -> dict[str, Check]:
+        """Body fields; those of the web display follow what the entity shows."""
+        parts: dict[str, Check] = {"field_name": _label}
+        shown = {key: _UI[key] for key in display["ui_visibility"]}
+        parts["ui_visibility"] = fields(shown)
+        if "important_fields" in self.namespaces:
+            parts["important_fields"] = fields({"enabled": boolean, "stage_ids": array(integer())})
+            required: dict[str, Check] = {"enabled": boolean}
+            if self.entity == "deal":
+                required |= {"stage_ids": array(integer()), "statuses": _object}
+            parts["required_fields"] = fields(required)
+        if self.entity == "deal":
+            parts["description"] = nullable(text())
+        return parts
+
+    def shown(self, call: Call, field: Record, *, written: bool = False) -> Record:
+        """The definition as it is answered; writes cannot ask for more and get everything."""
+        wanted: Collection[str] = names(call, "include_fields", self.namespaces)
+        if written:
+            wanted = self.namespaces
+        hidden = {"id", "entity", "add_time", "update_time", "is_deleted"}
+        hidden |= set(_NAMESPACES) - set(wanted)
+        if field["description"] is None or self.entity not in ("deal", "activity"):
+            hidden.add("description")
+        return {key: value for key, value in field.items() if key not in hidden}
+
+    def _need(self, call: Call) -> Record:
+        code = call.path["field_code"]
+        for field in call.desk.fields(self.entity):
+            if field["field_code"] == code:
+                return field
+        raise not_found("Field")
+
+    def _keep(self, call: Call, field: Record) -> None:
+        field["update_time"] = call.now
+        call.desk.store.replace("fields", field["id"], field)
+        call.desk.forget_fields()
+
+    def collection(self, call: Call) -> Answer:
+        """GET all."""
+        cut = Cut("is_deleted=0")
+        cut.add("entity=?", self.entity)
+        rows, cursor = walk(call, "fields", cut, ())
+        return page([self.shown(call, row) for row in rows], cursor)
+
+    def read(self, call: Call) -> Answer:
+        """GET one."""
+        return data(self.shown(call, self._need(call)))
+
+    def create(self, call: Call) -> Answer:
+        """POST: a new custom field."""
+        blank = definition(self.entity, "", "", "", None, custom=True, when=call.now)
+        parts = self._parts(blank) | {
+            "field_type": one_of(TYPES),
+            "options": array(fields({"label": _label}, ("label",)), MOST_OPTIONS),
+        }
+        body = fields(parts, ("field_name", "field_type"))(call.json(), "")
+        kind, labels = body["field_type"], body.get("options")
+        if kind in ("enum", "set") and not labels:
+            raise invalid("options", "Required for fields of type enum and set")
+        if kind not in ("enum", "set") and labels is not None:
+            raise invalid("options", "Only fields of type enum and set have options")
+        self._check_limit(call)
+        options = [_option(call, one["label"]) for one in labels] if labels else None
+        code = call.desk.new_code()
+        field = definition(
+            self.entity, body["field_name"], code, kind, options, custom=True, when=call.now
+        )
+        _lay_over(field, body)
+        call.desk.store.insert("fields", field)
+        call.desk.forget_fields()
+        return data(self.shown(call, field, written=True), int(call.desk.switches.create_status))
+
+    def _check_limit(self, call: Call) -> None:
+        have = call.desk.store.number("fields", "is_custom_field", 1)
+        if have >= call.desk.plan.custom_fields:
+            raise forbidden(
+                "Custom fields limit of the plan has been reached",
+                "feature_capping_custom_fields_limit",
+            )
+
+    def change(self, call: Call) -> Answer:
+        """PATCH: name, description and display settings."""
+        field = dict(self._need(call))
+        body = fields(self._parts(field))(call.json(), "")
+        if not body:
+            raise invalid("", "Request body must contain at least one field")
+        if not field["is_custom_field"] and "field_name" in body:
+            raise forbidden("Built-in fields cannot be renamed")
+        _lay_over(field, body)
+        self._keep(call, field)
+        return data(self.shown(call, field, written=True))
+
+    def delete(self, call: Call) -> Answer:
+        """DELETE: the definition and, for the user, all its values."""
+        field = self._need(call)
+        if not field["is_custom_field"]:
+            raise forbidden("Built-in fields cannot be deleted")
+        call.desk.store.delete("fields", field["id"], {**field, "is_deleted": True})
+        call.desk.forget_fields()
+        call.desk.store.db.execute("DELETE FROM words WHERE field=?", (field["field_code"],))
+        return data(self.shown(call, field))
+
+    def _with_options(self, call: Call) -> Record:
+        field = dict(self._need(call))
+        if field["options"] is None:
+            raise invalid("field_code", "Field does not have options")
+        if not field["is_custom_field"] and call.desk.switches.label_options == "refuse":
+            raise forbidden("Options of built-in fields cannot be changed")
+        return field
+
+    def add_options(self, call: Call) -> Answer:
+        """POST options: all or none."""
+        field = self._with_options(call)
+        wanted = _filled(array(fields({"label": _label}, ("label",)))(call.json(), ""))
+        if len(field["options"]) + len(wanted) > MOST_OPTIONS:
+            raise invalid("", f"A field can have at most {MOST_OPTIONS} options")
+        new = [_option(call, one["label"]) for one in wanted]
+        self._keep(call, {**field, "options": field["options"] + new})
+        return _options(new)
+
+    def rename_options(self, call: Call) -> Answer:
+        """PATCH options: all or none."""
+        field = self._with_options(call)
+        one = fields({"id": integer(), "label": _label}, ("id", "label"))
+        wanted = {each["id"]: each["label"] for each in _filled(array(one)(call.json(), ""))}
+        _check_known(field, wanted)
+        options = [
+            {**each, "label": wanted[each["id"]], "update_time": call.now}
+            if each["id"] in wanted
+            else each
+            for each in field["options"]
+        ]
+        self._keep(call, {**field, "options": options})
+        return _options([each for each in options if each["id"] in wanted])
+
+    def remove_options(self, call: Call) -> Answer:
+        """DELETE options: all or none."""
+        field = self._with_options(call)
+        one = fields({"id": integer()}, ("id",))
+        wanted = {each["id"]: "" for each in _filled(array(one)(call.json(), ""))}
+        _check_known(field, wanted)
+        gone = [each for each in field["options"] if each["id"] in wanted]
+        left = [each for each in field["options"] if each["id"] not in wanted]
+        self._keep(call, {**field, "options": left})
+        return _options(gone)
+
+    def operations(self) -> list[Operation]:
+        """The documented operations; activity fields can only be read."""
+        stem = f"{self.entity.capitalize()}Field"
+        every = f"/{self.entity}Fields"
+        one, options = f"{every}/{{field_code}}", f"{every}/{{field_code}}/options"
+        include = frozenset({"include_fields"})
+        listed = [
+            Operation(f"get{stem}s", "v2", "GET", every, 10, self.collection, PAGING | include),
+            Operation(f"get{stem}", "v2", "GET", one, 1, self.read, include),
+        ]
+        if self.entity == "activity":
+            return listed
+
+        def writing(
+            name: str, verb: str, path: str, cost: int, act: Callable[[Call], Answer]
+        ) -> Operation:
+            return Operation(name, "v2", verb, path, cost, act)
+
+        return [
+            *listed,
+            writing(f"add{stem}", "POST", every, 5, self.create),
+            writing(f"update{stem}", "PATCH", one, 5, self.change),
+            writing(f"delete{stem}", "DELETE", one, 3, self.delete),
+            writing(f"add{stem}Options", "POST", options, 5, self.add_options),
+            writing(f"update{stem}Options", "PATCH", options, 5, self.rename_options),
+            writing(f"delete{stem}Options", "DELETE", options, 3, self.remove_options),
+        ]
+
+
+def _lay_over(field: Record, body: Record) -> None:
+    for name in ("field_name", "description"):
+        if name in body:
+            field[name] = body[name]
+    for name in _NAMESPACES:
+        if name in body:
+            field[name] = {**field[name], **body[name]}
+
+
+def _option(call: Call, label: str) -> Record:
+    return option(call.desk.store.count("options", 1), label, call.now)
+
+
+def _filled(wanted: list[Any]) -> list[Any]:
+    if not wanted:
+        raise invalid("", "Expected at least one option")
+    return wanted
+
+
+def _check_known(field: Record, wanted: Record) -> None:
+    for key in wanted:
+        if all(one["id"] != key for one in field["options"]):
+            raise invalid("id", f"Option with id {key} not found")
+
+
+def _options(changed: list[Record]) -> Answer:
+    answer = data([{"id": one["id"], "label": one["label"]} for one in changed])
+    answer.body["additional_data"] = None
+    return answer
+
+
+OPERATIONS = [
+    operation
+    for field_set in (
+        FieldSet("deal", _NAMESPACES),
+        FieldSet("person", _NAMESPACES),
+        FieldSet("organization", _NAMESPACES),
+        FieldSet("product", ("ui_visibility",)),
+        FieldSet("activity", ("ui_visibility",)),
+    )
+    for operation in field_set.operations()
+]

@@ -1,0 +1,1 @@
+"""A local service that behaves like the STEL Order REST API, with an invented Spanish account."""

@@ -1,0 +1,41 @@
+"""Behaviours nobody could confirm: each can be switched, the default is the likelier one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+# name -> allowed words, the default first; an empty tuple takes any text
+SWITCHES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "bad_key_status": ("401", "403"),
+        "over_max": ("cap", "refuse"),  # limit above 500
+        "start_zero": ("allow", "refuse"),
+        "single_shape": ("array", "object"),  # GET /<collection>/<id>
+        "work_order_by_id": ("ok", "fail"),
+        "modified_bound": ("inclusive", "exclusive"),
+        "event_end_bound": ("start", "end"),  # which time of an event end-date is held against
+        "creation_date": ("wall", "utc"),
+        "header_stamp": ("moves", "stays"),  # of an invoice, when one of its receipts changes
+        "minute_window": ("rolling", "fixed"),
+        "count_refused": ("off", "on"),  # do 429 answers use up quota
+        "retry_after": ("off", "on"),
+        "files_quota": ("off", "on"),
+        "day_zone": ("UTC",),  # any zone name
+        "token_round": ("0",),  # any text; another one kills every file link handed out before
+        "forbidden": ("",),  # collections answered 403, separated by commas
+    }
+)
+_FREE = ("day_zone", "token_round", "forbidden")
+
+
+def read_switches(given: Mapping[str, str]) -> dict[str, str]:
+    """Every switch with its value; ValueError for a name or a word nobody knows."""
+    for name, word in given.items():
+        if name not in SWITCHES:
+            raise ValueError(
+                f"stel_order has no switch {name!r}; it has: {', '.join(sorted(SWITCHES))}"
+            )
+        if name not in _FREE and word not in SWITCHES[name]:
+            raise ValueError(f"switch {name!r} takes {' or '.join(SWITCHES[name])}, not {word!r}")
+    return {name: given.get(name, words[0]) for name, words in SWITCHES.items()}

@@ -1,0 +1,137 @@
+"""Starting, stopping and addressing an emulator process."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+from click.testing import CliRunner
+
+from sandbox.cli import sandbox
+from sandbox.launch import NotStarted, launch
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def started(*args: str) -> tuple[subprocess.Popen[bytes], dict[str, str]]:
+    """Run `python -m sandbox serve pipedrive` and read its one line."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "sandbox", "serve", "pipedrive", *args],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    return process, json.loads(process.stdout.readline())
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_one_line_then_serves_until_a_signal(number: signal.Signals) -> None:
+    """The line names the address and the key; a signal ends the process with code 0, quietly."""
+    process, line = started("--key", "k" * 40)
+    try:
+        assert set(line) == {"name", "base_url", "key"}
+        assert line["name"] == "pipedrive" and line["key"] == "k" * 40
+        answer = httpx.get(line["base_url"] + "/v1/users/me", headers={"x-api-token": "k" * 40})
+        assert answer.is_success
+    finally:
+        process.send_signal(number)
+        out, err = process.communicate(timeout=10)
+    assert (process.returncode, out, err) == (0, b"", b"")
+
+
+def test_ends_with_its_parent() -> None:
+    """With --with-parent the emulator is gone soon after the process that started it."""
+    script = (
+        "import subprocess, sys\n"
+        "p = subprocess.Popen([sys.executable, '-m', 'sandbox', 'serve', 'pipedrive',"
+        " '--with-parent'], stdout=subprocess.PIPE)\n"
+        "p.stdout.readline()\n"
+        "print(p.pid, flush=True)\n"
+        "p.stdout.close()\n"
+        "import os; os._exit(0)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, check=True, timeout=20
+    )
+    pid = int(done.stdout)
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline and _alive(pid):
+        time.sleep(0.05)
+    assert not _alive(pid)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
+    except FileNotFoundError:
+        return False
+    return state.rpartition(")")[2].split()[0] != "Z"
+
+
+def test_launch_is_quick_and_cleans_up() -> None:
+    """Ready well within two seconds even on a busy machine; nothing is left afterwards."""
+    begun = time.monotonic()
+    with launch("pipedrive") as running:
+        ready = time.monotonic() - begun
+        os.kill(running.pid, 0)
+    assert ready < 2
+    assert not _alive(running.pid)
+
+
+def test_launch_says_why_it_failed() -> None:
+    """An emulator that does not start is an error with what it wrote to stderr."""
+    failed = pytest.raises(NotStarted, match="unknown switch 'nonsense'")
+    with failed, launch("pipedrive", extra_args=["--set", "nonsense=1"]):
+        pass
+    failed = pytest.raises(NotStarted, match="unknown plan 'gold'")
+    with failed, launch("pipedrive", plan="gold"):
+        pass
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["nobody"],
+        ["pipedrive", "--port", "70000"],
+        ["pipedrive", "--seats", "0"],
+        ["pipedrive", "--fault", "429"],
+        ["pipedrive", "--fault", "429=often"],
+        ["pipedrive", "--fault", "429=2"],
+        ["pipedrive", "--fault", "fire=0.1"],
+        ["pipedrive", "--set", "loose"],
+        ["pipedrive", "--speed", "0"],
+        ["pipedrive", "--plan", "gold"],
+        ["pipedrive", "--set", "create_status=204"],
+        ["pipedrive", "--set", "index_delay=soon"],
+    ],
+)
+def test_bad_options_are_usage_errors(args: list[str]) -> None:
+    """A value that makes no sense ends with click's exit code 2 and never serves."""
+    outcome = CliRunner().invoke(sandbox, ["serve", *args])
+    assert outcome.exit_code == 2, outcome.output
+    assert "Error" in outcome.output
+
+
+def test_latency_and_faults_from_the_command_line() -> None:
+    """Each answer is late by the latency; fault rates apply from the first request."""
+    extra = ["--latency-ms", "80", "--fault", "html-403=1"]
+    with launch("pipedrive", extra_args=extra) as running:
+        answer = httpx.get(running.base_url + "/v1/users/me")
+        assert answer.status_code == 403
+        assert answer.elapsed.total_seconds() >= 0.08
+
+
+def test_stel_order_stands_under_app() -> None:
+    """The other platform's base address has the fixed prefix its clients expect."""
+    with launch("stel_order") as running:
+        assert running.base_url.endswith("/app")
+        origin = running.base_url.removesuffix("/app")
+        assert httpx.get(f"{origin}/__sandbox__/stats").is_success
