@@ -1,0 +1,166 @@
+"""Steps for numbers and amounts of money: `money.*`.
+
+Every number may come as text with Spanish or English separators. A text that both would read, but
+differently ("1.234"), is refused; `money.amount` with a `style` settles it.
+"""
+
+import re
+from decimal import Decimal
+from typing import Any
+
+from .text import empty, grouped, quoted, refusal, rounded, to_decimal
+
+__all__ = ["amount", "entries", "format", "negate", "of", "percent", "sum", "with_currency"]
+
+_SYMBOLS = {"EUR": "€", "USD": "$", "GBP": "£", "JPY": "¥"}
+_WHOLE = frozenset({"CLP", "ISK", "JPY", "KRW", "PYG", "VND"})  # currencies without cents
+
+
+def _currency(code: str) -> str:
+    if not re.fullmatch(r"[A-Z]{3}", code):
+        raise refusal(code, "is not a currency code such as EUR")
+    return code
+
+
+def _float(number: Decimal | None) -> float | None:
+    return None if number is None else float(number + 0)  # + 0 turns -0 into 0
+
+
+def amount(value: Any, *, decimals: int = 2, style: str = "") -> float | None:
+    """Read a number and round it, halves away from zero.
+
+    `decimals` is how many are kept; `style` says how a text is written: es (1.234,50), en (1,234.50) or "" to
+    tell it from the text.
+
+    ```yaml
+    using: {money.amount: {decimals: 2}}
+    ```
+    `"1.234,505 €"` becomes `1234.51`.
+    """
+    number = to_decimal(value, style)
+    return None if number is None else float(rounded(number, decimals))
+
+
+def negate(value: Any) -> float | None:
+    """Turn the sign of a number.
+
+    ```yaml
+    using: money.negate
+    ```
+    `12.5` becomes `-12.5`.
+    """
+    number = to_decimal(value)
+    return None if number is None else _float(-number)
+
+
+def sum(value: Any, *, field: str = "") -> float | None:
+    """Add up a list of numbers without rounding errors; what is absent or null is left out.
+
+    `field` names the number in each item when the items are dicts.
+
+    ```yaml
+    using: {money.sum: amount}
+    ```
+    `[{"amount": 0.1}, {"amount": 0.2}, {}]` becomes `0.3`.
+    """
+    if empty(value):
+        return None
+    if not isinstance(value, list):
+        raise refusal(value, "is not a list of numbers")
+    numbers = [number for item in value if (number := _number_of(item, field)) is not None]
+    total = Decimal(0)
+    for number in numbers:
+        total += number
+    return _float(total) if numbers else None
+
+
+def _number_of(item: Any, field: str) -> Decimal | None:
+    if isinstance(item, dict) and not field:
+        raise refusal(item, "is not a number; say with field which of its numbers is meant")
+    if field and not isinstance(item, dict | None):
+        raise ValueError(f"{quoted(item)} has no field {quoted(field)}")
+    return to_decimal(item.get(field) if isinstance(item, dict) else item)
+
+
+def percent(value: Any, *, decimals: int = 2, fraction: bool = False) -> float | None:
+    """Read a percentage as a plain number.
+
+    `decimals` is how many are kept; `fraction: true` takes 0.21 for 21 %.
+
+    ```yaml
+    using: money.percent
+    ```
+    `"21 %"` becomes `21.0`.
+    """
+    marked = isinstance(value, str) and value.rstrip().endswith("%")
+    number = to_decimal(value.rstrip().removesuffix("%") or "%" if marked else value)
+    if number is None:
+        return None
+    return float(rounded(number * 100 if fraction and not marked else number, decimals))
+
+
+def of(value: Any, *, currency: str) -> dict[str, Any] | None:
+    """Put a number together with its currency.
+
+    `currency` is the code of three letters.
+
+    ```yaml
+    using: {money.of: EUR}
+    ```
+    `12.5` becomes `{"value": 12.5, "currency": "EUR"}`.
+    """
+    code, number = _currency(currency), _float(to_decimal(value))
+    return None if number is None else {"value": number, "currency": code}
+
+
+def entries(value: Any, *, currency: str) -> list[dict[str, Any]] | None:
+    """Make the price list of one product, which has one entry.
+
+    The value is a price, or a dict with `price`, `cost` or both; `currency` is the code of three letters.
+
+    ```yaml
+    using: {money.entries: EUR}
+    ```
+    `{"price": 10, "cost": null}` becomes `[{"currency": "EUR", "price": 10.0}]`.
+    """
+    code = _currency(currency)
+    given = value if isinstance(value, dict) else {"price": value}
+    read = {part: _float(to_decimal(given.get(part))) for part in ("price", "cost")}
+    known = {part: number for part, number in read.items() if number is not None}
+    return [{"currency": code, **known}] if known else None
+
+
+def format(value: Any, *, currency: str = "EUR", style: str = "es") -> str | None:
+    """Write an amount of money for people.
+
+    `currency` is the code of three letters; `style` is es (1.234,50 €) or en (€1,234.50).
+
+    ```yaml
+    using: {money.format: EUR}
+    ```
+    `1234.5` becomes `"1.234,50 €"`.
+    """
+    code, number = _currency(currency), to_decimal(value)
+    if number is None:
+        return None
+    text = grouped(number, 0 if code in _WHOLE else 2, style)
+    symbol = _SYMBOLS.get(code)
+    if style == "en" and symbol:
+        return f"-{symbol}{text[1:]}" if text.startswith("-") else f"{symbol}{text}"
+    return f"{text} {symbol or code}"
+
+
+def with_currency(value: Any) -> dict[str, Any] | None:
+    """Pair an amount with the currency the record itself names; no amount gives nothing.
+
+    ```yaml
+    using: money.with_currency
+    ```
+    `{"value": 12.5, "currency": "usd"}` becomes `{"value": 12.5, "currency": "USD"}`.
+    """
+    if empty(value):
+        return None
+    if not isinstance(value, dict) or set(value) - {"value", "currency"}:
+        raise refusal(value, "is not an amount with its currency; give {value: ..., currency: ...}")
+    found = amount(value.get("value"))
+    return None if found is None else {"value": found, "currency": _currency(str(value.get("currency", "")).upper())}
