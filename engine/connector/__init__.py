@@ -1,0 +1,1 @@
+"""How an API behaves: the connector, compiled, and the one client that interprets it."""

@@ -1,0 +1,195 @@
+"""A connector, compiled and frozen: everything the engine knows about one API."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Verb = Literal["list", "read", "create", "update", "delete", "add_options"]
+
+
+@dataclass(frozen=True, slots=True)
+class FieldType:
+    """The type of one field as the API documents it.
+
+    `kind` is one of text, html, integer, number, boolean, date, time, duration, datetime (a UTC
+    instant), wall_time (the account's clock under a false offset), id, reference, object, list,
+    enum, url. `shape` names the fields inside an object or list; `to` lists the resources a
+    reference may point to.
+    """
+
+    kind: str
+    shape: Mapping[str, FieldType] | None = None
+    to: tuple[str, ...] = ()
+    required: bool = False
+    writable: bool = True
+    max: int | None = None
+    options: str = ""  # enum: where its options are kept, "fields-resource/field-code"
+    one_of: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Pager:
+    """How one list is walked: see engine/connector/pagers.py for the kinds."""
+
+    kind: str
+    size: int = 0
+    params: Mapping[str, str] = field(default_factory=dict)
+    next: str = ""
+    more: str = ""
+    first: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One call the API offers on a resource."""
+
+    method: str
+    path: str
+    cost: int = 1
+    pager: Pager | None = None
+    params: Mapping[str, Any] = field(default_factory=dict)
+    body: Literal["json", "multipart", "form"] = "json"
+    select: str = ""  # where the row or rows stand in the answer; "" = the whole body
+    limits: tuple[str, ...] = ()  # extra limits this call counts against, besides the general ones
+    omit: tuple[str, ...] = ()  # fields this call does not take
+    ids: str = ""  # list only: parameter that takes a comma list of ids
+    ids_of: str = ""  # the field those ids are of, where it is not the row's own
+    ids_max: int = 100
+    since: str = ""  # list only: parameter for "changed since"
+    since_style: str = "rfc3339"
+    newest_first: Mapping[str, Any] = field(default_factory=dict)
+    filters: tuple[str, ...] = ()  # list only: fields that can be asked for by equality
+
+
+@dataclass(frozen=True, slots=True)
+class CustomFields:
+    """How a platform's custom fields are made, found and written."""
+
+    resource: str  # the resource whose rows are the field definitions
+    container: str  # where the values stand in a record; "" = flat on the record
+    code: str  # the definition's key that names the value ("field_code")
+    name: str
+    type: str
+    types: Mapping[str, str]  # our type word -> the platform's
+    options: str = ""  # where a definition lists its options
+    option_label: str = "label"
+    option_id: str = "id"
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """One collection of rows and what can be done with it."""
+
+    name: str
+    id: str
+    operations: Mapping[Verb, Operation]
+    fields: Mapping[str, FieldType]
+    custom: CustomFields | None = None
+    modified: str = ""  # field that moves with every change
+    created: str = ""
+    recognise: tuple[str, ...] = ()  # fields that tell our own rows apart where no key field exists
+    deleted: str = ""  # field that says a row read by id is deleted
+    file: tuple[str, str, str] | None = None  # the fields that take the file, hold its name, its size
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """One quota of an account; all of them hold at once."""
+
+    name: str
+    unit: Literal["calls", "cost"]
+    amount: Mapping[str, float]  # plan -> amount; "*" = any plan
+    seconds: float
+    window: Literal["rolling", "calendar"]
+    per_seat: bool = False
+    general: bool = True  # False: only operations that name it count
+    reserve: float = 0.0  # share left to other programs on the same key
+    headers: Mapping[str, str] = field(default_factory=dict)  # limit, remaining, reset
+
+    def allowance(self, plan: str, seats: int) -> float:
+        """Units per window for this account, the reserve taken off."""
+        amount = self.amount.get(plan, self.amount.get("*", 0))
+        return amount * (seats if self.per_seat else 1) * (1 - self.reserve)
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorRule:
+    """Which answer means what; the first rule that matches decides.
+
+    `then` is one of wait (not executed: wait and repeat), pause (a long quota is spent), refuse
+    (key not valid), stop (shut out), reject (this record only), missing (no such row), forbid
+    (no right to this collection), unsure (the request may have been executed).
+    """
+
+    then: str
+    status: tuple[int, ...] = ()
+    headers: Mapping[str, str] = field(default_factory=dict)
+    content_type: str = ""
+    body: Mapping[str, Any] = field(default_factory=dict)
+    after: float = 0.0
+    limit: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """How a value names a row of another collection: a pattern with `{collection}` and `{id}`."""
+
+    pattern: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Pipelines:
+    """Where a platform keeps pipelines and their stages."""
+
+    resource: str
+    name: str
+    stages: str
+    stage_name: str
+    parent: str
+
+
+@dataclass(frozen=True, slots=True)
+class Users:
+    """Where a platform keeps the people who can own records."""
+
+    resource: str
+    email: str
+    active: str = ""
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """Where the API is and how it is signed in to."""
+
+    base_url_env: str
+    base_url: str  # the production address; links in records start with it
+    auth: Mapping[str, Any]
+    secret_env: str
+    check: Operation
+    timeout: float = 60.0
+    concurrency: int = 8
+    file_hosts: tuple[str, ...] = ()
+    file_max_bytes: int = 100_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Connector:
+    """One API."""
+
+    name: str
+    title: str
+    connection: Connection
+    plans: tuple[str, ...]
+    limits: tuple[Limit, ...]
+    errors: tuple[ErrorRule, ...]
+    message: tuple[str, ...]  # where an error answer says what is wrong
+    resources: Mapping[str, Resource]
+    reference: Reference
+    pipelines: Pipelines | None = None
+    users: Users | None = None
+    tries: int = 5
+    digest: str = ""

@@ -1,0 +1,187 @@
+"""YAML as this project reads and writes it: YAML 1.2 scalars, positions, limits, kept comments.
+
+PyYAML is the only reader and ruamel.yaml the only writer (docs/decisions/0001-yaml.md): the two
+disagree on `NO`, `12:30`, `0034600` and `on`, which in a mapping corrupts country codes and
+phone prefixes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Hashable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from engine.errors import Diagnostic, Place, SpecError, UsageError
+
+MAX_BYTES = 2_000_000
+MAX_DEPTH = 40
+MAX_NODES = 200_000
+
+Keys = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A YAML file as plain data, with the place of every key and value."""
+
+    file: str
+    data: Any
+    places: dict[Keys, Place]
+    lines: tuple[str, ...] = ()
+
+    def place(self, keys: Keys) -> Place:
+        """The place of the node at `keys`, or of its nearest ancestor that has one."""
+        while keys and keys not in self.places:
+            keys = keys[:-1]
+        return self.places.get(keys, Place(self.file, 1, 1))
+
+    def problem(self, keys: Keys, problem: str, advice: str = "") -> Diagnostic:
+        """A diagnostic that points at the node at `keys`."""
+        return Diagnostic(self.place(keys), dotted(keys), problem, advice)
+
+
+def dotted(keys: Keys) -> str:
+    """`("objects", "clients", 0)` as people write it: `objects.clients[0]`."""
+    text = ""
+    for key in keys:
+        text += f"[{key}]" if isinstance(key, int) else f".{key}" if text else str(key)
+    return text
+
+
+class _Loader(yaml.SafeLoader):
+    """SafeLoader with YAML 1.2 scalars: no sexagesimals, no `yes`, no dates, zeros kept."""
+
+
+_Loader.yaml_implicit_resolvers = {}
+for _tag, _pattern, _first in (
+    ("bool", r"^(?:true|True|TRUE|false|False|FALSE)$", "tTfF"),
+    ("null", r"^(?:~|null|Null|NULL|)$", ["~", "n", "N", ""]),
+    ("int", r"^[-+]?(?:0|[1-9][0-9]*)$", "-+0123456789"),
+    ("float", r"^[-+]?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?$", "-+0123456789"),
+    ("merge", r"^<<$", "<"),
+):
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(_pattern), list(_first))
+
+
+def read(path: Path, shown_as: str = "") -> Document:
+    """Read a YAML file; raises SpecError with the place of what is wrong, UsageError if unreadable."""
+    name = shown_as or str(path)
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"{name}: cannot be read: {error.strerror} – check the path") from None
+    if len(raw) > MAX_BYTES:
+        raise _refused(name, 1, 1, f"larger than {MAX_BYTES:,} bytes", "split it into several files")
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        before = raw[: error.start]
+        line, col = before.count(b"\n") + 1, error.start - before.rfind(b"\n")
+        raise _refused(name, line, col, "not UTF-8", "save the file as UTF-8") from None
+    return parse(text, name)
+
+
+def parse(text: str, name: str = "<text>") -> Document:
+    """Parse YAML text; raises SpecError with the place of what is wrong."""
+    _refuse_deep(text, name)
+    try:
+        loader = _Loader(text)
+        try:
+            node = loader.get_single_node()
+        finally:
+            loader.dispose()
+        places: dict[Keys, Place] = {}
+        data = _Builder(name, places).build(node, ()) if node is not None else None
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line, col = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+        advice = "indent with spaces, not tabs" if "'\\t'" in str(error.problem) else "correct the YAML"
+        raise _refused(name, line, col, f"not valid YAML: {error.problem}", advice) from None
+    except yaml.YAMLError as error:
+        raise _refused(name, 1, 1, f"not valid YAML: {error}", "correct the YAML") from None
+    except RecursionError:
+        raise _refused(name, 1, 1, "nested too deeply", f"at most {MAX_DEPTH} levels") from None
+    return Document(name, data, places, tuple(text.splitlines()))
+
+
+def _refuse_deep(text: str, name: str) -> None:
+    """Stop before the parser recurses: the event stream is flat, so depth is cheap to watch."""
+    depth = 0
+    try:
+        for event in yaml.parse(text, Loader=_Loader):
+            if isinstance(event, yaml.CollectionStartEvent):
+                depth += 1
+                if depth > MAX_DEPTH:
+                    mark = event.start_mark
+                    raise _refused(
+                        name, mark.line + 1, mark.column + 1, "nested too deeply", f"at most {MAX_DEPTH} levels"
+                    )
+            elif isinstance(event, yaml.CollectionEndEvent):
+                depth -= 1
+    except (yaml.YAMLError, RecursionError):
+        return  # the real parse reports it with its place
+
+
+def _refused(name: str, line: int, col: int, problem: str, advice: str) -> SpecError:
+    return SpecError([Diagnostic(Place(name, line, col), "", problem, advice)])
+
+
+class _Builder:
+    """Nodes to plain data, noting places; refuses duplicate and non-text keys, cycles and bombs."""
+
+    def __init__(self, name: str, places: dict[Keys, Place]) -> None:
+        self.name = name
+        self.places = places
+        self.count = 0
+        self.open: set[int] = set()
+
+    def build(self, node: yaml.Node, keys: Keys) -> Any:
+        self.count += 1
+        self.places.setdefault(keys, self._place(node))
+        if self.count > MAX_NODES:
+            raise self._error(node, f"more than {MAX_NODES:,} nodes", "aliases multiply; write less of them")
+        if id(node) in self.open:
+            raise self._error(node, "an alias that contains itself", "remove the cycle")
+        self.open.add(id(node))
+        try:
+            if isinstance(node, yaml.MappingNode):
+                return self._mapping(node, keys)
+            if isinstance(node, yaml.SequenceNode):
+                return [self.build(child, (*keys, index)) for index, child in enumerate(node.value)]
+            return self._scalar(node)
+        finally:
+            self.open.discard(id(node))
+
+    def _mapping(self, node: yaml.MappingNode, keys: Keys) -> dict[str, Any]:
+        result: dict[str, Any] = {}
+        for key_node, value_node in node.value:
+            if key_node.tag == "tag:yaml.org,2002:merge":
+                raise self._error(key_node, "merge keys (<<) are not part of YAML 1.2", "repeat the keys or use an alias")
+            key: Hashable = self._scalar(key_node) if isinstance(key_node, yaml.ScalarNode) else None
+            if key_node.tag == "tag:yaml.org,2002:null" and key_node.value:
+                key = None
+            if not isinstance(key, str):
+                raise self._error(key_node, f"the key {key_node.value!r} is not text", "put it in quotes")
+            if key in result:
+                raise self._error(key_node, f"the key {key!r} stands here twice", "keep one of them")
+            self.places[(*keys, key)] = self._place(key_node)
+            result[key] = self.build(value_node, (*keys, key))
+        return result
+
+    def _scalar(self, node: yaml.Node) -> Any:
+        tag = node.tag.removeprefix("tag:yaml.org,2002:")
+        if tag in ("str", "null", "bool"):
+            return {"str": node.value, "null": None}.get(tag, str(node.value).lower() == "true")
+        if tag in ("int", "float"):
+            return int(node.value) if tag == "int" else float(node.value)
+        raise self._error(node, f"the tag !{tag} is not allowed", "remove it; plain YAML only")
+
+    def _place(self, node: yaml.Node) -> Place:
+        return Place(self.name, node.start_mark.line + 1, node.start_mark.column + 1)
+
+    def _error(self, node: yaml.Node, problem: str, advice: str) -> SpecError:
+        return SpecError([Diagnostic(self._place(node), "", problem, advice)])

@@ -1,0 +1,93 @@
+"""Where the two accounts are: the embedded sandbox, or live accounts named by the environment."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from dotenv import dotenv_values
+
+from engine.connector.client import Account
+from engine.connector.model import Connector
+from engine.errors import UsageError
+from engine.spec.load import Migration
+from engine.spec.model import Side
+
+
+@dataclass(frozen=True, slots=True)
+class Accounts:
+    """The two accounts of a run."""
+
+    source: Account
+    destination: Account
+
+
+def variables(folder: Path | None = None) -> dict[str, str]:
+    """The process environment over the `.env` file of the folder; read once, at the edge."""
+    found = {key: value for key, value in dotenv_values((folder or Path.cwd()) / ".env").items() if value is not None}
+    return found | dict(os.environ)
+
+
+@contextmanager
+def accounts(migration: Migration, name: str, env: Mapping[str, str], folder: Path) -> Iterator[Accounts]:
+    """The accounts of an environment; the sandbox's servers run while the context is open."""
+    if name == "live":
+        yield live(migration, env)
+        return
+    with ExitStack() as stack:
+        yield sandbox(migration, env, folder, stack)
+
+
+def live(migration: Migration, env: Mapping[str, str]) -> Accounts:
+    """Accounts named by the environment; raises UsageError that names every missing variable."""
+    needed = [
+        name
+        for connector in (migration.source, migration.destination)
+        for name in (connector.connection.base_url_env, connector.connection.secret_env)
+        if name
+    ]
+    missing = [name for name in dict.fromkeys(needed) if not env.get(name)]
+    if missing:
+        raise UsageError(
+            f"the live environment needs {', '.join(missing)} – set {'it' if len(missing) == 1 else 'them'} "
+            "in the environment or in .env; see docs/cli.md"
+        )
+    return Accounts(_named(migration.source, env), _named(migration.destination, env))
+
+
+def _named(connector: Connector, env: Mapping[str, str]) -> Account:
+    connection = connector.connection
+    url = env[connection.base_url_env].rstrip("/")
+    if not url.startswith(("http://", "https://")):
+        raise UsageError(f"{connection.base_url_env} is {url!r} – write the whole address, with https://")
+    if url.startswith("http://") and "://127.0.0.1" not in url and "://localhost" not in url:
+        raise UsageError(f"{connection.base_url_env} is not https – a key must not travel unencrypted")
+    return Account(url, env.get(connection.secret_env, ""))
+
+
+def sandbox(migration: Migration, env: Mapping[str, str], folder: Path, stack: ExitStack) -> Accounts:
+    """Start (or find) the emulators of both platforms on this machine."""
+    try:
+        from sandbox.launch import launch
+    except ImportError:
+        raise UsageError("the sandbox is not installed here – use --env live") from None
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    extra = tuple(env.get("ETL_SANDBOX_ARGS", "").split())
+
+    def start(connector: Connector, side: Side) -> Account:
+        data = folder / f"{connector.name}.sqlite"
+        size = ("--size", env["ETL_SANDBOX_SIZE"]) if env.get("ETL_SANDBOX_SIZE") else ()
+        running = stack.enter_context(
+            launch(connector.name, data=data, plan=side.plan, seats=side.seats, extra_args=(*size, *extra))
+        )
+        return Account(running.base_url, running.key)
+
+    try:
+        return Accounts(
+            start(migration.source, migration.spec.source), start(migration.destination, migration.spec.destination)
+        )
+    except (RuntimeError, OSError) as error:
+        raise UsageError(f"the sandbox does not start: {error}") from None

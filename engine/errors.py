@@ -1,0 +1,152 @@
+"""Everything that can go wrong, as values (diagnostics) or as exceptions with an exit code.
+
+    EtlError
+    ├── UsageError      2  the command, the environment or a file is wrong
+    │   └── SpecError   2  a spec or connector has mistakes, all of them listed
+    ├── ApiError        3  a platform cannot be reached or refuses us
+    │   ├── AuthError       the key is refused
+    │   ├── Blocked         the platform has shut us out; asking again makes it worse
+    │   ├── Unavailable     no usable answer to a read after several tries
+    │   ├── Rejected        this one request is refused; others may pass (record-level)
+    │   │   ├── NotFound    there is no such row
+    │   │   └── Forbidden   the key has no right to this collection
+    │   └── OutcomeUnknown  a write got no usable answer: it may have happened
+    ├── UnsafePlan      4  refused until a person says yes
+    ├── StoreError      5  the store cannot be read or written
+    └── Paused         75  the day's quota is spent; go on later
+
+Spec and record problems are `Diagnostic` values and are collected; an exception means that the
+run, the request or the record at hand cannot go on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+DONE = 0
+ATTENTION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A position in a file; line and column count from 1."""
+
+    file: str
+    line: int
+    col: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.col}"
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnostic:
+    """One problem: where, what, and what to do about it."""
+
+    where: Place | None
+    path: str
+    problem: str
+    advice: str = ""
+    severity: Literal["error", "warning"] = "error"
+
+    def __str__(self) -> str:
+        place = f"{self.where}: " if self.where else ""
+        path = f"{self.path}: " if self.path else ""
+        mark = "warning: " if self.severity == "warning" else ""
+        advice = f" – {self.advice}" if self.advice else ""
+        return f"{place}{mark}{path}{self.problem}{advice}"
+
+    def data(self) -> dict[str, Any]:
+        """The same as plain data, for --json."""
+        return asdict(self)
+
+
+class EtlError(Exception):
+    """Root of all expected failures; the CLI prints the message and ends with `exit_code`."""
+
+    exit_code = ATTENTION
+
+
+class UsageError(EtlError):
+    """The command line, the environment or a named file is wrong."""
+
+    exit_code = 2
+
+
+class SpecError(UsageError):
+    """A spec or connector cannot be used; carries every problem found."""
+
+    def __init__(self, diagnostics: Sequence[Diagnostic]) -> None:
+        self.diagnostics = tuple(diagnostics)
+        super().__init__("\n".join(str(item) for item in self.diagnostics))
+
+
+class ApiError(EtlError):
+    """A platform cannot be used as asked."""
+
+    exit_code = 3
+
+
+class AuthError(ApiError):
+    """The key is refused."""
+
+
+class Blocked(ApiError):
+    """The platform has shut this client out; repeating the request would make it worse."""
+
+
+class Unavailable(ApiError):
+    """No usable answer to a read, after the tries the connector allows."""
+
+
+class Rejected(ApiError):
+    """The platform refuses this request; other requests may pass."""
+
+    def __init__(self, message: str, status: int = 0) -> None:
+        self.status = status
+        super().__init__(message)
+
+
+class NotFound(Rejected):
+    """There is no such row."""
+
+
+class Forbidden(Rejected):
+    """The key has no right to this collection or operation."""
+
+
+class OutcomeUnknown(ApiError):
+    """A write got no usable answer: it may or may not have happened."""
+
+
+class UnsafePlan(EtlError):
+    """Refused until a person says yes."""
+
+    exit_code = 4
+
+
+class StoreError(EtlError):
+    """The store cannot be read or written."""
+
+    exit_code = 5
+
+
+class Paused(EtlError):
+    """A quota that lasts longer than a run may wait is spent.
+
+    `until` is UTC epoch seconds: the moment from which it makes sense to go on.
+    """
+
+    exit_code = 75
+
+    def __init__(self, limit: str, until: float) -> None:
+        self.limit = limit
+        self.until = until
+        moment = datetime.fromtimestamp(until, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+        super().__init__(
+            f"the {limit} quota is spent; everything done so far is saved – "
+            f"run the same command again from {moment}"
+        )

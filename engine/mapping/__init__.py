@@ -1,0 +1,1 @@
+"""Record to draft: pure functions, no I/O."""

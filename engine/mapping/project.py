@@ -1,0 +1,520 @@
+"""Record to draft: what one record should be in the destination, and how each field came about.
+
+Pure: everything it may look at besides the record comes through a `Sight`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from engine.mapping import notes
+from engine.spec.model import (
+    Cases,
+    Condition,
+    Const,
+    Download,
+    Each,
+    Expr,
+    Field,
+    First,
+    Items,
+    Lookup,
+    ObjectMapping,
+    Parts,
+    Path,
+    Pipe,
+    Template,
+    Test,
+)
+from engine.values import as_link, dig, is_empty, link
+
+FALLBACK = "$fallback"
+SHOWN = 80
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One source record, as the projector sees it."""
+
+    collection: str
+    key: str
+    body: Mapping[str, Any]
+
+    @property
+    def id(self) -> str:
+        """The id within the collection."""
+        return self.key.partition("/")[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What a projection may look at besides its record."""
+
+    settings: Mapping[str, Any]
+    pattern: str  # how a value names a row: "host/{collection}/{id}", or ""
+    objects: Mapping[str, ObjectMapping]
+    record: Callable[[str], Mapping[str, Any] | None]
+    pointing_at: Callable[[str, str, Sequence[str]], Sequence[tuple[str, Mapping[str, Any]]]]
+    drafted: Callable[[str, str], bool]  # will this object have a row for this key?
+    user: Callable[[str], bool]  # is this person known in the destination?
+    user_source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """How one destination field came about."""
+
+    target: str
+    how: str  # equal, transformed, defaulted, looked_up, constant, dropped, empty
+    sources: tuple[tuple[str, Any], ...]
+    steps: tuple[str, ...]
+    value: Any
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something about a field that people must see."""
+
+    field: str
+    text: str
+    severity: str = "attention"
+
+
+@dataclass(frozen=True, slots=True)
+class Projection:
+    """One draft with its story."""
+
+    key: str
+    record: str
+    body: dict[str, Any]
+    state: str  # ready, skipped, failed
+    reason: str
+    traces: tuple[Trace, ...]
+    notes: tuple[Note, ...]
+
+
+class _Skip(Exception):
+    """This record is not to be written, by a rule of the spec."""
+
+
+class _Fail(Exception):
+    """This record cannot be written."""
+
+
+@dataclass(slots=True)
+class _Story:
+    """What happened on the way to one value."""
+
+    sources: list[tuple[str, Any]] = field(default_factory=list)
+    steps: list[str] = field(default_factory=list)
+    marks: set[str] = field(default_factory=set)
+    notes: list[Note] = field(default_factory=list)
+    reason: str = ""
+
+
+@dataclass(slots=True)
+class _Context:
+    """One record (and one element of it) with the records around it."""
+
+    mapping: ObjectMapping
+    source: Source
+    sight: Sight
+    key: str
+    element: Any = None
+    _around: dict[str, Any] = field(default_factory=dict)
+    _template: dict[str, Any] | None = None
+
+    def value(self, path: Path) -> Any:
+        """The value at a path; None where there is none."""
+        head = path.segments[0]
+        match head:
+            case "$key":
+                return self.key
+            case "$record":
+                return self.source.key
+            case "$id":
+                return self.source.id
+            case "$collection":
+                return self.source.collection
+            case "$none":
+                return None
+            case "$settings":
+                return self.sight.settings.get(str(path.segments[1]))
+        if head in self.mapping.related or head in self.mapping.children:
+            return dig(self.around(str(head)), path.segments[1:])
+        if self.mapping.each and head == self.mapping.each.name:
+            return dig(self.element, path.segments[1:])
+        return dig(self.source.body, path.segments)
+
+    def around(self, name: str) -> Any:
+        """A related record, or the list of children."""
+        if name not in self._around:
+            self._around[name] = self._related(name) if name in self.mapping.related else self._children(name)
+        return self._around[name]
+
+    def _related(self, name: str) -> Any:
+        related = self.mapping.related[name]
+        key = record_key(self.value(related.by), related.sources, self.sight.pattern)
+        return self.sight.record(key) if key else None
+
+    def _children(self, name: str) -> Any:
+        children = self.mapping.children[name]
+        found = self.sight.pointing_at(children.source, children.on, [self.source.key, self.source.id])
+        return [body for _, body in found]
+
+    def template_values(self) -> dict[str, Any]:
+        """Everything a template may name."""
+        if self._template is None:
+            values = notes.names(self.source.body)
+            for name in [*self.mapping.related, *self.mapping.children]:
+                values[name] = notes.names(self.around(name))
+            if self.mapping.each:
+                values[self.mapping.each.name] = notes.names(self.element)
+            values |= {"settings": self.sight.settings, "key": self.key, "collection": self.source.collection}
+            self._template = values
+        return self._template
+
+
+def project(mapping: ObjectMapping, source: Source, sight: Sight) -> Iterator[Projection]:
+    """The drafts of one record: one, or one for each element of a list inside it."""
+    for key, element in _elements(mapping.each, source):
+        context = _Context(mapping, source, sight, key, element)
+        if mapping.each and mapping.each.where and not holds(mapping.each.where, context.value):
+            continue
+        if mapping.when and not holds(mapping.when, context.value):
+            continue
+        yield _draft(context)
+
+
+def _elements(each: Each | None, source: Source) -> Iterator[tuple[str, Any]]:
+    if each is None:
+        yield source.key, None
+        return
+    for position, element in enumerate(dig(source.body, each.path.segments) or []):
+        name = element.get(each.key, position) if isinstance(element, Mapping) else position
+        yield f"{source.key}#{each.name}/{name}", element
+
+
+def _draft(context: _Context) -> Projection:
+    body: dict[str, Any] = {}
+    traces: list[Trace] = []
+    found: list[Note] = []
+    state, reason = "ready", ""
+    for target, item in context.mapping.fields.items():
+        story = _Story()
+        try:
+            value = _evaluate(item.expr, context, story)
+        except _Skip as stop:
+            value, state, reason = None, "skipped", f"{target}: {stop}"
+        except _Fail as stop:
+            value, reason = None, reason or f"{target}: {stop}"
+            state = "failed" if state != "skipped" else state
+        if is_empty(value):
+            value = None
+        else:
+            body[target] = value
+        traces.append(_trace(item, story, value))
+        found += [Note(target, note.text, note.severity) for note in story.notes]
+    return Projection(context.key, context.source.key, body, state, reason, tuple(traces), tuple(found))
+
+
+def _trace(item: Field, story: _Story, value: Any) -> Trace:
+    filled = [(path, found) for path, found in story.sources if not is_empty(found)]
+    if value is None:
+        how = "dropped" if filled and "unmet" not in story.marks else "empty"
+    elif "fallback" in story.marks or "default" in story.marks:
+        how = "defaulted"
+    elif "lookup" in story.marks:
+        how = "looked_up"
+    elif not filled and "template" not in story.marks:
+        how = "constant"
+    elif len(filled) == 1 and filled[0][1] == value:
+        how = "equal"
+    else:
+        how = "transformed"
+    return Trace(item.target, how, tuple(filled), tuple(story.steps), value, story.reason)
+
+
+# -- expressions
+
+
+def _evaluate(expr: Expr, context: _Context, story: _Story) -> Any:
+    match expr:
+        case Path():
+            value = context.value(expr)
+            story.sources.append((expr.text, value))
+            return value
+        case Const(value=value):
+            return value
+        case First(options=options):
+            return _first(options, context, story)
+        case Parts(values=values):
+            return {name: got for name, item in values.items() if not is_empty(got := _evaluate(item, context, story))}
+        case Items(items=items):
+            return _items(items, context, story)
+        case Cases(cases=cases, otherwise=otherwise):
+            for condition, item in cases:
+                if holds(condition, context.value, story):
+                    return _evaluate(item, context, story)
+            return _evaluate(otherwise, context, story)
+        case Template():
+            return _template(expr, context, story)
+        case Lookup():
+            return _lookup(expr, context, story)
+        case Download():
+            return _download(expr, context, story)
+        case Pipe():
+            return _pipe(expr, context, story)
+
+
+def _first(options: Sequence[Expr], context: _Context, story: _Story) -> Any:
+    """The first that is not empty; what only failed attempts left behind is forgotten."""
+    for position, option in enumerate(options):
+        attempt = _Story()
+        value = _evaluate(option, context, attempt)
+        if not is_empty(value) or position == len(options) - 1:
+            story.sources += attempt.sources
+            story.steps += attempt.steps
+            story.marks |= attempt.marks
+            story.notes += attempt.notes
+            story.reason = attempt.reason
+            return value
+        story.sources += attempt.sources
+        story.notes += attempt.notes
+    return None
+
+
+def _items(items: Sequence[Parts], context: _Context, story: _Story) -> list[Any]:
+    """Objects of a list; one whose record values are all empty is left out."""
+    found = []
+    for item in items:
+        moving = {name: _evaluate(part, context, story) for name, part in item.values.items() if not _is_fixed(part)}
+        if all(is_empty(value) for value in moving.values()):
+            continue
+        fixed = {name: _evaluate(part, context, story) for name, part in item.values.items() if _is_fixed(part)}
+        found.append({name: value for name, value in {**moving, **fixed}.items() if not is_empty(value)})
+    return found
+
+
+def _is_fixed(expr: Expr) -> bool:
+    return isinstance(expr, Const)
+
+
+def _pipe(pipe: Pipe, context: _Context, story: _Story) -> Any:
+    if pipe.when and not holds(pipe.when, context.value):
+        story.marks.add("unmet")
+        story.reason = "its condition does not hold"
+        return None
+    value = _evaluate(pipe.head, context, story)
+    for step in pipe.steps:
+        if is_empty(value):
+            break
+        story.steps.append(step.name)
+        try:
+            value = step.run(value)
+        except ValueError as error:
+            story.reason = f"{step.name}: {error}"
+            story.notes.append(Note("", story.reason))
+            value = None
+    if pipe.mapping:
+        value = _map(pipe, value, story)
+    if is_empty(value) and pipe.default is not None:
+        story.marks.add("default")
+        return pipe.default
+    return value
+
+
+def _map(pipe: Pipe, value: Any, story: _Story) -> Any:
+    rules = pipe.mapping
+    assert rules is not None
+    word = _word(value)
+    story.steps.append("map")
+    if word in rules.entries:
+        return rules.entries[word]
+    if rules.fail:
+        raise _Fail(f"the value map has no entry for {_shown(value)}")
+    if rules.report and not is_empty(value):
+        story.reason = f"the value map has no entry for {_shown(value)}"
+        story.notes.append(Note("", story.reason))
+        return None
+    if rules.otherwise is not None:
+        story.marks.add("default")
+    return rules.otherwise
+
+
+def _word(value: Any) -> str:
+    """A value as a key of a value map: `true`, `12`, `Pendiente`; nothing is the empty text."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)
+
+
+def _template(expr: Template, context: _Context, story: _Story) -> Any:
+    story.steps.append(f"template {expr.name}" if expr.name else "template")
+    story.marks.add("template")
+    for use in expr.uses:
+        head = use.partition(".")[0]
+        story.sources.append((use.replace("_", "-") if head not in ("settings", "key", "collection") else use, None))
+    try:
+        return notes.render(expr.source, expr.html, context.template_values()) or None
+    except ValueError as error:
+        story.reason = str(error)
+        story.notes.append(Note("", story.reason))
+        return None
+
+
+def _download(expr: Download, context: _Context, story: _Story) -> Any:
+    url = _evaluate(expr.url, context, story)
+    if is_empty(url):
+        return None
+    name = _evaluate(expr.name, context, _Story())
+    story.steps.append("download")
+    return {"$file": {"url": url, "name": name or "file"}}
+
+
+# -- lookups
+
+
+def _lookup(expr: Lookup, context: _Context, story: _Story) -> Any:
+    value = _evaluate(expr.by, context, story)
+    story.marks.add("lookup")
+    if expr.objects == ("users",):
+        return _user(value, expr, context, story)
+    if is_empty(value):
+        return None
+    story.steps.append(f"lookup {', '.join(expr.objects)}")
+    found = [hit for name in expr.objects for hit in _hits(name, value, expr.on, context)]
+    if not found:
+        return _missed(expr, value, story)
+    if len(found) > 1 and expr.on_many != "first":
+        text = f"{len(found)} rows of {', '.join(expr.objects)} answer to {_shown(value)}"
+        if expr.on_many == "fail":
+            raise _Fail(text)
+        story.notes.append(Note("", f"{text}; the first is taken"))
+    return link(*found[0])
+
+
+def _hits(name: str, value: Any, on: str, context: _Context) -> Iterator[tuple[str, str]]:
+    target = context.sight.objects.get(name)
+    if target is None:
+        return
+    if on:
+        key = record_key(value, context.mapping.sources, context.sight.pattern) or str(value)
+        for source in target.sources:
+            for found, _ in context.sight.pointing_at(source, on, [key, key.partition("/")[2] or key]):
+                if context.sight.drafted(name, found):
+                    yield name, found
+        return
+    found_key = record_key(value, target.sources, context.sight.pattern)
+    if found_key and context.sight.drafted(name, found_key):
+        yield name, found_key
+
+
+def _missed(expr: Lookup, value: Any, story: _Story) -> Any:
+    text = f"no {' or '.join(expr.objects)} for {_shown(value)}"
+    match expr.on_miss:
+        case "skip":
+            raise _Skip(text)
+        case "fail":
+            raise _Fail(text)
+        case "fallback":
+            story.marks.add("fallback")
+            return link(expr.objects[0], expr.fallback)
+        case "report":
+            story.reason = text
+            story.notes.append(Note("", text))
+    story.reason = text
+    return None
+
+
+def _user(value: Any, expr: Lookup, context: _Context, story: _Story) -> Any:
+    """People are never missing: whoever is not known is stood in for by the fallback owner."""
+    story.steps.append("lookup users")
+    key = record_key(value, (context.sight.user_source,), context.sight.pattern) if not is_empty(value) else None
+    if key and context.sight.user(key):
+        return link("users", key)
+    story.marks.add("fallback")
+    story.reason = f"{_shown(value)} has no user in the destination" if key else "no person named"
+    return link("users", FALLBACK)
+
+
+def record_key(value: Any, sources: Sequence[str], pattern: str) -> str | None:
+    """The key ("collection/id") of the row a value names, among these collections; else None."""
+    if is_empty(value) or isinstance(value, dict | list):
+        return None
+    text = str(value)
+    if pattern:
+        match = _reference(pattern).fullmatch(text)
+        if match:
+            return f"{match['collection']}/{match['id']}" if match["collection"] in sources else None
+    head, _, rest = text.partition("/")
+    if rest and head in sources:
+        return text
+    return f"{sources[0]}/{text}" if len(sources) == 1 else None
+
+
+def any_key(value: Any, pattern: str) -> str | None:
+    """The key a value names by the connector's pattern, whatever its collection."""
+    match = _reference(pattern).fullmatch(str(value)) if pattern and value else None
+    return f"{match['collection']}/{match['id']}" if match else None
+
+
+_PATTERNS: dict[str, re.Pattern[str]] = {}
+
+
+def _reference(pattern: str) -> re.Pattern[str]:
+    if pattern not in _PATTERNS:
+        escaped = re.escape(pattern).replace(r"\{collection\}", r"(?P<collection>[^/]+)").replace(r"\{id\}", r"(?P<id>[^/?#]+)")
+        _PATTERNS[pattern] = re.compile(r"(?:https?://)?" + escaped)
+    return _PATTERNS[pattern]
+
+
+# -- conditions
+
+
+def holds(condition: Condition, value: Callable[[Path], Any], story: _Story | None = None) -> bool:
+    """Whether any of the condition's lists of tests holds as a whole."""
+    if story is not None:
+        seen = {test.path.text: value(test.path) for tests in condition.any_of for test in tests}
+        story.sources += [item for item in seen.items() if item not in story.sources]
+    return any(all(_passes(test, value(test.path)) for test in tests) for tests in condition.any_of)
+
+
+def _passes(test: Test, found: Any) -> bool:
+    wanted = test.value
+    match test.op:
+        case "filled":
+            return is_empty(found) is not bool(wanted)
+        case "empty":
+            return is_empty(found) is bool(wanted)
+        case "equals":
+            return _same(found, wanted)
+        case "not":
+            return not (any(_same(found, item) for item in wanted) if isinstance(wanted, list) else _same(found, wanted))
+        case "in":
+            return any(_same(found, item) for item in wanted)
+    if not isinstance(found, int | float | str) or isinstance(found, bool) or isinstance(found, str) != isinstance(wanted, str):
+        return False
+    compare: dict[str, bool] = {
+        "gt": found > wanted, "gte": found >= wanted, "lt": found < wanted, "lte": found <= wanted,
+    }  # fmt: skip
+    return compare[test.op]
+
+
+def _same(found: Any, wanted: Any) -> bool:
+    if isinstance(found, bool) != isinstance(wanted, bool):
+        return False
+    if isinstance(found, str) and isinstance(wanted, str):
+        return found.strip() == wanted.strip()
+    return bool(found == wanted)
+
+
+def _shown(value: Any) -> str:
+    text = str(value) if as_link(value) is None else str(as_link(value))
+    return repr(text if len(text) <= SHOWN else text[: SHOWN - 1] + "…")

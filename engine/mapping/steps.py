@@ -1,0 +1,70 @@
+"""Named pure functions with the arguments a spec gives them, checked against their signatures."""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import inspect
+import typing
+from collections.abc import Mapping
+from typing import Any
+
+from engine.spec.model import NamedStep
+from transforms import STEPS
+
+_WORDS = {str: "text", int: "a whole number", float: "a number", bool: "true or false", list: "a list", dict: "a mapping"}
+
+
+def bind(name: str, args: Any = None) -> NamedStep:
+    """The step `name` with its arguments; raises ValueError in words a spec author understands.
+
+    A scalar or list instead of a mapping is the step's first argument:
+    `{text.join: ", "}` is `{text.join: {separator: ", "}}`.
+    """
+    function = STEPS.get(name)
+    if function is None:
+        close = difflib.get_close_matches(name, STEPS, n=1)
+        hint = f"did you mean {close[0]!r}?" if close else "see docs/transforms.md"
+        raise ValueError(f"unknown step {name!r} – {hint}")
+    accepted = _arguments(name)
+    if args is None:
+        args = {}
+    elif not isinstance(args, Mapping):
+        if not accepted:
+            raise ValueError(f"step {name!r} takes no argument")
+        args = {next(iter(accepted)): args}
+    for key, value in args.items():
+        if key not in accepted:
+            known = ", ".join(accepted) or "none"
+            raise ValueError(f"step {name!r} has no argument {key!r} – it takes: {known}")
+        kind = accepted[key][0]
+        if not _fits(value, kind):
+            raise ValueError(f"step {name!r}: {key!r} must be {_word(kind)}, not {value!r}")
+    missing = [key for key, (_, needed) in accepted.items() if needed and key not in args]
+    if missing:
+        raise ValueError(f"step {name!r} needs {', '.join(map(repr, missing))}")
+    return NamedStep(name, dict(args), functools.partial(function, **args))
+
+
+@functools.cache
+def _arguments(name: str) -> dict[str, tuple[Any, bool]]:
+    """Keyword arguments of a step: type and whether it must be given."""
+    function = STEPS[name]
+    hints = typing.get_type_hints(function)
+    keywords = list(inspect.signature(function).parameters.values())[1:]
+    return {item.name: (hints.get(item.name, Any), item.default is inspect.Parameter.empty) for item in keywords}
+
+
+def _fits(value: Any, kind: Any) -> bool:
+    plain = typing.get_origin(kind) or kind
+    if plain is Any:
+        return True
+    if not isinstance(plain, type):
+        return any(_fits(value, option) for option in typing.get_args(kind))
+    if isinstance(value, bool):
+        return plain is bool
+    return isinstance(value, (int, float) if plain is float else plain)
+
+
+def _word(kind: Any) -> str:
+    return _WORDS.get(typing.get_origin(kind) or kind, str(kind))

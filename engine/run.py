@@ -1,0 +1,61 @@
+"""What every stage is given: the migration, the store, the two clients, time, and who listens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from engine.connector.client import Account, Client
+from engine.connector.model import Connector
+from engine.connector.pacing import Clock, Pacer
+from engine.spec.load import Migration
+from engine.spec.model import Side, Spec
+from engine.store.schema import Store
+
+Progress = Callable[[str, int, int | None], None]
+
+
+def quiet(label: str, done: int, total: int | None) -> None:
+    """Nobody listens."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One command at work on one migration."""
+
+    id: int
+    migration: Migration
+    store: Store
+    source: Client
+    destination: Client
+    clock: Clock
+    progress: Progress = quiet
+    files: Path = Path("var/files")
+    notices: list[str] = field(default_factory=list)
+
+    @property
+    def spec(self) -> Spec:
+        """The migration's spec."""
+        return self.migration.spec
+
+    def notice(self, text: str) -> None:
+        """Say something people should read once."""
+        if text not in self.notices:
+            self.notices.append(text)
+
+
+def connect(
+    connector: Connector, side: Side, account: Account, store: Store, clock: Clock, wait_for_day: bool = False
+) -> Client:
+    """A paced client for one account."""
+    pacer = Pacer(
+        store, f"{connector.name}:{account.id}", connector.limits, side.plan, side.seats, side.reserve, clock, wait_for_day
+    )
+    return Client(connector, account, pacer, clock)
+
+
+def spent(client: Client) -> Mapping[str, Any]:
+    """Calls and cost units this run has used on an account."""
+    return {"calls": client.pacer.calls, "cost": client.pacer.cost, "waited": round(client.pacer.waited, 1)}

@@ -1,0 +1,1 @@
+"""What a migration means: the spec, compiled and frozen."""

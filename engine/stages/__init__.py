@@ -1,0 +1,1 @@
+"""The steps of a migration, each a function from run to report."""

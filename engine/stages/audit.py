@@ -1,0 +1,208 @@
+"""Look before anything is written: both accounts, people, collections nobody maps, fields that vanished."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from engine.connector.model import Users
+from engine.errors import Forbidden, UnsafePlan
+from engine.run import Run
+from engine.spec.uses import needed, paths_read
+from engine.store.links import Finding, Link, clear_findings, drop_link, links_of, save_findings, save_link
+from engine.store.records import Cursor, all_cursors, count, save_cursor, stream
+from engine.values import segments
+
+COUNTED = "#"  # marks the cursor of a collection that was counted, not read
+SEEN = 200  # records looked at to see whether a field still exists
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """One person of the source and what became of the search for them."""
+
+    key: str
+    name: str
+    email: str
+    state: str  # matched, unmatched, ambiguous, inactive
+    user: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Unmapped:
+    """A collection the spec does not migrate."""
+
+    collection: str
+    rows: int
+    reason: str
+    read_for_links: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """What an audit found."""
+
+    people: tuple[Person, ...]
+    fallback: str
+    unmapped: tuple[Unmapped, ...]
+
+
+def check_accounts(run: Run) -> None:
+    """Both platforms answer and take their keys; raises ApiError."""
+    for position, client in enumerate((run.source, run.destination)):
+        run.progress("signing in", position, 2)
+        client.check()
+    run.progress("signing in", 2, 2)
+
+
+def match_people(run: Run) -> tuple[list[Person], str]:
+    """Find every person of the source among the destination's users by e-mail, ignoring case.
+
+    Raises UnsafePlan where the fallback owner is not an active user: records would have no owner.
+    """
+    match, rules = run.spec.users, run.migration.destination.users
+    if match is None or rules is None:
+        return [], ""
+    users = list(run.destination.rows(rules.resource))
+    by_email: dict[str, list[dict[str, Any]]] = {}
+    for user in users:
+        by_email.setdefault(str(user.get(rules.email) or "").strip().casefold(), []).append(user)
+    fallback = [user for user in by_email.get(match.fallback.strip().casefold(), []) if _active(user, rules)]
+    if not fallback:
+        raise UnsafePlan(
+            f"the fallback owner {match.fallback!r} is not an active user of {run.migration.destination.title} – "
+            "set FALLBACK_OWNER_EMAIL (or users.fallback in the spec) to somebody who is"
+        )
+    people = []
+    for batch in stream(run.store, match.source):
+        for record in batch:
+            email = str(record.body.get(match.source_email) or "").strip()
+            people.append(_person(record.key, record.body, email, by_email.get(email.casefold(), []) if email else [], rules))
+    _save(run, people, str(fallback[0]["id"]), rules)
+    return people, f"{fallback[0].get(rules.name) or ''} <{match.fallback}>".strip()
+
+
+def _person(key: str, body: dict[str, Any], email: str, found: list[dict[str, Any]], rules: Users) -> Person:
+    name = " ".join(str(body.get(part) or "") for part in ("name", "surname")).strip()
+    active = [user for user in found if _active(user, rules)]
+    if len(active) == 1:
+        return Person(key, name, email, "matched", str(active[0]["id"]))
+    state = "ambiguous" if len(active) > 1 else "inactive" if found else "unmatched"
+    return Person(key, name, email, state)
+
+
+def _active(user: dict[str, Any], rules: Users) -> bool:
+    return not rules.active or bool(user.get(rules.active))
+
+
+def _save(run: Run, people: list[Person], fallback: str, rules: Users) -> None:
+    now = run.clock.now()
+
+    def linked(key: str, user: str) -> Link:
+        return Link("users", key, rules.resource, user, "", {}, "matched", run.id, now)
+
+    with run.store.begin() as connection:
+        clear_findings(connection, "audit", "users")
+        for key in links_of(connection, "users"):
+            drop_link(connection, "users", key)
+        save_link(connection, linked("$fallback", fallback))
+        for person in people:
+            if person.state == "matched":
+                save_link(connection, linked(person.key, person.user))
+        save_findings(
+            connection,
+            [
+                Finding("users", p.key, "audit", "", "note", f"{p.state}: {p.name} <{p.email or 'no e-mail'}>; the fallback owner stands in")
+                for p in people
+                if p.state != "matched"
+            ],
+        )  # fmt: skip
+
+
+def unmapped(run: Run) -> list[Unmapped]:
+    """Every collection of the source that becomes no record of the destination, with its row count."""
+    mapped = {name for mapping in run.spec.active() for name in mapping.sources}
+    if run.spec.users:
+        mapped.add(run.spec.users.source)
+    reads = needed(run.spec)
+    with run.store.begin() as connection:
+        known = all_cursors(connection)
+    found = []
+    rest = [name for name in run.migration.source.resources if name not in mapped]
+    for position, name in enumerate(rest):
+        run.progress("collections nobody maps", position, len(rest))
+        rows = _rows(run, name, name in reads, known.get(COUNTED + name))
+        reason = run.spec.left_behind.get(name, "")
+        found.append(Unmapped(name, rows, reason or ("read for links and labels" if name in reads else ""), name in reads))
+    run.progress("collections nobody maps", len(rest), len(rest))
+    return found
+
+
+def _rows(run: Run, name: str, staged: bool, cursor: Cursor | None) -> int:
+    """Row count from the store where it is known; -1 where the key may not look."""
+    if staged:
+        with run.store.begin() as connection:
+            return count(connection, name)
+    if cursor and cursor.complete:
+        return cursor.rows
+    now = run.clock.now()
+    try:
+        rows = count_rows(run, name)
+    except Forbidden as error:
+        run.notice(f"{name} cannot be counted: {error}")
+        rows = -1
+    with run.store.begin() as connection:
+        save_cursor(connection, Cursor(COUNTED + name, None, True, rows, now, now))
+    return rows
+
+
+def vanished(run: Run) -> None:
+    """Refuse to go on when a field the spec reads is in no record at all: it would be blanked everywhere."""
+    problems = []
+    for mapping in run.spec.active():
+        heads = {str(segments(path)[0]) for path in paths_read(mapping) if not path.startswith("$")}
+        heads -= {*mapping.related, *mapping.children, *([mapping.each.name] if mapping.each else [])}
+        for name in mapping.sources:
+            if name.startswith("$"):
+                continue
+            seen = _fields_seen(run, name)
+            known = run.migration.source.resources[name].fields
+            problems += [f"{name}.{head}" for head in sorted(heads) if seen is not None and head in known and head not in seen]
+    if problems:
+        listed = ", ".join(dict.fromkeys(problems))
+        raise UnsafePlan(
+            f"the source no longer has {listed}, which the spec reads – has the platform renamed a field? "
+            "Correct the connector and the spec, then run again with --refresh"
+        )
+
+
+def _fields_seen(run: Run, name: str) -> set[str] | None:
+    """Field names in the first records of a collection; None where there is none."""
+    for batch in stream(run.store, name, batch=SEEN):
+        return {key for record in batch for key in record.body}
+    return None
+
+
+def count_rows(run: Run, collection: str) -> int:
+    """How many rows a collection has, at the least cost: one page, then by halving."""
+    first = next(iter(run.source.pages(collection)))
+    if first.last:
+        return len(first.rows)
+    pager = run.migration.source.resources[collection].operations["list"].pager
+    if pager is None or pager.kind != "offset":
+        return sum(1 for _ in run.source.rows(collection))
+    low, high = len(first.rows), len(first.rows) * 2
+    while _has_row(run, collection, high, pager.params):
+        low, high = high, high * 2
+    while low < high - 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if _has_row(run, collection, middle, pager.params) else (low, middle)
+    return high
+
+
+def _has_row(run: Run, collection: str, position: int, params: Mapping[str, str]) -> bool:
+    """Whether there is a row at this offset."""
+    page = next(iter(run.source.pages(collection, {params["start"]: position, params["limit"]: 1})))
+    return bool(page.rows)
+

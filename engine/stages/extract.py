@@ -1,0 +1,144 @@
+"""Read collections of the source into the store, page by page, each row once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from engine.connector.client import Rows
+from engine.errors import Forbidden, Rejected, UnsafePlan
+from engine.mapping.project import any_key
+from engine.run import Run
+from engine.spec.uses import needed
+from engine.store.records import Cursor, Record, all_cursors, save_cursor, save_page, save_refs, stream
+from engine.values import dig, digest, segments
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What is known of one collection after a reading."""
+
+    collection: str
+    rows: int
+    complete: bool
+    absent: str = ""
+
+
+def extract(run: Run, max_pages: int | None = None) -> dict[str, Reading]:
+    """Read what the spec needs and has not been read yet; at most `max_pages` of each collection."""
+    wanted = needed(run.spec)
+    with run.store.begin() as connection:
+        known = all_cursors(connection)
+    readings = {}
+    for position, (name, fields) in enumerate(wanted.items()):
+        run.progress("reading the source", position, len(wanted))
+        readings[name] = _collection(run, name, fields, known.get(name), max_pages)
+    run.progress("reading the source", len(wanted), len(wanted))
+    _rows_of_the_spec(run)
+    return readings
+
+
+def _collection(run: Run, name: str, fields: tuple[str, ...], cursor: Cursor | None, max_pages: int | None) -> Reading:
+    if cursor and set(fields) - set(cursor.indexed):
+        cursor = _index(run, name, fields, cursor)
+    if cursor and (cursor.complete or cursor.absent):
+        return Reading(name, cursor.rows, cursor.complete, cursor.absent)
+    now = run.clock.now()
+    cursor = cursor or Cursor(name, None, False, 0, now, now, fields)
+    pages = cursor.rows // 500
+    if max_pages is not None and pages >= max_pages:
+        return Reading(name, cursor.rows, False)
+    try:
+        for page in run.source.pages(name, position=cursor.position):
+            cursor = _save(run, name, fields, page, cursor)
+            pages += 1
+            if max_pages is not None and pages >= max_pages:
+                break
+    except Forbidden as error:
+        cursor = replace(cursor, absent=str(error))
+        run.notice(f"{name} cannot be read: {error}")
+        with run.store.begin() as connection:
+            save_cursor(connection, cursor)
+    return Reading(name, cursor.rows, cursor.complete, cursor.absent)
+
+
+def _save(run: Run, name: str, fields: tuple[str, ...], page: Rows, cursor: Cursor) -> Cursor:
+    found = [as_record(run, name, row) for row in page.rows]
+    found = list({record.key: record for record in found}.values())
+    cursor = replace(
+        cursor, position=page.next, complete=page.last, rows=cursor.rows + len(found), read_at=run.clock.now(), indexed=fields
+    )
+    with run.store.begin() as connection:
+        save_page(connection, found, entries(run, found, fields), cursor)
+    return cursor
+
+
+def as_record(run: Run, collection: str, row: Mapping[str, Any]) -> Record:
+    """A row with its key; a composite key ("a+b") joins its parts."""
+    parts = run.migration.source.resources[collection].id.split("+")
+    values = [row.get(part) for part in parts]
+    if any(value is None for value in values):
+        raise UnsafePlan(f"a row of {collection} has no {'+'.join(parts)}: it cannot be told apart – check the connector")
+    return Record(collection, f"{collection}/{'+'.join(map(str, values))}", dict(row), 0, digest(row))
+
+
+def entries(run: Run, found: Iterable[Record], fields: tuple[str, ...]) -> list[tuple[str, str, str, str]]:
+    """Who points at whom through the given fields."""
+    pattern = run.migration.source.reference.pattern
+    result = []
+    for record in found:
+        for name in fields:
+            value = dig(record.body, segments(name))
+            if value is not None:
+                result.append((record.collection, name, any_key(value, pattern) or str(value), record.key))
+    return result
+
+
+def _index(run: Run, name: str, fields: tuple[str, ...], cursor: Cursor) -> Cursor:
+    """A changed spec finds records by other fields: index what is staged, without a call."""
+    for batch in stream(run.store, name):
+        with run.store.begin() as connection:
+            save_refs(connection, entries(run, batch, fields))
+    cursor = replace(cursor, indexed=tuple(sorted({*fields, *cursor.indexed})))
+    with run.store.begin() as connection:
+        save_cursor(connection, cursor)
+    return cursor
+
+
+def _rows_of_the_spec(run: Run) -> None:
+    """Rows written in the spec are records like any other."""
+    now = run.clock.now()
+    for mapping in run.spec.active():
+        if mapping.rows:
+            name = mapping.sources[0]
+            found = [Record(name, f"{name}/{row['id']}", dict(row), 0, digest(row)) for row in mapping.rows]
+            with run.store.begin() as connection:
+                save_page(connection, found, [], Cursor(name, None, True, len(found), now, now))
+
+
+def fetch(run: Run, keys: Iterable[str]) -> list[Record]:
+    """Read single rows by id, for links that lead outside what was read; they are staged too."""
+    fields = needed(run.spec)
+    found = []
+    for key in keys:
+        collection, _, row_id = key.partition("/")
+        if collection not in run.migration.source.resources:
+            continue
+        try:
+            row = run.source.read(collection, row_id)
+        except Rejected as error:
+            run.notice(f"{key} cannot be read: {error}")
+            continue
+        deleted = run.migration.source.resources[collection].deleted
+        if row is None or (deleted and row.get(deleted)):
+            continue
+        found.append(as_record(run, collection, row))
+    with run.store.begin() as connection:
+        known = all_cursors(connection)
+        for record in found:
+            cursor = known.get(record.collection)
+            now = run.clock.now()
+            cursor = cursor or Cursor(record.collection, None, False, 0, now, now, fields.get(record.collection, ()))
+            save_page(connection, [record], entries(run, [record], fields.get(record.collection, ())), cursor)
+    return found

@@ -1,0 +1,312 @@
+"""Drafts to the destination, object by object: what is new is created, what changed is updated."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from engine.changes import FIELDS, Change, decide, definitions, merge, update_body
+from engine.connector.model import Resource
+from engine.run import Run
+from engine.settle import settle_doubts
+from engine.spec.model import ObjectMapping
+from engine.store.links import (
+    Draft,
+    Finding,
+    Link,
+    clear_findings,
+    count_links,
+    links_of,
+    save_findings,
+    save_link,
+    stream_drafts,
+)
+from engine.values import canonical, digest
+from engine.wire import Definitions, agrees, dig_target, resolve
+from engine.write import Outcome, Write, write_all
+
+PASSES = 4  # times an object is gone through while doubtful writes turn out not to have happened
+
+
+@dataclass(slots=True)
+class Loaded:
+    """What became of an object's drafts."""
+
+    object: str
+    label: str
+    resource: str
+    created: int = 0
+    updated: int = 0
+    adopted: int = 0
+    unchanged: int = 0
+    skipped: int = 0
+    failed: int = 0
+    conflicts: int = 0
+    cost: float = 0.0
+    least: float = 0.0  # what the writes alone must cost
+    reasons: list[str] = field(default_factory=list)
+
+
+def load(run: Run, objects: Sequence[ObjectMapping]) -> list[Loaded]:
+    """Write every ready draft of these objects; doubts are settled before the next object."""
+    settle_doubts(run)
+    return [_object(run, mapping) for mapping in objects]
+
+
+def _object(run: Run, mapping: ObjectMapping) -> Loaded:
+    before = run.destination.pacer.cost
+    result = Loaded(mapping.name, mapping.label, mapping.resource)
+    with run.store.begin() as connection:
+        known = definitions(connection, run)
+        clear_findings(connection, "load", mapping.name)
+    result.adopted = _adopt(run, mapping, known)
+    for attempt in range(PASSES):
+        tally = write_all(run, _writes(run, mapping, known, result, first=attempt == 0), lambda o: _count(o, result))
+        if not tally["doubt"]:
+            break
+        settled = settle_doubts(run)
+        result.created += settled["happened"]
+        if not settled["did not happen"]:
+            break
+    result.cost = run.destination.pacer.cost - before
+    kind = run.migration.destination.resources[mapping.resource]
+    for verb, many in (("create", result.created), ("update", result.updated)):
+        if many:
+            result.least += many * kind.operations[verb].cost  # type: ignore[index]
+    return result
+
+
+def _count(outcome: Outcome, result: Loaded) -> None:
+    if outcome.state == "done":
+        if outcome.write.action == "create":
+            result.created += 1
+        else:
+            result.updated += 1
+    elif outcome.state == "failed":
+        result.failed += 1
+        result.reasons.append(f"{outcome.write.key}: {outcome.reason}")
+
+
+def _writes(run: Run, mapping: ObjectMapping, known: Definitions, result: Loaded, first: bool) -> Iterator[Write]:
+    """The writes that bring the destination to what the drafts say, batch by batch."""
+    done = 0
+    for batch in stream_drafts(run.store, mapping.name):
+        with run.store.begin() as connection:
+            changes = decide(run, connection, mapping, batch, known)
+            _report(connection, mapping, changes)
+        merged = {c.draft.key: c for c in _merged(run, mapping, [c for c in changes if c.kind == "update"], known)}
+        for change in changes:
+            change = merged.get(change.draft.key, change)
+            if first:
+                _tally(change, result)
+            if change.kind == "create":
+                yield _create(run, mapping, change)
+            elif change.kind == "update":
+                yield _update(run, mapping, change, known)
+        done += len(batch)
+        run.progress(f"writing {mapping.label}", done, None)
+
+
+def _tally(change: Change, result: Loaded) -> None:
+    match change.kind:
+        case "unchanged":
+            result.unchanged += 1
+        case "skip":
+            result.skipped += 1
+        case "fail":
+            result.failed += 1
+            result.reasons.append(f"{change.draft.key}: {change.reason}")
+    result.conflicts += len(change.conflicts)
+
+
+def _report(connection: Any, mapping: ObjectMapping, changes: Sequence[Change]) -> None:
+    """Links and options that had to be left out of a record that is written all the same."""
+    found = []
+    for change in changes:
+        for target, why in change.resolved.missing if change.resolved else ():
+            found.append(Finding(mapping.name, change.draft.key, "load", target, "attention", f"left out: {why}"))
+        if change.resolved and change.kind in ("skip", "fail"):
+            word = "skipped" if change.kind == "skip" else "failed"
+            found.append(Finding(mapping.name, change.draft.key, "load", "", "attention", f"{word}: {change.reason}"))
+    save_findings(connection, found)
+
+
+def _create(run: Run, mapping: ObjectMapping, change: Change) -> Write:
+    assert change.resolved is not None
+    draft = change.draft
+    return Write(mapping.name, draft.key, mapping.resource, "create", change.resolved.body, change.resolved.effective)
+
+
+def _update(run: Run, mapping: ObjectMapping, change: Change, known: Definitions) -> Write:
+    assert change.resolved is not None and change.link is not None
+    resource = run.migration.destination.resources[mapping.resource]
+    body = update_body(run, mapping, change, resource, known)
+    link = change.link
+    return Write(
+        mapping.name, change.draft.key, mapping.resource, "update", body, change.resolved.effective, link.dest_id,
+        change.before, link.origin, link.extra,
+    )  # fmt: skip
+
+
+def _merged(run: Run, mapping: ObjectMapping, changes: list[Change], known: Definitions) -> list[Change]:
+    """Updates after a look at what the destination holds now; what needs no call is noted at once."""
+    if not changes:
+        return []
+    resource = run.migration.destination.resources[mapping.resource]
+    if "update" not in resource.operations:
+        return [_frozen(run, change) for change in changes]
+    live = _live(run, resource, changes)
+    result = []
+    for change in changes:
+        assert change.link is not None
+        row = live.get(change.link.dest_id)
+        if row is None:
+            result.append(replace(change, kind="fail", reason="its row is no longer in the destination"))
+            with run.store.begin() as connection:
+                save_findings(
+                    connection,
+                    [Finding(mapping.name, change.draft.key, "load", "", "attention", "its row was removed in the destination; it is not made again")],
+                )  # fmt: skip
+            continue
+        with run.store.begin() as connection:
+            last = resolve(
+                change.link.written, mapping, run.spec, run.migration.destination,
+                lambda name, key: _id(connection, name, key), known,
+            )  # fmt: skip
+        merged = merge(run, mapping, change, row, last, known)
+        _note(run, mapping, merged)
+        result.append(merged)
+    return result
+
+
+def _id(connection: Any, name: str, key: str) -> str | None:
+    found = links_of(connection, name, [key]).get(key)
+    return found.dest_id if found else None
+
+
+def _live(run: Run, resource: Resource, changes: list[Change]) -> dict[str, Mapping[str, Any]]:
+    operation = resource.operations["list"]
+    if operation.ids_of:
+        parents = sorted({str(change.resolved.body.get(operation.ids_of)) for change in changes if change.resolved})
+        rows = run.destination.by_ids(resource.name, parents)
+    else:
+        rows = run.destination.by_ids(resource.name, [change.link.dest_id for change in changes if change.link])
+    return {str(row.get(resource.id)): row for row in rows}
+
+
+def _frozen(run: Run, change: Change) -> Change:
+    """The platform cannot change such rows (files): what was written stays, and that is said."""
+    link, resolved = change.link, change.resolved
+    assert link is not None and resolved is not None
+    with run.store.begin() as connection:
+        save_findings(
+            connection,
+            [Finding(link.object, link.key, "load", "", "note", "changed in the source, but the destination cannot change such a row")],
+        )
+        save_link(connection, replace(link, digest=digest(resolved.effective)))
+    return replace(change, kind="unchanged")
+
+
+def _note(run: Run, mapping: ObjectMapping, change: Change) -> None:
+    """Conflicts are listed; a change that needs no call only moves the link."""
+    link, resolved = change.link, change.resolved
+    assert link is not None and resolved is not None
+    with run.store.begin() as connection:
+        save_findings(
+            connection,
+            [
+                Finding(mapping.name, link.key, "load", target, "attention", f"people changed it to {canonical(now)[:80]}; kept (the source says {canonical(wanted)[:80]})")
+                for target, now, wanted in change.conflicts
+            ],
+        )  # fmt: skip
+        if change.kind == "unchanged":
+            save_link(connection, replace(link, digest=digest(resolved.effective), written=resolved.effective))
+
+
+# -- rows that are there already
+
+
+def _adopt(run: Run, mapping: ObjectMapping, known: Definitions) -> int:
+    """Link drafts to rows that already stand for them: by our key field, or by the fields in `match`."""
+    with run.store.begin() as connection:
+        linked = links_of(connection, mapping.name) if mapping.match else {}
+        fresh = not count_links(connection).get(mapping.name)
+    if mapping.match:
+        return _adopt_by_match(run, mapping, known, linked)
+    if mapping.key_field and fresh:
+        return _adopt_by_key(run, mapping, known)
+    return 0
+
+
+def _adopt_by_match(run: Run, mapping: ObjectMapping, known: Definitions, linked: Mapping[str, Link]) -> int:
+    resource = run.migration.destination.resources[mapping.resource]
+    drafts = [d for batch in stream_drafts(run.store, mapping.name) for d in batch if d.state == "ready" and d.key not in linked]
+    if not drafts:
+        return 0
+    rows = list(run.destination.rows(mapping.resource))
+    taken = {link.dest_id for link in linked.values()}
+    adopted = 0
+    with run.store.begin() as connection:
+        for draft, change in zip(drafts, decide(run, connection, mapping, drafts, known), strict=True):
+            if change.resolved is None:
+                continue
+            body = change.resolved.body
+            hit = next(
+                (
+                    row
+                    for row in rows
+                    if str(row.get(resource.id)) not in taken
+                    and all(
+                        agrees(
+                            dig_target(body, target, mapping.resource, resource, known),
+                            dig_target(row, target, mapping.resource, resource, known),
+                            resource.fields.get(target),
+                        )
+                        for target in mapping.match
+                    )
+                ),
+                None,
+            )
+            if hit is not None:
+                taken.add(str(hit[resource.id]))
+                _link_up(run, connection, draft, mapping, str(hit[resource.id]), change.resolved.effective, "matched")
+                adopted += 1
+    return adopted
+
+
+def _adopt_by_key(run: Run, mapping: ObjectMapping, known: Definitions) -> int:
+    """A store that knows no row of this object, and a key field that was there before: look for our rows."""
+    name = mapping.key_field.removeprefix("custom.")
+    with run.store.begin() as connection:
+        definition = links_of(connection, FIELDS + mapping.resource, [name]).get(name)
+    if definition is None or definition.origin == "created":
+        return 0
+    resource = run.migration.destination.resources[mapping.resource]
+    adopted = 0
+    for page in run.destination.pages(mapping.resource):
+        keys = {
+            str(dig_target(row, mapping.key_field, mapping.resource, resource, known) or ""): str(row[resource.id])
+            for row in page.rows
+        }
+        keys.pop("", None)
+        with run.store.begin() as connection:
+            for key, row_id in keys.items():
+                if key.partition("/")[0] in mapping.sources:
+                    row = Draft(mapping.name, key, key, {}, "")
+                    _link_up(run, connection, row, mapping, row_id, {}, "adopted")
+                    adopted += 1
+    return adopted
+
+
+def _link_up(
+    run: Run, connection: Any, draft: Draft, mapping: ObjectMapping, row_id: str, effective: dict[str, Any], origin: str
+) -> None:
+    complete = origin == "matched" and set(mapping.match) >= set(mapping.fields)
+    save_link(
+        connection,
+        Link(
+            mapping.name, draft.key, mapping.resource, row_id, digest(effective) if complete else "",
+            effective if complete else {}, origin, run.id, run.clock.now(),
+        ),
+    )  # fmt: skip

@@ -1,0 +1,159 @@
+"""Make what records need before they can be written: custom fields, options, pipelines, stages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from engine.changes import FIELDS, OPTIONS
+from engine.connector.model import CustomFields, Resource
+from engine.errors import Rejected, UnsafePlan
+from engine.run import Run
+from engine.spec.model import CustomField, NativeOptions
+from engine.store.journal import Entry, intend, settle
+from engine.store.links import Link, links_of, save_link
+from engine.store.records import stream
+from engine.values import dig, segments
+from engine.write import Outcome, Write, write_all
+
+
+@dataclass(frozen=True, slots=True)
+class Provisioned:
+    """What was found and what had to be made."""
+
+    fields_found: int
+    fields_made: int
+    options_made: int
+    refused: tuple[str, ...]
+
+
+def provision(run: Run) -> Provisioned:
+    """Find or make every custom field and option the spec names; raises UnsafePlan if one is refused."""
+    found = made = options = 0
+    refused: list[str] = []
+    for name, resource in run.migration.destination.resources.items():
+        wanted = [item for item in run.spec.custom_fields.values() if item.resource == name]
+        if not wanted or resource.custom is None:
+            continue
+        run.progress(f"custom fields of {name}", 0, len(wanted))
+        rows = _existing(run, resource.custom)
+        missing = [item for item in wanted if _match(item, resource.custom, rows) is None]
+        made += _make(run, resource, missing, refused)
+        for item in wanted:
+            row = _match(item, resource.custom, rows)
+            if row is not None:
+                found += item not in missing
+                options += _adopt(run, item, resource.custom, row, refused)
+        run.progress(f"custom fields of {name}", len(wanted), len(wanted))
+    for native in run.spec.native_options:
+        options += _native(run, native, refused)
+    if any(text.startswith("field ") for text in refused):
+        raise UnsafePlan("; ".join(refused) + " – records would arrive without these fields; make room or drop them from the spec")
+    return Provisioned(found, made, options, tuple(refused))
+
+
+def _existing(run: Run, custom: CustomFields) -> list[dict[str, Any]]:
+    return list(run.destination.rows(custom.resource))
+
+
+def _match(item: CustomField, custom: CustomFields, rows: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """The definition with this name and type; names alone are not unique."""
+    wanted = (item.label, custom.types[item.type])
+    return next((row for row in rows if (row.get(custom.name), row.get(custom.type)) == wanted), None)
+
+
+def _make(run: Run, resource: Resource, missing: list[CustomField], refused: list[str]) -> int:
+    """Create definitions through the journal."""
+    custom = resource.custom
+    assert custom is not None
+    writes = []
+    for item in missing:
+        body: dict[str, Any] = {custom.name: item.label, custom.type: custom.types[item.type]}
+        labels = wanted_options(run, item.options, item.options_from)
+        if item.type in ("enum", "set"):
+            body[custom.options] = [{custom.option_label: label} for label in labels or ["-"]]
+        writes.append(Write(FIELDS + resource.name, item.name, custom.resource, "create", body, body))
+
+    def seen(outcome: Outcome) -> None:
+        if outcome.state == "failed":
+            refused.append(f"field {outcome.write.body[custom.name]!r} of {resource.name}: {outcome.reason}")
+        elif outcome.state == "done":
+            _remember(run, outcome.write.object, outcome.write.key, custom, dict(outcome.data), "created")
+
+    return write_all(run, writes, seen)["done"]
+
+
+def _remember(run: Run, name: str, key: str, custom: CustomFields, row: Mapping[str, Any], origin: str) -> None:
+    options = {str(o[custom.option_label]).strip(): o[custom.option_id] for o in row.get(custom.options) or [] if custom.option_id in o}
+    with run.store.begin() as connection:
+        before = links_of(connection, name, [key]).get(key)
+        link = Link(
+            name, key, custom.resource, str(row[custom.code]), "", before.written if before else {},
+            before.origin if before else origin, before.run if before else run.id, run.clock.now(), {"options": options},
+        )  # fmt: skip
+        save_link(connection, link)
+
+
+def _adopt(run: Run, item: CustomField, custom: CustomFields, row: dict[str, Any], refused: list[str]) -> int:
+    """Remember a definition that exists, and add the options it lacks."""
+    _remember(run, FIELDS + item.resource, item.name, custom, row, "matched")
+    if item.type not in ("enum", "set"):
+        return 0
+    labels = wanted_options(run, item.options, item.options_from)
+    return _add_options(run, FIELDS + item.resource, item.name, custom, row, labels, refused)
+
+
+def _native(run: Run, item: NativeOptions, refused: list[str]) -> int:
+    """A built-in field's options: found, or added where the platform allows it."""
+    resource = run.migration.destination.resources[item.resource]
+    holder, _, code = resource.fields[item.field].options.partition("/")
+    custom = resource.custom
+    if custom is None:
+        return 0
+    row = next((row for row in run.destination.rows(holder) if row.get(custom.code) == code), None)
+    if row is None:
+        run.notice(f"{item.resource}.{item.field}: the account has no built-in field {code!r}; its values stay behind")
+        return 0
+    _remember(run, OPTIONS + item.resource, item.field, custom, row, "matched")
+    labels = wanted_options(run, item.options, item.options_from)
+    return _add_options(run, OPTIONS + item.resource, item.field, custom, row, labels, refused)
+
+
+def wanted_options(run: Run, fixed: tuple[str, ...], origin: tuple[str, str]) -> list[str]:
+    """Option labels written in the spec or read from a staged collection, each once."""
+    collection, label = origin
+    if not collection:
+        return list(fixed)
+    found = [
+        str(dig(record.body, segments(label)) or "").strip() for batch in stream(run.store, collection) for record in batch
+    ]
+    return list(dict.fromkeys(text for text in found if text))
+
+
+def _add_options(
+    run: Run, name: str, key: str, custom: CustomFields, row: dict[str, Any], labels: list[str], refused: list[str]
+) -> int:
+    """Add the options a definition lacks; afterwards its ids are read again, whatever the answer was."""
+    have = {str(option[custom.option_label]).strip() for option in row.get(custom.options) or []}
+    missing = [label for label in labels if label.strip() not in have]
+    if not missing:
+        return 0
+    body = [{custom.option_label: label} for label in missing]
+    code = str(row[custom.code])
+    entry = Entry(run.id, name, key, custom.resource, "add_options", {"": body}, {}, {}, code, at=run.clock.now())
+    with run.store.begin(durable=True) as connection:
+        entry_id = intend(connection, [entry])[0]
+    state, reason = "done", ""
+    try:
+        run.destination.write(custom.resource, "add_options", body, code)
+    except Rejected as error:
+        state, reason = "failed", str(error)
+        refused.append(f"options {', '.join(missing)} of {name.partition('.')[2]}.{key}: {error}")
+        run.notice(f"{name.partition('.')[2]}.{key}: options were refused ({error}); their values stay behind and are listed")
+    cost = run.migration.destination.resources[custom.resource].operations["add_options"].cost
+    with run.store.begin() as connection:
+        settle(connection, entry_id, state, run.clock.now(), reason=reason, calls=1, cost=cost)
+    again = next((r for r in run.destination.rows(custom.resource) if str(r.get(custom.code)) == code), row)
+    _remember(run, name, key, custom, again, "matched")
+    return len(missing) if state == "done" else 0

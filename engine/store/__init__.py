@@ -1,0 +1,1 @@
+"""What is known and what was done: records, drafts, links, journal, quota."""

@@ -1,0 +1,115 @@
+"""One row for each intended write: intent first, then the call, then the outcome."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import sqlalchemy as sa
+
+from engine.store.schema import journal, runs
+
+OPEN = ("intent", "doubt")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One intended write."""
+
+    run: int
+    object: str
+    key: str
+    resource: str
+    action: str
+    body: dict[str, Any]
+    draft: dict[str, Any]
+    before: dict[str, Any] = field(default_factory=dict)
+    dest_id: str = ""
+    state: str = "intent"
+    reason: str = ""
+    calls: int = 0
+    cost: float = 0.0
+    at: float = 0.0
+    id: int = 0
+
+
+def intend(connection: sa.Connection, entries: Sequence[Entry]) -> list[int]:
+    """Write intents; their ids, in order."""
+    ids = []
+    for e in entries:
+        result = connection.execute(
+            journal.insert().values(
+                run=e.run, object=e.object, key=e.key, resource=e.resource, action=e.action, state="intent",
+                body=json.dumps(e.body, ensure_ascii=False), draft=json.dumps(e.draft, ensure_ascii=False),
+                before=json.dumps(e.before, ensure_ascii=False), dest_id=e.dest_id, reason="", calls=0, cost=0, at=e.at,
+            )  # fmt: skip
+        )
+        ids.append(int(result.inserted_primary_key[0]))
+    return ids
+
+
+def settle(
+    connection: sa.Connection, entry_id: int, state: str, at: float, *, dest_id: str = "", reason: str = "",
+    calls: int = 0, cost: float = 0.0,
+) -> None:  # fmt: skip
+    """The outcome of an intent."""
+    values: dict[str, Any] = {"state": state, "settled": at, "reason": reason}
+    if dest_id:
+        values["dest_id"] = dest_id
+    if calls:
+        values |= {"calls": journal.c.calls + calls, "cost": journal.c.cost + cost}
+    connection.execute(journal.update().where(journal.c.id == entry_id).values(**values))
+
+
+def entries(connection: sa.Connection, states: Sequence[str] = (), name: str = "", newest_first: bool = False) -> list[Entry]:
+    """Journal rows in order, filtered by state and object."""
+    query = sa.select(journal).order_by(journal.c.id.desc() if newest_first else journal.c.id)
+    if states:
+        query = query.where(journal.c.state.in_(list(states)))
+    if name:
+        query = query.where(journal.c.object == name)
+    return [_entry(row) for row in connection.execute(query)]
+
+
+def counts(connection: sa.Connection, run: int | None = None) -> dict[tuple[str, str, str], tuple[int, float]]:
+    """(object, action, state) -> how many and at what cost."""
+    query = sa.select(
+        journal.c.object, journal.c.action, journal.c.state, sa.func.count(), sa.func.sum(journal.c.cost)
+    ).group_by(journal.c.object, journal.c.action, journal.c.state)
+    if run is not None:
+        query = query.where(journal.c.run == run)
+    return {(row[0], row[1], row[2]): (row[3], float(row[4] or 0)) for row in connection.execute(query)}
+
+
+def failures(connection: sa.Connection, name: str) -> dict[str, Entry]:
+    """The last word on each record of an object, where that word is a failure."""
+    last = sa.select(sa.func.max(journal.c.id)).where(journal.c.object == name).group_by(journal.c.key)
+    query = sa.select(journal).where(journal.c.id.in_(last), journal.c.state == "failed")
+    return {row.key: _entry(row) for row in connection.execute(query)}
+
+
+def start_run(connection: sa.Connection, command: str, at: float, spec_digest: str) -> int:
+    """A new run's number."""
+    result = connection.execute(
+        runs.insert().values(command=command, started=at, spec_digest=spec_digest, outcome="running")
+    )
+    return int(result.inserted_primary_key[0])
+
+
+def end_run(connection: sa.Connection, run: int, at: float, outcome: str) -> None:
+    """How a run ended."""
+    connection.execute(runs.update().where(runs.c.id == run).values(ended=at, outcome=outcome))
+
+
+def all_runs(connection: sa.Connection) -> list[dict[str, Any]]:
+    """Every run, oldest first."""
+    return [dict(row) for row in connection.execute(sa.select(runs).order_by(runs.c.id)).mappings()]
+
+
+def _entry(row: Any) -> Entry:
+    return Entry(
+        row.run, row.object, row.key, row.resource, row.action, json.loads(row.body), json.loads(row.draft),
+        json.loads(row.before or "{}"), row.dest_id, row.state, row.reason, row.calls, row.cost, row.at, row.id,
+    )  # fmt: skip

@@ -1,0 +1,188 @@
+"""Drafts (what should be), links (what stands for what) and findings (what people must know)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import sqlalchemy as sa
+
+from engine.store.schema import Store, drafts, findings, links, upsert
+
+BATCH = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """The wanted destination body of one record."""
+
+    object: str
+    key: str
+    record: str
+    body: dict[str, Any]
+    digest: str
+    state: str = "ready"
+    reason: str = ""
+    seq: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A record and the destination row that stands for it."""
+
+    object: str
+    key: str
+    resource: str
+    dest_id: str
+    digest: str
+    written: dict[str, Any]
+    origin: str
+    run: int = 0
+    at: float = 0.0
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something about one record that a person must see."""
+
+    object: str
+    key: str
+    stage: str
+    field: str
+    severity: str
+    text: str
+
+
+def save_drafts(connection: sa.Connection, found: Sequence[Draft]) -> None:
+    """Insert or replace drafts."""
+    rows = [
+        {"object": d.object, "key": d.key, "seq": d.seq, "record": d.record, "digest": d.digest,
+         "body": json.dumps(d.body, ensure_ascii=False), "state": d.state, "reason": d.reason}
+        for d in found
+    ]  # fmt: skip
+    upsert(connection, drafts, rows, ["object", "key"])
+
+
+def clear_drafts(connection: sa.Connection, name: str) -> None:
+    """Forget an object's drafts: they are made anew from the records."""
+    connection.execute(drafts.delete().where(drafts.c.object == name))
+
+
+def draft_states(connection: sa.Connection, name: str, keys: Sequence[str]) -> dict[str, str]:
+    """The state of these drafts of an object; keys without a draft are left out."""
+    query = sa.select(drafts.c.key, drafts.c.state).where(drafts.c.object == name, drafts.c.key.in_(list(keys)))
+    return dict(connection.execute(query).tuples().all())
+
+
+def stream_drafts(store: Store, name: str, batch: int = BATCH) -> Iterator[list[Draft]]:
+    """An object's drafts in the order of their records, a batch at a time."""
+    seq, key = -1, ""
+    while True:
+        with store.begin() as connection:
+            after = sa.or_(drafts.c.seq > seq, sa.and_(drafts.c.seq == seq, drafts.c.key > key))
+            rows = connection.execute(
+                sa.select(drafts).where(drafts.c.object == name, after).order_by(drafts.c.seq, drafts.c.key).limit(batch)
+            ).all()
+        if not rows:
+            return
+        seq, key = rows[-1].seq, rows[-1].key
+        yield [Draft(r.object, r.key, r.record, json.loads(r.body), r.digest, r.state, r.reason, r.seq) for r in rows]
+
+
+def count_drafts(connection: sa.Connection, name: str) -> dict[str, int]:
+    """How many drafts of an object are in which state."""
+    query = sa.select(drafts.c.state, sa.func.count()).where(drafts.c.object == name).group_by(drafts.c.state)
+    return dict(connection.execute(query).tuples().all())
+
+
+def save_link(connection: sa.Connection, link: Link) -> None:
+    """Insert or replace a link."""
+    row = {
+        "object": link.object, "key": link.key, "resource": link.resource, "dest_id": link.dest_id,
+        "digest": link.digest, "written": json.dumps(link.written, ensure_ascii=False), "origin": link.origin,
+        "extra": json.dumps(link.extra, ensure_ascii=False), "run": link.run, "at": link.at,
+    }  # fmt: skip
+    # A row we made stays one we made, however often it is written again.
+    keep = ("origin",) if link.origin == "updated" else ()
+    upsert(connection, links, [row], ["object", "key"], keep)
+
+
+def drop_link(connection: sa.Connection, name: str, key: str) -> None:
+    """Forget a link."""
+    connection.execute(links.delete().where(links.c.object == name, links.c.key == key))
+
+
+def links_of(connection: sa.Connection, name: str, keys: Sequence[str] | None = None) -> dict[str, Link]:
+    """An object's links, all or those of the given keys."""
+    query = sa.select(links).where(links.c.object == name)
+    if keys is not None:
+        query = query.where(links.c.key.in_(list(keys)))
+    return {row.key: _link(row) for row in connection.execute(query)}
+
+
+def stream_links(store: Store, name: str, batch: int = BATCH) -> Iterator[list[Link]]:
+    """An object's links ordered by key, a batch at a time."""
+    key = ""
+    while True:
+        with store.begin() as connection:
+            rows = connection.execute(
+                sa.select(links).where(links.c.object == name, links.c.key > key).order_by(links.c.key).limit(batch)
+            ).all()
+        if not rows:
+            return
+        key = rows[-1].key
+        yield [_link(row) for row in rows]
+
+
+def linked_ids(connection: sa.Connection, resource: str, ids: Sequence[str]) -> dict[str, Link]:
+    """Links of a resource by destination id."""
+    found: dict[str, Link] = {}
+    for start in range(0, len(ids), BATCH):
+        part = list(ids[start : start + BATCH])
+        query = sa.select(links).where(links.c.resource == resource, links.c.dest_id.in_(part))
+        found |= {row.dest_id: _link(row) for row in connection.execute(query)}
+    return found
+
+
+def count_links(connection: sa.Connection) -> dict[str, int]:
+    """How many links each object has."""
+    query = sa.select(links.c.object, sa.func.count()).group_by(links.c.object)
+    return dict(connection.execute(query).tuples().all())
+
+
+def save_findings(connection: sa.Connection, found: Sequence[Finding]) -> None:
+    """Add findings."""
+    rows = [
+        {"object": f.object, "key": f.key, "stage": f.stage, "field": f.field, "severity": f.severity, "text": f.text}
+        for f in found
+    ]
+    if rows:
+        connection.execute(findings.insert(), rows)
+
+
+def clear_findings(connection: sa.Connection, stage: str, name: str = "", keys: Sequence[str] | None = None) -> None:
+    """Forget what a stage found, before it looks again."""
+    query = findings.delete().where(findings.c.stage == stage)
+    if name:
+        query = query.where(findings.c.object == name)
+    if keys is not None:
+        query = query.where(findings.c.key.in_(list(keys)))
+    connection.execute(query)
+
+
+def all_findings(connection: sa.Connection, severity: str = "") -> list[Finding]:
+    """Findings in the order they were made."""
+    query = sa.select(findings).order_by(findings.c.id)
+    if severity:
+        query = query.where(findings.c.severity == severity)
+    return [Finding(r.object, r.key, r.stage, r.field, r.severity, r.text) for r in connection.execute(query)]
+
+
+def _link(row: Any) -> Link:
+    return Link(
+        row.object, row.key, row.resource, row.dest_id, row.digest, json.loads(row.written), row.origin, row.run,
+        row.at, json.loads(row.extra),
+    )  # fmt: skip

@@ -1,0 +1,177 @@
+"""Source records as read, the positions of their readings, and who points at whom."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from engine.store.schema import Store, cursors, records, refs, samples, upsert
+
+BATCH = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One source object as read."""
+
+    collection: str
+    key: str
+    body: dict[str, Any]
+    seq: int = 0
+    digest: str = ""
+
+    @property
+    def id(self) -> str:
+        """The id within the collection."""
+        return self.key.partition("/")[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """How far the reading of a collection has come."""
+
+    collection: str
+    position: Any
+    complete: bool
+    rows: int
+    started: float
+    read_at: float
+    indexed: tuple[str, ...] = ()
+    absent: str = ""
+
+
+def save_page(
+    connection: sa.Connection, found: Sequence[Record], entries: Sequence[tuple[str, str, str, str]], cursor: Cursor
+) -> None:
+    """Records, reference entries (collection, field, target, key) and the cursor, in one transaction."""
+    rows = [
+        {"collection": r.collection, "key": r.key, "digest": r.digest, "read_at": cursor.read_at, "gone": False,
+         "body": json.dumps(r.body, ensure_ascii=False, separators=(",", ":"))}
+        for r in found
+    ]  # fmt: skip
+    upsert(connection, records, rows, ["collection", "key"])
+    save_refs(connection, entries)
+    save_cursor(connection, cursor)
+
+
+def save_refs(connection: sa.Connection, entries: Sequence[tuple[str, str, str, str]]) -> None:
+    """Enter who points at whom; a record's older entries are replaced."""
+    for start in range(0, len(entries), BATCH):
+        part = entries[start : start + BATCH]
+        keys = list({key for _, _, _, key in part})
+        seqs = dict(
+            connection.execute(sa.select(records.c.key, records.c.seq).where(records.c.key.in_(keys))).tuples().all()
+        )
+        rows = [{"collection": c, "field": f, "target": t, "key": k, "seq": seqs.get(k, 0)} for c, f, t, k in part]
+        for collection, field in {(c, f) for c, f, _, _ in part}:
+            connection.execute(
+                refs.delete().where(refs.c.collection == collection, refs.c.field == field, refs.c.key.in_(keys))
+            )
+        upsert(connection, refs, rows, ["collection", "field", "target", "key"])
+
+
+def save_cursor(connection: sa.Connection, cursor: Cursor) -> None:
+    """Remember how far a reading has come."""
+    row = {
+        "collection": cursor.collection, "position": json.dumps(cursor.position), "complete": cursor.complete,
+        "rows": cursor.rows, "started": cursor.started, "read_at": cursor.read_at,
+        "indexed": json.dumps(list(cursor.indexed)), "absent": cursor.absent,
+    }  # fmt: skip
+    upsert(connection, cursors, [row], ["collection"])
+
+
+def all_cursors(connection: sa.Connection) -> dict[str, Cursor]:
+    """Every collection that was begun."""
+    rows = connection.execute(sa.select(cursors)).mappings()
+    return {
+        row["collection"]: Cursor(
+            row["collection"], json.loads(row["position"] or "null"), row["complete"], row["rows"], row["started"],
+            row["read_at"], tuple(json.loads(row["indexed"])), row["absent"],
+        )
+        for row in rows
+    }  # fmt: skip
+
+
+def one(connection: sa.Connection, key: str) -> Record | None:
+    """The record with this key, if it was read and is not gone."""
+    row = connection.execute(
+        sa.select(records).where(
+            records.c.collection == key.partition("/")[0], records.c.key == key, records.c.gone.is_(False)
+        )
+    ).first()
+    return _record(row) if row else None
+
+
+def many(connection: sa.Connection, keys: Sequence[str]) -> dict[str, Record]:
+    """The records with these keys."""
+    found: dict[str, Record] = {}
+    for start in range(0, len(keys), BATCH):
+        part = list(keys[start : start + BATCH])
+        names = list({key.partition("/")[0] for key in part})
+        rows = connection.execute(
+            sa.select(records).where(records.c.collection.in_(names), records.c.key.in_(part), records.c.gone.is_(False))
+        )
+        found |= {row.key: _record(row) for row in rows}
+    return found
+
+
+def pointing_at(connection: sa.Connection, collection: str, field: str, targets: Sequence[str]) -> list[Record]:
+    """Records of a collection whose `field` names any of the targets, in the order they were read."""
+    keys = connection.execute(
+        sa.select(refs.c.key)
+        .where(refs.c.collection == collection, refs.c.field == field, refs.c.target.in_(list(targets)))
+        .order_by(refs.c.seq, refs.c.key)
+    ).scalars()
+    wanted = list(dict.fromkeys(keys))
+    found = many(connection, wanted)
+    return [found[key] for key in wanted if key in found]
+
+
+def stream(store: Store, collection: str, only: frozenset[str] | None = None, batch: int = BATCH) -> Iterator[list[Record]]:
+    """All records of a collection in the order they were first read, a batch at a time."""
+    after = 0
+    while True:
+        with store.begin() as connection:
+            rows = connection.execute(
+                sa.select(records)
+                .where(records.c.collection == collection, records.c.seq > after, records.c.gone.is_(False))
+                .order_by(records.c.seq)
+                .limit(batch)
+            ).all()
+        if not rows:
+            return
+        after = rows[-1].seq
+        found = [_record(row) for row in rows if only is None or row.key in only]
+        if found:
+            yield found
+
+
+def count(connection: sa.Connection, collection: str) -> int:
+    """How many live records of a collection are staged."""
+    query = sa.select(sa.func.count()).where(records.c.collection == collection, records.c.gone.is_(False))
+    return int(connection.execute(query).scalar_one())
+
+
+def save_sample(connection: sa.Connection, chosen: Sequence[tuple[str, str]]) -> None:
+    """The keys of the sample with the reason for each, replacing an earlier choice."""
+    connection.execute(samples.delete())
+    rows = [
+        {"key": key, "collection": key.partition("/")[0], "ordinal": position, "why": why}
+        for position, (key, why) in enumerate(chosen)
+    ]
+    if rows:
+        connection.execute(samples.insert(), rows)
+
+
+def sample(connection: sa.Connection) -> dict[str, str]:
+    """The sample's keys and reasons, in order."""
+    rows = connection.execute(sa.select(samples.c.key, samples.c.why).order_by(samples.c.ordinal))
+    return dict(rows.tuples().all())
+
+
+def _record(row: Any) -> Record:
+    return Record(row.collection, row.key, json.loads(row.body), row.seq, row.digest)

@@ -1,0 +1,121 @@
+"""Plain JSON values: paths into them, emptiness, digests, and the symbols a draft may hold.
+
+A draft is JSON. Where it names another record it holds a symbol instead of an id:
+`{"$link": ["clients", "clients/12"]}` is the destination row that object `clients` made of the
+record `clients/12`; `{"$file": {...}}` is a file to be fetched and sent.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+Json = Any
+Segments = tuple[str | int, ...]
+
+_SEGMENT = re.compile(r"([^.\[\]]+)|\[(\d+|\*)\]")
+
+
+def segments(text: str) -> Segments:
+    """`assets[*].serial-number` as `("assets", "*", "serial-number")`; raises ValueError."""
+    found: list[str | int] = []
+    position = 0
+    for match in _SEGMENT.finditer(text):
+        if text[position : match.start()] not in ("", "."):
+            break
+        name, index = match.groups()
+        found.append(name if name is not None else "*" if index == "*" else int(index))
+        position = match.end()
+    if position != len(text) or not found:
+        raise ValueError(f"{text!r} is not a path")
+    return tuple(found)
+
+
+def dig(value: Json, path: Segments) -> Json:
+    """The value at `path`; None where it leads nowhere. `*` collects over a list."""
+    for position, part in enumerate(path):
+        if part == "*":
+            rest = path[position + 1 :]
+            found = [dig(item, rest) for item in value] if isinstance(value, list) else []
+            return [item for item in found if not is_empty(item)]
+        if isinstance(part, int):
+            value = value[part] if isinstance(value, list) and part < len(value) else None
+        else:
+            value = value.get(part) if isinstance(value, Mapping) else None
+        if value is None:
+            return None
+    return value
+
+
+def is_empty(value: Json) -> bool:
+    """Null, blank text, an empty list or an empty object. False and 0 are values."""
+    return value is None or value == [] or value == {} or (isinstance(value, str) and not value.strip())
+
+
+def canonical(value: Json) -> str:
+    """The one JSON text of a value: sorted keys, no blanks, whole floats as integers."""
+    return json.dumps(_plain(value), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+
+
+def _plain(value: Json) -> Json:
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value
+
+
+def digest(value: Json) -> str:
+    """A short stable fingerprint of a JSON value."""
+    return hashlib.sha256(canonical(value).encode()).hexdigest()[:32]
+
+
+def link(target: str, key: str) -> dict[str, list[str]]:
+    """The symbol for the row that object `target` made of record `key`."""
+    return {"$link": [target, key]}
+
+
+def as_link(value: Json) -> tuple[str, str] | None:
+    """The object and key of a link symbol, or None."""
+    if isinstance(value, dict) and len(value) == 1 and "$link" in value:
+        target, key = value["$link"]
+        return target, key
+    return None
+
+
+def as_file(value: Json) -> dict[str, Any] | None:
+    """The description behind a file symbol, or None."""
+    if isinstance(value, dict) and len(value) == 1 and "$file" in value:
+        found: dict[str, Any] = value["$file"]
+        return found
+    return None
+
+
+def links_in(value: Json) -> Iterator[tuple[str, str]]:
+    """Every link symbol inside a value."""
+    found = as_link(value)
+    if found:
+        yield found
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from links_in(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from links_in(item)
+
+
+def leaves(value: Json, prefix: str = "") -> Iterator[tuple[str, Json]]:
+    """Every scalar with its path; list positions are written as `[*]`."""
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from leaves(item, f"{prefix}.{key}" if prefix else str(key))
+    elif isinstance(value, list):
+        for item in value:
+            yield from leaves(item, f"{prefix}[*]")
+    else:
+        yield prefix, value
