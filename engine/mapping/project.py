@@ -387,7 +387,8 @@ def _lookup(expr: Lookup, context: _Context, story: _Story) -> Any:
     if expr.objects == ("users",):
         return _user(value, expr, context, story)
     if is_empty(value):
-        return None
+        # Nothing to look up is a miss only for a link the record cannot do without.
+        return _missed(expr, None, story) if expr.on_miss in ("skip", "fail") else None
     story.steps.append(f"lookup {', '.join(expr.objects)}")
     found = [hit for name in expr.objects for hit in _hits(name, value, expr.on, context)]
     if not found:
@@ -417,7 +418,8 @@ def _hits(name: str, value: Any, on: str, context: _Context) -> Iterator[tuple[s
 
 
 def _missed(expr: Lookup, value: Any, story: _Story) -> Any:
-    text = f"no {' or '.join(expr.objects)} for {_shown(value)}"
+    named = f"for {_shown(value)}" if value is not None else "named in the record"
+    text = f"no {' or '.join(expr.objects)} {named}"
     match expr.on_miss:
         case "skip":
             raise _Skip(text)
@@ -429,6 +431,8 @@ def _missed(expr: Lookup, value: Any, story: _Story) -> Any:
         case "report":
             story.reason = text
             story.notes.append(Note("", text))
+    if expr.on_miss == "omit":
+        story.marks.add("unmet")  # the spec expects this miss: there is nothing to carry over
     story.reason = text
     return None
 

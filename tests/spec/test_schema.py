@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
+from engine.connector.auth import AUTHS
+from engine.connector.pagers import PAGERS
 from engine.document import Document, Keys, parse, read
 from engine.schema import check_shape
 
@@ -104,6 +106,12 @@ def test_schema_keeps_its_own_rules(name: str) -> None:
         for value in values:
             assert Draft202012Validator({**node, "$defs": whole["$defs"]}).is_valid(value), f"{at}: {value!r}"
     assert used - {""} == set(whole["$defs"])
+
+
+@pytest.mark.parametrize(("part", "known"), [("pager", set(PAGERS)), ("auth", set(AUTHS))])
+def test_kinds_are_those_the_engine_knows(part: str, known: set[str]) -> None:
+    """Every kind of pager and of signing in that the schema offers exists, and the other way round."""
+    assert {item["properties"]["kind"]["const"] for item in schema("connector")["$defs"][part]["oneOf"]} == known
 
 
 def free(keys: Keys) -> bool:
