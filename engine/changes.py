@@ -118,7 +118,7 @@ def merge(run: Run, mapping: ObjectMapping, change: Change, live: Mapping[str, A
     before: dict[str, Any] = {}
     conflicts = []
     for target in dict.fromkeys([*resolved.effective, *link.written]):
-        if target in omit or canonical(resolved.effective.get(target)) == canonical(link.written.get(target)) and link.digest:
+        if target in omit or (canonical(resolved.effective.get(target)) == canonical(link.written.get(target)) and link.digest):
             continue
         wanted = dig_target(resolved.body, target, mapping.resource, resource, known)
         now = dig_target(live, target, mapping.resource, resource, known)

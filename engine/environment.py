@@ -83,7 +83,7 @@ def sandbox(migration: Migration, env: Mapping[str, str], folder: Path, stack: E
         running = stack.enter_context(
             launch(connector.name, data=data, plan=side.plan, seats=side.seats, extra_args=(*size, *extra))
         )
-        return Account(running.base_url, running.key)
+        return Account(running.base_url, running.key, str(data.resolve()))
 
     try:
         return Accounts(

@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from engine.review.compare import Comparison, compare
+from engine.plan import Plan, guard, plan
+from engine.review.compare import compare
 from engine.review.sample import Sample, choose, missing_links
+from engine.review.tally import Tally, count
 from engine.run import Run
 from engine.settle import settle_doubts
 from engine.spec.model import ObjectMapping
 from engine.stages.audit import Audit, check_accounts, match_people, unmapped, vanished
+from engine.stages.delta import Changes, apply_deletions, find_gone, read_changes
 from engine.stages.extract import Reading, extract, fetch
 from engine.stages.load import Loaded, load
 from engine.stages.provision import Provisioned, provision
 from engine.stages.transform import Transformed, transform
+from engine.store.journal import keys_of_run
 
 CLOSURES = 5  # rounds of fetching rows that sampled rows name, for accounts read only in part
 
@@ -29,8 +33,10 @@ class Result:
     provisioned: Provisioned | None = None
     transformed: list[Transformed] = field(default_factory=list)
     loaded: list[Loaded] = field(default_factory=list)
-    comparisons: list[Comparison] = field(default_factory=list)
+    tally: Tally = field(default_factory=Tally)
+    changes: list[Changes] = field(default_factory=list)
     settled: dict[str, int] = field(default_factory=dict)
+    plan: Plan | None = None
 
 
 def prepare(run: Run, sample: int | None) -> Result:
@@ -74,14 +80,72 @@ def draft(run: Run, result: Result) -> None:
     result.transformed = transform(run, scaffolding(objects)) + transform(run, content(objects), only)
 
 
-def migrate(run: Run, sample: int | None) -> Result:
-    """All stages; raises EtlError where going on makes no sense. Safe to repeat."""
+def foresee(run: Run, sample: int | None) -> Result:
+    """Audit, extract and transform, then the plan; the destination is only read."""
     result = prepare(run, sample)
+    draft(run, result)
+    result.plan = plan(run, run.spec.active())
+    return result
+
+
+def migrate(run: Run, sample: int | None, yes: bool = False) -> Result:
+    """All stages; raises EtlError where going on makes no sense. Safe to repeat."""
+    result = foresee(run, sample)
+    write(run, result, yes)
+    return verify(run, result, frozenset(result.sample.chosen) if result.sample else None)
+
+
+def delta(run: Run, yes: bool = False, deletions: bool = False) -> Result:
+    """Bring over what changed in the source, or in the mapping, since the last run."""
+    started = run.clock.now()
+    result = Result()
+    check_accounts(run)
+    result.changes = read_changes(run)
+    result.readings = extract(run)
+    vanished(run)
+    people, fallback = match_people(run)
+    result.audit = Audit(tuple(people), fallback, ())
+    if deletions:
+        result.changes += find_gone(run)
+    draft(run, result)
+    result.plan = plan(run, run.spec.active())
+    write(run, result, yes)
+    apply_deletions(run)
+    return verify(run, result, _written(run), since=started)
+
+
+def again(run: Run) -> Result:
+    """Try just the records that failed once more; the source is not read."""
+    started = run.clock.now()
+    result = Result()
+    check_accounts(run)
+    people, fallback = match_people(run)
+    result.audit = Audit(tuple(people), fallback, ())
+    draft(run, result)
     result.settled = settle_doubts(run)
     result.provisioned = provision(run)
-    draft(run, result)
+    objects = run.spec.active()
+    result.loaded = load(run, objects, only_failed=True)
+    return verify(run, result, _written(run), since=started)
+
+
+def write(run: Run, result: Result, yes: bool) -> None:
+    """The part of a run that changes the destination."""
+    assert result.plan is not None
+    guard(run, result.plan, yes)
+    result.settled = settle_doubts(run)
+    result.provisioned = provision(run)
     objects = run.spec.active()
     result.loaded = load(run, scaffolding(objects)) + load(run, content(objects))
-    only = frozenset(result.sample.chosen) if result.sample else None
-    result.comparisons = list(compare(run, content(objects), only))
+
+
+def _written(run: Run) -> frozenset[str]:
+    """Records this run wrote or tried to write."""
+    with run.store.begin() as connection:
+        return frozenset(key.partition("#")[0] for key in keys_of_run(connection, run.id))
+
+
+def verify(run: Run, result: Result, only: frozenset[str] | None, since: float | None = None) -> Result:
+    """Read the destination back and compare it, record by record."""
+    result.tally = count(compare(run, content(run.spec.active()), only, since), keep_all=result.sample is not None or only is not None)
     return result

@@ -7,8 +7,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from engine.connector.model import Resource
 from engine.changes import definitions
+from engine.connector.model import Resource
 from engine.run import Run
 from engine.store.journal import OPEN, Entry, entries, settle
 from engine.store.links import drop_link, linked_ids, save_link
@@ -105,7 +105,7 @@ def _is(run: Run, entry: Entry, row: Mapping[str, Any], resource: Resource) -> b
     sent = _flat(entry.body, resource)
     compared = [name for name in resource.recognise if name in sent or name in entry.body]
     return bool(compared) and all(
-        agrees(sent.get(name), row.get(name), resource.fields.get(name)) or is_empty(sent.get(name)) and is_empty(row.get(name))
+        agrees(sent.get(name), row.get(name), resource.fields.get(name)) or (is_empty(sent.get(name)) and is_empty(row.get(name)))
         for name in resource.recognise
         if name in sent or name not in (resource.file or ())
     )
@@ -130,11 +130,10 @@ def _key_code(run: Run, resource: str) -> str:
 
 def _happened(run: Run, entry: Entry, row_id: str, row: Mapping[str, Any]) -> None:
     write = Write(entry.object, entry.key, entry.resource, "create", entry.body, entry.draft, entry=entry.id)
-    extra = {"answer": dict(row)} if entry.object.startswith("$") else {}
-    link = as_link_row(run, write, Outcome(write, "done", row_id), run.clock.now())
+    link = as_link_row(run, write, Outcome(write, "done", row_id, row), run.clock.now())
     with run.store.begin() as connection:
         settle(connection, entry.id, "done", run.clock.now(), dest_id=row_id, reason="found after an unknown outcome")
-        save_link(connection, replace(link, run=entry.run, extra={**link.extra, **extra}))
+        save_link(connection, replace(link, run=entry.run))
 
 
 def _void(run: Run, entry: Entry) -> None:

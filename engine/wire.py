@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from engine.connector.model import Connector, FieldType, Resource
-from engine.spec.model import CustomField, ObjectMapping, Spec
+from engine.spec.model import CustomField, Lookup, ObjectMapping, Spec
 from engine.spec.uses import walk
-from engine.spec.model import Lookup
 from engine.values import as_file, as_link, is_empty
 
 Resolve = Callable[[str, str], str | None]

@@ -9,13 +9,14 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
 
-from engine.connector.model import Verb
+from engine.connector.model import Resource, Verb
 from engine.errors import AuthError, Blocked, EtlError, NotFound, OutcomeUnknown, Paused, Rejected, Unavailable
 from engine.run import Run
 from engine.store.journal import Entry, intend, settle
 from engine.store.links import Finding, Link, clear_findings, drop_link, save_findings, save_link
-from engine.values import as_file, digest
+from engine.values import as_file, digest, is_empty
 
+RESTORED = "restored"  # origin of an update that puts people's values back
 GROUP = 40  # intents committed together: one wait for the disk for all of them
 
 
@@ -166,7 +167,9 @@ def record(run: Run, connection: Any, outcome: Outcome) -> None:
         connection, write.entry, outcome.state, now, dest_id=outcome.dest_id, reason=outcome.reason,
         calls=1 if called else 0, cost=operation.cost if called else 0,
     )  # fmt: skip
-    if outcome.state == "done" and write.action in ("create", "update"):
+    if outcome.state == "done" and write.origin == RESTORED:
+        drop_link(connection, write.object, write.key)
+    elif outcome.state == "done" and write.action in ("create", "update"):
         save_link(connection, as_link_row(run, write, outcome, now))
         clear_findings(connection, "load", write.object, [write.key])
     elif outcome.state == "done" and write.action == "delete":
@@ -178,7 +181,17 @@ def record(run: Run, connection: Any, outcome: Outcome) -> None:
 
 def as_link_row(run: Run, write: Write, outcome: Outcome, now: float) -> Link:
     """The link that a successful write leaves."""
+    resource = run.destination.connector.resources[write.resource]
+    seen = {"seen": fingerprint(outcome.data, resource)} if outcome.data else {}
     return Link(
         write.object, write.key, write.resource, outcome.dest_id, digest(write.draft), dict(write.draft),
-        write.origin, run.id, now, {**write.extra, **outcome.extra},
+        write.origin, run.id, now, {**write.extra, **outcome.extra, **seen},
     )  # fmt: skip
+
+
+def fingerprint(row: Mapping[str, Any], resource: Resource) -> str:
+    """A digest of everything people can change in a row; tells later whether they did."""
+    held = {name: row[name] for name, kind in resource.fields.items() if kind.writable and not is_empty(row.get(name))}
+    if resource.custom:
+        held["custom"] = {key: value for key, value in (row.get(resource.custom.container) or {}).items() if not is_empty(value)}
+    return digest(held)

@@ -32,11 +32,12 @@ class Account:
 
     base_url: str
     secret: str
+    name: str = ""  # set where the address changes from run to run, as the sandbox's does
 
     @property
     def id(self) -> str:
         """A name for the account that does not tell the key."""
-        return hashlib.sha256(f"{self.base_url}\n{self.secret}".encode()).hexdigest()[:16]
+        return hashlib.sha256(f"{self.name or self.base_url}\n{self.secret}".encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,7 +252,7 @@ class Client:
     def _request(self, operation: Operation, places: Mapping[str, str], body: Any, kind: Resource, file: Path | None) -> httpx.Response:
         url, headers, params = self._url(operation, places), self._signature.headers, self._signature.params or None
         if operation.method == "DELETE":
-            return self.http.request("DELETE", url, headers=headers, params=params)
+            return self.http.request("DELETE", url, headers=headers, params=params, json=body if isinstance(body, list) else None)
         if operation.body == "multipart" and file is not None and kind.file:
             with file.open("rb") as content:
                 return self.http.request(

@@ -28,7 +28,7 @@ from engine.errors import Diagnostic, SpecError
 from engine.schema import check_shape
 from engine.values import digest
 
-VERBS: tuple[Verb, ...] = ("list", "read", "create", "update", "delete", "add_options")
+VERBS: tuple[Verb, ...] = ("list", "read", "create", "update", "delete", "add_options", "remove_options")
 _METHODS = ("get", "post", "put", "patch", "delete")
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Verb = Literal["list", "read", "create", "update", "delete", "add_options"]
+Verb = Literal["list", "read", "create", "update", "delete", "add_options", "remove_options"]
 
 
 @dataclass(frozen=True, slots=True)

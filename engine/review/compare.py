@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -17,9 +17,19 @@ from engine.spec.model import ObjectMapping
 from engine.spec.uses import paths_read
 from engine.stages.transform import sight_on
 from engine.store.journal import failures
-from engine.store.links import Link, links_of
-from engine.store.records import Record, sample, stream
-from engine.values import as_file, canonical, dig, is_empty, leaves, segments
+from engine.store.links import (
+    Draft,
+    Link,
+    clear_verified,
+    first_written,
+    linked_ids,
+    links_of,
+    mark_verified,
+    stream_links,
+    unverified_drafts,
+)
+from engine.store.records import Record, many, sample
+from engine.values import as_file, canonical, is_empty, leaves, segments
 from engine.wire import Definitions, Resolved, agrees, dig_target, resolve
 
 FOUND = ("equal", "transformed", "looked_up", "defaulted")
@@ -62,80 +72,146 @@ class Comparison:
     file: Mapping[str, Any] | None = None
 
 
-def compare(run: Run, objects: Sequence[ObjectMapping], only: frozenset[str] | None = None) -> Iterator[Comparison]:
-    """Read the destination back, in list pages, and compare it with what was wanted, record by record."""
+def compare(run: Run, objects: Sequence[ObjectMapping], only: frozenset[str] | None = None, since: float | None = None) -> Iterator[Comparison]:
+    """Read the destination back, in list pages, and compare it with what was wanted, record by record.
+
+    Every resource is read once, however many objects write to it; then come the drafts no row was
+    seen for. Memory stays flat: what was seen is marked in the store.
+    """
     with run.store.begin() as connection:
-        known = definitions(connection, run)
-        whys = sample(connection)
-    touched = touched_fields(objects)
+        clear_verified(connection)
+        bench = _Bench(definitions(connection, run), touched_fields(objects), sample(connection), only)
+    by_resource: dict[str, list[ObjectMapping]] = {}
     for mapping in objects:
-        if mapping.rows or mapping.name.startswith("pipelines."):
-            continue
-        with run.store.begin() as connection:
-            failed = {key: entry.reason for key, entry in failures(connection, mapping.name).items()}
-        live = _readback(run, mapping, only)
-        for name in mapping.sources:
-            for batch in stream(run.store, name, only):
-                yield from _batch(run, mapping, batch, known, live, failed, touched, whys)
+        by_resource.setdefault(mapping.resource, []).append(mapping)
+    for position, (name, mappings) in enumerate(by_resource.items()):
+        run.progress("reading the destination back", position, len(by_resource))
+        known = {mapping.name: mapping for mapping in mappings}
+        for rows in _pages(run, run.migration.destination.resources[name], since):
+            yield from _seen(run, name, known, rows, bench)
+    for mapping in objects:
+        for batch in unverified_drafts(run.store, mapping.name):
+            yield from _unseen(run, mapping, [d for d in batch if only is None or d.record in only], bench)
+    run.progress("reading the destination back", len(by_resource), len(by_resource))
 
 
-def _batch(
-    run: Run, mapping: ObjectMapping, batch: list[Record], known: Definitions, live: Mapping[str, Mapping[str, Any]],
-    failed: Mapping[str, str], touched: Mapping[str, set[str]], whys: Mapping[str, str],
-) -> Iterator[Comparison]:  # fmt: skip
-    """The comparisons of one batch of records."""
+@dataclass(frozen=True, slots=True)
+class _Bench:
+    """What every comparison needs besides its record."""
+
+    known: Definitions
+    touched: Mapping[str, set[str]]
+    whys: Mapping[str, str]
+    only: frozenset[str] | None
+
+
+def _seen(
+    run: Run, resource: str, objects: Mapping[str, ObjectMapping], rows: list[dict[str, Any]], bench: _Bench
+) -> Iterator[Comparison]:
+    """The comparisons of one page of destination rows; rows that are not ours are passed over."""
+    kind = run.migration.destination.resources[resource]
+    live = {str(row.get(kind.id)): row for row in rows}
     with run.store.begin() as connection:
+        links = [link for link in linked_ids(connection, resource, list(live)).values() if link.object in objects]
+        links = [link for link in links if bench.only is None or link.key.partition("#")[0] in bench.only]
+        mark_verified(connection, [(link.object, link.key) for link in links])
+        records = many(connection, list({link.key.partition("#")[0] for link in links}))
         sight = sight_on(run, connection)
-        found = [(record, list(project(mapping, Source(record.collection, record.key, record.body), sight))) for record in batch]
-        links = links_of(connection, mapping.name, [p.key for _, ps in found for p in ps])
-        rows = [
-            _one(run, connection, mapping, record, projection, links.get(projection.key), known, live, failed, touched, sight)
-            for record, projections in found
-            for projection in projections
-        ]
-    for row in rows:
-        yield row if not whys else _with_why(row, whys)
+        found = []
+        for link in links:
+            record = records.get(link.key.partition("#")[0])
+            projection = _projection(objects[link.object], record, link.key, sight) if record else None
+            if record and projection:
+                found.append(_one(run, connection, objects[link.object], record, projection, link, live[link.dest_id], bench))
+    yield from found
 
 
-def _with_why(row: Comparison, whys: Mapping[str, str]) -> Comparison:
-    from dataclasses import replace
+def _unseen(run: Run, mapping: ObjectMapping, drafts: Sequence[Draft], bench: _Bench) -> Iterator[Comparison]:
+    """The comparisons of drafts that no row of the destination stands for."""
+    with run.store.begin() as connection:
+        failed = failures(connection, mapping.name)
+        records = many(connection, [draft.record for draft in drafts])
+        links = links_of(connection, mapping.name, [draft.key for draft in drafts])
+        sight = sight_on(run, connection)
+        found = []
+        for draft in drafts:
+            record = records.get(draft.record)
+            projection = _projection(mapping, record, draft.key, sight) if record else None
+            if record and projection:
+                row = _one(run, connection, mapping, record, projection, links.get(draft.key), None, bench)
+                if row.state == "missing" and draft.key in failed:
+                    row = replace(row, state="failed", reason=failed[draft.key].reason)
+                found.append(row)
+    yield from found
 
-    return replace(row, why=whys.get(row.record, ""))
+
+def _projection(mapping: ObjectMapping, record: Record | None, key: str, sight: Sight) -> Projection | None:
+    if record is None:
+        return None
+    made = project(mapping, Source(record.collection, record.key, record.body), sight)
+    return next((projection for projection in made if projection.key == key), None)
+
+
+def _pages(run: Run, resource: Resource, since: float | None) -> Iterator[list[dict[str, Any]]]:
+    """Rows of a resource changed since a moment, or since our oldest write to it, page by page."""
+    operation = resource.operations["list"]
+    with run.store.begin() as connection:
+        oldest = first_written(connection, resource.name)
+    if oldest is None:
+        return
+    since = max(since or 0.0, oldest)
+    since -= MARGIN
+    if operation.ids_of:
+        yield from _by_parents(run, resource)
+        return
+    params = {operation.since: stamp(since, operation.since_style)} if operation.since else {}
+    newest = bool(operation.newest_first) and not operation.since
+    for page in run.destination.pages(resource.name, params, newest_first=newest):
+        yield page.rows
+        created = [str(row.get(resource.created) or "").replace("T", " ")[:19] for row in page.rows]
+        if newest and created and min(created) < stamp(since, "space"):
+            return
+
+
+def _by_parents(run: Run, resource: Resource) -> Iterator[list[dict[str, Any]]]:
+    """Rows that can only be listed under their parents, many parents a call."""
+    operation = resource.operations["list"]
+    for target in resource.fields[operation.ids_of].to:
+        for mapping in run.spec.active():
+            if mapping.resource != target:
+                continue
+            for batch in stream_links(run.store, mapping.name, operation.ids_max):
+                ids = ",".join(link.dest_id for link in batch)
+                for page in run.destination.pages(resource.name, {operation.ids: ids}):
+                    yield page.rows
 
 
 def _one(
     run: Run, connection: sa.Connection, mapping: ObjectMapping, record: Record, projection: Projection, link: Link | None,
-    known: Definitions, live: Mapping[str, Mapping[str, Any]], failed: Mapping[str, str], touched: Mapping[str, set[str]],
-    sight: Sight,
+    row: Mapping[str, Any] | None, bench: _Bench,
 ) -> Comparison:  # fmt: skip
-    resource = run.migration.destination.resources[mapping.resource]
-    row = live.get(link.dest_id) if link else None
     resolved = resolve(
-        projection.body, mapping, run.spec, run.migration.destination, lambda name, key: _id(connection, name, key), known
+        projection.body, mapping, run.spec, run.migration.destination, lambda name, key: _id(connection, name, key), bench.known
     )
-    fields = tuple(
-        field_state(run, mapping, trace, resolved, row, known, link) for trace in projection.traces
-    )
-    state, reason = _record_state(projection, resolved, link, row, failed)
-    unmapped = unmapped_fields(mapping, record.body, touched.get(record.collection, set()))
+    fields = tuple(field_state(run, mapping, trace, resolved, row, bench.known, link) for trace in projection.traces)
+    state, reason = _record_state(projection, resolved, link, row)
     return Comparison(
         mapping.name, mapping.label, projection.key, record.key, mapping.resource, link.dest_id if link else "", state,
-        reason, fields, unmapped, title=_title(projection.body, record.body),
-        file=link.extra if link and link.extra.get("sha256") else None,
+        reason, fields, unmapped_fields(record.body, bench.touched.get(record.collection, set())),
+        bench.whys.get(record.key, ""), _title(projection.body, record.body),
+        link.extra if link and link.extra.get("sha256") else None,
     )  # fmt: skip
 
 
 def _record_state(
-    projection: Projection, resolved: Resolved, link: Link | None, row: Mapping[str, Any] | None, failed: Mapping[str, str]
+    projection: Projection, resolved: Resolved, link: Link | None, row: Mapping[str, Any] | None
 ) -> tuple[str, str]:
     if row is not None:
-        return "arrived", failed.get(projection.key, "")
+        return "arrived", ""
     if projection.state != "ready":
         return projection.state, projection.reason
     if resolved.skipped or resolved.refused:
         return ("skipped", resolved.skipped) if resolved.skipped else ("failed", resolved.refused)
-    if projection.key in failed:
-        return "failed", failed[projection.key]
     return "missing", "it is not in the destination" if link else "it was not written"
 
 
@@ -210,7 +286,7 @@ def touched_fields(objects: Sequence[ObjectMapping]) -> dict[str, set[str]]:
 _BOOKKEEPING = ("id", "path", "deleted")  # a row's own address and life sign, used by the engine itself
 
 
-def unmapped_fields(mapping: ObjectMapping, body: Mapping[str, Any], touched: set[str]) -> tuple[tuple[str, Any], ...]:
+def unmapped_fields(body: Mapping[str, Any], touched: set[str]) -> tuple[tuple[str, Any], ...]:
     """Filled source fields that no mapping reads and none says why it leaves behind."""
     found = []
     for name, value in body.items():
@@ -223,54 +299,6 @@ def unmapped_fields(mapping: ObjectMapping, body: Mapping[str, Any], touched: se
     return tuple(found)
 
 
-# -- reading back
-
-
-def _readback(run: Run, mapping: ObjectMapping, only: frozenset[str] | None) -> dict[str, Mapping[str, Any]]:
-    """The destination rows of an object, read in list pages."""
-    with run.store.begin() as connection:
-        links = links_of(connection, mapping.name)
-    wanted = [link for link in links.values() if only is None or link.key.partition("#")[0] in only]
-    if not wanted:
-        return {}
-    resource = run.migration.destination.resources[mapping.resource]
-    operation = resource.operations["list"]
-    if operation.ids_of:
-        parents = {str(value) for link in wanted for value in [_parent(run, link, operation.ids_of)] if value}
-        return {str(row[resource.id]): row for row in run.destination.by_ids(mapping.resource, sorted(parents))}
-    if operation.ids:
-        ids = sorted((link.dest_id for link in wanted), key=lambda text: (len(text), text))
-        return {str(row[resource.id]): row for row in run.destination.by_ids(mapping.resource, ids)}
-    return _scan(run, resource, wanted)
-
-
-def _parent(run: Run, link: Link, name: str) -> str | None:
-    value = link.written.get(name)
-    found = value.get("$link") if isinstance(value, dict) else None
-    if not found:
-        return None
-    with run.store.begin() as connection:
-        return _id(connection, found[0], found[1])
-
-
-def _scan(run: Run, resource: Resource, wanted: list[Link]) -> dict[str, Mapping[str, Any]]:
-    """A list that cannot be asked for ids: pages since the first write, until all are found."""
-    operation = resource.operations["list"]
-    missing = {link.dest_id for link in wanted}
-    since = min(link.at for link in wanted) - MARGIN
-    params = {operation.since: stamp(since, operation.since_style)} if operation.since else {}
-    found: dict[str, Mapping[str, Any]] = {}
-    for page in run.destination.pages(resource.name, params, newest_first=bool(operation.newest_first)):
-        for row in page.rows:
-            row_id = str(row.get(resource.id))
-            if row_id in missing:
-                found[row_id] = row
-                missing.discard(row_id)
-        if not missing:
-            break
-    return found
-
-
 def text_of(value: Any) -> str:
     """A value as a table cell shows it."""
     if value is None:
@@ -281,5 +309,3 @@ def text_of(value: Any) -> str:
         return canonical(value)
     return str(value)
 
-
-__all__ = ["FOUND", "Comparison", "FieldState", "compare", "dig", "text_of", "touched_fields"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -27,7 +26,8 @@ def build(run: Run, result: Result, command: str, environment: str) -> dict[str,
     with run.store.begin() as connection:
         findings = all_findings(connection)
     attention = [finding for finding in findings if finding.severity == "attention"]
-    records = [_record(run, comparison) for comparison in result.comparisons]
+    order = {mapping.name: position for position, mapping in enumerate(run.spec.active())}
+    kept = sorted(result.tally.kept, key=lambda row: (order.get(row.object, 0), row.key))
     return {
         "migration": run.spec.name,
         "title": f"{run.migration.source.title} to {run.migration.destination.title}",
@@ -39,8 +39,9 @@ def build(run: Run, result: Result, command: str, environment: str) -> dict[str,
         "verdict": _verdict(result, attention),
         "accounts": {"source": _account(run.source), "destination": _account(run.destination)},
         "objects": _objects(run, result),
-        "records": records,
-        "money": _money(result.comparisons),
+        "records": [_record(run, comparison) for comparison in kept],
+        "records_not_shown": result.tally.left_out,
+        "money": _money(result),
         "people": [asdict(person) for person in result.audit.people] if result.audit else [],
         "fallback_owner": result.audit.fallback if result.audit else "",
         "collections_left_behind": [asdict(item) for item in result.audit.unmapped] if result.audit else [],
@@ -54,20 +55,18 @@ def build(run: Run, result: Result, command: str, environment: str) -> dict[str,
 
 def _verdict(result: Result, attention: Sequence[Finding]) -> dict[str, Any]:
     """Counts people look at first, and whether anything needs them."""
-    states = Counter(item.state for record in result.comparisons for item in record.fields)
-    records = Counter(record.state for record in result.comparisons)
-    lost = states["lost"] - sum(f.state == "lost" for r in result.comparisons if r.state != "arrived" for f in r.fields)
-    needs = len({(finding.object, finding.key) for finding in attention})
-    good = not attention and not records["missing"] and not lost
+    records, fields = result.tally.record_states(), result.tally.field_states()
+    lost = result.tally.lost_in_arrived
+    good = not attention and not records["missing"] and not records["failed"] and not lost
     return {
         "state": "good" if good else "attention",
         "arrived": records["arrived"],
         "missing": records["missing"],
         "skipped": records["skipped"],
         "failed": records["failed"],
-        "fields": {state: states[state] for state in STATES},
+        "fields": {state: fields[state] for state in STATES},
         "lost_in_arrived": lost,
-        "need_attention": needs,
+        "need_attention": len({(finding.object, finding.key) for finding in attention}),
         "created": sum(item.created for item in result.loaded),
         "updated": sum(item.updated for item in result.loaded),
         "unchanged": sum(item.unchanged for item in result.loaded),
@@ -98,13 +97,14 @@ def _objects(run: Run, result: Result) -> list[dict[str, Any]]:
     loaded = {item.object: item for item in result.loaded}
     found = []
     for mapping in run.spec.active():
-        own = [record for record in result.comparisons if record.object == mapping.name]
-        fields = Counter(item.state for record in own for item in record.fields)
+        fields = result.tally.of(mapping.name)
+        records = {state: many for (name, state), many in result.tally.records.items() if name == mapping.name}
         row = loaded.get(mapping.name)
         found.append(
             {
                 "object": mapping.name, "label": mapping.label, "from": list(mapping.sources), "to": mapping.resource,
-                "records": len(own), "fields": {state: fields[state] for state in STATES},
+                "records": sum(records.values()), "states": records,
+                "fields": {state: fields.get(state, 0) for state in STATES},
                 **({key: value for key, value in asdict(row).items() if key not in ("object", "label", "resource")} if row else {}),
             }
         )  # fmt: skip
@@ -139,20 +139,11 @@ def shown(value: Any) -> str:
     return text_of(value)
 
 
-def _money(comparisons: Sequence[Comparison]) -> list[dict[str, Any]]:
+def _money(result: Result) -> list[dict[str, Any]]:
     """Sums of every amount with a currency, wanted and live, per object and currency."""
-    sums: dict[tuple[str, str, str], list[float]] = {}
-    for row in comparisons:
-        values = {item.target: item for item in row.fields}
-        amount, currency = values.get("value"), values.get("currency")
-        if amount is None or currency is None or not isinstance(amount.wanted, int | float):
-            continue
-        total = sums.setdefault((row.object, row.label, str(currency.wanted)), [0.0, 0.0])
-        total[0] += amount.wanted
-        total[1] += float(amount.live or 0)
     return [
-        {"object": name, "label": label, "currency": currency, "wanted": round(pair[0], 2), "live": round(pair[1], 2)}
-        for (name, label, currency), pair in sums.items()
+        {"object": name, "label": label, "currency": currency, "wanted": round(sums.wanted, 2), "live": round(sums.live, 2)}
+        for (name, label, currency), sums in result.tally.money.items()
     ]
 
 

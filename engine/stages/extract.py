@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any
 
 from engine.connector.client import Rows
-from engine.errors import Forbidden, Rejected, UnsafePlan
-from engine.mapping.project import any_key
+from engine.errors import Forbidden, Rejected
+from engine.reading import as_record, entries
 from engine.run import Run
 from engine.spec.uses import needed
 from engine.store.records import Cursor, Record, all_cursors, save_cursor, save_page, save_refs, stream
-from engine.values import dig, digest, segments
+from engine.values import digest
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,27 +71,6 @@ def _save(run: Run, name: str, fields: tuple[str, ...], page: Rows, cursor: Curs
     with run.store.begin() as connection:
         save_page(connection, found, entries(run, found, fields), cursor)
     return cursor
-
-
-def as_record(run: Run, collection: str, row: Mapping[str, Any]) -> Record:
-    """A row with its key; a composite key ("a+b") joins its parts."""
-    parts = run.migration.source.resources[collection].id.split("+")
-    values = [row.get(part) for part in parts]
-    if any(value is None for value in values):
-        raise UnsafePlan(f"a row of {collection} has no {'+'.join(parts)}: it cannot be told apart – check the connector")
-    return Record(collection, f"{collection}/{'+'.join(map(str, values))}", dict(row), 0, digest(row))
-
-
-def entries(run: Run, found: Iterable[Record], fields: tuple[str, ...]) -> list[tuple[str, str, str, str]]:
-    """Who points at whom through the given fields."""
-    pattern = run.migration.source.reference.pattern
-    result = []
-    for record in found:
-        for name in fields:
-            value = dig(record.body, segments(name))
-            if value is not None:
-                result.append((record.collection, name, any_key(value, pattern) or str(value), record.key))
-    return result
 
 
 def _index(run: Run, name: str, fields: tuple[str, ...], cursor: Cursor) -> Cursor:

@@ -11,6 +11,7 @@ from engine.connector.model import Resource
 from engine.run import Run
 from engine.settle import settle_doubts
 from engine.spec.model import ObjectMapping
+from engine.store.journal import failures
 from engine.store.links import (
     Draft,
     Finding,
@@ -48,21 +49,26 @@ class Loaded:
     reasons: list[str] = field(default_factory=list)
 
 
-def load(run: Run, objects: Sequence[ObjectMapping]) -> list[Loaded]:
-    """Write every ready draft of these objects; doubts are settled before the next object."""
+def load(run: Run, objects: Sequence[ObjectMapping], only_failed: bool = False) -> list[Loaded]:
+    """Write every ready draft of these objects; doubts are settled before the next object.
+
+    With `only_failed`, just the records whose last attempt failed.
+    """
     settle_doubts(run)
-    return [_object(run, mapping) for mapping in objects]
+    return [_object(run, mapping, only_failed) for mapping in objects]
 
 
-def _object(run: Run, mapping: ObjectMapping) -> Loaded:
+def _object(run: Run, mapping: ObjectMapping, only_failed: bool) -> Loaded:
     before = run.destination.pacer.cost
     result = Loaded(mapping.name, mapping.label, mapping.resource)
     with run.store.begin() as connection:
         known = definitions(connection, run)
-        clear_findings(connection, "load", mapping.name)
+        only = frozenset(failures(connection, mapping.name)) if only_failed else None
+        if only is None:
+            clear_findings(connection, "load", mapping.name)
     result.adopted = _adopt(run, mapping, known)
     for attempt in range(PASSES):
-        tally = write_all(run, _writes(run, mapping, known, result, first=attempt == 0), lambda o: _count(o, result))
+        tally = write_all(run, _writes(run, mapping, known, result, attempt == 0, only), lambda o: _count(o, result))
         if not tally["doubt"]:
             break
         settled = settle_doubts(run)
@@ -88,10 +94,11 @@ def _count(outcome: Outcome, result: Loaded) -> None:
         result.reasons.append(f"{outcome.write.key}: {outcome.reason}")
 
 
-def _writes(run: Run, mapping: ObjectMapping, known: Definitions, result: Loaded, first: bool) -> Iterator[Write]:
+def _writes(run: Run, mapping: ObjectMapping, known: Definitions, result: Loaded, first: bool, only: frozenset[str] | None) -> Iterator[Write]:
     """The writes that bring the destination to what the drafts say, batch by batch."""
     done = 0
-    for batch in stream_drafts(run.store, mapping.name):
+    for everything in stream_drafts(run.store, mapping.name):
+        batch = [draft for draft in everything if only is None or draft.key in only]
         with run.store.begin() as connection:
             changes = decide(run, connection, mapping, batch, known)
             _report(connection, mapping, changes)
@@ -104,7 +111,7 @@ def _writes(run: Run, mapping: ObjectMapping, known: Definitions, result: Loaded
                 yield _create(run, mapping, change)
             elif change.kind == "update":
                 yield _update(run, mapping, change, known)
-        done += len(batch)
+        done += len(everything)
         run.progress(f"writing {mapping.label}", done, None)
 
 

@@ -63,6 +63,13 @@ def settle(
     connection.execute(journal.update().where(journal.c.id == entry_id).values(**values))
 
 
+def mark(connection: sa.Connection, entry_id: int, state: str, reason: str, at: float) -> None:
+    """What later became of a write: undone or kept, and why."""
+    connection.execute(
+        journal.update().where(journal.c.id == entry_id).values(state=state, reason=reason, settled=at)
+    )
+
+
 def entries(connection: sa.Connection, states: Sequence[str] = (), name: str = "", newest_first: bool = False) -> list[Entry]:
     """Journal rows in order, filtered by state and object."""
     query = sa.select(journal).order_by(journal.c.id.desc() if newest_first else journal.c.id)
@@ -88,6 +95,17 @@ def failures(connection: sa.Connection, name: str) -> dict[str, Entry]:
     last = sa.select(sa.func.max(journal.c.id)).where(journal.c.object == name).group_by(journal.c.key)
     query = sa.select(journal).where(journal.c.id.in_(last), journal.c.state == "failed")
     return {row.key: _entry(row) for row in connection.execute(query)}
+
+
+def keys_of_run(connection: sa.Connection, run: int) -> list[str]:
+    """Keys of the records a run wrote or tried to write."""
+    return list(connection.execute(sa.select(journal.c.key).where(journal.c.run == run).distinct()).scalars())
+
+
+def attempts(connection: sa.Connection, name: str, key: str) -> int:
+    """How often a record was sent, or tried to be sent."""
+    query = sa.select(sa.func.count()).where(journal.c.object == name, journal.c.key == key, journal.c.state != "void")
+    return int(connection.execute(query).scalar_one())
 
 
 def start_run(connection: sa.Connection, command: str, at: float, spec_digest: str) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from engine.store.schema import Store, drafts, findings, links, upsert
+from engine.store.schema import Store, drafts, findings, links, upsert, verified
 
 BATCH = 500
 
@@ -186,3 +186,32 @@ def _link(row: Any) -> Link:
         row.object, row.key, row.resource, row.dest_id, row.digest, json.loads(row.written), row.origin, row.run,
         row.at, json.loads(row.extra),
     )  # fmt: skip
+
+
+def clear_verified(connection: sa.Connection) -> None:
+    """Start a comparison: no row has been seen yet."""
+    connection.execute(verified.delete())
+
+
+def mark_verified(connection: sa.Connection, found: Sequence[tuple[str, str]]) -> None:
+    """These rows were seen in the destination."""
+    upsert(connection, verified, [{"object": name, "key": key} for name, key in found], ["object", "key"])
+
+
+def unverified_drafts(store: Store, name: str, batch: int = BATCH) -> Iterator[list[Draft]]:
+    """Drafts of an object that no row of the destination was seen for."""
+    for found in stream_drafts(store, name, batch):
+        with store.begin() as connection:
+            query = sa.select(verified.c.key).where(
+                verified.c.object == name, verified.c.key.in_([draft.key for draft in found])
+            )
+            seen = set(connection.execute(query).scalars())
+        missing = [draft for draft in found if draft.key not in seen]
+        if missing:
+            yield missing
+
+
+def first_written(connection: sa.Connection, resource: str) -> float | None:
+    """When the oldest link of a resource was last written; None where there is none."""
+    found = connection.execute(sa.select(sa.func.min(links.c.at)).where(links.c.resource == resource)).scalar()
+    return float(found) if found is not None else None

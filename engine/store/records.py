@@ -156,6 +156,31 @@ def count(connection: sa.Connection, collection: str) -> int:
     return int(connection.execute(query).scalar_one())
 
 
+def live_keys(connection: sa.Connection, collection: str) -> list[str]:
+    """Keys of all live records of a collection."""
+    query = sa.select(records.c.key).where(records.c.collection == collection, records.c.gone.is_(False))
+    return list(connection.execute(query).scalars())
+
+
+def mark_gone(connection: sa.Connection, keys: Sequence[str]) -> None:
+    """These records were deleted in the source; they are kept, but no longer migrated."""
+    for start in range(0, len(keys), BATCH):
+        part = list(keys[start : start + BATCH])
+        connection.execute(records.update().where(records.c.key.in_(part)).values(gone=True))
+
+
+def gone_keys(connection: sa.Connection, collection: str) -> list[str]:
+    """Records of a collection that were deleted in the source."""
+    query = sa.select(records.c.key).where(records.c.collection == collection, records.c.gone.is_(True))
+    return list(connection.execute(query).scalars())
+
+
+def forget(connection: sa.Connection) -> None:
+    """Forget everything that was read: the next run reads the source anew."""
+    for table in (records, refs, cursors, samples):
+        connection.execute(table.delete())
+
+
 def save_sample(connection: sa.Connection, chosen: Sequence[tuple[str, str]]) -> None:
     """The keys of the sample with the reason for each, replacing an earlier choice."""
     connection.execute(samples.delete())

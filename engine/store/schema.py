@@ -131,6 +131,13 @@ journal = sa.Table(
     sa.Index("journal_by_record", "object", "key"),
 )
 
+verified = sa.Table(
+    "verified",
+    metadata,
+    sa.Column("object", sa.Text, primary_key=True),
+    sa.Column("key", sa.Text, primary_key=True),
+)
+
 findings = sa.Table(
     "findings",
     metadata,
@@ -243,4 +250,7 @@ def upsert(
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
     statement = dialect.insert(table)
     changed = {name: statement.excluded[name] for name in rows[0] if name not in keys and name not in keep}
-    connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=changed), rows)
+    if changed:
+        connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=changed), rows)
+    else:
+        connection.execute(statement.on_conflict_do_nothing(index_elements=keys), rows)

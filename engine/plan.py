@@ -1,0 +1,156 @@
+"""What a run would do, what it would cost and how long it would take; nothing is written."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from engine.changes import FIELDS, Foreseen, decide, definitions
+from engine.connector.client import Client
+from engine.connector.model import Limit
+from engine.errors import UnsafePlan
+from engine.run import Run
+from engine.spec.model import ObjectMapping
+from engine.store.links import count_links, links_of, stream_drafts
+
+UPDATES = 0.3  # share of linked rows that may be rewritten without a person saying yes
+SMALL = 10  # objects with fewer linked rows are exempt
+
+
+@dataclass(slots=True)
+class Step:
+    """An object's changes by kind, and what they cost."""
+
+    object: str
+    label: str
+    resource: str
+    create: int = 0
+    update: int = 0
+    unchanged: int = 0
+    skip: int = 0
+    fail: int = 0
+    calls: int = 0
+    cost: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class LimitUse:
+    """One quota against what the plan needs of it."""
+
+    account: str
+    limit: str
+    unit: str
+    seconds: float
+    allowance: float
+    left: float
+    needed: float
+    time: float  # seconds this limit alone makes the plan take
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The ordered changes with their cost."""
+
+    steps: tuple[Step, ...]
+    fields_missing: tuple[str, ...]
+    calls: int
+    cost: float
+    limits: tuple[LimitUse, ...]
+    seconds: float
+    warnings: tuple[str, ...] = field(default=())
+
+
+def plan(run: Run, objects: Sequence[ObjectMapping]) -> Plan:
+    """Compare the drafts with what was written; rows still to be written count as written."""
+    missing = _fields_missing(run)
+    steps = [_step(run, mapping) for mapping in objects]
+    field_cost = sum(_cost(run, key.partition(".")[0], "create", custom=True) for key in missing)
+    calls = sum(step.calls for step in steps) + len(missing)
+    cost = sum(step.cost for step in steps) + field_cost
+    limits = [_use(run.destination, limit, calls, cost) for limit in run.destination.connector.limits if limit.general]
+    limits += [_use(run.source, limit, 0, 0) for limit in run.source.connector.limits if limit.general]
+    seconds = max((use.time for use in limits), default=0.0)
+    return Plan(tuple(steps), tuple(missing), calls, cost, tuple(limits), seconds)
+
+
+def _fields_missing(run: Run) -> list[str]:
+    """Custom fields that neither the store nor the account knows, as resource.name."""
+    found = []
+    for name, resource in run.migration.destination.resources.items():
+        wanted = [item for item in run.spec.custom_fields.values() if item.resource == name]
+        if not wanted or resource.custom is None:
+            continue
+        with run.store.begin() as connection:
+            known = links_of(connection, FIELDS + name)
+        unknown = [item for item in wanted if item.name not in known]
+        if unknown:
+            custom = resource.custom
+            rows = {(row.get(custom.name), row.get(custom.type)) for row in run.destination.rows(custom.resource)}
+            found += [f"{name}.{item.name}" for item in unknown if (item.label, custom.types[item.type]) not in rows]
+    return found
+
+
+def _step(run: Run, mapping: ObjectMapping) -> Step:
+    step = Step(mapping.name, mapping.label, mapping.resource)
+    with run.store.begin() as connection:
+        known = Foreseen(definitions(connection, run))
+    for batch in stream_drafts(run.store, mapping.name):
+        with run.store.begin() as connection:
+            changes = decide(run, connection, mapping, batch, known, foresee=True)
+        for change in changes:
+            setattr(step, change.kind, getattr(step, change.kind) + 1)
+    step.calls = step.create + step.update
+    step.cost = step.create * _cost(run, mapping.resource, "create") + step.update * _cost(run, mapping.resource, "update")
+    return step
+
+
+def _cost(run: Run, resource: str, verb: str, custom: bool = False) -> float:
+    kind = run.migration.destination.resources[resource]
+    if custom and kind.custom:
+        kind = run.migration.destination.resources[kind.custom.resource]
+    operation = {name: item for name, item in kind.operations.items()}.get(verb)  # type: ignore[call-overload]
+    return float(operation.cost) if operation else 0.0
+
+
+def _use(client: Client, limit: Limit, calls: int, cost: float) -> LimitUse:
+    pacer = client.pacer
+    needed = cost if limit.unit == "cost" else float(calls)
+    allowance, left = pacer.allowance(limit), pacer.remaining(limit)
+    return LimitUse(
+        client.connector.title, limit.name, limit.unit, limit.seconds, allowance, left, needed,
+        duration(limit, allowance, left, needed, pacer.reset_time(limit) - client.clock.now()),
+    )  # fmt: skip
+
+
+def duration(limit: Limit, allowance: float, left: float, needed: float, until_reset: float) -> float:
+    """Seconds until `needed` units have passed through one limit."""
+    if needed <= left or allowance <= 0:
+        return 0.0 if limit.window == "calendar" or allowance <= 0 else max(0.0, (needed / allowance - 1) * limit.seconds)
+    if limit.window == "rolling":
+        return (needed / allowance) * limit.seconds
+    windows = math.ceil((needed - left) / allowance)
+    return until_reset + (windows - 1) * limit.seconds
+
+
+def guard(run: Run, made: Plan, yes: bool) -> None:
+    """Refuse what nobody expects: an empty source, or a rewrite of much of what was migrated."""
+    ready = sum(step.create + step.update + step.unchanged for step in made.steps if not _scaffold(run, step.object))
+    if ready == 0:
+        raise UnsafePlan("the source gave no record that can be migrated – is this the right account?")
+    if yes:
+        return
+    share = run.spec.guards.get("updates", UPDATES)
+    with run.store.begin() as connection:
+        linked: Mapping[str, int] = count_links(connection)
+    for step in made.steps:
+        have = linked.get(step.object, 0)
+        if have >= SMALL and step.update > share * have:
+            raise UnsafePlan(
+                f"{step.update} of {have} {step.label} would be rewritten, more than {share:.0%} – "
+                "look at them with `etl plan`, then add --yes"
+            )
+
+
+def _scaffold(run: Run, name: str) -> bool:
+    return bool(run.spec.objects[name].rows) or name.startswith("pipelines.")

@@ -1,0 +1,78 @@
+"""Counts and sums of a comparison, so that a large one needs no memory; records worth showing are kept."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from engine.review.compare import Comparison, text_of
+
+KEPT = 2_000  # records kept for the report of a full run: those with something to see
+
+
+@dataclass(slots=True)
+class Money:
+    """A sum in one currency, as wanted and as the destination holds it."""
+
+    wanted: float = 0.0
+    live: float = 0.0
+
+
+@dataclass(slots=True)
+class Tally:
+    """What a comparison came to."""
+
+    records: Counter[tuple[str, str]] = field(default_factory=Counter)  # (object, state)
+    fields: Counter[tuple[str, str]] = field(default_factory=Counter)  # (object, state)
+    lost_in_arrived: int = 0
+    money: dict[tuple[str, str, str], Money] = field(default_factory=dict)  # object, label, currency
+    kept: list[Comparison] = field(default_factory=list)
+    left_out: int = 0
+
+    def record_states(self) -> Counter[str]:
+        """Records by state over all objects."""
+        return _over(self.records)
+
+    def field_states(self) -> Counter[str]:
+        """Fields by state over all objects."""
+        return _over(self.fields)
+
+    def of(self, name: str) -> dict[str, int]:
+        """Fields of one object by state."""
+        return {state: many for (other, state), many in self.fields.items() if other == name}
+
+
+def _over(counts: Counter[tuple[str, str]]) -> Counter[str]:
+    total: Counter[str] = Counter()
+    for (_, state), many in counts.items():
+        total[state] += many
+    return total
+
+
+def count(comparisons: Iterable[Comparison], keep_all: bool) -> Tally:
+    """Go through a comparison once; keep every record, or only those with something to see."""
+    tally = Tally()
+    for row in comparisons:
+        tally.records[row.object, row.state] += 1
+        for item in row.fields:
+            tally.fields[row.object, item.state] += 1
+        lost = row.state == "arrived" and any(item.state == "lost" for item in row.fields)
+        tally.lost_in_arrived += sum(item.state == "lost" for item in row.fields) if row.state == "arrived" else 0
+        _add_money(tally, row)
+        if keep_all or ((row.state != "arrived" or lost) and len(tally.kept) < KEPT):
+            tally.kept.append(row)
+        else:
+            tally.left_out += 1
+    return tally
+
+
+def _add_money(tally: Tally, row: Comparison) -> None:
+    """The record's value in its currency: what was wanted, and what arrived."""
+    values = {item.target: item for item in row.fields}
+    amount, currency = values.get("value"), values.get("currency")
+    if amount is None or currency is None or not isinstance(amount.wanted, int | float):
+        return
+    total = tally.money.setdefault((row.object, row.label, text_of(currency.wanted)), Money())
+    total.wanted += amount.wanted
+    total.live += float(amount.live or 0) if row.state == "arrived" else 0.0

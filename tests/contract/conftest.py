@@ -1,0 +1,43 @@
+"""The published documents, and one recording all contract tests look at."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from engine.connector.load import load_connector
+from engine.connector.model import Connector
+from tests.contract import published
+from tests.contract.checking import Checker, Mismatch, mismatches
+from tests.contract.driving import ROOT, Recorded, drive
+
+
+@pytest.fixture(scope="session")
+def documents() -> published.Documents:
+    """Both documents; without them every test that needs them is left out."""
+    if not published.available():
+        pytest.skip(
+            "the published OpenAPI documents are not in this checkout (../shared/reference/pipedrive); "
+            "contract tests left out"
+        )
+    return published.load()
+
+
+@pytest.fixture(scope="session")
+def connector() -> Connector:
+    """The connector as it is shipped."""
+    return load_connector(ROOT / "connectors" / "pipedrive.yaml")
+
+
+@pytest.fixture(scope="session")
+def recorded(documents: published.Documents, tmp_path_factory: pytest.TempPathFactory) -> Recorded:
+    """Both migrations and the round of operations, recorded once."""
+    assert documents
+    return drive(tmp_path_factory.mktemp("contract"))
+
+
+@pytest.fixture(scope="session")
+def found(documents: published.Documents, recorded: Recorded) -> dict[Mismatch, int]:
+    """Where the migration and the round of operations differ from the documents."""
+    return mismatches(Checker(documents), recorded.exchanges)
