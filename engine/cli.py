@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +19,18 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from engine import migrate as stages
+from engine.connector.client import Account
 from engine.connector.pacing import Clock
 from engine.environment import accounts, variables
 from engine.errors import ATTENTION, DONE, Diagnostic, EtlError, SpecError, UsageError
 from engine.review import screens, terminal
+from engine.review.export import export as write_tables
 from engine.review.page import write_html
 from engine.review.report import build, private, write_csv, write_json
 from engine.run import Progress as Listener
 from engine.run import Run, connect, quiet
 from engine.spec.load import Migration, load_migration
+from engine.stages.rollback import rollback as take_back
 from engine.store.journal import all_runs, counts, end_run, entries, start_run
 from engine.store.links import all_findings, count_links
 from engine.store.records import all_cursors, forget, sample
@@ -55,6 +60,52 @@ def common(function: Any) -> Any:
     ):  # fmt: skip
         function = decorate(function)
     return function
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What `etl run` is asked to do."""
+
+    yes: bool
+    changes: bool
+    deletions: bool
+    until: str | None
+    every: str | None
+    failed: bool
+
+    def check(self, size: str | None) -> None:
+        """Refuse options that contradict each other."""
+        if size is not None and (self.changes or self.failed) or self.changes and self.failed:
+            raise UsageError("--sample, --delta and --failed exclude each other – give one of them")
+        if (self.every or self.deletions) and not self.changes:
+            raise UsageError("--every and --deletions go with --delta")
+        if self.until and not self.every:
+            raise UsageError("--until goes with --every")
+
+    def command(self, size: str | None) -> str:
+        """The command as the store remembers it."""
+        return "run --delta" if self.changes else "run --failed" if self.failed else "run --sample" if size is not None else "run"
+
+
+def interval(written: str | None) -> float:
+    """`15m`, `90s` or `2h` in seconds; 0 for none."""
+    if not written:
+        return 0.0
+    unit = {"s": 1, "m": 60, "h": 3600}.get(written[-1])
+    if unit is None or not written[:-1].isdigit():
+        raise UsageError(f"--every {written!r} is not an interval – write it like 15m")
+    return float(int(written[:-1]) * unit)
+
+
+def until(written: str | None) -> float:
+    """A time in epoch seconds; 0 for none."""
+    if not written:
+        return 0.0
+    try:
+        moment = datetime.fromisoformat(written)
+    except ValueError:
+        raise UsageError(f"--until {written!r} is not a time – write it like 2026-12-01T18:00") from None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
 sampled = click.option(
@@ -132,15 +183,73 @@ def plan(size: str | None, refresh: bool, **options: Any) -> None:
 @sampled
 @click.option("--refresh", is_flag=True, help="Read the source anew.")
 @click.option("--yes", is_flag=True, help="Go on where a plan is refused as surprising.")
-def run(size: str | None, refresh: bool, yes: bool, **options: Any) -> None:
+@click.option("--wait", is_flag=True, help="Wait when a day's quota is spent, instead of ending with code 75.")
+@click.option("--delta", "changes", is_flag=True, help="Bring over what changed in the source or in the spec since the last run.")
+@click.option("--deletions", is_flag=True, help="With --delta: also look for rows deleted in the source (reads every list).")
+@click.option("--until", metavar="TIME", help="With --every: stop repeating at this time (ISO 8601, UTC).")
+@click.option("--every", metavar="15m", help="With --delta: repeat at this interval (s, m or h).")
+@click.option("--failed", is_flag=True, help="Try just the records that failed once more.")
+def run(size: str | None, refresh: bool, wait: bool, **options: Any) -> None:
     """Migrate: audit, provision, extract, transform, load, verify. Safe to repeat."""
+    choice = Choice(**{name: options.pop(name) for name in ("yes", "changes", "deletions", "until", "every", "failed")})
+    choice.check(size)
     settings = Settings(**options)
-    with opened(settings, "run" if size is None else "run --sample") as run:
-        if refresh:
-            _forget(run)
-        result = stages.migrate(run, _size(size, run), yes)
-        code = _report(run, result, "run" if size is None else "run --sample", settings)
+    command = choice.command(size)
+    pause, end = interval(choice.every), until(choice.until)
+    while True:
+        with opened(settings, command, wait) as run:
+            if refresh:
+                _forget(run)
+            code = _report(run, _work(run, choice, size), command, settings)
+        if not pause or (end and time.time() + pause > end):
+            break
+        time.sleep(pause)
     sys.exit(code)
+
+
+def _work(run: Run, choice: Choice, size: str | None) -> stages.Result:
+    if choice.changes:
+        return stages.delta(run, choice.yes, choice.deletions)
+    if choice.failed:
+        return stages.again(run)
+    return stages.migrate(run, _size(size, run), choice.yes)
+
+
+@cli.command()
+@common
+@click.option("--run", "of_run", type=int, help="Take back just this run; `etl status` lists them.")
+@click.option("--dry-run", "dry", is_flag=True, help="Say what would happen; change nothing.")
+@click.option("--force", is_flag=True, help="Also remove rows that people have touched since.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def rollback(of_run: int | None, dry: bool, force: bool, yes: bool, **options: Any) -> None:
+    """Take a migration back: delete what it made, restore what it changed, keep what people touched."""
+    settings = Settings(**options)
+    with opened(settings, "rollback --dry-run" if dry else "rollback") as run:
+        if not dry and not yes:
+            foreseen = take_back(run, of_run, force, dry=True)
+            many = sum(many for action, many in foreseen.would.items() if action != "keep")
+            click.confirm(f"Undo {many} writes in {run.migration.destination.title} ({settings.environment})?", abort=True, err=True)
+        result = take_back(run, of_run, force, dry)
+    found = {"undone": result.undone, "kept": result.kept, "failed": result.failed, "would": result.would, "cost": result.cost}
+    if settings.as_json:
+        click.echo(json.dumps(found, ensure_ascii=False))
+    else:
+        screens.show_rollback(found, dry, Console())
+    sys.exit(ATTENTION if result.kept or result.failed else DONE)
+
+
+@cli.command()
+@common
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder to write to.")
+def export(out: Path, **options: Any) -> None:
+    """Write the audit log, people, failures and every object's records as CSV and one workbook."""
+    settings = Settings(**options)
+    with from_store(settings) as run:
+        made = write_tables(run, out)
+    if settings.as_json:
+        click.echo(json.dumps({"files": [str(path) for path in made]}))
+    else:
+        click.echo(f"{len(made)} files in {out}; all tables together: {made[-1]}")
 
 
 @cli.command()
@@ -187,7 +296,7 @@ def status(**options: Any) -> None:
 
 
 @contextmanager
-def opened(settings: Settings, command: str) -> Iterator[Run]:
+def opened(settings: Settings, command: str, wait: bool = False) -> Iterator[Run]:
     """A run on a migration's two accounts, with its row in the store from start to end."""
     env = variables()
     migration = load_migration(settings.spec, env)
@@ -197,8 +306,8 @@ def opened(settings: Settings, command: str) -> Iterator[Run]:
     with listening(settings) as listener, accounts(migration, settings.environment, env, folder) as found:
         with store.begin() as connection:
             run_id = start_run(connection, command, clock.now(), migration.spec.digest)
-        source = connect(migration.source, migration.spec.source, found.source, store, clock)
-        destination = connect(migration.destination, migration.spec.destination, found.destination, store, clock)
+        source = connect(migration.source, migration.spec.source, found.source, store, clock, wait)
+        destination = connect(migration.destination, migration.spec.destination, found.destination, store, clock, wait)
         files = store.folder / f"{migration.spec.name}.files"
         run = Run(run_id, migration, store, source, destination, clock, listener, files)
         outcome = "interrupted"
@@ -214,6 +323,23 @@ def opened(settings: Settings, command: str) -> Iterator[Run]:
             source.close()
             destination.close()
             store.close()
+
+
+@contextmanager
+def from_store(settings: Settings) -> Iterator[Run]:
+    """A run that looks at the store only; its clients are never used."""
+    migration = load_migration(settings.spec, variables())
+    store = _store(migration, settings, make=False)
+    clock = Clock()
+    nowhere = Account(migration.source.connection.base_url, ""), Account(migration.destination.connection.base_url, "")
+    source = connect(migration.source, migration.spec.source, nowhere[0], store, clock)
+    destination = connect(migration.destination, migration.spec.destination, nowhere[1], store, clock)
+    try:
+        yield Run(0, migration, store, source, destination, clock)
+    finally:
+        source.close()
+        destination.close()
+        store.close()
 
 
 def _store(migration: Migration, settings: Settings, make: bool = True) -> Store:

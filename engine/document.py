@@ -7,11 +7,12 @@ phone prefixes.
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Hashable
-from dataclasses import dataclass
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 
@@ -20,18 +21,23 @@ from engine.errors import Diagnostic, Place, SpecError, UsageError
 MAX_BYTES = 2_000_000
 MAX_DEPTH = 40
 MAX_NODES = 200_000
+MAX_DIGITS = 300
 
 Keys = tuple[str | int, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A YAML file as plain data, with the place of every key and value."""
+    """A YAML file as plain data, with the place of every key and value.
+
+    `aliases` leads from a scalar that stands there by a YAML alias to the one it repeats.
+    """
 
     file: str
     data: Any
     places: dict[Keys, Place]
     lines: tuple[str, ...] = ()
+    aliases: Mapping[Keys, Keys] = field(default_factory=dict)
 
     def place(self, keys: Keys) -> Place:
         """The place of the node at `keys`, or of its nearest ancestor that has one."""
@@ -39,9 +45,11 @@ class Document:
             keys = keys[:-1]
         return self.places.get(keys, Place(self.file, 1, 1))
 
-    def problem(self, keys: Keys, problem: str, advice: str = "") -> Diagnostic:
+    def problem(
+        self, keys: Keys, problem: str, advice: str = "", severity: Literal["error", "warning"] = "error"
+    ) -> Diagnostic:
         """A diagnostic that points at the node at `keys`."""
-        return Diagnostic(self.place(keys), dotted(keys), problem, advice)
+        return Diagnostic(self.place(keys), dotted(keys), problem, advice, severity)
 
 
 def dotted(keys: Keys) -> str:
@@ -56,14 +64,15 @@ class _Loader(yaml.SafeLoader):
     """SafeLoader with YAML 1.2 scalars: no sexagesimals, no `yes`, no dates, zeros kept."""
 
 
+_SCALARS = {
+    "bool": (r"^(?:true|True|TRUE|false|False|FALSE)$", "tTfF"),
+    "null": (r"^(?:~|null|Null|NULL|)$", ["~", "n", "N", ""]),
+    "int": (r"^[-+]?(?:0|[1-9][0-9]*)$", "-+0123456789"),
+    "float": (r"^[-+]?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?$", "-+0123456789"),
+    "merge": (r"^<<$", "<"),
+}
 _Loader.yaml_implicit_resolvers = {}
-for _tag, _pattern, _first in (
-    ("bool", r"^(?:true|True|TRUE|false|False|FALSE)$", "tTfF"),
-    ("null", r"^(?:~|null|Null|NULL|)$", ["~", "n", "N", ""]),
-    ("int", r"^[-+]?(?:0|[1-9][0-9]*)$", "-+0123456789"),
-    ("float", r"^[-+]?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?$", "-+0123456789"),
-    ("merge", r"^<<$", "<"),
-):
+for _tag, (_pattern, _first) in _SCALARS.items():
     _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(_pattern), list(_first))
 
 
@@ -94,8 +103,8 @@ def parse(text: str, name: str = "<text>") -> Document:
             node = loader.get_single_node()
         finally:
             loader.dispose()
-        places: dict[Keys, Place] = {}
-        data = _Builder(name, places).build(node, ()) if node is not None else None
+        builder = _Builder(name)
+        data = builder.build(node, ()) if node is not None else None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line, col = (mark.line + 1, mark.column + 1) if mark else (1, 1)
@@ -105,7 +114,32 @@ def parse(text: str, name: str = "<text>") -> Document:
         raise _refused(name, 1, 1, f"not valid YAML: {error}", "correct the YAML") from None
     except RecursionError:
         raise _refused(name, 1, 1, "nested too deeply", f"at most {MAX_DEPTH} levels") from None
-    return Document(name, data, places, tuple(text.splitlines()))
+    return Document(name, data, builder.places, tuple(text.splitlines()), builder.aliases)
+
+
+def scalar(text: str) -> Any:
+    """What a plain YAML 1.2 scalar of this text is: true, false, a number, or the text itself."""
+    kind = next((tag for tag in ("bool", "int", "float") if re.match(_SCALARS[tag][0], text)), "str")
+    try:
+        return _plain(kind, text)
+    except ValueError:
+        return text
+
+
+def _plain(tag: str, text: str) -> Any:
+    """The value of a scalar with a tag; raises ValueError where the text is not of its kind."""
+    match tag:
+        case "str":
+            return text
+        case "null" if text.lower() in ("", "~", "null"):
+            return None
+        case "bool" if text.lower() in ("true", "false"):
+            return text.lower() == "true"
+        case "int" | "float" if len(text) <= MAX_DIGITS and re.match(_SCALARS["float"][0], text):
+            number = int(text) if re.match(_SCALARS["int"][0], text) else float(text)
+            if math.isfinite(number):
+                return number
+    raise ValueError(f"{text[:40]!r} is not a usable {tag}")
 
 
 def _refuse_deep(text: str, name: str) -> None:
@@ -117,9 +151,8 @@ def _refuse_deep(text: str, name: str) -> None:
                 depth += 1
                 if depth > MAX_DEPTH:
                     mark = event.start_mark
-                    raise _refused(
-                        name, mark.line + 1, mark.column + 1, "nested too deeply", f"at most {MAX_DEPTH} levels"
-                    )
+                    line, col = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+                    raise _refused(name, line, col, "nested too deeply", f"at most {MAX_DEPTH} levels")
             elif isinstance(event, yaml.CollectionEndEvent):
                 depth -= 1
     except (yaml.YAMLError, RecursionError):
@@ -133,11 +166,13 @@ def _refused(name: str, line: int, col: int, problem: str, advice: str) -> SpecE
 class _Builder:
     """Nodes to plain data, noting places; refuses duplicate and non-text keys, cycles and bombs."""
 
-    def __init__(self, name: str, places: dict[Keys, Place]) -> None:
+    def __init__(self, name: str) -> None:
         self.name = name
-        self.places = places
+        self.places: dict[Keys, Place] = {}
+        self.aliases: dict[Keys, Keys] = {}
         self.count = 0
         self.open: set[int] = set()
+        self.scalars: dict[int, Keys] = {}  # where each scalar node stood first
 
     def build(self, node: yaml.Node, keys: Keys) -> Any:
         self.count += 1
@@ -152,6 +187,9 @@ class _Builder:
                 return self._mapping(node, keys)
             if isinstance(node, yaml.SequenceNode):
                 return [self.build(child, (*keys, index)) for index, child in enumerate(node.value)]
+            first = self.scalars.setdefault(id(node), keys)
+            if first != keys:
+                self.aliases[keys] = first
             return self._scalar(node)
         finally:
             self.open.discard(id(node))
@@ -174,14 +212,16 @@ class _Builder:
 
     def _scalar(self, node: yaml.Node) -> Any:
         tag = node.tag.removeprefix("tag:yaml.org,2002:")
-        if tag in ("str", "null", "bool"):
-            return {"str": node.value, "null": None}.get(tag, str(node.value).lower() == "true")
-        if tag in ("int", "float"):
-            return int(node.value) if tag == "int" else float(node.value)
-        raise self._error(node, f"the tag !{tag} is not allowed", "remove it; plain YAML only")
+        if tag not in ("str", "null", "bool", "int", "float"):
+            raise self._error(node, f"the tag !{tag} is not allowed", "remove it; plain YAML only")
+        try:
+            return _plain(tag, str(node.value))
+        except ValueError as error:
+            raise self._error(node, str(error), "put it in quotes if it is meant as text") from None
 
     def _place(self, node: yaml.Node) -> Place:
-        return Place(self.name, node.start_mark.line + 1, node.start_mark.column + 1)
+        mark = node.start_mark
+        return Place(self.name, mark.line + 1, mark.column + 1) if mark else Place(self.name, 1, 1)
 
     def _error(self, node: yaml.Node, problem: str, advice: str) -> SpecError:
         return SpecError([Diagnostic(self._place(node), "", problem, advice)])

@@ -16,31 +16,25 @@ from typing import Any
 Json = Any
 Segments = tuple[str | int, ...]
 
-_SEGMENT = re.compile(r"([^.\[\]]+)|\[(\d+|\*)\]")
+_PATH = re.compile(r"(?:[^.\[\]]+|\[(?:\d+|\*)\])(?:\[(?:\d+|\*)\]|\.[^.\[\]]+)*")
+_SEGMENT = re.compile(r"[^.\[\]]+")
 
 
 def segments(text: str) -> Segments:
     """`assets[*].serial-number` as `("assets", "*", "serial-number")`; raises ValueError."""
-    found: list[str | int] = []
-    position = 0
-    for match in _SEGMENT.finditer(text):
-        if text[position : match.start()] not in ("", "."):
-            break
-        name, index = match.groups()
-        found.append(name if name is not None else "*" if index == "*" else int(index))
-        position = match.end()
-    if position != len(text) or not found:
+    if not _PATH.fullmatch(text):
         raise ValueError(f"{text!r} is not a path")
-    return tuple(found)
+    return tuple(
+        int(match[0]) if match[0].isdigit() and text[match.start() - 1 : match.start()] == "[" else match[0]
+        for match in _SEGMENT.finditer(text)
+    )
 
 
 def dig(value: Json, path: Segments) -> Json:
-    """The value at `path`; None where it leads nowhere. `*` collects over a list."""
+    """The value at `path`; None where it leads nowhere. `*` collects over a list, a further `*` into the same list."""
     for position, part in enumerate(path):
         if part == "*":
-            rest = path[position + 1 :]
-            found = [dig(item, rest) for item in value] if isinstance(value, list) else []
-            return [item for item in found if not is_empty(item)]
+            return _collect(value, path[position + 1 :])
         if isinstance(part, int):
             value = value[part] if isinstance(value, list) and part < len(value) else None
         else:
@@ -50,19 +44,26 @@ def dig(value: Json, path: Segments) -> Json:
     return value
 
 
+def _collect(value: Json, rest: Segments) -> list[Json]:
+    found = [dig(item, rest) for item in value] if isinstance(value, list) else []
+    if "*" in rest:
+        found = [item for inner in found for item in inner or ()]
+    return [item for item in found if not is_empty(item)]
+
+
 def is_empty(value: Json) -> bool:
     """Null, blank text, an empty list or an empty object. False and 0 are values."""
-    return value is None or value == [] or value == {} or (isinstance(value, str) and not value.strip())
+    return value is None or (isinstance(value, str) and not value.strip()) or (isinstance(value, list | dict) and not value)
 
 
 def canonical(value: Json) -> str:
-    """The one JSON text of a value: sorted keys, no blanks, whole floats as integers."""
-    return json.dumps(_plain(value), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    """The one JSON text of a value: sorted keys, no blanks, whole floats as integers; raises ValueError for NaN."""
+    return json.dumps(_plain(value), sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
 def _plain(value: Json) -> Json:
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
+    if isinstance(value, float):
+        return int(value) if value.is_integer() else value
     if isinstance(value, Mapping):
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -70,9 +71,20 @@ def _plain(value: Json) -> Json:
     return value
 
 
+def word(value: Json) -> str:
+    """A scalar as text, the way value maps and keys name it: `true`, `12`, `Pendiente`; nothing is the empty text."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value)
+
+
 def digest(value: Json) -> str:
     """A short stable fingerprint of a JSON value."""
-    return hashlib.sha256(canonical(value).encode()).hexdigest()[:32]
+    return hashlib.sha256(canonical(value).encode(errors="surrogatepass")).hexdigest()[:32]
 
 
 def link(target: str, key: str) -> dict[str, list[str]]:
@@ -82,10 +94,8 @@ def link(target: str, key: str) -> dict[str, list[str]]:
 
 def as_link(value: Json) -> tuple[str, str] | None:
     """The object and key of a link symbol, or None."""
-    if isinstance(value, dict) and len(value) == 1 and "$link" in value:
-        target, key = value["$link"]
-        return target, key
-    return None
+    found = value.get("$link") if isinstance(value, dict) and len(value) == 1 else None
+    return (found[0], found[1]) if found else None
 
 
 def as_file(value: Json) -> dict[str, Any] | None:

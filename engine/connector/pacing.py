@@ -6,19 +6,25 @@ whether it fits. So a restart, or a second process on the same account, continue
 
 from __future__ import annotations
 
+import math
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from engine.connector.model import Limit
-from engine.errors import Paused
-from engine.store.quota import book, booked, forget_before
+from engine.errors import Paused, UsageError
+from engine.store.quota import Slots, book, booked, forget_before, hold
 from engine.store.schema import Store
 
 SLOTS = 100  # a rolling window is counted in hundredths: at most 1 % of it is given away
-MARGIN = 0.02  # share of a rolling window added for calls that arrive closer together than they left
+MARGIN = 0.03  # share of a rolling window added for calls that arrive closer together than they left
+SKEW = 120.0  # seconds by which a platform's day may start before or after ours ...
+SKEW_SHARE = 0.01  # ... and for shorter windows the share of one
 PATIENCE = 300.0  # seconds; a longer wait is a pause: the run ends and says when to go on
+NAP = 60.0  # seconds slept at a time: clocks jump when a machine was suspended
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,139 +35,251 @@ class Clock:
     sleep: Callable[[float], None] = time.sleep
 
 
+@dataclass(frozen=True, slots=True)
+class Booking:
+    """A call that may go out: when it was booked, and what its limits had spent then, itself included."""
+
+    at: float
+    spent: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class _Wait:
+    """How long a call has to wait, and for which limit."""
+
+    seconds: float
+    limit: str
+
+
+class Turns:
+    """A lock handed on in the order of asking: one thread at a time waits for the quota, first come, first served."""
+
+    __slots__ = ("_guard", "_queue", "_taken")
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._queue: deque[threading.Event] = deque()
+        self._taken = False
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Wait for the turn and pass it on at the end."""
+        called = threading.Event()
+        with self._guard:
+            if self._taken:
+                self._queue.append(called)
+            else:
+                self._taken = True
+                called.set()
+        try:
+            called.wait()
+            yield
+        finally:
+            self._pass_on(called)
+
+    def _pass_on(self, called: threading.Event) -> None:
+        with self._guard:
+            if not called.is_set():
+                self._queue.remove(called)  # interrupted while waiting
+            elif self._queue:
+                self._queue.popleft().set()
+            else:
+                self._taken = False
+
+
 @dataclass(slots=True)
 class Pacer:
-    """Keeps one account's calls within its limits."""
+    """Keeps one account's calls within its limits. Threads may share it; processes share the store."""
 
     store: Store
     account: str
     limits: tuple[Limit, ...]
     plan: str
     seats: int
-    reserve: float = 0.0
+    reserve: float = 0.0  # share of every limit left to other programs on the same key
     clock: Clock = field(default_factory=Clock)
     wait_for_day: bool = False
     waited: float = 0.0
     cost: float = 0.0
     calls: int = 0
     _told: dict[str, float] = field(default_factory=dict)  # allowances the platform's headers name
-    _blocked_until: float = 0.0
+    _blocked: _Wait = _Wait(0.0, "")  # until when nothing goes out (epoch seconds), and for which limit
     _lock: threading.Lock = field(default_factory=threading.Lock)
+    _turns: dict[tuple[str, ...], Turns] = field(default_factory=dict)
 
-    def acquire(self, cost: float, extra: tuple[str, ...] = ()) -> None:
+    def acquire(self, cost: float, extra: tuple[str, ...] = ()) -> Booking:
         """Wait until a call of this cost fits every limit, and book it.
 
-        Raises Paused when the wait would be longer than a run should hang around.
+        Raises Paused when the wait would be longer than a run should hang around, and UsageError
+        when the call is larger than a whole window.
         """
-        while True:
-            with self._lock:
-                wait, limit = self._try(cost, extra)
-            if wait <= 0:
-                return
-            if wait > PATIENCE and not self.wait_for_day:
-                raise Paused(limit, self.clock.now() + wait)
-            self.waited += wait
-            self.clock.sleep(wait)
+        active = tuple(limit for limit in self.limits if limit.general or limit.name in extra)
+        with self._lock:
+            turns = self._turns.setdefault(extra, Turns())
+        with turns.turn():
+            while True:
+                found = self._try(cost, active)
+                if isinstance(found, Booking):
+                    return found
+                self._hang_around(found)
 
-    def _try(self, cost: float, extra: tuple[str, ...]) -> tuple[float, str]:
-        """Book the call and return 0, or the seconds to wait and the limit that says so."""
-        now = self.clock.now()
-        if now < self._blocked_until:
-            return self._blocked_until - now, "burst"
-        active = [limit for limit in self.limits if limit.general or limit.name in extra]
-        with self.store.begin() as connection:
-            waits = []
-            for limit in active:
-                spent = booked(connection, self.account, limit.name, self._first_slot(limit, now))
-                waits.append((self._wait(limit, spent, self._amount(limit, cost), now), limit.name))
-            longest = max(waits, default=(0.0, ""))
-            if longest[0] > 0:
+    def _hang_around(self, wait: _Wait) -> None:
+        if wait.seconds > PATIENCE and not self.wait_for_day:
+            raise Paused(wait.limit, self.clock.now() + wait.seconds)
+        seconds = min(wait.seconds, NAP)
+        with self._lock:
+            self.waited += seconds
+        self.clock.sleep(seconds)
+
+    def _try(self, cost: float, active: tuple[Limit, ...]) -> Booking | _Wait:
+        """Book the call, or say how long to wait."""
+        with self._lock, self.store.begin() as connection:
+            hold(connection, self.account)
+            now = self.clock.now()  # only now: the store may have been busy, and what is booked must not look older
+            if now < self._blocked.seconds:
+                return _Wait(self._blocked.seconds - now, self._blocked.limit)
+            slots = booked(connection, self.account, {limit.name: _first_slot(limit, now) for limit in active})
+            waits = [
+                _Wait(self._wait(limit, slots[limit.name], _amount(limit, cost), now), limit.name) for limit in active
+            ]
+            longest = max(waits, key=lambda wait: wait.seconds, default=_Wait(0.0, ""))
+            if longest.seconds > 0:
                 return longest
-            for limit in active:
-                slot = self._slot(limit, now)
-                book(connection, self.account, limit.name, slot, self._amount(limit, cost))
-                if self.calls % 200 == 0:
-                    forget_before(connection, self.account, limit.name, self._first_slot(limit, now) - SLOTS)
-        self.calls += 1
-        self.cost += cost
-        return 0.0, ""
+            book(connection, self.account, [(limit.name, _slot(limit, now), _amount(limit, cost)) for limit in active])
+            if self.calls % 200 == 0:
+                for limit in active:
+                    forget_before(connection, self.account, limit.name, _first_slot(limit, now) - 2 * SLOTS)
+            self.calls += 1
+            self.cost += cost
+        return Booking(now, {limit.name: _sum(slots[limit.name]) + _amount(limit, cost) for limit in active})
 
     def allowance(self, limit: Limit) -> float:
         """Units per window: what the platform's headers say, else the plan's; less the reserve."""
+        return self._whole(limit) * (1 - self.reserve)
+
+    def _whole(self, limit: Limit) -> float:
         told = self._told.get(limit.name)
-        amount = told if told is not None else limit.allowance(self.plan, self.seats)
-        return amount * (1 - self.reserve) if limit.window == "calendar" else amount
+        return told if told is not None else limit.allowance(self.plan, self.seats)
 
     def remaining(self, limit: Limit) -> float:
         """Units left in the window that is open now."""
-        now = self.clock.now()
         with self.store.begin() as connection:
-            spent = booked(connection, self.account, limit.name, self._first_slot(limit, now))
-        return max(0.0, self.allowance(limit) - sum(amount for _, amount in spent))
+            slots = booked(connection, self.account, {limit.name: _first_slot(limit, self.clock.now())})
+        return max(0.0, self.allowance(limit) - _sum(slots[limit.name]))
 
-    def observe(self, headers: Mapping[str, str]) -> None:
-        """Learn from an answer: another allowance than declared, or spending that is not ours."""
+    def observe(self, headers: Mapping[str, str], booking: Booking) -> None:
+        """Learn from the answer to a booked call: another allowance than declared, or spending that is not ours."""
         for limit in self.limits:
+            if limit.name not in booking.spent:
+                continue
             told, left = (_number(headers.get(limit.headers.get(word, ""))) for word in ("limit", "remaining"))
-            with self._lock:
-                if told is not None and told > 0:
-                    self._told[limit.name] = told
-                if left is not None and told is not None:
-                    self._correct(limit, told - left)
+            if told:
+                self._told[limit.name] = told
+            if left is not None and self._whole(limit) - left > booking.spent[limit.name]:
+                self._book_foreign(limit, self._whole(limit) - left, booking)
+
+    def _book_foreign(self, limit: Limit, used: float, booking: Booking) -> None:
+        """Book what others must have spent: what the platform counts beyond all of ours it can have counted.
+
+        It counted somewhere between the booking and now, so every call of ours that was in its
+        window at either end may be in its figure. Taking more of ours for foreign would add to
+        our own spending with every answer and starve us.
+        """
+        with self._lock, self.store.begin() as connection:
+            hold(connection, self.account)
+            now = self.clock.now()
+            if not _same_window(limit, booking.at, now):
+                return
+            slots = booked(connection, self.account, {limit.name: _first_slot(limit, booking.at)})
+            missing = used - _sum(slots[limit.name])
+            if missing > 0:
+                book(connection, self.account, [(limit.name, _slot(limit, now), missing)])
 
     def refused(self, limit_name: str, seconds: float) -> None:
-        """The platform refused a call for its rate: nothing goes out for `seconds`."""
+        """The platform refused a call for its rate: nothing goes out for `seconds`, or for the rest of the day."""
         limit = next((item for item in self.limits if item.name == limit_name), None)
+        now = self.clock.now()
+        if limit is not None and limit.window == "calendar":
+            # Just after our midnight the platform may still be in the day that is spent.
+            new_day = _slot(limit, now) * limit.seconds + _skew(limit)
+            if now < new_day:
+                seconds = max(seconds, new_day - now)
+            else:
+                self._close(limit)
         with self._lock:
+            self._blocked = max(self._blocked, _Wait(now + seconds, limit_name), key=lambda wait: wait.seconds)
+
+    def _close(self, limit: Limit) -> None:
+        """Nothing is left in the window that is open now."""
+        with self._lock, self.store.begin() as connection:
+            hold(connection, self.account)
             now = self.clock.now()
-            if limit is not None and limit.window == "calendar":
-                self._correct(limit, self.allowance(limit))
-            self._blocked_until = max(self._blocked_until, now + seconds)
+            slots = booked(connection, self.account, {limit.name: _first_slot(limit, now)})
+            left = self.allowance(limit) - _sum(slots[limit.name])
+            if left > 0:
+                book(connection, self.account, [(limit.name, _slot(limit, now), left)])
 
     def reset_time(self, limit: Limit) -> float:
-        """When a calendar window ends, in epoch seconds."""
+        """When a calendar window ends, in epoch seconds; for a rolling one, when all of it is free again."""
         now = self.clock.now()
-        return (self._slot(limit, now) + 1) * limit.seconds
+        return (_slot(limit, now) + 1) * limit.seconds if limit.window == "calendar" else now + limit.seconds
 
-    def _correct(self, limit: Limit, used: float) -> None:
-        now = self.clock.now()
-        with self.store.begin() as connection:
-            spent = booked(connection, self.account, limit.name, self._first_slot(limit, now))
-            missing = used - sum(amount for _, amount in spent)
-            if missing > 0:
-                book(connection, self.account, limit.name, self._slot(limit, now), missing)
-
-    @staticmethod
-    def _amount(limit: Limit, cost: float) -> float:
-        return cost if limit.unit == "cost" else 1.0
-
-    @staticmethod
-    def _slot(limit: Limit, now: float) -> int:
-        return int(now // (limit.seconds if limit.window == "calendar" else limit.seconds / SLOTS))
-
-    def _first_slot(self, limit: Limit, now: float) -> int:
-        if limit.window == "calendar":
-            return self._slot(limit, now)
-        return int((now - limit.seconds * (1 + MARGIN)) // (limit.seconds / SLOTS))
-
-    def _wait(self, limit: Limit, spent: list[tuple[int, float]], amount: float, now: float) -> float:
+    def _wait(self, limit: Limit, slots: Slots, amount: float, now: float) -> float:
         """Seconds until `amount` more fits this limit."""
         allowance = self.allowance(limit)
-        over = sum(units for _, units in spent) + amount - allowance
-        if over <= 0 or amount > allowance and not spent:
+        if amount > allowance:
+            raise UsageError(
+                f"a call costs {amount:g} and the {limit.name} limit allows {allowance:g} in all – "
+                "check the plan, the seats and the reserve in the spec"
+            )
+        over = _sum(slots) + amount - allowance
+        if over <= 0:
             return 0.0
         if limit.window == "calendar":
-            return self.reset_time(limit) - now
-        width = limit.seconds / SLOTS
-        for slot, units in spent:
+            return (_slot(limit, now) + 1) * limit.seconds - now
+        for slot, units in slots:
             over -= units
             if over <= 0:
-                return max(0.001, (slot + 1) * width + limit.seconds * (1 + MARGIN) - now)
+                free = (slot + 1) * _width(limit) + limit.seconds * (1 + MARGIN)
+                return min(max(0.001, free - now), limit.seconds * (1 + 2 * MARGIN))
         return limit.seconds
+
+
+def _sum(slots: Slots) -> float:
+    return sum(units for _, units in slots)
+
+
+def _amount(limit: Limit, cost: float) -> float:
+    return cost if limit.unit == "cost" else 1.0
+
+
+def _width(limit: Limit) -> float:
+    return limit.seconds if limit.window == "calendar" else limit.seconds / SLOTS
+
+
+def _slot(limit: Limit, now: float) -> int:
+    return int(now // _width(limit))
+
+
+def _first_slot(limit: Limit, now: float) -> int:
+    """The oldest slot that may still count."""
+    return _slot(limit, now if limit.window == "calendar" else now - limit.seconds * (1 + MARGIN))
+
+
+def _skew(limit: Limit) -> float:
+    return min(SKEW, limit.seconds * SKEW_SHARE)
+
+
+def _same_window(limit: Limit, then: float, now: float) -> bool:
+    """Whether a figure from between `then` and `now` can be about the spending booked now."""
+    if limit.window == "calendar":
+        return _slot(limit, then - _skew(limit)) == _slot(limit, now + _skew(limit))
+    return now - then <= limit.seconds
 
 
 def _number(text: str | None) -> float | None:
     try:
-        return float(text) if text is not None else None
+        number = float(text) if text is not None else math.nan
     except ValueError:
         return None
+    return number if math.isfinite(number) and number >= 0 else None

@@ -125,6 +125,19 @@ def show_status(found: Mapping[str, Any], console: Console) -> None:
         _named(console, [f"{f['object']} {f['key']} {f['field']}: {f['text']}" for f in found["attention"]])
 
 
+def show_rollback(found: Mapping[str, Any], dry: bool, console: Console) -> None:
+    """What was undone, kept and failed, and why."""
+    if dry:
+        told = ", ".join(f"{action} {many}" for action, many in found["would"].items()) or "nothing to undo"
+        console.print(f"A rollback would: {told}; nothing was changed", highlight=False)
+    else:
+        console.print(f"{found['undone']:,} writes undone; {found['cost']:,.0f} tokens", highlight=False)
+    for word in ("kept", "failed"):
+        if found[word]:
+            console.print(f"\n[bold]{word.capitalize()}[/bold]: {len(found[word])}")
+            _named(console, [f"{name} {key}: {reason}" for name, key, reason in found[word]])
+
+
 def _named(console: Console, lines: Sequence[str]) -> None:
     for line in lines[:NAMED]:
         console.print(f"  {line}", markup=False, highlight=False, soft_wrap=True)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import sqlalchemy as sa
 
-from engine.store.schema import journal, runs
+from engine.store.schema import Store, journal, runs
 
 OPEN = ("intent", "doubt")
 
@@ -78,6 +78,19 @@ def entries(connection: sa.Connection, states: Sequence[str] = (), name: str = "
     if name:
         query = query.where(journal.c.object == name)
     return [_entry(row) for row in connection.execute(query)]
+
+
+def stream_entries(store: Store, batch: int = 500) -> Iterator[list[Entry]]:
+    """The whole journal in order, a batch at a time."""
+    after = 0
+    while True:
+        with store.begin() as connection:
+            query = sa.select(journal).where(journal.c.id > after).order_by(journal.c.id).limit(batch)
+            found = [_entry(row) for row in connection.execute(query)]
+        if not found:
+            return
+        after = found[-1].id
+        yield found
 
 
 def counts(connection: sa.Connection, run: int | None = None) -> dict[tuple[str, str, str], tuple[int, float]]:

@@ -2,33 +2,56 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from engine.store.schema import quota
 
+Slots = list[tuple[int, float]]  # (slot, amount), oldest first
 
-def booked(connection: sa.Connection, account: str, name: str, from_slot: int) -> list[tuple[int, float]]:
-    """(slot, amount) of a limit since a slot, oldest first."""
-    query = (
-        sa.select(quota.c.slot, quota.c.spent)
-        .where(quota.c.account == account, quota.c.name == name, quota.c.slot >= from_slot)
-        .order_by(quota.c.slot)
-    )
-    return [(row.slot, row.spent) for row in connection.execute(query)]
+_OF_LIMIT = (quota.c.account == sa.bindparam("account"), quota.c.name == sa.bindparam("name"))
+_BOOKED = (
+    sa.select(quota.c.slot, quota.c.spent).where(*_OF_LIMIT, quota.c.slot >= sa.bindparam("since")).order_by(quota.c.slot)
+)
+_FORGET = quota.delete().where(*_OF_LIMIT, quota.c.slot < sa.bindparam("before"))
+_HOLD = sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtext(sa.bindparam("account"))))
 
 
-def book(connection: sa.Connection, account: str, name: str, slot: int, amount: float) -> None:
-    """Add to a slot; one statement, safe between processes."""
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    statement = dialect.insert(quota).values(account=account, name=name, slot=slot, spent=amount)
-    connection.execute(
-        statement.on_conflict_do_update(
-            index_elements=["account", "name", "slot"], set_={"spent": quota.c.spent + amount}
-        )
-    )
+def _adding(dialect: type[sqlite.Insert] | type[postgresql.Insert]) -> sqlite.Insert | postgresql.Insert:
+    statement = dialect(quota)
+    added = quota.c.spent + statement.excluded.spent
+    return statement.on_conflict_do_update(index_elements=["account", "name", "slot"], set_={"spent": added})
+
+
+_ADD = {"sqlite": _adding(sqlite.Insert), "postgresql": _adding(postgresql.Insert)}
+
+
+def hold(connection: sa.Connection, account: str) -> None:
+    """Keep other processes from this account's quota until the transaction ends.
+
+    SQLite's transactions exclude each other anyway.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(_HOLD, {"account": account})
+
+
+def booked(connection: sa.Connection, account: str, since: Mapping[str, int]) -> dict[str, Slots]:
+    """Each limit's slots from the one given."""
+    return {
+        name: [(slot, spent) for slot, spent in connection.execute(_BOOKED, {"account": account, "name": name, "since": slot})]
+        for name, slot in since.items()
+    }
+
+
+def book(connection: sa.Connection, account: str, amounts: Sequence[tuple[str, int, float]]) -> None:
+    """Add (limit, slot, amount); one statement, safe between processes."""
+    rows = [{"account": account, "name": name, "slot": slot, "spent": amount} for name, slot, amount in amounts]
+    if rows:
+        connection.execute(_ADD[connection.dialect.name], rows)
 
 
 def forget_before(connection: sa.Connection, account: str, name: str, slot: int) -> None:
     """Drop slots that no window reaches any more."""
-    connection.execute(quota.delete().where(quota.c.account == account, quota.c.name == name, quota.c.slot < slot))
+    connection.execute(_FORGET, {"account": account, "name": name, "before": slot})

@@ -12,10 +12,11 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote
 from uuid import UUID
 
-from tests.contract.published import Documents, Published, Schema
-from tests.contract.recorder import Exchange
 from jsonschema import Draft202012Validator, FormatChecker
 from jsonschema.exceptions import ValidationError
+
+from tests.contract.published import Documents, Published, Schema
+from tests.contract.recorder import Exchange
 
 JSON = "application/json"
 FORMS = FormatChecker(formats=())
@@ -141,8 +142,8 @@ def _mismatches(error: ValidationError, key: str, where: str, start: str) -> Ite
     steps = [start, *("*" if isinstance(step, int) else step for step in error.absolute_path)]
     here = ".".join(step for step in steps if step)
     if error.validator == "additionalProperties":
-        for name in error.instance.keys() - error.schema["properties"].keys():  # type: ignore[union-attr,index,call-overload]
-            told = f"{_short(error.instance[name])} stands under a name not published"  # type: ignore[index,call-overload]
+        for name in error.instance.keys() - error.schema["properties"].keys():  # type: ignore[union-attr,index]
+            told = f"{_short(error.instance[name])} stands under a name not published"  # type: ignore[index]
             yield Mismatch(key, where, f"{here}.{name}".lstrip("."), "unpublished", told)
     elif error.validator == "required":
         for name in error.validator_value:  # type: ignore[union-attr]
@@ -190,10 +191,10 @@ def _parts(exchange: Exchange, schema: Schema) -> dict[str, Any]:
     head = f"Content-Type: {exchange.headers['content-type']}\r\n\r\n".encode()
     message = BytesParser(policy=HTTP).parsebytes(head + exchange.body)
     found: dict[str, Any] = {}
-    for part in message.iter_parts():  # type: ignore[attr-defined]
+    for part in message.iter_parts():
         name = str(part.get_param("name", header="content-disposition"))
         file = part.get_filename()
-        text = part.get_payload(decode=True)
+        text = bytes(part.get_payload(decode=True))
         found[name] = file if file is not None else _plain(text.decode(), schema["properties"].get(name, {}))
     return found
 

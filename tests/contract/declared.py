@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from engine.connector.model import Connector, Operation, Resource
+from engine.connector.model import Connector, Operation, Resource, Verb
 from tests.contract.published import Documents, Published, properties, shape
 
-WRITES = ("create", "update")
+WRITES: tuple[Verb, ...] = ("create", "update")
 
 
 def operations(connector: Connector) -> Iterator[tuple[str, Operation]]:
@@ -75,7 +75,7 @@ def _held(one: Published) -> set[str]:
     return set(properties(one.answers[200]["application/json"]["properties"]["data"]))
 
 
-def unused(connector: Connector, documents: Documents, called: set[str]) -> list[str]:
+def unused(connector: Connector, called: set[str]) -> list[str]:
     """Declared calls that were never made; `called` holds the keys of those that were."""
     shapes = {shape(key) for key in called}
     return [name for name, one in operations(connector) if shape(f"{one.method} {one.path}") not in shapes]

@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 import yaml
+
 from tests.contract.checking import Mismatch
 
 LIST = Path(__file__).parent / "contradictions.yaml"

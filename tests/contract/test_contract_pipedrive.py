@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -18,6 +19,7 @@ from tests.contract.published import Documents, as_json_schema
 from tests.contract.recorder import Exchange
 
 pytestmark = pytest.mark.contract
+NUMBER = r"(?<=/)\d+"
 KEY = {"x-api-token": "x", "content-type": "application/json"}
 
 
@@ -54,7 +56,7 @@ def test_every_declared_operation_is_recorded(connector: Connector, documents: D
         found = documents.requested(one.method, one.path)
         if found and one.status < 300:
             called.add(found[0].key)
-    assert not declared.unused(connector, documents, called)
+    assert not declared.unused(connector, called)
 
 
 def test_every_writable_field_is_sent(connector: Connector) -> None:
@@ -63,10 +65,11 @@ def test_every_writable_field_is_sent(connector: Connector) -> None:
     problems = []
     for name, row in rows.items():
         resource = connector.resources[name]
-        fields = {verb: declared.writable(resource, one) for verb, one in resource.operations.items()}
         sent = set(row["create"]) | set(row.get("update", ()))
-        problems += [f"{name}.{field}" for field in fields["create"] - sent - {"add_time"} - {"id"}]
-        problems += [f"{name}.{field} (update)" for field in fields.get("update", set()) & set(row["create"]) - sent]
+        for verb in declared.WRITES:
+            if verb in resource.operations:
+                left = declared.writable(resource, resource.operations[verb]) - sent
+                problems += [f"{name}.{verb}: {field}" for field in sorted(left)]
     assert not problems, listed(problems)
 
 
@@ -74,8 +77,9 @@ def test_every_writable_field_is_sent(connector: Connector) -> None:
 
 
 def test_the_migration_arrives(recorded: Recorded) -> None:
-    """The recorded migration wrote records of every object and nothing failed."""
-    assert {one.object: one.reasons for one in recorded.result.loaded if one.failed} == {}
+    """The recorded migration wrote records of every object; nothing failed but what has no file at its link."""
+    reasons = [reason for one in recorded.result.loaded for reason in one.reasons]
+    assert [reason for reason in reasons if "the link is dead" not in reason] == []
     assert [one.object for one in recorded.result.loaded if not one.created + one.adopted] == []
 
 
@@ -97,7 +101,9 @@ def test_emptying_changes_rows(recorded: Recorded) -> None:
     """The second migration sends updates at all, and the platform refuses none of them."""
     updates = [one for one in recorded.emptying if one.method in ("PATCH", "PUT")]
     refused = {
-        f"{one.method} {one.path}: {json.loads(one.answer).get('error')}" for one in updates if one.status >= 300
+        f"{one.method} {re.sub(NUMBER, '{id}', one.path)}: {json.loads(one.answer).get('error')}"
+        for one in updates
+        if one.status >= 300
     }
     assert updates
     assert not refused, listed(sorted(refused))
@@ -113,8 +119,7 @@ def test_the_page_shows_the_list() -> None:
     """docs/connectors/pipedrive_contract.md holds the list as a table, in step with the data file."""
     wanted = known.table(known.load())
     page = known.PAGE.read_text(encoding="utf-8")
-    assert wanted in page, f"the table must be:\n\n{wanted}"
-    assert page.count("| --- |") == 1 or page.count("\n| Operation |") == 1
+    assert page.endswith(f"\n\n{wanted}\n"), f"the page must end with:\n\n{wanted}"
 
 
 # -- the emulator's routes

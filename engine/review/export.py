@@ -1,0 +1,113 @@
+"""Tables people take away: audit log, payments, work orders, people, failures; as CSV and one workbook."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import petl
+
+from engine.review.report import harmless, private, shown
+from engine.run import Run
+from engine.spec.model import ObjectMapping
+from engine.store.journal import attempts, stream_entries
+from engine.store.links import all_findings, links_of, stream_drafts
+
+petl.config.failonerror = True  # a conversion that fails must not become an empty cell
+
+SHEET = 31  # characters a workbook allows in the name of a sheet
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One export: its name, its columns and where its rows come from."""
+
+    name: str
+    heads: tuple[str, ...]
+    rows: Any  # an iterable that can be gone through more than once
+
+    def __iter__(self) -> Iterator[Sequence[Any]]:
+        yield self.heads
+        for row in self.rows():
+            yield [harmless(cell) if isinstance(cell, str) else cell for cell in row]
+
+
+def export(run: Run, folder: Path) -> list[Path]:
+    """Write every table as CSV and all of them as one workbook; the files made."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    made = []
+    tables = [*_fixed(run), *(_object(run, mapping) for mapping in run.spec.active() if not mapping.rows)]
+    for table in tables:
+        path = private(folder / f"{table.name}.csv")
+        petl.tocsv(petl.wrap(table), str(path), encoding="utf-8-sig")
+        made.append(path)
+    return [*made, _workbook(tables, folder / f"{run.spec.name}.xlsx")]
+
+
+def _workbook(tables: Sequence[Table], path: Path) -> Path:
+    private(path)
+    for position, table in enumerate(tables):
+        mode = "overwrite" if position == 0 else "add"
+        petl.toxlsx(petl.wrap(table), str(path), sheet=table.name[:SHEET], mode=mode)
+    path.chmod(0o600)
+    return path
+
+
+def _fixed(run: Run) -> list[Table]:
+    """The tables every migration has."""
+    return [
+        Table("audit_log", ("when", "run", "object", "source", "resource", "destination id", "action", "outcome", "reason", "calls", "cost"), lambda: _log(run)),
+        Table("unmatched_users", ("state", "source", "what"), lambda: _findings(run, "users")),
+        Table("failed_and_skipped", ("object", "source", "stage", "field", "attempts", "reason"), lambda: _attention(run)),
+    ]  # fmt: skip
+
+
+def _log(run: Run) -> Iterator[Sequence[Any]]:
+    for batch in stream_entries(run.store):
+        for entry in batch:
+            when = datetime.fromtimestamp(entry.at, UTC).strftime("%Y-%m-%d %H:%M:%S")
+            yield (when, entry.run, entry.object, entry.key, entry.resource, entry.dest_id, entry.action, entry.state,
+                   entry.reason, entry.calls, entry.cost)  # fmt: skip
+
+
+def _findings(run: Run, name: str) -> Iterator[Sequence[Any]]:
+    with run.store.begin() as connection:
+        found = [finding for finding in all_findings(connection) if finding.object == name]
+    for finding in found:
+        state, _, what = finding.text.partition(": ")
+        yield state, finding.key, what
+
+
+def _attention(run: Run) -> Iterator[Sequence[Any]]:
+    with run.store.begin() as connection:
+        found = all_findings(connection, "attention")
+        tried = {(item.object, item.key): attempts(connection, item.object, item.key) for item in found}
+    for item in found:
+        yield item.object, item.key, item.stage, item.field, tried[item.object, item.key], item.text
+
+
+def _object(run: Run, mapping: ObjectMapping) -> Table:
+    """An object's records as they were written: a reference for the people who will look them up."""
+    targets = [target for target in mapping.fields if target not in ("content", "note", "file")]
+    labels = [_label(run, mapping, target) for target in targets]
+    heads = ("source", "destination id", "state", *labels)
+
+    def rows() -> Iterator[Sequence[Any]]:
+        for batch in stream_drafts(run.store, mapping.name):
+            with run.store.begin() as connection:
+                links = links_of(connection, mapping.name, [draft.key for draft in batch])
+            for draft in batch:
+                link = links.get(draft.key)
+                yield (draft.key, link.dest_id if link else "", "written" if link else draft.state,
+                       *(shown(draft.body.get(target)) for target in targets))  # fmt: skip
+
+    return Table(mapping.name.replace(".", "_"), heads, rows)
+
+
+def _label(run: Run, mapping: ObjectMapping, target: str) -> str:
+    field = run.spec.custom_fields.get((mapping.resource, target.removeprefix("custom.")))
+    return field.label if field and target.startswith("custom.") else target
+
