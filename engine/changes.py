@@ -30,6 +30,7 @@ class Change:
     send: Mapping[str, Any] = field(default_factory=dict)  # update: fields to send, by target
     before: Mapping[str, Any] = field(default_factory=dict)  # update: their values now
     conflicts: tuple[tuple[str, Any, Any], ...] = ()  # target, live, wanted
+    stuck: tuple[str, ...] = ()  # fields emptied in the source that the platform cannot empty
     reason: str = ""
 
 
@@ -116,7 +117,7 @@ def merge(run: Run, mapping: ObjectMapping, change: Change, live: Mapping[str, A
     omit = resource.operations["update"].omit if "update" in resource.operations else ()
     send: dict[str, Any] = {}
     before: dict[str, Any] = {}
-    conflicts = []
+    conflicts, stuck = [], []
     for target in dict.fromkeys([*resolved.effective, *link.written]):
         if target in omit or (canonical(resolved.effective.get(target)) == canonical(link.written.get(target)) and link.digest):
             continue
@@ -129,11 +130,16 @@ def merge(run: Run, mapping: ObjectMapping, change: Change, live: Mapping[str, A
         policy = mapping.fields[target].on_conflict if target in mapping.fields else "keep"
         ours = agrees(written, now, kind) or (not link.digest and is_empty(now))
         if ours or policy == "overwrite":
-            send[target], before[target] = wanted, now
+            emptied = wanted is None and kind is not None
+            if emptied and kind.empty == "never":
+                stuck.append(target)
+                continue
+            send[target] = [] if emptied and kind.empty == "as_list" else wanted
+            before[target] = now
         else:
             conflicts.append((target, now, wanted))
     kind_now = "update" if send else "unchanged"
-    return Change(kind_now, change.draft, resolved, link, send, before, tuple(conflicts))
+    return Change(kind_now, change.draft, resolved, link, send, before, tuple(conflicts), tuple(stuck))
 
 
 def update_body(

@@ -29,6 +29,7 @@ from engine.review.page import write_html
 from engine.review.report import build, private, write_csv, write_json
 from engine.run import Progress as Listener
 from engine.run import Run, connect, quiet
+from engine.simulate import simulate
 from engine.spec.load import Migration, load_migration
 from engine.stages.rollback import rollback as take_back
 from engine.store.journal import all_runs, counts, end_run, entries, start_run
@@ -163,7 +164,8 @@ def audit(refresh: bool, **options: Any) -> None:
 @common
 @sampled
 @click.option("--refresh", is_flag=True, help="Read the source anew.")
-def plan(size: str | None, refresh: bool, **options: Any) -> None:
+@click.option("--simulate", "simulated", is_flag=True, help="Live through the plan on a simulated clock and print the timeline.")
+def plan(size: str | None, refresh: bool, simulated: bool, **options: Any) -> None:
     """What a run would create and change, its calls and cost against the quotas, and the time. Writes nothing."""
     with opened(Settings(**options), "plan") as run:
         if refresh:
@@ -172,6 +174,7 @@ def plan(size: str | None, refresh: bool, **options: Any) -> None:
         report = build(run, result, "plan", options["environment"])
         assert result.plan is not None
         report["plan"] = asdict(result.plan)
+        report["timeline"] = asdict(simulate(run, result.plan)) if simulated else None
         if options["as_json"]:
             click.echo(json.dumps(report, ensure_ascii=False))
         else:
@@ -200,19 +203,23 @@ def run(size: str | None, refresh: bool, wait: bool, **options: Any) -> None:
         with opened(settings, command, wait) as run:
             if refresh:
                 _forget(run)
-            code = _report(run, _work(run, choice, size), command, settings)
+            code = _report(run, _work(run, choice, size, settings.as_json), command, settings)
         if not pause or (end and time.time() + pause > end):
             break
         time.sleep(pause)
     sys.exit(code)
 
 
-def _work(run: Run, choice: Choice, size: str | None) -> stages.Result:
+def _work(run: Run, choice: Choice, size: str | None, quietly: bool) -> stages.Result:
     if choice.changes:
         return stages.delta(run, choice.yes, choice.deletions)
     if choice.failed:
         return stages.again(run)
-    return stages.migrate(run, _size(size, run), choice.yes)
+    def announce(found: stages.Result) -> None:
+        if found.audit and found.plan and not quietly:
+            screens.show_announcement(found.audit, found.plan, Console(stderr=True))
+
+    return stages.migrate(run, _size(size, run), choice.yes, announce)
 
 
 @cli.command()

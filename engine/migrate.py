@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from engine.plan import Plan, guard, plan
@@ -37,6 +37,9 @@ class Result:
     changes: list[Changes] = field(default_factory=list)
     settled: dict[str, int] = field(default_factory=dict)
     plan: Plan | None = None
+
+
+Announce = Callable[[Result], None]
 
 
 def prepare(run: Run, sample: int | None) -> Result:
@@ -88,9 +91,13 @@ def foresee(run: Run, sample: int | None) -> Result:
     return result
 
 
-def migrate(run: Run, sample: int | None, yes: bool = False) -> Result:
-    """All stages; raises EtlError where going on makes no sense. Safe to repeat."""
+def migrate(run: Run, sample: int | None, yes: bool = False, announce: Announce = lambda result: None) -> Result:
+    """All stages; raises EtlError where going on makes no sense. Safe to repeat.
+
+    `announce` is told what was found and planned before anything is written.
+    """
     result = foresee(run, sample)
+    announce(result)
     write(run, result, yes)
     return verify(run, result, frozenset(result.sample.chosen) if result.sample else None)
 

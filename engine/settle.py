@@ -87,6 +87,16 @@ def _candidates(run: Run, resource: Resource, group: Sequence[Entry]) -> Iterato
             return
 
 
+def live_row(run: Run, resource: str, row_id: str, body: Mapping[str, Any]) -> dict[str, Any] | None:
+    """One destination row as it is now; through a list where the platform cannot be asked for one row."""
+    kind = run.migration.destination.resources[resource]
+    if "read" in kind.operations:
+        return run.destination.read(resource, row_id)
+    parent = body.get(kind.operations["list"].ids_of)
+    rows = run.destination.by_ids(resource, [str(parent)]) if parent is not None else run.destination.rows(resource)
+    return next((row for row in rows if str(row.get(kind.id)) == row_id), None)
+
+
 def stamp(seconds: float, style: str) -> str:
     """An instant as a filter wants it; UTC."""
     moment = datetime.fromtimestamp(seconds, UTC)
@@ -144,7 +154,7 @@ def _void(run: Run, entry: Entry) -> None:
 def _other(run: Run, entry: Entry, tally: dict[str, int]) -> None:
     """Updates and deletions are settled by reading the row; an update is then simply decided anew."""
     if entry.action == "delete":
-        gone = run.destination.read(entry.resource, entry.dest_id) is None
+        gone = live_row(run, entry.resource, entry.dest_id, entry.body) is None
         if gone:
             with run.store.begin() as connection:
                 settle(connection, entry.id, "done", run.clock.now(), reason="found after an unknown outcome")

@@ -7,6 +7,7 @@ record `clients/12`; `{"$file": {...}}` is a file to be fetched and sent.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import re
@@ -20,6 +21,7 @@ _PATH = re.compile(r"(?:[^.\[\]]+|\[(?:\d+|\*)\])(?:\[(?:\d+|\*)\]|\.[^.\[\]]+)*
 _SEGMENT = re.compile(r"[^.\[\]]+")
 
 
+@functools.lru_cache(maxsize=4096)
 def segments(text: str) -> Segments:
     """`assets[*].serial-number` as `("assets", "*", "serial-number")`; raises ValueError."""
     if not _PATH.fullmatch(text):

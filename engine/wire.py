@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from engine.connector.model import Connector, FieldType, Resource
 from engine.spec.model import CustomField, Lookup, ObjectMapping, Spec
 from engine.spec.uses import walk
-from engine.values import as_file, as_link, is_empty
+from engine.values import as_file, as_link, is_empty, links_in, word
 
 Resolve = Callable[[str, str], str | None]
+_WHOLE = re.compile(r"0|-?[1-9][0-9]*")
+_NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]+)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +51,7 @@ def resolve(
     missing: list[tuple[str, str]] = []
     refused = skipped = ""
     for target, value in draft.items():
-        lost: list[tuple[str, str]] = []
-        plain = _ids(value, ids, lost)
+        lost = [found for found in dict.fromkeys(links_in(value)) if ids(*found) is None]
         for name, key in lost:
             policy = miss_policy(mapping, target)
             why = f"{name} {key} is not in the destination"
@@ -57,14 +61,15 @@ def resolve(
                 skipped = skipped or f"{target}: {why}"
             else:
                 missing.append((target, why))
-        if is_empty(plain):
+        kept = _without(value, frozenset(lost)) if lost else value
+        if is_empty(kept):
             continue
         try:
-            place(body, target, plain, mapping.resource, resource, spec, definitions)
+            place(body, target, _ids(kept, ids), mapping.resource, resource, spec, definitions)
         except ValueError as error:
             missing.append((target, str(error)))
             continue
-        effective[target] = value if not lost else _without(value, set(lost))
+        effective[target] = kept
     return Resolved(body, effective, tuple(missing), refused, skipped)
 
 
@@ -74,31 +79,34 @@ def miss_policy(mapping: ObjectMapping, target: str) -> str:
     return next((policy for policy in ("fail", "skip", "report") if policy in policies), "omit")
 
 
-def _ids(value: Any, ids: Resolve, lost: list[tuple[str, str]]) -> Any:
-    found = as_link(value)
-    if found:
-        row_id = ids(*found)
-        if row_id is None:
-            lost.append(found)
-            return None
-        return int(row_id) if row_id.lstrip("-").isdigit() else row_id
-    if as_file(value):
-        return value
-    if isinstance(value, dict):
-        return {key: _ids(item, ids, lost) for key, item in value.items()}
+def _without(value: Any, lost: frozenset[tuple[str, str]]) -> Any:
+    """The value without its lost links; an object of a list that loses one of its own goes with it."""
+    if as_link(value) in lost:
+        return None
+    if isinstance(value, dict) and not as_link(value):
+        return {name: _without(item, lost) for name, item in value.items() if as_link(item) not in lost}
     if isinstance(value, list):
-        return [item for item in (_ids(item, ids, lost) for item in value) if not _hollow(item)]
+        return [_without(item, lost) for item in value if not _names(item, lost)]
     return value
 
 
-def _hollow(item: Any) -> bool:
-    """An object of a list that lost its only link."""
-    return item is None or (isinstance(item, dict) and any(value is None for value in item.values()))
+def _names(item: Any, lost: frozenset[tuple[str, str]]) -> bool:
+    parts = item.values() if isinstance(item, dict) else ()
+    return as_link(item) in lost or any(as_link(part) in lost for part in parts)
 
 
-def _without(value: Any, lost: set[tuple[str, str]]) -> Any:
+def _ids(value: Any, ids: Resolve) -> Any:
+    """The value with ids for links; a whole number travels as a number."""
+    found = as_link(value)
+    if found:
+        row_id = str(ids(*found))
+        return int(row_id) if _WHOLE.fullmatch(row_id) else row_id
+    if as_file(value):
+        return value
+    if isinstance(value, dict):
+        return {key: _ids(item, ids) for key, item in value.items()}
     if isinstance(value, list):
-        return [item for item in value if not any(as_link(part) in lost for part in (item.values() if isinstance(item, dict) else [item]))]
+        return [_ids(item, ids) for item in value]
     return value
 
 
@@ -117,6 +125,8 @@ def place(
     kind = resource.fields.get(target)
     if kind and kind.options:
         value = _option(value, definitions.get((name, target)))
+    elif kind and kind.kind in ("text", "html") and not isinstance(value, str):
+        value = _text(value)
     body[target] = value
 
 
@@ -132,15 +142,18 @@ def _value(value: Any, declared: CustomField, definition: Definition) -> Any:
 
 
 def _text(value: Any) -> str:
-    if isinstance(value, list):
-        return ", ".join(map(str, value))
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    """A number, true or false, or a list of such as text; an object has no text form of its own."""
+    parts = value if isinstance(value, list) else [value]
+    if any(isinstance(part, dict | list) for part in parts):
+        raise ValueError("the value is an object and the field holds text: a step must turn it into text")
+    return ", ".join(word(part) for part in parts if not is_empty(part))
 
 
 def _option(value: Any, definition: Definition | None) -> Any:
-    found = definition.options.get(str(value).strip()) if definition else None
+    label = word(value).strip()
+    found = definition.options.get(label) if definition else None
     if found is None:
-        raise ValueError(f"the destination has no option {str(value)!r}")
+        raise ValueError(f"the destination has no option {label!r}")
     return found
 
 
@@ -163,8 +176,10 @@ def body_value(body: Mapping[str, Any], target: str, name: str, resource: Resour
 def agrees(wanted: Any, live: Any, kind: FieldType | None) -> bool:
     """Whether a destination's value is the wanted one, as the platform may write it.
 
-    Platforms fill objects up with nulls, write times with seconds, dates with zones, and tidy
-    HTML; none of this is a difference. Anything else is.
+    No difference is: null for something empty; keys of an object that were not sent; blanks around a
+    text; true as 1; in a field of that kind, a number or option as text, an instant with a space for the T and
+    another zone, a time with seconds :00, HTML with other white space where a browser shows none,
+    other forms of `<br>` and of quotes. Anything else is.
     """
     if is_empty(wanted):
         return is_empty(live)
@@ -178,35 +193,74 @@ def agrees(wanted: Any, live: Any, kind: FieldType | None) -> bool:
             return False
         inner = FieldType("object", kind.shape) if kind and kind.shape else None
         return all(agrees(item, other, inner) for item, other in zip(wanted, live, strict=True))
-    if isinstance(wanted, bool) or isinstance(live, bool):
-        return _truth(wanted) == _truth(live)
-    if isinstance(wanted, int | float):
-        return _number(live) is not None and abs(wanted - (_number(live) or 0)) < 1e-9 + 1e-9 * abs(wanted)
-    if not isinstance(wanted, str) or live is None:
-        return bool(wanted == live)
-    return _plain(wanted, kind) == _plain(str(live), kind)
+    return _same(wanted, live, kind.kind if kind else "")
+
+
+def _same(wanted: Any, live: Any, kind: str) -> bool:
+    """Whether two scalars are one value in a field of this kind."""
+    if isinstance(wanted, bool):
+        return _truth(live) is wanted
+    if isinstance(live, bool):
+        return kind == "boolean" and _truth(wanted) is live
+    numbers = [_number(item, kind) for item in (wanted, live)]
+    if None not in numbers:
+        return _equal(*numbers)
+    return isinstance(wanted, str) and isinstance(live, str) and _plain(wanted, kind) == _plain(live, kind)
 
 
 def _truth(value: Any) -> bool | None:
-    return value if isinstance(value, bool) else {1: True, 0: False, "1": True, "0": False}.get(value)
+    return {"True": True, "1": True, "False": False, "0": False}.get(str(value))
 
 
-def _number(value: Any) -> float | None:
-    try:
-        return float(value)
-    except (TypeError, ValueError):
+def _number(value: Any, kind: str) -> int | float | None:
+    """The number in a value; in a text only where the field holds numbers."""
+    if isinstance(value, int | float):
+        return value
+    numeric = kind in ("number", "integer", "id", "reference", "enum")
+    if not numeric or not isinstance(value, str) or not _NUMBER.fullmatch(value.strip()):
         return None
+    return float(value) if "." in value else int(value)
 
 
-def _plain(text: str, kind: FieldType | None) -> str:
+def _equal(wanted: Any, live: Any) -> bool:
+    """Ids are equal to the last digit; amounts up to the rounding of a float."""
+    if isinstance(wanted, int) and isinstance(live, int):
+        return wanted == live
+    return math.isclose(wanted, live, rel_tol=1e-12, abs_tol=1e-9)
+
+
+def _plain(text: str, kind: str) -> str:
     text = text.strip()
-    match kind.kind if kind else "":
+    match kind:
         case "datetime":
-            return text.replace("T", " ").removesuffix("Z").removesuffix("+00:00")
+            return _instant(text)
         case "time" | "duration":
             return text.removesuffix(":00") if text.count(":") == 2 else text
         case "html":
-            return "".join(text.replace("<br />", "<br>").replace("<br/>", "<br>").split())
-        case "id" | "reference":
-            return text
+            return _html(text)
     return text
+
+
+def _instant(text: str) -> str:
+    """A moment in UTC; a text that is none stays as it is."""
+    try:
+        moment = datetime.fromisoformat(text) if len(text) > len("2024-01-01") else None
+    except ValueError:
+        return text
+    if moment is None:
+        return text
+    return (moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)).isoformat()
+
+
+_BLOCKS = "address|article|blockquote|br|dd|div|dl|dt|h[1-6]|hr|li|ol|p|pre|section|table|tbody|td|tfoot|th|thead|tr|ul"
+_BLOCK_TAG = re.compile(rf"[ \t\r\n\f]*(</?(?:{_BLOCKS})(?:[ \t\r\n\f][^<>]*)?>)[ \t\r\n\f]*", re.IGNORECASE)
+_BREAK = re.compile(r"<br[ \t]*/>", re.IGNORECASE)
+_CHARACTERS = {"&#39;": "'", "&#x27;": "'", "&apos;": "'", "&#34;": '"', "&quot;": '"', "&#160;": "\xa0", "&nbsp;": "\xa0"}
+
+
+def _html(text: str) -> str:
+    """HTML as a browser reads it: runs of white space are one blank, none counts beside a block."""
+    for entity, character in _CHARACTERS.items():
+        text = text.replace(entity, character)
+    text = re.sub(r"[ \t\r\n\f]+", " ", _BREAK.sub("<br>", text))
+    return _BLOCK_TAG.sub(r"\1", text).strip()

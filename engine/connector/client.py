@@ -3,27 +3,45 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import os
+import logging
 import random
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import httpx
 
+from engine.connector.answers import MESSAGE, Verdict, as_json, delay, described, judge, selected, well_formed
 from engine.connector.auth import Signature, redactor, sign
-from engine.connector.model import Connector, ErrorRule, Operation, Resource, Verb
-from engine.connector.pacing import Clock, Pacer
-from engine.connector.pagers import PAGERS, Page, path_of
-from engine.errors import ApiError, AuthError, Blocked, Forbidden, NotFound, OutcomeUnknown, Paused, Rejected, Unavailable
-from engine.values import dig
+from engine.connector.files import download
+from engine.connector.model import Connector, Operation, Resource, Verb
+from engine.connector.pacing import Booking, Clock, Pacer
+from engine.connector.pagers import PAGERS, Page
+from engine.errors import (
+    ApiError,
+    AuthError,
+    Blocked,
+    Forbidden,
+    NotFound,
+    OutcomeUnknown,
+    Paused,
+    Rejected,
+    Unavailable,
+    UsageError,
+)
 
 BACKOFF = 0.5  # seconds; doubled for each try of a read, with up to half of it at random on top
-MESSAGE = 300  # characters of a platform's message that are kept
+CONNECT = 10.0  # seconds to wait for a connection
+KEEP = 3.0  # seconds an idle connection is kept; servers close theirs after 5, and a write on a closed one is a doubt
+WAITS = 50  # times one call is repeated because the platform refused it for its rate
+NEVER_LEFT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
+_PLACE = re.compile(r"\{(\w+)\}")
+
+for _name in ("httpx", "httpcore"):  # at INFO they log addresses, and with some APIs the key is in the address
+    logging.getLogger(_name).setLevel(logging.WARNING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +49,7 @@ class Account:
     """One account of one platform: where it is and the key to it."""
 
     base_url: str
-    secret: str
+    secret: str = field(repr=False)
     name: str = ""  # set where the address changes from run to run, as the sandbox's does
 
     @property
@@ -47,6 +65,8 @@ class Answer:
     data: Any
     body: Any
     status: int
+    headers: Mapping[str, str]
+    url: httpx.URL = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,14 +89,24 @@ class Client:
     random: Callable[[], float] = random.random
     http: httpx.Client = field(init=False)
     redact: Callable[[str], str] = field(init=False)
-    _signature: Signature = field(init=False)
+    _signature: Signature = field(init=False, repr=False)
+    _home: httpx.URL = field(init=False)
 
     def __post_init__(self) -> None:
         connection = self.connector.connection
-        limits = httpx.Limits(max_connections=connection.concurrency * 2, max_keepalive_connections=connection.concurrency)
-        self.http = httpx.Client(timeout=connection.timeout, limits=limits, follow_redirects=False, trust_env=False)
+        try:
+            self._home = httpx.URL(self.account.base_url.rstrip("/"))
+        except httpx.InvalidURL as error:
+            raise UsageError(f"{connection.base_url_env} is not an address: {error}") from None
+        room = connection.concurrency
+        self.http = httpx.Client(
+            timeout=httpx.Timeout(connection.timeout, connect=min(CONNECT, connection.timeout)),
+            limits=httpx.Limits(max_connections=room * 2, max_keepalive_connections=room, keepalive_expiry=KEEP),
+            follow_redirects=False,
+            trust_env=False,
+        )
         self._signature = sign(connection, self.account.secret)
-        self.redact = redactor((self.account.secret,))
+        self.redact = redactor((self.account.secret,), self._signature)
 
     def close(self) -> None:
         """Close the connections."""
@@ -87,22 +117,29 @@ class Client:
     def check(self) -> Any:
         """Prove that the platform answers and takes the key; raises ApiError."""
         check = self.connector.connection.check
-        return self._read(check, {}, check.params).data
+        return self._read(check, self._url(check, {}), check.params, tries=1).data
 
-    def pages(self, resource: str, params: Mapping[str, Any] | None = None, position: Any = None, newest_first: bool = False) -> Iterator[Rows]:
+    def pages(
+        self, resource: str, params: Mapping[str, Any] | None = None, position: Any = None, newest_first: bool = False
+    ) -> Iterator[Rows]:
         """A list, page by page, from a position an earlier page named."""
-        kind = self.connector.resources[resource]
-        operation = kind.operations["list"]
+        operation = self._operation(resource, "list")
         if operation.pager is None:
             raise ApiError(f"the connector {self.connector.name} says no pager for the list of {resource}")
         order = operation.newest_first if newest_first else {}
         walk = PAGERS[operation.pager.kind](operation.pager, position)
         ask = next(walk)
         while True:
-            answer, headers = self._fetch(operation, {}, {**operation.params, **order, **ask.params, **(params or {})}, ask.url)
-            rows = _rows(answer.data)
+            if ask.url:  # it says everything that was asked for, the filters too
+                answer = self._read(operation, self._home.join(self._local(self._home, ask.url)), {})
+            else:
+                answer = self._read(
+                    operation, self._url(operation, {}), {**operation.params, **order, **ask.params, **(params or {})}
+                )
+            rows = self._rows(answer, operation)
+            page = Page(rows, answer.body, answer.headers, lambda link, at=answer.url: self._local(at, link))  # type: ignore[misc]
             try:
-                ask = walk.send(Page(rows, answer.body, headers))
+                ask = walk.send(page)
             except StopIteration:
                 yield Rows(rows, None, True)
                 return
@@ -115,7 +152,7 @@ class Client:
 
     def by_ids(self, resource: str, ids: list[str]) -> Iterator[dict[str, Any]]:
         """Rows with these ids, as many a call as the list takes; single reads where it takes none."""
-        operation = self.connector.resources[resource].operations.get("list")
+        operation = self._resource(resource).operations.get("list")
         if operation is None or not operation.ids:
             for one in ids:
                 found = self.read(resource, one)
@@ -127,27 +164,27 @@ class Client:
 
     def read(self, resource: str, row_id: str) -> dict[str, Any] | None:
         """One row by id; None when there is none."""
-        operation = self.connector.resources[resource].operations["read"]
+        operation = self._operation(resource, "read")
         try:
-            data = self._read(operation, {"id": row_id}, dict(operation.params)).data
+            data = self._read(operation, self._url(operation, {"id": row_id}), operation.params).data
         except NotFound:
             return None
-        return data if isinstance(data, dict) else None
+        return _row(data) or None
 
-    def write(self, resource: str, verb: Verb, body: Any, row_id: str = "", file: Path | None = None) -> tuple[str, dict[str, Any]]:
+    def write(
+        self, resource: str, verb: Verb, body: Any, row_id: str = "", file: Path | None = None
+    ) -> tuple[str, dict[str, Any]]:
         """Create, update or delete; the row's id and what the platform answered.
 
         Raises Rejected (not done, and why) or OutcomeUnknown (perhaps done).
         """
-        kind = self.connector.resources[resource]
-        operation = kind.operations[verb]
+        kind, operation = self._resource(resource), self._operation(resource, verb)
         places = {"id": row_id}
         if isinstance(body, dict):
-            names = _placeholders(operation.path)
+            names = set(_PLACE.findall(operation.path)) - {"id"}
             places |= {name: str(body[name]) for name in names if name in body}
             body = {key: value for key, value in body.items() if key not in names and key not in operation.omit}
-        answer = self._send(operation, places, body, kind, file)
-        data = answer.data if isinstance(answer.data, dict) else {}
+        data = _row(self._send(operation, self._url(operation, places), body, kind, file).data)
         found = data.get(kind.id, row_id)
         if verb == "create" and found in ("", None):
             raise OutcomeUnknown(f"{self.connector.title} answered the creation of {resource} without an id")
@@ -159,223 +196,188 @@ class Client:
         Only hosts the connector names; raises Rejected for a dead link, another host or a file
         over the limit.
         """
-        connection = self.connector.connection
-        address = self._file_address(url)
-        into.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        part = into.with_suffix(".part")
-        size, checksum = 0, hashlib.sha256()
-        try:
-            with self.http.stream("GET", address) as response:
-                if response.status_code != 200:
-                    raise Rejected(f"the link is dead: {self._host(address)} answered {response.status_code}", response.status_code)
-                with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as out:
-                    for chunk in response.iter_bytes():
-                        size += len(chunk)
-                        if size > connection.file_max_bytes:
-                            raise Rejected(f"the file is larger than {connection.file_max_bytes:,} bytes")
-                        checksum.update(chunk)
-                        out.write(chunk)
-                kind = response.headers.get("content-type", "application/octet-stream")
-        except httpx.HTTPError as error:
-            part.unlink(missing_ok=True)
-            raise Rejected(f"the file cannot be fetched from {self._host(address)}: {type(error).__name__}") from None
-        except Rejected:
-            part.unlink(missing_ok=True)
-            raise
-        part.replace(into)
-        return size, checksum.hexdigest(), kind.partition(";")[0]
-
-    def _file_address(self, url: str) -> str:
-        """The link with the production host replaced by the account's; refuses foreign hosts."""
-        connection = self.connector.connection
-        address = url if "://" in url else f"https://{url}"
-        parts = urlsplit(address)
-        if parts.scheme not in ("http", "https") or parts.hostname not in connection.file_hosts:
-            raise Rejected(f"the link points to {parts.hostname or 'no host'}, which the connector does not allow")
-        if parts.hostname == urlsplit(connection.base_url).hostname:
-            home = urlsplit(self.account.base_url)
-            return parts._replace(scheme=home.scheme, netloc=home.netloc).geturl()
-        return address
-
-    @staticmethod
-    def _host(address: str) -> str:
-        return urlsplit(address).hostname or "?"
+        return download(self.http, url, into, self.connector.connection, self.account.base_url, tries=self._tries())
 
     # -- one call
 
-    def _read(self, operation: Operation, places: Mapping[str, str], params: Mapping[str, Any]) -> Answer:
-        return self._fetch(operation, places, params)[0]
+    def _resource(self, name: str) -> Resource:
+        try:
+            return self.connector.resources[name]
+        except KeyError:
+            raise ApiError(f"the connector {self.connector.name} has no resource {name}") from None
 
-    def _fetch(self, operation: Operation, places: Mapping[str, str], params: Mapping[str, Any], url: str = "") -> tuple[Answer, Mapping[str, str]]:
-        """A read, repeated while there is hope."""
-        problem = ""
-        for attempt in range(self.connector.tries + 1):
+    def _operation(self, resource: str, verb: Verb) -> Operation:
+        try:
+            return self._resource(resource).operations[verb]
+        except KeyError:
+            raise ApiError(f"the connector {self.connector.name} says no way to {verb} {resource}") from None
+
+    def _url(self, operation: Operation, places: Mapping[str, str]) -> httpx.URL:
+        """The operation's address. Raises Rejected where its path needs a value that is not there."""
+        path = operation.path
+        for name in _PLACE.findall(operation.path):
+            value = str(places.get(name, ""))
+            if value in ("", ".", ".."):
+                raise Rejected(f"{operation.method} {operation.path} needs {name}, and there is none")
+            path = path.replace(f"{{{name}}}", quote(well_formed(value), safe=""))
+        return httpx.URL(f"{self._home}{path}")
+
+    def _local(self, page: httpx.URL, link: str) -> str:
+        """A link found in a page as an address below the platform's host, without the key.
+
+        Raises ApiError for other hosts: the key that goes with every call must not go there.
+        """
+        try:
+            url = page.join(link)
+        except httpx.InvalidURL:
+            raise ApiError(f"{self.connector.title} names a next page that is not an address") from None
+        home = {_origin(self._home), _origin(httpx.URL(self.connector.connection.base_url))}
+        if url.scheme not in ("http", "https") or _origin(url) not in home:
+            raise ApiError(f"{self.connector.title} names a next page on another host, {url.host} – it was not asked")
+        for name in self._signature.params:
+            url = url.copy_remove_param(name) if name in url.params else url
+        return url.raw_path.decode("ascii")
+
+    def _tries(self, most: int | None = None) -> Iterator[None]:
+        """One item for each try of a read, with a growing wait between them."""
+        for attempt in range((self.connector.tries if most is None else most) + 1):
             if attempt:
                 self.clock.sleep(BACKOFF * 2 ** (attempt - 1) * (1 + self.random() / 2))
-            self.pacer.acquire(operation.cost, operation.limits)
-            try:
-                response = self.http.request(
-                    operation.method, url or self._url(operation, places), params={**params, **self._signature.params} or None,
-                    headers=self._signature.headers,
-                )  # fmt: skip
-            except httpx.HTTPError as error:
-                problem = self._unreachable(error)
-                continue
-            body, rule = self._judge(response)
-            if rule is None:
-                return Answer(self._select(body, operation.select), body, response.status_code), response.headers
-            if rule.then == "wait":
-                self._wait(rule, response)
-            elif rule.then != "unsure":
-                raise self._failure(rule, response, body, operation)
-            problem = self._describe(response, body)
-        raise Unavailable(f"{self.connector.title} gave no usable answer to {operation.method} {operation.path}: {problem} – try again later")
+            yield
 
-    def _send(self, operation: Operation, places: Mapping[str, str], body: Any, kind: Resource, file: Path | None) -> Answer:
-        """A write: repeated only when the platform said that it was not executed."""
-        for _ in range(50):
-            self.pacer.acquire(operation.cost, operation.limits)
+    def _read(self, operation: Operation, url: httpx.URL, params: Mapping[str, Any], tries: int | None = None) -> Answer:
+        """A read, repeated while there is hope."""
+        problem = ""
+        url = url.copy_merge_params({**params, **self._signature.params}) if params or self._signature.params else url
+
+        def ask() -> httpx.Response:
+            return self.http.request(operation.method, url, headers=self._signature.headers)
+
+        for _ in self._tries(tries):
             try:
-                response = self._request(operation, places, body, kind, file)
-            except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
-                raise Unavailable(f"{self.connector.title} cannot be reached: {self._unreachable(error)}") from None
+                verdict = self._call(operation, ask)
+                if verdict.rule is None:
+                    return self._answer(verdict, operation)
             except httpx.HTTPError as error:
-                raise OutcomeUnknown(f"no answer to {operation.method} {operation.path}: {type(error).__name__}") from None
-            answer, rule = self._judge(response)
-            if rule is None:
-                return Answer(self._select(answer, operation.select), answer, response.status_code)
-            if rule.then != "wait":
-                raise self._failure(rule, response, answer, operation)
-            self._wait(rule, response)
+                problem = f"{type(error).__name__} at {self._home.host}"
+                continue
+            except KeyError as error:
+                problem = f"the answer has no {error.args[0]}"
+                continue
+            if verdict.rule.then != "unsure":
+                raise self._failure(verdict, operation)
+            problem = self._described(verdict)
+        raise Unavailable(
+            f"{self.connector.title} gave no usable answer to {operation.method} {operation.path}: {problem} – "
+            f"try again later, or check {self.connector.connection.base_url_env}"
+        )
+
+    def _send(self, operation: Operation, url: httpx.URL, body: Any, kind: Resource, file: Path | None) -> Answer:
+        """A write: repeated only when the platform said that it was not executed."""
+        call = f"{operation.method} {operation.path}"
+        url = url.copy_merge_params(self._signature.params) if self._signature.params else url
+        try:
+            verdict = self._call(operation, lambda: self._request(operation, url, body, kind, file))
+        except NEVER_LEFT as error:
+            raise Unavailable(f"{self.connector.title} cannot be reached: {type(error).__name__} at {self._home.host}") from None
+        except httpx.HTTPError as error:
+            raise OutcomeUnknown(f"no answer to {call}: {type(error).__name__}") from None
+        if verdict.rule is not None:
+            raise self._failure(verdict, operation)
+        try:
+            return self._answer(verdict, operation)
+        except KeyError as error:
+            raise OutcomeUnknown(f"the answer to {call} has no {error.args[0]}") from None
+
+    def _call(self, operation: Operation, send: Callable[[], httpx.Response]) -> Verdict:
+        """One call, paced; repeated as long as the platform says that it did not execute it for its rate."""
+        for _ in range(WAITS):
+            booking = self._acquire(operation)
+            response = send()
+            self.pacer.observe(response.headers, booking)
+            verdict = judge(self.connector, response)
+            if verdict.rule is None or verdict.rule.then not in ("wait", "pause"):
+                return verdict
+            limit = next((item for item in self.connector.limits if item.name == verdict.rule.limit), None)
+            self.pacer.refused(verdict.rule.limit, delay(verdict.rule, limit, response.headers, self.clock.now()))
         raise Unavailable(f"{self.connector.title} goes on refusing {operation.method} {operation.path} for its rate")
 
-    def _request(self, operation: Operation, places: Mapping[str, str], body: Any, kind: Resource, file: Path | None) -> httpx.Response:
-        url, headers, params = self._url(operation, places), self._signature.headers, self._signature.params or None
-        if operation.method == "DELETE":
-            return self.http.request("DELETE", url, headers=headers, params=params, json=body if isinstance(body, list) else None)
-        if operation.body == "multipart" and file is not None and kind.file:
-            with file.open("rb") as content:
-                return self.http.request(
-                    operation.method, url, headers=headers, params=params, data={k: str(v) for k, v in body.items() if k != kind.file[0]},
-                    files={kind.file[0]: (body[kind.file[0]]["name"], content, body[kind.file[0]].get("type", ""))},
-                )  # fmt: skip
-        if operation.body == "form":
-            return self.http.request(operation.method, url, headers=headers, params=params, data=body)
-        return self.http.request(operation.method, url, headers=headers, params=params, json=body)
-
-    def _url(self, operation: Operation, places: Mapping[str, str]) -> str:
-        path = operation.path
-        for name, value in places.items():
-            path = path.replace(f"{{{name}}}", quote(str(value), safe=""))
-        return self.account.base_url.rstrip("/") + path
-
-    def _judge(self, response: httpx.Response) -> tuple[Any, ErrorRule | None]:
-        """The body, and the rule that says what is wrong with the answer, if any."""
-        self.pacer.observe(response.headers)
+    def _acquire(self, operation: Operation) -> Booking:
         try:
-            body = response.json() if response.content else None
-        except ValueError:
-            body = _GARBAGE
-        for rule in self.connector.errors:
-            if _matches(rule, response, body):
-                return body, rule
-        if response.status_code >= 500 or 300 <= response.status_code < 400:
-            return body, ErrorRule("unsure")
-        if response.status_code >= 400:
-            return body, ErrorRule("reject")
-        return body, ErrorRule("unsure") if body is _GARBAGE else None
+            return self.pacer.acquire(operation.cost, operation.limits)
+        except Paused as pause:
+            raise Paused(f"{self.connector.title} {pause.limit}".strip(), pause.until) from None
 
-    def _wait(self, rule: ErrorRule, response: httpx.Response) -> None:
-        seconds = rule.after or 1.0
-        told = response.headers.get("retry-after")
-        if told:
-            seconds = _seconds(told, self.clock.now()) or seconds
-        else:
-            limit = next((item for item in self.connector.limits if item.name == rule.limit), None)
-            reset = response.headers.get(limit.headers.get("reset", "")) if limit else None
-            seconds = (_seconds(reset, self.clock.now()) or seconds) if reset else seconds
-        self.pacer.refused(rule.limit, seconds)
-
-    def _failure(self, rule: ErrorRule, response: httpx.Response, body: Any, operation: Operation) -> ApiError | Paused:
-        said = self._describe(response, body)
-        title, call = self.connector.title, f"{operation.method} {operation.path}"
-        if rule.then == "pause":
-            limit = next(item for item in self.connector.limits if item.name == rule.limit)
-            self.pacer.refused(limit.name, 0)
-            return Paused(f"{title} {limit.name}", self.pacer.reset_time(limit))
-        if rule.then == "refuse":
-            return AuthError(f"{title} refuses the key: {said} – check {self.connector.connection.secret_env}")
-        if rule.then == "stop":
-            return Blocked(f"{title} has shut this client out: {said} – wait some minutes and lower the pace")
-        kinds = {"missing": NotFound, "forbid": Forbidden, "reject": Rejected}
-        if rule.then in kinds:
-            return kinds[rule.then](f"{title} refuses {call}: {said}", response.status_code)
-        return OutcomeUnknown(f"{title} answered {call} with {said}")
-
-    def _describe(self, response: httpx.Response, body: Any) -> str:
-        """What an answer says is wrong, in a line, without secrets."""
-        if body is _GARBAGE:
-            return f"{response.status_code}, not JSON"
-        found = [dig(body, path_of(path)) for path in self.connector.message]
-        text = "; ".join(str(item) for item in found if item)
-        return self.redact(f"{response.status_code} {text}"[:MESSAGE].strip())
-
-    def _unreachable(self, error: httpx.HTTPError) -> str:
-        return self.redact(f"{type(error).__name__} at {self._host(self.account.base_url)}")
+    def _request(self, operation: Operation, url: httpx.URL, body: Any, kind: Resource, file: Path | None) -> httpx.Response:
+        headers = dict(self._signature.headers)
+        if body is None or (operation.method == "DELETE" and isinstance(body, dict)):
+            return self.http.request(operation.method, url, headers=headers)
+        if operation.body == "multipart" and file is not None and kind.file:
+            name, sent = kind.file[0], body[kind.file[0]]
+            with file.open("rb") as content:
+                part = (sent["name"], content, sent.get("type") or "application/octet-stream")
+                fields = {key: value for key, value in body.items() if key != name}
+                return self.http.request(operation.method, url, headers=headers, data=_form(fields), files={name: part})
+        if operation.body == "form":
+            return self.http.request(operation.method, url, headers=headers, data=_form(body))
+        headers["content-type"] = "application/json"
+        return self.http.request(operation.method, url, headers=headers, content=as_json(body))
 
     @staticmethod
-    def _select(body: Any, select: str) -> Any:
-        """The rows or the row inside an answer; a single row in an array is unwrapped either way."""
-        if select == "0":
-            return body[0] if isinstance(body, list) and body else body
-        return dig(body, path_of(select)) if select else body
+    def _answer(verdict: Verdict, operation: Operation) -> Answer:
+        response = verdict.response
+        data = selected(verdict.body, operation.select)
+        return Answer(data, verdict.body, response.status_code, response.headers, response.url)
+
+    def _rows(self, answer: Answer, operation: Operation) -> list[dict[str, Any]]:
+        """The rows of a list; a thing that is no row stops the reading, for passing over it would lose it."""
+        data = answer.data
+        if data is None:
+            return []
+        if isinstance(data, dict) and operation.pager and operation.pager.kind == "single":
+            return [data]
+        if not isinstance(data, list) or not all(isinstance(row, dict) for row in data):
+            raise Unavailable(
+                f"{self.connector.title} answered {operation.method} {operation.path} with something other than a list of rows – "
+                "check `select` in the connector"
+            )
+        return data
+
+    def _failure(self, verdict: Verdict, operation: Operation) -> ApiError:
+        assert verdict.rule is not None
+        said, connection = self._described(verdict), self.connector.connection
+        title, call = self.connector.title, f"{operation.method} {operation.path}"
+        match verdict.rule.then:
+            case "refuse":
+                return AuthError(f"{title} refuses the key: {said} – check {connection.secret_env or 'the account'}")
+            case "stop":
+                return Blocked(f"{title} has shut this client out: {said} – wait some minutes and lower the pace")
+            case "moved" if operation.method == "GET":
+                return ApiError(f"{title} answers {call} from another place: {said} – check {connection.base_url_env}")
+            case "missing":
+                return NotFound(f"{title} refuses {call}: {said}", verdict.response.status_code)
+            case "forbid":
+                return Forbidden(f"{title} refuses {call}: {said}", verdict.response.status_code)
+            case "reject":
+                return Rejected(f"{title} refuses {call}: {said}", verdict.response.status_code)
+        return OutcomeUnknown(f"{title} answered {call} with {said}")
+
+    def _described(self, verdict: Verdict) -> str:
+        """What an answer says is wrong, in a line, without secrets; cut only after they are out."""
+        return self.redact(described(self.connector, verdict))[:MESSAGE].strip()
 
 
-_GARBAGE = object()
+def _origin(url: httpx.URL) -> tuple[str, int | None]:
+    return url.host.lower(), url.port
 
 
-def _rows(data: Any) -> list[dict[str, Any]]:
-    if data is None:
-        return []
-    if isinstance(data, dict):
-        return [data]
-    if not isinstance(data, list):
-        raise Unavailable(f"a list was expected, the platform sent {type(data).__name__}")
-    return [row for row in data if isinstance(row, dict)]
+def _row(data: Any) -> dict[str, Any]:
+    """The row of an answer, bare or alone in a list; {} where there is none."""
+    if isinstance(data, list) and len(data) == 1:
+        data = data[0]
+    return data if isinstance(data, dict) else {}
 
 
-def _placeholders(path: str) -> set[str]:
-    return {part[1:-1] for part in path.split("/") if part.startswith("{")} - {"id"}
-
-
-def _matches(rule: ErrorRule, response: httpx.Response, body: Any) -> bool:
-    if rule.status and response.status_code not in rule.status:
-        return False
-    if not rule.status and response.status_code < 400:
-        return False  # a good answer may hold the very words of an error; rules for those name the status
-    if rule.content_type and rule.content_type not in response.headers.get("content-type", ""):
-        return False
-    if any(response.headers.get(name) != value for name, value in rule.headers.items()):
-        return False
-    for path, wanted in rule.body.items():
-        found = dig(body, path_of(path)) if body is not _GARBAGE else None
-        if found not in (wanted if isinstance(wanted, list) else [wanted]) or found is None:
-            return False
-    return True
-
-
-def _seconds(text: str, now: float) -> float | None:
-    """`Retry-After` in either form: seconds or a date."""
-    try:
-        return float(text)
-    except ValueError:
-        pass
-    try:
-        return max(0.0, parsedate_to_datetime(text).timestamp() - now)
-    except ValueError:
-        return None
-
-
-def as_json(value: Any) -> str:
-    """A value as the platform is sent it."""
-    return json.dumps(value, ensure_ascii=False)
+def _form(body: Mapping[str, Any]) -> dict[str, str]:
+    """Form fields: text as it is, everything else as JSON writes it."""
+    return {key: value if isinstance(value, str) else as_json(value).decode() for key, value in body.items() if value is not None}

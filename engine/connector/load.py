@@ -199,6 +199,7 @@ def _field(written: Any, shape: Any) -> FieldType:
         max=item.get("max"),
         options=item.get("options", ""),
         one_of=tuple(item.get("one_of", ())),
+        empty=item.get("empty", "never"),
     )
 
 

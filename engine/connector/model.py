@@ -27,6 +27,7 @@ class FieldType:
     max: int | None = None
     options: str = ""  # enum: where its options are kept, "fields-resource/field-code"
     one_of: tuple[str, ...] = ()
+    empty: str = "never"  # how an update empties the field: as_null, as_list ([]), or never
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,13 +107,12 @@ class Limit:
     window: Literal["rolling", "calendar"]
     per_seat: bool = False
     general: bool = True  # False: only operations that name it count
-    reserve: float = 0.0  # share left to other programs on the same key
     headers: Mapping[str, str] = field(default_factory=dict)  # limit, remaining, reset
 
     def allowance(self, plan: str, seats: int) -> float:
-        """Units per window for this account, the reserve taken off."""
+        """Units per window for an account on this plan."""
         amount = self.amount.get(plan, self.amount.get("*", 0))
-        return amount * (seats if self.per_seat else 1) * (1 - self.reserve)
+        return amount * (seats if self.per_seat else 1)
 
 
 @dataclass(frozen=True, slots=True)

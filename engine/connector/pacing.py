@@ -20,7 +20,7 @@ from engine.store.quota import Slots, book, booked, forget_before, hold
 from engine.store.schema import Store
 
 SLOTS = 100  # a rolling window is counted in hundredths: at most 1 % of it is given away
-MARGIN = 0.03  # share of a rolling window added for calls that arrive closer together than they left
+MARGIN = 0.035  # share of a rolling window added for calls that arrive closer together than they left
 SKEW = 120.0  # seconds by which a platform's day may start before or after ours ...
 SKEW_SHARE = 0.01  # ... and for shorter windows the share of one
 PATIENCE = 300.0  # seconds; a longer wait is a pause: the run ends and says when to go on
@@ -155,11 +155,8 @@ class Pacer:
 
     def allowance(self, limit: Limit) -> float:
         """Units per window: what the platform's headers say, else the plan's; less the reserve."""
-        return self._whole(limit) * (1 - self.reserve)
-
-    def _whole(self, limit: Limit) -> float:
         told = self._told.get(limit.name)
-        return told if told is not None else limit.allowance(self.plan, self.seats)
+        return (told if told is not None else limit.allowance(self.plan, self.seats)) * (1 - self.reserve)
 
     def remaining(self, limit: Limit) -> float:
         """Units left in the window that is open now."""
@@ -175,8 +172,9 @@ class Pacer:
             told, left = (_number(headers.get(limit.headers.get(word, ""))) for word in ("limit", "remaining"))
             if told:
                 self._told[limit.name] = told
-            if left is not None and self._whole(limit) - left > booking.spent[limit.name]:
-                self._book_foreign(limit, self._whole(limit) - left, booking)
+            # What others spend out of the reserve is theirs; only what they take beyond it is missing here.
+            if left is not None and self.allowance(limit) - left > booking.spent[limit.name]:
+                self._book_foreign(limit, self.allowance(limit) - left, booking)
 
     def _book_foreign(self, limit: Limit, used: float, booking: Booking) -> None:
         """Book what others must have spent: what the platform counts beyond all of ours it can have counted.

@@ -1,7 +1,8 @@
 """How lists are walked: one generator a kind, nothing kept between lists.
 
 A pager yields what to ask for next, is sent the page that came, and returns after the last one.
-Its position is plain JSON, so that a reading goes on where an earlier process left it.
+Its position is plain JSON, so that a reading goes on where an earlier process left it. A pager
+that would ask for the same page again raises Unavailable: the list would never end.
 """
 
 from __future__ import annotations
@@ -12,12 +13,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from engine.connector.model import Pager
+from engine.errors import Unavailable
 from engine.values import dig
 
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """One page to ask for."""
+    """One page to ask for: parameters, or an address below the platform's host."""
 
     params: Mapping[str, Any]
     position: Any = None
@@ -26,11 +28,12 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One page that came."""
+    """One page that came. `follow` makes a link found in it an address, and refuses other hosts."""
 
     rows: list[Any]
     body: Any = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    follow: Callable[[str], str] = str
 
 
 Walk = Generator[Ask, Page, None]
@@ -41,101 +44,135 @@ def path_of(text: str) -> tuple[str | int, ...]:
     return tuple(int(part) if part.isdigit() else part for part in text.split(".")) if text else ()
 
 
-def single(pager: Pager, position: Any) -> Walk:
+def single(_pager: Pager, position: Any) -> Walk:
     """One page with everything."""
     yield Ask({}, position)
 
 
 def offset(pager: Pager, position: Any) -> Walk:
     """`?start=500&limit=500`; ends with a short page, or where the answer says so."""
-    start = int(position or 0)
+    start, full = int(position or 0), False
     while True:
-        params: dict[str, Any] = {pager.params["limit"]: pager.size} if "limit" in pager.params else {}
+        params = _size(pager)
         if start or pager.first:
             params[pager.params["start"]] = start
         page = yield Ask(params, start)
-        if pager.more:
-            if not dig(page.body, path_of(pager.more)):
-                return
-        elif len(page.rows) < pager.size or not page.rows:
+        full = full or len(page.rows) >= pager.size
+        if _last(pager, page, full):
             return
         told = dig(page.body, path_of(pager.next)) if pager.next else None
-        start = int(told) if told else start + len(page.rows)
+        start = _onward(start, int(told) if told else start + len(page.rows))
 
 
 def page_number(pager: Pager, position: Any) -> Walk:
     """`?page=2&per_page=100`; ends with a short page, or where the answer says so."""
-    number = int(position or (1 if pager.first else 0))
+    number, full = int(position if position is not None else (1 if pager.first else 0)), False
     while True:
-        params: dict[str, Any] = {pager.params["page"]: number}
-        if "limit" in pager.params:
-            params[pager.params["limit"]] = pager.size
-        page = yield Ask(params, number)
-        if not page.rows or (dig(page.body, path_of(pager.more)) in (None, False) if pager.more else len(page.rows) < pager.size):
+        page = yield Ask({**_size(pager), pager.params["page"]: number}, number)
+        full = full or len(page.rows) >= pager.size
+        if _last(pager, page, full):
             return
         number += 1
 
 
 def cursor(pager: Pager, position: Any) -> Walk:
     """`?cursor=…` with the next cursor in the body; ends when there is none."""
-    token = position
-    while True:
-        params: dict[str, Any] = {pager.params["limit"]: pager.size} if "limit" in pager.params else {}
-        if token:
-            params[pager.params["cursor"]] = token
-        page = yield Ask(params, token)
-        token = dig(page.body, path_of(pager.next))
-        if not token:
-            return
-
-
-def next_url(pager: Pager, position: Any) -> Walk:
-    """The address of the next page stands in the body; ends when there is none."""
-    url = position or ""
-    while True:
-        params = {pager.params["limit"]: pager.size} if "limit" in pager.params and not url else {}
-        page = yield Ask(params, url or None, url)
-        url = dig(page.body, path_of(pager.next))
-        if not url:
-            return
-
-
-def link_header(pager: Pager, position: Any) -> Walk:
-    """The next address stands in the `Link` header with rel="next"; ends when there is none."""
-    url = position or ""
-    while True:
-        params = {pager.params["limit"]: pager.size} if "limit" in pager.params and not url else {}
-        page = yield Ask(params, url or None, url)
-        found = re.search(r'<([^>]+)>\s*;[^,]*\brel="?next"?', page.headers.get("link", ""))
-        if not found:
-            return
-        url = found.group(1)
+    return _by_token(pager, position, lambda page: dig(page.body, path_of(pager.next)))
 
 
 def header_cursor(pager: Pager, position: Any) -> Walk:
     """The next cursor stands in a header named by `next`; ends when there is none."""
-    token = position
-    while True:
-        params: dict[str, Any] = {pager.params["limit"]: pager.size} if "limit" in pager.params else {}
-        if token:
-            params[pager.params["cursor"]] = token
-        page = yield Ask(params, token)
-        token = page.headers.get(pager.next.lower())
-        if not token:
-            return
+    return _by_token(pager, position, lambda page: page.headers.get(pager.next.lower()))
+
+
+def next_url(pager: Pager, position: Any) -> Walk:
+    """The address of the next page stands in the body; ends when there is none."""
+    return _by_address(pager, position, lambda page: dig(page.body, path_of(pager.next)))
+
+
+def link_header(pager: Pager, position: Any) -> Walk:
+    """The next address stands in the `Link` header with rel="next"; ends when there is none."""
+    return _by_address(pager, position, lambda page: next_link(page.headers.get("link", "")))
 
 
 def keyset(pager: Pager, position: Any) -> Walk:
     """`?after=<last value>` of the field named by `next`; ends with a short or empty page."""
-    last = position
+    last, full = position, False
     while True:
-        params: dict[str, Any] = {pager.params["limit"]: pager.size} if "limit" in pager.params else {}
+        params = _size(pager)
         if last is not None:
             params[pager.params["key"]] = last
         page = yield Ask(params, last)
-        if not page.rows or (pager.size and len(page.rows) < pager.size):
+        full = full or len(page.rows) >= pager.size
+        if not page.rows or (pager.size and _short(pager, page, full)):
             return
-        last = dig(page.rows[-1], path_of(pager.next))
+        found = dig(page.rows[-1], path_of(pager.next))
+        if found is None:
+            raise Unavailable(f"the last row of a page has no {pager.next}: the list cannot be gone on with")
+        last = _onward(last, found)
+
+
+def _size(pager: Pager) -> dict[str, Any]:
+    return {pager.params["limit"]: pager.size} if "limit" in pager.params else {}
+
+
+def _last(pager: Pager, page: Page, full: bool) -> bool:
+    """Whether a counted list ends here; an answer that does not say so ends like one that cannot."""
+    told = dig(page.body, path_of(pager.more)) if pager.more else None
+    if told is None:
+        return _short(pager, page, full)
+    further = bool(pager.next and dig(page.body, path_of(pager.next)))
+    return not told or not (page.rows or further)
+
+
+def _short(pager: Pager, page: Page, full: bool) -> bool:
+    """Whether this page is short because the list ends, not because the platform gives fewer rows than asked.
+
+    A platform that caps its pages does so at a round number. Until a full page was seen, such a
+    page costs one more call; taking it for the last would lose the rest of the collection.
+    """
+    rows = len(page.rows)
+    capped = not full and rows >= 10 and (rows % 10 == 0 or rows % 25 == 0)
+    return rows == 0 or (rows < pager.size and not capped)
+
+
+def _onward(before: Any, after: Any) -> Any:
+    if after == before:
+        raise Unavailable(f"the list does not end: after {before!r} it names {after!r} as the next position")
+    return after
+
+
+def _by_token(pager: Pager, position: Any, found: Callable[[Page], Any]) -> Walk:
+    token = position
+    while True:
+        page = yield Ask({**_size(pager), **({pager.params["cursor"]: token} if token else {})}, token)
+        after = found(page)
+        if not after:
+            return
+        token = _onward(token, after)
+
+
+def _by_address(pager: Pager, position: Any, found: Callable[[Page], Any]) -> Walk:
+    url = position or ""
+    while True:
+        page = yield Ask({} if url else _size(pager), url or None, url)
+        link = found(page)
+        if not link:
+            return
+        url = _onward(url, page.follow(str(link)))
+
+
+_LINK = re.compile(r'<([^>]*)>((?:\s*;\s*[\w*-]+\s*(?:=\s*(?:"(?:[^"\\]|\\.)*"|[^\s";,]+))?)*)')
+_REL = re.compile(r';\s*rel\s*=\s*(?:"([^"]*)"|([^\s";,]+))', re.IGNORECASE)
+
+
+def next_link(header: str) -> str:
+    """The address a `Link` header gives for `next`, or ""; one link may have several relations."""
+    for found in _LINK.finditer(header):
+        relation = _REL.search(found[2])
+        if relation and "next" in (relation[1] or relation[2]).lower().split():
+            return found[1]
+    return ""
 
 
 PAGERS: Mapping[str, Callable[[Pager, Any], Walk]] = {

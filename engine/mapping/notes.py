@@ -1,109 +1,370 @@
-"""Jinja, the one door to it: notes and titles, sandboxed, strict, escaped where they are HTML."""
+"""Jinja, the one door to it: notes and titles, sandboxed, strict, bounded, escaped where they are HTML.
+
+A template sees records through `View`s. What it may do is bounded: so many turns of its loops, so
+much text; and only what cannot blow a small text up is there to be called.
+"""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextvars import ContextVar
 from typing import Any
 
 import jinja2
 from jinja2 import nodes
-from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2.filters import FILTERS
+from jinja2.sandbox import ImmutableSandboxedEnvironment, SecurityError
+from jinja2.visitor import NodeTransformer
 
 from transforms import STEPS
 
-MAX_RANGE = 10_000
+MAX_TEXT = 1_000_000  # characters of any text made on the way
+MAX_TURNS = 100_000  # turns of all loops of one rendering
+_ALLOWED = (
+    "abs", "capitalize", "count", "d", "default", "e", "escape", "first", "float", "groupby", "int", "items", "join", "last",
+    "length", "list", "lower", "map", "max", "min", "reject", "rejectattr", "replace", "reverse", "round", "safe", "select",
+    "selectattr", "sort", "string", "striptags", "sum", "title", "trim", "truncate", "unique", "upper", "wordcount",
+)  # fmt: skip
+_METHODS = frozenset({"lower", "upper", "strip", "lstrip", "rstrip", "startswith", "endswith", "split", "capitalize", "title"})
+_REFUSED: dict[type[nodes.Node], str] = {
+    nodes.Include: "include", nodes.Import: "import", nodes.FromImport: "import", nodes.Extends: "extends",
+}  # fmt: skip
+ESCAPING = ("text_paragraphs", "text_html_escape", "escape", "e")
+
+_turns: ContextVar[list[int]] = ContextVar("turns")
 
 
-def _environment(html: bool) -> ImmutableSandboxedEnvironment:
-    environment = ImmutableSandboxedEnvironment(
+class View:
+    """A record as templates see it: `full-reference` is `full_reference`, and nothing else is to be had.
+
+    A plain dict would answer `order.items` with its own method.
+    """
+
+    __slots__ = ("_body", "_known", "_names")
+
+    def __init__(self, body: Mapping[str, Any], known: frozenset[str]) -> None:
+        self._body = body
+        self._known = known
+        self._names: dict[str, str] | None = None
+
+    def __getitem__(self, name: str) -> Any:
+        body = self._body
+        if name in body:
+            return seen(body[name], self._known)
+        if self._names is None:
+            self._names = {key.replace("-", "_"): key for key in body}
+        if name in self._names:
+            return seen(body[self._names[name]], self._known)
+        if name in self._known:
+            return None
+        raise KeyError(name)
+
+    def __bool__(self) -> bool:
+        return bool(self._body)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, View) and self._body == other._body
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __str__(self) -> str:
+        raise TypeError("a record cannot stand in a text; name one of its fields")
+
+
+def seen(value: Any, known: frozenset[str]) -> Any:
+    """A value as templates see it; fields in `known` that a record lacks are empty, not unknown."""
+    if isinstance(value, Mapping):
+        return View(value, known)
+    if isinstance(value, list):
+        return [seen(item, known) for item in value]
+    return value
+
+
+def _bare(value: Any) -> Any:
+    """The value behind what a template sees."""
+    if isinstance(value, View):
+        return value._body
+    return [_bare(item) for item in value] if isinstance(value, list) else value
+
+
+# -- what a template may do
+
+
+class _Environment(ImmutableSandboxedEnvironment):
+    """The sandbox, with operators that cannot multiply text and methods that cannot make it longer."""
+
+    intercepted_binops = frozenset({"*", "**", "%", "+"})
+
+    def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
+        if isinstance(obj, str | bytes | list | tuple | dict | int | float):
+            return isinstance(obj, str) and attr in _METHODS
+        return super().is_safe_attribute(obj, attr, value)
+
+    def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
+        numbers = all(isinstance(item, int | float) and abs(item) < 1e30 for item in (left, right))
+        if operator == "**" or not (numbers or (operator == "+" and isinstance(left, str) and isinstance(right, str))):
+            raise SecurityError(f"{operator} is for numbers here")
+        return _bounded(super().call_binop(context, operator, left, right))
+
+
+def _bounded(value: Any) -> Any:
+    if isinstance(value, str) and len(value) > MAX_TEXT:
+        raise SecurityError(f"the text is longer than {MAX_TEXT:,} characters")
+    return value
+
+
+def _shown(value: Any) -> Any:
+    """A value as it goes into the text: nothing is no text, and a list or record has none."""
+    if value is None:
+        return ""
+    if isinstance(value, View | list | dict | tuple) or (callable(value) and not isinstance(value, jinja2.Undefined)):
+        raise SecurityError("a list or record cannot stand in a text; join the list, or name a field of the record")
+    return _bounded(value)
+
+
+def _turning(items: Any) -> list[Any]:
+    """What a loop goes over, its turns counted."""
+    found = list(items)
+    left = _turns.get()
+    left[0] -= len(found)
+    if left[0] < 0:
+        raise SecurityError(f"more than {MAX_TURNS:,} turns of its loops")
+    return found
+
+
+def _range(*args: int) -> list[int]:
+    return _turning(range(*args)[: MAX_TURNS + 1])
+
+
+def _guarded(function: Callable[..., Any], bare: bool) -> Callable[..., Any]:
+    """A filter that refuses to multiply large texts; steps are handed plain values."""
+    place = 1 if hasattr(function, "jinja_pass_arg") else 0
+
+    @functools.wraps(function)
+    def run(*args: Any, **named: Any) -> Any:
+        value, *rest = args[place:]
+        longest = max((len(item) for item in [*rest, *named.values()] if isinstance(item, str)), default=0)
+        if longest > 100 and longest * _size(value) > MAX_TEXT:
+            raise SecurityError("the text becomes too long")
+        return _bounded(function(*args[:place], _bare(value) if bare else value, *rest, **named))
+
+    return run
+
+
+def _size(value: Any) -> int:
+    return len(value) if isinstance(value, str | list | tuple) else 1
+
+
+class _Bounding(NodeTransformer):
+    """Counts every turn of a loop and every call of a macro, and watches every joined text."""
+
+    def visit_For(self, node: nodes.For) -> nodes.For:
+        self.generic_visit(node)
+        node.iter = _through("turning_", node.iter)
+        return node
+
+    def visit_Macro(self, node: nodes.Macro) -> nodes.Macro:
+        self.generic_visit(node)
+        turn = nodes.List([nodes.Const(1, lineno=node.lineno)], lineno=node.lineno)
+        node.body = [nodes.ExprStmt(_through("turning_", turn), lineno=node.lineno), *node.body]
+        return node
+
+    def visit_Concat(self, node: nodes.Concat) -> nodes.Filter:
+        self.generic_visit(node)
+        node.nodes = [_through("shown_", part) for part in node.nodes]
+        return _through("shown_", node)
+
+
+def _through(name: str, node: nodes.Expr) -> nodes.Filter:
+    return nodes.Filter(node, name, [], [], None, None, lineno=node.lineno)
+
+
+def _environment(html: bool) -> _Environment:
+    environment = _Environment(
         undefined=jinja2.StrictUndefined,
         autoescape=html,
         loader=None,  # no include, no import: a template is one file
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=_shown,
     )
-    environment.filters |= {name.replace(".", "_"): step for name, step in STEPS.items()}
-    environment.globals = {"range": lambda *args: range(*args)[:MAX_RANGE]}
+    environment.filters = {name: _guarded(FILTERS[name], bare=False) for name in _ALLOWED}
+    environment.filters |= {name.replace(".", "_"): _guarded(step, bare=True) for name, step in STEPS.items()}
+    environment.filters |= {"turning_": _turning, "shown_": _shown}
+    environment.globals = {"range": _range}
     return environment
 
 
 _ENVIRONMENTS = {html: _environment(html) for html in (True, False)}
+FILTER_NAMES = tuple(sorted(name for name in _ENVIRONMENTS[True].filters if not name.endswith("_")))
 
 
 @functools.lru_cache(maxsize=512)
 def _compiled(source: str, html: bool) -> jinja2.Template:
-    return _ENVIRONMENTS[html].from_string(source)
+    environment = _ENVIRONMENTS[html]
+    tree = _Bounding().visit(environment.parse(source))
+    code = environment.compile(tree, filename="<template>")
+    return jinja2.Template.from_code(environment, code, dict(environment.globals))
 
 
 def syntax_problem(source: str) -> tuple[str, int] | None:
     """What is wrong with a template and in which of its lines; None when it can be compiled."""
     try:
+        for node in _ENVIRONMENTS[True].parse(source).find_all((*_REFUSED, nodes.For)):
+            if not isinstance(node, nodes.For) or node.recursive:
+                word = "a recursive loop" if isinstance(node, nodes.For) else _REFUSED[type(node)]
+                return f"{word} cannot be used: a template is one file and comes to an end", node.lineno
         _compiled(source, True)
     except jinja2.TemplateSyntaxError as error:
         return error.message or "not a template", error.lineno
-    except jinja2.TemplateError as error:
+    except (jinja2.TemplateError, RecursionError, ValueError) as error:
         return str(error), 1
     return None
 
 
 def render(source: str, html: bool, values: Mapping[str, Any]) -> str:
     """The text a template makes of the values; raises ValueError where it cannot."""
+    template = _compiled(source, html)
+    token = _turns.set([MAX_TURNS])
     try:
-        return _compiled(source, html).render(values).strip()
-    except (jinja2.TemplateError, TypeError, ZeroDivisionError, OverflowError) as error:
+        return "".join(_chunks(template, values)).strip()
+    except (jinja2.TemplateError, TypeError, ArithmeticError, LookupError, AttributeError, RecursionError) as error:
         raise ValueError(f"the template cannot be rendered: {error}") from None
+    finally:
+        _turns.reset(token)
 
 
-def names(value: Any) -> Any:
-    """A record as templates see it: `full-reference` is `full_reference`."""
-    if isinstance(value, Mapping):
-        return {key.replace("-", "_"): names(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [names(item) for item in value]
-    return value
+def _chunks(template: jinja2.Template, values: Mapping[str, Any]) -> Iterator[str]:
+    length = 0
+    for chunk in template.root_render_func(template.new_context(dict(values))):
+        length += len(chunk)
+        if length > MAX_TEXT:
+            raise SecurityError(f"the text is longer than {MAX_TEXT:,} characters")
+        yield chunk
 
 
-def paths_used(source: str) -> list[tuple[tuple[str, ...], int]]:
+# -- what a template reads
+
+
+Names = tuple[str, ...]
+Bound = dict[str, Names | None]
+_SAME = ("sort", "selectattr", "rejectattr", "select", "reject", "list", "reverse", "unique", "default", "d")
+_ONE = ("first", "last")
+_BY_NAME = ("sort", "map", "selectattr", "rejectattr", "groupby", "sum", "min", "max", "unique")
+
+
+def paths_used(source: str) -> list[tuple[Names, int]]:
     """Every name a template reads, as a path, with its line.
 
     A loop variable is followed to what it loops over: in `{% for l in lines %}{{ l.units }}` the
     path `("lines", "*", "units")` is used.
     """
-    tree = _ENVIRONMENTS[True].parse(source)
-    return list(_walk(tree, {}))
+    return list(_walk(_ENVIRONMENTS[True].parse(source), {}))
 
 
-def _walk(node: nodes.Node, bound: dict[str, tuple[str, ...] | None]) -> Iterator[tuple[tuple[str, ...], int]]:
-    if isinstance(node, nodes.For):
-        over = _path(node.iter, bound)
-        yield from _walk(node.iter, bound)
-        inner = {**bound, "loop": None}
-        for name in node.target.find_all(nodes.Name) if not isinstance(node.target, nodes.Name) else [node.target]:
-            inner[name.name] = (*over, "*") if over and isinstance(node.target, nodes.Name) else None
-        for child in [*node.body, *node.else_, *([node.test] if node.test else [])]:
-            yield from _walk(child, inner)
-        return
-    if isinstance(node, nodes.Assign):
-        yield from _walk(node.node, bound)
-        for name in [node.target] if isinstance(node.target, nodes.Name) else node.target.find_all(nodes.Name):
-            bound[name.name] = _path(node.node, bound)
-        return
-    path = _path(node, bound)
-    if path:
-        yield path, node.lineno
-        return
-    for child in node.iter_child_nodes():
+def filters_used(source: str) -> list[tuple[str, tuple[str, ...], bool, int]]:
+    """Every filter a template calls: its name, the names of its arguments, whether it is handed escaped text, the line."""
+    found = []
+    for node in _ENVIRONMENTS[True].parse(source).find_all(nodes.Filter):
+        inner = node.node
+        escaped = isinstance(inner, nodes.Const) or (isinstance(inner, nodes.Filter) and inner.name in ESCAPING)
+        found.append((node.name, tuple(item.key for item in node.kwargs), escaped, node.lineno))
+    return found
+
+
+def _walk(node: nodes.Node, bound: Bound) -> Iterator[tuple[Names, int]]:
+    match node:
+        case nodes.For():
+            yield from _walk(node.iter, bound)
+            inner = {**bound, "loop": None} | _bind(node.target, _path(node.iter, bound), element=True)
+            for child in [*node.body, *([node.test] if node.test else [])]:
+                yield from _walk(child, inner)
+            yield from _walk_all(node.else_, bound)
+        case nodes.Assign():
+            yield from _walk(node.node, bound)
+            bound |= _bind(node.target, _path(node.node, bound))
+        case nodes.AssignBlock() | nodes.With() | nodes.Macro() | nodes.CallBlock():
+            yield from _walk_scope(node, bound)
+        case _:
+            path = _path(node, bound)
+            if path:
+                yield path, node.lineno
+            yield from _walk_all(_besides(node) if path else node.iter_child_nodes(), bound)
+            if isinstance(node, nodes.Filter):
+                yield from _by_name(node, bound)
+
+
+def _walk_all(children: Any, bound: Bound) -> Iterator[tuple[Names, int]]:
+    for child in children:
         yield from _walk(child, bound)
 
 
-def _path(node: nodes.Node, bound: Mapping[str, tuple[str, ...] | None]) -> tuple[str, ...] | None:
+def _walk_scope(node: nodes.Node, bound: Bound) -> Iterator[tuple[Names, int]]:
+    """Blocks with names of their own: what a macro is called with is not followed."""
+    own: Bound = {"caller": None, "varargs": None, "kwargs": None}
+    if isinstance(node, nodes.Macro):
+        bound[node.name] = None
+        yield from _walk_all(node.defaults, bound)
+        inner = bound | own | {item.name: None for item in node.args}
+        yield from _walk_all(node.body, inner)
+    elif isinstance(node, nodes.With):
+        yield from _walk_all(node.values, bound)
+        inner = dict(bound)
+        for target, value in zip(node.targets, node.values, strict=True):
+            inner |= _bind(target, _path(value, bound))
+        yield from _walk_all(node.body, inner)
+    elif isinstance(node, nodes.CallBlock):
+        yield from _walk(node.call, bound)
+        yield from _walk_all(node.body, bound | own | {item.name: None for item in node.args})
+    elif isinstance(node, nodes.AssignBlock):
+        yield from _walk_all(node.body, dict(bound))
+        bound |= _bind(node.target, None)
+
+
+def _bind(target: nodes.Node, path: Names | None, element: bool = False) -> Bound:
+    """The names a loop or a `set` makes; a path only where one name stands for one value."""
+    if isinstance(target, nodes.Name):
+        return {target.name: (*path, "*") if path and element else path}
+    return {name.name: None for name in target.find_all(nodes.Name)}
+
+
+def _besides(node: nodes.Node) -> Iterator[nodes.Node]:
+    """What stands beside the path in a node that is one: the arguments of a filter, of this and the inner ones."""
+    while isinstance(node, nodes.Filter | nodes.Getattr | nodes.Getitem):
+        if isinstance(node, nodes.Filter):
+            yield from node.args
+            yield from node.kwargs
+        inner = node.node
+        if inner is None:
+            return
+        node = inner
+
+
+def _by_name(node: nodes.Filter, bound: Bound) -> Iterator[tuple[Names, int]]:
+    """Fields named by a text: `sort(attribute='order')`, `selectattr('deleted')`."""
+    over = _path(node.node, bound) if node.node else None
+    if not over or node.name not in _BY_NAME:
+        return
+    named = [item.value for item in node.kwargs if item.key == "attribute"]
+    if node.name in ("selectattr", "rejectattr", "groupby"):
+        named += node.args[:1]
+    for item in named:
+        if isinstance(item, nodes.Const) and isinstance(item.value, str):
+            yield (*over, "*", *item.value.split(".")), node.lineno
+
+
+def _path(node: nodes.Node, bound: Mapping[str, Names | None]) -> Names | None:
     """The path a node reads, or None where it is not a plain path."""
     if isinstance(node, nodes.Name):
-        return bound[node.name] if node.name in bound else (node.name,)
+        return bound.get(node.name, (node.name,))
     if isinstance(node, nodes.Getattr):
         inner = _path(node.node, bound)
         return (*inner, node.attr) if inner else None
-    if isinstance(node, nodes.Filter) and node.name in ("sort", "selectattr", "rejectattr", "list", "reverse"):
-        return _path(node.node, bound) if node.node else None
+    if isinstance(node, nodes.Getitem) and isinstance(node.arg, nodes.Const):
+        inner = _path(node.node, bound)
+        return (*inner, node.arg.value if isinstance(node.arg.value, str) else "*") if inner else None
+    if isinstance(node, nodes.Filter) and node.node and node.name in (*_SAME, *_ONE):
+        inner = _path(node.node, bound)
+        return (*inner, "*") if inner and node.name in _ONE else inner
     return None

@@ -169,11 +169,11 @@ class _Context:
     def template_values(self) -> dict[str, Any]:
         """Everything a template may name."""
         if self._template is None:
-            values = notes.names(self.source.body)
+            values = {name.replace("-", "_"): notes.seen(item, frozenset()) for name, item in self.source.body.items()}
             for name in [*self.mapping.related, *self.mapping.children]:
-                values[name] = notes.names(self.around(name))
+                values[name] = notes.seen(self.around(name), frozenset())
             if self.mapping.each:
-                values[self.mapping.each.name] = notes.names(self.element)
+                values[self.mapping.each.name] = notes.seen(self.element, frozenset())
             values |= {"settings": self.sight.settings, "key": self.key, "collection": self.source.collection}
             self._template = values
         return self._template

@@ -11,7 +11,7 @@ from engine.run import Run
 from engine.spec.model import Cases, ObjectMapping, Path, Pipe
 from engine.spec.uses import paths_read, walk
 from engine.stages.transform import sight_on
-from engine.store.records import Record, many, pointing_at, save_sample, stream
+from engine.store.records import Record, all_cursors, many, pointing_at, save_sample, stream
 from engine.values import dig, is_empty, links_in, segments
 
 VALUES = 25  # a field with more different values than this is not an enumeration
@@ -187,8 +187,10 @@ def missing_links(run: Run, keys: Iterable[str]) -> list[str]:
     """Rows that sampled records name but that were not read, because only part of a collection was."""
     pattern = run.migration.source.reference.pattern
     wanted: dict[str, None] = {}
-    mapped = {name for mapping in run.spec.active() for name in mapping.sources}
     with run.store.begin() as connection:
+        # What is missing from a collection that was read to its end was deleted: no use asking for it.
+        whole = {name for name, cursor in all_cursors(connection).items() if cursor.complete}
+        mapped = {name for mapping in run.spec.active() for name in mapping.sources} - whole
         for record in many(connection, list(keys)).values():
             for value in record.body.values():
                 key = any_key(value, pattern) if isinstance(value, str) else None

@@ -10,6 +10,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from engine.plan import Plan
+from engine.stages.audit import Audit
+
 NAMED = 20  # rows of a list that are named before the rest is only counted
 
 
@@ -75,6 +78,18 @@ def show_limits(report: Mapping[str, Any], console: Console) -> None:
     table(console, ("Account", "Limit", "Allowed", "Left"), rows, (2, 3))
 
 
+def show_announcement(audit: Audit, plan: Plan, console: Console) -> None:
+    """Before anything is written: who has no user, and what is about to happen."""
+    without = [person for person in audit.people if person.state != "matched"]
+    for person in without:
+        console.print(f"{person.state}: {person.name} <{person.email or 'no e-mail'}>, {audit.fallback} stands in", markup=False, highlight=False)
+    made, changed = sum(step.create for step in plan.steps), sum(step.update for step in plan.steps)
+    console.print(
+        f"{made:,} rows and {len(plan.fields_missing)} custom fields to make, {changed:,} rows to change: "
+        f"{plan.cost:,.0f} tokens, about {period(plan.seconds)}", highlight=False,
+    )  # fmt: skip
+
+
 def show_plan(report: Mapping[str, Any], console: Console) -> None:
     """The changes, their cost against the quotas, and the time."""
     plan = report["plan"]
@@ -98,12 +113,27 @@ def show_plan(report: Mapping[str, Any], console: Console) -> None:
         for u in plan["limits"]
     ]
     table(console, ("Account", "Limit", "Needed", "Left now", "Allowed", "Takes"), limits, (2, 3, 4))
+    show_timeline(report.get("timeline"), console)
     attention = [f for f in report["findings"] if f["severity"] == "attention"]
     if attention:
         console.print(f"\n[bold]Needs attention[/bold]: {len(attention)}")
         _named(console, [f"{f['object']} {f['key']} {f['field']}: {f['text']}" for f in attention])
     for notice in report["notices"]:
         console.print(notice, markup=False)
+
+
+def show_timeline(timeline: Mapping[str, Any] | None, console: Console) -> None:
+    """When what would happen, as lived through on the simulated clock."""
+    if not timeline:
+        return
+    length = period(timeline["end"] - timeline["start"])
+    console.print(
+        f"\n[bold]Simulated[/bold]: {timeline['calls']:,} calls, {timeline['cost']:,.0f} tokens, {length}, "
+        f"{timeline['pauses']} nights of waiting for a new day's quota",
+        highlight=False,
+    )
+    rows = [(s["label"], s["calls"], s["cost"], moment(s["start"]), moment(s["end"])) for s in timeline["spans"]]
+    table(console, ("Part", "Calls", "Tokens", "From (UTC)", "To (UTC)"), rows, (1, 2))
 
 
 def show_status(found: Mapping[str, Any], console: Console) -> None:

@@ -49,11 +49,18 @@ class Audit:
 
 
 def check_accounts(run: Run) -> None:
-    """Both platforms answer and take their keys; raises ApiError."""
-    for position, client in enumerate((run.source, run.destination)):
-        run.progress("signing in", position, 2)
+    """Both platforms answer and take their keys; raises ApiError.
+
+    The source is asked only where nothing of it is about to be read: the first page tells as much.
+    """
+    with run.store.begin() as connection:
+        known = all_cursors(connection)
+    read = all(name in known and known[name].complete for name in needed(run.spec))
+    clients = (run.source, run.destination) if read else (run.destination,)
+    for position, client in enumerate(clients):
+        run.progress("signing in", position, len(clients))
         client.check()
-    run.progress("signing in", 2, 2)
+    run.progress("signing in", len(clients), len(clients))
 
 
 def match_people(run: Run) -> tuple[list[Person], str]:

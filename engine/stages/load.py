@@ -225,6 +225,10 @@ def _note(run: Run, mapping: ObjectMapping, change: Change) -> None:
             [
                 Finding(mapping.name, link.key, "load", target, "attention", f"people changed it to {canonical(now)[:80]}; kept (the source says {canonical(wanted)[:80]})")
                 for target, now, wanted in change.conflicts
+            ]
+            + [
+                Finding(mapping.name, link.key, "load", target, "attention", "emptied in the source; the destination cannot empty this field")
+                for target in change.stuck
             ],
         )  # fmt: skip
         if change.kind == "unchanged":

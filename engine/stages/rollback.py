@@ -10,7 +10,7 @@ from engine.changes import FIELDS, OPTIONS, definitions
 from engine.connector.model import FieldType, Resource
 from engine.errors import Rejected
 from engine.run import Run
-from engine.settle import settle_doubts
+from engine.settle import live_row, settle_doubts
 from engine.store.journal import Entry, entries, mark
 from engine.store.links import Link, linked_ids, links_of
 from engine.wire import agrees, dig_target
@@ -274,7 +274,7 @@ def _restore(run: Run, entry: Entry, result: RolledBack) -> None:
         _take_back_options(run, entry, result)
         return
     resource = run.migration.destination.resources[entry.resource]
-    row = run.destination.read(entry.resource, entry.dest_id)
+    row = live_row(run, entry.resource, entry.dest_id, entry.body)
     with run.store.begin() as connection:
         known = definitions(connection, run)
     body: dict[str, Any] = {}

@@ -74,7 +74,7 @@ def clear_drafts(connection: sa.Connection, name: str) -> None:
 def draft_states(connection: sa.Connection, name: str, keys: Sequence[str]) -> dict[str, str]:
     """The state of these drafts of an object; keys without a draft are left out."""
     query = sa.select(drafts.c.key, drafts.c.state).where(drafts.c.object == name, drafts.c.key.in_(list(keys)))
-    return dict(connection.execute(query).tuples().all())
+    return {row[0]: row[1] for row in connection.execute(query)}
 
 
 def stream_drafts(store: Store, name: str, batch: int = BATCH) -> Iterator[list[Draft]]:
@@ -95,7 +95,7 @@ def stream_drafts(store: Store, name: str, batch: int = BATCH) -> Iterator[list[
 def count_drafts(connection: sa.Connection, name: str) -> dict[str, int]:
     """How many drafts of an object are in which state."""
     query = sa.select(drafts.c.state, sa.func.count()).where(drafts.c.object == name).group_by(drafts.c.state)
-    return dict(connection.execute(query).tuples().all())
+    return {row[0]: row[1] for row in connection.execute(query)}
 
 
 def save_link(connection: sa.Connection, link: Link) -> None:
@@ -150,7 +150,7 @@ def linked_ids(connection: sa.Connection, resource: str, ids: Sequence[str]) -> 
 def count_links(connection: sa.Connection) -> dict[str, int]:
     """How many links each object has."""
     query = sa.select(links.c.object, sa.func.count()).group_by(links.c.object)
-    return dict(connection.execute(query).tuples().all())
+    return {row[0]: row[1] for row in connection.execute(query)}
 
 
 def save_findings(connection: sa.Connection, found: Sequence[Finding]) -> None:

@@ -63,9 +63,8 @@ def save_refs(connection: sa.Connection, entries: Sequence[tuple[str, str, str, 
     for start in range(0, len(entries), BATCH):
         part = entries[start : start + BATCH]
         keys = list({key for _, _, _, key in part})
-        seqs = dict(
-            connection.execute(sa.select(records.c.key, records.c.seq).where(records.c.key.in_(keys))).tuples().all()
-        )
+        found = connection.execute(sa.select(records.c.key, records.c.seq).where(records.c.key.in_(keys)))
+        seqs = {row.key: row.seq for row in found}
         rows = [{"collection": c, "field": f, "target": t, "key": k, "seq": seqs.get(k, 0)} for c, f, t, k in part]
         for collection, field in {(c, f) for c, f, _, _ in part}:
             connection.execute(
@@ -195,7 +194,7 @@ def save_sample(connection: sa.Connection, chosen: Sequence[tuple[str, str]]) ->
 def sample(connection: sa.Connection) -> dict[str, str]:
     """The sample's keys and reasons, in order."""
     rows = connection.execute(sa.select(samples.c.key, samples.c.why).order_by(samples.c.ordinal))
-    return dict(rows.tuples().all())
+    return {row.key: row.why for row in rows}
 
 
 def _record(row: Any) -> Record:

@@ -1,0 +1,141 @@
+"""What an answer means: its JSON, the rule that says what is wrong with it, and how long to wait."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import httpx
+
+from engine.connector.model import Connector, ErrorRule, Limit
+from engine.connector.pagers import path_of
+from engine.values import dig
+
+MESSAGE = 300  # characters of a platform's message that are kept
+EPOCH = 1e9  # seconds; a larger figure in a reset header is a moment, not a wait
+_GARBAGE = object()
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """An answer with its JSON, and the rule that says what is wrong with it."""
+
+    response: httpx.Response
+    body: Any
+    rule: ErrorRule | None
+
+
+def judge(connector: Connector, response: httpx.Response) -> Verdict:
+    """Decide what an answer means: the connector's rules first, then what HTTP says."""
+    body = _json(response)
+    for rule in connector.errors:
+        if _matches(rule, response, body):
+            return Verdict(response, body, rule)
+    return Verdict(response, body, _by_status(response.status_code, body))
+
+
+def _by_status(status: int, body: Any) -> ErrorRule | None:
+    if status == 429:
+        return ErrorRule("wait")
+    if 300 <= status < 400:
+        return ErrorRule("moved")
+    if status >= 500 or status == 408 or (status < 300 and body is _GARBAGE):
+        return ErrorRule("unsure")
+    return ErrorRule("reject") if status >= 400 else None
+
+
+def _json(response: httpx.Response) -> Any:
+    """The body; NaN and Infinity are not JSON and could not be sent on."""
+    if not response.content.strip():
+        return None
+    try:
+        return json.loads(response.content, parse_constant=_no_constant)
+    except (ValueError, RecursionError):
+        return _GARBAGE
+
+
+def _no_constant(word: str) -> Any:
+    raise ValueError(f"{word} is not JSON")
+
+
+def _matches(rule: ErrorRule, response: httpx.Response, body: Any) -> bool:
+    if rule.status and response.status_code not in rule.status:
+        return False
+    if not rule.status and response.status_code < 400:
+        return False  # a good answer may hold the very words of an error; rules for those name the status
+    if not response.headers.get("content-type", "").lower().startswith(rule.content_type.lower()):
+        return False
+    if any(response.headers.get(name) != value for name, value in rule.headers.items()):
+        return False
+    return all(_holds(dig(body, path_of(path)), wanted) for path, wanted in rule.body.items())
+
+
+def _holds(found: Any, wanted: Any) -> bool:
+    options = wanted if isinstance(wanted, list) else [wanted]
+    return any(type(found) is type(option) and found == option for option in options)
+
+
+def described(connector: Connector, verdict: Verdict) -> str:
+    """What an answer says is wrong, in a line; secrets are still in it."""
+    status = verdict.response.status_code
+    if verdict.body is _GARBAGE:
+        return f"{status}, not JSON"
+    found = [dig(verdict.body, path_of(path)) for path in connector.message]
+    text = "; ".join(str(item) for item in found if item)
+    return " ".join(well_formed(f"{status} {text}").split())
+
+
+def well_formed(text: str) -> str:
+    """The text with halves of surrogate pairs replaced: neither a database nor UTF-8 takes them."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def as_json(value: Any) -> bytes:
+    """A value as the platform is sent it."""
+    return well_formed(json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)).encode()
+
+
+def delay(rule: ErrorRule, limit: Limit | None, headers: Mapping[str, str], now: float) -> float:
+    """Seconds to wait after a refusal: as the answer says, else as the rule says."""
+    told = headers.get("retry-after") or headers.get((limit.headers.get("reset") if limit else "") or "")
+    seconds = _seconds(told, now) if told else None
+    return seconds or rule.after or 1.0
+
+
+def _seconds(text: str, now: float) -> float | None:
+    """Seconds, a moment in epoch seconds, or an HTTP date."""
+    try:
+        number = float(text)
+    except ValueError:
+        try:
+            moment = parsedate_to_datetime(text)
+        except ValueError:
+            return None
+        number = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    if not math.isfinite(number) or number < 0:
+        return None
+    return max(0.0, number - now) if number > EPOCH else number
+
+
+def selected(body: Any, select: str) -> Any:
+    """The rows or the row inside an answer; raises KeyError where the answer has no such place.
+
+    `0` unwraps a row that comes in an array of one, and takes it bare as well.
+    """
+    if select == "0":
+        return body[0] if isinstance(body, list) and body else body
+    if select and body is not None and not _there(body, select):
+        raise KeyError(select)
+    return dig(body, path_of(select)) if select else body
+
+
+def _there(body: Any, path: str) -> bool:
+    """Whether the place exists; null counts as there, a missing key does not."""
+    *above, last = path_of(path)
+    parent = dig(body, tuple(above))
+    return last in parent if isinstance(parent, Mapping) else isinstance(parent, list)

@@ -1,0 +1,194 @@
+"""The report as a summary in a terminal, or as lines to search where nobody watches."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.cells import cell_len
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+NAMED = 20  # records that need attention and are named before the rest is only counted
+Report = Mapping[str, Any]
+Row = Sequence[str]
+
+
+def show(report: Report, console: Console, files: Mapping[str, Any] | None = None) -> None:
+    """Print the summary; `files` are the paths of the written reports by their kind."""
+    waiting = attention(report)
+    _verdict(report, waiting, console)
+    _objects(report, console)
+    _attention(waiting, console)
+    _people(report, console)
+    _left_behind(report, console)
+    _spent(report, console)
+    for notice in report["notices"]:
+        _line(console, str(notice))
+    if files:
+        _head(console, "Reports")
+        for kind, path in files.items():
+            _line(console, f"  {kind}: {path}")
+
+
+def attention(report: Report) -> list[tuple[str, str, list[str]]]:
+    """What needs a person, as (object, key, texts): findings, then records nothing was found out about."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for item in report["findings"]:
+        if item["severity"] == "attention":
+            text = f"{item['field']}: {item['text']}" if item["field"] else item["text"]
+            found.setdefault((item["object"], item["key"]), []).append(text)
+    for row in report["records"]:
+        texts = _troubles(row)
+        if texts:
+            found.setdefault((row["object"], row["key"]), texts)
+    return [(name, key, texts) for (name, key), texts in found.items()]
+
+
+def _troubles(row: Mapping[str, Any]) -> list[str]:
+    """What is wrong with a record that no finding has told of."""
+    if row["state"] in ("missing", "failed"):
+        return [f"{row['state']}: {row['reason'] or 'no reason given'}"]
+    if row["state"] != "arrived":
+        return []
+    lost = [item for item in row["fields"] if item["state"] == "lost"]
+    return [f"{item['label']} is lost: {item['reason'] or 'no reason given'}" for item in lost]
+
+
+def clean(text: str) -> str:
+    """One line of text in which nothing can move the cursor, change the title or turn the direction."""
+    return "".join(_visible(char) for char in text)
+
+
+def _visible(char: str) -> str:
+    if char in "\n\r\t":
+        return " "
+    harmful = unicodedata.category(char) in ("Cc", "Cf", "Cs", "Zl", "Zp") and char not in "\u200c\u200d"
+    return f"\\u{ord(char):04x}" if harmful else char
+
+
+# -- parts
+
+
+def _verdict(report: Report, waiting: Sequence[Any], console: Console) -> None:
+    verdict = report["verdict"]
+    total = sum(verdict[state] for state in ("arrived", "missing", "skipped", "failed"))
+    _line(console, f"{report['title']}: {report['command']} in {report['environment']}, run {report['run']}", "bold")
+    if not total:
+        arrived = "No records were compared"
+    else:
+        arrived = f"{verdict['arrived']:,} of {total:,} records arrived"
+    good = verdict["state"] == "good" and not waiting
+    rest = "nothing needs attention" if good else f"{len(waiting):,} need attention" if waiting else "look at the counts"
+    _line(console, f"{arrived}; {rest}", "bold green" if good else "bold yellow")
+    counts = [f"{verdict[state]:,} {state}" for state in ("skipped", "failed", "missing") if verdict[state]]
+    written = [f"{verdict[word]:,} {word}" for word in ("created", "updated", "unchanged")]
+    _line(console, ", ".join([*counts, *written]))
+    fields = [f"{many:,} {state.replace('_', ' ')}" for state, many in verdict["fields"].items() if many]
+    if fields:
+        _line(console, "fields: " + ", ".join(fields))
+    for row in report["money"]:
+        _line(console, _sum(row), "" if row["wanted"] == row["live"] else "bold red")
+
+
+def _sum(row: Mapping[str, Any]) -> str:
+    gap = round(row["live"] - row["wanted"], 2)
+    told = f"differs by {gap:,.2f}" if gap else "equal"
+    return f"money: {row['label']}: {row['wanted']:,.2f} {row['currency']} wanted, {row['live']:,.2f} live, {told}"
+
+
+def _objects(report: Report, console: Console) -> None:
+    words = ("records", "created", "updated", "unchanged", "skipped", "failed", "adopted", "cost", "least")
+    heads = ("Object", "recs", "new", "upd", "same", "skip", "fail", "adopt", "tokens", "least")
+    rows = [[row["label"], *(_number(row.get(word)) for word in words)] for row in report["objects"]]
+    _table(console, "Objects", heads, rows, numbers=range(1, len(heads)))
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:,.0f}"
+
+
+def _attention(waiting: Sequence[tuple[str, str, list[str]]], console: Console) -> None:
+    if not waiting:
+        return
+    _head(console, f"Needs attention ({len(waiting):,})")
+    for name, key, texts in waiting[:NAMED]:
+        _line(console, f"  {name} {key}: {'; '.join(texts)}")
+    if len(waiting) > NAMED:
+        _line(console, f"  and {len(waiting) - NAMED:,} more, see report")
+
+
+def _people(report: Report, console: Console) -> None:
+    fall_back = [person for person in report["people"] if person["state"] != "matched"]
+    if not fall_back:
+        return
+    _head(console, f"People without a user of their own ({len(fall_back)} of {len(report['people'])})")
+    _line(console, f"  {report['fallback_owner'] or 'nobody'} stands in for:")
+    for person in fall_back:
+        _line(console, f"  {person['state']}: {person['name'] or person['key']} <{person['email'] or 'no e-mail'}>")
+
+
+def _left_behind(report: Report, console: Console) -> None:
+    kept = [item for item in report["collections_left_behind"] if item["rows"]]
+    rows = [
+        [item["collection"], f"{item['rows']:,}" if item["rows"] >= 0 else "unknown", item["reason"] or "NO REASON GIVEN"]
+        for item in sorted(kept, key=lambda item: -item["rows"])
+    ]
+    _table(console, "Collections left behind", ("Collection", "rows", "why"), rows, numbers=[1])
+
+
+def _spent(report: Report, console: Console) -> None:
+    cost = sum(row.get("cost", 0) for row in report["objects"])
+    least = sum(row.get("least", 0) for row in report["objects"])
+    _head(console, "Limits")
+    if cost and least:
+        _line(console, f"  tokens for writing: {cost:,.0f}; least possible: {least:,.0f} ({(cost - least) / least:.1%} above it)")
+    for account in report["accounts"].values():
+        used = f"{account['calls']:,} calls, {account['cost']:,.0f} tokens, waited {account['waited']:,.0f} s"
+        _line(console, f"  {account['title']} ({account['plan']}): {used}")
+        for limit in account["limits"]:
+            unit = "tokens" if limit["unit"] == "cost" else "calls"
+            spent = max(0.0, limit["allowance"] - limit["left"])
+            share = f" ({spent / limit['allowance']:.1%})" if limit["allowance"] else ""
+            window = f"per {limit['seconds']:,.0f} s"
+            _line(console, f"    {limit['name']}: {spent:,.0f} of {limit['allowance']:,.0f} {unit} {window} used{share}")
+
+
+# -- printing
+
+
+def _line(console: Console, text: str, style: str = "") -> None:
+    """One line; never broken where nobody watches, so that it can be searched."""
+    console.print(Text(clean(text), style=style, overflow="fold"), soft_wrap=not console.is_terminal)
+
+
+def _head(console: Console, text: str) -> None:
+    _line(console, "")
+    _line(console, text, "bold")
+
+
+def _table(console: Console, title: str, heads: Row, rows: Sequence[Row], numbers: Sequence[int]) -> None:
+    """A table: drawn for a terminal, aligned with spaces and one line a row for everything else."""
+    if not rows:
+        return
+    _head(console, title)
+    cells = [[clean(cell) for cell in row] for row in rows]
+    if console.is_terminal:
+        _drawn(console, heads, cells, numbers)
+        return
+    widths = [max(cell_len(row[at]) for row in [heads, *cells]) for at in range(len(heads))]
+    for row in [heads, *cells]:
+        padded = [" " * (width - cell_len(cell)) + cell if at in numbers else cell + " " * (width - cell_len(cell))
+                  for at, (cell, width) in enumerate(zip(row, widths, strict=True))]  # fmt: skip
+        _line(console, "  ".join(padded).rstrip())
+
+
+def _drawn(console: Console, heads: Row, rows: Sequence[Row], numbers: Sequence[int]) -> None:
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1))
+    for at, head in enumerate(heads):
+        table.add_column(Text(head), justify="right" if at in numbers else "left", overflow="fold", no_wrap=at in numbers)
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    console.print(table)

@@ -1,0 +1,169 @@
+"""A plan lived through on a simulated clock, with the pacer that the real run uses."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from engine.changes import FIELDS
+from engine.connector.client import Client
+from engine.connector.pacing import Clock, Pacer
+from engine.plan import Plan, Step
+from engine.run import Run
+from engine.spec.model import ObjectMapping
+from engine.store.links import links_of
+from engine.store.quota import book
+from engine.store.schema import Store, open_store
+
+LATENCY = 0.15  # seconds a call takes there and back, where nothing better is known
+
+
+@dataclass(slots=True)
+class SimulatedTime:
+    """A clock that only moves when somebody waits."""
+
+    moment: float
+
+    def now(self) -> float:
+        """UTC epoch seconds."""
+        return self.moment
+
+    def sleep(self, seconds: float) -> None:
+        """Waiting takes no time at all."""
+        self.moment += max(0.0, seconds)
+
+
+@dataclass(slots=True)
+class Span:
+    """One object's part of the timeline; times in UTC epoch seconds."""
+
+    label: str
+    calls: int
+    cost: float
+    start: float
+    end: float
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """When what would happen."""
+
+    spans: tuple[Span, ...]
+    calls: int
+    cost: float
+    start: float
+    end: float
+    pauses: int = 0
+    per_day: dict[str, float] = field(default_factory=dict)
+
+
+def simulate(run: Run, plan: Plan, latency: float = LATENCY) -> Timeline:
+    """Live through a plan on the destination's limits, from what is spent today on."""
+    time = SimulatedTime(run.clock.now())
+    with tempfile.TemporaryDirectory() as folder:
+        store = open_store(str(Path(folder) / "simulated.sqlite"))
+        try:
+            return _live_through(run, plan, _pacer(run.destination, store, time), time, latency)
+        finally:
+            store.close()
+
+
+def _pacer(client: Client, store: Store, time: SimulatedTime) -> Pacer:
+    """The account's pacer on the simulated clock, with what is spent in the open windows."""
+    real = client.pacer
+    pacer = Pacer(
+        store, real.account, real.limits, real.plan, real.seats, real.reserve, Clock(time.now, time.sleep), wait_for_day=True
+    )
+    for limit in real.limits:
+        if limit.window == "calendar":
+            spent = real.allowance(limit) - real.remaining(limit)
+            with store.begin() as connection:
+                book(connection, real.account, [(limit.name, int(time.now() // limit.seconds), spent)])
+    return pacer
+
+
+def _live_through(run: Run, plan: Plan, pacer: Pacer, time: SimulatedTime, latency: float) -> Timeline:
+    start, spans = time.now(), []
+    room = run.destination.connector.connection.concurrency
+    per_day: dict[str, float] = {}
+    for label, costs in _calls(run, plan):
+        begun, calls, spent = time.now(), 0, 0.0
+        for cost in costs:
+            pacer.acquire(cost)
+            time.sleep(latency / room)
+            calls, spent = calls + 1, spent + cost
+            day = str(int(time.now() // 86_400))
+            per_day[day] = per_day.get(day, 0.0) + cost
+        if calls:
+            spans.append(Span(label, calls, spent, begun, time.now()))
+    pauses = len(per_day) - 1 if per_day else 0
+    return Timeline(tuple(spans), sum(s.calls for s in spans), sum(s.cost for s in spans), start, time.now(), pauses, per_day)
+
+
+def _calls(run: Run, plan: Plan) -> Iterator[tuple[str, Iterator[float]]]:
+    """Every call of the run in its order: looking, making room, writing, reading back."""
+    yield "Signing in, people and fields", iter(_overhead(run))
+    yield "Custom fields", iter([_field_cost(run, name) for name in plan.fields_missing])
+    for step in plan.steps:
+        yield step.label, _of_step(run, step)
+    yield "Reading back", iter(_reading_back(run, plan))
+
+
+def _of_step(run: Run, step: Step) -> Iterator[float]:
+    operations = run.migration.destination.resources[step.resource].operations
+    mapping = run.spec.objects[step.object]
+    if mapping.match and step.create:
+        yield float(operations["list"].cost)
+    for _ in range(step.create):
+        yield float(operations["create"].cost)
+    if step.update and "update" in operations:
+        many = bool(operations["list"].ids)
+        batch, look = (operations["list"].ids_max, operations["list"].cost) if many else (1, operations["read"].cost)
+        yield from (float(look) for _ in range(math.ceil(step.update / batch)))
+        for _ in range(step.update):
+            yield float(operations["update"].cost)
+
+
+def _overhead(run: Run) -> list[float]:
+    """Calls every run makes before it writes: the check, the users, the field definitions."""
+    connector = run.migration.destination
+    costs = [float(connector.connection.check.cost)]
+    if run.spec.users and connector.users:
+        costs.append(float(connector.resources[connector.users.resource].operations["list"].cost))
+    with run.store.begin() as connection:
+        known = {name: bool(links_of(connection, FIELDS + name)) for name in connector.resources}
+    for name, resource in connector.resources.items():
+        if resource.custom and any(item.resource == name for item in run.spec.custom_fields.values()):
+            listing = float(connector.resources[resource.custom.resource].operations["list"].cost)
+            costs += [listing] if known[name] else [listing, listing]
+    for item in run.spec.native_options:
+        holder = connector.resources[connector.resources[item.resource].fields[item.field].options.partition("/")[0]]
+        costs.append(float(holder.operations["list"].cost))
+    return costs
+
+
+def _field_cost(run: Run, name: str) -> float:
+    custom = run.migration.destination.resources[name.partition(".")[0]].custom
+    assert custom is not None
+    return float(run.migration.destination.resources[custom.resource].operations["create"].cost)
+
+
+def _reading_back(run: Run, plan: Plan) -> list[float]:
+    """List pages of every resource that was written to."""
+    rows: dict[str, int] = {}
+    for step in plan.steps:
+        if not _scaffold(run.spec.objects[step.object]):
+            rows[step.resource] = rows.get(step.resource, 0) + step.create + step.update + step.unchanged
+    costs = []
+    for name, many in rows.items():
+        operation = run.migration.destination.resources[name].operations["list"]
+        size = operation.pager.size if operation.pager and operation.pager.size else 500
+        costs += [float(operation.cost)] * (math.ceil(many / size) if many else 0)
+    return costs
+
+
+def _scaffold(mapping: ObjectMapping) -> bool:
+    return bool(mapping.rows) or mapping.name.startswith("pipelines.")

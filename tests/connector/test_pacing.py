@@ -1,0 +1,582 @@
+"""The pacer against a clock of its own, and against an oracle that counts calls in every true window."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from engine.connector.model import Limit
+from engine.connector.pacing import Clock, Pacer, Turns
+from engine.errors import Paused, UsageError
+from engine.store.schema import Store, open_store
+
+MIDNIGHT = 1_767_225_600.0  # 2026-01-01 00:00 UTC
+NOON = MIDNIGHT + 43_200
+DAY = 86_400.0
+EPSILON = 1e-6
+ACCOUNTS = (f"account {number}" for number in count())
+
+
+@dataclass(slots=True)
+class Time:
+    """A clock that moves only when somebody sleeps or the test says so."""
+
+    now: float = NOON
+    naps: list[float] = field(default_factory=list)
+
+    def sleep(self, seconds: float) -> None:
+        self.naps.append(seconds)
+        self.now += seconds
+
+    @property
+    def clock(self) -> Clock:
+        return Clock(lambda: self.now, self.sleep)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    opened = open_store(str(tmp_path / "s.sqlite"))
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    """One store for many accounts: opening one for each example of a property would be slow."""
+    opened = open_store(str(tmp_path_factory.mktemp("pacing") / "s.sqlite"))
+    yield opened
+    opened.close()
+
+
+def rolling(amount: float, seconds: float, name: str = "burst", **rest: object) -> Limit:
+    return Limit(name, "calls", {"*": amount}, seconds, "rolling", **rest)  # type: ignore[arg-type]
+
+
+def daily(amount: float, **rest: object) -> Limit:
+    return Limit("day", "cost", {"*": amount}, DAY, "calendar", **rest)  # type: ignore[arg-type]
+
+
+def pacer(store: Store, time: Time, *limits: Limit, account: str = "a", **rest: object) -> Pacer:
+    return Pacer(store, account, limits, "any", 1, clock=time.clock, **rest)  # type: ignore[arg-type]
+
+
+def most_in_a_rolling_window(calls: list[tuple[float, float]], seconds: float) -> float:
+    """The largest sum in any (t - seconds, t]; the sum can only peak at a call."""
+    return max((sum(units for at, units in calls if t - seconds + EPSILON < at <= t) for t, _ in calls), default=0.0)
+
+
+def most_in_a_calendar_window(calls: list[tuple[float, float]], seconds: float) -> float:
+    sums: dict[int, float] = {}
+    for at, units in calls:
+        sums[int(at // seconds)] = sums.get(int(at // seconds), 0.0) + units
+    return max(sums.values(), default=0.0)
+
+
+MOST = {"rolling": most_in_a_rolling_window, "calendar": most_in_a_calendar_window}
+
+limits = st.builds(
+    Limit,
+    st.just("x"),
+    st.sampled_from(["calls", "cost"]),
+    st.fixed_dictionaries({"*": st.integers(14, 60).map(float)}),
+    st.sampled_from([0.5, 2.0, 7.0, 60.0, 3600.0]),
+    st.sampled_from(["rolling", "calendar"]),
+    general=st.booleans(),
+)
+steps = st.lists(
+    st.tuples(
+        st.floats(0, 5) | st.just(0.0) | st.floats(0, 200),  # idle before the call
+        st.integers(0, 10),  # its cost
+        st.booleans(),  # whether it names the limits that are not general
+        st.integers(0, 1),  # which of two processes makes it
+    ),
+    max_size=120,
+)
+
+
+@given(st.lists(limits, min_size=1, max_size=3), steps, st.sampled_from([0.0, 0.25]), st.floats(0, DAY))
+@settings(max_examples=60, deadline=None)
+def test_no_true_window_ever_holds_more_than_its_allowance(
+    shared: Store, found: list[Limit], calls: list[tuple[float, int, bool, int]], reserve: float, start: float
+) -> None:
+    """Whatever the calls and the limits, two processes together never break one, and every call goes out."""
+    every = tuple(
+        Limit(f"l{n}", item.unit, item.amount, item.seconds, item.window, general=item.general) for n, item in enumerate(found)
+    )
+    time = Time(MIDNIGHT + start)
+    account = next(ACCOUNTS)
+    both = [pacer(shared, time, *every, account=account, reserve=reserve, wait_for_day=True) for _ in range(2)]
+    sent: dict[str, list[tuple[float, float]]] = {limit.name: [] for limit in every}
+    for idle, cost, named, who in calls:
+        time.now += idle
+        extra = tuple(limit.name for limit in every if not limit.general) if named else ()
+        booking = both[who].acquire(cost, extra)
+        assert booking.at == time.now
+        for limit in every:
+            if limit.general or limit.name in extra:
+                sent[limit.name].append((time.now, cost if limit.unit == "cost" else 1.0))
+    for limit in every:
+        assert MOST[limit.window](sent[limit.name], limit.seconds) <= limit.amount["*"] * (1 - reserve) + EPSILON
+    assert sum(each.calls for each in both) == len(calls)
+
+
+@pytest.mark.parametrize(("amount", "seconds"), [(40, 2), (120, 2), (60, 60), (10, 2)])
+@pytest.mark.parametrize("think", [0.0, 0.003])
+def test_a_caller_who_never_rests_gets_nearly_all_of_a_rolling_limit(
+    store: Store, amount: int, seconds: float, think: float
+) -> None:
+    """At least 95 % of the allowance goes out, in bursts as well as evenly."""
+    time = Time()
+    paced = pacer(store, time, rolling(amount, seconds))
+    windows = 20
+    for _ in range(amount):  # the first window is free; what counts is the pace after it
+        paced.acquire(1)
+    began = time.now
+    for _ in range(amount * windows):
+        paced.acquire(1)
+        time.now += think
+    assert windows * seconds / (time.now - began) >= 0.95
+
+
+def test_the_count_goes_on_after_a_restart(tmp_path: Path) -> None:
+    """A new process on the same store knows what the old one spent, of the burst and of the day."""
+    time = Time()
+    for _ in range(2):
+        opened = open_store(str(tmp_path / "s.sqlite"))
+        paced = pacer(opened, time, rolling(10, 60), daily(100))
+        for _ in range(5):
+            paced.acquire(10)
+        opened.close()
+    assert time.naps == []
+    opened = open_store(str(tmp_path / "s.sqlite"))
+    with pytest.raises(Paused, match="day"):
+        pacer(opened, time, daily(100)).acquire(1)
+    pacer(opened, time, rolling(10, 60)).acquire(1)
+    assert sum(time.naps) > 59
+    opened.close()
+
+
+def test_accounts_do_not_share(store: Store) -> None:
+    """What one account spent is nothing to another."""
+    time = Time()
+    pacer(store, time, daily(10), account="a").acquire(10)
+    pacer(store, time, daily(10), account="b").acquire(10)
+    assert time.naps == []
+
+
+def test_the_reserve_is_left_alone(store: Store) -> None:
+    """A reserve of 20 % is taken off every limit, rolling ones too, whatever the headers say of the whole."""
+    time = Time()
+    burst, day = rolling(10, 2, headers={"limit": "l", "remaining": "r"}), daily(100)
+    paced = pacer(store, time, burst, day, reserve=0.2)
+    assert (paced.allowance(burst), paced.allowance(day)) == (8.0, 80.0)
+    booking = paced.acquire(0)
+    paced.observe({"l": "20", "r": "19"}, booking)
+    assert paced.allowance(burst) == 16.0
+    for _ in range(15):
+        paced.acquire(0)
+    assert time.naps == []
+    paced.acquire(0)
+    assert sum(time.naps) > 2
+
+
+def test_seats_multiply(store: Store) -> None:
+    """A limit per seat grows with the seats; a plan's own amount comes before the one for any plan."""
+    limit = Limit("day", "cost", {"growth": 60.0, "*": 1.0}, DAY, "calendar", per_seat=True)
+    assert Pacer(store, "a", (limit,), "growth", 5).allowance(limit) == 300.0
+    assert Pacer(store, "a", (limit,), "other", 5).allowance(limit) == 5.0
+
+
+def test_what_is_left_counts_down_and_resets(store: Store) -> None:
+    """`remaining` is the rest of the open window and is whole again in the next one."""
+    time = Time(NOON)
+    day = daily(100)
+    paced = pacer(store, time, day)
+    paced.acquire(30)
+    assert paced.remaining(day) == 70.0
+    assert paced.reset_time(day) == MIDNIGHT + DAY
+    time.now = MIDNIGHT + DAY
+    assert paced.remaining(day) == 100.0
+
+
+def test_a_spent_day_pauses_until_midnight(store: Store) -> None:
+    """The run ends and says when to go on: the end of the calendar window, UTC."""
+    time = Time(NOON)
+    paced = pacer(store, time, daily(10))
+    paced.acquire(8)
+    with pytest.raises(Paused) as caught:
+        paced.acquire(3)
+    assert caught.value.until == MIDNIGHT + DAY
+    assert (caught.value.limit, caught.value.exit_code) == ("day", 75)
+    assert "2026-01-02 00:00:00 UTC" in str(caught.value)
+    assert time.naps == []
+    paced.acquire(2)  # a smaller call still fits
+
+
+def test_a_day_can_be_slept_through(store: Store) -> None:
+    """With `wait_for_day` the call goes out after midnight; no nap is longer than a minute."""
+    time = Time(NOON)
+    paced = pacer(store, time, daily(10), wait_for_day=True)
+    paced.acquire(10)
+    paced.acquire(10)
+    assert time.now == MIDNIGHT + DAY
+    assert max(time.naps) <= 60
+    assert paced.waited == DAY / 2
+
+
+def test_a_short_calendar_window_is_waited_for(store: Store) -> None:
+    """What ends within minutes is no reason to end the run."""
+    time = Time(MIDNIGHT + 3600 - 200)
+    paced = pacer(store, time, Limit("hour", "calls", {"*": 1.0}, 3600, "calendar"))
+    paced.acquire(1)
+    paced.acquire(1)
+    assert time.now == MIDNIGHT + 3600
+
+
+def test_a_call_larger_than_the_window_is_refused_in_words(store: Store) -> None:
+    """Such a call can never go out: waiting for ever or breaking the limit would both be wrong."""
+    with pytest.raises(UsageError, match=r"costs 20 and the day limit allows 10"):
+        pacer(store, Time(), daily(10)).acquire(20)
+
+
+def test_limits_that_are_not_general_count_only_calls_that_name_them(store: Store) -> None:
+    """A search limit holds up searches and nothing else."""
+    time = Time()
+    paced = pacer(store, time, rolling(100, 2), rolling(1, 2, "search", general=False))
+    paced.acquire(1, ("search",))
+    for _ in range(50):
+        paced.acquire(1)
+    assert time.naps == []
+    paced.acquire(1, ("search",))
+    assert sum(time.naps) > 2
+
+
+# -- headers
+
+
+HEADERS = {"limit": "x-limit", "remaining": "x-left"}
+
+
+def test_another_allowance_in_the_headers_is_adopted(store: Store) -> None:
+    """The platform knows the account's plan better than the spec."""
+    time = Time()
+    burst = rolling(40, 2, headers=HEADERS)
+    paced = pacer(store, time, burst)
+    paced.observe({"x-limit": "4", "x-left": "3"}, paced.acquire(1))
+    for _ in range(3):
+        paced.acquire(1)
+    assert time.naps == []
+    paced.acquire(1)
+    assert time.naps
+
+
+@pytest.mark.parametrize("junk", ["", "many", "nan", "inf", "-5", "100, 100;w=60"])
+def test_junk_in_the_headers_is_no_figure(store: Store, junk: str) -> None:
+    """What is not a plain number changes nothing."""
+    burst = rolling(40, 2, headers=HEADERS)
+    paced = pacer(store, Time(), burst)
+    paced.observe({"x-limit": junk, "x-left": junk}, paced.acquire(1))
+    assert (paced.allowance(burst), paced.remaining(burst)) == (40.0, 39.0)
+
+
+def test_what_others_spent_is_booked_once(store: Store) -> None:
+    """Another program's spending shows in `remaining`; seeing it in ten answers books it once."""
+    day = daily(1000, headers=HEADERS)
+    paced = pacer(store, Time(), day)
+    for call in range(1, 11):
+        paced.observe({"x-limit": "1000", "x-left": str(1000 - 300 - 5 * call)}, paced.acquire(5))
+        assert paced.remaining(day) == 1000 - 300 - 5 * call
+
+
+def test_spending_shows_without_a_limit_header_too(store: Store) -> None:
+    """Where only `remaining` is told, the declared allowance stands for the whole."""
+    day = daily(1000, headers={"remaining": "x-left"})
+    paced = pacer(store, Time(), day)
+    paced.observe({"x-left": "400"}, paced.acquire(5))
+    assert paced.remaining(day) == 400
+
+
+def test_our_own_calls_under_way_are_not_taken_for_foreign(store: Store) -> None:
+    """Calls booked after this one may be in its figure already, and refunds are not invented."""
+    day = daily(1000, headers=HEADERS)
+    paced = pacer(store, Time(), day)
+    first = paced.acquire(10)
+    for _ in range(4):
+        paced.acquire(10)
+    paced.observe({"x-limit": "1000", "x-left": "950"}, first)  # the platform has counted all five
+    assert paced.remaining(day) == 950
+    paced.observe({"x-limit": "1000", "x-left": "990"}, first)  # ... or only the first
+    assert paced.remaining(day) == 950
+
+
+def test_yesterdays_figure_does_not_spend_today(store: Store) -> None:
+    """An answer from before midnight, or from a platform whose midnight is a little later, is about another day."""
+    time = Time(MIDNIGHT + DAY - 1)
+    day = daily(1000, headers=HEADERS)
+    paced = pacer(store, time, day)
+    booking = paced.acquire(1)
+    time.now += 2
+    paced.observe({"x-limit": "1000", "x-left": "0"}, booking)
+    booking = paced.acquire(1)
+    paced.observe({"x-limit": "1000", "x-left": "0"}, booking)
+    assert paced.remaining(day) == 999
+
+
+@dataclass(slots=True)
+class Platform:
+    """An independent platform: counts arrivals in a true rolling window and says how many are left."""
+
+    amount: int
+    seconds: float
+    arrived: list[float] = field(default_factory=list)
+
+    def arrive(self, at: float) -> int | None:
+        """What is left after this call, or None where it is refused."""
+        self.arrived = [then for then in self.arrived if then > at - self.seconds]
+        if len(self.arrived) >= self.amount:
+            return None
+        self.arrived.append(at)
+        return self.amount - len(self.arrived)
+
+
+@given(st.lists(st.floats(0.01, 1.5), min_size=5, max_size=40), st.integers(1, 16))
+@settings(max_examples=40, deadline=None)
+def test_late_answers_never_starve_a_lone_caller(shared: Store, delays: list[float], lanes: int) -> None:
+    """However late `remaining` is seen, a caller alone on the account books nothing but its own calls."""
+    time = Time()
+    burst = rolling(20, 2, headers=HEADERS)
+    paced = pacer(shared, time, burst, account=next(ACCOUNTS))
+    platform = Platform(20, 2)
+    under_way: list[tuple[float, int, object]] = []
+    calls = 200
+    for number in range(calls):
+        if len(under_way) == lanes:
+            seen, left, booking = under_way.pop(0)
+            time.now = max(time.now, seen)
+            paced.observe({"x-limit": "20", "x-left": str(left)}, booking)  # type: ignore[arg-type]
+        booking = paced.acquire(1)
+        left = platform.arrive(time.now)
+        assert left is not None
+        under_way.append((time.now + delays[number % len(delays)], left, booking))
+        under_way.sort(key=lambda item: item[0])
+    with shared.begin() as connection:
+        rows = connection.exec_driver_sql("SELECT SUM(spent) FROM quota WHERE account = ?", (paced.account,))
+        assert rows.scalar_one() <= calls
+    assert sum(time.naps) <= calls / 20 * 2 * 1.06
+
+
+@pytest.mark.parametrize(("reserve", "refusals"), [(0.0, 0.3), (0.5, 0.01)])
+def test_a_rival_on_the_same_key_is_given_way(store: Store, reserve: float, refusals: float) -> None:
+    """A rival that takes half of the burst goes on getting it; a reserve keeps us from being refused at all."""
+    time = Time()
+    paced = pacer(store, time, rolling(20, 2, headers=HEADERS), reserve=reserve)
+    platform = Platform(20, 2)
+    rival = time.now
+    done = refused = theirs = 0
+    while time.now < NOON + 60:
+        booking = paced.acquire(1)
+        while rival <= time.now:
+            theirs += platform.arrive(rival) is not None
+            rival += 0.2
+        left = platform.arrive(time.now)
+        paced.observe({"x-limit": "20", "x-left": str(left or 0)}, booking)
+        if left is None:
+            refused += 1
+            paced.refused("burst", 0.5)
+            continue
+        done += 1
+        time.now += 0.05
+    print(done, theirs, refused)
+    assert done >= 0.9 * 300
+    assert theirs >= 0.9 * 300
+    assert refused <= refusals * done
+
+
+# -- refusals
+
+
+def test_a_refusal_stops_every_caller_for_its_time(store: Store) -> None:
+    """After a 429 nothing goes out before the time it named, and everything after it."""
+    time = Time()
+    paced = pacer(store, time, rolling(40, 2))
+    paced.acquire(1)
+    paced.refused("burst", 7)
+    paced.refused("burst", 3)  # a shorter one does not cut the longer one short
+    paced.acquire(1)
+    assert time.now == NOON + 7
+
+
+def test_a_long_refusal_is_a_pause(store: Store) -> None:
+    """`Retry-After: 3600` ends the run, naming the limit that refused and when to go on."""
+    time = Time()
+    paced = pacer(store, time, rolling(40, 2, "minute"))
+    paced.refused("minute", 3600)
+    with pytest.raises(Paused) as caught:
+        paced.acquire(1)
+    assert (caught.value.limit, caught.value.until) == ("minute", NOON + 3600)
+
+
+def test_a_refused_day_is_spent_whatever_we_counted(store: Store) -> None:
+    """Others may have spent it: the day is closed for us and for every other process on the store."""
+    time = Time()
+    day = daily(1000)
+    pacer(store, time, day).refused("day", 0)
+    other = pacer(store, time, day)
+    assert other.remaining(day) == 0
+    with pytest.raises(Paused) as caught:
+        other.acquire(1)
+    assert caught.value.until == MIDNIGHT + DAY
+
+
+def test_a_refusal_just_after_midnight_does_not_cost_the_new_day(store: Store) -> None:
+    """The platform's clock may be behind ours: wait two minutes and ask again instead of closing the day."""
+    time = Time(MIDNIGHT + 5)
+    day = daily(1000)
+    paced = pacer(store, time, day)
+    paced.refused("day", 0)
+    paced.acquire(1)
+    assert time.now == MIDNIGHT + 120
+    assert paced.remaining(day) == 999
+
+
+def test_a_clock_that_was_ahead_costs_one_window(store: Store) -> None:
+    """Spending booked by a clock an hour ahead does not hold calls up for an hour at a stretch."""
+    time = Time(NOON + 3600)
+    paced = pacer(store, time, rolling(1, 2))
+    paced.acquire(1)
+    time.now = NOON
+    with pytest.raises(Stopped):
+        Pacer(store, "a", (rolling(1, 2),), "any", 1, clock=Clock(lambda: time.now, stop_after(2.2))).acquire(1)
+
+
+class Stopped(Exception):
+    """The test has seen enough."""
+
+
+def stop_after(most: float):  # type: ignore[no-untyped-def]
+    def sleep(seconds: float) -> None:
+        assert seconds <= most
+        raise Stopped
+
+    return sleep
+
+
+# -- threads
+
+
+def test_threads_share_the_burst_fairly_and_keep_the_limit(store: Store) -> None:
+    """Sixteen threads on one pacer: the true window holds, and none gets more than another."""
+    paced = Pacer(store, "a", (rolling(40, 0.4),), "any", 1)
+    sent = [(paced.acquire(1).at, 1.0) for _ in range(40)]  # from here on all of them have to wait
+    counts = [0] * 16
+    stop = threading.Event()
+
+    def work(number: int) -> None:
+        while not stop.is_set():
+            sent.append((paced.acquire(1).at, 1.0))
+            counts[number] += 1
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(16)]
+    for thread in threads:
+        thread.start()
+    stop.wait(2.5)
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert most_in_a_rolling_window(sent, 0.4) <= 40
+    assert len(sent) >= 0.95 * 40 * 2.5 / 0.4
+    assert max(counts) - min(counts) <= 2
+    assert paced.calls == len(sent)
+
+
+def test_a_waiting_call_does_not_hold_up_what_may_go(store: Store) -> None:
+    """While one thread waits for the search limit, others call, are refused and learn from headers."""
+    burst = rolling(1000, 2, headers=HEADERS)
+    asleep, go = threading.Event(), threading.Event()
+
+    def sleep(seconds: float) -> None:
+        asleep.set()
+        go.wait(5)
+
+    time = Time()
+    paced = Pacer(
+        store, "a", (burst, rolling(1, 60, "search", general=False)), "any", 1, clock=Clock(lambda: time.now, sleep)
+    )
+    paced.acquire(1, ("search",))
+    waiting = threading.Thread(target=paced.acquire, args=(1, ("search",)))
+    waiting.start()
+    assert asleep.wait(5)
+    paced.observe({"x-limit": "500", "x-left": "400"}, paced.acquire(1))
+    assert paced.allowance(burst) == 500
+    time.now += 70
+    go.set()
+    waiting.join(5)
+    assert not waiting.is_alive()
+
+
+def test_turns_are_taken_in_the_order_of_asking_and_survive_an_interruption() -> None:
+    """First come, first served; a turn that ends in an exception is passed on all the same."""
+    turns, order = Turns(), []
+    started = [threading.Event() for _ in range(4)]
+
+    def ask(number: int) -> None:
+        started[number].set()
+        with turns.turn():
+            order.append(number)
+
+    threads = [threading.Thread(target=ask, args=(number,)) for number in range(4)]
+    with pytest.raises(KeyboardInterrupt), turns.turn():
+        for number, thread in enumerate(threads):
+            thread.start()
+            assert started[number].wait(5)
+            while len(turns._queue) <= number:  # asked, not only started
+                pass
+        raise KeyboardInterrupt
+    for thread in threads:
+        thread.join(5)
+    assert order == [0, 1, 2, 3]
+    with turns.turn():
+        order.append(4)
+
+
+def test_two_processes_worth_of_threads_on_one_store_keep_the_limit(tmp_path: Path) -> None:
+    """Two stores opened on one file, as two processes would: together they stay within the limit."""
+    sent: list[tuple[float, float]] = []
+    stores = [open_store(str(tmp_path / "s.sqlite")) for _ in range(2)]
+    stop = threading.Event()
+
+    def work(store: Store) -> None:
+        paced = Pacer(store, "a", (rolling(20, 0.5),), "any", 1)
+        while not stop.is_set():
+            sent.append((paced.acquire(1).at, 1.0))
+
+    threads = [threading.Thread(target=work, args=(store,)) for store in stores]
+    for thread in threads:
+        thread.start()
+    stop.wait(2)
+    stop.set()
+    for thread in threads:
+        thread.join()
+    for store in stores:
+        store.close()
+    assert most_in_a_rolling_window(sent, 0.5) <= 20
+    assert len(sent) >= 0.9 * 20 * 2 / 0.5
+
+
+def test_the_books_do_not_grow(store: Store) -> None:
+    """Slots no window reaches any more are dropped: a long run leaves no more rows than a short one."""
+    time = Time()
+    paced = pacer(store, time, rolling(10, 2), daily(1e9))
+    for _ in range(1000):
+        paced.acquire(1)
+        time.now += 0.5
+    with store.begin() as connection:
+        rows = connection.exec_driver_sql("SELECT COUNT(*) FROM quota").scalar_one()
+    assert rows <= 700

@@ -1,0 +1,105 @@
+"""A whole migration on fresh sandbox accounts, in one process, over real loopback HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from engine.connector.client import Account
+from engine.connector.pacing import Clock
+from engine.environment import Accounts, accounts
+from engine.run import Run, connect
+from engine.spec.load import Migration, load_migration
+from engine.store.journal import start_run
+from engine.store.schema import Store, open_store
+
+SPEC = Path(__file__).parents[2] / "specs" / "stel_order_to_pipedrive.yaml"
+
+
+@dataclass(frozen=True)
+class Desk:
+    """Two sandbox accounts and a store; `run()` gives a new run on them."""
+
+    migration: Migration
+    store: Store
+    accounts: Accounts
+    folder: Path
+
+    def run(self, clock: Clock | None = None) -> Run:
+        """A new run, as the command line would make it."""
+        clock = clock or Clock()
+        with self.store.begin() as connection:
+            number = start_run(connection, "test", clock.now(), self.migration.spec.digest)
+        source = connect(self.migration.source, self.migration.spec.source, self.accounts.source, self.store, clock)
+        destination = connect(
+            self.migration.destination, self.migration.spec.destination, self.accounts.destination, self.store, clock
+        )
+        return Run(number, self.migration, self.store, source, destination, clock, files=self.folder / "files")
+
+    def dump(self) -> list[dict[str, Any]]:
+        """Every live row of the destination."""
+        base = self.accounts.destination.base_url
+        lines = httpx.get(f"{base}/__sandbox__/dump", timeout=60).text.splitlines()
+        return [httpx.Response(200, text=line).json() for line in lines]
+
+    def source_api(self, method: str, path: str, **body: Any) -> Any:
+        """Play the people who keep working in the source."""
+        account: Account = self.accounts.source
+        answer = httpx.request(method, f"{account.base_url}{path}", headers={"APIKEY": account.secret}, json=body or None)
+        answer.raise_for_status()
+        return answer.json()
+
+    def destination_api(self, method: str, path: str, **body: Any) -> Any:
+        """Play the people who keep working in the destination."""
+        account: Account = self.accounts.destination
+        answer = httpx.request(method, f"{account.base_url}{path}", headers={"x-api-token": account.secret}, json=body or None)
+        answer.raise_for_status()
+        return answer.json()
+
+
+def wide(migration: Migration) -> Migration:
+    """The same migration on plans whose limits do not slow a test down."""
+    spec = migration.spec
+    source, destination = replace(spec.source, plan="unlimited"), replace(spec.destination, plan="ultimate", seats=50)
+    return replace(migration, spec=replace(spec, source=source, destination=destination))
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    """Fresh accounts and a fresh store."""
+    migration = wide(load_migration(SPEC, {}))
+    store = open_store(str(tmp_path / "store.sqlite"))
+    with accounts(migration, "sandbox", {"ETL_SANDBOX_SIZE": "300"}, tmp_path / "sandbox") as found:
+        yield Desk(migration, store, found, tmp_path)
+    store.close()
+
+
+@pytest.fixture
+def changed(desk: Desk) -> Callable[..., Desk]:
+    """The same desk under a changed spec: `changed(lambda text: text.replace(...))`."""
+
+    def change(edit: Callable[[str], str]) -> Desk:
+        root = desk.folder / "project"
+        for name in ("connectors", "templates"):
+            if not (root / name).exists():
+                (root / name).parent.mkdir(parents=True, exist_ok=True)
+                _copy(SPEC.parents[1] / name, root / name)
+        spec = root / "specs" / SPEC.name
+        spec.parent.mkdir(exist_ok=True)
+        spec.write_text(edit(SPEC.read_text(encoding="utf-8")), encoding="utf-8")
+        return replace(desk, migration=wide(load_migration(spec, {})))
+
+    return change
+
+
+def _copy(source: Path, target: Path) -> None:
+    for file in source.rglob("*"):
+        if file.is_file():
+            copy = target / file.relative_to(source)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            copy.write_bytes(file.read_bytes())

@@ -1,0 +1,172 @@
+"""Runs, changes and refusals on sandbox accounts."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+
+import httpx
+import pytest
+
+from engine import migrate
+from engine.errors import UnsafePlan
+from engine.plan import guard
+from engine.stages.rollback import rollback
+from engine.store.links import all_findings, count_links
+from tests.stages.conftest import Desk
+
+
+def resources(desk: Desk) -> Counter[str]:
+    """How many rows of each resource the destination holds."""
+    return Counter(row["resource"] for row in desk.dump())
+
+
+def test_second_run_changes_nothing(desk: Desk) -> None:
+    """A second sample creates and updates nothing and asks the source for nothing but a sign of life."""
+    migrate.migrate(desk.run(), 60)
+    before = desk.dump()
+    run = desk.run()
+    result = migrate.migrate(run, 60)
+    assert sum(item.created + item.updated for item in result.loaded) == 0
+    assert run.source.pacer.calls == 1
+    assert desk.dump() == before
+
+
+def test_everything_that_arrived_is_as_wanted(desk: Desk) -> None:
+    """No field of a record that arrived is lost, and money sums agree per object and currency."""
+    result = migrate.migrate(desk.run(), None)
+    assert result.tally.lost_in_arrived == 0
+    assert result.tally.record_states()["missing"] == 0
+    assert result.tally.money
+    for sums in result.tally.money.values():
+        assert sums.wanted == pytest.approx(sums.live)
+
+
+def test_every_record_has_an_owner(desk: Desk) -> None:
+    """No organization, person, deal, product or activity lands without an owner."""
+    before = {(row["resource"], row["id"]) for row in desk.dump()}
+    migrate.migrate(desk.run(), 60)
+    owned = [row for row in desk.dump() if (row["resource"], row["id"]) not in before and row["resource"] in
+             ("organizations", "persons", "deals", "products", "activities")]  # fmt: skip
+    assert owned
+    assert all(row["record"]["owner_id"] for row in owned)
+
+
+def test_fallback_owner_must_exist(desk: Desk, changed: Callable[..., Desk]) -> None:
+    """A fallback owner who is no active user stops the run before anything is written."""
+    other = changed(lambda text: text.replace("owner@example.com", "nobody@example.com"))
+    before = desk.dump()
+    with pytest.raises(UnsafePlan, match=r"nobody@example\.com"):
+        migrate.migrate(other.run(), 60)
+    assert desk.dump() == before
+
+
+def test_empty_source_is_refused(desk: Desk) -> None:
+    """A source that gives no record is taken for the wrong account."""
+    run = desk.run()
+    result = migrate.prepare(run, 60)
+    assert result.sample is not None
+    with run.store.begin() as connection:
+        connection.exec_driver_sql("DELETE FROM records WHERE collection NOT LIKE '$%'")
+    migrate.draft(run, result)
+    with pytest.raises(UnsafePlan, match="no record"):
+        guard(run, migrate.plan(run, run.spec.active()), yes=False)
+
+
+def test_mapping_change_rewrites_only_what_it_changes(desk: Desk, changed: Callable[..., Desk]) -> None:
+    """After one value map changed, only the records whose draft changed are written."""
+    migrate.migrate(desk.run(), None)
+    other = changed(lambda text: text.replace("map: {Pendiente: open, En curso: open, Aceptada: won, Cerrada: won, Rechazada: lost}", "map: {Pendiente: open, En curso: won, Aceptada: won, Cerrada: won, Rechazada: lost}"))  # fmt: skip
+    run = other.run()
+    result = migrate.migrate(run, None)
+    updated = {item.object: item.updated for item in result.loaded if item.updated}
+    assert set(updated) == {"quotes"}
+    assert sum(item.created for item in result.loaded) == 0
+    deals = [row["record"] for row in desk.dump() if row["resource"] == "deals"]
+    assert updated["quotes"] == sum(deal["won_time"] is not None and deal["status"] == "won" and deal["stage_id"] == _stage(desk, "En curso") for deal in deals)  # fmt: skip
+
+
+def _stage(desk: Desk, name: str) -> int:
+    quotes = next(row["id"] for row in desk.dump() if row["resource"] == "pipelines" and row["record"]["name"] == "STEL quotes")
+    return next(
+        row["record"]["id"] for row in desk.dump()
+        if row["resource"] == "stages" and row["record"]["name"] == name and str(row["record"]["pipeline_id"]) == str(quotes)
+    )  # fmt: skip
+
+
+def test_people_keep_their_edit(desk: Desk, changed: Callable[..., Desk]) -> None:
+    """A field people changed in the destination is kept and reported when the source changes too."""
+    migrate.migrate(desk.run(), 60)
+    row = next(row for row in desk.dump() if row["resource"] == "products" and row["record"]["code"] == "PRO00002")
+    desk.destination_api("PATCH", f"/api/v2/products/{row['id']}", name="Renamed by people")
+    desk.source_api("PUT", "/products/5800064", **{"name": "Renamed in the source", "barcode": "8400000000001"})
+    migrate.delta(desk.run())
+    after = next(other for other in desk.dump() if other["resource"] == "products" and other["id"] == row["id"])
+    assert after["record"]["name"] == "Renamed by people"
+    assert "8400000000001" in after["record"]["custom_fields"].values()
+    with desk.store.begin() as connection:
+        told = [finding.text for finding in all_findings(connection, "attention") if finding.object == "products"]
+    assert any("Renamed by people" in text for text in told)
+
+
+def test_delta_with_nothing_changed(desk: Desk) -> None:
+    """A delta with nothing changed writes nothing and calls each filtered collection once."""
+    migrate.migrate(desk.run(), None)
+    before = desk.dump()
+    run = desk.run()
+    result = migrate.delta(run)
+    assert sum(item.created + item.updated for item in result.loaded) == 0
+    assert desk.dump() == before
+    assert run.source.pacer.calls == 1 + len(result.changes)
+
+
+def test_delta_brings_over_what_is_new(desk: Desk) -> None:
+    """A client and a contact made since arrive, linked, with the next delta."""
+    migrate.migrate(desk.run(), None)
+    client = desk.source_api("POST", "/clients", **{"name": "Nueva SL", "legal-name": "Nueva Empresa SL"})[0]
+    desk.source_api("POST", "/contacts", **{"name": "Eva Nueva", "account-id": client["id"], "account-path": client["path"]})
+    migrate.delta(desk.run())
+    rows = desk.dump()
+    organization = next(row for row in rows if row["resource"] == "organizations" and row["record"]["name"] == "Nueva Empresa SL")
+    person = next(row for row in rows if row["resource"] == "persons" and row["record"]["name"] == "Eva Nueva")
+    assert str(person["record"]["org_id"]) == str(organization["id"])
+
+
+def test_deletions_are_confirmed_and_reported(desk: Desk) -> None:
+    """A row deleted in the source is found by its id and, by default, kept and reported."""
+    migrate.migrate(desk.run(), None)
+    before = resources(desk)
+    desk.source_api("DELETE", "/events/4400012")
+    migrate.delta(desk.run(), deletions=True)
+    assert resources(desk) == before
+    with desk.store.begin() as connection:
+        told = [finding for finding in all_findings(connection, "attention") if finding.stage == "delta"]
+    assert [finding.key for finding in told] == ["events/4400012"]
+
+
+def test_rollback_gives_the_account_back(desk: Desk) -> None:
+    """After a rollback the destination is what it was before the migration."""
+    before = desk.dump()
+    migrate.migrate(desk.run(), 60)
+    assert desk.dump() != before
+    result = rollback(desk.run())
+    assert (result.kept, result.failed) == ([], [])
+    assert _without_stamps(desk.dump()) == _without_stamps(before)
+    with desk.store.begin() as connection:
+        assert not [name for name, many in count_links(connection).items() if many and name != "users" and not name.startswith("$options")]
+
+
+def _without_stamps(rows: list[dict[str, object]]) -> list[object]:
+    return [
+        (row["resource"], row["id"], {k: v for k, v in row["record"].items() if "time" not in k})  # type: ignore[attr-defined]
+        for row in rows
+    ]
+
+
+def test_dead_server_stops_with_a_clear_message(desk: Desk) -> None:
+    """A server that does not answer is one clear error, and nothing is lost."""
+    run = desk.run()
+    run.destination.account = type(run.destination.account)("http://127.0.0.1:9", "key-of-nobody")
+    with pytest.raises(Exception, match="cannot be reached|no usable answer"):
+        migrate.check_accounts(run)
+    assert isinstance(httpx.codes.OK, int)
