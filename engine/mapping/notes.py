@@ -7,25 +7,30 @@ much text; and only what cannot blow a small text up is there to be called.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextvars import ContextVar
 from typing import Any
 
 import jinja2
 from jinja2 import nodes
+from jinja2.exceptions import SecurityError
 from jinja2.filters import FILTERS
-from jinja2.sandbox import ImmutableSandboxedEnvironment, SecurityError
+from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.visitor import NodeTransformer
 
+from engine.values import word
 from transforms import STEPS
 
 MAX_TEXT = 1_000_000  # characters of any text made on the way
 MAX_TURNS = 100_000  # turns of all loops of one rendering
 _ALLOWED = (
-    "abs", "capitalize", "count", "d", "default", "e", "escape", "first", "float", "groupby", "int", "items", "join", "last",
+    "abs", "capitalize", "count", "d", "default", "e", "escape", "first", "float", "groupby", "int", "join", "last",
     "length", "list", "lower", "map", "max", "min", "reject", "rejectattr", "replace", "reverse", "round", "safe", "select",
     "selectattr", "sort", "string", "striptags", "sum", "title", "trim", "truncate", "unique", "upper", "wordcount",
 )  # fmt: skip
+_TEXT = frozenset(
+    "capitalize e escape lower replace safe string striptags title trim truncate upper wordcount".split()
+)  # filters of texts: what has no text form is refused
 _METHODS = frozenset({"lower", "upper", "strip", "lstrip", "rstrip", "startswith", "endswith", "split", "capitalize", "title"})
 _REFUSED: dict[type[nodes.Node], str] = {
     nodes.Include: "include", nodes.Import: "import", nodes.FromImport: "import", nodes.Extends: "extends",
@@ -33,6 +38,14 @@ _REFUSED: dict[type[nodes.Node], str] = {
 ESCAPING = ("text_paragraphs", "text_html_escape", "escape", "e")
 
 _turns: ContextVar[list[int]] = ContextVar("turns")
+
+
+class _Unknown(jinja2.StrictUndefined):
+    """A name that leads nowhere; told in the words of a spec."""
+
+    @property
+    def _undefined_message(self) -> str:
+        return self._undefined_hint or f"there is no field {self._undefined_name!r}"
 
 
 class View:
@@ -59,6 +72,13 @@ class View:
         if name in self._known:
             return None
         raise KeyError(name)
+
+    def __contains__(self, name: str) -> bool:
+        try:
+            self[name]
+        except KeyError:
+            return False
+        return True
 
     def __bool__(self) -> bool:
         return bool(self._body)
@@ -96,7 +116,12 @@ class _Environment(ImmutableSandboxedEnvironment):
 
     intercepted_binops = frozenset({"*", "**", "%", "+"})
 
+    def wrap_str_format(self, value: Any) -> None:
+        """No `format`: it pads a text to any length."""
+
     def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
+        if isinstance(obj, tuple) and attr in ("grouper", "list"):
+            return True
         if isinstance(obj, str | bytes | list | tuple | dict | int | float):
             return isinstance(obj, str) and attr in _METHODS
         return super().is_safe_attribute(obj, attr, value)
@@ -116,11 +141,11 @@ def _bounded(value: Any) -> Any:
 
 def _shown(value: Any) -> Any:
     """A value as it goes into the text: nothing is no text, and a list or record has none."""
-    if value is None:
-        return ""
-    if isinstance(value, View | list | dict | tuple) or (callable(value) and not isinstance(value, jinja2.Undefined)):
-        raise SecurityError("a list or record cannot stand in a text; join the list, or name a field of the record")
-    return _bounded(value)
+    if isinstance(value, str | jinja2.Undefined):
+        return _bounded(value)
+    if value is None or isinstance(value, int | float):
+        return word(value)
+    raise SecurityError("a list or record cannot stand in a text; join the list, or name a field of the record")
 
 
 def _turning(items: Any) -> list[Any]:
@@ -137,7 +162,14 @@ def _range(*args: int) -> list[int]:
     return _turning(range(*args)[: MAX_TURNS + 1])
 
 
-def _guarded(function: Callable[..., Any], bare: bool) -> Callable[..., Any]:
+def _flat(items: Any) -> Any:
+    """A list written in the template; lists of lists could double without end."""
+    if any(isinstance(item, list | tuple | dict) for item in (items.values() if isinstance(items, dict) else items)):
+        raise SecurityError("a list written in a template holds no lists")
+    return items
+
+
+def _guarded(function: Callable[..., Any], bare: bool = False, text: bool = False) -> Callable[..., Any]:
     """A filter that refuses to multiply large texts; steps are handed plain values."""
     place = 1 if hasattr(function, "jinja_pass_arg") else 0
 
@@ -147,7 +179,22 @@ def _guarded(function: Callable[..., Any], bare: bool) -> Callable[..., Any]:
         longest = max((len(item) for item in [*rest, *named.values()] if isinstance(item, str)), default=0)
         if longest > 100 and longest * _size(value) > MAX_TEXT:
             raise SecurityError("the text becomes too long")
-        return _bounded(function(*args[:place], _bare(value) if bare else value, *rest, **named))
+        given = _shown(value) if text else _bare(value) if bare else value
+        return _bounded(function(*args[:place], given, *rest, **named))
+
+    return run
+
+
+def _join(join: Callable[..., str]) -> Callable[..., str]:
+    """Jinja's join, of texts only; what is nothing is left empty."""
+
+    @functools.wraps(join)
+    def run(context: Any, value: Any, d: str = "", attribute: str | None = None) -> str:
+        picked = [context.environment.getitem(item, attribute) for item in value] if attribute else list(value)
+        parts = [_shown(item) for item in picked]
+        if len(d) * len(parts) + sum(len(str(part)) for part in parts) > MAX_TEXT:
+            raise SecurityError("the text becomes too long")
+        return join(context, parts, d)
 
     return run
 
@@ -159,39 +206,51 @@ def _size(value: Any) -> int:
 class _Bounding(NodeTransformer):
     """Counts every turn of a loop and every call of a macro, and watches every joined text."""
 
-    def visit_For(self, node: nodes.For) -> nodes.For:
+    def visit_For(self, node: nodes.For) -> nodes.For:  # noqa: N802 - Jinja's names
         self.generic_visit(node)
         node.iter = _through("turning_", node.iter)
         return node
 
-    def visit_Macro(self, node: nodes.Macro) -> nodes.Macro:
+    def visit_Macro(self, node: nodes.Macro) -> nodes.Macro:  # noqa: N802
         self.generic_visit(node)
         turn = nodes.List([nodes.Const(1, lineno=node.lineno)], lineno=node.lineno)
         node.body = [nodes.ExprStmt(_through("turning_", turn), lineno=node.lineno), *node.body]
         return node
 
-    def visit_Concat(self, node: nodes.Concat) -> nodes.Filter:
+    def visit_Concat(self, node: nodes.Concat) -> nodes.Filter:  # noqa: N802
         self.generic_visit(node)
         node.nodes = [_through("shown_", part) for part in node.nodes]
         return _through("shown_", node)
 
+    def visit_List(self, node: nodes.List) -> nodes.Filter:  # noqa: N802
+        self.generic_visit(node)
+        return _through("flat_", node)
 
-def _through(name: str, node: nodes.Expr) -> nodes.Filter:
+    def visit_Dict(self, node: nodes.Dict) -> nodes.Filter:  # noqa: N802
+        self.generic_visit(node)
+        return _through("flat_", node)
+
+    def visit_Tuple(self, node: nodes.Tuple) -> nodes.Node:  # noqa: N802
+        self.generic_visit(node)
+        return _through("flat_", node) if node.ctx == "load" else node
+
+
+def _through(name: str, node: nodes.Node) -> nodes.Filter:
     return nodes.Filter(node, name, [], [], None, None, lineno=node.lineno)
 
 
 def _environment(html: bool) -> _Environment:
     environment = _Environment(
-        undefined=jinja2.StrictUndefined,
+        undefined=_Unknown,
         autoescape=html,
         loader=None,  # no include, no import: a template is one file
         trim_blocks=True,
         lstrip_blocks=True,
         finalize=_shown,
     )
-    environment.filters = {name: _guarded(FILTERS[name], bare=False) for name in _ALLOWED}
+    environment.filters = {name: _guarded(FILTERS[name], text=name in _TEXT) for name in _ALLOWED}
     environment.filters |= {name.replace(".", "_"): _guarded(step, bare=True) for name, step in STEPS.items()}
-    environment.filters |= {"turning_": _turning, "shown_": _shown}
+    environment.filters |= {"turning_": _turning, "shown_": _shown, "flat_": _flat, "join": _join(FILTERS["join"])}
     environment.globals = {"range": _range}
     return environment
 
@@ -211,10 +270,11 @@ def _compiled(source: str, html: bool) -> jinja2.Template:
 def syntax_problem(source: str) -> tuple[str, int] | None:
     """What is wrong with a template and in which of its lines; None when it can be compiled."""
     try:
-        for node in _ENVIRONMENTS[True].parse(source).find_all((*_REFUSED, nodes.For)):
-            if not isinstance(node, nodes.For) or node.recursive:
-                word = "a recursive loop" if isinstance(node, nodes.For) else _REFUSED[type(node)]
-                return f"{word} cannot be used: a template is one file and comes to an end", node.lineno
+        tree = _ENVIRONMENTS[True].parse(source)
+        refused = [(name, node.lineno) for kind, name in _REFUSED.items() for node in tree.find_all(kind)]
+        refused += [("a recursive loop", node.lineno) for node in tree.find_all(nodes.For) if node.recursive]
+        for name, line in refused:
+            return f"{name} cannot be used: a template is one file and comes to an end", line
         _compiled(source, True)
     except jinja2.TemplateSyntaxError as error:
         return error.message or "not a template", error.lineno
@@ -265,11 +325,11 @@ def paths_used(source: str) -> list[tuple[Names, int]]:
 
 def filters_used(source: str) -> list[tuple[str, tuple[str, ...], bool, int]]:
     """Every filter a template calls: its name, the names of its arguments, whether it is handed escaped text, the line."""
-    found = []
+    found: list[tuple[str, tuple[str, ...], bool, int]] = []
     for node in _ENVIRONMENTS[True].parse(source).find_all(nodes.Filter):
         inner = node.node
         escaped = isinstance(inner, nodes.Const) or (isinstance(inner, nodes.Filter) and inner.name in ESCAPING)
-        found.append((node.name, tuple(item.key for item in node.kwargs), escaped, node.lineno))
+        found.append((node.name, tuple(str(item.key) for item in node.kwargs), escaped, node.lineno))
     return found
 
 
@@ -295,7 +355,7 @@ def _walk(node: nodes.Node, bound: Bound) -> Iterator[tuple[Names, int]]:
                 yield from _by_name(node, bound)
 
 
-def _walk_all(children: Any, bound: Bound) -> Iterator[tuple[Names, int]]:
+def _walk_all(children: Iterable[nodes.Node], bound: Bound) -> Iterator[tuple[Names, int]]:
     for child in children:
         yield from _walk(child, bound)
 

@@ -5,6 +5,7 @@ Pure: everything it may look at besides the record comes through a `Sight`.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -29,10 +30,11 @@ from engine.spec.model import (
     Template,
     Test,
 )
-from engine.values import as_link, dig, is_empty, link
+from engine.values import as_link, dig, is_empty, link, segments, word
 
 FALLBACK = "$fallback"
 SHOWN = 80
+FILLING = ("text.default",)  # steps that make something of nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,11 +99,11 @@ class Projection:
     notes: tuple[Note, ...]
 
 
-class _Skip(Exception):
+class _Skip(Exception):  # noqa: N818 - a verdict, no error
     """This record is not to be written, by a rule of the spec."""
 
 
-class _Fail(Exception):
+class _Fail(Exception):  # noqa: N818
     """This record cannot be written."""
 
 
@@ -112,7 +114,8 @@ class _Story:
     sources: list[tuple[str, Any]] = field(default_factory=list)
     steps: list[str] = field(default_factory=list)
     marks: set[str] = field(default_factory=set)
-    notes: list[Note] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)  # values that could not be carried over
+    misses: list[Note] = field(default_factory=list)  # lookups without a hit; forgotten if an alternative has one
     reason: str = ""
 
 
@@ -126,7 +129,6 @@ class _Context:
     key: str
     element: Any = None
     _around: dict[str, Any] = field(default_factory=dict)
-    _template: dict[str, Any] | None = None
 
     def value(self, path: Path) -> Any:
         """The value at a path; None where there is none."""
@@ -166,37 +168,50 @@ class _Context:
         found = self.sight.pointing_at(children.source, children.on, [self.source.key, self.source.id])
         return [body for _, body in found]
 
-    def template_values(self) -> dict[str, Any]:
-        """Everything a template may name."""
-        if self._template is None:
-            values = {name.replace("-", "_"): notes.seen(item, frozenset()) for name, item in self.source.body.items()}
-            for name in [*self.mapping.related, *self.mapping.children]:
-                values[name] = notes.seen(self.around(name), frozenset())
-            if self.mapping.each:
-                values[self.mapping.each.name] = notes.seen(self.element, frozenset())
-            values |= {"settings": self.sight.settings, "key": self.key, "collection": self.source.collection}
-            self._template = values
-        return self._template
+    def template_values(self, template: Template) -> dict[str, Any]:
+        """What a template names; a name that leads nowhere is left out, for Jinja to refuse."""
+        values: dict[str, Any] = {"settings": self.sight.settings, "key": self.key, "collection": self.source.collection}
+        record = notes.View(self.source.body, template.known)
+        for name in template.heads:
+            if name in self.mapping.related or name in self.mapping.children:
+                values[name] = notes.seen(self.around(name), template.known)
+            elif self.mapping.each and name == self.mapping.each.name:
+                values[name] = notes.seen(self.element, template.known)
+            elif name in record:
+                values[name] = record[name]
+        return values
 
 
 def project(mapping: ObjectMapping, source: Source, sight: Sight) -> Iterator[Projection]:
     """The drafts of one record: one, or one for each element of a list inside it."""
-    for key, element in _elements(mapping.each, source):
+    for key, element, fault in _elements(mapping.each, source):
         context = _Context(mapping, source, sight, key, element)
         if mapping.each and mapping.each.where and not holds(mapping.each.where, context.value):
             continue
         if mapping.when and not holds(mapping.when, context.value):
             continue
-        yield _draft(context)
+        yield Projection(key, source.key, {}, "failed", fault, (), ()) if fault else _draft(context)
 
 
-def _elements(each: Each | None, source: Source) -> Iterator[tuple[str, Any]]:
+def _elements(each: Each | None, source: Source) -> Iterator[tuple[str, Any, str]]:
+    """Key, element and what is wrong with it: only a key of its own tells an element apart for good."""
     if each is None:
-        yield source.key, None
+        yield source.key, None, ""
         return
-    for position, element in enumerate(dig(source.body, each.path.segments) or []):
-        name = element.get(each.key, position) if isinstance(element, Mapping) else position
-        yield f"{source.key}#{each.name}/{name}", element
+    found = dig(source.body, each.path.segments)
+    taken: set[str] = set()
+    for position, element in enumerate(found if isinstance(found, list) else [] if is_empty(found) else [found]):
+        name = word(dig(element, segments(each.key)))
+        key = f"{source.key}#{each.name}/{name}"
+        if not isinstance(found, list):
+            yield key, element, f"{each.path.text} is not a list"
+        elif not name:
+            yield f"{source.key}#{each.name}/[{position}]", element, f"element {position} of {each.path.text} has no {each.key}"
+        elif key in taken:
+            yield f"{key}[{position}]", element, f"two elements of {each.path.text} have the {each.key} {name}"
+        else:
+            taken.add(key)
+            yield key, element, ""
 
 
 def _draft(context: _Context) -> Projection:
@@ -218,14 +233,14 @@ def _draft(context: _Context) -> Projection:
         else:
             body[target] = value
         traces.append(_trace(item, story, value))
-        found += [Note(target, note.text, note.severity) for note in story.notes]
+        found += [Note(target, note.text, note.severity) for note in (*story.notes, *story.misses)]
     return Projection(context.key, context.source.key, body, state, reason, tuple(traces), tuple(found))
 
 
 def _trace(item: Field, story: _Story, value: Any) -> Trace:
     filled = [(path, found) for path, found in story.sources if not is_empty(found)]
     if value is None:
-        how = "dropped" if filled and "unmet" not in story.marks else "empty"
+        how = "dropped" if (filled or story.notes) and "unmet" not in story.marks else "empty"
     elif "fallback" in story.marks or "default" in story.marks:
         how = "defaulted"
     elif "lookup" in story.marks:
@@ -243,60 +258,60 @@ def _trace(item: Field, story: _Story, value: Any) -> Trace:
 
 
 def _evaluate(expr: Expr, context: _Context, story: _Story) -> Any:
-    match expr:
-        case Path():
-            value = context.value(expr)
-            story.sources.append((expr.text, value))
-            return value
-        case Const(value=value):
-            return value
-        case First(options=options):
-            return _first(options, context, story)
-        case Parts(values=values):
-            return {name: got for name, item in values.items() if not is_empty(got := _evaluate(item, context, story))}
-        case Items(items=items):
-            return _items(items, context, story)
-        case Cases(cases=cases, otherwise=otherwise):
-            for condition, item in cases:
-                if holds(condition, context.value, story):
-                    return _evaluate(item, context, story)
-            return _evaluate(otherwise, context, story)
-        case Template():
-            return _template(expr, context, story)
-        case Lookup():
-            return _lookup(expr, context, story)
-        case Download():
-            return _download(expr, context, story)
-        case Pipe():
-            return _pipe(expr, context, story)
+    return _HEADS[type(expr)](expr, context, story)
 
 
-def _first(options: Sequence[Expr], context: _Context, story: _Story) -> Any:
-    """The first that is not empty; what only failed attempts left behind is forgotten."""
-    for position, option in enumerate(options):
+def _path(expr: Path, context: _Context, story: _Story) -> Any:
+    value = context.value(expr)
+    story.sources.append((expr.text, value))
+    return value
+
+
+def _const(expr: Const, _: _Context, __: _Story) -> Any:
+    return expr.value
+
+
+def _parts(expr: Parts, context: _Context, story: _Story) -> dict[str, Any]:
+    values = ((name, _evaluate(item, context, story)) for name, item in expr.values.items())
+    return {name: value for name, value in values if not is_empty(value)}
+
+
+def _cases(expr: Cases, context: _Context, story: _Story) -> Any:
+    for condition, item in expr.cases:
+        if holds(condition, context.value, story):
+            return _evaluate(item, context, story)
+    return _evaluate(expr.otherwise, context, story)
+
+
+def _first(expr: First, context: _Context, story: _Story) -> Any:
+    """The first that is not empty; that lookups before it found nothing is then no loss."""
+    value, attempt, misses = None, _Story(), []
+    for option in expr.options:
         attempt = _Story()
         value = _evaluate(option, context, attempt)
-        if not is_empty(value) or position == len(options) - 1:
-            story.sources += attempt.sources
-            story.steps += attempt.steps
-            story.marks |= attempt.marks
-            story.notes += attempt.notes
-            story.reason = attempt.reason
-            return value
         story.sources += attempt.sources
         story.notes += attempt.notes
-    return None
+        misses += attempt.misses
+        if not is_empty(value):
+            misses = attempt.misses
+            break
+    story.misses += misses
+    story.steps += attempt.steps
+    story.marks |= attempt.marks
+    story.reason = attempt.reason
+    return value
 
 
-def _items(items: Sequence[Parts], context: _Context, story: _Story) -> list[Any]:
+def _items(expr: Items, context: _Context, story: _Story) -> list[Any]:
     """Objects of a list; one whose record values are all empty is left out."""
     found = []
-    for item in items:
+    for item in expr.items:
         moving = {name: _evaluate(part, context, story) for name, part in item.values.items() if not _is_fixed(part)}
-        if all(is_empty(value) for value in moving.values()):
+        if moving and all(is_empty(value) for value in moving.values()):
             continue
         fixed = {name: _evaluate(part, context, story) for name, part in item.values.items() if _is_fixed(part)}
-        found.append({name: value for name, value in {**moving, **fixed}.items() if not is_empty(value)})
+        values = {**moving, **fixed}
+        found.append({name: values[name] for name in item.values if not is_empty(values[name])})
     return found
 
 
@@ -311,8 +326,8 @@ def _pipe(pipe: Pipe, context: _Context, story: _Story) -> Any:
         return None
     value = _evaluate(pipe.head, context, story)
     for step in pipe.steps:
-        if is_empty(value):
-            break
+        if is_empty(value) and step.name not in FILLING:
+            continue
         story.steps.append(step.name)
         try:
             value = step.run(value)
@@ -331,10 +346,9 @@ def _pipe(pipe: Pipe, context: _Context, story: _Story) -> Any:
 def _map(pipe: Pipe, value: Any, story: _Story) -> Any:
     rules = pipe.mapping
     assert rules is not None
-    word = _word(value)
     story.steps.append("map")
-    if word in rules.entries:
-        return rules.entries[word]
+    if word(value) in rules.entries:
+        return rules.entries[word(value)]
     if rules.fail:
         raise _Fail(f"the value map has no entry for {_shown(value)}")
     if rules.report and not is_empty(value):
@@ -346,23 +360,12 @@ def _map(pipe: Pipe, value: Any, story: _Story) -> Any:
     return rules.otherwise
 
 
-def _word(value: Any) -> str:
-    """A value as a key of a value map: `true`, `12`, `Pendiente`; nothing is the empty text."""
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return str(value)
-
-
 def _template(expr: Template, context: _Context, story: _Story) -> Any:
     story.steps.append(f"template {expr.name}" if expr.name else "template")
     story.marks.add("template")
-    for use in expr.uses:
-        head = use.partition(".")[0]
-        story.sources.append((use.replace("_", "-") if head not in ("settings", "key", "collection") else use, None))
+    story.sources += [(use, None) for use in expr.uses]
     try:
-        return notes.render(expr.source, expr.html, context.template_values()) or None
+        return notes.render(expr.source, expr.html, context.template_values(expr)) or None
     except ValueError as error:
         story.reason = str(error)
         story.notes.append(Note("", story.reason))
@@ -373,7 +376,9 @@ def _download(expr: Download, context: _Context, story: _Story) -> Any:
     url = _evaluate(expr.url, context, story)
     if is_empty(url):
         return None
-    name = _evaluate(expr.name, context, _Story())
+    naming = _Story()
+    name = _evaluate(expr.name, context, naming)
+    story.notes += naming.notes
     story.steps.append("download")
     return {"$file": {"url": url, "name": name or "file"}}
 
@@ -385,7 +390,7 @@ def _lookup(expr: Lookup, context: _Context, story: _Story) -> Any:
     value = _evaluate(expr.by, context, story)
     story.marks.add("lookup")
     if expr.objects == ("users",):
-        return _user(value, expr, context, story)
+        return _user(value, context, story)
     if is_empty(value):
         # Nothing to look up is a miss only for a link the record cannot do without.
         return _missed(expr, None, story) if expr.on_miss in ("skip", "fail") else None
@@ -406,7 +411,7 @@ def _hits(name: str, value: Any, on: str, context: _Context) -> Iterator[tuple[s
     if target is None:
         return
     if on:
-        key = record_key(value, context.mapping.sources, context.sight.pattern) or str(value)
+        key = any_key(value, context.sight.pattern) or word(value)
         for source in target.sources:
             for found, _ in context.sight.pointing_at(source, on, [key, key.partition("/")[2] or key]):
                 if context.sight.drafted(name, found):
@@ -429,15 +434,14 @@ def _missed(expr: Lookup, value: Any, story: _Story) -> Any:
             story.marks.add("fallback")
             return link(expr.objects[0], expr.fallback)
         case "report":
-            story.reason = text
-            story.notes.append(Note("", text))
+            story.misses.append(Note("", text))
     if expr.on_miss == "omit":
         story.marks.add("unmet")  # the spec expects this miss: there is nothing to carry over
     story.reason = text
     return None
 
 
-def _user(value: Any, expr: Lookup, context: _Context, story: _Story) -> Any:
+def _user(value: Any, context: _Context, story: _Story) -> Any:
     """People are never missing: whoever is not known is stood in for by the fallback owner."""
     story.steps.append("lookup users")
     key = record_key(value, (context.sight.user_source,), context.sight.pattern) if not is_empty(value) else None
@@ -452,7 +456,7 @@ def record_key(value: Any, sources: Sequence[str], pattern: str) -> str | None:
     """The key ("collection/id") of the row a value names, among these collections; else None."""
     if is_empty(value) or isinstance(value, dict | list):
         return None
-    text = str(value)
+    text = word(value).strip()
     if pattern:
         match = _reference(pattern).fullmatch(text)
         if match:
@@ -469,14 +473,16 @@ def any_key(value: Any, pattern: str) -> str | None:
     return f"{match['collection']}/{match['id']}" if match else None
 
 
-_PATTERNS: dict[str, re.Pattern[str]] = {}
-
-
+@functools.cache
 def _reference(pattern: str) -> re.Pattern[str]:
-    if pattern not in _PATTERNS:
-        escaped = re.escape(pattern).replace(r"\{collection\}", r"(?P<collection>[^/]+)").replace(r"\{id\}", r"(?P<id>[^/?#]+)")
-        _PATTERNS[pattern] = re.compile(r"(?:https?://)?" + escaped)
-    return _PATTERNS[pattern]
+    escaped = re.escape(pattern).replace(r"\{collection\}", r"(?P<collection>[^/]+)").replace(r"\{id\}", r"(?P<id>[^/?#]+)")
+    return re.compile(r"(?:https?://)?" + escaped)
+
+
+_HEADS: Mapping[type, Callable[[Any, _Context, _Story], Any]] = {
+    Path: _path, Const: _const, First: _first, Parts: _parts, Items: _items, Cases: _cases, Template: _template,
+    Lookup: _lookup, Download: _download, Pipe: _pipe,
+}  # fmt: skip
 
 
 # -- conditions

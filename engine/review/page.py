@@ -13,6 +13,7 @@ from string import Template
 from typing import Any
 
 from engine.review.report import private
+from engine.review.terminal import attention
 
 PARTS = Path(__file__).parent / "page"
 # What could end the data's element, begin another, or is no text a file can hold (halves of a surrogate pair).
@@ -36,13 +37,14 @@ def page(report: Mapping[str, Any]) -> str:
         policy=POLICY.format(style=digest(style), script=digest(script)),
         style=style,
         script=script,
-        data=embedded(report),
+        report=embedded(report),
+        attention=embedded(attention(report)),
     )
 
 
-def embedded(report: Mapping[str, Any]) -> str:
-    """The report as JSON that is safe between the tags of a script element."""
-    text = json.dumps(report, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+def embedded(data: Any) -> str:
+    """Data as JSON that is safe between the tags of a script element."""
+    text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return _RISKY.sub(lambda found: f"\\u{ord(found.group()):04x}", text)
 
 

@@ -146,7 +146,8 @@ def _spent(report: Report, console: Console) -> None:
     if cost and least:
         _line(console, f"  tokens for writing: {cost:,.0f}; least possible: {least:,.0f} ({(cost - least) / least:.1%} above it)")
     for account in report["accounts"].values():
-        used = f"{account['calls']:,} calls, {account['cost']:,.0f} tokens, waited {account['waited']:,.0f} s"
+        tokens = f", {account['cost']:,.0f} tokens" if any(limit["unit"] == "cost" for limit in account["limits"]) else ""
+        used = f"{account['calls']:,} calls{tokens}, waited {account['waited']:,.0f} s"
         _line(console, f"  {account['title']} ({account['plan']}): {used}")
         for limit in account["limits"]:
             unit = "tokens" if limit["unit"] == "cost" else "calls"

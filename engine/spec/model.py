@@ -28,12 +28,18 @@ class Const:
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A Jinja text; `html` says whether record text is escaped."""
+    """A Jinja text; `html` says whether record text is escaped.
+
+    `uses` are the source paths it reads, `heads` the names they begin with as the template writes
+    them, `known` the names that are fields of some record: where a record lacks one, it is empty.
+    """
 
     source: str
     name: str
     html: bool
     uses: tuple[str, ...] = ()
+    heads: tuple[str, ...] = ()
+    known: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,7 +100,7 @@ def paths_read(mapping: ObjectMapping) -> set[str]:
                 case Path(text=text):
                     found.add(text)
                 case Template(uses=uses):
-                    found.update(use.replace("_", "-") for use in uses)
+                    found.update(uses)
                 case Pipe(when=when):
                     tests(when)
                 case Cases(cases=cases):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ class Desk:
     store: Store
     accounts: Accounts
     folder: Path
+    opened: list[Run] = field(default_factory=list)
 
     def run(self, clock: Clock | None = None) -> Run:
         """A new run, as the command line would make it."""
@@ -39,7 +40,8 @@ class Desk:
         destination = connect(
             self.migration.destination, self.migration.spec.destination, self.accounts.destination, self.store, clock
         )
-        return Run(number, self.migration, self.store, source, destination, clock, files=self.folder / "files")
+        self.opened.append(Run(number, self.migration, self.store, source, destination, clock, files=self.folder / "files"))
+        return self.opened[-1]
 
     def dump(self) -> list[dict[str, Any]]:
         """Every live row of the destination."""
@@ -75,7 +77,11 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
     migration = wide(load_migration(SPEC, {}))
     store = open_store(str(tmp_path / "store.sqlite"))
     with accounts(migration, "sandbox", {"ETL_SANDBOX_SIZE": "300"}, tmp_path / "sandbox") as found:
-        yield Desk(migration, store, found, tmp_path)
+        desk = Desk(migration, store, found, tmp_path)
+        yield desk
+        for run in desk.opened:
+            run.source.close()
+            run.destination.close()
     store.close()
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 
-import httpx
 import pytest
 
 from engine import migrate
@@ -94,9 +93,9 @@ def _stage(desk: Desk, name: str) -> int:
     )  # fmt: skip
 
 
-def test_people_keep_their_edit(desk: Desk, changed: Callable[..., Desk]) -> None:
+def test_people_keep_their_edit(desk: Desk) -> None:
     """A field people changed in the destination is kept and reported when the source changes too."""
-    migrate.migrate(desk.run(), 60)
+    migrate.migrate(desk.run(), None)
     row = next(row for row in desk.dump() if row["resource"] == "products" and row["record"]["code"] == "PRO00002")
     desk.destination_api("PATCH", f"/api/v2/products/{row['id']}", name="Renamed by people")
     desk.source_api("PUT", "/products/5800064", **{"name": "Renamed in the source", "barcode": "8400000000001"})
@@ -162,11 +161,3 @@ def _without_stamps(rows: list[dict[str, object]]) -> list[object]:
         for row in rows
     ]
 
-
-def test_dead_server_stops_with_a_clear_message(desk: Desk) -> None:
-    """A server that does not answer is one clear error, and nothing is lost."""
-    run = desk.run()
-    run.destination.account = type(run.destination.account)("http://127.0.0.1:9", "key-of-nobody")
-    with pytest.raises(Exception, match="cannot be reached|no usable answer"):
-        migrate.check_accounts(run)
-    assert isinstance(httpx.codes.OK, int)

@@ -2,6 +2,7 @@
 // Builds the page from the report inside it. Text of records only ever becomes text nodes.
 
 const report = JSON.parse(document.getElementById("report").textContent);
+const waiting = JSON.parse(document.getElementById("attention").textContent); // [object, key, [text]]
 const PAGE = 100; // records of the table at once
 const PRINTED = 2000; // records of the table on paper
 const LISTED = 30; // rows of a long list before it has to be asked for
@@ -24,19 +25,16 @@ const RECORD_STATES = {
 const NOTE_TAGS = new Set(
   "A ABBR B BLOCKQUOTE BR CODE DD DIV DL DT EM H1 H2 H3 H4 H5 H6 HR I LI OL P PRE S SMALL SPAN STRONG SUB SUP TABLE TBODY TD TFOOT TH THEAD TR U UL".split(" "),
 );
+const UNSHOWN = new Set(["SCRIPT", "STYLE", "TEMPLATE", "TITLE", "NOSCRIPT", "IFRAME"]);
 const HIDDEN = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]/u;
 const HTML_STEP = /^template .*\.html(\.|$)/; // the step that makes a note
 const notePolicy = window.trustedTypes ? trustedTypes.createPolicy("notes", { createHTML: (text) => text }) : { createHTML: (text) => text };
 
 // -- making elements
-
 function add(node, children) {
-  for (const child of children.flat(9)) {
-    if (child !== null && child !== undefined && child !== false) node.append(child);
-  }
+  for (const child of children.flat(9)) if (child !== null && child !== undefined && child !== false) node.append(child);
   return node;
 }
-
 function el(name, attributes, ...children) {
   const [tag, ...classes] = name.split(".");
   const node = document.createElement(tag || "div");
@@ -47,13 +45,11 @@ function el(name, attributes, ...children) {
   }
   return add(node, children);
 }
-
 function svg(name, attributes, ...children) {
   const node = document.createElementNS("http://www.w3.org/2000/svg", name);
   for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
   return add(node, children);
 }
-
 const count = (number) => (Number(number) || 0).toLocaleString("en", { maximumFractionDigits: 1 });
 const money = (number) => Number(number).toLocaleString("en", { minimumFractionDigits: 2, maximumFractionDigits: 2 });
 const many = (number, one, more = `${one}s`) => `${count(number)} ${number === 1 ? one : more}`;
@@ -73,14 +69,11 @@ function value(text, kind = "value") {
   }
   return node;
 }
-
 function chip(state, states = FIELD_STATES) {
   const [word, meaning] = states[state] || [state, ""];
   return el(`span.chip.s-${/^\w+$/.test(state) ? state : "other"}`, { title: meaning }, word);
 }
-
 const button = (text, action, attributes = {}) => el("button", { type: "button", ...attributes, onclick: action }, text);
-
 function section(id, title, ...children) {
   if (!children.flat(9).some(Boolean)) return null;
   return el("section", { id, "aria-labelledby": `${id}-title` }, el("h2", { id: `${id}-title`, tabindex: -1 }, title), children);
@@ -107,39 +100,14 @@ function listed(rows, draw) {
 }
 
 // -- what the report means
-
 const records = report.records;
 const recordId = (object, key) => `${object}|${key}`;
-const lostFields = (row) => row.fields.filter((field) => field.state === "lost");
 const indexOf = new Map(records.map((row, at) => [recordId(row.object, row.key), at]));
 const objects = new Map(report.objects.map((row) => [row.object, row]));
-
-/** Everything that needs a person, record by record: findings first, then records and fields nobody has told of yet. */
-function attention() {
-  const found = new Map();
-  const tell = (object, key, text) => {
-    const id = recordId(object, key);
-    if (!found.has(id)) found.set(id, { object, key, texts: [] });
-    found.get(id).texts.push(text);
-  };
-  for (const item of report.findings) {
-    if (item.severity === "attention") tell(item.object, item.key, item.field ? `${item.field}: ${item.text}` : item.text);
-  }
-  const told = new Set(found.keys());
-  for (const row of records) {
-    if (told.has(recordId(row.object, row.key))) continue;
-    const lost = row.state === "arrived" ? lostFields(row) : [];
-    if (row.state === "missing" || row.state === "failed") tell(row.object, row.key, `${row.state}: ${row.reason || "no reason given"}`);
-    for (const field of lost) tell(row.object, row.key, `${field.label} is lost: ${field.reason || "no reason given"}`);
-  }
-  return [...found.values()];
-}
-
 function openLink(row, name) {
   const id = recordId(row.object, row.key);
   return el("a.open", { href: `#${hashWith({ r: id })}`, "data-at": indexOf.get(id) }, value(name, "name"));
 }
-
 function recordLink(object, key) {
   const row = records[indexOf.get(recordId(object, key))];
   const name = row ? row.title || row.key : key;
@@ -150,7 +118,6 @@ function recordLink(object, key) {
 }
 
 // -- charts
-
 /** One stacked bar: parts are [class, number, word]; whole is what the full width stands for. */
 function bar(parts, whole, label, height = 10) {
   const image = svg("svg", { class: "bar", viewBox: "0 0 100 10", preserveAspectRatio: "none", role: "img", "aria-label": label, height });
@@ -164,39 +131,27 @@ function bar(parts, whole, label, height = 10) {
   }
   return image;
 }
-
 function stateBar(counts, states, height) {
   const parts = Object.keys(states).map((state) => [state, counts[state] || 0, states[state][0]]).filter((part) => part[1]);
   const whole = parts.reduce((total, part) => total + part[1], 0);
   return whole ? bar(parts, whole, parts.map((part) => `${count(part[1])} ${part[2]}`).join(", "), height) : el("span.muted", {}, "none");
 }
-
 const legend = (states) => el("ul.legend", { "aria-label": "What the colours mean" }, Object.keys(states).map((state) => el("li", {}, chip(state, states), ` ${states[state][1]}`)));
 const chartRow = (name, image, figure) => el("div.chart-row", {}, el("div.chart-name", {}, name), image, el("div.chart-figure", {}, figure));
-
 function recordChart() {
   const rows = report.objects.filter((row) => row.records);
   const most = Math.max(1, ...rows.map((row) => row.records));
   return el(".chart", {}, el("h3", {}, "Records of each object"), rows.map((row) => {
-    const states = row.states || statesOf(row.object);
-    const parts = Object.keys(RECORD_STATES).map((state) => [state, states[state] || 0, state]).filter((part) => part[1]);
-    const told = parts.map((part) => `${count(part[1])} ${part[2]}`).join(", ");
+    const parts = Object.keys(RECORD_STATES).map((state) => [state, row.states[state] || 0]).filter((part) => part[1]);
+    const told = parts.map(([state, number]) => `${count(number)} ${state}`).join(", ");
     const rest = parts.filter(([state]) => state !== "arrived").map(([state, number]) => `${count(number)} ${state}`).join(", ");
     return chartRow(value(row.label, "name"), bar(parts, most, `${row.label}: ${told}`), rest ? `${count(row.records)}, ${rest}` : count(row.records));
   }));
 }
-
-function statesOf(object) {
-  const counts = {};
-  for (const row of records) if (row.object === object) counts[row.state] = (counts[row.state] || 0) + 1;
-  return counts;
-}
-
 function period(seconds) {
   const known = { 60: "minute", 3600: "hour", 86400: "day" };
   return known[seconds] || (seconds === 1 ? "second" : `${count(seconds)} s`);
 }
-
 function limitChart(account) {
   const rows = account.limits.map((limit) => {
     const used = Math.max(0, limit.allowance - limit.left);
@@ -215,13 +170,11 @@ function limitChart(account) {
 }
 
 // -- sections
-
 function heading() {
   const facts = [report.command, report.environment, `run ${report.run}`, report.generated_at, `spec ${report.spec_digest.slice(0, 12)}`];
   add(byId("top"), [el("h1", {}, value(report.title, "name")), el("p.facts", {}, facts.map((text) => el("span", {}, value(text, "name"))))]);
 }
-
-function verdict(waiting) {
+function verdict() {
   const told = report.verdict;
   const all = told.arrived + told.missing + told.skipped + told.failed;
   const needs = waiting.length;
@@ -239,7 +192,6 @@ function verdict(waiting) {
     el("p.muted", {}, "Fields: ", Object.keys(FIELD_STATES).map((state) => `${count(told.fields[state])} ${FIELD_STATES[state][0]}`).join(", "), "."),
     report.notices.map((text) => el("p.notice", {}, value(text, "name"))));
 }
-
 function moneyTable() {
   if (!report.money.length) return null;
   const rows = report.money.map((row) => {
@@ -249,13 +201,11 @@ function moneyTable() {
   });
   return section("money", "Money", table("Sums wanted and live", [["Object"], ["Currency"], ["Wanted", "number"], ["In the destination", "number"], ["Check"]], rows));
 }
-
-function attentionList(waiting) {
+function attentionList() {
   if (!waiting.length) return section("attention", "What needs attention", el("p", {}, "Nothing."));
   return section("attention", `What needs attention (${count(waiting.length)})`,
-    listed(waiting, (item) => el("li", {}, recordLink(item.object, item.key), item.texts.map((text) => el(".why", {}, value(text, "name"))))));
+    listed(waiting, ([object, key, texts]) => el("li", {}, recordLink(object, key), texts.map((text) => el(".why", {}, value(text, "name"))))));
 }
-
 function sampleSection() {
   const sample = report.sample;
   if (!sample) return null;
@@ -263,9 +213,7 @@ function sampleSection() {
     el("p", {}, `${many(sample.chosen, "source record")} chosen (${count(sample.wanted)} asked for); they show ${count(sample.covered)} of ${count(sample.features)} features found in the data.`),
     el("p", {}, value(sample.how, "name")));
 }
-
 const ACTIONS = ["created", "updated", "unchanged", "skipped", "failed", "adopted"];
-
 function objectTable() {
   const rows = report.objects.map((row) => [
     el("div", {}, value(row.label, "name"), el("div.muted", {}, value(`${row.from.join(", ")} → ${row.to}`, "key")), (row.reasons || []).slice(0, 3).map((text) => el(".why", {}, value(text, "name")))),
@@ -275,22 +223,18 @@ function objectTable() {
   const heads = [["Object"], ["Records", "number"], ...ACTIONS.map((name) => [name, "number"]), ["Fields", "bars"], ["Tokens", "number"], ["Least possible", "number"]];
   return section("objects", "Objects", table("Objects and what became of them", heads, rows, ".totalled"), legend(FIELD_STATES), tokenLine(), provisionedLine());
 }
-
 const zero = (number) => number === undefined ? "" : number ? count(number) : el("span.muted", {}, "0");
-
 function tokenLine() {
   const cost = sum(report.objects, "cost"), least = sum(report.objects, "least");
   if (!cost) return null;
   const over = least ? `, ${count(((cost - least) / least) * 100)} % above it` : "";
   return el("p", {}, `Writing took ${count(cost)} tokens; the writes alone cost at least ${count(least)}${over}.`);
 }
-
 function provisionedLine() {
   const made = report.provisioned;
   if (!made) return null;
   return el("p", {}, `Custom fields: ${count(made.fields_made)} made, ${count(made.fields_found)} found; ${many(made.options_made, "option")} made.`, made.refused.map((text) => el(".why", {}, value(text, "name"))));
 }
-
 function peopleTable() {
   if (!report.people.length) return null;
   const rows = report.people.map((person) => [
@@ -299,7 +243,6 @@ function peopleTable() {
   ]);
   return section("people", "People", table("People and who they are in the destination", [["Name"], ["E-mail"], ["State"], ["In the destination"]], rows));
 }
-
 function leftBehind() {
   const rows = [...report.collections_left_behind].sort((one, two) => two.rows - one.rows);
   if (!rows.length) return null;
@@ -311,26 +254,24 @@ function leftBehind() {
 }
 
 // -- state of the page, kept in its address
-
 const CHOICES = ["object", "state", "field", "reason"];
 const view = { r: "", q: "", object: "", state: "", field: "", reason: "", page: 0 };
 let shown = records.map((_, at) => at);
 let current = -1; // place in `shown` that j and k move
 let opened = false;
 let returnTo = null;
+let typing = 0; // the timer that waits for the end of typing
 
 function hashWith(changes) {
   const parts = new URLSearchParams();
   for (const [key, part] of Object.entries({ ...view, ...changes })) if (part) parts.set(key, part);
   return parts.toString();
 }
-
 function readHash() {
   const parts = new URLSearchParams(location.hash.slice(1));
   for (const key of Object.keys(view)) view[key] = key === "page" ? Math.max(0, parseInt(parts.get(key), 10) || 0) : parts.get(key) || "";
   return parts.get("at");
 }
-
 function keepHash(push = false) {
   const hash = hashWith({});
   if (location.hash.slice(1) === hash) return;
@@ -338,9 +279,7 @@ function keepHash(push = false) {
 }
 
 // -- records: filters
-
 const haystacks = new Map();
-
 function haystack(at) {
   if (!haystacks.has(at)) {
     const row = records[at];
@@ -357,9 +296,8 @@ function haystack(at) {
 }
 
 /** A reason without the values in it, so that alike reasons are one choice. */
-const kindOf = (reason) => reason.replace(/'[^']*'|\S*\/\S+|\d+/g, "…");
+const kindOf = (reason) => reason.slice(0, 300).replace(/'[^']*'|\S*\/\S+|\d+/g, "…");
 const reasonsOf = (row) => [row.reason, ...row.fields.map((field) => field.reason)].filter(Boolean).map(kindOf);
-
 function fits(row, at, words) {
   if (view.object && row.object !== view.object) return false;
   if (view.state && row.state !== view.state) return false;
@@ -367,7 +305,6 @@ function fits(row, at, words) {
   if (view.reason && !reasonsOf(row).includes(view.reason)) return false;
   return !words.length || words.every((word) => haystack(at).includes(word));
 }
-
 function applyFilters() {
   const words = fold(view.q).split(/\s+/).filter(Boolean);
   shown = [];
@@ -376,19 +313,16 @@ function applyFilters() {
   current = -1;
   drawRows();
 }
-
 function choices(key, options) {
   const made = byId(`filter-${key}`);
   add(made, [el("option", { value: "" }, "any"), options.map(([name, text, number]) => el("option", { value: name }, `${text} (${count(number)})`))]);
   made.addEventListener("change", () => filter({ [key]: made.value }));
 }
-
 function tallied(names) {
   const counts = new Map();
   for (const name of names) counts.set(name, (counts.get(name) || 0) + 1);
   return [...counts].sort((one, two) => two[1] - one[1]);
 }
-
 function filter(changes) {
   Object.assign(view, changes, { page: 0 });
   applyFilters();
@@ -404,12 +338,14 @@ function showFilters() {
     made.value = view[key];
   }
 }
-
+function search() {
+  clearTimeout(typing);
+  filter({ q: byId("search").value });
+}
 function clearFilters() {
   filter({ q: "", object: "", state: "", field: "", reason: "" });
   showFilters();
 }
-
 function setUpFilters() {
   const labels = new Map(records.map((row) => [row.object, row.label]));
   const fields = tallied(records.flatMap((row) => [...new Set(row.fields.map((item) => item.state))]));
@@ -419,14 +355,12 @@ function setUpFilters() {
   choices("state", tallied(records.map((row) => row.state)).map(([name, number]) => [name, name, number]));
   choices("field", [...fields.map(([name, number]) => [name, (FIELD_STATES[name] || [name])[0], number]), ...(unmapped ? [["unmapped", "in the source only", unmapped]] : [])]);
   choices("reason", reasons.map(([name, number]) => [name, name.slice(0, 90), number]));
-  let timer = 0;
-  byId("search").addEventListener("input", (event) => { clearTimeout(timer); timer = setTimeout(() => filter({ q: event.target.value }), 120); });
+  byId("search").addEventListener("input", () => { clearTimeout(typing); typing = setTimeout(search, 120); });
   byId("clear").addEventListener("click", clearFilters);
   document.querySelector(".filters").addEventListener("submit", (event) => event.preventDefault());
 }
 
 // -- records: table
-
 function recordRow(at) {
   const row = records[at];
   const states = {};
@@ -443,7 +377,6 @@ function recordRow(at) {
   ];
   return el("tr", { "data-at": at }, cells);
 }
-
 function drawRows(from = view.page * PAGE, size = PAGE) {
   const rows = shown.slice(from, from + size);
   byId("rows").replaceChildren(...rows.map(recordRow));
@@ -456,7 +389,6 @@ function drawRows(from = view.page * PAGE, size = PAGE) {
   byId("next").disabled = view.page >= pages - 1;
   byId("pager-text").textContent = `Page ${count(view.page + 1)} of ${count(pages)}`;
 }
-
 function turn(by) {
   view.page += by;
   current = view.page * PAGE;
@@ -464,7 +396,6 @@ function turn(by) {
   keepHash();
   focusCurrent();
 }
-
 function setUpRecords() {
   const left = report.records_not_shown || 0;
   if (left) byId("left-out").textContent = `${many(left, "record")} more arrived without anything to see and are only counted here.`;
@@ -482,7 +413,6 @@ function clicked(event) {
   event.preventDefault();
   open(records[place.dataset.at], place.tagName === "TR" ? place.querySelector("a.open") : place);
 }
-
 function move(by) {
   if (!shown.length) return;
   const focused = document.activeElement && document.activeElement.closest("tr[data-at]");
@@ -493,33 +423,29 @@ function move(by) {
   if (page !== view.page) { view.page = page; drawRows(); keepHash(); }
   focusCurrent();
 }
-
 function focusCurrent() {
   const link = shown.length ? byId("rows").querySelector(`tr[data-at="${shown[current]}"] a.open`) : null;
   if (link) { link.focus({ preventScroll: true }); link.closest("tr").scrollIntoView({ block: "nearest" }); }
 }
 
 // -- one record side by side
-
 /** A note as the destination shows it: known tags only, without any attribute, so that nothing in it can act or fetch. */
 function note(text) {
   const parsed = new DOMParser().parseFromString(notePolicy.createHTML(text), "text/html");
   return el("div.note", { role: "group", "aria-label": "as the destination shows it", dir: "auto", tabindex: 0 }, [...parsed.body.childNodes].map((node) => copied(node, 0)));
 }
-
 function copied(node, depth) {
   if (node.nodeType === Node.TEXT_NODE) return node.data;
-  if (node.nodeType !== Node.ELEMENT_NODE || depth > 60 || ["SCRIPT", "STYLE", "TEMPLATE"].includes(node.tagName)) return null;
+  if (node.nodeType !== Node.ELEMENT_NODE || UNSHOWN.has(node.tagName)) return null;
+  if (depth > 60) return node.textContent;
   const inside = [...node.childNodes].map((child) => copied(child, depth + 1)).filter((child) => child !== null);
   if (!NOTE_TAGS.has(node.tagName)) return inside;
   return el(node.tagName === "A" ? "u" : node.tagName.toLowerCase(), {}, inside);
 }
-
 function sourceCell(field) {
   if (!field.sources.length) return el("span.muted", {}, field.steps.length ? "the whole record" : "no source field");
   return el("dl.paths", {}, field.sources.map(([path, text]) => [el("dt", {}, value(path, "key")), el("dd", {}, value(text))]));
 }
-
 function destinationCell(field, row) {
   const held = row.state === "arrived";
   const isNote = field.steps.some((step) => HTML_STEP.test(step));
@@ -532,9 +458,7 @@ function destinationCell(field, row) {
   if (held && field.wanted === field.live) return [name, value(field.live), el(".muted", {}, "held as wanted")];
   return [name, el("dl.paths", {}, pair("Wanted", field.wanted), held ? pair("Holds", field.live) : el("dd.muted", {}, "not in the destination"))];
 }
-
 const pair = (word, text) => [el("dt", {}, word), el("dd", {}, text ? value(text) : el("span.muted", {}, "nothing"))];
-
 function fieldRow(field, row) {
   const noted = field.steps.some((step) => HTML_STEP.test(step)) ? ".noted" : "";
   return el(`div.field${noted}.b-${FIELD_STATES[field.state] ? field.state : "other"}`, { role: "row" },
@@ -542,12 +466,10 @@ function fieldRow(field, row) {
     el("div.steps", { role: "cell" }, chip(field.state), field.steps.length ? el("ol", {}, field.steps.map((step) => el("li", {}, value(step, "key")))) : null, field.reason ? el(".why", {}, value(field.reason, "name")) : null),
     el("div.target", { role: "cell" }, destinationCell(field, row)));
 }
-
 function fieldTable(fields, row, label) {
   const heads = ["Source", "Steps and state", "Destination"].map((text) => el("div", { role: "columnheader" }, text));
   return el("div.fields", { role: "table", "aria-label": label }, el("div.field.heads", { role: "row" }, heads), fields.map((field) => fieldRow(field, row)));
 }
-
 function recordFacts(row) {
   const file = row.file;
   const name = file ? (row.fields.find((field) => field.steps.includes("download")) || { wanted: "" }).wanted : "";
@@ -557,19 +479,16 @@ function recordFacts(row) {
   ];
   return el("dl.facts", {}, facts.filter(([, text]) => text).map(([word, text]) => el("div", {}, el("dt", {}, word), el("dd", {}, typeof text === "string" ? value(text, "name") : text))));
 }
-
 function unmappedPart(row) {
   if (!row.unmapped.length) return el("p.muted", {}, "Every filled source field is mapped, or the mapping says why it is left.");
   return el("div", {}, el("h3", {}, `Source fields nobody mapped (${count(row.unmapped.length)})`), el("dl.paths", {}, row.unmapped.map(([path, text]) => [el("dt", {}, value(path, "key")), el("dd", {}, value(text))])));
 }
-
 function recordBody(row) {
   const filled = row.fields.filter((field) => field.state !== "empty");
   const empty = row.fields.filter((field) => field.state === "empty");
   const rest = empty.length ? el("details.empty", {}, el("summary", {}, many(empty.length, "empty field")), fieldTable(empty, row, "Empty fields")) : "";
   return [recordFacts(row), fieldTable(filled, row, "Fields side by side"), unmappedPart(row), rest];
 }
-
 function open(row, from) {
   const dialog = byId("record");
   view.r = dialog.dataset.id = recordId(row.object, row.key);
@@ -586,7 +505,6 @@ function open(row, from) {
   opened = true;
   byId("body").focus();
 }
-
 function setUpDialog() {
   byId("before").addEventListener("click", () => step(-1));
   byId("after").addEventListener("click", () => step(1));
@@ -594,12 +512,10 @@ function setUpDialog() {
   byId("record").addEventListener("close", closed);
   byId("record").addEventListener("keydown", trap);
 }
-
 function step(by) {
   const at = shown.indexOf(indexOf.get(view.r)) + by;
   if (at >= 0 && at < shown.length) open(records[shown[at]]);
 }
-
 function closed() {
   opened = false;
   view.r = "";
@@ -610,7 +526,6 @@ function closed() {
   else focusCurrent();
   returnTo = null;
 }
-
 function trap(event) {
   if (event.key !== "Tab") return;
   const stops = [...byId("record").querySelectorAll("button:not(:disabled), [tabindex='0'], summary")].filter((node) => node.getClientRects().length);
@@ -621,15 +536,15 @@ function trap(event) {
 }
 
 // -- keys, address, paper
-
 function keyPressed(event) {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
-  const typing = event.target.closest("input, select, textarea");
+  const control = event.target.closest("input, select, textarea");
   const by = { j: 1, k: -1, ArrowDown: 1, ArrowUp: -1 }[event.key];
-  if (typing) {
-    if (event.key === "Escape" && typing.id === "search") typing.blur();
-    else if (typing.id !== "search" || !["ArrowDown", "Enter"].includes(event.key)) return;
-    else { event.preventDefault(); current = view.page * PAGE - 1; typing.blur(); move(1); }
+  if (control) {
+    if (control.id !== "search" || !["ArrowDown", "Enter"].includes(event.key)) return;
+    event.preventDefault();
+    search();
+    move(1);
   } else if (opened) {
     if (event.key === "j" || event.key === "k") step(by);
   } else if (event.key === "/" && records.length) {
@@ -640,37 +555,31 @@ function keyPressed(event) {
     move(by);
   }
 }
-
 function showAddress() {
   const before = hashWith({ r: "" });
   const at = readHash();
   if (at) { goTo(at); return; }
   const row = records[indexOf.get(view.r)];
   if (hashWith({ r: "" }) !== before) { showFilters(); applyFilters(); }
-  if (row && !opened) open(row);
-  else if (row && byId("record").dataset.id !== view.r) open(row);
+  if (row && (!opened || byId("record").dataset.id !== view.r)) open(row);
   else if (!row && opened) byId("record").close();
 }
-
 function goTo(id) {
   const title = byId(`${id}-title`);
   if (!title) return;
   title.scrollIntoView({ block: "start" });
   title.focus({ preventScroll: true });
 }
-
 function navigation() {
   const links = [...document.querySelectorAll("main > section")].map((part) => [part.id, part.querySelector("h2").textContent.replace(/ \(.*/, "")]);
   const named = links.map(([id, text]) => el("li", {}, el("a", { href: `#at=${id}`, onclick: (event) => { event.preventDefault(); goTo(id); } }, id === "verdict" ? "Verdict" : text)));
   byId("nav").append(el("ul", {}, named));
 }
-
 function start() {
-  const waiting = attention();
   readHash();
   heading();
   const charts = el(".charts", {}, recordChart(), el("div", {}, Object.values(report.accounts).map(limitChart), el("p.muted", {}, "The bars show what was used of the window open when the run ended, by this run and by others; short windows empty themselves.")));
-  const parts = [verdict(waiting), moneyTable(), attentionList(waiting), sampleSection(), objectTable(), section("charts", "Volume and limits", charts), peopleTable(), leftBehind()];
+  const parts = [verdict(), moneyTable(), attentionList(), sampleSection(), objectTable(), section("charts", "Volume and limits", charts), peopleTable(), leftBehind()];
   byId("main").prepend(...parts.filter(Boolean));
   setUpRecords();
   setUpDialog();
