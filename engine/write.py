@@ -171,12 +171,12 @@ def record(run: Run, connection: Any, outcome: Outcome) -> None:
         drop_link(connection, write.object, write.key)
     elif outcome.state == "done" and write.action in ("create", "update"):
         save_link(connection, as_link_row(run, write, outcome, now))
-        clear_findings(connection, "load", write.object, [write.key])
+        clear_findings(connection, "write", write.object, [write.key])
     elif outcome.state == "done" and write.action == "delete":
         drop_link(connection, write.object, write.key)
     elif outcome.state == "failed":
-        clear_findings(connection, "load", write.object, [write.key])
-        save_findings(connection, [Finding(write.object, write.key, "load", "", "attention", f"failed: {outcome.reason}")])
+        clear_findings(connection, "write", write.object, [write.key])
+        save_findings(connection, [Finding(write.object, write.key, "write", "", "attention", f"failed: {outcome.reason}")])
 
 
 def as_link_row(run: Run, write: Write, outcome: Outcome, now: float) -> Link:

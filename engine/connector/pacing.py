@@ -19,7 +19,7 @@ from engine.errors import Paused, UsageError
 from engine.store.quota import Slots, book, booked, forget_before, hold
 from engine.store.schema import Store
 
-SLOTS = 100  # a rolling window is counted in hundredths: at most 1 % of it is given away
+SLOTS = 200  # a rolling window is counted in half percents, and at most one of them is given away
 MARGIN = 0.035  # share of a rolling window added for calls that arrive closer together than they left
 SKEW = 120.0  # seconds by which a platform's day may start before or after ours ...
 SKEW_SHARE = 0.01  # ... and for shorter windows the share of one

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-NAMED = 20  # records that need attention and are named before the rest is only counted
+NAMED = 20  # records and people that are named before the rest is only counted
 Report = Mapping[str, Any]
 Row = Sequence[str]
 
@@ -126,8 +126,10 @@ def _people(report: Report, console: Console) -> None:
         return
     _head(console, f"People without a user of their own ({len(fall_back)} of {len(report['people'])})")
     _line(console, f"  {report['fallback_owner'] or 'nobody'} stands in for:")
-    for person in fall_back:
+    for person in fall_back[:NAMED]:
         _line(console, f"  {person['state']}: {person['name'] or person['key']} <{person['email'] or 'no e-mail'}>")
+    if len(fall_back) > NAMED:
+        _line(console, f"  and {len(fall_back) - NAMED:,} more, see report")
 
 
 def _left_behind(report: Report, console: Console) -> None:

@@ -66,6 +66,7 @@ def _object(run: Run, mapping: ObjectMapping, only_failed: bool) -> Loaded:
         only = frozenset(failures(connection, mapping.name)) if only_failed else None
         if only is None:
             clear_findings(connection, "load", mapping.name)
+            clear_findings(connection, "write", mapping.name)
     result.adopted = _adopt(run, mapping, known)
     for attempt in range(PASSES):
         tally = write_all(run, _writes(run, mapping, known, result, attempt == 0, only), lambda o: _count(o, result))

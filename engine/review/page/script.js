@@ -385,8 +385,7 @@ function drawRows(from = view.page * PAGE, size = PAGE) {
   const text = `${shown.length === records.length ? "" : `${many(shown.length, "record")} found; `}showing ${range}`;
   byId("range").textContent = text;
   byId("spoken").textContent = text;
-  byId("previous").disabled = view.page === 0;
-  byId("next").disabled = view.page >= pages - 1;
+  [byId("previous").disabled, byId("next").disabled] = [view.page === 0, view.page >= pages - 1];
   byId("pager-text").textContent = `Page ${count(view.page + 1)} of ${count(pages)}`;
 }
 function turn(by) {
@@ -496,8 +495,7 @@ function open(row, from) {
   const at = shown.indexOf(indexOf.get(view.r));
   if (at >= 0) current = at;
   byId("record-title").replaceChildren(value(row.title || row.key, "name"));
-  byId("before").disabled = at <= 0;
-  byId("after").disabled = at < 0 || at >= shown.length - 1;
+  [byId("before").disabled, byId("after").disabled] = [at <= 0, at < 0 || at >= shown.length - 1];
   byId("body").replaceChildren(...recordBody(row));
   byId("body").scrollTop = 0;
   keepHash(!opened);
@@ -588,7 +586,6 @@ function start() {
   byId("main").addEventListener("click", clicked);
   document.addEventListener("keydown", keyPressed);
   addEventListener("hashchange", showAddress);
-  addEventListener("popstate", showAddress);
   addEventListener("beforeprint", () => { if (!opened) drawRows(0, PRINTED); });
   addEventListener("afterprint", () => { if (!opened) drawRows(); });
   showFilters();
