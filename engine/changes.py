@@ -97,7 +97,7 @@ def _ids(connection: sa.Connection, drafts: Sequence[Draft], foresee: bool) -> d
     for draft in drafts:
         for name, key in links_in(draft.body):
             wanted.setdefault(name, set()).add(key)
-    found = {}
+    found: dict[tuple[str, str], str] = {}
     for name, keys in wanted.items():
         ordered = sorted(keys)
         for start in range(0, len(ordered), 500):
@@ -130,11 +130,11 @@ def merge(run: Run, mapping: ObjectMapping, change: Change, live: Mapping[str, A
         policy = mapping.fields[target].on_conflict if target in mapping.fields else "keep"
         ours = agrees(written, now, kind) or (not link.digest and is_empty(now))
         if ours or policy == "overwrite":
-            emptied = wanted is None and kind is not None
-            if emptied and kind.empty == "never":
+            empty = kind.empty if kind is not None and wanted is None else "as_null"
+            if empty == "never":
                 stuck.append(target)
                 continue
-            send[target] = [] if emptied and kind.empty == "as_list" else wanted
+            send[target] = [] if empty == "as_list" else wanted
             before[target] = now
         else:
             conflicts.append((target, now, wanted))

@@ -40,7 +40,7 @@ def dig(value: Json, path: Segments) -> Json:
         if isinstance(part, int):
             value = value[part] if isinstance(value, list) and part < len(value) else None
         else:
-            value = value.get(part) if isinstance(value, Mapping) else None
+            value = value.get(part) if isinstance(value, dict) else None
         if value is None:
             return None
     return value
@@ -55,7 +55,11 @@ def _collect(value: Json, rest: Segments) -> list[Json]:
 
 def is_empty(value: Json) -> bool:
     """Null, blank text, an empty list or an empty object. False and 0 are values."""
-    return value is None or (isinstance(value, str) and not value.strip()) or (isinstance(value, list | dict) and not value)
+    if value is None:
+        return True
+    if isinstance(value, str):
+        return not value or value.isspace()
+    return not value and isinstance(value, (list, dict))
 
 
 def canonical(value: Json) -> str:

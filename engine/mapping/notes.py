@@ -28,9 +28,10 @@ _ALLOWED = (
     "length", "list", "lower", "map", "max", "min", "reject", "rejectattr", "replace", "reverse", "round", "safe", "select",
     "selectattr", "sort", "string", "striptags", "sum", "title", "trim", "truncate", "unique", "upper", "wordcount",
 )  # fmt: skip
-_TEXT = frozenset(
-    "capitalize e escape lower replace safe string striptags title trim truncate upper wordcount".split()
-)  # filters of texts: what has no text form is refused
+_TEXT = (
+    "capitalize", "e", "escape", "lower", "replace", "safe", "string", "striptags", "title", "trim", "truncate", "upper",
+    "wordcount",
+)  # fmt: skip
 _METHODS = frozenset({"lower", "upper", "strip", "lstrip", "rstrip", "startswith", "endswith", "split", "capitalize", "title"})
 _REFUSED: dict[type[nodes.Node], str] = {
     nodes.Include: "include", nodes.Import: "import", nodes.FromImport: "import", nodes.Extends: "extends",
@@ -65,6 +66,9 @@ class View:
         body = self._body
         if name in body:
             return seen(body[name], self._known)
+        dashed = name.replace("_", "-")
+        if dashed in body:
+            return seen(body[dashed], self._known)
         if self._names is None:
             self._names = {key.replace("-", "_"): key for key in body}
         if name in self._names:
@@ -94,7 +98,7 @@ class View:
 
 def seen(value: Any, known: frozenset[str]) -> Any:
     """A value as templates see it; fields in `known` that a record lacks are empty, not unknown."""
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         return View(value, known)
     if isinstance(value, list):
         return [seen(item, known) for item in value]
@@ -344,6 +348,8 @@ def _walk(node: nodes.Node, bound: Bound) -> Iterator[tuple[Names, int]]:
         case nodes.Assign():
             yield from _walk(node.node, bound)
             bound |= _bind(node.target, _path(node.node, bound))
+        case nodes.Call(node=nodes.Getattr(node=owner)):  # a method: `name.upper()`
+            yield from _walk_all([owner, *node.args, *node.kwargs], bound)
         case nodes.AssignBlock() | nodes.With() | nodes.Macro() | nodes.CallBlock():
             yield from _walk_scope(node, bound)
         case _:

@@ -393,11 +393,11 @@ def _lookup(expr: Lookup, context: _Context, story: _Story) -> Any:
         return _user(value, context, story)
     if is_empty(value):
         # Nothing to look up is a miss only for a link the record cannot do without.
-        return _missed(expr, None, story) if expr.on_miss in ("skip", "fail") else None
+        return _missed(expr, None, context, story) if expr.on_miss in ("skip", "fail", "fallback") else None
     story.steps.append(f"lookup {', '.join(expr.objects)}")
     found = [hit for name in expr.objects for hit in _hits(name, value, expr.on, context)]
     if not found:
-        return _missed(expr, value, story)
+        return _missed(expr, value, context, story)
     if len(found) > 1 and expr.on_many != "first":
         text = f"{len(found)} rows of {', '.join(expr.objects)} answer to {_shown(value)}"
         if expr.on_many == "fail":
@@ -411,7 +411,7 @@ def _hits(name: str, value: Any, on: str, context: _Context) -> Iterator[tuple[s
     if target is None:
         return
     if on:
-        key = any_key(value, context.sight.pattern) or word(value)
+        key = any_key(value, context.sight.pattern) or str(value)
         for source in target.sources:
             for found, _ in context.sight.pointing_at(source, on, [key, key.partition("/")[2] or key]):
                 if context.sight.drafted(name, found):
@@ -422,7 +422,7 @@ def _hits(name: str, value: Any, on: str, context: _Context) -> Iterator[tuple[s
         yield name, found_key
 
 
-def _missed(expr: Lookup, value: Any, story: _Story) -> Any:
+def _missed(expr: Lookup, value: Any, context: _Context, story: _Story) -> Any:
     named = f"for {_shown(value)}" if value is not None else "named in the record"
     text = f"no {' or '.join(expr.objects)} {named}"
     match expr.on_miss:
@@ -431,8 +431,12 @@ def _missed(expr: Lookup, value: Any, story: _Story) -> Any:
         case "fail":
             raise _Fail(text)
         case "fallback":
-            story.marks.add("fallback")
-            return link(expr.objects[0], expr.fallback)
+            hit = next((hit for name in expr.objects for hit in _hits(name, expr.fallback, "", context)), None)
+            if hit:
+                story.marks.add("fallback")
+                return link(*hit)
+            text += f", nor for the fallback {expr.fallback}"
+            story.misses.append(Note("", text))
         case "report":
             story.misses.append(Note("", text))
     if expr.on_miss == "omit":
@@ -464,6 +468,8 @@ def record_key(value: Any, sources: Sequence[str], pattern: str) -> str | None:
     head, _, rest = text.partition("/")
     if rest and head in sources:
         return text
+    if rest and not sources[0].startswith("$"):
+        return None  # the key of a row of another collection
     return f"{sources[0]}/{text}" if len(sources) == 1 else None
 
 
