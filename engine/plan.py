@@ -86,7 +86,7 @@ def _fields_missing(run: Run) -> list[str]:
         unknown = [item for item in wanted if item.name not in known]
         if unknown:
             custom = resource.custom
-            rows = {(row.get(custom.name), row.get(custom.type)) for row in run.destination.rows(custom.resource)}
+            rows = {(row.get(custom.name), row.get(custom.type)) for row in run.listed(custom.resource)}
             found += [f"{name}.{item.name}" for item in unknown if (item.label, custom.types[item.type]) not in rows]
     return found
 

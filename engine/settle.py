@@ -2,7 +2,7 @@
 
 A creation is recognised by our key in its custom field. Where a resource has none, by what was sent:
 among the rows changed since that no link stands for, the one that holds it. No mark is left in a
-text that people read (docs/decisions/0003-recognising-rows.md).
+text that people read (docs/decisions/0006).
 """
 
 from __future__ import annotations

@@ -70,21 +70,22 @@ class _Flight:
     fatal: BaseException | None = None
 
 
-def write_all(run: Run, writes: Iterable[Write], on_outcome: OnOutcome | None = None) -> dict[str, int]:
+def write_all(run: Run, writes: Iterable[Write], on_outcome: OnOutcome | None = None, in_order: bool = False) -> dict[str, int]:
     """Make the writes, as many at a time as the connector allows; how many ended in which state.
 
+    With `in_order` one at a time, and none after one in doubt: the order of the rows means something.
     Raises what makes going on pointless (a spent day, a refused key) once everything in flight
     has its outcome in the journal.
     """
     flight = _Flight(run, on_outcome)
-    room = run.destination.connector.connection.concurrency
+    room = 1 if in_order else run.destination.connector.connection.concurrency
     with ThreadPoolExecutor(max_workers=room) as pool:
         try:
-            for group in _groups(iter(writes)):
+            for group in _groups(iter(writes), 1 if in_order else GROUP):
                 for write in _book(run, group):
                     flight.pending[pool.submit(_perform, run, write, flight.halt)] = write
-                _land(flight, down_to=room + AHEAD)
-                if flight.halt.is_set():
+                _land(flight, down_to=0 if in_order else room + AHEAD)
+                if flight.halt.is_set() or (in_order and flight.tally["doubt"]):
                     break
         except BaseException:
             flight.halt.set()
@@ -96,8 +97,8 @@ def write_all(run: Run, writes: Iterable[Write], on_outcome: OnOutcome | None = 
     return flight.tally
 
 
-def _groups(writes: Iterator[Write]) -> Iterator[list[Write]]:
-    while group := list(islice(writes, GROUP)):
+def _groups(writes: Iterator[Write], size: int) -> Iterator[list[Write]]:
+    while group := list(islice(writes, size)):
         yield group
 
 

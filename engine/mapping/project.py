@@ -160,13 +160,26 @@ class _Context:
 
     def _related(self, name: str) -> Any:
         related = self.mapping.related[name]
-        key = record_key(self.value(related.by), related.sources, self.sight.pattern)
+        if related.many:
+            found = [self._row(value, related.sources) for value in dict.fromkeys(self.value(related.by) or [])]
+            return [body for body in found if body is not None]
+        return self._row(self.value(related.by), related.sources)
+
+    def _row(self, value: Any, sources: tuple[str, ...]) -> Mapping[str, Any] | None:
+        key = record_key(value, sources, self.sight.pattern)
         return self.sight.record(key) if key else None
 
     def _children(self, name: str) -> Any:
         children = self.mapping.children[name]
-        found = self.sight.pointing_at(children.source, children.on, [self.source.key, self.source.id])
-        return [body for _, body in found]
+        targets = [self.source.key, self.source.id]
+        if children.by is not None:
+            value = self.value(children.by)
+            if is_empty(value):
+                return []
+            targets = [any_key(value, self.sight.pattern) or word(value)]
+        found = [body for _, body in self.sight.pointing_at(children.source, children.on, targets)]
+        where = children.where
+        return [body for body in found if where is None or holds(where, lambda path: dig(body, path.segments))]
 
     def template_values(self, template: Template) -> dict[str, Any]:
         """What a template names; a name that leads nowhere is left out, for Jinja to refuse."""

@@ -179,6 +179,8 @@ def _leans_on(run: Run, mapping: ObjectMapping, record: Record, sight: Any, conn
             if target and not target.rows and not name.startswith("pipelines."):
                 yield key.partition("#")[0], f"{record.key} needs it ({mapping.name})"
     for name, children in mapping.children.items():
+        if children.by is not None:
+            continue  # not its own: rows beside it, read for their values only
         for child in pointing_at(connection, children.source, children.on, [record.key, record.id]):
             yield child.key, f"one of the {name} of {record.key}"
 

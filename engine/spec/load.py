@@ -21,6 +21,7 @@ from engine.spec.model import (
     Const,
     CustomField,
     Each,
+    Export,
     Field,
     Lookup,
     NativeOptions,
@@ -57,7 +58,8 @@ def load_migration(path: FilePath, env: Mapping[str, str] | None = None) -> Migr
     document, problems = expand(read(path, _shown(path)), os.environ if env is None else env)
     shape = check_shape(document, "spec")
     if shape:
-        raise SpecError(_in_order([*problems, *shape]))
+        told = {item.where for item in problems}  # that a missing variable has no good value is no news
+        raise SpecError(_in_order([*problems, *(item for item in shape if item.where not in told)]))
     connectors: dict[str, Connector] = {}
     for side in ("source", "destination"):
         file = path.parent / document.data[side]["connector"]
@@ -104,6 +106,7 @@ class _Compiler:
         self.settings: Mapping[str, Any] = document.data.get("settings", {})
         self.problems: list[Diagnostic] = []
         self.templates: dict[str, str] = {}
+        self.builders: dict[str, Builder] = {}
         self.done: dict[str, ObjectMapping] = {}
         self.rows: dict[str, Shape] = {}
         self.used: set[str] = set()
@@ -136,6 +139,7 @@ class _Compiler:
             left_behind=data.get("left_behind", {}),
             sample=SamplePolicy(**data.get("sample", {})),
             guards=data.get("guards", {}),
+            exports=self._exports(data.get("exports", {})),
             digest=digest(meaning),
             folder=str(self.folder),
         )
@@ -276,11 +280,13 @@ class _Compiler:
         sources, rows = self._sources(name, data, keys)
         builder = self._builder(sources, self.done)
         related = {key: self._related(item, (*keys, "related", key), builder) for key, item in data.get("related", {}).items()}
-        builder.scope = replace(builder.scope, related={key: item.sources for key, item in related.items()})
+        lists = frozenset(key for key, item in related.items() if item.many)
+        builder.scope = replace(builder.scope, related={key: item.sources for key, item in related.items()}, lists=lists)
         children = {key: self._children(item, (*keys, "children", key), builder) for key, item in data.get("children", {}).items()}
         builder.scope = replace(builder.scope, children={key: item.source for key, item in children.items()})
         each = self._each(data["each"], (*keys, "each"), builder) if "each" in data else None
         self._own_names(data, builder.scope, keys)
+        self.builders[name] = builder
         fields = {
             target: self._field(target, item, (*keys, "fields", target), data["to"], builder)
             for target, item in data["fields"].items()
@@ -375,7 +381,14 @@ class _Compiler:
     def _children(self, data: Mapping[str, Any], keys: Keys, builder: Builder) -> Children:
         source = data["from"]
         self._collection(source, (*keys, "from"))
-        on = self._builder((source,)).lead(data["on"], (*keys, "on"))[1] if source in self.source.resources else FieldType("any")
+        child = self._builder((source,))
+        on = child.lead(data["on"], (*keys, "on"))[1] if source in self.source.resources else FieldType("any")
+        where = child.condition(data["where"], (*keys, "where")) if "where" in data else None
+        if "by" in data:
+            by, kind = builder.lead(data["by"], (*keys, "by"))
+            if on.to and kind.to and not set(on.to) & set(kind.to):
+                self.problem((*keys, "by"), f"{data['by']!r} and {data['on']!r} never name the same row", "compare what they link to")
+            return Children(source, data["on"], by, where)
         own = builder.scope.sources
         if on.to and not set(on.to) & set(own):
             text = f"{data['on']!r} names rows of {' or '.join(on.to)}, not of {' or '.join(own)}"
@@ -383,7 +396,7 @@ class _Compiler:
         elif len(own) > 1 and on.kind in NUMBERS:
             text = f"{data['on']!r} is a bare id: two of {', '.join(own)} may share it"
             self.problem((*keys, "on"), text, "use the link that names the collection", "warning")
-        return Children(source, data["on"])
+        return Children(source, data["on"], None, where)
 
     def _each(self, data: Mapping[str, Any], keys: Keys, builder: Builder) -> Each:
         path, kind = builder.lead(data["path"], (*keys, "path"))
@@ -416,6 +429,22 @@ class _Compiler:
         elif kind is not None and not kind.writable:
             self.problem(keys, f"{target!r} cannot be written", "keep the value in a custom field")
         return kind
+
+    def _exports(self, data: Mapping[str, Any]) -> tuple[Export, ...]:
+        """Tables to take away; their columns are expressions over the object's records."""
+        found = []
+        for name, item in data.items():
+            builder = self.builders.get(item["object"])
+            if builder is None:
+                advice = near(item["object"], list(self.builders))
+                self.problem(("exports", name, "object"), f"there is no object {item['object']!r}", advice)
+                continue
+            columns = {
+                heading: builder.expression(column, ("exports", name, "columns", heading))
+                for heading, column in item["columns"].items()
+            }
+            found.append(Export(name, item["object"], columns))
+        return tuple(found)
 
     def _left_behind(self, data: Mapping[str, str]) -> None:
         for name in data:

@@ -35,6 +35,7 @@ class Scope:
     settings: Mapping[str, Any]
     rows: Mapping[str, Shape] = field(default_factory=dict)  # rows written in the spec, by their collection
     related: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    lists: frozenset[str] = frozenset()  # the related names that are lists of rows
     children: Mapping[str, str] = field(default_factory=dict)
     each: tuple[str, Segments] | None = None
 
@@ -51,7 +52,9 @@ class Scope:
 
     def names(self) -> dict[str, FieldType]:
         """What stands beside the record's own fields, and hides a field of the same name."""
-        found = {name: FieldType("object", self.shape(sources)) for name, sources in self.related.items()}
+        found = {
+            name: FieldType("list" if name in self.lists else "object", self.shape(sources)) for name, sources in self.related.items()
+        }
         found |= {name: FieldType("list", self.shape((source,))) for name, source in self.children.items()}
         if self.each:
             inside = self.find(self.each[1], own=True).kind

@@ -77,6 +77,7 @@ def walk(expr: Expr) -> Iterable[Expr]:
 def paths_read(mapping: ObjectMapping) -> set[str]:
     """Source paths an object reads, as written."""
     found = {related.by.text for related in mapping.related.values()}
+    found |= {children.by.text for children in mapping.children.values() if children.by}
     conditions = [mapping.when]
     if mapping.each:
         found.add(mapping.each.path.text)

@@ -29,7 +29,10 @@ def expand(document: Document, env: Mapping[str, str]) -> tuple[Document, list[D
             return [walk(item, (*keys, position)) for position, item in enumerate(value)]
         if not isinstance(value, str) or "${" not in value:
             return value
-        problems.extend(document.problem(keys, *found) for found in _problems(value, env))
+        found = _problems(value, env)
+        if found:
+            problems.extend(document.problem(keys, *item) for item in found)
+            return value
         text = _VARIABLE.sub(lambda match: _text(match, env), value)
         return scalar(text) if _VARIABLE.fullmatch(value) else text
 

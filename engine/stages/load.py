@@ -68,13 +68,15 @@ def _object(run: Run, mapping: ObjectMapping, only_failed: bool) -> Loaded:
         only = frozenset(failures(connection, mapping.name)) if only_failed else None
         _forget_findings(connection, mapping.name, only)
     result.adopted = _adopt(run, mapping, known)
-    for attempt in range(PASSES):
+    in_order = bool(mapping.rows or mapping.order)
+    for attempt in range(PASSES * (10 if in_order else 1)):
         doubtful: set[str] = set()
-        write_all(run, _writes(run, mapping, known, result, attempt == 0, only), lambda o, seen=doubtful: _count(o, result, seen))  # type: ignore[misc]
+        writes = _writes(run, mapping, known, result, attempt == 0, only)
+        write_all(run, writes, lambda outcome, seen=doubtful: _count(outcome, result, seen), in_order)  # type: ignore[misc]
         if not doubtful:
             break
         result.created += settle_doubts(run)["happened"]
-        only = frozenset(doubtful)  # those that did not happen are written again, those that did are known now
+        only = only if in_order else frozenset(doubtful)  # those that happened are known now, the others are written again
     result.cost = run.destination.pacer.cost - before
     kind = run.migration.destination.resources[mapping.resource]
     for verb, many in (("create", result.created), ("update", result.updated)):
@@ -265,7 +267,7 @@ def _adopt_by_match(run: Run, mapping: ObjectMapping, known: Definitions, linked
     drafts = [d for batch in stream_drafts(run.store, mapping.name) for d in batch if d.state == "ready" and d.key not in linked]
     if not drafts:
         return 0
-    rows = list(run.destination.rows(mapping.resource))
+    rows = run.listed(mapping.resource)
     taken = {link.dest_id for link in linked.values()}
     adopted = 0
     with run.store.begin() as connection:

@@ -60,7 +60,7 @@ def provision(run: Run) -> Provisioned:
 
 
 def _existing(run: Run, custom: CustomFields) -> list[dict[str, Any]]:
-    return list(run.destination.rows(custom.resource))
+    return run.listed(custom.resource)
 
 
 def _match(item: CustomField, custom: CustomFields, rows: list[dict[str, Any]]) -> dict[str, Any] | None:
@@ -128,7 +128,7 @@ def _native(run: Run, item: NativeOptions, refused: list[str]) -> int:
     custom = resource.custom
     if custom is None:
         return 0
-    row = next((row for row in run.destination.rows(holder) if row.get(custom.code) == code), None)
+    row = next((row for row in run.listed(holder) if row.get(custom.code) == code), None)
     if row is None:
         run.notice(f"{item.resource}.{item.field}: the account has no built-in field {code!r}; its values stay behind")
         return 0

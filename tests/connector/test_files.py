@@ -156,12 +156,12 @@ def test_redirects_are_followed_among_allowed_hosts_only(bench: Any, tmp_path: P
 
     async def hop(request: Request) -> Response:
         step = request.path_params["step"]
-        return RedirectResponse({"1": "/hop/2", "2": "https://api.acme.example/f", "3": f"{evil}/x", "4": "ftp://x/"}[step])
+        return RedirectResponse({"1": "/hop/2", "2": "https://api.acme.example/f", "3": f"{evil}/x", "4": "ftp://x/", "5": "http://[x"}[step])
 
     routes = (static(Response(CONTENT)), Route("/hop/{step}", hop))
     assert fetch(bench, tmp_path / "x", *routes, path="/hop/1")[0] == len(CONTENT)
-    for step in ("3", "4"):
-        with pytest.raises(Rejected, match="does not allow"):
+    for step in ("3", "4", "5"):
+        with pytest.raises(Rejected, match=r"does not allow|not an address"):
             fetch(bench, tmp_path / "y", *routes, path=f"/hop/{step}")
     assert asked == []
 
@@ -215,7 +215,7 @@ def test_a_transfer_is_gone_on_with_by_the_next_run(bench: Any, tmp_path: Path) 
     """What came before every try failed stays, with its mark, and the next run takes only the rest."""
     total = len(CONTENT)
     client, _ = client_of(bench, head("200 OK", total, etag='"v1"') + CONTENT[:60_000], None)
-    with pytest.raises(Rejected, match="cannot be fetched from 127.0.0.1"):
+    with pytest.raises(Rejected, match=r"cannot be fetched from 127\.0\.0\.1"):
         client.download(URL, tmp_path / "x")
     assert left(tmp_path) == ["x.part", "x.part.mark"]
     client, asked = client_of(

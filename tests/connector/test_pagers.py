@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -64,7 +65,8 @@ def by_link(rows: list[Any], query: dict[str, str], cap: int) -> Reply:
     if end >= len(rows):
         return page, {"data": page, "links": {}}, {}
     link = f"/rows?from={end}&limit={size}"
-    return page, {"data": page, "links": {"next": link}}, {"link": f'</rows?from=0>; rel="first", <{link}>; title="a, b"; rel="next"'}
+    header = f'</rows?from=0>; rel="first", <{link}>; title="a, b"; rel="next"'
+    return page, {"data": page, "links": {"next": link}}, {"link": header}
 
 
 def by_key(rows: list[Any], query: dict[str, str], cap: int) -> Reply:
@@ -167,10 +169,8 @@ def test_two_walks_of_one_pager_do_not_know_each_other(kind: str, count: int) ->
             query |= {k: str(v) for k, v in asks[side].params.items()}
             found, body, headers = platform(numbered(count), query, 10**9)
             pages[side].append((asks[side].position, found))
-            try:
+            with suppress(StopIteration):
                 asks[side] = run.send(Page(found, body, headers))
-            except StopIteration:
-                pass
     assert pages == [alone, alone]
 
 
@@ -249,7 +249,7 @@ def test_lists_are_walked_over_http(bench: Any, kind: str, count: int) -> None:
     pager, platform = KINDS[kind]
 
     async def endpoint(request: Request) -> Response:
-        page, body, headers = platform(numbered(count), dict(request.query_params), 10**9)
+        _, body, headers = platform(numbered(count), dict(request.query_params), 10**9)
         return JSONResponse(body, headers={key: value for key, value in headers.items() if value})
 
     select = "data" if platform in (by_cursor, by_link, by_offset_telling) else ""

@@ -99,7 +99,9 @@ def test_findings_keep_their_order_and_are_cleared_narrowly(store: Store) -> Non
     """By stage, by object and by key; everything else stays."""
     found = [
         Finding("o", f"c/{number}", stage, "f", severity, "t \ud83d"[: 1 + number % 3])
-        for number, (stage, severity) in enumerate([("load", "attention"), ("load", "note"), ("transform", "note"), ("load", "note")])
+        for number, (stage, severity) in enumerate(
+            [("load", "attention"), ("load", "note"), ("transform", "note"), ("load", "note")]
+        )
     ]
     with store.begin() as connection:
         save_findings(connection, found)

@@ -98,7 +98,8 @@ def test_no_entry_is_lost_where_a_page_fills_several_batches(store: Store, field
 def test_a_record_that_points_elsewhere_now_is_found_only_there(store: Store) -> None:
     """Entries of an earlier reading go, also where the field is empty now and no record of the page has it."""
     cursor = replace(CURSOR, indexed=("owner", "parent"))
-    put(store, [made(1), made(2)], [("c", "owner", "u/1", "c/1"), ("c", "parent", "c/2", "c/1"), ("c", "owner", "u/1", "c/2")], cursor)
+    entries = [("c", "owner", "u/1", "c/1"), ("c", "parent", "c/2", "c/1"), ("c", "owner", "u/1", "c/2")]
+    put(store, [made(1), made(2)], entries, cursor)
     put(store, [made(1)], [("c", "owner", "u/2", "c/1")], cursor)
     assert pointed(store, "owner", "u/1") == ["c/2"]
     assert pointed(store, "owner", "u/2") == ["c/1"]
@@ -172,8 +173,9 @@ def test_streaming_takes_the_same_memory_whatever_the_size(store: Store) -> None
     peaks = []
     for wanted in (2_000, 8_000):
         with store.begin() as connection:
+            row = {"collection": "c", "digest": "", "body": '{"t": "' + "x" * 500 + '"}', "read_at": 1.0, "gone": False}
             rows = [
-                {"collection": "c", "key": f"c/{n}", "digest": "", "body": '{"t": "' + "x" * 500 + '"}', "read_at": 1.0, "gone": False}
+                {**row, "key": f"c/{n}"}
                 for n in range(count(connection, "c"), wanted)
             ]
             connection.execute(records.insert(), rows)

@@ -211,7 +211,8 @@ def test_a_row_written_twice_in_one_go_is_there_once(store: Store) -> None:
 
 def test_kept_columns_stay(store: Store) -> None:
     """A column in `keep` is written on insertion only."""
-    row = {"object": "o", "key": "k", "resource": "r", "dest_id": "1", "digest": "", "written": "{}", "extra": "{}", "run": 1, "at": 1.0}
+    row = {"object": "o", "key": "k", "resource": "r", "dest_id": "1", "digest": "", "written": "{}", "extra": "{}"}
+    row |= {"run": 1, "at": 1.0}  # type: ignore[dict-item]
     with store.begin() as connection:
         for origin, keep in (("created", ()), ("updated", ("origin",))):
             upsert(connection, links, [{**row, "origin": origin}], ["object", "key"], keep)
