@@ -54,8 +54,10 @@ def provision(run: Run) -> Provisioned:
         run.progress(f"custom fields of {name}", len(wanted), len(wanted))
     for native in run.spec.native_options:
         options += _native(run, native, refused)
-    if any(text.startswith("field ") for text in refused):
-        raise UnsafePlan("; ".join(refused) + " – records would arrive without these fields; make room or drop them from the spec")
+    fields = [text for text in refused if text.startswith("field ")]
+    if fields:
+        more = f" (and {len(fields) - 1} more like it)" if len(fields) > 1 else ""
+        raise UnsafePlan(f"{fields[0]}{more} – records would arrive without these fields; make room or drop them from the spec")
     return Provisioned(found, made, options, tuple(refused))
 
 
@@ -74,8 +76,11 @@ def _make(run: Run, resource: Resource, wanted: list[CustomField], refused: list
     custom = resource.custom
     assert custom is not None
     told: set[str] = set()
+    rows = list(_existing(run, custom))
 
     def seen(outcome: Outcome) -> None:
+        if outcome.state == "done":
+            rows.append(dict(outcome.data))
         if outcome.state == "failed":
             told.add(outcome.write.key)
             refused.append(f"field {outcome.write.body[custom.name]!r} of {resource.name}: {outcome.reason}")
@@ -83,9 +88,11 @@ def _make(run: Run, resource: Resource, wanted: list[CustomField], refused: list
     missing = wanted
     for _ in range(PASSES):
         write_all(run, [_definition(run, resource, item) for item in missing], seen)
-        settle_doubts(run)
-        rows = _existing(run, custom)
         missing = [item for item in wanted if item.name not in told and _match(item, custom, rows) is None]
+        if missing:  # the outcome of some is not known: look again
+            settle_doubts(run)
+            rows[:] = run.destination.rows(custom.resource)
+            missing = [item for item in missing if _match(item, custom, rows) is None]
         if not missing:
             return rows
     raise Unavailable(f"the custom fields of {resource.name} could not be made – run the same command again")
@@ -166,7 +173,7 @@ def _add_options(
         body = [{custom.option_label: label} for label in missing]
         write_all(run, [Write(name, key, custom.resource, "add_options", body, {}, code)], seen)
         settle_doubts(run)
-        row = next((found for found in _existing(run, custom) if str(found.get(custom.code)) == code), row)
+        row = next((found for found in run.destination.rows(custom.resource) if str(found.get(custom.code)) == code), row)
         _remember(run, name, key, custom, row, "matched")
     if told:
         shown = name.partition(".")[2]

@@ -109,7 +109,7 @@ def dump(account: Running) -> list[Row]:
     if account.name == "pipedrive":
         field_of = people(account, "GET", "/api/v2/productFields/category")
         options = [{"id": option["id"], "label": option["label"]} for option in field_of["options"] or ()]
-        record = {"entity": "product", "field_code": "category", "field_name": "category", "options": options}
+        record = {"id": "category", "entity": "product", "field_code": "category", "field_name": "category", "options": options}
         rows.append({"resource": "built_in_fields", "id": "category", "record": record})
     return rows
 

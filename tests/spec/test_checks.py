@@ -110,7 +110,7 @@ def test_warnings_do_not_block(tmp_path: Path) -> None:
 
 def test_a_connector_s_mistakes_come_with_the_spec_s(tmp_path: Path) -> None:
     """A broken connector, a missing one and a missing variable are told in one go."""
-    spec = project(tmp_path / "project", PLAIN.replace("crm.yaml", "crn.yaml").replace("name: name", "name: '${X}'"))
+    spec = project(tmp_path / "project", PLAIN.replace("crm.yaml", "crn.yaml").replace("objects:", "settings: {x: '${X}'}\nobjects:"))
     broken = tmp_path / "project" / "connectors" / "erp.yaml"
     broken.write_text(broken.read_text("utf-8").replace("plans:", "plnas:"), encoding="utf-8")
     problems = "\n".join(item.problem for item in told(spec))
