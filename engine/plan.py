@@ -126,9 +126,9 @@ def _use(client: Client, limit: Limit, calls: int, cost: float) -> LimitUse:
 def duration(limit: Limit, allowance: float, left: float, needed: float, until_reset: float) -> float:
     """Seconds until `needed` units have passed through one limit."""
     if needed <= left or allowance <= 0:
-        return 0.0 if limit.window == "calendar" or allowance <= 0 else max(0.0, (needed / allowance - 1) * limit.seconds)
+        return 0.0
     if limit.window == "rolling":
-        return (needed / allowance) * limit.seconds
+        return (needed - left) / allowance * limit.seconds
     windows = math.ceil((needed - left) / allowance)
     return until_reset + (windows - 1) * limit.seconds
 

@@ -196,7 +196,7 @@ function moneyTable() {
     const word = gap ? el("span.chip.s-lost", {}, `differs by ${money(gap)}`) : el("span.chip.s-equal", {}, "equal");
     return [value(row.label, "name"), value(row.currency, "name"), money(row.wanted), money(row.live), word];
   });
-  return section("money", "Money", table("Sums wanted and live", [["Object"], ["Currency"], ["Wanted", "number"], ["In the destination", "number"], ["Check"]], rows));
+  return section("money", "Money", table("Sums wanted and live", [["Object"], ["Currency"], ["Wanted", "number"], ["Live", "number"], ["Check"]], rows));
 }
 function attentionList() {
   if (!waiting.length) return section("attention", "What needs attention", el("p", {}, "Nothing."));
