@@ -88,6 +88,16 @@ def word(value: Json) -> str:
     return str(value)
 
 
+def well_formed(value: Json) -> Json:
+    """The value with every half of a surrogate pair, which is no text and cannot be sent, replaced by `?`."""
+    text = json.dumps(value, ensure_ascii=False)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return json.loads(text.encode("utf-8", "replace"))
+    return value
+
+
 def digest(value: Json) -> str:
     """A short stable fingerprint of a JSON value."""
     return hashlib.sha256(canonical(value).encode(errors="surrogatepass")).hexdigest()[:32]

@@ -31,17 +31,17 @@ class Sample:
 def choose(run: Run, size: int) -> Sample:
     """Choose deterministically from what is staged: cover every feature, close over links, fill up."""
     chosen: dict[str, str] = {}
-    features = covered = 0
+    every: set[tuple[str, str]] = set()
+    shown: dict[str, frozenset[tuple[str, str]]] = {}
     by_source = _by_source(run.spec.active())
     pools: dict[str, list[str]] = {}
     for name, mappings in by_source.items():
         found = _features(run, name, mappings)
         pools[name] = [key for key, _ in found]
-        every = {feature for _, has in found for feature in has}
-        features += len(every)
+        shown |= {key: frozenset((name, feature) for feature in has) for key, has in found}
         for key, reason in _cover(found):
             chosen.setdefault(key, reason)
-        covered += len(every)
+    every.update(*shown.values())
     _close(run, chosen)
     for key in _fill(pools, size):
         if len(chosen) >= size:
@@ -51,7 +51,8 @@ def choose(run: Run, size: int) -> Sample:
             _close(run, chosen, [key])
     with run.store.begin() as connection:
         save_sample(connection, list(chosen.items()))
-    return Sample(chosen, size, features, covered)
+    covered = every & set().union(*(shown.get(key, frozenset()) for key in chosen))
+    return Sample(chosen, size, len(every), len(covered))
 
 
 def _by_source(objects: Sequence[ObjectMapping]) -> dict[str, list[ObjectMapping]]:
