@@ -215,6 +215,7 @@ def _work(run: Run, choice: Choice, size: str | None, quietly: bool) -> stages.R
         return stages.delta(run, choice.yes, choice.deletions)
     if choice.failed:
         return stages.again(run)
+
     def announce(found: stages.Result) -> None:
         if found.audit and found.plan and not quietly:
             screens.show_announcement(found.audit, found.plan, Console(stderr=True))
@@ -235,7 +236,9 @@ def rollback(of_run: int | None, dry: bool, force: bool, yes: bool, **options: A
         if not dry and not yes:
             foreseen = take_back(run, of_run, force, dry=True)
             many = sum(many for action, many in foreseen.would.items() if action != "keep")
-            click.confirm(f"Undo {many} writes in {run.migration.destination.title} ({settings.environment})?", abort=True, err=True)
+            click.confirm(
+                f"Undo {many} writes in {run.migration.destination.title} ({settings.environment})?", abort=True, err=True
+            )
         result = take_back(run, of_run, force, dry)
     found = {"undone": result.undone, "kept": result.kept, "failed": result.failed, "would": result.would, "cost": result.cost}
     if settings.as_json:

@@ -109,7 +109,7 @@ def _cost(run: Run, resource: str, verb: str, custom: bool = False) -> float:
     kind = run.migration.destination.resources[resource]
     if custom and kind.custom:
         kind = run.migration.destination.resources[kind.custom.resource]
-    operation = {name: item for name, item in kind.operations.items()}.get(verb)  # type: ignore[call-overload]
+    operation = kind.operations.get(verb)  # type: ignore[call-overload]
     return float(operation.cost) if operation else 0.0
 
 

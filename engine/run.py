@@ -56,9 +56,7 @@ class Run:
             self.notices.append(text)
 
 
-def connect(
-    connector: Connector, side: Side, account: Account, store: Store, clock: Clock, wait_for_day: bool = False
-) -> Client:
+def connect(connector: Connector, side: Side, account: Account, store: Store, clock: Clock, wait_for_day: bool = False) -> Client:
     """A paced client for one account."""
     pacer = Pacer(
         store, f"{connector.name}:{account.id}", connector.limits, side.plan, side.seats, side.reserve, clock, wait_for_day

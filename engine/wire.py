@@ -119,8 +119,9 @@ def place(
         definition = definitions.get((name, field_name))
         if definition is None:
             raise ValueError("the custom field has not been made yet")
+        travelling = _value(value, spec.custom_fields[name, field_name], definition)
         holder = body.setdefault(resource.custom.container, {}) if resource.custom.container else body
-        holder[definition.code] = _value(value, spec.custom_fields[name, field_name], definition)
+        holder[definition.code] = travelling
         return
     kind = resource.fields.get(target)
     if kind and kind.options:

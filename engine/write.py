@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import mimetypes
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -22,6 +23,8 @@ from engine.values import as_file, digest, is_empty
 
 RESTORED = "restored"  # origin of an update that puts people's values back
 GROUP = 40  # intents committed together: one wait for the disk for all of them
+FETCHES = 3  # times a file is asked for while something else comes
+PAGES = ("text/html", "application/json")  # what a service answers with when it has no file to give
 AHEAD = 2 * GROUP  # booked writes that keep the workers busy while the next ones are decided
 
 
@@ -193,9 +196,12 @@ def _with_file(run: Run, write: Write) -> tuple[Any, Path | None, dict[str, Any]
     if found is None:
         return write.body, None, {}
     target, wanted, path = found
-    size, checksum, kind = run.source.download(wanted["url"], path)
-    body = write.body | {target: {"name": wanted["name"], "type": kind}}
-    return body, path, {"size": size, "sha256": checksum, "type": kind}
+    for _ in range(FETCHES):
+        size, checksum, kind = run.source.download(wanted["url"], path)
+        if kind not in PAGES or mimetypes.guess_type(wanted["name"])[0] == kind:
+            body = write.body | {target: {"name": wanted["name"], "type": kind}}
+            return body, path, {"size": size, "sha256": checksum, "type": kind}
+    raise Rejected(f"the link answers with {kind} instead of a file")
 
 
 def drop_file(run: Run, write: Write) -> None:

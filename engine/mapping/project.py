@@ -99,11 +99,11 @@ class Projection:
     notes: tuple[Note, ...]
 
 
-class _Skip(Exception):  # noqa: N818 - a verdict, no error
+class _Skip(Exception):
     """This record is not to be written, by a rule of the spec."""
 
 
-class _Fail(Exception):  # noqa: N818
+class _Fail(Exception):
     """This record cannot be written."""
 
 
@@ -161,12 +161,11 @@ class _Context:
     def _related(self, name: str) -> Any:
         related = self.mapping.related[name]
         if related.many:
-            found = [self._row(value, related.sources) for value in dict.fromkeys(self.value(related.by) or [])]
+            values = self.value(related.by) or []
+            keys = dict.fromkeys(record_key(value, related.sources, self.sight.pattern) for value in values)
+            found = [self.sight.record(key) for key in keys if key]
             return [body for body in found if body is not None]
-        return self._row(self.value(related.by), related.sources)
-
-    def _row(self, value: Any, sources: tuple[str, ...]) -> Mapping[str, Any] | None:
-        key = record_key(value, sources, self.sight.pattern)
+        key = record_key(self.value(related.by), related.sources, self.sight.pattern)
         return self.sight.record(key) if key else None
 
     def _children(self, name: str) -> Any:
@@ -176,10 +175,9 @@ class _Context:
             value = self.value(children.by)
             if is_empty(value):
                 return []
-            targets = [any_key(value, self.sight.pattern) or word(value)]
+            targets = [any_key(value, self.sight.pattern) or str(value)]
         found = [body for _, body in self.sight.pointing_at(children.source, children.on, targets)]
-        where = children.where
-        return [body for body in found if where is None or holds(where, lambda path: dig(body, path.segments))]
+        return [body for body in found if children.where is None or _holds_in(children.where, body)]
 
     def template_values(self, template: Template) -> dict[str, Any]:
         """What a template names; a name that leads nowhere is left out, for Jinja to refuse."""
@@ -513,6 +511,11 @@ def holds(condition: Condition, value: Callable[[Path], Any], story: _Story | No
         seen = {test.path.text: value(test.path) for tests in condition.any_of for test in tests}
         story.sources += [item for item in seen.items() if item not in story.sources]
     return any(all(_passes(test, value(test.path)) for test in tests) for tests in condition.any_of)
+
+
+def _holds_in(condition: Condition, body: Mapping[str, Any]) -> bool:
+    """Whether the condition holds in a record of its own."""
+    return holds(condition, lambda path: dig(body, path.segments))
 
 
 def _passes(test: Test, found: Any) -> bool:

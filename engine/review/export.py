@@ -21,6 +21,8 @@ from engine.store.records import Record, many
 
 petl.config.failonerror = True  # a conversion that fails must not become an empty cell
 
+LOG = ("when", "run", "object", "source", "resource", "destination id", "action", "outcome", "reason", "calls", "cost")
+ATTENTION = ("object", "source", "stage", "field", "attempts", "reason")
 SHEET = 31  # characters a workbook allows in the name of a sheet
 
 
@@ -42,7 +44,11 @@ def export(run: Run, folder: Path) -> list[Path]:
     """Write every table as CSV and all of them as one workbook; the files made."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     made = []
-    tables = [*_fixed(run), *(_of_spec(run, item) for item in run.spec.exports), *(_object(run, mapping) for mapping in run.spec.active() if not mapping.rows)]
+    tables = [
+        *_fixed(run),
+        *(_of_spec(run, item) for item in run.spec.exports),
+        *(_object(run, mapping) for mapping in run.spec.active() if not mapping.rows),
+    ]
     for table in tables:
         path = private(folder / f"{table.name}.csv")
         petl.tocsv(petl.wrap(table), str(path), encoding="utf-8-sig")
@@ -62,9 +68,9 @@ def _workbook(tables: Sequence[Table], path: Path) -> Path:
 def _fixed(run: Run) -> list[Table]:
     """The tables every migration has."""
     return [
-        Table("audit_log", ("when", "run", "object", "source", "resource", "destination id", "action", "outcome", "reason", "calls", "cost"), lambda: _log(run)),
+        Table("audit_log", LOG, lambda: _log(run)),
         Table("unmatched_users", ("state", "source", "what"), lambda: _findings(run, "users")),
-        Table("failed_and_skipped", ("object", "source", "stage", "field", "attempts", "reason"), lambda: _attention(run)),
+        Table("failed_and_skipped", ATTENTION, lambda: _attention(run)),
     ]  # fmt: skip
 
 
@@ -143,4 +149,3 @@ def _source(record: Record) -> Source:
 def _label(run: Run, mapping: ObjectMapping, target: str) -> str:
     field = run.spec.custom_fields.get((mapping.resource, target.removeprefix("custom.")))
     return field.label if field and target.startswith("custom.") else target
-

@@ -74,7 +74,7 @@ def _features(run: Run, name: str, mappings: Sequence[ObjectMapping]) -> list[tu
             sight = sight_on(run, connection)
             for record in batch:
                 shape = {path: not is_empty(dig(record.body, segments(path))) for path in own}
-                values = {path: _value(run, mappings, record, path, sight) for path in sorting}
+                values = {path: _value(mappings, record, path, sight) for path in sorting}
                 rows.append((record.key, shape, values))
         if len(rows) >= LOOKED_AT:
             break
@@ -111,7 +111,7 @@ def _sorting_paths(mapping: ObjectMapping) -> Iterator[str]:
                     yield from (test.path.text for tests in condition.any_of for test in tests)
 
 
-def _value(run: Run, mappings: Sequence[ObjectMapping], record: Record, path: str, sight: Any) -> str:
+def _value(mappings: Sequence[ObjectMapping], record: Record, path: str, sight: Any) -> str:
     """The value of a deciding path; through a related record where it leads there."""
     parts = segments(path)
     for mapping in mappings:
@@ -163,8 +163,8 @@ def _close(run: Run, chosen: dict[str, str], start: Iterable[str] | None = None)
         found: dict[str, str] = {}
         with run.store.begin() as connection:
             staged = many(connection, waiting)
-            sight = sight_on(run, connection, drafted=lambda name, key: bool(many(connection, [key])))
-            for key, record in staged.items():
+            sight = sight_on(run, connection, drafted=lambda _, key: bool(many(connection, [key])))
+            for record in staged.values():
                 for mapping in by_source.get(record.collection, ()):
                     for other, reason in _leans_on(run, mapping, record, sight, connection):
                         found.setdefault(other, reason)

@@ -81,9 +81,7 @@ def _verdict(report: Report, waiting: Sequence[Any], console: Console) -> None:
     else:
         arrived = f"{verdict['arrived']:,} of {total:,} records arrived"
     good = verdict["state"] == "good" and not waiting
-    rest = (
-        "nothing needs attention" if good else f"{len(waiting):,} need attention" if waiting else "look at the counts"
-    )
+    rest = "nothing needs attention" if good else f"{len(waiting):,} need attention" if waiting else "look at the counts"
     _line(console, f"{arrived}; {rest}", "bold green" if good else "bold yellow")
     counts = [f"{verdict[state]:,} {state}" for state in ("skipped", "failed", "missing") if verdict[state]]
     written = [f"{verdict[word]:,} {word}" for word in ("created", "updated", "unchanged")]
@@ -157,9 +155,7 @@ def _spent(report: Report, console: Console) -> None:
             f"  tokens for writing: {cost:,.0f}; least possible: {least:,.0f} ({(cost - least) / least:.1%} above it)",
         )
     for account in report["accounts"].values():
-        tokens = (
-            f", {account['cost']:,.0f} tokens" if any(limit["unit"] == "cost" for limit in account["limits"]) else ""
-        )
+        tokens = f", {account['cost']:,.0f} tokens" if any(limit["unit"] == "cost" for limit in account["limits"]) else ""
         used = f"{account['calls']:,} calls{tokens}, waited {account['waited']:,.0f} s"
         _line(console, f"  {account['title']} ({account['plan']}): {used}")
         for limit in account["limits"]:
@@ -167,9 +163,7 @@ def _spent(report: Report, console: Console) -> None:
             spent = max(0.0, limit["allowance"] - limit["left"])
             share = f" ({spent / limit['allowance']:.1%})" if limit["allowance"] else ""
             window = f"per {limit['seconds']:,.0f} s"
-            _line(
-                console, f"    {limit['name']}: {spent:,.0f} of {limit['allowance']:,.0f} {unit} {window} used{share}"
-            )
+            _line(console, f"    {limit['name']}: {spent:,.0f} of {limit['allowance']:,.0f} {unit} {window} used{share}")
 
 
 # -- printing
@@ -204,9 +198,7 @@ def _table(console: Console, title: str, heads: Row, rows: Sequence[Row], number
 def _drawn(console: Console, heads: Row, rows: Sequence[Row], numbers: Sequence[int]) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1))
     for at, head in enumerate(heads):
-        table.add_column(
-            Text(head), justify="right" if at in numbers else "left", overflow="fold", no_wrap=at in numbers
-        )
+        table.add_column(Text(head), justify="right" if at in numbers else "left", overflow="fold", no_wrap=at in numbers)
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
     console.print(table)

@@ -387,7 +387,8 @@ class _Compiler:
         if "by" in data:
             by, kind = builder.lead(data["by"], (*keys, "by"))
             if on.to and kind.to and not set(on.to) & set(kind.to):
-                self.problem((*keys, "by"), f"{data['by']!r} and {data['on']!r} never name the same row", "compare what they link to")
+                text = f"{data['by']!r} and {data['on']!r} never name the same row"
+                self.problem((*keys, "by"), text, "compare what they link to")
             return Children(source, data["on"], by, where)
         own = builder.scope.sources
         if on.to and not set(on.to) & set(own):

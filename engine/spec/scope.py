@@ -53,7 +53,8 @@ class Scope:
     def names(self) -> dict[str, FieldType]:
         """What stands beside the record's own fields, and hides a field of the same name."""
         found = {
-            name: FieldType("list" if name in self.lists else "object", self.shape(sources)) for name, sources in self.related.items()
+            name: FieldType("list" if name in self.lists else "object", self.shape(sources))
+            for name, sources in self.related.items()
         }
         found |= {name: FieldType("list", self.shape((source,))) for name, source in self.children.items()}
         if self.each:
@@ -108,7 +109,7 @@ def _walk(kind: FieldType, path: Segments, origin: str, template: bool) -> Found
             where = f" (in {_text(path)!r})" if len(path) > 1 else ""
             return Found(problem=f"{owner} {'have' if position == 0 else 'has'} no field {part!r}{where}", advice=near(part, known))
         kind = kind.shape[key]
-    return Found(FieldType("list") if several else kind, listed=len(path))
+    return Found(FieldType("list", to=kind.to) if several else kind, listed=len(path))
 
 
 def _key(shape: Shape, part: str, template: bool) -> str | None:

@@ -15,6 +15,7 @@ from engine.store.records import Cursor, all_cursors, count, save_cursor, stream
 from engine.values import segments
 
 COUNTED = "#"  # marks the cursor of a collection that was counted, not read
+STANDS_IN = "the fallback owner stands in"
 SEEN = 200  # records looked at to see whether a field still exists
 
 
@@ -120,7 +121,7 @@ def _save(run: Run, people: list[Person], fallback: str, rules: Users) -> None:
         save_findings(
             connection,
             [
-                Finding("users", p.key, "audit", "", "note", f"{p.state}: {p.name} <{p.email or 'no e-mail'}>; the fallback owner stands in")
+                Finding("users", p.key, "audit", "", "note", f"{p.state}: {p.name} <{p.email or 'no e-mail'}>; {STANDS_IN}")
                 for p in people
                 if p.state != "matched"
             ],
@@ -212,4 +213,3 @@ def _has_row(run: Run, collection: str, position: int, params: Mapping[str, str]
     """Whether there is a row at this offset."""
     page = next(iter(run.source.pages(collection, {params["start"]: position, params["limit"]: 1})))
     return bool(page.rows)
-

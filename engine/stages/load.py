@@ -104,7 +104,9 @@ def _count(outcome: Outcome, result: Loaded, doubtful: set[str]) -> None:
         doubtful.add(outcome.write.key)
 
 
-def _writes(run: Run, mapping: ObjectMapping, known: Definitions, result: Loaded, first: bool, only: frozenset[str] | None) -> Iterator[Write]:
+def _writes(
+    run: Run, mapping: ObjectMapping, known: Definitions, result: Loaded, first: bool, only: frozenset[str] | None
+) -> Iterator[Write]:
     """The writes that bring the destination to what the drafts say, batch by batch."""
     done = 0
     for everything in stream_drafts(run.store, mapping.name):
@@ -119,7 +121,7 @@ def _writes(run: Run, mapping: ObjectMapping, known: Definitions, result: Loaded
             if first:
                 _tally(change, result)
             if change.kind == "create":
-                yield _create(run, mapping, change)
+                yield _create(mapping, change)
             elif change.kind == "update":
                 yield _update(run, mapping, change, known)
         done += len(everything)
@@ -150,7 +152,7 @@ def _report(connection: Any, mapping: ObjectMapping, changes: Sequence[Change]) 
     save_findings(connection, found)
 
 
-def _create(run: Run, mapping: ObjectMapping, change: Change) -> Write:
+def _create(mapping: ObjectMapping, change: Change) -> Write:
     assert change.resolved is not None
     draft = change.draft
     return Write(mapping.name, draft.key, mapping.resource, "create", change.resolved.body, change.resolved.effective)
@@ -159,7 +161,7 @@ def _create(run: Run, mapping: ObjectMapping, change: Change) -> Write:
 def _update(run: Run, mapping: ObjectMapping, change: Change, known: Definitions) -> Write:
     assert change.resolved is not None and change.link is not None
     resource = run.migration.destination.resources[mapping.resource]
-    body = update_body(run, mapping, change, resource, known)
+    body = update_body(mapping, change, resource, known)
     link = change.link
     return Write(
         mapping.name, change.draft.key, mapping.resource, "update", body, change.resolved.effective, link.dest_id,
@@ -184,7 +186,7 @@ def _merged(run: Run, mapping: ObjectMapping, changes: list[Change], known: Defi
             with run.store.begin() as connection:
                 save_findings(
                     connection,
-                    [Finding(mapping.name, change.draft.key, "load", "", "attention", "its row was removed in the destination; it is not made again")],
+                    [_told(mapping, change.draft.key, "", "its row was removed in the destination; it is not made again")],
                 )  # fmt: skip
             continue
         with run.store.begin() as connection:
@@ -220,10 +222,22 @@ def _frozen(run: Run, change: Change) -> Change:
     with run.store.begin() as connection:
         save_findings(
             connection,
-            [Finding(link.object, link.key, "load", "", "note", "changed in the source, but the destination cannot change such a row")],
+            [
+                Finding(
+                    link.object, link.key, "load", "", "note", "changed in the source, but the destination cannot change such a row"
+                )
+            ],
         )
         save_link(connection, replace(link, digest=digest(resolved.effective)))
     return replace(change, kind="unchanged")
+
+
+def _told(mapping: ObjectMapping, key: str, target: str, text: str) -> Finding:
+    return Finding(mapping.name, key, "load", target, "attention", text)
+
+
+def _kept(now: Any, wanted: Any) -> str:
+    return f"people changed it to {canonical(now)[:80]}; kept (the source says {canonical(wanted)[:80]})"
 
 
 def _note(run: Run, mapping: ObjectMapping, change: Change) -> None:
@@ -234,11 +248,10 @@ def _note(run: Run, mapping: ObjectMapping, change: Change) -> None:
         save_findings(
             connection,
             [
-                Finding(mapping.name, link.key, "load", target, "attention", f"people changed it to {canonical(now)[:80]}; kept (the source says {canonical(wanted)[:80]})")
-                for target, now, wanted in change.conflicts
+                _told(mapping, link.key, target, _kept(now, wanted)) for target, now, wanted in change.conflicts
             ]
             + [
-                Finding(mapping.name, link.key, "load", target, "attention", "emptied in the source; the destination cannot empty this field")
+                _told(mapping, link.key, target, "emptied in the source; the destination cannot empty this field")
                 for target in change.stuck
             ],
         )  # fmt: skip

@@ -109,7 +109,9 @@ def _definition(run: Run, resource: Resource, item: CustomField) -> Write:
 
 
 def _remember(run: Run, name: str, key: str, custom: CustomFields, row: Mapping[str, Any], origin: str) -> None:
-    options = {str(o[custom.option_label]).strip(): o[custom.option_id] for o in row.get(custom.options) or [] if custom.option_id in o}
+    options = {
+        str(o[custom.option_label]).strip(): o[custom.option_id] for o in row.get(custom.options) or [] if custom.option_id in o
+    }
     with run.store.begin() as connection:
         before = links_of(connection, name, [key]).get(key)
         link = Link(
@@ -149,9 +151,7 @@ def wanted_options(run: Run, fixed: tuple[str, ...], origin: tuple[str, str]) ->
     collection, label = origin
     if not collection:
         return list(fixed)
-    found = [
-        str(dig(record.body, segments(label)) or "").strip() for batch in stream(run.store, collection) for record in batch
-    ]
+    found = [str(dig(record.body, segments(label)) or "").strip() for batch in stream(run.store, collection) for record in batch]
     return list(dict.fromkeys(text for text in found if text))
 
 

@@ -143,9 +143,7 @@ def _draft(run: Run, mapping: ObjectMapping, projection: Projection, position: i
     if state == "ready":
         reason = too_long(run, mapping, projection.body)
         state = "failed" if reason else state
-    return Draft(
-        mapping.name, projection.key, projection.record, projection.body, digest(projection.body), state, reason, position
-    )
+    return Draft(mapping.name, projection.key, projection.record, projection.body, digest(projection.body), state, reason, position)
 
 
 def too_long(run: Run, mapping: ObjectMapping, body: Mapping[str, Any]) -> str:
@@ -163,9 +161,9 @@ def too_long(run: Run, mapping: ObjectMapping, body: Mapping[str, Any]) -> str:
 
 def findings(mapping: ObjectMapping, projection: Projection) -> list[Finding]:
     """What people must know about one projection."""
-    found = [
-        Finding(mapping.name, projection.key, "transform", note.field, note.severity, note.text) for note in projection.notes
-    ]
+    found = [Finding(mapping.name, projection.key, "transform", note.field, note.severity, note.text) for note in projection.notes]
     if projection.state != "ready":
-        found.append(Finding(mapping.name, projection.key, "transform", "", "attention", f"{projection.state}: {projection.reason}"))
+        found.append(
+            Finding(mapping.name, projection.key, "transform", "", "attention", f"{projection.state}: {projection.reason}")
+        )
     return found

@@ -48,11 +48,15 @@ def doubled(rows: Iterable[Row]) -> list[str]:
 
 def unchanged(rows: Iterable[Row]) -> list[str]:
     """Every row with its ids, and without the moment of its last change: the same account, not one like it."""
-    return sorted(
-        json.dumps([row["resource"], row["id"], {k: v for k, v in row["record"].items() if k not in ("update_time", "stage_change_time")}],
-                   sort_keys=True, ensure_ascii=False)
-        for row in rows
-    )  # fmt: skip
+    return sorted(json.dumps([row["resource"], row["id"], _held(row["record"])], sort_keys=True, ensure_ascii=False) for row in rows)
+
+
+def _held(record: Row) -> dict[str, Any]:
+    """What a record holds; an empty custom field is none."""
+    held = {name: value for name, value in record.items() if name not in ("update_time", "stage_change_time")}
+    if "custom_fields" in held:
+        held["custom_fields"] = {code: value for code, value in held["custom_fields"].items() if value is not None}
+    return held
 
 
 class _Book:

@@ -217,7 +217,7 @@ def drive(world: World, words: Sequence[str], kills: Iterator[Kill], most: int) 
     driven, began = Driven(), time.monotonic()
     while True:
         driven.starts += 1
-        code = _until(world, words, next(kills) if driven.kills < most else None)
+        code = until(world, words, next(kills) if driven.kills < most else None)
         if code is None:
             driven.kills += 1
         elif code == UNREACHED:
@@ -228,10 +228,10 @@ def drive(world: World, words: Sequence[str], kills: Iterator[Kill], most: int) 
             return driven
 
 
-def _until(world: World, words: Sequence[str], kill: Kill | None) -> int | None:
+def until(world: World, words: Sequence[str], kill: Kill | None) -> int | None:
     """Start the command; its exit code, or None if it was killed."""
     process = world.start(*words)
-    due = _due(world, kill) if kill else lambda: False
+    due = moment(world, kill) if kill else lambda: False
     while process.poll() is None:
         if due():
             process.kill()
@@ -241,7 +241,7 @@ def _until(world: World, words: Sequence[str], kill: Kill | None) -> int | None:
     return process.returncode
 
 
-def _due(world: World, kill: Kill) -> Callable[[], bool]:
+def moment(world: World, kill: Kill) -> Callable[[], bool]:
     """Whether the moment has come. Calls are counted from the first write on: reading comes before."""
     if kill.seconds is not None:
         until = time.monotonic() + kill.seconds

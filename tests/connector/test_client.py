@@ -388,6 +388,16 @@ def test_the_key_shows_in_no_text(bench: Any, canary: str, auth: dict[str, str],
         assert not any(secret in text for secret in secrets), text
 
 
+def test_a_key_on_the_edge_of_a_long_message_does_not_show(bench: Any, canary: str) -> None:
+    """Messages are cut only after the key is out: no piece of it is left where the cut goes through it."""
+    script = Script(*[answer(400, {"error": "x" * before + canary}) for before in range(280, 300)])
+    client = bench.client(bench.serve(script.routes))
+    for _ in range(20):
+        with pytest.raises(Rejected) as caught:
+            client.read("rows", "7")
+        assert canary[:3] not in str(caught.value)
+
+
 @pytest.mark.parametrize("auth", AUTH, ids=lambda auth: auth["kind"])
 def test_the_key_shows_in_no_text_of_a_broken_connection(bench: Any, canary: str, closed_port: str, auth: dict[str, str]) -> None:
     """httpx's own errors name addresses, and with some APIs the key is in the address."""

@@ -249,7 +249,7 @@ def test_without_a_strong_mark_a_transfer_starts_anew(bench: Any, tmp_path: Path
 @pytest.mark.parametrize(
     "answer",
     [
-        head("206 Partial Content", 3, content_range="bytes 0-2/9") + b"abc",
+        head("206 Partial Content", 6, content_range="bytes 0-5/9") + b"abcdef",
         head("206 Partial Content", 3) + b"xyz",
         head("416 Range Not Satisfiable", 0),
     ],

@@ -186,7 +186,7 @@ def test_a_connector_that_is_not_there(at: Path) -> None:
 def test_a_store_that_cannot_be_written(at: Path, store: str) -> None:
     """Under a file, a file of another kind, a database nobody knows."""
     (at / "notes.txt").write_text("not a database, " * 100, encoding="utf-8")
-    told(etl("run", SPEC, "--sample", "--store", store, at=at), 5, "store", store.partition("/")[0])
+    told(etl("run", SPEC, "--sample", "--store", store, at=at), 5, "store", store.partition(":")[0].partition("/")[0])
 
 
 @pytest.mark.parametrize(

@@ -120,14 +120,14 @@ def test_projection_repeats_itself(desk: Desk) -> None:
     record = {"id": 1, "number": "A1", "lines": lines, "account-path": "erp.test/clients/5", "total": 5}
     objects = {
         "it": {
-            "from": "orders", "to": "things", "children": {"receipts": {"from": "invoices", "on": "account-path"}},
+            "from": "orders", "to": "things", "children": {"logged": {"from": "logs", "on": "order"}},
             "fields": {
-                "name": {"template": "{% for l in lines | sort(attribute='id') %}{{ l.units }} {% endfor %}{{ receipts | length }}"},
+                "name": {"template": "{% for l in lines | sort(attribute='id') %}{{ l.units }} {% endfor %}{{ logged | length }}"},
                 "custom.any": {"from": {"all": "lines", "names": "lines[*].item-name"}},
             },
         }
     }  # fmt: skip
-    around = {"invoices/1": {"id": 1, "account-path": "erp.test/orders/1"}}
+    around = {"logs/1": {"id": 1, "order": "erp.test/orders/1"}}
     kept = copy.deepcopy(record)
     first = desk.project(objects, {"orders/1": record, **around}, "orders/1")
     second = desk.project(objects, {"orders/1": dict(reversed(record.items())), **around}, "orders/1")

@@ -110,7 +110,8 @@ def test_warnings_do_not_block(tmp_path: Path) -> None:
 
 def test_a_connector_s_mistakes_come_with_the_spec_s(tmp_path: Path) -> None:
     """A broken connector, a missing one and a missing variable are told in one go."""
-    spec = project(tmp_path / "project", PLAIN.replace("crm.yaml", "crn.yaml").replace("objects:", "settings: {x: '${X}'}\nobjects:"))
+    text = PLAIN.replace("crm.yaml", "crn.yaml").replace("objects:", "settings: {x: '${X}'}\nobjects:")
+    spec = project(tmp_path / "project", text)
     broken = tmp_path / "project" / "connectors" / "erp.yaml"
     broken.write_text(broken.read_text("utf-8").replace("plans:", "plnas:"), encoding="utf-8")
     problems = "\n".join(item.problem for item in told(spec))
@@ -130,8 +131,9 @@ def test_a_connector_s_mistakes_come_with_the_spec_s(tmp_path: Path) -> None:
 )
 def test_a_whole_variable_is_read_as_yaml(tmp_path: Path, written: str, env: dict[str, str], seats: int, flag: bool) -> None:
     """Where a value is one variable and nothing else, numbers, true and false are what YAML makes of them."""
-    text = PLAIN.replace("plan: pro", f'plan: pro, seats: "{written}"').replace("to: contacts", "to: contacts, enabled: $settings.flag")
-    migration = good(tmp_path / "project", text.replace("objects:", 'settings:\n  flag: ${FLAG:-false}\nobjects:'), env)
+    text = PLAIN.replace("plan: pro", f'plan: pro, seats: "{written}"')
+    text = text.replace("to: contacts", "to: contacts, enabled: $settings.flag")
+    migration = good(tmp_path / "project", text.replace("objects:", "settings:\n  flag: ${FLAG:-false}\nobjects:"), env)
     assert migration.spec.destination.seats == seats
     assert migration.spec.settings == {"flag": flag}
     assert migration.spec.objects["people"].enabled is flag
