@@ -49,6 +49,7 @@ def read_changes(run: Run) -> list[Changes]:
 
 def _collection(run: Run, name: str, fields: tuple[str, ...], cursor: Cursor) -> Changes:
     operation = run.migration.source.resources[name].operations["list"]
+    fields = tuple(sorted({*fields, *cursor.indexed}))
     started = run.clock.now()
     how = "filter" if operation.since else "newest first" if operation.newest_first else "full"
     try:
@@ -149,7 +150,7 @@ def apply_deletions(run: Run) -> int:
 
 def _linked_and_gone(run: Run, mapping: ObjectMapping) -> list[Link]:
     """Links of an object whose record was deleted in the source."""
-    found = []
+    found: list[Link] = []
     with run.store.begin() as connection:
         for name in mapping.sources:
             gone = gone_keys(connection, name)

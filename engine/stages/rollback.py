@@ -166,7 +166,7 @@ def _restore_changed(work: _Undoing, name: str) -> None:
             newest: dict[str, Entry] = {}
             for entry in standing:
                 newest.setdefault(entry.dest_id, entry)
-            _restore(work, newest)
+            _restore(work, dict(newest))
             standing = [entry for entry in standing if newest[entry.dest_id] is not entry]
 
 

@@ -46,14 +46,17 @@ def doubled(rows: Iterable[Row]) -> list[str]:
     return sorted(f"{resource} {key}: {many} rows" for (resource, key), many in keys.items() if many > 1)
 
 
+LAST_CHANGE = ("update_time", "stage_change_time", "last_update_user_id")  # by whom and when: nobody can take that back
+
+
 def unchanged(rows: Iterable[Row]) -> list[str]:
-    """Every row with its ids, and without the moment of its last change: the same account, not one like it."""
+    """Every row with its ids, but without its last change: the same account, not one like it."""
     return sorted(json.dumps([row["resource"], row["id"], _held(row["record"])], sort_keys=True, ensure_ascii=False) for row in rows)
 
 
 def _held(record: Row) -> dict[str, Any]:
     """What a record holds; an empty custom field is none."""
-    held = {name: value for name, value in record.items() if name not in ("update_time", "stage_change_time")}
+    held = {name: value for name, value in record.items() if name not in LAST_CHANGE}
     if "custom_fields" in held:
         held["custom_fields"] = {code: value for code, value in held["custom_fields"].items() if value is not None}
     return held

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.chaos.canonical import ENTITIES, LINKS, unchanged
-from tests.chaos.harness import FAULTS, Kill, Row, World, control, drive, dump, plan, until, worlds
+from tests.chaos.canonical import ENTITIES, LINKS, describe, difference, doubled, unchanged
+from tests.chaos.harness import FAULTS, Kill, Row, World, control, drive, dump, people, plan, until, worlds
 from tests.chaos.people import Visitors
 
 RowId = tuple[str, str]
@@ -142,3 +142,42 @@ def check_force(world: World, visitors: Visitors, before: list[Row]) -> None:
     assert (told["kept"], told["failed"]) == ([], []), visitors.told
     assert {(row["resource"], str(row["id"])) for row in after} == {(row["resource"], str(row["id"])) for row in before} | visitors.own
     assert categories(after) == categories(before)
+
+
+def test_a_row_that_was_there_gets_its_values_back(world: World) -> None:
+    """A row with our key that was there before is filled by run and delta; a rollback restores every field."""
+    fresh(world)
+    field = people(world.destination, "POST", "/api/v2/organizationFields", field_name="STEL key", field_type="varchar")["field_code"]
+    known = {"custom_fields": {field: "clients/1200108"}, "address": {"value": "Calle Vieja 1"}}
+    org = people(world.destination, "POST", "/api/v2/organizations", name="Vieja SL", **known)
+    before = dump(world.destination)
+    world.etl("run", "--yes")
+    assert doubled(dump(world.destination)) == []
+    people(world.source, "PUT", "/clients/1200108", phone="+34 600 111 222")
+    world.etl("run", "--delta")
+    row = next(row["record"] for row in dump(world.destination) if (row["resource"], row["id"]) == ("organizations", org["id"]))
+    assert row["name"] == "Vieja SL"
+    assert {"+34600111222", "clients/1200108"} <= {str(value) for value in row["custom_fields"].values()}
+    told = json.loads(world.etl("rollback", "--yes", "--json").out)
+    assert (told["kept"], told["failed"]) == ([], [])
+    assert unchanged(dump(world.destination)) == unchanged(before)
+
+
+def test_one_run_is_taken_back_and_done_again(world: World) -> None:
+    """`--run` undoes a delta alone: new rows go, changed ones are as they were; the next delta brings it all again, once."""
+    before = fresh(world)
+    world.etl("run", "--yes")
+    migrated = dump(world.destination)
+    client = people(world.source, "POST", "/clients", **{"name": "Otra SL", "legal-name": "Otra Empresa SL"})
+    people(world.source, "PUT", "/clients/1200115", phone="+34 600 333 444")
+    people(world.source, "PUT", "/salesEstimates/60100010", **{"account-id": client["id"], "account-path": client["path"]})
+    world.etl("run", "--delta")
+    changed = dump(world.destination)
+    number = json.loads(world.etl("status", "--json").out)["runs"][-1]["id"]
+    told = json.loads(world.etl("rollback", "--yes", "--json", "--run", str(number)).out)
+    assert (told["kept"], told["failed"]) == ([], [])
+    assert unchanged(dump(world.destination)) == unchanged(migrated)
+    world.etl("run", "--yes")
+    assert difference(describe(dump(world.destination)), describe(changed)) == ([], [])
+    world.etl("rollback", "--yes", good=(0,))
+    assert unchanged(dump(world.destination)) == unchanged(before)

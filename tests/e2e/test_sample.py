@@ -65,7 +65,8 @@ def test_tokens_are_printed_and_close_to_the_least(sample: Record, report: Recor
     written = [row for row in report["objects"] if not row["object"].startswith(("$", "pipelines."))]
     assert sum(row["cost"] for row in written) <= 1.02 * sum(row["least"] for row in written)
     assert report["accounts"]["destination"]["cost"] > 0
-    assert sample["cost"]["answers_429"] <= 1  # a busy machine may bunch calls that left in time
+    # A busy machine bunches calls that left in time; what an idle one may be refused is measured in bench/.
+    assert sample["cost"]["answers_429"] <= 0.05 * sum(sample["cost"]["requests"].values())
 
 
 def test_the_reports_are_files(sample: Record, report: Record) -> None:
