@@ -33,6 +33,7 @@ from engine.simulate import simulate
 from engine.spec.load import Migration, load_migration
 from engine.stages.rollback import rollback as take_back
 from engine.store.journal import all_runs, counts, end_run, entries, start_run
+from engine.store.lease import lease
 from engine.store.links import all_findings, count_links
 from engine.store.records import all_cursors, forget, sample
 from engine.store.schema import Store, open_store
@@ -129,18 +130,21 @@ def validate(spec: Path, as_json: bool) -> None:
     problems: list[Diagnostic] = []
     objects = 0
     try:
-        objects = len(load_migration(spec, variables()).spec.active())
+        migration = load_migration(spec, variables())
+        objects, problems = len(migration.spec.active()), list(migration.warnings)
     except SpecError as error:
         problems = list(error.diagnostics)
+    errors = [item for item in problems if item.severity == "error"]
     if as_json:
-        click.echo(json.dumps({"valid": not problems, "problems": [item.data() for item in problems]}, ensure_ascii=False))
-    elif problems:
+        click.echo(json.dumps({"valid": not errors, "problems": [item.data() for item in problems]}, ensure_ascii=False))
+    else:
         for item in problems:
             click.echo(str(item), err=True)
-        click.echo(f"{len(problems)} problem{'s' if len(problems) > 1 else ''}", err=True)
-    else:
-        click.echo(f"{spec}: good; {objects} objects")
-    sys.exit(2 if problems else DONE)
+        if errors:
+            click.echo(f"{len(errors)} problem{'s' if len(errors) > 1 else ''}", err=True)
+        else:
+            click.echo(f"{spec}: good; {objects} objects")
+    sys.exit(2 if errors else DONE)
 
 
 @cli.command()
@@ -313,7 +317,7 @@ def opened(settings: Settings, command: str, wait: bool = False) -> Iterator[Run
     store = _store(migration, settings)
     clock = Clock()
     folder = store.folder / f"{migration.spec.name}.sandbox"
-    with listening(settings) as listener, accounts(migration, settings.environment, env, folder) as found:
+    with lease(store), listening(settings) as listener, accounts(migration, settings.environment, env, folder) as found:
         with store.begin() as connection:
             run_id = start_run(connection, command, clock.now(), migration.spec.digest)
         source = connect(migration.source, migration.spec.source, found.source, store, clock, wait)

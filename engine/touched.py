@@ -14,8 +14,8 @@ import sqlalchemy as sa
 from engine.changes import FIELDS, OPTIONS, definitions
 from engine.connector.model import FieldType, Resource
 from engine.run import Run
-from engine.store.journal import made_rows, undoable_objects, updates_of
-from engine.store.links import Link, clear_verified, linked_ids, links_of, mark_verified
+from engine.store.journal import made_rows, stream_undoable, undoable_objects, updates_of
+from engine.store.links import Link, clear_verified, linked_ids, links_of, mark_verified, seen_of
 from engine.values import canonical, is_empty
 from engine.wire import agrees, dig_target, resolve
 from engine.write import fingerprint
@@ -57,7 +57,7 @@ class _Look:
 def look(run: Run, of_run: int | None) -> Touched:
     """Find what stays: rows people edited, rows that others' rows need, and what those need in turn.
 
-    Rows of ours that were seen are marked as such; one that no list shows was not looked at.
+    A row of ours that is there, but in no list, was put away by people.
     """
     work = _Look(run, of_run)
     with run.store.begin() as connection:
@@ -69,8 +69,8 @@ def look(run: Run, of_run: int | None) -> Touched:
         for rows in _rows(work, work.resource(name)):
             with run.store.begin() as connection:
                 _look_at(work, connection, work.resource(name), rows)
-            while work.waiting:
-                _follow(work)
+            _follow(work)
+    _look_behind(work)
     run.progress("looking at what people touched", len(order), len(order))
     return work.found
 
@@ -158,17 +158,37 @@ def _flat(name: str, value: Any) -> list[tuple[str, Any]]:
 
 
 def _follow(work: _Look) -> None:
-    """Keep what kept rows need: the rows themselves are read for it."""
-    waiting, work.waiting = work.waiting, []
-    by_resource: dict[str, list[str]] = {}
-    for name, row_id in waiting:
-        by_resource.setdefault(name, []).append(row_id)
-    for name, ids in by_resource.items():
-        resource = work.resource(name)
-        rows = list(work.run.destination.by_ids(name, sorted(ids))) if name not in _holders(work.run) else []
-        with work.run.store.begin() as connection:
-            for row in rows:
-                _hold(work, connection, resource, row, _needed_by(resource, str(row.get(resource.id))))
+    """Keep what kept rows need, and what that needs in turn: the rows themselves are read for it."""
+    while work.waiting:
+        waiting, work.waiting = work.waiting, []
+        by_resource: dict[str, list[str]] = {}
+        for name, row_id in waiting:
+            by_resource.setdefault(name, []).append(row_id)
+        for name, ids in by_resource.items():
+            resource = work.resource(name)
+            rows = list(work.run.destination.by_ids(name, sorted(ids))) if name not in _holders(work.run) else []
+            with work.run.store.begin() as connection:
+                for row in rows:
+                    _hold(work, connection, resource, row, _needed_by(resource, str(row.get(resource.id))))
+
+
+def _look_behind(work: _Look) -> None:
+    """Rows of ours that no list shows are read one by one: most are gone, the others were put away (archived)."""
+    with work.run.store.begin() as connection:
+        objects = undoable_objects(connection, work.of_run)
+    for name, (resource, _) in objects.items():
+        if is_definition(name) or "read" not in work.resource(resource).operations:
+            continue
+        for batch in stream_undoable(work.run.store, name, "create", work.of_run):
+            with work.run.store.begin() as connection:
+                seen = seen_of(connection, name, [entry.key for entry in batch])
+            for entry in batch:
+                row = work.run.destination.read(resource, entry.dest_id) if entry.key not in seen else None
+                if row is not None:
+                    work.keep((resource, entry.dest_id), "people have put it where lists do not show it")
+                    with work.run.store.begin() as connection:
+                        _hold(work, connection, work.resource(resource), row, _needed_by(work.resource(resource), entry.dest_id))
+            _follow(work)
 
 
 def _hold(

@@ -56,6 +56,7 @@ class Outcome:
     reason: str = ""
     extra: Mapping[str, Any] = field(default_factory=dict)
     fatal: EtlError | None = None
+    called: bool = True  # False: it failed before the destination was asked
 
 
 OnOutcome = Callable[[Outcome], None]
@@ -157,8 +158,10 @@ def _perform(run: Run, write: Write, halt: threading.Event) -> Outcome:
     """One call; every expected failure becomes an outcome."""
     if halt.is_set():
         return Outcome(write, "void", reason="not sent: the run stopped before")
+    called = False
     try:
         body, path, extra = _with_file(run, write)
+        called = True
         dest_id, data = run.destination.write(write.resource, write.action, body, write.dest_id, path)
         return Outcome(write, "done", dest_id, data, extra=extra)
     except NotFound as error:
@@ -166,7 +169,7 @@ def _perform(run: Run, write: Write, halt: threading.Event) -> Outcome:
             return Outcome(write, "done", write.dest_id, reason="it was gone already")
         return Outcome(write, "failed", reason=str(error))
     except Rejected as error:
-        return Outcome(write, "failed", reason=str(error))
+        return Outcome(write, "failed", reason=str(error), called=called)
     except OutcomeUnknown as error:
         return Outcome(write, "doubt", reason=str(error))
     except (Paused, AuthError, Blocked, Unavailable) as error:
@@ -218,7 +221,7 @@ def record(run: Run, connection: sa.Connection, outcome: Outcome) -> None:
     """An outcome, the link that follows from it and what people must know, in one transaction."""
     write, now = outcome.write, run.clock.now()
     operation = run.destination.connector.resources[write.resource].operations[write.action]
-    called = outcome.state != "void"
+    called = outcome.called and outcome.state != "void"
     settle(
         connection, write.entry, outcome.state, now, dest_id=outcome.dest_id, reason=outcome.reason,
         calls=1 if called else 0, cost=operation.cost if called else 0,

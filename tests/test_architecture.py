@@ -24,7 +24,7 @@ LAYERS: tuple[tuple[str, bool], ...] = (
     ("engine.document", False),
     ("engine.schema engine.spec.model engine.connector.model", False),
     ("engine.store.schema", False),
-    ("engine.store.journal engine.store.links engine.store.quota engine.store.records", False),
+    ("engine.store.journal engine.store.lease engine.store.links engine.store.quota engine.store.records", False),
     ("engine.connector.*", True),
     ("engine.mapping.*", True),
     ("engine.spec.*", True),

@@ -422,15 +422,21 @@ def _hits(name: str, value: Any, on: str, context: _Context) -> Iterator[tuple[s
     if target is None:
         return
     if on:
-        key = any_key(value, context.sight.pattern) or str(value)
         for source in target.sources:
-            for found, _ in context.sight.pointing_at(source, on, [key, key.partition("/")[2] or key]):
+            for found, _ in context.sight.pointing_at(source, on, _spellings(value, context)):
                 if context.sight.drafted(name, found):
                     yield name, found
         return
     found_key = record_key(value, target.sources, context.sight.pattern)
     if found_key and context.sight.drafted(name, found_key):
         yield name, found_key
+
+
+def _spellings(value: Any, context: _Context) -> list[str]:
+    """How fields of other records may name this value: a row by its key or by its bare id, anything else as it is."""
+    text = str(value)
+    key = any_key(value, context.sight.pattern) or (text if text.partition("/")[0] in context.mapping.sources else "")
+    return [key, key.partition("/")[2]] if key.partition("/")[2] else [text]
 
 
 def _missed(expr: Lookup, value: Any, context: _Context, story: _Story) -> Any:

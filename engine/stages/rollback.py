@@ -15,7 +15,7 @@ from engine.connector.model import Resource
 from engine.run import Run
 from engine.settle import defining, live_rows, settle_doubts
 from engine.store.journal import Entry, creations, mark, stream_undoable, undoable_objects, written_before
-from engine.store.links import forget_found, links_of, save_link, seen_of
+from engine.store.links import forget_found, links_of, save_link
 from engine.touched import Touched, is_definition, look
 from engine.values import digest, is_empty
 from engine.wire import agrees, dig_target
@@ -122,12 +122,8 @@ def _remove_made(work: _Undoing, name: str) -> None:
 
 def _deletions(work: _Undoing, name: str, first: bool) -> Iterator[Write]:
     for batch in stream_undoable(work.run.store, name, "create", work.of_run):
-        unlisted = _unlisted(work, batch) if first else set()
         for entry in batch:
             reason = work.touched.kept.get((entry.resource, entry.dest_id), "")
-            if entry.id in unlisted:
-                reason = reason or "people have put it where lists do not show it"
-                work.touched.kept[entry.resource, entry.dest_id] = reason
             if reason and first:
                 _keep(work, entry, reason)
             elif work.dry and first:
@@ -135,16 +131,6 @@ def _deletions(work: _Undoing, name: str, first: bool) -> Iterator[Write]:
             elif not (reason or work.dry or entry.id in work.given_up):
                 extra = {"undoes": entry}
                 yield Write(entry.object, entry.key, entry.resource, "delete", entry.body, {}, entry.dest_id, extra=extra)
-
-
-def _unlisted(work: _Undoing, batch: Sequence[Entry]) -> set[int]:
-    """Entries whose rows are there, but in no list: nobody could look whether people touched them."""
-    if work.force or is_definition(batch[0].object):
-        return set()
-    with work.run.store.begin() as connection:
-        seen = seen_of(connection, batch[0].object, [entry.key for entry in batch])
-    unseen = [entry for entry in batch if entry.key not in seen and "read" in work.resource(entry.resource).operations]
-    return {entry.id for entry in unseen if work.run.destination.read(entry.resource, entry.dest_id) is not None}
 
 
 def _deleted(work: _Undoing, outcome: Outcome) -> None:

@@ -77,9 +77,18 @@ class World:
         """Run `etl WORDS SPEC` to its end."""
         command = [*ETL, *words[:1], SPEC, *words[1:], "--env", "live"]
         done = subprocess.run(
-            command, cwd=self.folder, env=self.env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=900, check=False
+            command,
+            cwd=self.folder,
+            env=self.env,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=900,
+            check=False,
         )
-        assert done.returncode in good, f"{words}: exit code {done.returncode}\n{done.stdout[-2000:]}{done.stderr[-2000:]}{self.crashes()}"
+        assert done.returncode in good, (
+            f"{words}: exit code {done.returncode}\n{done.stdout[-2000:]}{done.stderr[-2000:]}{self.crashes()}"
+        )
         return Ended(done.returncode, done.stdout, done.stderr)
 
     def crashes(self) -> str:
@@ -90,6 +99,11 @@ class World:
         """How many writes are in which state."""
         with sqlite3.connect(self.store) as db:
             return Counter(dict(db.execute("SELECT state, COUNT(*) FROM journal GROUP BY state")))
+
+    def linked(self, resource: str) -> set[str]:
+        """Destination ids of a resource that the store knows."""
+        with sqlite3.connect(self.store) as db:
+            return {row[0] for row in db.execute("SELECT dest_id FROM links WHERE resource=?", (resource,))}
 
 
 # -- what the emulators are asked
@@ -152,7 +166,11 @@ def project(folder: Path, *changes: tuple[str, str]) -> Path:
         shutil.copytree(ROOT / name, folder / name)
     spec = (("plan: business", "plan: unlimited"), ("plan: growth, seats: 5", "plan: ultimate, seats: 5000"))
     edit(folder / SPEC, *spec, *changes)
-    edit(folder / "connectors/pipedrive.yaml", ("    per: 2\n", f"    per: {2 / SPEED}\n"), ("timeout: 30", "timeout: 1\n  settle_after: 0.2"))
+    edit(
+        folder / "connectors/pipedrive.yaml",
+        ("    per: 2\n", f"    per: {2 / SPEED}\n"),
+        ("timeout: 30", "timeout: 1\n  settle_after: 0.2"),
+    )
     edit(folder / "connectors/stel_order.yaml", ("timeout: 60", "timeout: 1"), ("after: 61", "after: 0.05"))
     return folder
 
@@ -167,7 +185,9 @@ def edit(path: Path, *changes: tuple[str, str]) -> None:
 
 
 @contextmanager
-def worlds(folder: Path, names: Sequence[str], size: int, *changes: tuple[str, str], more: Sequence[str] = ()) -> Iterator[list[World]]:
+def worlds(
+    folder: Path, names: Sequence[str], size: int, *changes: tuple[str, str], more: Sequence[str] = ()
+) -> Iterator[list[World]]:
     """One source account, and for each name a destination and a project of its own."""
     with ExitStack() as stack:
         sized = ["--size", str(size)]

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from sandbox.launch import Running
-from tests.chaos.harness import Row, dump, people
+from tests.chaos.harness import Row, World, dump, people
 
 STAMP = "2026-11-20T10:00:00+0000"
 
@@ -24,7 +24,9 @@ def work_in_source(source: Running, share: float = 0.1, seed: int = 5) -> int:
     return len(changes) + _new(source, rows)
 
 
-def _changes(rows: dict[str, list[dict[str, Any]]], share: float, chance: random.Random) -> Iterator[tuple[str, str, dict[str, Any]]]:
+def _changes(
+    rows: dict[str, list[dict[str, Any]]], share: float, chance: random.Random
+) -> Iterator[tuple[str, str, dict[str, Any]]]:
     estimates = [state["id"] for state in rows["documentStates"] if state["type"] == "SALESESTIMATE"]
     edits = {
         "clients": lambda row: {"phone": f"+34 6{chance.randrange(10**8):08d}", "comments": f"Llamado {chance.randrange(99)} veces"},
@@ -52,7 +54,13 @@ def _new(source: Running, rows: dict[str, list[dict[str, Any]]]) -> int:
         client = people(source, "POST", "/clients", **{"name": f"Nueva {number} SL", "legal-name": f"Nueva Empresa {number} SL"})
         link = {"account-id": client["id"], "account-path": client["path"]}
         people(source, "POST", "/contacts", **{"name": f"Eva Nueva {number}", "email": f"eva{number}@nueva.example", **link})
-        line = {"item-id": product["id"], "item-path": product["path"], "item-name": product["name"], "units": 2, "item-base-price": 10.5}
+        line = {
+            "item-id": product["id"],
+            "item-path": product["path"],
+            "item-name": product["name"],
+            "units": 2,
+            "item-base-price": 10.5,
+        }
         people(source, "POST", "/salesOrders", **{"title": f"Pedido {number}", "lines": [line], **link})
     return 12
 
@@ -69,11 +77,11 @@ def ours(rows: list[Row], before: list[Row], resource: str) -> list[Row]:
 class Visitors:
     """People who begin to use the destination: they edit what came, and make rows of their own that lean on it."""
 
-    def __init__(self, destination: Running, before: list[Row], seed: int) -> None:
-        self.destination = destination
+    def __init__(self, world: World, before: list[Row], seed: int) -> None:
+        self.world, self.destination = world, world.destination
         self.chance = random.Random(seed)
         self.before = before
-        self.rows = dump(destination)
+        self.rows = dump(world.destination)
         self.edited: set[tuple[str, str]] = set()  # rows of ours they touched
         self.own: set[tuple[str, str]] = set()  # rows they made
         self.told: list[str] = []
@@ -109,19 +117,25 @@ class Visitors:
     def rename(self) -> bool:
         """Another name on something that came."""
         resource = self.chance.choice(["organizations", "persons", "products", "deals"])
-        return self._edit(self.one(resource), **{"title" if resource == "deals" else "name": f"Nuestro {self.chance.randrange(999)}"})
+        return self._edit(
+            self.one(resource), **{"title" if resource == "deals" else "name": f"Nuestro {self.chance.randrange(999)}"}
+        )
 
     def move_stage(self) -> bool:
         """A deal to another stage of its pipeline."""
         row = self.one("deals")
-        stages = [s for s in self.rows if s["resource"] == "stages" and row and s["record"]["pipeline_id"] == row["record"]["pipeline_id"]]
+        stages = [
+            s for s in self.rows if s["resource"] == "stages" and row and s["record"]["pipeline_id"] == row["record"]["pipeline_id"]
+        ]
         others = [stage["id"] for stage in stages if row and stage["id"] != row["record"]["stage_id"]]
         return bool(others) and self._edit(row, stage_id=self.chance.choice(others))
 
     def write_note(self) -> bool:
         """A note of theirs on a deal or an organization that came."""
         row = self.one(self.chance.choice(["deals", "organizations"]))
-        return row is not None and self._make("notes", content="Llamar", **{f"{row['resource'][:-1]}_id".replace("organization", "org"): row["id"]})
+        return row is not None and self._make(
+            "notes", content="Llamar", **{f"{row['resource'][:-1]}_id".replace("organization", "org"): row["id"]}
+        )
 
     def make_deal(self) -> bool:
         """A deal of theirs with an organization that came, perhaps in a stage that came."""
@@ -143,11 +157,23 @@ class Visitors:
 
     def fill_field(self) -> bool:
         """A custom field that came, filled on a row of their own."""
-        field = next((row["record"] for row in ours(self.rows, self.before, "organization_fields") if row["record"]["field_name"] == "Phone 2"), None)
+        field = next(
+            (
+                row["record"]
+                for row in ours(self.rows, self.before, "organization_fields")
+                if row["record"]["field_name"] == "Phone 2"
+            ),
+            None,
+        )
         row = next(row for row in self.before if row["resource"] == "organizations")
         if field is None:
             return False
-        people(self.destination, "PATCH", f"{_base('organizations')}/{row['id']}", custom_fields={field["field_code"]: "+34 600 000 000"})
+        people(
+            self.destination,
+            "PATCH",
+            f"{_base('organizations')}/{row['id']}",
+            custom_fields={field["field_code"]: "+34 600 000 000"},
+        )
         self.own.add(("organizations", str(row["id"])))
         return True
 
@@ -172,8 +198,9 @@ class Visitors:
         return True
 
     def archive_deal(self) -> bool:
-        """A deal that came is put away: lists no longer show it."""
-        return self._edit(self.one("deals"), is_archived=True)
+        """A deal that came is put away: lists no longer show it. One whose outcome is in doubt could not be found again."""
+        row = self.one("deals")
+        return row is not None and str(row["id"]) in self.world.linked("deals") and self._edit(row, is_archived=True)
 
 
 def _base(resource: str) -> str:

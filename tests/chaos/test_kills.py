@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.chaos.canonical import doubled
+from tests.chaos.harness import dump, worlds, written
 from tests.chaos.story import Told, tell
 
 
@@ -32,3 +34,18 @@ def test_two_hundred_kills(tmp_path: Path) -> None:
     told = tell(tmp_path, size=2000, kills=(110, 40, 60), calls=(18, 4, 32), seed=7)
     assert told.kills >= 200
     holds(told)
+
+
+def test_two_runs_at_once(tmp_path: Path) -> None:
+    """A second command on the same store is refused while the first is at work, and may go on after a kill."""
+    with worlds(tmp_path, ("one",), 120) as (world,):
+        first = world.start("run", "--yes")
+        while not written(world.destination):
+            assert first.poll() is None
+        refused = world.etl("run", "--yes", good=(5,))
+        assert "another etl command is at work" in refused.err
+        world.etl("status")
+        first.kill()
+        first.wait()
+        world.etl("run", "--yes")
+        assert doubled(dump(world.destination)) == []

@@ -15,7 +15,12 @@ from tests.chaos.harness import FAULTS, Kill, Row, World, control, drive, dump, 
 from tests.chaos.people import Visitors
 
 RowId = tuple[str, str]
-DEFINITIONS = {"organizations": "organization_fields", "persons": "person_fields", "deals": "deal_fields", "products": "product_fields"}
+DEFINITIONS = {
+    "organizations": "organization_fields",
+    "persons": "person_fields",
+    "deals": "deal_fields",
+    "products": "product_fields",
+}
 SIZE = 120
 
 
@@ -66,12 +71,19 @@ def must_stay(visitors: Visitors, rows: list[Row]) -> set[RowId]:
 
 def kept_rows(world: World, told: dict[str, list[list[str]]]) -> set[RowId]:
     """The rows that the rollback says it kept."""
-    names = {"organizationFields": "organization_fields", "personFields": "person_fields", "dealFields": "deal_fields", "productFields": "product_fields"}
+    names = {
+        "organizationFields": "organization_fields",
+        "personFields": "person_fields",
+        "dealFields": "deal_fields",
+        "productFields": "product_fields",
+    }
     found = set()
     with sqlite3.connect(world.store) as db:
         for name, key, reason in told["kept"]:
             assert reason
-            rows = db.execute("SELECT resource, dest_id FROM journal WHERE object=? AND key=? AND action='create' AND state='kept'", (name, key))
+            rows = db.execute(
+                "SELECT resource, dest_id FROM journal WHERE object=? AND key=? AND action='create' AND state='kept'", (name, key)
+            )
             found |= {(names.get(resource, resource), row_id) for resource, row_id in rows}
     return found
 
@@ -104,7 +116,7 @@ def check_visited(world: World, seed: int, most: int, disturbed: bool = False) -
     """One prefix, some edits, a rollback; then a rollback by force."""
     chance, before = random.Random(seed), fresh(world)
     prefix(world, chance.choice([chance.randrange(30, 200), chance.randrange(120, 200), 10_000]))
-    visitors = Visitors(world.destination, before, seed)
+    visitors = Visitors(world, before, seed)
     visitors.act(most)
     rows = dump(world.destination)
     stay = must_stay(visitors, rows)
@@ -140,14 +152,18 @@ def check_force(world: World, visitors: Visitors, before: list[Row]) -> None:
     told = json.loads(world.etl("rollback", "--yes", "--json", "--force").out)
     after = dump(world.destination)
     assert (told["kept"], told["failed"]) == ([], []), visitors.told
-    assert {(row["resource"], str(row["id"])) for row in after} == {(row["resource"], str(row["id"])) for row in before} | visitors.own
+    assert {(row["resource"], str(row["id"])) for row in after} == {
+        (row["resource"], str(row["id"])) for row in before
+    } | visitors.own
     assert categories(after) == categories(before)
 
 
 def test_a_row_that_was_there_gets_its_values_back(world: World) -> None:
     """A row with our key that was there before is filled by run and delta; a rollback restores every field."""
     fresh(world)
-    field = people(world.destination, "POST", "/api/v2/organizationFields", field_name="STEL key", field_type="varchar")["field_code"]
+    field = people(world.destination, "POST", "/api/v2/organizationFields", field_name="STEL key", field_type="varchar")[
+        "field_code"
+    ]
     known = {"custom_fields": {field: "clients/1200108"}, "address": {"value": "Calle Vieja 1"}}
     org = people(world.destination, "POST", "/api/v2/organizations", name="Vieja SL", **known)
     before = dump(world.destination)

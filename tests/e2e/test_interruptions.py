@@ -88,6 +88,9 @@ def test_the_days_quota_is_spent(tmp_path: Path) -> None:
 def test_faults_on(tmp_path: Path, sample: Record, kinds: tuple[str, ...]) -> None:
     """Each kind of fault at 2 %, alone and together: the sample ends with 0 or 1, nothing twice, nothing missing."""
     at = checkout(tmp_path / "faults")
+    for name in ("stel_order: 60", "pipedrive: 30"):  # an emulator holds a request it will not answer for 30 s
+        file, _, seconds = name.partition(": ")
+        edit(at / f"connectors/{file}.yaml", (f"timeout: {seconds}", "timeout: 5"))
     faults = [part for kind in kinds for part in ("--fault", f"{kind}=0.02")]
     with pair(faults, faults) as accounts:
         done = etl("run", SPEC, "--sample", "--json", "--env", "live", at=at, env=accounts.env)

@@ -55,7 +55,7 @@ class Desk:
 
 def sight_on(spec: Spec, records: Mapping[str, Record], users: Sequence[str] = (), undrafted: Sequence[str] = ()) -> Sight:
     """Records in memory as a projection sees them; all of them become drafts but those told."""
-    pattern = "erp.test/{collection}/{id}"
+    pattern = "erp.test/api/v1/{collection}/{id}"
 
     def pointing_at(name: str, field: str, targets: Sequence[str]) -> list[tuple[str, Record]]:
         def names(row: Record) -> str:

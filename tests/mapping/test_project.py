@@ -91,10 +91,10 @@ def test_comparisons(op: str, value: Any, holding: list[Any], failing: list[Any]
 @pytest.mark.parametrize(
     ("value", "sources", "key"),
     [
-        ("erp.test/clients/5", ["clients", "leads"], "clients/5"),
-        ("https://erp.test/clients/5", ["clients"], "clients/5"),
-        ("erp.test/clients/5", ["leads"], None),
-        ("erp.test/clients/a%2Fb", ["clients"], "clients/a%2Fb"),
+        ("erp.test/api/v1/clients/5", ["clients", "leads"], "clients/5"),
+        ("https://erp.test/api/v1/clients/5", ["clients"], "clients/5"),
+        ("erp.test/api/v1/clients/5", ["leads"], None),
+        ("erp.test/api/v1/clients/a%2Fb", ["clients"], "clients/a%2Fb"),
         ("clients/5", ["clients", "leads"], "clients/5"),
         ("clients/a/b", ["clients"], "clients/a/b"),
         (" 5 ", ["clients"], "clients/5"),
@@ -105,19 +105,19 @@ def test_comparisons(op: str, value: Any, holding: list[Any], failing: list[Any]
         ("", ["clients"], None),
         (None, ["clients"], None),
         ([5], ["clients"], None),
-        ("erp.test/clients/5?x=1", ["clients", "leads"], None),
+        ("erp.test/api/v1/clients/5?x=1", ["clients", "leads"], None),
         ("Paid/Open", ["$rows.stages"], "$rows.stages/Paid/Open"),
     ],
 )
 def test_record_keys(value: Any, sources: list[str], key: str | None) -> None:
     """A value names a row by its link, its key, or its bare id where that can mean one collection only."""
-    assert record_key(value, sources, "erp.test/{collection}/{id}") == key
+    assert record_key(value, sources, "erp.test/api/v1/{collection}/{id}") == key
 
 
 def test_projection_repeats_itself(desk: Desk) -> None:
     """The same record gives the same drafts each time, whatever the order of its keys, and is left alone."""
     lines = [{"id": 2, "units": 3, "item-name": "b"}, {"id": 1, "units": 1}]
-    record = {"id": 1, "number": "A1", "lines": lines, "account-path": "erp.test/clients/5", "total": 5}
+    record = {"id": 1, "number": "A1", "lines": lines, "account-path": "erp.test/api/v1/clients/5", "total": 5}
     objects = {
         "it": {
             "from": "orders", "to": "things", "children": {"logged": {"from": "logs", "on": "order"}},
@@ -127,7 +127,7 @@ def test_projection_repeats_itself(desk: Desk) -> None:
             },
         }
     }  # fmt: skip
-    around = {"logs/1": {"id": 1, "order": "erp.test/orders/1"}}
+    around = {"logs/1": {"id": 1, "order": "erp.test/api/v1/orders/1"}}
     kept = copy.deepcopy(record)
     first = desk.project(objects, {"orders/1": record, **around}, "orders/1")
     second = desk.project(objects, {"orders/1": dict(reversed(record.items())), **around}, "orders/1")
