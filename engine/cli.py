@@ -171,6 +171,7 @@ def audit(refresh: bool, **options: Any) -> None:
 @click.option("--simulate", "simulated", is_flag=True, help="Live through the plan on a simulated clock and print the timeline.")
 def plan(size: str | None, refresh: bool, simulated: bool, **options: Any) -> None:
     """What a run would create and change, its calls and cost against the quotas, and the time. Writes nothing."""
+    _check_size(size)
     with opened(Settings(**options), "plan") as run:
         if refresh:
             _forget(run)
@@ -200,6 +201,7 @@ def run(size: str | None, refresh: bool, wait: bool, **options: Any) -> None:
     """Migrate: audit, provision, extract, transform, load, verify. Safe to repeat."""
     choice = Choice(**{name: options.pop(name) for name in ("yes", "changes", "deletions", "until", "every", "failed")})
     choice.check(size)
+    _check_size(size)
     settings = Settings(**options)
     command = choice.command(size)
     pause, end = interval(choice.every), until(choice.until)
@@ -381,14 +383,14 @@ def listening(settings: Settings) -> Iterator[Listener]:
         yield tell
 
 
-def _size(written: str | None, run: Run) -> int | None:
-    if written is None:
-        return None
-    if written == "":
-        return run.spec.sample.records
-    if not written.isdigit() or int(written) < 1:
+def _check_size(written: str | None) -> None:
+    """Refuse a size that is none before anything is started."""
+    if written and (not written.isdigit() or int(written) < 1):
         raise UsageError(f"--sample {written!r} is not a number of records")
-    return int(written)
+
+
+def _size(written: str | None, run: Run) -> int | None:
+    return int(written) if written else run.spec.sample.records if written == "" else None
 
 
 def _forget(run: Run) -> None:
