@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from engine.store.schema import Store, as_text, cursors, records, refs, samples, upsert
 
-BATCH = 500
+BATCH = 200  # records in memory at a time; one may take 50 kB
 
 
 @dataclass(frozen=True, slots=True)
