@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import inspect
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar
 
 from engine.connector.model import (
     Connection,
@@ -31,6 +31,7 @@ from engine.values import digest
 
 VERBS: tuple[Verb, ...] = ("list", "read", "create", "update", "delete", "add_options", "remove_options")
 _METHODS = ("get", "post", "put", "patch", "delete")
+Model = TypeVar("Model")
 
 
 def load_connector(path: Path, shown_as: str = "") -> Connector:
@@ -107,17 +108,17 @@ def _check_path(document: Document, name: str, verb: Verb) -> Iterator[Diagnosti
         yield document.problem(at, "this call has no method", advice)
         return
     shapes = data.get("shapes", {})
-    fields = {*resource.get("fields", {}), *(field for shape in resource.get("like", ()) for field in shapes.get(shape, {}))}
+    known = {*resource.get("fields", {}), *(field for shape in resource.get("like", ()) for field in shapes.get(shape, {}))}
     for place in re.findall(r"\{(\w+)\}", call[method]):
-        yield from _known(document, place, ["id", "resource", *fields], (*at, method), "field in the path")
+        yield from _known(document, place, ["id", "resource", *known], (*at, method), "field in the path")
 
 
 def _check_fields(document: Document) -> Iterator[Diagnostic]:
     data = document.data
     groups: list[tuple[Keys, Any]] = [(("shapes", name), item) for name, item in data.get("shapes", {}).items()]
     groups += [(("resources", name, "fields"), item.get("fields", {})) for name, item in data["resources"].items()]
-    for at, fields in groups:
-        for name, written in fields.items():
+    for at, group in groups:
+        for name, written in group.items():
             kind, _, rest = (written if isinstance(written, str) else written["type"]).partition(" ")
             if kind in ("list", "object") and rest:
                 yield from _known(document, rest, data.get("shapes", {}), (*at, name), "shape")
@@ -156,82 +157,56 @@ def _build(document: Document) -> Connector:
     data = document.data
     shapes = _shapes(data.get("shapes", {}))
     pagers = {name: _pager(item) for name, item in data.get("pagers", {}).items()}
-    custom = data.get("custom_fields", {})
-    resources = {
-        name: _resource(name, item, data.get("defaults", {}), shapes, pagers) for name, item in data["resources"].items()
-    }
-    for name, item in data["resources"].items():
-        if "custom_fields" in item:
-            resources[name] = _with_custom(resources[name], item["custom_fields"], custom)
-    return Connector(
+    return _made(
+        Connector,
+        data,
         name=data["connector"],
         title=data.get("title", data["connector"]),
         connection=_connection(data["connection"]),
-        plans=tuple(data["plans"]),
-        limits=tuple(_limit(name, item) for name, item in data["limits"].items()),
+        limits=tuple(_made(Limit, item, name=name, seconds=item["per"]) for name, item in data["limits"].items()),
         errors=tuple(_rule(item) for item in data["errors"]),
         message=tuple(data.get("message", ())),
-        resources=resources,
-        reference=Reference(data.get("reference", {}).get("pattern", "")),
-        pipelines=Pipelines(**data["pipelines"]) if "pipelines" in data else None,
-        users=Users(**data["users"]) if "users" in data else None,
+        resources={name: _resource(name, data, shapes, pagers) for name in data["resources"]},
+        reference=_made(Reference, data.get("reference", {})),
+        pipelines=_made(Pipelines, data["pipelines"]) if "pipelines" in data else None,
+        users=_made(Users, data["users"]) if "users" in data else None,
         digest=digest(data),
     )
 
 
+def _made(model: Callable[..., Model], written: Mapping[str, Any], /, **more: Any) -> Model:
+    """A part of the model from what the file says of its fields; what is not said keeps the model's default."""
+    names = inspect.signature(model).parameters
+    said = {name: tuple(value) if isinstance(value, list) else value for name, value in written.items() if name in names}
+    return model(**{**said, **more})
+
+
 def _connection(data: Mapping[str, Any]) -> Connection:
-    files = data.get("files", {})
-    return Connection(
-        base_url_env=data["base_url"]["env"],
-        base_url=data["base_url"]["production"].rstrip("/"),
-        auth=data["auth"],
+    address = data["base_url"]
+    return _made(
+        Connection,
+        {**data, **{f"file_{name}": value for name, value in data.get("files", {}).items()}},
+        base_url_env=address["env"],
+        base_url=address["production"].rstrip("/"),
         secret_env=data["auth"].get("secret", ""),
         check=_operation(data["check"], "", {}),
-        timeout=float(data.get("timeout", 60)),
-        concurrency=int(data.get("concurrency", 8)),
-        settle_after=float(data.get("settle_after", 3)),
-        file_hosts=tuple(files.get("hosts", ())),
-        file_max_bytes=int(files.get("max_bytes", 100_000_000)),
-    )
-
-
-def _limit(name: str, data: Mapping[str, Any]) -> Limit:
-    return Limit(
-        name=name,
-        unit=data["unit"],
-        amount={plan: float(amount) for plan, amount in data["amount"].items()},
-        seconds=float(data["per"]),
-        window=data["window"],
-        per_seat=data.get("per_seat", False),
-        general=data.get("general", True),
-        headers=data.get("headers", {}),
     )
 
 
 def _rule(data: Mapping[str, Any]) -> ErrorRule:
     when = data["when"]
     status = when.get("status", ())
-    return ErrorRule(
-        then=data["then"],
-        status=tuple(status) if isinstance(status, list | tuple) else (status,),
+    return _made(
+        ErrorRule,
+        {**data, **when},
+        status=(status,) if isinstance(status, int) else tuple(status),
         headers={key.lower(): str(value) for key, value in when.get("headers", {}).items()},
-        content_type=when.get("content_type", ""),
-        body=when.get("body", {}),
-        after=float(data.get("after", 0)),
-        limit=data.get("limit", ""),
     )
 
 
 def _pager(data: Mapping[str, Any]) -> Pager:
     words = ("start", "limit", "cursor", "page", "key")
-    return Pager(
-        kind=data["kind"],
-        size=int(data.get("size", 0)),
-        params={word: data[word] for word in words if word in data},
-        next=data.get("next", ""),
-        more=data.get("more", ""),
-        first=data.get("first", True),
-    )
+    return _made(Pager, data, params={word: data[word] for word in words if word in data})
 
 
 def _shapes(data: Mapping[str, Any]) -> dict[str, dict[str, FieldType]]:
@@ -252,50 +227,40 @@ def _shapes(data: Mapping[str, Any]) -> dict[str, dict[str, FieldType]]:
 def _field(written: Any, shape: Any) -> FieldType:
     item: Mapping[str, Any] = {"type": written} if isinstance(written, str) else written
     kind, _, rest = item["type"].partition(" ")
-    return FieldType(
+    return _made(
+        FieldType,
+        item,
         kind="reference" if kind == "ref" else kind,
         shape=shape(rest) if kind in ("list", "object") and rest else None,
         to=tuple(name.strip() for name in rest.split("|")) if kind == "ref" else (),
-        required=item.get("required", False),
-        writable=item.get("writable", True),
-        max=item.get("max"),
-        options=item.get("options", ""),
-        one_of=tuple(item.get("one_of", ())),
-        empty=item.get("empty", "never"),
     )
 
 
 def _resource(
-    name: str,
-    data: Mapping[str, Any],
-    defaults: Mapping[str, Any],
-    shapes: Mapping[str, Mapping[str, FieldType]],
-    pagers: Mapping[str, Pager],
+    name: str, document: Mapping[str, Any], shapes: Mapping[str, Mapping[str, FieldType]], pagers: Mapping[str, Pager]
 ) -> Resource:
-    fields: dict[str, FieldType] = {}
+    data, defaults = document["resources"][name], document.get("defaults", {})
+    held: dict[str, FieldType] = {}
     for shape in data.get("like", ()):
-        fields |= shapes[shape]
-    fields |= {key: _field(item, lambda shape: shapes[shape]) for key, item in data.get("fields", {}).items()}
+        held |= shapes[shape]
+    held |= {key: _field(item, lambda shape: shapes[shape]) for key, item in data.get("fields", {}).items()}
     operations: dict[Verb, Operation] = {}
     for verb in VERBS:
         default, own = defaults.get(verb), data.get(verb)
         if own == "none" or (own is None and default in (None, "none")):
             continue
-        written = _written(own, default)
-        written.setdefault("select", defaults.get("select", ""))
+        written = {"select": defaults.get("select", ""), **_written(own, default)}
         operations[verb] = _operation(written, name, pagers)
+    custom = document["custom_fields"] if "custom_fields" in data else None
     file = data.get("file", {})
-    return Resource(
+    return _made(
+        Resource,
+        {**defaults, **data},
         name=name,
-        id=data.get("id", defaults.get("id", "id")),
         operations=operations,
-        fields=fields,
-        modified=data.get("modified", defaults.get("modified", "")),
-        created=data.get("created", defaults.get("created", "")),
-        deleted=data.get("deleted", defaults.get("deleted", "")),
-        recognise=tuple(data.get("recognise", ())),
+        fields=held,
+        custom=_made(CustomFields, custom, resource=data["custom_fields"]) if custom else None,
         file=(file["field"], file["name"], file["size"]) if file else None,
-        note=data.get("note", ""),
     )
 
 
@@ -309,38 +274,10 @@ def _written(own: Mapping[str, Any] | None, default: Any) -> dict[str, Any]:
 
 def _operation(data: Mapping[str, Any], resource: str, pagers: Mapping[str, Pager]) -> Operation:
     method = next(word for word in _METHODS if word in data)
-    return Operation(
+    return _made(
+        Operation,
+        data,
         method=method.upper(),
         path=data[method].replace("{resource}", resource),
-        cost=int(data.get("cost", 1)),
         pager=pagers[data["pager"]] if "pager" in data else None,
-        params=data.get("params", {}),
-        body=data.get("body", "json"),
-        select=data.get("select", ""),
-        limits=tuple(data.get("limits", ())),
-        omit=tuple(data.get("omit", ())),
-        ids=data.get("ids", ""),
-        ids_of=data.get("ids_of", ""),
-        ids_max=int(data.get("ids_max", 100)),
-        since=data.get("since", ""),
-        since_style=data.get("since_style", "rfc3339"),
-        newest_first=data.get("newest_first", {}),
-        filters=tuple(data.get("filters", ())),
     )
-
-
-def _with_custom(
-    resource: Resource, definitions: str, shared: Mapping[str, Any]
-) -> Resource:
-    custom = CustomFields(
-        resource=definitions,
-        container=shared.get("container", ""),
-        code=shared["code"],
-        name=shared["name"],
-        type=shared["type"],
-        types=cast(Mapping[str, str], shared["types"]),
-        options=shared.get("options", ""),
-        option_label=shared.get("option_label", "label"),
-        option_id=shared.get("option_id", "id"),
-    )
-    return replace(resource, custom=custom)
