@@ -7,7 +7,7 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -158,10 +158,7 @@ def audit(refresh: bool, **options: Any) -> None:
         result = stages.prepare(run, None)
         report = build(run, result, "audit", options["environment"])
         report["collections"] = [asdict(reading) for reading in result.readings.values()]
-        if options["as_json"]:
-            click.echo(json.dumps(report, ensure_ascii=False))
-        else:
-            screens.show_audit(report, Console())
+        _tell(options["as_json"], report, screens.show_audit)
 
 
 @cli.command()
@@ -180,10 +177,7 @@ def plan(size: str | None, refresh: bool, simulated: bool, **options: Any) -> No
         assert result.plan is not None
         report["plan"] = asdict(result.plan)
         report["timeline"] = asdict(simulate(run, result.plan)) if simulated else None
-        if options["as_json"]:
-            click.echo(json.dumps(report, ensure_ascii=False))
-        else:
-            screens.show_plan(report, Console())
+        _tell(options["as_json"], report, screens.show_plan)
 
 
 @cli.command()
@@ -247,10 +241,7 @@ def rollback(of_run: int | None, dry: bool, force: bool, yes: bool, **options: A
             )
         result = take_back(run, of_run, force, dry)
     found = {"undone": result.undone, "kept": result.kept, "failed": result.failed, "would": result.would, "cost": result.cost}
-    if settings.as_json:
-        click.echo(json.dumps(found, ensure_ascii=False))
-    else:
-        screens.show_rollback(found, dry, Console())
+    _tell(settings.as_json, found, lambda told, console: screens.show_rollback(told, dry, console))
     sys.exit(ATTENTION if result.kept or result.failed else DONE)
 
 
@@ -302,13 +293,18 @@ def status(**options: Any) -> None:
             "in_doubt": len(entries(connection, ("intent", "doubt"))),
             "attention": [asdict(item) for item in all_findings(connection, "attention")],
         }
-    if settings.as_json:
-        click.echo(json.dumps(found, ensure_ascii=False))
-    else:
-        screens.show_status(found, Console())
+    _tell(settings.as_json, found, screens.show_status)
 
 
 # -- what the commands share
+
+
+def _tell(as_json: bool, found: Mapping[str, Any], show: Callable[[Mapping[str, Any], Console], None]) -> None:
+    """What a command found: as JSON, or as its screen shows it."""
+    if as_json:
+        click.echo(json.dumps(found, ensure_ascii=False))
+    else:
+        show(found, Console())
 
 
 @contextmanager
@@ -405,10 +401,8 @@ def _report(run: Run, result: stages.Result, command: str, settings: Settings) -
     paths = {kind: folder / f"report.{kind}" for kind in ("html", "json", "csv")}
     for kind, write in (("html", write_html), ("json", write_json), ("csv", write_csv)):
         write(report, paths[kind])
-    if settings.as_json:
-        click.echo(json.dumps(report | {"files": {kind: str(path) for kind, path in paths.items()}}, ensure_ascii=False))
-    else:
-        terminal.show(report, Console(), {kind: str(path) for kind, path in paths.items()})
+    told = report | {"files": {kind: str(path) for kind, path in paths.items()}}
+    _tell(settings.as_json, told, lambda told, console: terminal.show(told, console, told["files"]))
     return DONE if report["verdict"]["state"] == "good" else ATTENTION
 
 
