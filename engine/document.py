@@ -63,6 +63,18 @@ def dotted(keys: Keys) -> str:
 class _Loader(yaml.SafeLoader):
     """SafeLoader with YAML 1.2 scalars: no sexagesimals, no `yes`, no dates, zeros kept."""
 
+    depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        """One node; a collection too deep is refused before the parser runs out of stack."""
+        if self.depth == MAX_DEPTH and self.check_event(yaml.CollectionStartEvent):
+            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
+            raise _refused(self.name, mark.line + 1, mark.column + 1, "nested too deeply", f"at most {MAX_DEPTH} levels")
+        self.depth += 1
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
+
 
 _SCALARS = {
     "bool": (r"^(?:true|True|TRUE|false|False|FALSE)$", "tTfF"),
@@ -96,9 +108,9 @@ def read(path: Path, shown_as: str = "") -> Document:
 
 def parse(text: str, name: str = "<text>") -> Document:
     """Parse YAML text; raises SpecError with the place of what is wrong."""
-    _refuse_deep(text, name)
     try:
         loader = _Loader(text)
+        loader.name = name
         try:
             node = loader.get_single_node()
         finally:
@@ -140,23 +152,6 @@ def _plain(tag: str, text: str) -> Any:
             if math.isfinite(number):
                 return number
     raise ValueError(f"{text[:40]!r} is not a usable {tag}")
-
-
-def _refuse_deep(text: str, name: str) -> None:
-    """Stop before the parser recurses: the event stream is flat, so depth is cheap to watch."""
-    depth = 0
-    try:
-        for event in yaml.parse(text, Loader=_Loader):
-            if isinstance(event, yaml.CollectionStartEvent):
-                depth += 1
-                if depth > MAX_DEPTH:
-                    mark = event.start_mark
-                    line, col = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-                    raise _refused(name, line, col, "nested too deeply", f"at most {MAX_DEPTH} levels")
-            elif isinstance(event, yaml.CollectionEndEvent):
-                depth -= 1
-    except (yaml.YAMLError, RecursionError):
-        return  # the real parse reports it with its place
 
 
 def _refused(name: str, line: int, col: int, problem: str, advice: str) -> SpecError:
