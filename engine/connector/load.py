@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -25,7 +24,7 @@ from engine.connector.model import (
     Verb,
 )
 from engine.document import Document, Keys, read
-from engine.errors import Diagnostic, SpecError
+from engine.errors import Diagnostic, SpecError, meant
 from engine.schema import check_shape
 from engine.values import digest
 
@@ -48,8 +47,7 @@ def load_connector(path: Path, shown_as: str = "") -> Connector:
 
 def near(word: str, known: list[str] | tuple[str, ...]) -> str:
     """Advice for an unknown word: the nearest known one, or the list."""
-    close = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
-    return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(sorted(known)[:20])}"
+    return meant(word, known) or f"known: {', '.join(sorted(known)[:20])}"
 
 
 def _check_names(document: Document) -> list[Diagnostic]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
 import inspect
 import typing
 from collections.abc import Mapping
 from typing import Any
 
+from engine.errors import meant
 from engine.spec.model import NamedStep
 from transforms import STEPS
 
@@ -23,9 +23,7 @@ def bind(name: str, args: Any = None) -> NamedStep:
     """
     function = STEPS.get(name)
     if function is None:
-        close = difflib.get_close_matches(name, STEPS, n=1)
-        hint = f"did you mean {close[0]!r}?" if close else "see docs/transforms.md"
-        raise ValueError(f"unknown step {name!r} – {hint}")
+        raise ValueError(f"unknown step {name!r} – {meant(name, STEPS) or 'see docs/transforms.md'}")
     accepted = _arguments(name)
     if args is None:
         args = {}

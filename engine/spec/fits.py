@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from engine.connector.model import FieldType
+from engine.errors import meant
 from engine.spec.model import CustomField
 from engine.spec.scope import NUMBERS, TEXTS
 
@@ -82,15 +82,8 @@ def _not_listed(value: Any, options: Sequence[str]) -> Fault | None:
     known = [option.strip() for option in options]
     for item in value if isinstance(value, list) else [value]:
         if known and str(item).strip() not in known:
-            return f"{_shown(item)} is not one of {', '.join(known)}", guess(str(item), known)
+            return f"{_shown(item)} is not one of {', '.join(known)}", meant(str(item), known)
     return None
-
-
-def guess(word: str, known: Sequence[str]) -> str:
-    """The nearest of the known words, as advice; nothing where none is near."""
-    close = difflib.get_close_matches(word.casefold(), [item.casefold() for item in known], n=1, cutoff=0.6)
-    found = [item for item in known if item.casefold() in close]
-    return f"did you mean {found[0]!r}?" if found else ""
 
 
 def no_link(kind: FieldType | None, to: Sequence[str]) -> Fault | None:
@@ -172,7 +165,7 @@ def _other_form(found: FieldType, value: Any) -> str:
 def no_word(found: FieldType, word: str) -> Fault | None:
     """Why a source value is never this key of a value map."""
     if found.kind == "boolean" and word not in ("true", "false", ""):
-        return f"the record holds true or false here, never {word!r}", guess(word, ["true", "false"])
+        return f"the record holds true or false here, never {word!r}", meant(word, ["true", "false"])
     if found.kind in NUMBERS and word and not re.fullmatch(r"-?\d+(\.\d+)?", word):
         return f"the record holds a number here, never {word!r}", ""
     return _not_listed(word, found.one_of) if word else None
