@@ -135,7 +135,7 @@ def duration(limit: Limit, allowance: float, left: float, needed: float, until_r
 
 def guard(run: Run, made: Plan, yes: bool) -> None:
     """Refuse what nobody expects: an empty source, or a rewrite of much of what was migrated."""
-    ready = sum(step.create + step.update + step.unchanged for step in made.steps if not _scaffold(run, step.object))
+    ready = sum(step.create + step.update + step.unchanged for step in made.steps if not run.spec.objects[step.object].scaffold)
     if ready == 0:
         raise UnsafePlan("the source gave no record that can be migrated – is this the right account?")
     if yes:
@@ -150,7 +150,3 @@ def guard(run: Run, made: Plan, yes: bool) -> None:
                 f"{step.update} of {have} {step.label} would be rewritten, more than {share:.0%} – "
                 "look at them with `etl plan`, then add --yes"
             )
-
-
-def _scaffold(run: Run, name: str) -> bool:
-    return bool(run.spec.objects[name].rows) or name.startswith("pipelines.")

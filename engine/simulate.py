@@ -13,7 +13,6 @@ from engine.connector.client import Client
 from engine.connector.pacing import Clock, Pacer
 from engine.plan import Plan, Step
 from engine.run import Run
-from engine.spec.model import ObjectMapping
 from engine.store.links import links_of
 from engine.store.quota import book
 from engine.store.schema import Store, open_store
@@ -154,7 +153,7 @@ def _reading_back(run: Run, plan: Plan) -> list[float]:
     """List pages of every resource that was written to."""
     rows: dict[str, int] = {}
     for step in plan.steps:
-        if not _scaffold(run.spec.objects[step.object]):
+        if not run.spec.objects[step.object].scaffold:
             rows[step.resource] = rows.get(step.resource, 0) + step.create + step.update + step.unchanged
     costs = []
     for name, many in rows.items():
@@ -162,7 +161,3 @@ def _reading_back(run: Run, plan: Plan) -> list[float]:
         size = operation.pager.size if operation.pager and operation.pager.size else 500
         costs += [float(operation.cost)] * (math.ceil(many / size) if many else 0)
     return costs
-
-
-def _scaffold(mapping: ObjectMapping) -> bool:
-    return bool(mapping.rows) or mapping.name.startswith("pipelines.")

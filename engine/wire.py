@@ -169,11 +169,6 @@ def dig_target(row: Mapping[str, Any], target: str, name: str, resource: Resourc
     return row.get(target)
 
 
-def body_value(body: Mapping[str, Any], target: str, name: str, resource: Resource, definitions: Definitions) -> Any:
-    """What a body about to travel holds in a target field."""
-    return dig_target(body, target, name, resource, definitions)
-
-
 def agrees(wanted: Any, live: Any, kind: FieldType | None) -> bool:
     """Whether a destination's value is the wanted one, as the platform may write it.
 

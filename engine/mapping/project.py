@@ -146,14 +146,14 @@ class _Context:
                 return None
             case "$settings":
                 return self.sight.settings.get(str(path.segments[1]))
-        if head in self.mapping.related or head in self.mapping.children:
+        if head in self.mapping.beside:
             return dig(self.around(str(head)), path.segments[1:])
-        if self.mapping.each and head == self.mapping.each.name:
-            return dig(self.element, path.segments[1:])
         return dig(self.source.body, path.segments)
 
     def around(self, name: str) -> Any:
-        """A related record, or the list of children."""
+        """A related record, the list of children, or the element."""
+        if self.mapping.each and name == self.mapping.each.name:
+            return self.element
         if name not in self._around:
             self._around[name] = self._related(name) if name in self.mapping.related else self._children(name)
         return self._around[name]
@@ -184,10 +184,8 @@ class _Context:
         values: dict[str, Any] = {"settings": self.sight.settings, "key": self.key, "collection": self.source.collection}
         record = notes.View(self.source.body, template.known)
         for name in template.heads:
-            if name in self.mapping.related or name in self.mapping.children:
+            if name in self.mapping.beside:
                 values[name] = notes.seen(self.around(name), template.known)
-            elif self.mapping.each and name == self.mapping.each.name:
-                values[name] = notes.seen(self.element, template.known)
             elif name in record:
                 values[name] = record[name]
         return values

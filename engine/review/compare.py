@@ -32,8 +32,6 @@ from engine.store.records import Record, many, sample
 from engine.values import as_file, canonical, is_empty, leaves, segments
 from engine.wire import Definitions, Resolved, agrees, dig_target, resolve
 
-FOUND = ("equal", "transformed", "looked_up", "defaulted")
-
 
 @dataclass(frozen=True, slots=True)
 class FieldState:
@@ -274,8 +272,7 @@ def touched_fields(objects: Sequence[ObjectMapping]) -> dict[str, set[str]]:
     """Top-level source fields that any object reads or says why it ignores, by collection."""
     found: dict[str, set[str]] = {}
     for mapping in objects:
-        inside = {*mapping.related, *mapping.children, *([mapping.each.name] if mapping.each else [])}
-        heads = {str(segments(path)[0]) for path in paths_read(mapping) if not path.startswith("$")} - inside
+        heads = {str(segments(path)[0]) for path in paths_read(mapping) if not path.startswith("$")} - mapping.beside
         for name in mapping.sources:
             found.setdefault(name, set()).update(heads, mapping.ignore)
     return found

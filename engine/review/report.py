@@ -184,19 +184,7 @@ def write_csv(report: Mapping[str, Any], path: Path) -> None:
                          " > ".join(item["steps"]), item["wanted"], item["live"], item["reason"] or row["reason"]]  # fmt: skip
                 writer.writerow([harmless(cell) for cell in cells])
             for name, value in row["unmapped"]:
-                cells = [
-                    row["object"],
-                    row["key"],
-                    row["dest_id"],
-                    row["state"],
-                    "",
-                    "unmapped",
-                    f"{name} = {value}",
-                    "",
-                    "",
-                    "",
-                    "",
-                ]
+                cells = [row["object"], row["key"], row["dest_id"], row["state"], "", "unmapped", f"{name} = {value}", *[""] * 4]
                 writer.writerow([harmless(cell) for cell in cells])
 
 

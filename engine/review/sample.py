@@ -59,7 +59,7 @@ def _by_source(objects: Sequence[ObjectMapping]) -> dict[str, list[ObjectMapping
     found: dict[str, list[ObjectMapping]] = {}
     for mapping in objects:
         for name in mapping.sources:
-            if not mapping.rows and not mapping.name.startswith("pipelines."):
+            if not mapping.scaffold:
                 found.setdefault(name, []).append(mapping)
     return found
 
@@ -93,8 +93,7 @@ def _features(run: Run, name: str, mappings: Sequence[ObjectMapping]) -> list[tu
 
 
 def _outside(mapping: ObjectMapping, path: str) -> bool:
-    head = str(segments(path)[0])
-    return path.startswith("$") or head in {*mapping.related, *mapping.children, *([mapping.each.name] if mapping.each else [])}
+    return path.startswith("$") or segments(path)[0] in mapping.beside
 
 
 def _sorting_paths(mapping: ObjectMapping) -> Iterator[str]:
@@ -177,7 +176,7 @@ def _leans_on(run: Run, mapping: ObjectMapping, record: Record, sight: Any, conn
     for projection in project(mapping, Source(record.collection, record.key, record.body), sight):
         for name, key in links_in(projection.body):
             target = run.spec.objects.get(name)
-            if target and not target.rows and not name.startswith("pipelines."):
+            if target and not target.scaffold:
                 yield key.partition("#")[0], f"{record.key} needs it ({mapping.name})"
     for name, children in mapping.children.items():
         if children.by is not None:

@@ -210,6 +210,16 @@ class ObjectMapping:
     on_delete: str = "report"  # what a deletion in the source means: report, or delete
 
     @property
+    def scaffold(self) -> bool:
+        """Whether its rows are no records of the customer's: rows of the spec, pipelines and stages."""
+        return bool(self.rows) or self.name.startswith("pipelines.")
+
+    @property
+    def beside(self) -> frozenset[str]:
+        """Names that stand beside the record's own fields: related rows, children, the element of a list."""
+        return frozenset({*self.related, *self.children, *([self.each.name] if self.each else [])})
+
+    @property
     def key_field(self) -> str:
         """The target that carries our source key, or ""."""
         return next((f.target for f in self.fields.values() if f.expr == Path("$key", ("$key",))), "")

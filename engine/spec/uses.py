@@ -2,31 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import fields
+from typing import Any
 
-from engine.spec.model import (
-    Cases,
-    Download,
-    Expr,
-    Field,
-    First,
-    Items,
-    Lookup,
-    ObjectMapping,
-    Parts,
-    Path,
-    Pipe,
-    Spec,
-    Template,
-)
+from engine.spec.model import Cases, Expr, Field, Lookup, ObjectMapping, Path, Pipe, Spec, Template
 
 
 def needed(spec: Spec) -> dict[str, tuple[str, ...]]:
     """Every collection the spec reads, with the fields that other records are found by."""
     found: dict[str, set[str]] = {}
-    for name, *fields in _needs(spec):
+    for name, *links in _needs(spec):
         if not name.startswith("$"):
-            found.setdefault(name, set()).update(fields)
+            found.setdefault(name, set()).update(links)
     return {name: tuple(sorted(fields)) for name, fields in found.items()}
 
 
@@ -47,31 +35,23 @@ def _needs(spec: Spec) -> Iterator[tuple[str, ...]]:
 
 def lookups(item: ObjectMapping | Field) -> Iterable[Lookup]:
     """Every lookup inside a field, or inside all fields of an object."""
-    fields = item.fields.values() if isinstance(item, ObjectMapping) else (item,)
-    return (expr for field in fields for expr in walk(field.expr) if isinstance(expr, Lookup))
+    whole = item.fields.values() if isinstance(item, ObjectMapping) else (item,)
+    return (expr for field in whole for expr in walk(field.expr) if isinstance(expr, Lookup))
 
 
-def walk(expr: Expr) -> Iterable[Expr]:
-    """An expression and everything inside it."""
+def walk(expr: Expr) -> Iterator[Expr]:
+    """An expression and everything inside it; what its conditions read is not inside."""
     yield expr
-    inner: Iterable[Expr] = ()
-    match expr:
-        case First(options=options):
-            inner = options
-        case Parts(values=values):
-            inner = values.values()
-        case Items(items=items):
-            inner = items
-        case Cases(cases=cases, otherwise=otherwise):
-            inner = [*(item for _, item in cases), otherwise]
-        case Lookup(by=by):
-            inner = (by,)
-        case Pipe(head=head):
-            inner = (head,)
-        case Download(url=url, name=name):
-            inner = (url, name)
-    for item in inner:
-        yield from walk(item)
+    for item in fields(expr):
+        yield from _inside(getattr(expr, item.name))
+
+
+def _inside(value: Any) -> Iterator[Expr]:
+    if isinstance(value, Expr):
+        yield from walk(value)
+    elif isinstance(value, tuple | Mapping):
+        for item in value.values() if isinstance(value, Mapping) else value:
+            yield from _inside(item)
 
 
 def paths_read(mapping: ObjectMapping) -> set[str]:
