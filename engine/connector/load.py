@@ -30,6 +30,17 @@ from engine.values import digest
 
 VERBS: tuple[Verb, ...] = ("list", "read", "create", "update", "delete", "add_options", "remove_options")
 _METHODS = ("get", "post", "put", "patch", "delete")
+_CALLS = ("connection.check", *(f"{place}.{verb}" for place in ("defaults", "resources.*") for verb in VERBS))
+_USES = (  # where a name is used, where it is defined, what it names
+    ("resources.*.like.*", "shapes", "shape"),
+    ("resources.*.custom_fields", "resources", "resource"),
+    ("users.resource", "resources", "resource"),
+    ("pipelines.resource", "resources", "resource"),
+    ("pipelines.stages", "resources", "resource"),
+    ("errors.*.limit", "limits", "limit"),
+    *((f"{call}.pager", "pagers", "pager") for call in _CALLS),
+    *((f"{call}.limits.*", "limits", "limit") for call in _CALLS),
+)
 Model = TypeVar("Model")
 
 
@@ -52,7 +63,7 @@ def near(word: str, known: list[str] | tuple[str, ...]) -> str:
 
 def _check_names(document: Document) -> list[Diagnostic]:
     """Names used in a connector that nothing in it defines, and calls that cannot be made."""
-    checks = (_check_resources, _check_defaults, _check_fields, _check_people, _check_rules, _check_limits)
+    checks = (_check_uses, _check_fields, _check_resources, _check_rules, _check_limits)
     return [problem for check in checks for problem in check(document)]
 
 
@@ -62,37 +73,39 @@ def _known(document: Document, name: str, known: Iterable[str], keys: Keys, what
         yield document.problem(keys, f"unknown {what} {name!r}", near(name, words))
 
 
-def _check_resources(document: Document) -> Iterator[Diagnostic]:
+def _found(value: Any, pattern: str, keys: Keys = ()) -> Iterator[tuple[Keys, Any]]:
+    """Every value at a place that fits the pattern, with its place; `*` stands for any key or position."""
+    head, _, rest = pattern.partition(".")
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in items:
+        if head in ("*", key):
+            yield from _found(item, rest, (*keys, key)) if rest else [((*keys, key), item)]
+
+
+def _check_uses(document: Document) -> Iterator[Diagnostic]:
+    for pattern, definitions, what in _USES:
+        for keys, name in _found(document.data, pattern):
+            yield from _known(document, name, document.data.get(definitions, {}), keys, what)
+
+
+def _check_fields(document: Document) -> Iterator[Diagnostic]:
     data = document.data
-    for name, resource in data["resources"].items():
-        at: Keys = ("resources", name)
-        for position, shape in enumerate(resource.get("like", [])):
-            yield from _known(document, shape, data.get("shapes", {}), (*at, "like", position), "shape")
-        if "custom_fields" in resource:
-            yield from _known(document, resource["custom_fields"], data["resources"], (*at, "custom_fields"), "resource")
-            if "custom_fields" not in data:
-                advice = "add a top-level custom_fields block that says how they are made"
-                yield document.problem((*at, "custom_fields"), "nothing says how custom fields work here", advice)
+    for keys, written in [*_found(data, "shapes.*.*"), *_found(data, "resources.*.fields.*")]:
+        kind, _, rest = (written if isinstance(written, str) else written["type"]).partition(" ")
+        if kind in ("list", "object") and rest:
+            yield from _known(document, rest, data.get("shapes", {}), keys, "shape")
+        for target in rest.split("|") if kind == "ref" else ():
+            yield from _known(document, target.strip(), data["resources"], keys, "resource")
+
+
+def _check_resources(document: Document) -> Iterator[Diagnostic]:
+    for name, resource in document.data["resources"].items():
+        if "custom_fields" in resource and "custom_fields" not in document.data:
+            advice = "add a top-level custom_fields block that says how they are made"
+            yield document.problem(("resources", name, "custom_fields"), "nothing says how custom fields work here", advice)
         for verb in VERBS:
             if isinstance(resource.get(verb), dict):
-                yield from _check_call(document, resource[verb], (*at, verb))
                 yield from _check_path(document, name, verb)
-
-
-def _check_defaults(document: Document) -> Iterator[Diagnostic]:
-    for verb in VERBS:
-        call = document.data.get("defaults", {}).get(verb)
-        if isinstance(call, dict):
-            yield from _check_call(document, call, ("defaults", verb))
-    yield from _check_call(document, document.data["connection"]["check"], ("connection", "check"))
-
-
-def _check_call(document: Document, call: Mapping[str, Any], at: Keys) -> Iterator[Diagnostic]:
-    data = document.data
-    if "pager" in call:
-        yield from _known(document, call["pager"], data.get("pagers", {}), (*at, "pager"), "pager")
-    for position, limit in enumerate(call.get("limits", ())):
-        yield from _known(document, limit, data["limits"], (*at, "limits", position), "limit")
 
 
 def _check_path(document: Document, name: str, verb: Verb) -> Iterator[Diagnostic]:
@@ -111,33 +124,10 @@ def _check_path(document: Document, name: str, verb: Verb) -> Iterator[Diagnosti
         yield from _known(document, place, ["id", "resource", *known], (*at, method), "field in the path")
 
 
-def _check_fields(document: Document) -> Iterator[Diagnostic]:
-    data = document.data
-    groups: list[tuple[Keys, Any]] = [(("shapes", name), item) for name, item in data.get("shapes", {}).items()]
-    groups += [(("resources", name, "fields"), item.get("fields", {})) for name, item in data["resources"].items()]
-    for at, group in groups:
-        for name, written in group.items():
-            kind, _, rest = (written if isinstance(written, str) else written["type"]).partition(" ")
-            if kind in ("list", "object") and rest:
-                yield from _known(document, rest, data.get("shapes", {}), (*at, name), "shape")
-            for target in rest.split("|") if kind == "ref" else ():
-                yield from _known(document, target.strip(), data["resources"], (*at, name), "resource")
-
-
-def _check_people(document: Document) -> Iterator[Diagnostic]:
-    data = document.data
-    for block, key in (("users", "resource"), ("pipelines", "resource"), ("pipelines", "stages")):
-        if block in data:
-            yield from _known(document, data[block][key], data["resources"], (block, key), "resource")
-
-
 def _check_rules(document: Document) -> Iterator[Diagnostic]:
     for position, rule in enumerate(document.data["errors"]):
-        at: Keys = ("errors", position)
-        if "limit" in rule:
-            yield from _known(document, rule["limit"], document.data["limits"], (*at, "limit"), "limit")
-        elif rule["then"] == "pause":
-            yield document.problem(at, "a pause without the limit that is spent", "add limit: and its name")
+        if rule["then"] == "pause" and "limit" not in rule:
+            yield document.problem(("errors", position), "a pause without the limit that is spent", "add limit: and its name")
 
 
 def _check_limits(document: Document) -> Iterator[Diagnostic]:
