@@ -36,7 +36,6 @@ class Document:
     file: str
     data: Any
     places: dict[Keys, Place]
-    lines: tuple[str, ...] = ()
     aliases: Mapping[Keys, Keys] = field(default_factory=dict)
 
     def place(self, keys: Keys) -> Place:
@@ -126,7 +125,7 @@ def parse(text: str, name: str = "<text>") -> Document:
         raise _refused(name, 1, 1, f"not valid YAML: {error}", "correct the YAML") from None
     except RecursionError:
         raise _refused(name, 1, 1, "nested too deeply", f"at most {MAX_DEPTH} levels") from None
-    return Document(name, data, builder.places, tuple(text.splitlines()), builder.aliases)
+    return Document(name, data, builder.places, builder.aliases)
 
 
 def scalar(text: str) -> Any:

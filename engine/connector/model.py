@@ -93,7 +93,6 @@ class Resource:
     recognise: tuple[str, ...] = ()  # fields that tell our own rows apart where no key field exists
     deleted: str = ""  # field that says a row read by id is deleted
     file: tuple[str, str, str] | None = None  # the fields that take the file, hold its name, its size
-    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)

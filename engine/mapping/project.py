@@ -160,13 +160,11 @@ class _Context:
 
     def _related(self, name: str) -> Any:
         related = self.mapping.related[name]
-        if related.many:
-            values = self.value(related.by) or []
-            keys = dict.fromkeys(record_key(value, related.sources, self.sight.pattern) for value in values)
-            found = [self.sight.record(key) for key in keys if key]
-            return [body for body in found if body is not None]
-        key = record_key(self.value(related.by), related.sources, self.sight.pattern)
-        return self.sight.record(key) if key else None
+        value = self.value(related.by)
+        values = (value or []) if related.many else [value]
+        keys = dict.fromkeys(record_key(item, related.sources, self.sight.pattern) for item in values)
+        found = [body for key in keys if key and (body := self.sight.record(key)) is not None]
+        return found if related.many else next(iter(found), None)
 
     def _children(self, name: str) -> Any:
         children = self.mapping.children[name]
@@ -315,17 +313,11 @@ def _items(expr: Items, context: _Context, story: _Story) -> list[Any]:
     """Objects of a list; one whose record values are all empty is left out."""
     found = []
     for item in expr.items:
-        moving = {name: _evaluate(part, context, story) for name, part in item.values.items() if not _is_fixed(part)}
-        if moving and all(is_empty(value) for value in moving.values()):
-            continue
-        fixed = {name: _evaluate(part, context, story) for name, part in item.values.items() if _is_fixed(part)}
-        values = {**moving, **fixed}
-        found.append({name: values[name] for name in item.values if not is_empty(values[name])})
+        values = _parts(item, context, story)
+        moving = [name for name, part in item.values.items() if not isinstance(part, Const)]
+        if not moving or any(name in values for name in moving):
+            found.append(values)
     return found
-
-
-def _is_fixed(expr: Expr) -> bool:
-    return isinstance(expr, Const)
 
 
 def _pipe(pipe: Pipe, context: _Context, story: _Story) -> Any:

@@ -303,6 +303,11 @@ class Spec:
     digest: str = ""
     folder: str = ""
 
+    def label(self, resource: str, target: str) -> str:
+        """A destination field as people know it."""
+        field = self.custom_fields.get((resource, target.removeprefix("custom.")))
+        return field.label if field and target.startswith("custom.") else target
+
     def active(self) -> tuple[ObjectMapping, ...]:
         """The objects that are switched on, in order."""
         return tuple(item for item in self.objects.values() if item.enabled)
