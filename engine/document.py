@@ -59,6 +59,11 @@ def dotted(keys: Keys) -> str:
     return text
 
 
+def several(written: Any, keys: Keys) -> list[tuple[Keys, Any]]:
+    """A value, or each of a list of values, with its place."""
+    return [((*keys, at), item) for at, item in enumerate(written)] if isinstance(written, list) else [(keys, written)]
+
+
 class _Loader(yaml.SafeLoader):
     """SafeLoader with YAML 1.2 scalars: no sexagesimals, no `yes`, no dates, zeros kept."""
 

@@ -65,6 +65,14 @@ class Diagnostic:
         return asdict(self)
 
 
+def in_order(problems: Iterable[Diagnostic]) -> list[Diagnostic]:
+    """Sorted by place; what stands behind a YAML alias is told once."""
+    once: dict[tuple[Place | None, str], Diagnostic] = {}
+    for item in problems:
+        once.setdefault((item.where, item.problem), item)
+    return sorted(once.values(), key=lambda item: (item.where.file, item.where.line, item.where.col) if item.where else ("", 0, 0))
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """The known word that was probably meant, or ""."""
     folded = {other.casefold(): other for other in known}

@@ -20,7 +20,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
 from engine.document import Document, Keys
-from engine.errors import Diagnostic, nearest
+from engine.errors import Diagnostic, in_order, nearest
 
 _FOLDER = Path(__file__).resolve().parent.parent / "schemas"
 _TYPES = {
@@ -69,11 +69,7 @@ def check_shape(document: Document, schema_name: str) -> list[Diagnostic]:
     errors = _validator(schema_name).iter_errors(document.data)
     faults = (cause for error in errors for cause in _causes(_fault(error)))
     problems = [problem for fault in faults for problem in _WORDS.get(fault.rule, _by_rule)(fault)]
-    found: dict[tuple[object, str], Diagnostic] = {}  # one aliased mistake is one problem
-    for problem in _without_echoes(problems):
-        item = document.problem(problem.keys, problem.text, problem.advice)
-        found.setdefault((item.where, item.problem), item)
-    return sorted(found.values(), key=lambda item: (item.where.line, item.where.col) if item.where else (0, 0))
+    return in_order(document.problem(item.keys, item.text, item.advice) for item in _without_echoes(problems))
 
 
 @cache

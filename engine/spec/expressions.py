@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from engine.connector.load import near
 from engine.connector.model import FieldType
-from engine.document import Document, Keys
+from engine.document import Document, Keys, several
 from engine.errors import Diagnostic
 from engine.mapping.steps import bind
 from engine.spec import fits, templates
@@ -105,12 +105,12 @@ class Builder:
 
     def condition(self, data: Any, keys: Keys) -> Condition:
         """`{path: test}` (all must hold) or a list of those (any may)."""
-        options = data if isinstance(data, list) else [data]
-        any_of = []
-        for position, option in enumerate(options):
-            at: Keys = (*keys, position) if isinstance(data, list) else keys
-            any_of.append(tuple(test for text, wanted in option.items() for test in self._tests(text, wanted, (*at, text))))
-        return Condition(tuple(any_of))
+        return Condition(
+            tuple(
+                tuple(test for text, wanted in option.items() for test in self._tests(text, wanted, (*at, text)))
+                for at, option in several(data, keys)
+            )
+        )
 
     def _tests(self, text: str, wanted: Any, keys: Keys) -> list[Test]:
         path, kind = self.lead(text, keys)
@@ -135,7 +135,7 @@ class Builder:
             return path
         if isinstance(data, list):
             self._reachable(data, keys)
-            return First(tuple(self.expression(item, (*keys, position), kind) for position, item in enumerate(data)))
+            return First(tuple(self.expression(item, at, kind) for at, item in several(data, keys)))
         if not isinstance(data, Mapping):
             return self._const(data, keys, kind)
         if not any(word in data for word in MODIFIERS):
@@ -175,8 +175,7 @@ class Builder:
         if "cases" in data:
             return self._cases(data, keys, kind)
         if "list" in data:
-            rows = enumerate(data["list"])
-            return Items(tuple(self._parts(row, (*keys, "list", position), kind) for position, row in rows))
+            return Items(tuple(self._parts(row, at, kind) for at, row in several(data["list"], (*keys, "list"))))
         if "download" in data:
             if kind is not None and kind.kind not in ("file", "any"):
                 self.problem((*keys, "download"), "a download gives a file, and this field holds none", "use the link itself")
@@ -211,8 +210,7 @@ class Builder:
 
     def _cases(self, data: Mapping[str, Any], keys: Keys, kind: FieldType | None) -> Cases:
         cases = []
-        for position, item in enumerate(data["cases"]):
-            at: Keys = (*keys, "cases", position)
+        for at, item in several(data["cases"], (*keys, "cases")):
             rest = {key: value for key, value in item.items() if key != "when"}
             cases.append((self.condition(item["when"], (*at, "when")), self.expression(rest, at, kind)))
         otherwise, at = data["else"], (*keys, "else")
@@ -220,10 +218,8 @@ class Builder:
         return Cases(tuple(cases), self.expression(otherwise, at, kind) if written else self._const(otherwise, at, kind))
 
     def _steps(self, data: Any, keys: Keys) -> tuple[NamedStep, ...]:
-        single = not isinstance(data, list)
         steps = []
-        for position, item in enumerate([data] if single else data):
-            at = keys if single else (*keys, position)
+        for at, item in several(data, keys):
             name, args = (item, None) if isinstance(item, str) else next(iter(item.items()))
             at = at if isinstance(item, str) else (*at, name)
             try:
@@ -253,12 +249,11 @@ class Builder:
     # -- lookups
 
     def _lookup(self, data: Mapping[str, Any], keys: Keys, kind: FieldType | None) -> Expr:
-        written = data["lookup"]
-        names = tuple([written] if isinstance(written, str) else written)
-        at: Keys = (*keys, "lookup")
-        good = [self._target(name, at if isinstance(written, str) else (*at, position)) for position, name in enumerate(names)]
+        written = several(data["lookup"], (*keys, "lookup"))
+        names = tuple(name for _, name in written)
+        good = [self._target(name, at) for at, name in written]
         if all(good):
-            self.fault(at, fits.no_link(kind, self._resources(names)))
+            self.fault((*keys, "lookup"), fits.no_link(kind, self._resources(names)))
         by = self.expression(data["by"], (*keys, "by"), fits.MOVING)
         on = data.get("on", "")
         if "users" in names:

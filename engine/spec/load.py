@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path as FilePath
 from typing import Any, Literal
 
 from engine.connector.load import load_connector, near
 from engine.connector.model import Connector, FieldType
-from engine.document import Document, Keys, read
-from engine.errors import Diagnostic, Place, SpecError, UsageError
+from engine.document import Document, Keys, read, several
+from engine.errors import Diagnostic, SpecError, UsageError, in_order
 from engine.schema import check_shape
 from engine.spec.checks import whole
 from engine.spec.expressions import Builder, People
@@ -59,7 +59,7 @@ def load_migration(path: FilePath, env: Mapping[str, str] | None = None) -> Migr
     shape = check_shape(document, "spec")
     if shape:
         told = {item.where for item in problems}  # that a missing variable has no good value is no news
-        raise SpecError(_in_order([*problems, *(item for item in shape if item.where not in told)]))
+        raise SpecError(in_order([*problems, *(item for item in shape if item.where not in told)]))
     connectors: dict[str, Connector] = {}
     for side in ("source", "destination"):
         file = path.parent / document.data[side]["connector"]
@@ -70,21 +70,13 @@ def load_migration(path: FilePath, env: Mapping[str, str] | None = None) -> Migr
         except UsageError as error:
             problems.append(document.problem((side, "connector"), str(error), "check the path"))
     if len(connectors) < 2:
-        raise SpecError(_in_order(problems))
+        raise SpecError(in_order(problems))
     compiler = _Compiler(document, path.parent, connectors["source"], connectors["destination"])
     spec = compiler.spec()
-    found = _in_order([*problems, *compiler.problems])
+    found = in_order([*problems, *compiler.problems])
     if errors := [item for item in found if item.severity == "error"]:
         raise SpecError(errors)
     return Migration(spec, compiler.source, compiler.destination, document, tuple(found))
-
-
-def _in_order(problems: Iterable[Diagnostic]) -> list[Diagnostic]:
-    """Sorted by place; what stands behind a YAML alias is told once."""
-    once: dict[tuple[Place | None, str], Diagnostic] = {}
-    for item in problems:
-        once.setdefault((item.where, item.problem), item)
-    return sorted(once.values(), key=lambda d: (d.where.file, d.where.line, d.where.col) if d.where else ("", 0, 0))
 
 
 def _shown(path: FilePath) -> str:
@@ -95,25 +87,35 @@ def _shown(path: FilePath) -> str:
         return str(path)
 
 
+@dataclass(slots=True)
 class _Compiler:
     """One spec document to one Spec, collecting problems on the way."""
 
-    def __init__(self, document: Document, folder: FilePath, source: Connector, destination: Connector) -> None:
-        self.document = document
-        self.folder = folder
-        self.source = source
-        self.destination = destination
-        self.settings: Mapping[str, Any] = document.data.get("settings", {})
-        self.problems: list[Diagnostic] = []
-        self.templates: dict[str, str] = {}
-        self.builders: dict[str, Builder] = {}
-        self.done: dict[str, ObjectMapping] = {}
-        self.rows: dict[str, Shape] = {}
-        self.used: set[str] = set()
-        self.custom: dict[tuple[str, str], CustomField] = {}
+    document: Document
+    folder: FilePath
+    source: Connector
+    destination: Connector
+    problems: list[Diagnostic] = field(default_factory=list)
+    templates: dict[str, str] = field(default_factory=dict)
+    builders: dict[str, Builder] = field(default_factory=dict)
+    done: dict[str, ObjectMapping] = field(default_factory=dict)
+    rows: dict[str, Shape] = field(default_factory=dict)
+    used: set[str] = field(default_factory=set)
+    custom: dict[tuple[str, str], CustomField] = field(default_factory=dict)
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """The settings as written."""
+        found: Mapping[str, Any] = self.document.data.get("settings", {})
+        return found
 
     def problem(self, keys: Keys, problem: str, advice: str = "", severity: Literal["error", "warning"] = "error") -> None:
         self.problems.append(self.document.problem(keys, problem, advice, severity))
+
+    def known(self, name: str, words: Iterable[str], keys: Keys, problem: str) -> None:
+        """A name must be one of these words."""
+        if name not in words:
+            self.problem(keys, problem, near(name, list(words)))
 
     def spec(self) -> Spec:
         data = self.document.data
@@ -158,12 +160,16 @@ class _Compiler:
     def _plans(self, data: Mapping[str, Any]) -> None:
         for side, connector in (("source", self.source), ("destination", self.destination)):
             plan = data[side]["plan"]
-            if plan not in connector.plans:
-                self.problem((side, "plan"), f"{connector.title} has no plan {plan!r}", near(plan, connector.plans))
+            self.known(plan, connector.plans, (side, "plan"), f"{connector.title} has no plan {plan!r}")
 
     def _collection(self, name: str, keys: Keys) -> None:
-        if name not in self.source.resources:
-            self.problem(keys, f"{self.source.title} has no collection {name!r}", near(name, list(self.source.resources)))
+        self.known(name, self.source.resources, keys, f"{self.source.title} has no collection {name!r}")
+
+    def _collections(self, written: str | list[str], keys: Keys) -> tuple[str, ...]:
+        """One collection or several."""
+        for at, name in several(written, keys):
+            self._collection(name, at)
+        return tuple(name for _, name in several(written, keys))
 
     def _path_in(self, source: str, path: str, keys: Keys) -> Path:
         """A path in the rows of one collection."""
@@ -188,14 +194,13 @@ class _Compiler:
                 continue
             for name, item in items.items():
                 keys: Keys = ("custom_fields", resource, name)
-                if item["type"] not in known.custom.types:
-                    advice = near(item["type"], list(known.custom.types))
-                    self.problem((*keys, "type"), f"{self.destination.title} has no field type for {item['type']!r}", advice)
+                text = f"{self.destination.title} has no field type for {item['type']!r}"
+                self.known(item["type"], known.custom.types, (*keys, "type"), text)
                 options, origin = self._options(item.get("options", []), (*keys, "options"))
                 fields[resource, name] = CustomField(
                     resource, name, item["name"], item["type"], options, origin, item.get("key", False)
                 )
-            if sum(field.key for field in fields.values() if field.resource == resource) > 1:
+            if sum(made.key for made in fields.values() if made.resource == resource) > 1:
                 self.problem(("custom_fields", resource), "more than one field is marked `key: true`", "keep one")
         return fields
 
@@ -292,9 +297,8 @@ class _Compiler:
             for target, item in data["fields"].items()
         }
         self._complete(data["to"], fields, keys)
-        for position, field in enumerate(data.get("match", ())):
-            if field not in fields:
-                self.problem((*keys, "match", position), f"{field!r} is not one of this object's fields", near(field, list(fields)))
+        for position, target in enumerate(data.get("match", ())):
+            self.known(target, fields, (*keys, "match", position), f"{target!r} is not one of this object's fields")
         return ObjectMapping(
             name=name,
             sources=sources,
@@ -319,12 +323,7 @@ class _Compiler:
             self.rows[f"$rows.{name}"] = shape_of(data["rows"])
             self._row_ids(data["rows"], (*keys, "rows"))
             return (f"$rows.{name}",), tuple(data["rows"])
-        written = data["from"]
-        for position, source in enumerate(written if isinstance(written, list) else []):
-            self._collection(source, (*keys, "from", position))
-        if isinstance(written, str):
-            self._collection(written, (*keys, "from"))
-        return tuple([written] if isinstance(written, str) else written), ()
+        return self._collections(data["from"], (*keys, "from")), ()
 
     def _row_ids(self, rows: Sequence[Mapping[str, Any]], keys: Keys) -> None:
         taken: dict[str, int] = {}
@@ -337,13 +336,12 @@ class _Compiler:
                 self.problem((*keys, position, "id"), f"two rows have the id {str(found)!r}", "give one another id")
 
     def _complete(self, resource: str, fields: Mapping[str, Field], keys: Keys) -> None:
+        creatable = [name for name, item in self.destination.resources.items() if "create" in item.operations]
+        self.known(resource, creatable, (*keys, "to"), f"{self.destination.title} cannot create {resource!r}")
         target = self.destination.resources.get(resource)
-        if target is None or "create" not in target.operations:
-            creatable = [name for name, item in self.destination.resources.items() if "create" in item.operations]
-            self.problem((*keys, "to"), f"{self.destination.title} cannot create {resource!r}", near(resource, creatable))
-        for field, kind in (target.fields if target else {}).items():
-            if kind.required and kind.writable and field not in fields:
-                self.problem((*keys, "fields"), f"{resource} need the field {field!r}", "map it")
+        for name, kind in (target.fields if target else {}).items():
+            if kind.required and kind.writable and name not in fields:
+                self.problem((*keys, "fields"), f"{resource} need the field {name!r}", "map it")
 
     def _enabled(self, written: bool | str, builder: Builder, keys: Keys) -> bool:
         if isinstance(written, bool):
@@ -357,11 +355,12 @@ class _Compiler:
     def _own_names(self, data: Mapping[str, Any], scope: Scope, keys: Keys) -> None:
         """Names made up beside the record's fields: each once, and none that hides something."""
         own = replace(scope, related={}, children={}, each=None).shape(scope.sources) or {}
-        made = [(*keys, group, name) for group in ("related", "children") for name in data.get(group, {})]
-        made += [(*keys, "each", "name")] if "each" in data else []
+        made: list[tuple[str, Keys]] = [
+            (name, (*keys, group, name)) for group in ("related", "children") for name in data.get(group, {})
+        ]
+        made += [(data["each"]["name"], (*keys, "each", "name"))] if "each" in data else []
         taken: set[str] = set()
-        for place in made:
-            name = data["each"]["name"] if place[-2:] == ("each", "name") else str(place[-1])
+        for name, place in made:
             if name in RESERVED:
                 self.problem(place, f"{name!r} is a name that every template has", "choose another")
             if name in taken:
@@ -371,9 +370,7 @@ class _Compiler:
             taken.add(name)
 
     def _related(self, data: Mapping[str, Any], keys: Keys, builder: Builder) -> Related:
-        sources = tuple([data["from"]] if isinstance(data["from"], str) else data["from"])
-        for position, source in enumerate(sources):
-            self._collection(source, (*keys, "from") if isinstance(data["from"], str) else (*keys, "from", position))
+        sources = self._collections(data["from"], (*keys, "from"))
         by = builder.path(data["by"], (*keys, "by"))
         builder.fault((*keys, "by"), builder.apart(by, sources, len(sources) > 1))
         return Related(sources, by)
@@ -420,8 +417,8 @@ class _Compiler:
             name = target.removeprefix("custom.")
             if (resource, name) in self.custom:
                 return custom_kind(self.custom[resource, name])
-            names = [field for of, field in self.custom if of == resource]
-            self.problem(keys, f"custom field {name!r} is not declared for {resource}", near(name, names))
+            names = [other for of, other in self.custom if of == resource]
+            self.known(name, names, keys, f"custom field {name!r} is not declared for {resource}")
             return None
         kind = known.fields.get(target) if known else None
         if known is not None and kind is None:
@@ -435,10 +432,9 @@ class _Compiler:
         """Tables to take away; their columns are expressions over the object's records."""
         found = []
         for name, item in data.items():
+            self.known(item["object"], self.builders, ("exports", name, "object"), f"there is no object {item['object']!r}")
             builder = self.builders.get(item["object"])
             if builder is None:
-                advice = near(item["object"], list(self.builders))
-                self.problem(("exports", name, "object"), f"there is no object {item['object']!r}", advice)
                 continue
             columns = {
                 heading: builder.expression(column, ("exports", name, "columns", heading))
