@@ -189,6 +189,11 @@ class _Context:
         return values
 
 
+def value_at(mapping: ObjectMapping, source: Source, path: Path, sight: Sight) -> Any:
+    """What an object reads at a path of one record, outside the list it may go through."""
+    return _Context(mapping, source, sight, source.key).value(path)
+
+
 def project(mapping: ObjectMapping, source: Source, sight: Sight) -> Iterator[Projection]:
     """The drafts of one record: one, or one for each element of a list inside it."""
     for key, element, fault in _elements(mapping.each, source):

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from engine.mapping.project import Source, any_key, project, record_key
+from engine.mapping.project import Sight, Source, any_key, project, value_at
 from engine.run import Run
-from engine.spec.model import Cases, ObjectMapping, Path, Pipe
-from engine.spec.uses import paths_read, walk
+from engine.spec.model import ObjectMapping, Path, Pipe
+from engine.spec.uses import conditions, paths_read, tested, walk
 from engine.stages.transform import sight_on
 from engine.store.records import Record, all_cursors, many, pointing_at, save_sample, stream
 from engine.values import dig, is_empty, links_in, segments
@@ -100,29 +100,20 @@ def _sorting_paths(mapping: ObjectMapping) -> Iterator[str]:
     """Paths whose values decide something: value maps, cases, conditions, stages."""
     for item in mapping.fields.values():
         for expr in walk(item.expr):
-            if isinstance(expr, Pipe):
-                if expr.mapping and isinstance(expr.head, Path):
-                    yield expr.head.text
-                for tests in expr.when.any_of if expr.when else ():
-                    yield from (test.path.text for test in tests)
-            if isinstance(expr, Cases):
-                for condition, _ in expr.cases:
-                    yield from (test.path.text for tests in condition.any_of for test in tests)
+            if isinstance(expr, Pipe) and expr.mapping and isinstance(expr.head, Path):
+                yield expr.head.text
+        for condition in conditions(item):
+            yield from tested(condition)
 
 
-def _value(mappings: Sequence[ObjectMapping], record: Record, path: str, sight: Any) -> str:
+def _value(mappings: Sequence[ObjectMapping], record: Record, path: str, sight: Sight) -> str:
     """The value of a deciding path; through a related record where it leads there."""
-    parts = segments(path)
-    for mapping in mappings:
-        related = mapping.related.get(str(parts[0]))
-        if related:
-            key = record_key(dig(record.body, related.by.segments), related.sources, sight.pattern)
-            body = sight.record(key) if key else None
-            return str(dig(body, parts[1:]) if body else "")
     if path.startswith("$"):
         return ""
-    found = dig(record.body, parts)
-    return "" if isinstance(found, dict | list) or found is None else str(found)
+    source = Source(record.collection, record.key, record.body)
+    values = (value_at(mapping, source, Path(path, segments(path)), sight) for mapping in mappings)
+    found = next((value for value in values if value is not None), "")
+    return "" if isinstance(found, dict | list) else str(found)
 
 
 def _cover(rows: list[tuple[str, frozenset[str]]]) -> Iterator[tuple[str, str]]:
@@ -172,7 +163,7 @@ def _close(run: Run, chosen: dict[str, str], start: Iterable[str] | None = None)
             chosen[key] = found[key]
 
 
-def _leans_on(run: Run, mapping: ObjectMapping, record: Record, sight: Any, connection: Any) -> Iterator[tuple[str, str]]:
+def _leans_on(run: Run, mapping: ObjectMapping, record: Record, sight: Sight, connection: Any) -> Iterator[tuple[str, str]]:
     for projection in project(mapping, Source(record.collection, record.key, record.body), sight):
         for name, key in links_in(projection.body):
             target = run.spec.objects.get(name)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields
 from typing import Any
 
-from engine.spec.model import Cases, Expr, Field, Lookup, ObjectMapping, Path, Pipe, Spec, Template
+from engine.spec.model import Cases, Condition, Expr, Field, Lookup, ObjectMapping, Path, Pipe, Spec, Template
 
 
 def needed(spec: Spec) -> dict[str, tuple[str, ...]]:
@@ -54,23 +54,33 @@ def _inside(value: Any) -> Iterator[Expr]:
             yield from _inside(item)
 
 
+def conditions(item: Field) -> Iterator[Condition]:
+    """Every condition inside a field."""
+    for expr in walk(item.expr):
+        if isinstance(expr, Pipe) and expr.when:
+            yield expr.when
+        elif isinstance(expr, Cases):
+            yield from (condition for condition, _ in expr.cases)
+
+
+def tested(condition: Condition | None) -> Iterator[str]:
+    """The source paths a condition looks at."""
+    return (test.path.text for tests in (condition.any_of if condition else ()) for test in tests)
+
+
 def paths_read(mapping: ObjectMapping) -> set[str]:
     """Source paths an object reads, as written."""
     found = {related.by.text for related in mapping.related.values()}
     found |= {children.by.text for children in mapping.children.values() if children.by}
-    conditions = [mapping.when]
+    found.update(tested(mapping.when))
     if mapping.each:
-        found.add(mapping.each.path.text)
-        conditions.append(mapping.each.where)
+        found.update([mapping.each.path.text], tested(mapping.each.where))
     for item in mapping.fields.values():
         for expr in walk(item.expr):
-            match expr:
-                case Path(text=text):
-                    found.add(text)
-                case Template(uses=uses):
-                    found.update(uses)
-                case Pipe(when=when):
-                    conditions.append(when)
-                case Cases(cases=cases):
-                    conditions += [condition for condition, _ in cases]
-    return found | {test.path.text for condition in conditions if condition for tests in condition.any_of for test in tests}
+            if isinstance(expr, Path):
+                found.add(expr.text)
+            elif isinstance(expr, Template):
+                found.update(expr.uses)
+        for condition in conditions(item):
+            found.update(tested(condition))
+    return found
