@@ -20,7 +20,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
 from engine.document import Document, Keys
-from engine.errors import Diagnostic, in_order, nearest
+from engine.errors import Diagnostic, in_order, meant, nearest
 
 _FOLDER = Path(__file__).resolve().parent.parent / "schemas"
 _TYPES = {
@@ -187,9 +187,8 @@ def _wrong_type(fault: _Fault, limits: Sequence[Any] = ()) -> Iterator[_Problem]
 
 def _not_listed(fault: _Fault, limits: Sequence[Any] = ()) -> Iterator[_Problem]:
     words = [str(word) for word in limits or ([fault.limit] if fault.rule == "const" else fault.limit)]
-    guess = nearest(fault.value, words) if isinstance(fault.value, str) else ""
     rule = f"must be one of {', '.join(words)}" if len(words) > 1 else f"must be {words[0]!r}"
-    advice = f"did you mean {guess!r}?" if guess else fault.advice()
+    advice = (meant(fault.value, words) if isinstance(fault.value, str) else "") or fault.advice()
     yield _Problem(fault.keys, f"{rule}; found {_shown(fault)}", advice)
 
 

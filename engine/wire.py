@@ -65,7 +65,7 @@ def resolve(
         if is_empty(kept):
             continue
         try:
-            place(body, target, _ids(kept, ids), mapping.resource, resource, spec, definitions)
+            place(body, target, _ids(kept, ids), resource, spec, definitions)
         except ValueError as error:
             missing.append((target, str(error)))
             continue
@@ -110,22 +110,20 @@ def _ids(value: Any, ids: Resolve) -> Any:
     return value
 
 
-def place(
-    body: dict[str, Any], target: str, value: Any, name: str, resource: Resource, spec: Spec, definitions: Definitions
-) -> None:
+def place(body: dict[str, Any], target: str, value: Any, resource: Resource, spec: Spec, definitions: Definitions) -> None:
     """Put one value where the platform wants it; raises ValueError for an option it does not have."""
     if target.startswith("custom.") and resource.custom:
         field_name = target.removeprefix("custom.")
-        definition = definitions.get((name, field_name))
+        definition = definitions.get((resource.name, field_name))
         if definition is None:
             raise ValueError("the custom field has not been made yet")
-        travelling = _value(value, spec.custom_fields[name, field_name], definition)
+        travelling = _value(value, spec.custom_fields[resource.name, field_name], definition)
         holder = body.setdefault(resource.custom.container, {}) if resource.custom.container else body
         holder[definition.code] = travelling
         return
     kind = resource.fields.get(target)
     if kind and kind.options:
-        value = _option(value, definitions.get((name, target)))
+        value = _option(value, definitions.get((resource.name, target)))
     elif kind and kind.kind in ("text", "html") and not isinstance(value, str):
         value = _text(value)
     body[target] = value
