@@ -29,7 +29,7 @@ from engine.store.links import (
     unverified_drafts,
 )
 from engine.store.records import Record, many, sample
-from engine.values import as_file, canonical, is_empty, leaves, segments
+from engine.values import as_file, canonical, is_empty, leaves, segments, word
 from engine.wire import Definitions, Resolved, agrees, dig_target, resolve
 
 
@@ -287,10 +287,4 @@ def unmapped_fields(body: Mapping[str, Any], touched: set[str]) -> tuple[tuple[s
 
 def text_of(value: Any) -> str:
     """A value as a table cell shows it."""
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, dict | list):
-        return canonical(value)
-    return str(value)
+    return canonical(value) if isinstance(value, dict | list) else word(value)
