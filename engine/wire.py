@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from engine.connector.model import Connector, FieldType, Resource
-from engine.spec.model import CustomField, Lookup, ObjectMapping, Spec
-from engine.spec.uses import walk
+from engine.spec.model import CustomField, ObjectMapping, Spec
+from engine.spec.uses import lookups
 from engine.values import as_file, as_link, is_empty, links_in, word
 
 Resolve = Callable[[str, str], str | None]
@@ -75,7 +75,8 @@ def resolve(
 
 def miss_policy(mapping: ObjectMapping, target: str) -> str:
     """What a field's lookup says about a miss; the strictest where there are several."""
-    policies = {expr.on_miss for expr in walk(mapping.fields[target].expr) if isinstance(expr, Lookup)}
+    item = mapping.fields.get(target)  # none where the spec no longer maps what was written once
+    policies = {lookup.on_miss for lookup in lookups(item)} if item else set()
     return next((policy for policy in ("fail", "skip", "report") if policy in policies), "omit")
 
 

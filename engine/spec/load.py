@@ -38,7 +38,6 @@ from engine.spec.variables import expand
 from engine.values import digest, is_empty, segments
 
 PIPELINES = "$pipelines"
-FALLBACK = "$fallback"
 RESERVED = ("settings", "key", "collection", "loop", "range")  # names every template has
 
 
@@ -49,7 +48,6 @@ class Migration:
     spec: Spec
     source: Connector
     destination: Connector
-    document: Document
     warnings: tuple[Diagnostic, ...] = ()
 
 
@@ -76,7 +74,7 @@ def load_migration(path: FilePath, env: Mapping[str, str] | None = None) -> Migr
     found = in_order([*problems, *compiler.problems])
     if errors := [item for item in found if item.severity == "error"]:
         raise SpecError(errors)
-    return Migration(spec, compiler.source, compiler.destination, document, tuple(found))
+    return Migration(spec, compiler.source, compiler.destination, tuple(found))
 
 
 def _shown(path: FilePath) -> str:
@@ -143,7 +141,6 @@ class _Compiler:
             guards=data.get("guards", {}),
             exports=self._exports(data.get("exports", {})),
             digest=digest(meaning),
-            folder=str(self.folder),
         )
         self.problems += whole(spec, self.document, self.source, self.destination, self.used)
         return spec

@@ -301,7 +301,6 @@ class Spec:
     guards: Mapping[str, float] = field(default_factory=dict)
     exports: tuple[Export, ...] = ()
     digest: str = ""
-    folder: str = ""
 
     def label(self, resource: str, target: str) -> str:
         """A destination field as people know it."""
