@@ -37,7 +37,7 @@ def bind(name: str, args: Any = None) -> NamedStep:
             raise ValueError(f"step {name!r} has no argument {key!r} – it takes: {known}")
         kind = accepted[key][0]
         if not _fits(value, kind):
-            raise ValueError(f"step {name!r}: {key!r} must be {_word(kind)}, not {value!r}")
+            raise ValueError(f"step {name!r}: {key!r} must be {_WORDS.get(typing.get_origin(kind) or kind, kind)}, not {value!r}")
     missing = [key for key, (_, needed) in accepted.items() if needed and key not in args]
     if missing:
         raise ValueError(f"step {name!r} needs {', '.join(map(repr, missing))}")
@@ -62,7 +62,3 @@ def _fits(value: Any, kind: Any) -> bool:
     if isinstance(value, bool):
         return plain is bool
     return isinstance(value, (int, float) if plain is float else plain)
-
-
-def _word(kind: Any) -> str:
-    return _WORDS.get(typing.get_origin(kind) or kind, str(kind))

@@ -97,14 +97,13 @@ def _objects(run: Run, result: Result) -> list[dict[str, Any]]:
     loaded = {item.object: item for item in result.loaded}
     found = []
     for mapping in run.spec.active():
-        fields = result.tally.of(mapping.name)
-        records = {state: many for (name, state), many in result.tally.records.items() if name == mapping.name}
+        fields, records = result.tally.field_states(mapping.name), result.tally.record_states(mapping.name)
         row = loaded.get(mapping.name)
         found.append(
             {
                 "object": mapping.name, "label": mapping.label, "from": list(mapping.sources), "to": mapping.resource,
                 "records": sum(records.values()), "states": records,
-                "fields": {state: fields.get(state, 0) for state in STATES},
+                "fields": {state: fields[state] for state in STATES},
                 **({key: value for key, value in asdict(row).items() if key not in ("object", "label", "resource")} if row else {}),
             }
         )  # fmt: skip

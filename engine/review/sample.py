@@ -31,7 +31,6 @@ class Sample:
 def choose(run: Run, size: int) -> Sample:
     """Choose deterministically from what is staged: cover every feature, close over links, fill up."""
     chosen: dict[str, str] = {}
-    every: set[tuple[str, str]] = set()
     shown: dict[str, frozenset[tuple[str, str]]] = {}
     by_source = _by_source(run.spec.active())
     pools: dict[str, list[str]] = {}
@@ -41,7 +40,6 @@ def choose(run: Run, size: int) -> Sample:
         shown |= {key: frozenset((name, feature) for feature in has) for key, has in found}
         for key, reason in _cover(found):
             chosen.setdefault(key, reason)
-    every.update(*shown.values())
     _close(run, chosen)
     for key in _fill(pools, size):
         if len(chosen) >= size:
@@ -51,8 +49,8 @@ def choose(run: Run, size: int) -> Sample:
             _close(run, chosen, [key])
     with run.store.begin() as connection:
         save_sample(connection, list(chosen.items()))
-    covered = every & set().union(*(shown.get(key, frozenset()) for key in chosen))
-    return Sample(chosen, size, len(every), len(covered))
+    covered = frozenset().union(*(shown[key] for key in chosen if key in shown))
+    return Sample(chosen, size, len(frozenset().union(*shown.values())), len(covered))
 
 
 def _by_source(objects: Sequence[ObjectMapping]) -> dict[str, list[ObjectMapping]]:

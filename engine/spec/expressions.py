@@ -40,14 +40,6 @@ HEADS = frozenset({"from", "template", "lookup", "cases", "list", "download"})
 TEXT = FieldType("text")
 
 
-@dataclass(frozen=True, slots=True)
-class People:
-    """Where the people of both sides are: the source's collection, the destination's resource."""
-
-    source: str = ""
-    resource: str = ""
-
-
 @dataclass(slots=True)
 class Builder:
     """Compiles the expressions of one object; problems are added to the given list."""
@@ -58,7 +50,7 @@ class Builder:
     problems: list[Diagnostic]
     templates: dict[str, str]
     done: Mapping[str, ObjectMapping] = field(default_factory=dict)
-    people: People | None = None
+    people: str | None = None  # the destination's resource of people; None where the spec looks for none
     settings_used: set[str] = field(default_factory=set)
 
     def problem(self, keys: Keys, problem: str, advice: str = "", severity: Literal["error", "warning"] = "error") -> None:
@@ -267,12 +259,11 @@ class Builder:
         return Lookup(names, by, on, "fallback" if fallback else miss, data.get("on_many", "first"), fallback)
 
     def _resources(self, names: Sequence[str]) -> list[str]:
-        people = self.people.resource if self.people else ""
-        return list(dict.fromkeys(people if name == "users" else self.done[name].resource for name in names))
+        return list(dict.fromkeys(self.people or "" if name == "users" else self.done[name].resource for name in names))
 
     def _target(self, name: str, keys: Keys) -> bool:
         if name == "users":
-            if not self.people:
+            if self.people is None:
                 self.problem(keys, "this spec has no `users` section to look up in", "add one")
             return self.people is not None
         if name in self.done:

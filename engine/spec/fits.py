@@ -13,6 +13,7 @@ from engine.spec.scope import NUMBERS, TEXTS
 
 Fault = tuple[str, str]  # problem and advice
 
+_NO_FILE: Fault = ("a file is wanted here", "write {download: path, name: ...}")
 # What goes through steps or a value map may be anything but a link or a file.
 MOVING = FieldType("moving")
 MOVING_HTML = FieldType("moving", options="html")  # the same on its way into an HTML field
@@ -74,7 +75,7 @@ def misfit(value: Any, kind: FieldType | None) -> Fault | None:
 
 def _no_constant(kind: FieldType) -> Fault:
     if kind.kind == "file":
-        return "a file is wanted here", "write {download: path, name: ...}"
+        return _NO_FILE
     return f"a fixed value cannot name a row of {' or '.join(kind.to)}", "no destination id stands in a spec: use {lookup: ...}"
 
 
@@ -108,7 +109,7 @@ def no_path(found: FieldType, kind: FieldType | None) -> Fault | None:
     if kind.kind == "reference":
         return f"an id of the source does not name a row of {' or '.join(kind.to)}", "use {lookup: ..., by: ...}"
     if kind.kind == "file":
-        return "a file is wanted here", "write {download: path, name: ...}"
+        return _NO_FILE
     if found.kind == "wall_time" and kind.kind == "datetime":
         return "the record holds its account's clock here, the field an instant", "using: {dates.to_utc: {zone: ...}}"
     if found.kind == "object" and kind.kind in (*TEXTS, *NUMBERS, "boolean"):
@@ -135,7 +136,7 @@ def never(found: FieldType, op: str, value: Any) -> Fault | None:
         return None
     wrong = [item for item in (value if isinstance(value, list) else [value]) if item is not None and not _comparable(found, item)]
     if wrong:
-        words = "a list" if found.kind == "list" else "an object" if found.kind == "object" else _words(found)
+        words = _TYPES[found.kind][1] if found.kind in _TYPES else "text"
         return f"the record holds {words} here, never {_shown(wrong[0])}", _other_form(found, wrong[0])
     if op in ("equals", "in", "not"):
         return _not_listed(value, found.one_of)
@@ -150,10 +151,6 @@ def _comparable(found: FieldType, value: Any) -> bool:
     if found.kind in TEXTS:
         return isinstance(value, str)
     return found.kind not in ("list", "object")
-
-
-def _words(found: FieldType) -> str:
-    return _TYPES[found.kind][1] if found.kind in _TYPES else "text"
 
 
 def _other_form(found: FieldType, value: Any) -> str:

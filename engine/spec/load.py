@@ -14,7 +14,7 @@ from engine.document import Document, Keys, read, several
 from engine.errors import Diagnostic, SpecError, UsageError, in_order
 from engine.schema import check_shape
 from engine.spec.checks import whole
-from engine.spec.expressions import Builder, People
+from engine.spec.expressions import Builder
 from engine.spec.fits import custom_kind
 from engine.spec.model import (
     Children,
@@ -147,8 +147,7 @@ class _Compiler:
 
     def _builder(self, sources: tuple[str, ...], above: Mapping[str, ObjectMapping] | None = None) -> Builder:
         rules = self.destination.users
-        users = self.document.data.get("users")
-        people = People(users["from"], rules.resource if rules else "") if users else None
+        people = (rules.resource if rules else "") if "users" in self.document.data else None
         scope = Scope(self.source, sources, self.settings, self.rows)
         return Builder(self.document, self.folder, scope, self.problems, self.templates, above or {}, people, self.used)
 
@@ -162,11 +161,12 @@ class _Compiler:
     def _collection(self, name: str, keys: Keys) -> None:
         self.known(name, self.source.resources, keys, f"{self.source.title} has no collection {name!r}")
 
-    def _collections(self, written: str | list[str], keys: Keys) -> tuple[str, ...]:
-        """One collection or several."""
-        for at, name in several(written, keys):
+    def _collections(self, data: Mapping[str, Any], keys: Keys) -> tuple[str, ...]:
+        """The collection of a section, or the several of it."""
+        written = several(data["from"], (*keys, "from"))
+        for at, name in written:
             self._collection(name, at)
-        return tuple(name for _, name in several(written, keys))
+        return tuple(name for _, name in written)
 
     def _path_in(self, source: str, path: str, keys: Keys) -> Path:
         """A path in the rows of one collection."""
@@ -320,7 +320,7 @@ class _Compiler:
             self.rows[f"$rows.{name}"] = shape_of(data["rows"])
             self._row_ids(data["rows"], (*keys, "rows"))
             return (f"$rows.{name}",), tuple(data["rows"])
-        return self._collections(data["from"], (*keys, "from")), ()
+        return self._collections(data, keys), ()
 
     def _row_ids(self, rows: Sequence[Mapping[str, Any]], keys: Keys) -> None:
         taken: dict[str, int] = {}
@@ -367,7 +367,7 @@ class _Compiler:
             taken.add(name)
 
     def _related(self, data: Mapping[str, Any], keys: Keys, builder: Builder) -> Related:
-        sources = self._collections(data["from"], (*keys, "from"))
+        sources = self._collections(data, keys)
         by = builder.path(data["by"], (*keys, "by"))
         builder.fault((*keys, "by"), builder.apart(by, sources, len(sources) > 1))
         return Related(sources, by)
