@@ -8,27 +8,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from engine.connector.model import (
-    Connection,
-    Connector,
-    CustomFields,
-    ErrorRule,
-    FieldType,
-    Limit,
-    Operation,
-    Pager,
-    Pipelines,
-    Reference,
-    Resource,
-    Users,
-    Verb,
-)
+from engine.connector import model
 from engine.document import Document, Keys, read
 from engine.errors import Diagnostic, SpecError, meant
 from engine.schema import check_shape
 from engine.values import digest
 
-VERBS: tuple[Verb, ...] = ("list", "read", "create", "update", "delete", "add_options", "remove_options")
+VERBS: tuple[model.Verb, ...] = ("list", "read", "create", "update", "delete", "add_options", "remove_options")
 _METHODS = ("get", "post", "put", "patch", "delete")
 _CALLS = ("connection.check", *(f"{place}.{verb}" for place in ("defaults", "resources.*") for verb in VERBS))
 _USES = (  # where a name is used, where it is defined, what it names
@@ -41,10 +27,10 @@ _USES = (  # where a name is used, where it is defined, what it names
     *((f"{call}.pager", "pagers", "pager") for call in _CALLS),
     *((f"{call}.limits.*", "limits", "limit") for call in _CALLS),
 )
-Model = TypeVar("Model")
+Part = TypeVar("Part")
 
 
-def load_connector(path: Path, shown_as: str = "") -> Connector:
+def load_connector(path: Path, shown_as: str = "") -> model.Connector:
     """Read, check and compile a connector; raises SpecError with every problem found."""
     document = read(path, shown_as)
     problems = check_shape(document, "connector")
@@ -108,7 +94,7 @@ def _check_resources(document: Document) -> Iterator[Diagnostic]:
                 yield from _check_path(document, name, verb)
 
 
-def _check_path(document: Document, name: str, verb: Verb) -> Iterator[Diagnostic]:
+def _check_path(document: Document, name: str, verb: model.Verb) -> Iterator[Diagnostic]:
     """A call needs a method, and the fields its path names must be the resource's."""
     data, at = document.data, ("resources", name, verb)
     resource = data["resources"][name]
@@ -141,38 +127,38 @@ def _check_limits(document: Document) -> Iterator[Diagnostic]:
             yield document.problem(at, f"no amount for {', '.join(missing)}", 'add one, or "*" for every other plan')
 
 
-def _build(document: Document) -> Connector:
+def _build(document: Document) -> model.Connector:
     data = document.data
     shapes = _shapes(data.get("shapes", {}))
     pagers = {name: _pager(item) for name, item in data.get("pagers", {}).items()}
     return _made(
-        Connector,
+        model.Connector,
         data,
         name=data["connector"],
         title=data.get("title", data["connector"]),
         connection=_connection(data["connection"]),
-        limits=tuple(_made(Limit, item, name=name, seconds=item["per"]) for name, item in data["limits"].items()),
+        limits=tuple(_made(model.Limit, item, name=name, seconds=item["per"]) for name, item in data["limits"].items()),
         errors=tuple(_rule(item) for item in data["errors"]),
         message=tuple(data.get("message", ())),
         resources={name: _resource(name, data, shapes, pagers) for name in data["resources"]},
-        reference=_made(Reference, data.get("reference", {})),
-        pipelines=_made(Pipelines, data["pipelines"]) if "pipelines" in data else None,
-        users=_made(Users, data["users"]) if "users" in data else None,
+        reference=_made(model.Reference, data.get("reference", {})),
+        pipelines=_made(model.Pipelines, data["pipelines"]) if "pipelines" in data else None,
+        users=_made(model.Users, data["users"]) if "users" in data else None,
         digest=digest(data),
     )
 
 
-def _made(model: Callable[..., Model], written: Mapping[str, Any], /, **more: Any) -> Model:
+def _made(part: Callable[..., Part], written: Mapping[str, Any], /, **more: Any) -> Part:
     """A part of the model from what the file says of its fields; what is not said keeps the model's default."""
-    names = inspect.signature(model).parameters
+    names = inspect.signature(part).parameters
     said = {name: tuple(value) if isinstance(value, list) else value for name, value in written.items() if name in names}
-    return model(**{**said, **more})
+    return part(**{**said, **more})
 
 
-def _connection(data: Mapping[str, Any]) -> Connection:
+def _connection(data: Mapping[str, Any]) -> model.Connection:
     address = data["base_url"]
     return _made(
-        Connection,
+        model.Connection,
         {**data, **{f"file_{name}": value for name, value in data.get("files", {}).items()}},
         base_url_env=address["env"],
         base_url=address["production"].rstrip("/"),
@@ -181,27 +167,27 @@ def _connection(data: Mapping[str, Any]) -> Connection:
     )
 
 
-def _rule(data: Mapping[str, Any]) -> ErrorRule:
+def _rule(data: Mapping[str, Any]) -> model.ErrorRule:
     when = data["when"]
     status = when.get("status", ())
     return _made(
-        ErrorRule,
+        model.ErrorRule,
         {**data, **when},
         status=(status,) if isinstance(status, int) else tuple(status),
         headers={key.lower(): str(value) for key, value in when.get("headers", {}).items()},
     )
 
 
-def _pager(data: Mapping[str, Any]) -> Pager:
+def _pager(data: Mapping[str, Any]) -> model.Pager:
     words = ("start", "limit", "cursor", "page", "key")
-    return _made(Pager, data, params={word: data[word] for word in words if word in data})
+    return _made(model.Pager, data, params={word: data[word] for word in words if word in data})
 
 
-def _shapes(data: Mapping[str, Any]) -> dict[str, dict[str, FieldType]]:
+def _shapes(data: Mapping[str, Any]) -> dict[str, dict[str, model.FieldType]]:
     """Field groups; a shape may use any other, so they are built on demand."""
-    built: dict[str, dict[str, FieldType]] = {}
+    built: dict[str, dict[str, model.FieldType]] = {}
 
-    def build(name: str, above: tuple[str, ...]) -> dict[str, FieldType]:
+    def build(name: str, above: tuple[str, ...]) -> dict[str, model.FieldType]:
         if name not in built:
             inner = {} if name in above else data[name]
             built[name] = {key: _field(item, lambda n: build(n, (*above, name))) for key, item in inner.items()}
@@ -212,11 +198,11 @@ def _shapes(data: Mapping[str, Any]) -> dict[str, dict[str, FieldType]]:
     return built
 
 
-def _field(written: Any, shape: Any) -> FieldType:
+def _field(written: Any, shape: Any) -> model.FieldType:
     item: Mapping[str, Any] = {"type": written} if isinstance(written, str) else written
     kind, _, rest = item["type"].partition(" ")
     return _made(
-        FieldType,
+        model.FieldType,
         item,
         kind="reference" if kind == "ref" else kind,
         shape=shape(rest) if kind in ("list", "object") and rest else None,
@@ -225,14 +211,14 @@ def _field(written: Any, shape: Any) -> FieldType:
 
 
 def _resource(
-    name: str, document: Mapping[str, Any], shapes: Mapping[str, Mapping[str, FieldType]], pagers: Mapping[str, Pager]
-) -> Resource:
+    name: str, document: Mapping[str, Any], shapes: Mapping[str, Mapping[str, model.FieldType]], pagers: Mapping[str, model.Pager]
+) -> model.Resource:
     data, defaults = document["resources"][name], document.get("defaults", {})
-    held: dict[str, FieldType] = {}
+    held: dict[str, model.FieldType] = {}
     for shape in data.get("like", ()):
         held |= shapes[shape]
     held |= {key: _field(item, lambda shape: shapes[shape]) for key, item in data.get("fields", {}).items()}
-    operations: dict[Verb, Operation] = {}
+    operations: dict[model.Verb, model.Operation] = {}
     for verb in VERBS:
         default, own = defaults.get(verb), data.get(verb)
         if own == "none" or (own is None and default in (None, "none")):
@@ -242,12 +228,12 @@ def _resource(
     custom = document["custom_fields"] if "custom_fields" in data else None
     file = data.get("file", {})
     return _made(
-        Resource,
+        model.Resource,
         {**defaults, **data},
         name=name,
         operations=operations,
         fields=held,
-        custom=_made(CustomFields, custom, resource=data["custom_fields"]) if custom else None,
+        custom=_made(model.CustomFields, custom, resource=data["custom_fields"]) if custom else None,
         file=(file["field"], file["name"], file["size"]) if file else None,
     )
 
@@ -260,10 +246,10 @@ def _written(own: Mapping[str, Any] | None, default: Any) -> dict[str, Any]:
     return {**below, **(own or {})}
 
 
-def _operation(data: Mapping[str, Any], resource: str, pagers: Mapping[str, Pager]) -> Operation:
+def _operation(data: Mapping[str, Any], resource: str, pagers: Mapping[str, model.Pager]) -> model.Operation:
     method = next(word for word in _METHODS if word in data)
     return _made(
-        Operation,
+        model.Operation,
         data,
         method=method.upper(),
         path=data[method].replace("{resource}", resource),
