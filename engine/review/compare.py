@@ -105,8 +105,8 @@ class _Bench:
     only: frozenset[str] | None
 
 
-# A draft's object and key, with its link and its row in the destination.
-_Pair = tuple[ObjectMapping, str, Link | None, Mapping[str, Any] | None]
+# A draft's object, key and record, with its link and its row in the destination.
+_Pair = tuple[ObjectMapping, str, str, Link | None, Mapping[str, Any] | None]
 
 
 def _seen(
@@ -119,7 +119,9 @@ def _seen(
         links = [link for link in linked_ids(connection, resource, list(live)).values() if link.object in objects]
         links = [link for link in links if bench.only is None or link.key.partition("#")[0] in bench.only]
         mark_verified(connection, [(link.object, link.key) for link in links])
-        pairs: list[_Pair] = [(objects[link.object], link.key, link, live[link.dest_id]) for link in links]
+        pairs: list[_Pair] = [
+            (objects[link.object], link.key, link.key.partition("#")[0], link, live[link.dest_id]) for link in links
+        ]
         found = list(_side_by_side(run, connection, pairs, bench))
     yield from found
 
@@ -129,7 +131,7 @@ def _unseen(run: Run, mapping: ObjectMapping, drafts: Sequence[Draft], bench: _B
     with run.store.begin() as connection:
         failed = failures(connection, mapping.name)
         links = links_of(connection, mapping.name, [draft.key for draft in drafts])
-        pairs: list[_Pair] = [(mapping, draft.key, links.get(draft.key), None) for draft in drafts]
+        pairs: list[_Pair] = [(mapping, draft.key, draft.record, links.get(draft.key), None) for draft in drafts]
         found = list(_side_by_side(run, connection, pairs, bench))
     for row in found:
         lost = row.state == "missing" and row.key in failed
@@ -138,10 +140,10 @@ def _unseen(run: Run, mapping: ObjectMapping, drafts: Sequence[Draft], bench: _B
 
 def _side_by_side(run: Run, connection: sa.Connection, pairs: Sequence[_Pair], bench: _Bench) -> Iterator[Comparison]:
     """The comparisons of those pairs whose record is still there and still makes this draft."""
-    records = many(connection, list({key.partition("#")[0] for _, key, _, _ in pairs}))
+    records = many(connection, list({name for _, _, name, _, _ in pairs}))
     sight = sight_on(run, connection)
-    for mapping, key, link, row in pairs:
-        record = records.get(key.partition("#")[0])
+    for mapping, key, name, link, row in pairs:
+        record = records.get(name)
         made = project(mapping, Source(record.collection, record.key, record.body), sight) if record else ()
         projection = next((item for item in made if item.key == key), None)
         if record and projection:

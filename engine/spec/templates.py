@@ -6,7 +6,7 @@ import inspect
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path as FilePath
+from pathlib import Path
 from typing import Literal
 
 from engine.connector.load import near
@@ -32,7 +32,7 @@ class Fault:
     severity: Literal["error", "warning"] = "error"
 
 
-def read_template(folder: FilePath, written: str) -> str | Fault:
+def read_template(folder: Path, written: str) -> str | Fault:
     """The text of a template file; it must lie in the project, the folder above the spec's."""
     root = folder.resolve().parent
     file = (folder / written).resolve()  # symlinks are followed before the check
