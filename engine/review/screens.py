@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console
 
 from engine.plan import Plan
-from engine.review.terminal import NAMED, heading, line, named, number, people, rest, table
+from engine.review.terminal import NAMED, heading, left_behind, line, named, notices, number, people, spent, table
 from engine.stages.audit import Audit
 
 
@@ -24,7 +24,9 @@ def show_audit(report: Mapping[str, Any], console: Console) -> None:
     ]
     table(console, "Collections", ("Collection", "rows", ""), rows, [1])
     _people(report, console)
-    rest(report, console)
+    left_behind(report, console)
+    spent(report, console)
+    notices(report, console)
 
 
 def _people(report: Mapping[str, Any], console: Console) -> None:
@@ -58,7 +60,7 @@ def show_plan(report: Mapping[str, Any], console: Console) -> None:
     table(console, "Changes", ("Object", "create", "update", "unchanged", "skip", "fail", "tokens"), steps, range(1, 7))
     _listed(console, "Custom fields to make", plan["fields_missing"])
     _people(report, console)
-    rest(report, console)
+    left_behind(report, console)
     heading(console, f"Cost: {plan['calls']:,} calls, {plan['cost']:,.0f} tokens; about {period(plan['seconds'])}")
     limits = [
         [
@@ -70,6 +72,7 @@ def show_plan(report: Mapping[str, Any], console: Console) -> None:
     table(console, "Quotas", ("Account", "Limit", "needed", "left now", "allowed", "takes"), limits, (2, 3, 4))
     _timeline(report.get("timeline"), console)
     _listed(console, "Needs attention", _findings(item for item in report["findings"] if item["severity"] == "attention"))
+    notices(report, console)
 
 
 def _timeline(timeline: Mapping[str, Any] | None, console: Console) -> None:

@@ -23,7 +23,9 @@ def show(report: Report, console: Console, files: Mapping[str, Any] | None = Non
     _objects(report, console)
     _attention(waiting, console)
     people(report, console)
-    rest(report, console)
+    left_behind(report, console)
+    spent(report, console)
+    notices(report, console)
     if files:
         heading(console, "Reports")
         for kind, path in files.items():
@@ -121,7 +123,8 @@ def people(report: Report, console: Console, most: int = NAMED) -> None:
     named(console, lines, most)
 
 
-def _left_behind(report: Report, console: Console) -> None:
+def left_behind(report: Report, console: Console) -> None:
+    """Collections with rows that become no record, and why."""
     kept = [item for item in report["collections_left_behind"] if item["rows"]]
     rows = [
         [item["collection"], number(item["rows"]) if item["rows"] >= 0 else "unknown", item["reason"] or "NO REASON GIVEN"]
@@ -130,15 +133,8 @@ def _left_behind(report: Report, console: Console) -> None:
     table(console, "Collections left behind", ("Collection", "rows", "why"), rows, numbers=[1])
 
 
-def rest(report: Report, console: Console) -> None:
-    """What every report ends with: collections left behind, the accounts' limits, notices."""
-    _left_behind(report, console)
-    _spent(report, console)
-    for notice in report["notices"]:
-        line(console, str(notice))
-
-
-def _spent(report: Report, console: Console) -> None:
+def spent(report: Report, console: Console) -> None:
+    """What is used of each account's limits."""
     cost = sum(row.get("cost", 0) for row in report["objects"])
     least = sum(row.get("least", 0) for row in report["objects"])
     heading(console, "Limits")
@@ -151,10 +147,16 @@ def _spent(report: Report, console: Console) -> None:
         line(console, f"  {account['title']} ({account['plan']}): {used}")
         for limit in account["limits"]:
             unit = "tokens" if limit["unit"] == "cost" else "calls"
-            spent = max(0.0, limit["allowance"] - limit["left"])
-            share = f" ({spent / limit['allowance']:.1%})" if limit["allowance"] else ""
+            gone = max(0.0, limit["allowance"] - limit["left"])
+            share = f" ({gone / limit['allowance']:.1%})" if limit["allowance"] else ""
             window = f"per {limit['seconds']:,.0f} s"
-            line(console, f"    {limit['name']}: {spent:,.0f} of {limit['allowance']:,.0f} {unit} {window} used{share}")
+            line(console, f"    {limit['name']}: {gone:,.0f} of {limit['allowance']:,.0f} {unit} {window} used{share}")
+
+
+def notices(report: Report, console: Console) -> None:
+    """What people should read once."""
+    for notice in report["notices"]:
+        line(console, str(notice))
 
 
 # -- printing
