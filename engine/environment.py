@@ -10,6 +10,8 @@ from pathlib import Path
 
 from dotenv import dotenv_values
 
+from engine.connector.auth import addresses
+from engine.connector.auth import variables as variables_of
 from engine.connector.client import Account
 from engine.connector.model import Connector
 from engine.errors import UsageError
@@ -46,8 +48,7 @@ def live(migration: Migration, env: Mapping[str, str]) -> Accounts:
     needed = [
         name
         for connector in (migration.source, migration.destination)
-        for name in (connector.connection.base_url_env, connector.connection.secret_env)
-        if name
+        for name in (connector.connection.base_url_env, *variables_of(connector.connection.auth))
     ]
     missing = [name for name in dict.fromkeys(needed) if not env.get(name)]
     if missing:
@@ -60,12 +61,19 @@ def live(migration: Migration, env: Mapping[str, str]) -> Accounts:
 
 def _named(connector: Connector, env: Mapping[str, str]) -> Account:
     connection = connector.connection
-    url = env[connection.base_url_env].rstrip("/")
+    url = _address(connection.base_url_env, env)
+    places = {name: _address(name, env) for name in addresses(connection.auth) if env.get(name)}
+    secrets = {name: env[name] for name in variables_of(connection.auth)}
+    return Account(url, env.get(connection.secret_env, ""), secrets={**places, **secrets})
+
+
+def _address(name: str, env: Mapping[str, str]) -> str:
+    url = env[name].rstrip("/")
     if not url.startswith(("http://", "https://")):
-        raise UsageError(f"{connection.base_url_env} is {url!r} – write the whole address, with https://")
+        raise UsageError(f"{name} is {url!r} – write the whole address, with https://")
     if url.startswith("http://") and "://127.0.0.1" not in url and "://localhost" not in url:
-        raise UsageError(f"{connection.base_url_env} is not https – a key must not travel unencrypted")
-    return Account(url, env.get(connection.secret_env, ""))
+        raise UsageError(f"{name} is not https – a key must not travel unencrypted")
+    return url
 
 
 def sandbox(migration: Migration, env: Mapping[str, str], folder: Path, stack: ExitStack) -> Accounts:

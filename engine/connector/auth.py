@@ -5,12 +5,11 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, quote_plus
 
-from engine.connector.model import Connection
 from engine.errors import UsageError
 
 
@@ -57,26 +56,62 @@ AUTHS: Mapping[str, Callable[[Mapping[str, Any], str], Signature]] = {
 }
 
 
-def sign(connection: Connection, secret: str) -> Signature:
-    """What this connection's requests carry; raises UsageError for a key that no request can carry."""
-    signature = AUTHS[connection.auth["kind"]](connection.auth, secret)
-    for value in signature.headers.values():
-        if not value.isascii() or not value.isprintable() or value != value.strip():
-            raise UsageError(
-                f"{connection.secret_env} holds a blank, a line break or a letter that no key has – "
-                "copy the key again, without anything before or after it"
-            )
+def parts(auth: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """A way of signing in, and those it is made of."""
+    yield auth
+    for part in (*auth.get("all", ()), *([auth["signed_by"]] if "signed_by" in auth else ())):
+        yield from parts(part)
+
+
+def variables(auth: Mapping[str, Any], secret: bool = False) -> Iterator[str]:
+    """The environment variables that signing in takes; with `secret`, those that must show in no text."""
+    for part in parts(auth):
+        yield from (part[key] for key in ("secret", "refresh_token", "client_secret") if key in part)
+        yield from part.get("secrets", {}).values()
+        if not secret:
+            yield from (part[key] for key in ("client_id", "user_env") if key in part)
+            yield from part.get("variables", {}).values()
+
+
+def addresses(auth: Mapping[str, Any]) -> Iterator[str]:
+    """The environment variables that can name another place to sign in at."""
+    yield from (part["post"]["env"] for part in parts(auth) if isinstance(part.get("post"), Mapping))
+
+
+def sign(auth: Mapping[str, Any], reveal: Callable[[str], str]) -> Signature:
+    """What requests carry with a key that stays; raises UsageError for a key that no request can carry."""
+    if "user_env" in auth:
+        auth = {**auth, "user": reveal(auth["user_env"])}
+    signature = AUTHS[auth["kind"]](auth, reveal(auth.get("secret", "")))
+    if not carries(signature):
+        raise UsageError(
+            f"{auth['secret']} holds a blank, a line break or a letter that no key has – "
+            "copy the key again, without anything before or after it"
+        )
     return signature
+
+
+def carries(signature: Signature) -> bool:
+    """Whether a request can carry these headers."""
+    return all(value.isascii() and value.isprintable() and value == value.strip() for value in signature.headers.values())
+
+
+def joined(signatures: Iterable[Signature]) -> Signature:
+    """Several ways of signing in, all of them in each request."""
+    parts = list(signatures)
+    return Signature(
+        {name: value for part in parts for name, value in part.headers.items()},
+        {name: value for part in parts for name, value in part.params.items()},
+    )
 
 
 _QUERY = re.compile(r"(https?://[^\s?\"']+)\?[^\s\"')]*")
 _USERINFO = re.compile(r"(https?://)[^\s/@\"']+@")
 
 
-def redactor(secrets: tuple[str, ...], signature: Signature | None = None) -> Callable[[str], str]:
+def redactor(secrets: Iterable[str]) -> Callable[[str], str]:
     """A function that takes secrets, and the queries of addresses (links are capabilities), out of a text."""
-    carried = [value.rpartition(" ")[2] for value in signature.headers.values()] if signature else []
-    known = {form for secret in (*secrets, *carried) if len(secret) >= 4 for form in _forms(secret)}
+    known = {form for secret in secrets if len(secret) >= 4 for form in _forms(secret)}
     longest_first = sorted(known, key=lambda form: (-len(form), form))
 
     def redact(text: str) -> str:

@@ -15,11 +15,12 @@ from urllib.parse import quote
 import httpx
 
 from engine.connector.answers import MESSAGE, Verdict, as_json, delay, described, judge, lacks, selected, well_formed
-from engine.connector.auth import Signature, redactor, sign
+from engine.connector.auth import Signature, variables
 from engine.connector.files import download
 from engine.connector.model import Connector, Operation, Resource, Verb
 from engine.connector.pacing import Booking, Clock, Pacer
 from engine.connector.pagers import PAGERS, Page
+from engine.connector.session import Grant, Session
 from engine.errors import (
     ApiError,
     AuthError,
@@ -51,11 +52,17 @@ class Account:
     base_url: str
     secret: str = field(repr=False)
     name: str = ""  # set where the address changes from run to run, as the sandbox's does
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)  # every variable that signing in takes
+
+    def reveal(self, variable: str) -> str:
+        """The value of one of the variables; the key where nothing else is known."""
+        return self.secrets.get(variable, self.secret)
 
     @property
     def id(self) -> str:
         """A name for the account that does not tell the key."""
-        return hashlib.sha256(f"{self.name or self.base_url}\n{self.secret}".encode()).hexdigest()[:16]
+        keys = "\n".join(dict.fromkeys([self.secret, *self.secrets.values()]))
+        return hashlib.sha256(f"{self.name or self.base_url}\n{keys}".encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +84,7 @@ class Client:
     clock: Clock = field(default_factory=Clock)
     random: Callable[[], float] = random.random
     http: httpx.Client = field(init=False)
-    redact: Callable[[str], str] = field(init=False)
-    _signature: Signature = field(init=False, repr=False)
+    _session: Session = field(init=False, repr=False)
     _home: httpx.URL = field(init=False)
 
     def __post_init__(self) -> None:
@@ -94,12 +100,18 @@ class Client:
             follow_redirects=False,
             trust_env=False,
         )
-        self._signature = sign(connection, self.account.secret)
-        self.redact = redactor((self.account.secret,), self._signature)
+        self._session = Session(connection.auth, self.account.reveal, self.pacer, self._token)
+        self._session.learn(self.account.secret, *map(self.account.reveal, variables(connection.auth, secret=True)))
+        if not self._session.renewable:
+            self._session.signature()  # a key that no request can carry is told before anything else
 
     def close(self) -> None:
         """Close the connections."""
         self.http.close()
+
+    def redact(self, text: str) -> str:
+        """The text without secrets: what was used to sign in, and the queries of addresses."""
+        return self._session.redact(text)
 
     # -- what the stages use
 
@@ -224,7 +236,7 @@ class Client:
         home = {_origin(self._home), _origin(httpx.URL(self.connector.connection.base_url))}
         if url.scheme not in ("http", "https") or _origin(url) not in home:
             raise ApiError(f"{self.connector.title} names a next page on another host, {url.host} – it was not asked")
-        for name in self._signature.params:
+        for name in self._session.params():
             url = url.copy_remove_param(name) if name in url.params else url
         return url.raw_path.decode("ascii")
 
@@ -237,15 +249,38 @@ class Client:
 
     def _read(self, operation: Operation, url: httpx.URL, params: Mapping[str, Any], tries: int | None = None) -> Verdict:
         """A read, repeated while there is hope."""
+
+        def ask(signature: Signature) -> httpx.Response:
+            return self.http.request(operation.method, _with(url, {**params, **signature.params}), headers=signature.headers)
+
+        return self._repeated(operation, ask, tries)
+
+    def _token(self, grant: Grant, first: Signature) -> Verdict:
+        """Sign in: ask for a token, signed by an earlier one where it takes two steps."""
+        url = grant.address if grant.address.startswith("http") else f"{self._home}{grant.address}"
+        operation = Operation("POST", grant.address)
+        headers, content = {**first.headers, **grant.headers}, {"data": _form(grant.body)} if grant.form else {"json": grant.body}
+
+        def ask(_: Signature) -> httpx.Response:
+            return self.http.request("POST", _with(httpx.URL(url), first.params), headers=headers, **content)
+
+        try:
+            return self._repeated(operation, ask, signed=first)
+        except (Rejected, OutcomeUnknown) as error:
+            raise AuthError(f"{error} – check {self._keys()}") from None
+
+    def _keys(self) -> str:
+        return ", ".join(dict.fromkeys(variables(self.connector.connection.auth))) or "the account"
+
+    def _repeated(
+        self, operation: Operation, ask: Callable[[Signature], httpx.Response], tries: int | None = None,
+        signed: Signature | None = None,
+    ) -> Verdict:  # fmt: skip
+        """A call that does no harm twice."""
         problem = ""
-        url = url.copy_merge_params({**params, **self._signature.params}) if params or self._signature.params else url
-
-        def ask() -> httpx.Response:
-            return self.http.request(operation.method, url, headers=self._signature.headers)
-
         for _ in self._tries(tries):
             try:
-                verdict = self._call(operation, ask)
+                verdict = self._call(operation, ask, signed)
             except httpx.HTTPError as error:
                 problem = f"{type(error).__name__} at {self._home.host}"
                 continue
@@ -262,9 +297,8 @@ class Client:
     def _send(self, operation: Operation, url: httpx.URL, body: Any, kind: Resource, file: Path | None) -> Verdict:
         """A write: repeated only when the platform said that it was not executed."""
         call = f"{operation.method} {operation.path}"
-        url = url.copy_merge_params(self._signature.params) if self._signature.params else url
         try:
-            verdict = self._call(operation, lambda: self._request(operation, url, body, kind, file))
+            verdict = self._call(operation, lambda signature: self._request(operation, url, body, kind, file, signature))
         except NEVER_LEFT as error:
             raise Unavailable(f"{self.connector.title} cannot be reached: {type(error).__name__} at {self._home.host}") from None
         except httpx.HTTPError as error:
@@ -273,13 +307,24 @@ class Client:
             raise self._failure(verdict, operation)
         return verdict
 
-    def _call(self, operation: Operation, send: Callable[[], httpx.Response]) -> Verdict:
-        """One call, paced; repeated as long as the platform says that it did not execute it for its rate."""
+    def _call(
+        self, operation: Operation, send: Callable[[Signature], httpx.Response], signed: Signature | None = None
+    ) -> Verdict:
+        """One call, paced; repeated as long as the platform says that it did not execute it.
+
+        That is: for its rate, and once because a token is no longer good.
+        """
+        renewed = signed is not None
         for _ in range(WAITS):
             booking = self._acquire(operation)
-            response = send()
+            signature = signed or self._session.signature()
+            response = send(signature)
             self.pacer.observe(response.headers, booking)
             verdict = judge(self.connector, response)
+            if not renewed and verdict.rule and (verdict.rule.then == "refuse" or verdict.response.status_code == 401):
+                renewed = True
+                if self._session.renew(signature):
+                    continue
             if verdict.rule is None or verdict.rule.then not in ("wait", "pause"):
                 return verdict
             limit = next((item for item in self.connector.limits if item.name == verdict.rule.limit), None)
@@ -292,8 +337,10 @@ class Client:
         except Paused as pause:
             raise Paused(f"{self.connector.title} {pause.limit}".strip(), pause.until) from None
 
-    def _request(self, operation: Operation, url: httpx.URL, body: Any, kind: Resource, file: Path | None) -> httpx.Response:
-        headers = dict(self._signature.headers)
+    def _request(
+        self, operation: Operation, url: httpx.URL, body: Any, kind: Resource, file: Path | None, signature: Signature
+    ) -> httpx.Response:
+        headers, url = dict(signature.headers), _with(url, signature.params)
         if body is None or (operation.method == "DELETE" and isinstance(body, dict)):
             return self.http.request(operation.method, url, headers=headers)
         if operation.body == "multipart" and file is not None and kind.file:
@@ -327,7 +374,7 @@ class Client:
         title, call = self.connector.title, f"{operation.method} {operation.path}"
         match verdict.rule.then:
             case "refuse":
-                return AuthError(f"{title} refuses the key: {said} – check {connection.secret_env or 'the account'}")
+                return AuthError(f"{title} refuses the key: {said} – check {self._keys()}")
             case "stop":
                 return Blocked(f"{title} has shut this client out: {said} – wait some minutes and lower the pace")
             case "moved" if operation.method == "GET":
@@ -343,6 +390,11 @@ class Client:
     def _described(self, verdict: Verdict) -> str:
         """What an answer says is wrong, in a line, without secrets; cut only after they are out."""
         return self.redact(described(self.connector, verdict))[:MESSAGE].strip()
+
+
+def _with(url: httpx.URL, params: Mapping[str, Any]) -> httpx.URL:
+    """An address with parameters added; one without stays as it is written."""
+    return url.copy_merge_params(params) if params else url
 
 
 def _origin(url: httpx.URL) -> tuple[str, int | None]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from engine.connector import model
+from engine.connector.auth import variables
 from engine.document import Document, Keys, read
 from engine.errors import Diagnostic, SpecError, meant
 from engine.schema import check_shape
@@ -156,13 +157,15 @@ def _made(part: Callable[..., Part], written: Mapping[str, Any], /, **more: Any)
 
 
 def _connection(data: Mapping[str, Any]) -> model.Connection:
-    address = data["base_url"]
+    address, auth = data["base_url"], data["auth"]
+    auth = {"kind": "all", "all": auth} if isinstance(auth, list) else auth
     return _made(
         model.Connection,
         {**data, **{f"file_{name}": value for name, value in data.get("files", {}).items()}},
         base_url_env=address["env"],
         base_url=address["production"].rstrip("/"),
-        secret_env=data["auth"].get("secret", ""),
+        auth=auth,
+        secret_env=next(variables(auth, secret=True), ""),
         check=_operation(data["check"], "", {}),
     )
 

@@ -191,6 +191,14 @@ quota = sa.Table(
     sa.Column("spent", sa.Double, nullable=False),
 )
 
+tokens = sa.Table(
+    "tokens",
+    metadata,
+    sa.Column("account", Words, primary_key=True),
+    sa.Column("name", Words, primary_key=True),  # the environment variable that held the first one
+    sa.Column("value", Words, nullable=False),
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Store:

@@ -11,14 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.cli import NO_KEY
-from engine.connector.auth import AUTHS, Signature, redactor, sign
-from engine.connector.model import Connection, Operation
+from engine.connector.auth import AUTHS, redactor, sign
 
 KEY = 'k3y "quoted" /+=ñ?'
-
-
-def connection(**auth: str) -> Connection:
-    return Connection("U", "https://x", auth, auth.get("secret", ""), Operation("GET", "/me"))
 
 
 @pytest.mark.parametrize(
@@ -42,7 +37,7 @@ def test_each_kind_of_signing_in(auth: dict[str, str], headers: dict[str, str], 
 @pytest.mark.parametrize("kind", AUTHS)
 def test_a_command_that_calls_nobody_needs_no_key(kind: str) -> None:
     """What stands in for the key, in `etl export` and `etl status`, passes every way of signing in."""
-    assert sign(connection(kind=kind, name="x", prefix="Token ", user="me"), NO_KEY)
+    assert sign({"kind": kind, "name": "x", "prefix": "Token ", "user": "me"}, lambda _: NO_KEY)
 
 
 @pytest.mark.parametrize(
@@ -55,13 +50,6 @@ def test_a_key_is_found_in_every_form(form: str) -> None:
     text = redact(f"before {form} after")
     assert "k3y" not in text and "***" in text
     assert text.startswith("before ") and text.endswith(" after")
-
-
-def test_what_the_headers_carry_is_taken_out_too() -> None:
-    """The Basic header holds the key in a form of its own."""
-    signature = AUTHS["basic"]({"user": "me"}, KEY)
-    carried = signature.headers["Authorization"].removeprefix("Basic ")
-    assert carried not in redactor((KEY,), signature)(f"sent {carried}")
 
 
 @pytest.mark.parametrize(
@@ -87,4 +75,4 @@ def test_no_key_survives(secret: str, before: str, after: str) -> None:
 
 def test_short_words_are_not_taken_for_keys() -> None:
     """An empty or tiny secret would blank out every text."""
-    assert redactor(("", "ab"), Signature({}, {}))("abracadabra") == "abracadabra"
+    assert redactor(("", "ab"))("abracadabra") == "abracadabra"

@@ -381,7 +381,8 @@ def test_the_key_shows_in_no_text(bench: Any, canary: str, auth: dict[str, str],
             call(client)
         except EtlError as error:
             texts.append("".join(traceback.format_exception(error)))
-    carried = [*client._signature.headers.values(), *client._signature.params.values()]
+    signature = client._session.signature()
+    carried = [*signature.headers.values(), *signature.params.values()]
     secrets = [canary, "canary-Key", *(value.rpartition(" ")[2] for value in carried)]
     assert len(texts) > 4 or status == 404
     for text in texts:

@@ -14,6 +14,7 @@ from jsonschema import Draft202012Validator
 
 from engine.connector.auth import AUTHS
 from engine.connector.pagers import PAGERS
+from engine.connector.session import GRANTS
 from engine.document import Document, Keys, parse, read
 from engine.schema import check_shape
 
@@ -108,7 +109,7 @@ def test_schema_keeps_its_own_rules(name: str) -> None:
     assert used - {""} == set(whole["$defs"])
 
 
-@pytest.mark.parametrize(("part", "known"), [("pager", set(PAGERS)), ("auth", set(AUTHS))])
+@pytest.mark.parametrize(("part", "known"), [("pager", set(PAGERS)), ("auth", {*AUTHS, *GRANTS})])
 def test_kinds_are_those_the_engine_knows(part: str, known: set[str]) -> None:
     """Every kind of pager and of signing in that the schema offers exists, and the other way round."""
     assert {item["properties"]["kind"]["const"] for item in schema("connector")["$defs"][part]["oneOf"]} == known
