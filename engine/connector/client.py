@@ -7,24 +7,28 @@ import logging
 import random
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
+from uuid import uuid4
 
 import httpx
 
-from engine.connector.answers import MESSAGE, Verdict, as_json, delay, described, judge, lacks, selected, well_formed
+from engine.connector.answers import MESSAGE, Verdict, delay, described, judge, lacks, selected, well_formed
 from engine.connector.auth import Signature, variables
+from engine.connector.bodies import BODIES, fields, new_id, row_of
 from engine.connector.files import download
 from engine.connector.model import Connector, Operation, Resource, Verb
 from engine.connector.pacing import Booking, Clock, Pacer
-from engine.connector.pagers import PAGERS, Page
+from engine.connector.pagers import PAGERS, Page, path_of
 from engine.connector.session import Grant, Session
 from engine.errors import (
     ApiError,
     AuthError,
     Blocked,
+    EtlError,
     Forbidden,
     NotFound,
     OutcomeUnknown,
@@ -33,6 +37,7 @@ from engine.errors import (
     Unavailable,
     UsageError,
 )
+from engine.values import dig
 
 BACKOFF = 0.5  # seconds; doubled for each try of a read, with up to half of it at random on top
 CONNECT = 10.0  # seconds to wait for a connection
@@ -137,7 +142,7 @@ class Client:
                 answer = self._read(
                     operation, self._url(operation, {}), {**operation.params, **order, **ask.params, **(params or {})}
                 )
-            rows = self._rows(answer, operation)
+            rows = self._rows(answer, operation, self._resource(resource))
             response = answer.response
             page = Page(rows, answer.body, response.headers, lambda link, at=response.url: self._local(at, link))  # type: ignore[misc]
             try:
@@ -171,7 +176,7 @@ class Client:
             answer = self._read(operation, self._url(operation, {"id": row_id}), operation.params)
         except NotFound:
             return None
-        return _row(answer, operation) or None
+        return _row(answer, operation, self._resource(resource)) or None
 
     def write(
         self, resource: str, verb: Verb, body: Any, row_id: str = "", file: Path | None = None
@@ -183,14 +188,31 @@ class Client:
         kind, operation = self._resource(resource), self._operation(resource, verb)
         places = {"id": row_id}
         if isinstance(body, dict):
-            names = set(_PLACE.findall(operation.path)) - {"id"}
+            if verb == "update" and operation.whole:
+                body = self._over_live(kind, body, row_id)
+            names = set(_PLACE.findall(operation.path)) - ({"id"} if row_id else set())
             places |= {name: str(body[name]) for name in names if name in body}
             body = {key: value for key, value in body.items() if key not in names and key not in operation.omit}
-        data = _row(self._send(operation, self._url(operation, places), body, kind, file), operation)
-        found = data.get(kind.id, row_id)
-        if verb == "create" and found in ("", None):
+        answer = self._send(operation, self._url(operation, places), body, kind, file)
+        data = _row(answer, operation, kind)
+        if verb != "create":
+            return str(data.get(kind.id, row_id)), data
+        found = new_id(answer.body, answer.response.headers, data, operation, kind)
+        found = places.get(kind.id) if found is None else found
+        if found in ("", None):
             raise OutcomeUnknown(f"{self.connector.title} answered the creation of {resource} without an id")
         return str(found), data
+
+    def _over_live(self, kind: Resource, body: dict[str, Any], row_id: str) -> dict[str, Any]:
+        """What is to change over everything else that the row holds now. Raises NotFound."""
+        live = self.read(kind.name, row_id)
+        if live is None:
+            raise NotFound(f"{self.connector.title} has no row {row_id} of {kind.name}", 404)
+        holder = kind.custom.container if kind.custom else ""
+        kept = {holder, *(name for name, field in kind.fields.items() if field.writable)}
+        held = {name: value for name, value in live.items() if name in kept}
+        inner = {holder: {**(held.get(holder) or {}), **(body.get(holder) or {})}} if holder else {}
+        return {**held, **body, **inner}
 
     def download(self, url: str, into: Path) -> tuple[int, str, str]:
         """Stream a file from a link in a record; its size in bytes, SHA-256 and content type.
@@ -259,7 +281,7 @@ class Client:
         """Sign in: ask for a token, signed by an earlier one where it takes two steps."""
         url = grant.address if grant.address.startswith("http") else f"{self._home}{grant.address}"
         operation = Operation("POST", grant.address)
-        headers, content = {**first.headers, **grant.headers}, {"data": _form(grant.body)} if grant.form else {"json": grant.body}
+        headers, content = {**first.headers, **grant.headers}, {"data": fields(grant.body)} if grant.form else {"json": grant.body}
 
         def ask(_: Signature) -> httpx.Response:
             return self.http.request("POST", _with(httpx.URL(url), first.params), headers=headers, **content)
@@ -295,17 +317,34 @@ class Client:
         )
 
     def _send(self, operation: Operation, url: httpx.URL, body: Any, kind: Resource, file: Path | None) -> Verdict:
-        """A write: repeated only when the platform said that it was not executed."""
-        call = f"{operation.method} {operation.path}"
-        try:
-            verdict = self._call(operation, lambda signature: self._request(operation, url, body, kind, file, signature))
-        except NEVER_LEFT as error:
-            raise Unavailable(f"{self.connector.title} cannot be reached: {type(error).__name__} at {self._home.host}") from None
-        except httpx.HTTPError as error:
-            raise OutcomeUnknown(f"no answer to {call}: {type(error).__name__}") from None
-        if verdict.rule is not None:
-            raise self._failure(verdict, operation)
-        return verdict
+        """A write: repeated only when the platform said that it was not executed, or knows a repetition by its key."""
+        mark = {operation.idempotency: uuid4().hex} if operation.idempotency else {}
+
+        def send(signature: Signature) -> httpx.Response:
+            return self._request(operation, url, body, kind, file, replace(signature, headers={**signature.headers, **mark}))
+
+        problem = ""
+        for _ in self._tries(None if mark else 0):
+            try:
+                verdict = self._call(operation, send)
+                if verdict.rule is None:
+                    return verdict
+                raise self._failure(verdict, operation)
+            except NEVER_LEFT as error:
+                failure: EtlError = Unavailable(
+                    f"{self.connector.title} cannot be reached: {type(error).__name__} at {self._home.host}"
+                )
+            except (OutcomeUnknown, httpx.HTTPError) as error:
+                call = f"{operation.method} {operation.path}"
+                problem = str(error) if isinstance(error, OutcomeUnknown) else f"no answer to {call}: {type(error).__name__}"
+                continue
+            except EtlError as error:
+                failure = error
+            if not problem:
+                raise failure from None
+            if getattr(failure, "status", 0) != 409:  # the first try is still at work
+                break
+        raise OutcomeUnknown(problem)
 
     def _call(
         self, operation: Operation, send: Callable[[Signature], httpx.Response], signed: Signature | None = None
@@ -343,30 +382,26 @@ class Client:
         headers, url = dict(signature.headers), _with(url, signature.params)
         if body is None or (operation.method == "DELETE" and isinstance(body, dict)):
             return self.http.request(operation.method, url, headers=headers)
-        if operation.body == "multipart" and file is not None and kind.file:
-            name, sent = kind.file[0], body[kind.file[0]]
-            with file.open("rb") as content:
-                part = (sent["name"], content, sent.get("type") or "application/octet-stream")
-                fields = {key: value for key, value in body.items() if key != name}
-                return self.http.request(operation.method, url, headers=headers, data=_form(fields), files={name: part})
-        if operation.body == "form":
-            return self.http.request(operation.method, url, headers=headers, data=_form(body))
-        headers["content-type"] = "application/json"
-        return self.http.request(operation.method, url, headers=headers, content=as_json(body))
+        with file.open("rb") if file is not None else nullcontext() as content:
+            sent = BODIES[operation.body](body, operation, kind, content)
+            return self.http.request(operation.method, url, **{**sent, "headers": {**headers, **sent.get("headers", {})}})
 
-    def _rows(self, answer: Verdict, operation: Operation) -> list[dict[str, Any]]:
+    def _rows(self, answer: Verdict, operation: Operation, kind: Resource) -> list[dict[str, Any]]:
         """The rows of a list; a thing that is no row stops the reading, for passing over it would lose it."""
         data = selected(answer.body, operation.select)
         if data is None:
             return []
         if isinstance(data, dict) and operation.pager and operation.pager.kind == "single":
-            return [data]
+            return [row_of(data, kind)]
         if not isinstance(data, list) or not all(isinstance(row, dict) for row in data):
             raise Unavailable(
                 f"{self.connector.title} answered {operation.method} {operation.path} with something other than a list of rows – "
                 "check `select` in the connector"
             )
-        return data
+        rows = [dig(item, path_of(operation.each)) for item in data] if operation.each else data
+        if not all(isinstance(row, dict) for row in rows):
+            raise Unavailable(f"an item of {operation.path} has no {operation.each} – check `each` in the connector")
+        return [row_of(row, kind) for row in rows]
 
     def _failure(self, verdict: Verdict, operation: Operation) -> ApiError:
         assert verdict.rule is not None
@@ -401,14 +436,9 @@ def _origin(url: httpx.URL) -> tuple[str, int | None]:
     return url.host.lower(), url.port
 
 
-def _row(answer: Verdict, operation: Operation) -> dict[str, Any]:
+def _row(answer: Verdict, operation: Operation, kind: Resource) -> dict[str, Any]:
     """The row of an answer, bare or alone in a list; {} where there is none."""
     data = selected(answer.body, operation.select)
     if isinstance(data, list) and len(data) == 1:
         data = data[0]
-    return data if isinstance(data, dict) else {}
-
-
-def _form(body: Mapping[str, Any]) -> dict[str, str]:
-    """Form fields: text as it is, everything else as JSON writes it."""
-    return {key: value if isinstance(value, str) else as_json(value).decode() for key, value in body.items() if value is not None}
+    return row_of(data, kind) if isinstance(data, dict) else {}

@@ -90,6 +90,9 @@ def _check_resources(document: Document) -> Iterator[Diagnostic]:
         if "custom_fields" in resource and "custom_fields" not in document.data:
             advice = "add a top-level custom_fields block that says how they are made"
             yield document.problem(("resources", name, "custom_fields"), "nothing says how custom fields work here", advice)
+        for field in resource.get("json_api", {}).get("relationships", {}):
+            at = ("resources", name, "json_api", "relationships", field)
+            yield from _known(document, field, _fields_of(document, resource), at, "field")
         for verb in VERBS:
             if isinstance(resource.get(verb), dict):
                 yield from _check_path(document, name, verb)
@@ -105,10 +108,13 @@ def _check_path(document: Document, name: str, verb: model.Verb) -> Iterator[Dia
         advice = f"add one of {', '.join(_METHODS)} with a path, here or in defaults.{verb}"
         yield document.problem(at, "this call has no method", advice)
         return
-    shapes = data.get("shapes", {})
-    known = {*resource.get("fields", {}), *(field for shape in resource.get("like", ()) for field in shapes.get(shape, {}))}
     for place in re.findall(r"\{(\w+)\}", call[method]):
-        yield from _known(document, place, ["id", "resource", *known], (*at, method), "field in the path")
+        yield from _known(document, place, ["id", "resource", *_fields_of(document, resource)], (*at, method), "field in the path")
+
+
+def _fields_of(document: Document, resource: Mapping[str, Any]) -> set[str]:
+    shapes = document.data.get("shapes", {})
+    return {*resource.get("fields", {}), *(field for shape in resource.get("like", ()) for field in shapes.get(shape, {}))}
 
 
 def _check_rules(document: Document) -> Iterator[Diagnostic]:
@@ -227,6 +233,7 @@ def _resource(
         if own == "none" or (own is None and default in (None, "none")):
             continue
         written = {"select": defaults.get("select", ""), **_written(own, default)}
+        written |= {"body": "json_api"} if "json_api" in data else {}
         operations[verb] = _operation(written, name, pagers)
     custom = document["custom_fields"] if "custom_fields" in data else None
     file = data.get("file", {})
@@ -237,8 +244,15 @@ def _resource(
         operations=operations,
         fields=held,
         custom=_made(model.CustomFields, custom, resource=data["custom_fields"]) if custom else None,
+        json_api=_json_api(data["json_api"], held, document["resources"]) if "json_api" in data else None,
         file=(file["field"], file["name"], file["size"]) if file else None,
     )
+
+
+def _json_api(data: Mapping[str, Any], held: Mapping[str, model.FieldType], resources: Mapping[str, Any]) -> model.JsonApi:
+    links = data.get("relationships", {})
+    types = {name: next((resources[to].get("json_api", {}).get("type", to) for to in held[name].to), name) for name in links}
+    return model.JsonApi(data["type"], {name: (relation, types[name]) for name, relation in links.items()})
 
 
 def _written(own: Mapping[str, Any] | None, default: Any) -> dict[str, Any]:

@@ -51,7 +51,13 @@ class Operation:
     cost: int = 1
     pager: Pager | None = None
     params: Mapping[str, Any] = field(default_factory=dict)
-    body: Literal["json", "multipart", "form"] = "json"
+    body: Literal["json", "multipart", "form", "json_api"] = "json"
+    wrap: str = ""  # what the row is put into when it is sent
+    each: str = ""  # list only: where the row stands in each item
+    id_at: str = ""  # create only: where the answer holds the new id, and the header that does
+    id_header: str = ""
+    idempotency: str = ""  # create only: header with a key by which the platform knows a repetition
+    whole: bool = False  # update only: what is not sent is emptied, so everything is sent
     select: str = ""  # where the row or rows stand in the answer; "" = the whole body
     limits: tuple[str, ...] = ()  # extra limits this call counts against, besides the general ones
     omit: tuple[str, ...] = ()  # fields this call does not take
@@ -80,6 +86,14 @@ class CustomFields:
 
 
 @dataclass(frozen=True, slots=True)
+class JsonApi:
+    """How a row travels as a JSON:API resource object."""
+
+    type: str
+    links: Mapping[str, tuple[str, str]]  # field -> name of the relationship, type of the other row
+
+
+@dataclass(frozen=True, slots=True)
 class Resource:
     """One collection of rows and what can be done with it."""
 
@@ -92,6 +106,7 @@ class Resource:
     created: str = ""
     recognise: tuple[str, ...] = ()  # fields that tell our own rows apart where no key field exists
     deleted: str = ""  # field that says a row read by id is deleted
+    json_api: JsonApi | None = None
     file: tuple[str, str, str] | None = None  # the fields that take the file, hold its name, its size
 
 

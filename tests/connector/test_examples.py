@@ -116,12 +116,13 @@ class Platform:
         self.left = list(exchanges)
         self.secrets = secrets
         self.wrong: list[str] = []
+        self.before: dict[str, str] = {}
 
     def named(self, text: str) -> str:
         return re.sub(r"\$([A-Z_]+)", lambda found: self.secrets[found[1]], text)
 
     async def __call__(self, request: Request) -> Response:
-        sent, target = (await request.body()).decode(), request.url.path + (f"?{request.url.query}" if request.url.query else "")
+        sent, target = (await request.body()).decode(), request.scope["raw_path"].decode() + (f"?{request.url.query}" if request.url.query else "")
         if not self.left:
             self.wrong.append(f"{request.method} {target} is not on the page")
             return Response(status_code=400)
@@ -130,7 +131,9 @@ class Platform:
         kind = request.headers.get("content-type", "")
         self.differ("body", read(sent, kind), read(self.named(wanted.body), kind))
         for name, value in wanted.headers.items():
-            self.differ(name, request.headers.get(name), self.named(value) if value != "none" else None)
+            sent_now, wanted_now = request.headers.get(name), self.named(value)
+            self.differ(name, sent_now, self.before.get(name, "nothing") if value == "same" else wanted_now)
+        self.before = dict(request.headers)
         return Response(wanted.answer, wanted.status, wanted.answered, "application/json")
 
     def differ(self, what: str, sent: Any, wanted: Any) -> None:

@@ -117,6 +117,7 @@ MISTAKES = [
     ("then: pause, limit: day", "then: pause", "a pause without the limit that is spent", "add limit"),
     ("amount: {basic: 10, pro: 20}", "amount: {basic: 10, prp: 20}", "unknown plan 'prp'", "did you mean 'pro'?"),
     ("amount: {basic: 10, pro: 20}", "amount: {basic: 10}", "no amount for pro", 'or "*"'),
+    ("custom_fields: definitions", "json_api: {type: deals, relationships: {owned: owner}}", "unknown field 'owned'", "did you mean 'owner'?"),
     ("/boards/{owner}/deals", "/boards/{owned}/deals", "unknown field in the path 'owned'", "did you mean 'owner'?"),
 ]  # fmt: skip
 

@@ -1,0 +1,84 @@
+"""How rows travel: one function a kind of body, and a row out of what a platform answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import IO, Any
+
+from engine.connector.answers import as_json
+from engine.connector.model import Operation, Resource
+from engine.connector.pagers import path_of
+from engine.values import dig
+
+Sent = dict[str, Any]  # headers and content, as httpx takes them
+
+
+def json(body: Any, operation: Operation, _kind: Resource, _file: IO[bytes] | None) -> Sent:
+    """JSON, inside a wrapper where the call has one."""
+    for name in reversed(path_of(operation.wrap)):
+        body = {name: body}
+    return {"headers": {"content-type": "application/json"}, "content": as_json(body)}
+
+
+def form(body: Any, _operation: Operation, _kind: Resource, _file: IO[bytes] | None) -> Sent:
+    """Form fields."""
+    return {"data": fields(body)}
+
+
+def multipart(body: Any, operation: Operation, kind: Resource, file: IO[bytes] | None) -> Sent:
+    """Parts, one of which may be a file; a row without its file is JSON."""
+    if file is None or kind.file is None:
+        parts = {key: (None, text) for key, text in fields(body).items()}
+        return json(body, operation, kind, file) if kind.file else {"files": parts}
+    name, sent = kind.file[0], body[kind.file[0]]
+    part = (sent["name"], file, sent.get("type") or "application/octet-stream")
+    return {"data": fields({key: value for key, value in body.items() if key != name}), "files": {name: part}}
+
+
+def json_api(body: Any, _operation: Operation, kind: Resource, _file: IO[bytes] | None) -> Sent:
+    """JSON:API: the row's fields as attributes, its references as relationships."""
+    assert kind.json_api is not None
+    links = kind.json_api.links
+    data: dict[str, Any] = {"type": kind.json_api.type, **({"id": str(body[kind.id])} if kind.id in body else {})}
+    data["attributes"] = {name: value for name, value in body.items() if name not in links and name != kind.id}
+    related = {}
+    for name in body.keys() & links.keys():
+        relation, other = links[name]
+        ids = body[name] if isinstance(body[name], list) else [body[name]]
+        found = [{"type": other, "id": str(one)} for one in ids if one is not None]
+        related[relation] = {"data": found if isinstance(body[name], list) else next(iter(found), None)}
+    data |= {"relationships": related} if related else {}
+    return {"headers": {"content-type": "application/vnd.api+json"}, "content": as_json({"data": data})}
+
+
+BODIES: Mapping[str, Callable[[Any, Operation, Resource, IO[bytes] | None], Sent]] = {
+    "json": json,
+    "form": form,
+    "multipart": multipart,
+    "json_api": json_api,
+}
+
+
+def fields(body: Mapping[str, Any]) -> dict[str, str]:
+    """Form fields: text as it is, everything else as JSON writes it."""
+    return {key: value if isinstance(value, str) else as_json(value).decode() for key, value in body.items() if value is not None}
+
+
+def row_of(data: dict[str, Any], kind: Resource) -> dict[str, Any]:
+    """A row with its fields side by side; JSON:API keeps them in three places."""
+    if kind.json_api is None or "type" not in data:
+        return data
+    row = {kind.id: data.get("id"), **(data.get("attributes") or {})}
+    for name, (relation, _) in kind.json_api.links.items():
+        related = (data.get("relationships") or {}).get(relation) or {}
+        if "data" in related:
+            found = related["data"]
+            row[name] = [item.get("id") for item in found] if isinstance(found, list) else (found or {}).get("id")
+    return row
+
+
+def new_id(body: Any, headers: Mapping[str, str], row: Mapping[str, Any], operation: Operation, kind: Resource) -> Any:
+    """The id of a row just made: in a place or header of the answer, else in the row; None where there is none."""
+    if operation.id_header:
+        return headers.get(operation.id_header, "").partition("?")[0].rstrip("/").rpartition("/")[2] or row.get(kind.id)
+    return dig(body, path_of(operation.id_at)) if operation.id_at else row.get(kind.id)
