@@ -32,6 +32,7 @@ class Change:
     conflicts: tuple[tuple[str, Any, Any], ...] = ()  # target, live, wanted
     stuck: tuple[str, ...] = ()  # fields emptied in the source that the platform cannot empty
     reason: str = ""
+    version: Mapping[str, Any] = field(default_factory=dict)  # update: of the row that was looked at
 
 
 def definitions(connection: sa.Connection, run: Run) -> dict[tuple[str, str], Definition]:
@@ -135,7 +136,14 @@ def merge(run: Run, mapping: ObjectMapping, change: Change, live: Mapping[str, A
         else:
             conflicts.append((target, now, wanted))
     kind_now = "update" if send else "unchanged"
-    return Change(kind_now, change.draft, resolved, link, send, before, tuple(conflicts), tuple(stuck))
+    seen = version(resource, live)
+    return Change(kind_now, change.draft, resolved, link, send, before, tuple(conflicts), tuple(stuck), version=seen)
+
+
+def version(resource: Resource, live: Mapping[str, Any]) -> dict[str, Any]:
+    """The version of the row that a change was decided on; the platform refuses the change where it has moved on."""
+    name = resource.operations["update"].lock if "update" in resource.operations else ""
+    return {name: live[name]} if name and live.get(name) is not None else {}
 
 
 def update_body(mapping: ObjectMapping, change: Change, resource: Resource, known: Definitions) -> dict[str, Any]:
@@ -150,4 +158,4 @@ def update_body(mapping: ObjectMapping, change: Change, resource: Resource, know
             body[target] = value
     assert change.resolved is not None
     path = resource.operations["update"].path
-    return body | {name: value for name, value in change.resolved.body.items() if f"{{{name}}}" in path}
+    return {**body, **change.version, **{name: value for name, value in change.resolved.body.items() if f"{{{name}}}" in path}}

@@ -9,7 +9,8 @@
     │   ├── Unavailable     no usable answer to a read after several tries
     │   ├── Rejected        this one request is refused; others may pass (record-level)
     │   │   ├── NotFound    there is no such row
-    │   │   └── Forbidden   the key has no right to this collection
+    │   │   ├── Forbidden   the key has no right to this collection
+    │   │   └── Outdated    the row was changed since it was read
     │   └── OutcomeUnknown  a write got no usable answer: it may have happened
     ├── UnsafePlan      4  refused until a person says yes
     ├── StoreError      5  the store cannot be read or written
@@ -140,6 +141,10 @@ class NotFound(Rejected):
 
 class Forbidden(Rejected):
     """The key has no right to this collection or operation."""
+
+
+class Outdated(Rejected):
+    """The row was changed since it was read: nothing was written, and it has to be looked at again."""
 
 
 class OutcomeUnknown(ApiError):

@@ -15,7 +15,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from engine.connector.model import Resource, Verb
-from engine.errors import AuthError, Blocked, EtlError, NotFound, OutcomeUnknown, Paused, Rejected, Unavailable
+from engine.errors import AuthError, Blocked, EtlError, NotFound, OutcomeUnknown, Outdated, Paused, Rejected, Unavailable
 from engine.run import Run
 from engine.store.journal import Entry, intend, settle
 from engine.store.links import Finding, Link, clear_findings, drop_link, save_findings, save_link
@@ -57,6 +57,7 @@ class Outcome:
     extra: Mapping[str, Any] = field(default_factory=dict)
     fatal: EtlError | None = None
     called: bool = True  # False: it failed before the destination was asked
+    again: bool = False  # the row was changed since it was looked at: look again
 
 
 OnOutcome = Callable[[Outcome], None]
@@ -168,6 +169,8 @@ def _perform(run: Run, write: Write, halt: threading.Event) -> Outcome:
         if write.action == "delete":
             return Outcome(write, "done", write.dest_id, reason="it was gone already")
         return Outcome(write, "failed", reason=str(error))
+    except Outdated as error:
+        return Outcome(write, "void", reason=str(error), again=True)
     except Rejected as error:
         return Outcome(write, "failed", reason=str(error), called=called)
     except OutcomeUnknown as error:
@@ -221,7 +224,7 @@ def record(run: Run, connection: sa.Connection, outcome: Outcome) -> None:
     """An outcome, the link that follows from it and what people must know, in one transaction."""
     write, now = outcome.write, run.clock.now()
     operation = run.destination.connector.resources[write.resource].operations[write.action]
-    called = outcome.called and outcome.state != "void"
+    called = outcome.called and (outcome.state != "void" or outcome.again)
     settle(
         connection, write.entry, outcome.state, now, dest_id=outcome.dest_id, reason=outcome.reason,
         calls=1 if called else 0, cost=operation.cost if called else 0,

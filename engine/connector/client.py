@@ -32,6 +32,7 @@ from engine.errors import (
     Forbidden,
     NotFound,
     OutcomeUnknown,
+    Outdated,
     Paused,
     Rejected,
     Unavailable,
@@ -160,7 +161,8 @@ class Client:
     def by_ids(self, resource: str, ids: list[str]) -> Iterator[dict[str, Any]]:
         """Rows with these ids, as many a call as the list takes; single reads where it takes none."""
         operation = self._resource(resource).operations.get("list")
-        if operation is None or not operation.ids:
+        single = self._resource(resource).operations.get("read")
+        if operation is None or not operation.ids or (single and single.etag):
             for one in ids:
                 found = self.read(resource, one)
                 if found is not None:
@@ -176,7 +178,8 @@ class Client:
             answer = self._read(operation, self._url(operation, {"id": row_id}), operation.params)
         except NotFound:
             return None
-        return _row(answer, operation, self._resource(resource)) or None
+        row = _row(answer, operation, self._resource(resource))
+        return row | ({operation.etag: answer.response.headers.get("etag")} if operation.etag and row else {}) or None
 
     def write(
         self, resource: str, verb: Verb, body: Any, row_id: str = "", file: Path | None = None
@@ -193,7 +196,10 @@ class Client:
             names = set(_PLACE.findall(operation.path)) - ({"id"} if row_id else set())
             places |= {name: str(body[name]) for name in names if name in body}
             body = {key: value for key, value in body.items() if key not in names and key not in operation.omit}
-        answer = self._send(operation, self._url(operation, places), body, kind, file)
+        headers: dict[str, str] = {operation.idempotency: uuid4().hex} if operation.idempotency else {}
+        if operation.lock_header and isinstance(body, dict) and operation.lock in body:
+            headers[operation.lock_header] = str(body.pop(operation.lock))
+        answer = self._send(operation, self._url(operation, places), body, kind, file, headers)
         data = _row(answer, operation, kind)
         if verb != "create":
             return str(data.get(kind.id, row_id)), data
@@ -316,15 +322,16 @@ class Client:
             f"try again later, or check {self.connector.connection.base_url_env}"
         )
 
-    def _send(self, operation: Operation, url: httpx.URL, body: Any, kind: Resource, file: Path | None) -> Verdict:
+    def _send(
+        self, operation: Operation, url: httpx.URL, body: Any, kind: Resource, file: Path | None, mark: Mapping[str, str]
+    ) -> Verdict:
         """A write: repeated only when the platform said that it was not executed, or knows a repetition by its key."""
-        mark = {operation.idempotency: uuid4().hex} if operation.idempotency else {}
 
         def send(signature: Signature) -> httpx.Response:
             return self._request(operation, url, body, kind, file, replace(signature, headers={**signature.headers, **mark}))
 
         problem = ""
-        for _ in self._tries(None if mark else 0):
+        for _ in self._tries(None if operation.idempotency else 0):
             try:
                 verdict = self._call(operation, send)
                 if verdict.rule is None:
@@ -407,6 +414,8 @@ class Client:
         assert verdict.rule is not None
         said, connection = self._described(verdict), self.connector.connection
         title, call = self.connector.title, f"{operation.method} {operation.path}"
+        if operation.lock and verdict.response.status_code in (409, 412):
+            return Outdated(f"{title} refuses {call}, for the row was changed meanwhile: {said}", verdict.response.status_code)
         match verdict.rule.then:
             case "refuse":
                 return AuthError(f"{title} refuses the key: {said} – check {self._keys()}")

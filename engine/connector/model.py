@@ -57,6 +57,9 @@ class Operation:
     id_at: str = ""  # create only: where the answer holds the new id, and the header that does
     id_header: str = ""
     idempotency: str = ""  # create only: header with a key by which the platform knows a repetition
+    lock: str = ""  # update only: field with the row's version, sent back so that a change in between is refused
+    lock_header: str = ""  # the header that it is sent in, instead of the body
+    etag: str = ""  # read only: field that takes the ETag header of the answer
     whole: bool = False  # update only: what is not sent is emptied, so everything is sent
     select: str = ""  # where the row or rows stand in the answer; "" = the whole body
     limits: tuple[str, ...] = ()  # extra limits this call counts against, besides the general ones

@@ -70,13 +70,17 @@ def _object(run: Run, mapping: ObjectMapping, only_failed: bool) -> Loaded:
     result.adopted = _adopt(run, mapping, known)
     in_order = bool(mapping.rows or mapping.order)
     for attempt in range(PASSES * (10 if in_order else 1)):
-        doubtful: set[str] = set()
+        doubtful: dict[str, bool] = {}  # key -> whether its row was changed by others
         writes = _writes(run, mapping, known, result, attempt == 0, only)
         write_all(run, writes, lambda outcome, seen=doubtful: _count(outcome, result, seen), in_order)  # type: ignore[misc]
         if not doubtful:
             break
         result.created += settle_doubts(run)["happened"]
         only = only if in_order else frozenset(doubtful)  # those that happened are known now, the others are written again
+    else:
+        stale = sorted(key for key, outdated in doubtful.items() if outdated)
+        result.failed += len(stale)
+        result.reasons += [f"{key}: not updated, for its row changed between reading and writing every time" for key in stale]
     result.cost = run.destination.pacer.cost - before
     kind = run.migration.destination.resources[mapping.resource]
     for verb, many in (("create", result.created), ("update", result.updated)):
@@ -91,7 +95,7 @@ def _forget_findings(connection: Any, name: str, only: frozenset[str] | None) ->
         clear_findings(connection, stage, name, None if only is None else sorted(only))
 
 
-def _count(outcome: Outcome, result: Loaded, doubtful: set[str]) -> None:
+def _count(outcome: Outcome, result: Loaded, doubtful: dict[str, bool]) -> None:
     if outcome.state == "done":
         if outcome.write.action == "create":
             result.created += 1
@@ -100,8 +104,8 @@ def _count(outcome: Outcome, result: Loaded, doubtful: set[str]) -> None:
     elif outcome.state == "failed":
         result.failed += 1
         result.reasons.append(f"{outcome.write.key}: {outcome.reason}")
-    elif outcome.state == "doubt":
-        doubtful.add(outcome.write.key)
+    elif outcome.state == "doubt" or outcome.again:
+        doubtful[outcome.write.key] = outcome.again
 
 
 def _writes(

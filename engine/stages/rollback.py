@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from engine.changes import definitions
+from engine.changes import definitions, version
 from engine.connector.model import Resource
 from engine.run import Run
 from engine.settle import defining, live_rows, settle_doubts
@@ -184,9 +184,10 @@ def _restore(work: _Undoing, left: dict[str, Entry]) -> None:
         rows = live_rows(work.run, found[0].resource, found) if found else {}
         writes = [write for entry in found if (write := _restoring(work, entry, rows.get(entry.dest_id), left))]
         tally = write_all(work.run, writes, lambda outcome: _noted(work, left, outcome))
-        if not tally["doubt"]:
+        if not left:
             return
-        settle_doubts(work.run)
+        if tally["doubt"]:
+            settle_doubts(work.run)
 
 
 def _restoring(work: _Undoing, entry: Entry, row: Row | None, left: dict[str, Entry]) -> Write | None:
@@ -197,6 +198,7 @@ def _restoring(work: _Undoing, entry: Entry, row: Row | None, left: dict[str, En
         _restored(work, entry, row or {}, stays)
         return None
     path = work.resource(entry.resource).operations["update"].path
+    body |= version(work.resource(entry.resource), row or {})
     body |= {name: value for name, value in entry.body.items() if f"{{{name}}}" in path}
     extra = {"undoes": entry, "stays": stays}
     return Write(entry.object, entry.key, entry.resource, "update", body, {}, entry.dest_id, origin=RESTORED, extra=extra)
