@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from engine.connector.client import Client
-from engine.connector.model import Resource
+from engine.connector.model import Operation, Resource
 from engine.errors import UnsafePlan
 from engine.mapping.project import any_key
 from engine.run import Run
@@ -49,7 +49,7 @@ def entries(run: Run, found: Iterable[Record], fields: tuple[str, ...]) -> list[
 def recent(client: Client, resource: Resource, since: float) -> Iterator[list[dict[str, Any]]]:
     """Pages that hold every row made or changed since a moment: filtered, newest first until older ones come, or all."""
     operation = resource.operations["list"]
-    params = {operation.since: stamp(since, operation.since_style)} if operation.since else {}
+    params = filtered(operation, since)
     newest = bool(operation.newest_first) and not operation.since
     for page in client.pages(resource.name, params, newest_first=newest):
         yield page.rows
@@ -71,6 +71,14 @@ def reaches(rows: Iterable[Mapping[str, Any]], name: str, since: float) -> bool:
     return any(text and text < bound for text in stamps)
 
 
+def filtered(operation: Operation, since: float) -> dict[str, str]:
+    """What asks a list for the rows changed since a moment; nothing where it cannot be asked so."""
+    text = operation.since_form.replace("{}", stamp(since, operation.since_style))
+    return {operation.since: text} if operation.since else {}
+
+
 def stamp(seconds: float, style: str) -> str:
     """An instant as a filter wants it; UTC."""
-    return str(int(seconds)) if style == "epoch" else datetime.fromtimestamp(seconds, UTC).strftime(_STYLES[style])
+    if style in ("epoch", "epoch_ms"):
+        return str(int(seconds * (1000 if style == "epoch_ms" else 1)))
+    return datetime.fromtimestamp(seconds, UTC).strftime(_STYLES[style])

@@ -7,7 +7,7 @@ import logging
 import random
 import re
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -133,17 +133,42 @@ class Client:
         operation = self._operation(resource, "list")
         if operation.pager is None:
             raise ApiError(f"the connector {self.connector.name} says no pager for the list of {resource}")
-        order = operation.newest_first if newest_first else {}
+        params = {**(operation.newest_first if newest_first else {}), **(params or {})}
+        if operation.parent:
+            yield from self._below(operation, self._resource(resource), params, position or {})
+        else:
+            yield from self._walk(operation, self._resource(resource), params, position, {})
+
+    def _below(
+        self, operation: Operation, kind: Resource, params: Mapping[str, Any], position: Mapping[str, Any]
+    ) -> Iterator[Rows]:
+        """The list below each row of the parent; a position names the parents' page, the row and the page below it."""
+        field, parent = operation.parent_id, self._resource(operation.parent)
+        above, done, at, page = (position.get(name) for name in ("above", "done", "at", "page"))
+        for rows in self.pages(parent.name, position=above):
+            ids = [str(row[parent.id]) for row in rows.rows]
+            for one in ids[ids.index(done) + 1 if done in ids else 0 :]:
+                with suppress(NotFound):  # the parent has gone since it was listed
+                    for found in self._walk(operation, kind, params, page if one == at else None, {field: one}):
+                        here = {"done": one} if found.last else {"done": done, "at": one, "page": found.next}
+                        yield Rows([{field: one, **row} for row in found.rows], {"above": above, **here}, False)
+                done = one
+            above = rows.next
+        yield Rows([], None, True)
+
+    def _walk(
+        self, operation: Operation, kind: Resource, params: Mapping[str, Any], position: Any, places: Mapping[str, str]
+    ) -> Iterator[Rows]:
+        """One list, page by page."""
+        assert operation.pager is not None
         walk = PAGERS[operation.pager.kind](operation.pager, position)
         ask = next(walk)
         while True:
             if ask.url:  # it says everything that was asked for, the filters too
                 answer = self._read(operation, self._home.join(self._local(self._home, ask.url)), {})
             else:
-                answer = self._read(
-                    operation, self._url(operation, {}), {**operation.params, **order, **ask.params, **(params or {})}
-                )
-            rows = self._rows(answer, operation, self._resource(resource))
+                answer = self._read(operation, self._url(operation, places), {**operation.params, **ask.params, **params})
+            rows = self._rows(answer, operation, kind)
             response = answer.response
             page = Page(rows, answer.body, response.headers, lambda link, at=response.url: self._local(at, link))  # type: ignore[misc]
             try:
@@ -175,7 +200,7 @@ class Client:
         """One row by id; None when there is none."""
         operation = self._operation(resource, "read")
         try:
-            answer = self._read(operation, self._url(operation, {"id": row_id}), operation.params)
+            answer = self._read(operation, self._url(operation, self._places(resource, row_id)), operation.params)
         except NotFound:
             return None
         row = _row(answer, operation, self._resource(resource))
@@ -189,7 +214,7 @@ class Client:
         Raises Rejected (not done, and why) or OutcomeUnknown (perhaps done).
         """
         kind, operation = self._resource(resource), self._operation(resource, verb)
-        places = {"id": row_id}
+        places = self._places(resource, row_id)
         if isinstance(body, dict):
             if verb == "update" and operation.whole:
                 body = self._over_live(kind, body, row_id)
@@ -215,7 +240,7 @@ class Client:
         if live is None:
             raise NotFound(f"{self.connector.title} has no row {row_id} of {kind.name}", 404)
         holder = kind.custom.container if kind.custom else ""
-        kept = {holder, *(name for name, field in kind.fields.items() if field.writable)}
+        kept = {holder, *(name for name, field in kind.fields.items() if field.writable)} - {kind.id}
         held = {name: value for name, value in live.items() if name in kept}
         inner = {holder: {**(held.get(holder) or {}), **(body.get(holder) or {})}} if holder else {}
         return {**held, **body, **inner}
@@ -229,6 +254,11 @@ class Client:
         return download(self.http, url, into, self.connector.connection, self.account.base_url, tries=self._tries())
 
     # -- one call
+
+    def _places(self, resource: str, row_id: str) -> dict[str, str]:
+        """What an id fills in of a path; one joined of several fields fills in each of them."""
+        names, parts = self._resource(resource).id.split("+"), row_id.split("+")
+        return {"id": row_id, **(dict(zip(names, parts, strict=True)) if len(names) == len(parts) > 1 else {})}
 
     def _resource(self, name: str) -> Resource:
         try:

@@ -25,6 +25,7 @@ _USES = (  # where a name is used, where it is defined, what it names
     ("pipelines.resource", "resources", "resource"),
     ("pipelines.stages", "resources", "resource"),
     ("errors.*.limit", "limits", "limit"),
+    ("resources.*.list.parent", "resources", "resource"),
     *((f"{call}.pager", "pagers", "pager") for call in _CALLS),
     *((f"{call}.limits.*", "limits", "limit") for call in _CALLS),
 )
@@ -110,6 +111,8 @@ def _check_path(document: Document, name: str, verb: model.Verb) -> Iterator[Dia
         return
     for place in re.findall(r"\{(\w+)\}", call[method]):
         yield from _known(document, place, ["id", "resource", *_fields_of(document, resource)], (*at, method), "field in the path")
+        if verb == "list" and place not in ("resource", call.get("parent_id")):
+            yield document.problem((*at, method), f"nothing fills in {place}", f"add parent: RESOURCE and parent_id: {place}")
 
 
 def _fields_of(document: Document, resource: Mapping[str, Any]) -> set[str]:
@@ -234,6 +237,7 @@ def _resource(
             continue
         written = {"select": defaults.get("select", ""), **_written(own, default)}
         written |= {"body": "json_api"} if "json_api" in data else {}
+        written |= {"params": _asked(written.get("params", {}), ",".join(held))}
         operations[verb] = _operation(written, name, pagers)
     custom = document["custom_fields"] if "custom_fields" in data else None
     file = data.get("file", {})
@@ -247,6 +251,10 @@ def _resource(
         json_api=_json_api(data["json_api"], held, document["resources"]) if "json_api" in data else None,
         file=(file["field"], file["name"], file["size"]) if file else None,
     )
+
+
+def _asked(params: Mapping[str, Any], fields: str) -> dict[str, Any]:
+    return {key: value.replace("{fields}", fields) if isinstance(value, str) else value for key, value in params.items()}
 
 
 def _json_api(data: Mapping[str, Any], held: Mapping[str, model.FieldType], resources: Mapping[str, Any]) -> model.JsonApi:

@@ -69,6 +69,9 @@ class Operation:
     ids_max: int = 100
     since: str = ""  # list only: parameter for "changed since"
     since_style: str = "rfc3339"
+    since_form: str = "{}"  # the text around the moment
+    parent: str = ""  # list only: the resource whose rows each have a list of their own ...
+    parent_id: str = ""  # ... and the field that holds which of them it was
     newest_first: Mapping[str, Any] = field(default_factory=dict)
     filters: tuple[str, ...] = ()  # list only: fields that can be asked for by equality
 

@@ -198,8 +198,8 @@ def count_rows(run: Run, collection: str) -> int:
     first = next(walk)
     if first.last:
         return len(first.rows)
-    pager, size = run.migration.source.resources[collection].operations["list"].pager, len(first.rows)
-    if pager is None or pager.kind != "offset":
+    operation, size = run.migration.source.resources[collection].operations["list"], len(first.rows)
+    if operation.pager is None or operation.pager.kind != "offset" or operation.parent:
         return size + sum(len(page.rows) for page in walk)
     full, other = 0, 1  # the last page known to be full, and one behind it
     while (rows := _rows_of_page(run, collection, other, size)) == size:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from engine.errors import Forbidden, Rejected, UnsafePlan
-from engine.reading import as_record, entries, reaches, stamp
+from engine.reading import as_record, entries, filtered, reaches
 from engine.run import Run
 from engine.settle import settle_doubts
 from engine.spec.model import ObjectMapping
@@ -109,7 +109,7 @@ def _take(run: Run, name: str, fields: tuple[str, ...], cursor: Cursor, started:
 
 def _pages(run: Run, name: str, cursor: Cursor, how: str) -> Iterator[tuple[list[dict[str, Any]], bool]]:
     operation = run.migration.source.resources[name].operations["list"]
-    params = {operation.since: stamp(cursor.started - OVERLAP, operation.since_style)} if how == "filter" else {}
+    params = filtered(operation, cursor.started - OVERLAP) if how == "filter" else {}
     for page in run.source.pages(name, params, newest_first=how == "newest first"):
         yield page.rows, page.last
 

@@ -20,6 +20,7 @@ from engine.connector.auth import variables
 from engine.connector.client import Account, Client
 from engine.connector.load import load_connector
 from engine.connector.pacing import Clock, Pacer
+from engine.reading import filtered
 
 PAGES = sorted(Path(__file__).resolve().parents[2].joinpath("docs/connectors").glob("*.md"))
 FENCES = re.compile(r"^## (.+?)$|^```(\w+)\n(.*?)^```", re.DOTALL | re.MULTILINE)
@@ -41,7 +42,7 @@ BARE: dict[str, Any] = {
         "update": {"patch": "/{resource}/{id}"},
         "delete": {"delete": "/{resource}/{id}"},
     },
-    "resources": {"contacts": {"fields": {"name": "text"}}},
+    "resources": {"contacts": {"fields": {"id": "integer", "name": "text"}}},
 }
 
 
@@ -157,6 +158,9 @@ def asked(client: Client, line: str) -> Any:
     words = rest[0] if rest else ""
     if verb == "list":
         return list(client.rows(resource, json.loads(words or "{}")))
+    if verb == "since":
+        operation = client.connector.resources[resource].operations["list"]
+        return list(client.rows(resource, filtered(operation, client.clock.now())))
     if verb == "read":
         return client.read(resource, words)
     if verb == "create":

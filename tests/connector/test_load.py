@@ -118,6 +118,8 @@ MISTAKES = [
     ("amount: {basic: 10, pro: 20}", "amount: {basic: 10, prp: 20}", "unknown plan 'prp'", "did you mean 'pro'?"),
     ("amount: {basic: 10, pro: 20}", "amount: {basic: 10}", "no amount for pro", 'or "*"'),
     ("custom_fields: definitions", "json_api: {type: deals, relationships: {owned: owner}}", "unknown field 'owned'", "did you mean 'owner'?"),
+    ("post: /deals/search", 'post: "/boards/{owner}/deals"', "nothing fills in owner", "parent_id: owner"),
+    ("search, limits: [slow]", "search, parent: bords, parent_id: owner", "unknown resource 'bords'", "did you mean 'boards'?"),
     ("/boards/{owner}/deals", "/boards/{owned}/deals", "unknown field in the path 'owned'", "did you mean 'owner'?"),
 ]  # fmt: skip
 
