@@ -132,7 +132,7 @@ class Session:
 
     def params(self) -> tuple[str, ...]:
         """The query parameters that signing in adds."""
-        return tuple(self._now.signature.params) if self._now else ()
+        return tuple(part["name"] for part in parts(self.auth) if part["kind"] == "query")
 
     def redact(self, text: str) -> str:
         """The text without anything that was ever used to sign in."""

@@ -14,7 +14,9 @@ from starlette.routing import Route
 
 from engine.connector.client import Account, Client
 from engine.connector.pacing import Pacer
-from engine.errors import AuthError, Unavailable
+from engine.environment import live
+from engine.errors import AuthError, Unavailable, UsageError
+from engine.spec.load import load_migration
 from engine.store.schema import open_store
 from engine.store.tokens import newest
 
@@ -214,3 +216,61 @@ def test_another_consent_takes_the_place_of_the_kept_token() -> None:
     one, two = (Account("https://a.example", "id", secrets={"ID": "id", "REFRESH": token}) for token in ("old", "new"))
     assert one.id != two.id
     assert Account("https://a.example", "k").id == Account("https://a.example", "k", secrets={"KEY": "k"}).id
+
+
+SEVERAL = """\
+connector: {name}
+connection:
+  base_url: {{env: {up}_URL, production: https://api.acme.example}}
+  auth:
+    - {{kind: basic, user_env: {up}_USER, secret: {up}_PASSWORD}}
+    - kind: login
+      post: {{env: {up}_LOGIN_URL, production: https://login.acme.example}}
+      variables: {{user: {up}_USER}}
+      secrets: {{code: {up}_CODE}}
+      name: x-session
+      signed_by: {{kind: header, name: x-first, secret: {up}_FIRST}}
+  check: {{get: /ok}}
+plans: [any]
+limits: {{}}
+errors: []
+resources:
+  people: {{fields: {{name: text}}, list: none, create: {{post: /people}}}}
+"""
+SPEC = """\
+migration: people
+source: {connector: one.yaml, plan: any}
+destination: {connector: two.yaml, plan: any}
+settings: {timezone: Europe/Madrid, currency: EUR, phone_region: ES}
+objects: {people: {from: people, to: people, fields: {name: name}}}
+"""
+
+
+def test_the_live_environment_asks_for_every_variable(tmp_path: Path) -> None:
+    """However deep a way of signing in names it; another address is optional, and never without encryption."""
+    for name in ("one", "two"):
+        (tmp_path / f"{name}.yaml").write_text(SEVERAL.format(name=name, up=name.upper()))
+    (tmp_path / "spec.yaml").write_text(SPEC)
+    migration = load_migration(tmp_path / "spec.yaml", {})
+    wanted = [f"{side}_{name}" for side in ("ONE", "TWO") for name in ("URL", "PASSWORD", "USER", "CODE", "FIRST")]
+    with pytest.raises(UsageError) as caught:
+        live(migration, {})
+    assert all(name in str(caught.value) for name in wanted) and "LOGIN" not in str(caught.value)
+    env = {name: f"https://{name.lower()}.example" if name.endswith("URL") else f"value of {name}" for name in wanted}
+    found = live(migration, env)
+    assert (found.source.secret, found.source.reveal("ONE_CODE")) == ("value of ONE_PASSWORD", "value of ONE_CODE")
+    assert "value of" not in repr(found)
+    with pytest.raises(UsageError, match="TWO_LOGIN_URL is not https"):
+        live(migration, {**env, "TWO_LOGIN_URL": "http://login.example"})
+
+
+def test_a_sign_in_elsewhere_is_asked_there(bench: Any, canary: str) -> None:
+    """Another address named by the environment gets the secret; the platform itself gets the token only."""
+    platform, elsewhere = Platform(), Platform()
+    place = bench.serve(elsewhere.routes) + "/login"
+    auth = {**LOGIN, "post": {"env": "ACME_LOGIN", "production": "https://login.acme.example/login"}}
+    client = bench.client(bench.serve(platform.routes), auth=auth)
+    client.account = Account(client.account.base_url, canary, secrets={"ACME_KEY": canary, "ACME_LOGIN": place})
+    client._session.reveal = client.account.reveal
+    assert client.read("rows", "7") == {"id": 7}
+    assert (platform.logins, elsewhere.logins, platform.calls) == (0, 1, 1)
