@@ -7,6 +7,7 @@ saw and the written offset means nothing; with `wall: false` the offset holds. A
 
 import datetime as dt
 import re
+from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -20,6 +21,7 @@ __all__ = [
     "iso_text",
     "latest",
     "minutes",
+    "read",
     "time",
     "to_utc",
     "utc_date",
@@ -115,6 +117,34 @@ def to_utc(value: Any, *, zone: str = "UTC", wall: bool = True, style: str = "rf
         return None
     text = _moved(stamp, zone, wall, dt.UTC).replace(tzinfo=None).isoformat(sep=" ")
     return text if style == "space" else f"{text.replace(' ', 'T')}Z"
+
+
+def read(value: Any, *, pattern: str) -> str | None:
+    """Read a date that is written in another way, as what the other steps take.
+
+    `pattern` is epoch (seconds), epoch_ms, http (an HTTP or mail date), or a pattern of %d %m %y %Y %H %I %M %S %p %z;
+    a pattern without a time gives a bare date.
+
+    ```yaml
+    using: {dates.read: {pattern: "%d/%m/%Y"}}
+    ```
+    `"04/03/2025"` becomes `"2025-03-04"`.
+    """
+    if empty(value):
+        return None
+    if pattern not in ("epoch", "epoch_ms", "http") and set(re.findall(r"%(.?)", pattern)) - set("dmyYHIMSpz%"):
+        raise ValueError(f"unknown pattern {quoted(pattern)}; it takes %d %m %y %Y %H %I %M %S %p %z")
+    try:
+        if pattern in ("epoch", "epoch_ms"):
+            found = dt.datetime.fromtimestamp(float(value) / (1000 if pattern == "epoch_ms" else 1), dt.UTC)
+        elif pattern == "http":
+            found = parsedate_to_datetime(str(value))
+        else:
+            found = dt.datetime.strptime(str(value).strip(), pattern)  # noqa: DTZ007 - the zone is the next step's
+    except (ValueError, TypeError, OverflowError, OSError):
+        raise refusal(value, f"is not a date as {pattern} writes it") from None
+    bare = not re.search(r"%[HIMS]|epoch|http", pattern)
+    return found.date().isoformat() if bare else found.isoformat(timespec="seconds")
 
 
 def date(value: Any, *, zone: str = "", wall: bool = True) -> str | None:
