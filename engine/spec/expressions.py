@@ -292,11 +292,18 @@ class Builder:
             where = f"{name}:{line}: " if name else ""
             self.problem(keys, f"{where}not a template: {problem}", "correct the Jinja")
             return Template("", name, html)
-        uses = []
+        uses, heads = [], []
         for path, line in paths_used(source):
+            heads.append(path[0])
             uses.append(".".join(part for part in path if part != "*"))
             self._template_path(path, f"{name}:{line}" if name else "", keys)
-        return Template(source, name, html, tuple(dict.fromkeys(uses)))
+        return Template(source, name, html, tuple(dict.fromkeys(uses)), tuple(dict.fromkeys(heads)), self._known_names())
+
+    def _known_names(self) -> frozenset[str]:
+        """Every field name of the records a template may see, as templates write them."""
+        scope = self.scope
+        collections = [scope.sources, *scope.related.values(), *((name,) for name in scope.children.values())]
+        return frozenset(name for of in collections for name in _names(_underscored(scope.shape(of))))
 
     def _template_file(self, written: str, keys: Keys) -> str:
         """The text of a template; it must lie in the spec's project folder."""
@@ -342,3 +349,11 @@ def _underscored(shape: Shape | None) -> Shape | None:
     return {
         name.replace("-", "_"): FieldType(kind.kind, _underscored(kind.shape), kind.to) for name, kind in shape.items()
     }
+
+
+def _names(shape: Shape | None) -> set[str]:
+    """The names of a shape and of everything inside it."""
+    found = set(shape or ())
+    for kind in (shape or {}).values():
+        found |= _names(kind.shape)
+    return found

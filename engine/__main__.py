@@ -1,0 +1,5 @@
+"""`python -m engine` is `etl`."""
+
+from engine.cli import main
+
+main()
