@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from engine import migrate as stages
+from engine import workbench
 from engine.connector.client import Account
 from engine.connector.pacing import Clock
 from engine.environment import accounts, variables
@@ -401,6 +402,9 @@ def _report(run: Run, result: stages.Result, command: str, settings: Settings) -
     else:
         terminal.show(report, Console(), {kind: str(path) for kind, path in paths.items()})
     return DONE if report["verdict"]["state"] == "good" else ATTENTION
+
+
+workbench.add_to(cli)  # test, diff, approve
 
 
 def main() -> None:

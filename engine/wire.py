@@ -119,8 +119,11 @@ def place(
         definition = definitions.get((name, field_name))
         if definition is None:
             raise ValueError("the custom field has not been made yet")
+        declared = spec.custom_fields.get((name, field_name))
+        if declared is None:
+            raise ValueError("the spec no longer declares the custom field")
         holder = body.setdefault(resource.custom.container, {}) if resource.custom.container else body
-        holder[definition.code] = _value(value, spec.custom_fields[name, field_name], definition)
+        holder[definition.code] = _value(value, declared, definition)
         return
     kind = resource.fields.get(target)
     if kind and kind.options:

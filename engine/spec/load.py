@@ -15,6 +15,7 @@ from engine.document import Document, Keys, read
 from engine.errors import Diagnostic, SpecError
 from engine.schema import check_shape
 from engine.spec.expressions import Builder, Scope
+from engine.spec.meaning import digest_of, parts
 from engine.spec.model import (
     Children,
     Const,
@@ -31,7 +32,7 @@ from engine.spec.model import (
     Spec,
     UserMatch,
 )
-from engine.values import digest, segments
+from engine.values import segments
 
 _VARIABLE = re.compile(r"\$\{([A-Z][A-Z0-9_]*)(?::-([^}]*))?\}")
 PIPELINES = "$pipelines"
@@ -137,8 +138,7 @@ class _Compiler:
         users = data.get("users")
         if users:
             self._collection(users["from"], ("users", "from"))
-        meaning = {**data, "templates": self.templates, "source": self.source.digest, "destination": self.destination.digest}
-        return Spec(
+        spec = Spec(
             name=data["migration"],
             source=Side(**data["source"]),
             destination=Side(**data["destination"]),
@@ -150,9 +150,10 @@ class _Compiler:
             left_behind=data.get("left_behind", {}),
             sample=SamplePolicy(**data.get("sample", {})),
             guards=data.get("guards", {}),
-            digest=digest(meaning),
             folder=str(self.folder),
         )
+        # A spec with mistakes has no meaning yet.
+        return spec if self.problems else replace(spec, digest=digest_of(parts(spec, self.source, self.destination, data)))
 
     # -- the parts of a spec, in the order they stand in it
 

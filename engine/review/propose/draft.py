@@ -1,0 +1,38 @@
+"""The whole proposal: people, objects in order, and every object's fields."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from engine.connector.model import Connector
+from engine.review.propose.custom import custom
+from engine.review.propose.native import native
+from engine.review.propose.profile import Rows
+from engine.review.propose.scene import Outline, Proposal, people_of, scene
+
+
+@dataclass(frozen=True, slots=True)
+class Drafted:
+    """One object with what is proposed for it, surest fields of the destination first in the destination's order."""
+
+    outline: Outline
+    proposals: tuple[Proposal, ...]
+
+
+def draft(
+    outlines: Sequence[Outline], source: Connector, destination: Connector, rows: Rows,
+    named: Mapping[str, Mapping[str, str]] | None = None, people: str = "",
+) -> list[Drafted]:
+    """Propose the fields of every object; `named` are the custom fields the destination has, by resource."""
+    people = people or people_of(source, rows)[0]
+    found: list[Drafted] = []
+    carried: dict[str, str] = {}
+    for outline in outlines:
+        place = scene(outline, source, destination, rows, outlines, people, (named or {}).get(outline.resource, {}))
+        own = list(native(place))
+        extra = list(custom(place, own, carried))
+        found.append(Drafted(outline, (*own, *extra)))
+        if len(extra) > 1:
+            carried |= {name: outline.name for name in outline.sources if name not in carried}
+    return found

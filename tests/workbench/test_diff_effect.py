@@ -1,0 +1,84 @@
+"""The effect that `etl diff` foretells is what the next delta does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from engine import migrate
+from engine.review.effect import Effect, effect
+from engine.review.specdiff import differences, migration_parts
+from engine.spec.load import Migration
+from engine.store.schema import Store
+from engine.workbench import runs
+from tests.stages.conftest import Desk
+
+Edit = Callable[[str], str]
+
+# One edit of the shipped spec each, and the objects it must reach.
+EDITS: dict[str, tuple[str, str, set[str]]] = {
+    "value map": ("En curso: open, Aceptada: won, Cerrada", "En curso: won, Aceptada: won, Cerrada", {"quotes"}),
+    "fixed value": ("custom.kind: {value: Service}", "custom.kind: {value: Product}", {"services"}),
+    "inline template": ("under maintenance", "in maintenance", {"organizations"}),
+    "steps": ("custom.comments: {from: comments, using: text.strip}", "custom.comments: {from: comments, using: text.upper}",
+              {"organizations"}),
+    "condition": ("    when: {comments: {filled: true}}\n", "    when: {comments: {empty: true}}\n", {"contact_comments"}),
+    "another source field": ("custom.number: full-reference\n      custom.subject: {from: title, using: text.squash}\n"
+                             "      custom.follows: [parent.full-reference, {from: parent-document-path, using: ids.from_path}]\n"
+                             "      custom.document_date: {from: date, using: dates.date}\n      custom.validity_date",
+                             "custom.number: reference\n      custom.subject: {from: title, using: text.squash}\n"
+                             "      custom.follows: [parent.full-reference, {from: parent-document-path, using: ids.from_path}]\n"
+                             "      custom.document_date: {from: date, using: dates.date}\n      custom.validity_date", {"quotes"}),
+    "dropped field": ("      custom.fax: {from: fax, using: text.squash}\n", "", {"organizations"}),
+    "lookup by another field": ("owner_id: {lookup: users, by: account.agent-path}", "owner_id: {lookup: users, by: $none}",
+                                {"contacts"}),
+}  # fmt: skip
+
+
+def foretold(store: Store, old: Migration, new: Migration) -> dict[str, Effect]:
+    """The effect by object, told from the store alone."""
+    found = differences(migration_parts(old), migration_parts(new))
+    with runs(store, old, new) as (first, second):
+        return {item.object: item for item in effect(first, second, found)}
+
+
+@pytest.mark.parametrize("name", EDITS)
+def test_numbers_are_those_of_the_next_delta(desk: Desk, changed: Callable[[Edit], Desk], name: str) -> None:
+    """Per object, the delta after an edit updates and creates exactly the foretold numbers of rows."""
+    old, new, reached = EDITS[name]
+    migrate.migrate(desk.run(), None)
+    other = changed(lambda text: text.replace(old, new))
+    told = foretold(desk.store, desk.migration, other.migration)
+    assert set(told) == reached
+    result = migrate.delta(other.run(), yes=True)
+    done = {item.object: (item.updated, item.created) for item in result.loaded if item.updated or item.created}
+    assert done == {item.object: (item.rewritten, item.created) for item in told.values() if item.rewritten or item.created}
+
+
+def test_effect_makes_no_call(desk: Desk, changed: Callable[[Edit], Desk]) -> None:
+    """The effect is told with both accounts out of reach, and leaves drafts and links as they were."""
+    migrate.migrate(desk.run(), None)
+    before = _kept(desk)
+    other = changed(lambda text: text.replace(EDITS["value map"][0], EDITS["value map"][1]))
+    with runs(desk.store, desk.migration, other.migration) as (first, second):
+        effect(first, second, differences(migration_parts(desk.migration), migration_parts(other.migration)))
+        assert [run.source.pacer.calls + run.destination.pacer.calls for run in (first, second)] == [0, 0]
+    assert _kept(desk) == before
+
+
+def _kept(desk: Desk) -> list[object]:
+    with desk.store.begin() as connection:
+        return [connection.exec_driver_sql(f"SELECT * FROM {table} ORDER BY 1, 2").all() for table in ("drafts", "links", "journal")]
+
+
+def test_another_way_to_write_it_changes_nothing(desk: Desk, changed: Callable[[Edit], Desk]) -> None:
+    """Comments, key order, other notations and labels differ in text and in nothing else."""
+    def edit(text: str) -> str:
+        text = text.replace("using: text.squash}", "using: [text.squash]}").replace("# -----", "# =====")
+        text = text.replace("&document_title", "&heading").replace("*document_title", "*heading")
+        return text.replace("Aceptada: won, Cerrada: won", "Cerrada: won, Aceptada: won")
+
+    other = changed(edit)
+    assert differences(migration_parts(desk.migration), migration_parts(other.migration)) == []
+    assert other.migration.spec.digest == desk.migration.spec.digest
