@@ -25,6 +25,7 @@ from engine.connector.pacing import Clock
 from engine.environment import accounts, variables
 from engine.errors import ATTENTION, DONE, Diagnostic, EtlError, SpecError, UsageError
 from engine.review import screens, terminal
+from engine.review.approval import keep_verdict
 from engine.review.export import export as write_tables
 from engine.review.page import write_html
 from engine.review.report import build, private, write_csv, write_json
@@ -201,6 +202,8 @@ def run(size: str | None, refresh: bool, wait: bool, **options: Any) -> None:
     command = choice.command(size)
     pause, end = interval(choice.every), until(choice.until)
     while True:
+        if settings.environment == "live" and size is None:
+            workbench.demand_approval(settings.spec, settings.store)  # workbench: nobody's data moves on an unseen mapping
         with opened(settings, command, wait) as run:
             if refresh:
                 _forget(run)
@@ -393,6 +396,7 @@ def _forget(run: Run) -> None:
 def _report(run: Run, result: stages.Result, command: str, settings: Settings) -> int:
     """Write every format of the report; the exit code that its verdict deserves."""
     report = build(run, result, command, settings.environment)
+    keep_verdict(run.store, run.id, report["verdict"])  # workbench: what an approval quotes
     folder = run.store.folder / f"{run.spec.name}.{settings.environment}.report"
     paths = {kind: folder / f"report.{kind}" for kind in ("html", "json", "csv")}
     for kind, write in (("html", write_html), ("json", write_json), ("csv", write_csv)):

@@ -6,6 +6,7 @@ import json
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ import click
 from engine.connector.client import Account
 from engine.connector.pacing import Clock
 from engine.environment import variables
-from engine.errors import UsageError
+from engine.errors import UnsafePlan, UsageError
+from engine.review.approval import approval_path, approve, demand
 from engine.review.difftext import Compared, as_data, as_lines, as_markdown
 from engine.review.effect import effect
 from engine.review.revision import at_revision
@@ -58,6 +60,34 @@ def diff_command(specs: tuple[Path, ...], revision: str | None, style: str, **op
         click.echo("\n".join(as_markdown(compared) if style == "markdown" else as_lines(compared)))
 
 
+@click.command("approve")
+@click.argument("spec", type=click.Path(path_type=Path))
+@click.option("--by", required=True, metavar="NAME", help="Who looked at the sample and approves.")
+@from_environment
+@stored
+@machine
+def approve_command(spec: Path, by: str, environment: str, store: str | None, as_json: bool) -> None:
+    """Approve a mapping whose sample was looked at; the full run against live asks for it."""
+    migration = load_migration(spec, variables())
+    with staged(migration, store or environment) as kept:
+        if kept is None:
+            raise UnsafePlan(f"no sample of this mapping has been run here – start with: etl run {spec} --env {environment} --sample")
+        made = approve(migration, spec, kept, environment, by, Clock().now())
+    if as_json:
+        click.echo(json.dumps(asdict(made), ensure_ascii=False))
+        return
+    click.echo(f"{approval_path(spec)}: {made.by} approves {made.digest[:8]} on sample run {made.run} ({made.environment})")
+    click.echo("commit it with the spec; an edit that changes data voids it")
+
+
+def demand_approval(spec: Path, store: str | None) -> None:
+    """Refuse to go on against live data unless this very mapping was approved."""
+    migration = load_migration(spec, variables())
+    with staged(migration, store or "live", make=True) as kept:
+        assert kept is not None
+        demand(migration, spec, kept)
+
+
 def _compared(before: tuple[str, Path, Path], after: Path, store: str) -> Compared:
     """Load both specs, compare them, and map what is staged under both."""
     name, path, steps = before
@@ -88,10 +118,10 @@ def _notes(store: Store, found: Sequence[Difference]) -> list[str]:
 
 
 @contextmanager
-def staged(migration: Migration, store: str) -> Iterator[Store | None]:
-    """The store of an environment or at a place; None where there is none yet."""
+def staged(migration: Migration, store: str, make: bool = False) -> Iterator[Store | None]:
+    """The store of an environment or at a place; None where there is none yet and none is to be made."""
     url = f"var/{migration.spec.name}.{store}.sqlite" if store in ("sandbox", "live") else store
-    if "://" not in url and not Path(url).exists():
+    if not make and "://" not in url and not Path(url).exists():
         if store not in ("sandbox", "live"):
             raise UsageError(f"there is no store {url} – check the path")
         yield None
@@ -120,7 +150,7 @@ def runs(store: Store, *migrations: Migration) -> Iterator[list[Run]]:
             run.destination.close()
 
 
-COMMANDS: Sequence[click.Command] = (diff_command,)
+COMMANDS: Sequence[click.Command] = (diff_command, approve_command)
 
 
 def add_to(group: Any) -> None:

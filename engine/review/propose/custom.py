@@ -112,7 +112,7 @@ def _linked(scene: Scene, column: Column) -> Kind | None:
     alias, related, around = scene.around(column)
     named = label_of(around)
     if named is None:
-        return None
+        return Kind("text", column.path, 0.3, f"names a row of {column.links[0]}, whose rows have no name")
     path = f"{alias}.{named.path}"
     reason = f"names a row of {column.links[0]}"
     if scene.people in column.links:
@@ -158,7 +158,7 @@ def _moment(scene: Scene, column: Column) -> Kind | None:
         return None
     kept = any(kind.writable and has(meaning(name), "created") for name, kind in scene.fields.items())
     if column.means("created", "modified"):
-        sure = 0.65 if kept and column.means("created") else 0.82
+        sure = 0.6 if kept and column.means("created") else 0.7
         return Kind("text", {"from": column.path, "using": "dates.iso_text"}, sure, "a moment, kept as it was")
     sure = 0.85 if column.means("due", "valid", "birthday", "expected") or column.shape == "midnight" else 0.7
     return Kind("date", {"from": column.path, "using": "dates.date"}, sure, "a date")
@@ -168,7 +168,7 @@ def _amount(scene: Scene, column: Column) -> Kind | None:
     if not column.number or column.boolean:
         return None
     if column.means("percent", "discount") and not column.means("amount"):
-        return Kind("number", column.path, 0.78 if column.means("discount") else 0.55, "a percentage")
+        return Kind("number", column.path, 0.78 if column.means("discount") else 0.4 if column.means("margin") else 0.55, "a percentage")
     if column.means("amount", "net", "price", "cost", "remaining", "paid") and not column.means("margin"):
         return _money(scene, column)
     if column.means("stock", "quantity", "count", "weight"):
@@ -190,7 +190,7 @@ def _boolean(_: Scene, column: Column) -> Kind | None:
     if not column.boolean:
         return None
     written = {"from": column.path, "map": {"true": "Yes", "false": "No"}, "else": "omit"}
-    return Kind("enum", written, 0.6 if column.means("active") else 0.4, "true or false", options=["Yes", "No"])
+    return Kind("enum", written, 0.6 if likeness(column.meaning, meaning("active")) > 0.6 else 0.4, "true or false", options=["Yes", "No"])
 
 
 def _prose(scene: Scene, column: Column) -> Kind | None:

@@ -97,7 +97,7 @@ def _shared(scene: Scene, target: str, above: Sequence[Outline]) -> Proposal | N
             continue
         theirs = business(None, item.sources, columns(scene.source, item.sources, scene.rows))
         for column in _to_companies(scene):
-            same = [other for other in theirs if other.links and set(other.links) == set(column.links)]
+            same = [other for other in theirs if other.links and set(other.links) == set(column.links) and "." not in other.path]
             if same:
                 written = {"lookup": item.name, "by": column.path, "on": same[0].path, "on_many": "first", "on_miss": "omit"}
                 return Proposal(target, written, 0.72, (f"the first of {item.name} with the same {column.path}",), (column.path,))

@@ -76,7 +76,8 @@ def label(scene: Scene, target: str, kind: FieldType) -> Proposal | None:
     steps: Any = ["text.squash", {"text.truncate": kind.max}] if kind.max else "text.squash"
     if number and kind.required and not _telling(names) and (found := _numbered(scene, target, number, steps)):
         return found
-    ordered = [*names, *([number] if number and number not in names and (kind.required or not names) else [])]
+    lacking = not names or (kind.required and names[0].fill < 1)
+    ordered = [*names, *([number] if number and number not in names and lacking else [])]
     if not ordered:
         return _nameless(target, kind)
     paths = [column.path for column in ordered[:3]]
@@ -218,28 +219,31 @@ def moment(scene: Scene, target: str, kind: FieldType) -> Proposal | None:
     for concept, sure in _MOMENTS.get(wanted, ()):
         near = [c for c in scene.columns if c.moment and c.means(concept) and (c.fill > 0 or not c.seen)]
         if near:
-            return _moment(target, kind, min(near, key=lambda c: (c.path.count("."), len(c.meaning), -c.fill)), sure)
+            return _moment(scene, target, min(near, key=lambda c: (c.path.count("."), len(c.meaning), -c.fill)), sure)
     if wanted == "created":
         changed = next((c for c in scene.columns if c.moment and c.means("modified") and "." not in c.path), None)
-        return _moment(target, kind, changed, 0.7) if changed else None
+        return _moment(scene, target, changed, 0.7) if changed else None
     pure = [c for c in scene.columns if c.moment and all(item <= {"date"} for item in c.meaning) and c.meaning]
     pure += [c for c in scene.columns if c.moment and c.means("scheduled", "paid")]
-    return _moment(target, kind, pure[0], 0.82 if pure[0].meaning else 0.6) if wanted == "due" and pure else None
+    return _moment(scene, target, pure[0], 0.82 if pure[0].meaning else 0.6) if wanted == "due" and pure else None
 
 
-def _moment(target: str, kind: FieldType, column: Column, sure: float) -> Proposal | None:
-    if kind.kind == "time" and column.shape == "midnight":
+def _moment(scene: Scene, target: str, column: Column, sure: float) -> Proposal | None:
+    kind = scene.fields[target].kind
+    if kind == "time" and column.shape == "midnight":
         return None
-    return Proposal(target, {"from": column.path, "using": step_for(kind.kind, column)}, sure, (f"{column.path}; {_told(column)}",), (column.path,))
+    timed = column.shape != "midnight" and any(other.kind == "time" and has(meaning(name), "due") for name, other in scene.fields.items())
+    written = {"from": column.path, "using": step_for(kind, column, timed)}
+    return Proposal(target, written, sure, (f"{column.path}; {_told(column)}",), (column.path,))
 
 
-def step_for(kind: str, column: Column) -> Any:
-    """The step that writes a moment as the destination wants it."""
+def step_for(kind: str, column: Column, timed: bool = False) -> Any:
+    """The step that writes a moment as the destination wants it; a date that a time goes with is of the same clock."""
     wall = column.kind == "wall_time"
-    zone = {"zone": "$settings.timezone", "wall": True} if wall else {"zone": "$settings.timezone", "wall": False}
+    zone = {"zone": "$settings.timezone", "wall": wall}
     match kind:
         case "date":
-            return "dates.date" if wall or column.shape == "midnight" else {"dates.utc_date": zone}
+            return {"dates.utc_date": zone} if timed else "dates.date"
         case "time":
             return {"dates.time": zone}
     return {"dates.to_utc": {"zone": "$settings.timezone", "wall": True}} if wall else "dates.to_utc"

@@ -15,7 +15,7 @@ from engine.values import is_empty, word
 
 Rows = Mapping[str, Sequence[Mapping[str, Any]]]  # collection -> some of its records
 
-_SELF = ("path", "url", "self", "link", "href", "uri")
+_SELF = ("path", "self", "link", "href", "uri", "self_link")
 FEW = 15  # a field with no more different values than this may be a choice
 _SHAPES = (
     ("email", re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")),
@@ -203,7 +203,8 @@ def business(resource: Resource | None, sources: Sequence[str], found: Sequence[
             best[stem(column.path)] = max(best.get(stem(column.path), column), column, key=_evidence)
 
     def says_something(column: Column) -> bool:
-        if column.path in fixed or (column.links and set(column.links) <= set(sources) and column.path in _SELF):
+        itself = not column.filled or (column.links and set(column.links) <= set(sources))
+        if column.path in fixed or (itself and column.path in _SELF):
             return False
         twin = best.get(stem(column.path), column)
         return twin is column or stem(column.path) == column.path

@@ -38,6 +38,9 @@ class Outline:
     sources: tuple[str, ...]
     resource: str
     each: Each | None = None
+    related: Mapping[str, str] = field(default_factory=dict)  # names a person gave to related rows -> the link to them
+    used: frozenset[str] = frozenset()  # source paths that a person has mapped or ignored
+    begun: bool = False  # whether a person has mapped fields of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +73,19 @@ class Scene:
 
     def around(self, column: Column) -> tuple[str, dict[str, dict[str, Any]], tuple[Column, ...]]:
         """The row a link leads to: its name in paths, its declaration, its fields."""
-        alias = slug(stem(column.path))
-        if alias in {item.path for item in self.columns}:
-            alias += "_row"
+        alias = next((name for name, by in self.outline.related.items() if by == column.path), "")
+        if not alias:
+            alias = slug(stem(column.path))
+            taken = {*self.outline.related, *(_underscored(item.path) for item in self.columns)}
+            alias += "_row" if alias in taken else ""
         sources = list(column.links)
         declared = {alias: {"from": sources[0] if len(sources) == 1 else sources, "by": column.path}}
         found = columns(self.source, column.links, self.rows)
         return alias, declared, business(self.source.resources.get(sources[0]), sources, found)
+
+
+def _underscored(path: str) -> str:
+    return path.replace("-", "_")
 
 
 def scene(
