@@ -71,8 +71,9 @@ def approve_command(spec: Path, by: str, environment: str, store: str | None, as
     migration = load_migration(spec, variables())
     with staged(migration, store or environment) as kept:
         if kept is None:
-            raise UnsafePlan(f"no sample of this mapping has been run here – start with: etl run {spec} --env {environment} --sample")
-        made = approve(migration, spec, kept, environment, by, Clock().now())
+            start = f"etl run {spec} --env {environment} --sample"
+            raise UnsafePlan(f"no sample of this mapping has been run here – start with: {start}")
+        made = approve(migration, spec, kept, environment=environment, by=by, now=Clock().now())
     if as_json:
         click.echo(json.dumps(asdict(made), ensure_ascii=False))
         return

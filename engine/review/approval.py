@@ -52,7 +52,7 @@ def approval_path(spec: Path) -> Path:
     return spec.with_name(f"{spec.stem}.approval.yaml")
 
 
-def approve(migration: Migration, spec: Path, store: Store, environment: str, by: str, now: float) -> Approval:
+def approve(migration: Migration, spec: Path, store: Store, *, environment: str, by: str, now: float) -> Approval:
     """Approve the present meaning on the strength of the last sample; raises UnsafePlan where there is none of it."""
     if not by.strip():
         raise UsageError("an approval names a person – give --by NAME")
@@ -75,7 +75,8 @@ def _sample(store: Store, migration: Migration, spec: Path) -> int:
     if mine:
         return int(mine[-1]["id"])
     if samples:
-        raise UnsafePlan(f"the last sample (run {samples[-1]['id']}) was of another mapping – run it again: etl run {spec} --sample")
+        last = samples[-1]["id"]
+        raise UnsafePlan(f"the last sample (run {last}) was of another mapping – run it again: etl run {spec} --sample")
     raise UnsafePlan(f"no sample of this mapping has been run here – start with: etl run {spec} --sample")
 
 
@@ -96,8 +97,9 @@ def demand(migration: Migration, spec: Path, store: Store) -> Approval:
     if found.digest == migration.spec.digest and found.migration == migration.spec.name:
         return found
     told = "\n".join(f"  {line}" for line in _since(found, migration, store))
+    digests = f"{found.digest[:8]}, now {migration.spec.digest[:8]}"
     raise UnsafePlan(
-        f"the mapping is not the one that {found.by} approved on {found.at} ({found.digest[:8]}, now {migration.spec.digest[:8]}):\n"
+        f"the mapping is not the one that {found.by} approved on {found.at} ({digests}):\n"
         f"{told}\nrun a new sample, look at it, then: etl approve {spec} --env live --by NAME"
     )
 
