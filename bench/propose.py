@@ -1,6 +1,6 @@
 """Hide a hand-written spec's field maps, propose them anew, and compare: precision and recall, per object.
 
-    python -m bench.propose            # the shipped pair, on a sandbox account, and the second pair of the tests
+    python -m bench.propose            # the shipped pair on a sandbox account, and the pairs of tests/workbench/pairs
 
 What counts: a field of the hand-written spec that takes anything from the source (fixed values do not). A proposal is
 right when it fills the same destination field (custom fields: any) from source paths that are all read there by hand
@@ -35,7 +35,8 @@ from engine.values import segments
 
 ROOT = Path(__file__).parents[1]
 SHIPPED = ROOT / "specs" / "stel_order_to_pipedrive.yaml"
-SECOND = ROOT / "tests" / "workbench" / "pairs" / "helpdesk_to_crm.yaml"
+PAIRS = ROOT / "tests" / "workbench" / "pairs"
+MORE = {"second": ("helpdesk", "a help desk, English"), "third": ("gestion", "a business program, Spanish")}
 
 
 @dataclass(frozen=True)
@@ -217,7 +218,7 @@ def shipped_rows(migration: Migration, folder: Path, size: str = "1000") -> Mapp
 
 def main() -> None:
     verbose = "-v" in sys.argv
-    which = [word for word in sys.argv[1:] if not word.startswith("-")] or ["shipped", "second"]
+    which = [word for word in sys.argv[1:] if not word.startswith("-")] or ["shipped", *MORE]
     if "shipped" in which:
         migration = load_migration(SHIPPED, {})
         with tempfile.TemporaryDirectory() as folder:
@@ -229,9 +230,10 @@ def main() -> None:
             else:
                 rows = shipped_rows(migration, Path(folder))
         measure("the shipped pair", migration, rows, verbose)
-    if "second" in which:
-        rows = json.loads(SECOND.with_name("helpdesk.json").read_text(encoding="utf-8"))
-        measure("the second pair", load_migration(SECOND, {}), rows, verbose)
+    for name, (pair, title) in MORE.items():
+        if name in which:
+            rows = json.loads((PAIRS / f"{pair}.json").read_text(encoding="utf-8"))
+            measure(f"the {name} pair: {title}", load_migration(PAIRS / f"{pair}_to_crm.yaml", {}), rows, verbose)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,10 +26,10 @@ class Kind:
     options: Any = None
 
 
-def custom(scene: Scene, own: Sequence[Proposal], carried: Mapping[str, str]) -> Iterator[Proposal]:
+def custom(scene: Scene, own: Sequence[Proposal], carried: Collection[str]) -> Iterator[Proposal]:
     """A custom field for the source's key, and one for every field that says something and goes nowhere else.
 
-    `carried` are the collections that an object further up already migrates in full, with its name.
+    `carried` are the collections that an object further up already migrates in full.
     """
     rules = scene.destination.resources[scene.outline.resource].custom
     if rules is None or scene.outline.each:
@@ -38,15 +38,16 @@ def custom(scene: Scene, own: Sequence[Proposal], carried: Mapping[str, str]) ->
     yield Proposal("custom.source_key", "$key", 0.99, ("by it a record is found again",), ("$key",), custom=key)
     taken = _taken(own)
     names: set[str] = {"source_key"}
+    elsewhere = any(source in carried for source in scene.outline.sources)
     for column in scene.columns:
         if column.path in taken or not _worth(column):
             continue
         found = next((kind for rule in _RULES if (kind := rule(scene, column)) is not None), None)
-        if found is None or found.type not in rules.types:
+        if found is None or found.type not in rules.types or (elsewhere and not column.means("modified")):
             continue
         name = _name(column, names)
         names.add(name)
-        yield _proposal(scene, column, name, found, own, carried)
+        yield _proposal(scene, column, name, found, own)
 
 
 def _taken(own: Sequence[Proposal]) -> set[str]:
@@ -75,7 +76,7 @@ def _name(column: Column, taken: set[str]) -> str:
     return name if name not in taken else f"{name}_2"
 
 
-def _proposal(scene: Scene, column: Column, name: str, kind: Kind, own: Sequence[Proposal], carried: Mapping[str, str]) -> Proposal:
+def _proposal(scene: Scene, column: Column, name: str, kind: Kind, own: Sequence[Proposal]) -> Proposal:
     sure, reasons = kind.sure, [kind.reason]
     if column.seen and not column.filled:
         sure, _ = min(sure, 0.4), reasons.append("never filled")
@@ -83,9 +84,6 @@ def _proposal(scene: Scene, column: Column, name: str, kind: Kind, own: Sequence
         reasons.append(f"filled in {column.fill:.0%} of {column.seen}")
     if column.filled > 2 and len(column.values) == 1 and not column.boolean:
         sure, _ = min(sure, 0.55), reasons.append("always the same")
-    other = next((carried[source] for source in scene.outline.sources if source in carried), "")
-    if other and not column.means("modified"):
-        sure, _ = min(sure, 0.4), reasons.append(f"{other} carry it already")
     if part := part_of(scene, column):
         sure, _ = min(sure, 0.35), reasons.append(f"part of {part}")
     if any(column.path in item.paths for item in own) and not column.links:

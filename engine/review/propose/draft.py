@@ -27,12 +27,12 @@ def draft(
     """Propose the fields of every object; `named` are the custom fields the destination has, by resource."""
     people = people or people_of(source, rows)[0]
     found: list[Drafted] = []
-    carried: dict[str, str] = {}
+    carried: set[str] = set()
     for outline in outlines:
         place = scene(outline, source, destination, rows, outlines, people, (named or {}).get(outline.resource, {}))
         own = list(native(place))
         extra = list(custom(place, own, carried))
         found.append(Drafted(outline, (*own, *extra)))
         if len(extra) > 1:
-            carried |= {name: outline.name for name in outline.sources if name not in carried}
+            carried |= set(outline.sources)
     return found
