@@ -98,7 +98,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("records", nargs="?", type=int, default=10_000)
     seconds, busy, mapped, rewritten = measure(parser.parse_args().records)
-    print(f"{mapped:,} staged records mapped under both specs, {rewritten:,} would be rewritten: {seconds:.2f} s ({busy:.2f} s of processor)")
+    told = f"{mapped:,} staged records mapped under both specs, {rewritten:,} would be rewritten"
+    print(f"{told}: {seconds:.2f} s ({busy:.2f} s of processor)")
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ phone prefixes.
 from __future__ import annotations
 
 import io
-import io
 import math
 import re
 from collections.abc import Hashable, Iterator, Mapping, Sequence
@@ -16,7 +15,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-import ruamel.yaml
 import yaml
 from ruamel.yaml import YAML
 
@@ -422,7 +420,7 @@ def append(path: Path, key: str, items: list[Any], head: str = "") -> None:
 
 
 def _writer() -> Any:
-    writer = ruamel.yaml.YAML()
+    writer = YAML()
     writer.preserve_quotes = True
     writer.width = 130
     writer.indent(mapping=2, sequence=4, offset=2)
@@ -432,7 +430,8 @@ def _writer() -> Any:
 def _replace(path: Path, text: str, data: Any, keys: Keys) -> None:
     """Put a text in place of a file, whole or not at all, once it is sure that it says what it should."""
     if parse(text, str(path)).data != data:
-        raise UsageError(f"{path}: {dotted(keys) or 'the file'} cannot be written so that it reads back the same – edit it by hand")
+        what = dotted(keys) or "the file"
+        raise UsageError(f"{path}: {what} cannot be written so that it reads back the same – edit it by hand")
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.new")
     beside.write_text(text, encoding="utf-8", newline="\n")

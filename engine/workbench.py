@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -14,9 +15,14 @@ import click
 
 from engine.connector.client import Account
 from engine.connector.pacing import Clock
+from engine.document import append
 from engine.environment import variables
-from engine.errors import UnsafePlan, UsageError
+from engine.errors import ATTENTION, DONE, UnsafePlan, UsageError
+from engine.review import testtext
 from engine.review.approval import approval_path, approve, demand
+from engine.review.capture import captured
+from engine.review.cases import cases_path, load_cases, run_cases
+from engine.review.coverage import coverage
 from engine.review.difftext import Compared, as_data, as_lines, as_markdown
 from engine.review.effect import effect
 from engine.review.revision import at_revision
@@ -58,6 +64,38 @@ def diff_command(specs: tuple[Path, ...], revision: str | None, style: str, **op
         click.echo(json.dumps(as_data(compared), ensure_ascii=False))
     else:
         click.echo("\n".join(as_markdown(compared) if style == "markdown" else as_lines(compared)))
+
+
+@click.command("test")
+@click.argument("spec", type=click.Path(path_type=Path))
+@click.option("--capture", nargs=2, metavar="OBJECT ID", help="Add a case from this staged record, personal data replaced.")
+@from_environment
+@stored
+@machine
+def test_command(spec: Path, capture: tuple[str, str] | None, environment: str, store: str | None, as_json: bool) -> None:
+    """Run the cases beside SPEC (NAME.test.yaml): records in, drafts out, in memory."""
+    migration = load_migration(spec, variables())
+    path = cases_path(spec)
+    if capture:
+        _capture(migration, path, capture, store or environment)
+    if not path.exists():
+        raise UsageError(f"there are no cases: {path} – write some, or: etl test {spec} --capture OBJECT ID")
+    document, cases = load_cases(path, migration)
+    tested = run_cases(document, cases, migration)
+    covered = coverage(migration.spec, tested.seen)
+    if as_json:
+        click.echo(json.dumps(testtext.as_data(tested, covered), ensure_ascii=False))
+    else:
+        click.echo("\n".join(testtext.as_lines(tested, covered)))
+    sys.exit(ATTENTION if tested.failures else DONE)
+
+
+def _capture(migration: Migration, path: Path, which: tuple[str, str], store: str) -> None:
+    with staged(migration, store) as kept:
+        if kept is None:
+            raise UsageError("nothing is staged yet – etl audit SPEC reads the source")
+        with runs(kept, migration) as (run,):
+            append(path, "cases", [captured(run, *which)], testtext.HEAD)
 
 
 @click.command("approve")
@@ -151,7 +189,7 @@ def runs(store: Store, *migrations: Migration) -> Iterator[list[Run]]:
             run.destination.close()
 
 
-COMMANDS: Sequence[click.Command] = (diff_command, approve_command)
+COMMANDS: Sequence[click.Command] = (test_command, diff_command, approve_command)
 
 
 def add_to(group: Any) -> None:
