@@ -24,7 +24,7 @@ class _Touched:
 
     records: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     users: set[str] = field(default_factory=set)
-    links: set[tuple[str, str]] = field(default_factory=set)
+    links: dict[str, set[str]] = field(default_factory=dict)
 
 
 def captured(run: Run, name: str, record_id: str) -> dict[str, Any]:
@@ -41,9 +41,13 @@ def captured(run: Run, name: str, record_id: str) -> dict[str, Any]:
         list(project(mapping, Source(found.collection, found.key, found.body), _watching(sight_on(run, connection), touched)))
     disguise = Disguise(words_of(run.migration.document.data), run.migration.source.reference.pattern)
     records = {key: disguise.record(_slim(body, mapping, key)) for key, body in touched.records.items()}
-    world = World(run.migration, records, frozenset(touched.users), frozenset(touched.links))
+    world = World(run.migration, records, frozenset(touched.users), _links(touched))
     made = list(project(mapping, Source(found.collection, found.key, records[found.key]), world.sight()))
     return _case(f"{name} {found.key}, captured", records, touched, {name: dict(_expected(made, found.key, mapping))})
+
+
+def _links(touched: _Touched) -> dict[str, frozenset[str]]:
+    return {name: frozenset(keys) for name, keys in touched.links.items()}
 
 
 def _keys(mapping: ObjectMapping, record_id: str) -> list[str]:
@@ -66,8 +70,8 @@ def _watching(sight: Sight, touched: _Touched) -> Sight:
 
     def drafted(name: str, key: str) -> bool:
         known = sight.drafted(name, key)
-        if known and not key.startswith("$"):
-            touched.links.add((name, key))
+        if not key.startswith("$"):
+            touched.links.setdefault(name, set()).update({key} if known else ())
         return known
 
     def user(key: str) -> bool:
@@ -119,9 +123,7 @@ def _case(name: str, records: Mapping[str, Any], touched: _Touched, expect: Mapp
     by_collection: dict[str, list[Any]] = {}
     for key, body in records.items():
         by_collection.setdefault(key.partition("/")[0], []).append(body)
-    links: dict[str, list[str]] = {}
-    for target, key in sorted(touched.links):
-        links.setdefault(target, []).append(key)
+    links = {name: sorted(keys) for name, keys in touched.links.items()}
     case: dict[str, Any] = {"case": name, "records": by_collection}
     case |= {"users": sorted(touched.users)} if touched.users else {}
     return case | ({"links": links} if links else {}) | {"expect": dict(expect)}

@@ -28,7 +28,7 @@ class Case:
     name: str
     records: Mapping[str, Mapping[str, Any]]  # by key
     users: frozenset[str]
-    links: frozenset[tuple[str, str]]
+    links: Mapping[str, frozenset[str]]  # objects whose rows the case names; others' rows follow from its records
     expect: Mapping[str, Mapping[str, Any]]  # object -> key -> expectation
     keys: Keys
 
@@ -118,9 +118,10 @@ def _case(document: Document, position: int, migration: Migration) -> Case:
     for holder in (shared, own):
         for name, rows in holder.get("records", {}).items():
             records |= {_key(migration, name, row): row for row in rows}
-    links = {(name, key) for holder in (shared, own) for name, keys in holder.get("links", {}).items() for key in keys}
+    links = {**shared.get("links", {}), **own.get("links", {})}
     users = {key for holder in (shared, own) for key in holder.get("users", ())}
-    return Case(own["case"], records, frozenset(users), frozenset(links), own["expect"], ("cases", position))
+    named = {name: frozenset(keys) for name, keys in links.items()}
+    return Case(own["case"], records, frozenset(users), named, own["expect"], ("cases", position))
 
 
 def _key(migration: Migration, collection: str, row: Mapping[str, Any]) -> str:
@@ -249,7 +250,7 @@ class World:
     migration: Migration
     records: Mapping[str, Mapping[str, Any]]
     users: frozenset[str]
-    links: frozenset[tuple[str, str]]
+    links: Mapping[str, frozenset[str]]
     made: dict[tuple[str, str], bool] = field(default_factory=dict)
 
     def sight(self) -> Sight:
@@ -280,10 +281,12 @@ class World:
         return found
 
     def drafted(self, name: str, key: str) -> bool:
-        """Whether an object has a row for a key: the case says so, or its records make the draft."""
+        """Whether an object has a row for a key: as the case says, or as its records make the draft."""
+        if name in self.links:
+            return key in self.links[name]
         if (name, key) not in self.made:
             self.made[name, key] = False  # objects only look upwards; this stops whatever does not
-            self.made[name, key] = (name, key) in self.links or self._makes(name, key)
+            self.made[name, key] = self._makes(name, key)
         return self.made[name, key]
 
     def _makes(self, name: str, key: str) -> bool:
