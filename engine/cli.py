@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from engine import migrate as stages
-from engine import workbench
+from engine import authoring, workbench
 from engine.connector.client import Account
 from engine.connector.pacing import Clock
 from engine.environment import accounts, variables
@@ -27,6 +27,7 @@ from engine.errors import ATTENTION, DONE, Diagnostic, EtlError, SpecError, Usag
 from engine.review import screens, terminal
 from engine.review.approval import keep_verdict
 from engine.review.export import export as write_tables
+from engine.review.live import check_live
 from engine.review.page import write_html
 from engine.review.report import build, private, write_csv, write_json
 from engine.run import Progress as Listener
@@ -124,25 +125,21 @@ def cli() -> None:
 
 
 @cli.command()
-@click.argument("spec", type=click.Path(path_type=Path))
-@click.option("--json", "as_json", is_flag=True, help="Machine-readable output on stdout.")
-def validate(spec: Path, as_json: bool) -> None:
+@common
+@click.option("--live", is_flag=True, help="Also look at both accounts: fields, options, types, lengths, room for custom fields.")
+def validate(live: bool, **options: Any) -> None:
     """Check a spec, its connectors and templates; every problem at once."""
+    settings = Settings(**options)
     problems: list[Diagnostic] = []
     objects = 0
     try:
-        objects = len(load_migration(spec, variables()).spec.active())
+        objects = len(load_migration(settings.spec, variables()).spec.active())
     except SpecError as error:
         problems = list(error.diagnostics)
-    if as_json:
-        click.echo(json.dumps({"valid": not problems, "problems": [item.data() for item in problems]}, ensure_ascii=False))
-    elif problems:
-        for item in problems:
-            click.echo(str(item), err=True)
-        click.echo(f"{len(problems)} problem{'s' if len(problems) > 1 else ''}", err=True)
-    else:
-        click.echo(f"{spec}: good; {objects} objects")
-    sys.exit(2 if problems else DONE)
+    if live and not problems:
+        with opened(settings, "validate --live") as run:
+            problems = check_live(run)
+    sys.exit(workbench.show_problems(settings.spec, problems, objects, settings.as_json))
 
 
 @cli.command()
@@ -409,6 +406,7 @@ def _report(run: Run, result: stages.Result, command: str, settings: Settings) -
 
 
 workbench.add_to(cli)  # test, diff, approve
+authoring.add_to(cli)  # propose, init, docs, completion
 
 
 def main() -> None:
