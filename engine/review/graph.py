@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import html
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 Edges = Mapping[str, frozenset[str]]  # a node and the nodes it leads to
 
-WIDTH, BOX, HEIGHT, GAP, RISE = 760, 138, 40, 16, 44
+WIDTH, BOX, HEIGHT, GAP, RISE = 760, 138, 54, 16, 46
 ACROSS = 5  # boxes in a row
-LETTERS = 20  # of a label in a box
+LETTERS = 18  # of a line in a box
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,12 +96,20 @@ def _line(lower: tuple[int, int], upper: tuple[int, int]) -> str:
 
 
 def _box(node: Node, x: int, y: int) -> str:
+    lines = _folded(node.label)
+    top = y + (18 if len(lines) > 1 else 24)
+    texts = "".join(f'<text x="{x + BOX // 2}" y="{top + 14 * place}">{_safe(line)}</text>' for place, line in enumerate(lines))
     return (
-        f'<g><title>{_safe(node.label)} become {_safe(node.becomes)}</title>'
-        f'<rect x="{x}" y="{y}" width="{BOX}" height="{HEIGHT}" rx="5"/>'
-        f'<text x="{x + BOX // 2}" y="{y + 17}">{_safe(_short(node.label))}</text>'
-        f'<text class="becomes" x="{x + BOX // 2}" y="{y + 32}">{_safe(_short(node.becomes))}</text></g>'
+        f"<g><title>{_safe(node.label)} become {_safe(node.becomes)}</title>"
+        f'<rect x="{x}" y="{y}" width="{BOX}" height="{HEIGHT}" rx="5"/>{texts}'
+        f'<text class="becomes" x="{x + BOX // 2}" y="{top + 14 * len(lines) + 1}">{_safe(_short(node.becomes))}</text></g>'
     )
+
+
+def _folded(label: str) -> list[str]:
+    """A label on at most two lines."""
+    lines = textwrap.wrap(label, LETTERS, break_long_words=True) or [""]
+    return [*lines[:1], _short(" ".join(lines[1:]))] if len(lines) > 1 else lines
 
 
 def _short(text: str) -> str:

@@ -21,6 +21,7 @@ from engine.values import as_file, as_link, is_empty, word
 
 LOOKED_AT = 60  # records of an object looked at for an example of each field
 LONG = 120  # characters of an example
+_STAMP = re.compile(r"0000-00-00X")  # a masked moment is still known as one
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,7 @@ def manual(migration: Migration, run: Run | None, masked: bool) -> Manual:
     fixed = frozenset(_literals(migration.document.data))
     chapters = tuple(_chapter(item, migration, run, fixed, masked) for item in told)
     return Manual(
-        title=spec.name.replace("_", " ").capitalize(),
+        title=f"{migration.source.title} to {migration.destination.title}",
         source=migration.source.title,
         destination=migration.destination.title,
         digest=spec.digest,
@@ -186,7 +187,8 @@ def _examples(item: ObjectMapping, run: Run, fixed: frozenset[str], masked: bool
     for projection in islice(_projections(item, run), LOOKED_AT):
         for trace in projection.traces:
             if trace.target not in found and not is_empty(trace.value):
-                before = "; ".join(_text(value, fixed, masked) for _, value in trace.sources)
+                link = as_link(trace.value) is not None
+                before = "" if link else "; ".join(_text(value, fixed, masked) for _, value in trace.sources)
                 found[trace.target] = (before, _text(trace.value, fixed, masked))
     return found
 
@@ -203,7 +205,7 @@ def _projections(item: ObjectMapping, run: Run) -> Iterator[Projection]:
 def _text(value: Any, fixed: frozenset[str], masked: bool) -> str:
     """A value as an example shows it; texts of records as their shape only, unless they may be shown."""
     if link := as_link(value):
-        return f"→ {link[0]}"
+        return "the user" if link[0] == "users" else f"the record of {link[0]}"
     if file := as_file(value):
         return f"file {_text(file['name'], fixed, masked)}"
     if isinstance(value, Mapping):
@@ -212,14 +214,15 @@ def _text(value: Any, fixed: frozenset[str], masked: bool) -> str:
         return "; ".join(_text(item, fixed, masked) for item in value[:3])
     text = " ".join(word(value).split())
     if masked and not isinstance(value, bool) and text not in fixed:
-        text = mask(text) if isinstance(value, str) or len(text) > 6 else text
+        text = mask(text) if isinstance(value, str) or (isinstance(value, int) and len(text) > 6) else text
     return text if len(text) <= LONG else text[: LONG - 1] + "…"
 
 
 def mask(text: str) -> str:
     """The shape of a text: capitals as X, letters as x, digits as 0; tags of HTML are dropped."""
     plain = re.sub(r"<[^>]*>", " ", text)
-    return "".join("0" if c.isdigit() else "X" if c.isupper() else "x" if c.isalpha() else c if c.isascii() else "·" for c in plain).strip()
+    hidden = ("0" if c.isdigit() else "X" if c.isupper() else "x" if c.isalpha() else c if c.isascii() else "·" for c in plain)
+    return _STAMP.sub("0000-00-00T", "".join(hidden).strip())
 
 
 def _literals(data: Any) -> Iterator[str]:

@@ -20,7 +20,7 @@ def as_page(told: Manual) -> str:
     body = "".join((_head(told), _overview(told), *map(_chapter, told.chapters), _set_up(told), _left(told), _signature(told)))
     return (
         f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
-        f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<title>{safe(told.title)}: what is migrated, and how</title>\n'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<title>{safe(told.title)} – what is migrated, and how</title>\n'
         f"<style>{style}</style>\n</head>\n<body>\n{body}</body>\n</html>\n"
     )
 
@@ -34,7 +34,7 @@ def _head(told: Manual) -> str:
     links = "".join(f'<li><a href="#o-{safe(item.name)}">{safe(item.label)}</a></li>' for item in told.chapters)
     return (
         '<a class="skip" href="#main">Skip to the content</a>\n'
-        f'<header><h1>{safe(told.title)}</h1><p class="lead">What is migrated from {safe(told.source)} to {safe(told.destination)}, and how.</p></header>\n'
+        f'<header><h1>{safe(told.title)}</h1><p class="lead">What is migrated from {safe(told.source)} to {safe(told.destination)}, and how, field by field.</p></header>\n'
         f'<nav aria-label="Contents"><h2>Contents</h2><ol><li><a href="#overview">Overview</a></li>{links}'
         '<li><a href="#set-up">People, custom fields and pipelines</a></li><li><a href="#left">What is not migrated</a></li>'
         '<li><a href="#signature">Approval</a></li></ol></nav>\n<main id="main">\n'
@@ -76,7 +76,7 @@ def _fields(item: Chapter) -> str:
     rows = "".join(map(_field, item.rows))
     heads = "".join(f'<th scope="col">{head}</th>' for head in ("Destination field", "Source field", "What happens to it", "Example"))
     return (
-        f'<div class="wide"><table class="fields"><caption>Fields of {safe(item.label)}</caption><colgroup><col><col><col><col></colgroup>'
+        f'<div class="wide" role="region" tabindex="0" aria-label="Fields of {safe(item.label)}"><table class="fields"><caption>Fields of {safe(item.label)}</caption><colgroup><col><col><col><col></colgroup>'
         f"<thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table></div>"
     )
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from engine.review.manual import Chapter, Manual, Table
 
-_RISKY = re.compile(r"[\\`*_{}\[\]()#+!|~^$:@>-]")  # what Markdown, tables, auto-links and mentions are made of
+_RISKY = re.compile(r"[\\`*_{}\[\]#|~^$:@>]|^[-+]|(?<=^\d)[.)]|(?<=www)\.")  # what marks, tables, auto-links and mentions are made of
 
 
 def as_markdown(told: Manual) -> str:

@@ -27,6 +27,7 @@ from engine.spec.model import (
 from engine.values import word
 from transforms import STEPS
 
+FIRST = "the first of them that is filled"
 _SPECIAL = {
     "$key": "the record's key",
     "$record": "the key of the record around it",
@@ -77,14 +78,14 @@ def _const(expr: Const, _: Spec, said: Words) -> None:
 
 
 def _template(expr: Template, _: Spec, said: Words) -> None:
-    said.sources += expr.uses
-    said.steps.append(f"written by the template {expr.name.rpartition('/')[2]}" if expr.name else f"written as {expr.source}")
+    said.sources += [use for use in expr.uses if not any(other.startswith(f"{use}.") for other in expr.uses)]
+    said.steps.append(f"a text by the template {expr.name.rpartition('/')[2]}" if expr.name else "a text made of them")
 
 
 def _first(expr: First, spec: Spec, said: Words) -> None:
     if all(isinstance(option, Path) for option in expr.options):
         said.sources += [named(option, spec) for option in expr.options if isinstance(option, Path)]
-        said.steps.append("the first of them that is filled")
+        said.steps.append(FIRST)
         return
     for place, option in enumerate(expr.options, 1):
         inner = in_words(option, spec)
@@ -101,9 +102,11 @@ def _joined(inner: Words) -> str:
 def _parts(expr: Parts, spec: Spec, said: Words) -> None:
     for name, item in expr.values.items():
         inner = in_words(item, spec)
-        said.sources += inner.sources
         said.maps += inner.maps
-        said.steps.append(f"{name.replace('_', ' ')}: {', '.join(inner.sources) or _joined(inner)}")
+        title = name.replace("_", " ")
+        said.sources += [f"{title}: {' or '.join(inner.sources)}"] if inner.sources else []
+        told = [step for step in inner.steps if step != FIRST]
+        said.steps += [f"{title}: {'; '.join(told)}"] if told else []
 
 
 def _items(expr: Items, spec: Spec, said: Words) -> None:
@@ -156,7 +159,7 @@ def _pipe(expr: Pipe, spec: Spec, said: Words) -> None:
 def _step(step: NamedStep) -> str:
     """The first sentence of the step's documentation, with its arguments."""
     sentence = (STEPS[step.name].__doc__ or step.name).strip().splitlines()[0].rstrip(".")
-    args = ", ".join(f"{name} {shown(value)}" for name, value in step.args.items())
+    args = ", ".join(f"{name} {shown(value)}" for name, value in step.args.items() if not isinstance(value, bool))
     return f"{sentence[0].lower()}{sentence[1:]}{f' ({args})' if args else ''}"
 
 
@@ -184,7 +187,7 @@ def otherwise(rules: ValueMap) -> str:
         return "the record is not written and is listed"
     if rules.report:
         return "left out and listed"
-    return "left out" if rules.otherwise is None else shown(rules.otherwise)
+    return "left out" if rules.otherwise is None else word(rules.otherwise)
 
 
 def shown(value: Any) -> str:
