@@ -7,7 +7,9 @@ phone prefixes.
 
 from __future__ import annotations
 
+import functools
 import io
+import json
 import math
 import re
 from collections.abc import Hashable, Iterator, Mapping, Sequence
@@ -251,8 +253,24 @@ def written(value: Any) -> str:
         return "{" + ", ".join(f"{_key(key)}: {written(item)}" for key, item in value.items()) + "}"
     if isinstance(value, list | tuple):
         return "[" + ", ".join(map(written, value)) + "]"
-    if isinstance(value, str) and value.lower() in _ONCE_BOOLEAN:
+    return _text(value) if isinstance(value, str) else _dumped(value)
+
+
+@functools.lru_cache(maxsize=4096)
+def _text(value: str) -> str:
+    """A text, in quotes where a reader of YAML could take it for something else."""
+    if value.lower() in _ONCE_BOOLEAN:
         return f'"{value}"'  # readers of YAML 1.1, as in some editors, take them for true and false
+    plain = _dumped(value)
+    try:
+        same = all(parse(template.format(plain)).data == {"k": value} for template in ("{{k: {}}}", "k: {} # remark"))
+        same = same and parse(f"{{{plain}: 1}}").data == {value: 1}
+    except SpecError:
+        same = False
+    return plain if same else json.dumps(value, ensure_ascii=False)
+
+
+def _dumped(value: Any) -> str:
     out, dumper = io.StringIO(), YAML()
     dumper.default_flow_style, dumper.width = True, 1_000_000
     dumper.dump({"k": value}, out)
@@ -410,13 +428,29 @@ def append(path: Path, key: str, items: list[Any], head: str = "") -> None:
     if not path.exists():
         write(path, {key: items}, head)
         return
-    before = read(path).data
-    writer = _writer()
-    data = writer.load(path.read_text(encoding="utf-8-sig"))
-    data[key].extend(items)
+    before = read(path)
+    data = {**before.data, key: [*before.data[key], *items]}
+    last = before.data[key] and key == list(before.data)[-1] and before.places[key, 0].line > before.places[(key,)].line
+    text = path.read_text(encoding="utf-8-sig")
+    _replace(path, _lengthened(text, before, key, items) if last else _extended(text, key, items), data, (key,))
+
+
+def _lengthened(text: str, before: Document, key: str, items: list[Any]) -> str:
+    """The text with items added below: nothing that stands in it is touched."""
     out = io.StringIO()
+    _writer().dump({key: items}, out)
+    dash = before.lines[before.places[key, 0].line - 1].index("-")
+    added = out.getvalue().splitlines()[1:]
+    return "\n".join([text.rstrip("\n"), *(" " * dash + line[2:] for line in added)]) + "\n"
+
+
+def _extended(text: str, key: str, items: list[Any]) -> str:
+    """The text with items added in the middle, written anew with its comments."""
+    writer, out = _writer(), io.StringIO()
+    data = writer.load(text)
+    data[key].extend(items)
     writer.dump(data, out)
-    _replace(path, out.getvalue(), {**before, key: [*before[key], *items]}, (key,))
+    return out.getvalue()
 
 
 def _writer() -> Any:

@@ -15,6 +15,7 @@ from engine.values import is_empty, word
 
 Rows = Mapping[str, Sequence[Mapping[str, Any]]]  # collection -> some of its records
 
+_LINK = re.compile(r"[-_](?i:id|path|ref|uuid|key|link|url)$|(?<=[a-z0-9])(ID|Id|Path|Ref|Uuid|Key|Link|Url)$")
 _SELF = ("path", "self", "link", "href", "uri", "self_link")
 FEW = 15  # a field with no more different values than this may be a choice
 _SHAPES = (
@@ -190,7 +191,7 @@ def _named_link(connector: Connector, path: str, kind: str) -> tuple[str, ...]:
 def stem(path: str) -> str:
     """A link's name without what says that it is one: `account-path`, `account_id` and `accountId` are account."""
     head, dot, name = path.rpartition(".")
-    parts = re.sub(r"(?i)(?<=[a-z0-9])[-_]?(id|path|ref|uuid|key|link|url)$", "", name)
+    parts = _LINK.sub("", name)
     return f"{head}{dot}{parts or name}"
 
 
