@@ -17,7 +17,7 @@ from engine.connector.client import Account
 from engine.connector.pacing import Clock
 from engine.document import append
 from engine.environment import variables
-from engine.errors import ATTENTION, DONE, UnsafePlan, UsageError
+from engine.errors import ATTENTION, DONE, Diagnostic, UnsafePlan, UsageError
 from engine.review import testtext
 from engine.review.approval import approval_path, approve, demand
 from engine.review.capture import captured
@@ -25,6 +25,7 @@ from engine.review.cases import cases_path, load_cases, run_cases
 from engine.review.coverage import coverage
 from engine.review.difftext import Compared, as_data, as_lines, as_markdown
 from engine.review.effect import effect
+from engine.review.excerpt import excerpt, places
 from engine.review.revision import at_revision
 from engine.review.specdiff import Difference, differences, migration_parts
 from engine.run import Run, connect
@@ -154,6 +155,20 @@ def _notes(store: Store, found: Sequence[Difference]) -> list[str]:
     if any(item.area == "users" for item in found):
         notes.append("the people are matched anew by the next run: whom a changed fallback replaces is not in the numbers")
     return notes
+
+
+def show_problems(spec: Path, problems: Sequence[Diagnostic], objects: int, as_json: bool) -> int:
+    """Print what is wrong with a spec, each with its line; the exit code it deserves."""
+    wrong = any(item.severity == "error" for item in problems)
+    if as_json:
+        told = [places(item, spec.parent) for item in problems]
+        click.echo(json.dumps({"valid": not wrong, "problems": told}, ensure_ascii=False))
+    else:
+        for item in problems:
+            click.echo("\n".join(excerpt(item, spec.parent)), err=True)
+        many = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"
+        click.echo(many if wrong else f"{spec}: good; {objects} objects{', ' + many if problems else ''}", err=wrong)
+    return 2 if wrong else DONE
 
 
 @contextmanager

@@ -274,5 +274,8 @@ def _with_custom(
         options=shared.get("options", ""),
         option_label=shared.get("option_label", "label"),
         option_id=shared.get("option_id", "id"),
+        own=shared.get("own", ""),
+        demanded=shared.get("demanded", ""),
+        most=shared.get("most", {}),
     )
     return replace(resource, custom=custom)

@@ -58,7 +58,7 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
-class Tested:
+class CaseRun:
     """What a run of the cases came to."""
 
     passed: tuple[str, ...]
@@ -132,14 +132,14 @@ def _key(migration: Migration, collection: str, row: Mapping[str, Any]) -> str:
 # -- running
 
 
-def run_cases(document: Document, cases: Sequence[Case], migration: Migration) -> Tested:
+def run_cases(document: Document, cases: Sequence[Case], migration: Migration) -> CaseRun:
     """Map every case's records and compare the drafts with what is expected."""
     seen = Seen()
     watched = {item.name: _watched(item, seen) for item in migration.spec.active()}
     results = {case.keys: list(_run(document, case, migration, watched, seen)) for case in cases}
     passed = tuple(case.name for case in cases if not results[case.keys])
     failed = tuple(case.name for case in cases if results[case.keys])
-    return Tested(passed, failed, tuple(failure for found in results.values() for failure in found), seen)
+    return CaseRun(passed, failed, tuple(failure for found in results.values() for failure in found), seen)
 
 
 def _run(

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from engine.review import coverage
-from engine.review.cases import Failure, Tested
+from engine.review.cases import Failure, CaseRun
 from engine.review.coverage import Coverage
 from engine.review.specdiff import shown
 from engine.review.terminal import clean
@@ -16,7 +16,7 @@ HEAD = "# yaml-language-server: $schema=../schemas/cases.schema.json\n"
 NAMED = 20  # things without a case that are named before the rest is only counted
 
 
-def as_data(tested: Tested, covered: Sequence[Coverage]) -> dict[str, Any]:
+def as_data(tested: CaseRun, covered: Sequence[Coverage]) -> dict[str, Any]:
     """The outcome for --json."""
     return {
         "passed": list(tested.passed),
@@ -26,7 +26,7 @@ def as_data(tested: Tested, covered: Sequence[Coverage]) -> dict[str, Any]:
     }
 
 
-def as_lines(tested: Tested, covered: Sequence[Coverage]) -> Iterator[str]:
+def as_lines(tested: CaseRun, covered: Sequence[Coverage]) -> Iterator[str]:
     """The outcome for a terminal: failures field by field, then what is covered."""
     for name in tested.failed:
         yield clean(f"FAILED {name}")

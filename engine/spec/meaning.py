@@ -39,7 +39,7 @@ from engine.values import canonical, digest
 Weight = Literal["none", "data", "schema", "identity"]
 STEPS_FOLDER = FilePath(transforms.__file__).resolve().parent
 _COSMETIC = frozenset({"keys", "label", "ignore", "note", "title", "digest", "uses", "heads", "known", "run"})
-_PACING = frozenset({"timeout", "concurrency", "cost", "limits", "plans", "tries", "message", "size"})
+_PACING = frozenset({"timeout", "concurrency", "cost", "limits", "plans", "tries", "message", "size", "most", "own", "demanded"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 
@@ -43,17 +43,35 @@ def foretold(store: Store, old: Migration, new: Migration) -> dict[str, Effect]:
         return {item.object: item for item in effect(first, second, found)}
 
 
-@pytest.mark.parametrize("name", EDITS)
-def test_numbers_are_those_of_the_next_delta(desk: Desk, changed: Callable[[Edit], Desk], name: str) -> None:
-    """Per object, the delta after an edit updates and creates exactly the foretold numbers of rows."""
-    old, new, reached = EDITS[name]
+def apply(names: Sequence[str]) -> Edit:
+    """Several edits on top of each other."""
+
+    def edit(text: str) -> str:
+        for name in names:
+            old, new, _ = EDITS[name]
+            assert old in text, name
+            text = text.replace(old, new)
+        return text
+
+    return edit
+
+
+@pytest.mark.parametrize("names", [list(EDITS)[::2], list(EDITS)[1::2]], ids=["first half", "second half"])
+def test_numbers_are_those_of_the_next_delta(desk: Desk, changed: Callable[[Edit], Desk], names: list[str]) -> None:
+    """Edit after edit, the delta updates and creates per object exactly the foretold numbers of rows."""
     migrate.migrate(desk.run(), None)
-    other = changed(lambda text: text.replace(old, new))
-    told = foretold(desk.store, desk.migration, other.migration)
-    assert set(told) == reached
-    result = migrate.delta(other.run(), yes=True)
-    done = {item.object: (item.updated, item.created) for item in result.loaded if item.updated or item.created}
-    assert done == {item.object: (item.rewritten, item.created) for item in told.values() if item.rewritten or item.created}
+    before, rewritten = desk.migration, 0
+    for position, name in enumerate(names):
+        other = changed(apply(names[: position + 1]))
+        told = foretold(desk.store, before, other.migration)
+        assert set(told) == EDITS[name][2], name
+        result = migrate.delta(other.run(), yes=True)
+        done = {item.object: (item.updated, item.created) for item in result.loaded if item.updated or item.created}
+        wanted = {item.object: (item.rewritten, item.created) for item in told.values() if item.rewritten or item.created}
+        assert done == wanted, name
+        rewritten += sum(item.rewritten for item in told.values())
+        before = other.migration
+    assert rewritten
 
 
 def test_effect_makes_no_call(desk: Desk, changed: Callable[[Edit], Desk]) -> None:
@@ -69,7 +87,8 @@ def test_effect_makes_no_call(desk: Desk, changed: Callable[[Edit], Desk]) -> No
 
 def _kept(desk: Desk) -> list[object]:
     with desk.store.begin() as connection:
-        return [connection.exec_driver_sql(f"SELECT * FROM {table} ORDER BY 1, 2").all() for table in ("drafts", "links", "journal")]
+        tables = ("drafts", "links", "journal")
+        return [connection.exec_driver_sql(f"SELECT * FROM {table} ORDER BY 1, 2").all() for table in tables]
 
 
 def test_another_way_to_write_it_changes_nothing(desk: Desk, changed: Callable[[Edit], Desk]) -> None:

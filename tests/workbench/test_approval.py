@@ -1,0 +1,138 @@
+"""Nobody's live data moves on an unseen mapping."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from engine.errors import UnsafePlan, UsageError
+from engine.review.approval import approval_path, approve, demand, keep_verdict, load
+from engine.spec.load import load_migration
+from engine.store.journal import end_run, start_run
+from engine.store.schema import Store, open_store
+from tests.stages.conftest import SPEC
+
+VOIDING = {
+    "a value map": ("En curso: open, Aceptada", "En curso: won, Aceptada"),
+    "a template": None,
+    "a custom field's name": ("name: Tax id", "name: Tax identifier"),
+    "the order of named values for a step": ("{work: phone, other: phone2, fax: fax}", "{other: phone2, work: phone, fax: fax}"),
+    "a condition": ("when: {comments: {filled: true}}", "when: {comments: {empty: true}}"),
+    "the fallback owner": ("owner@example.com", "boss@example.com"),
+    "a setting": ("timezone: Europe/Madrid", "timezone: Europe/Lisbon"),
+    "an option": ("options: [Product, Service]", "options: [Product, Service, Kit]"),
+}
+HARMLESS = {
+    "a comment": ("# ----------------------------------------------------------------", "# ----"),
+    "a label": ("label: Contacts", "label: People"),
+    "a reason": ("purchasing stays in the ERP", "purchasing stays where it is"),
+    "the order of keys": ("{from: email, using: text.strip}", "{using: text.strip, from: email}"),
+    "the order of a map": ("{Pendiente: open, En curso: open, Aceptada", "{En curso: open, Pendiente: open, Aceptada"),
+    "an anchor's name": ("document_title", "heading"),
+    "a list of one": ("using: text.squash}", "using: [text.squash]}"),
+    "the sample": ("records: 200", "records: 100"),
+}
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A copy of the shipped spec with its connectors and templates."""
+    for name in ("connectors", "templates", "specs"):
+        shutil.copytree(SPEC.parents[1] / name, tmp_path / name)
+    return tmp_path / "specs" / SPEC.name
+
+
+@pytest.fixture
+def sampled(project: Path, tmp_path: Path) -> Store:
+    """A store in which a sample of the project's mapping was run."""
+    store = open_store(str(tmp_path / "store.sqlite"))
+    with store.begin() as connection:
+        run = start_run(connection, "run --sample", 0.0, load_migration(project, {}).spec.digest)
+        end_run(connection, run, 1.0, "done")
+    keep_verdict(store, run, {"state": "good", "arrived": 200, "failed": 0})
+    return store
+
+
+def approved(project: Path, store: Store) -> None:
+    """Approve the mapping as it is."""
+    approve(load_migration(project, {}), project, store, environment="live", by="Ana", now=1_700_000_000.0)
+
+
+def test_approval_says_what_was_seen_by_whom_and_when(project: Path, sampled: Store) -> None:
+    """The file names the digest, the sample run with its verdict, the person and the moment."""
+    approved(project, sampled)
+    found = load(approval_path(project))
+    assert (found.by, found.at, found.run, found.environment) == ("Ana", "2023-11-14T22:13:20Z", 1, "live")
+    assert found.verdict == {"state": "good", "arrived": 200, "failed": 0}
+    assert demand(load_migration(project, {}), project, sampled) == found
+
+
+def edit(project: Path, change: tuple[str, str] | None) -> None:
+    """Edit the spec, or a template where no edit of the spec is given."""
+    path = project if change else project.parents[1] / "templates" / "notes" / "asset.html.j2"
+    old, new = change or ("Serial number", "Serial no.")
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new), encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", VOIDING)
+def test_edits_that_change_data_void_it(project: Path, sampled: Store, name: str) -> None:
+    """After such an edit the run is refused with code 4, and what changed since is told."""
+    approved(project, sampled)
+    edit(project, VOIDING[name])
+    with pytest.raises(UnsafePlan, match="Ana approved on 2023-11-14") as stop:
+        demand(load_migration(project, {}), project, sampled)
+    assert stop.value.exit_code == 4
+    assert "→" in str(stop.value) or "template line" in str(stop.value)
+
+
+@pytest.mark.parametrize("name", HARMLESS)
+def test_edits_that_do_not_leave_it_alone(project: Path, sampled: Store, name: str) -> None:
+    """Comments, labels, reasons and other ways to write the same do not void an approval."""
+    approved(project, sampled)
+    edit(project, HARMLESS[name])
+    assert demand(load_migration(project, {}), project, sampled).by == "Ana"
+
+
+def test_without_a_sample_of_this_mapping_there_is_no_approval(project: Path, sampled: Store, tmp_path: Path) -> None:
+    """No sample, a sample of another mapping, or no name: nothing is approved."""
+    with pytest.raises(UsageError, match="--by"):
+        approve(load_migration(project, {}), project, sampled, environment="live", by=" ", now=0.0)
+    edit(project, VOIDING["a value map"])
+    for store, says in ((sampled, "of another mapping"), (open_store(str(tmp_path / "empty.sqlite")), "no sample")):
+        with pytest.raises(UnsafePlan, match=says):
+            approve(load_migration(project, {}), project, store, environment="live", by="Ana", now=0.0)
+    assert not approval_path(project).exists()
+
+
+def test_unapproved_mapping_is_refused(project: Path, sampled: Store) -> None:
+    """Without the file, the refusal says how to get one."""
+    with pytest.raises(UnsafePlan, match="etl approve"):
+        demand(load_migration(project, {}), project, sampled)
+
+
+def test_order_of_objects_counts(project: Path, sampled: Store) -> None:
+    """Moving an object is a change of order and asks for a fresh sample."""
+    approved(project, sampled)
+    text = project.read_text(encoding="utf-8")
+    start = text.index("  asset_notes:\n")
+    end = text.index("  # ------", start)
+    block = text[start:end]
+    place = text.index("  line_notes:\n")
+    project.write_text(text[:start] + text[end:place] + block + text[place:], encoding="utf-8")
+    with pytest.raises(UnsafePlan, match="order of objects"):
+        demand(load_migration(project, {}), project, sampled)
+
+
+def test_live_runs_ask_and_the_sandbox_does_not(project: Path, run_etl: Callable[..., tuple[int, str]]) -> None:
+    """`etl run --env live` without an approval ends with code 4 before any call; a sample and the sandbox ask for none."""
+    code, told = run_etl("run", str(project), "--env", "live")
+    assert code == 4 and "nobody has approved" in told
+    code, told = run_etl("run", str(project), "--env", "live", "--delta")
+    assert code == 4
+    code, told = run_etl("run", str(project), "--env", "live", "--sample")
+    assert code == 2 and "live environment needs" in told
