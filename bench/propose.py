@@ -27,7 +27,8 @@ from engine.review.propose.reading import staged
 from engine.review.propose.scene import HIGH, Outline, Proposal
 from engine.run import Run, connect
 from engine.spec.load import Migration, load_migration
-from engine.spec.model import Field, Lookup, ObjectMapping, Path as SourcePath, Template
+from engine.spec.model import Field, Lookup, ObjectMapping, Template
+from engine.spec.model import Path as SourcePath
 from engine.spec.uses import walk
 from engine.store.journal import start_run
 from engine.store.schema import open_store
@@ -193,7 +194,8 @@ def _pairing(migration: Migration, rows: Mapping[str, Sequence[Mapping[str, Any]
           f"{len(found)} of {len(mapped)} mapped collections get a resource that the hand-written spec gives them too")  # fmt: skip
     if verbose:
         for item in first:
-            print(f"    {item.confidence:.2f} {item.collection} -> {item.resource} {'' if (item.collection, item.resource) in hand else '(not so by hand)'}")
+            remark = "" if (item.collection, item.resource) in hand else "(not so by hand)"
+            print(f"    {item.confidence:.2f} {item.collection} -> {item.resource} {remark}")
 
 
 # -- where the records come from

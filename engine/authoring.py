@@ -42,7 +42,9 @@ _SHELLS = ("bash", "zsh", "fish")
 @click.argument("spec", type=click.Path(path_type=Path))
 @from_environment
 @stored
-@click.option("--read", "reads", is_flag=True, help="First read one page of each collection nobody has read yet, and the custom fields.")
+@click.option(
+    "--read", "reads", is_flag=True, help="First read one page of each collection nobody has read yet, and the custom fields."
+)
 @click.option("--write", "writes", is_flag=True, help="Add the proposals to SPEC; what stands there stays as it is.")
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write the spec with the proposals to a new file.")
 @machine
@@ -65,7 +67,7 @@ def propose_command(spec: Path, reads: bool, writes: bool, out: Path | None, **o
         click.echo(json.dumps(_as_data(proposed), ensure_ascii=False))
     elif target:
         made = sum(len(item.proposals) for item in proposed.drafted)
-        click.echo(f"{target}: {made} proposals for {len(proposed.drafted)} objects; the sure ones take part, the others stand commented out")
+        click.echo(f"{target}: {made} proposals for {len(proposed.drafted)} objects; those that are unsure stand commented out")
     else:
         _show(proposed, Console())
 
@@ -141,10 +143,20 @@ def _show(proposed: Proposed, console: Console) -> None:
 
 
 @click.command("init")
-@click.option("--source", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Connector file of the platform to read.")
-@click.option("--destination", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Connector file of the platform to write.")
+@click.option(
+    "--source", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Connector file of the platform to read."
+)
+@click.option(
+    "--destination", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Connector file of the platform to write."
+)
 @click.option("--name", help="Name of the migration: small letters, digits and _.")
-@click.option("--folder", type=click.Path(file_okay=False, path_type=Path), default=Path("specs"), show_default=True, help="Where the spec goes.")
+@click.option(
+    "--folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("specs"),
+    show_default=True,
+    help="Where the spec goes.",
+)
 @click.option("--yes", is_flag=True, help="Ask nothing; take the default where an option is not given.")
 def init_command(source: Path | None, destination: Path | None, name: str | None, folder: Path, yes: bool) -> None:
     """Write a first spec for a pair of connectors, with a test file; refuses to overwrite."""
@@ -186,10 +198,10 @@ def _say(made: Made) -> None:
 @click.option("--examples", is_flag=True, help="Show records as they are; without it letters and digits are masked.")
 @from_environment
 @stored
-def docs_command(spec: Path, out: Path, style: str | None, examples: bool, environment: str, store: str | None) -> None:
+def docs_command(spec: Path, out: Path, style: str | None, examples: bool, **options: Any) -> None:
     """Write the mapping as a document that a customer reads and signs. Makes no call."""
     migration = load_migration(spec, variables())
-    with staged(migration, store or environment) as kept:
+    with staged(migration, options["store"] or options["environment"]) as kept:
         if kept is None:
             told = manual(migration, None, masked=not examples)
         else:

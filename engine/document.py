@@ -294,7 +294,7 @@ def inserted(text: str, wanted: Sequence[Insertion], name: str = "<text>") -> st
         loader.dispose()
     lines = text.splitlines()
     edits: dict[tuple[int, int], _Edit] = {}
-    for item in wanted:
+    for item in wanted if root is not None else ():
         _place(root, item, edits)
     for edit in sorted(edits.values(), key=lambda edit: edit.order, reverse=True):
         edit.apply(lines)
@@ -332,8 +332,9 @@ class _Edit:
             lines[line] = f"{lines[line][:column]}{glue}{', '.join(live)}{lines[line][column:]}"
 
 
-def _place(root: yaml.Node, item: Insertion, edits: dict[tuple[int, int], _Edit]) -> None:
+def _place(root: yaml.Node | None, item: Insertion, edits: dict[tuple[int, int], _Edit]) -> None:
     """Find the deepest mapping on the way that stands in the text, and note there what is to be added."""
+    assert root is not None
     node, above, depth = root, root.start_mark, 0
     while depth < len(item.keys) and isinstance(node, yaml.MappingNode):
         found = next(((key, value) for key, value in node.value if key.value == str(item.keys[depth])), None)
@@ -343,8 +344,8 @@ def _place(root: yaml.Node, item: Insertion, edits: dict[tuple[int, int], _Edit]
             return
         above, node, depth = found[0].start_mark, found[1], depth + 1
     if depth < len(item.keys) and isinstance(node, yaml.ScalarNode) and not node.value:
-        edit = edits.setdefault((id(node), above.line), _Edit(above.line + 1, above.column + 2, order=(above.line + 1, -above.column - 2)))
-        edit.add(item.keys[depth:], item)
+        below = _Edit(above.line + 1, above.column + 2, order=(above.line + 1, -above.column - 2))
+        edits.setdefault((id(node), above.line), below).add(item.keys[depth:], item)
 
 
 def _into(node: yaml.MappingNode, above: yaml.Mark) -> _Edit:

@@ -147,14 +147,17 @@ def _records(item: ObjectMapping, run: Run | None) -> int:
 
 def _edges(told: Iterable[ObjectMapping]) -> dict[str, frozenset[str]]:
     names = {item.name for item in told}
-    return {item.name: frozenset(n for found in lookups(item) for n in found.objects if n in names and n != item.name) for item in told}
+    return {
+        item.name: frozenset(n for found in lookups(item) for n in found.objects if n in names and n != item.name) for item in told
+    }
 
 
 def _people(spec: Spec, title: str) -> tuple[str, ...]:
     if spec.users is None:
         return ()
+    match = f"the active user of {title} who has the same e-mail address ({spec.users.source_email})"
     return (
-        f"Every row of {spec.users.source} is matched with the active user of {title} who has the same e-mail address ({spec.users.source_email}).",
+        f"Every row of {spec.users.source} is matched with {match}.",
         f"Where there is none, the records belong to {spec.users.fallback}.",
     )
 
@@ -162,7 +165,9 @@ def _people(spec: Spec, title: str) -> tuple[str, ...]:
 def _customs(spec: Spec) -> Table:
     rows = []
     for (resource, _), item in spec.custom_fields.items():
-        options = ", ".join(item.options) or (f"the {item.options_from[1]} of {item.options_from[0]}" if item.options_from[0] else "")
+        options = ", ".join(item.options) or (
+            f"the {item.options_from[1]} of {item.options_from[0]}" if item.options_from[0] else ""
+        )
         rows.append((resource, item.label, item.type.replace("_", " "), "carries the key of the source" if item.key else options))
     return Table("Custom fields", ("Of", "Name", "Type", "Options"), tuple(rows))
 
@@ -236,5 +241,3 @@ def _literals(data: Any) -> Iterator[str]:
             yield from _literals(value)
     elif isinstance(data, str):
         yield data
-
-

@@ -19,8 +19,10 @@ def as_page(told: Manual) -> str:
     policy = f"default-src 'none'; style-src '{digest(style)}'; base-uri 'none'; form-action 'none'"
     body = "".join((_head(told), _overview(told), *map(_chapter, told.chapters), _set_up(told), _left(told), _signature(told)))
     return (
-        f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
-        f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<title>{safe(told.title)} – what is migrated, and how</title>\n'
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{safe(told.title)} – what is migrated, and how</title>\n"
         f"<style>{style}</style>\n</head>\n<body>\n{body}</body>\n</html>\n"
     )
 
@@ -34,7 +36,8 @@ def _head(told: Manual) -> str:
     links = "".join(f'<li><a href="#o-{safe(item.name)}">{safe(item.label)}</a></li>' for item in told.chapters)
     return (
         '<a class="skip" href="#main">Skip to the content</a>\n'
-        f'<header><h1>{safe(told.title)}</h1><p class="lead">What is migrated from {safe(told.source)} to {safe(told.destination)}, and how, field by field.</p></header>\n'
+        f'<header><h1>{safe(told.title)}</h1><p class="lead">What is migrated from {safe(told.source)} '
+        f"to {safe(told.destination)}, and how, field by field.</p></header>\n"
         f'<nav aria-label="Contents"><h2>Contents</h2><ol><li><a href="#overview">Overview</a></li>{links}'
         '<li><a href="#set-up">People, custom fields and pipelines</a></li><li><a href="#left">What is not migrated</a></li>'
         '<li><a href="#signature">Approval</a></li></ol></nav>\n<main id="main">\n'
@@ -42,14 +45,17 @@ def _head(told: Manual) -> str:
 
 
 def _overview(told: Manual) -> str:
-    rows = [(item.label, ", ".join(item.sources), item.becomes, f"{item.records:,}" if told.examples else "") for item in told.chapters]
+    rows = [
+        (item.label, ", ".join(item.sources), item.becomes, f"{item.records:,}" if told.examples else "") for item in told.chapters
+    ]
     heads = (f"In {told.source}", "Collection", f"In {told.destination}", "Records read")
     shown = heads if told.examples else heads[:3]
     table = _table("What becomes what", shown, [row[: len(shown)] for row in rows])
     return (
         f'<section id="overview"><h2>Overview</h2>{table}<h3>How the records are linked</h3>'
         "<p>An arrow leads from a record to the one it points at. An arrow that follows from two others is not drawn; "
-        f"nor are the people, whom nearly every record names.</p>{picture(told.nodes, told.edges)}{_examples_remark(told)}</section>\n"
+        f"nor are the people, whom nearly every record names.</p>{picture(told.nodes, told.edges)}"
+        f"{_examples_remark(told)}</section>\n"
     )
 
 
@@ -57,7 +63,9 @@ def _examples_remark(told: Manual) -> str:
     if not told.examples:
         return '<p class="muted">No records were read yet; this document has no examples.</p>'
     if told.masked:
-        return '<p class="muted">In the examples letters are shown as x and digits as 0, so that no personal data stand in this document.</p>'
+        return (
+            '<p class="muted">In the examples letters are shown as x and digits as 0: no personal data stand in this document.</p>'
+        )
     return '<p class="muted">The examples are real records: treat this document as personal data.</p>'
 
 
@@ -74,9 +82,13 @@ def _chapter(item: Chapter) -> str:
 
 def _fields(item: Chapter) -> str:
     rows = "".join(map(_field, item.rows))
-    heads = "".join(f'<th scope="col">{head}</th>' for head in ("Destination field", "Source field", "What happens to it", "Example"))
+    heads = "".join(
+        f'<th scope="col">{head}</th>' for head in ("Destination field", "Source field", "What happens to it", "Example")
+    )
+    title = f"Fields of {safe(item.label)}"
     return (
-        f'<div class="wide" role="region" tabindex="0" aria-label="Fields of {safe(item.label)}"><table class="fields"><caption>Fields of {safe(item.label)}</caption><colgroup><col><col><col><col></colgroup>'
+        f'<div class="wide" role="region" tabindex="0" aria-label="{title}"><table class="fields">'
+        f"<caption>{title}</caption><colgroup><col><col><col><col></colgroup>"
         f"<thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table></div>"
     )
 
@@ -85,7 +97,8 @@ def _field(row: FieldRow) -> str:
     before, after = row.example
     example = f'<span class="example">{safe(after)}</span>' if after else '<span class="muted">–</span>'
     if before and before != after:
-        example = f'<span class="example">{safe(before)}</span><span class="example"><span class="way">becomes</span> {safe(after)}</span>'
+        example = f'<span class="example">{safe(before)}</span>'
+        example += f'<span class="example"><span class="way">becomes</span> {safe(after)}</span>'
     return (
         f'<tr><th scope="row">{safe(row.target)}</th><td>{_listed(row.sources, code=True)}</td>'
         f"<td>{_listed(row.steps) if row.steps else 'as it is'}</td><td>{example}</td></tr>"
@@ -133,7 +146,10 @@ def _left(told: Manual) -> str:
 
 
 def _signature(told: Manual) -> str:
-    lines = "".join(f"<p>{text}</p>" for text in ("For the customer: name", "Signature and date", "For the migration team: name", "Signature and date"))
+    lines = "".join(
+        f"<p>{text}</p>"
+        for text in ("For the customer: name", "Signature and date", "For the migration team: name", "Signature and date")
+    )
     return (
         '<section id="signature"><h2>Approval</h2><p>The migration is to be carried out as this document says. '
         f"Version of the mapping: <code>{safe(told.digest)}</code>.</p>"

@@ -7,7 +7,9 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from engine.review.manual import Chapter, Manual, Table
 
-_RISKY = re.compile(r"[\\`*_{}\[\]#|~^$:@>]|^[-+]|(?<=^\d)[.)]|(?<=www)\.")  # what marks, tables, auto-links and mentions are made of
+_RISKY = re.compile(
+    r"[\\`*_{}\[\]#|~^$:@>]|^[-+]|(?<=^\d)[.)]|(?<=www)\."
+)  # what marks, tables, auto-links and mentions are made of
 
 
 def as_markdown(told: Manual) -> str:
@@ -22,14 +24,28 @@ def safe(text: str) -> str:
 
 
 def _lines(told: Manual) -> Iterator[str]:
-    yield from (f"# {safe(told.title)}", "", f"What is migrated from {safe(told.source)} to {safe(told.destination)}, and how.", "", "## Overview", "")
-    yield from _table((f"In {told.source}", "Collection", f"In {told.destination}"), ((i.label, ", ".join(i.sources), i.becomes) for i in told.chapters))
+    yield from (
+        f"# {safe(told.title)}",
+        "",
+        f"What is migrated from {safe(told.source)} to {safe(told.destination)}, and how.",
+        "",
+        "## Overview",
+        "",
+    )
+    yield from _table(
+        (f"In {told.source}", "Collection", f"In {told.destination}"),
+        ((i.label, ", ".join(i.sources), i.becomes) for i in told.chapters),
+    )
     yield from ("", "### How the records are linked", "")
     for node in told.nodes:
         targets = [other.label for other in told.nodes if other.name in told.edges.get(node.name, ())]
         yield f"- {safe(node.label)}: {safe(', '.join(targets)) if targets else 'lead nowhere'}"
     if told.examples:
-        mask = "Letters are shown as x and digits as 0." if told.masked else "The examples are real records: treat this document as personal data."
+        mask = (
+            "Letters are shown as x and digits as 0."
+            if told.masked
+            else "The examples are real records: treat this document as personal data."
+        )
         yield from ("", f"Examples: {mask}")
     for chapter in told.chapters:
         yield from _chapter(chapter)
@@ -42,7 +58,7 @@ def _lines(told: Manual) -> Iterator[str]:
 def _chapter(item: Chapter) -> Iterator[str]:
     yield from ("", f"## {safe(item.label)}", "", f"{safe(', '.join(item.sources))} become {safe(item.becomes)}.", "")
     yield from (f"- {safe(text)}" for text in item.remarks)
-    yield "" if item.remarks else ""
+    yield ""
     rows = []
     for row in item.rows:
         before, after = row.example
@@ -64,13 +80,19 @@ def _set_up(told: Manual) -> Iterator[str]:
     tables: tuple[Table, ...] = (told.customs, told.pipelines)
     for table in tables:
         if table.rows:
-            yield from (f"### {table.title}", "")
+            yield from (f"### {safe(table.title)}", "")
             yield from _table(table.heads, table.rows)
             yield ""
 
 
 def _signature(told: Manual) -> Iterator[str]:
-    yield from ("", "## Approval", "", f"The migration is to be carried out as this document says. Version of the mapping: {safe(told.digest)}.", "")
+    yield from (
+        "",
+        "## Approval",
+        "",
+        f"The migration is to be carried out as this document says. Version of the mapping: {safe(told.digest)}.",
+        "",
+    )
     yield from _table(("For", "Name", "Signature", "Date"), (("the customer", "", "", ""), ("the migration team", "", "", "")))
 
 

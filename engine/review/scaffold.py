@@ -7,12 +7,14 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from engine.connector.load import load_connector
 from engine.connector.model import Connector
 from engine.document import Insertion, inserted, written
 from engine.errors import UsageError
 from engine.review.propose.draft import Drafted, draft
+from engine.review.propose.native import STAND_IN
 from engine.review.propose.pair import Pair, outlined, pairs
 from engine.review.propose.scene import HIGH, Outline, Proposal, people_of
 from engine.review.propose.words import slug
@@ -80,13 +82,19 @@ def _possible(item: Drafted, destination: Connector) -> bool:
     """Whether every field the destination insists on was found, links at least."""
     fields = destination.resources[item.outline.resource].fields
     found = {proposal.target for proposal in item.proposals}
-    return all(name in found or kind.kind != "reference" for name, kind in fields.items() if kind.required and kind.writable)
+    links = all(name in found or kind.kind != "reference" for name, kind in fields.items() if kind.required and kind.writable)
+    return links and any(_needed(destination, item, proposal) for proposal in item.proposals)
 
 
 def _any(source: Connector, destination: Connector) -> Outline:
     read = next((name for name, resource in source.resources.items() if "list" in resource.operations), "")
     made = next(
-        (name for name, resource in destination.resources.items() if "create" in resource.operations and not _needs_links(destination, name)), ""
+        (
+            name
+            for name, resource in destination.resources.items()
+            if "create" in resource.operations and not _needs_links(destination, name)
+        ),
+        "",
     )
     if not read or not made:
         raise UsageError("nothing can be read from the one or written to the other – check the connectors' resources")
@@ -116,7 +124,9 @@ def _insertions(source: Connector, destination: Connector, drafted: list[Drafted
     for item in drafted:
         key = next((proposal for proposal in item.proposals if proposal.custom.get("key")), None)
         if key:
-            yield Insertion(("custom_fields", item.outline.resource, "source_key"), dict(key.custom), "finds a record again; keep it")
+            yield Insertion(
+                ("custom_fields", item.outline.resource, "source_key"), dict(key.custom), "finds a record again; keep it"
+            )
     for item in drafted:
         yield from _object(source, destination, item)
 
@@ -135,12 +145,18 @@ def _object(source: Connector, destination: Connector, item: Drafted) -> Iterato
     mapped = {proposal.target for proposal in needed}
     for name, kind in destination.resources[item.outline.resource].fields.items():
         if kind.required and kind.writable and name not in mapped:
-            yield Insertion((*at, "fields", name), "$key", f"TODO: {destination.title} needs it, and nothing like it was found in {source.title}")
+            yield Insertion(
+                (*at, "fields", name),
+                STAND_IN,
+                f"TODO: {destination.title} needs it, and nothing like it was found in {source.title}",
+            )
 
 
 def _needed(destination: Connector, item: Drafted, proposal: Proposal) -> bool:
     kind = destination.resources[item.outline.resource].fields.get(proposal.target)
-    return bool(proposal.custom.get("key")) or (kind is not None and kind.required) or proposal.target in ("name", "title", "subject")
+    return (
+        bool(proposal.custom.get("key")) or (kind is not None and kind.required) or proposal.target in ("name", "title", "subject")
+    )
 
 
 # -- the case and the hook
@@ -149,19 +165,28 @@ def _needed(destination: Connector, item: Drafted, proposal: Proposal) -> bool:
 def _cases(asked: Asked, source: Connector, drafted: list[Drafted]) -> str:
     item = next((item for item in drafted if "+" not in source.resources[item.outline.sources[0]].id), drafted[0])
     collection, name = item.outline.sources[0], item.outline.name
-    record, fields = {source.resources[collection].id: 1}, {}
+    record: dict[str, Any] = {source.resources[collection].id: 1}
+    fields: dict[str, str] = {}
     for proposal in item.proposals:
         path = proposal.paths[0] if proposal.paths else ""
         if proposal.custom.get("key"):
             fields["custom.source_key"] = f"{collection}/1"
-        elif proposal.target in ("name", "title") and not isinstance(proposal.written.get("from", {}), dict) and "." not in path:
+        elif proposal.target in ("name", "title") and path and _is_plain(proposal.written) and "." not in path:
             record |= {path: f"{path} of an example"}
             fields[proposal.target] = f"{path} of an example"
     expected = {name: {f"{collection}/1": {"fields": fields} if fields else {"state": "ready"}}}
     return _CASES.format(
-        schema=_schema(asked.folder, "cases"), file=f"{asked.folder}/{asked.name}.yaml", case=f"{collection} are found again by their key",
-        records=written({collection: [record]}), expected=written(expected),
-    )  # fmt: skip
+        schema=_schema(asked.folder, "cases"),
+        file=f"{asked.folder}/{asked.name}.yaml",
+        case=f"{collection} are found again by their key",
+        records=written({collection: [record]}),
+        expected=written(expected),
+    )
+
+
+def _is_plain(expression: Any) -> bool:
+    """Whether a value comes from one path, or the first of several."""
+    return isinstance(expression, dict) and isinstance(expression.get("from"), str | list)
 
 
 def _hook(asked: Asked) -> str:

@@ -38,11 +38,11 @@ def rows(pair: str) -> Records:
 def beginning(tmp_path: Path, pair: str, more: str = "") -> Begun:
     """A spec that names the pair's two connectors, and whatever else."""
     crm = PAIRS.parents[2] / "connectors" / "pipedrive.yaml"
-    text = f"migration: begun\nsource: {{connector: {PAIRS / pair}.yaml, plan: PLAN}}\ndestination: {{connector: {crm}, plan: growth}} # mine\n"
     plan = {"helpdesk": "team", "gestion": "unico"}[pair]
+    sides = f"source: {{connector: {PAIRS / pair}.yaml, plan: {plan}}}\ndestination: {{connector: {crm}, plan: growth}} # mine\n"
     path = tmp_path / "specs" / "begun.yaml"
     path.parent.mkdir(exist_ok=True)
-    path.write_text(text.replace("PLAN", plan) + more, encoding="utf-8")
+    path.write_text(f"migration: begun\n{sides}{more}", encoding="utf-8")
     return begun(path)
 
 
@@ -53,7 +53,9 @@ def test_proposals_are_mostly_what_a_person_wrote(pair: str) -> None:
     objects = [item for name, item in migration.spec.objects.items() if not name.startswith(("$", "pipelines."))]
     outlines = [Outline(item.name, item.sources, item.resource, item.each) for item in objects]
     drafted = draft(outlines, migration.source, migration.destination, rows(pair))
-    scores = [compare(item.name, expected(item), found.proposals, verbose=False) for item, found in zip(objects, drafted, strict=True)]
+    scores = [
+        compare(item.name, expected(item), found.proposals, verbose=False) for item, found in zip(objects, drafted, strict=True)
+    ]
     assert sum(score.high_right for score in scores) >= 0.9 * sum(score.high for score in scores)
     assert sum(score.found for score in scores) >= 0.7 * sum(score.expected for score in scores)
 
@@ -83,7 +85,8 @@ def test_what_a_person_mapped_or_ignored_is_not_proposed(tmp_path: Path) -> None
     more = (
         "custom_fields: {organizations: {ours: {name: Ours, type: text, key: true}, vat: {name: VAT, type: text}}}\n"
         "objects:\n  firms:\n    from: companies\n    to: organizations\n    fields:\n"
-        "      name: company_name   # ours\n      custom.ours: $key\n      custom.vat: vat_number\n    ignore: {notes: not wanted}\n"
+        "      name: company_name   # ours\n      custom.ours: $key\n      custom.vat: vat_number\n"
+        "    ignore: {notes: not wanted}\n"
     )
     made = propose(beginning(tmp_path, "helpdesk", more), rows("helpdesk")).text
     fields = parse(made).data["objects"]["firms"]["fields"]
@@ -147,11 +150,14 @@ def test_links_become_lookups(tmp_path: Path) -> None:
 def test_hostile_records_do_not_become_yaml(tmp_path: Path) -> None:
     """Values with line breaks, quotes and braces end up quoted or in comments, and the spec stays valid."""
     nasty = ["}\nobjects: {}", "{{ 1/0 }}", "a'\"b: [c", "x\u2028y: z", "<script>", "${HOME}"]
-    companies = [{**row, "tier": nasty[place % 6], "company_name": nasty[place % 6]} for place, row in enumerate(rows("helpdesk")["companies"] * 4)]
+    companies = [
+        {**row, "tier": nasty[place % 6], "company_name": nasty[place % 6]}
+        for place, row in enumerate(rows("helpdesk")["companies"] * 4)
+    ]
     spec = beginning(tmp_path, "helpdesk")
     out = tmp_path / "specs" / "made.yaml"
     made = propose(spec, {**rows("helpdesk"), "companies": [{**row, "id": n} for n, row in enumerate(companies)]})
-    assert list(parse(made.text).data["objects"])[0] == "companies"
+    assert next(iter(parse(made.text).data["objects"])) == "companies"
     out.write_text(made.text, encoding="utf-8")
 
 
@@ -199,7 +205,12 @@ def test_the_command_prints_and_writes(tmp_path: Path) -> None:
     store = open_store(str(tmp_path / "store.sqlite"))
     with store.begin() as connection:
         for name, bodies in rows("gestion").items():
-            save_page(connection, [Record(name, f"{name}/{row['id']}", dict(row), 0, "d") for row in bodies], [], Cursor(name, None, True, len(bodies), 0, 0))
+            save_page(
+                connection,
+                [Record(name, f"{name}/{row['id']}", dict(row), 0, "d") for row in bodies],
+                [],
+                Cursor(name, None, True, len(bodies), 0, 0),
+            )
     store.close()
     runner, given = CliRunner(), ["propose", str(spec.path), "--store", str(tmp_path / "store.sqlite")]
     table, data, done = runner.invoke(cli, given), runner.invoke(cli, [*given, "--json"]), runner.invoke(cli, [*given, "--write"])

@@ -66,8 +66,16 @@ def project(tmp_path: Path) -> Path:
 def environment() -> dict[str, str]:
     """The environment without anybody's keys or git set-up."""
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
-    people = {f"GIT_{who}_{what}": value for who in ("AUTHOR", "COMMITTER") for what, value in (("NAME", "Ada"), ("EMAIL", "ada@example.com"))}
-    return kept | people | {"PYTHONPATH": str(ROOT), "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull, "ETL_SANDBOX_SIZE": "300"}
+    people = {
+        f"GIT_{who}_{what}": value
+        for who in ("AUTHOR", "COMMITTER")
+        for what, value in (("NAME", "Ada"), ("EMAIL", "ada@example.com"))
+    }
+    return (
+        kept
+        | people
+        | {"PYTHONPATH": str(ROOT), "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull, "ETL_SANDBOX_SIZE": "300"}
+    )
 
 
 def test_every_command_does_what_the_tutorial_says(project: Path) -> None:

@@ -50,9 +50,19 @@ def test_other_things_are_not_alike(one: str, other: str) -> None:
 
 @pytest.mark.parametrize(
     ("value", "said"),
-    [("Pendiente", "open"), ("Aceptada", "won"), ("Rechazado", "lost"), ("Cerrada", "done"), ("closed_lost", "lost"), ("En curso", "open"),
-     ("In progress", "open"), ("PENDING", "open"), ("Pte. señal & firma", ""), ("", "")],
-)  # fmt: skip
+    [
+        ("Pendiente", "open"),
+        ("Aceptada", "won"),
+        ("Rechazado", "lost"),
+        ("Cerrada", "done"),
+        ("closed_lost", "lost"),
+        ("En curso", "open"),
+        ("In progress", "open"),
+        ("PENDING", "open"),
+        ("Pte. señal & firma", ""),
+        ("", ""),
+    ],
+)
 def test_states_are_known_by_their_word(value: str, said: str) -> None:
     """Either language, either gender, any case; what is not known says nothing."""
     assert state(value) == said
@@ -63,13 +73,18 @@ def test_kinds_are_known_by_their_word() -> None:
     assert [kind(value) for value in ("Llamada", "Visita", "phone call", "Revisión")] == ["call", "meeting", "call", ""]
 
 
-@pytest.mark.parametrize(("path", "name"), [("account-path", "account"), ("account_id", "account"), ("accountId", "account"), ("id", "id"), ("paid", "paid")])
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [("account-path", "account"), ("account_id", "account"), ("accountId", "account"), ("id", "id"), ("paid", "paid")],
+)
 def test_stem_of_a_link(path: str, name: str) -> None:
     """A link's name without what says that it is one; a word that only ends like it stays."""
     assert stem(path) == name
 
 
-@pytest.mark.parametrize(("name", "made"), [("Código postal", "codigo_postal"), ("2nd phone", "nd_phone"), ("---", "field"), ("日本", "field")])
+@pytest.mark.parametrize(
+    ("name", "made"), [("Código postal", "codigo_postal"), ("2nd phone", "nd_phone"), ("---", "field"), ("日本", "field")]
+)
 def test_slugs_are_names_of_a_spec(name: str, made: str) -> None:
     """Whatever a platform calls its fields, the spec gets a name it allows."""
     assert slug(name) == made

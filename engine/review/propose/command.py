@@ -62,7 +62,10 @@ def _completed(document: Document) -> Document:
     if not isinstance(document.data, dict):
         return document
     objects = document.data.get("objects") or dict(_STANDING_IN)
-    filled = {name: {**item, "fields": item.get("fields") or {"name": "name"}} if isinstance(item, dict) else item for name, item in objects.items()}
+    filled = {
+        name: {**item, "fields": item.get("fields") or {"name": "name"}} if isinstance(item, dict) else item
+        for name, item in objects.items()
+    }
     rest = {key: value for key, value in document.data.items() if value is not None}
     return replace(document, data={**rest, "objects": filled})
 
@@ -74,8 +77,8 @@ def propose(spec: Begun, rows: Rows, named: Mapping[str, Mapping[str, str]] | No
         people = users["from"], users["email"]
     own = outlines_of(spec.data)
     made = () if own else tuple(pair for pair in pairs(spec.source, spec.destination, rows) if pair.confidence >= HIGH - 0.3)
-    drafted = tuple(draft([*own, *outlined(made)], spec.source, spec.destination, rows, named, people[0]))
-    wanted = insertions(spec.data, made, drafted, spec.source, rows, people)
+    drafted = tuple(draft([*own, *outlined(made)], spec.source, spec.destination, rows, named=named, people=people[0]))
+    wanted = insertions(spec.data, made, drafted, source=spec.source, rows=rows, people=people)
     return Proposed(made, drafted, inserted("\n".join(spec.document.lines) + "\n", wanted, str(spec.path)))
 
 

@@ -53,7 +53,11 @@ def address_parts(group: Sequence[Column]) -> dict[str, str]:
     for part in _PARTS:
         wanted = [column for column in group if column.text and has(meaning(column.path.rpartition(".")[2]), part)]
         if part == "street" and not wanted:
-            wanted = [c for c in group if c.text and c.means("address") and not c.means("formatted", "type", "key", "email", "extra", "city")]
+            wanted = [
+                c
+                for c in group
+                if c.text and c.means("address") and not c.means("formatted", "type", "key", "email", "extra", "city")
+            ]
         wanted = [column for column in wanted if column.path not in found.values()]
         if wanted:
             found[part] = wanted[0].path
@@ -92,7 +96,9 @@ def entries(scene: Scene, target: str, _: FieldType) -> Proposal | None:
         return None
     if not parts:
         return None
-    return Proposal(target, {"from": parts, "using": step}, 0.95, (f"{', '.join(parts.values())}: by name and shape",), tuple(parts.values()))
+    return Proposal(
+        target, {"from": parts, "using": step}, 0.95, (f"{', '.join(parts.values())}: by name and shape",), tuple(parts.values())
+    )
 
 
 def _is_email(column: Column) -> bool:
@@ -101,7 +107,9 @@ def _is_email(column: Column) -> bool:
 
 def _is_phone(column: Column) -> bool:
     named = column.means("phone", "mobile", "fax")
-    return named and column.text and column.shape not in ("email", "url", "html", "long") or (named and column.shape in ("phone", "number"))
+    return (named and column.text and column.shape not in ("email", "url", "html", "long")) or (
+        named and column.shape in ("phone", "number")
+    )
 
 
 def _labelled(found: Sequence[Column]) -> dict[str, str]:
@@ -153,8 +161,12 @@ def duration(scene: Scene, target: str, _: FieldType) -> Proposal | None:
     end = next((c for c in scene.columns if c.moment and c.means("end")), None)
     if start and end:
         parts: Mapping[str, str] = {"start": start.path, "end": end.path}
-        return Proposal(target, {"from": dict(parts), "using": "dates.duration"}, 0.93, ("a start and an end",), tuple(parts.values()))
+        return Proposal(
+            target, {"from": dict(parts), "using": "dates.duration"}, 0.93, ("a start and an end",), tuple(parts.values())
+        )
     length = next((c for c in scene.columns if c.number and c.means("duration")), None)
     if length:
-        return Proposal(target, {"from": length.path, "using": "dates.minutes"}, 0.85, (f"{length.path} is a number",), (length.path,))
+        return Proposal(
+            target, {"from": length.path, "using": "dates.minutes"}, 0.85, (f"{length.path} is a number",), (length.path,)
+        )
     return None

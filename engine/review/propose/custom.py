@@ -6,11 +6,25 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from engine.review.propose.profile import FEW, Column, stem
+from engine.review.propose.profile import Column, stem
 from engine.review.propose.scene import Proposal, Scene, label_of, part_of
 from engine.review.propose.words import has, likeness, meaning, slug, spoken
 
-_TECHNICAL = ("deleted", "private", "visible", "external", "latitude", "longitude", "exchange", "image", "pdf", "size", "order_of", "bank", "key")
+_TECHNICAL = (
+    "deleted",
+    "private",
+    "visible",
+    "external",
+    "latitude",
+    "longitude",
+    "exchange",
+    "image",
+    "pdf",
+    "size",
+    "order_of",
+    "bank",
+    "key",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,20 +91,25 @@ def _name(column: Column, taken: set[str]) -> str:
 
 
 def _proposal(scene: Scene, column: Column, name: str, kind: Kind, own: Sequence[Proposal]) -> Proposal:
-    sure, reasons = kind.sure, [kind.reason]
-    if column.seen and not column.filled:
-        sure, _ = min(sure, 0.4), reasons.append("never filled")
-    elif column.seen:
-        reasons.append(f"filled in {column.fill:.0%} of {column.seen}")
-    if column.filled > 2 and len(column.values) == 1 and not column.boolean:
-        sure, _ = min(sure, 0.55), reasons.append("always the same")
-    if part := part_of(scene, column):
-        sure, _ = min(sure, 0.35), reasons.append(f"part of {part}")
+    doubts = [(most, doubt) for most, doubt in _doubts(scene, column) if doubt]
+    sure = min([kind.sure, *(most for most, _ in doubts)])
+    seen = [f"filled in {column.fill:.0%} of {column.seen}"] if column.filled else []
+    reasons = [kind.reason, *seen, *(doubt for _, doubt in doubts)]
     if any(column.path in item.paths for item in own) and not column.links:
         reasons.append("the destination's own field keeps less of it")
     label = next((known for known in scene.named if slug(known) == name), spoken(name))
     declared = {"name": label, "type": scene.named.get(label, kind.type)} | ({"options": kind.options} if kind.options else {})
-    return Proposal(f"custom.{name}", kind.written, round(sure, 2), tuple(reasons), kind.paths or (column.path,), kind.related, declared)
+    return Proposal(
+        f"custom.{name}", kind.written, round(sure, 2), tuple(reasons), kind.paths or (column.path,), kind.related, declared
+    )
+
+
+def _doubts(scene: Scene, column: Column) -> Iterator[tuple[float, str]]:
+    """What speaks against a field of its own, with the most that it can be sure of then."""
+    yield 0.4, "never filled" if column.seen and not column.filled else ""
+    yield 0.55, "always the same" if column.filled > 2 and len(column.values) == 1 and not column.boolean else ""
+    part = part_of(scene, column)
+    yield 0.35, f"part of {part}" if part else ""
 
 
 # -- one rule for each sort of field, the first that knows it decides
@@ -143,7 +162,9 @@ def _contact(_: Scene, column: Column) -> Kind | None:
     if column.means("fax"):
         return Kind("text", {"from": column.path, "using": "text.squash"}, 0.85, "a fax number")
     if column.means("phone", "mobile"):
-        return Kind("phone", {"from": column.path, "using": {"phone.e164": {"region": "$settings.phone_region"}}}, 0.86, "a phone number")
+        return Kind(
+            "phone", {"from": column.path, "using": {"phone.e164": {"region": "$settings.phone_region"}}}, 0.86, "a phone number"
+        )
     if column.means("email") or column.shape == "email":
         return Kind("text", {"from": column.path, "using": "text.strip"}, 0.86, "an e-mail address")
     if column.means("website") or column.shape == "url":
@@ -166,7 +187,9 @@ def _amount(scene: Scene, column: Column) -> Kind | None:
     if not column.number or column.boolean:
         return None
     if column.means("percent", "discount") and not column.means("amount"):
-        return Kind("number", column.path, 0.78 if column.means("discount") else 0.4 if column.means("margin") else 0.55, "a percentage")
+        return Kind(
+            "number", column.path, 0.78 if column.means("discount") else 0.4 if column.means("margin") else 0.55, "a percentage"
+        )
     if column.means("amount", "net", "price", "cost", "remaining", "paid") and not column.means("margin"):
         return _money(scene, column)
     if column.means("stock", "quantity", "count", "weight"):
@@ -188,7 +211,9 @@ def _boolean(_: Scene, column: Column) -> Kind | None:
     if not column.boolean:
         return None
     written = {"from": column.path, "map": {"true": "Yes", "false": "No"}, "else": "omit"}
-    return Kind("enum", written, 0.6 if likeness(column.meaning, meaning("active")) > 0.6 else 0.4, "true or false", options=["Yes", "No"])
+    return Kind(
+        "enum", written, 0.6 if likeness(column.meaning, meaning("active")) > 0.6 else 0.4, "true or false", options=["Yes", "No"]
+    )
 
 
 def _prose(scene: Scene, column: Column) -> Kind | None:
@@ -204,7 +229,10 @@ def _text(scene: Scene, column: Column) -> Kind | None:
     if column.choice:
         options = list(dict.fromkeys(value.strip() for value in column.values if value.strip()))
         return Kind("enum", {"from": column.path, "using": "text.strip"}, 0.75, f"{len(options)} different values", options=options)
-    named = column.means("name", "legal_name", "trade_name", "first_name", "last_name") and likeness(column.meaning, meaning("name")) > 0.6
+    named = (
+        column.means("name", "legal_name", "trade_name", "first_name", "last_name")
+        and likeness(column.meaning, meaning("name")) > 0.6
+    )
     if named and any(has(meaning(name), "name") for name in scene.fields):
         return Kind("text", column.path, 0.4, "another name")
     if column.means("reference", "barcode", "serial", "position", "code", "title"):

@@ -21,15 +21,21 @@ class Drafted:
 
 
 def draft(
-    outlines: Sequence[Outline], source: Connector, destination: Connector, rows: Rows,
-    named: Mapping[str, Mapping[str, str]] | None = None, people: str = "",
+    outlines: Sequence[Outline],
+    source: Connector,
+    destination: Connector,
+    rows: Rows,
+    *,
+    named: Mapping[str, Mapping[str, str]] | None = None,
+    people: str = "",
 ) -> list[Drafted]:
     """Propose the fields of every object; `named` are the custom fields the destination has, by resource."""
     people = people or people_of(source, rows)[0]
     found: list[Drafted] = []
     carried: set[str] = set()
     for outline in outlines:
-        place = scene(outline, source, destination, rows, outlines, people, (named or {}).get(outline.resource, {}))
+        known = (named or {}).get(outline.resource, {})
+        place = scene(outline, source, destination, rows, outlines=outlines, people=people, named=known)
         own = list(native(place))
         extra = list(custom(place, own, carried))
         found.append(Drafted(outline, (*own, *extra)))

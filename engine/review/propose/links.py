@@ -64,7 +64,9 @@ def reference(scene: Scene, target: str, kind: FieldType) -> Proposal | None:
         return Proposal(target, both, 0.75, (*shared.reasons, *direct.reasons), paths)
     found = direct or shared
     if found and direct and _led_by_its_own_record(scene):
-        return Proposal(found.target, found.written, 0.45, (*found.reasons, "but this hangs on another record already"), found.paths)
+        return Proposal(
+            found.target, found.written, 0.45, (*found.reasons, "but this hangs on another record already"), found.paths
+        )
     return found
 
 
@@ -87,7 +89,9 @@ def _direct(scene: Scene, target: str, above: Sequence[Outline]) -> Proposal | N
     miss = "fail" if scene.fields[target].required else "report"
     written = {"lookup": _names(hits), "by": column.path, "on_miss": miss}
     sure = 0.93 if column.fill > 0 else 0.6
-    return Proposal(target, written, sure, (f"{column.path} names a row of {', '.join(column.links[:3])}; {_filled(column)}",), (column.path,))
+    return Proposal(
+        target, written, sure, (f"{column.path} names a row of {', '.join(column.links[:3])}; {_filled(column)}",), (column.path,)
+    )
 
 
 def _shared(scene: Scene, target: str, above: Sequence[Outline]) -> Proposal | None:

@@ -16,6 +16,7 @@ Rule = Callable[[Scene, str, FieldType], Proposal | None]
 
 _NAMES = (("legal_name",), ("full_name",), ("name",), ("trade_name",), ("title",))
 _QUIET = ("deleted", "private", "visible", "external", "latitude", "longitude", "exchange", "margin")
+STAND_IN = {"template": "{{ key }}"}  # for a text the destination needs; written so, it is not taken for the field of our key
 _UNIQUE = 0.9  # a label should tell nine records in ten apart
 
 
@@ -124,7 +125,7 @@ def _jinja(path: str) -> str:
 def _nameless(target: str, kind: FieldType) -> Proposal | None:
     if not kind.required:
         return None
-    return Proposal(target, "$key", 0.3, ("TODO: nothing like it was found, and the destination needs it",), ("$key",))
+    return Proposal(target, STAND_IN, 0.3, ("TODO: nothing like it was found, and the destination needs it",))
 
 
 def choice(scene: Scene, target: str, kind: FieldType) -> Proposal | None:
@@ -138,7 +139,10 @@ def choice(scene: Scene, target: str, kind: FieldType) -> Proposal | None:
     otherwise = next((option for option in kind.one_of if option == "open"), kind.one_of[0])
     written = {"from": found.path, "using": "text.strip", "map": mapped, "else": otherwise}
     left = [value for value in found.counts if value and value not in mapped]
-    reasons = (f"{len(mapped)} of {len(mapped) + len(left)} values known by their word" + (f"; not known: {', '.join(left[:4])}" if left else ""),)
+    reasons = (
+        f"{len(mapped)} of {len(mapped) + len(left)} values known by their word"
+        + (f"; not known: {', '.join(left[:4])}" if left else ""),
+    )
     return Proposal(target, written, round(0.9 * share * found.sure, 2), reasons, (found.path,), found.related)
 
 
@@ -155,7 +159,9 @@ def flag(scene: Scene, target: str, _: FieldType) -> Proposal | None:
     if found is None or not mapped:
         return None
     written = {"from": found.path, "using": "text.strip", "map": mapped, "else": False}
-    return Proposal(target, written, round(0.88 * share * found.sure, 2), ("states that mean an end",), (found.path,), found.related)
+    return Proposal(
+        target, written, round(0.88 * share * found.sure, 2), ("states that mean an end",), (found.path,), found.related
+    )
 
 
 def of_kind(scene: Scene, target: str, _: FieldType) -> Proposal | None:
@@ -165,7 +171,9 @@ def of_kind(scene: Scene, target: str, _: FieldType) -> Proposal | None:
     if found is None or not mapped:
         return None
     written = {"from": found.path, "using": "text.strip", "map": mapped, "else": "task"}
-    return Proposal(target, written, round(0.9 * share * found.sure, 2), ("kinds known by their word",), (found.path,), found.related)
+    return Proposal(
+        target, written, round(0.9 * share * found.sure, 2), ("kinds known by their word",), (found.path,), found.related
+    )
 
 
 def prose(scene: Scene, target: str, kind: FieldType) -> Proposal | None:
@@ -188,7 +196,9 @@ def option(scene: Scene, target: str, kind: FieldType) -> Proposal | None:
             if named:
                 path = f"{alias}.{named.path}"
                 rows = {"from": column.links[0], "label": named.path} if kind.options else {}
-                return Proposal(target, path, 0.88, (f"{column.path} names a row of {column.links[0]}",), (path,), related, options=rows)
+                return Proposal(
+                    target, path, 0.88, (f"{column.path} names a row of {column.links[0]}",), (path,), related, options=rows
+                )
     return plain(scene, target, kind)
 
 
@@ -197,7 +207,13 @@ def currency(scene: Scene, target: str, _: FieldType) -> Proposal | None:
     found = next((c for c in scene.columns if c.means("currency") and c.text and not c.means("exchange")), None)
     if found is None:
         return Proposal(target, "$settings.currency", 0.7, ("records name no currency",), ("$settings.currency",))
-    return Proposal(target, [found.path, "$settings.currency"], 0.95, (f"{found.path} holds {_told(found)}",), (found.path, "$settings.currency"))
+    return Proposal(
+        target,
+        [found.path, "$settings.currency"],
+        0.95,
+        (f"{found.path} holds {_told(found)}",),
+        (found.path, "$settings.currency"),
+    )
 
 
 _MOMENTS = {  # the destination's word -> what the source may call it, likeliest first, with how sure that is
@@ -210,7 +226,7 @@ _MOMENTS = {  # the destination's word -> what the source may call it, likeliest
 }
 
 
-def moment(scene: Scene, target: str, kind: FieldType) -> Proposal | None:
+def moment(scene: Scene, target: str, _: FieldType) -> Proposal | None:
     """A date, time or moment, in the form the destination takes."""
     words = meaning(target)
     wanted = next((key for key in _MOMENTS if has(words, key)), "")
@@ -232,7 +248,9 @@ def _moment(scene: Scene, target: str, column: Column, sure: float) -> Proposal 
     kind = scene.fields[target].kind
     if kind == "time" and column.shape == "midnight":
         return None
-    timed = column.shape != "midnight" and any(other.kind == "time" and has(meaning(name), "due") for name, other in scene.fields.items())
+    timed = column.shape != "midnight" and any(
+        other.kind == "time" and has(meaning(name), "due") for name, other in scene.fields.items()
+    )
     written = {"from": column.path, "using": step_for(kind, column, timed)}
     return Proposal(target, written, sure, (f"{column.path}; {_told(column)}",), (column.path,))
 
@@ -256,13 +274,17 @@ def _ending(scene: Scene, target: str, wanted: str) -> Proposal | None:
     mapped = onto(found, options)[0] if found else {}
     values = [value for value, choice in mapped.items() if choice == wanted]
     dates = [c for c in scene.columns if c.moment and "." not in c.path]
-    day = next((c for c in dates if c.means("close")), None) or next((c for c in dates if all(i <= {"date"} for i in c.meaning)), None)
+    day = next((c for c in dates if c.means("close")), None) or next(
+        (c for c in dates if all(i <= {"date"} for i in c.meaning)), None
+    )
     if found is None or not values or day is None:
         return None
     test = values[0] if len(values) == 1 else {"in": values}
     written = {"from": day.path, "when": {found.path: test}, "using": step_for("datetime", day)}
     sure = 0.85 if day.means("close") else 0.7
-    return Proposal(target, written, sure, (f"the {day.path} of records in a state that means {wanted}",), (day.path,), found.related)
+    return Proposal(
+        target, written, sure, (f"the {day.path} of records in a state that means {wanted}",), (day.path,), found.related
+    )
 
 
 def plain(scene: Scene, target: str, kind: FieldType) -> Proposal | None:
@@ -279,7 +301,9 @@ def plain(scene: Scene, target: str, kind: FieldType) -> Proposal | None:
         written = {"from": column.path, "using": "money.amount"}
     elif kind.kind == "text" and column.shape in ("text", "html", "long"):
         written = {"from": column.path, "using": "text.strip"}
-    return Proposal(target, written, round(0.95 * score, 2), (f"{column.path} and {target} mean the same; {_told(column)}",), (column.path,))
+    return Proposal(
+        target, written, round(0.95 * score, 2), (f"{column.path} and {target} mean the same; {_told(column)}",), (column.path,)
+    )
 
 
 def _score(scene: Scene, column: Column, target: str) -> float:

@@ -52,9 +52,11 @@ def _best(source: Connector, name: str, targets: Iterable[str], rows: Rows) -> P
     reasons = [f"{name} are {target} by their name" if score > 0.95 else f"{name} usually become {target}"]
     found = business(source.resources[name], (name,), columns(source, (name,), rows))
     if len(found) < MODEST:
-        score, _ = score * 0.6, reasons.append("but hold little more than a name")
+        score *= 0.6
+        reasons.append("but hold little more than a name")
     if has(of, "purchase", "supplier"):
-        score, _ = score * 0.4, reasons.append("but are about buying, not selling")
+        score *= 0.4
+        reasons.append("but are about buying, not selling")
     if name in rows:
         reasons.append(f"{len(rows[name])} records looked at")
     return Pair(name, target, round(score, 2), tuple(reasons))

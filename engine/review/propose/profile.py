@@ -125,7 +125,7 @@ def _profiled(
                 held[path].append(value)
     opened = {path.rpartition(".")[0] for path in held if "." in path}
     return tuple(
-        _column(connector, path, declared.get(path), values, len(bodies), own)
+        _column(connector, path, declared.get(path), values, seen=len(bodies), own=own)
         for path, values in held.items()
         if path not in opened
     )
@@ -142,7 +142,7 @@ def _leaves(body: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
 
 
 def _column(
-    connector: Connector, path: str, declared: FieldType | None, values: Sequence[Any], seen: int, own: Meaning
+    connector: Connector, path: str, declared: FieldType | None, values: Sequence[Any], *, seen: int, own: Meaning
 ) -> Column:
     plain = [value for value in values if not isinstance(value, list)]
     counted = Counter(word(value) for value in plain)

@@ -23,7 +23,9 @@ def staged(store: Store, collections: Iterable[str]) -> Rows:
     """Some staged records of each collection that has any."""
     found: dict[str, list[Mapping[str, Any]]] = {}
     for name in collections:
-        rows = [record.body for batch in islice(stream(store, name, batch=LOOKED_AT), 1) for record in batch]
+        rows: list[Mapping[str, Any]] = [
+            record.body for batch in islice(stream(store, name, batch=LOOKED_AT), 1) for record in batch
+        ]
         if rows:
             found[name] = rows
     return found
@@ -70,7 +72,9 @@ def _first_page(run: Run, client: Client, collection: str, name: str) -> Iterato
         yield f"{collection} cannot be read: {error}"
         return
     ids = client.connector.resources[collection].id.split("+")
-    found = [Record(name, f"{name}/{'+'.join(word(row.get(part)) for part in ids)}", dict(row), 0, digest(row)) for row in page.rows]
+    found = [
+        Record(name, f"{name}/{'+'.join(word(row.get(part)) for part in ids)}", dict(row), 0, digest(row)) for row in page.rows
+    ]
     cursor = Cursor(name, page.next, page.last, len(found), now, now)
     with run.store.begin() as connection:
         save_page(connection, list({record.key: record for record in found}.values()), [], cursor)

@@ -89,7 +89,13 @@ def _underscored(path: str) -> str:
 
 
 def scene(
-    outline: Outline, source: Connector, destination: Connector, rows: Rows, outlines: Sequence[Outline], people: str,
+    outline: Outline,
+    source: Connector,
+    destination: Connector,
+    rows: Rows,
+    *,
+    outlines: Sequence[Outline],
+    people: str,
     named: Mapping[str, str],
 ) -> Scene:
     """Look at the records of one of the objects."""
@@ -128,7 +134,9 @@ def label_of(found: Sequence[Column]) -> Column | None:
     """The field that names a row to people."""
     for concepts in (("name",), ("full_name",), ("legal_name",), ("title",), ("reference",), ("description",)):
         for column in found:
-            if column.text and any(column.meaning and item <= {*concepts, "label"} or item & set(concepts) for item in column.meaning[:1]):
+            if column.text and any(
+                (column.meaning and item <= {*concepts, "label"}) or item & set(concepts) for item in column.meaning[:1]
+            ):
                 return column
     return None
 

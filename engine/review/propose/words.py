@@ -140,7 +140,9 @@ def _known(value: str, table: Mapping[str, str]) -> str:
 
 
 def _in(parts: Sequence[str], table: Mapping[str, str]) -> str:
-    return next((table[text] for form in (parts[-1], *_singular(parts[-1])) if (text := " ".join([*parts[:-1], form])) in table), "")
+    return next(
+        (table[text] for form in (parts[-1], *_singular(parts[-1])) if (text := " ".join([*parts[:-1], form])) in table), ""
+    )
 
 
 def slug(name: str) -> str:

@@ -7,13 +7,13 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from engine.connector.model import Connector
 from engine.document import Insertion, written
 from engine.review.propose.draft import Drafted
 from engine.review.propose.pair import Pair
 from engine.review.propose.profile import Rows, columns
 from engine.review.propose.scene import HIGH, LOW, Outline, Proposal
 from engine.review.propose.words import has, slug
-from engine.connector.model import Connector
 from engine.spec.model import Each, Path
 from engine.values import segments
 
@@ -62,7 +62,13 @@ def _mentioned(item: Mapping[str, Any]) -> Iterator[str]:
 
 
 def insertions(
-    data: Mapping[str, Any], made: Sequence[Pair], drafted: Sequence[Drafted], source: Connector, rows: Rows, people: tuple[str, str]
+    data: Mapping[str, Any],
+    made: Sequence[Pair],
+    drafted: Sequence[Drafted],
+    *,
+    source: Connector,
+    rows: Rows,
+    people: tuple[str, str],
 ) -> list[Insertion]:
     """Everything to add to a spec, in the order a reader meets it."""
     wanted = list(_objects(data, made, drafted))
@@ -82,14 +88,14 @@ def _rest(made: Sequence[Pair], live: Sequence[Insertion], source: Connector) ->
 def _objects(data: Mapping[str, Any], made: Sequence[Pair], drafted: Sequence[Drafted]) -> Iterator[Insertion]:
     by_name = {slug(pair.collection): pair for pair in made}
     wanted = [(item, proposal) for item in drafted for proposal in item.proposals if _wanted(data, item.outline, proposal)]
-    yield from _declared(data, wanted)
+    yield from _declared(wanted)
     for item in drafted:
         name = item.outline.name
-        if name in by_name:
-            pair = by_name[name]
-            yield Insertion(("objects", name, "from"), pair.collection, _remark(pair.confidence, pair.reasons))
-            yield Insertion(("objects", name, "to"), pair.resource)
         mine = [proposal for other, proposal in wanted if other is item]
+        if name in by_name:
+            pair, live = by_name[name], any(is_live(item.outline, proposal) for proposal in mine)
+            yield Insertion(("objects", name, "from"), pair.collection, _remark(pair.confidence, pair.reasons), live)
+            yield Insertion(("objects", name, "to"), pair.resource, live=live)
         yield from _related(item.outline, mine)
         for proposal in mine:
             remark = _remark(proposal.confidence, proposal.reasons)
@@ -113,11 +119,13 @@ def _wanted(data: Mapping[str, Any], outline: Outline, proposal: Proposal) -> bo
         return True
     if proposal.paths == ("$key",):
         return "$key" not in [value for name, value in fields.items() if name.startswith("custom.")]
-    own = {str(row["by"]) for row in proposal.related.values()} | {path for path in proposal.paths if path.split(".")[0] not in proposal.related}
+    own = {str(row["by"]) for row in proposal.related.values()} | {
+        path for path in proposal.paths if path.split(".")[0] not in proposal.related
+    }
     return not (own - {"$settings.currency"} <= outline.used) and proposal.paths[0] not in outline.used
 
 
-def _declared(data: Mapping[str, Any], wanted: Sequence[tuple[Drafted, Proposal]]) -> Iterator[Insertion]:
+def _declared(wanted: Sequence[tuple[Drafted, Proposal]]) -> Iterator[Insertion]:
     """Custom fields, pipelines and options that proposals need, once each."""
     customs: dict[tuple[str, str], tuple[dict[str, Any], bool]] = {}
     for item, proposal in wanted:
@@ -128,9 +136,9 @@ def _declared(data: Mapping[str, Any], wanted: Sequence[tuple[Drafted, Proposal]
     for (resource, name), (declared, live) in customs.items():
         yield Insertion(("custom_fields", resource, name), declared, live=live)
     for item, proposal in wanted:
-        for target, rows in ((f"{item.outline.resource}.{proposal.target}", proposal.options),):
-            if rows:
-                yield Insertion(("native_options", target), dict(rows), live=is_live(item.outline, proposal))
+        if proposal.options:
+            target = f"{item.outline.resource}.{proposal.target}"
+            yield Insertion(("native_options", target), dict(proposal.options), live=is_live(item.outline, proposal))
         for name, pipeline in proposal.pipeline.items():
             yield Insertion(("pipelines", name), pipeline, live=is_live(item.outline, proposal))
 
