@@ -12,14 +12,15 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 STATES = ("equal", "transformed", "looked_up", "defaulted", "dropped", "lost", "empty")
 FLAGS = (
-    "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
+    "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
 )  # fmt: skip
 READ = """
 const [entry] = performance.getEntriesByType("navigation");
-return {ready: Number(document.documentElement.dataset.ready), drawn: entry.loadEventEnd, rows: document.querySelectorAll("#rows tr").length};
+const rows = document.querySelectorAll("#rows tr").length;
+return {ready: Number(document.documentElement.dataset.ready), drawn: entry.loadEventEnd, rows};
 """
-SEARCH = "const start = performance.now(); filter({q: arguments[0]}); return [performance.now() - start, shown.length];"
+SEARCH = "const start = performance.now(); filter({q: arguments[0]}); return [performance.now() - start, shown.length]"
 
 
 def field(number: int, place: int) -> dict[str, Any]:
@@ -27,7 +28,8 @@ def field(number: int, place: int) -> dict[str, Any]:
     state = STATES[(number + place) % len(STATES)] if place == 7 else STATES[place % 4]
     text = "" if state == "empty" else f"Value {number}-{place} of a field, Ávila & Söhne"
     return {
-        "target": f"custom.field_{place}", "label": f"Field {place}", "state": state, "steps": ["text.squash", "text.truncate"],
+        "target": f"custom.field_{place}", "label": f"Field {place}", "state": state,
+        "steps": ["text.squash", "text.truncate"],
         "sources": [[f"source-field-{place}", text]], "wanted": text, "live": "" if state == "lost" else text,
         "reason": "the destination holds something else" if state == "lost" else "",
     }  # fmt: skip
@@ -39,10 +41,14 @@ def record(number: int, fields: int) -> dict[str, Any]:
     found = [field(number, place) for place in range(fields)]
     if number % 4 == 0:
         html = "<h4>Lines</h4><table>" + "<tr><td>item</td><td>12,50</td></tr>" * 20 + "</table>"
-        found.append({**found[0], "target": "content", "steps": ["template note.html.j2"], "wanted": html, "live": html})
+        found.append(
+            {**found[0], "target": "content", "steps": ["template note.html.j2"], "wanted": html, "live": html}
+        )
     return {
-        "object": f"object_{kind}", "label": f"Object {kind}", "key": f"rows/{number}", "record": f"rows/{number}", "resource": "things",
-        "dest_id": str(number), "state": "failed" if number % 500 == 0 else "arrived", "reason": "", "why": "fills the sample up",
+        "object": f"object_{kind}", "label": f"Object {kind}", "key": f"rows/{number}",
+        "record": f"rows/{number}", "resource": "things", "dest_id": str(number),
+        "state": "failed" if number % 500 == 0 else "arrived",
+        "reason": "", "why": "fills the sample up",
         "title": f"Record {number}", "file": None, "fields": found, "unmapped": [],
     }  # fmt: skip
 
@@ -54,18 +60,29 @@ def limit(name: str, unit: str, seconds: float, allowance: float, left: float) -
 
 def account(title: str, limits: list[dict[str, Any]]) -> dict[str, Any]:
     """What a made-up account was used for."""
-    return {"title": title, "plan": "large", "seats": 5, "calls": 438, "cost": 3077.0, "waited": 106.2, "limits": limits}
+    return {
+        "title": title,
+        "plan": "large",
+        "seats": 5,
+        "calls": 438,
+        "cost": 3077.0,
+        "waited": 106.2,
+        "limits": limits,
+    }
 
 
 def synthetic(records: int, fields: int = 11) -> dict[str, Any]:
     """A report of this many records, as large as those of real runs."""
     rows = [record(number, fields) for number in range(records)]
     return {
-        "migration": "old_to_new", "title": "Old to New", "command": "run --sample", "environment": "sandbox", "run": 1,
-        "generated_at": "2026-01-02 03:04:05 UTC", "spec_digest": "0123456789abcdef0123456789abcdef", "verdict": verdict(rows),
+        "migration": "old_to_new", "title": "Old to New", "command": "run --sample", "environment": "sandbox",
+        "run": 1, "generated_at": "2026-01-02 03:04:05 UTC", "spec_digest": "0123456789abcdef0123456789abcdef",
+        "verdict": verdict(rows),
         "accounts": {
             "source": account("Old", [limit("minute", "calls", 60.0, 60.0, 1.0)]),
-            "destination": account("New", [limit("burst", "calls", 2.0, 40.0, 3.0), limit("day", "cost", 86400.0, 300000.0, 296923.0)]),
+            "destination": account("New", [
+                limit("burst", "calls", 2.0, 40.0, 3.0), limit("day", "cost", 86400.0, 300000.0, 296923.0),
+            ]),
         },
         "objects": [summary(rows, f"object_{kind}", f"Object {kind}") for kind in range(min(20, records))],
         "records": rows, "records_not_shown": 0,
@@ -73,9 +90,9 @@ def synthetic(records: int, fields: int = 11) -> dict[str, Any]:
         "people": [{"key": "people/1", "name": "Ann", "email": "ann@example.com", "state": "matched", "user": "7"},
                    {"key": "people/2", "name": "Bob", "email": "", "state": "unmatched", "user": ""}],
         "fallback_owner": "Olga Owner <olga@example.com>",
-        "collections_left_behind": [{"collection": "rates", "rows": 4, "reason": "not wanted", "read_for_links": False}],
+        "collections_left_behind": [{"collection": "rates", "rows": 4, "reason": "unasked", "read_for_links": False}],
         "provisioned": {"fields_found": 1, "fields_made": 2, "options_made": 3, "refused": []},
-        "sample": {"wanted": records, "chosen": records, "features": 5, "covered": 5, "how": "The same data give the same choice."},
+        "sample": {"wanted": records, "chosen": records, "features": 5, "covered": 5, "how": "The same each time."},
         "settled": {"happened": 0, "did not happen": 0}, "findings": [], "notices": [],
     }  # fmt: skip
 
@@ -96,9 +113,10 @@ def summary(rows: list[dict[str, Any]], name: str, label: str) -> dict[str, Any]
     told = verdict(own)
     return {
         "object": name, "label": label, "from": ["rows"], "to": "things", "records": len(own),
-        "states": {state: told[state] for state in ("arrived", "failed") if told[state]}, "fields": told["fields"],
-        "created": told["arrived"], "updated": 0, "adopted": 0, "unchanged": 0, "skipped": 0, "failed": told["failed"], "conflicts": 0,
-        "cost": 5.0 * len(own) + 1, "least": 5.0 * len(own), "reasons": [],
+        "states": {state: told[state] for state in ("arrived", "failed") if told[state]},
+        "fields": told["fields"],
+        "created": told["arrived"], "updated": 0, "adopted": 0, "unchanged": 0, "skipped": 0,
+        "failed": told["failed"], "conflicts": 0, "cost": 5.0 * len(own) + 1, "least": 5.0 * len(own), "reasons": [],
     }  # fmt: skip
 
 

@@ -47,13 +47,13 @@ def definitions(connection: sa.Connection, run: Run) -> dict[tuple[str, str], De
 class Foreseen(dict[tuple[str, str], Definition]):
     """Definitions for planning: what is not there yet is taken as made."""
 
-    def get(self, key: tuple[str, str], default: Any = None) -> Definition:
+    def get(self, key: tuple[str, str], _default: Any = None) -> Definition:
         """The definition, or one that has every option."""
         return super().get(key) or Definition(f"new {key[1]}", _AnyOption())
 
 
 class _AnyOption(dict[str, Any]):
-    def get(self, key: str, default: Any = None) -> Any:
+    def get(self, key: str, _default: Any = None) -> Any:
         return key
 
 
@@ -73,9 +73,7 @@ def decide(
         if link and link.digest == draft.digest:
             changes.append(Change("unchanged", draft, link=link))
             continue
-        resolved = resolve(
-            draft.body, mapping, run.spec, run.migration.destination, lambda name, key: ids.get((name, key)), known
-        )
+        resolved = resolve(draft.body, mapping, run.spec, run.migration.destination, lambda name, key: ids.get((name, key)), known)
         changes.append(_change(draft, resolved, link))
     return changes
 
@@ -97,7 +95,7 @@ def _ids(connection: sa.Connection, drafts: Sequence[Draft], foresee: bool) -> d
     for draft in drafts:
         for name, key in links_in(draft.body):
             wanted.setdefault(name, set()).add(key)
-    found = {}
+    found: dict[tuple[str, str], str] = {}
     for name, keys in wanted.items():
         ordered = sorted(keys)
         for start in range(0, len(ordered), 500):
@@ -130,11 +128,11 @@ def merge(run: Run, mapping: ObjectMapping, change: Change, live: Mapping[str, A
         policy = mapping.fields[target].on_conflict if target in mapping.fields else "keep"
         ours = agrees(written, now, kind) or (not link.digest and is_empty(now))
         if ours or policy == "overwrite":
-            emptied = wanted is None and kind is not None
-            if emptied and kind.empty == "never":
+            empty = kind.empty if kind is not None and wanted is None else "as_null"
+            if empty == "never":
                 stuck.append(target)
                 continue
-            send[target] = [] if emptied and kind.empty == "as_list" else wanted
+            send[target] = [] if empty == "as_list" else wanted
             before[target] = now
         else:
             conflicts.append((target, now, wanted))
@@ -142,9 +140,7 @@ def merge(run: Run, mapping: ObjectMapping, change: Change, live: Mapping[str, A
     return Change(kind_now, change.draft, resolved, link, send, before, tuple(conflicts), tuple(stuck))
 
 
-def update_body(
-    run: Run, mapping: ObjectMapping, change: Change, resource: Resource, known: Definitions
-) -> dict[str, Any]:
+def update_body(mapping: ObjectMapping, change: Change, resource: Resource, known: Definitions) -> dict[str, Any]:
     """What an update sends: only the fields that change, plus the ids its address needs."""
     body: dict[str, Any] = {}
     for target, value in change.send.items():

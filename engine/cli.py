@@ -18,8 +18,8 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from engine import migrate as stages
 from engine import authoring, workbench
+from engine import migrate as stages
 from engine.connector.client import Account
 from engine.connector.pacing import Clock
 from engine.environment import accounts, variables
@@ -36,6 +36,7 @@ from engine.simulate import simulate
 from engine.spec.load import Migration, load_migration
 from engine.stages.rollback import rollback as take_back
 from engine.store.journal import all_runs, counts, end_run, entries, start_run
+from engine.store.lease import lease
 from engine.store.links import all_findings, count_links
 from engine.store.records import all_cursors, forget, sample
 from engine.store.schema import Store, open_store
@@ -133,12 +134,13 @@ def validate(live: bool, **options: Any) -> None:
     problems: list[Diagnostic] = []
     objects = 0
     try:
-        objects = len(load_migration(settings.spec, variables()).spec.active())
+        migration = load_migration(settings.spec, variables())
+        objects, problems = len(migration.spec.active()), list(migration.warnings)
     except SpecError as error:
         problems = list(error.diagnostics)
-    if live and not problems:
+    if live and all(item.severity != "error" for item in problems):
         with opened(settings, "validate --live") as run:
-            problems = check_live(run)
+            problems += check_live(run)
     sys.exit(workbench.show_problems(settings.spec, problems, objects, settings.as_json))
 
 
@@ -166,6 +168,7 @@ def audit(refresh: bool, **options: Any) -> None:
 @click.option("--simulate", "simulated", is_flag=True, help="Live through the plan on a simulated clock and print the timeline.")
 def plan(size: str | None, refresh: bool, simulated: bool, **options: Any) -> None:
     """What a run would create and change, its calls and cost against the quotas, and the time. Writes nothing."""
+    _check_size(size)
     with opened(Settings(**options), "plan") as run:
         if refresh:
             _forget(run)
@@ -195,6 +198,7 @@ def run(size: str | None, refresh: bool, wait: bool, **options: Any) -> None:
     """Migrate: audit, provision, extract, transform, load, verify. Safe to repeat."""
     choice = Choice(**{name: options.pop(name) for name in ("yes", "changes", "deletions", "until", "every", "failed")})
     choice.check(size)
+    _check_size(size)
     settings = Settings(**options)
     command = choice.command(size)
     pause, end = interval(choice.every), until(choice.until)
@@ -216,6 +220,7 @@ def _work(run: Run, choice: Choice, size: str | None, quietly: bool) -> stages.R
         return stages.delta(run, choice.yes, choice.deletions)
     if choice.failed:
         return stages.again(run)
+
     def announce(found: stages.Result) -> None:
         if found.audit and found.plan and not quietly:
             screens.show_announcement(found.audit, found.plan, Console(stderr=True))
@@ -236,7 +241,9 @@ def rollback(of_run: int | None, dry: bool, force: bool, yes: bool, **options: A
         if not dry and not yes:
             foreseen = take_back(run, of_run, force, dry=True)
             many = sum(many for action, many in foreseen.would.items() if action != "keep")
-            click.confirm(f"Undo {many} writes in {run.migration.destination.title} ({settings.environment})?", abort=True, err=True)
+            click.confirm(
+                f"Undo {many} writes in {run.migration.destination.title} ({settings.environment})?", abort=True, err=True
+            )
         result = take_back(run, of_run, force, dry)
     found = {"undone": result.undone, "kept": result.kept, "failed": result.failed, "would": result.would, "cost": result.cost}
     if settings.as_json:
@@ -311,7 +318,7 @@ def opened(settings: Settings, command: str, wait: bool = False) -> Iterator[Run
     store = _store(migration, settings)
     clock = Clock()
     folder = store.folder / f"{migration.spec.name}.sandbox"
-    with listening(settings) as listener, accounts(migration, settings.environment, env, folder) as found:
+    with lease(store), listening(settings) as listener, accounts(migration, settings.environment, env, folder) as found:
         with store.begin() as connection:
             run_id = start_run(connection, command, clock.now(), migration.spec.digest)
         source = connect(migration.source, migration.spec.source, found.source, store, clock, wait)
@@ -375,14 +382,14 @@ def listening(settings: Settings) -> Iterator[Listener]:
         yield tell
 
 
-def _size(written: str | None, run: Run) -> int | None:
-    if written is None:
-        return None
-    if written == "":
-        return run.spec.sample.records
-    if not written.isdigit() or int(written) < 1:
+def _check_size(written: str | None) -> None:
+    """Refuse a size that is none before anything is started."""
+    if written and (not written.isdigit() or int(written) < 1):
         raise UsageError(f"--sample {written!r} is not a number of records")
-    return int(written)
+
+
+def _size(written: str | None, run: Run) -> int | None:
+    return int(written) if written else run.spec.sample.records if written == "" else None
 
 
 def _forget(run: Run) -> None:

@@ -86,8 +86,6 @@ def sandbox(migration: Migration, env: Mapping[str, str], folder: Path, stack: E
         return Account(running.base_url, running.key, str(data.resolve()))
 
     try:
-        return Accounts(
-            start(migration.source, migration.spec.source), start(migration.destination, migration.spec.destination)
-        )
+        return Accounts(start(migration.source, migration.spec.source), start(migration.destination, migration.spec.destination))
     except (RuntimeError, OSError) as error:
         raise UsageError(f"the sandbox does not start: {error}") from None

@@ -91,7 +91,7 @@ def foresee(run: Run, sample: int | None) -> Result:
     return result
 
 
-def migrate(run: Run, sample: int | None, yes: bool = False, announce: Announce = lambda result: None) -> Result:
+def migrate(run: Run, sample: int | None, yes: bool = False, announce: Announce = lambda _: None) -> Result:
     """All stages; raises EtlError where going on makes no sense. Safe to repeat.
 
     `announce` is told what was found and planned before anything is written.
@@ -154,5 +154,7 @@ def _written(run: Run) -> frozenset[str]:
 
 def verify(run: Run, result: Result, only: frozenset[str] | None, since: float | None = None) -> Result:
     """Read the destination back and compare it, record by record."""
-    result.tally = count(compare(run, content(run.spec.active()), only, since), keep_all=result.sample is not None or only is not None)
+    result.tally = count(
+        compare(run, content(run.spec.active()), only, since), keep_all=result.sample is not None or only is not None
+    )
     return result

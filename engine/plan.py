@@ -86,7 +86,7 @@ def _fields_missing(run: Run) -> list[str]:
         unknown = [item for item in wanted if item.name not in known]
         if unknown:
             custom = resource.custom
-            rows = {(row.get(custom.name), row.get(custom.type)) for row in run.destination.rows(custom.resource)}
+            rows = {(row.get(custom.name), row.get(custom.type)) for row in run.listed(custom.resource)}
             found += [f"{name}.{item.name}" for item in unknown if (item.label, custom.types[item.type]) not in rows]
     return found
 
@@ -109,7 +109,7 @@ def _cost(run: Run, resource: str, verb: str, custom: bool = False) -> float:
     kind = run.migration.destination.resources[resource]
     if custom and kind.custom:
         kind = run.migration.destination.resources[kind.custom.resource]
-    operation = {name: item for name, item in kind.operations.items()}.get(verb)  # type: ignore[call-overload]
+    operation = kind.operations.get(verb)  # type: ignore[call-overload]
     return float(operation.cost) if operation else 0.0
 
 
@@ -126,9 +126,9 @@ def _use(client: Client, limit: Limit, calls: int, cost: float) -> LimitUse:
 def duration(limit: Limit, allowance: float, left: float, needed: float, until_reset: float) -> float:
     """Seconds until `needed` units have passed through one limit."""
     if needed <= left or allowance <= 0:
-        return 0.0 if limit.window == "calendar" or allowance <= 0 else max(0.0, (needed / allowance - 1) * limit.seconds)
+        return 0.0
     if limit.window == "rolling":
-        return (needed / allowance) * limit.seconds
+        return (needed - left) / allowance * limit.seconds
     windows = math.ceil((needed - left) / allowance)
     return until_reset + (windows - 1) * limit.seconds
 

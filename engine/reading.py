@@ -9,7 +9,7 @@ from engine.errors import UnsafePlan
 from engine.mapping.project import any_key
 from engine.run import Run
 from engine.store.records import Record
-from engine.values import dig, digest, segments
+from engine.values import dig, digest, segments, well_formed
 
 
 def as_record(run: Run, collection: str, row: Mapping[str, Any]) -> Record:
@@ -18,7 +18,8 @@ def as_record(run: Run, collection: str, row: Mapping[str, Any]) -> Record:
     values = [row.get(part) for part in parts]
     if any(value is None for value in values):
         raise UnsafePlan(f"a row of {collection} has no {'+'.join(parts)}: it cannot be told apart – check the connector")
-    return Record(collection, f"{collection}/{'+'.join(map(str, values))}", dict(row), 0, digest(row))
+    whole = well_formed(dict(row))
+    return Record(collection, f"{collection}/{'+'.join(map(str, values))}", whole, 0, digest(whole))
 
 
 def entries(run: Run, found: Iterable[Record], fields: tuple[str, ...]) -> list[tuple[str, str, str, str]]:

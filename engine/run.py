@@ -34,11 +34,21 @@ class Run:
     progress: Progress = quiet
     files: Path = Path("var/files")
     notices: list[str] = field(default_factory=list)
+    lists: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
 
     @property
     def spec(self) -> Spec:
         """The migration's spec."""
         return self.migration.spec
+
+    def listed(self, resource: str) -> list[dict[str, Any]]:
+        """A short list of the destination, read once in a run: definitions, pipelines, stages.
+
+        Rows this run adds itself are not in it.
+        """
+        if resource not in self.lists:
+            self.lists[resource] = list(self.destination.rows(resource))
+        return self.lists[resource]
 
     def notice(self, text: str) -> None:
         """Say something people should read once."""
@@ -46,9 +56,7 @@ class Run:
             self.notices.append(text)
 
 
-def connect(
-    connector: Connector, side: Side, account: Account, store: Store, clock: Clock, wait_for_day: bool = False
-) -> Client:
+def connect(connector: Connector, side: Side, account: Account, store: Store, clock: Clock, wait_for_day: bool = False) -> Client:
     """A paced client for one account."""
     pacer = Pacer(
         store, f"{connector.name}:{account.id}", connector.limits, side.plan, side.seats, side.reserve, clock, wait_for_day

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from engine.changes import FIELDS
+from engine.changes import OPTIONS
 from engine.connector.client import Client
 from engine.connector.pacing import Clock, Pacer
 from engine.plan import Plan, Step
@@ -114,9 +114,6 @@ def _calls(run: Run, plan: Plan) -> Iterator[tuple[str, Iterator[float]]]:
 
 def _of_step(run: Run, step: Step) -> Iterator[float]:
     operations = run.migration.destination.resources[step.resource].operations
-    mapping = run.spec.objects[step.object]
-    if mapping.match and step.create:
-        yield float(operations["list"].cost)
     for _ in range(step.create):
         yield float(operations["create"].cost)
     if step.update and "update" in operations:
@@ -133,15 +130,17 @@ def _overhead(run: Run) -> list[float]:
     costs = [float(connector.connection.check.cost)]
     if run.spec.users and connector.users:
         costs.append(float(connector.resources[connector.users.resource].operations["list"].cost))
-    with run.store.begin() as connection:
-        known = {name: bool(links_of(connection, FIELDS + name)) for name in connector.resources}
+    short = {mapping.resource for mapping in run.spec.active() if mapping.match}
     for name, resource in connector.resources.items():
         if resource.custom and any(item.resource == name for item in run.spec.custom_fields.values()):
-            listing = float(connector.resources[resource.custom.resource].operations["list"].cost)
-            costs += [listing] if known[name] else [listing, listing]
-    for item in run.spec.native_options:
+            short.add(resource.custom.resource)
+    costs += [float(connector.resources[name].operations["list"].cost) for name in sorted(short)]
+    for item in run.spec.native_options:  # options to add, and their ids to read again
         holder = connector.resources[connector.resources[item.resource].fields[item.field].options.partition("/")[0]]
-        costs.append(float(holder.operations["list"].cost))
+        with run.store.begin() as connection:
+            known = links_of(connection, OPTIONS + item.resource, [item.field])
+        if not known and "add_options" in holder.operations:
+            costs += [float(holder.operations[verb].cost) for verb in ("add_options", "list")]
     return costs
 
 

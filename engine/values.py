@@ -40,7 +40,7 @@ def dig(value: Json, path: Segments) -> Json:
         if isinstance(part, int):
             value = value[part] if isinstance(value, list) and part < len(value) else None
         else:
-            value = value.get(part) if isinstance(value, Mapping) else None
+            value = value.get(part) if isinstance(value, dict) else None
         if value is None:
             return None
     return value
@@ -55,7 +55,11 @@ def _collect(value: Json, rest: Segments) -> list[Json]:
 
 def is_empty(value: Json) -> bool:
     """Null, blank text, an empty list or an empty object. False and 0 are values."""
-    return value is None or (isinstance(value, str) and not value.strip()) or (isinstance(value, list | dict) and not value)
+    if value is None:
+        return True
+    if isinstance(value, str):
+        return not value or value.isspace()
+    return not value and isinstance(value, (list, dict))
 
 
 def canonical(value: Json) -> str:
@@ -82,6 +86,16 @@ def word(value: Json) -> str:
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     return str(value)
+
+
+def well_formed(value: Json) -> Json:
+    """The value with every half of a surrogate pair, which is no text and cannot be sent, replaced by `?`."""
+    text = json.dumps(value, ensure_ascii=False)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return json.loads(text.encode("utf-8", "replace"))
+    return value
 
 
 def digest(value: Json) -> str:

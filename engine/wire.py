@@ -122,8 +122,9 @@ def place(
         declared = spec.custom_fields.get((name, field_name))
         if declared is None:
             raise ValueError("the spec no longer declares the custom field")
+        travelling = _value(value, declared, definition)
         holder = body.setdefault(resource.custom.container, {}) if resource.custom.container else body
-        holder[definition.code] = _value(value, declared, definition)
+        holder[definition.code] = travelling
         return
     kind = resource.fields.get(target)
     if kind and kind.options:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import mimetypes
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from itertools import islice
+from pathlib import Path
 from typing import Any
+
+import sqlalchemy as sa
 
 from engine.connector.model import Resource, Verb
 from engine.errors import AuthError, Blocked, EtlError, NotFound, OutcomeUnknown, Paused, Rejected, Unavailable
@@ -18,6 +23,9 @@ from engine.values import as_file, digest, is_empty
 
 RESTORED = "restored"  # origin of an update that puts people's values back
 GROUP = 40  # intents committed together: one wait for the disk for all of them
+FETCHES = 3  # times a file is asked for while something else comes
+PAGES = ("text/html", "application/json")  # what a service answers with when it has no file to give
+AHEAD = 2 * GROUP  # booked writes that keep the workers busy while the next ones are decided
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,40 +56,53 @@ class Outcome:
     reason: str = ""
     extra: Mapping[str, Any] = field(default_factory=dict)
     fatal: EtlError | None = None
+    called: bool = True  # False: it failed before the destination was asked
 
 
-def write_all(run: Run, writes: Iterable[Write], on_outcome: Callable[[Outcome], None] | None = None) -> dict[str, int]:
+OnOutcome = Callable[[Outcome], None]
+
+
+@dataclass(slots=True)
+class _Flight:
+    """Calls under way: what was booked for each, and what became of those that ended."""
+
+    run: Run
+    on_outcome: OnOutcome | None
+    pending: dict[Future[Outcome], Write] = field(default_factory=dict)
+    tally: dict[str, int] = field(default_factory=lambda: {"done": 0, "failed": 0, "doubt": 0, "void": 0})
+    halt: threading.Event = field(default_factory=threading.Event)  # nothing more goes out
+    fatal: BaseException | None = None
+
+
+def write_all(run: Run, writes: Iterable[Write], on_outcome: OnOutcome | None = None, in_order: bool = False) -> dict[str, int]:
     """Make the writes, as many at a time as the connector allows; how many ended in which state.
 
+    With `in_order` one at a time, and none after one in doubt: the order of the rows means something.
     Raises what makes going on pointless (a spent day, a refused key) once everything in flight
     has its outcome in the journal.
     """
-    tally = {"done": 0, "failed": 0, "doubt": 0, "void": 0}
-    fatal: EtlError | None = None
-    room = run.destination.connector.connection.concurrency
-    pending: set[Future[Outcome]] = set()
+    flight = _Flight(run, on_outcome)
+    room = 1 if in_order else run.destination.connector.connection.concurrency
     with ThreadPoolExecutor(max_workers=room) as pool:
-        for group in _groups(iter(writes)):
-            booked = _book(run, group)
-            for position, write in enumerate(booked):
-                while len(pending) >= room and fatal is None:
-                    pending, fatal = _drain(run, pending, tally, on_outcome)
-                if fatal is not None:
-                    _void(run, booked[position:], tally)
+        try:
+            for group in _groups(iter(writes), 1 if in_order else GROUP):
+                for write in _book(run, group):
+                    flight.pending[pool.submit(_perform, run, write, flight.halt)] = write
+                _land(flight, down_to=0 if in_order else room + AHEAD)
+                if flight.halt.is_set() or (in_order and flight.tally["doubt"]):
                     break
-                pending.add(pool.submit(_perform, run, write))
-            if fatal is not None:
-                break
-        while pending:
-            pending, found = _drain(run, pending, tally, on_outcome)
-            fatal = fatal or found
-    if fatal is not None:
-        raise fatal
-    return tally
+        except BaseException:
+            flight.halt.set()
+            raise
+        finally:
+            _land(flight, down_to=0)
+    if flight.fatal is not None:
+        raise flight.fatal
+    return flight.tally
 
 
-def _groups(writes: Iterator[Write]) -> Iterator[list[Write]]:
-    while group := list(islice(writes, GROUP)):
+def _groups(writes: Iterator[Write], size: int) -> Iterator[list[Write]]:
+    while group := list(islice(writes, size)):
         yield group
 
 
@@ -100,83 +121,119 @@ def _book(run: Run, group: list[Write]) -> list[Write]:
     return [replace(write, entry=entry) for write, entry in zip(group, ids, strict=True)]
 
 
-def _void(run: Run, writes: list[Write], tally: dict[str, int]) -> None:
-    """Intents whose call was never made."""
-    with run.store.begin() as connection:
-        for write in writes:
-            settle(connection, write.entry, "void", run.clock.now(), reason="not sent: the run stopped before")
-    tally["void"] += len(writes)
+def _land(flight: _Flight, down_to: int) -> None:
+    """Record what has ended, and wait until no more than so many writes are left."""
+    while flight.pending:
+        most = 0 if flight.halt.is_set() else down_to
+        full = len(flight.pending) > most
+        ended, _ = wait(flight.pending, timeout=None if full else 0, return_when=FIRST_COMPLETED)
+        if ended:
+            _note(flight, ended)
+        if not full:
+            return
 
 
-def _drain(
-    run: Run, pending: set[Future[Outcome]], tally: dict[str, int], on_outcome: Callable[[Outcome], None] | None
-) -> tuple[set[Future[Outcome]], EtlError | None]:
-    """Wait for at least one outcome and record all that are there."""
-    done, rest = wait(pending, return_when=FIRST_COMPLETED)
-    outcomes = [future.result() for future in done]
-    with run.store.begin() as connection:
+def _note(flight: _Flight, ended: set[Future[Outcome]]) -> None:
+    """Outcomes into the journal, in one transaction; then to who listens.
+
+    What ended in a fault of ours stays an intent: it is settled before the next write.
+    """
+    for future in ended:
+        del flight.pending[future]
+        flight.fatal = flight.fatal or future.exception()
+    outcomes = [future.result() for future in ended if future.exception() is None]
+    with flight.run.store.begin() as connection:
         for outcome in outcomes:
-            record(run, connection, outcome)
+            record(flight.run, connection, outcome)
     for outcome in outcomes:
-        tally[outcome.state] += 1
-        if on_outcome:
-            on_outcome(outcome)
-    return rest, next((outcome.fatal for outcome in outcomes if outcome.fatal), None)
+        flight.tally[outcome.state] += 1
+        flight.fatal = flight.fatal or outcome.fatal
+        if outcome.state != "doubt":
+            drop_file(flight.run, outcome.write)
+        if flight.on_outcome:
+            flight.on_outcome(outcome)
 
 
-def _perform(run: Run, write: Write) -> Outcome:
+def _perform(run: Run, write: Write, halt: threading.Event) -> Outcome:
     """One call; every expected failure becomes an outcome."""
+    if halt.is_set():
+        return Outcome(write, "void", reason="not sent: the run stopped before")
+    called = False
     try:
         body, path, extra = _with_file(run, write)
+        called = True
         dest_id, data = run.destination.write(write.resource, write.action, body, write.dest_id, path)
-        if path is not None:
-            path.unlink(missing_ok=True)
         return Outcome(write, "done", dest_id, data, extra=extra)
     except NotFound as error:
         if write.action == "delete":
             return Outcome(write, "done", write.dest_id, reason="it was gone already")
         return Outcome(write, "failed", reason=str(error))
     except Rejected as error:
-        return Outcome(write, "failed", reason=str(error))
+        return Outcome(write, "failed", reason=str(error), called=called)
     except OutcomeUnknown as error:
         return Outcome(write, "doubt", reason=str(error))
     except (Paused, AuthError, Blocked, Unavailable) as error:
+        halt.set()
         return Outcome(write, "void", reason=str(error), fatal=error)
+    except BaseException:
+        halt.set()
+        raise
 
 
-def _with_file(run: Run, write: Write) -> tuple[Any, Any, dict[str, Any]]:
-    """Fetch the file a body asks for; the body with its name, the file, and its size and checksum."""
-    if not isinstance(write.body, dict):
-        return write.body, None, {}
-    for target, value in write.body.items():
+# -- files
+
+
+def file_of(run: Run, name: str, key: str, body: Any) -> tuple[str, Mapping[str, Any], Path] | None:
+    """The field that asks for a file, the file's description and where it lies until its outcome is known."""
+    for target, value in body.items() if isinstance(body, dict) else ():
         wanted = as_file(value)
         if wanted:
-            path = run.files / hashlib.sha256(f"{write.object}{write.key}{wanted['url']}".encode()).hexdigest()[:32]
-            size, checksum, kind = run.source.download(wanted["url"], path)
+            mark = hashlib.sha256(f"{name}{key}{wanted['url']}".encode()).hexdigest()[:32]
+            return target, wanted, run.files / mark
+    return None
+
+
+def _with_file(run: Run, write: Write) -> tuple[Any, Path | None, dict[str, Any]]:
+    """Fetch the file a body asks for; the body with its name, the file, and its size and checksum."""
+    found = file_of(run, write.object, write.key, write.body)
+    if found is None:
+        return write.body, None, {}
+    target, wanted, path = found
+    for _ in range(FETCHES):
+        size, checksum, kind = run.source.download(wanted["url"], path)
+        if kind not in PAGES or mimetypes.guess_type(wanted["name"])[0] == kind:
             body = write.body | {target: {"name": wanted["name"], "type": kind}}
             return body, path, {"size": size, "sha256": checksum, "type": kind}
-    return write.body, None, {}
+    raise Rejected(f"the link answers with {kind} instead of a file")
 
 
-def record(run: Run, connection: Any, outcome: Outcome) -> None:
+def drop_file(run: Run, write: Write) -> None:
+    """Remove the copy of a file whose outcome is in the journal."""
+    found = file_of(run, write.object, write.key, write.body)
+    if found is not None:
+        found[2].unlink(missing_ok=True)
+
+
+# -- what an outcome leaves behind
+
+
+def record(run: Run, connection: sa.Connection, outcome: Outcome) -> None:
     """An outcome, the link that follows from it and what people must know, in one transaction."""
     write, now = outcome.write, run.clock.now()
     operation = run.destination.connector.resources[write.resource].operations[write.action]
-    called = outcome.state != "void"
+    called = outcome.called and outcome.state != "void"
     settle(
         connection, write.entry, outcome.state, now, dest_id=outcome.dest_id, reason=outcome.reason,
         calls=1 if called else 0, cost=operation.cost if called else 0,
     )  # fmt: skip
-    if outcome.state == "done" and write.origin == RESTORED:
-        drop_link(connection, write.object, write.key)
-    elif outcome.state == "done" and write.action in ("create", "update"):
-        save_link(connection, as_link_row(run, write, outcome, now))
+    if outcome.state in ("done", "failed"):
         clear_findings(connection, "write", write.object, [write.key])
+    if outcome.state == "failed":
+        save_findings(connection, [Finding(write.object, write.key, "write", "", "attention", f"failed: {outcome.reason}")])
+    elif outcome.state == "done" and write.action in ("create", "update") and write.origin != RESTORED:
+        save_link(connection, as_link_row(run, write, outcome, now))
     elif outcome.state == "done" and write.action == "delete":
         drop_link(connection, write.object, write.key)
-    elif outcome.state == "failed":
-        clear_findings(connection, "write", write.object, [write.key])
-        save_findings(connection, [Finding(write.object, write.key, "write", "", "attention", f"failed: {outcome.reason}")])
 
 
 def as_link_row(run: Run, write: Write, outcome: Outcome, now: float) -> Link:

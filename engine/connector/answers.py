@@ -123,19 +123,16 @@ def _seconds(text: str, now: float) -> float | None:
 
 
 def selected(body: Any, select: str) -> Any:
-    """The rows or the row inside an answer; raises KeyError where the answer has no such place.
-
-    `0` unwraps a row that comes in an array of one, and takes it bare as well.
-    """
+    """The rows or the row inside an answer; `0` unwraps a row that comes in an array of one, and takes it bare as well."""
     if select == "0":
         return body[0] if isinstance(body, list) and body else body
-    if select and body is not None and not _there(body, select):
-        raise KeyError(select)
     return dig(body, path_of(select)) if select else body
 
 
-def _there(body: Any, path: str) -> bool:
-    """Whether the place exists; null counts as there, a missing key does not."""
-    *above, last = path_of(path)
+def lacks(body: Any, select: str) -> bool:
+    """Whether an answer has no such place at all; null is a place, and no body is an empty answer."""
+    if body is None or select in ("", "0"):
+        return False
+    *above, last = path_of(select)
     parent = dig(body, tuple(above))
-    return last in parent if isinstance(parent, Mapping) else isinstance(parent, list)
+    return not (last in parent if isinstance(parent, Mapping) else isinstance(parent, list) and isinstance(last, int))

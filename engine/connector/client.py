@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 import httpx
 
-from engine.connector.answers import MESSAGE, Verdict, as_json, delay, described, judge, selected, well_formed
+from engine.connector.answers import MESSAGE, Verdict, as_json, delay, described, judge, lacks, selected, well_formed
 from engine.connector.auth import Signature, redactor, sign
 from engine.connector.files import download
 from engine.connector.model import Connector, Operation, Resource, Verb
@@ -256,17 +256,14 @@ class Client:
         for _ in self._tries(tries):
             try:
                 verdict = self._call(operation, ask)
-                if verdict.rule is None:
-                    return self._answer(verdict, operation)
             except httpx.HTTPError as error:
                 problem = f"{type(error).__name__} at {self._home.host}"
                 continue
-            except KeyError as error:
-                problem = f"the answer has no {error.args[0]}"
-                continue
-            if verdict.rule.then != "unsure":
+            if verdict.rule is None and not lacks(verdict.body, operation.select):
+                return _answer(verdict, operation)
+            if verdict.rule is not None and verdict.rule.then != "unsure":
                 raise self._failure(verdict, operation)
-            problem = self._described(verdict)
+            problem = self._described(verdict) if verdict.rule else f"there is no {operation.select} in it"
         raise Unavailable(
             f"{self.connector.title} gave no usable answer to {operation.method} {operation.path}: {problem} – "
             f"try again later, or check {self.connector.connection.base_url_env}"
@@ -284,10 +281,7 @@ class Client:
             raise OutcomeUnknown(f"no answer to {call}: {type(error).__name__}") from None
         if verdict.rule is not None:
             raise self._failure(verdict, operation)
-        try:
-            return self._answer(verdict, operation)
-        except KeyError as error:
-            raise OutcomeUnknown(f"the answer to {call} has no {error.args[0]}") from None
+        return _answer(verdict, operation)
 
     def _call(self, operation: Operation, send: Callable[[], httpx.Response]) -> Verdict:
         """One call, paced; repeated as long as the platform says that it did not execute it for its rate."""
@@ -322,12 +316,6 @@ class Client:
             return self.http.request(operation.method, url, headers=headers, data=_form(body))
         headers["content-type"] = "application/json"
         return self.http.request(operation.method, url, headers=headers, content=as_json(body))
-
-    @staticmethod
-    def _answer(verdict: Verdict, operation: Operation) -> Answer:
-        response = verdict.response
-        data = selected(verdict.body, operation.select)
-        return Answer(data, verdict.body, response.status_code, response.headers, response.url)
 
     def _rows(self, answer: Answer, operation: Operation) -> list[dict[str, Any]]:
         """The rows of a list; a thing that is no row stops the reading, for passing over it would lose it."""
@@ -369,6 +357,11 @@ class Client:
 
 def _origin(url: httpx.URL) -> tuple[str, int | None]:
     return url.host.lower(), url.port
+
+
+def _answer(verdict: Verdict, operation: Operation) -> Answer:
+    response = verdict.response
+    return Answer(selected(verdict.body, operation.select), verdict.body, response.status_code, response.headers, response.url)
 
 
 def _row(data: Any) -> dict[str, Any]:

@@ -90,24 +90,24 @@ def download(
     raise Rejected(f"the file cannot be fetched from {address.host}: {problem}")
 
 
-def allowed(url: str, connection: Connection, base_url: str) -> httpx.URL:
-    """The address to ask, the production host replaced by the account's; raises Rejected for other hosts."""
-    written = url if _SCHEME.match(url) else f"https://{url.removeprefix('//')}"
+def allowed(url: str, connection: Connection, base_url: str, page: httpx.URL | None = None) -> httpx.URL:
+    """The address to ask, the production host replaced by the account's; raises Rejected for other hosts.
+
+    A link that is relative leads on from `page`, where it was found in an answer.
+    """
+    written = url if _SCHEME.match(url) or page else f"https://{url.removeprefix('//')}"
     try:
-        address = httpx.URL(written)
+        address = page.join(written) if page else httpx.URL(written)
     except (httpx.InvalidURL, ValueError):
         raise Rejected("the link is not an address") from None
-    place = address.host if address.port is None else f"{address.host}:{address.port}"
-    if address.scheme not in ("http", "https") or address.userinfo or place not in connection.file_hosts:
+    place, home, production = _place(address), httpx.URL(base_url), _place(httpx.URL(connection.base_url))
+    hosts = {*connection.file_hosts, *((_place(home),) if production in connection.file_hosts else ())}
+    if address.scheme not in ("http", "https") or address.userinfo or place not in hosts:
         raise Rejected(f"the link points to {place or 'no host'}, which the connector does not allow")
-    if place == _place(connection.base_url):
-        home = httpx.URL(base_url)
-        return address.copy_with(scheme=home.scheme, host=home.host, port=home.port)
-    return address
+    return address.copy_with(scheme=home.scheme, host=home.host, port=home.port) if place == production else address
 
 
-def _place(url: str) -> str:
-    address = httpx.URL(url)
+def _place(address: httpx.URL) -> str:
     return address.host if address.port is None else f"{address.host}:{address.port}"
 
 
@@ -133,7 +133,7 @@ def _opened(
             if not response.has_redirect_location:
                 yield response
                 return
-            address = allowed(str(address.join(response.headers["location"])), connection, base_url)
+            address = allowed(response.headers["location"], connection, base_url, address)
     raise Rejected(f"the link is dead: {address.host} redirects for ever")
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -51,44 +52,104 @@ def near(word: str, known: list[str] | tuple[str, ...]) -> str:
 
 
 def _check_names(document: Document) -> list[Diagnostic]:
-    """Names used in a connector that nothing in it defines."""
-    data, found = document.data, []
-    shapes, pagers = list(data.get("shapes", {})), list(data.get("pagers", {}))
-    limits, plans = list(data["limits"]), data["plans"]
+    """Names used in a connector that nothing in it defines, and calls that cannot be made."""
+    checks = (_check_resources, _check_defaults, _check_fields, _check_people, _check_rules, _check_limits)
+    return [problem for check in checks for problem in check(document)]
 
-    def known(name: str, names: list[str], keys: Keys, what: str) -> None:
-        if name not in names:
-            found.append(document.problem(keys, f"unknown {what} {name!r}", near(name, names)))
 
+def _known(document: Document, name: str, known: Iterable[str], keys: Keys, what: str) -> Iterator[Diagnostic]:
+    words = list(known)
+    if name not in words:
+        yield document.problem(keys, f"unknown {what} {name!r}", near(name, words))
+
+
+def _check_resources(document: Document) -> Iterator[Diagnostic]:
+    data = document.data
     for name, resource in data["resources"].items():
         at: Keys = ("resources", name)
         for position, shape in enumerate(resource.get("like", [])):
-            known(shape, shapes, (*at, "like", position), "shape")
+            yield from _known(document, shape, data.get("shapes", {}), (*at, "like", position), "shape")
         if "custom_fields" in resource:
-            known(resource["custom_fields"], list(data["resources"]), (*at, "custom_fields"), "resource")
+            yield from _known(document, resource["custom_fields"], data["resources"], (*at, "custom_fields"), "resource")
+            if "custom_fields" not in data:
+                advice = "add a top-level custom_fields block that says how they are made"
+                yield document.problem((*at, "custom_fields"), "nothing says how custom fields work here", advice)
         for verb in VERBS:
-            operation = resource.get(verb)
-            if isinstance(operation, dict) and "pager" in operation:
-                known(operation["pager"], pagers, (*at, verb, "pager"), "pager")
-    for group, names in [("shapes", data.get("shapes", {})), ("resources", data["resources"])]:
-        for name, item in names.items():
-            fields = item if group == "shapes" else item.get("fields", {})
-            place: Keys = (group, name) if group == "shapes" else (group, name, "fields")
-            for field_name, written in fields.items():
-                word = written if isinstance(written, str) else written["type"]
-                kind, _, rest = word.partition(" ")
-                if kind in ("list", "object") and rest:
-                    known(rest, shapes, (*place, field_name), "shape")
-                if kind == "ref":
-                    for target in rest.split("|"):
-                        known(target.strip(), list(data["resources"]), (*place, field_name), "resource")
-    for position, rule in enumerate(data["errors"]):
+            if isinstance(resource.get(verb), dict):
+                yield from _check_call(document, resource[verb], (*at, verb))
+                yield from _check_path(document, name, verb)
+
+
+def _check_defaults(document: Document) -> Iterator[Diagnostic]:
+    for verb in VERBS:
+        call = document.data.get("defaults", {}).get(verb)
+        if isinstance(call, dict):
+            yield from _check_call(document, call, ("defaults", verb))
+    yield from _check_call(document, document.data["connection"]["check"], ("connection", "check"))
+
+
+def _check_call(document: Document, call: Mapping[str, Any], at: Keys) -> Iterator[Diagnostic]:
+    data = document.data
+    if "pager" in call:
+        yield from _known(document, call["pager"], data.get("pagers", {}), (*at, "pager"), "pager")
+    for position, limit in enumerate(call.get("limits", ())):
+        yield from _known(document, limit, data["limits"], (*at, "limits", position), "limit")
+
+
+def _check_path(document: Document, name: str, verb: Verb) -> Iterator[Diagnostic]:
+    """A call needs a method, and the fields its path names must be the resource's."""
+    data, at = document.data, ("resources", name, verb)
+    resource = data["resources"][name]
+    call = _written(resource[verb], data.get("defaults", {}).get(verb))
+    method = next((word for word in _METHODS if word in call), None)
+    if method is None:
+        advice = f"add one of {', '.join(_METHODS)} with a path, here or in defaults.{verb}"
+        yield document.problem(at, "this call has no method", advice)
+        return
+    shapes = data.get("shapes", {})
+    fields = {*resource.get("fields", {}), *(field for shape in resource.get("like", ()) for field in shapes.get(shape, {}))}
+    for place in re.findall(r"\{(\w+)\}", call[method]):
+        yield from _known(document, place, ["id", "resource", *fields], (*at, method), "field in the path")
+
+
+def _check_fields(document: Document) -> Iterator[Diagnostic]:
+    data = document.data
+    groups: list[tuple[Keys, Any]] = [(("shapes", name), item) for name, item in data.get("shapes", {}).items()]
+    groups += [(("resources", name, "fields"), item.get("fields", {})) for name, item in data["resources"].items()]
+    for at, fields in groups:
+        for name, written in fields.items():
+            kind, _, rest = (written if isinstance(written, str) else written["type"]).partition(" ")
+            if kind in ("list", "object") and rest:
+                yield from _known(document, rest, data.get("shapes", {}), (*at, name), "shape")
+            for target in rest.split("|") if kind == "ref" else ():
+                yield from _known(document, target.strip(), data["resources"], (*at, name), "resource")
+
+
+def _check_people(document: Document) -> Iterator[Diagnostic]:
+    data = document.data
+    for block, key in (("users", "resource"), ("pipelines", "resource"), ("pipelines", "stages")):
+        if block in data:
+            yield from _known(document, data[block][key], data["resources"], (block, key), "resource")
+
+
+def _check_rules(document: Document) -> Iterator[Diagnostic]:
+    for position, rule in enumerate(document.data["errors"]):
+        at: Keys = ("errors", position)
         if "limit" in rule:
-            known(rule["limit"], limits, ("errors", position, "limit"), "limit")
-    for name, limit in data["limits"].items():
+            yield from _known(document, rule["limit"], document.data["limits"], (*at, "limit"), "limit")
+        elif rule["then"] == "pause":
+            yield document.problem(at, "a pause without the limit that is spent", "add limit: and its name")
+
+
+def _check_limits(document: Document) -> Iterator[Diagnostic]:
+    plans = document.data["plans"]
+    for name, limit in document.data["limits"].items():
+        at: Keys = ("limits", name, "amount")
         for plan in limit["amount"]:
-            known(plan, [*plans, "*"], ("limits", name, "amount", plan), "plan")
-    return found
+            yield from _known(document, plan, [*plans, "*"], (*at, plan), "plan")
+        missing = [plan for plan in plans if plan not in limit["amount"]]
+        if missing and "*" not in limit["amount"]:
+            yield document.problem(at, f"no amount for {', '.join(missing)}", 'add one, or "*" for every other plan')
 
 
 def _build(document: Document) -> Connector:
@@ -128,6 +189,7 @@ def _connection(data: Mapping[str, Any]) -> Connection:
         check=_operation(data["check"], "", {}),
         timeout=float(data.get("timeout", 60)),
         concurrency=int(data.get("concurrency", 8)),
+        settle_after=float(data.get("settle_after", 3)),
         file_hosts=tuple(files.get("hosts", ())),
         file_max_bytes=int(files.get("max_bytes", 100_000_000)),
     )
@@ -217,11 +279,9 @@ def _resource(
     operations: dict[Verb, Operation] = {}
     for verb in VERBS:
         default, own = defaults.get(verb), data.get(verb)
-        if own == "none" or (own is None and default is None):
+        if own == "none" or (own is None and default in (None, "none")):
             continue
-        written = {**(default or {}), **(own or {})}
-        if own and any(method in own for method in _METHODS):
-            written = {**{k: v for k, v in (default or {}).items() if k not in _METHODS}, **own}
+        written = _written(own, default)
         written.setdefault("select", defaults.get("select", ""))
         operations[verb] = _operation(written, name, pagers)
     file = data.get("file", {})
@@ -237,6 +297,14 @@ def _resource(
         file=(file["field"], file["name"], file["size"]) if file else None,
         note=data.get("note", ""),
     )
+
+
+def _written(own: Mapping[str, Any] | None, default: Any) -> dict[str, Any]:
+    """A call over its default; a method of its own takes the place of the default's."""
+    below: Mapping[str, Any] = default if isinstance(default, Mapping) else {}
+    if own and any(method in own for method in _METHODS):
+        below = {key: value for key, value in below.items() if key not in _METHODS}
+    return {**below, **(own or {})}
 
 
 def _operation(data: Mapping[str, Any], resource: str, pagers: Mapping[str, Pager]) -> Operation:

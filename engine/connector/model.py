@@ -175,6 +175,7 @@ class Connection:
     check: Operation
     timeout: float = 60.0
     concurrency: int = 8
+    settle_after: float = 3.0  # seconds a request without an answer may still be at work on the other side
     file_hosts: tuple[str, ...] = ()
     file_max_bytes: int = 100_000_000
 

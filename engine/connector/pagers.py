@@ -163,15 +163,15 @@ def _by_address(pager: Pager, position: Any, found: Callable[[Page], Any]) -> Wa
 
 
 _LINK = re.compile(r'<([^>]*)>((?:\s*;\s*[\w*-]+\s*(?:=\s*(?:"(?:[^"\\]|\\.)*"|[^\s";,]+))?)*)')
-_REL = re.compile(r';\s*rel\s*=\s*(?:"([^"]*)"|([^\s";,]+))', re.IGNORECASE)
+_PARAMETER = re.compile(r';\s*([\w*-]+)\s*(?:=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s";,]+)))?')
 
 
 def next_link(header: str) -> str:
     """The address a `Link` header gives for `next`, or ""; one link may have several relations."""
     for found in _LINK.finditer(header):
-        relation = _REL.search(found[2])
-        if relation and "next" in (relation[1] or relation[2]).lower().split():
-            return found[1]
+        for name, quoted, bare in _PARAMETER.findall(found[2]):
+            if name.lower() == "rel" and "next" in (quoted or bare).lower().split():
+                return found[1]
     return ""
 
 

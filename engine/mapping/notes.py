@@ -28,9 +28,14 @@ _ALLOWED = (
     "length", "list", "lower", "map", "max", "min", "reject", "rejectattr", "replace", "reverse", "round", "safe", "select",
     "selectattr", "sort", "string", "striptags", "sum", "title", "trim", "truncate", "unique", "upper", "wordcount",
 )  # fmt: skip
-_TEXT = frozenset(
-    "capitalize e escape lower replace safe string striptags title trim truncate upper wordcount".split()
-)  # filters of texts: what has no text form is refused
+_TEXT = (
+    "capitalize", "e", "escape", "lower", "replace", "safe", "string", "striptags", "title", "trim", "truncate", "upper",
+    "wordcount",
+)  # fmt: skip
+_LISTS = (
+    "count", "first", "groupby", "last", "length", "list", "map", "reject", "rejectattr", "reverse", "select", "selectattr",
+    "sort", "sum", "unique",
+)  # fmt: skip
 _METHODS = frozenset({"lower", "upper", "strip", "lstrip", "rstrip", "startswith", "endswith", "split", "capitalize", "title"})
 _REFUSED: dict[type[nodes.Node], str] = {
     nodes.Include: "include", nodes.Import: "import", nodes.FromImport: "import", nodes.Extends: "extends",
@@ -45,7 +50,8 @@ class _Unknown(jinja2.StrictUndefined):
 
     @property
     def _undefined_message(self) -> str:
-        return self._undefined_hint or f"there is no field {self._undefined_name!r}"
+        where = "there is nothing to take" if self._undefined_obj is None else "there is no field"
+        return self._undefined_hint or f"{where} {self._undefined_name!r}" + (" from" if self._undefined_obj is None else "")
 
 
 class View:
@@ -65,6 +71,9 @@ class View:
         body = self._body
         if name in body:
             return seen(body[name], self._known)
+        dashed = name.replace("_", "-")
+        if dashed in body:
+            return seen(body[dashed], self._known)
         if self._names is None:
             self._names = {key.replace("-", "_"): key for key in body}
         if name in self._names:
@@ -94,7 +103,7 @@ class View:
 
 def seen(value: Any, known: frozenset[str]) -> Any:
     """A value as templates see it; fields in `known` that a record lacks are empty, not unknown."""
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         return View(value, known)
     if isinstance(value, list):
         return [seen(item, known) for item in value]
@@ -150,7 +159,7 @@ def _shown(value: Any) -> Any:
 
 def _turning(items: Any) -> list[Any]:
     """What a loop goes over, its turns counted."""
-    found = list(items)
+    found = [] if items is None else list(items)
     left = _turns.get()
     left[0] -= len(found)
     if left[0] < 0:
@@ -169,8 +178,8 @@ def _flat(items: Any) -> Any:
     return items
 
 
-def _guarded(function: Callable[..., Any], bare: bool = False, text: bool = False) -> Callable[..., Any]:
-    """A filter that refuses to multiply large texts; steps are handed plain values."""
+def _guarded(function: Callable[..., Any], name: str = "") -> Callable[..., Any]:
+    """A filter that refuses to multiply large texts; without a name it is a step and handed plain values."""
     place = 1 if hasattr(function, "jinja_pass_arg") else 0
 
     @functools.wraps(function)
@@ -179,7 +188,9 @@ def _guarded(function: Callable[..., Any], bare: bool = False, text: bool = Fals
         longest = max((len(item) for item in [*rest, *named.values()] if isinstance(item, str)), default=0)
         if longest > 100 and longest * _size(value) > MAX_TEXT:
             raise SecurityError("the text becomes too long")
-        given = _shown(value) if text else _bare(value) if bare else value
+        if name in _LISTS:
+            value = [] if value is None else value  # a list that is not there is empty, as everywhere in a spec
+        given = _shown(value) if name in _TEXT else value if name else _bare(value)
         return _bounded(function(*args[:place], given, *rest, **named))
 
     return run
@@ -190,6 +201,7 @@ def _join(join: Callable[..., str]) -> Callable[..., str]:
 
     @functools.wraps(join)
     def run(context: Any, value: Any, d: str = "", attribute: str | None = None) -> str:
+        value = [] if value is None else value
         picked = [context.environment.getitem(item, attribute) for item in value] if attribute else list(value)
         parts = [_shown(item) for item in picked]
         if len(d) * len(parts) + sum(len(str(part)) for part in parts) > MAX_TEXT:
@@ -204,9 +216,14 @@ def _size(value: Any) -> int:
 
 
 class _Bounding(NodeTransformer):
-    """Counts every turn of a loop and every call of a macro, and watches every joined text."""
+    """Counts every turn of a loop and every call of a macro, and watches every text put out or joined."""
 
-    def visit_For(self, node: nodes.For) -> nodes.For:  # noqa: N802 - Jinja's names
+    def visit_Output(self, node: nodes.Output) -> nodes.Output:  # noqa: N802 - Jinja's names
+        self.generic_visit(node)
+        node.nodes = [part if isinstance(part, nodes.TemplateData) else _through("shown_", part) for part in node.nodes]
+        return node
+
+    def visit_For(self, node: nodes.For) -> nodes.For:  # noqa: N802
         self.generic_visit(node)
         node.iter = _through("turning_", node.iter)
         return node
@@ -246,10 +263,9 @@ def _environment(html: bool) -> _Environment:
         loader=None,  # no include, no import: a template is one file
         trim_blocks=True,
         lstrip_blocks=True,
-        finalize=_shown,
     )
-    environment.filters = {name: _guarded(FILTERS[name], text=name in _TEXT) for name in _ALLOWED}
-    environment.filters |= {name.replace(".", "_"): _guarded(step, bare=True) for name, step in STEPS.items()}
+    environment.filters = {name: _guarded(FILTERS[name], name) for name in _ALLOWED}
+    environment.filters |= {name.replace(".", "_"): _guarded(step) for name, step in STEPS.items()}
     environment.filters |= {"turning_": _turning, "shown_": _shown, "flat_": _flat, "join": _join(FILTERS["join"])}
     environment.globals = {"range": _range}
     return environment
@@ -344,14 +360,17 @@ def _walk(node: nodes.Node, bound: Bound) -> Iterator[tuple[Names, int]]:
         case nodes.Assign():
             yield from _walk(node.node, bound)
             bound |= _bind(node.target, _path(node.node, bound))
+        case nodes.Call(node=nodes.Getattr(node=owner)):  # a method: `name.upper()`
+            yield from _walk_all([owner, *node.args, *node.kwargs], bound)
         case nodes.AssignBlock() | nodes.With() | nodes.Macro() | nodes.CallBlock():
             yield from _walk_scope(node, bound)
         case _:
             path = _path(node, bound)
             if path:
                 yield path, node.lineno
-            yield from _walk_all(_besides(node) if path else node.iter_child_nodes(), bound)
-            if isinstance(node, nodes.Filter):
+                yield from _besides(node, bound)
+            else:
+                yield from _walk_all(node.iter_child_nodes(), bound)
                 yield from _by_name(node, bound)
 
 
@@ -389,22 +408,19 @@ def _bind(target: nodes.Node, path: Names | None, element: bool = False) -> Boun
     return {name.name: None for name in target.find_all(nodes.Name)}
 
 
-def _besides(node: nodes.Node) -> Iterator[nodes.Node]:
-    """What stands beside the path in a node that is one: the arguments of a filter, of this and the inner ones."""
+def _besides(node: nodes.Node | None, bound: Bound) -> Iterator[tuple[Names, int]]:
+    """What is read beside the path in a node that is one: by the arguments of its filters."""
     while isinstance(node, nodes.Filter | nodes.Getattr | nodes.Getitem):
         if isinstance(node, nodes.Filter):
-            yield from node.args
-            yield from node.kwargs
-        inner = node.node
-        if inner is None:
-            return
-        node = inner
+            yield from _walk_all([*node.args, *node.kwargs], bound)
+            yield from _by_name(node, bound)
+        node = node.node
 
 
-def _by_name(node: nodes.Filter, bound: Bound) -> Iterator[tuple[Names, int]]:
+def _by_name(node: nodes.Node, bound: Bound) -> Iterator[tuple[Names, int]]:
     """Fields named by a text: `sort(attribute='order')`, `selectattr('deleted')`."""
-    over = _path(node.node, bound) if node.node else None
-    if not over or node.name not in _BY_NAME:
+    over = _path(node.node, bound) if isinstance(node, nodes.Filter) and node.node and node.name in _BY_NAME else None
+    if not over or not isinstance(node, nodes.Filter):
         return
     named = [item.value for item in node.kwargs if item.key == "attribute"]
     if node.name in ("selectattr", "rejectattr", "groupby"):

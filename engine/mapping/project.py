@@ -99,11 +99,11 @@ class Projection:
     notes: tuple[Note, ...]
 
 
-class _Skip(Exception):  # noqa: N818 - a verdict, no error
+class _Skip(Exception):
     """This record is not to be written, by a rule of the spec."""
 
 
-class _Fail(Exception):  # noqa: N818
+class _Fail(Exception):
     """This record cannot be written."""
 
 
@@ -160,13 +160,24 @@ class _Context:
 
     def _related(self, name: str) -> Any:
         related = self.mapping.related[name]
+        if related.many:
+            values = self.value(related.by) or []
+            keys = dict.fromkeys(record_key(value, related.sources, self.sight.pattern) for value in values)
+            found = [self.sight.record(key) for key in keys if key]
+            return [body for body in found if body is not None]
         key = record_key(self.value(related.by), related.sources, self.sight.pattern)
         return self.sight.record(key) if key else None
 
     def _children(self, name: str) -> Any:
         children = self.mapping.children[name]
-        found = self.sight.pointing_at(children.source, children.on, [self.source.key, self.source.id])
-        return [body for _, body in found]
+        targets = [self.source.key, self.source.id]
+        if children.by is not None:
+            value = self.value(children.by)
+            if is_empty(value):
+                return []
+            targets = [any_key(value, self.sight.pattern) or str(value)]
+        found = [body for _, body in self.sight.pointing_at(children.source, children.on, targets)]
+        return [body for body in found if children.where is None or _holds_in(children.where, body)]
 
     def template_values(self, template: Template) -> dict[str, Any]:
         """What a template names; a name that leads nowhere is left out, for Jinja to refuse."""
@@ -393,11 +404,11 @@ def _lookup(expr: Lookup, context: _Context, story: _Story) -> Any:
         return _user(value, context, story)
     if is_empty(value):
         # Nothing to look up is a miss only for a link the record cannot do without.
-        return _missed(expr, None, story) if expr.on_miss in ("skip", "fail") else None
+        return _missed(expr, None, context, story) if expr.on_miss in ("skip", "fail", "fallback") else None
     story.steps.append(f"lookup {', '.join(expr.objects)}")
     found = [hit for name in expr.objects for hit in _hits(name, value, expr.on, context)]
     if not found:
-        return _missed(expr, value, story)
+        return _missed(expr, value, context, story)
     if len(found) > 1 and expr.on_many != "first":
         text = f"{len(found)} rows of {', '.join(expr.objects)} answer to {_shown(value)}"
         if expr.on_many == "fail":
@@ -411,9 +422,8 @@ def _hits(name: str, value: Any, on: str, context: _Context) -> Iterator[tuple[s
     if target is None:
         return
     if on:
-        key = any_key(value, context.sight.pattern) or word(value)
         for source in target.sources:
-            for found, _ in context.sight.pointing_at(source, on, [key, key.partition("/")[2] or key]):
+            for found, _ in context.sight.pointing_at(source, on, _spellings(value, context)):
                 if context.sight.drafted(name, found):
                     yield name, found
         return
@@ -422,7 +432,14 @@ def _hits(name: str, value: Any, on: str, context: _Context) -> Iterator[tuple[s
         yield name, found_key
 
 
-def _missed(expr: Lookup, value: Any, story: _Story) -> Any:
+def _spellings(value: Any, context: _Context) -> list[str]:
+    """How fields of other records may name this value: a row by its key or by its bare id, anything else as it is."""
+    text = str(value)
+    key = any_key(value, context.sight.pattern) or (text if text.partition("/")[0] in context.mapping.sources else "")
+    return [key, key.partition("/")[2]] if key.partition("/")[2] else [text]
+
+
+def _missed(expr: Lookup, value: Any, context: _Context, story: _Story) -> Any:
     named = f"for {_shown(value)}" if value is not None else "named in the record"
     text = f"no {' or '.join(expr.objects)} {named}"
     match expr.on_miss:
@@ -431,8 +448,12 @@ def _missed(expr: Lookup, value: Any, story: _Story) -> Any:
         case "fail":
             raise _Fail(text)
         case "fallback":
-            story.marks.add("fallback")
-            return link(expr.objects[0], expr.fallback)
+            hit = next((hit for name in expr.objects for hit in _hits(name, expr.fallback, "", context)), None)
+            if hit:
+                story.marks.add("fallback")
+                return link(*hit)
+            text += f", nor for the fallback {expr.fallback}"
+            story.misses.append(Note("", text))
         case "report":
             story.misses.append(Note("", text))
     if expr.on_miss == "omit":
@@ -464,6 +485,8 @@ def record_key(value: Any, sources: Sequence[str], pattern: str) -> str | None:
     head, _, rest = text.partition("/")
     if rest and head in sources:
         return text
+    if rest and not sources[0].startswith("$"):
+        return None  # the key of a row of another collection
     return f"{sources[0]}/{text}" if len(sources) == 1 else None
 
 
@@ -494,6 +517,11 @@ def holds(condition: Condition, value: Callable[[Path], Any], story: _Story | No
         seen = {test.path.text: value(test.path) for tests in condition.any_of for test in tests}
         story.sources += [item for item in seen.items() if item not in story.sources]
     return any(all(_passes(test, value(test.path)) for test in tests) for tests in condition.any_of)
+
+
+def _holds_in(condition: Condition, body: Mapping[str, Any]) -> bool:
+    """Whether the condition holds in a record of its own."""
+    return holds(condition, lambda path: dig(body, path.segments))
 
 
 def _passes(test: Test, found: Any) -> bool:

@@ -72,7 +72,9 @@ class Comparison:
     file: Mapping[str, Any] | None = None
 
 
-def compare(run: Run, objects: Sequence[ObjectMapping], only: frozenset[str] | None = None, since: float | None = None) -> Iterator[Comparison]:
+def compare(
+    run: Run, objects: Sequence[ObjectMapping], only: frozenset[str] | None = None, since: float | None = None
+) -> Iterator[Comparison]:
     """Read the destination back, in list pages, and compare it with what was wanted, record by record.
 
     Every resource is read once, however many objects write to it; then come the drafts no row was
@@ -203,9 +205,7 @@ def _one(
     )  # fmt: skip
 
 
-def _record_state(
-    projection: Projection, resolved: Resolved, link: Link | None, row: Mapping[str, Any] | None
-) -> tuple[str, str]:
+def _record_state(projection: Projection, resolved: Resolved, link: Link | None, row: Mapping[str, Any] | None) -> tuple[str, str]:
     if row is not None:
         return "arrived", ""
     if projection.state != "ready":
@@ -230,14 +230,12 @@ def field_state(
         state = "defaulted"
     if as_file(wanted) and resource.file:
         live = {"name": row.get(resource.file[1]), "size": row.get(resource.file[2])} if row else None
-        state = _file_state(live, wanted, link, state)
+        state = _file_state(live, wanted, link)
     elif trace.target in missing:
         state, reason = "lost", missing[trace.target]
     elif wanted is not None and not agrees(wanted, live, resource.fields.get(trace.target)):
         state, reason = "lost", "the destination holds something else" if row is not None else "the record did not arrive"
-    return FieldState(
-        trace.target, label, state, trace.sources, trace.steps, _shown(trace.value, wanted), live, reason
-    )
+    return FieldState(trace.target, label, state, trace.sources, trace.steps, _shown(trace.value, wanted), live, reason)
 
 
 def _shown(symbolic: Any, wire: Any) -> Any:
@@ -245,7 +243,7 @@ def _shown(symbolic: Any, wire: Any) -> Any:
     return symbolic if symbolic is not None and not isinstance(symbolic, dict | list) else wire
 
 
-def _file_state(live: Any, wanted: Any, link: Link | None, state: str) -> str:
+def _file_state(live: Any, wanted: Any, link: Link | None) -> str:
     size = link.extra.get("size") if link else None
     described = as_file(wanted) or {}
     good = live is not None and live["name"] == described.get("name") and (size is None or live["size"] == size)
@@ -308,4 +306,3 @@ def text_of(value: Any) -> str:
     if isinstance(value, dict | list):
         return canonical(value)
     return str(value)
-

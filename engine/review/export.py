@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import petl
 
+from engine.mapping.project import Source, project
 from engine.review.report import harmless, private, shown
 from engine.run import Run
-from engine.spec.model import ObjectMapping
+from engine.spec.model import Export, Field, ObjectMapping
+from engine.stages.transform import sight_on
 from engine.store.journal import attempts, stream_entries
 from engine.store.links import all_findings, links_of, stream_drafts
+from engine.store.records import Record, many
 
 petl.config.failonerror = True  # a conversion that fails must not become an empty cell
 
+LOG = ("when", "run", "object", "source", "resource", "destination id", "action", "outcome", "reason", "calls", "cost")
+ATTENTION = ("object", "source", "stage", "field", "attempts", "reason")
 SHEET = 31  # characters a workbook allows in the name of a sheet
 
 
@@ -39,7 +44,11 @@ def export(run: Run, folder: Path) -> list[Path]:
     """Write every table as CSV and all of them as one workbook; the files made."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     made = []
-    tables = [*_fixed(run), *(_object(run, mapping) for mapping in run.spec.active() if not mapping.rows)]
+    tables = [
+        *_fixed(run),
+        *(_of_spec(run, item) for item in run.spec.exports),
+        *(_object(run, mapping) for mapping in run.spec.active() if not mapping.rows),
+    ]
     for table in tables:
         path = private(folder / f"{table.name}.csv")
         petl.tocsv(petl.wrap(table), str(path), encoding="utf-8-sig")
@@ -59,9 +68,9 @@ def _workbook(tables: Sequence[Table], path: Path) -> Path:
 def _fixed(run: Run) -> list[Table]:
     """The tables every migration has."""
     return [
-        Table("audit_log", ("when", "run", "object", "source", "resource", "destination id", "action", "outcome", "reason", "calls", "cost"), lambda: _log(run)),
+        Table("audit_log", LOG, lambda: _log(run)),
         Table("unmatched_users", ("state", "source", "what"), lambda: _findings(run, "users")),
-        Table("failed_and_skipped", ("object", "source", "stage", "field", "attempts", "reason"), lambda: _attention(run)),
+        Table("failed_and_skipped", ATTENTION, lambda: _attention(run)),
     ]  # fmt: skip
 
 
@@ -107,7 +116,36 @@ def _object(run: Run, mapping: ObjectMapping) -> Table:
     return Table(mapping.name.replace(".", "_"), heads, rows)
 
 
+def _of_spec(run: Run, wanted: Export) -> Table:
+    """A table the spec asks for: its columns are worked out from the records, as fields are."""
+    mapping = run.spec.objects[wanted.object]
+    columns = {heading: Field(heading, expr, ()) for heading, expr in wanted.columns.items()}
+    looking = replace(mapping, fields=columns, when=None)
+
+    def rows() -> Iterator[Sequence[Any]]:
+        for batch in stream_drafts(run.store, mapping.name):
+            with run.store.begin() as connection:
+                links = links_of(connection, mapping.name, [draft.key for draft in batch])
+                records = many(connection, [draft.record for draft in batch])
+                sight = sight_on(run, connection)
+                found = [
+                    (draft, made)
+                    for draft in batch
+                    if draft.record in records
+                    for made in project(looking, _source(records[draft.record]), sight)
+                    if made.key == draft.key
+                ]
+            for draft, made in found:
+                link = links.get(draft.key)
+                yield (draft.key, link.dest_id if link else "", *(shown(made.body.get(heading)) for heading in columns))
+
+    return Table(wanted.name, ("source", "destination id", *columns), rows)
+
+
+def _source(record: Record) -> Source:
+    return Source(record.collection, record.key, record.body)
+
+
 def _label(run: Run, mapping: ObjectMapping, target: str) -> str:
     field = run.spec.custom_fields.get((mapping.resource, target.removeprefix("custom.")))
     return field.label if field and target.startswith("custom.") else target
-

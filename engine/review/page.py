@@ -19,8 +19,8 @@ PARTS = Path(__file__).parent / "page"
 # What could end the data's element, begin another, or is no text a file can hold (halves of a surrogate pair).
 _RISKY = re.compile("[<>&\u2028\u2029\ud800-\udfff]")
 POLICY = (
-    "default-src 'none'; style-src '{style}'; script-src '{script}'; img-src data:; base-uri 'none'; form-action 'none'; "
-    "require-trusted-types-for 'script'; trusted-types notes"
+    "default-src 'none'; style-src '{style}'; script-src '{script}'; img-src data:; base-uri 'none'; "
+    "form-action 'none'; require-trusted-types-for 'script'; trusted-types notes"
 )
 
 

@@ -117,7 +117,7 @@ def _record(run: Run, row: Comparison) -> dict[str, Any]:
         "dest_id": row.dest_id, "state": row.state, "reason": row.reason, "why": row.why, "title": row.title,
         "file": {key: row.file[key] for key in ("size", "sha256", "type") if key in row.file} if row.file else None,
         "fields": [_field(run, item) for item in row.fields],
-        "unmapped": [[name, text_of(value)] for name, value in row.unmapped],
+        "unmapped": [[name, run.source.redact(text_of(value))] for name, value in row.unmapped],
     }  # fmt: skip
 
 
@@ -125,7 +125,7 @@ def _field(run: Run, item: FieldState) -> dict[str, Any]:
     return {
         "target": item.target, "label": item.label, "state": item.state,
         "sources": [[path, run.source.redact(text_of(value))] for path, value in item.sources], "steps": list(item.steps),
-        "wanted": run.source.redact(shown(item.wanted)), "live": shown(item.live), "reason": item.reason,
+        "wanted": run.source.redact(shown(item.wanted)), "live": run.source.redact(shown(item.live)), "reason": item.reason,
     }  # fmt: skip
 
 
@@ -168,13 +168,13 @@ def _sample(result: Result) -> dict[str, Any] | None:
 
 def write_json(report: Mapping[str, Any], path: Path) -> None:
     """The whole report as JSON."""
-    private(path).write_text(json.dumps(report, ensure_ascii=False, indent=1), encoding="utf-8")
+    private(path).write_text(json.dumps(report, ensure_ascii=False, indent=1), encoding="utf-8", errors="replace")
 
 
 def write_csv(report: Mapping[str, Any], path: Path) -> None:
     """One line a field; cells a spreadsheet would execute are made plain text."""
     heads = ["object", "key", "destination id", "record state", "field", "state", "source", "steps", "wanted", "live", "reason"]
-    with private(path).open("w", newline="", encoding="utf-8-sig") as out:
+    with private(path).open("w", newline="", encoding="utf-8-sig", errors="replace") as out:
         writer = csv.writer(out)
         writer.writerow(heads)
         for row in report["records"]:
@@ -184,7 +184,19 @@ def write_csv(report: Mapping[str, Any], path: Path) -> None:
                          " > ".join(item["steps"]), item["wanted"], item["live"], item["reason"] or row["reason"]]  # fmt: skip
                 writer.writerow([harmless(cell) for cell in cells])
             for name, value in row["unmapped"]:
-                cells = [row["object"], row["key"], row["dest_id"], row["state"], "", "unmapped", f"{name} = {value}", "", "", "", ""]
+                cells = [
+                    row["object"],
+                    row["key"],
+                    row["dest_id"],
+                    row["state"],
+                    "",
+                    "unmapped",
+                    f"{name} = {value}",
+                    "",
+                    "",
+                    "",
+                    "",
+                ]
                 writer.writerow([harmless(cell) for cell in cells])
 
 

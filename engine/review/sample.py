@@ -31,17 +31,17 @@ class Sample:
 def choose(run: Run, size: int) -> Sample:
     """Choose deterministically from what is staged: cover every feature, close over links, fill up."""
     chosen: dict[str, str] = {}
-    features = covered = 0
+    every: set[tuple[str, str]] = set()
+    shown: dict[str, frozenset[tuple[str, str]]] = {}
     by_source = _by_source(run.spec.active())
     pools: dict[str, list[str]] = {}
     for name, mappings in by_source.items():
         found = _features(run, name, mappings)
         pools[name] = [key for key, _ in found]
-        every = {feature for _, has in found for feature in has}
-        features += len(every)
+        shown |= {key: frozenset((name, feature) for feature in has) for key, has in found}
         for key, reason in _cover(found):
             chosen.setdefault(key, reason)
-        covered += len(every)
+    every.update(*shown.values())
     _close(run, chosen)
     for key in _fill(pools, size):
         if len(chosen) >= size:
@@ -51,7 +51,8 @@ def choose(run: Run, size: int) -> Sample:
             _close(run, chosen, [key])
     with run.store.begin() as connection:
         save_sample(connection, list(chosen.items()))
-    return Sample(chosen, size, features, covered)
+    covered = every & set().union(*(shown.get(key, frozenset()) for key in chosen))
+    return Sample(chosen, size, len(every), len(covered))
 
 
 def _by_source(objects: Sequence[ObjectMapping]) -> dict[str, list[ObjectMapping]]:
@@ -73,7 +74,7 @@ def _features(run: Run, name: str, mappings: Sequence[ObjectMapping]) -> list[tu
             sight = sight_on(run, connection)
             for record in batch:
                 shape = {path: not is_empty(dig(record.body, segments(path))) for path in own}
-                values = {path: _value(run, mappings, record, path, sight) for path in sorting}
+                values = {path: _value(mappings, record, path, sight) for path in sorting}
                 rows.append((record.key, shape, values))
         if len(rows) >= LOOKED_AT:
             break
@@ -110,7 +111,7 @@ def _sorting_paths(mapping: ObjectMapping) -> Iterator[str]:
                     yield from (test.path.text for tests in condition.any_of for test in tests)
 
 
-def _value(run: Run, mappings: Sequence[ObjectMapping], record: Record, path: str, sight: Any) -> str:
+def _value(mappings: Sequence[ObjectMapping], record: Record, path: str, sight: Any) -> str:
     """The value of a deciding path; through a related record where it leads there."""
     parts = segments(path)
     for mapping in mappings:
@@ -162,8 +163,8 @@ def _close(run: Run, chosen: dict[str, str], start: Iterable[str] | None = None)
         found: dict[str, str] = {}
         with run.store.begin() as connection:
             staged = many(connection, waiting)
-            sight = sight_on(run, connection, drafted=lambda name, key: bool(many(connection, [key])))
-            for key, record in staged.items():
+            sight = sight_on(run, connection, drafted=lambda _, key: bool(many(connection, [key])))
+            for record in staged.values():
                 for mapping in by_source.get(record.collection, ()):
                     for other, reason in _leans_on(run, mapping, record, sight, connection):
                         found.setdefault(other, reason)
@@ -179,6 +180,8 @@ def _leans_on(run: Run, mapping: ObjectMapping, record: Record, sight: Any, conn
             if target and not target.rows and not name.startswith("pipelines."):
                 yield key.partition("#")[0], f"{record.key} needs it ({mapping.name})"
     for name, children in mapping.children.items():
+        if children.by is not None:
+            continue  # not its own: rows beside it, read for their values only
         for child in pointing_at(connection, children.source, children.on, [record.key, record.id]):
             yield child.key, f"one of the {name} of {record.key}"
 

@@ -63,7 +63,9 @@ def show_left_behind(report: Mapping[str, Any], console: Console) -> None:
     rows = [c for c in report["collections_left_behind"] if c["rows"]]
     if rows:
         console.print("\n[bold]Collections that are not migrated[/bold]")
-        named = [(c["collection"], c["rows"] if c["rows"] >= 0 else "?", c["reason"] or "NOT MAPPED, no reason given") for c in rows]
+        named = [
+            (c["collection"], c["rows"] if c["rows"] >= 0 else "?", c["reason"] or "NOT MAPPED, no reason given") for c in rows
+        ]
         table(console, ("Collection", "Rows", "Why"), named, (1,))
 
 
@@ -74,7 +76,9 @@ def show_limits(report: Mapping[str, Any], console: Console) -> None:
     for account in report["accounts"].values():
         for limit in account["limits"]:
             unit = "calls" if limit["unit"] == "calls" else "tokens"
-            rows.append((account["title"], f"{limit['name']} ({unit} per {period(limit['seconds'])})", limit["allowance"], limit["left"]))
+            rows.append(
+                (account["title"], f"{limit['name']} ({unit} per {period(limit['seconds'])})", limit["allowance"], limit["left"])
+            )
     table(console, ("Account", "Limit", "Allowed", "Left"), rows, (2, 3))
 
 
@@ -82,7 +86,11 @@ def show_announcement(audit: Audit, plan: Plan, console: Console) -> None:
     """Before anything is written: who has no user, and what is about to happen."""
     without = [person for person in audit.people if person.state != "matched"]
     for person in without:
-        console.print(f"{person.state}: {person.name} <{person.email or 'no e-mail'}>, {audit.fallback} stands in", markup=False, highlight=False)
+        console.print(
+            f"{person.state}: {person.name} <{person.email or 'no e-mail'}>, {audit.fallback} stands in",
+            markup=False,
+            highlight=False,
+        )
     made, changed = sum(step.create for step in plan.steps), sum(step.update for step in plan.steps)
     console.print(
         f"{made:,} rows and {len(plan.fields_missing)} custom fields to make, {changed:,} rows to change: "
@@ -96,10 +104,7 @@ def show_plan(report: Mapping[str, Any], console: Console) -> None:
     console.print(f"[bold]{report['title']}[/bold]: plan, nothing was written")
     if report["sample"]:
         console.print(f"A sample of {report['sample']['chosen']} records (asked for: {report['sample']['wanted']})")
-    rows = [
-        (s["label"], s["create"], s["update"], s["unchanged"], s["skip"], s["fail"], s["cost"])
-        for s in plan["steps"]
-    ]
+    rows = [(s["label"], s["create"], s["update"], s["unchanged"], s["skip"], s["fail"], s["cost"]) for s in plan["steps"]]
     heads = ("Object", "Create", "Update", "Unchanged", "Skip", "Fail", "Tokens")
     table(console, heads, rows, (1, 2, 3, 4, 5, 6))
     if plan["fields_missing"]:
@@ -107,7 +112,10 @@ def show_plan(report: Mapping[str, Any], console: Console) -> None:
         _named(console, plan["fields_missing"])
     show_people(report, console)
     show_left_behind(report, console)
-    console.print(f"\n[bold]Cost[/bold]: {plan['calls']:,} calls, {plan['cost']:,.0f} tokens; about {period(plan['seconds'])}", highlight=False)
+    console.print(
+        f"\n[bold]Cost[/bold]: {plan['calls']:,} calls, {plan['cost']:,.0f} tokens; about {period(plan['seconds'])}",
+        highlight=False,
+    )
     limits = [
         (u["account"], f"{u['limit']} (per {period(u['seconds'])})", u["needed"], u["left"], u["allowance"], period(u["time"]))
         for u in plan["limits"]
@@ -143,7 +151,7 @@ def show_status(found: Mapping[str, Any], console: Console) -> None:
     table(console, ("Run", "Command", "Started", "Ended", "Outcome"), rows, (0,))
     console.print("\n[bold]In the destination[/bold]")
     table(console, ("Object", "Rows"), sorted(found["linked"].items()), (1,))
-    states = Counter()
+    states: Counter[str] = Counter()
     for _, action, state, many, _ in found["journal"]:
         states[f"{action} {state}"] += many
     console.print("\n[bold]Journal[/bold]")

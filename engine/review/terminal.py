@@ -135,7 +135,11 @@ def _people(report: Report, console: Console) -> None:
 def _left_behind(report: Report, console: Console) -> None:
     kept = [item for item in report["collections_left_behind"] if item["rows"]]
     rows = [
-        [item["collection"], f"{item['rows']:,}" if item["rows"] >= 0 else "unknown", item["reason"] or "NO REASON GIVEN"]
+        [
+            item["collection"],
+            f"{item['rows']:,}" if item["rows"] >= 0 else "unknown",
+            item["reason"] or "NO REASON GIVEN",
+        ]
         for item in sorted(kept, key=lambda item: -item["rows"])
     ]
     _table(console, "Collections left behind", ("Collection", "rows", "why"), rows, numbers=[1])
@@ -146,7 +150,10 @@ def _spent(report: Report, console: Console) -> None:
     least = sum(row.get("least", 0) for row in report["objects"])
     _head(console, "Limits")
     if cost and least:
-        _line(console, f"  tokens for writing: {cost:,.0f}; least possible: {least:,.0f} ({(cost - least) / least:.1%} above it)")
+        _line(
+            console,
+            f"  tokens for writing: {cost:,.0f}; least possible: {least:,.0f} ({(cost - least) / least:.1%} above it)",
+        )
     for account in report["accounts"].values():
         tokens = f", {account['cost']:,.0f} tokens" if any(limit["unit"] == "cost" for limit in account["limits"]) else ""
         used = f"{account['calls']:,} calls{tokens}, waited {account['waited']:,.0f} s"

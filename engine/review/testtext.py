@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from engine.review import coverage
-from engine.review.cases import Failure, CaseRun
+from engine.review.cases import CaseRun, Failure
 from engine.review.coverage import Coverage
 from engine.review.specdiff import shown
 from engine.review.terminal import clean

@@ -1,18 +1,18 @@
-"""The value language of a spec: written form to expression, every name in it checked."""
+"""The value language of a spec: written form to expression, every name and every fixed value in it checked."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path as FilePath
-from typing import Any
+from typing import Any, Literal
 
 from engine.connector.load import near
-from engine.connector.model import Connector, FieldType
+from engine.connector.model import FieldType
 from engine.document import Document, Keys
 from engine.errors import Diagnostic
-from engine.mapping.notes import paths_used, syntax_problem
 from engine.mapping.steps import bind
+from engine.spec import fits, templates
 from engine.spec.model import (
     Cases,
     Condition,
@@ -31,70 +31,21 @@ from engine.spec.model import (
     Test,
     ValueMap,
 )
-from engine.values import Segments, segments
+from engine.spec.scope import NUMBERS, Found, Scope
+from engine.values import segments
 
 SPECIAL = ("$key", "$record", "$id", "$collection", "$none")
 MODIFIERS = ("when", "using", "map", "default")
-MAX_TEMPLATE = 200_000
-
-Shape = Mapping[str, FieldType]
+HEADS = frozenset({"from", "template", "lookup", "cases", "list", "download"})
+TEXT = FieldType("text")
 
 
 @dataclass(frozen=True, slots=True)
-class Scope:
-    """The names a path may start with inside one object."""
+class People:
+    """Where the people of both sides are: the source's collection, the destination's resource."""
 
-    connector: Connector
-    sources: tuple[str, ...]
-    settings: Mapping[str, Any]
-    related: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    children: Mapping[str, str] = field(default_factory=dict)
-    each: tuple[str, Segments] | None = None
-
-    def shape(self, collections: tuple[str, ...]) -> Shape | None:
-        """All fields of the collections together; None where the connector lists none."""
-        found: dict[str, FieldType] = {}
-        for name in collections:
-            resource = self.connector.resources.get(name)
-            if resource is None or not resource.fields:
-                return None
-            found |= resource.fields
-        return found
-
-    def unknown(self, path: Segments) -> tuple[str, list[str]] | None:
-        """The first segment that names nothing, with what would have been known there."""
-        head, rest = path[0], path[1:]
-        if head in self.related:
-            return _missing(self.shape(self.related[str(head)]), rest)
-        if head in self.children:
-            shape = self.shape((self.children[str(head)],))
-            return _missing(shape, rest[1:] if rest and not isinstance(rest[0], str) or rest[:1] == ("*",) else rest)
-        if self.each and head == self.each[0]:
-            return _missing(self._element(self.each[1]), rest)
-        own = self.shape(self.sources)
-        if own is None:
-            return None
-        extra = [*self.related, *self.children, *([self.each[0]] if self.each else [])]
-        return _missing(own, path, extra)
-
-    def _element(self, path: Segments) -> Shape | None:
-        shape = self.shape(self.sources)
-        for part in path:
-            kind = shape.get(str(part)) if shape else None
-            shape = kind.shape if kind else None
-        return shape
-
-
-def _missing(shape: Shape | None, path: Segments, extra: list[str] | None = None) -> tuple[str, list[str]] | None:
-    for part in path:
-        if shape is None:
-            return None
-        if isinstance(part, int) or part == "*":
-            continue
-        if part not in shape:
-            return part, [*shape, *(extra or [])]
-        shape, extra = shape[part].shape, None
-    return None
+    source: str = ""
+    resource: str = ""
 
 
 @dataclass(slots=True)
@@ -107,36 +58,50 @@ class Builder:
     problems: list[Diagnostic]
     templates: dict[str, str]
     done: Mapping[str, ObjectMapping] = field(default_factory=dict)
-    users: bool = False
+    people: People | None = None
+    settings_used: set[str] = field(default_factory=set)
 
-    def problem(self, keys: Keys, problem: str, advice: str = "") -> None:
-        self.problems.append(self.document.problem(keys, problem, advice))
+    def problem(self, keys: Keys, problem: str, advice: str = "", severity: Literal["error", "warning"] = "error") -> None:
+        self.problems.append(self.document.problem(keys, problem, advice, severity))
+
+    def fault(self, keys: Keys, fault: fits.Fault | None, severity: Literal["error", "warning"] = "error") -> None:
+        if fault:
+            self.problem(keys, *fault, severity)
 
     # -- paths and conditions
 
     def path(self, text: str, keys: Keys) -> Path:
         """A path, checked against what the source connector says the records hold."""
+        return self.lead(text, keys)[0]
+
+    def lead(self, text: str, keys: Keys) -> tuple[Path, FieldType]:
+        """A path and the type of what it leads to."""
+        keys = self.document.aliases.get(keys, keys)
         if text in SPECIAL:
-            return Path(text, (text,))
+            return Path(text, (text,)), FieldType("any" if text == "$none" else "text")
         if text.startswith("$settings."):
-            name = text.removeprefix("$settings.")
-            if name not in self.scope.settings:
-                self.problem(keys, f"there is no setting {name!r}", near(name, list(self.scope.settings)))
-            return Path(text, ("$settings", name))
+            return Path(text, ("$settings", text.removeprefix("$settings."))), self._setting(text, keys)
         if text.startswith("$"):
             self.problem(keys, f"{text!r} is not known", near(text, [*SPECIAL, "$settings.NAME"]))
-            return Path(text, ("$none",))
+            return Path(text, ("$none",)), FieldType("any")
         try:
             parts = segments(text)
         except ValueError as error:
             self.problem(keys, str(error), "write it like main-address.city or lines[*].id; a fixed text is {value: ...}")
-            return Path(text, ("$none",))
-        unknown = self.scope.unknown(parts)
-        if unknown:
-            name, known = unknown
-            origin = " or ".join(self.scope.sources)
-            self.problem(keys, f"{origin} have no field {name!r} (in {text!r})", near(name, known))
-        return Path(text, parts)
+            return Path(text, ("$none",)), FieldType("any")
+        found: Found = self.scope.find(parts)
+        if found.problem:
+            self.problem(keys, found.problem, found.advice)
+        return Path(text, parts), found.kind
+
+    def _setting(self, text: str, keys: Keys) -> FieldType:
+        name = text.removeprefix("$settings.")
+        self.settings_used.add(name)
+        if name not in self.scope.settings:
+            self.problem(keys, f"there is no setting {name!r}", near(name, list(self.scope.settings)))
+            return FieldType("any")
+        value = self.scope.settings[name]
+        return FieldType("boolean" if isinstance(value, bool) else "text" if isinstance(value, str) else "number")
 
     def condition(self, data: Any, keys: Keys) -> Condition:
         """`{path: test}` (all must hold) or a list of those (any may)."""
@@ -144,73 +109,115 @@ class Builder:
         any_of = []
         for position, option in enumerate(options):
             at: Keys = (*keys, position) if isinstance(data, list) else keys
-            tests: list[Test] = []
-            for text, wanted in option.items():
-                path = self.path(text, (*at, text))
-                ops = wanted.items() if isinstance(wanted, dict) else [("equals", wanted)]
-                tests += [Test(path, op, value) for op, value in ops]
-            any_of.append(tuple(tests))
+            any_of.append(tuple(test for text, wanted in option.items() for test in self._tests(text, wanted, (*at, text))))
         return Condition(tuple(any_of))
+
+    def _tests(self, text: str, wanted: Any, keys: Keys) -> list[Test]:
+        path, kind = self.lead(text, keys)
+        tests = []
+        for op, value in wanted.items() if isinstance(wanted, dict) else [("equals", wanted)]:
+            at = (*keys, op) if isinstance(wanted, dict) else keys
+            self.fault(at, fits.never(kind, op, value), "warning")
+            tests.append(Test(path, op, value))
+        return tests
 
     # -- expressions
 
-    def expression(self, data: Any, keys: Keys, html: bool = False) -> Expr:
-        """Any written value: a path, a list (first that is filled) or a mapping with one head."""
+    def expression(self, data: Any, keys: Keys, kind: FieldType | None = None) -> Expr:
+        """Any written value: a path, a list (first that is filled) or a mapping with one head.
+
+        `kind` is the destination field's type; None where nothing is known of it.
+        """
         if isinstance(data, str):
-            return self.path(data, keys)
+            path, found = self.lead(data, keys)
+            if data != "$none":
+                self.fault(keys, fits.no_path(found, kind))
+            return path
         if isinstance(data, list):
-            return First(tuple(self.expression(item, (*keys, position), html) for position, item in enumerate(data)))
+            self._reachable(data, keys)
+            return First(tuple(self.expression(item, (*keys, position), kind) for position, item in enumerate(data)))
         if not isinstance(data, Mapping):
-            return Const(data)
-        head = self._head(data, keys, html)
+            return self._const(data, keys, kind)
         if not any(word in data for word in MODIFIERS):
-            return head
+            return self._head(data, keys, kind)
+        moving = "using" in data or "map" in data
+        if moving and kind is not None and kind.kind in ("reference", "file"):
+            self.fault(keys, fits.no_path(TEXT, kind))
         return Pipe(
-            head,
+            self._head(data, keys, fits.moving(kind) if moving else kind),
             when=self.condition(data["when"], (*keys, "when")) if "when" in data else None,
             steps=self._steps(data.get("using", []), (*keys, "using")),
-            mapping=self._map(data) if "map" in data else None,
-            default=data.get("default"),
+            mapping=self._map(data, keys, kind) if "map" in data else None,
+            default=self._const(data.get("default"), (*keys, "default"), kind).value,
         )
 
-    def _head(self, data: Mapping[str, Any], keys: Keys, html: bool) -> Expr:
+    def _const(self, value: Any, keys: Keys, kind: FieldType | None) -> Const:
+        self.fault(keys, fits.misfit(value, kind))
+        return Const(value)
+
+    def _reachable(self, options: Sequence[Any], keys: Keys) -> None:
+        """An option that always ends the search makes those after it idle."""
+        for position, item in enumerate(options[:-1]):
+            if not isinstance(item, Mapping) or "when" in item:
+                continue
+            if item.get("on_miss") in ("skip", "fail") or item.get("lookup") == "users" or "value" in item or "default" in item:
+                text = "the options after this one are never tried: it always gives a value or ends the record"
+                self.problem((*keys, position + 1), text, "move it to the end of the list", "warning")
+                return
+
+    def _head(self, data: Mapping[str, Any], keys: Keys, kind: FieldType | None) -> Expr:
         if "value" in data:
-            return Const(data["value"])
+            return self._const(data["value"], (*keys, "value"), kind)
         if "template" in data:
-            return self._template(data["template"], (*keys, "template"), html)
+            return self._template(data["template"], (*keys, "template"), kind)
         if "lookup" in data:
-            return self._lookup(data, keys)
+            return self._lookup(data, keys, kind)
         if "cases" in data:
-            return self._cases(data, keys, html)
+            return self._cases(data, keys, kind)
         if "list" in data:
-            rows = data["list"]
-            return Items(tuple(self._parts(row, (*keys, "list", position)) for position, row in enumerate(rows)))
+            rows = enumerate(data["list"])
+            return Items(tuple(self._parts(row, (*keys, "list", position), kind) for position, row in rows))
         if "download" in data:
-            name = self.expression(data["name"], (*keys, "name"))
-            return Download(self.expression(data["download"], (*keys, "download")), name)
+            if kind is not None and kind.kind not in ("file", "any"):
+                self.problem((*keys, "download"), "a download gives a file, and this field holds none", "use the link itself")
+            name = self.expression(data["name"], (*keys, "name"), TEXT)
+            return Download(self.expression(data["download"], (*keys, "download"), fits.MOVING), name)
         inner = data["from"]
-        if isinstance(inner, Mapping) and not self._is_expression(inner):
-            return self._parts(inner, (*keys, "from"))
-        return self.expression(inner, (*keys, "from"), html)
+        if isinstance(inner, Mapping) and not HEADS & set(inner):
+            return self._parts(inner, (*keys, "from"), kind)
+        found = self.expression(inner, (*keys, "from"), kind)
+        if "map" in data and "using" not in data and isinstance(found, Path):
+            self._words(found, data["map"], keys)
+        return found
 
-    @staticmethod
-    def _is_expression(data: Mapping[str, Any]) -> bool:
-        heads = {"from", "template", "lookup", "cases", "list", "download"}
-        return bool(heads & set(data)) or (set(data) <= {"value", *MODIFIERS} and not isinstance(data.get("value"), str))
+    def _words(self, path: Path, entries: Mapping[str, Any], keys: Keys) -> None:
+        """Keys of a value map that the record can never hold."""
+        kind = self.scope.find(path.segments).kind if not path.text.startswith("$") else None
+        if path.text == "$collection":
+            kind = FieldType("text", one_of=self.scope.sources)
+        for word in entries if kind else ():
+            self.fault((*keys, "map", word), fits.no_word(kind or TEXT, word), "warning")
 
-    def _parts(self, data: Mapping[str, Any], keys: Keys) -> Parts:
-        return Parts({name: self.expression(item, (*keys, name)) for name, item in data.items()})
+    def _parts(self, data: Mapping[str, Any], keys: Keys, kind: FieldType | None) -> Parts:
+        """Named values: an object as it goes into the field, or what a step makes something of."""
+        shape = kind.shape if kind and kind.kind in ("object", "list") else None
+        if kind and kind.kind in (*NUMBERS, "text", "html", "boolean", "reference", "file"):
+            self.problem(keys, "named parts make an object, and this field holds none", "hand them to a step: using: ...")
+        for name in data if shape else ():
+            if name not in (shape or {}):
+                self.problem((*keys, name), f"the field has no part {name!r}", near(name, list(shape or {})))
+        moving = kind if kind and kind.kind == "moving" else None
+        return Parts({name: self.expression(item, (*keys, name), (shape or {}).get(name, moving)) for name, item in data.items()})
 
-    def _cases(self, data: Mapping[str, Any], keys: Keys, html: bool) -> Cases:
+    def _cases(self, data: Mapping[str, Any], keys: Keys, kind: FieldType | None) -> Cases:
         cases = []
         for position, item in enumerate(data["cases"]):
             at: Keys = (*keys, "cases", position)
             rest = {key: value for key, value in item.items() if key != "when"}
-            cases.append((self.condition(item["when"], (*at, "when")), self.expression(rest, at, html)))
-        otherwise = data["else"]
-        if isinstance(otherwise, dict | list):
-            return Cases(tuple(cases), self.expression(otherwise, (*keys, "else"), html))
-        return Cases(tuple(cases), Const(otherwise))
+            cases.append((self.condition(item["when"], (*at, "when")), self.expression(rest, at, kind)))
+        otherwise, at = data["else"], (*keys, "else")
+        written = isinstance(otherwise, dict | list)
+        return Cases(tuple(cases), self.expression(otherwise, at, kind) if written else self._const(otherwise, at, kind))
 
     def _steps(self, data: Any, keys: Keys) -> tuple[NamedStep, ...]:
         single = not isinstance(data, list)
@@ -235,125 +242,123 @@ class Builder:
             return self.scope.settings.get(args.removeprefix("$settings."), "")
         return args
 
-    def _map(self, data: Mapping[str, Any]) -> ValueMap:
+    def _map(self, data: Mapping[str, Any], keys: Keys, kind: FieldType | None) -> ValueMap:
+        for word, value in data["map"].items():
+            self._const(value, (*keys, "map", word), kind)
         otherwise = data["else"]
-        if otherwise in ("omit", "report"):
-            return ValueMap(data["map"], None, report=otherwise == "report")
-        return ValueMap(data["map"], otherwise, fail=otherwise == "fail")
+        if otherwise in ("omit", "report", "fail"):
+            return ValueMap(data["map"], None, report=otherwise == "report", fail=otherwise == "fail")
+        return ValueMap(data["map"], self._const(otherwise, (*keys, "else"), kind).value)
 
-    def _lookup(self, data: Mapping[str, Any], keys: Keys) -> Expr:
+    # -- lookups
+
+    def _lookup(self, data: Mapping[str, Any], keys: Keys, kind: FieldType | None) -> Expr:
         written = data["lookup"]
         names = tuple([written] if isinstance(written, str) else written)
-        for position, name in enumerate(names):
-            at: Keys = (*keys, "lookup") if isinstance(written, str) else (*keys, "lookup", position)
-            self._target(name, at)
-        if "by" not in data:
-            self.problem(keys, "a lookup needs `by`: the value that names the record", "add by: account-path, or $key")
-        by = self.expression(data.get("by", "$none"), (*keys, "by"))
+        at: Keys = (*keys, "lookup")
+        good = [self._target(name, at if isinstance(written, str) else (*at, position)) for position, name in enumerate(names)]
+        if all(good):
+            self.fault(at, fits.no_link(kind, self._resources(names)))
+        by = self.expression(data["by"], (*keys, "by"), fits.MOVING)
         on = data.get("on", "")
-        if on:
-            self._on(names, on, (*keys, "on"))
+        if "users" in names:
+            self._people_only(data, names, keys)
+        elif all(good):
+            self._on(names, on, (*keys, "on")) if on else self._reaches(names, by, (*keys, "by"))
         miss = data.get("on_miss", "report")
-        fallback = miss["fallback"] if isinstance(miss, dict) else ""
+        fallback = str(miss["fallback"]) if isinstance(miss, dict) else ""
+        if fallback and all(good) and "users" not in names:
+            self._fallback(names, fallback, (*keys, "on_miss", "fallback"))
         return Lookup(names, by, on, "fallback" if fallback else miss, data.get("on_many", "first"), fallback)
 
-    def _target(self, name: str, keys: Keys) -> None:
+    def _resources(self, names: Sequence[str]) -> list[str]:
+        people = self.people.resource if self.people else ""
+        return list(dict.fromkeys(people if name == "users" else self.done[name].resource for name in names))
+
+    def _target(self, name: str, keys: Keys) -> bool:
         if name == "users":
-            if not self.users:
+            if not self.people:
                 self.problem(keys, "this spec has no `users` section to look up in", "add one")
-            return
+            return self.people is not None
         if name in self.done:
-            return
-        later = name in self.document.data["objects"]
-        if later:
+            return True
+        if name in self.document.data["objects"]:
             self.problem(keys, f"{name!r} stands further down", "a lookup may only point upwards: move that object up")
         else:
             self.problem(keys, f"there is no object {name!r}", near(name, [*self.done, "users"]))
+        return False
 
-    def _on(self, names: tuple[str, ...], on: str, keys: Keys) -> None:
-        for name in names:
-            target = self.done.get(name)
-            for source in target.sources if target else ():
+    def _people_only(self, data: Mapping[str, Any], names: Sequence[str], keys: Keys) -> None:
+        if len(names) > 1:
+            self.problem((*keys, "lookup"), "users cannot be looked up together with objects", "list two lookups instead")
+        for word in ("on", "on_miss", "on_many"):
+            if word in data:
+                advice = "whoever is not found is stood in for by users.fallback"
+                self.problem((*keys, word), f"a lookup of users has no {word!r}", advice)
+
+    def _on(self, names: Sequence[str], on: str, keys: Keys) -> None:
+        for source in dict.fromkeys(source for name in names for source in self.done[name].sources):
+            if source.startswith("$rows."):
+                self.problem(keys, "rows written in the spec are looked up by their id", "remove 'on'")
+                return
+            found = replace(self.scope, sources=(source,)).find(segments(on), own=True)
+            if found.problem:
                 resource = self.scope.connector.resources.get(source)
-                if resource and resource.fields and on not in resource.fields:
-                    self.problem(keys, f"{source} have no field {on!r}", near(on, list(resource.fields)))
+                self.problem(keys, f"{source} have no field {on!r}", near(on, list(resource.fields if resource else ())))
+
+    def _reaches(self, names: Sequence[str], by: Expr, keys: Keys) -> None:
+        """Whether the values of `by` can name a record of any of the objects at all."""
+        for path in by.options if isinstance(by, First) else (by,):
+            if isinstance(path, Path):
+                sources = tuple(source for name in names for source in self.done[name].sources)
+                self.fault(keys, self.apart(path, sources, all(len(self.done[name].sources) > 1 for name in names)))
+
+    def apart(self, path: Path, sources: Sequence[str], several: bool) -> fits.Fault | None:
+        """Why a path cannot name a row of these collections."""
+        kind = self.scope.find(path.segments).kind if not path.text.startswith("$") else TEXT
+        own = self.scope.sources if path.text in ("$key", "$record") else kind.to
+        listed = " or ".join(dict.fromkeys(sources))
+        if own and not set(own) & set(sources):
+            return f"{path.text!r} names rows of {' or '.join(own)}, not of {listed}", "look for the link that does"
+        if several and kind.kind in NUMBERS:
+            return f"{path.text!r} is a bare id and does not say whether of {listed}", "use the link that names the collection"
+        return None
+
+    def _fallback(self, names: Sequence[str], fallback: str, keys: Keys) -> None:
+        rows = [str(row["id"]) for name in names for row in self.done[name].rows if "id" in row]
+        sources = [source for name in names for source in self.done[name].sources]
+        if rows and all(self.done[name].rows for name in names) and fallback not in rows:
+            self.problem(keys, f"there is no row {fallback!r}", near(fallback, rows))
+        elif len(sources) > 1 and len(names) == 1 and fallback.partition("/")[0] not in sources:
+            self.problem(keys, f"{fallback!r} does not say which of {' or '.join(sources)}", f"write {sources[0]}/{fallback}")
 
     # -- templates
 
-    def _template(self, written: str, keys: Keys, html: bool) -> Template:
-        name, source = "", written
-        if written.endswith(".j2"):
-            name = written
-            html = html or written.endswith(".html.j2")
-            source = self._template_file(written, keys)
-        found = syntax_problem(source)
-        if found:
-            problem, line = found
-            where = f"{name}:{line}: " if name else ""
-            self.problem(keys, f"{where}not a template: {problem}", "correct the Jinja")
+    def _template(self, written: str, keys: Keys, kind: FieldType | None) -> Template:
+        """A template, inline or of a file; a mistake inside names the file's own line."""
+        moving = kind is not None and kind.kind == "moving"
+        if not moving:
+            self.fault(keys, fits.no_text(kind))
+        name, source = ("", written) if not written.endswith(".j2") else (written, self._file(written, keys))
+        html = (kind is not None and "html" in (kind.kind, kind.options)) or written.endswith(".html.j2")
+        if not moving and kind is not None and kind.kind not in ("html", "any") and templates.has_markup(source, name):
+            self.problem(keys, "HTML in a field that holds plain text", "people would see the tags", "warning")
+        found = templates.faults(source, self.scope, html)
+        for fault in found:
+            where = f"{name}:{fault.line}: " if name and fault.line else ""
+            self.problem(keys, where + fault.problem, fault.advice, fault.severity)
+        if any(fault.severity == "error" for fault in found):
             return Template("", name, html)
-        uses, heads = [], []
-        for path, line in paths_used(source):
-            heads.append(path[0])
-            uses.append(".".join(part for part in path if part != "*"))
-            self._template_path(path, f"{name}:{line}" if name else "", keys)
-        return Template(source, name, html, tuple(dict.fromkeys(uses)), tuple(dict.fromkeys(heads)), self._known_names())
+        template = templates.build(source, name, html, self.scope)
+        self.settings_used |= {use.removeprefix("$settings.") for use in template.uses if use.startswith("$settings.")}
+        if "$settings" in template.uses:
+            self.settings_used |= set(self.scope.settings)
+        return template
 
-    def _known_names(self) -> frozenset[str]:
-        """Every field name of the records a template may see, as templates write them."""
-        scope = self.scope
-        collections = [scope.sources, *scope.related.values(), *((name,) for name in scope.children.values())]
-        return frozenset(name for of in collections for name in _names(_underscored(scope.shape(of))))
-
-    def _template_file(self, written: str, keys: Keys) -> str:
-        """The text of a template; it must lie in the spec's project folder."""
-        root = self.folder.resolve().parent
-        file = (self.folder / written).resolve()
-        if not file.is_relative_to(root):
-            self.problem(keys, f"{written!r} leaves the project folder", f"keep templates below {root.name}/")
-            return ""
-        try:
-            text = file.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
-            self.problem(keys, f"the template {written!r} cannot be read: {reason}", "check the path")
-            return ""
-        if len(text) > MAX_TEMPLATE:
-            self.problem(keys, f"the template {written!r} is larger than {MAX_TEMPLATE:,} characters", "shorten it")
+    def _file(self, written: str, keys: Keys) -> str:
+        text = templates.read_template(self.folder, written)
+        if isinstance(text, templates.Fault):
+            self.problem(keys, text.problem, text.advice)
             return ""
         self.templates[written] = text
         return text
-
-    def _template_path(self, path: tuple[str, ...], where: str, keys: Keys) -> None:
-        scope, head = self.scope, path[0]
-        if head in ("settings", "key", "collection", "loop", "range"):
-            return
-        shapes: dict[str, Shape | None] = {name: scope.shape(of) for name, of in scope.related.items()}
-        shapes |= {name: scope.shape((of,)) for name, of in scope.children.items()}
-        if scope.each:
-            shapes[scope.each[0]] = scope._element(scope.each[1])
-        if head in shapes:
-            unknown = _missing(_underscored(shapes[head]), tuple(part for part in path[1:]))
-        else:
-            unknown = _missing(_underscored(scope.shape(scope.sources)), path, list(shapes))
-        if unknown:
-            name, known = unknown
-            prefix = f"{where}: " if where else ""
-            self.problem(keys, f"{prefix}the template names an unknown field {'.'.join(path)!r}", near(name, known))
-
-
-def _underscored(shape: Shape | None) -> Shape | None:
-    """Field names as templates write them."""
-    if shape is None:
-        return None
-    return {
-        name.replace("-", "_"): FieldType(kind.kind, _underscored(kind.shape), kind.to) for name, kind in shape.items()
-    }
-
-
-def _names(shape: Shape | None) -> set[str]:
-    """The names of a shape and of everything inside it."""
-    found = set(shape or ())
-    for kind in (shape or {}).values():
-        found |= _names(kind.shape)
-    return found

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path as FilePath
-from typing import Any
+from typing import Any, Literal
 
 from engine.connector.load import load_connector, near
-from engine.connector.model import Connector
+from engine.connector.model import Connector, FieldType
 from engine.document import Document, Keys, read
-from engine.errors import Diagnostic, SpecError
+from engine.errors import Diagnostic, Place, SpecError, UsageError
 from engine.schema import check_shape
-from engine.spec.expressions import Builder, Scope
+from engine.spec.checks import whole
+from engine.spec.expressions import Builder, People
+from engine.spec.fits import custom_kind
 from engine.spec.meaning import digest_of, parts
 from engine.spec.model import (
     Children,
     Const,
     CustomField,
     Each,
+    Export,
     Field,
     Lookup,
     NativeOptions,
@@ -32,30 +34,33 @@ from engine.spec.model import (
     Spec,
     UserMatch,
 )
-from engine.values import segments
+from engine.spec.scope import NUMBERS, Scope, Shape, shape_of
+from engine.spec.variables import expand
+from engine.values import is_empty, segments
 
-_VARIABLE = re.compile(r"\$\{([A-Z][A-Z0-9_]*)(?::-([^}]*))?\}")
 PIPELINES = "$pipelines"
 FALLBACK = "$fallback"
+RESERVED = ("settings", "key", "collection", "loop", "range")  # names every template has
 
 
 @dataclass(frozen=True, slots=True)
 class Migration:
-    """A spec with the two connectors it names."""
+    """A spec with the two connectors it names, and what its author should look at."""
 
     spec: Spec
     source: Connector
     destination: Connector
     document: Document
+    warnings: tuple[Diagnostic, ...] = ()
 
 
 def load_migration(path: FilePath, env: Mapping[str, str] | None = None) -> Migration:
     """Read, check and compile a spec and its connectors; raises SpecError with every problem."""
-    document = read(path, _shown(path))
-    problems = check_shape(document, "spec")
-    if problems:
-        raise SpecError(problems)
-    document, problems = _with_variables(document, os.environ if env is None else env)
+    document, problems = expand(read(path, _shown(path)), os.environ if env is None else env)
+    shape = check_shape(document, "spec")
+    if shape:
+        told = {item.where for item in problems}  # that a missing variable has no good value is no news
+        raise SpecError(_in_order([*problems, *(item for item in shape if item.where not in told)]))
     connectors: dict[str, Connector] = {}
     for side in ("source", "destination"):
         file = path.parent / document.data[side]["connector"]
@@ -63,50 +68,32 @@ def load_migration(path: FilePath, env: Mapping[str, str] | None = None) -> Migr
             connectors[side] = load_connector(file, _shown(file))
         except SpecError as error:
             problems += error.diagnostics
-        except Exception as error:
-            if not hasattr(error, "exit_code"):
-                raise
+        except UsageError as error:
             problems.append(document.problem((side, "connector"), str(error), "check the path"))
-    if problems:
-        raise SpecError(problems)
-    source, destination = connectors["source"], connectors["destination"]
-    compiler = _Compiler(document, path.parent, source, destination)
+    if len(connectors) < 2:
+        raise SpecError(_in_order(problems))
+    compiler = _Compiler(document, path.parent, connectors["source"], connectors["destination"])
     spec = compiler.spec()
-    if compiler.problems:
-        raise SpecError(sorted(set(compiler.problems), key=lambda d: (d.where.line, d.where.col) if d.where else (0, 0)))
-    return Migration(spec, source, destination, document)
+    found = _in_order([*problems, *compiler.problems])
+    if errors := [item for item in found if item.severity == "error"]:
+        raise SpecError(errors)
+    return Migration(spec, compiler.source, compiler.destination, document, tuple(found))
+
+
+def _in_order(problems: Iterable[Diagnostic]) -> list[Diagnostic]:
+    """Sorted by place; what stands behind a YAML alias is told once."""
+    once: dict[tuple[Place | None, str], Diagnostic] = {}
+    for item in problems:
+        once.setdefault((item.where, item.problem), item)
+    return sorted(once.values(), key=lambda d: (d.where.file, d.where.line, d.where.col) if d.where else ("", 0, 0))
 
 
 def _shown(path: FilePath) -> str:
     """A path as messages show it: relative to where the user stands, if that is shorter."""
     try:
-        return os.path.relpath(path) if len(os.path.relpath(path)) < len(str(path)) else str(path)
+        return min(os.path.relpath(path), str(path), key=len)
     except ValueError:
         return str(path)
-
-
-def _with_variables(document: Document, env: Mapping[str, str]) -> tuple[Document, list[Diagnostic]]:
-    """`${NAME}` and `${NAME:-default}` replaced from the environment."""
-    problems: list[Diagnostic] = []
-
-    def expand(value: Any, keys: Keys) -> Any:
-        if isinstance(value, dict):
-            return {key: expand(item, (*keys, key)) for key, item in value.items()}
-        if isinstance(value, list):
-            return [expand(item, (*keys, position)) for position, item in enumerate(value)]
-        if not isinstance(value, str) or "${" not in value:
-            return value
-
-        def found(match: re.Match[str]) -> str:
-            name, default = match.groups()
-            if env.get(name) or default is not None:
-                return env.get(name) or default or ""
-            problems.append(document.problem(keys, f"the environment has no {name}", f"set {name} or give a default: ${{{name}:-...}}"))
-            return ""
-
-        return _VARIABLE.sub(found, value)
-
-    return replace(document, data=expand(document.data, ())), problems
 
 
 class _Compiler:
@@ -117,43 +104,55 @@ class _Compiler:
         self.folder = folder
         self.source = source
         self.destination = destination
+        self.settings: Mapping[str, Any] = document.data.get("settings", {})
         self.problems: list[Diagnostic] = []
         self.templates: dict[str, str] = {}
+        self.builders: dict[str, Builder] = {}
         self.done: dict[str, ObjectMapping] = {}
+        self.rows: dict[str, Shape] = {}
+        self.used: set[str] = set()
+        self.custom: dict[tuple[str, str], CustomField] = {}
 
-    def problem(self, keys: Keys, problem: str, advice: str = "") -> None:
-        self.problems.append(self.document.problem(keys, problem, advice))
+    def problem(self, keys: Keys, problem: str, advice: str = "", severity: Literal["error", "warning"] = "error") -> None:
+        self.problems.append(self.document.problem(keys, problem, advice, severity))
 
     def spec(self) -> Spec:
         data = self.document.data
-        settings = data.get("settings", {})
         self._plans(data)
-        custom = self._custom_fields(data.get("custom_fields", {}))
+        self.custom = self._custom_fields(data.get("custom_fields", {}))
+        self._labels(self.custom)
         native = self._native_options(data.get("native_options", {}))
-        self._pipelines(data.get("pipelines", {}), settings)
+        users = self._users(data.get("users"))
+        self._pipelines(data.get("pipelines", {}))
         for name, item in data["objects"].items():
-            self.done[name] = self._object(name, item, settings, custom)
+            self.done[name] = self._object(name, item)
         self._left_behind(data.get("left_behind", {}))
-        self._unique_keys()
-        users = data.get("users")
-        if users:
-            self._collection(users["from"], ("users", "from"))
         spec = Spec(
             name=data["migration"],
             source=Side(**data["source"]),
             destination=Side(**data["destination"]),
-            settings=settings,
-            users=UserMatch(users["from"], users["email"], users["fallback"]) if users else None,
-            custom_fields=custom,
+            settings=self.settings,
+            users=users,
+            custom_fields=self.custom,
             native_options=native,
             objects=self.done,
             left_behind=data.get("left_behind", {}),
             sample=SamplePolicy(**data.get("sample", {})),
             guards=data.get("guards", {}),
+            exports=self._exports(data.get("exports", {})),
             folder=str(self.folder),
         )
-        # A spec with mistakes has no meaning yet.
-        return spec if self.problems else replace(spec, digest=digest_of(parts(spec, self.source, self.destination, data)))
+        self.problems += whole(spec, self.document, self.source, self.destination, self.used)
+        if any(item.severity == "error" for item in self.problems):
+            return spec  # a spec with mistakes has no meaning yet
+        return replace(spec, digest=digest_of(parts(spec, self.source, self.destination, data)))
+
+    def _builder(self, sources: tuple[str, ...], above: Mapping[str, ObjectMapping] | None = None) -> Builder:
+        rules = self.destination.users
+        users = self.document.data.get("users")
+        people = People(users["from"], rules.resource if rules else "") if users else None
+        scope = Scope(self.source, sources, self.settings, self.rows)
+        return Builder(self.document, self.folder, scope, self.problems, self.templates, above or {}, people, self.used)
 
     # -- the parts of a spec, in the order they stand in it
 
@@ -166,6 +165,19 @@ class _Compiler:
     def _collection(self, name: str, keys: Keys) -> None:
         if name not in self.source.resources:
             self.problem(keys, f"{self.source.title} has no collection {name!r}", near(name, list(self.source.resources)))
+
+    def _path_in(self, source: str, path: str, keys: Keys) -> Path:
+        """A path in the rows of one collection."""
+        return self._builder((source,)).path(path, keys)
+
+    def _users(self, data: Mapping[str, str] | None) -> UserMatch | None:
+        if data is None:
+            return None
+        self._collection(data["from"], ("users", "from"))
+        self._path_in(data["from"], data["email"], ("users", "email"))
+        if self.destination.users is None:
+            self.problem(("users",), f"{self.destination.title} has no users", "remove this section")
+        return UserMatch(data["from"], data["email"], data["fallback"])
 
     def _custom_fields(self, data: Mapping[str, Any]) -> dict[tuple[str, str], CustomField]:
         fields: dict[tuple[str, str], CustomField] = {}
@@ -188,10 +200,20 @@ class _Compiler:
                 self.problem(("custom_fields", resource), "more than one field is marked `key: true`", "keep one")
         return fields
 
+    def _labels(self, fields: Mapping[tuple[str, str], CustomField]) -> None:
+        """A field is found again by its name and type: two that share both would be one."""
+        taken: dict[tuple[str, str, str], str] = {}
+        for (resource, name), item in fields.items():
+            other = taken.setdefault((resource, item.label.strip().casefold(), item.type), name)
+            if other != name:
+                text = f"{other!r} and {name!r} of {resource} are both called {item.label!r}"
+                self.problem(("custom_fields", resource, name, "name"), text, "give one another name")
+
     def _options(self, data: Any, keys: Keys) -> tuple[tuple[str, ...], tuple[str, str]]:
         if isinstance(data, list):
             return tuple(str(item) for item in data), ("", "")
         self._collection(data["from"], (*keys, "from"))
+        self._path_in(data["from"], data["label"], (*keys, "label"))
         return (), (data["from"], data["label"])
 
     def _native_options(self, data: Mapping[str, Any]) -> tuple[NativeOptions, ...]:
@@ -208,7 +230,7 @@ class _Compiler:
             found.append(NativeOptions(resource, field, options, origin))
         return tuple(found)
 
-    def _pipelines(self, data: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
+    def _pipelines(self, data: Mapping[str, Any]) -> None:
         """Pipelines and stages become ordinary objects whose rows are adopted by name or made."""
         rules = self.destination.pipelines
         if not data:
@@ -221,11 +243,13 @@ class _Compiler:
         self.done[PIPELINES] = ObjectMapping(
             PIPELINES, (f"$rows.{PIPELINES}",), rules.resource, {rules.name: name}, match=(rules.name,), rows=rows,
             label="Pipelines", keys=("pipelines",),
-        )
-        for key, item in data.items():
-            self.done[f"pipelines.{key}"] = self._stages(key, item, settings)
+        )  # fmt: skip
+        for position, (key, item) in enumerate(data.items()):
+            if item["name"] in [row["name"] for row in rows[:position]]:
+                self.problem(("pipelines", key, "name"), f"two pipelines are called {item['name']!r}", "give one another name")
+            self.done[f"pipelines.{key}"] = self._stages(key, item)
 
-    def _stages(self, key: str, item: Mapping[str, Any], settings: Mapping[str, Any]) -> ObjectMapping:
+    def _stages(self, key: str, item: Mapping[str, Any]) -> ObjectMapping:
         rules, stages = self.destination.pipelines, item["stages"]
         assert rules is not None
         keys: Keys = ("pipelines", key, "stages")
@@ -233,52 +257,45 @@ class _Compiler:
         rows: tuple[Mapping[str, Any], ...] = ()
         source, label, when, order = f"$rows.pipelines.{key}", "name", None, ""
         if isinstance(stages, list):
-            rows = tuple({"id": str(name), "name": str(name)} for name in stages)
+            rows = tuple({"id": name, "name": name} for name in stages)
         else:
             source, label, order = stages["from"], stages["label"], stages.get("order", "")
             self._collection(source, (*keys, "from"))
-            scope = Scope(self.source, (source,), settings)
-            builder = Builder(self.document, self.folder, scope, self.problems, self.templates)
+            builder = self._builder((source,))
             builder.path(label, (*keys, "label"))
+            if order:
+                builder.path(order, (*keys, "order"))
             when = builder.condition(stages["where"], (*keys, "where")) if "where" in stages else None
         name = Field(rules.stage_name, Path(label, segments(label)), keys)
         return ObjectMapping(
             f"pipelines.{key}", (source,), rules.stages, {rules.stage_name: name, rules.parent: parent}, when=when,
             match=(rules.stage_name, rules.parent), rows=rows, label=f"Stages of {item['name']}", keys=keys, order=order,
-        )
+        )  # fmt: skip
 
-    def _object(
-        self, name: str, data: Mapping[str, Any], settings: Mapping[str, Any], custom: Mapping[tuple[str, str], CustomField]
-    ) -> ObjectMapping:
+    # -- one object
+
+    def _object(self, name: str, data: Mapping[str, Any]) -> ObjectMapping:
         keys: Keys = ("objects", name)
-        sources = tuple([data["from"]] if isinstance(data["from"], str) else data["from"])
-        for position, source in enumerate(sources):
-            self._collection(source, (*keys, "from", position) if isinstance(data["from"], list) else (*keys, "from"))
-        scope = Scope(self.source, sources, settings)
-        builder = Builder(self.document, self.folder, scope, self.problems, self.templates, self.done, self._users())
-        related = {key: self._related(item, (*keys, "related", key), scope, builder) for key, item in data.get("related", {}).items()}
-        scope = replace(scope, related={key: item.sources for key, item in related.items()})
-        children = {key: self._children(item, (*keys, "children", key)) for key, item in data.get("children", {}).items()}
-        scope = replace(scope, children={key: item.source for key, item in children.items()})
-        builder.scope = scope
+        if name == "users":
+            self.problem(keys, "'users' is the people matched by the section `users`", "give the object another name")
+        sources, rows = self._sources(name, data, keys)
+        builder = self._builder(sources, self.done)
+        related = {key: self._related(item, (*keys, "related", key), builder) for key, item in data.get("related", {}).items()}
+        lists = frozenset(key for key, item in related.items() if item.many)
+        builder.scope = replace(builder.scope, related={key: item.sources for key, item in related.items()}, lists=lists)
+        children = {key: self._children(item, (*keys, "children", key), builder) for key, item in data.get("children", {}).items()}
+        builder.scope = replace(builder.scope, children={key: item.source for key, item in children.items()})
         each = self._each(data["each"], (*keys, "each"), builder) if "each" in data else None
-        target = self.destination.resources.get(data["to"])
-        if target is None or "create" not in target.operations:
-            made = [key for key, item in self.destination.resources.items() if "create" in item.operations]
-            self.problem((*keys, "to"), f"{self.destination.title} has no writable {data['to']!r}", near(data["to"], made))
+        self._own_names(data, builder.scope, keys)
+        self.builders[name] = builder
         fields = {
-            field: self._field(field, item, (*keys, "fields", field), data["to"], custom, builder)
-            for field, item in data["fields"].items()
+            target: self._field(target, item, (*keys, "fields", target), data["to"], builder)
+            for target, item in data["fields"].items()
         }
-        for field, kind in (target.fields if target else {}).items():
-            if kind.required and kind.writable and field not in fields:
-                self.problem((*keys, "fields"), f"{data['to']} need the field {field!r}", "map it")
-        for field in data.get("match", ()):
+        self._complete(data["to"], fields, keys)
+        for position, field in enumerate(data.get("match", ())):
             if field not in fields:
-                self.problem((*keys, "match"), f"{field!r} is not one of this object's fields", near(field, list(fields)))
-        enabled = data.get("enabled", True)
-        if isinstance(enabled, str):
-            enabled = bool(settings.get(enabled.removeprefix("$settings."), False))
+                self.problem((*keys, "match", position), f"{field!r} is not one of this object's fields", near(field, list(fields)))
         return ObjectMapping(
             name=name,
             sources=sources,
@@ -289,67 +306,148 @@ class _Compiler:
             children=children,
             each=each,
             match=tuple(data.get("match", ())),
-            enabled=enabled,
+            enabled=self._enabled(data.get("enabled", True), builder, (*keys, "enabled")),
             ignore=data.get("ignore", {}),
+            rows=rows,
             label=data.get("label", name),
             keys=keys,
             on_delete=data.get("on_delete", "report"),
         )
 
-    def _users(self) -> bool:
-        return "users" in self.document.data
+    def _sources(self, name: str, data: Mapping[str, Any], keys: Keys) -> tuple[tuple[str, ...], tuple[Mapping[str, Any], ...]]:
+        """The collections of an object, or the rows it brings itself."""
+        if "rows" in data:
+            self.rows[f"$rows.{name}"] = shape_of(data["rows"])
+            self._row_ids(data["rows"], (*keys, "rows"))
+            return (f"$rows.{name}",), tuple(data["rows"])
+        written = data["from"]
+        for position, source in enumerate(written if isinstance(written, list) else []):
+            self._collection(source, (*keys, "from", position))
+        if isinstance(written, str):
+            self._collection(written, (*keys, "from"))
+        return tuple([written] if isinstance(written, str) else written), ()
 
-    def _related(self, data: Mapping[str, Any], keys: Keys, scope: Scope, builder: Builder) -> Related:
+    def _row_ids(self, rows: Sequence[Mapping[str, Any]], keys: Keys) -> None:
+        taken: dict[str, int] = {}
+        for position, row in enumerate(rows):
+            found = row.get("id")
+            if isinstance(found, bool | list | dict) or is_empty(found):
+                place = (*keys, position, "id") if "id" in row else (*keys, position)
+                self.problem(place, "a row needs an `id`, a text or a number", "it is how the row is known in later runs")
+            elif taken.setdefault(str(found), position) != position:
+                self.problem((*keys, position, "id"), f"two rows have the id {str(found)!r}", "give one another id")
+
+    def _complete(self, resource: str, fields: Mapping[str, Field], keys: Keys) -> None:
+        target = self.destination.resources.get(resource)
+        if target is None or "create" not in target.operations:
+            creatable = [name for name, item in self.destination.resources.items() if "create" in item.operations]
+            self.problem((*keys, "to"), f"{self.destination.title} cannot create {resource!r}", near(resource, creatable))
+        for field, kind in (target.fields if target else {}).items():
+            if kind.required and kind.writable and field not in fields:
+                self.problem((*keys, "fields"), f"{resource} need the field {field!r}", "map it")
+
+    def _enabled(self, written: bool | str, builder: Builder, keys: Keys) -> bool:
+        if isinstance(written, bool):
+            return written
+        builder.path(written, keys)
+        value = self.settings.get(written.removeprefix("$settings."), False)
+        if not isinstance(value, bool):
+            self.problem(keys, f"the setting is {value!r}, not true or false", "write true or false without quotes")
+        return value is True
+
+    def _own_names(self, data: Mapping[str, Any], scope: Scope, keys: Keys) -> None:
+        """Names made up beside the record's fields: each once, and none that hides something."""
+        own = replace(scope, related={}, children={}, each=None).shape(scope.sources) or {}
+        made = [(*keys, group, name) for group in ("related", "children") for name in data.get(group, {})]
+        made += [(*keys, "each", "name")] if "each" in data else []
+        taken: set[str] = set()
+        for place in made:
+            name = data["each"]["name"] if place[-2:] == ("each", "name") else str(place[-1])
+            if name in RESERVED:
+                self.problem(place, f"{name!r} is a name that every template has", "choose another")
+            if name in taken:
+                self.problem(place, f"the name {name!r} is taken above", "choose another")
+            if name in own:
+                self.problem(place, f"{name!r} hides the record's own field of that name", "choose another", "warning")
+            taken.add(name)
+
+    def _related(self, data: Mapping[str, Any], keys: Keys, builder: Builder) -> Related:
         sources = tuple([data["from"]] if isinstance(data["from"], str) else data["from"])
-        for source in sources:
-            self._collection(source, (*keys, "from"))
-        return Related(sources, builder.path(data["by"], (*keys, "by")))
+        for position, source in enumerate(sources):
+            self._collection(source, (*keys, "from") if isinstance(data["from"], str) else (*keys, "from", position))
+        by = builder.path(data["by"], (*keys, "by"))
+        builder.fault((*keys, "by"), builder.apart(by, sources, len(sources) > 1))
+        return Related(sources, by)
 
-    def _children(self, data: Mapping[str, Any], keys: Keys) -> Children:
-        self._collection(data["from"], (*keys, "from"))
-        resource = self.source.resources.get(data["from"])
-        if resource and data["on"] not in resource.fields:
-            self.problem((*keys, "on"), f"{data['from']} have no field {data['on']!r}", near(data["on"], list(resource.fields)))
-        return Children(data["from"], data["on"])
+    def _children(self, data: Mapping[str, Any], keys: Keys, builder: Builder) -> Children:
+        source = data["from"]
+        self._collection(source, (*keys, "from"))
+        child = self._builder((source,))
+        on = child.lead(data["on"], (*keys, "on"))[1] if source in self.source.resources else FieldType("any")
+        where = child.condition(data["where"], (*keys, "where")) if "where" in data else None
+        if "by" in data:
+            by, kind = builder.lead(data["by"], (*keys, "by"))
+            if on.to and kind.to and not set(on.to) & set(kind.to):
+                text = f"{data['by']!r} and {data['on']!r} never name the same row"
+                self.problem((*keys, "by"), text, "compare what they link to")
+            return Children(source, data["on"], by, where)
+        own = builder.scope.sources
+        if on.to and not set(on.to) & set(own):
+            text = f"{data['on']!r} names rows of {' or '.join(on.to)}, not of {' or '.join(own)}"
+            self.problem((*keys, "on"), text, "look for the link that does")
+        elif len(own) > 1 and on.kind in NUMBERS:
+            text = f"{data['on']!r} is a bare id: two of {', '.join(own)} may share it"
+            self.problem((*keys, "on"), text, "use the link that names the collection", "warning")
+        return Children(source, data["on"], None, where)
 
     def _each(self, data: Mapping[str, Any], keys: Keys, builder: Builder) -> Each:
-        path = builder.path(data["path"], (*keys, "path"))
+        path, kind = builder.lead(data["path"], (*keys, "path"))
+        if kind.kind not in ("list", "any"):
+            self.problem((*keys, "path"), f"{data['path']!r} is not a list", "`each` goes through a list inside the record")
         builder.scope = replace(builder.scope, each=(data["name"], path.segments))
         where = builder.condition(data["where"], (*keys, "where")) if "where" in data else None
         builder.path(f"{data['name']}.{data['key']}", (*keys, "key"))
         return Each(data["name"], path, data["key"], where)
 
-    def _field(
-        self, target: str, data: Any, keys: Keys, resource: str, custom: Mapping[tuple[str, str], CustomField], builder: Builder
-    ) -> Field:
+    def _field(self, target: str, data: Any, keys: Keys, resource: str, builder: Builder) -> Field:
+        kind = self._kind(target, keys, resource)
+        conflict = data.get("on_conflict", "keep") if isinstance(data, Mapping) else "keep"
+        return Field(target, builder.expression(data, keys, kind), keys, conflict)
+
+    def _kind(self, target: str, keys: Keys, resource: str) -> FieldType | None:
+        """The type of a destination field; None where there is no such field."""
         known = self.destination.resources.get(resource)
-        kind = None
         if target.startswith("custom."):
             name = target.removeprefix("custom.")
-            if (resource, name) not in custom:
-                names = [field for of, field in custom if of == resource]
-                self.problem(keys, f"custom field {name!r} is not declared for {resource}", near(name, names))
-        elif known is not None:
-            kind = known.fields.get(target)
-            if kind is None:
-                self.problem(keys, f"{resource} have no field {target!r}", near(target, list(known.fields)))
-            elif not kind.writable:
-                self.problem(keys, f"{target!r} cannot be written", "keep the value in a custom field")
-        html = kind is not None and kind.kind == "html"
-        conflict = data.get("on_conflict", "keep") if isinstance(data, Mapping) else "keep"
-        return Field(target, builder.expression(data, keys, html), keys, conflict)
+            if (resource, name) in self.custom:
+                return custom_kind(self.custom[resource, name])
+            names = [field for of, field in self.custom if of == resource]
+            self.problem(keys, f"custom field {name!r} is not declared for {resource}", near(name, names))
+            return None
+        kind = known.fields.get(target) if known else None
+        if known is not None and kind is None:
+            writable = [name for name, item in known.fields.items() if item.writable]
+            self.problem(keys, f"{resource} have no field {target!r}", near(target, writable))
+        elif kind is not None and not kind.writable:
+            self.problem(keys, f"{target!r} cannot be written", "keep the value in a custom field")
+        return kind
+
+    def _exports(self, data: Mapping[str, Any]) -> tuple[Export, ...]:
+        """Tables to take away; their columns are expressions over the object's records."""
+        found = []
+        for name, item in data.items():
+            builder = self.builders.get(item["object"])
+            if builder is None:
+                advice = near(item["object"], list(self.builders))
+                self.problem(("exports", name, "object"), f"there is no object {item['object']!r}", advice)
+                continue
+            columns = {
+                heading: builder.expression(column, ("exports", name, "columns", heading))
+                for heading, column in item["columns"].items()
+            }
+            found.append(Export(name, item["object"], columns))
+        return tuple(found)
 
     def _left_behind(self, data: Mapping[str, str]) -> None:
         for name in data:
             self._collection(name, ("left_behind", name))
-
-    def _unique_keys(self) -> None:
-        """Two objects that make the same resource of the same collection would share source keys."""
-        made: dict[tuple[str, str, str], str] = {}
-        for item in self.done.values():
-            if not item.key_field or item.each:
-                continue
-            for source in item.sources:
-                other = made.setdefault((item.resource, source, item.key_field), item.name)
-                if other != item.name:
-                    self.problem(item.keys, f"{item.name!r} and {other!r} both make {item.resource} of {source}", "join them, or split them by `when`")

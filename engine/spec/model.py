@@ -157,18 +157,25 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Related:
-    """One row reached through a link in the record."""
+    """One row reached through a link in the record; where `by` goes over a list, one row for each link."""
 
     sources: tuple[str, ...]
     by: Path
 
+    @property
+    def many(self) -> bool:
+        """Whether it is a list of rows."""
+        return "*" in self.by.segments
+
 
 @dataclass(frozen=True, slots=True)
 class Children:
-    """The rows of another collection that point at this record."""
+    """The rows of another collection that point at this record, or (`by`) at what this record points at."""
 
     source: str
     on: str
+    by: Path | None = None
+    where: Condition | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,6 +239,15 @@ class NativeOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class Export:
+    """A table for people to take away: columns of one object's records."""
+
+    name: str
+    object: str
+    columns: Mapping[str, Expr]
+
+
+@dataclass(frozen=True, slots=True)
 class UserMatch:
     """How people of the source are found in the destination."""
 
@@ -273,6 +289,7 @@ class Spec:
     left_behind: Mapping[str, str]
     sample: SamplePolicy = SamplePolicy()
     guards: Mapping[str, float] = field(default_factory=dict)
+    exports: tuple[Export, ...] = ()
     digest: str = ""
     folder: str = ""
 

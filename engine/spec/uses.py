@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from engine.spec.model import (
     Cases,
-    Condition,
     Download,
     Expr,
+    Field,
     First,
     Items,
     Lookup,
@@ -24,37 +24,31 @@ from engine.spec.model import (
 def needed(spec: Spec) -> dict[str, tuple[str, ...]]:
     """Every collection the spec reads, with the fields that other records are found by."""
     found: dict[str, set[str]] = {}
-
-    def need(name: str, *fields: str) -> None:
+    for name, *fields in _needs(spec):
         if not name.startswith("$"):
             found.setdefault(name, set()).update(fields)
-
-    if spec.users:
-        need(spec.users.source)
-    for item in [*spec.custom_fields.values(), *spec.native_options]:
-        if item.options_from[0]:
-            need(item.options_from[0])
-    for mapping in spec.active():
-        for name in mapping.sources:
-            need(name)
-        for related in mapping.related.values():
-            for name in related.sources:
-                need(name)
-        for children in mapping.children.values():
-            need(children.source, children.on)
-        for lookup in lookups(mapping):
-            for target in lookup.objects if lookup.on else ():
-                for name in spec.objects[target].sources:
-                    need(name, lookup.on)
     return {name: tuple(sorted(fields)) for name, fields in found.items()}
 
 
-def lookups(mapping: ObjectMapping) -> Iterable[Lookup]:
-    """Every lookup inside an object's fields."""
-    for item in mapping.fields.values():
-        for expr in walk(item.expr):
-            if isinstance(expr, Lookup):
-                yield expr
+def _needs(spec: Spec) -> Iterator[tuple[str, ...]]:
+    """A collection, then the fields others are found by."""
+    if spec.users:
+        yield (spec.users.source,)
+    yield from ((item.options_from[0],) for item in spec.custom_fields.values() if item.options_from[0])
+    yield from ((item.options_from[0],) for item in spec.native_options if item.options_from[0])
+    for mapping in spec.active():
+        yield from ((name,) for name in mapping.sources)
+        yield from ((name,) for related in mapping.related.values() for name in related.sources)
+        yield from ((children.source, children.on) for children in mapping.children.values())
+        for lookup in lookups(mapping):
+            for target in lookup.objects if lookup.on else ():
+                yield from ((name, lookup.on) for name in spec.objects[target].sources)
+
+
+def lookups(item: ObjectMapping | Field) -> Iterable[Lookup]:
+    """Every lookup inside a field, or inside all fields of an object."""
+    fields = item.fields.values() if isinstance(item, ObjectMapping) else (item,)
+    return (expr for field in fields for expr in walk(field.expr) if isinstance(expr, Lookup))
 
 
 def walk(expr: Expr) -> Iterable[Expr]:
@@ -82,18 +76,12 @@ def walk(expr: Expr) -> Iterable[Expr]:
 
 def paths_read(mapping: ObjectMapping) -> set[str]:
     """Source paths an object reads, as written."""
-    found: set[str] = set()
-
-    def tests(condition: Condition | None) -> None:
-        for option in condition.any_of if condition else ():
-            found.update(test.path.text for test in option)
-
-    tests(mapping.when)
-    for related in mapping.related.values():
-        found.add(related.by.text)
+    found = {related.by.text for related in mapping.related.values()}
+    found |= {children.by.text for children in mapping.children.values() if children.by}
+    conditions = [mapping.when]
     if mapping.each:
         found.add(mapping.each.path.text)
-        tests(mapping.each.where)
+        conditions.append(mapping.each.where)
     for item in mapping.fields.values():
         for expr in walk(item.expr):
             match expr:
@@ -102,8 +90,7 @@ def paths_read(mapping: ObjectMapping) -> set[str]:
                 case Template(uses=uses):
                     found.update(uses)
                 case Pipe(when=when):
-                    tests(when)
+                    conditions.append(when)
                 case Cases(cases=cases):
-                    for condition, _ in cases:
-                        tests(condition)
-    return found
+                    conditions += [condition for condition, _ in cases]
+    return found | {test.path.text for condition in conditions if condition for tests in condition.any_of for test in tests}

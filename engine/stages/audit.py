@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +14,7 @@ from engine.store.records import Cursor, all_cursors, count, save_cursor, stream
 from engine.values import segments
 
 COUNTED = "#"  # marks the cursor of a collection that was counted, not read
+STANDS_IN = "the fallback owner stands in"
 SEEN = 200  # records looked at to see whether a field still exists
 
 
@@ -120,7 +120,7 @@ def _save(run: Run, people: list[Person], fallback: str, rules: Users) -> None:
         save_findings(
             connection,
             [
-                Finding("users", p.key, "audit", "", "note", f"{p.state}: {p.name} <{p.email or 'no e-mail'}>; the fallback owner stands in")
+                Finding("users", p.key, "audit", "", "note", f"{p.state}: {p.name} <{p.email or 'no e-mail'}>; {STANDS_IN}")
                 for p in people
                 if p.state != "matched"
             ],
@@ -192,24 +192,29 @@ def _fields_seen(run: Run, name: str) -> set[str] | None:
 
 
 def count_rows(run: Run, collection: str) -> int:
-    """How many rows a collection has, at the least cost: one page, then by halving."""
-    first = next(iter(run.source.pages(collection)))
+    """How many rows a collection has, without reading all of it: its last page is found by doubling and halving."""
+    walk = run.source.pages(collection)
+    first = next(walk)
     if first.last:
         return len(first.rows)
-    pager = run.migration.source.resources[collection].operations["list"].pager
+    pager, size = run.migration.source.resources[collection].operations["list"].pager, len(first.rows)
     if pager is None or pager.kind != "offset":
-        return sum(1 for _ in run.source.rows(collection))
-    low, high = len(first.rows), len(first.rows) * 2
-    while _has_row(run, collection, high, pager.params):
-        low, high = high, high * 2
-    while low < high - 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if _has_row(run, collection, middle, pager.params) else (low, middle)
-    return high
+        return size + sum(len(page.rows) for page in walk)
+    full, other = 0, 1  # the last page known to be full, and one behind it
+    while (rows := _rows_of_page(run, collection, other, size)) == size:
+        full, other = other, other * 2 if other > 7 else other + 1
+    while not rows and other > full + 1:
+        middle = (full + other) // 2
+        found = _rows_of_page(run, collection, middle, size)
+        if found == size:
+            full = middle
+        else:
+            other, rows = middle, found
+    return other * size + rows
 
 
-def _has_row(run: Run, collection: str, position: int, params: Mapping[str, str]) -> bool:
-    """Whether there is a row at this offset."""
-    page = next(iter(run.source.pages(collection, {params["start"]: position, params["limit"]: 1})))
-    return bool(page.rows)
-
+def _rows_of_page(run: Run, collection: str, number: int, size: int) -> int:
+    pager = run.migration.source.resources[collection].operations["list"].pager
+    assert pager is not None
+    params = {pager.params["start"]: number * size} | ({pager.params["limit"]: size} if "limit" in pager.params else {})
+    return len(next(run.source.pages(collection, params)).rows)

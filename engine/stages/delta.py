@@ -49,6 +49,7 @@ def read_changes(run: Run) -> list[Changes]:
 
 def _collection(run: Run, name: str, fields: tuple[str, ...], cursor: Cursor) -> Changes:
     operation = run.migration.source.resources[name].operations["list"]
+    fields = tuple(sorted({*fields, *cursor.indexed}))
     started = run.clock.now()
     how = "filter" if operation.since else "newest first" if operation.newest_first else "full"
     try:
@@ -126,7 +127,6 @@ def _is_gone(run: Run, name: str, key: str) -> bool:
     return row is None or bool(deleted and row.get(deleted))
 
 
-
 def apply_deletions(run: Run) -> int:
     """Follow each object's policy for rows deleted in the source: report them, or delete their rows too."""
     deleted = 0
@@ -140,16 +140,19 @@ def apply_deletions(run: Run) -> int:
             if mapping.on_delete == "report":
                 save_findings(
                     connection,
-                    [Finding(mapping.name, link.key, "delta", "", "attention", "deleted in the source; kept in the destination") for link in gone],
+                    [
+                        Finding(mapping.name, link.key, "delta", "", "attention", "deleted in the source; kept in the destination")
+                        for link in gone
+                    ],
                 )
     return deleted
 
 
 def _linked_and_gone(run: Run, mapping: ObjectMapping) -> list[Link]:
     """Links of an object whose record was deleted in the source."""
-    found = []
+    found: list[Link] = []
     with run.store.begin() as connection:
         for name in mapping.sources:
             gone = gone_keys(connection, name)
-            found += [link for link in links_of(connection, mapping.name, gone).values()] if gone else []
+            found += links_of(connection, mapping.name, gone).values() if gone else []
     return found

@@ -118,5 +118,6 @@ def fetch(run: Run, keys: Iterable[str]) -> list[Record]:
             cursor = known.get(record.collection)
             now = run.clock.now()
             cursor = cursor or Cursor(record.collection, None, False, 0, now, now, fields.get(record.collection, ()))
-            save_page(connection, [record], entries(run, [record], fields.get(record.collection, ())), cursor)
+            every = tuple({*fields.get(record.collection, ()), *cursor.indexed})
+            save_page(connection, [record], entries(run, [record], every), cursor)
     return found

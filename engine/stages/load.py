@@ -23,11 +23,13 @@ from engine.store.links import (
     save_link,
     stream_drafts,
 )
+from engine.store.records import Cursor, all_cursors, save_cursor
 from engine.values import canonical, digest
 from engine.wire import Definitions, agrees, dig_target, resolve
 from engine.write import Outcome, Write, write_all
 
-PASSES = 4  # times an object is gone through while doubtful writes turn out not to have happened
+ADOPTING = "#adopting."  # marks the cursor of a search for rows that are there already
+PASSES = 8  # times an object is gone through while doubtful writes turn out not to have happened
 
 
 @dataclass(slots=True)
@@ -64,18 +66,17 @@ def _object(run: Run, mapping: ObjectMapping, only_failed: bool) -> Loaded:
     with run.store.begin() as connection:
         known = definitions(connection, run)
         only = frozenset(failures(connection, mapping.name)) if only_failed else None
-        if only is None:
-            clear_findings(connection, "load", mapping.name)
-            clear_findings(connection, "write", mapping.name)
+        _forget_findings(connection, mapping.name, only)
     result.adopted = _adopt(run, mapping, known)
-    for attempt in range(PASSES):
-        tally = write_all(run, _writes(run, mapping, known, result, attempt == 0, only), lambda o: _count(o, result))
-        if not tally["doubt"]:
+    in_order = bool(mapping.rows or mapping.order)
+    for attempt in range(PASSES * (10 if in_order else 1)):
+        doubtful: set[str] = set()
+        writes = _writes(run, mapping, known, result, attempt == 0, only)
+        write_all(run, writes, lambda outcome, seen=doubtful: _count(outcome, result, seen), in_order)  # type: ignore[misc]
+        if not doubtful:
             break
-        settled = settle_doubts(run)
-        result.created += settled["happened"]
-        if not settled["did not happen"]:
-            break
+        result.created += settle_doubts(run)["happened"]
+        only = only if in_order else frozenset(doubtful)  # those that happened are known now, the others are written again
     result.cost = run.destination.pacer.cost - before
     kind = run.migration.destination.resources[mapping.resource]
     for verb, many in (("create", result.created), ("update", result.updated)):
@@ -84,7 +85,13 @@ def _object(run: Run, mapping: ObjectMapping, only_failed: bool) -> Loaded:
     return result
 
 
-def _count(outcome: Outcome, result: Loaded) -> None:
+def _forget_findings(connection: Any, name: str, only: frozenset[str] | None) -> None:
+    """What earlier runs found about the records that are gone through now."""
+    for stage in ("load", "write"):
+        clear_findings(connection, stage, name, None if only is None else sorted(only))
+
+
+def _count(outcome: Outcome, result: Loaded, doubtful: set[str]) -> None:
     if outcome.state == "done":
         if outcome.write.action == "create":
             result.created += 1
@@ -93,23 +100,28 @@ def _count(outcome: Outcome, result: Loaded) -> None:
     elif outcome.state == "failed":
         result.failed += 1
         result.reasons.append(f"{outcome.write.key}: {outcome.reason}")
+    elif outcome.state == "doubt":
+        doubtful.add(outcome.write.key)
 
 
-def _writes(run: Run, mapping: ObjectMapping, known: Definitions, result: Loaded, first: bool, only: frozenset[str] | None) -> Iterator[Write]:
+def _writes(
+    run: Run, mapping: ObjectMapping, known: Definitions, result: Loaded, first: bool, only: frozenset[str] | None
+) -> Iterator[Write]:
     """The writes that bring the destination to what the drafts say, batch by batch."""
     done = 0
     for everything in stream_drafts(run.store, mapping.name):
         batch = [draft for draft in everything if only is None or draft.key in only]
         with run.store.begin() as connection:
             changes = decide(run, connection, mapping, batch, known)
-            _report(connection, mapping, changes)
+            if first:
+                _report(connection, mapping, changes)
         merged = {c.draft.key: c for c in _merged(run, mapping, [c for c in changes if c.kind == "update"], known)}
         for change in changes:
             change = merged.get(change.draft.key, change)
             if first:
                 _tally(change, result)
             if change.kind == "create":
-                yield _create(run, mapping, change)
+                yield _create(mapping, change)
             elif change.kind == "update":
                 yield _update(run, mapping, change, known)
         done += len(everything)
@@ -140,7 +152,7 @@ def _report(connection: Any, mapping: ObjectMapping, changes: Sequence[Change]) 
     save_findings(connection, found)
 
 
-def _create(run: Run, mapping: ObjectMapping, change: Change) -> Write:
+def _create(mapping: ObjectMapping, change: Change) -> Write:
     assert change.resolved is not None
     draft = change.draft
     return Write(mapping.name, draft.key, mapping.resource, "create", change.resolved.body, change.resolved.effective)
@@ -149,7 +161,7 @@ def _create(run: Run, mapping: ObjectMapping, change: Change) -> Write:
 def _update(run: Run, mapping: ObjectMapping, change: Change, known: Definitions) -> Write:
     assert change.resolved is not None and change.link is not None
     resource = run.migration.destination.resources[mapping.resource]
-    body = update_body(run, mapping, change, resource, known)
+    body = update_body(mapping, change, resource, known)
     link = change.link
     return Write(
         mapping.name, change.draft.key, mapping.resource, "update", body, change.resolved.effective, link.dest_id,
@@ -174,7 +186,7 @@ def _merged(run: Run, mapping: ObjectMapping, changes: list[Change], known: Defi
             with run.store.begin() as connection:
                 save_findings(
                     connection,
-                    [Finding(mapping.name, change.draft.key, "load", "", "attention", "its row was removed in the destination; it is not made again")],
+                    [_told(mapping, change.draft.key, "", "its row was removed in the destination; it is not made again")],
                 )  # fmt: skip
             continue
         with run.store.begin() as connection:
@@ -210,10 +222,22 @@ def _frozen(run: Run, change: Change) -> Change:
     with run.store.begin() as connection:
         save_findings(
             connection,
-            [Finding(link.object, link.key, "load", "", "note", "changed in the source, but the destination cannot change such a row")],
+            [
+                Finding(
+                    link.object, link.key, "load", "", "note", "changed in the source, but the destination cannot change such a row"
+                )
+            ],
         )
         save_link(connection, replace(link, digest=digest(resolved.effective)))
     return replace(change, kind="unchanged")
+
+
+def _told(mapping: ObjectMapping, key: str, target: str, text: str) -> Finding:
+    return Finding(mapping.name, key, "load", target, "attention", text)
+
+
+def _kept(now: Any, wanted: Any) -> str:
+    return f"people changed it to {canonical(now)[:80]}; kept (the source says {canonical(wanted)[:80]})"
 
 
 def _note(run: Run, mapping: ObjectMapping, change: Change) -> None:
@@ -224,11 +248,10 @@ def _note(run: Run, mapping: ObjectMapping, change: Change) -> None:
         save_findings(
             connection,
             [
-                Finding(mapping.name, link.key, "load", target, "attention", f"people changed it to {canonical(now)[:80]}; kept (the source says {canonical(wanted)[:80]})")
-                for target, now, wanted in change.conflicts
+                _told(mapping, link.key, target, _kept(now, wanted)) for target, now, wanted in change.conflicts
             ]
             + [
-                Finding(mapping.name, link.key, "load", target, "attention", "emptied in the source; the destination cannot empty this field")
+                _told(mapping, link.key, target, "emptied in the source; the destination cannot empty this field")
                 for target in change.stuck
             ],
         )  # fmt: skip
@@ -244,10 +267,11 @@ def _adopt(run: Run, mapping: ObjectMapping, known: Definitions) -> int:
     with run.store.begin() as connection:
         linked = links_of(connection, mapping.name) if mapping.match else {}
         fresh = not count_links(connection).get(mapping.name)
+        cursor = all_cursors(connection).get(ADOPTING + mapping.name)
     if mapping.match:
         return _adopt_by_match(run, mapping, known, linked)
-    if mapping.key_field and fresh:
-        return _adopt_by_key(run, mapping, known)
+    if mapping.key_field and (fresh or (cursor and not cursor.complete)):
+        return _adopt_by_key(run, mapping, known, cursor)
     return 0
 
 
@@ -256,7 +280,7 @@ def _adopt_by_match(run: Run, mapping: ObjectMapping, known: Definitions, linked
     drafts = [d for batch in stream_drafts(run.store, mapping.name) for d in batch if d.state == "ready" and d.key not in linked]
     if not drafts:
         return 0
-    rows = list(run.destination.rows(mapping.resource))
+    rows = run.listed(mapping.resource)
     taken = {link.dest_id for link in linked.values()}
     adopted = 0
     with run.store.begin() as connection:
@@ -287,28 +311,31 @@ def _adopt_by_match(run: Run, mapping: ObjectMapping, known: Definitions, linked
     return adopted
 
 
-def _adopt_by_key(run: Run, mapping: ObjectMapping, known: Definitions) -> int:
-    """A store that knows no row of this object, and a key field that was there before: look for our rows."""
+def _adopt_by_key(run: Run, mapping: ObjectMapping, known: Definitions, cursor: Cursor | None) -> int:
+    """A store that knows no row of this object, and a key field that was there before: look for our rows.
+
+    How far the looking has come is kept with the links it made: half an adoption would double the rest.
+    """
     name = mapping.key_field.removeprefix("custom.")
     with run.store.begin() as connection:
         definition = links_of(connection, FIELDS + mapping.resource, [name]).get(name)
     if definition is None or definition.origin == "created":
         return 0
-    resource = run.migration.destination.resources[mapping.resource]
-    adopted = 0
-    for page in run.destination.pages(mapping.resource):
+    resource, now = run.migration.destination.resources[mapping.resource], run.clock.now()
+    cursor = cursor or Cursor(ADOPTING + mapping.name, None, False, 0, now, now)
+    before = cursor.rows
+    for page in run.destination.pages(mapping.resource, position=cursor.position):
         keys = {
             str(dig_target(row, mapping.key_field, mapping.resource, resource, known) or ""): str(row[resource.id])
             for row in page.rows
         }
-        keys.pop("", None)
+        ours = {key: row_id for key, row_id in keys.items() if key.partition("/")[0] in mapping.sources}
+        cursor = replace(cursor, position=page.next, complete=page.last, rows=cursor.rows + len(ours), read_at=run.clock.now())
         with run.store.begin() as connection:
-            for key, row_id in keys.items():
-                if key.partition("/")[0] in mapping.sources:
-                    row = Draft(mapping.name, key, key, {}, "")
-                    _link_up(run, connection, row, mapping, row_id, {}, "adopted")
-                    adopted += 1
-    return adopted
+            for key, row_id in ours.items():
+                _link_up(run, connection, Draft(mapping.name, key, key, {}, ""), mapping, row_id, {}, "adopted")
+            save_cursor(connection, cursor)
+    return cursor.rows - before
 
 
 def _link_up(

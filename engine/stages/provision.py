@@ -8,14 +8,16 @@ from typing import Any
 
 from engine.changes import FIELDS, OPTIONS
 from engine.connector.model import CustomFields, Resource
-from engine.errors import Rejected, UnsafePlan
+from engine.errors import Unavailable, UnsafePlan
 from engine.run import Run
+from engine.settle import settle_doubts
 from engine.spec.model import CustomField, NativeOptions
-from engine.store.journal import Entry, intend, settle
 from engine.store.links import Link, links_of, save_link
 from engine.store.records import stream
 from engine.values import dig, segments
 from engine.write import Outcome, Write, write_all
+
+PASSES = 8  # times a definition is tried while it turns out that the call did not happen
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +31,10 @@ class Provisioned:
 
 
 def provision(run: Run) -> Provisioned:
-    """Find or make every custom field and option the spec names; raises UnsafePlan if one is refused."""
+    """Find or make every custom field and option the spec names; raises UnsafePlan if one is refused.
+
+    No record is written before every field is there: one written without its key could not be told apart.
+    """
     found = made = options = 0
     refused: list[str] = []
     for name, resource in run.migration.destination.resources.items():
@@ -39,22 +44,25 @@ def provision(run: Run) -> Provisioned:
         run.progress(f"custom fields of {name}", 0, len(wanted))
         rows = _existing(run, resource.custom)
         missing = [item for item in wanted if _match(item, resource.custom, rows) is None]
-        made += _make(run, resource, missing, refused)
+        if missing:
+            rows = _make(run, resource, missing, refused)
         for item in wanted:
             row = _match(item, resource.custom, rows)
             if row is not None:
-                found += item not in missing
+                made, found = made + (item in missing), found + (item not in missing)
                 options += _adopt(run, item, resource.custom, row, refused)
         run.progress(f"custom fields of {name}", len(wanted), len(wanted))
     for native in run.spec.native_options:
         options += _native(run, native, refused)
-    if any(text.startswith("field ") for text in refused):
-        raise UnsafePlan("; ".join(refused) + " – records would arrive without these fields; make room or drop them from the spec")
+    fields = [text for text in refused if text.startswith("field ")]
+    if fields:
+        more = f" (and {len(fields) - 1} more like it)" if len(fields) > 1 else ""
+        raise UnsafePlan(f"{fields[0]}{more} – records would arrive without these fields; make room or drop them from the spec")
     return Provisioned(found, made, options, tuple(refused))
 
 
 def _existing(run: Run, custom: CustomFields) -> list[dict[str, Any]]:
-    return list(run.destination.rows(custom.resource))
+    return run.listed(custom.resource)
 
 
 def _match(item: CustomField, custom: CustomFields, rows: list[dict[str, Any]]) -> dict[str, Any] | None:
@@ -63,29 +71,47 @@ def _match(item: CustomField, custom: CustomFields, rows: list[dict[str, Any]]) 
     return next((row for row in rows if (row.get(custom.name), row.get(custom.type)) == wanted), None)
 
 
-def _make(run: Run, resource: Resource, missing: list[CustomField], refused: list[str]) -> int:
-    """Create definitions through the journal."""
+def _make(run: Run, resource: Resource, wanted: list[CustomField], refused: list[str]) -> list[dict[str, Any]]:
+    """Create definitions through the journal, until each is there or refused; all definitions as they are then."""
     custom = resource.custom
     assert custom is not None
-    writes = []
-    for item in missing:
-        body: dict[str, Any] = {custom.name: item.label, custom.type: custom.types[item.type]}
-        labels = wanted_options(run, item.options, item.options_from)
-        if item.type in ("enum", "set"):
-            body[custom.options] = [{custom.option_label: label} for label in labels or ["-"]]
-        writes.append(Write(FIELDS + resource.name, item.name, custom.resource, "create", body, body))
+    told: set[str] = set()
+    rows = list(_existing(run, custom))
 
     def seen(outcome: Outcome) -> None:
+        if outcome.state == "done":
+            rows.append(dict(outcome.data))
         if outcome.state == "failed":
+            told.add(outcome.write.key)
             refused.append(f"field {outcome.write.body[custom.name]!r} of {resource.name}: {outcome.reason}")
-        elif outcome.state == "done":
-            _remember(run, outcome.write.object, outcome.write.key, custom, dict(outcome.data), "created")
 
-    return write_all(run, writes, seen)["done"]
+    missing = wanted
+    for _ in range(PASSES):
+        write_all(run, [_definition(run, resource, item) for item in missing], seen)
+        missing = [item for item in wanted if item.name not in told and _match(item, custom, rows) is None]
+        if missing:  # the outcome of some is not known: look again
+            settle_doubts(run)
+            rows[:] = run.destination.rows(custom.resource)
+            missing = [item for item in missing if _match(item, custom, rows) is None]
+        if not missing:
+            return rows
+    raise Unavailable(f"the custom fields of {resource.name} could not be made – run the same command again")
+
+
+def _definition(run: Run, resource: Resource, item: CustomField) -> Write:
+    custom = resource.custom
+    assert custom is not None
+    body: dict[str, Any] = {custom.name: item.label, custom.type: custom.types[item.type]}
+    if item.type in ("enum", "set"):
+        labels = wanted_options(run, item.options, item.options_from)
+        body[custom.options] = [{custom.option_label: label} for label in labels or ["-"]]
+    return Write(FIELDS + resource.name, item.name, custom.resource, "create", body, body)
 
 
 def _remember(run: Run, name: str, key: str, custom: CustomFields, row: Mapping[str, Any], origin: str) -> None:
-    options = {str(o[custom.option_label]).strip(): o[custom.option_id] for o in row.get(custom.options) or [] if custom.option_id in o}
+    options = {
+        str(o[custom.option_label]).strip(): o[custom.option_id] for o in row.get(custom.options) or [] if custom.option_id in o
+    }
     with run.store.begin() as connection:
         before = links_of(connection, name, [key]).get(key)
         link = Link(
@@ -111,7 +137,7 @@ def _native(run: Run, item: NativeOptions, refused: list[str]) -> int:
     custom = resource.custom
     if custom is None:
         return 0
-    row = next((row for row in run.destination.rows(holder) if row.get(custom.code) == code), None)
+    row = next((row for row in run.listed(holder) if row.get(custom.code) == code), None)
     if row is None:
         run.notice(f"{item.resource}.{item.field}: the account has no built-in field {code!r}; its values stay behind")
         return 0
@@ -125,9 +151,7 @@ def wanted_options(run: Run, fixed: tuple[str, ...], origin: tuple[str, str]) ->
     collection, label = origin
     if not collection:
         return list(fixed)
-    found = [
-        str(dig(record.body, segments(label)) or "").strip() for batch in stream(run.store, collection) for record in batch
-    ]
+    found = [str(dig(record.body, segments(label)) or "").strip() for batch in stream(run.store, collection) for record in batch]
     return list(dict.fromkeys(text for text in found if text))
 
 
@@ -135,25 +159,28 @@ def _add_options(
     run: Run, name: str, key: str, custom: CustomFields, row: dict[str, Any], labels: list[str], refused: list[str]
 ) -> int:
     """Add the options a definition lacks; afterwards its ids are read again, whatever the answer was."""
-    have = {str(option[custom.option_label]).strip() for option in row.get(custom.options) or []}
-    missing = [label for label in labels if label.strip() not in have]
-    if not missing:
-        return 0
-    body = [{custom.option_label: label} for label in missing]
-    code = str(row[custom.code])
-    entry = Entry(run.id, name, key, custom.resource, "add_options", {"": body}, {}, {}, code, at=run.clock.now())
-    with run.store.begin(durable=True) as connection:
-        entry_id = intend(connection, [entry])[0]
-    state, reason = "done", ""
-    try:
-        run.destination.write(custom.resource, "add_options", body, code)
-    except Rejected as error:
-        state, reason = "failed", str(error)
-        refused.append(f"options {', '.join(missing)} of {name.partition('.')[2]}.{key}: {error}")
-        run.notice(f"{name.partition('.')[2]}.{key}: options were refused ({error}); their values stay behind and are listed")
-    cost = run.migration.destination.resources[custom.resource].operations["add_options"].cost
-    with run.store.begin() as connection:
-        settle(connection, entry_id, state, run.clock.now(), reason=reason, calls=1, cost=cost)
-    again = next((r for r in run.destination.rows(custom.resource) if str(r.get(custom.code)) == code), row)
-    _remember(run, name, key, custom, again, "matched")
-    return len(missing) if state == "done" else 0
+    code, before = str(row[custom.code]), _labels(custom, row)
+    told: list[str] = []
+
+    def seen(outcome: Outcome) -> None:
+        if outcome.state == "failed":
+            told.append(outcome.reason)
+
+    for _ in range(PASSES):
+        missing = [label for label in labels if label.strip() not in _labels(custom, row)]
+        if not missing or told:
+            break
+        body = [{custom.option_label: label} for label in missing]
+        write_all(run, [Write(name, key, custom.resource, "add_options", body, {}, code)], seen)
+        settle_doubts(run)
+        row = next((found for found in run.destination.rows(custom.resource) if str(found.get(custom.code)) == code), row)
+        _remember(run, name, key, custom, row, "matched")
+    if told:
+        shown = name.partition(".")[2]
+        refused.append(f"options {', '.join(missing)} of {shown}.{key}: {told[0]}")
+        run.notice(f"{shown}.{key}: options were refused ({told[0]}); their values stay behind and are listed")
+    return len(_labels(custom, row) - before)
+
+
+def _labels(custom: CustomFields, row: Mapping[str, Any]) -> set[str]:
+    return {str(option[custom.option_label]).strip() for option in row.get(custom.options) or []}

@@ -1,32 +1,30 @@
-"""Take a migration back: delete what it made, restore what it changed, keep what people touched since."""
+"""Take a migration back: delete what it made, restore what it changed, keep what people touched since.
+
+It walks the journal backwards, the object that was begun last first. Each step may be repeated, so a
+rollback that was killed is gone on with by starting it again.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from engine.changes import FIELDS, OPTIONS, definitions
-from engine.connector.model import FieldType, Resource
-from engine.errors import Rejected
+from engine.changes import definitions
+from engine.connector.model import Resource
 from engine.run import Run
-from engine.settle import live_row, settle_doubts
-from engine.store.journal import Entry, entries, mark
-from engine.store.links import Link, linked_ids, links_of
+from engine.settle import defining, live_rows, settle_doubts
+from engine.store.journal import Entry, creations, mark, stream_undoable, undoable_objects, written_before
+from engine.store.links import forget_found, links_of, save_link
+from engine.touched import Touched, is_definition, look
+from engine.values import digest, is_empty
 from engine.wire import agrees, dig_target
 from engine.write import RESTORED, Outcome, Write, fingerprint, write_all
 
-PASSES = 4  # times deletions are tried again while their outcome stays unknown
+PASSES = 8  # times a call is tried again while its outcome stays unknown
+BATCH = 100  # updates whose rows are read together
 
-
-@dataclass(frozen=True, slots=True)
-class Undoing:
-    """One journal row and what is to become of it."""
-
-    entry: Entry
-    action: str  # delete, restore, keep, forget
-    reason: str = ""
-    body: Mapping[str, Any] = field(default_factory=dict)
+Row = Mapping[str, Any]
 
 
 @dataclass(slots=True)
@@ -38,280 +36,261 @@ class RolledBack:
     failed: list[tuple[str, str, str]] = field(default_factory=list)
     would: dict[str, int] = field(default_factory=dict)
     cost: float = 0.0
-    marked: set[int] = field(default_factory=set)
+
+
+@dataclass(slots=True)
+class _Undoing:
+    """One rollback at work: what it is asked to do, what stays, and what became of it."""
+
+    run: Run
+    of_run: int | None
+    force: bool
+    dry: bool
+    touched: Touched
+    result: RolledBack = field(default_factory=RolledBack)
+    given_up: set[int] = field(default_factory=set)  # entries that were refused this time
+
+    def resource(self, name: str) -> Resource:
+        return self.run.migration.destination.resources[name]
 
 
 def rollback(run: Run, of_run: int | None = None, force: bool = False, dry: bool = False) -> RolledBack:
     """Undo the done writes of one run, or of all; safe to repeat and to interrupt."""
     if not dry:
         settle_doubts(run)
-    result = RolledBack()
-    with run.store.begin() as connection:
-        done = [entry for entry in entries(connection, ("done",)) if of_run in (None, entry.run)]
-    done = [entry for entry in done if entry.action in ("create", "update", "add_options")]
-    groups = _in_reverse(done)
-    kept = {} if force else _touched(run, done)
     before = run.destination.pacer.cost
-    for position, (name, group) in enumerate(groups):
-        run.progress(f"taking back {name}", position, len(groups))
-        undoings = [_decide(run, entry, kept, group) for entry in group]
-        if dry:
-            _foretell(undoings, result)
-        else:
-            _undo(run, undoings, result)
-    result.cost = run.destination.pacer.cost - before
-    return result
-
-
-def _in_reverse(done: Sequence[Entry]) -> list[tuple[str, list[Entry]]]:
-    """Journal rows by object, the object that was begun last first; definitions of fields at the end."""
-    groups: dict[str, list[Entry]] = {}
-    for entry in done:
-        groups.setdefault(entry.object, []).append(entry)
-    ordered = sorted(groups.items(), key=lambda item: (_is_definition(item[0]), -item[1][0].id))
-    return [(name, sorted(group, key=lambda entry: -entry.id)) for name, group in ordered]
-
-
-def _is_definition(name: str) -> bool:
-    return name.startswith((FIELDS, OPTIONS))
-
-
-# -- what people have touched
-
-
-def _touched(run: Run, done: Sequence[Entry]) -> dict[tuple[str, str], str]:
-    """(resource, id) of rows that stay, with the reason: edited by people, or needed by a row that stays.
-
-    Every list is read once, whole: it shows our rows as they are now and people's rows that point at them.
-    """
-    ours = {(entry.resource, entry.dest_id) for entry in done if entry.action == "create"}
-    kept: dict[tuple[str, str], str] = {}
-    needs: dict[tuple[str, str], list[tuple[str, str]]] = {}
-    resources = run.migration.destination.resources
-    for name in _read_order(run, ours):
-        resource = resources[name]
-        for rows in _rows(run, resource, done):
-            with run.store.begin() as connection:
-                links = linked_ids(connection, name, [str(row.get(resource.id)) for row in rows])
-            for row in rows:
-                row_id = (name, str(row.get(resource.id)))
-                needs[row_id] = list(_points_at(row, resource, ours))
-                if row_id not in ours:
-                    for other in needs[row_id]:
-                        kept.setdefault(other, f"people's own {name} {row_id[1]} needs it")
-                    _uses_fields(row, resource, row_id, ours, kept)
-                    continue
-                reason = _edited(run, links.get(row_id[1]), row, resource)
-                if reason:
-                    kept[row_id] = reason
-    _spread(kept, needs)
-    return {row_id: reason for row_id, reason in kept.items() if row_id in ours}
-
-
-def _read_order(run: Run, ours: set[tuple[str, str]]) -> list[str]:
-    """Resources worth reading: those we made rows of, and those that can point at them."""
-    made = {name for name, _ in ours}
-    resources = run.migration.destination.resources
-    return [
-        name
-        for name, resource in resources.items()
-        if "create" in resource.operations
-        and "list" in resource.operations
-        and not resource.id.endswith("code")
-        and (name in made or any(set(kind.to) & made for kind in resource.fields.values()))
-    ]
-
-
-def _rows(run: Run, resource: Resource, done: Sequence[Entry]) -> Iterator[list[dict[str, Any]]]:
-    operation = resource.operations["list"]
-    if operation.ids_of:
-        parents = sorted({entry.dest_id for entry in done if entry.resource in resource.fields[operation.ids_of].to})
-        for start in range(0, len(parents), operation.ids_max):
-            part = ",".join(parents[start : start + operation.ids_max])
-            for page in run.destination.pages(resource.name, {operation.ids: part}):
-                yield page.rows
-        return
-    for page in run.destination.pages(resource.name):
-        yield page.rows
-
-
-def _points_at(row: Mapping[str, Any], resource: Resource, ours: set[tuple[str, str]]) -> Iterator[tuple[str, str]]:
-    """Rows of ours that a row refers to."""
-    for name, kind in resource.fields.items():
-        yield from _references(row.get(name), kind, ours)
-
-
-def _references(value: Any, kind: FieldType, ours: set[tuple[str, str]]) -> Iterator[tuple[str, str]]:
-    if kind.kind == "reference" and value is not None:
-        yield from ((target, str(value)) for target in kind.to if (target, str(value)) in ours)
-    elif kind.shape and isinstance(value, list | dict):
-        for item in value if isinstance(value, list) else [value]:
-            for name, inner in kind.shape.items():
-                yield from _references(item.get(name) if isinstance(item, dict) else None, inner, ours)
-
-
-def _uses_fields(
-    row: Mapping[str, Any], resource: Resource, row_id: tuple[str, str], ours: set[tuple[str, str]], kept: dict[tuple[str, str], str]
-) -> None:
-    """People have filled one of our custom fields on a row of their own."""
-    if resource.custom is None:
-        return
-    for code, value in (row.get(resource.custom.container) or {}).items():
-        if value is not None and (resource.custom.resource, code) in ours:
-            kept.setdefault((resource.custom.resource, code), f"people use it on {row_id[0]} {row_id[1]}")
-
-
-def _edited(run: Run, link: Link | None, row: Mapping[str, Any], resource: Resource) -> str:
-    """Why a row of ours counts as touched, or ""."""
-    if link is None or link.extra.get("seen") in (None, fingerprint(row, resource)):
-        return ""
+    work = _Undoing(run, of_run, force, dry, Touched() if force else look(run, of_run))
     with run.store.begin() as connection:
-        known = definitions(connection, run)
-    mapping = run.spec.objects.get(link.object)
-    changed = [
-        target
-        for target, value in link.written.items()
-        if mapping and not isinstance(value, dict | list) and not target.startswith("custom.")
-        and not agrees(value, dig_target(row, target, resource.name, resource, known), resource.fields.get(target))
-    ]  # fmt: skip
-    return f"people changed {', '.join(changed)}" if changed else "people changed it"
+        objects = undoable_objects(connection, of_run)
+    names = sorted(objects, key=lambda name: (is_definition(name), -objects[name][1]))
+    for position, name in enumerate(names):
+        run.progress("taking back", position, len(names))
+        _remove_made(work, name)
+        _restore_changed(work, name)
+        _remove_options(work, name)
+    run.progress("taking back", len(names), len(names))
+    if of_run is None and not dry:
+        with run.store.begin() as connection:
+            forget_found(connection)
+    work.result.cost = run.destination.pacer.cost - before
+    return work.result
 
 
-def _spread(kept: dict[tuple[str, str], str], needs: Mapping[tuple[str, str], Sequence[tuple[str, str]]]) -> None:
-    """What a kept row refers to is kept too."""
-    waiting = list(kept)
-    while waiting:
-        row_id = waiting.pop()
-        for other in needs.get(row_id, ()):
-            if other not in kept:
-                kept[other] = f"{row_id[0]} {row_id[1]}, which is kept, needs it"
-                waiting.append(other)
+# -- what becomes of an entry
 
 
-# -- deciding and undoing
+def _undone(work: _Undoing, entry: Entry, reason: str) -> None:
+    if work.dry:
+        _would(work, "forget")
+        return
+    _mark(work, entry.id, "undone", reason)
+    work.result.undone += 1
 
 
-def _decide(run: Run, entry: Entry, kept: Mapping[tuple[str, str], str], group: Sequence[Entry]) -> Undoing:
-    made_here = any(other.action == "create" and other.dest_id == entry.dest_id for other in group)
-    reason = kept.get((entry.resource, entry.dest_id), "")
-    if entry.action == "create":
-        if reason:
-            return Undoing(entry, "keep", reason)
-        if entry.resource in {item.custom.resource for item in _customised(run)} and _rows_kept(run, entry, kept):
-            return Undoing(entry, "keep", "rows that are kept still use it")
-        return Undoing(entry, "delete")
-    if made_here:
-        return Undoing(entry, "keep", reason) if reason else Undoing(entry, "forget")
-    if entry.action == "add_options":
-        return Undoing(entry, "restore")
-    return Undoing(entry, "restore")
+def _keep(work: _Undoing, entry: Entry, reason: str) -> None:
+    _would(work, "keep")
+    work.result.kept.append((entry.object, entry.key, reason))
+    if not work.dry:
+        _mark(work, entry.id, "kept", reason)
 
 
-def _customised(run: Run) -> list[Any]:
-    return [resource for resource in run.migration.destination.resources.values() if resource.custom]
+def _fail(work: _Undoing, entry: Entry, reason: str) -> None:
+    work.given_up.add(entry.id)
+    work.result.failed.append((entry.object, entry.key, reason))
 
 
-def _rows_kept(run: Run, entry: Entry, kept: Mapping[tuple[str, str], str]) -> bool:
-    """Whether any row that carries this custom field stays."""
-    owners = {item.name for item in _customised(run) if item.custom.resource == entry.resource}
-    return any(name in owners for name, _ in kept)
+def _would(work: _Undoing, action: str) -> None:
+    work.result.would[action] = work.result.would.get(action, 0) + 1
 
 
-def _foretell(undoings: Sequence[Undoing], result: RolledBack) -> None:
-    for item in undoings:
-        result.would[item.action] = result.would.get(item.action, 0) + 1
-        if item.action == "keep":
-            result.kept.append((item.entry.object, item.entry.key, item.reason))
+def _mark(work: _Undoing, entry: int, state: str, reason: str) -> None:
+    with work.run.store.begin() as connection:
+        mark(connection, entry, state, reason, work.run.clock.now())
 
 
-def _undo(run: Run, undoings: Sequence[Undoing], result: RolledBack) -> None:
-    deletions = [item for item in undoings if item.action == "delete"]
-    originals = {(item.entry.object, item.entry.key, item.entry.dest_id): item.entry for item in deletions}
-
-    def seen(outcome: Outcome) -> None:
-        entry = originals[outcome.write.object, outcome.write.key, outcome.write.dest_id]
-        _settled(run, entry, outcome, result)
-
-    for _ in range(PASSES):
-        left = [entry for entry in originals.values() if entry.id not in result.marked]
-        if not left:
-            break
-        write_all(run, [_deletion(entry) for entry in left], seen)
-        settle_doubts(run)
-    for item in undoings:
-        if item.action == "keep":
-            result.kept.append((item.entry.object, item.entry.key, item.reason))
-            _mark(run, item.entry, "kept", item.reason)
-        elif item.action == "forget":
-            _mark(run, item.entry, "undone", "the row itself was removed")
-            result.undone += 1
-        elif item.action == "restore":
-            _restore(run, item.entry, result)
+# -- rows we made
 
 
-def _deletion(entry: Entry) -> Write:
-    return Write(entry.object, entry.key, entry.resource, "delete", dict(entry.body), {}, entry.dest_id)
+def _remove_made(work: _Undoing, name: str) -> None:
+    """Delete an object's rows; those that stay are marked with the reason."""
+    for attempt in range(PASSES):
+        tally = write_all(work.run, _deletions(work, name, attempt == 0), lambda outcome: _deleted(work, outcome))
+        if not tally["doubt"]:
+            return
+        settle_doubts(work.run)
 
 
-def _settled(run: Run, entry: Entry, outcome: Outcome, result: RolledBack) -> None:
+def _deletions(work: _Undoing, name: str, first: bool) -> Iterator[Write]:
+    for batch in stream_undoable(work.run.store, name, "create", work.of_run):
+        for entry in batch:
+            reason = work.touched.kept.get((entry.resource, entry.dest_id), "")
+            if reason and first:
+                _keep(work, entry, reason)
+            elif work.dry and first:
+                _would(work, "delete")
+            elif not (reason or work.dry or entry.id in work.given_up):
+                extra = {"undoes": entry}
+                yield Write(entry.object, entry.key, entry.resource, "delete", entry.body, {}, entry.dest_id, extra=extra)
+
+
+def _deleted(work: _Undoing, outcome: Outcome) -> None:
+    entry = outcome.write.extra["undoes"]
     if outcome.state == "done":
-        _mark(run, entry, "undone", outcome.reason)
-        result.marked.add(entry.id)
-        result.undone += 1
+        _undone(work, entry, outcome.reason)
     elif outcome.state == "failed":
-        result.marked.add(entry.id)
-        result.failed.append((entry.object, entry.key, outcome.reason))
+        _fail(work, entry, outcome.reason)
 
 
-def _mark(run: Run, entry: Entry, state: str, reason: str) -> None:
-    with run.store.begin() as connection:
-        mark(connection, entry.id, state, reason, run.clock.now())
+# -- rows we changed
 
 
-def _restore(run: Run, entry: Entry, result: RolledBack) -> None:
-    """Put back the values an update overwrote, or take back options that were added."""
-    if entry.action == "add_options":
-        _take_back_options(run, entry, result)
-        return
-    resource = run.migration.destination.resources[entry.resource]
-    row = live_row(run, entry.resource, entry.dest_id, entry.body)
-    with run.store.begin() as connection:
-        known = definitions(connection, run)
-    body: dict[str, Any] = {}
-    for target, value in entry.before.items():
-        now = dig_target(row or {}, target, entry.resource, resource, known)
-        sent = dig_target(entry.body, target, entry.resource, resource, known)
-        if row is None or not agrees(sent, now, resource.fields.get(target)):
-            result.kept.append((entry.object, entry.key, f"people changed {target}"))
-            continue
-        if target.startswith("custom.") and resource.custom:
-            body.setdefault(resource.custom.container, {})[known[entry.resource, target.removeprefix("custom.")].code] = value
+def _restore_changed(work: _Undoing, name: str) -> None:
+    """Put back what updates overwrote, the last update of a row first."""
+    for batch in stream_undoable(work.run.store, name, "update", work.of_run, BATCH):
+        standing = _on_rows_that_stand(work, batch)
+        while standing:
+            newest: dict[str, Entry] = {}
+            for entry in standing:
+                newest.setdefault(entry.dest_id, entry)
+            _restore(work, dict(newest))
+            standing = [entry for entry in standing if newest[entry.dest_id] is not entry]
+
+
+def _on_rows_that_stand(work: _Undoing, batch: Sequence[Entry]) -> list[Entry]:
+    """The entries to restore; those of rows that we made ourselves end with their rows."""
+    with work.run.store.begin() as connection:
+        made = creations(connection, batch[0].object, [entry.key for entry in batch])
+    standing = []
+    for entry in batch:
+        creation = made.get((entry.key, entry.dest_id))
+        reason = work.touched.kept.get((entry.resource, entry.dest_id), "")
+        if creation is None or (work.of_run not in (None, creation.run) and creation.state != "undone"):
+            standing.append(entry)
+        elif creation.state == "undone" or (work.dry and not reason):
+            _undone(work, entry, "the row itself was removed")
         else:
-            body[target] = value
+            _keep(work, entry, reason or "its row could not be removed")
+    return standing
+
+
+def _restore(work: _Undoing, left: dict[str, Entry]) -> None:
+    """Restore one update each of different rows of a resource; what people changed since stays."""
+    if work.dry:
+        for _ in left:
+            _would(work, "restore")
+        return
+    for _ in range(PASSES):
+        found = list(left.values())
+        rows = live_rows(work.run, found[0].resource, found) if found else {}
+        writes = [write for entry in found if (write := _restoring(work, entry, rows.get(entry.dest_id), left))]
+        tally = write_all(work.run, writes, lambda outcome: _noted(work, left, outcome))
+        if not tally["doubt"]:
+            return
+        settle_doubts(work.run)
+
+
+def _restoring(work: _Undoing, entry: Entry, row: Row | None, left: dict[str, Entry]) -> Write | None:
+    """The call that restores an update; None where nothing is left to be done, which is noted."""
+    body, stays = _back(work, entry, row) if row is not None else ({}, "its row was removed since")
     if not body:
-        _mark(run, entry, "kept", "nothing of it is left to restore")
+        del left[entry.dest_id]
+        _restored(work, entry, row or {}, stays)
+        return None
+    path = work.resource(entry.resource).operations["update"].path
+    body |= {name: value for name, value in entry.body.items() if f"{{{name}}}" in path}
+    extra = {"undoes": entry, "stays": stays}
+    return Write(entry.object, entry.key, entry.resource, "update", body, {}, entry.dest_id, origin=RESTORED, extra=extra)
+
+
+def _back(work: _Undoing, entry: Entry, row: Row) -> tuple[dict[str, Any], str]:
+    """The body that restores an update, and why some of it stays as it is."""
+    resource = work.resource(entry.resource)
+    with work.run.store.begin() as connection:
+        known = definitions(connection, work.run)
+    body: dict[str, Any] = {}
+    people, fixed = [], []
+    for target, before in entry.before.items():
+        kind = resource.fields.get(target)
+        now = dig_target(row, target, entry.resource, resource, known)
+        if agrees(before, now, kind):
+            continue
+        if not work.force and not agrees(dig_target(entry.body, target, entry.resource, resource, known), now, kind):
+            people.append(target)
+        elif is_empty(before) and kind is not None and kind.empty == "never":
+            fixed.append(target)
+        elif target.startswith("custom.") and resource.custom:
+            holder = body.setdefault(resource.custom.container, {}) if resource.custom.container else body
+            holder[known[entry.resource, target.removeprefix("custom.")].code] = before
+        else:
+            body[target] = [] if is_empty(before) and kind is not None and kind.empty == "as_list" else before
+    reasons = [("people changed", people), ("the destination cannot empty", fixed)]
+    return body, "; ".join(f"{why} {', '.join(targets)}" for why, targets in reasons if targets)
+
+
+def _noted(work: _Undoing, left: dict[str, Entry], outcome: Outcome) -> None:
+    if outcome.state not in ("done", "failed"):
         return
+    entry = left.pop(outcome.write.dest_id)
+    if outcome.state == "done":
+        _restored(work, entry, outcome.data, outcome.write.extra["stays"])
+    else:
+        _fail(work, entry, outcome.reason)
 
-    def seen(outcome: Outcome) -> None:
-        _settled(run, entry, outcome, result)
 
-    write_all(run, [Write(entry.object, entry.key, entry.resource, "update", body, {}, entry.dest_id, origin=RESTORED)], seen)
-
-
-def _take_back_options(run: Run, entry: Entry, result: RolledBack) -> None:
-    """Remove the options we added to a field that was there before."""
-    kind = next((item for item in _customised(run) if item.custom.resource == entry.resource), None)
-    labels = {str(option.get("label")) for option in entry.body.get("", [])}
-    with run.store.begin() as connection:
+def _restored(work: _Undoing, entry: Entry, row: Row, stays: str) -> None:
+    """The entry is settled, and the link says again what the write before this one said."""
+    with work.run.store.begin() as connection:
         link = links_of(connection, entry.object, [entry.key]).get(entry.key)
-    if kind is None or link is None or "remove_options" not in run.migration.destination.resources[entry.resource].operations:
-        result.failed.append((entry.object, entry.key, "the connector says no way to remove options"))
-        return
-    ids = [{kind.custom.option_id: value} for label, value in link.extra.get("options", {}).items() if label in labels]
-    try:
-        run.destination.write(entry.resource, "remove_options", ids, entry.dest_id)
-    except Rejected as error:
-        result.failed.append((entry.object, entry.key, str(error)))
-        return
-    _mark(run, entry, "undone", "")
-    result.undone += 1
+        if link:
+            written = written_before(connection, entry)
+            seen = {"seen": fingerprint(row, work.resource(entry.resource))} if row else {}
+            save_link(
+                connection, replace(link, digest=digest(written) if written else "", written=written, extra=link.extra | seen)
+            )
+    if stays:
+        _keep(work, entry, stays)
+    else:
+        _undone(work, entry, "")
+
+
+# -- options added to fields that were there before
+
+
+def _remove_options(work: _Undoing, name: str) -> None:
+    for batch in stream_undoable(work.run.store, name, "add_options", work.of_run):
+        for entry in _on_rows_that_stand(work, batch):
+            if work.dry:
+                _would(work, "restore")
+            else:
+                _take_out(work, entry)
+
+
+def _take_out(work: _Undoing, entry: Entry) -> None:
+    """Remove the options we added, but for those that rows which stay still use."""
+    custom = defining(work.run, work.resource(entry.resource))
+    labels = {str(option.get(custom.option_label)) for option in entry.body.get("", [])}
+    used = _used(work, entry)
+    for _ in range(PASSES):
+        row = live_rows(work.run, entry.resource, [entry]).get(entry.dest_id, {})
+        ours = [option for option in row.get(custom.options) or [] if str(option.get(custom.option_label)) in labels]
+        free = [{custom.option_id: option[custom.option_id]} for option in ours if str(option[custom.option_id]) not in used]
+        if not free:
+            stays = ", ".join(str(option.get(custom.option_label)) for option in ours)
+            (_keep if stays else _undone)(work, entry, f"rows that stay use {stays}" if stays else "")
+            return
+        write = Write(entry.object, entry.key, entry.resource, "remove_options", free, {}, entry.dest_id, extra={"undoes": entry})
+        write_all(work.run, [write], lambda outcome: _refused(work, outcome))
+        if entry.id in work.given_up:
+            return
+        settle_doubts(work.run)
+
+
+def _refused(work: _Undoing, outcome: Outcome) -> None:
+    if outcome.state == "failed":
+        _fail(work, outcome.write.extra["undoes"], outcome.reason)
+
+
+def _used(work: _Undoing, entry: Entry) -> set[str]:
+    """Options of this field on rows that stay; a built-in field is known by its name, a custom one by its code."""
+    owner, used = entry.object.partition(".")[2], work.touched.used
+    return used.get((owner, entry.key), set()) | used.get((entry.resource, entry.dest_id), set())

@@ -18,15 +18,16 @@ from engine.store.links import (
     Finding,
     clear_drafts,
     clear_findings,
-    draft_states,
+    is_linked,
+    is_ready,
     links_of,
     save_drafts,
     save_findings,
 )
-from engine.store.records import Record, count, many, pointing_at, stream
+from engine.store.records import Record, count, one, pointing_at, stream
 from engine.values import digest
 
-REMEMBERED = 50_000
+REMEMBERED = 20_000
 
 
 class Remembered(OrderedDict[Any, Any]):
@@ -53,14 +54,20 @@ class Transformed:
     failed: int
 
 
-def sight_on(run: Run, connection: sa.Connection, drafted: Callable[[str, str], bool] | None = None) -> Sight:
-    """What projections may look at, read from the store as needed and remembered."""
-    memory = Remembered()
-    users = set(links_of(connection, "users"))
+def sight_on(
+    run: Run, connection: sa.Connection, drafted: Callable[[str, str], bool] | None = None, memory: Remembered | None = None
+) -> Sight:
+    """What projections may look at, read from the store as needed and remembered.
+
+    A `memory` given by the caller lasts over several connections; only what does not change
+    meanwhile may be remembered so: records, and drafts of objects further up.
+    """
+    memory = Remembered() if memory is None else memory
+    users: set[str] = memory.get_or("users", lambda: set(links_of(connection, "users")))
 
     def record(key: str) -> Mapping[str, Any] | None:
         def look() -> Mapping[str, Any] | None:
-            found = many(connection, [key]).get(key)
+            found = one(connection, key)
             return found.body if found else None
 
         found: Mapping[str, Any] | None = memory.get_or(key, look)
@@ -75,7 +82,7 @@ def sight_on(run: Run, connection: sa.Connection, drafted: Callable[[str, str], 
 
     def staged(name: str, key: str) -> bool:
         def look() -> bool:
-            return draft_states(connection, name, [key]).get(key) == "ready" or key in links_of(connection, name, [key])
+            return is_ready(connection, name, key) or is_linked(connection, name, key)
 
         known: bool = memory.get_or(("drafted", name, key), look)
         return known
@@ -103,11 +110,11 @@ def _object(run: Run, mapping: ObjectMapping, only: frozenset[str] | None) -> Tr
         clear_findings(connection, "transform", mapping.name)
         total = len(only) if only is not None else sum(count(connection, name) for name in mapping.sources)
     counts = {"ready": 0, "skipped": 0, "failed": 0}
-    done, position = 0, 0
+    done, position, memory = 0, 0, Remembered()
     chosen = None if mapping.rows else only
     for batch in _batches(run, mapping, chosen):
         with run.store.begin() as connection:
-            sight = sight_on(run, connection)
+            sight = sight_on(run, connection, memory=memory)
             drafts: list[Draft] = []
             for record in batch:
                 for projection in project(mapping, Source(record.collection, record.key, record.body), sight):
@@ -138,9 +145,7 @@ def as_draft(run: Run, mapping: ObjectMapping, projection: Projection, position:
     if state == "ready":
         reason = too_long(run.migration.destination.resources[mapping.resource], mapping, projection.body)
         state = "failed" if reason else state
-    return Draft(
-        mapping.name, projection.key, projection.record, projection.body, digest(projection.body), state, reason, position
-    )
+    return Draft(mapping.name, projection.key, projection.record, projection.body, digest(projection.body), state, reason, position)
 
 
 def too_long(resource: Resource, mapping: ObjectMapping, body: Mapping[str, Any]) -> str:
@@ -158,9 +163,9 @@ def too_long(resource: Resource, mapping: ObjectMapping, body: Mapping[str, Any]
 
 def findings(mapping: ObjectMapping, projection: Projection) -> list[Finding]:
     """What people must know about one projection."""
-    found = [
-        Finding(mapping.name, projection.key, "transform", note.field, note.severity, note.text) for note in projection.notes
-    ]
+    found = [Finding(mapping.name, projection.key, "transform", note.field, note.severity, note.text) for note in projection.notes]
     if projection.state != "ready":
-        found.append(Finding(mapping.name, projection.key, "transform", "", "attention", f"{projection.state}: {projection.reason}"))
+        found.append(
+            Finding(mapping.name, projection.key, "transform", "", "attention", f"{projection.state}: {projection.reason}")
+        )
     return found

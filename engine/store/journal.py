@@ -9,7 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from engine.store.schema import Store, journal, runs
+from engine.store.schema import Store, as_text, journal, links, runs
 
 OPEN = ("intent", "doubt")
 
@@ -39,14 +39,13 @@ def intend(connection: sa.Connection, entries: Sequence[Entry]) -> list[int]:
     """Write intents; their ids, in order."""
     ids = []
     for e in entries:
-        result = connection.execute(
-            journal.insert().values(
-                run=e.run, object=e.object, key=e.key, resource=e.resource, action=e.action, state="intent",
-                body=json.dumps(e.body, ensure_ascii=False), draft=json.dumps(e.draft, ensure_ascii=False),
-                before=json.dumps(e.before, ensure_ascii=False), dest_id=e.dest_id, reason="", calls=0, cost=0, at=e.at,
-            )  # fmt: skip
-        )
-        ids.append(int(result.inserted_primary_key[0]))
+        row = {
+            "run": e.run, "object": e.object, "key": e.key, "resource": e.resource, "action": e.action, "state": "intent",
+            "body": as_text(e.body), "draft": as_text(e.draft), "before": as_text(e.before), "dest_id": e.dest_id,
+            "reason": "", "calls": 0, "cost": 0, "at": e.at,
+        }  # fmt: skip
+        result = connection.execute(journal.insert(), row)
+        ids.append(_number(result))
     return ids
 
 
@@ -126,7 +125,7 @@ def start_run(connection: sa.Connection, command: str, at: float, spec_digest: s
     result = connection.execute(
         runs.insert().values(command=command, started=at, spec_digest=spec_digest, outcome="running")
     )
-    return int(result.inserted_primary_key[0])
+    return _number(result)
 
 
 def end_run(connection: sa.Connection, run: int, at: float, outcome: str) -> None:
@@ -139,8 +138,93 @@ def all_runs(connection: sa.Connection) -> list[dict[str, Any]]:
     return [dict(row) for row in connection.execute(sa.select(runs).order_by(runs.c.id)).mappings()]
 
 
+def _number(result: sa.CursorResult[Any]) -> int:
+    assert result.inserted_primary_key is not None
+    return int(result.inserted_primary_key[0])
+
+
 def _entry(row: Any) -> Entry:
     return Entry(
         row.run, row.object, row.key, row.resource, row.action, json.loads(row.body), json.loads(row.draft),
         json.loads(row.before or "{}"), row.dest_id, row.state, row.reason, row.calls, row.cost, row.at, row.id,
     )  # fmt: skip
+
+
+# -- what can be taken back
+
+UNDOABLE = ("done", "kept")
+
+
+def _of_run(query: sa.Select[Any], run: int | None) -> sa.Select[Any]:
+    return query if run is None else query.where(journal.c.run == run)
+
+
+def undoable_objects(connection: sa.Connection, run: int | None) -> dict[str, tuple[str, int]]:
+    """Objects with writes of a run, or of all, that can be taken back: resource and first entry of each."""
+    columns = (journal.c.object, journal.c.resource)
+    query = sa.select(*columns, sa.func.min(journal.c.id)).where(journal.c.state.in_(UNDOABLE)).group_by(*columns)
+    return {row[0]: (row[1], row[2]) for row in connection.execute(_of_run(query, run))}
+
+
+def stream_undoable(store: Store, name: str, action: str, run: int | None, batch: int = 500) -> Iterator[list[Entry]]:
+    """An object's writes of one kind that can be taken back, newest first; updates only with a before-image."""
+    before: int | None = None
+    while True:
+        query = sa.select(journal).where(
+            journal.c.object == name, journal.c.action == action, journal.c.state.in_(UNDOABLE)
+        )
+        query = query if action != "update" else query.where(journal.c.before != "{}")
+        query = query if before is None else query.where(journal.c.id < before)
+        with store.begin() as connection:
+            found = [_entry(row) for row in connection.execute(_of_run(query, run).order_by(journal.c.id.desc()).limit(batch))]
+        if not found:
+            return
+        before = found[-1].id
+        yield found
+
+
+def creations(connection: sa.Connection, name: str, keys: Sequence[str]) -> dict[tuple[str, str], Entry]:
+    """The entries that made an object's rows, by key and destination id, taken back or not."""
+    query = sa.select(journal).where(
+        journal.c.object == name, journal.c.key.in_(list(keys)), journal.c.action == "create",
+        journal.c.state.in_((*UNDOABLE, "undone")),
+    )  # fmt: skip
+    return {(row.key, row.dest_id): _entry(row) for row in connection.execute(query)}
+
+
+def written_before(connection: sa.Connection, entry: Entry) -> dict[str, Any]:
+    """The draft of the write before this one on the same row; {} where there was none."""
+    query = (
+        sa.select(journal.c.draft)
+        .where(
+            journal.c.object == entry.object, journal.c.key == entry.key, journal.c.id < entry.id,
+            journal.c.state.in_(UNDOABLE), journal.c.action.in_(("create", "update")),
+        )
+        .order_by(journal.c.id.desc())
+    )  # fmt: skip
+    found = connection.execute(query).scalars().first()
+    return dict(json.loads(found)) if found else {}
+
+
+def made_rows(connection: sa.Connection, resource: str, ids: Sequence[str], run: int | None) -> set[str]:
+    """Those of these destination rows that a creation which can be taken back has made."""
+    query = (
+        sa.select(links.c.dest_id)
+        .join(
+            journal,
+            sa.and_(journal.c.object == links.c.object, journal.c.key == links.c.key, journal.c.dest_id == links.c.dest_id),
+        )
+        .where(
+            links.c.resource == resource, links.c.dest_id.in_(list(ids)), journal.c.action == "create",
+            journal.c.state.in_(UNDOABLE),
+        )
+    )  # fmt: skip
+    return set(connection.execute(_of_run(query, run)).scalars())
+
+
+def updates_of(connection: sa.Connection, name: str, keys: Sequence[str], run: int | None) -> list[Entry]:
+    """The updates of these records that can be taken back."""
+    query = sa.select(journal).where(
+        journal.c.object == name, journal.c.key.in_(list(keys)), journal.c.action == "update", journal.c.state.in_(UNDOABLE)
+    )
+    return [_entry(row) for row in connection.execute(_of_run(query, run))]

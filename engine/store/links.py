@@ -9,7 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from engine.store.schema import Store, drafts, findings, links, upsert, verified
+from engine.store.schema import Store, as_text, drafts, findings, links, upsert, verified
 
 BATCH = 500
 
@@ -60,7 +60,7 @@ def save_drafts(connection: sa.Connection, found: Sequence[Draft]) -> None:
     """Insert or replace drafts."""
     rows = [
         {"object": d.object, "key": d.key, "seq": d.seq, "record": d.record, "digest": d.digest,
-         "body": json.dumps(d.body, ensure_ascii=False), "state": d.state, "reason": d.reason}
+         "body": as_text(d.body), "state": d.state, "reason": d.reason}
         for d in found
     ]  # fmt: skip
     upsert(connection, drafts, rows, ["object", "key"])
@@ -71,10 +71,30 @@ def clear_drafts(connection: sa.Connection, name: str) -> None:
     connection.execute(drafts.delete().where(drafts.c.object == name))
 
 
+# Asked once for every lookup of every record: built once, since building a statement costs more than running it.
+_READY = sa.select(drafts.c.key).where(
+    drafts.c.object == sa.bindparam("object"), drafts.c.key == sa.bindparam("key"), drafts.c.state == "ready"
+)
+_LINKED = sa.select(links.c.key).where(links.c.object == sa.bindparam("object"), links.c.key == sa.bindparam("key"))
+
+
+def is_ready(connection: sa.Connection, name: str, key: str) -> bool:
+    """Whether an object has a draft of this key that can be written."""
+    return connection.execute(_READY, {"object": name, "key": key}).first() is not None
+
+
+def is_linked(connection: sa.Connection, name: str, key: str) -> bool:
+    """Whether an object has a row in the destination for this key."""
+    return connection.execute(_LINKED, {"object": name, "key": key}).first() is not None
+
+
 def draft_states(connection: sa.Connection, name: str, keys: Sequence[str]) -> dict[str, str]:
     """The state of these drafts of an object; keys without a draft are left out."""
-    query = sa.select(drafts.c.key, drafts.c.state).where(drafts.c.object == name, drafts.c.key.in_(list(keys)))
-    return {row[0]: row[1] for row in connection.execute(query)}
+    found: dict[str, str] = {}
+    for part in _parts(keys):
+        query = sa.select(drafts.c.key, drafts.c.state).where(drafts.c.object == name, drafts.c.key.in_(part))
+        found |= {row.key: row.state for row in connection.execute(query)}
+    return found
 
 
 def drafts_of(connection: sa.Connection, name: str, keys: Sequence[str]) -> dict[str, Draft]:
@@ -88,7 +108,7 @@ def stream_drafts(store: Store, name: str, batch: int = BATCH) -> Iterator[list[
     seq, key = -1, ""
     while True:
         with store.begin() as connection:
-            after = sa.or_(drafts.c.seq > seq, sa.and_(drafts.c.seq == seq, drafts.c.key > key))
+            after = sa.tuple_(drafts.c.seq, drafts.c.key) > sa.tuple_(seq, key)
             rows = connection.execute(
                 sa.select(drafts).where(drafts.c.object == name, after).order_by(drafts.c.seq, drafts.c.key).limit(batch)
             ).all()
@@ -108,8 +128,8 @@ def save_link(connection: sa.Connection, link: Link) -> None:
     """Insert or replace a link."""
     row = {
         "object": link.object, "key": link.key, "resource": link.resource, "dest_id": link.dest_id,
-        "digest": link.digest, "written": json.dumps(link.written, ensure_ascii=False), "origin": link.origin,
-        "extra": json.dumps(link.extra, ensure_ascii=False), "run": link.run, "at": link.at,
+        "digest": link.digest, "written": as_text(link.written), "origin": link.origin,
+        "extra": as_text(link.extra), "run": link.run, "at": link.at,
     }  # fmt: skip
     # A row we made stays one we made, however often it is written again.
     keep = ("origin",) if link.origin == "updated" else ()
@@ -124,9 +144,11 @@ def drop_link(connection: sa.Connection, name: str, key: str) -> None:
 def links_of(connection: sa.Connection, name: str, keys: Sequence[str] | None = None) -> dict[str, Link]:
     """An object's links, all or those of the given keys."""
     query = sa.select(links).where(links.c.object == name)
-    if keys is not None:
-        query = query.where(links.c.key.in_(list(keys)))
-    return {row.key: _link(row) for row in connection.execute(query)}
+    if keys is None:
+        return {row.key: _link(row) for row in connection.execute(query)}
+    return {
+        row.key: _link(row) for part in _parts(keys) for row in connection.execute(query.where(links.c.key.in_(part)))
+    }
 
 
 def stream_links(store: Store, name: str, batch: int = BATCH) -> Iterator[list[Link]]:
@@ -146,8 +168,7 @@ def stream_links(store: Store, name: str, batch: int = BATCH) -> Iterator[list[L
 def linked_ids(connection: sa.Connection, resource: str, ids: Sequence[str]) -> dict[str, Link]:
     """Links of a resource by destination id."""
     found: dict[str, Link] = {}
-    for start in range(0, len(ids), BATCH):
-        part = list(ids[start : start + BATCH])
+    for part in _parts(ids):
         query = sa.select(links).where(links.c.resource == resource, links.c.dest_id.in_(part))
         found |= {row.dest_id: _link(row) for row in connection.execute(query)}
     return found
@@ -174,9 +195,8 @@ def clear_findings(connection: sa.Connection, stage: str, name: str = "", keys: 
     query = findings.delete().where(findings.c.stage == stage)
     if name:
         query = query.where(findings.c.object == name)
-    if keys is not None:
-        query = query.where(findings.c.key.in_(list(keys)))
-    connection.execute(query)
+    for part in [None] if keys is None else _parts(keys):
+        connection.execute(query if part is None else query.where(findings.c.key.in_(part)))
 
 
 def all_findings(connection: sa.Connection, severity: str = "") -> list[Finding]:
@@ -189,6 +209,12 @@ def all_findings(connection: sa.Connection, severity: str = "") -> list[Finding]
 
 def _draft(row: Any) -> Draft:
     return Draft(row.object, row.key, row.record, json.loads(row.body), row.digest, row.state, row.reason, row.seq)
+
+
+def _parts(keys: Sequence[str]) -> Iterator[list[str]]:
+    """Keys in parts that fit into one statement."""
+    for start in range(0, len(keys), BATCH):
+        yield list(keys[start : start + BATCH])
 
 
 def _link(row: Any) -> Link:
@@ -225,3 +251,15 @@ def first_written(connection: sa.Connection, resource: str) -> float | None:
     """When the oldest link of a resource was last written; None where there is none."""
     found = connection.execute(sa.select(sa.func.min(links.c.at)).where(links.c.resource == resource)).scalar()
     return float(found) if found is not None else None
+
+
+def seen_of(connection: sa.Connection, name: str, keys: Sequence[str]) -> set[str]:
+    """Those of an object's keys that were marked as seen in the destination."""
+    query = sa.select(verified.c.key).where(verified.c.object == name, verified.c.key.in_(list(keys)))
+    return set(connection.execute(query).scalars())
+
+
+def forget_found(connection: sa.Connection) -> None:
+    """Forget which rows of others stand for records; definitions of fields are still needed."""
+    found = links.c.origin.in_(("matched", "adopted"))
+    connection.execute(links.delete().where(found, links.c.object.not_like("$%"), links.c.object != "users"))

@@ -9,7 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from engine.store.schema import Store, cursors, records, refs, samples, upsert
+from engine.store.schema import Store, as_text, cursors, records, refs, samples, upsert
 
 BATCH = 500
 
@@ -50,27 +50,41 @@ def save_page(
     """Records, reference entries (collection, field, target, key) and the cursor, in one transaction."""
     rows = [
         {"collection": r.collection, "key": r.key, "digest": r.digest, "read_at": cursor.read_at, "gone": False,
-         "body": json.dumps(r.body, ensure_ascii=False, separators=(",", ":"))}
+         "body": as_text(r.body)}
         for r in found
     ]  # fmt: skip
     upsert(connection, records, rows, ["collection", "key"])
-    save_refs(connection, entries)
+    _replace_refs(connection, cursor.collection, {r.key for r in found}, entries, cursor.indexed)
     save_cursor(connection, cursor)
 
 
 def save_refs(connection: sa.Connection, entries: Sequence[tuple[str, str, str, str]]) -> None:
     """Enter who points at whom; a record's older entries are replaced."""
-    for start in range(0, len(entries), BATCH):
-        part = entries[start : start + BATCH]
-        keys = list({key for _, _, _, key in part})
-        found = connection.execute(sa.select(records.c.key, records.c.seq).where(records.c.key.in_(keys)))
-        seqs = {row.key: row.seq for row in found}
-        rows = [{"collection": c, "field": f, "target": t, "key": k, "seq": seqs.get(k, 0)} for c, f, t, k in part]
-        for collection, field in {(c, f) for c, f, _, _ in part}:
+    for name in dict.fromkeys(collection for collection, _, _, _ in entries):
+        own = [entry for entry in entries if entry[0] == name]
+        _replace_refs(connection, name, {key for _, _, _, key in own}, own, ())
+
+
+def _replace_refs(
+    connection: sa.Connection, collection: str, keys: set[str], entries: Sequence[tuple[str, str, str, str]],
+    fields: Sequence[str],
+) -> None:  # fmt: skip
+    """What these records pointed at through the fields is forgotten before any of the new entries is made.
+
+    A record's entries must not be deleted by a later batch that holds the rest of them.
+    """
+    fields = list({*fields, *(field for _, field, _, _ in entries)})
+    ordered, seqs = sorted(keys), dict[str, int]()
+    for start in range(0, len(ordered), BATCH):
+        part = ordered[start : start + BATCH]
+        query = sa.select(records.c.key, records.c.seq).where(records.c.collection == collection, records.c.key.in_(part))
+        seqs |= {row.key: row.seq for row in connection.execute(query)}
+        for field in fields:
             connection.execute(
-                refs.delete().where(refs.c.collection == collection, refs.c.field == field, refs.c.key.in_(keys))
+                refs.delete().where(refs.c.collection == collection, refs.c.field == field, refs.c.key.in_(part))
             )
-        upsert(connection, refs, rows, ["collection", "field", "target", "key"])
+    rows = [{"collection": c, "field": f, "target": t, "key": k, "seq": seqs.get(k, 0)} for c, f, t, k in entries]
+    upsert(connection, refs, rows, ["collection", "field", "target", "key"])
 
 
 def save_cursor(connection: sa.Connection, cursor: Cursor) -> None:
@@ -95,13 +109,14 @@ def all_cursors(connection: sa.Connection) -> dict[str, Cursor]:
     }  # fmt: skip
 
 
+_ONE = sa.select(records).where(
+    records.c.collection == sa.bindparam("collection"), records.c.key == sa.bindparam("key"), records.c.gone.is_(False)
+)
+
+
 def one(connection: sa.Connection, key: str) -> Record | None:
     """The record with this key, if it was read and is not gone."""
-    row = connection.execute(
-        sa.select(records).where(
-            records.c.collection == key.partition("/")[0], records.c.key == key, records.c.gone.is_(False)
-        )
-    ).first()
+    row = connection.execute(_ONE, {"collection": key.partition("/")[0], "key": key}).first()
     return _record(row) if row else None
 
 
@@ -120,11 +135,14 @@ def many(connection: sa.Connection, keys: Sequence[str]) -> dict[str, Record]:
 
 def pointing_at(connection: sa.Connection, collection: str, field: str, targets: Sequence[str]) -> list[Record]:
     """Records of a collection whose `field` names any of the targets, in the order they were read."""
-    keys = connection.execute(
-        sa.select(refs.c.key)
-        .where(refs.c.collection == collection, refs.c.field == field, refs.c.target.in_(list(targets)))
-        .order_by(refs.c.seq, refs.c.key)
-    ).scalars()
+    hits: list[tuple[int, str]] = []
+    for start in range(0, len(targets), BATCH):
+        part = list(targets[start : start + BATCH])
+        query = sa.select(refs.c.seq, refs.c.key).where(
+            refs.c.collection == collection, refs.c.field == field, refs.c.target.in_(part)
+        )
+        hits += [(row.seq, row.key) for row in connection.execute(query)]
+    keys = [key for _, key in sorted(hits)]
     wanted = list(dict.fromkeys(keys))
     found = many(connection, wanted)
     return [found[key] for key in wanted if key in found]
@@ -165,7 +183,10 @@ def mark_gone(connection: sa.Connection, keys: Sequence[str]) -> None:
     """These records were deleted in the source; they are kept, but no longer migrated."""
     for start in range(0, len(keys), BATCH):
         part = list(keys[start : start + BATCH])
-        connection.execute(records.update().where(records.c.key.in_(part)).values(gone=True))
+        names = list({key.partition("/")[0] for key in part})
+        connection.execute(
+            records.update().where(records.c.collection.in_(names), records.c.key.in_(part)).values(gone=True)
+        )
 
 
 def gone_keys(connection: sa.Connection, collection: str) -> list[str]:

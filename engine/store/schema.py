@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,115 +19,145 @@ VERSION = 1
 
 metadata = sa.MetaData()
 
+
+class Words(sa.types.TypeDecorator[str]):
+    """Text that every database takes: halves of surrogate pairs and NUL are replaced."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: sa.Dialect) -> str | None:  # noqa: ARG002
+        """The text as it is stored, and as it is looked for."""
+        if value is None or (value.isascii() and "\0" not in value):
+            return value
+        return value.encode("utf-8", "replace").decode().replace("\0", "?")
+
+
+# SQLite counts rows only in a column that is exactly INTEGER; its integers are 64 bits wide anyway.
+BIG = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
+
+def as_text(value: Any) -> str:
+    """JSON as it is stored. Half a character cannot be stored as itself; its escape can, and reads back the same."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return json.dumps(value, separators=(",", ":"))
+    return text
+
+
 meta = sa.Table(
-    "meta", metadata, sa.Column("name", sa.Text, primary_key=True), sa.Column("value", sa.Text, nullable=False)
+    "meta", metadata, sa.Column("name", Words, primary_key=True), sa.Column("value", Words, nullable=False)
 )
 
 runs = sa.Table(
     "runs",
     metadata,
-    sa.Column("id", sa.Integer, primary_key=True),
-    sa.Column("command", sa.Text, nullable=False),
-    sa.Column("started", sa.Float, nullable=False),
-    sa.Column("ended", sa.Float),
-    sa.Column("outcome", sa.Text, nullable=False, default="running"),
-    sa.Column("spec_digest", sa.Text, nullable=False, default=""),
+    sa.Column("id", BIG, primary_key=True),
+    sa.Column("command", Words, nullable=False),
+    sa.Column("started", sa.Double, nullable=False),
+    sa.Column("ended", sa.Double),
+    sa.Column("outcome", Words, nullable=False, default="running"),
+    sa.Column("spec_digest", Words, nullable=False, default=""),
 )
 
 records = sa.Table(
     "records",
     metadata,
-    sa.Column("seq", sa.Integer, primary_key=True, autoincrement=True),
-    sa.Column("collection", sa.Text, nullable=False),
-    sa.Column("key", sa.Text, nullable=False),  # "collection/id"
-    sa.Column("digest", sa.Text, nullable=False),
-    sa.Column("body", sa.Text, nullable=False),
-    sa.Column("read_at", sa.Float, nullable=False),
+    sa.Column("seq", BIG, primary_key=True, autoincrement=True),
+    sa.Column("collection", Words, nullable=False),
+    sa.Column("key", Words, nullable=False),  # "collection/id"
+    sa.Column("digest", Words, nullable=False),
+    sa.Column("body", Words, nullable=False),
+    sa.Column("read_at", sa.Double, nullable=False),
     sa.Column("gone", sa.Boolean, nullable=False, default=False),
     sa.UniqueConstraint("collection", "key"),
+    sa.Index("records_in_order", "collection", "seq"),
 )
 
 refs = sa.Table(
     "refs",
     metadata,
-    sa.Column("collection", sa.Text, primary_key=True),
-    sa.Column("field", sa.Text, primary_key=True),
-    sa.Column("target", sa.Text, primary_key=True),
-    sa.Column("key", sa.Text, primary_key=True),
-    sa.Column("seq", sa.Integer, nullable=False),
+    sa.Column("collection", Words, primary_key=True),
+    sa.Column("field", Words, primary_key=True),
+    sa.Column("target", Words, primary_key=True),
+    sa.Column("key", Words, primary_key=True),
+    sa.Column("seq", BIG, nullable=False),
+    sa.Index("refs_by_record", "collection", "field", "key"),
 )
 
 cursors = sa.Table(
     "cursors",
     metadata,
-    sa.Column("collection", sa.Text, primary_key=True),
-    sa.Column("position", sa.Text, nullable=False, default=""),  # JSON: where the next page starts
+    sa.Column("collection", Words, primary_key=True),
+    sa.Column("position", Words, nullable=False, default=""),  # JSON: where the next page starts
     sa.Column("complete", sa.Boolean, nullable=False, default=False),
     sa.Column("rows", sa.Integer, nullable=False, default=0),
-    sa.Column("started", sa.Float, nullable=False),
-    sa.Column("read_at", sa.Float, nullable=False),
-    sa.Column("indexed", sa.Text, nullable=False, default="[]"),  # JSON: fields entered in refs
-    sa.Column("absent", sa.Text, nullable=False, default=""),  # why it could not be read
+    sa.Column("started", sa.Double, nullable=False),
+    sa.Column("read_at", sa.Double, nullable=False),
+    sa.Column("indexed", Words, nullable=False, default="[]"),  # JSON: fields entered in refs
+    sa.Column("absent", Words, nullable=False, default=""),  # why it could not be read
 )
 
 samples = sa.Table(
     "samples",
     metadata,
-    sa.Column("key", sa.Text, primary_key=True),
-    sa.Column("collection", sa.Text, nullable=False),
+    sa.Column("key", Words, primary_key=True),
+    sa.Column("collection", Words, nullable=False),
     sa.Column("ordinal", sa.Integer, nullable=False),
-    sa.Column("why", sa.Text, nullable=False),
+    sa.Column("why", Words, nullable=False),
 )
 
 drafts = sa.Table(
     "drafts",
     metadata,
-    sa.Column("object", sa.Text, primary_key=True),
-    sa.Column("key", sa.Text, primary_key=True),
-    sa.Column("seq", sa.Integer, nullable=False),
-    sa.Column("record", sa.Text, nullable=False),  # the record it was made of
-    sa.Column("digest", sa.Text, nullable=False),
-    sa.Column("body", sa.Text, nullable=False),
-    sa.Column("state", sa.Text, nullable=False),  # ready, skipped, failed
-    sa.Column("reason", sa.Text, nullable=False, default=""),
+    sa.Column("object", Words, primary_key=True),
+    sa.Column("key", Words, primary_key=True),
+    sa.Column("seq", BIG, nullable=False),
+    sa.Column("record", Words, nullable=False),  # the record it was made of
+    sa.Column("digest", Words, nullable=False),
+    sa.Column("body", Words, nullable=False),
+    sa.Column("state", Words, nullable=False),  # ready, skipped, failed
+    sa.Column("reason", Words, nullable=False, default=""),
     sa.Index("drafts_in_order", "object", "seq", "key"),
 )
 
 links = sa.Table(
     "links",
     metadata,
-    sa.Column("object", sa.Text, primary_key=True),
-    sa.Column("key", sa.Text, primary_key=True),
-    sa.Column("resource", sa.Text, nullable=False),
-    sa.Column("dest_id", sa.Text, nullable=False),
-    sa.Column("digest", sa.Text, nullable=False),
-    sa.Column("written", sa.Text, nullable=False),  # the draft as last written, links as symbols
-    sa.Column("origin", sa.Text, nullable=False),  # created, adopted, matched
-    sa.Column("extra", sa.Text, nullable=False, default="{}"),
+    sa.Column("object", Words, primary_key=True),
+    sa.Column("key", Words, primary_key=True),
+    sa.Column("resource", Words, nullable=False),
+    sa.Column("dest_id", Words, nullable=False),
+    sa.Column("digest", Words, nullable=False),
+    sa.Column("written", Words, nullable=False),  # the draft as last written, links as symbols
+    sa.Column("origin", Words, nullable=False),  # created, adopted, matched
+    sa.Column("extra", Words, nullable=False, default="{}"),
     sa.Column("run", sa.Integer, nullable=False),
-    sa.Column("at", sa.Float, nullable=False),
+    sa.Column("at", sa.Double, nullable=False),
     sa.Index("links_by_destination", "resource", "dest_id"),
 )
 
 journal = sa.Table(
     "journal",
     metadata,
-    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("id", BIG, primary_key=True, autoincrement=True),
     sa.Column("run", sa.Integer, nullable=False),
-    sa.Column("object", sa.Text, nullable=False),
-    sa.Column("key", sa.Text, nullable=False),
-    sa.Column("resource", sa.Text, nullable=False),
-    sa.Column("action", sa.Text, nullable=False),  # create, update, delete, options
-    sa.Column("state", sa.Text, nullable=False),  # intent, doubt, done, failed, void, undone, kept
-    sa.Column("body", sa.Text, nullable=False),  # what was sent
-    sa.Column("draft", sa.Text, nullable=False),  # the same with links as symbols
-    sa.Column("before", sa.Text, nullable=False, default=""),  # the destination's values before an update
-    sa.Column("dest_id", sa.Text, nullable=False, default=""),
-    sa.Column("reason", sa.Text, nullable=False, default=""),
+    sa.Column("object", Words, nullable=False),
+    sa.Column("key", Words, nullable=False),
+    sa.Column("resource", Words, nullable=False),
+    sa.Column("action", Words, nullable=False),  # create, update, delete, options
+    sa.Column("state", Words, nullable=False),  # intent, doubt, done, failed, void, undone, kept
+    sa.Column("body", Words, nullable=False),  # what was sent
+    sa.Column("draft", Words, nullable=False),  # the same with links as symbols
+    sa.Column("before", Words, nullable=False, default=""),  # the destination's values before an update
+    sa.Column("dest_id", Words, nullable=False, default=""),
+    sa.Column("reason", Words, nullable=False, default=""),
     sa.Column("calls", sa.Integer, nullable=False, default=0),
-    sa.Column("cost", sa.Float, nullable=False, default=0),
-    sa.Column("at", sa.Float, nullable=False),
-    sa.Column("settled", sa.Float),
+    sa.Column("cost", sa.Double, nullable=False, default=0),
+    sa.Column("at", sa.Double, nullable=False),
+    sa.Column("settled", sa.Double),
     sa.Index("journal_by_state", "state"),
     sa.Index("journal_by_record", "object", "key"),
 )
@@ -134,30 +165,30 @@ journal = sa.Table(
 verified = sa.Table(
     "verified",
     metadata,
-    sa.Column("object", sa.Text, primary_key=True),
-    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("object", Words, primary_key=True),
+    sa.Column("key", Words, primary_key=True),
 )
 
 findings = sa.Table(
     "findings",
     metadata,
-    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
-    sa.Column("object", sa.Text, nullable=False),
-    sa.Column("key", sa.Text, nullable=False),
-    sa.Column("stage", sa.Text, nullable=False),
-    sa.Column("field", sa.Text, nullable=False, default=""),
-    sa.Column("severity", sa.Text, nullable=False),  # attention, note
-    sa.Column("text", sa.Text, nullable=False),
+    sa.Column("id", BIG, primary_key=True, autoincrement=True),
+    sa.Column("object", Words, nullable=False),
+    sa.Column("key", Words, nullable=False),
+    sa.Column("stage", Words, nullable=False),
+    sa.Column("field", Words, nullable=False, default=""),
+    sa.Column("severity", Words, nullable=False),  # attention, note
+    sa.Column("text", Words, nullable=False),
     sa.Index("findings_by_record", "object", "key", "stage"),
 )
 
 quota = sa.Table(
     "quota",
     metadata,
-    sa.Column("account", sa.Text, primary_key=True),
-    sa.Column("name", sa.Text, primary_key=True),
-    sa.Column("slot", sa.Integer, primary_key=True),
-    sa.Column("spent", sa.Float, nullable=False),
+    sa.Column("account", Words, primary_key=True),
+    sa.Column("name", Words, primary_key=True),
+    sa.Column("slot", BIG, primary_key=True),
+    sa.Column("spent", sa.Double, nullable=False),
 )
 
 
@@ -179,8 +210,8 @@ class Store:
         try:
             with (self.durable if durable else self.engine).begin() as connection:
                 yield connection
-        except sa.exc.DBAPIError as error:
-            raise StoreError(f"the store failed: {error.orig} – check the disk and that nothing else holds it") from error
+        except (sa.exc.DBAPIError, sa.exc.TimeoutError) as error:
+            raise StoreError(f"the store failed: {_reason(error)} – check the disk and that nothing else holds it") from error
 
     def close(self) -> None:
         """Give the file or the connections back."""
@@ -193,30 +224,58 @@ def open_store(url: str) -> Store:
 
     `url` is an SQLAlchemy URL or a path of an SQLite file. SQLite files are private to the user.
     """
-    path: Path | None = None
+    shown, engines = url.partition("://")[0] if "://" in url else url, list[sa.Engine]()
     try:
-        if "://" not in url:
-            url = f"sqlite:///{url}"
-        parsed = sa.make_url(url)
-        if parsed.get_backend_name() == "sqlite" and parsed.database:
-            path = Path(parsed.database)
+        parsed = _parsed(url)
+        shown = parsed.render_as_string(hide_password=True)
+        path = Path(parsed.database or "") if parsed.get_backend_name() == "sqlite" else None
+        if path is not None:
             _private(path)
-        engine, durable = sa.create_engine(parsed), sa.create_engine(parsed)
-        if path:
-            for each, level in ((engine, "NORMAL"), (durable, "FULL")):
-                sa.event.listen(each, "connect", _tuner(level))
-                sa.event.listen(each, "begin", _begin_immediate)
-        with engine.begin() as connection:
-            metadata.create_all(connection)
-            found = connection.execute(sa.select(meta.c.value).where(meta.c.name == "version")).scalar()
-            if found is None:
-                connection.execute(meta.insert().values(name="version", value=str(VERSION)))
-            elif int(found) != VERSION:
-                raise StoreError(f"the store is of version {found}, this program needs {VERSION} – use another --store")
-    except (sa.exc.SQLAlchemyError, OSError, ValueError) as error:
-        reason = getattr(error, "orig", None) or error
-        raise StoreError(f"the store {url!r} cannot be opened: {reason} – check the path and its rights") from None
-    return Store(engine, durable, path.parent if path else Path("var"))
+        for level in ("NORMAL", "FULL"):
+            engines.append(_engine(parsed, level))
+        with engines[0].begin() as connection:
+            _prepare(connection)
+    except (sa.exc.SQLAlchemyError, OSError, ValueError, ImportError, StoreError) as error:
+        for engine in engines:
+            engine.dispose()
+        raise StoreError(f"the store {shown} cannot be opened: {_reason(error)}") from None
+    return Store(engines[0], engines[1], path.parent if path else Path("var"))
+
+
+def _parsed(url: str) -> sa.URL:
+    """The address; a path is an SQLite file, and PostgreSQL is spoken to through psycopg."""
+    parsed = sa.make_url(url) if "://" in url else sa.URL.create("sqlite", database=url)
+    if parsed.get_backend_name() == "sqlite" and parsed.database in (None, "", ":memory:"):
+        raise ValueError("a store is a file, for it has to outlive the run")
+    if parsed.get_backend_name() not in ("sqlite", "postgresql"):
+        raise ValueError("a store is an SQLite file or a PostgreSQL database")
+    return parsed.set(drivername="postgresql+psycopg") if parsed.drivername == "postgresql" else parsed
+
+
+def _engine(url: sa.URL, level: str) -> sa.Engine:
+    engine = sa.create_engine(url)
+    if engine.dialect.name == "sqlite":
+        sa.event.listen(engine, "connect", _tuner(level))
+        sa.event.listen(engine, "begin", _begin_immediate)
+    return engine
+
+
+def _prepare(connection: sa.Connection) -> None:
+    """Make the tables of a new store; refuse a store of another version before anything in it is touched."""
+    if sa.inspect(connection).has_table(meta.name):
+        found = connection.execute(sa.select(meta.c.value).where(meta.c.name == "version")).scalar()
+        if found != str(VERSION):
+            raise StoreError(f"it is of version {found}, this program needs {VERSION} – use another --store")
+    metadata.create_all(connection)
+    upsert(connection, meta, [{"name": "version", "value": str(VERSION)}], ["name"])
+
+
+def _reason(error: Exception) -> str:
+    """What went wrong, in one line."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror} – check the path and its rights"
+    lines = str(getattr(error, "orig", None) or error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
 
 
 def _private(path: Path) -> None:
@@ -230,7 +289,7 @@ def _tuner(level: str) -> Callable[[Any, Any], None]:
     def tune(connection: Any, _: Any) -> None:
         connection.isolation_level = None  # SQLAlchemy's begin event starts transactions, not the driver
         cursor = connection.cursor()
-        for pragma in ("journal_mode=WAL", f"synchronous={level}", "busy_timeout=30000"):
+        for pragma in ("busy_timeout=30000", "journal_mode=WAL", f"synchronous={level}"):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 

@@ -121,7 +121,7 @@ def _compound(desk: Desk, kind: str, code: str, value: Record) -> Record:
         amount, currency = value.get("value"), value.get("currency")
         if isinstance(amount, bool) or not isinstance(amount, int | float):
             raise _wrong("Expected 'number' as monetary value", code)
-        if not isinstance(currency, str) or not currency in CODES:
+        if not isinstance(currency, str) or currency not in CODES:
             raise _wrong("Invalid currency", code)
         return {"value": amount, "currency": currency}
     ends = ("value", "until") if kind.endswith("range") else ("value",)

@@ -81,8 +81,7 @@ def _lines(call: Call, deal: int) -> list[Record]:
 
 
 def _deal(call: Call) -> Record:
-    deal = DEALS.need(call)
-    return deal
+    return DEALS.need(call)
 
 
 def _fresh(call: Call, deal: Record, others: list[Record], checked: Record) -> Record:

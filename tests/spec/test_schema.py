@@ -30,7 +30,7 @@ SHIPPED = [
 SCHEMAS = ["spec", "connector"]
 HOLDS_FREE_NAMES = {
     "settings", "custom_fields", "native_options", "pipelines", "objects", "left_behind", "related", "children",
-    "fields", "ignore", "map", "when", "where", "using", "rows", "list",
+    "fields", "ignore", "map", "when", "where", "using", "rows", "list", "exports", "columns",
 }  # fmt: skip
 JUNK: list[Any] = [None, True, -1, 1.5, "", " ", "{{", [], {}, [[]], [{}], {"zzz": {"from": 1}}, "$"]
 

@@ -98,7 +98,7 @@ def test_people_keep_their_edit(desk: Desk) -> None:
     migrate.migrate(desk.run(), None)
     row = next(row for row in desk.dump() if row["resource"] == "products" and row["record"]["code"] == "PRO00002")
     desk.destination_api("PATCH", f"/api/v2/products/{row['id']}", name="Renamed by people")
-    desk.source_api("PUT", "/products/5800064", **{"name": "Renamed in the source", "barcode": "8400000000001"})
+    desk.source_api("PUT", "/products/5800064", name="Renamed in the source", barcode="8400000000001")
     migrate.delta(desk.run())
     after = next(other for other in desk.dump() if other["resource"] == "products" and other["id"] == row["id"])
     assert after["record"]["name"] == "Renamed by people"

@@ -159,7 +159,7 @@ def _keys_of(file: str) -> list[tuple[Keys, int, int]]:
     return [(keys, line, col) for (line, col), keys in sorted(found.items())]
 
 
-FREE = frozenset("fields settings ignore map shapes resources types amount related children when where from plans".split(" "))  # noqa: SIM905
+FREE = frozenset("fields settings ignore map shapes resources types amount related children when where from plans".split(" "))
 
 
 def _words(text: str) -> frozenset[str]:

@@ -22,11 +22,11 @@ const RECORD_STATES = {
   failed: ["failed", "could not be written"],
   missing: ["missing", "should be in the destination and is not"],
 };
-const NOTE_TAGS = new Set(
-  "A ABBR B BLOCKQUOTE BR CODE DD DIV DL DT EM H1 H2 H3 H4 H5 H6 HR I LI OL P PRE S SMALL SPAN STRONG SUB SUP TABLE TBODY TD TFOOT TH THEAD TR U UL".split(" "),
-);
+const NOTE_TAGS = new Set("A B BLOCKQUOTE BR CODE DD DIV DL DT EM H1 H2 H3 H4 H5 H6 HR I LI OL P PRE S SPAN STRONG SUB SUP TABLE TBODY TD TFOOT TH THEAD TR U UL".split(" "));
 const UNSHOWN = new Set(["SCRIPT", "STYLE", "TEMPLATE", "TITLE", "NOSCRIPT", "IFRAME"]);
 const HIDDEN = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]/u;
+const STYLES = /<style[\s\S]*?(<\/style\s*>|$)/gi;
+const ATTRIBUTES = /<(\/?[a-z][a-z0-9:-]*)(?:"[^"]*"|'[^']*'|[^"'>]){0,2000}>/gi;
 const HTML_STEP = /^template .*\.html(\.|$)/; // the step that makes a note
 const notePolicy = window.trustedTypes ? trustedTypes.createPolicy("notes", { createHTML: (text) => text }) : { createHTML: (text) => text };
 
@@ -59,8 +59,8 @@ const fold = (text) => text.normalize("NFD").replace(/\p{Mn}/gu, "").toLowerCase
 
 /** Text with the characters nobody sees made visible, kept apart from the direction of its surroundings. */
 function value(text, kind = "value") {
-  const node = el(`bdi.${kind}`, { dir: "auto" });
-  if (text.length > LONG) { node.classList.add("long"); node.tabIndex = 0; node.setAttribute("role", "group"); node.setAttribute("aria-label", "long text"); }
+  const long = text.length > LONG;
+  const node = el(`bdi.${kind}${long ? ".long" : ""}`, { dir: "auto", ...(long && kind === "value" ? { tabindex: 0, role: "group", "aria-label": "long text" } : {}) });
   if (!HIDDEN.test(text)) { node.textContent = text; return node; }
   for (const part of text.split(new RegExp(`(${HIDDEN.source})`, "u"))) {
     if (!part) continue;
@@ -148,10 +148,7 @@ function recordChart() {
     return chartRow(value(row.label, "name"), bar(parts, most, `${row.label}: ${told}`), rest ? `${count(row.records)}, ${rest}` : count(row.records));
   }));
 }
-function period(seconds) {
-  const known = { 60: "minute", 3600: "hour", 86400: "day" };
-  return known[seconds] || (seconds === 1 ? "second" : `${count(seconds)} s`);
-}
+const period = (seconds) => ({ 1: "second", 60: "minute", 3600: "hour", 86400: "day" })[seconds] || `${count(seconds)} s`;
 function limitChart(account) {
   const rows = account.limits.map((limit) => {
     const used = Math.max(0, limit.allowance - limit.left);
@@ -199,7 +196,7 @@ function moneyTable() {
     const word = gap ? el("span.chip.s-lost", {}, `differs by ${money(gap)}`) : el("span.chip.s-equal", {}, "equal");
     return [value(row.label, "name"), value(row.currency, "name"), money(row.wanted), money(row.live), word];
   });
-  return section("money", "Money", table("Sums wanted and live", [["Object"], ["Currency"], ["Wanted", "number"], ["In the destination", "number"], ["Check"]], rows));
+  return section("money", "Money", table("Sums wanted and live", [["Object"], ["Currency"], ["Wanted", "number"], ["Live", "number"], ["Check"]], rows));
 }
 function attentionList() {
   if (!waiting.length) return section("attention", "What needs attention", el("p", {}, "Nothing."));
@@ -275,7 +272,8 @@ function readHash() {
 function keepHash(push = false) {
   const hash = hashWith({});
   if (location.hash.slice(1) === hash) return;
-  history[push ? "pushState" : "replaceState"](null, "", hash ? `#${hash}` : location.pathname + location.search);
+  const address = hash ? `#${hash}` : location.pathname + location.search;
+  try { history[push ? "pushState" : "replaceState"](null, "", address); } catch { /* too many in a moment for this browser: the next one is kept */ }
 }
 
 // -- records: filters
@@ -430,16 +428,17 @@ function focusCurrent() {
 // -- one record side by side
 /** A note as the destination shows it: known tags only, without any attribute, so that nothing in it can act or fetch. */
 function note(text) {
-  const parsed = new DOMParser().parseFromString(notePolicy.createHTML(text), "text/html");
+  const bare = text.replace(STYLES, "").replace(ATTRIBUTES, "<$1>"); // or the policy would tell of each, though nothing of them is kept
+  const parsed = new DOMParser().parseFromString(notePolicy.createHTML(bare), "text/html");
   return el("div.note", { role: "group", "aria-label": "as the destination shows it", dir: "auto", tabindex: 0 }, [...parsed.body.childNodes].map((node) => copied(node, 0)));
 }
 function copied(node, depth) {
   if (node.nodeType === Node.TEXT_NODE) return node.data;
-  if (node.nodeType !== Node.ELEMENT_NODE || UNSHOWN.has(node.tagName)) return null;
+  const tag = node.nodeType === Node.ELEMENT_NODE ? node.tagName.toUpperCase() : "SCRIPT";
+  if (UNSHOWN.has(tag)) return null;
   if (depth > 60) return node.textContent;
   const inside = [...node.childNodes].map((child) => copied(child, depth + 1)).filter((child) => child !== null);
-  if (!NOTE_TAGS.has(node.tagName)) return inside;
-  return el(node.tagName === "A" ? "u" : node.tagName.toLowerCase(), {}, inside);
+  return NOTE_TAGS.has(tag) ? el(tag === "A" ? "u" : tag.toLowerCase(), {}, inside) : inside;
 }
 function sourceCell(field) {
   if (!field.sources.length) return el("span.muted", {}, field.steps.length ? "the whole record" : "no source field");
@@ -526,7 +525,7 @@ function closed() {
 }
 function trap(event) {
   if (event.key !== "Tab") return;
-  const stops = [...byId("record").querySelectorAll("button:not(:disabled), [tabindex='0'], summary")].filter((node) => node.getClientRects().length);
+  const stops = [...byId("record").querySelectorAll("button:not(:disabled), [tabindex='0'], summary")].filter((node) => node.checkVisibility());
   const edge = event.shiftKey ? stops[0] : stops[stops.length - 1];
   if (document.activeElement !== edge && stops.includes(document.activeElement)) return;
   event.preventDefault();

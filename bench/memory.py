@@ -1,0 +1,58 @@
+"""Peak memory of `etl`: reading, mapping and planning a small account against a large one; writing where that is feasible.
+
+    python bench/memory.py [--sizes 10000 1000000] [--write 10000 50000]
+
+`plan` reads the whole source, makes every draft and compares it; `run` also writes and verifies.
+Peak resident set as the kernel counted it for the process, the emulators not included.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from tests.chaos.harness import World, worlds  # noqa: E402
+
+
+def main() -> None:
+    """A line for each command and size; then the largest against the smallest."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--sizes", type=int, nargs="*", default=[10_000, 1_000_000])
+    parser.add_argument("--write", type=int, nargs="*", default=[10_000, 50_000])
+    chosen = parser.parse_args()
+    print(f"{'command':<12}{'records':>10}{'peak MB':>9}{'seconds':>9}{'against the smallest':>22}")
+    for words, sizes in ((("plan",), chosen.sizes), (("run", "--yes"), chosen.write)):
+        least = 0.0
+        for size in sizes:
+            with tempfile.TemporaryDirectory() as folder, worlds(Path(folder), ("one",), size) as (world,):
+                peak, seconds = measure(world, words)
+                least = least or peak
+                print(f"{' '.join(words):<12}{size:>10,}{peak:>9.0f}{seconds:>9.0f}{peak / least:>22.2f}", flush=True)
+                if words[0] == "run":
+                    peak, seconds = measure(world, ("rollback", "--yes"))
+                    print(f"{'  rollback':<12}{size:>10,}{peak:>9.0f}{seconds:>9.0f}", flush=True)
+
+
+def measure(world: World, words: tuple[str, ...]) -> tuple[float, float]:
+    """Peak megabytes and seconds of one command."""
+    began, process = time.monotonic(), world.start(*words)
+    try:
+        _, status, used = os.wait4(process.pid, 0)
+    finally:
+        process.returncode = 0
+    code = os.waitstatus_to_exitcode(status)
+    if code not in (0, 1):
+        raise subprocess.CalledProcessError(code, words, stderr=(world.folder / "err.txt").read_text()[-2000:])
+    return used.ru_maxrss / 1024, time.monotonic() - began
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,51 @@
+"""Kill -9 at any moment of a full run, a delta and a rollback, with every kind of fault on: nothing twice, nothing lost."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.canonical import doubled
+from tests.chaos.harness import dump, worlds, written
+from tests.chaos.story import Told, tell
+
+
+def holds(told: Told) -> None:
+    """The bar: no duplicate, no loss, no doubt left, and a rollback that gives the account back."""
+    print(f"\n{told.table()}")
+    assert told.doubled == []
+    assert told.missing == []
+    assert told.extra == []
+    assert told.doubt == 0
+    assert told.left == []
+
+
+def test_some_kills(tmp_path: Path) -> None:
+    """Ten kills over a small account leave no trace."""
+    told = tell(tmp_path, size=300, kills=(5, 2, 3), calls=(90, 20, 90), seed=1)
+    assert told.kills >= 8
+    holds(told)
+
+
+@pytest.mark.chaos
+def test_two_hundred_kills(tmp_path: Path) -> None:
+    """Two hundred kills over 2,000 records leave no trace."""
+    told = tell(tmp_path, size=2000, kills=(110, 40, 60), calls=(18, 4, 32), seed=7)
+    assert told.kills >= 200
+    holds(told)
+
+
+def test_two_runs_at_once(tmp_path: Path) -> None:
+    """A second command on the same store is refused while the first is at work, and may go on after a kill."""
+    with worlds(tmp_path, ("one",), 120) as (world,):
+        first = world.start("run", "--yes")
+        while not written(world.destination):
+            assert first.poll() is None
+        refused = world.etl("run", "--yes", good=(5,))
+        assert "another etl command is at work" in refused.err
+        world.etl("status")
+        first.kill()
+        first.wait()
+        world.etl("run", "--yes")
+        assert doubled(dump(world.destination)) == []

@@ -1,0 +1,76 @@
+"""What holds for every test: nothing talks to anything but this machine."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+# Run in this process and, as `sitecustomize`, in every Python process that a test starts.
+GUARD = '''
+"""Refuses every connection that would leave this machine."""
+
+import ipaddress
+import sys
+
+EVENTS = {"socket.connect": 1, "socket.sendto": 1, "socket.bind": 1, "socket.getaddrinfo": 0}
+
+
+class LeftTheMachine(BaseException):
+    """A test, or something it started, tried to reach another machine."""
+
+
+def is_here(address):
+    """Whether an address is this machine: loopback, a Unix socket, or nothing to resolve."""
+    host = address[0] if isinstance(address, tuple) else address
+    host = host.decode() if isinstance(host, bytes) else host
+    if host in (None, "", "localhost") or (isinstance(host, str) and host.startswith(("/", "\\0"))):
+        return True
+    try:
+        return ipaddress.ip_address(str(host).partition("%")[0]).is_loopback
+    except ValueError:
+        return str(host).endswith(".localhost")
+
+
+def watch(event, args):
+    """An audit hook: the interpreter tells it of every socket call before it is made."""
+    if event in EVENTS:
+        address = args[EVENTS[event]]
+        if not is_here(address):
+            raise LeftTheMachine(f"{event} to {address!r}: tests talk to loopback only")
+
+
+sys.addaudithook(watch)
+'''
+
+
+LONG = "not chaos and not scale and not strangers"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """A bare `pytest` leaves the long tests out; `-m`, a folder or a file asks for them."""
+    if not config.option.markexpr and config.args_source is pytest.Config.ArgsSource.TESTPATHS:
+        config.option.markexpr = LONG
+
+
+@pytest.fixture(scope="session", autouse=True)
+def only_loopback(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No socket to another machine, here or in any Python process started from here."""
+    folder = tmp_path_factory.mktemp("guard")
+    (folder / "sitecustomize.py").write_text(GUARD, encoding="utf-8")
+    before = os.environ.get("PYTHONPATH", "")
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(folder), before)))
+    if not getattr(sys, "_tests_watch_sockets", False):
+        exec(compile(GUARD, "guard", "exec"), {"__name__": "guard"})
+        sys._tests_watch_sockets = True  # type: ignore[attr-defined]
+    yield
+    os.environ["PYTHONPATH"] = before
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The checkout."""
+    return Path(__file__).resolve().parent.parent

@@ -1,0 +1,83 @@
+"""Signing in, and keeping the key out of every text."""
+
+from __future__ import annotations
+
+import base64
+import json
+from urllib.parse import quote, quote_plus
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.connector.auth import AUTHS, Signature, redactor
+from engine.connector.model import Connection, Operation
+
+KEY = 'k3y "quoted" /+=ñ?'
+
+
+def connection(**auth: str) -> Connection:
+    return Connection("U", "https://x", auth, auth.get("secret", ""), Operation("GET", "/me"))
+
+
+@pytest.mark.parametrize(
+    ("auth", "headers", "params"),
+    [
+        ({"kind": "header", "name": "x-key"}, {"x-key": "k"}, {}),
+        ({"kind": "header", "name": "x-key", "prefix": "Token "}, {"x-key": "Token k"}, {}),
+        ({"kind": "query", "name": "api_key"}, {}, {"api_key": "k"}),
+        ({"kind": "bearer"}, {"Authorization": "Bearer k"}, {}),
+        ({"kind": "basic", "user": "me"}, {"Authorization": "Basic " + base64.b64encode(b"me:k").decode()}, {}),
+        ({"kind": "none"}, {}, {}),
+    ],
+)
+def test_each_kind_of_signing_in(auth: dict[str, str], headers: dict[str, str], params: dict[str, str]) -> None:
+    """What a request carries, and none of it in the signature's repr."""
+    signature = AUTHS[auth["kind"]](auth, "k")
+    assert (signature.headers, signature.params) == (headers, params)
+    assert repr(signature) == "Signature()"
+
+
+@pytest.mark.parametrize(
+    "form",
+    [KEY, quote(KEY), quote(KEY, safe=""), quote_plus(KEY), json.dumps(KEY), json.dumps(KEY)[1:-1], repr(KEY)],
+)
+def test_a_key_is_found_in_every_form(form: str) -> None:
+    """As it is, as an address quotes it, as JSON and Python write it."""
+    redact = redactor((KEY,))
+    text = redact(f"before {form} after")
+    assert "k3y" not in text and "***" in text
+    assert text.startswith("before ") and text.endswith(" after")
+
+
+def test_what_the_headers_carry_is_taken_out_too() -> None:
+    """The Basic header holds the key in a form of its own."""
+    signature = AUTHS["basic"]({"user": "me"}, KEY)
+    carried = signature.headers["Authorization"].removeprefix("Basic ")
+    assert carried not in redactor((KEY,), signature)(f"sent {carried}")
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("see https://x.example/f/1?sig=abc&e=1, or not", "see https://x.example/f/1?***, or not".replace("***,", "***")),
+        ("at http://me:pw@x.example/a", "at http://***@x.example/a"),
+        ("mail me@x.example about https://x.example/a", "mail me@x.example about https://x.example/a"),
+        ("nothing here", "nothing here"),
+    ],
+)
+def test_links_lose_what_makes_them_capabilities(text: str, shown: str) -> None:
+    """Queries and passwords in addresses go, the rest stays readable."""
+    assert redactor(())(text) == shown
+
+
+@given(st.text(min_size=4, max_size=40), st.text(max_size=60), st.text(max_size=60))
+def test_no_key_survives(secret: str, before: str, after: str) -> None:
+    """Whatever stands around it, a key of four letters or more is not in what comes out, unless a mask spells it."""
+    text = redactor((secret,))(before + secret + after)
+    assert secret not in text or secret in "***" * 20 or "*" in secret
+
+
+def test_short_words_are_not_taken_for_keys() -> None:
+    """An empty or tiny secret would blank out every text."""
+    assert redactor(("", "ab"), Signature({}, {}))("abracadabra") == "abracadabra"

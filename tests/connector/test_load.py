@@ -1,0 +1,157 @@
+"""Connector files: what they compile to, and every mistake in them told at its place."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from engine.connector.load import load_connector, near
+from engine.errors import SpecError
+
+ROOT = Path(__file__).resolve().parents[2]
+
+GOOD = """\
+connector: acme
+title: Acme
+connection:
+  base_url: {env: ACME_BASE_URL, production: https://api.acme.example/}
+  auth: {kind: bearer, secret: ACME_TOKEN}
+  check: {get: /me, cost: 2, limits: [slow]}
+plans: [basic, pro]
+limits:
+  minute: {unit: calls, per: 60, window: rolling, amount: {basic: 10, pro: 20}}
+  slow: {unit: calls, per: 1, window: rolling, amount: {"*": 1}, general: false}
+  day: {unit: cost, per: 86400, window: calendar, amount: {basic: 100, "*": 200}, per_seat: true}
+errors:
+  - {when: {status: 429}, then: pause, limit: day}
+pagers:
+  rows: {kind: offset, start: start, limit: limit, size: 100}
+defaults:
+  id: uid
+  select: data
+  list: {get: "/{resource}", pager: rows, cost: 3}
+  read: {get: "/{resource}/{id}"}
+shapes:
+  stamps: {created: datetime, maker: ref people}
+  line: {price: number, inner: list line}
+users: {resource: people, email: email}
+pipelines: {resource: boards, name: name, stages: columns, stage_name: name, parent: board}
+custom_fields: {code: code, name: name, type: type, types: {text: string}}
+resources:
+  people: {fields: {email: text}, read: none}
+  boards: {fields: {name: text}}
+  columns: {fields: {name: text, board: ref boards}}
+  definitions: {fields: {code: text}}
+  deals:
+    like: [stamps]
+    fields: {title: {type: text, required: true}, owner: ref people|boards, lines: list line}
+    list: {post: /deals/search, limits: [slow]}
+    create: {post: "/boards/{owner}/deals", cost: 5}
+    update: {patch: "/deals/{id}"}
+    custom_fields: definitions
+"""
+
+
+def load(folder: Path, text: str) -> object:
+    path = folder / "c.yaml"
+    path.write_text(text, encoding="utf-8")
+    return load_connector(path, "c.yaml")
+
+
+def problems(folder: Path, text: str) -> list[tuple[int, str, str]]:
+    with pytest.raises(SpecError) as caught:
+        load(folder, text)
+    assert caught.value.exit_code == 2
+    return [(item.where.line if item.where else 0, item.problem, item.advice) for item in caught.value.diagnostics]
+
+
+def test_a_connector_compiles(tmp_path: Path) -> None:
+    """Defaults fill in what a resource does not say; a method of its own replaces the default's and keeps the rest."""
+    path = tmp_path / "c.yaml"
+    path.write_text(GOOD, encoding="utf-8")
+    connector = load_connector(path)
+    deals, people = connector.resources["deals"], connector.resources["people"]
+    listing = deals.operations["list"]
+    assert (listing.method, listing.path, listing.cost, listing.select) == ("POST", "/deals/search", 3, "data")
+    assert listing.limits == ("slow",) and listing.pager is not None and listing.pager.size == 100
+    assert people.operations["list"].path == "/people"
+    assert "read" not in people.operations and "create" not in people.operations
+    assert (deals.id, deals.fields["maker"].to, deals.fields["owner"].to) == ("uid", ("people",), ("people", "boards"))
+    assert deals.fields["lines"].shape is not None and deals.fields["lines"].shape["inner"].kind == "list"
+    assert deals.custom is not None and deals.custom.resource == "definitions"
+    assert connector.connection.base_url == "https://api.acme.example"
+    day = connector.limits[2]
+    assert (day.allowance("basic", 3), day.allowance("pro", 3)) == (300.0, 600.0)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "connectors").glob("*.yaml")), ids=lambda path: path.stem)
+def test_the_shipped_connectors_compile(path: Path) -> None:
+    """Every operation has a method, a list has a pager, and limits know every plan."""
+    connector = load_connector(path)
+    for resource in connector.resources.values():
+        for verb, operation in resource.operations.items():
+            assert operation.method and operation.path.startswith("/")
+            assert verb != "list" or operation.pager is not None, resource.name
+    for limit in connector.limits:
+        assert all(limit.allowance(plan, 1) > 0 for plan in connector.plans)
+
+
+MISTAKES = [
+    ("pager: rows, cost: 3", "pager: rose, cost: 3", "unknown pager 'rose'", "did you mean 'rows'?"),
+    ("limits: [slow]}\nplans", "limits: [slov]}\nplans", "unknown limit 'slov'", "did you mean 'slow'?"),
+    ("search, limits: [slow]", "search, limits: [slow, fast]", "unknown limit 'fast'", "known: day, minute, slow"),
+    ("search, limits: [slow]", "search, pager: all", "unknown pager 'all'", "known: rows"),
+    ("users: {resource: people", "users: {resource: peeple", "unknown resource 'peeple'", "did you mean 'people'?"),
+    ("pipelines: {resource: boards", "pipelines: {resource: board", "unknown resource 'board'", "did you mean 'boards'?"),
+    ("stages: columns", "stages: colums", "unknown resource 'colums'", "did you mean 'columns'?"),
+    ('update: {patch: "/deals/{id}"}', "update: {cost: 5}", "this call has no method", "add one of get, post, put, patch, delete"),
+    ("custom_fields: {code: code, name: name, type: type, types: {text: string}}\n", "",
+     "nothing says how custom fields work here", "top-level custom_fields"),
+    ("custom_fields: definitions", "custom_fields: definition", "unknown resource 'definition'", "did you mean 'definitions'?"),
+    ("like: [stamps]", "like: [stamp]", "unknown shape 'stamp'", "did you mean 'stamps'?"),
+    ("lines: list line}", "lines: list lime}", "unknown shape 'lime'", "did you mean 'line'?"),
+    ("inner: list line", "inner: object lin", "unknown shape 'lin'", "did you mean 'line'?"),
+    ("maker: ref people", "maker: ref persons", "unknown resource 'persons'", ""),
+    ("then: pause, limit: day", "then: pause, limit: dai", "unknown limit 'dai'", "did you mean 'day'?"),
+    ("then: pause, limit: day", "then: pause", "a pause without the limit that is spent", "add limit"),
+    ("amount: {basic: 10, pro: 20}", "amount: {basic: 10, prp: 20}", "unknown plan 'prp'", "did you mean 'pro'?"),
+    ("amount: {basic: 10, pro: 20}", "amount: {basic: 10}", "no amount for pro", 'or "*"'),
+    ("/boards/{owner}/deals", "/boards/{owned}/deals", "unknown field in the path 'owned'", "did you mean 'owner'?"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("right", "wrong", "problem", "advice"), MISTAKES)
+def test_a_name_that_nothing_defines_is_told_at_its_place(
+    tmp_path: Path, right: str, wrong: str, problem: str, advice: str
+) -> None:
+    """One mistake gives a diagnostic on its line, with the word that was probably meant."""
+    assert GOOD.count(right) == 1
+    text = GOOD.replace(right, wrong)
+    found = problems(tmp_path, text)
+    hits = [item for item in found if item[1] == problem]
+    assert len(hits) == 1, found
+    assert advice in hits[0][2]
+    assert hits[0][0] == text[: text.index(wrong or "custom_fields: definitions")].count("\n") + 1
+    assert {item[1] for item in found} - {problem} <= {"no amount for pro"}
+
+
+def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
+    """Three unknown names, three problems."""
+    text = GOOD.replace("users: {resource: people", "users: {resource: x").replace("stages: columns", "stages: y")
+    text = text.replace("like: [stamps]", "like: [z]")
+    assert len(problems(tmp_path, text)) == 3
+
+
+def test_shapes_may_hold_themselves(tmp_path: Path) -> None:
+    """A line with lines in it is cut at the second turn, not followed for ever."""
+    assert load(tmp_path, GOOD.replace("inner: list line", "inner: object line, other: list stamps"))
+
+
+@pytest.mark.parametrize(
+    ("word", "known", "advice"),
+    [("pepole", ["people", "boards"], "did you mean 'people'?"), ("zzz", ["b", "a"], "known: a, b"), ("x", [], "known: ")],
+)
+def test_the_nearest_word_is_offered(word: str, known: list[str], advice: str) -> None:
+    """Or, where none is near, what there is."""
+    assert near(word, known) == advice

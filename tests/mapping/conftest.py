@@ -1,0 +1,83 @@
+"""Small specs compiled, and what a projection may look at, without a store."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.mapping.project import Projection, Sight, Source, any_key, project
+from engine.spec.load import load_migration
+from engine.spec.model import Spec
+from engine.values import dig, segments
+
+HERE = Path(__file__).parent
+Record = Mapping[str, Any]
+
+
+class Desk:
+    """Compiles specs written as data, and projects records through their objects."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        shutil.copy(HERE.parent / "spec" / "connectors" / "erp.yaml", folder / "erp.yaml")
+        shutil.copy(HERE / "shop.yaml", folder / "shop.yaml")
+
+    def spec(self, objects: Mapping[str, Any], **parts: Any) -> Spec:
+        """A spec of these objects; every object may write `custom.any`."""
+        data = {
+            "migration": "demo",
+            "source": {"connector": "erp.yaml", "plan": "basic"},
+            "destination": {"connector": "shop.yaml", "plan": "pro"},
+            "users": {"from": "people", "email": "email", "fallback": "owner@example.com"},
+            "custom_fields": {"things": {"any": {"name": "Any", "type": "address"}}},
+            "objects": objects,
+            **parts,
+        }
+        path = self.folder / "specs.yaml"
+        path.write_text(json.dumps(data), encoding="utf-8")
+        return load_migration(path, {}).spec
+
+    def project(
+        self, objects: Mapping[str, Any], records: Mapping[str, Record], key: str, *, users: Sequence[str] = (),
+        undrafted: Sequence[str] = (), **parts: Any,
+    ) -> list[Projection]:  # fmt: skip
+        """The drafts the last object makes of the record with this key."""
+        spec = self.spec(objects, **parts)
+        mapping = list(spec.objects.values())[-1]
+        sight = sight_on(spec, records, users, undrafted)
+        return list(project(mapping, Source(key.rpartition("/")[0], key, records[key]), sight))
+
+
+def sight_on(spec: Spec, records: Mapping[str, Record], users: Sequence[str] = (), undrafted: Sequence[str] = ()) -> Sight:
+    """Records in memory as a projection sees them; all of them become drafts but those told."""
+    pattern = "erp.test/api/v1/{collection}/{id}"
+
+    def pointing_at(name: str, field: str, targets: Sequence[str]) -> list[tuple[str, Record]]:
+        def names(row: Record) -> str:
+            value = dig(row, segments(field))
+            return any_key(value, pattern) or str(value)
+
+        return [(key, row) for key, row in records.items() if key.startswith(f"{name}/") and names(row) in targets]
+
+    rows = {f"{item.sources[0]}/{row['id']}" for item in spec.objects.values() for row in item.rows}
+    return Sight(
+        settings=spec.settings,
+        pattern=pattern,
+        objects=spec.objects,
+        record=records.get,
+        pointing_at=pointing_at,
+        drafted=lambda name, key: key in {*records, *rows} and f"{name} {key}" not in undrafted,
+        user=lambda key: key in users,
+        user_source="people",
+    )
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    """A desk in a folder of its own."""
+    return Desk(tmp_path)

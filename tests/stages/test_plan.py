@@ -1,0 +1,75 @@
+"""What a plan costs, how long it takes, and the tables people take away."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import openpyxl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine import migrate
+from engine.connector.model import Limit
+from engine.plan import duration
+from engine.review.export import export
+from engine.review.report import harmless
+from engine.simulate import simulate
+from tests.stages.conftest import Desk
+
+BURST = Limit("burst", "calls", {"*": 40}, 2, "rolling")
+DAY = Limit("day", "cost", {"*": 1000}, 86_400, "calendar")
+
+
+@pytest.mark.parametrize(
+    ("limit", "left", "needed", "until_reset", "expected"),
+    [
+        (BURST, 40, 40, 0, 0),
+        (BURST, 40, 400, 0, 18),
+        (BURST, 0, 40, 0, 2),
+        (DAY, 1000, 1000, 3600, 0),
+        (DAY, 0, 1000, 3600, 3600),
+        (DAY, 500, 3500, 3600, 3600 + 2 * 86_400),
+    ],
+)
+def test_duration_of_one_limit(limit: Limit, left: float, needed: float, until_reset: float, expected: float) -> None:
+    """A rolling limit takes its share of windows; a day's limit takes the nights that must pass."""
+    allowance = limit.allowance("any", 1)
+    assert duration(limit, allowance, left, needed, until_reset) == pytest.approx(expected)
+
+
+def test_simulation_spends_what_the_run_then_spends(desk: Desk) -> None:
+    """The simulated calls and cost are those of the run that follows, reading back included."""
+    run = desk.run()
+    result = migrate.foresee(run, None)
+    assert result.plan is not None
+    timeline = simulate(run, result.plan)
+    real = desk.run()
+    migrate.migrate(real, None)
+    assert timeline.calls == pytest.approx(real.destination.pacer.calls, rel=0.02)
+    assert timeline.cost == pytest.approx(real.destination.pacer.cost, rel=0.02)
+
+
+@given(st.text(max_size=30))
+def test_no_cell_is_a_formula(text: str) -> None:
+    """Whatever the records hold, no exported cell starts like a formula unless it is a plain number."""
+    cell = harmless(text)
+    if cell.startswith(("=", "+", "-", "@", "\t", "\r")):
+        float(cell)
+    assert cell.endswith(text)
+
+
+def test_export_tells_of_every_write(desk: Desk, tmp_path: Path) -> None:
+    """The audit log has a row for each write, and the workbook a sheet for each table."""
+    run = desk.run()
+    result = migrate.migrate(run, 60)
+    made = export(run, tmp_path / "out")
+    with (tmp_path / "out" / "audit_log.csv").open(encoding="utf-8-sig", newline="") as file:
+        rows = list(csv.DictReader(file))
+    written = sum(item.created for item in result.loaded)
+    assert sum(row["action"] == "create" and row["outcome"] == "done" and not row["object"].startswith("$fields") for row in rows) == written
+    book = openpyxl.load_workbook(made[-1], read_only=True)
+    assert {"audit_log", "payments_reference", "work_order_summary", "failed_and_skipped"} <= set(book.sheetnames)
+    book.close()
+    assert all(path.stat().st_mode & 0o077 == 0 for path in made)
