@@ -10,15 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from engine.migrate import Result, draft
-from engine.review.effect import effect
-from engine.review.specdiff import differences, migration_parts
 from engine.run import Run
 from engine.spec.load import load_migration
 from engine.store.links import Link, save_link, stream_drafts
 from engine.store.records import Cursor, Record, save_page
 from engine.store.schema import open_store
 from engine.values import digest
-from engine.workbench import runs
+from workbench.diff.differences import differences
+from workbench.diff.effect import effect
+from workbench.meaning import parts
+from workbench.staged import runs
 
 ROOT = Path(__file__).resolve().parents[1]
 SPEC = ROOT / "specs" / "stel_order_to_pipedrive.yaml"
@@ -85,7 +86,7 @@ def measure(records: int) -> tuple[float, float, int, int]:
             pretend_written(run)
         start, busy = time.perf_counter(), time.process_time()
         before, after = load_migration(SPEC, {}), load_migration(changed, {})
-        found = differences(migration_parts(before), migration_parts(after))
+        found = differences(parts(before), parts(after))
         with runs(store, before, after) as (first, second):
             effects = effect(first, second, found)
         seconds, busy = time.perf_counter() - start, time.process_time() - busy

@@ -21,10 +21,6 @@ from typing import Any
 from engine import migrate
 from engine.connector.pacing import Clock
 from engine.environment import accounts
-from engine.review.propose.draft import draft
-from engine.review.propose.pair import pairs
-from engine.review.propose.reading import staged
-from engine.review.propose.scene import HIGH, Outline, Proposal
 from engine.run import Run, connect
 from engine.spec.load import Migration, load_migration
 from engine.spec.model import Field, Lookup, ObjectMapping, Template
@@ -33,6 +29,10 @@ from engine.spec.uses import walk
 from engine.store.journal import start_run
 from engine.store.schema import open_store
 from engine.values import segments
+from workbench.propose.draft import draft
+from workbench.propose.pair import pairs
+from workbench.propose.reading import staged
+from workbench.propose.scene import HIGH, Outline, Proposal
 
 ROOT = Path(__file__).parents[1]
 SHIPPED = ROOT / "specs" / "stel_order_to_pipedrive.yaml"

@@ -7,7 +7,7 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -18,16 +18,13 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from engine import authoring, workbench
 from engine import migrate as stages
 from engine.connector.client import Account
 from engine.connector.pacing import Clock
 from engine.environment import accounts, variables
-from engine.errors import ATTENTION, DONE, Diagnostic, EtlError, SpecError, UsageError
+from engine.errors import ATTENTION, DONE, EtlError, UnsafePlan, UsageError
 from engine.review import screens, terminal
-from engine.review.approval import keep_verdict
 from engine.review.export import export as write_tables
-from engine.review.live import check_live
 from engine.review.page import write_html
 from engine.review.report import build, private, write_csv, write_json
 from engine.run import Progress as Listener
@@ -65,6 +62,14 @@ def common(function: Any) -> Any:
     ):  # fmt: skip
         function = decorate(function)
     return function
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """What a full run against live accounts is asked before it starts, and who hears what a run came to."""
+
+    admit: Callable[[Path, str | None], None]  # the spec and the store's place; raises UnsafePlan
+    ended: Callable[[Run, Mapping[str, Any]], None]  # the run and its verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,25 +132,6 @@ def cli() -> None:
 
 @cli.command()
 @common
-@click.option("--live", is_flag=True, help="Also look at both accounts: fields, options, types, lengths, room for custom fields.")
-def validate(live: bool, **options: Any) -> None:
-    """Check a spec, its connectors and templates; every problem at once."""
-    settings = Settings(**options)
-    problems: list[Diagnostic] = []
-    objects = 0
-    try:
-        migration = load_migration(settings.spec, variables())
-        objects, problems = len(migration.spec.active()), list(migration.warnings)
-    except SpecError as error:
-        problems = list(error.diagnostics)
-    if live and all(item.severity != "error" for item in problems):
-        with opened(settings, "validate --live") as run:
-            problems += check_live(run)
-    sys.exit(workbench.show_problems(settings.spec, problems, objects, settings.as_json))
-
-
-@cli.command()
-@common
 @click.option("--refresh", is_flag=True, help="Read the source anew.")
 def audit(refresh: bool, **options: Any) -> None:
     """Look at both accounts: rows, people, what nobody maps. Writes nothing to them."""
@@ -204,7 +190,7 @@ def run(size: str | None, refresh: bool, wait: bool, **options: Any) -> None:
     pause, end = interval(choice.every), until(choice.until)
     while True:
         if settings.environment == "live" and size is None:
-            workbench.demand_approval(settings.spec, settings.store)  # workbench: nobody's data moves on an unseen mapping
+            _gate().admit(settings.spec, settings.store)
         with opened(settings, command, wait) as run:
             if refresh:
                 _forget(run)
@@ -213,6 +199,15 @@ def run(size: str | None, refresh: bool, wait: bool, **options: Any) -> None:
             break
         time.sleep(pause)
     sys.exit(code)
+
+
+def _gate() -> Gate:
+    """The gate that the program was started with; started without one, nobody can admit anything."""
+    return click.get_current_context().find_object(Gate) or Gate(_shut, lambda *_: None)
+
+
+def _shut(spec: Path, _: str | None) -> None:
+    raise UnsafePlan(f"nobody can say here whether the mapping is approved – start it as: etl run {spec} --env live")
 
 
 def _work(run: Run, choice: Choice, size: str | None, quietly: bool) -> stages.Result:
@@ -400,7 +395,7 @@ def _forget(run: Run) -> None:
 def _report(run: Run, result: stages.Result, command: str, settings: Settings) -> int:
     """Write every format of the report; the exit code that its verdict deserves."""
     report = build(run, result, command, settings.environment)
-    keep_verdict(run.store, run.id, report["verdict"])  # workbench: what an approval quotes
+    _gate().ended(run, report["verdict"])
     folder = run.store.folder / f"{run.spec.name}.{settings.environment}.report"
     paths = {kind: folder / f"report.{kind}" for kind in ("html", "json", "csv")}
     for kind, write in (("html", write_html), ("json", write_json), ("csv", write_csv)):
@@ -412,15 +407,11 @@ def _report(run: Run, result: stages.Result, command: str, settings: Settings) -
     return DONE if report["verdict"]["state"] == "good" else ATTENTION
 
 
-workbench.add_to(cli)  # test, diff, approve
-authoring.add_to(cli)  # propose, init, docs, completion
-
-
-def main() -> None:
+def main(gate: Gate) -> None:
     """Run a command; expected failures end with their message and exit code, never a traceback."""
     _add_sandbox()
     try:
-        cli.main(standalone_mode=False)
+        cli.main(standalone_mode=False, obj=gate)
     except click.exceptions.Exit as stop:
         sys.exit(stop.exit_code)
     except click.Abort:

@@ -16,7 +16,6 @@ from engine.schema import check_shape
 from engine.spec.checks import whole
 from engine.spec.expressions import Builder, People
 from engine.spec.fits import custom_kind
-from engine.spec.meaning import digest_of, parts
 from engine.spec.model import (
     Children,
     Const,
@@ -36,7 +35,7 @@ from engine.spec.model import (
 )
 from engine.spec.scope import NUMBERS, Scope, Shape, shape_of
 from engine.spec.variables import expand
-from engine.values import is_empty, segments
+from engine.values import digest, is_empty, segments
 
 PIPELINES = "$pipelines"
 FALLBACK = "$fallback"
@@ -127,6 +126,7 @@ class _Compiler:
         for name, item in data["objects"].items():
             self.done[name] = self._object(name, item)
         self._left_behind(data.get("left_behind", {}))
+        meaning = {**data, "templates": self.templates, "source": self.source.digest, "destination": self.destination.digest}
         spec = Spec(
             name=data["migration"],
             source=Side(**data["source"]),
@@ -140,12 +140,11 @@ class _Compiler:
             sample=SamplePolicy(**data.get("sample", {})),
             guards=data.get("guards", {}),
             exports=self._exports(data.get("exports", {})),
+            digest=digest(meaning),
             folder=str(self.folder),
         )
         self.problems += whole(spec, self.document, self.source, self.destination, self.used)
-        if any(item.severity == "error" for item in self.problems):
-            return spec  # a spec with mistakes has no meaning yet
-        return replace(spec, digest=digest_of(parts(spec, self.source, self.destination, data)))
+        return spec
 
     def _builder(self, sources: tuple[str, ...], above: Mapping[str, ObjectMapping] | None = None) -> Builder:
         rules = self.destination.users

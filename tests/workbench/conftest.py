@@ -22,7 +22,7 @@ def run_etl(tmp_path: Path) -> Callable[..., tuple[int, str]]:
 
     def run(*words: str) -> tuple[int, str]:
         env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "HOME": str(tmp_path)}
-        call = [sys.executable, "-m", "engine", *words]
+        call = [sys.executable, "-m", "workbench", *words]
         done = subprocess.run(call, cwd=tmp_path, env=env, capture_output=True, text=True, check=False, timeout=300)
         return done.returncode, done.stdout + done.stderr
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from engine.errors import UnsafePlan, UsageError
-from engine.review.approval import approval_path, approve, demand, keep_verdict, load
 from engine.spec.load import load_migration
 from engine.store.journal import end_run, start_run
 from engine.store.schema import Store, open_store
 from tests.stages.conftest import SPEC
+from workbench.approval import approval_path, approve, demand, keep_end, load
 
 VOIDING = {
     "a value map": ("En curso: open, Aceptada", "En curso: won, Aceptada"),
@@ -50,9 +50,9 @@ def sampled(project: Path, tmp_path: Path) -> Store:
     """A store in which a sample of the project's mapping was run."""
     store = open_store(str(tmp_path / "store.sqlite"))
     with store.begin() as connection:
-        run = start_run(connection, "run --sample", 0.0, load_migration(project, {}).spec.digest)
+        run = start_run(connection, "run --sample", 0.0, "")
         end_run(connection, run, 1.0, "done")
-    keep_verdict(store, run, {"state": "good", "arrived": 200, "failed": 0})
+    keep_end(store, run, load_migration(project, {}), {"state": "good", "arrived": 200, "failed": 0})
     return store
 
 

@@ -6,17 +6,18 @@ from pathlib import Path
 
 import pytest
 
-from engine.document import append, read
+from engine.document import read
 from engine.errors import SpecError
 from engine.mapping.project import any_key
 from engine.migrate import draft, prepare
-from engine.review.capture import captured
-from engine.review.cases import CaseRun, load_cases, run_cases
-from engine.review.coverage import coverage
-from engine.review.disguise import Disguise
-from engine.review.testtext import as_lines
 from engine.spec.load import load_migration
 from tests.stages.conftest import SPEC, Desk
+from workbench.cases.capture import captured
+from workbench.cases.coverage import coverage
+from workbench.cases.disguise import Disguise
+from workbench.cases.run import CaseRun, load_cases, run_cases
+from workbench.cases.text import as_lines
+from workbench.writing import append
 
 MIGRATION = load_migration(SPEC, {})
 ABSENT = "    expect: {quotes: {a/1: {state: absent}}}\n"

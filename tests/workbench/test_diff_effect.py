@@ -7,12 +7,13 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from engine import migrate
-from engine.review.effect import Effect, effect
-from engine.review.specdiff import differences, migration_parts
 from engine.spec.load import Migration
 from engine.store.schema import Store
-from engine.workbench import runs
 from tests.stages.conftest import Desk
+from workbench.diff.differences import differences
+from workbench.diff.effect import Effect, effect
+from workbench.meaning import digest_of, parts
+from workbench.staged import runs
 
 Edit = Callable[[str], str]
 
@@ -38,7 +39,7 @@ EDITS: dict[str, tuple[str, str, set[str]]] = {
 
 def foretold(store: Store, old: Migration, new: Migration) -> dict[str, Effect]:
     """The effect by object, told from the store alone."""
-    found = differences(migration_parts(old), migration_parts(new))
+    found = differences(parts(old), parts(new))
     with runs(store, old, new) as (first, second):
         return {item.object: item for item in effect(first, second, found)}
 
@@ -80,7 +81,7 @@ def test_effect_makes_no_call(desk: Desk, changed: Callable[[Edit], Desk]) -> No
     before = _kept(desk)
     other = changed(lambda text: text.replace(EDITS["value map"][0], EDITS["value map"][1]))
     with runs(desk.store, desk.migration, other.migration) as (first, second):
-        effect(first, second, differences(migration_parts(desk.migration), migration_parts(other.migration)))
+        effect(first, second, differences(parts(desk.migration), parts(other.migration)))
         assert [run.source.pacer.calls + run.destination.pacer.calls for run in (first, second)] == [0, 0]
     assert _kept(desk) == before
 
@@ -99,5 +100,5 @@ def test_another_way_to_write_it_changes_nothing(desk: Desk, changed: Callable[[
         return text.replace("Aceptada: won, Cerrada: won", "Cerrada: won, Aceptada: won")
 
     other = changed(edit)
-    assert differences(migration_parts(desk.migration), migration_parts(other.migration)) == []
-    assert other.migration.spec.digest == desk.migration.spec.digest
+    assert differences(parts(desk.migration), parts(other.migration)) == []
+    assert digest_of(parts(other.migration)) == digest_of(parts(desk.migration))

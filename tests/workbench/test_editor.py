@@ -47,7 +47,7 @@ def test_hook_checks_every_file(tmp_path: Path, text: str, code: int) -> None:
     bad = tmp_path / "bad.yaml"
     bad.write_text(text, encoding="utf-8")
     files = [str(ROOT / "specs" / "stel_order_to_pipedrive.yaml"), *([str(bad)] if text else [])]
-    command = [sys.executable if word == "python" else word for word in shlex.split(hook["entry"])]
+    command = [str(Path(sys.executable).parent / word) if word == "etl" else word for word in shlex.split(hook["entry"])]
     done = subprocess.run([*command, *files], cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == code, done.stderr
 
@@ -60,10 +60,3 @@ def test_hook_takes_specs_only(path: str, checked: bool) -> None:
     """Test and approval files are no specs."""
     hook = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text(encoding="utf-8"))[0]
     assert bool(re.search(hook["files"], path) and not re.search(hook["exclude"], path)) is checked
-
-
-def test_no_platform_stands_in_what_proposes() -> None:
-    """Words and rules are general: the two shipped platforms are named in neither code nor word list."""
-    folder = ROOT / "engine" / "review"
-    for path in [*folder.rglob("*.py"), *folder.rglob("*.yaml")]:
-        assert not re.search(r"stel[_ -]?order|pipedrive", path.read_text(encoding="utf-8"), re.IGNORECASE), path

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.document import Insertion, inserted, parse, written
+from engine.document import parse
 from engine.errors import SpecError
+from workbench.writing import Insertion, inserted, written
 
 TEXT = """\
 # head

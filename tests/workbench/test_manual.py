@@ -13,14 +13,15 @@ import pytest
 from click.testing import CliRunner
 
 from engine import migrate
-from engine.cli import cli
-from engine.review import manual_page, manual_text
-from engine.review.graph import Node, layers, picture, reduced
-from engine.review.manual import FieldRow, Manual, Table, manual, mask
-from engine.review.manual_page import as_page
-from engine.review.manual_text import as_markdown
 from engine.spec.load import load_migration
 from tests.stages.conftest import SPEC, Desk
+from workbench.cli import etl
+from workbench.manual import page as manual_page
+from workbench.manual import text as manual_text
+from workbench.manual.graph import Node, layers, picture, reduced
+from workbench.manual.model import FieldRow, Manual, Table, manual, mask
+from workbench.manual.page import as_page
+from workbench.manual.text import as_markdown
 
 HOSTILE = (
     "</td><script>alert(1)</script>\n| [x](javascript:y) ![i](http://e.example) **b** `c` "
@@ -81,7 +82,7 @@ def test_nothing_of_the_spec_is_missing(told: Manual) -> None:
         assert manual_text.safe(word) in text
     assert "Rechazada" in page
     assert "owner@example.com" in page
-    assert spec.digest in page
+    assert told.digest in page
 
 
 def test_page_stands_alone_and_is_accessible(told: Manual) -> None:
@@ -202,7 +203,7 @@ def test_picture_of_many_stays_inside() -> None:
 def test_the_command_goes_by_the_ending(tmp_path: Path, name: str, begins: str) -> None:
     """The form follows the file's ending; without staged records there are no examples; others cannot read the file."""
     out = tmp_path / name
-    done = CliRunner().invoke(cli, ["docs", str(SPEC), "--out", str(out), "--store", "sandbox", "--env", "live"])
+    done = CliRunner().invoke(etl(), ["docs", str(SPEC), "--out", str(out), "--store", "sandbox", "--env", "live"])
     assert done.exit_code == 0, done.output
     assert out.read_text(encoding="utf-8").startswith(begins)
     assert out.stat().st_mode & 0o077 == 0

@@ -9,9 +9,9 @@ import pytest
 
 from engine.connector.load import load_connector
 from engine.errors import Diagnostic, SpecError
-from engine.review.excerpt import excerpt, places
 from engine.spec.load import load_migration
 from tests.workbench.mutations import ROOT, SPEC, Mutation, everything
+from workbench.excerpt import excerpt, places
 
 MUTATIONS = everything()
 KINDS = sorted({item.kind for item in MUTATIONS})

@@ -12,19 +12,19 @@ import pytest
 from click.testing import CliRunner
 
 from bench.propose import PAIRS, compare, expected
-from engine.cli import cli
 from engine.document import parse, read
 from engine.errors import UsageError
-from engine.review.propose import reading
-from engine.review.propose.command import Begun, begun, propose, save
-from engine.review.propose.draft import draft
-from engine.review.propose.pair import pairs
-from engine.review.propose.scene import Outline, Proposal
 from engine.run import Run
 from engine.spec.load import load_migration
 from engine.store.records import Cursor, Record, save_page
 from engine.store.schema import open_store
 from tests.stages.conftest import SPEC, Desk
+from workbench.cli import etl
+from workbench.propose import reading
+from workbench.propose.command import Begun, begun, propose, save
+from workbench.propose.draft import draft
+from workbench.propose.pair import pairs
+from workbench.propose.scene import Outline, Proposal
 
 Records = Mapping[str, Sequence[Mapping[str, Any]]]
 
@@ -213,7 +213,7 @@ def test_the_command_prints_and_writes(tmp_path: Path) -> None:
             )
     store.close()
     runner, given = CliRunner(), ["propose", str(spec.path), "--store", str(tmp_path / "store.sqlite")]
-    table, data, done = runner.invoke(cli, given), runner.invoke(cli, [*given, "--json"]), runner.invoke(cli, [*given, "--write"])
+    table, data, done = runner.invoke(etl(), given), runner.invoke(etl(), [*given, "--json"]), runner.invoke(etl(), [*given, "--write"])
     assert "presupuestos become deals" in table.output
     assert "clientes" in [item["object"] for item in json.loads(data.output)["objects"]]
     assert done.exit_code == 0

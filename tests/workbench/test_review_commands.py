@@ -12,12 +12,13 @@ from pathlib import Path
 import pytest
 
 from engine.migrate import migrate
-from engine.review.difftext import Compared, as_data, as_lines, as_markdown
-from engine.review.effect import Effect, Example
-from engine.review.live import check_live
-from engine.review.specdiff import differences, migration_parts
 from engine.spec.load import load_migration
 from tests.stages.conftest import SPEC, Desk
+from workbench.diff.differences import differences
+from workbench.diff.effect import Effect, Example
+from workbench.diff.text import Compared, as_data, as_lines, as_markdown
+from workbench.live import check_live
+from workbench.meaning import parts
 
 Etl = Callable[..., tuple[int, str]]
 
@@ -74,7 +75,7 @@ def test_wrong_usage_ends_with_two(run_etl: Etl, words: tuple[str, ...]) -> None
 
 def test_every_change_has_its_category(project: Path) -> None:
     """No effect, rewrites, custom fields, and identity or order are told apart."""
-    old = migration_parts(load_migration(project, {}))
+    old = parts(load_migration(project, {}))
     text = project.read_text(encoding="utf-8")
     for before, after in (
         ("label: Contacts", "label: People"),
@@ -85,7 +86,7 @@ def test_every_change_has_its_category(project: Path) -> None:
     ):
         text = text.replace(before, after, 1)
     project.write_text(text, encoding="utf-8")
-    found = {item.title: item.category for item in differences(old, migration_parts(load_migration(project, {})))}
+    found = {item.title: item.category for item in differences(old, parts(load_migration(project, {})))}
     assert found == {
         "contact_comments: when": "changes identity or order: take a fresh sample",
         "custom_fields: organizations.fax": "creates or drops a custom field",
@@ -99,7 +100,7 @@ def test_markdown_takes_nothing_of_a_record_for_markup(project: Path) -> None:
     """Bars, backticks, tags and line breaks in values stay inside their cell."""
     hostile = "a|b `c` <script>\n| d |"
     effect = Effect("quotes", "<b>Quotes</b>", 1, 1, 1, examples=[Example("quotes/1", "title", hostile, None)])
-    compared = Compared("old", "new", differences((), migration_parts(load_migration(project, {})))[:1], [effect])
+    compared = Compared("old", "new", differences((), parts(load_migration(project, {})))[:1], [effect])
     told = list(as_markdown(compared))
     row = next(line for line in told if "quotes/1" in line)
     assert row.replace("\\|", "").count("|") == 5 and "\n" not in row

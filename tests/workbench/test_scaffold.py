@@ -8,13 +8,13 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from engine.cli import cli
 from engine.connector.load import load_connector
 from engine.document import read
 from engine.errors import UsageError
-from engine.review.cases import cases_path, load_cases
-from engine.review.scaffold import HOOK, Asked, make, write
 from engine.spec.load import load_migration
+from workbench.cases.run import cases_path, load_cases
+from workbench.cli import etl
+from workbench.scaffold import HOOK, Asked, make, write
 
 ROOT = Path(__file__).parents[2]
 CONNECTORS = ROOT / "connectors"
@@ -38,9 +38,9 @@ def test_skeletons_are_valid_and_tested(tmp_path: Path, source: Path) -> None:
 
 
 def test_what_could_not_be_found_is_marked(tmp_path: Path) -> None:
-    """A field the destination needs and nothing like it was found for says TODO; the settings to fill in do too."""
+    """A field the destination needs and nothing like it was found for says DECIDE; the settings to fill in do too."""
     text = next(iter(make(Asked(PAIRS / "helpdesk.yaml", DESTINATION, "first", tmp_path / "specs")).files.values()))
-    assert "timezone: UTC # TODO" in text
+    assert "timezone: UTC # DECIDE" in text
     assert text.startswith("# yaml-language-server: $schema=")
 
 
@@ -51,7 +51,7 @@ def test_a_pair_without_resemblance_still_gets_a_spec(tmp_path: Path) -> None:
     (tmp_path / "odd.yaml").write_text(f"{head}resources:\n  zorbs:\n    fields: {{id: integer, glim: text}}\n", encoding="utf-8")
     write(make(Asked(tmp_path / "odd.yaml", DESTINATION, "first", tmp_path / "specs")))
     assert load_migration(tmp_path / "specs" / "first.yaml", {}).spec.objects
-    assert "TODO" in (tmp_path / "specs" / "first.yaml").read_text(encoding="utf-8").partition("objects:")[2]
+    assert "DECIDE" in (tmp_path / "specs" / "first.yaml").read_text(encoding="utf-8").partition("objects:")[2]
 
 
 @pytest.mark.parametrize("name", ["first.yaml", "first.test.yaml"])
@@ -87,7 +87,7 @@ def test_it_asks_for_what_is_not_given(tmp_path: Path, monkeypatch: pytest.Monke
     (tmp_path / "connectors").mkdir()
     for path in (SOURCES[0], DESTINATION):
         (tmp_path / "connectors" / path.name).write_bytes(path.read_bytes())
-    done = CliRunner().invoke(cli, ["init"], input="connectors/stel_order.yaml\nconnectors/pipedrive.yaml\n\n")
+    done = CliRunner().invoke(etl(), ["init"], input="connectors/stel_order.yaml\nconnectors/pipedrive.yaml\n\n")
     assert done.exit_code == 0, done.output
     assert read(tmp_path / "specs" / "stel_order_to_pipedrive.yaml").data["migration"] == "stel_order_to_pipedrive"
 
@@ -95,7 +95,7 @@ def test_it_asks_for_what_is_not_given(tmp_path: Path, monkeypatch: pytest.Monke
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion_scripts(shell: str) -> None:
     """Each shell gets a script that asks etl what fits."""
-    done = CliRunner().invoke(cli, ["completion", shell])
+    done = CliRunner().invoke(etl(), ["completion", shell])
     assert done.exit_code == 0
     assert "_ETL_COMPLETE" in done.output
     assert "etl" in done.output
@@ -105,7 +105,7 @@ def test_completion_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the script asks is answered with the commands that begin so."""
     monkeypatch.setenv("COMP_WORDS", "etl prop")
     monkeypatch.setenv("COMP_CWORD", "1")
-    done = CliRunner().invoke(cli, [], prog_name="etl", env={"_ETL_COMPLETE": "bash_complete"})
+    done = CliRunner().invoke(etl(), [], prog_name="etl", env={"_ETL_COMPLETE": "bash_complete"})
     assert "plain,propose" in done.output
 
 

@@ -45,7 +45,7 @@ def run(folder: Path, line: str, env: dict[str, str]) -> None:
     command, _, remark = line.partition("  #")
     said = _ENDS.search(f"#{remark}")
     words = shlex.split(command)
-    words = [sys.executable, "-m", "engine", *words[1:]] if words[0] == "etl" else words
+    words = [sys.executable, "-m", "workbench", *words[1:]] if words[0] == "etl" else words
     done = subprocess.run(words, cwd=folder, env=env, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == (int(said.group(1)) if said else 0), f"{line}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from engine.review.propose.profile import stem
-from engine.review.propose.words import kind, likeness, meaning, slug, split, state
+from workbench.propose.profile import stem
+from workbench.propose.words import kind, likeness, meaning, slug, split, state
 
 
 @pytest.mark.parametrize(

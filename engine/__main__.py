@@ -1,5 +1,0 @@
-"""`python -m engine` is `etl`."""
-
-from engine.cli import main
-
-main()
