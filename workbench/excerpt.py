@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from functools import cache
 from pathlib import Path
 
 from engine.errors import Diagnostic, Place
@@ -69,7 +68,6 @@ def _line(file: str, number: int) -> str:
     return lines[number - 1] if 0 < number <= len(lines) else ""
 
 
-@cache
 def _lines(file: str) -> tuple[str, ...]:
     """A file's lines as far as they can be read; a byte that is no text is a question mark."""
     try:

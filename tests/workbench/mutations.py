@@ -23,13 +23,13 @@ SEED = 20_261_123
 
 @dataclass(frozen=True)
 class Mutation:
-    """One broken file: its new bytes, and the line and column of the mistake (column 0: any)."""
+    """One broken file: its new bytes, and the line and column of the mistake."""
 
     kind: str
     file: str
     text: bytes
     line: int
-    col: int = 0
+    col: int
     key: int = 0  # column of the key the mistake stands under, where it may be told as well
 
     @property
@@ -145,9 +145,13 @@ def _template_mutations() -> Iterator[Mutation]:
         lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
         places = [at for at, line in enumerate(lines) if "{{" in line][:3]
         for at in places:
-            for kind, old, new in (("broken Jinja", "}}", "}"), ("unknown field in a template", "{{ ", "{{ no_such_field ~ ")):
-                changed = [*lines[:at], lines[at].replace(old, new, 1), *lines[at + 1 :]]
-                yield Mutation(kind, file, "".join(changed).encode(), at + 1)
+            for kind, old, new, mark in (
+                ("broken Jinja", "}}", "}", "}"),
+                ("unknown field in a template", "{{ ", "{{ no_such_field ~ ", "no_such_field"),
+            ):
+                line = lines[at].replace(old, new, 1)
+                changed = [*lines[:at], line, *lines[at + 1 :]]
+                yield Mutation(kind, file, "".join(changed).encode(), at + 1, line.index(mark) + 1)
 
 
 def _keys_of(file: str) -> list[tuple[Keys, int, int]]:
@@ -239,19 +243,19 @@ def _yaml(file: str) -> Iterator[Mutation]:
     flow = [at for at in indented if lines[at].rstrip().endswith("}") and lines[at].count("{") == 1]
     for at in rng.sample(flow, 3):
         broken = lines[at].rstrip()[:-1] + "\n"
-        yield _put(file, "open bracket", lines, at, broken, 0)
+        yield _put(file, "open bracket", lines, at, broken, at + 1, broken.index("{") + 1)
     for at in rng.sample([n for n in indented if re.fullmatch(r" +[a-z_]+: [a-z_]+\n", lines[n])] or indented, 2):
         key = lines[at].partition(":")[0]
         pad = len(key) - len(key.lstrip())
-        yield _put(file, "open quote", lines, at, f'{key}: "open\n', 0)
+        yield _put(file, "open quote", lines, at, f'{key}: "open\n', at + 1, len(key) + 3)
         yield _put(file, "tag", lines, at, f"{key}: !!python/object:os.system x\n", at + 1, len(key) + 3)
-        yield _put(file, "merge key", lines, at, f"{' ' * pad}<<: *x\n", 0)
+        yield _put(file, "merge key", lines, at, f"{' ' * pad}<<: {{a: b}}\n", at + 1, pad + 1)
         yield _put(file, "key that is a number", lines, at, f"{' ' * pad}12: x\n", at + 1, pad + 1)
         yield _put(file, "unknown alias", lines, at, f"{key}: *nowhere\n", at + 1, len(key) + 3)
         yield _put(file, "cycle", lines, at, f"{key}: &c [*c]\n", at + 1, len(key) + 3)
 
 
-def _put(file: str, kind: str, lines: list[str], at: int, new: str, line: int, col: int = 0) -> Mutation:
+def _put(file: str, kind: str, lines: list[str], at: int, new: str, line: int, col: int) -> Mutation:
     return Mutation(kind, file, "".join([*lines[:at], new, *lines[at + 1 :]]).encode(), line, col)
 
 
@@ -264,18 +268,18 @@ def _whole_files(file: str) -> Iterator[Mutation]:
     yield Mutation("not UTF-8", file, "migration: señor\n".encode("latin-1"), 1, 14)
     yield Mutation("not UTF-8", file, raw.decode().encode("utf-16"), 1, 1)
     yield Mutation("empty", file, b"", 1, 1)
-    yield Mutation("only a comment", file, b"# nothing\n", 1)
+    yield Mutation("only a comment", file, b"# nothing\n", 1, 1)
     yield Mutation("a list", file, b"- a\n- b\n", 1, 1)
     yield Mutation("a text", file, b"just words\n", 1, 1)
-    yield Mutation("two documents", file, b"a: 1\n---\nb: 2\n", 2)
+    yield Mutation("two documents", file, b"a: 1\n---\nb: 2\n", 2, 1)
     yield Mutation("huge", file, raw + b"# " + b"x" * 2_100_000, 1, 1)
-    yield Mutation("deep", file, b"a: " + b"[" * 200 + b"]" * 200 + b"\n", 1)
-    yield Mutation("deep", file, b"".join(b" " * at + b"k:\n" for at in range(300)), 41)
+    yield Mutation("deep", file, b"a: " + b"[" * 200 + b"]" * 200 + b"\n", 1, 43)
+    yield Mutation("deep", file, b"".join(b" " * at + b"k:\n" for at in range(300)), 41, 41)
     bomb = b"a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + b"".join(
         b"a%d: &a%d [%s]\n" % (n, n, b", ".join([b"*a%d" % (n - 1)] * 9)) for n in range(1, 9)
     )
-    yield Mutation("aliases multiply", file, bomb, 0)
-    yield Mutation("nothing printable", file, b"a: \x07\x00b\n", 0)
+    yield Mutation("aliases multiply", file, bomb, 1, bomb.index(b"x]") + 1)  # the value that is one too many
+    yield Mutation("nothing printable", file, b"a: \x07\x00b\n", 1, 4)
 
 
 if __name__ == "__main__":

@@ -107,7 +107,9 @@ def is_live(outline: Outline, proposal: Proposal) -> bool:
 
     Where a person has mapped fields already, only what is sure joins them.
     """
-    return proposal.confidence >= (HIGH if outline.begun else LOW) or (proposal.reasons[0].startswith("DECIDE") and not outline.begun)
+    if outline.begun:
+        return proposal.confidence >= HIGH
+    return proposal.confidence >= LOW or proposal.reasons[0].startswith("DECIDE")
 
 
 def _wanted(data: Mapping[str, Any], outline: Outline, proposal: Proposal) -> bool:
