@@ -1,8 +1,8 @@
 """Approvals: a named person has looked at a sample of exactly this mapping before it moves live data.
 
-The approval is a small file beside the spec that goes through code review with it. What the
-approved mapping meant is kept in the store that held the sample, so that a refusal can say what
-changed since.
+The approval is a small file beside the spec that goes through code review with it. It says what
+each part meant in eight digits; the store that held the sample keeps it in full, so that a refusal
+can say what changed since.
 """
 
 from __future__ import annotations
@@ -46,6 +46,7 @@ class Approval:
     environment: str
     run: int
     verdict: Mapping[str, Any]
+    parts: Mapping[str, str]  # of each part of the meaning: a short digest
 
 
 def approval_path(spec: Path) -> Path:
@@ -61,7 +62,7 @@ def approve(migration: Migration, spec: Path, store: Store, *, environment: str,
     digest = digest_of(meant)
     run, verdict = _sample(store, digest, spec)
     moment = datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    made = Approval(migration.spec.name, digest, by.strip(), moment, environment, run, verdict)
+    made = Approval(migration.spec.name, digest, by.strip(), moment, environment, run, verdict, _by_area(meant))
     remember(store, _meaning(digest), packed(meant))
     write(approval_path(spec), _as_data(made), HEAD)
     return made
@@ -109,7 +110,9 @@ def _since(found: Approval, meant: Sequence[Part], store: Store | None) -> Seque
     """What changed since an approval, as far as the approved meaning is known here."""
     kept = recall(store, _meaning(found.digest)) if store else None
     if kept is None:
-        return ["what it meant then is not kept in this store; to see what changed: etl diff --git COMMIT SPEC"]
+        now = _by_area(meant)
+        areas = [area for area in {**found.parts, **now} if found.parts.get(area) != now.get(area)]
+        return [f"changed since: {', '.join(areas)}", "how, this store does not know; to see it: etl diff --git COMMIT SPEC"]
     told = list(as_lines(Compared("approved", "now", differences(unpacked(kept), meant), ())))
     told = [line for line in told if not line.startswith("effect on")]
     return [*told[:TOLD], *([f"and {len(told) - TOLD} lines more"] if len(told) > TOLD else [])]
@@ -129,7 +132,7 @@ def _from(document: Document) -> Approval:
     sample = data["sample"]
     return Approval(
         data["migration"], data["digest"], data["approved"]["by"], data["approved"]["at"], sample["environment"], sample["run"],
-        sample["verdict"],
+        sample["verdict"], data["parts"],
     )  # fmt: skip
 
 
@@ -139,7 +142,14 @@ def _as_data(made: Approval) -> dict[str, Any]:
         "digest": made.digest,
         "approved": {"by": made.by, "at": made.at},
         "sample": {"run": made.run, "environment": made.environment, "verdict": dict(made.verdict)},
+        "parts": dict(made.parts),
     }
+
+
+def _by_area(meant: Sequence[Part]) -> dict[str, str]:
+    """What each object, connector or section means, in eight digits."""
+    areas = dict.fromkeys(part.area for part in meant if part.weight != "none")
+    return {area: digest_of(part for part in meant if part.area == area)[:8] for area in areas}
 
 
 def _meaning(digest: str) -> str:

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import shutil
+import sys
+import tomllib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from engine.errors import UnsafePlan, UsageError
 from engine.spec.load import load_migration
 from engine.store.journal import end_run, start_run
 from engine.store.schema import Store, open_store
+from tests.chaos import harness as chaos
+from tests.chaos.harness import worlds
 from tests.stages.conftest import SPEC
 from workbench.approval import approval_path, approve, demand, keep_end, load
+from workbench.cli import etl
 
 VOIDING = {
     "a value map": ("En curso: open, Aceptada", "En curso: won, Aceptada"),
@@ -115,6 +122,16 @@ def test_unapproved_mapping_is_refused(project: Path, sampled: Store) -> None:
         demand(load_migration(project, {}), project, sampled)
 
 
+def test_elsewhere_the_changed_objects_are_named(project: Path, sampled: Store, tmp_path: Path) -> None:
+    """On a machine without the sample's store the file alone tells which parts are not what they were."""
+    approved(project, sampled)
+    edit(project, VOIDING["a value map"])
+    for store in (None, open_store(str(tmp_path / "elsewhere.sqlite"))):
+        with pytest.raises(UnsafePlan, match="changed since: quotes\n") as stop:
+            demand(load_migration(project, {}), project, store)
+        assert "etl diff --git" in str(stop.value)
+
+
 def test_order_of_objects_counts(project: Path, sampled: Store) -> None:
     """Moving an object is a change of order and asks for a fresh sample."""
     approved(project, sampled)
@@ -136,3 +153,26 @@ def test_live_runs_ask_and_the_sandbox_does_not(project: Path, run_etl: Callable
     assert code == 4
     code, told = run_etl("run", str(project), "--env", "live", "--sample")
     assert code == 2 and "live environment needs" in told
+
+
+def test_the_program_is_started_with_the_gate(project: Path) -> None:
+    """`etl` is the workbench's program, and the engine's commands without its gate move no live data."""
+    scripts = tomllib.loads((SPEC.parents[1] / "pyproject.toml").read_text(encoding="utf-8"))["project"]["scripts"]
+    assert scripts == {"etl": "workbench.cli:main"}
+    done = CliRunner().invoke(etl(), ["run", str(project), "--env", "live"])
+    assert isinstance(done.exception, UnsafePlan) and "start it as: etl run" in str(done.exception)
+
+
+def test_an_approved_mapping_moves_live_data_until_it_is_edited(tmp_path: Path) -> None:
+    """Against two live accounts: a sample, the approval, the whole; after an edit code 4 with the changed field, before any call."""
+    with worlds(tmp_path, ["one"], 60) as (world,):
+        live = replace(world, program=(sys.executable, "-m", "workbench"))
+        assert "nobody has approved" in live.etl("run", good=[4]).err
+        live.etl("run", "--sample", "20")
+        live.etl("approve", "--by", "Ana", good=[0])
+        live.etl("run")
+        chaos.edit(live.folder / chaos.SPEC, VOIDING["a value map"])
+        calls = chaos.requests(live.destination)
+        for words in (["run"], ["run", "--delta"], ["run", "--failed"]):
+            assert "quotes: status" in live.etl(*words, good=[4]).err
+        assert chaos.requests(live.destination) == calls

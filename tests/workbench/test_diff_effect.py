@@ -34,6 +34,10 @@ EDITS: dict[str, tuple[str, str, set[str]]] = {
     "dropped field": ("      custom.fax: {from: fax, using: text.squash}\n", "", {"organizations"}),
     "lookup by another field": ("owner_id: {lookup: users, by: account.agent-path}", "owner_id: {lookup: users, by: $none}",
                                 {"contacts"}),
+    "dropped declaration": ("    fax: {name: Fax, type: text}\n", "", set()),
+    "another unit": ("unit: {value: h}", "unit: {value: hora}", {"services"}),
+    "rows that once held the dropped field": ("custom.website: {from: website, using: text.strip}",
+                                              "custom.website: {from: website, using: text.upper}", {"organizations"}),
 }  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from engine.migrate import migrate
+from engine.review.report import build, write_json
 from engine.spec.load import load_migration
 from tests.stages.conftest import SPEC, Desk
 from workbench.diff.differences import differences
@@ -140,3 +141,18 @@ def test_live_check_tells_what_will_not_do(desk: Desk, changed: Callable[..., De
     for words in ("300 characters", "nobody@example.com", "the plan lite allows 30", "no option 'Nothing'"):
         assert words in text, text
     assert all(item.where is not None and item.where.line > 1 for item in told)
+
+
+def test_report_is_shown_again_without_a_run(desk: Desk, run_etl: Etl, tmp_path: Path) -> None:
+    """The last run's report comes from beside the store, its page written anew; without a run the way to one is told."""
+    assert run_etl("report", str(SPEC)) == (2, f"etl: there is no report in var/{SPEC.stem}.sandbox.report yet – start with: etl run {SPEC} --sample\n")
+    run = desk.run()
+    result = migrate(run, 20)
+    report = build(run, result, "run --sample", "sandbox")
+    folder = desk.store.folder / f"{SPEC.stem}.sandbox.report"
+    write_json(report, folder / "report.json")
+    code, told = run_etl("report", str(SPEC), "--store", str(tmp_path / "store.sqlite"))
+    assert code == 0 and "records arrived" in told
+    assert (folder / "report.html").read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
+    code, told = run_etl("report", str(SPEC), "--store", str(tmp_path / "store.sqlite"), "--json")
+    assert json.loads(told)["verdict"] == report["verdict"]
