@@ -106,18 +106,18 @@ def delta(run: Run, yes: bool = False, deletions: bool = False) -> Result:
     """Bring over what changed in the source, or in the mapping, since the last run."""
     started = run.clock.now()
     result = Result()
-    check_accounts(run)
-    result.changes = read_changes(run)
+    check_accounts(run, reads=True)
+    result.changes = read_changes(run, whole=deletions)
     result.readings = extract(run)
     vanished(run)
     people, fallback = match_people(run)
     result.audit = Audit(tuple(people), fallback, ())
     if deletions:
-        result.changes += find_gone(run)
+        result.changes += find_gone(run, yes)
     draft(run, result)
     result.plan = plan(run, run.spec.active())
     write(run, result, yes)
-    apply_deletions(run)
+    apply_deletions(run, yes)
     return verify(run, result, _written(run), since=started)
 
 

@@ -131,7 +131,7 @@ def _look_at(work: _Look, connection: sa.Connection, resource: Resource, rows: S
         if row_id not in ours:
             whose = "a row of another run" if link and link.origin == "created" else "a row that people made"
             _hold(work, connection, resource, row, f"{whose} needs it: {resource.name} {row_id}", undone.get(row_id, frozenset()))
-        elif link and (reason := _edited(work, connection, link, row)) and work.keep((resource.name, row_id), reason):
+        elif link and (reason := _edited(work.run, connection, link, row)) and work.keep((resource.name, row_id), reason):
             _hold(work, connection, resource, row, _needed_by(resource, row_id))
 
 
@@ -231,9 +231,18 @@ def _references(value: Any, kind: FieldType) -> Iterator[RowId]:
                 yield from _references(item.get(name) if isinstance(item, dict) else None, inner)
 
 
-def _edited(work: _Look, connection: sa.Connection, link: Link, row: Row) -> str:
+def edited_since(run: Run, resource: str, links: Sequence[Link]) -> dict[str, str]:
+    """Keys of links whose rows people have edited since we wrote them, with the reason."""
+    kind = run.migration.destination.resources[resource]
+    rows = {str(row.get(kind.id)): row for row in run.destination.by_ids(resource, [link.dest_id for link in links])}
+    with run.store.begin() as connection:
+        reasons = {link.key: _edited(run, connection, link, rows[link.dest_id]) for link in links if link.dest_id in rows}
+    return {key: reason for key, reason in reasons.items() if reason}
+
+
+def _edited(run: Run, connection: sa.Connection, link: Link, row: Row) -> str:
     """Why a row of ours counts as touched, or ""."""
-    run, resource = work.run, work.resource(link.resource)
+    resource = run.migration.destination.resources[link.resource]
     if link.extra.get("seen") in (None, fingerprint(row, resource)):
         return ""
     mapping = run.spec.objects.get(link.object)

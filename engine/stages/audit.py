@@ -48,15 +48,16 @@ class Audit:
     unmapped: tuple[Unmapped, ...]
 
 
-def check_accounts(run: Run) -> None:
+def check_accounts(run: Run, reads: bool = False) -> None:
     """Both platforms answer and take their keys; raises ApiError.
 
     The source is asked only where nothing of it is about to be read: the first page tells as much.
+    With `reads`, something is about to be in any case.
     """
     with run.store.begin() as connection:
         known = all_cursors(connection)
-    read = all(name in known and known[name].complete for name in needed(run.spec))
-    clients = (run.source, run.destination) if read else (run.destination,)
+    staged = not reads and all(name in known and known[name].complete for name in needed(run.spec))
+    clients = (run.source, run.destination) if staged else (run.destination,)
     for position, client in enumerate(clients):
         run.progress("signing in", position, len(clients))
         client.check()
@@ -202,7 +203,7 @@ def count_rows(run: Run, collection: str) -> int:
         return size + sum(len(page.rows) for page in walk)
     full, other = 0, 1  # the last page known to be full, and one behind it
     while (rows := _rows_of_page(run, collection, other, size)) == size:
-        full, other = other, other * 2 if other > 7 else other + 1
+        full, other = other, other * 2
     while not rows and other > full + 1:
         middle = (full + other) // 2
         found = _rows_of_page(run, collection, middle, size)

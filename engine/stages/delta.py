@@ -9,15 +9,31 @@ from typing import Any
 from engine.errors import Forbidden, Rejected, UnsafePlan
 from engine.reading import as_record, entries
 from engine.run import Run
-from engine.settle import stamp
+from engine.settle import settle_doubts, stamp
 from engine.spec.model import ObjectMapping
 from engine.spec.uses import needed
-from engine.store.links import Finding, Link, clear_findings, links_of, save_findings
-from engine.store.records import Cursor, Record, all_cursors, gone_keys, live_keys, many, mark_gone, save_page
+from engine.store.links import Finding, Link, clear_findings, count_links, links_of, save_findings, stream_links
+from engine.store.records import (
+    Cursor,
+    Record,
+    all_cursors,
+    count,
+    count_unlisted,
+    gone_keys,
+    many,
+    mark_gone,
+    note_listed,
+    save_page,
+    stream_unlisted,
+)
+from engine.touched import edited_since
 from engine.write import Write, write_all
 
-OVERLAP = 300.0  # seconds the window reaches back: clocks differ, and the bound may be exclusive
+OVERLAP = 7200.0  # seconds the window reaches back: clocks differ, zones are mistaken, the bound may be exclusive
 GONE = 0.5  # share of a collection that may be gone before it is taken for a fault
+DELETED = 0.3  # share of an object's rows that may be deleted without a person saying yes
+FEW = 10  # rows of a collection or an object that are no reason to ask
+PASSES = 8  # times a deletion is tried again while its outcome stays unknown
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,27 +47,35 @@ class Changes:
     gone: int = 0
 
 
-def read_changes(run: Run) -> list[Changes]:
-    """Read what changed in every collection the spec reads, at the least number of calls."""
+def read_changes(run: Run, whole: bool = False) -> list[Changes]:
+    """Read what changed in every collection the spec reads, at the least number of calls.
+
+    With `whole`, every mapped list is read to its end: what is gone shows only there, and so do
+    changes that moved no stamp and rows that slipped off a page while the first reading went on.
+    """
     with run.store.begin() as connection:
         known = all_cursors(connection)
-    wanted = needed(run.spec)
+    wanted, mapped = needed(run.spec), _mapped(run)
     found = []
     for position, (name, fields) in enumerate(wanted.items()):
         run.progress("reading changes", position, len(wanted))
         cursor = known.get(name)
         if cursor is None or not cursor.complete or cursor.absent:
             continue  # not read yet: the ordinary reading takes care of it
-        found.append(_collection(run, name, fields, cursor))
+        found.append(_collection(run, name, fields, cursor, whole and name in mapped))
     run.progress("reading changes", len(wanted), len(wanted))
     return found
 
 
-def _collection(run: Run, name: str, fields: tuple[str, ...], cursor: Cursor) -> Changes:
+def _mapped(run: Run) -> set[str]:
+    return {name for mapping in run.spec.active() for name in mapping.sources if not name.startswith("$")}
+
+
+def _collection(run: Run, name: str, fields: tuple[str, ...], cursor: Cursor, whole: bool) -> Changes:
     operation = run.migration.source.resources[name].operations["list"]
     fields = tuple(sorted({*fields, *cursor.indexed}))
     started = run.clock.now()
-    how = "filter" if operation.since else "newest first" if operation.newest_first else "full"
+    how = "full" if whole else "filter" if operation.since else "newest first" if operation.newest_first else "full"
     try:
         changed, new = _take(run, name, fields, cursor, started, how)
     except Forbidden:
@@ -72,14 +96,13 @@ def _take(run: Run, name: str, fields: tuple[str, ...], cursor: Cursor, started:
             before = many(connection, [record.key for record in found])
             fresh = [record for record in found if record.key not in before]
             differ = [record for record in found if record.key in before and before[record.key].digest != record.digest]
-            moved = replace(cursor, started=started, rows=cursor.rows + len(fresh)) if last else cursor
-            take = fresh + differ
-            save_page(connection, take, entries(run, take, fields), replace(moved, read_at=run.clock.now()))
-        cursor = moved if last else cursor
-        changed, new = changed + len(differ), new + len(fresh)
-        if how == "newest first" and _all_known(run, name, found, cursor):
-            with run.store.begin() as connection:
-                save_page(connection, [], [], replace(cursor, started=started, rows=cursor.rows + new, read_at=run.clock.now()))
+            changed, new = changed + len(differ), new + len(fresh)
+            ended = last or (how == "newest first" and _all_known(run, name, found, cursor))
+            moved = replace(cursor, started=started, rows=cursor.rows + new) if ended else cursor
+            take, now = fresh + differ, run.clock.now()
+            save_page(connection, take, entries(run, take, fields), replace(moved, read_at=now))
+            note_listed(connection, [record.key for record in found], now)
+        if ended:
             break
     return changed, new
 
@@ -99,25 +122,30 @@ def _all_known(run: Run, name: str, found: list[Record], cursor: Cursor) -> bool
     return bool(stamps) and min(stamps) < bound
 
 
-def find_gone(run: Run) -> list[Changes]:
-    """Rows that are no longer listed: id sets compared, each missing row confirmed by reading it.
+# -- rows that are gone
+
+
+def find_gone(run: Run, yes: bool = False) -> list[Changes]:
+    """Rows that a whole reading no longer listed, each confirmed by reading it.
 
     Raises UnsafePlan where so many are missing that the reading itself is in doubt.
     """
-    found = []
-    mapped = {name for mapping in run.spec.active() for name in mapping.sources if not name.startswith("$")}
-    for position, name in enumerate(sorted(mapped)):
+    with run.store.begin() as connection:
+        known = all_cursors(connection)
+    found, mapped = [], sorted(_mapped(run) & known.keys())
+    for position, name in enumerate(mapped):
         run.progress("looking for deleted rows", position, len(mapped))
-        listed = {as_record(run, name, row).key for row in run.source.rows(name)}
         with run.store.begin() as connection:
-            missing = [key for key in live_keys(connection, name) if key not in listed]
-            total = len(listed) + len(missing)
-        if len(missing) > 10 and len(missing) > GONE * total:
-            raise UnsafePlan(f"{len(missing)} of {total} {name} are no longer listed – is this the right account?")
-        gone = [key for key in missing if _is_gone(run, name, key)]
-        with run.store.begin() as connection:
-            mark_gone(connection, gone)
-        found.append(Changes(name, "id sets", 0, 0, len(gone)))
+            missing, total = count_unlisted(connection, name, known[name].started), count(connection, name)
+        if missing > FEW and missing > GONE * total and not yes:
+            raise UnsafePlan(f"{missing} of {total} {name} are no longer listed – is this the right account? If so, add --yes")
+        gone = 0
+        for keys in stream_unlisted(run.store, name, known[name].started):
+            confirmed = [key for key in keys if _is_gone(run, name, key)]
+            with run.store.begin() as connection:
+                mark_gone(connection, confirmed)
+            gone += len(confirmed)
+        found.append(Changes(name, "id sets", 0, 0, gone))
     return found
 
 
@@ -127,32 +155,68 @@ def _is_gone(run: Run, name: str, key: str) -> bool:
     return row is None or bool(deleted and row.get(deleted))
 
 
-def apply_deletions(run: Run) -> int:
-    """Follow each object's policy for rows deleted in the source: report them, or delete their rows too."""
-    deleted = 0
-    for mapping in reversed(run.spec.active()):
-        gone = _linked_and_gone(run, mapping)
-        if mapping.on_delete == "delete":
-            writes = [Write(link.object, link.key, link.resource, "delete", {}, {}, link.dest_id) for link in gone]
-            deleted += write_all(run, writes)["done"]
-        with run.store.begin() as connection:
-            clear_findings(connection, "delta", mapping.name)
-            if mapping.on_delete == "report":
-                save_findings(
-                    connection,
-                    [
-                        Finding(mapping.name, link.key, "delta", "", "attention", "deleted in the source; kept in the destination")
-                        for link in gone
-                    ],
-                )
+def apply_deletions(run: Run, yes: bool = False) -> int:
+    """Follow each object's policy for rows deleted in the source: report them, or delete their rows too.
+
+    A row that people have touched since it was written stays, and is listed. Raises UnsafePlan
+    before anything is deleted where nobody would expect so much of it.
+    """
+    active = list(reversed(run.spec.active()))
+    gone = {mapping.name: _linked_and_gone(run, mapping) for mapping in active}
+    if not yes:
+        _guard(run, [mapping for mapping in active if mapping.on_delete == "delete"], gone)
+    return sum(_apply(run, mapping, gone[mapping.name]) for mapping in active)
+
+
+def _guard(run: Run, deleting: list[ObjectMapping], gone: dict[str, list[Link]]) -> None:
+    with run.store.begin() as connection:
+        linked = count_links(connection)
+    share = run.spec.guards.get("deletes", DELETED)
+    for mapping in deleting:
+        many_gone, have = len(gone[mapping.name]), linked.get(mapping.name, 0)
+        if many_gone > FEW and many_gone > share * have:
+            _tell(run, mapping, {link.key: "deleted in the source; its row stays until --yes" for link in gone[mapping.name]})
+            raise UnsafePlan(
+                f"{many_gone} of {have} {mapping.label} would be deleted, more than {share:.0%} – "
+                "see which in `etl status`, then add --yes"
+            )
+
+
+def _apply(run: Run, mapping: ObjectMapping, gone: list[Link]) -> int:
+    deleted, told = 0, {link.key: "deleted in the source; kept in the destination" for link in gone}
+    if mapping.on_delete == "delete" and gone:
+        touched = edited_since(run, mapping.resource, gone)
+        told = {key: f"deleted in the source; kept, for {reason}" for key, reason in touched.items()}
+        left = [link for link in gone if link.key not in touched]
+        for _ in range(PASSES):
+            writes = [Write(link.object, link.key, link.resource, "delete", {}, {}, link.dest_id) for link in left]
+            tally = write_all(run, writes)
+            deleted += tally["done"]
+            if not tally["doubt"]:
+                break
+            deleted += settle_doubts(run)["happened"]
+            left = [link for link in _linked_and_gone(run, mapping) if link.key not in touched]
+    _tell(run, mapping, told)
     return deleted
+
+
+def _tell(run: Run, mapping: ObjectMapping, told: dict[str, str]) -> None:
+    """What people must see about an object's deleted rows, instead of what an earlier delta said of them."""
+    with run.store.begin() as connection:
+        clear_findings(connection, "delta", mapping.name)
+        save_findings(connection, [Finding(mapping.name, key, "delta", "", "attention", text) for key, text in told.items()])
 
 
 def _linked_and_gone(run: Run, mapping: ObjectMapping) -> list[Link]:
     """Links of an object whose record was deleted in the source."""
     found: list[Link] = []
-    with run.store.begin() as connection:
-        for name in mapping.sources:
+    for name in mapping.sources:
+        with run.store.begin() as connection:
             gone = gone_keys(connection, name)
-            found += links_of(connection, mapping.name, gone).values() if gone else []
+            if gone and not mapping.each:
+                found += links_of(connection, mapping.name, gone).values()
+        if gone and mapping.each:
+            records = set(gone)
+            linked = (link for batch in stream_links(run.store, mapping.name) for link in batch)
+            found += [link for link in linked if link.key.partition("#")[0] in records]
     return found

@@ -27,7 +27,7 @@ from engine.store.links import (
 from engine.store.records import Record, count, one, pointing_at, stream
 from engine.values import digest
 
-REMEMBERED = 20_000
+REMEMBERED = 2_000  # whole records, some of 50 kB
 
 
 class Remembered(OrderedDict[Any, Any]):

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from engine.store.schema import Store, as_text, cursors, records, refs, samples, upsert
 
-BATCH = 500
+BATCH = 200  # records in memory at a time; one may take 50 kB
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,12 +173,6 @@ def count(connection: sa.Connection, collection: str) -> int:
     return int(connection.execute(query).scalar_one())
 
 
-def live_keys(connection: sa.Connection, collection: str) -> list[str]:
-    """Keys of all live records of a collection."""
-    query = sa.select(records.c.key).where(records.c.collection == collection, records.c.gone.is_(False))
-    return list(connection.execute(query).scalars())
-
-
 def mark_gone(connection: sa.Connection, keys: Sequence[str]) -> None:
     """These records were deleted in the source; they are kept, but no longer migrated."""
     for start in range(0, len(keys), BATCH):
@@ -187,6 +181,39 @@ def mark_gone(connection: sa.Connection, keys: Sequence[str]) -> None:
         connection.execute(
             records.update().where(records.c.collection.in_(names), records.c.key.in_(part)).values(gone=True)
         )
+
+
+def note_listed(connection: sa.Connection, keys: Sequence[str], at: float) -> None:
+    """These records were listed just now, changed or not."""
+    for start in range(0, len(keys), BATCH):
+        part = list(keys[start : start + BATCH])
+        names = list({key.partition("/")[0] for key in part})
+        connection.execute(
+            records.update().where(records.c.collection.in_(names), records.c.key.in_(part)).values(read_at=at)
+        )
+
+
+def count_unlisted(connection: sa.Connection, collection: str, since: float) -> int:
+    """How many live records of a collection were not listed since a moment."""
+    query = sa.select(sa.func.count()).where(
+        records.c.collection == collection, records.c.gone.is_(False), records.c.read_at < since
+    )
+    return int(connection.execute(query).scalar_one())
+
+
+def stream_unlisted(store: Store, collection: str, since: float, batch: int = BATCH) -> Iterator[list[str]]:
+    """Keys of live records that were not listed since a moment, a batch at a time."""
+    after = 0
+    while True:
+        with store.begin() as connection:
+            query = sa.select(records.c.seq, records.c.key).where(
+                records.c.collection == collection, records.c.gone.is_(False), records.c.read_at < since, records.c.seq > after
+            )
+            rows = connection.execute(query.order_by(records.c.seq).limit(batch)).all()
+        if not rows:
+            return
+        after = rows[-1].seq
+        yield [row.key for row in rows]
 
 
 def gone_keys(connection: sa.Connection, collection: str) -> list[str]:

@@ -21,7 +21,7 @@ LINKS = {
     "deal_id": "deals", "product_id": "products", "stage_id": "stages", "pipeline_id": "pipelines", "activity_id": "activities",
 }  # fmt: skip
 # When a row was written says nothing about what it holds. `add_time` counts where we set it.
-STAMPS = ("id", "update_time", "stage_change_time", "marked_as_done_time", "file_name", "field_code")
+STAMPS = ("id", "update_time", "stage_change_time", "marked_as_done_time", "last_update_user_id", "file_name", "field_code")
 OWN_TIME = ("organizations", "persons", "notes")
 
 

@@ -107,6 +107,11 @@ class World:
         with sqlite3.connect(self.store) as db:
             return {row[0] for row in db.execute("SELECT dest_id FROM links WHERE resource=?", (resource,))}
 
+    def id_of(self, name: str, key: str) -> int:
+        """The destination id that stands for a record of an object."""
+        with sqlite3.connect(self.store) as db:
+            return int(db.execute("SELECT dest_id FROM links WHERE object=? AND key=?", (name, key)).fetchone()[0])
+
 
 # -- what the emulators are asked
 

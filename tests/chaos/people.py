@@ -12,13 +12,14 @@ from tests.chaos.harness import Row, World, dump, people
 STAMP = "2026-11-20T10:00:00+0000"
 
 
-def work_in_source(source: Running, share: float = 0.1, seed: int = 5) -> int:
+def work_in_source(source: Running, share: float = 0.1, seed: int = 5, deletions: bool = True, contacts: bool = True) -> int:
     """Change a share of the account's rows, add some that hang together, delete a few; how many changes."""
     chance = random.Random(seed)
     rows: dict[str, list[dict[str, Any]]] = {}
     for row in dump(source):
         rows.setdefault(row["resource"], []).append(row["record"])
-    changes = list(_changes(rows, share, chance))
+    changes = [change for change in _changes(rows, share, chance) if deletions or change[0] != "DELETE"]
+    changes = [change for change in changes if contacts or not change[1].startswith("/contacts/")]
     for method, path, body in changes:
         people(source, method, path, **body)
     return len(changes) + _new(source, rows)

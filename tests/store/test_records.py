@@ -17,7 +17,6 @@ from engine.store.records import (
     count,
     forget,
     gone_keys,
-    live_keys,
     many,
     mark_gone,
     one,
@@ -140,7 +139,7 @@ def test_what_is_gone_is_kept_but_not_migrated(store: Store) -> None:
     put(store, [made(1), made(2)], [("c", "f", "t", "c/1")], replace(CURSOR, indexed=("f",)))
     with store.begin() as connection:
         mark_gone(connection, ["c/1"])
-        assert (count(connection, "c"), live_keys(connection, "c"), one(connection, "c/1")) == (1, ["c/2"], None)
+        assert (count(connection, "c"), one(connection, "c/1")) == (1, None)
     assert [r.key for batch in stream(store, "c") for r in batch] == ["c/2"]
     assert pointed(store, "f", "t") == []
     put(store, [made(1)], [("c", "f", "t", "c/1")])
