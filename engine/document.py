@@ -136,9 +136,11 @@ def _open_quote(text: str, stumble: yaml.Mark) -> yaml.Mark | None:
         for token in tokens:
             end = token.end_mark
             if isinstance(token, yaml.ScalarToken) and not token.plain and token.start_mark.line < end.line == stumble.line:
-                return token.start_mark
+                begun: yaml.Mark = token.start_mark
+                return begun
     except yaml.MarkedYAMLError as error:
-        return error.context_mark if error.context == "while scanning a quoted scalar" else None
+        if error.context == "while scanning a quoted scalar":
+            return error.context_mark
     return None
 
 

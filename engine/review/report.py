@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.connector.client import Client
+from engine.connector.pacing import TICK, Pacer
 from engine.migrate import Result
 from engine.review.compare import Comparison, FieldState, text_of
 from engine.run import Run
@@ -18,6 +19,7 @@ from engine.store.links import Finding, all_findings
 from engine.values import as_file, as_link
 
 STATES = ("equal", "transformed", "looked_up", "defaulted", "dropped", "lost", "empty")
+COLUMNS = 60  # of the chart of calls over time
 EXECUTED = ("=", "+", "-", "@", "\t", "\r")  # a cell that starts so is a formula to a spreadsheet
 
 
@@ -83,6 +85,7 @@ def _account(client: Client) -> dict[str, Any]:
         "calls": pacer.calls,
         "cost": pacer.cost,
         "waited": round(pacer.waited, 1),
+        "over_time": _over_time(pacer),
         "limits": [
             {
                 "name": limit.name, "unit": limit.unit, "seconds": limit.seconds,
@@ -91,6 +94,19 @@ def _account(client: Client) -> dict[str, Any]:
             for limit in client.connector.limits
         ],
     }  # fmt: skip
+
+
+def _over_time(pacer: Pacer) -> dict[str, Any]:
+    """Calls and cost of the run in at most sixty equal stretches of time."""
+    ticks = pacer.over_time
+    first, last = min(ticks, default=0), max(ticks, default=0)
+    wide = (last - first) // COLUMNS + 1
+    columns = [(0, 0.0)] * ((last - first) // wide + 1)
+    for tick, (calls, cost) in ticks.items():
+        before = columns[(tick - first) // wide]
+        columns[(tick - first) // wide] = (before[0] + calls, before[1] + cost)
+    of = {"calls": [calls for calls, _ in columns], "cost": [cost for _, cost in columns]}
+    return {"start": first * TICK, "seconds": wide * TICK, **of}
 
 
 def _objects(run: Run, result: Result) -> list[dict[str, Any]]:
@@ -105,6 +121,7 @@ def _objects(run: Run, result: Result) -> list[dict[str, Any]]:
                 "object": mapping.name, "label": mapping.label, "from": list(mapping.sources), "to": mapping.resource,
                 "records": sum(records.values()), "states": records,
                 "fields": {state: fields.get(state, 0) for state in STATES},
+                "mapped": [[*key[1:], many] for key, many in result.tally.mapped.most_common() if key[0] == mapping.name],
                 **({key: value for key, value in asdict(row).items() if key not in ("object", "label", "resource")} if row else {}),
             }
         )  # fmt: skip
