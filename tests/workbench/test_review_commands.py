@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -100,13 +101,14 @@ def test_every_change_has_its_category(project: Path) -> None:
 def test_markdown_takes_nothing_of_a_record_for_markup(project: Path) -> None:
     """Bars, backticks, tags and line breaks in values stay inside their cell."""
     hostile = "a|b `c` <script>\n| d |"
-    effect = Effect("quotes", "<b>Quotes</b>", 1, 1, 1, examples=[Example("quotes/1", "title", hostile, None)])
+    effect = Effect("quotes", "<b>Quotes</b>", 1, 1, 1, fields=Counter({"title": 1}), examples=[Example("quotes/1", "title", hostile, None)])
     compared = Compared("old", "new", differences((), parts(load_migration(project, {})))[:1], [effect])
     told = list(as_markdown(compared))
     row = next(line for line in told if "quotes/1" in line)
     assert row.replace("\\|", "").count("|") == 5 and "\n" not in row
     assert "<b>" not in "\n".join(told)
-    assert list(as_lines(compared)) and json.dumps(as_data(compared))
+    assert list(as_lines(compared))
+    assert json.loads(json.dumps(as_data(compared)))["effects"][0]["fields"] == {"title": 1}
 
 
 def test_cases_end_with_their_code(project: Path, run_etl: Etl) -> None:

@@ -22,7 +22,7 @@ from engine.spec.uses import needed, walk
 from engine.stages.extract import index
 from engine.stages.provision import wanted_options
 from engine.stages.transform import as_draft, sight_on
-from engine.store.links import Draft, Link, count_drafts, draft_states, drafts_of, links_of
+from engine.store.links import Draft, Link, count_drafts, drafts_of, is_linked, is_ready, links_of
 from engine.store.records import Record, all_cursors, one, stream
 from engine.values import canonical
 from engine.wire import Definition, Definitions, resolve
@@ -61,7 +61,7 @@ class Effect:
 def effect(old: Run, new: Run, found: Sequence[Difference]) -> list[Effect]:
     """The effect on every object whose drafts can differ, in the order of the new spec."""
     _index(new)
-    moved, known = _Moved(), _foreseen(new)
+    moved, known = _Moved(_undrafted(old, new)), _foreseen(new)
     effects = []
     for mapping in new.spec.active():
         before = next((item for item in old.spec.active() if item.name == mapping.name), None)
@@ -77,6 +77,7 @@ def effect(old: Run, new: Run, found: Sequence[Difference]) -> list[Effect]:
 class _Moved:
     """Records that have a draft under one spec and none under the other: (object, key) -> has one now."""
 
+    undrafted: frozenset[str]  # objects nothing was drafted of yet
     old: dict[tuple[str, str], bool] = field(default_factory=dict)
     new: dict[tuple[str, str], bool] = field(default_factory=dict)
 
@@ -105,6 +106,12 @@ class _Work:
     known: Definitions
     moved: _Moved
     result: Effect
+
+
+def _undrafted(*runs: Run) -> frozenset[str]:
+    with runs[0].store.begin() as connection:
+        names = {mapping.name for run in runs for mapping in run.spec.active()}
+        return frozenset(name for name in names if not count_drafts(connection, name))
 
 
 def _index(run: Run) -> None:
@@ -164,8 +171,10 @@ def _object(work: _Work) -> Effect:
     for batch in _records(work):
         work.result.records += len(batch)
         with work.new.store.begin() as connection:
-            sight = _sight(work.new, connection, work.moved.new)
-            was, now = _drafts(before, batch, _sight(work.old, connection, work.moved.old)), _drafts(after, batch, sight)
+            undrafted = work.moved.undrafted
+            sight = _sight(work.new, connection, work.moved.new, undrafted)
+            was = _drafts(before, batch, _sight(work.old, connection, work.moved.old, undrafted))
+            now = _drafts(after, batch, sight)
             if work.scope.stale:
                 was = _as_stored(connection, work, was)
             differing = [key for key in dict.fromkeys([*now, *was]) if _differs(was.get(key), now.get(key))]
@@ -193,17 +202,16 @@ def _records(work: _Work) -> Iterator[list[Record]]:
             yield from stream(work.new.store, name)
 
 
-def _sight(run: Run, connection: sa.Connection, moved: Mapping[tuple[str, str], bool]) -> Sight:
+def _sight(run: Run, connection: sa.Connection, moved: Mapping[tuple[str, str], bool], undrafted: frozenset[str]) -> Sight:
     """What projections see; where nothing was drafted yet, whatever is staged counts as drafted."""
-    unseen = {item.name for item in run.spec.active() if not count_drafts(connection, item.name)}
     memory: dict[tuple[str, str], bool] = {}
 
     def look(name: str, key: str) -> bool:
         if (name, key) in moved:
             return moved[name, key]
-        if name in unseen:
+        if name in undrafted:
             return one(connection, key.partition("#")[0]) is not None or key.startswith("$rows")
-        return draft_states(connection, name, [key]).get(key) == "ready" or key in links_of(connection, name, [key])
+        return is_ready(connection, name, key) or is_linked(connection, name, key)
 
     def drafted(name: str, key: str) -> bool:
         if (name, key) not in memory:

@@ -43,9 +43,13 @@ def as_data(compared: Compared) -> dict[str, Any]:
         "old": compared.old,
         "new": compared.new,
         "differences": [asdict(item) | {"category": compared.rewrites(item)} for item in compared.differences],
-        "effects": None if compared.effects is None else [asdict(item) for item in compared.effects],
+        "effects": None if compared.effects is None else [_effect_data(item) for item in compared.effects],
         "notes": list(compared.notes),
     }
+
+
+def _effect_data(item: Effect) -> dict[str, Any]:
+    return asdict(item) | {"fields": dict(item.fields)}  # a Counter does not survive asdict
 
 
 def as_lines(compared: Compared) -> Iterator[str]:
