@@ -12,7 +12,9 @@ from engine.connector.model import CustomFields, Resource
 from engine.document import Keys
 from engine.errors import Diagnostic, Forbidden, Rejected
 from engine.run import Run
+from engine.spec.fits import custom_kind
 from engine.spec.model import Const, CustomField, Field, ObjectMapping, Pipe
+from engine.spec.scope import NUMBERS
 from engine.spec.uses import needed, paths_read, walk
 from engine.values import dig, is_empty, segments, word
 
@@ -158,6 +160,7 @@ def _fields(run: Run, mapping: ObjectMapping, definitions: Mapping[str, Rows]) -
     if resource.custom and definitions.get(resource.custom.resource):
         held = _Held(resource.custom, definitions[resource.custom.resource])
         yield from _known(run, mapping, held)
+        yield from _types(run, mapping, resource, held)
         yield from _required(run, mapping, held)
     for item in mapping.fields.values():
         yield from _fixed_values(run, mapping, item, definitions)
@@ -172,6 +175,23 @@ def _known(run: Run, mapping: ObjectMapping, held: _Held) -> Iterator[Diagnostic
         if rows and not any(target in row for row in rows):
             text = f"the account has no field {target!r} of {mapping.resource}"
             yield _problem(run, item.keys, text, near(target, sorted(held.codes())), sure=False)
+
+
+def _types(run: Run, mapping: ObjectMapping, resource: Resource, held: _Held) -> Iterator[Diagnostic]:
+    """Built-in fields that are of another type in this account than the connector says."""
+    ours = {theirs: name for name, theirs in held.custom.types.items()}
+    of_code = {str(row.get(held.custom.code)): ours.get(str(row.get(held.custom.type))) for row in held.rows}
+    for target, item in mapping.fields.items():
+        kind, live = resource.fields.get(target), of_code.get(target)
+        expected = custom_kind(CustomField(resource.name, target, target, live)).kind if live else ""
+        if kind and live and not _alike(kind.kind, expected):
+            text = f"the account's field {target!r} is of type {live}, the connector says {kind.kind}"
+            yield _problem(run, item.keys, text, "look at the field in the account, and correct the connector", sure=False)
+
+
+def _alike(one: str, other: str) -> bool:
+    """Whether values of one type fit a field of the other; told of plain types only, the rest travels in forms of its own."""
+    return one == other or {one, other} <= set(NUMBERS) or not {one, other} <= {"text", "date", "time", *NUMBERS}
 
 
 def _required(run: Run, mapping: ObjectMapping, held: _Held) -> Iterator[Diagnostic]:

@@ -7,11 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from engine.connector.load import load_connector
 from engine.errors import Diagnostic, SpecError
 from engine.spec.load import load_migration
 from tests.workbench.mutations import ROOT, SPEC, Mutation, everything
+from workbench.cli import etl
 from workbench.excerpt import excerpt, places
 
 MUTATIONS = everything()
@@ -67,6 +69,20 @@ def test_mistake_is_told_at_its_place(project: Path, kind: str) -> None:
             missed.append(f"{mutation.name}: " + ("; ".join(str(problem) for problem, *_ in found[:3]) or "accepted"))
         assert all(line.isprintable() for _, _, lines in found for line in lines)
     assert not missed, "\n".join(missed)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_command_ends_with_two(project: Path, kind: str) -> None:
+    """`etl validate` refuses one of each kind with code 2 and a message, never with a traceback."""
+    mutation = next(item for item in MUTATIONS if item.kind == kind)
+    path = project / mutation.file
+    path.write_bytes(mutation.text)
+    try:
+        done = CliRunner().invoke(etl(), ["validate", str(project / SPEC)])
+    finally:
+        shutil.copyfile(ROOT / mutation.file, path)
+    assert (done.exit_code, type(done.exception)) == (2, SystemExit), done.output
+    assert f"{Path(mutation.file).name}:" in done.output
 
 
 def test_there_are_enough_of_them() -> None:

@@ -145,6 +145,17 @@ def test_live_check_tells_what_will_not_do(desk: Desk, changed: Callable[..., De
     assert all(item.where is not None and item.where.line > 1 for item in told)
 
 
+def test_live_check_tells_a_field_of_another_type(desk: Desk) -> None:
+    """A built-in field that the connector takes for a number and the account for a text is a warning at the field's line."""
+    destination = desk.migration.destination
+    deals = destination.resources["deals"]
+    wrong = replace(deals, fields={**deals.fields, "title": replace(deals.fields["title"], kind="number")})
+    other = replace(destination, resources={**destination.resources, "deals": wrong})
+    run = desk.run()
+    told = check_live(replace(run, migration=replace(run.migration, destination=other)))
+    assert {(item.severity, "is of type text, the connector says number" in item.problem) for item in told} == {("warning", True)}
+
+
 def test_report_is_shown_again_without_a_run(desk: Desk, run_etl: Etl, tmp_path: Path) -> None:
     """The last run's report comes from beside the store, its page written anew; without a run the way to one is told."""
     assert run_etl("report", str(SPEC)) == (2, f"etl: there is no report in var/{SPEC.stem}.sandbox.report yet – start with: etl run {SPEC} --sample\n")
