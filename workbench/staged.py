@@ -15,11 +15,14 @@ from engine.store.schema import Store, open_store
 
 
 @contextmanager
-def staged(migration: Migration, store: str) -> Iterator[Store | None]:
-    """The store of an environment or at a place; None where nothing has been staged yet."""
+def staged(migration: Migration, store: str, begun: bool = True) -> Iterator[Store | None]:
+    """The store of an environment or at a place; None where nothing has been staged yet.
+
+    A place that is named has to be there, unless the migration may only be about to begin.
+    """
     url = f"var/{migration.spec.name}.{store}.sqlite" if store in ("sandbox", "live") else store
     if "://" not in url and not Path(url).exists():
-        if store not in ("sandbox", "live"):
+        if begun and store not in ("sandbox", "live"):
             raise UsageError(f"there is no store {url} – check the path")
         yield None
         return

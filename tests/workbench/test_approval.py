@@ -171,6 +171,7 @@ def test_an_approved_mapping_moves_live_data_until_it_is_edited(tmp_path: Path) 
         live.etl("run", "--sample", "20")
         live.etl("approve", "--by", "Ana", good=[0])
         live.etl("run")
+        live.etl("run", "--failed", "--store", str(tmp_path / "new.sqlite"))
         chaos.edit(live.folder / chaos.SPEC, VOIDING["a value map"])
         calls = chaos.requests(live.destination)
         for words in (["run"], ["run", "--delta"], ["run", "--failed"]):

@@ -44,7 +44,7 @@ def approve_command(spec: Path, by: str, environment: str, store: str | None, as
 
 def _admit(spec: Path, store: str | None) -> None:
     migration = load_migration(spec, variables())
-    with staged(migration, store or "live") as kept:
+    with staged(migration, store or "live", begun=False) as kept:
         demand(migration, spec, kept)
 
 
