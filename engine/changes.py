@@ -98,12 +98,10 @@ def _ids(connection: sa.Connection, drafts: Sequence[Draft], foresee: bool) -> d
     found: dict[tuple[str, str], str] = {}
     for name, keys in wanted.items():
         ordered = sorted(keys)
-        for start in range(0, len(ordered), 500):
-            part = ordered[start : start + 500]
-            if foresee:
-                states = draft_states(connection, name, part)
-                found |= {(name, key): "0" for key in part if states.get(key) == "ready" or name == "users"}
-            found |= {(name, key): link.dest_id for key, link in links_of(connection, name, part).items()}
+        if foresee:
+            states = draft_states(connection, name, ordered)
+            found |= {(name, key): "0" for key in ordered if states.get(key) == "ready" or name == "users"}
+        found |= {(name, key): link.dest_id for key, link in links_of(connection, name, ordered).items()}
     return found
 
 

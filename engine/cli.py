@@ -38,6 +38,9 @@ from engine.store.links import all_findings, count_links
 from engine.store.records import all_cursors, forget, sample
 from engine.store.schema import Store, open_store
 
+NO_KEY = "-"  # stands in for the key of an account that is not called
+OWN_SIZE = 0  # `--sample` without a number
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -83,7 +86,7 @@ class Choice:
     every: str | None
     failed: bool
 
-    def check(self, size: str | None) -> None:
+    def check(self, size: int | None) -> None:
         """Refuse options that contradict each other."""
         if size is not None and (self.changes or self.failed) or self.changes and self.failed:
             raise UsageError("--sample, --delta and --failed exclude each other – give one of them")
@@ -92,7 +95,7 @@ class Choice:
         if self.until and not self.every:
             raise UsageError("--until goes with --every")
 
-    def command(self, size: str | None) -> str:
+    def command(self, size: int | None) -> str:
         """The command as the store remembers it."""
         return "run --delta" if self.changes else "run --failed" if self.failed else "run --sample" if size is not None else "run"
 
@@ -118,8 +121,15 @@ def until(written: str | None) -> float:
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
+def records(_context: click.Context, _option: click.Parameter, written: str | None) -> int | None:
+    """The size of a sample; OWN_SIZE is the spec's."""
+    if written and (not written.isdigit() or int(written) < 1):
+        raise UsageError(f"--sample {written!r} is not a number of records")
+    return int(written) if written else OWN_SIZE if written == "" else None
+
+
 sampled = click.option(
-    "--sample", "size", is_flag=False, flag_value="", default=None, metavar="[N]",
+    "--sample", "size", is_flag=False, flag_value="", default=None, metavar="[N]", callback=records,
     help="Work on a telling slice of about N records (default: the spec's, 200).",
 )  # fmt: skip
 
@@ -135,16 +145,11 @@ def cli() -> None:
 @click.option("--refresh", is_flag=True, help="Read the source anew.")
 def audit(refresh: bool, **options: Any) -> None:
     """Look at both accounts: rows, people, what nobody maps. Writes nothing to them."""
-    with opened(Settings(**options), "audit") as run:
-        if refresh:
-            _forget(run)
+    with opened(Settings(**options), "audit", refresh=refresh) as run:
         result = stages.prepare(run, None)
         report = build(run, result, "audit", options["environment"])
         report["collections"] = [asdict(reading) for reading in result.readings.values()]
-        if options["as_json"]:
-            click.echo(json.dumps(report, ensure_ascii=False))
-        else:
-            screens.show_audit(report, Console())
+        _tell(options["as_json"], report, screens.show_audit)
 
 
 @cli.command()
@@ -152,21 +157,15 @@ def audit(refresh: bool, **options: Any) -> None:
 @sampled
 @click.option("--refresh", is_flag=True, help="Read the source anew.")
 @click.option("--simulate", "simulated", is_flag=True, help="Live through the plan on a simulated clock and print the timeline.")
-def plan(size: str | None, refresh: bool, simulated: bool, **options: Any) -> None:
+def plan(size: int | None, refresh: bool, simulated: bool, **options: Any) -> None:
     """What a run would create and change, its calls and cost against the quotas, and the time. Writes nothing."""
-    _check_size(size)
-    with opened(Settings(**options), "plan") as run:
-        if refresh:
-            _forget(run)
+    with opened(Settings(**options), "plan", refresh=refresh) as run:
         result = stages.foresee(run, _size(size, run))
         report = build(run, result, "plan", options["environment"])
         assert result.plan is not None
         report["plan"] = asdict(result.plan)
         report["timeline"] = asdict(simulate(run, result.plan)) if simulated else None
-        if options["as_json"]:
-            click.echo(json.dumps(report, ensure_ascii=False))
-        else:
-            screens.show_plan(report, Console())
+        _tell(options["as_json"], report, screens.show_plan)
 
 
 @cli.command()
@@ -180,20 +179,17 @@ def plan(size: str | None, refresh: bool, simulated: bool, **options: Any) -> No
 @click.option("--until", metavar="TIME", help="With --every: stop repeating at this time (ISO 8601, UTC).")
 @click.option("--every", metavar="15m", help="With --delta: repeat at this interval (s, m or h).")
 @click.option("--failed", is_flag=True, help="Try just the records that failed once more.")
-def run(size: str | None, refresh: bool, wait: bool, **options: Any) -> None:
+def run(size: int | None, refresh: bool, wait: bool, **options: Any) -> None:
     """Migrate: audit, provision, extract, transform, load, verify. Safe to repeat."""
     choice = Choice(**{name: options.pop(name) for name in ("yes", "changes", "deletions", "until", "every", "failed")})
     choice.check(size)
-    _check_size(size)
     settings = Settings(**options)
     command = choice.command(size)
     pause, end = interval(choice.every), until(choice.until)
     while True:
         if settings.environment == "live" and size is None:
             _gate().admit(settings.spec, settings.store)
-        with opened(settings, command, wait) as run:
-            if refresh:
-                _forget(run)
+        with opened(settings, command, wait, refresh) as run:
             code = _report(run, _work(run, choice, size, settings.as_json), command, settings)
         if not pause or (end and time.time() + pause > end):
             break
@@ -210,7 +206,7 @@ def _shut(spec: Path, _: str | None) -> None:
     raise UnsafePlan(f"nobody can say here whether the mapping is approved – start it as: etl run {spec} --env live")
 
 
-def _work(run: Run, choice: Choice, size: str | None, quietly: bool) -> stages.Result:
+def _work(run: Run, choice: Choice, size: int | None, quietly: bool) -> stages.Result:
     if choice.changes:
         return stages.delta(run, choice.yes, choice.deletions)
     if choice.failed:
@@ -241,10 +237,7 @@ def rollback(of_run: int | None, dry: bool, force: bool, yes: bool, **options: A
             )
         result = take_back(run, of_run, force, dry)
     found = {"undone": result.undone, "kept": result.kept, "failed": result.failed, "would": result.would, "cost": result.cost}
-    if settings.as_json:
-        click.echo(json.dumps(found, ensure_ascii=False))
-    else:
-        screens.show_rollback(found, dry, Console())
+    _tell(settings.as_json, found, lambda told, console: screens.show_rollback(told, dry, console))
     sys.exit(ATTENTION if result.kept or result.failed else DONE)
 
 
@@ -283,11 +276,9 @@ def verify(**options: Any) -> None:
 def status(**options: Any) -> None:
     """Where everything stands, from the store alone; safe while a run is going on."""
     settings = Settings(**options)
-    migration = load_migration(settings.spec, variables())
-    store = _store(migration, settings, make=False)
-    with store.begin() as connection:
+    with from_store(settings) as run, run.store.begin() as connection:
         found = {
-            "migration": migration.spec.name,
+            "migration": run.spec.name,
             "environment": settings.environment,
             "runs": all_runs(connection)[-10:],
             "read": {name: cursor.rows for name, cursor in all_cursors(connection).items() if not name.startswith("#")},
@@ -296,18 +287,23 @@ def status(**options: Any) -> None:
             "in_doubt": len(entries(connection, ("intent", "doubt"))),
             "attention": [asdict(item) for item in all_findings(connection, "attention")],
         }
-    if settings.as_json:
-        click.echo(json.dumps(found, ensure_ascii=False))
-    else:
-        screens.show_status(found, Console())
+    _tell(settings.as_json, found, screens.show_status)
 
 
 # -- what the commands share
 
 
+def _tell(as_json: bool, found: Mapping[str, Any], show: Callable[[Mapping[str, Any], Console], None]) -> None:
+    """What a command found: as JSON, or as its screen shows it."""
+    if as_json:
+        click.echo(json.dumps(found, ensure_ascii=False))
+    else:
+        show(found, Console())
+
+
 @contextmanager
-def opened(settings: Settings, command: str, wait: bool = False) -> Iterator[Run]:
-    """A run on a migration's two accounts, with its row in the store from start to end."""
+def opened(settings: Settings, command: str, wait: bool = False, refresh: bool = False) -> Iterator[Run]:
+    """A run on a migration's two accounts, with its row in the store from start to end; `refresh` forgets what was read."""
     env = variables()
     migration = load_migration(settings.spec, env)
     store = _store(migration, settings)
@@ -316,6 +312,8 @@ def opened(settings: Settings, command: str, wait: bool = False) -> Iterator[Run
     with lease(store), listening(settings) as listener, accounts(migration, settings.environment, env, folder) as found:
         with store.begin() as connection:
             run_id = start_run(connection, command, clock.now(), migration.spec.digest)
+            if refresh:
+                forget(connection)
         source = connect(migration.source, migration.spec.source, found.source, store, clock, wait)
         destination = connect(migration.destination, migration.spec.destination, found.destination, store, clock, wait)
         files = store.folder / f"{migration.spec.name}.files"
@@ -341,9 +339,10 @@ def from_store(settings: Settings) -> Iterator[Run]:
     migration = load_migration(settings.spec, variables())
     store = _store(migration, settings, make=False)
     clock = Clock()
-    nowhere = Account(migration.source.connection.base_url, ""), Account(migration.destination.connection.base_url, "")
-    source = connect(migration.source, migration.spec.source, nowhere[0], store, clock)
-    destination = connect(migration.destination, migration.spec.destination, nowhere[1], store, clock)
+    source, destination = (
+        connect(connector, side, Account(connector.connection.base_url, NO_KEY), store, clock)
+        for connector, side in ((migration.source, migration.spec.source), (migration.destination, migration.spec.destination))
+    )
     try:
         yield Run(0, migration, store, source, destination, clock)
     finally:
@@ -377,19 +376,8 @@ def listening(settings: Settings) -> Iterator[Listener]:
         yield tell
 
 
-def _check_size(written: str | None) -> None:
-    """Refuse a size that is none before anything is started."""
-    if written and (not written.isdigit() or int(written) < 1):
-        raise UsageError(f"--sample {written!r} is not a number of records")
-
-
-def _size(written: str | None, run: Run) -> int | None:
-    return int(written) if written else run.spec.sample.records if written == "" else None
-
-
-def _forget(run: Run) -> None:
-    with run.store.begin() as connection:
-        forget(connection)
+def _size(size: int | None, run: Run) -> int | None:
+    return run.spec.sample.records if size == OWN_SIZE else size
 
 
 def _report(run: Run, result: stages.Result, command: str, settings: Settings) -> int:
@@ -400,10 +388,8 @@ def _report(run: Run, result: stages.Result, command: str, settings: Settings) -
     paths = {kind: folder / f"report.{kind}" for kind in ("html", "json", "csv")}
     for kind, write in (("html", write_html), ("json", write_json), ("csv", write_csv)):
         write(report, paths[kind])
-    if settings.as_json:
-        click.echo(json.dumps(report | {"files": {kind: str(path) for kind, path in paths.items()}}, ensure_ascii=False))
-    else:
-        terminal.show(report, Console(), {kind: str(path) for kind, path in paths.items()})
+    told = report | {"files": {kind: str(path) for kind, path in paths.items()}}
+    _tell(settings.as_json, told, lambda told, console: terminal.show(told, console, told["files"]))
     return DONE if report["verdict"]["state"] == "good" else ATTENTION
 
 
@@ -414,12 +400,10 @@ def main(gate: Gate) -> None:
         cli.main(standalone_mode=False, obj=gate)
     except click.exceptions.Exit as stop:
         sys.exit(stop.exit_code)
-    except click.Abort:
-        _end("interrupted; what was done is saved – run the same command again to go on", 130)
     except click.ClickException as error:
         error.show()
         sys.exit(2)
-    except KeyboardInterrupt:
+    except (click.Abort, KeyboardInterrupt):
         _end("interrupted; what was done is saved – run the same command again to go on", 130)
     except EtlError as error:
         _end(str(error), error.exit_code)

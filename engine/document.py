@@ -36,7 +36,6 @@ class Document:
     file: str
     data: Any
     places: dict[Keys, Place]
-    lines: tuple[str, ...] = ()
     aliases: Mapping[Keys, Keys] = field(default_factory=dict)
 
     def place(self, keys: Keys) -> Place:
@@ -60,8 +59,25 @@ def dotted(keys: Keys) -> str:
     return text
 
 
+def several(written: Any, keys: Keys) -> list[tuple[Keys, Any]]:
+    """A value, or each of a list of values, with its place."""
+    return [((*keys, at), item) for at, item in enumerate(written)] if isinstance(written, list) else [(keys, written)]
+
+
 class _Loader(yaml.SafeLoader):
     """SafeLoader with YAML 1.2 scalars: no sexagesimals, no `yes`, no dates, zeros kept."""
+
+    depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        """One node; a collection too deep is refused before the parser runs out of stack."""
+        if self.depth == MAX_DEPTH and self.check_event(yaml.CollectionStartEvent):
+            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
+            raise _refused(self.name, mark.line + 1, mark.column + 1, "nested too deeply", f"at most {MAX_DEPTH} levels")
+        self.depth += 1
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
 
 
 _SCALARS = {
@@ -96,9 +112,9 @@ def read(path: Path, shown_as: str = "") -> Document:
 
 def parse(text: str, name: str = "<text>") -> Document:
     """Parse YAML text; raises SpecError with the place of what is wrong."""
-    _refuse_deep(text, name)
     try:
         loader = _Loader(text)
+        loader.name = name
         try:
             node = loader.get_single_node()
         finally:
@@ -112,7 +128,7 @@ def parse(text: str, name: str = "<text>") -> Document:
         raise _refused(name, line, col, f"the character {error.character!r} cannot be printed", "remove it") from None
     except RecursionError:
         raise _refused(name, 1, 1, "nested too deeply", f"at most {MAX_DEPTH} levels") from None
-    return Document(name, data, builder.places, tuple(text.splitlines()), builder.aliases)
+    return Document(name, data, builder.places, builder.aliases)
 
 
 def _not_yaml(error: yaml.MarkedYAMLError, text: str, name: str) -> SpecError:
@@ -167,23 +183,6 @@ def _plain(tag: str, text: str) -> Any:
             if math.isfinite(number):
                 return number
     raise ValueError(f"{text[:40]!r} is not a usable {tag}")
-
-
-def _refuse_deep(text: str, name: str) -> None:
-    """Stop before the parser recurses: the event stream is flat, so depth is cheap to watch."""
-    depth = 0
-    try:
-        for event in yaml.parse(text, Loader=_Loader):
-            if isinstance(event, yaml.CollectionStartEvent):
-                depth += 1
-                if depth > MAX_DEPTH:
-                    mark = event.start_mark
-                    line, col = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-                    raise _refused(name, line, col, "nested too deeply", f"at most {MAX_DEPTH} levels")
-            elif isinstance(event, yaml.CollectionEndEvent):
-                depth -= 1
-    except (yaml.YAMLError, RecursionError):
-        return  # the real parse reports it with its place
 
 
 def _refused(name: str, line: int, col: int, problem: str, advice: str) -> SpecError:

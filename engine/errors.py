@@ -21,7 +21,8 @@ run, the request or the record at hand cannot go on.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -62,6 +63,29 @@ class Diagnostic:
     def data(self) -> dict[str, Any]:
         """The same as plain data, for --json."""
         return asdict(self)
+
+
+def in_order(problems: Iterable[Diagnostic]) -> list[Diagnostic]:
+    """Sorted by place; what stands behind a YAML alias is told once."""
+    once: dict[tuple[Place | None, str], Diagnostic] = {}
+    for item in problems:
+        once.setdefault((item.where, item.problem), item)
+    return sorted(once.values(), key=lambda item: (item.where.file, item.where.line, item.where.col) if item.where else ("", 0, 0))
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """The known word that was probably meant, or ""."""
+    folded = {other.casefold(): other for other in known}
+    small, first = word.casefold(), word.casefold().partition(" ")[0]
+    swapped = [other for other in folded if sorted(other) == sorted(small)]
+    close = next(filter(None, (difflib.get_close_matches(text, folded, 1, 0.65) for text in (small, first))), [])
+    return next((folded[other] for other in (*swapped, *close)), "")
+
+
+def meant(word: str, known: Iterable[str]) -> str:
+    """The nearest known word as advice; nothing where none is near."""
+    found = nearest(word, known)
+    return f"did you mean {found!r}?" if found else ""
 
 
 class EtlError(Exception):

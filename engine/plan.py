@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from engine.changes import FIELDS, Foreseen, decide, definitions
 from engine.connector.client import Client
-from engine.connector.model import Limit
+from engine.connector.model import Limit, Verb
 from engine.errors import UnsafePlan
 from engine.run import Run
 from engine.spec.model import ObjectMapping
@@ -65,9 +65,8 @@ def plan(run: Run, objects: Sequence[ObjectMapping]) -> Plan:
     """Compare the drafts with what was written; rows still to be written count as written."""
     missing = _fields_missing(run)
     steps = [_step(run, mapping) for mapping in objects]
-    field_cost = sum(_cost(run, key.partition(".")[0], "create", custom=True) for key in missing)
     calls = sum(step.calls for step in steps) + len(missing)
-    cost = sum(step.cost for step in steps) + field_cost
+    cost = sum(step.cost for step in steps) + sum(field_cost(run, name) for name in missing)
     limits = [_use(run.destination, limit, calls, cost) for limit in run.destination.connector.limits if limit.general]
     limits += [_use(run.source, limit, 0, 0) for limit in run.source.connector.limits if limit.general]
     seconds = max((use.time for use in limits), default=0.0)
@@ -101,16 +100,20 @@ def _step(run: Run, mapping: ObjectMapping) -> Step:
         for change in changes:
             setattr(step, change.kind, getattr(step, change.kind) + 1)
     step.calls = step.create + step.update
-    step.cost = step.create * _cost(run, mapping.resource, "create") + step.update * _cost(run, mapping.resource, "update")
+    step.cost = step.create * cost_of(run, mapping.resource, "create") + step.update * cost_of(run, mapping.resource, "update")
     return step
 
 
-def _cost(run: Run, resource: str, verb: str, custom: bool = False) -> float:
-    kind = run.migration.destination.resources[resource]
-    if custom and kind.custom:
-        kind = run.migration.destination.resources[kind.custom.resource]
-    operation = kind.operations.get(verb)  # type: ignore[call-overload]
+def cost_of(run: Run, resource: str, verb: Verb) -> float:
+    """What one call costs."""
+    operation = run.migration.destination.resources[resource].operations.get(verb)
     return float(operation.cost) if operation else 0.0
+
+
+def field_cost(run: Run, name: str) -> float:
+    """What making a custom field costs, by its resource.name."""
+    custom = run.migration.destination.resources[name.partition(".")[0]].custom
+    return cost_of(run, custom.resource, "create") if custom else 0.0
 
 
 def _use(client: Client, limit: Limit, calls: int, cost: float) -> LimitUse:
@@ -135,7 +138,7 @@ def duration(limit: Limit, allowance: float, left: float, needed: float, until_r
 
 def guard(run: Run, made: Plan, yes: bool) -> None:
     """Refuse what nobody expects: an empty source, or a rewrite of much of what was migrated."""
-    ready = sum(step.create + step.update + step.unchanged for step in made.steps if not _scaffold(run, step.object))
+    ready = sum(step.create + step.update + step.unchanged for step in made.steps if not run.spec.objects[step.object].scaffold)
     if ready == 0:
         raise UnsafePlan("the source gave no record that can be migrated – is this the right account?")
     if yes:
@@ -150,7 +153,3 @@ def guard(run: Run, made: Plan, yes: bool) -> None:
                 f"{step.update} of {have} {step.label} would be rewritten, more than {share:.0%} – "
                 "look at them with `etl plan`, then add --yes"
             )
-
-
-def _scaffold(run: Run, name: str) -> bool:
-    return bool(run.spec.objects[name].rows) or name.startswith("pipelines.")

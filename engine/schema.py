@@ -9,7 +9,6 @@ key is told once, not again as the key that is now missing.
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
 from engine.document import Document, Keys
-from engine.errors import Diagnostic
+from engine.errors import Diagnostic, in_order, meant, nearest
 
 _FOLDER = Path(__file__).resolve().parent.parent / "schemas"
 _TYPES = {
@@ -70,11 +69,7 @@ def check_shape(document: Document, schema_name: str) -> list[Diagnostic]:
     errors = _validator(schema_name).iter_errors(document.data)
     faults = (cause for error in errors for cause in _causes(_fault(error)))
     problems = [problem for fault in faults for problem in _WORDS.get(fault.rule, _by_rule)(fault)]
-    found: dict[tuple[object, str], Diagnostic] = {}  # one aliased mistake is one problem
-    for problem in _without_echoes(problems):
-        item = document.problem(problem.keys, problem.text, problem.advice)
-        found.setdefault((item.where, item.problem), item)
-    return sorted(found.values(), key=lambda item: (item.where.line, item.where.col) if item.where else (0, 0))
+    return in_order(document.problem(item.keys, item.text, item.advice) for item in _without_echoes(problems))
 
 
 @cache
@@ -162,7 +157,7 @@ def _unknown_keys(fault: _Fault) -> list[str]:
 def _unknown(fault: _Fault) -> Iterator[_Problem]:
     allowed = list(fault.schema.get("properties", {}))
     for key in _unknown_keys(fault):
-        guess = _near(key, [word for word in allowed if word not in fault.value])
+        guess = nearest(key, [word for word in allowed if word not in fault.value])
         advice = f"did you mean {guess!r}?" if guess else f"allowed: {', '.join(allowed)}"
         yield _Problem((*fault.keys, key), f"unknown key {key!r}", advice, fault.keys, guess=guess)
 
@@ -192,9 +187,8 @@ def _wrong_type(fault: _Fault, limits: Sequence[Any] = ()) -> Iterator[_Problem]
 
 def _not_listed(fault: _Fault, limits: Sequence[Any] = ()) -> Iterator[_Problem]:
     words = [str(word) for word in limits or ([fault.limit] if fault.rule == "const" else fault.limit)]
-    guess = _near(fault.value, words) if isinstance(fault.value, str) else ""
     rule = f"must be one of {', '.join(words)}" if len(words) > 1 else f"must be {words[0]!r}"
-    advice = f"did you mean {guess!r}?" if guess else fault.advice()
+    advice = (meant(fault.value, words) if isinstance(fault.value, str) else "") or fault.advice()
     yield _Problem(fault.keys, f"{rule}; found {_shown(fault)}", advice)
 
 
@@ -228,14 +222,6 @@ _WORDS: dict[str, Callable[[_Fault], Iterator[_Problem]]] = {
     "const": _not_listed,
     "uniqueItems": _repeated,
 }
-
-
-def _near(word: str, known: Sequence[str]) -> str:
-    """The known word that was probably meant, or ""."""
-    small, first = word.casefold(), word.casefold().partition(" ")[0]
-    swapped = [other for other in known if sorted(other.casefold()) == sorted(small)]
-    close = next(filter(None, (difflib.get_close_matches(it, known, 1, 0.65) for it in (small, first))), [])
-    return next(iter([*swapped, *close]), "")
 
 
 def _shown(fault: _Fault) -> str:

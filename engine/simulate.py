@@ -11,14 +11,13 @@ from pathlib import Path
 from engine.changes import OPTIONS
 from engine.connector.client import Client
 from engine.connector.pacing import Clock, Pacer
-from engine.plan import Plan, Step
+from engine.plan import Plan, Step, cost_of, field_cost
 from engine.run import Run
-from engine.spec.model import ObjectMapping
 from engine.store.links import links_of
 from engine.store.quota import book
 from engine.store.schema import Store, open_store
 
-LATENCY = 0.15  # seconds a call takes there and back, where nothing better is known
+LATENCY = 0.15  # seconds a call takes there and back
 
 
 @dataclass(slots=True)
@@ -60,13 +59,13 @@ class Timeline:
     per_day: dict[str, float] = field(default_factory=dict)
 
 
-def simulate(run: Run, plan: Plan, latency: float = LATENCY) -> Timeline:
+def simulate(run: Run, plan: Plan) -> Timeline:
     """Live through a plan on the destination's limits, from what is spent today on."""
     time = SimulatedTime(run.clock.now())
     with tempfile.TemporaryDirectory() as folder:
         store = open_store(str(Path(folder) / "simulated.sqlite"))
         try:
-            return _live_through(run, plan, _pacer(run.destination, store, time), time, latency)
+            return _live_through(run, plan, _pacer(run.destination, store, time), time)
         finally:
             store.close()
 
@@ -85,7 +84,7 @@ def _pacer(client: Client, store: Store, time: SimulatedTime) -> Pacer:
     return pacer
 
 
-def _live_through(run: Run, plan: Plan, pacer: Pacer, time: SimulatedTime, latency: float) -> Timeline:
+def _live_through(run: Run, plan: Plan, pacer: Pacer, time: SimulatedTime) -> Timeline:
     start, spans = time.now(), []
     room = run.destination.connector.connection.concurrency
     per_day: dict[str, float] = {}
@@ -93,7 +92,7 @@ def _live_through(run: Run, plan: Plan, pacer: Pacer, time: SimulatedTime, laten
         begun, calls, spent = time.now(), 0, 0.0
         for cost in costs:
             pacer.acquire(cost)
-            time.sleep(latency / room)
+            time.sleep(LATENCY / room)
             calls, spent = calls + 1, spent + cost
             day = str(int(time.now() // 86_400))
             per_day[day] = per_day.get(day, 0.0) + cost
@@ -106,22 +105,23 @@ def _live_through(run: Run, plan: Plan, pacer: Pacer, time: SimulatedTime, laten
 def _calls(run: Run, plan: Plan) -> Iterator[tuple[str, Iterator[float]]]:
     """Every call of the run in its order: looking, making room, writing, reading back."""
     yield "Signing in, people and fields", iter(_overhead(run))
-    yield "Custom fields", iter([_field_cost(run, name) for name in plan.fields_missing])
+    yield "Custom fields", iter([field_cost(run, name) for name in plan.fields_missing])
     for step in plan.steps:
         yield step.label, _of_step(run, step)
     yield "Reading back", iter(_reading_back(run, plan))
 
 
 def _of_step(run: Run, step: Step) -> Iterator[float]:
-    operations = run.migration.destination.resources[step.resource].operations
     for _ in range(step.create):
-        yield float(operations["create"].cost)
+        yield cost_of(run, step.resource, "create")
+    operations = run.migration.destination.resources[step.resource].operations
     if step.update and "update" in operations:
-        many = bool(operations["list"].ids)
-        batch, look = (operations["list"].ids_max, operations["list"].cost) if many else (1, operations["read"].cost)
-        yield from (float(look) for _ in range(math.ceil(step.update / batch)))
+        listed = operations["list"]
+        batch = listed.ids_max if listed.ids else 1
+        for _ in range(math.ceil(step.update / batch)):
+            yield cost_of(run, step.resource, "list" if listed.ids else "read")
         for _ in range(step.update):
-            yield float(operations["update"].cost)
+            yield cost_of(run, step.resource, "update")
 
 
 def _overhead(run: Run) -> list[float]:
@@ -129,40 +129,30 @@ def _overhead(run: Run) -> list[float]:
     connector = run.migration.destination
     costs = [float(connector.connection.check.cost)]
     if run.spec.users and connector.users:
-        costs.append(float(connector.resources[connector.users.resource].operations["list"].cost))
+        costs.append(cost_of(run, connector.users.resource, "list"))
     short = {mapping.resource for mapping in run.spec.active() if mapping.match}
     for name, resource in connector.resources.items():
         if resource.custom and any(item.resource == name for item in run.spec.custom_fields.values()):
             short.add(resource.custom.resource)
-    costs += [float(connector.resources[name].operations["list"].cost) for name in sorted(short)]
+    costs += [cost_of(run, name, "list") for name in sorted(short)]
     for item in run.spec.native_options:  # options to add, and their ids to read again
-        holder = connector.resources[connector.resources[item.resource].fields[item.field].options.partition("/")[0]]
+        holder = connector.resources[item.resource].fields[item.field].options.partition("/")[0]
         with run.store.begin() as connection:
             known = links_of(connection, OPTIONS + item.resource, [item.field])
-        if not known and "add_options" in holder.operations:
-            costs += [float(holder.operations[verb].cost) for verb in ("add_options", "list")]
+        if not known and "add_options" in connector.resources[holder].operations:
+            costs += [cost_of(run, holder, "add_options"), cost_of(run, holder, "list")]
     return costs
-
-
-def _field_cost(run: Run, name: str) -> float:
-    custom = run.migration.destination.resources[name.partition(".")[0]].custom
-    assert custom is not None
-    return float(run.migration.destination.resources[custom.resource].operations["create"].cost)
 
 
 def _reading_back(run: Run, plan: Plan) -> list[float]:
     """List pages of every resource that was written to."""
     rows: dict[str, int] = {}
     for step in plan.steps:
-        if not _scaffold(run.spec.objects[step.object]):
+        if not run.spec.objects[step.object].scaffold:
             rows[step.resource] = rows.get(step.resource, 0) + step.create + step.update + step.unchanged
     costs = []
     for name, many in rows.items():
         operation = run.migration.destination.resources[name].operations["list"]
         size = operation.pager.size if operation.pager and operation.pager.size else 500
-        costs += [float(operation.cost)] * (math.ceil(many / size) if many else 0)
+        costs += [float(operation.cost)] * math.ceil(many / size)
     return costs
-
-
-def _scaffold(mapping: ObjectMapping) -> bool:
-    return bool(mapping.rows) or mapping.name.startswith("pipelines.")

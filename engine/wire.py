@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from engine.connector.model import Connector, FieldType, Resource
-from engine.spec.model import CustomField, Lookup, ObjectMapping, Spec
-from engine.spec.uses import walk
+from engine.spec.model import CustomField, ObjectMapping, Spec
+from engine.spec.uses import lookups
 from engine.values import as_file, as_link, is_empty, links_in, word
 
 Resolve = Callable[[str, str], str | None]
@@ -65,7 +65,7 @@ def resolve(
         if is_empty(kept):
             continue
         try:
-            place(body, target, _ids(kept, ids), mapping.resource, resource, spec, definitions)
+            place(body, target, _ids(kept, ids), resource, spec, definitions)
         except ValueError as error:
             missing.append((target, str(error)))
             continue
@@ -75,7 +75,8 @@ def resolve(
 
 def miss_policy(mapping: ObjectMapping, target: str) -> str:
     """What a field's lookup says about a miss; the strictest where there are several."""
-    policies = {expr.on_miss for expr in walk(mapping.fields[target].expr) if isinstance(expr, Lookup)}
+    item = mapping.fields.get(target)  # none where the spec no longer maps what was written once
+    policies = {lookup.on_miss for lookup in lookups(item)} if item else set()
     return next((policy for policy in ("fail", "skip", "report") if policy in policies), "omit")
 
 
@@ -110,16 +111,14 @@ def _ids(value: Any, ids: Resolve) -> Any:
     return value
 
 
-def place(
-    body: dict[str, Any], target: str, value: Any, name: str, resource: Resource, spec: Spec, definitions: Definitions
-) -> None:
+def place(body: dict[str, Any], target: str, value: Any, resource: Resource, spec: Spec, definitions: Definitions) -> None:
     """Put one value where the platform wants it; raises ValueError for an option it does not have."""
     if target.startswith("custom.") and resource.custom:
         field_name = target.removeprefix("custom.")
-        definition = definitions.get((name, field_name))
+        definition = definitions.get((resource.name, field_name))
         if definition is None:
             raise ValueError("the custom field has not been made yet")
-        declared = spec.custom_fields.get((name, field_name))
+        declared = spec.custom_fields.get((resource.name, field_name))
         if declared is None:
             raise ValueError("the spec no longer declares the custom field")
         travelling = _value(value, declared, definition)
@@ -128,7 +127,7 @@ def place(
         return
     kind = resource.fields.get(target)
     if kind and kind.options:
-        value = _option(value, definitions.get((name, target)))
+        value = _option(value, definitions.get((resource.name, target)))
     elif kind and kind.kind in ("text", "html") and not isinstance(value, str):
         value = _text(value)
     body[target] = value
@@ -170,11 +169,6 @@ def dig_target(row: Mapping[str, Any], target: str, name: str, resource: Resourc
         holder = row.get(resource.custom.container) if resource.custom.container else row
         return (holder or {}).get(definition.code)
     return row.get(target)
-
-
-def body_value(body: Mapping[str, Any], target: str, name: str, resource: Resource, definitions: Definitions) -> Any:
-    """What a body about to travel holds in a target field."""
-    return dig_target(body, target, name, resource, definitions)
 
 
 def agrees(wanted: Any, live: Any, kind: FieldType | None) -> bool:

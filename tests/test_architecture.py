@@ -73,7 +73,7 @@ UNFINISHED = re.compile(r"NotImplementedError|\bTODO\b|\bFIXME\b|\bXXX\b")
 
 SHORT, SHARE, LONGEST = 25, 0.9, 60  # lines of a function without its docstring
 AIM = 5_000  # lines of engine/ that design.md aims at ...
-CEILING = 8_700  # ... and what it may have today (twice that is a debt): it only ever goes down
+CEILING = 8_500  # ... and what it may have today (twice that is a debt): it only ever goes down
 
 
 @cache

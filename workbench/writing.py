@@ -222,7 +222,7 @@ def _lengthened(text: str, before: Document, key: str, items: list[Any]) -> str:
     """The text with items added below: nothing that stands in it is touched."""
     out = io.StringIO()
     _writer().dump({key: items}, out)
-    dash = before.lines[before.places[key, 0].line - 1].index("-")
+    dash = text.splitlines()[before.places[key, 0].line - 1].index("-")
     added = out.getvalue().splitlines()[1:]
     return "\n".join([text.rstrip("\n"), *(" " * dash + line[2:] for line in added)]) + "\n"
 

@@ -59,17 +59,6 @@ class Account:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """A usable answer."""
-
-    data: Any
-    body: Any
-    status: int
-    headers: Mapping[str, str]
-    url: httpx.URL = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
 class Rows:
     """One list page; `next` is the position of the following one, None after the last."""
 
@@ -114,10 +103,10 @@ class Client:
 
     # -- what the stages use
 
-    def check(self) -> Any:
+    def check(self) -> None:
         """Prove that the platform answers and takes the key; raises ApiError."""
         check = self.connector.connection.check
-        return self._read(check, self._url(check, {}), check.params, tries=1).data
+        self._read(check, self._url(check, {}), check.params, tries=1)
 
     def pages(
         self, resource: str, params: Mapping[str, Any] | None = None, position: Any = None, newest_first: bool = False
@@ -137,7 +126,8 @@ class Client:
                     operation, self._url(operation, {}), {**operation.params, **order, **ask.params, **(params or {})}
                 )
             rows = self._rows(answer, operation)
-            page = Page(rows, answer.body, answer.headers, lambda link, at=answer.url: self._local(at, link))  # type: ignore[misc]
+            response = answer.response
+            page = Page(rows, answer.body, response.headers, lambda link, at=response.url: self._local(at, link))  # type: ignore[misc]
             try:
                 ask = walk.send(page)
             except StopIteration:
@@ -166,10 +156,10 @@ class Client:
         """One row by id; None when there is none."""
         operation = self._operation(resource, "read")
         try:
-            data = self._read(operation, self._url(operation, {"id": row_id}), operation.params).data
+            answer = self._read(operation, self._url(operation, {"id": row_id}), operation.params)
         except NotFound:
             return None
-        return _row(data) or None
+        return _row(answer, operation) or None
 
     def write(
         self, resource: str, verb: Verb, body: Any, row_id: str = "", file: Path | None = None
@@ -184,7 +174,7 @@ class Client:
             names = set(_PLACE.findall(operation.path)) - {"id"}
             places |= {name: str(body[name]) for name in names if name in body}
             body = {key: value for key, value in body.items() if key not in names and key not in operation.omit}
-        data = _row(self._send(operation, self._url(operation, places), body, kind, file).data)
+        data = _row(self._send(operation, self._url(operation, places), body, kind, file), operation)
         found = data.get(kind.id, row_id)
         if verb == "create" and found in ("", None):
             raise OutcomeUnknown(f"{self.connector.title} answered the creation of {resource} without an id")
@@ -245,7 +235,7 @@ class Client:
                 self.clock.sleep(BACKOFF * 2 ** (attempt - 1) * (1 + self.random() / 2))
             yield
 
-    def _read(self, operation: Operation, url: httpx.URL, params: Mapping[str, Any], tries: int | None = None) -> Answer:
+    def _read(self, operation: Operation, url: httpx.URL, params: Mapping[str, Any], tries: int | None = None) -> Verdict:
         """A read, repeated while there is hope."""
         problem = ""
         url = url.copy_merge_params({**params, **self._signature.params}) if params or self._signature.params else url
@@ -260,7 +250,7 @@ class Client:
                 problem = f"{type(error).__name__} at {self._home.host}"
                 continue
             if verdict.rule is None and not lacks(verdict.body, operation.select):
-                return _answer(verdict, operation)
+                return verdict
             if verdict.rule is not None and verdict.rule.then != "unsure":
                 raise self._failure(verdict, operation)
             problem = self._described(verdict) if verdict.rule else f"there is no {operation.select} in it"
@@ -269,7 +259,7 @@ class Client:
             f"try again later, or check {self.connector.connection.base_url_env}"
         )
 
-    def _send(self, operation: Operation, url: httpx.URL, body: Any, kind: Resource, file: Path | None) -> Answer:
+    def _send(self, operation: Operation, url: httpx.URL, body: Any, kind: Resource, file: Path | None) -> Verdict:
         """A write: repeated only when the platform said that it was not executed."""
         call = f"{operation.method} {operation.path}"
         url = url.copy_merge_params(self._signature.params) if self._signature.params else url
@@ -281,7 +271,7 @@ class Client:
             raise OutcomeUnknown(f"no answer to {call}: {type(error).__name__}") from None
         if verdict.rule is not None:
             raise self._failure(verdict, operation)
-        return _answer(verdict, operation)
+        return verdict
 
     def _call(self, operation: Operation, send: Callable[[], httpx.Response]) -> Verdict:
         """One call, paced; repeated as long as the platform says that it did not execute it for its rate."""
@@ -317,9 +307,9 @@ class Client:
         headers["content-type"] = "application/json"
         return self.http.request(operation.method, url, headers=headers, content=as_json(body))
 
-    def _rows(self, answer: Answer, operation: Operation) -> list[dict[str, Any]]:
+    def _rows(self, answer: Verdict, operation: Operation) -> list[dict[str, Any]]:
         """The rows of a list; a thing that is no row stops the reading, for passing over it would lose it."""
-        data = answer.data
+        data = selected(answer.body, operation.select)
         if data is None:
             return []
         if isinstance(data, dict) and operation.pager and operation.pager.kind == "single":
@@ -359,13 +349,9 @@ def _origin(url: httpx.URL) -> tuple[str, int | None]:
     return url.host.lower(), url.port
 
 
-def _answer(verdict: Verdict, operation: Operation) -> Answer:
-    response = verdict.response
-    return Answer(selected(verdict.body, operation.select), verdict.body, response.status_code, response.headers, response.url)
-
-
-def _row(data: Any) -> dict[str, Any]:
+def _row(answer: Verdict, operation: Operation) -> dict[str, Any]:
     """The row of an answer, bare or alone in a list; {} where there is none."""
+    data = selected(answer.body, operation.select)
     if isinstance(data, list) and len(data) == 1:
         data = data[0]
     return data if isinstance(data, dict) else {}

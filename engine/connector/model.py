@@ -69,11 +69,11 @@ class CustomFields:
     """How a platform's custom fields are made, found and written."""
 
     resource: str  # the resource whose rows are the field definitions
-    container: str  # where the values stand in a record; "" = flat on the record
     code: str  # the definition's key that names the value ("field_code")
     name: str
     type: str
     types: Mapping[str, str]  # our type word -> the platform's
+    container: str = ""  # where the values stand in a record; "" = flat on the record
     options: str = ""  # where a definition lists its options
     option_label: str = "label"
     option_id: str = "id"
@@ -87,16 +87,15 @@ class Resource:
     """One collection of rows and what can be done with it."""
 
     name: str
-    id: str
     operations: Mapping[Verb, Operation]
     fields: Mapping[str, FieldType]
+    id: str = "id"
     custom: CustomFields | None = None
     modified: str = ""  # field that moves with every change
     created: str = ""
     recognise: tuple[str, ...] = ()  # fields that tell our own rows apart where no key field exists
     deleted: str = ""  # field that says a row read by id is deleted
     file: tuple[str, str, str] | None = None  # the fields that take the file, hold its name, its size
-    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -187,14 +187,16 @@ class Pacer:
         window at either end may be in its figure. Taking more of ours for foreign would add to
         our own spending with every answer and starve us.
         """
+        self._book_up_to(limit, used, booking.at, lambda now: _same_window(limit, booking.at, now))
+
+    def _book_up_to(self, limit: Limit, amount: float, since: float, still: Callable[[float], bool] = lambda _: True) -> None:
+        """Book what the spending since a moment lacks of an amount, if that still holds by now."""
         with self._lock, self.store.begin() as connection:
             hold(connection, self.account)
             now = self.clock.now()
-            if not _same_window(limit, booking.at, now):
-                return
-            slots = booked(connection, self.account, {limit.name: _first_slot(limit, booking.at)})
-            missing = used - _sum(slots[limit.name])
-            if missing > 0:
+            slots = booked(connection, self.account, {limit.name: _first_slot(limit, since)})
+            missing = amount - _sum(slots[limit.name])
+            if missing > 0 and still(now):
                 book(connection, self.account, [(limit.name, _slot(limit, now), missing)])
 
     def refused(self, limit_name: str, seconds: float) -> None:
@@ -207,19 +209,9 @@ class Pacer:
             if now < new_day:
                 seconds = max(seconds, new_day - now)
             else:
-                self._close(limit)
+                self._book_up_to(limit, self.allowance(limit), now)  # nothing is left in this window
         with self._lock:
             self._blocked = max(self._blocked, _Wait(now + seconds, limit_name), key=lambda wait: wait.seconds)
-
-    def _close(self, limit: Limit) -> None:
-        """Nothing is left in the window that is open now."""
-        with self._lock, self.store.begin() as connection:
-            hold(connection, self.account)
-            now = self.clock.now()
-            slots = booked(connection, self.account, {limit.name: _first_slot(limit, now)})
-            left = self.allowance(limit) - _sum(slots[limit.name])
-            if left > 0:
-                book(connection, self.account, [(limit.name, _slot(limit, now), left)])
 
     def reset_time(self, limit: Limit) -> float:
         """When a calendar window ends, in epoch seconds; for a rolling one, when all of it is free again."""

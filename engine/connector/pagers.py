@@ -51,28 +51,21 @@ def single(_pager: Pager, position: Any) -> Walk:
 
 def offset(pager: Pager, position: Any) -> Walk:
     """`?start=500&limit=500`; ends with a short page, or where the answer says so."""
-    start, full = int(position or 0), False
-    while True:
-        params = _size(pager)
-        if start or pager.first:
-            params[pager.params["start"]] = start
-        page = yield Ask(params, start)
-        full = full or len(page.rows) >= pager.size
-        if _last(pager, page, full):
-            return
+
+    def onward(page: Page, start: int) -> int:
         told = dig(page.body, path_of(pager.next)) if pager.next else None
-        start = _onward(start, int(told) if told else start + len(page.rows))
+        return int(told) if told else start + len(page.rows)
+
+    def params(start: int) -> dict[str, Any]:
+        return {pager.params["start"]: start} if start or pager.first else {}
+
+    return _counted(pager, int(position or 0), params, onward)
 
 
 def page_number(pager: Pager, position: Any) -> Walk:
     """`?page=2&per_page=100`; ends with a short page, or where the answer says so."""
-    number, full = int(position if position is not None else (1 if pager.first else 0)), False
-    while True:
-        page = yield Ask({**_size(pager), pager.params["page"]: number}, number)
-        full = full or len(page.rows) >= pager.size
-        if _last(pager, page, full):
-            return
-        number += 1
+    first = int(position if position is not None else pager.first)
+    return _counted(pager, first, lambda number: {pager.params["page"]: number}, lambda _, number: number + 1)
 
 
 def cursor(pager: Pager, position: Any) -> Walk:
@@ -97,19 +90,25 @@ def link_header(pager: Pager, position: Any) -> Walk:
 
 def keyset(pager: Pager, position: Any) -> Walk:
     """`?after=<last value>` of the field named by `next`; ends with a short or empty page."""
-    last, full = position, False
-    while True:
-        params = _size(pager)
-        if last is not None:
-            params[pager.params["key"]] = last
-        page = yield Ask(params, last)
-        full = full or len(page.rows) >= pager.size
-        if not page.rows or (pager.size and _short(pager, page, full)):
-            return
+
+    def onward(page: Page, _: Any) -> Any:
         found = dig(page.rows[-1], path_of(pager.next))
         if found is None:
             raise Unavailable(f"the last row of a page has no {pager.next}: the list cannot be gone on with")
-        last = _onward(last, found)
+        return found
+
+    return _counted(pager, position, lambda last: {} if last is None else {pager.params["key"]: last}, onward)
+
+
+def _counted(pager: Pager, position: Any, params: Callable[[Any], dict[str, Any]], onward: Callable[[Page, Any], Any]) -> Walk:
+    """Walk on by what came until a page is the last; `params` name a position, `onward` is the one after it."""
+    full = False
+    while True:
+        page = yield Ask({**_size(pager), **params(position)}, position)
+        full = full or len(page.rows) >= pager.size
+        if _last(pager, page, full):
+            return
+        position = _onward(position, onward(page, position))
 
 
 def _size(pager: Pager) -> dict[str, Any]:

@@ -60,24 +60,18 @@ class View:
     A plain dict would answer `order.items` with its own method.
     """
 
-    __slots__ = ("_body", "_known", "_names")
+    __slots__ = ("_body", "_known")
 
     def __init__(self, body: Mapping[str, Any], known: frozenset[str]) -> None:
         self._body = body
         self._known = known
-        self._names: dict[str, str] | None = None
 
     def __getitem__(self, name: str) -> Any:
-        body = self._body
-        if name in body:
-            return seen(body[name], self._known)
-        dashed = name.replace("_", "-")
-        if dashed in body:
-            return seen(body[dashed], self._known)
-        if self._names is None:
-            self._names = {key.replace("-", "_"): key for key in body}
-        if name in self._names:
-            return seen(body[self._names[name]], self._known)
+        key = name if name in self._body else name.replace("_", "-")
+        if key not in self._body:
+            key = next((other for other in self._body if other.replace("-", "_") == name), name)
+        if key in self._body:
+            return seen(self._body[key], self._known)
         if name in self._known:
             return None
         raise KeyError(name)
@@ -239,17 +233,12 @@ class _Bounding(NodeTransformer):
         node.nodes = [_through("shown_", part) for part in node.nodes]
         return _through("shown_", node)
 
-    def visit_List(self, node: nodes.List) -> nodes.Filter:  # noqa: N802
+    def _written(self, node: nodes.Node) -> nodes.Node:
         self.generic_visit(node)
-        return _through("flat_", node)
+        target = isinstance(node, nodes.Tuple) and node.ctx != "load"
+        return node if target else _through("flat_", node)
 
-    def visit_Dict(self, node: nodes.Dict) -> nodes.Filter:  # noqa: N802
-        self.generic_visit(node)
-        return _through("flat_", node)
-
-    def visit_Tuple(self, node: nodes.Tuple) -> nodes.Node:  # noqa: N802
-        self.generic_visit(node)
-        return _through("flat_", node) if node.ctx == "load" else node
+    visit_List = visit_Dict = visit_Tuple = _written  # noqa: N815
 
 
 def _through(name: str, node: nodes.Node) -> nodes.Filter:

@@ -12,24 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from engine.mapping import notes
-from engine.spec.model import (
-    Cases,
-    Condition,
-    Const,
-    Download,
-    Each,
-    Expr,
-    Field,
-    First,
-    Items,
-    Lookup,
-    ObjectMapping,
-    Parts,
-    Path,
-    Pipe,
-    Template,
-    Test,
-)
+from engine.spec import model
 from engine.values import as_link, dig, is_empty, link, segments, word
 
 FALLBACK = "$fallback"
@@ -57,7 +40,7 @@ class Sight:
 
     settings: Mapping[str, Any]
     pattern: str  # how a value names a row: "host/{collection}/{id}", or ""
-    objects: Mapping[str, ObjectMapping]
+    objects: Mapping[str, model.ObjectMapping]
     record: Callable[[str], Mapping[str, Any] | None]
     pointing_at: Callable[[str, str, Sequence[str]], Sequence[tuple[str, Mapping[str, Any]]]]
     drafted: Callable[[str, str], bool]  # will this object have a row for this key?
@@ -123,14 +106,14 @@ class _Story:
 class _Context:
     """One record (and one element of it) with the records around it."""
 
-    mapping: ObjectMapping
+    mapping: model.ObjectMapping
     source: Source
     sight: Sight
     key: str
     element: Any = None
     _around: dict[str, Any] = field(default_factory=dict)
 
-    def value(self, path: Path) -> Any:
+    def value(self, path: model.Path) -> Any:
         """The value at a path; None where there is none."""
         head = path.segments[0]
         match head:
@@ -146,27 +129,25 @@ class _Context:
                 return None
             case "$settings":
                 return self.sight.settings.get(str(path.segments[1]))
-        if head in self.mapping.related or head in self.mapping.children:
+        if head in self.mapping.beside:
             return dig(self.around(str(head)), path.segments[1:])
-        if self.mapping.each and head == self.mapping.each.name:
-            return dig(self.element, path.segments[1:])
         return dig(self.source.body, path.segments)
 
     def around(self, name: str) -> Any:
-        """A related record, or the list of children."""
+        """A related record, the list of children, or the element."""
+        if self.mapping.each and name == self.mapping.each.name:
+            return self.element
         if name not in self._around:
             self._around[name] = self._related(name) if name in self.mapping.related else self._children(name)
         return self._around[name]
 
     def _related(self, name: str) -> Any:
         related = self.mapping.related[name]
-        if related.many:
-            values = self.value(related.by) or []
-            keys = dict.fromkeys(record_key(value, related.sources, self.sight.pattern) for value in values)
-            found = [self.sight.record(key) for key in keys if key]
-            return [body for body in found if body is not None]
-        key = record_key(self.value(related.by), related.sources, self.sight.pattern)
-        return self.sight.record(key) if key else None
+        value = self.value(related.by)
+        values = (value or []) if related.many else [value]
+        keys = dict.fromkeys(record_key(item, related.sources, self.sight.pattern) for item in values)
+        found = [body for key in keys if key and (body := self.sight.record(key)) is not None]
+        return found if related.many else next(iter(found), None)
 
     def _children(self, name: str) -> Any:
         children = self.mapping.children[name]
@@ -179,21 +160,24 @@ class _Context:
         found = [body for _, body in self.sight.pointing_at(children.source, children.on, targets)]
         return [body for body in found if children.where is None or _holds_in(children.where, body)]
 
-    def template_values(self, template: Template) -> dict[str, Any]:
+    def template_values(self, template: model.Template) -> dict[str, Any]:
         """What a template names; a name that leads nowhere is left out, for Jinja to refuse."""
         values: dict[str, Any] = {"settings": self.sight.settings, "key": self.key, "collection": self.source.collection}
         record = notes.View(self.source.body, template.known)
         for name in template.heads:
-            if name in self.mapping.related or name in self.mapping.children:
+            if name in self.mapping.beside:
                 values[name] = notes.seen(self.around(name), template.known)
-            elif self.mapping.each and name == self.mapping.each.name:
-                values[name] = notes.seen(self.element, template.known)
             elif name in record:
                 values[name] = record[name]
         return values
 
 
-def project(mapping: ObjectMapping, source: Source, sight: Sight) -> Iterator[Projection]:
+def value_at(mapping: model.ObjectMapping, source: Source, path: model.Path, sight: Sight) -> Any:
+    """What an object reads at a path of one record, outside the list it may go through."""
+    return _Context(mapping, source, sight, source.key).value(path)
+
+
+def project(mapping: model.ObjectMapping, source: Source, sight: Sight) -> Iterator[Projection]:
     """The drafts of one record: one, or one for each element of a list inside it."""
     for key, element, fault in _elements(mapping.each, source):
         context = _Context(mapping, source, sight, key, element)
@@ -204,7 +188,7 @@ def project(mapping: ObjectMapping, source: Source, sight: Sight) -> Iterator[Pr
         yield Projection(key, source.key, {}, "failed", fault, (), ()) if fault else _draft(context)
 
 
-def _elements(each: Each | None, source: Source) -> Iterator[tuple[str, Any, str]]:
+def _elements(each: model.Each | None, source: Source) -> Iterator[tuple[str, Any, str]]:
     """Key, element and what is wrong with it: only a key of its own tells an element apart for good."""
     if each is None:
         yield source.key, None, ""
@@ -248,7 +232,7 @@ def _draft(context: _Context) -> Projection:
     return Projection(context.key, context.source.key, body, state, reason, tuple(traces), tuple(found))
 
 
-def _trace(item: Field, story: _Story, value: Any) -> Trace:
+def _trace(item: model.Field, story: _Story, value: Any) -> Trace:
     filled = [(path, found) for path, found in story.sources if not is_empty(found)]
     if value is None:
         how = "dropped" if (filled or story.notes) and "unmet" not in story.marks else "empty"
@@ -268,33 +252,33 @@ def _trace(item: Field, story: _Story, value: Any) -> Trace:
 # -- expressions
 
 
-def _evaluate(expr: Expr, context: _Context, story: _Story) -> Any:
+def _evaluate(expr: model.Expr, context: _Context, story: _Story) -> Any:
     return _HEADS[type(expr)](expr, context, story)
 
 
-def _path(expr: Path, context: _Context, story: _Story) -> Any:
+def _path(expr: model.Path, context: _Context, story: _Story) -> Any:
     value = context.value(expr)
     story.sources.append((expr.text, value))
     return value
 
 
-def _const(expr: Const, _: _Context, __: _Story) -> Any:
+def _const(expr: model.Const, _: _Context, __: _Story) -> Any:
     return expr.value
 
 
-def _parts(expr: Parts, context: _Context, story: _Story) -> dict[str, Any]:
+def _parts(expr: model.Parts, context: _Context, story: _Story) -> dict[str, Any]:
     values = ((name, _evaluate(item, context, story)) for name, item in expr.values.items())
     return {name: value for name, value in values if not is_empty(value)}
 
 
-def _cases(expr: Cases, context: _Context, story: _Story) -> Any:
+def _cases(expr: model.Cases, context: _Context, story: _Story) -> Any:
     for condition, item in expr.cases:
         if holds(condition, context.value, story):
             return _evaluate(item, context, story)
     return _evaluate(expr.otherwise, context, story)
 
 
-def _first(expr: First, context: _Context, story: _Story) -> Any:
+def _first(expr: model.First, context: _Context, story: _Story) -> Any:
     """The first that is not empty; that lookups before it found nothing is then no loss."""
     value, attempt, misses = None, _Story(), []
     for option in expr.options:
@@ -313,24 +297,18 @@ def _first(expr: First, context: _Context, story: _Story) -> Any:
     return value
 
 
-def _items(expr: Items, context: _Context, story: _Story) -> list[Any]:
+def _items(expr: model.Items, context: _Context, story: _Story) -> list[Any]:
     """Objects of a list; one whose record values are all empty is left out."""
     found = []
     for item in expr.items:
-        moving = {name: _evaluate(part, context, story) for name, part in item.values.items() if not _is_fixed(part)}
-        if moving and all(is_empty(value) for value in moving.values()):
-            continue
-        fixed = {name: _evaluate(part, context, story) for name, part in item.values.items() if _is_fixed(part)}
-        values = {**moving, **fixed}
-        found.append({name: values[name] for name in item.values if not is_empty(values[name])})
+        values = _parts(item, context, story)
+        moving = [name for name, part in item.values.items() if not isinstance(part, model.Const)]
+        if not moving or any(name in values for name in moving):
+            found.append(values)
     return found
 
 
-def _is_fixed(expr: Expr) -> bool:
-    return isinstance(expr, Const)
-
-
-def _pipe(pipe: Pipe, context: _Context, story: _Story) -> Any:
+def _pipe(pipe: model.Pipe, context: _Context, story: _Story) -> Any:
     if pipe.when and not holds(pipe.when, context.value):
         story.marks.add("unmet")
         story.reason = "its condition does not hold"
@@ -354,7 +332,7 @@ def _pipe(pipe: Pipe, context: _Context, story: _Story) -> Any:
     return value
 
 
-def _map(pipe: Pipe, value: Any, story: _Story) -> Any:
+def _map(pipe: model.Pipe, value: Any, story: _Story) -> Any:
     rules = pipe.mapping
     assert rules is not None
     story.steps.append("map")
@@ -371,7 +349,7 @@ def _map(pipe: Pipe, value: Any, story: _Story) -> Any:
     return rules.otherwise
 
 
-def _template(expr: Template, context: _Context, story: _Story) -> Any:
+def _template(expr: model.Template, context: _Context, story: _Story) -> Any:
     story.steps.append(f"template {expr.name}" if expr.name else "template")
     story.marks.add("template")
     story.sources += [(use, None) for use in expr.uses]
@@ -383,7 +361,7 @@ def _template(expr: Template, context: _Context, story: _Story) -> Any:
         return None
 
 
-def _download(expr: Download, context: _Context, story: _Story) -> Any:
+def _download(expr: model.Download, context: _Context, story: _Story) -> Any:
     url = _evaluate(expr.url, context, story)
     if is_empty(url):
         return None
@@ -397,7 +375,7 @@ def _download(expr: Download, context: _Context, story: _Story) -> Any:
 # -- lookups
 
 
-def _lookup(expr: Lookup, context: _Context, story: _Story) -> Any:
+def _lookup(expr: model.Lookup, context: _Context, story: _Story) -> Any:
     value = _evaluate(expr.by, context, story)
     story.marks.add("lookup")
     if expr.objects == ("users",):
@@ -439,7 +417,7 @@ def _spellings(value: Any, context: _Context) -> list[str]:
     return [key, key.partition("/")[2]] if key.partition("/")[2] else [text]
 
 
-def _missed(expr: Lookup, value: Any, context: _Context, story: _Story) -> Any:
+def _missed(expr: model.Lookup, value: Any, context: _Context, story: _Story) -> Any:
     named = f"for {_shown(value)}" if value is not None else "named in the record"
     text = f"no {' or '.join(expr.objects)} {named}"
     match expr.on_miss:
@@ -503,15 +481,23 @@ def _reference(pattern: str) -> re.Pattern[str]:
 
 
 _HEADS: Mapping[type, Callable[[Any, _Context, _Story], Any]] = {
-    Path: _path, Const: _const, First: _first, Parts: _parts, Items: _items, Cases: _cases, Template: _template,
-    Lookup: _lookup, Download: _download, Pipe: _pipe,
-}  # fmt: skip
+    model.Path: _path,
+    model.Const: _const,
+    model.First: _first,
+    model.Parts: _parts,
+    model.Items: _items,
+    model.Cases: _cases,
+    model.Template: _template,
+    model.Lookup: _lookup,
+    model.Download: _download,
+    model.Pipe: _pipe,
+}
 
 
 # -- conditions
 
 
-def holds(condition: Condition, value: Callable[[Path], Any], story: _Story | None = None) -> bool:
+def holds(condition: model.Condition, value: Callable[[model.Path], Any], story: _Story | None = None) -> bool:
     """Whether any of the condition's lists of tests holds as a whole."""
     if story is not None:
         seen = {test.path.text: value(test.path) for tests in condition.any_of for test in tests}
@@ -519,12 +505,12 @@ def holds(condition: Condition, value: Callable[[Path], Any], story: _Story | No
     return any(all(_passes(test, value(test.path)) for test in tests) for tests in condition.any_of)
 
 
-def _holds_in(condition: Condition, body: Mapping[str, Any]) -> bool:
+def _holds_in(condition: model.Condition, body: Mapping[str, Any]) -> bool:
     """Whether the condition holds in a record of its own."""
     return holds(condition, lambda path: dig(body, path.segments))
 
 
-def _passes(test: Test, found: Any) -> bool:
+def _passes(test: model.Test, found: Any) -> bool:
     wanted = test.value
     match test.op:
         case "filled":

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
 import inspect
 import typing
 from collections.abc import Mapping
 from typing import Any
 
+from engine.errors import meant
 from engine.spec.model import NamedStep
 from transforms import STEPS
 
@@ -23,9 +23,7 @@ def bind(name: str, args: Any = None) -> NamedStep:
     """
     function = STEPS.get(name)
     if function is None:
-        close = difflib.get_close_matches(name, STEPS, n=1)
-        hint = f"did you mean {close[0]!r}?" if close else "see docs/transforms.md"
-        raise ValueError(f"unknown step {name!r} – {hint}")
+        raise ValueError(f"unknown step {name!r} – {meant(name, STEPS) or 'see docs/transforms.md'}")
     accepted = _arguments(name)
     if args is None:
         args = {}
@@ -39,7 +37,7 @@ def bind(name: str, args: Any = None) -> NamedStep:
             raise ValueError(f"step {name!r} has no argument {key!r} – it takes: {known}")
         kind = accepted[key][0]
         if not _fits(value, kind):
-            raise ValueError(f"step {name!r}: {key!r} must be {_word(kind)}, not {value!r}")
+            raise ValueError(f"step {name!r}: {key!r} must be {_WORDS.get(typing.get_origin(kind) or kind, kind)}, not {value!r}")
     missing = [key for key, (_, needed) in accepted.items() if needed and key not in args]
     if missing:
         raise ValueError(f"step {name!r} needs {', '.join(map(repr, missing))}")
@@ -64,7 +62,3 @@ def _fits(value: Any, kind: Any) -> bool:
     if isinstance(value, bool):
         return plain is bool
     return isinstance(value, (int, float) if plain is float else plain)
-
-
-def _word(kind: Any) -> str:
-    return _WORDS.get(typing.get_origin(kind) or kind, str(kind))

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from engine.changes import definitions
 from engine.connector.model import Resource
-from engine.mapping.project import Projection, Sight, Source, Trace, project
+from engine.mapping.project import Projection, Source, Trace, project
 from engine.run import Run
 from engine.settle import MARGIN, stamp
 from engine.spec.model import ObjectMapping
@@ -29,10 +29,8 @@ from engine.store.links import (
     unverified_drafts,
 )
 from engine.store.records import Record, many, sample
-from engine.values import as_file, canonical, is_empty, leaves, segments
+from engine.values import as_file, canonical, is_empty, leaves, segments, word
 from engine.wire import Definitions, Resolved, agrees, dig_target, resolve
-
-FOUND = ("equal", "transformed", "looked_up", "defaulted")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +105,10 @@ class _Bench:
     only: frozenset[str] | None
 
 
+# A draft's object, key and record, with its link and its row in the destination.
+_Pair = tuple[ObjectMapping, str, str, Link | None, Mapping[str, Any] | None]
+
+
 def _seen(
     run: Run, resource: str, objects: Mapping[str, ObjectMapping], rows: list[dict[str, Any]], bench: _Bench
 ) -> Iterator[Comparison]:
@@ -117,14 +119,10 @@ def _seen(
         links = [link for link in linked_ids(connection, resource, list(live)).values() if link.object in objects]
         links = [link for link in links if bench.only is None or link.key.partition("#")[0] in bench.only]
         mark_verified(connection, [(link.object, link.key) for link in links])
-        records = many(connection, list({link.key.partition("#")[0] for link in links}))
-        sight = sight_on(run, connection)
-        found = []
-        for link in links:
-            record = records.get(link.key.partition("#")[0])
-            projection = _projection(objects[link.object], record, link.key, sight) if record else None
-            if record and projection:
-                found.append(_one(run, connection, objects[link.object], record, projection, link, live[link.dest_id], bench))
+        pairs: list[_Pair] = [
+            (objects[link.object], link.key, link.key.partition("#")[0], link, live[link.dest_id]) for link in links
+        ]
+        found = list(_side_by_side(run, connection, pairs, bench))
     yield from found
 
 
@@ -132,26 +130,24 @@ def _unseen(run: Run, mapping: ObjectMapping, drafts: Sequence[Draft], bench: _B
     """The comparisons of drafts that no row of the destination stands for."""
     with run.store.begin() as connection:
         failed = failures(connection, mapping.name)
-        records = many(connection, [draft.record for draft in drafts])
         links = links_of(connection, mapping.name, [draft.key for draft in drafts])
-        sight = sight_on(run, connection)
-        found = []
-        for draft in drafts:
-            record = records.get(draft.record)
-            projection = _projection(mapping, record, draft.key, sight) if record else None
-            if record and projection:
-                row = _one(run, connection, mapping, record, projection, links.get(draft.key), None, bench)
-                if row.state == "missing" and draft.key in failed:
-                    row = replace(row, state="failed", reason=failed[draft.key].reason)
-                found.append(row)
-    yield from found
+        pairs: list[_Pair] = [(mapping, draft.key, draft.record, links.get(draft.key), None) for draft in drafts]
+        found = list(_side_by_side(run, connection, pairs, bench))
+    for row in found:
+        lost = row.state == "missing" and row.key in failed
+        yield replace(row, state="failed", reason=failed[row.key].reason) if lost else row
 
 
-def _projection(mapping: ObjectMapping, record: Record | None, key: str, sight: Sight) -> Projection | None:
-    if record is None:
-        return None
-    made = project(mapping, Source(record.collection, record.key, record.body), sight)
-    return next((projection for projection in made if projection.key == key), None)
+def _side_by_side(run: Run, connection: sa.Connection, pairs: Sequence[_Pair], bench: _Bench) -> Iterator[Comparison]:
+    """The comparisons of those pairs whose record is still there and still makes this draft."""
+    records = many(connection, list({name for _, _, name, _, _ in pairs}))
+    sight = sight_on(run, connection)
+    for mapping, key, name, link, row in pairs:
+        record = records.get(name)
+        made = project(mapping, Source(record.collection, record.key, record.body), sight) if record else ()
+        projection = next((item for item in made if item.key == key), None)
+        if record and projection:
+            yield _one(run, connection, mapping, record, projection, link, row, bench)
 
 
 def _pages(run: Run, resource: Resource, since: float | None) -> Iterator[list[dict[str, Any]]]:
@@ -170,7 +166,7 @@ def _pages(run: Run, resource: Resource, since: float | None) -> Iterator[list[d
     newest = bool(operation.newest_first) and not operation.since
     for page in run.destination.pages(resource.name, params, newest_first=newest):
         yield page.rows
-        created = [str(row.get(resource.created) or "").replace("T", " ")[:19] for row in page.rows]
+        created = [text.replace("T", " ")[:19] for row in page.rows if (text := str(row.get(resource.created) or ""))]
         if newest and created and min(created) < stamp(since, "space"):
             return
 
@@ -221,7 +217,7 @@ def field_state(
 ) -> FieldState:  # fmt: skip
     """One field's state from its story and from what the destination holds."""
     resource = run.migration.destination.resources[mapping.resource]
-    label = _label(run, mapping, trace.target)
+    label = run.spec.label(mapping.resource, trace.target)
     wanted = dig_target(resolved.body, trace.target, mapping.resource, resource, known)
     live = dig_target(row, trace.target, mapping.resource, resource, known) if row is not None else None
     state, reason = trace.how, trace.reason
@@ -250,11 +246,6 @@ def _file_state(live: Any, wanted: Any, link: Link | None) -> str:
     return "transformed" if good else "lost"
 
 
-def _label(run: Run, mapping: ObjectMapping, target: str) -> str:
-    field = run.spec.custom_fields.get((mapping.resource, target.removeprefix("custom.")))
-    return field.label if field and target.startswith("custom.") else target
-
-
 def _title(body: Mapping[str, Any], record: Mapping[str, Any]) -> str:
     for name in ("title", "name", "subject"):
         if isinstance(body.get(name), str):
@@ -274,8 +265,7 @@ def touched_fields(objects: Sequence[ObjectMapping]) -> dict[str, set[str]]:
     """Top-level source fields that any object reads or says why it ignores, by collection."""
     found: dict[str, set[str]] = {}
     for mapping in objects:
-        inside = {*mapping.related, *mapping.children, *([mapping.each.name] if mapping.each else [])}
-        heads = {str(segments(path)[0]) for path in paths_read(mapping) if not path.startswith("$")} - inside
+        heads = {str(segments(path)[0]) for path in paths_read(mapping) if not path.startswith("$")} - mapping.beside
         for name in mapping.sources:
             found.setdefault(name, set()).update(heads, mapping.ignore)
     return found
@@ -299,10 +289,4 @@ def unmapped_fields(body: Mapping[str, Any], touched: set[str]) -> tuple[tuple[s
 
 def text_of(value: Any) -> str:
     """A value as a table cell shows it."""
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, dict | list):
-        return canonical(value)
-    return str(value)
+    return canonical(value) if isinstance(value, dict | list) else word(value)

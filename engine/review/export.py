@@ -17,7 +17,7 @@ from engine.spec.model import Export, Field, ObjectMapping
 from engine.stages.transform import sight_on
 from engine.store.journal import attempts, stream_entries
 from engine.store.links import all_findings, links_of, stream_drafts
-from engine.store.records import Record, many
+from engine.store.records import many
 
 petl.config.failonerror = True  # a conversion that fails must not become an empty cell
 
@@ -101,7 +101,7 @@ def _attention(run: Run) -> Iterator[Sequence[Any]]:
 def _object(run: Run, mapping: ObjectMapping) -> Table:
     """An object's records as they were written: a reference for the people who will look them up."""
     targets = [target for target in mapping.fields if target not in ("content", "note", "file")]
-    labels = [_label(run, mapping, target) for target in targets]
+    labels = [run.spec.label(mapping.resource, target) for target in targets]
     heads = ("source", "destination id", "state", *labels)
 
     def rows() -> Iterator[Sequence[Any]]:
@@ -128,24 +128,12 @@ def _of_spec(run: Run, wanted: Export) -> Table:
                 links = links_of(connection, mapping.name, [draft.key for draft in batch])
                 records = many(connection, [draft.record for draft in batch])
                 sight = sight_on(run, connection)
-                found = [
-                    (draft, made)
-                    for draft in batch
-                    if draft.record in records
-                    for made in project(looking, _source(records[draft.record]), sight)
-                    if made.key == draft.key
-                ]
-            for draft, made in found:
+                sources = [Source(record.collection, record.key, record.body) for record in records.values()]
+                bodies = {made.key: made.body for source in sources for made in project(looking, source, sight)}
+            for draft in batch:
                 link = links.get(draft.key)
-                yield (draft.key, link.dest_id if link else "", *(shown(made.body.get(heading)) for heading in columns))
+                if draft.key in bodies:
+                    cells = (shown(bodies[draft.key].get(heading)) for heading in columns)
+                    yield (draft.key, link.dest_id if link else "", *cells)
 
     return Table(wanted.name, ("source", "destination id", *columns), rows)
-
-
-def _source(record: Record) -> Source:
-    return Source(record.collection, record.key, record.body)
-
-
-def _label(run: Run, mapping: ObjectMapping, target: str) -> str:
-    field = run.spec.custom_fields.get((mapping.resource, target.removeprefix("custom.")))
-    return field.label if field and target.startswith("custom.") else target

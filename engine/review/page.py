@@ -14,6 +14,7 @@ from typing import Any
 
 from engine.review.report import private
 from engine.review.terminal import attention
+from engine.values import well_formed
 
 PARTS = Path(__file__).parent / "page"
 # What could end the data's element, begin another, or is no text a file can hold (halves of a surrogate pair).
@@ -33,7 +34,7 @@ def page(report: Mapping[str, Any]) -> str:
     """The text of the page."""
     style, script = _part("style.css"), _part("script.js")
     return Template(_part("page.html")).substitute(
-        title=html.escape(_plain(f"{report['title']}: {report['command']}")),
+        title=html.escape(well_formed(f"{report['title']}: {report['command']}")),
         policy=POLICY.format(style=digest(style), script=digest(script)),
         style=style,
         script=script,
@@ -51,11 +52,6 @@ def embedded(data: Any) -> str:
 def digest(text: str) -> str:
     """What the policy calls a style or a script by."""
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
-
-
-def _plain(text: str) -> str:
-    """Text without the halves of surrogate pairs, which no file can hold."""
-    return text.encode(errors="replace").decode()
 
 
 def _part(name: str) -> str:

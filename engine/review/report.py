@@ -113,14 +113,13 @@ def _objects(run: Run, result: Result) -> list[dict[str, Any]]:
     loaded = {item.object: item for item in result.loaded}
     found = []
     for mapping in run.spec.active():
-        fields = result.tally.of(mapping.name)
-        records = {state: many for (name, state), many in result.tally.records.items() if name == mapping.name}
+        fields, records = result.tally.field_states(mapping.name), result.tally.record_states(mapping.name)
         row = loaded.get(mapping.name)
         found.append(
             {
                 "object": mapping.name, "label": mapping.label, "from": list(mapping.sources), "to": mapping.resource,
                 "records": sum(records.values()), "states": records,
-                "fields": {state: fields.get(state, 0) for state in STATES},
+                "fields": {state: fields[state] for state in STATES},
                 "mapped": [[*key[1:], many] for key, many in result.tally.mapped.most_common() if key[0] == mapping.name],
                 **({key: value for key, value in asdict(row).items() if key not in ("object", "label", "resource")} if row else {}),
             }
@@ -201,19 +200,7 @@ def write_csv(report: Mapping[str, Any], path: Path) -> None:
                          " > ".join(item["steps"]), item["wanted"], item["live"], item["reason"] or row["reason"]]  # fmt: skip
                 writer.writerow([harmless(cell) for cell in cells])
             for name, value in row["unmapped"]:
-                cells = [
-                    row["object"],
-                    row["key"],
-                    row["dest_id"],
-                    row["state"],
-                    "",
-                    "unmapped",
-                    f"{name} = {value}",
-                    "",
-                    "",
-                    "",
-                    "",
-                ]
+                cells = [row["object"], row["key"], row["dest_id"], row["state"], "", "unmapped", f"{name} = {value}", *[""] * 4]
                 writer.writerow([harmless(cell) for cell in cells])
 
 

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from engine.mapping.project import Source, any_key, project, record_key
+from engine.mapping.project import Sight, Source, any_key, project, value_at
 from engine.run import Run
-from engine.spec.model import Cases, ObjectMapping, Path, Pipe
-from engine.spec.uses import paths_read, walk
+from engine.spec.model import ObjectMapping, Path, Pipe
+from engine.spec.uses import conditions, paths_read, tested, walk
 from engine.stages.transform import sight_on
 from engine.store.records import Record, all_cursors, many, pointing_at, save_sample, stream
 from engine.values import dig, is_empty, links_in, segments
@@ -31,7 +31,6 @@ class Sample:
 def choose(run: Run, size: int) -> Sample:
     """Choose deterministically from what is staged: cover every feature, close over links, fill up."""
     chosen: dict[str, str] = {}
-    every: set[tuple[str, str]] = set()
     shown: dict[str, frozenset[tuple[str, str]]] = {}
     by_source = _by_source(run.spec.active())
     pools: dict[str, list[str]] = {}
@@ -41,7 +40,6 @@ def choose(run: Run, size: int) -> Sample:
         shown |= {key: frozenset((name, feature) for feature in has) for key, has in found}
         for key, reason in _cover(found):
             chosen.setdefault(key, reason)
-    every.update(*shown.values())
     _close(run, chosen)
     for key in _fill(pools, size):
         if len(chosen) >= size:
@@ -51,15 +49,15 @@ def choose(run: Run, size: int) -> Sample:
             _close(run, chosen, [key])
     with run.store.begin() as connection:
         save_sample(connection, list(chosen.items()))
-    covered = every & set().union(*(shown.get(key, frozenset()) for key in chosen))
-    return Sample(chosen, size, len(every), len(covered))
+    covered = frozenset().union(*(shown[key] for key in chosen if key in shown))
+    return Sample(chosen, size, len(frozenset().union(*shown.values())), len(covered))
 
 
 def _by_source(objects: Sequence[ObjectMapping]) -> dict[str, list[ObjectMapping]]:
     found: dict[str, list[ObjectMapping]] = {}
     for mapping in objects:
         for name in mapping.sources:
-            if not mapping.rows and not mapping.name.startswith("pipelines."):
+            if not mapping.scaffold:
                 found.setdefault(name, []).append(mapping)
     return found
 
@@ -93,37 +91,27 @@ def _features(run: Run, name: str, mappings: Sequence[ObjectMapping]) -> list[tu
 
 
 def _outside(mapping: ObjectMapping, path: str) -> bool:
-    head = str(segments(path)[0])
-    return path.startswith("$") or head in {*mapping.related, *mapping.children, *([mapping.each.name] if mapping.each else [])}
+    return path.startswith("$") or segments(path)[0] in mapping.beside
 
 
 def _sorting_paths(mapping: ObjectMapping) -> Iterator[str]:
     """Paths whose values decide something: value maps, cases, conditions, stages."""
     for item in mapping.fields.values():
         for expr in walk(item.expr):
-            if isinstance(expr, Pipe):
-                if expr.mapping and isinstance(expr.head, Path):
-                    yield expr.head.text
-                for tests in expr.when.any_of if expr.when else ():
-                    yield from (test.path.text for test in tests)
-            if isinstance(expr, Cases):
-                for condition, _ in expr.cases:
-                    yield from (test.path.text for tests in condition.any_of for test in tests)
+            if isinstance(expr, Pipe) and expr.mapping and isinstance(expr.head, Path):
+                yield expr.head.text
+        for condition in conditions(item):
+            yield from tested(condition)
 
 
-def _value(mappings: Sequence[ObjectMapping], record: Record, path: str, sight: Any) -> str:
+def _value(mappings: Sequence[ObjectMapping], record: Record, path: str, sight: Sight) -> str:
     """The value of a deciding path; through a related record where it leads there."""
-    parts = segments(path)
-    for mapping in mappings:
-        related = mapping.related.get(str(parts[0]))
-        if related:
-            key = record_key(dig(record.body, related.by.segments), related.sources, sight.pattern)
-            body = sight.record(key) if key else None
-            return str(dig(body, parts[1:]) if body else "")
     if path.startswith("$"):
         return ""
-    found = dig(record.body, parts)
-    return "" if isinstance(found, dict | list) or found is None else str(found)
+    source = Source(record.collection, record.key, record.body)
+    values = (value_at(mapping, source, Path(path, segments(path)), sight) for mapping in mappings)
+    found = next((value for value in values if value is not None), "")
+    return "" if isinstance(found, dict | list) else str(found)
 
 
 def _cover(rows: list[tuple[str, frozenset[str]]]) -> Iterator[tuple[str, str]]:
@@ -173,11 +161,11 @@ def _close(run: Run, chosen: dict[str, str], start: Iterable[str] | None = None)
             chosen[key] = found[key]
 
 
-def _leans_on(run: Run, mapping: ObjectMapping, record: Record, sight: Any, connection: Any) -> Iterator[tuple[str, str]]:
+def _leans_on(run: Run, mapping: ObjectMapping, record: Record, sight: Sight, connection: Any) -> Iterator[tuple[str, str]]:
     for projection in project(mapping, Source(record.collection, record.key, record.body), sight):
         for name, key in links_in(projection.body):
             target = run.spec.objects.get(name)
-            if target and not target.rows and not name.startswith("pipelines."):
+            if target and not target.scaffold:
                 yield key.partition("#")[0], f"{record.key} needs it ({mapping.name})"
     for name, children in mapping.children.items():
         if children.by is not None:

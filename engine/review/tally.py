@@ -31,23 +31,20 @@ class Tally:
     kept: list[Comparison] = field(default_factory=list)
     left_out: int = 0
 
-    def record_states(self) -> Counter[str]:
-        """Records by state over all objects."""
-        return _over(self.records)
+    def record_states(self, name: str = "") -> Counter[str]:
+        """Records by state: of one object, or over all of them."""
+        return _by_state(self.records, name)
 
-    def field_states(self) -> Counter[str]:
-        """Fields by state over all objects."""
-        return _over(self.fields)
-
-    def of(self, name: str) -> dict[str, int]:
-        """Fields of one object by state."""
-        return {state: many for (other, state), many in self.fields.items() if other == name}
+    def field_states(self, name: str = "") -> Counter[str]:
+        """Fields by state: of one object, or over all of them."""
+        return _by_state(self.fields, name)
 
 
-def _over(counts: Counter[tuple[str, str]]) -> Counter[str]:
+def _by_state(counts: Counter[tuple[str, str]], name: str) -> Counter[str]:
     total: Counter[str] = Counter()
-    for (_, state), many in counts.items():
-        total[state] += many
+    for (other, state), many in counts.items():
+        if name in ("", other):
+            total[state] += many
     return total
 
 

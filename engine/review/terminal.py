@@ -22,15 +22,14 @@ def show(report: Report, console: Console, files: Mapping[str, Any] | None = Non
     _verdict(report, waiting, console)
     _objects(report, console)
     _attention(waiting, console)
-    _people(report, console)
-    _left_behind(report, console)
-    _spent(report, console)
-    for notice in report["notices"]:
-        _line(console, str(notice))
+    people(report, console)
+    left_behind(report, console)
+    spent(report, console)
+    notices(report, console)
     if files:
-        _head(console, "Reports")
+        heading(console, "Reports")
         for kind, path in files.items():
-            _line(console, f"  {kind}: {path}")
+            line(console, f"  {kind}: {path}")
 
 
 def attention(report: Report) -> list[tuple[str, str, list[str]]]:
@@ -75,22 +74,22 @@ def _visible(char: str) -> str:
 def _verdict(report: Report, waiting: Sequence[Any], console: Console) -> None:
     verdict = report["verdict"]
     total = sum(verdict[state] for state in ("arrived", "missing", "skipped", "failed"))
-    _line(console, f"{report['title']}: {report['command']} in {report['environment']}, run {report['run']}", "bold")
+    line(console, f"{report['title']}: {report['command']} in {report['environment']}, run {report['run']}", "bold")
     if not total:
         arrived = "No records were compared"
     else:
         arrived = f"{verdict['arrived']:,} of {total:,} records arrived"
     good = verdict["state"] == "good" and not waiting
     rest = "nothing needs attention" if good else f"{len(waiting):,} need attention" if waiting else "look at the counts"
-    _line(console, f"{arrived}; {rest}", "bold green" if good else "bold yellow")
+    line(console, f"{arrived}; {rest}", "bold green" if good else "bold yellow")
     counts = [f"{verdict[state]:,} {state}" for state in ("skipped", "failed", "missing") if verdict[state]]
     written = [f"{verdict[word]:,} {word}" for word in ("created", "updated", "unchanged")]
-    _line(console, ", ".join([*counts, *written]))
+    line(console, ", ".join([*counts, *written]))
     fields = [f"{many:,} {state.replace('_', ' ')}" for state, many in verdict["fields"].items() if many]
     if fields:
-        _line(console, "fields: " + ", ".join(fields))
+        line(console, "fields: " + ", ".join(fields))
     for row in report["money"]:
-        _line(console, _sum(row), "" if row["wanted"] == row["live"] else "bold red")
+        line(console, _sum(row), "" if row["wanted"] == row["live"] else "bold red")
 
 
 def _sum(row: Mapping[str, Any]) -> str:
@@ -102,88 +101,96 @@ def _sum(row: Mapping[str, Any]) -> str:
 def _objects(report: Report, console: Console) -> None:
     words = ("records", "created", "updated", "unchanged", "skipped", "failed", "adopted", "cost", "least")
     heads = ("Object", "recs", "new", "upd", "same", "skip", "fail", "adopt", "tokens", "least")
-    rows = [[row["label"], *(_number(row.get(word)) for word in words)] for row in report["objects"]]
-    _table(console, "Objects", heads, rows, numbers=range(1, len(heads)))
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:,.0f}"
+    rows = [[row["label"], *(number(row.get(word)) for word in words)] for row in report["objects"]]
+    table(console, "Objects", heads, rows, numbers=range(1, len(heads)))
 
 
 def _attention(waiting: Sequence[tuple[str, str, list[str]]], console: Console) -> None:
     if not waiting:
         return
-    _head(console, f"Needs attention ({len(waiting):,})")
-    for name, key, texts in waiting[:NAMED]:
-        _line(console, f"  {name} {key}: {'; '.join(texts)}")
-    if len(waiting) > NAMED:
-        _line(console, f"  and {len(waiting) - NAMED:,} more, see report")
+    heading(console, f"Needs attention ({len(waiting):,})")
+    named(console, [f"{name} {key}: {'; '.join(texts)}" for name, key, texts in waiting])
 
 
-def _people(report: Report, console: Console) -> None:
+def people(report: Report, console: Console, most: int = NAMED) -> None:
+    """Who has no user of their own, and who stands in for them."""
     fall_back = [person for person in report["people"] if person["state"] != "matched"]
     if not fall_back:
         return
-    _head(console, f"People without a user of their own ({len(fall_back)} of {len(report['people'])})")
-    _line(console, f"  {report['fallback_owner'] or 'nobody'} stands in for:")
-    for person in fall_back[:NAMED]:
-        _line(console, f"  {person['state']}: {person['name'] or person['key']} <{person['email'] or 'no e-mail'}>")
-    if len(fall_back) > NAMED:
-        _line(console, f"  and {len(fall_back) - NAMED:,} more, see report")
+    heading(console, f"People without a user of their own ({len(fall_back)} of {len(report['people'])})")
+    line(console, f"  {report['fallback_owner'] or 'nobody'} stands in for:")
+    lines = [f"{person['state']}: {person['name'] or person['key']} <{person['email'] or 'no e-mail'}>" for person in fall_back]
+    named(console, lines, most)
 
 
-def _left_behind(report: Report, console: Console) -> None:
+def left_behind(report: Report, console: Console) -> None:
+    """Collections with rows that become no record, and why."""
     kept = [item for item in report["collections_left_behind"] if item["rows"]]
     rows = [
-        [
-            item["collection"],
-            f"{item['rows']:,}" if item["rows"] >= 0 else "unknown",
-            item["reason"] or "NO REASON GIVEN",
-        ]
+        [item["collection"], number(item["rows"]) if item["rows"] >= 0 else "unknown", item["reason"] or "NO REASON GIVEN"]
         for item in sorted(kept, key=lambda item: -item["rows"])
     ]
-    _table(console, "Collections left behind", ("Collection", "rows", "why"), rows, numbers=[1])
+    table(console, "Collections left behind", ("Collection", "rows", "why"), rows, numbers=[1])
 
 
-def _spent(report: Report, console: Console) -> None:
+def spent(report: Report, console: Console) -> None:
+    """What is used of each account's limits."""
     cost = sum(row.get("cost", 0) for row in report["objects"])
     least = sum(row.get("least", 0) for row in report["objects"])
-    _head(console, "Limits")
+    heading(console, "Limits")
     if cost and least:
-        _line(
-            console,
-            f"  tokens for writing: {cost:,.0f}; least possible: {least:,.0f} ({(cost - least) / least:.1%} above it)",
-        )
+        above = f"{(cost - least) / least:.1%} above it"
+        line(console, f"  tokens for writing: {cost:,.0f}; least possible: {least:,.0f} ({above})")
     for account in report["accounts"].values():
         tokens = f", {account['cost']:,.0f} tokens" if any(limit["unit"] == "cost" for limit in account["limits"]) else ""
         used = f"{account['calls']:,} calls{tokens}, waited {account['waited']:,.0f} s"
-        _line(console, f"  {account['title']} ({account['plan']}): {used}")
+        line(console, f"  {account['title']} ({account['plan']}): {used}")
         for limit in account["limits"]:
             unit = "tokens" if limit["unit"] == "cost" else "calls"
-            spent = max(0.0, limit["allowance"] - limit["left"])
-            share = f" ({spent / limit['allowance']:.1%})" if limit["allowance"] else ""
+            gone = max(0.0, limit["allowance"] - limit["left"])
+            share = f" ({gone / limit['allowance']:.1%})" if limit["allowance"] else ""
             window = f"per {limit['seconds']:,.0f} s"
-            _line(console, f"    {limit['name']}: {spent:,.0f} of {limit['allowance']:,.0f} {unit} {window} used{share}")
+            line(console, f"    {limit['name']}: {gone:,.0f} of {limit['allowance']:,.0f} {unit} {window} used{share}")
+
+
+def notices(report: Report, console: Console) -> None:
+    """What people should read once."""
+    for notice in report["notices"]:
+        line(console, str(notice))
 
 
 # -- printing
 
 
-def _line(console: Console, text: str, style: str = "") -> None:
+def line(console: Console, text: str, style: str = "") -> None:
     """One line; never broken where nobody watches, so that it can be searched."""
     console.print(Text(clean(text), style=style, overflow="fold"), soft_wrap=not console.is_terminal)
 
 
-def _head(console: Console, text: str) -> None:
-    _line(console, "")
-    _line(console, text, "bold")
+def heading(console: Console, text: str) -> None:
+    """A bold line below an empty one."""
+    line(console, "")
+    line(console, text, "bold")
 
 
-def _table(console: Console, title: str, heads: Row, rows: Sequence[Row], numbers: Sequence[int]) -> None:
+def number(value: float | None) -> str:
+    """A count as people read it."""
+    return "-" if value is None else f"{value:,.0f}"
+
+
+def named(console: Console, lines: Sequence[str], most: int = NAMED, rest: str = "more, see report") -> None:
+    """The first lines of a list, and how many more there are."""
+    for text in lines[:most]:
+        line(console, f"  {text}")
+    if len(lines) > most:
+        line(console, f"  and {len(lines) - most:,} {rest}")
+
+
+def table(console: Console, title: str, heads: Row, rows: Sequence[Row], numbers: Sequence[int]) -> None:
     """A table: drawn for a terminal, aligned with spaces and one line a row for everything else."""
     if not rows:
         return
-    _head(console, title)
+    heading(console, title)
     cells = [[clean(cell) for cell in row] for row in rows]
     if console.is_terminal:
         _drawn(console, heads, cells, numbers)
@@ -192,13 +199,13 @@ def _table(console: Console, title: str, heads: Row, rows: Sequence[Row], number
     for row in [heads, *cells]:
         padded = [" " * (width - cell_len(cell)) + cell if at in numbers else cell + " " * (width - cell_len(cell))
                   for at, (cell, width) in enumerate(zip(row, widths, strict=True))]  # fmt: skip
-        _line(console, "  ".join(padded).rstrip())
+        line(console, "  ".join(padded).rstrip())
 
 
 def _drawn(console: Console, heads: Row, rows: Sequence[Row], numbers: Sequence[int]) -> None:
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1))
+    drawn = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1))
     for at, head in enumerate(heads):
-        table.add_column(Text(head), justify="right" if at in numbers else "left", overflow="fold", no_wrap=at in numbers)
+        drawn.add_column(Text(head), justify="right" if at in numbers else "left", overflow="fold", no_wrap=at in numbers)
     for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
-    console.print(table)
+        drawn.add_row(*(Text(cell) for cell in row))
+    console.print(drawn)

@@ -4,33 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path as FilePath
+from pathlib import Path
 from typing import Any, Literal
 
 from engine.connector.load import near
 from engine.connector.model import FieldType
-from engine.document import Document, Keys
+from engine.document import Document, Keys, several
 from engine.errors import Diagnostic
 from engine.mapping.steps import bind
-from engine.spec import fits, templates
-from engine.spec.model import (
-    Cases,
-    Condition,
-    Const,
-    Download,
-    Expr,
-    First,
-    Items,
-    Lookup,
-    NamedStep,
-    ObjectMapping,
-    Parts,
-    Path,
-    Pipe,
-    Template,
-    Test,
-    ValueMap,
-)
+from engine.spec import fits, model, templates
 from engine.spec.scope import NUMBERS, Found, Scope
 from engine.values import segments
 
@@ -40,25 +22,17 @@ HEADS = frozenset({"from", "template", "lookup", "cases", "list", "download"})
 TEXT = FieldType("text")
 
 
-@dataclass(frozen=True, slots=True)
-class People:
-    """Where the people of both sides are: the source's collection, the destination's resource."""
-
-    source: str = ""
-    resource: str = ""
-
-
 @dataclass(slots=True)
 class Builder:
     """Compiles the expressions of one object; problems are added to the given list."""
 
     document: Document
-    folder: FilePath
+    folder: Path
     scope: Scope
     problems: list[Diagnostic]
     templates: dict[str, str]
-    done: Mapping[str, ObjectMapping] = field(default_factory=dict)
-    people: People | None = None
+    done: Mapping[str, model.ObjectMapping] = field(default_factory=dict)
+    people: str | None = None  # the destination's resource of people; None where the spec looks for none
     settings_used: set[str] = field(default_factory=set)
 
     def problem(self, keys: Keys, problem: str, advice: str = "", severity: Literal["error", "warning"] = "error") -> None:
@@ -70,29 +44,29 @@ class Builder:
 
     # -- paths and conditions
 
-    def path(self, text: str, keys: Keys) -> Path:
+    def path(self, text: str, keys: Keys) -> model.Path:
         """A path, checked against what the source connector says the records hold."""
         return self.lead(text, keys)[0]
 
-    def lead(self, text: str, keys: Keys) -> tuple[Path, FieldType]:
+    def lead(self, text: str, keys: Keys) -> tuple[model.Path, FieldType]:
         """A path and the type of what it leads to."""
         keys = self.document.aliases.get(keys, keys)
         if text in SPECIAL:
-            return Path(text, (text,)), FieldType("any" if text == "$none" else "text")
+            return model.Path(text, (text,)), FieldType("any" if text == "$none" else "text")
         if text.startswith("$settings."):
-            return Path(text, ("$settings", text.removeprefix("$settings."))), self._setting(text, keys)
+            return model.Path(text, ("$settings", text.removeprefix("$settings."))), self._setting(text, keys)
         if text.startswith("$"):
             self.problem(keys, f"{text!r} is not known", near(text, [*SPECIAL, "$settings.NAME"]))
-            return Path(text, ("$none",)), FieldType("any")
+            return model.Path(text, ("$none",)), FieldType("any")
         try:
             parts = segments(text)
         except ValueError as error:
             self.problem(keys, str(error), "write it like main-address.city or lines[*].id; a fixed text is {value: ...}")
-            return Path(text, ("$none",)), FieldType("any")
+            return model.Path(text, ("$none",)), FieldType("any")
         found: Found = self.scope.find(parts)
         if found.problem:
             self.problem(keys, found.problem, found.advice)
-        return Path(text, parts), found.kind
+        return model.Path(text, parts), found.kind
 
     def _setting(self, text: str, keys: Keys) -> FieldType:
         name = text.removeprefix("$settings.")
@@ -103,27 +77,27 @@ class Builder:
         value = self.scope.settings[name]
         return FieldType("boolean" if isinstance(value, bool) else "text" if isinstance(value, str) else "number")
 
-    def condition(self, data: Any, keys: Keys) -> Condition:
+    def condition(self, data: Any, keys: Keys) -> model.Condition:
         """`{path: test}` (all must hold) or a list of those (any may)."""
-        options = data if isinstance(data, list) else [data]
-        any_of = []
-        for position, option in enumerate(options):
-            at: Keys = (*keys, position) if isinstance(data, list) else keys
-            any_of.append(tuple(test for text, wanted in option.items() for test in self._tests(text, wanted, (*at, text))))
-        return Condition(tuple(any_of))
+        return model.Condition(
+            tuple(
+                tuple(test for text, wanted in option.items() for test in self._tests(text, wanted, (*at, text)))
+                for at, option in several(data, keys)
+            )
+        )
 
-    def _tests(self, text: str, wanted: Any, keys: Keys) -> list[Test]:
+    def _tests(self, text: str, wanted: Any, keys: Keys) -> list[model.Test]:
         path, kind = self.lead(text, keys)
         tests = []
         for op, value in wanted.items() if isinstance(wanted, dict) else [("equals", wanted)]:
             at = (*keys, op) if isinstance(wanted, dict) else keys
             self.fault(at, fits.never(kind, op, value), "warning")
-            tests.append(Test(path, op, value))
+            tests.append(model.Test(path, op, value))
         return tests
 
     # -- expressions
 
-    def expression(self, data: Any, keys: Keys, kind: FieldType | None = None) -> Expr:
+    def expression(self, data: Any, keys: Keys, kind: FieldType | None = None) -> model.Expr:
         """Any written value: a path, a list (first that is filled) or a mapping with one head.
 
         `kind` is the destination field's type; None where nothing is known of it.
@@ -135,7 +109,7 @@ class Builder:
             return path
         if isinstance(data, list):
             self._reachable(data, keys)
-            return First(tuple(self.expression(item, (*keys, position), kind) for position, item in enumerate(data)))
+            return model.First(tuple(self.expression(item, at, kind) for at, item in several(data, keys)))
         if not isinstance(data, Mapping):
             return self._const(data, keys, kind)
         if not any(word in data for word in MODIFIERS):
@@ -143,7 +117,7 @@ class Builder:
         moving = "using" in data or "map" in data
         if moving and kind is not None and kind.kind in ("reference", "file"):
             self.fault(keys, fits.no_path(TEXT, kind))
-        return Pipe(
+        return model.Pipe(
             self._head(data, keys, fits.moving(kind) if moving else kind),
             when=self.condition(data["when"], (*keys, "when")) if "when" in data else None,
             steps=self._steps(data.get("using", []), (*keys, "using")),
@@ -151,9 +125,9 @@ class Builder:
             default=self._const(data.get("default"), (*keys, "default"), kind).value,
         )
 
-    def _const(self, value: Any, keys: Keys, kind: FieldType | None) -> Const:
+    def _const(self, value: Any, keys: Keys, kind: FieldType | None) -> model.Const:
         self.fault(keys, fits.misfit(value, kind))
-        return Const(value)
+        return model.Const(value)
 
     def _reachable(self, options: Sequence[Any], keys: Keys) -> None:
         """An option that always ends the search makes those after it idle."""
@@ -165,7 +139,7 @@ class Builder:
                 self.problem((*keys, position + 1), text, "move it to the end of the list", "warning")
                 return
 
-    def _head(self, data: Mapping[str, Any], keys: Keys, kind: FieldType | None) -> Expr:
+    def _head(self, data: Mapping[str, Any], keys: Keys, kind: FieldType | None) -> model.Expr:
         if "value" in data:
             return self._const(data["value"], (*keys, "value"), kind)
         if "template" in data:
@@ -175,22 +149,21 @@ class Builder:
         if "cases" in data:
             return self._cases(data, keys, kind)
         if "list" in data:
-            rows = enumerate(data["list"])
-            return Items(tuple(self._parts(row, (*keys, "list", position), kind) for position, row in rows))
+            return model.Items(tuple(self._parts(row, at, kind) for at, row in several(data["list"], (*keys, "list"))))
         if "download" in data:
             if kind is not None and kind.kind not in ("file", "any"):
                 self.problem((*keys, "download"), "a download gives a file, and this field holds none", "use the link itself")
             name = self.expression(data["name"], (*keys, "name"), TEXT)
-            return Download(self.expression(data["download"], (*keys, "download"), fits.MOVING), name)
+            return model.Download(self.expression(data["download"], (*keys, "download"), fits.MOVING), name)
         inner = data["from"]
         if isinstance(inner, Mapping) and not HEADS & set(inner):
             return self._parts(inner, (*keys, "from"), kind)
         found = self.expression(inner, (*keys, "from"), kind)
-        if "map" in data and "using" not in data and isinstance(found, Path):
+        if "map" in data and "using" not in data and isinstance(found, model.Path):
             self._words(found, data["map"], keys)
         return found
 
-    def _words(self, path: Path, entries: Mapping[str, Any], keys: Keys) -> None:
+    def _words(self, path: model.Path, entries: Mapping[str, Any], keys: Keys) -> None:
         """Keys of a value map that the record can never hold."""
         kind = self.scope.find(path.segments).kind if not path.text.startswith("$") else None
         if path.text == "$collection":
@@ -198,7 +171,7 @@ class Builder:
         for word in entries if kind else ():
             self.fault((*keys, "map", word), fits.no_word(kind or TEXT, word), "warning")
 
-    def _parts(self, data: Mapping[str, Any], keys: Keys, kind: FieldType | None) -> Parts:
+    def _parts(self, data: Mapping[str, Any], keys: Keys, kind: FieldType | None) -> model.Parts:
         """Named values: an object as it goes into the field, or what a step makes something of."""
         shape = kind.shape if kind and kind.kind in ("object", "list") else None
         if kind and kind.kind in (*NUMBERS, "text", "html", "boolean", "reference", "file"):
@@ -207,23 +180,21 @@ class Builder:
             if name not in (shape or {}):
                 self.problem((*keys, name), f"the field has no part {name!r}", near(name, list(shape or {})))
         moving = kind if kind and kind.kind == "moving" else None
-        return Parts({name: self.expression(item, (*keys, name), (shape or {}).get(name, moving)) for name, item in data.items()})
+        values = {name: self.expression(item, (*keys, name), (shape or {}).get(name, moving)) for name, item in data.items()}
+        return model.Parts(values)
 
-    def _cases(self, data: Mapping[str, Any], keys: Keys, kind: FieldType | None) -> Cases:
+    def _cases(self, data: Mapping[str, Any], keys: Keys, kind: FieldType | None) -> model.Cases:
         cases = []
-        for position, item in enumerate(data["cases"]):
-            at: Keys = (*keys, "cases", position)
+        for at, item in several(data["cases"], (*keys, "cases")):
             rest = {key: value for key, value in item.items() if key != "when"}
             cases.append((self.condition(item["when"], (*at, "when")), self.expression(rest, at, kind)))
         otherwise, at = data["else"], (*keys, "else")
         written = isinstance(otherwise, dict | list)
-        return Cases(tuple(cases), self.expression(otherwise, at, kind) if written else self._const(otherwise, at, kind))
+        return model.Cases(tuple(cases), self.expression(otherwise, at, kind) if written else self._const(otherwise, at, kind))
 
-    def _steps(self, data: Any, keys: Keys) -> tuple[NamedStep, ...]:
-        single = not isinstance(data, list)
+    def _steps(self, data: Any, keys: Keys) -> tuple[model.NamedStep, ...]:
         steps = []
-        for position, item in enumerate([data] if single else data):
-            at = keys if single else (*keys, position)
+        for at, item in several(data, keys):
             name, args = (item, None) if isinstance(item, str) else next(iter(item.items()))
             at = at if isinstance(item, str) else (*at, name)
             try:
@@ -242,23 +213,22 @@ class Builder:
             return self.scope.settings.get(args.removeprefix("$settings."), "")
         return args
 
-    def _map(self, data: Mapping[str, Any], keys: Keys, kind: FieldType | None) -> ValueMap:
+    def _map(self, data: Mapping[str, Any], keys: Keys, kind: FieldType | None) -> model.ValueMap:
         for word, value in data["map"].items():
             self._const(value, (*keys, "map", word), kind)
         otherwise = data["else"]
         if otherwise in ("omit", "report", "fail"):
-            return ValueMap(data["map"], None, report=otherwise == "report", fail=otherwise == "fail")
-        return ValueMap(data["map"], self._const(otherwise, (*keys, "else"), kind).value)
+            return model.ValueMap(data["map"], None, report=otherwise == "report", fail=otherwise == "fail")
+        return model.ValueMap(data["map"], self._const(otherwise, (*keys, "else"), kind).value)
 
     # -- lookups
 
-    def _lookup(self, data: Mapping[str, Any], keys: Keys, kind: FieldType | None) -> Expr:
-        written = data["lookup"]
-        names = tuple([written] if isinstance(written, str) else written)
-        at: Keys = (*keys, "lookup")
-        good = [self._target(name, at if isinstance(written, str) else (*at, position)) for position, name in enumerate(names)]
+    def _lookup(self, data: Mapping[str, Any], keys: Keys, kind: FieldType | None) -> model.Expr:
+        written = several(data["lookup"], (*keys, "lookup"))
+        names = tuple(name for _, name in written)
+        good = [self._target(name, at) for at, name in written]
         if all(good):
-            self.fault(at, fits.no_link(kind, self._resources(names)))
+            self.fault((*keys, "lookup"), fits.no_link(kind, self._resources(names)))
         by = self.expression(data["by"], (*keys, "by"), fits.MOVING)
         on = data.get("on", "")
         if "users" in names:
@@ -269,15 +239,14 @@ class Builder:
         fallback = str(miss["fallback"]) if isinstance(miss, dict) else ""
         if fallback and all(good) and "users" not in names:
             self._fallback(names, fallback, (*keys, "on_miss", "fallback"))
-        return Lookup(names, by, on, "fallback" if fallback else miss, data.get("on_many", "first"), fallback)
+        return model.Lookup(names, by, on, "fallback" if fallback else miss, data.get("on_many", "first"), fallback)
 
     def _resources(self, names: Sequence[str]) -> list[str]:
-        people = self.people.resource if self.people else ""
-        return list(dict.fromkeys(people if name == "users" else self.done[name].resource for name in names))
+        return list(dict.fromkeys(self.people or "" if name == "users" else self.done[name].resource for name in names))
 
     def _target(self, name: str, keys: Keys) -> bool:
         if name == "users":
-            if not self.people:
+            if self.people is None:
                 self.problem(keys, "this spec has no `users` section to look up in", "add one")
             return self.people is not None
         if name in self.done:
@@ -306,14 +275,14 @@ class Builder:
                 resource = self.scope.connector.resources.get(source)
                 self.problem(keys, f"{source} have no field {on!r}", near(on, list(resource.fields if resource else ())))
 
-    def _reaches(self, names: Sequence[str], by: Expr, keys: Keys) -> None:
+    def _reaches(self, names: Sequence[str], by: model.Expr, keys: Keys) -> None:
         """Whether the values of `by` can name a record of any of the objects at all."""
-        for path in by.options if isinstance(by, First) else (by,):
-            if isinstance(path, Path):
+        for path in by.options if isinstance(by, model.First) else (by,):
+            if isinstance(path, model.Path):
                 sources = tuple(source for name in names for source in self.done[name].sources)
                 self.fault(keys, self.apart(path, sources, all(len(self.done[name].sources) > 1 for name in names)))
 
-    def apart(self, path: Path, sources: Sequence[str], several: bool) -> fits.Fault | None:
+    def apart(self, path: model.Path, sources: Sequence[str], several: bool) -> fits.Fault | None:
         """Why a path cannot name a row of these collections."""
         kind = self.scope.find(path.segments).kind if not path.text.startswith("$") else TEXT
         own = self.scope.sources if path.text in ("$key", "$record") else kind.to
@@ -334,7 +303,7 @@ class Builder:
 
     # -- templates
 
-    def _template(self, written: str, keys: Keys, kind: FieldType | None) -> Template:
+    def _template(self, written: str, keys: Keys, kind: FieldType | None) -> model.Template:
         """A template, inline or of a file; a mistake inside names the file's own line."""
         moving = kind is not None and kind.kind == "moving"
         if not moving:
@@ -348,7 +317,7 @@ class Builder:
             where = f"{name}:{fault.line}: " if name and fault.line else ""
             self.problem(keys, where + fault.problem, fault.advice, fault.severity)
         if any(fault.severity == "error" for fault in found):
-            return Template("", name, html)
+            return model.Template("", name, html)
         template = templates.build(source, name, html, self.scope)
         self.settings_used |= {use.removeprefix("$settings.") for use in template.uses if use.startswith("$settings.")}
         if "$settings" in template.uses:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from engine.connector.model import FieldType
+from engine.errors import meant
 from engine.spec.model import CustomField
 from engine.spec.scope import NUMBERS, TEXTS
 
 Fault = tuple[str, str]  # problem and advice
 
+_NO_FILE: Fault = ("a file is wanted here", "write {download: path, name: ...}")
 # What goes through steps or a value map may be anything but a link or a file.
 MOVING = FieldType("moving")
 MOVING_HTML = FieldType("moving", options="html")  # the same on its way into an HTML field
@@ -74,7 +75,7 @@ def misfit(value: Any, kind: FieldType | None) -> Fault | None:
 
 def _no_constant(kind: FieldType) -> Fault:
     if kind.kind == "file":
-        return "a file is wanted here", "write {download: path, name: ...}"
+        return _NO_FILE
     return f"a fixed value cannot name a row of {' or '.join(kind.to)}", "no destination id stands in a spec: use {lookup: ...}"
 
 
@@ -82,15 +83,8 @@ def _not_listed(value: Any, options: Sequence[str]) -> Fault | None:
     known = [option.strip() for option in options]
     for item in value if isinstance(value, list) else [value]:
         if known and str(item).strip() not in known:
-            return f"{_shown(item)} is not one of {', '.join(known)}", guess(str(item), known)
+            return f"{_shown(item)} is not one of {', '.join(known)}", meant(str(item), known)
     return None
-
-
-def guess(word: str, known: Sequence[str]) -> str:
-    """The nearest of the known words, as advice; nothing where none is near."""
-    close = difflib.get_close_matches(word.casefold(), [item.casefold() for item in known], n=1, cutoff=0.6)
-    found = [item for item in known if item.casefold() in close]
-    return f"did you mean {found[0]!r}?" if found else ""
 
 
 def no_link(kind: FieldType | None, to: Sequence[str]) -> Fault | None:
@@ -115,7 +109,7 @@ def no_path(found: FieldType, kind: FieldType | None) -> Fault | None:
     if kind.kind == "reference":
         return f"an id of the source does not name a row of {' or '.join(kind.to)}", "use {lookup: ..., by: ...}"
     if kind.kind == "file":
-        return "a file is wanted here", "write {download: path, name: ...}"
+        return _NO_FILE
     if found.kind == "wall_time" and kind.kind == "datetime":
         return "the record holds its account's clock here, the field an instant", "using: {dates.to_utc: {zone: ...}}"
     if found.kind == "object" and kind.kind in (*TEXTS, *NUMBERS, "boolean"):
@@ -142,7 +136,7 @@ def never(found: FieldType, op: str, value: Any) -> Fault | None:
         return None
     wrong = [item for item in (value if isinstance(value, list) else [value]) if item is not None and not _comparable(found, item)]
     if wrong:
-        words = "a list" if found.kind == "list" else "an object" if found.kind == "object" else _words(found)
+        words = _TYPES[found.kind][1] if found.kind in _TYPES else "text"
         return f"the record holds {words} here, never {_shown(wrong[0])}", _other_form(found, wrong[0])
     if op in ("equals", "in", "not"):
         return _not_listed(value, found.one_of)
@@ -159,10 +153,6 @@ def _comparable(found: FieldType, value: Any) -> bool:
     return found.kind not in ("list", "object")
 
 
-def _words(found: FieldType) -> str:
-    return _TYPES[found.kind][1] if found.kind in _TYPES else "text"
-
-
 def _other_form(found: FieldType, value: Any) -> str:
     if found.kind in ("list", "object"):
         return "compare with filled or empty, or name a field of it"
@@ -172,7 +162,7 @@ def _other_form(found: FieldType, value: Any) -> str:
 def no_word(found: FieldType, word: str) -> Fault | None:
     """Why a source value is never this key of a value map."""
     if found.kind == "boolean" and word not in ("true", "false", ""):
-        return f"the record holds true or false here, never {word!r}", guess(word, ["true", "false"])
+        return f"the record holds true or false here, never {word!r}", meant(word, ["true", "false"])
     if found.kind in NUMBERS and word and not re.fullmatch(r"-?\d+(\.\d+)?", word):
         return f"the record holds a number here, never {word!r}", ""
     return _not_listed(word, found.one_of) if word else None

@@ -4,41 +4,24 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path as FilePath
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Literal
 
 from engine.connector.load import load_connector, near
 from engine.connector.model import Connector, FieldType
-from engine.document import Document, Keys, read
-from engine.errors import Diagnostic, Place, SpecError, UsageError
+from engine.document import Document, Keys, read, several
+from engine.errors import Diagnostic, SpecError, UsageError, in_order
 from engine.schema import check_shape
+from engine.spec import model
 from engine.spec.checks import whole
-from engine.spec.expressions import Builder, People
+from engine.spec.expressions import Builder
 from engine.spec.fits import custom_kind
-from engine.spec.model import (
-    Children,
-    Const,
-    CustomField,
-    Each,
-    Export,
-    Field,
-    Lookup,
-    NativeOptions,
-    ObjectMapping,
-    Path,
-    Related,
-    SamplePolicy,
-    Side,
-    Spec,
-    UserMatch,
-)
 from engine.spec.scope import NUMBERS, Scope, Shape, shape_of
 from engine.spec.variables import expand
 from engine.values import digest, is_empty, segments
 
 PIPELINES = "$pipelines"
-FALLBACK = "$fallback"
 RESERVED = ("settings", "key", "collection", "loop", "range")  # names every template has
 
 
@@ -46,20 +29,20 @@ RESERVED = ("settings", "key", "collection", "loop", "range")  # names every tem
 class Migration:
     """A spec with the two connectors it names, and what its author should look at."""
 
-    spec: Spec
+    spec: model.Spec
     source: Connector
     destination: Connector
     document: Document
     warnings: tuple[Diagnostic, ...] = ()
 
 
-def load_migration(path: FilePath, env: Mapping[str, str] | None = None) -> Migration:
+def load_migration(path: Path, env: Mapping[str, str] | None = None) -> Migration:
     """Read, check and compile a spec and its connectors; raises SpecError with every problem."""
     document, problems = expand(read(path, _shown(path)), os.environ if env is None else env)
     shape = check_shape(document, "spec")
     if shape:
         told = {item.where for item in problems}  # that a missing variable has no good value is no news
-        raise SpecError(_in_order([*problems, *(item for item in shape if item.where not in told)]))
+        raise SpecError(in_order([*problems, *(item for item in shape if item.where not in told)]))
     connectors: dict[str, Connector] = {}
     for side in ("source", "destination"):
         file = path.parent / document.data[side]["connector"]
@@ -70,24 +53,16 @@ def load_migration(path: FilePath, env: Mapping[str, str] | None = None) -> Migr
         except UsageError as error:
             problems.append(document.problem((side, "connector"), str(error), "check the path"))
     if len(connectors) < 2:
-        raise SpecError(_in_order(problems))
+        raise SpecError(in_order(problems))
     compiler = _Compiler(document, path.parent, connectors["source"], connectors["destination"])
     spec = compiler.spec()
-    found = _in_order([*problems, *compiler.problems])
+    found = in_order([*problems, *compiler.problems])
     if errors := [item for item in found if item.severity == "error"]:
         raise SpecError(errors)
     return Migration(spec, compiler.source, compiler.destination, document, tuple(found))
 
 
-def _in_order(problems: Iterable[Diagnostic]) -> list[Diagnostic]:
-    """Sorted by place; what stands behind a YAML alias is told once."""
-    once: dict[tuple[Place | None, str], Diagnostic] = {}
-    for item in problems:
-        once.setdefault((item.where, item.problem), item)
-    return sorted(once.values(), key=lambda d: (d.where.file, d.where.line, d.where.col) if d.where else ("", 0, 0))
-
-
-def _shown(path: FilePath) -> str:
+def _shown(path: Path) -> str:
     """A path as messages show it: relative to where the user stands, if that is shorter."""
     try:
         return min(os.path.relpath(path), str(path), key=len)
@@ -95,27 +70,37 @@ def _shown(path: FilePath) -> str:
         return str(path)
 
 
+@dataclass(slots=True)
 class _Compiler:
     """One spec document to one Spec, collecting problems on the way."""
 
-    def __init__(self, document: Document, folder: FilePath, source: Connector, destination: Connector) -> None:
-        self.document = document
-        self.folder = folder
-        self.source = source
-        self.destination = destination
-        self.settings: Mapping[str, Any] = document.data.get("settings", {})
-        self.problems: list[Diagnostic] = []
-        self.templates: dict[str, str] = {}
-        self.builders: dict[str, Builder] = {}
-        self.done: dict[str, ObjectMapping] = {}
-        self.rows: dict[str, Shape] = {}
-        self.used: set[str] = set()
-        self.custom: dict[tuple[str, str], CustomField] = {}
+    document: Document
+    folder: Path
+    source: Connector
+    destination: Connector
+    problems: list[Diagnostic] = field(default_factory=list)
+    templates: dict[str, str] = field(default_factory=dict)
+    builders: dict[str, Builder] = field(default_factory=dict)
+    done: dict[str, model.ObjectMapping] = field(default_factory=dict)
+    rows: dict[str, Shape] = field(default_factory=dict)
+    used: set[str] = field(default_factory=set)
+    custom: dict[tuple[str, str], model.CustomField] = field(default_factory=dict)
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """The settings as written."""
+        found: Mapping[str, Any] = self.document.data.get("settings", {})
+        return found
 
     def problem(self, keys: Keys, problem: str, advice: str = "", severity: Literal["error", "warning"] = "error") -> None:
         self.problems.append(self.document.problem(keys, problem, advice, severity))
 
-    def spec(self) -> Spec:
+    def known(self, name: str, words: Iterable[str], keys: Keys, problem: str) -> None:
+        """A name must be one of these words."""
+        if name not in words:
+            self.problem(keys, problem, near(name, list(words)))
+
+    def spec(self) -> model.Spec:
         data = self.document.data
         self._plans(data)
         self.custom = self._custom_fields(data.get("custom_fields", {}))
@@ -127,29 +112,27 @@ class _Compiler:
             self.done[name] = self._object(name, item)
         self._left_behind(data.get("left_behind", {}))
         meaning = {**data, "templates": self.templates, "source": self.source.digest, "destination": self.destination.digest}
-        spec = Spec(
+        spec = model.Spec(
             name=data["migration"],
-            source=Side(**data["source"]),
-            destination=Side(**data["destination"]),
+            source=model.Side(**data["source"]),
+            destination=model.Side(**data["destination"]),
             settings=self.settings,
             users=users,
             custom_fields=self.custom,
             native_options=native,
             objects=self.done,
             left_behind=data.get("left_behind", {}),
-            sample=SamplePolicy(**data.get("sample", {})),
+            sample=model.SamplePolicy(**data.get("sample", {})),
             guards=data.get("guards", {}),
             exports=self._exports(data.get("exports", {})),
             digest=digest(meaning),
-            folder=str(self.folder),
         )
         self.problems += whole(spec, self.document, self.source, self.destination, self.used)
         return spec
 
-    def _builder(self, sources: tuple[str, ...], above: Mapping[str, ObjectMapping] | None = None) -> Builder:
+    def _builder(self, sources: tuple[str, ...], above: Mapping[str, model.ObjectMapping] | None = None) -> Builder:
         rules = self.destination.users
-        users = self.document.data.get("users")
-        people = People(users["from"], rules.resource if rules else "") if users else None
+        people = (rules.resource if rules else "") if "users" in self.document.data else None
         scope = Scope(self.source, sources, self.settings, self.rows)
         return Builder(self.document, self.folder, scope, self.problems, self.templates, above or {}, people, self.used)
 
@@ -158,28 +141,33 @@ class _Compiler:
     def _plans(self, data: Mapping[str, Any]) -> None:
         for side, connector in (("source", self.source), ("destination", self.destination)):
             plan = data[side]["plan"]
-            if plan not in connector.plans:
-                self.problem((side, "plan"), f"{connector.title} has no plan {plan!r}", near(plan, connector.plans))
+            self.known(plan, connector.plans, (side, "plan"), f"{connector.title} has no plan {plan!r}")
 
     def _collection(self, name: str, keys: Keys) -> None:
-        if name not in self.source.resources:
-            self.problem(keys, f"{self.source.title} has no collection {name!r}", near(name, list(self.source.resources)))
+        self.known(name, self.source.resources, keys, f"{self.source.title} has no collection {name!r}")
 
-    def _path_in(self, source: str, path: str, keys: Keys) -> Path:
+    def _collections(self, data: Mapping[str, Any], keys: Keys) -> tuple[str, ...]:
+        """The collection of a section, or the several of it."""
+        written = several(data["from"], (*keys, "from"))
+        for at, name in written:
+            self._collection(name, at)
+        return tuple(name for _, name in written)
+
+    def _path_in(self, source: str, path: str, keys: Keys) -> model.Path:
         """A path in the rows of one collection."""
         return self._builder((source,)).path(path, keys)
 
-    def _users(self, data: Mapping[str, str] | None) -> UserMatch | None:
+    def _users(self, data: Mapping[str, str] | None) -> model.UserMatch | None:
         if data is None:
             return None
         self._collection(data["from"], ("users", "from"))
         self._path_in(data["from"], data["email"], ("users", "email"))
         if self.destination.users is None:
             self.problem(("users",), f"{self.destination.title} has no users", "remove this section")
-        return UserMatch(data["from"], data["email"], data["fallback"])
+        return model.UserMatch(data["from"], data["email"], data["fallback"])
 
-    def _custom_fields(self, data: Mapping[str, Any]) -> dict[tuple[str, str], CustomField]:
-        fields: dict[tuple[str, str], CustomField] = {}
+    def _custom_fields(self, data: Mapping[str, Any]) -> dict[tuple[str, str], model.CustomField]:
+        fields: dict[tuple[str, str], model.CustomField] = {}
         for resource, items in data.items():
             known = self.destination.resources.get(resource)
             if known is None or known.custom is None:
@@ -188,18 +176,17 @@ class _Compiler:
                 continue
             for name, item in items.items():
                 keys: Keys = ("custom_fields", resource, name)
-                if item["type"] not in known.custom.types:
-                    advice = near(item["type"], list(known.custom.types))
-                    self.problem((*keys, "type"), f"{self.destination.title} has no field type for {item['type']!r}", advice)
+                text = f"{self.destination.title} has no field type for {item['type']!r}"
+                self.known(item["type"], known.custom.types, (*keys, "type"), text)
                 options, origin = self._options(item.get("options", []), (*keys, "options"))
-                fields[resource, name] = CustomField(
+                fields[resource, name] = model.CustomField(
                     resource, name, item["name"], item["type"], options, origin, item.get("key", False)
                 )
-            if sum(field.key for field in fields.values() if field.resource == resource) > 1:
+            if sum(made.key for made in fields.values() if made.resource == resource) > 1:
                 self.problem(("custom_fields", resource), "more than one field is marked `key: true`", "keep one")
         return fields
 
-    def _labels(self, fields: Mapping[tuple[str, str], CustomField]) -> None:
+    def _labels(self, fields: Mapping[tuple[str, str], model.CustomField]) -> None:
         """A field is found again by its name and type: two that share both would be one."""
         taken: dict[tuple[str, str, str], str] = {}
         for (resource, name), item in fields.items():
@@ -215,7 +202,7 @@ class _Compiler:
         self._path_in(data["from"], data["label"], (*keys, "label"))
         return (), (data["from"], data["label"])
 
-    def _native_options(self, data: Mapping[str, Any]) -> tuple[NativeOptions, ...]:
+    def _native_options(self, data: Mapping[str, Any]) -> tuple[model.NativeOptions, ...]:
         found = []
         for target, item in data.items():
             resource, _, field = target.partition(".")
@@ -226,7 +213,7 @@ class _Compiler:
                 self.problem(keys, f"{target!r} is not a built-in field with options", near(target, enums))
                 continue
             options, origin = self._options(item, keys)
-            found.append(NativeOptions(resource, field, options, origin))
+            found.append(model.NativeOptions(resource, field, options, origin))
         return tuple(found)
 
     def _pipelines(self, data: Mapping[str, Any]) -> None:
@@ -237,9 +224,9 @@ class _Compiler:
         if rules is None:
             self.problem(("pipelines",), f"{self.destination.title} has no pipelines", "remove this section")
             return
-        name = Field(rules.name, Path("name", ("name",)), ("pipelines",))
+        name = model.Field(rules.name, model.Path("name", ("name",)), ("pipelines",))
         rows = tuple({"id": key, "name": item["name"]} for key, item in data.items())
-        self.done[PIPELINES] = ObjectMapping(
+        self.done[PIPELINES] = model.ObjectMapping(
             PIPELINES, (f"$rows.{PIPELINES}",), rules.resource, {rules.name: name}, match=(rules.name,), rows=rows,
             label="Pipelines", keys=("pipelines",),
         )  # fmt: skip
@@ -248,11 +235,11 @@ class _Compiler:
                 self.problem(("pipelines", key, "name"), f"two pipelines are called {item['name']!r}", "give one another name")
             self.done[f"pipelines.{key}"] = self._stages(key, item)
 
-    def _stages(self, key: str, item: Mapping[str, Any]) -> ObjectMapping:
+    def _stages(self, key: str, item: Mapping[str, Any]) -> model.ObjectMapping:
         rules, stages = self.destination.pipelines, item["stages"]
         assert rules is not None
         keys: Keys = ("pipelines", key, "stages")
-        parent = Field(rules.parent, Lookup((PIPELINES,), Const(key), on_miss="fail"), keys)
+        parent = model.Field(rules.parent, model.Lookup((PIPELINES,), model.Const(key), on_miss="fail"), keys)
         rows: tuple[Mapping[str, Any], ...] = ()
         source, label, when, order = f"$rows.pipelines.{key}", "name", None, ""
         if isinstance(stages, list):
@@ -265,15 +252,15 @@ class _Compiler:
             if order:
                 builder.path(order, (*keys, "order"))
             when = builder.condition(stages["where"], (*keys, "where")) if "where" in stages else None
-        name = Field(rules.stage_name, Path(label, segments(label)), keys)
-        return ObjectMapping(
+        name = model.Field(rules.stage_name, model.Path(label, segments(label)), keys)
+        return model.ObjectMapping(
             f"pipelines.{key}", (source,), rules.stages, {rules.stage_name: name, rules.parent: parent}, when=when,
             match=(rules.stage_name, rules.parent), rows=rows, label=f"Stages of {item['name']}", keys=keys, order=order,
         )  # fmt: skip
 
     # -- one object
 
-    def _object(self, name: str, data: Mapping[str, Any]) -> ObjectMapping:
+    def _object(self, name: str, data: Mapping[str, Any]) -> model.ObjectMapping:
         keys: Keys = ("objects", name)
         if name == "users":
             self.problem(keys, "'users' is the people matched by the section `users`", "give the object another name")
@@ -292,10 +279,9 @@ class _Compiler:
             for target, item in data["fields"].items()
         }
         self._complete(data["to"], fields, keys)
-        for position, field in enumerate(data.get("match", ())):
-            if field not in fields:
-                self.problem((*keys, "match", position), f"{field!r} is not one of this object's fields", near(field, list(fields)))
-        return ObjectMapping(
+        for position, target in enumerate(data.get("match", ())):
+            self.known(target, fields, (*keys, "match", position), f"{target!r} is not one of this object's fields")
+        return model.ObjectMapping(
             name=name,
             sources=sources,
             resource=data["to"],
@@ -319,12 +305,7 @@ class _Compiler:
             self.rows[f"$rows.{name}"] = shape_of(data["rows"])
             self._row_ids(data["rows"], (*keys, "rows"))
             return (f"$rows.{name}",), tuple(data["rows"])
-        written = data["from"]
-        for position, source in enumerate(written if isinstance(written, list) else []):
-            self._collection(source, (*keys, "from", position))
-        if isinstance(written, str):
-            self._collection(written, (*keys, "from"))
-        return tuple([written] if isinstance(written, str) else written), ()
+        return self._collections(data, keys), ()
 
     def _row_ids(self, rows: Sequence[Mapping[str, Any]], keys: Keys) -> None:
         taken: dict[str, int] = {}
@@ -336,14 +317,13 @@ class _Compiler:
             elif taken.setdefault(str(found), position) != position:
                 self.problem((*keys, position, "id"), f"two rows have the id {str(found)!r}", "give one another id")
 
-    def _complete(self, resource: str, fields: Mapping[str, Field], keys: Keys) -> None:
+    def _complete(self, resource: str, fields: Mapping[str, model.Field], keys: Keys) -> None:
+        creatable = [name for name, item in self.destination.resources.items() if "create" in item.operations]
+        self.known(resource, creatable, (*keys, "to"), f"{self.destination.title} cannot create {resource!r}")
         target = self.destination.resources.get(resource)
-        if target is None or "create" not in target.operations:
-            creatable = [name for name, item in self.destination.resources.items() if "create" in item.operations]
-            self.problem((*keys, "to"), f"{self.destination.title} cannot create {resource!r}", near(resource, creatable))
-        for field, kind in (target.fields if target else {}).items():
-            if kind.required and kind.writable and field not in fields:
-                self.problem((*keys, "fields"), f"{resource} need the field {field!r}", "map it")
+        for name, kind in (target.fields if target else {}).items():
+            if kind.required and kind.writable and name not in fields:
+                self.problem((*keys, "fields"), f"{resource} need the field {name!r}", "map it")
 
     def _enabled(self, written: bool | str, builder: Builder, keys: Keys) -> bool:
         if isinstance(written, bool):
@@ -357,11 +337,12 @@ class _Compiler:
     def _own_names(self, data: Mapping[str, Any], scope: Scope, keys: Keys) -> None:
         """Names made up beside the record's fields: each once, and none that hides something."""
         own = replace(scope, related={}, children={}, each=None).shape(scope.sources) or {}
-        made = [(*keys, group, name) for group in ("related", "children") for name in data.get(group, {})]
-        made += [(*keys, "each", "name")] if "each" in data else []
+        made: list[tuple[str, Keys]] = [
+            (name, (*keys, group, name)) for group in ("related", "children") for name in data.get(group, {})
+        ]
+        made += [(data["each"]["name"], (*keys, "each", "name"))] if "each" in data else []
         taken: set[str] = set()
-        for place in made:
-            name = data["each"]["name"] if place[-2:] == ("each", "name") else str(place[-1])
+        for name, place in made:
             if name in RESERVED:
                 self.problem(place, f"{name!r} is a name that every template has", "choose another")
             if name in taken:
@@ -370,15 +351,13 @@ class _Compiler:
                 self.problem(place, f"{name!r} hides the record's own field of that name", "choose another", "warning")
             taken.add(name)
 
-    def _related(self, data: Mapping[str, Any], keys: Keys, builder: Builder) -> Related:
-        sources = tuple([data["from"]] if isinstance(data["from"], str) else data["from"])
-        for position, source in enumerate(sources):
-            self._collection(source, (*keys, "from") if isinstance(data["from"], str) else (*keys, "from", position))
+    def _related(self, data: Mapping[str, Any], keys: Keys, builder: Builder) -> model.Related:
+        sources = self._collections(data, keys)
         by = builder.path(data["by"], (*keys, "by"))
         builder.fault((*keys, "by"), builder.apart(by, sources, len(sources) > 1))
-        return Related(sources, by)
+        return model.Related(sources, by)
 
-    def _children(self, data: Mapping[str, Any], keys: Keys, builder: Builder) -> Children:
+    def _children(self, data: Mapping[str, Any], keys: Keys, builder: Builder) -> model.Children:
         source = data["from"]
         self._collection(source, (*keys, "from"))
         child = self._builder((source,))
@@ -389,7 +368,7 @@ class _Compiler:
             if on.to and kind.to and not set(on.to) & set(kind.to):
                 text = f"{data['by']!r} and {data['on']!r} never name the same row"
                 self.problem((*keys, "by"), text, "compare what they link to")
-            return Children(source, data["on"], by, where)
+            return model.Children(source, data["on"], by, where)
         own = builder.scope.sources
         if on.to and not set(on.to) & set(own):
             text = f"{data['on']!r} names rows of {' or '.join(on.to)}, not of {' or '.join(own)}"
@@ -397,21 +376,21 @@ class _Compiler:
         elif len(own) > 1 and on.kind in NUMBERS:
             text = f"{data['on']!r} is a bare id: two of {', '.join(own)} may share it"
             self.problem((*keys, "on"), text, "use the link that names the collection", "warning")
-        return Children(source, data["on"], None, where)
+        return model.Children(source, data["on"], None, where)
 
-    def _each(self, data: Mapping[str, Any], keys: Keys, builder: Builder) -> Each:
+    def _each(self, data: Mapping[str, Any], keys: Keys, builder: Builder) -> model.Each:
         path, kind = builder.lead(data["path"], (*keys, "path"))
         if kind.kind not in ("list", "any"):
             self.problem((*keys, "path"), f"{data['path']!r} is not a list", "`each` goes through a list inside the record")
         builder.scope = replace(builder.scope, each=(data["name"], path.segments))
         where = builder.condition(data["where"], (*keys, "where")) if "where" in data else None
         builder.path(f"{data['name']}.{data['key']}", (*keys, "key"))
-        return Each(data["name"], path, data["key"], where)
+        return model.Each(data["name"], path, data["key"], where)
 
-    def _field(self, target: str, data: Any, keys: Keys, resource: str, builder: Builder) -> Field:
+    def _field(self, target: str, data: Any, keys: Keys, resource: str, builder: Builder) -> model.Field:
         kind = self._kind(target, keys, resource)
         conflict = data.get("on_conflict", "keep") if isinstance(data, Mapping) else "keep"
-        return Field(target, builder.expression(data, keys, kind), keys, conflict)
+        return model.Field(target, builder.expression(data, keys, kind), keys, conflict)
 
     def _kind(self, target: str, keys: Keys, resource: str) -> FieldType | None:
         """The type of a destination field; None where there is no such field."""
@@ -420,8 +399,8 @@ class _Compiler:
             name = target.removeprefix("custom.")
             if (resource, name) in self.custom:
                 return custom_kind(self.custom[resource, name])
-            names = [field for of, field in self.custom if of == resource]
-            self.problem(keys, f"custom field {name!r} is not declared for {resource}", near(name, names))
+            names = [other for of, other in self.custom if of == resource]
+            self.known(name, names, keys, f"custom field {name!r} is not declared for {resource}")
             return None
         kind = known.fields.get(target) if known else None
         if known is not None and kind is None:
@@ -431,20 +410,19 @@ class _Compiler:
             self.problem(keys, f"{target!r} cannot be written", "keep the value in a custom field")
         return kind
 
-    def _exports(self, data: Mapping[str, Any]) -> tuple[Export, ...]:
+    def _exports(self, data: Mapping[str, Any]) -> tuple[model.Export, ...]:
         """Tables to take away; their columns are expressions over the object's records."""
         found = []
         for name, item in data.items():
+            self.known(item["object"], self.builders, ("exports", name, "object"), f"there is no object {item['object']!r}")
             builder = self.builders.get(item["object"])
             if builder is None:
-                advice = near(item["object"], list(self.builders))
-                self.problem(("exports", name, "object"), f"there is no object {item['object']!r}", advice)
                 continue
             columns = {
                 heading: builder.expression(column, ("exports", name, "columns", heading))
                 for heading, column in item["columns"].items()
             }
-            found.append(Export(name, item["object"], columns))
+            found.append(model.Export(name, item["object"], columns))
         return tuple(found)
 
     def _left_behind(self, data: Mapping[str, str]) -> None:

@@ -210,6 +210,16 @@ class ObjectMapping:
     on_delete: str = "report"  # what a deletion in the source means: report, or delete
 
     @property
+    def scaffold(self) -> bool:
+        """Whether its rows are no records of the customer's: rows of the spec, pipelines and stages."""
+        return bool(self.rows) or self.name.startswith("pipelines.")
+
+    @property
+    def beside(self) -> frozenset[str]:
+        """Names that stand beside the record's own fields: related rows, children, the element of a list."""
+        return frozenset({*self.related, *self.children, *([self.each.name] if self.each else [])})
+
+    @property
     def key_field(self) -> str:
         """The target that carries our source key, or ""."""
         return next((f.target for f in self.fields.values() if f.expr == Path("$key", ("$key",))), "")
@@ -291,7 +301,11 @@ class Spec:
     guards: Mapping[str, float] = field(default_factory=dict)
     exports: tuple[Export, ...] = ()
     digest: str = ""
-    folder: str = ""
+
+    def label(self, resource: str, target: str) -> str:
+        """A destination field as people know it."""
+        field = self.custom_fields.get((resource, target.removeprefix("custom.")))
+        return field.label if field and target.startswith("custom.") else target
 
     def active(self) -> tuple[ObjectMapping, ...]:
         """The objects that are switched on, in order."""

@@ -43,7 +43,8 @@ class Scope:
         """All fields of the collections together; None where the connector lists none."""
         found: dict[str, FieldType] = {}
         for name in collections:
-            fields = self.rows[name] if name in self.rows else _fields(self.connector, name)
+            resource = self.connector.resources.get(name)
+            fields = self.rows.get(name, resource.fields if resource else None)
             if not fields:
                 return None
             for key, kind in fields.items():
@@ -70,10 +71,6 @@ class Scope:
             return Found()
         root = FieldType("object", {**(shape or {}), **beside})
         return _walk(root, path, "" if own else " or ".join(self.sources), template)
-
-
-def _fields(connector: Connector, name: str) -> Shape | None:
-    return connector.resources[name].fields if name in connector.resources else None
 
 
 def _either(one: FieldType, other: FieldType) -> FieldType:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path as FilePath
+from pathlib import Path
 from typing import Literal
 
 from engine.connector.load import near
+from engine.errors import meant
 from engine.mapping.notes import FILTER_NAMES, filters_used, paths_used, syntax_problem
 from engine.spec.model import Template
 from engine.spec.scope import Scope, real
@@ -32,7 +32,7 @@ class Fault:
     severity: Literal["error", "warning"] = "error"
 
 
-def read_template(folder: FilePath, written: str) -> str | Fault:
+def read_template(folder: Path, written: str) -> str | Fault:
     """The text of a template file; it must lie in the project, the folder above the spec's."""
     root = folder.resolve().parent
     file = (folder / written).resolve()  # symlinks are followed before the check
@@ -61,8 +61,7 @@ def faults(source: str, scope: Scope, html: bool) -> list[Fault]:
 
 def _filter_guess(problem: str) -> str:
     missing = re.search(r"No filter named '(\w+)'", problem)
-    close = difflib.get_close_matches(missing[1], FILTER_NAMES, n=1) if missing else []
-    return f"did you mean {close[0]!r}?" if close else ""
+    return meant(missing[1], FILTER_NAMES) if missing else ""
 
 
 def _names(source: str, scope: Scope) -> Iterator[Fault]:

@@ -2,31 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import fields
+from typing import Any
 
-from engine.spec.model import (
-    Cases,
-    Download,
-    Expr,
-    Field,
-    First,
-    Items,
-    Lookup,
-    ObjectMapping,
-    Parts,
-    Path,
-    Pipe,
-    Spec,
-    Template,
-)
+from engine.spec.model import Cases, Condition, Expr, Field, Lookup, ObjectMapping, Path, Pipe, Spec, Template
 
 
 def needed(spec: Spec) -> dict[str, tuple[str, ...]]:
     """Every collection the spec reads, with the fields that other records are found by."""
     found: dict[str, set[str]] = {}
-    for name, *fields in _needs(spec):
+    for name, *links in _needs(spec):
         if not name.startswith("$"):
-            found.setdefault(name, set()).update(fields)
+            found.setdefault(name, set()).update(links)
     return {name: tuple(sorted(fields)) for name, fields in found.items()}
 
 
@@ -47,50 +35,52 @@ def _needs(spec: Spec) -> Iterator[tuple[str, ...]]:
 
 def lookups(item: ObjectMapping | Field) -> Iterable[Lookup]:
     """Every lookup inside a field, or inside all fields of an object."""
-    fields = item.fields.values() if isinstance(item, ObjectMapping) else (item,)
-    return (expr for field in fields for expr in walk(field.expr) if isinstance(expr, Lookup))
+    whole = item.fields.values() if isinstance(item, ObjectMapping) else (item,)
+    return (expr for field in whole for expr in walk(field.expr) if isinstance(expr, Lookup))
 
 
-def walk(expr: Expr) -> Iterable[Expr]:
-    """An expression and everything inside it."""
+def walk(expr: Expr) -> Iterator[Expr]:
+    """An expression and everything inside it; what its conditions read is not inside."""
     yield expr
-    inner: Iterable[Expr] = ()
-    match expr:
-        case First(options=options):
-            inner = options
-        case Parts(values=values):
-            inner = values.values()
-        case Items(items=items):
-            inner = items
-        case Cases(cases=cases, otherwise=otherwise):
-            inner = [*(item for _, item in cases), otherwise]
-        case Lookup(by=by):
-            inner = (by,)
-        case Pipe(head=head):
-            inner = (head,)
-        case Download(url=url, name=name):
-            inner = (url, name)
-    for item in inner:
-        yield from walk(item)
+    for item in fields(expr):
+        yield from _inside(getattr(expr, item.name))
+
+
+def _inside(value: Any) -> Iterator[Expr]:
+    if isinstance(value, Expr):
+        yield from walk(value)
+    elif isinstance(value, tuple | Mapping):
+        for item in value.values() if isinstance(value, Mapping) else value:
+            yield from _inside(item)
+
+
+def conditions(item: Field) -> Iterator[Condition]:
+    """Every condition inside a field."""
+    for expr in walk(item.expr):
+        if isinstance(expr, Pipe) and expr.when:
+            yield expr.when
+        elif isinstance(expr, Cases):
+            yield from (condition for condition, _ in expr.cases)
+
+
+def tested(condition: Condition | None) -> Iterator[str]:
+    """The source paths a condition looks at."""
+    return (test.path.text for tests in (condition.any_of if condition else ()) for test in tests)
 
 
 def paths_read(mapping: ObjectMapping) -> set[str]:
     """Source paths an object reads, as written."""
     found = {related.by.text for related in mapping.related.values()}
     found |= {children.by.text for children in mapping.children.values() if children.by}
-    conditions = [mapping.when]
+    found.update(tested(mapping.when))
     if mapping.each:
-        found.add(mapping.each.path.text)
-        conditions.append(mapping.each.where)
+        found.update([mapping.each.path.text], tested(mapping.each.where))
     for item in mapping.fields.values():
         for expr in walk(item.expr):
-            match expr:
-                case Path(text=text):
-                    found.add(text)
-                case Template(uses=uses):
-                    found.update(uses)
-                case Pipe(when=when):
-                    conditions.append(when)
-                case Cases(cases=cases):
-                    conditions += [condition for condition, _ in cases]
-    return found | {test.path.text for condition in conditions if condition for tests in condition.any_of for test in tests}
+            if isinstance(expr, Path):
+                found.add(expr.text)
+            elif isinstance(expr, Template):
+                found.update(expr.uses)
+        for condition in conditions(item):
+            found.update(tested(condition))
+    return found

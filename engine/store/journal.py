@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from engine.store.schema import Store, as_text, journal, links, runs
 
 OPEN = ("intent", "doubt")
+RUNNING = "running"
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,10 +121,15 @@ def attempts(connection: sa.Connection, name: str, key: str) -> int:
     return int(connection.execute(query).scalar_one())
 
 
+def close_killed(connection: sa.Connection) -> None:
+    """Runs that were killed could not say so; only who holds the store knows that none of them is at work."""
+    connection.execute(runs.update().where(runs.c.outcome == RUNNING).values(outcome="killed"))
+
+
 def start_run(connection: sa.Connection, command: str, at: float, spec_digest: str) -> int:
     """A new run's number."""
     result = connection.execute(
-        runs.insert().values(command=command, started=at, spec_digest=spec_digest, outcome="running")
+        runs.insert().values(command=command, started=at, spec_digest=spec_digest, outcome=RUNNING)
     )
     return _number(result)
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 import sqlite3
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -127,3 +128,29 @@ def test_many_deletions_are_asked_for(pair: list[World]) -> None:
     assert all(any(text.startswith(f"events {event} ") for text in told) for event in events)
     world.etl("run", "--delta", "--deletions", "--yes")
     assert written(world.destination) == before + 11
+
+
+def test_a_repeated_delta_outlives_an_outage(pair: list[World]) -> None:
+    """With --every, a platform that fails for a while is told of, and what was made meanwhile comes with the next delta."""
+    world = fresh(pair[0])
+    world.etl("run", "--yes")
+    control(world.source, "faults", {"500": 1.0})
+    process = world.start("run", "--delta", "--every", "1s", "--until", "2999-01-01")
+    try:
+        wait_for(lambda: "trying again" in (world.folder / "err.txt").read_text(encoding="utf-8"))
+        control(world.source, "faults", {})
+        people(world.source, "POST", "/clients", **{"name": "Mientras SL", "legal-name": "Mientras Tanto SL"})
+        wait_for(lambda: any(row["record"].get("name") == "Mientras Tanto SL" for row in dump(world.destination)))
+        assert process.poll() is None
+    finally:
+        process.kill()
+        process.wait()
+    assert doubled(dump(world.destination)) == []
+
+
+def wait_for(happened: Callable[[], bool]) -> None:
+    """Until it has, a minute at most."""
+    end = time.monotonic() + 60
+    while not happened():
+        assert time.monotonic() < end
+        time.sleep(0.2)

@@ -80,7 +80,7 @@ def propose(spec: Begun, rows: Rows, named: Mapping[str, Mapping[str, str]] | No
     made = () if own else tuple(pair for pair in pairs(spec.source, spec.destination, rows) if pair.confidence >= HIGH - 0.3)
     drafted = tuple(draft([*own, *outlined(made)], spec.source, spec.destination, rows, named=named, people=people[0]))
     wanted = insertions(spec.data, made, drafted, source=spec.source, rows=rows, people=people)
-    return Proposed(made, drafted, inserted("\n".join(spec.document.lines) + "\n", wanted, str(spec.path)))
+    return Proposed(made, drafted, inserted(spec.path.read_text(encoding="utf-8-sig"), wanted, str(spec.path)))
 
 
 def save(spec: Begun, proposed: Proposed, out: Path, env: Mapping[str, str]) -> None:
