@@ -67,7 +67,7 @@ def account(title: str, limits: list[dict[str, Any]]) -> dict[str, Any]:
         "calls": 438,
         "cost": 3077.0,
         "waited": 106.2,
-        "over_time": {"start": 1_767_323_045, "seconds": 10, "calls": [3, 40, 38, 0, 12], "cost": [6.0, 400.0, 380.0, 0.0, 90.0]},
+        "over_time": [[1_767_323_045 + 5 * at, calls, 10.0 * calls] for at, calls in enumerate((3, 40, 38, 0, 12))],
         "limits": limits,
     }
 

@@ -395,7 +395,6 @@ def _report(run: Run, result: stages.Result, command: str, settings: Settings) -
 
 def main(gate: Gate) -> None:
     """Run a command; expected failures end with their message and exit code, never a traceback."""
-    _add_sandbox()
     try:
         cli.main(standalone_mode=False, obj=gate)
     except click.exceptions.Exit as stop:
@@ -411,15 +410,6 @@ def main(gate: Gate) -> None:
         crash = private(Path("var") / f"crash.{os.getpid()}.txt")
         crash.write_text(_safe(traceback.format_exc()), encoding="utf-8")
         _end(f"this is a fault in etl itself, not in your data; the details are in {crash} – please report it", 70)
-
-
-def _add_sandbox() -> None:
-    """The emulators' commands, where they are installed."""
-    try:
-        from sandbox.cli import sandbox
-    except ImportError:
-        return
-    cli.add_command(sandbox)
 
 
 def _safe(text: str) -> str:

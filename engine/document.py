@@ -133,30 +133,25 @@ def parse(text: str, name: str = "<text>") -> Document:
 
 def _not_yaml(error: yaml.MarkedYAMLError, text: str, name: str) -> SpecError:
     """What the parser stumbles over; a bracket or quote left open further up is told where it stands."""
-    mark, problem = error.problem_mark or error.context_mark, f"not valid YAML: {error.problem}"
-    if mark is None:
-        return _refused(name, 1, 1, problem, "correct the YAML")
-    in_brackets = error.context_mark if error.context in ("while parsing a flow mapping", "while parsing a flow sequence") else None
-    begun = _open_quote(text, mark) or in_brackets
+    mark, problem, context = error.problem_mark, f"not valid YAML: {error.problem}", error.context or ""
+    assert mark is not None
+    begun = _open_quote(text, mark.line) or (error.context_mark if context.startswith("while parsing a flow") else None)
+    advice = "indent with spaces, not tabs" if "'\\t'" in str(error.problem) else "correct the YAML"
     if begun and begun.line < mark.line:
         problem = f"not valid YAML: what is opened here is not closed; line {mark.line + 1}: {error.problem}"
-        return _refused(name, begun.line + 1, begun.column + 1, problem, "close it")
-    advice = "indent with spaces, not tabs" if "'\\t'" in str(error.problem) else "correct the YAML"
+        mark, advice = begun, "close it"
     return _refused(name, mark.line + 1, mark.column + 1, problem, advice)
 
 
-def _open_quote(text: str, stumble: yaml.Mark) -> yaml.Mark | None:
-    """Where the quoted text begins that runs over several lines into the one the parser stumbles in."""
-    tokens = yaml.scan(text, Loader=_Loader)
+def _open_quote(text: str, line: int) -> yaml.Mark | None:
+    """Where the quoted text begins that runs over several lines into this one."""
     try:
-        for token in tokens:
-            end = token.end_mark
-            if isinstance(token, yaml.ScalarToken) and not token.plain and token.start_mark.line < end.line == stumble.line:
-                begun: yaml.Mark = token.start_mark
+        for token in yaml.scan(text, Loader=_Loader):
+            begun: yaml.Mark = token.start_mark
+            if isinstance(token, yaml.ScalarToken) and not token.plain and begun.line < token.end_mark.line == line:
                 return begun
     except yaml.MarkedYAMLError as error:
-        if error.context == "while scanning a quoted scalar":
-            return error.context_mark
+        return error.context_mark if error.context == "while scanning a quoted scalar" else None
     return None
 
 

@@ -24,7 +24,7 @@ LAYERS: tuple[tuple[str, bool], ...] = (
     ("engine.document", False),
     ("engine.schema engine.spec.model engine.connector.model", False),
     ("engine.store.schema", False),
-    ("engine.store.journal engine.store.lease engine.store.links engine.store.meta engine.store.quota engine.store.records", False),
+    ("engine.store.journal engine.store.lease engine.store.links engine.store.quota engine.store.records", False),
     ("engine.connector.*", True),
     ("engine.mapping.*", True),
     ("engine.spec.*", True),
@@ -67,7 +67,7 @@ DOORS = {
     "uvicorn": (),
 }
 
-MAY_START_THE_SANDBOX = ("engine.cli", "engine.environment")
+MAY_START_THE_SANDBOX = ("workbench.cli", "engine.environment")
 VAGUE = re.compile(r"(Manager|Helper|Util|Utils|Base|Factory|Handler|Processor)$")
 UNFINISHED = re.compile(r"NotImplementedError|\bTODO\b|\bFIXME\b|\bXXX\b")
 

@@ -21,8 +21,7 @@ from engine.errors import SpecError, UnsafePlan, UsageError
 from engine.schema import check_shape
 from engine.spec.load import Migration
 from engine.store.journal import all_runs
-from engine.store.meta import recall, remember
-from engine.store.schema import Store
+from engine.store.schema import Store, recall, remember
 from workbench.diff.differences import differences
 from workbench.diff.text import Compared, as_lines
 from workbench.meaning import Part, digest_of, parts

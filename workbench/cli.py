@@ -30,9 +30,18 @@ COMMANDS: tuple[click.Command, ...] = (
 
 def etl() -> click.Group:
     """Every command there is."""
-    for command in COMMANDS:
+    for command in (*COMMANDS, *_emulators()):
         engine.cli.add_command(command)
     return engine.cli
+
+
+def _emulators() -> list[click.Command]:
+    """The sandbox's commands, where it is installed."""
+    try:
+        from sandbox.cli import sandbox
+    except ImportError:
+        return []
+    return [sandbox]
 
 
 def main() -> None:

@@ -24,7 +24,6 @@ MARGIN = 0.035  # share of a rolling window added for calls that arrive closer t
 SKEW = 120.0  # seconds by which a platform's day may start before or after ours ...
 SKEW_SHARE = 0.01  # ... and for shorter windows the share of one
 PATIENCE = 300.0  # seconds; a longer wait is a pause: the run ends and says when to go on
-TICK = 5  # seconds by which calls are counted for the chart of a report
 NAP = 60.0  # seconds slept at a time: clocks jump when a machine was suspended
 
 
@@ -103,7 +102,7 @@ class Pacer:
     waited: float = 0.0
     cost: float = 0.0
     calls: int = 0
-    over_time: dict[int, tuple[int, float]] = field(default_factory=dict)  # of each tick: calls and cost
+    over_time: dict[int, tuple[int, float]] = field(default_factory=dict)  # calls and cost of every five seconds
     _told: dict[str, float] = field(default_factory=dict)  # allowances the platform's headers name
     _blocked: _Wait = _Wait(0.0, "")  # until when nothing goes out (epoch seconds), and for which limit
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -153,8 +152,8 @@ class Pacer:
                     forget_before(connection, self.account, limit.name, _first_slot(limit, now) - 2 * SLOTS)
             self.calls += 1
             self.cost += cost
-            before = self.over_time.get(int(now // TICK), (0, 0.0))
-            self.over_time[int(now // TICK)] = (before[0] + 1, before[1] + cost)
+            calls, spent = self.over_time.get(tick := int(now) // 5 * 5, (0, 0.0))
+            self.over_time[tick] = calls + 1, spent + cost
         return Booking(now, {limit.name: _sum(slots[limit.name]) + _amount(limit, cost) for limit in active})
 
     def allowance(self, limit: Limit) -> float:

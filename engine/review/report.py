@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from engine.connector.client import Client
-from engine.connector.pacing import TICK, Pacer
 from engine.migrate import Result
 from engine.review.compare import Comparison, FieldState, text_of
 from engine.run import Run
@@ -19,7 +18,6 @@ from engine.store.links import Finding, all_findings
 from engine.values import as_file, as_link
 
 STATES = ("equal", "transformed", "looked_up", "defaulted", "dropped", "lost", "empty")
-COLUMNS = 60  # of the chart of calls over time
 EXECUTED = ("=", "+", "-", "@", "\t", "\r")  # a cell that starts so is a formula to a spreadsheet
 
 
@@ -85,7 +83,7 @@ def _account(client: Client) -> dict[str, Any]:
         "calls": pacer.calls,
         "cost": pacer.cost,
         "waited": round(pacer.waited, 1),
-        "over_time": _over_time(pacer),
+        "over_time": [[at, *spent] for at, spent in sorted(pacer.over_time.items())],
         "limits": [
             {
                 "name": limit.name, "unit": limit.unit, "seconds": limit.seconds,
@@ -94,19 +92,6 @@ def _account(client: Client) -> dict[str, Any]:
             for limit in client.connector.limits
         ],
     }  # fmt: skip
-
-
-def _over_time(pacer: Pacer) -> dict[str, Any]:
-    """Calls and cost of the run in at most sixty equal stretches of time."""
-    ticks = pacer.over_time
-    first, last = min(ticks, default=0), max(ticks, default=0)
-    wide = (last - first) // COLUMNS + 1
-    columns = [(0, 0.0)] * ((last - first) // wide + 1)
-    for tick, (calls, cost) in ticks.items():
-        before = columns[(tick - first) // wide]
-        columns[(tick - first) // wide] = (before[0] + calls, before[1] + cost)
-    of = {"calls": [calls for calls, _ in columns], "cost": [cost for _, cost in columns]}
-    return {"start": first * TICK, "seconds": wide * TICK, **of}
 
 
 def _objects(run: Run, result: Result) -> list[dict[str, Any]]:

@@ -56,8 +56,7 @@ def count(comparisons: Iterable[Comparison], keep_all: bool) -> Tally:
         for item in row.fields:
             tally.fields[row.object, item.state] += 1
             if "map" in item.steps and item.state != "lost" and row.state == "arrived" and len(tally.mapped) < KEPT:
-                before = ", ".join(text_of(value) for _, value in item.sources)
-                tally.mapped[row.object, item.label, before, text_of(item.wanted)] += 1
+                tally.mapped[row.object, item.label, ", ".join(text_of(one) for _, one in item.sources), text_of(item.wanted)] += 1
         lost = row.state == "arrived" and any(item.state == "lost" for item in row.fields)
         tally.lost_in_arrived += sum(item.state == "lost" for item in row.fields) if row.state == "arrived" else 0
         _add_money(tally, row)

@@ -5,6 +5,8 @@ const report = JSON.parse(document.getElementById("report").textContent);
 const waiting = JSON.parse(document.getElementById("attention").textContent); // [object, key, [text]]
 const PAGE = 100; // records of the table at once
 const PRINTED = 2000; // records of the table on paper
+const TICK = 5; // seconds by which the report counts calls
+const COLUMNS = 60; // of the chart of calls over time, at most
 const LISTED = 30; // rows of a long list before it has to be asked for
 const LONG = 600; // characters of a value before it gets its own scroll bar
 const FIELD_STATES = {
@@ -167,10 +169,13 @@ function limitChart(account) {
 }
 /** Columns over time: how much in each stretch, with what the account would have allowed for one as a line. */
 function timeChart(account) {
-  const { start, seconds, calls, cost } = account.over_time;
+  const ticks = account.over_time;
   const tokens = account.limits.some((limit) => limit.unit === "cost");
-  const most = tokens ? cost : calls;
-  if (calls.length < 2) return null;
+  if (ticks.length < 2) return null;
+  const start = ticks[0][0], end = ticks.at(-1)[0] + TICK;
+  const seconds = Math.ceil((end - start) / TICK / COLUMNS) * TICK;
+  const most = new Array(Math.ceil((end - start) / seconds)).fill(0);
+  for (const [at, calls, cost] of ticks) most[Math.floor((at - start) / seconds)] += tokens ? cost : calls;
   const top = Math.max(1, ...most);
   const unit = tokens ? "tokens" : "calls";
   const label = `${account.title}: ${unit} over time, at most ${count(top)} in ${count(seconds)} s`;
@@ -181,7 +186,7 @@ function timeChart(account) {
   const tightest = account.limits.filter((limit) => limit.unit === (tokens ? "cost" : "calls") && limit.allowance).map((limit) => ({ name: limit.name, number: (limit.allowance / limit.seconds) * seconds })).sort((one, other) => one.number - other.number)[0];
   const share = tightest ? `; the quota ${tightest.name} gives ${count(tightest.number)} ${unit} for as long` : "";
   return [el("p.muted", {}, `${unit} over time: ${count(seconds)} s a column, ${count(top)} at most${share}`), image,
-    el("p.muted", {}, `${clock(start)} to ${clock(start + seconds * calls.length)} UTC`)];
+    el("p.muted", {}, `${clock(start)} to ${clock(end)} UTC`)];
 }
 /** What value maps made of the values: as many rows as there are pairs, the commonest first. */
 function mappedChart() {
