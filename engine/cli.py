@@ -22,7 +22,7 @@ from engine import migrate as stages
 from engine.connector.client import Account
 from engine.connector.pacing import Clock
 from engine.environment import accounts, variables
-from engine.errors import ATTENTION, DONE, EtlError, UnsafePlan, UsageError
+from engine.errors import ATTENTION, DONE, EtlError, OutcomeUnknown, Paused, StoreError, Unavailable, UnsafePlan, UsageError
 from engine.review import screens, terminal
 from engine.review.export import export as write_tables
 from engine.review.page import write_html
@@ -32,13 +32,14 @@ from engine.run import Run, connect, quiet
 from engine.simulate import simulate
 from engine.spec.load import Migration, load_migration
 from engine.stages.rollback import rollback as take_back
-from engine.store.journal import all_runs, counts, end_run, entries, start_run
-from engine.store.lease import lease
+from engine.store.journal import all_runs, close_killed, counts, end_run, entries, start_run
+from engine.store.lease import at_work, lease
 from engine.store.links import all_findings, count_links
 from engine.store.records import all_cursors, forget, sample
 from engine.store.schema import Store, open_store
 
 NO_KEY = "-"  # stands in for the key of an account that is not called
+PASSING = (Unavailable, OutcomeUnknown, Paused, StoreError)  # what a repeated delta may not meet the next time
 OWN_SIZE = 0  # `--sample` without a number
 
 
@@ -187,13 +188,21 @@ def run(size: int | None, refresh: bool, wait: bool, **options: Any) -> None:
     command = choice.command(size)
     pause, end = interval(choice.every), until(choice.until)
     while True:
-        if settings.environment == "live" and size is None:
-            _gate().admit(settings.spec, settings.store)
-        with opened(settings, command, wait, refresh) as run:
-            code = _report(run, _work(run, choice, size, settings.as_json), command, settings)
-        if not pause or (end and time.time() + pause > end):
+        wanted = time.time() + pause
+        try:
+            if settings.environment == "live" and size is None:
+                _gate().admit(settings.spec, settings.store)
+            with opened(settings, command, wait, refresh) as run:
+                code = _report(run, _work(run, choice, size, settings.as_json), command, settings)
+        except PASSING as error:
+            if not pause:
+                raise
+            code, wanted = error.exit_code, max(wanted, getattr(error, "until", 0.0))
+            told = f"{_safe(str(error))}; trying again at {datetime.fromtimestamp(wanted, UTC):%Y-%m-%d %H:%M:%S} UTC"
+            click.echo(f"etl: {told}", err=True)
+        if not pause or (end and wanted > end):
             break
-        time.sleep(pause)
+        time.sleep(max(0.0, wanted - time.time()))
     sys.exit(code)
 
 
@@ -277,6 +286,8 @@ def status(**options: Any) -> None:
     """Where everything stands, from the store alone; safe while a run is going on."""
     settings = Settings(**options)
     with from_store(settings) as run, run.store.begin() as connection:
+        if not at_work(run.store):
+            close_killed(connection)
         found = {
             "migration": run.spec.name,
             "environment": settings.environment,
@@ -311,6 +322,7 @@ def opened(settings: Settings, command: str, wait: bool = False, refresh: bool =
     folder = store.folder / f"{migration.spec.name}.sandbox"
     with lease(store), listening(settings) as listener, accounts(migration, settings.environment, env, folder) as found:
         with store.begin() as connection:
+            close_killed(connection)
             run_id = start_run(connection, command, clock.now(), migration.spec.digest)
             if refresh:
                 forget(connection)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -13,6 +14,7 @@ import sqlalchemy as sa
 from engine.errors import StoreError
 from engine.store.schema import Store
 
+GLANCE = 8  # times 50 ms
 _KEY = 0x65746C  # "etl"
 _BUSY = "another etl command is at work on this store – wait until it has ended, or look at it with: etl status SPEC"
 
@@ -40,14 +42,30 @@ def lease(store: Store) -> Iterator[None]:
         yield
 
 
+def at_work(store: Store) -> bool:
+    """Whether another process holds the store."""
+    try:
+        with lease(store):
+            return False
+    except StoreError:
+        return True
+
+
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
     held = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        try:
-            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise StoreError(_BUSY) from None
+        _lock(held)
         yield
     finally:
         os.close(held)
+
+
+def _lock(held: int) -> None:
+    """Try for a moment: `etl status` holds the store just to see whether somebody does."""
+    for _ in range(GLANCE):
+        with suppress(BlockingIOError):
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        time.sleep(0.05)
+    raise StoreError(_BUSY)

@@ -59,6 +59,7 @@ def test_status_during_a_run_and_a_kill_in_the_middle(tmp_path: Path, sample: Re
         assert seen["runs"][-1]["command"] == "run --sample" and seen["runs"][-1]["outcome"] == "running"
         run.send_signal(signal.SIGKILL)
         run.wait()
+        assert written(at, accounts)[0]["runs"][-1]["outcome"] == "killed"
         done = etl("run", SPEC, "--sample", "--json", "--env", "live", at=at, env=accounts.env)
         there = accounts.destination.dump()
     assert done.code == sample["first"]["code"]

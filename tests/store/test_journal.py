@@ -10,6 +10,7 @@ from engine.store.journal import (
     OPEN,
     Entry,
     all_runs,
+    close_killed,
     counts,
     end_run,
     entries,
@@ -85,6 +86,8 @@ def test_runs_are_numbered_and_ended(store: Store) -> None:
         assert first < second
         found = [(r["command"], r["ended"], r["outcome"]) for r in all_runs(connection)]
         assert found == [("run", 2.5, "done"), ("verify", None, "running")]
+        close_killed(connection)
+        assert [run["outcome"] for run in all_runs(connection)] == ["done", "killed"]
 
 
 @pytest.mark.parametrize("states", [(), OPEN])
