@@ -24,7 +24,6 @@ from engine.connector.pacing import Clock
 from engine.environment import accounts, variables
 from engine.errors import ATTENTION, DONE, EtlError, OutcomeUnknown, Paused, StoreError, Unavailable, UnsafePlan, UsageError
 from engine.review import screens, terminal
-from engine.review.export import export as write_tables
 from engine.review.page import write_html
 from engine.review.report import build, private, write_csv, write_json
 from engine.run import Progress as Listener
@@ -248,20 +247,6 @@ def rollback(of_run: int | None, dry: bool, force: bool, yes: bool, **options: A
     found = {"undone": result.undone, "kept": result.kept, "failed": result.failed, "would": result.would, "cost": result.cost}
     _tell(settings.as_json, found, lambda told, console: screens.show_rollback(told, dry, console))
     sys.exit(ATTENTION if result.kept or result.failed else DONE)
-
-
-@cli.command()
-@common
-@click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder to write to.")
-def export(out: Path, **options: Any) -> None:
-    """Write the audit log, people, failures and every object's records as CSV and one workbook."""
-    settings = Settings(**options)
-    with from_store(settings) as run:
-        made = write_tables(run, out)
-    if settings.as_json:
-        click.echo(json.dumps({"files": [str(path) for path in made]}))
-    else:
-        click.echo(f"{len(made)} files in {out}; all tables together: {made[-1]}")
 
 
 @cli.command()

@@ -9,6 +9,7 @@ from workbench.commands.approve import GATE, approve_command
 from workbench.commands.completion import completion_command
 from workbench.commands.diff import diff_command
 from workbench.commands.docs import docs_command
+from workbench.commands.export import export_command
 from workbench.commands.init import init_command
 from workbench.commands.propose import propose_command
 from workbench.commands.report import report_command
@@ -23,6 +24,7 @@ COMMANDS: tuple[click.Command, ...] = (
     diff_command,
     approve_command,
     report_command,
+    export_command,
     docs_command,
     completion_command,
 )
