@@ -28,8 +28,9 @@ SPEED = 20  # the destination's clock runs faster, and its limits with it: a tes
 FAULTS = {"429": 0.01, "500": 0.02, "timeout-after-write": 0.01, "cut-connection": 0.02, "garbage-json": 0.02}
 DONE = (0, 1)  # ended by itself; 1: some records need attention
 UNREACHED = 3  # too many faults in a row: people start the command again
-# The engine alone, with a gate that lets every mapping through: approvals are the workbench's (tests/workbench).
-ETL = (sys.executable, "-c", "from engine.cli import Gate, main; main(Gate(lambda *_: None, lambda *_: None))")
+# The program with a gate that lets every mapping through: approvals have tests of their own (tests/workbench).
+START = "import engine.cli as it, workbench.cli; workbench.cli.etl(); it.main(it.Gate(lambda *_: None, lambda *_: None))"
+ETL = (sys.executable, "-c", START)
 
 Row = dict[str, Any]
 
