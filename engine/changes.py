@@ -117,12 +117,12 @@ def merge(run: Run, mapping: ObjectMapping, change: Change, live: Mapping[str, A
     for target in dict.fromkeys([*resolved.effective, *link.written]):
         if target in omit or (canonical(resolved.effective.get(target)) == canonical(link.written.get(target)) and link.digest):
             continue
-        wanted = dig_target(resolved.body, target, mapping.resource, resource, known)
-        now = dig_target(live, target, mapping.resource, resource, known)
+        wanted = dig_target(resolved.body, target, resource, known)
+        now = dig_target(live, target, resource, known)
         kind = resource.fields.get(target)
         if as_file(wanted) or agrees(wanted, now, kind):
             continue
-        written = dig_target(last.body, target, mapping.resource, resource, known)
+        written = dig_target(last.body, target, resource, known)
         policy = mapping.fields[target].on_conflict if target in mapping.fields else "keep"
         ours = agrees(written, now, kind) or (not link.digest and is_empty(now))
         if ours or policy == "overwrite":

@@ -197,8 +197,7 @@ def run(size: int | None, refresh: bool, wait: bool, **options: Any) -> None:
             if not pause:
                 raise
             code, wanted = error.exit_code, max(wanted, getattr(error, "until", 0.0))
-            told = f"{_safe(str(error))}; trying again at {datetime.fromtimestamp(wanted, UTC):%Y-%m-%d %H:%M:%S} UTC"
-            click.echo(f"etl: {told}", err=True)
+            click.echo(f"etl: {_safe(str(error))}; trying again at {screens.moment(wanted)} UTC", err=True)
         if not pause or (end and wanted > end):
             break
         time.sleep(max(0.0, wanted - time.time()))

@@ -1,15 +1,25 @@
-"""A source row as a record, and whom it points at; shared by the first reading and every later one."""
+"""A source row as a record, and whom it points at; rows since a moment: shared by the first reading and every later one."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
+from engine.connector.client import Client
+from engine.connector.model import Resource
 from engine.errors import UnsafePlan
 from engine.mapping.project import any_key
 from engine.run import Run
 from engine.store.records import Record
 from engine.values import dig, digest, segments, well_formed
+
+_STYLES = {
+    "rfc3339": "%Y-%m-%dT%H:%M:%SZ",
+    "space": "%Y-%m-%d %H:%M:%S",
+    "basic_offset": "%Y-%m-%dT%H:%M:%S+0000",
+    "date": "%Y-%m-%d",
+}
 
 
 def as_record(run: Run, collection: str, row: Mapping[str, Any]) -> Record:
@@ -18,6 +28,8 @@ def as_record(run: Run, collection: str, row: Mapping[str, Any]) -> Record:
     values = [row.get(part) for part in parts]
     if any(value is None for value in values):
         raise UnsafePlan(f"a row of {collection} has no {'+'.join(parts)}: it cannot be told apart – check the connector")
+    if any("#" in str(value) for value in values):
+        raise UnsafePlan(f"a row of {collection} has an id with '#', which marks the parts of a record here – please report it")
     whole = well_formed(dict(row))
     return Record(collection, f"{collection}/{'+'.join(map(str, values))}", whole, 0, digest(whole))
 
@@ -32,3 +44,33 @@ def entries(run: Run, found: Iterable[Record], fields: tuple[str, ...]) -> list[
             if value is not None:
                 result.append((record.collection, name, any_key(value, pattern) or str(value), record.key))
     return result
+
+
+def recent(client: Client, resource: Resource, since: float) -> Iterator[list[dict[str, Any]]]:
+    """Pages that hold every row made or changed since a moment: filtered, newest first until older ones come, or all."""
+    operation = resource.operations["list"]
+    params = {operation.since: stamp(since, operation.since_style)} if operation.since else {}
+    newest = bool(operation.newest_first) and not operation.since
+    for page in client.pages(resource.name, params, newest_first=newest):
+        yield page.rows
+        if newest and reaches(page.rows, resource.created, since):
+            return
+
+
+def rows_now(client: Client, resource: Resource, bodies: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Rows by id; through the parents their bodies name where the platform lists them only there."""
+    listing = resource.operations.get("list")
+    ids = {body.get(listing.ids_of) for body in bodies.values()} - {None} if listing and listing.ids_of else set(bodies)
+    return {str(row.get(resource.id)): row for row in client.by_ids(resource.name, sorted(map(str, ids)))}
+
+
+def reaches(rows: Iterable[Mapping[str, Any]], name: str, since: float) -> bool:
+    """Whether a page of a list, newest first, holds a row older than the moment; one without a stamp tells nothing."""
+    bound = stamp(since, "space")
+    stamps = (str(row.get(name) or "").replace("T", " ")[:19] for row in rows)
+    return any(text and text < bound for text in stamps)
+
+
+def stamp(seconds: float, style: str) -> str:
+    """An instant as a filter wants it; UTC."""
+    return str(int(seconds)) if style == "epoch" else datetime.fromtimestamp(seconds, UTC).strftime(_STYLES[style])

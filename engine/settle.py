@@ -12,11 +12,11 @@ import html
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import Any
 
 from engine.changes import definitions
 from engine.connector.model import CustomFields, FieldType, Resource
+from engine.reading import recent, rows_now
 from engine.run import Run
 from engine.store.journal import OPEN, Entry, entries, settle
 from engine.store.links import drop_link, linked_ids, links_of, save_link
@@ -25,12 +25,6 @@ from engine.wire import agrees, dig_target
 from engine.write import Outcome, Write, as_link_row, drop_file, file_of, fingerprint
 
 MARGIN = 600.0  # seconds our clock and the platform's may differ
-_STYLES = {
-    "rfc3339": "%Y-%m-%dT%H:%M:%SZ",
-    "space": "%Y-%m-%d %H:%M:%S",
-    "basic_offset": "%Y-%m-%dT%H:%M:%S+0000",
-    "date": "%Y-%m-%d",
-}
 _TAG = re.compile(r"<[^<>]*>")
 
 
@@ -102,15 +96,9 @@ def _of_file(run: Run, entry: Entry) -> dict[str, Any]:
 # -- rows as they are now
 
 
-def live_rows(run: Run, name: str, found: Iterable[Entry]) -> dict[str, Row]:
-    """The rows these entries are about, by id; through their parents where the platform lists them only there."""
-    kind = run.migration.destination.resources[name]
-    listing = kind.operations.get("list")
-    if listing and listing.ids_of:
-        ids = {str(entry.body[listing.ids_of]) for entry in found if entry.body.get(listing.ids_of) is not None}
-    else:
-        ids = {entry.dest_id for entry in found}
-    return {str(row.get(kind.id)): row for row in run.destination.by_ids(name, sorted(ids))}
+def live_rows(run: Run, name: str, found: Iterable[Entry]) -> Mapping[str, Row]:
+    """The rows these entries are about, by id."""
+    return rows_now(run.destination, run.migration.destination.resources[name], {entry.dest_id: entry.body for entry in found})
 
 
 def _deleted(run: Run, resource: Resource, group: Sequence[Entry]) -> Happened:
@@ -131,8 +119,8 @@ def _updated(run: Run, resource: Resource, group: Sequence[Entry]) -> Happened:
         row = live.get(entry.dest_id)
         for target, before in entry.before.items() if row is not None else ():
             kind = resource.fields.get(target)
-            now = dig_target(row or {}, target, resource.name, resource, known)
-            if agrees(dig_target(entry.body, target, resource.name, resource, known), now, kind) and not agrees(before, now, kind):
+            now = dig_target(row or {}, target, resource, known)
+            if agrees(dig_target(entry.body, target, resource, known), now, kind) and not agrees(before, now, kind):
                 happened[entry.id] = row or {}
     return happened
 
@@ -229,26 +217,10 @@ def _unlinked(run: Run, resource: Resource, group: Sequence[Entry]) -> Iterator[
 
 def _candidates(run: Run, resource: Resource, group: Sequence[Entry]) -> Iterator[list[dict[str, Any]]]:
     operation = resource.operations["list"]
-    since = min(entry.at for entry in group) - MARGIN
     if operation.ids_of:
-        parents = sorted({str(entry.body.get(operation.ids_of)) for entry in group})
-        for start in range(0, len(parents), operation.ids_max):
-            part = ",".join(parents[start : start + operation.ids_max])
-            for page in run.destination.pages(resource.name, {operation.ids: part}):
-                yield page.rows
-        return
-    params = {operation.since: stamp(since, operation.since_style)} if operation.since else {}
-    newest = bool(operation.newest_first) and not operation.since
-    for page in run.destination.pages(resource.name, params, newest_first=newest):
-        yield page.rows
-        created = [text for row in page.rows if (text := str(row.get(resource.created) or ""))]
-        if newest and created and min(created).replace("T", " ")[:19] < stamp(since, "space"):
-            return
-
-
-def stamp(seconds: float, style: str) -> str:
-    """An instant as a filter wants it; UTC."""
-    return str(int(seconds)) if style == "epoch" else datetime.fromtimestamp(seconds, UTC).strftime(_STYLES[style])
+        yield list(run.destination.by_ids(resource.name, sorted({str(entry.body.get(operation.ids_of)) for entry in group})))
+    else:
+        yield from recent(run.destination, resource, min(entry.at for entry in group) - MARGIN)
 
 
 # -- rows without a key of ours

@@ -113,10 +113,7 @@ def _rows(work: _Look, resource: Resource) -> Iterator[list[dict[str, Any]]]:
     for parent in resource.fields[operation.ids_of].to:
         for above in work.run.destination.pages(parent):
             ids = [str(row.get(work.resource(parent).id)) for row in above.rows]
-            for start in range(0, len(ids), operation.ids_max):
-                part = ",".join(ids[start : start + operation.ids_max])
-                for page in work.run.destination.pages(resource.name, {operation.ids: part}):
-                    yield page.rows
+            yield list(work.run.destination.by_ids(resource.name, ids))
 
 
 def _look_at(work: _Look, connection: sa.Connection, resource: Resource, rows: Sequence[Row]) -> None:
@@ -255,8 +252,8 @@ def _edited(run: Run, connection: sa.Connection, link: Link, row: Row) -> str:
         for target in last.effective
         if not (resource.file and target == resource.file[0])
         if not agrees(
-            dig_target(last.body, target, resource.name, resource, known),
-            dig_target(row, target, resource.name, resource, known),
+            dig_target(last.body, target, resource, known),
+            dig_target(row, target, resource, known),
             resource.fields.get(target),
         )
     ]

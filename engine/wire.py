@@ -158,10 +158,10 @@ def _option(value: Any, definition: Definition | None) -> Any:
     return found
 
 
-def dig_target(row: Mapping[str, Any], target: str, name: str, resource: Resource, definitions: Definitions) -> Any:
+def dig_target(row: Mapping[str, Any], target: str, resource: Resource, definitions: Definitions) -> Any:
     """What a destination row holds in a target field."""
     if target.startswith("custom.") and resource.custom:
-        definition = definitions.get((name, target.removeprefix("custom.")))
+        definition = definitions.get((resource.name, target.removeprefix("custom.")))
         if definition is None:
             return None
         holder = row.get(resource.custom.container) if resource.custom.container else row

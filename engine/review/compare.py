@@ -11,8 +11,9 @@ import sqlalchemy as sa
 from engine.changes import definitions
 from engine.connector.model import Resource
 from engine.mapping.project import Projection, Source, Trace, project
+from engine.reading import recent
 from engine.run import Run
-from engine.settle import MARGIN, stamp
+from engine.settle import MARGIN
 from engine.spec.model import ObjectMapping
 from engine.spec.uses import paths_read
 from engine.stages.transform import sight_on
@@ -152,23 +153,14 @@ def _side_by_side(run: Run, connection: sa.Connection, pairs: Sequence[_Pair], b
 
 def _pages(run: Run, resource: Resource, since: float | None) -> Iterator[list[dict[str, Any]]]:
     """Rows of a resource changed since a moment, or since our oldest write to it, page by page."""
-    operation = resource.operations["list"]
     with run.store.begin() as connection:
         oldest = first_written(connection, resource.name)
     if oldest is None:
         return
-    since = max(since or 0.0, oldest)
-    since -= MARGIN
-    if operation.ids_of:
+    if resource.operations["list"].ids_of:
         yield from _by_parents(run, resource)
-        return
-    params = {operation.since: stamp(since, operation.since_style)} if operation.since else {}
-    newest = bool(operation.newest_first) and not operation.since
-    for page in run.destination.pages(resource.name, params, newest_first=newest):
-        yield page.rows
-        created = [text.replace("T", " ")[:19] for row in page.rows if (text := str(row.get(resource.created) or ""))]
-        if newest and created and min(created) < stamp(since, "space"):
-            return
+    else:
+        yield from recent(run.destination, resource, max(since or 0.0, oldest) - MARGIN)
 
 
 def _by_parents(run: Run, resource: Resource) -> Iterator[list[dict[str, Any]]]:
@@ -179,9 +171,7 @@ def _by_parents(run: Run, resource: Resource) -> Iterator[list[dict[str, Any]]]:
             if mapping.resource != target:
                 continue
             for batch in stream_links(run.store, mapping.name, operation.ids_max):
-                ids = ",".join(link.dest_id for link in batch)
-                for page in run.destination.pages(resource.name, {operation.ids: ids}):
-                    yield page.rows
+                yield list(run.destination.by_ids(resource.name, [link.dest_id for link in batch]))
 
 
 def _one(
@@ -218,8 +208,8 @@ def field_state(
     """One field's state from its story and from what the destination holds."""
     resource = run.migration.destination.resources[mapping.resource]
     label = run.spec.label(mapping.resource, trace.target)
-    wanted = dig_target(resolved.body, trace.target, mapping.resource, resource, known)
-    live = dig_target(row, trace.target, mapping.resource, resource, known) if row is not None else None
+    wanted = dig_target(resolved.body, trace.target, resource, known)
+    live = dig_target(row, trace.target, resource, known) if row is not None else None
     state, reason = trace.how, trace.reason
     missing = dict(resolved.missing)
     if state == "constant":

@@ -7,15 +7,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from engine.errors import Forbidden, Rejected, UnsafePlan
-from engine.reading import as_record, entries
+from engine.reading import as_record, entries, reaches, stamp
 from engine.run import Run
-from engine.settle import settle_doubts, stamp
+from engine.settle import settle_doubts
 from engine.spec.model import ObjectMapping
 from engine.spec.uses import needed
 from engine.store.links import Finding, Link, clear_findings, count_links, links_of, save_findings, stream_links
 from engine.store.records import (
     Cursor,
-    Record,
     all_cursors,
     count,
     count_unlisted,
@@ -90,6 +89,7 @@ def _collection(run: Run, name: str, fields: tuple[str, ...], cursor: Cursor, wh
 def _take(run: Run, name: str, fields: tuple[str, ...], cursor: Cursor, started: float, how: str) -> tuple[int, int]:
     """Stage what differs from what is known; the watermark moves with the last page, in its transaction."""
     changed = new = 0
+    modified = run.migration.source.resources[name].modified
     for rows, last in _pages(run, name, cursor, how):
         found = [as_record(run, name, row) for row in rows]
         with run.store.begin() as connection:
@@ -97,7 +97,7 @@ def _take(run: Run, name: str, fields: tuple[str, ...], cursor: Cursor, started:
             fresh = [record for record in found if record.key not in before]
             differ = [record for record in found if record.key in before and before[record.key].digest != record.digest]
             changed, new = changed + len(differ), new + len(fresh)
-            ended = last or (how == "newest first" and _all_known(run, name, found, cursor))
+            ended = last or (how == "newest first" and reaches(rows, modified, cursor.started - OVERLAP))
             moved = replace(cursor, started=started, rows=cursor.rows + new) if ended else cursor
             take, now = fresh + differ, run.clock.now()
             save_page(connection, take, entries(run, take, fields), replace(moved, read_at=now))
@@ -112,14 +112,6 @@ def _pages(run: Run, name: str, cursor: Cursor, how: str) -> Iterator[tuple[list
     params = {operation.since: stamp(cursor.started - OVERLAP, operation.since_style)} if how == "filter" else {}
     for page in run.source.pages(name, params, newest_first=how == "newest first"):
         yield page.rows, page.last
-
-
-def _all_known(run: Run, name: str, found: list[Record], cursor: Cursor) -> bool:
-    """Whether a newest-first page reached rows older than the last reading."""
-    modified = run.migration.source.resources[name].modified
-    bound = stamp(cursor.started - OVERLAP, "space")
-    stamps = [str(record.body.get(modified) or "").replace("T", " ")[:19] for record in found]
-    return bool(stamps) and min(stamps) < bound
 
 
 # -- rows that are gone

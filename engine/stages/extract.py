@@ -45,7 +45,8 @@ def _collection(run: Run, name: str, fields: tuple[str, ...], cursor: Cursor | N
         return Reading(name, cursor.rows, cursor.complete, cursor.absent)
     now = run.clock.now()
     cursor = cursor or Cursor(name, None, False, 0, now, now, fields)
-    pages = cursor.rows // 500
+    pager = run.migration.source.resources[name].operations["list"].pager
+    pages = cursor.rows // ((pager and pager.size) or 500)
     if max_pages is not None and pages >= max_pages:
         return Reading(name, cursor.rows, False)
     try:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from engine.changes import FIELDS, Change, decide, definitions, merge, update_body
-from engine.connector.model import Resource
+from engine.reading import rows_now
 from engine.run import Run
 from engine.settle import settle_doubts
 from engine.spec.model import ObjectMapping
@@ -176,7 +176,8 @@ def _merged(run: Run, mapping: ObjectMapping, changes: list[Change], known: Defi
     resource = run.migration.destination.resources[mapping.resource]
     if "update" not in resource.operations:
         return [_frozen(run, change) for change in changes]
-    live = _live(run, resource, changes)
+    bodies = {change.link.dest_id: change.resolved.body for change in changes if change.link and change.resolved}
+    live = rows_now(run.destination, resource, bodies)
     result = []
     for change in changes:
         assert change.link is not None
@@ -203,16 +204,6 @@ def _merged(run: Run, mapping: ObjectMapping, changes: list[Change], known: Defi
 def _id(connection: Any, name: str, key: str) -> str | None:
     found = links_of(connection, name, [key]).get(key)
     return found.dest_id if found else None
-
-
-def _live(run: Run, resource: Resource, changes: list[Change]) -> dict[str, Mapping[str, Any]]:
-    operation = resource.operations["list"]
-    if operation.ids_of:
-        parents = sorted({str(change.resolved.body.get(operation.ids_of)) for change in changes if change.resolved})
-        rows = run.destination.by_ids(resource.name, parents)
-    else:
-        rows = run.destination.by_ids(resource.name, [change.link.dest_id for change in changes if change.link])
-    return {str(row.get(resource.id)): row for row in rows}
 
 
 def _frozen(run: Run, change: Change) -> Change:
@@ -295,8 +286,8 @@ def _adopt_by_match(run: Run, mapping: ObjectMapping, known: Definitions, linked
                     if str(row.get(resource.id)) not in taken
                     and all(
                         agrees(
-                            dig_target(body, target, mapping.resource, resource, known),
-                            dig_target(row, target, mapping.resource, resource, known),
+                            dig_target(body, target, resource, known),
+                            dig_target(row, target, resource, known),
                             resource.fields.get(target),
                         )
                         for target in mapping.match
@@ -326,7 +317,7 @@ def _adopt_by_key(run: Run, mapping: ObjectMapping, known: Definitions, cursor: 
     before = cursor.rows
     for page in run.destination.pages(mapping.resource, position=cursor.position):
         keys = {
-            str(dig_target(row, mapping.key_field, mapping.resource, resource, known) or ""): str(row[resource.id])
+            str(dig_target(row, mapping.key_field, resource, known) or ""): str(row[resource.id])
             for row in page.rows
         }
         ours = {key: row_id for key, row_id in keys.items() if key.partition("/")[0] in mapping.sources}

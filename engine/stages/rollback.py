@@ -211,10 +211,10 @@ def _back(work: _Undoing, entry: Entry, row: Row) -> tuple[dict[str, Any], str]:
     people, fixed = [], []
     for target, before in entry.before.items():
         kind = resource.fields.get(target)
-        now = dig_target(row, target, entry.resource, resource, known)
+        now = dig_target(row, target, resource, known)
         if agrees(before, now, kind):
             continue
-        if not work.force and not agrees(dig_target(entry.body, target, entry.resource, resource, known), now, kind):
+        if not work.force and not agrees(dig_target(entry.body, target, resource, known), now, kind):
             people.append(target)
         elif is_empty(before) and kind is not None and kind.empty == "never":
             fixed.append(target)

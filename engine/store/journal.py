@@ -70,9 +70,9 @@ def mark(connection: sa.Connection, entry_id: int, state: str, reason: str, at: 
     )
 
 
-def entries(connection: sa.Connection, states: Sequence[str] = (), name: str = "", newest_first: bool = False) -> list[Entry]:
+def entries(connection: sa.Connection, states: Sequence[str] = (), name: str = "") -> list[Entry]:
     """Journal rows in order, filtered by state and object."""
-    query = sa.select(journal).order_by(journal.c.id.desc() if newest_first else journal.c.id)
+    query = sa.select(journal).order_by(journal.c.id)
     if states:
         query = query.where(journal.c.state.in_(list(states)))
     if name:

@@ -17,8 +17,8 @@ from engine.connector.pacing import Clock
 from engine.environment import accounts
 from engine.errors import AuthError, NotFound, Rejected
 from engine.migrate import Result, migrate
+from engine.reading import stamp
 from engine.run import Run, connect
-from engine.settle import stamp
 from engine.spec.load import Migration, load_migration
 from engine.spec.model import Const, Expr, ObjectMapping
 from engine.spec.model import Path as SourcePath

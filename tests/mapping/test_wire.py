@@ -107,8 +107,8 @@ def test_values_are_put_where_the_platform_wants_them(target: str, value: Any, b
     assert done.missing == ()
     if body:
         assert agrees(
-            dig_target(done.body, target, "companies", CRM.resources["companies"], DEFINITIONS),
-            dig_target(body, target, "companies", CRM.resources["companies"], DEFINITIONS),
+            dig_target(done.body, target, CRM.resources["companies"], DEFINITIONS),
+            dig_target(body, target, CRM.resources["companies"], DEFINITIONS),
             CRM.resources["companies"].fields.get(target),
         )
 
