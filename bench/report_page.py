@@ -67,6 +67,7 @@ def account(title: str, limits: list[dict[str, Any]]) -> dict[str, Any]:
         "calls": 438,
         "cost": 3077.0,
         "waited": 106.2,
+        "over_time": [[1_767_323_045 + 5 * at, calls, 10.0 * calls] for at, calls in enumerate((3, 40, 38, 0, 12))],
         "limits": limits,
     }
 
@@ -115,6 +116,7 @@ def summary(rows: list[dict[str, Any]], name: str, label: str) -> dict[str, Any]
         "object": name, "label": label, "from": ["rows"], "to": "things", "records": len(own),
         "states": {state: told[state] for state in ("arrived", "failed") if told[state]},
         "fields": told["fields"],
+        "mapped": [["Status", "Pending", "open", 7], ["Status", "Accepted", "won", 5]],
         "created": told["arrived"], "updated": 0, "adopted": 0, "unchanged": 0, "skipped": 0,
         "failed": told["failed"], "conflicts": 0, "cost": 5.0 * len(own) + 1, "least": 5.0 * len(own), "reasons": [],
     }  # fmt: skip

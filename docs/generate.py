@@ -18,9 +18,8 @@ import click
 DOCS = Path(__file__).resolve().parent
 sys.path.insert(0, str(DOCS.parent))
 
-from engine.cli import cli  # noqa: E402  (the checkout's, wherever this is started from)
-from sandbox.cli import sandbox  # noqa: E402
 from transforms import STEPS  # noqa: E402
+from workbench.cli import etl  # noqa: E402  (the checkout's, wherever this is started from)
 
 MARKER = "<!-- below: made by docs/generate.py; do not edit -->"
 TOPICS = {
@@ -46,8 +45,7 @@ def commands(group: click.Group, above: str = "etl") -> Iterator[tuple[str, clic
 
 def all_commands() -> list[tuple[str, click.Command]]:
     """The commands of `etl`, those of the sandbox included."""
-    cli.add_command(sandbox)
-    return list(commands(cli))
+    return list(commands(etl()))
 
 
 def command_page() -> str:

@@ -22,20 +22,8 @@ from engine import migrate as stages
 from engine.connector.client import Account
 from engine.connector.pacing import Clock
 from engine.environment import accounts, variables
-from engine.errors import (
-    ATTENTION,
-    DONE,
-    Diagnostic,
-    EtlError,
-    OutcomeUnknown,
-    Paused,
-    SpecError,
-    StoreError,
-    Unavailable,
-    UsageError,
-)
+from engine.errors import ATTENTION, DONE, EtlError, OutcomeUnknown, Paused, StoreError, Unavailable, UnsafePlan, UsageError
 from engine.review import screens, terminal
-from engine.review.export import export as write_tables
 from engine.review.page import write_html
 from engine.review.report import build, private, write_csv, write_json
 from engine.run import Progress as Listener
@@ -77,6 +65,14 @@ def common(function: Any) -> Any:
     ):  # fmt: skip
         function = decorate(function)
     return function
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """What a full run against live accounts is asked before it starts, and who hears what a run came to."""
+
+    admit: Callable[[Path, str | None], None]  # the spec and the store's place; raises UnsafePlan
+    ended: Callable[[Run, Mapping[str, Any]], None]  # the run and its verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,31 +141,6 @@ def cli() -> None:
 
 
 @cli.command()
-@click.argument("spec", type=click.Path(path_type=Path))
-@click.option("--json", "as_json", is_flag=True, help="Machine-readable output on stdout.")
-def validate(spec: Path, as_json: bool) -> None:
-    """Check a spec, its connectors and templates; every problem at once."""
-    problems: list[Diagnostic] = []
-    objects = 0
-    try:
-        migration = load_migration(spec, variables())
-        objects, problems = len(migration.spec.active()), list(migration.warnings)
-    except SpecError as error:
-        problems = list(error.diagnostics)
-    errors = [item for item in problems if item.severity == "error"]
-    if as_json:
-        click.echo(json.dumps({"valid": not errors, "problems": [item.data() for item in problems]}, ensure_ascii=False))
-    else:
-        for item in problems:
-            click.echo(str(item), err=True)
-        if errors:
-            click.echo(f"{len(errors)} problem{'s' if len(errors) > 1 else ''}", err=True)
-        else:
-            click.echo(f"{spec}: good; {objects} objects")
-    sys.exit(2 if errors else DONE)
-
-
-@cli.command()
 @common
 @click.option("--refresh", is_flag=True, help="Read the source anew.")
 def audit(refresh: bool, **options: Any) -> None:
@@ -218,6 +189,8 @@ def run(size: int | None, refresh: bool, wait: bool, **options: Any) -> None:
     while True:
         wanted = time.time() + pause
         try:
+            if settings.environment == "live" and size is None:
+                _gate().admit(settings.spec, settings.store)
             with opened(settings, command, wait, refresh) as run:
                 code = _report(run, _work(run, choice, size, settings.as_json), command, settings)
         except PASSING as error:
@@ -229,6 +202,15 @@ def run(size: int | None, refresh: bool, wait: bool, **options: Any) -> None:
             break
         time.sleep(max(0.0, wanted - time.time()))
     sys.exit(code)
+
+
+def _gate() -> Gate:
+    """The gate that the program was started with; started without one, nobody can admit anything."""
+    return click.get_current_context().find_object(Gate) or Gate(_shut, lambda *_: None)
+
+
+def _shut(spec: Path, _: str | None) -> None:
+    raise UnsafePlan(f"nobody can say here whether the mapping is approved – start it as: etl run {spec} --env live")
 
 
 def _work(run: Run, choice: Choice, size: int | None, quietly: bool) -> stages.Result:
@@ -264,20 +246,6 @@ def rollback(of_run: int | None, dry: bool, force: bool, yes: bool, **options: A
     found = {"undone": result.undone, "kept": result.kept, "failed": result.failed, "would": result.would, "cost": result.cost}
     _tell(settings.as_json, found, lambda told, console: screens.show_rollback(told, dry, console))
     sys.exit(ATTENTION if result.kept or result.failed else DONE)
-
-
-@cli.command()
-@common
-@click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder to write to.")
-def export(out: Path, **options: Any) -> None:
-    """Write the audit log, people, failures and every object's records as CSV and one workbook."""
-    settings = Settings(**options)
-    with from_store(settings) as run:
-        made = write_tables(run, out)
-    if settings.as_json:
-        click.echo(json.dumps({"files": [str(path) for path in made]}))
-    else:
-        click.echo(f"{len(made)} files in {out}; all tables together: {made[-1]}")
 
 
 @cli.command()
@@ -411,6 +379,7 @@ def _size(size: int | None, run: Run) -> int | None:
 def _report(run: Run, result: stages.Result, command: str, settings: Settings) -> int:
     """Write every format of the report; the exit code that its verdict deserves."""
     report = build(run, result, command, settings.environment)
+    _gate().ended(run, report["verdict"])
     folder = run.store.folder / f"{run.spec.name}.{settings.environment}.report"
     paths = {kind: folder / f"report.{kind}" for kind in ("html", "json", "csv")}
     for kind, write in (("html", write_html), ("json", write_json), ("csv", write_csv)):
@@ -420,11 +389,10 @@ def _report(run: Run, result: stages.Result, command: str, settings: Settings) -
     return DONE if report["verdict"]["state"] == "good" else ATTENTION
 
 
-def main() -> None:
+def main(gate: Gate) -> None:
     """Run a command; expected failures end with their message and exit code, never a traceback."""
-    _add_sandbox()
     try:
-        cli.main(standalone_mode=False)
+        cli.main(standalone_mode=False, obj=gate)
     except click.exceptions.Exit as stop:
         sys.exit(stop.exit_code)
     except click.ClickException as error:
@@ -438,15 +406,6 @@ def main() -> None:
         crash = private(Path("var") / f"crash.{os.getpid()}.txt")
         crash.write_text(_safe(traceback.format_exc()), encoding="utf-8")
         _end(f"this is a fault in etl itself, not in your data; the details are in {crash} – please report it", 70)
-
-
-def _add_sandbox() -> None:
-    """The emulators' commands, where they are installed."""
-    try:
-        from sandbox.cli import sandbox
-    except ImportError:
-        return
-    cli.add_command(sandbox)
 
 
 def _safe(text: str) -> str:

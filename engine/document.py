@@ -122,15 +122,37 @@ def parse(text: str, name: str = "<text>") -> Document:
         builder = _Builder(name)
         data = builder.build(node, ()) if node is not None else None
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line, col = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-        advice = "indent with spaces, not tabs" if "'\\t'" in str(error.problem) else "correct the YAML"
-        raise _refused(name, line, col, f"not valid YAML: {error.problem}", advice) from None
-    except yaml.YAMLError as error:
-        raise _refused(name, 1, 1, f"not valid YAML: {error}", "correct the YAML") from None
+        raise _not_yaml(error, text, name) from None
+    except yaml.reader.ReaderError as error:
+        line, col = text.count("\n", 0, error.position) + 1, error.position - text.rfind("\n", 0, error.position)
+        raise _refused(name, line, col, f"the character {error.character!r} cannot be printed", "remove it") from None
     except RecursionError:
         raise _refused(name, 1, 1, "nested too deeply", f"at most {MAX_DEPTH} levels") from None
     return Document(name, data, builder.places, builder.aliases)
+
+
+def _not_yaml(error: yaml.MarkedYAMLError, text: str, name: str) -> SpecError:
+    """What the parser stumbles over; a bracket or quote left open further up is told where it stands."""
+    mark, problem, context = error.problem_mark, f"not valid YAML: {error.problem}", error.context or ""
+    assert mark is not None
+    begun = _open_quote(text, mark.line) or (error.context_mark if context.startswith("while parsing a flow") else None)
+    advice = "indent with spaces, not tabs" if "'\\t'" in str(error.problem) else "correct the YAML"
+    if begun and begun.line < mark.line:
+        problem = f"not valid YAML: what is opened here is not closed; line {mark.line + 1}: {error.problem}"
+        mark, advice = begun, "close it"
+    return _refused(name, mark.line + 1, mark.column + 1, problem, advice)
+
+
+def _open_quote(text: str, line: int) -> yaml.Mark | None:
+    """Where the quoted text begins that runs over several lines into this one."""
+    try:
+        for token in yaml.scan(text, Loader=_Loader):
+            begun: yaml.Mark = token.start_mark
+            if isinstance(token, yaml.ScalarToken) and not token.plain and begun.line < token.end_mark.line == line:
+                return begun
+    except yaml.MarkedYAMLError as error:
+        return error.context_mark if error.context == "while scanning a quoted scalar" else None
+    return None
 
 
 def scalar(text: str) -> Any:

@@ -59,13 +59,13 @@ class Timeline:
     per_day: dict[str, float] = field(default_factory=dict)
 
 
-def simulate(run: Run, plan: Plan) -> Timeline:
+def simulate(run: Run, plan: Plan, latency: float = LATENCY) -> Timeline:
     """Live through a plan on the destination's limits, from what is spent today on."""
     time = SimulatedTime(run.clock.now())
     with tempfile.TemporaryDirectory() as folder:
         store = open_store(str(Path(folder) / "simulated.sqlite"))
         try:
-            return _live_through(run, plan, _pacer(run.destination, store, time), time)
+            return _live_through(run, plan, _pacer(run.destination, store, time), time, latency)
         finally:
             store.close()
 
@@ -84,7 +84,7 @@ def _pacer(client: Client, store: Store, time: SimulatedTime) -> Pacer:
     return pacer
 
 
-def _live_through(run: Run, plan: Plan, pacer: Pacer, time: SimulatedTime) -> Timeline:
+def _live_through(run: Run, plan: Plan, pacer: Pacer, time: SimulatedTime, latency: float) -> Timeline:
     start, spans = time.now(), []
     room = run.destination.connector.connection.concurrency
     per_day: dict[str, float] = {}
@@ -92,7 +92,7 @@ def _live_through(run: Run, plan: Plan, pacer: Pacer, time: SimulatedTime) -> Ti
         begun, calls, spent = time.now(), 0, 0.0
         for cost in costs:
             pacer.acquire(cost)
-            time.sleep(LATENCY / room)
+            time.sleep(latency / room)
             calls, spent = calls + 1, spent + cost
             day = str(int(time.now() // 86_400))
             per_day[day] = per_day.get(day, 0.0) + cost

@@ -116,9 +116,10 @@ def place(body: dict[str, Any], target: str, value: Any, resource: Resource, spe
     if target.startswith("custom.") and resource.custom:
         field_name = target.removeprefix("custom.")
         definition = definitions.get((resource.name, field_name))
-        if definition is None:
-            raise ValueError("the custom field has not been made yet")
-        travelling = _value(value, spec.custom_fields[resource.name, field_name], definition)
+        declared = spec.custom_fields.get((resource.name, field_name))
+        if definition is None or declared is None:
+            raise ValueError("the custom field has not been made yet" if declared else "the spec no longer declares the field")
+        travelling = _value(value, declared, definition)
         holder = body.setdefault(resource.custom.container, {}) if resource.custom.container else body
         holder[definition.code] = travelling
         return

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-OURS = ("engine", "transforms", "sandbox")
+OURS = ("engine", "transforms", "sandbox", "workbench")
 
 # Imports run upwards in this table only: a module uses rows above its own. Modules of one row may
 # use each other where the row says so. A new module has to be entered here.
@@ -37,27 +37,37 @@ LAYERS: tuple[tuple[str, bool], ...] = (
     ("engine.migrate", False),
     ("engine.review.*", True),
     ("engine.environment", False),
+    ("workbench.export workbench.writing workbench.meaning workbench.excerpt workbench.live workbench.staged", False),
+    ("workbench.diff.*", True),
+    ("workbench.cases.*", True),
+    ("workbench.manual.*", True),
+    ("workbench.propose.*", True),
+    ("workbench.approval workbench.scaffold", False),
     ("engine.cli", False),
+    ("workbench.commands.options", False),
+    ("workbench.commands.*", False),
+    ("workbench.cli", False),
+    ("workbench.__main__", False),
 )
 
 # A library has one door.
 DOORS = {
     "httpx": ("engine/connector/",),
     "yaml": ("engine/document.py",),
-    "ruamel": ("engine/document.py",),
+    "ruamel": ("workbench/writing.py",),
     "jinja2": ("engine/mapping/notes.py",),
-    "petl": ("engine/review/",),
-    "openpyxl": ("engine/review/",),
+    "petl": ("workbench/export.py",),
+    "openpyxl": ("workbench/export.py",),
     "sqlalchemy": ("engine/store/",),
-    "click": ("engine/cli.py",),
-    "rich": ("engine/cli.py", "engine/review/"),
+    "click": ("engine/cli.py", "workbench/cli.py", "workbench/commands/"),
+    "rich": ("engine/cli.py", "engine/review/", "workbench/commands/"),
     "jsonschema": ("engine/schema.py",),
     "dotenv": ("engine/environment.py",),
     "starlette": (),
     "uvicorn": (),
 }
 
-MAY_START_THE_SANDBOX = ("engine.cli", "engine.environment")
+MAY_START_THE_SANDBOX = ("workbench.cli", "engine.environment")
 VAGUE = re.compile(r"(Manager|Helper|Util|Utils|Base|Factory|Handler|Processor)$")
 UNFINISHED = re.compile(r"NotImplementedError|\bTODO\b|\bFIXME\b|\bXXX\b")
 
@@ -117,23 +127,23 @@ def row_of(module: str) -> int:
     return -1
 
 
-def engine_files() -> list[Path]:
-    """The engine's modules without the empty package files."""
-    return [path for path in files("engine") if path.name != "__init__.py"]
+def layered_files() -> list[Path]:
+    """The engine's and the workbench's modules without the empty package files."""
+    return [path for path in files("engine", "workbench") if path.name != "__init__.py"]
 
 
 def test_every_module_has_its_place() -> None:
-    """A new module of the engine is entered in the table of layers."""
-    assert [shown(path) for path in engine_files() if row_of(name_of(path)) < 0] == []
+    """A new module of the engine or the workbench is entered in the table of layers."""
+    assert [shown(path) for path in layered_files() if row_of(name_of(path)) < 0] == []
 
 
 def test_imports_run_one_way() -> None:
     """A module uses only rows above its own, or its own row where that says so."""
     wrong = []
-    for path in engine_files():
+    for path in layered_files():
         row = row_of(name_of(path))
         for found, line, _ in imports(path):
-            other = row_of(found) if found.startswith("engine.") else -1
+            other = row_of(found) if found.startswith(("engine.", "workbench.")) else -1
             if other > row or (other == row and not LAYERS[row][1]):
                 wrong.append(f"{shown(path)}:{line}: imports {found}")
     assert wrong == []
@@ -141,7 +151,7 @@ def test_imports_run_one_way() -> None:
 
 def test_no_module_imports_itself_in_a_circle() -> None:
     """Rows whose modules may use each other hide no circle."""
-    graph = {name_of(path): {found for found, _, _ in imports(path) if found in modules()} for path in engine_files()}
+    graph = {name_of(path): {found for found, _, _ in imports(path) if found in modules()} for path in layered_files()}
     done: set[str] = set()
 
     def visit(module: str, above: tuple[str, ...]) -> None:
@@ -187,7 +197,7 @@ def test_a_library_has_one_door(library: str) -> None:
     """Each library is imported where the design says; a connection may be named as a type elsewhere."""
     wrong = [
         f"{shown(path)}:{line}: imports {found}"
-        for path in files("engine", "transforms")
+        for path in files("engine", "transforms", "workbench")
         for found, line, _ in imports(path)
         if found.partition(".")[0] == library
         and not shown(path).startswith(DOORS[library])
@@ -200,14 +210,33 @@ def test_the_sandbox_and_the_engine_stand_apart() -> None:
     """The emulators know nothing of the engine; the engine starts them in two places, when asked to."""
     wrong = [
         f"{shown(path)}:{line}: imports {found}"
-        for path in files("sandbox", "engine", "transforms")
+        for path in files("sandbox", "engine", "transforms", "workbench")
         for found, line, late in imports(path)
-        if (path.is_relative_to(ROOT / "sandbox") and found.partition(".")[0] in ("engine", "transforms"))
+        if (path.is_relative_to(ROOT / "sandbox") and found.partition(".")[0] in ("engine", "transforms", "workbench"))
         or (found.partition(".")[0] == "sandbox" and name_of(path) in MAY_START_THE_SANDBOX and not late)
-        or (found.partition(".")[0] == "sandbox" and name_of(path).startswith(("engine", "transforms"))
+        or (found.partition(".")[0] == "sandbox" and name_of(path).startswith(("engine", "transforms", "workbench"))
             and name_of(path) not in MAY_START_THE_SANDBOX)
     ]  # fmt: skip
     assert wrong == []
+
+
+def test_nothing_imports_the_workbench() -> None:
+    """The workbench stands on the engine's public functions; engine, transforms and sandbox do without it."""
+    wrong = [
+        f"{shown(path)}:{line}: imports {found}"
+        for path in files("engine", "transforms", "sandbox")
+        for found, line, _ in imports(path)
+        if found.partition(".")[0] == "workbench"
+    ]
+    private = [
+        f"{shown(path)}:{node.lineno}: {alias.name} of {node.module}"
+        for path in files("workbench")
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("engine")
+        for alias in node.names
+        if alias.name.startswith("_")
+    ]
+    assert wrong + private == []
 
 
 def test_transforms_stand_alone() -> None:
@@ -216,7 +245,7 @@ def test_transforms_stand_alone() -> None:
         f"{shown(path)}:{line}: imports {found}"
         for path in files("transforms")
         for found, line, _ in imports(path)
-        if found.partition(".")[0] in ("engine", "sandbox")
+        if found.partition(".")[0] in ("engine", "sandbox", "workbench")
     ]
     assert wrong == []
 
@@ -227,8 +256,8 @@ def test_the_sandbox_reads_no_connector() -> None:
 
 
 def test_the_engine_knows_no_platform() -> None:
-    """Neither platform is named in the engine, its pages or the transforms."""
-    texts = [path for folder in ("engine", "transforms") for path in sorted((ROOT / folder).rglob("*"))]
+    """Neither platform is named in the engine, its pages, the transforms, the workbench or its words."""
+    texts = [path for folder in ("engine", "transforms", "workbench") for path in sorted((ROOT / folder).rglob("*"))]
     texts = [path for path in texts if path.is_file() and "__pycache__" not in path.parts]
     wrong = [
         f"{shown(path)}:{number}: {line.strip()[:80]}"
@@ -287,15 +316,15 @@ def test_the_engine_stays_small() -> None:
     assert total <= CEILING, f"engine/ has {total:,} lines of code; the ceiling is {CEILING:,}"
 
 
-def function_lengths() -> list[tuple[int, str]]:
-    """Every function of the engine and the transforms with its lines, docstring aside."""
+def function_lengths(*folders: str) -> list[tuple[int, str]]:
+    """Every function of some folders with its lines, docstring aside."""
     return sorted(
         (
             (
                 (node.end_lineno or node.lineno) - node.lineno + 1 - len(docstring_lines(node)),
                 f"{shown(path)}:{node.lineno} {node.name}",
             )
-            for path in files("engine", "transforms")
+            for path in files(*folders)
             for node in ast.walk(tree(path))
             if isinstance(node, ast.FunctionDef)
         ),
@@ -303,9 +332,10 @@ def function_lengths() -> list[tuple[int, str]]:
     )
 
 
-def test_functions_are_short() -> None:
+@pytest.mark.parametrize("folders", [("engine", "transforms"), ("workbench",)], ids="+".join)
+def test_functions_are_short(folders: tuple[str, ...]) -> None:
     """Nine functions in ten within 25 lines, none over 60."""
-    found = function_lengths()
+    found = function_lengths(*folders)
     short = sum(lines <= SHORT for lines, _ in found) / len(found)
     assert [item for item in found if item[0] > LONGEST] == []
     assert short >= SHARE, f"{short:.0%} of the functions are within {SHORT} lines; the longest: {found[:8]}"

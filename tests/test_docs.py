@@ -29,6 +29,7 @@ ETL = Path(sys.executable).parent / "etl"
 
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"(?<!!)\[[^\]]+\]\(([^)\s]+)\)")
+INLINE = re.compile(r"`(etl [^`\n]+)`")
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 
 # Shown commands that are not run by the test: they make environments, or are this test's own caller.
@@ -81,6 +82,8 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     spec = folder / "specs/stel_order_to_pipedrive.yaml"
     text = spec.read_text(encoding="utf-8")
     spec.write_text(text.replace("plan: business", "plan: unlimited").replace("plan: growth", "plan: ultimate"), encoding="utf-8")
+    for words in (["init", "-q"], ["add", "."], ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "begin"]):
+        subprocess.run(["git", *words], cwd=folder, check=True)
     return folder
 
 
@@ -144,6 +147,33 @@ def test_every_command_and_option_is_told() -> None:
             if isinstance(option, click.Option):
                 assert option.opts[0] in text
                 assert option.help or option.opts[0] in UNTOLD, f"{name} {option.opts[0]} has no help"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_commands_inside_sentences_exist(page: Path) -> None:
+    """What stands in backquotes as a command of `etl` names a command and options that there are."""
+    known = dict(generator().all_commands())
+    wrong = []
+    for text in INLINE.findall(re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)):
+        words = text.split()
+        command = known.get(" ".join(words[:2])) or known.get(" ".join(words[:3]))
+        options = {name for item in command.params for name in item.opts} if command else set()
+        if command is None or not {word for word in words if re.match("--[a-z]", word)} <= options:
+            wrong.append(text)
+    assert wrong == []
+
+
+def test_commands_stand_in_blocks_that_are_run() -> None:
+    """No block of another kind begins a line with `etl`; the tutorial has a test of its own, a server never ends."""
+    wrong = []
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        for language, block in re.findall(r"^```(\w*)\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
+            if language not in ("bash", "console", "sh", "yaml") and re.search(r"^\$? ?etl (?!sandbox serve)", block, re.MULTILINE):
+                wrong.append(f"{named(page)}: {block.splitlines()[0]}")
+            if language == "sh" and page.name != "tutorial.md":
+                wrong.append(f"{named(page)}: a block of sh")
+    assert wrong == []
 
 
 def test_every_step_is_told() -> None:

@@ -89,6 +89,9 @@ class CustomFields:
     options: str = ""  # where a definition lists its options
     option_label: str = "label"
     option_id: str = "id"
+    own: str = ""  # the definition's key that says whether people made the field
+    demanded: str = ""  # the definition's key that says whether people demand the field
+    most: Mapping[str, int] = field(default_factory=dict)  # plan -> how many an account may have in all; "*" = any plan
 
 
 @dataclass(frozen=True, slots=True)

@@ -102,6 +102,7 @@ class Pacer:
     waited: float = 0.0
     cost: float = 0.0
     calls: int = 0
+    over_time: dict[int, tuple[int, float]] = field(default_factory=dict)  # calls and cost of every five seconds
     _told: dict[str, float] = field(default_factory=dict)  # allowances the platform's headers name
     _blocked: _Wait = _Wait(0.0, "")  # until when nothing goes out (epoch seconds), and for which limit
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -151,6 +152,8 @@ class Pacer:
                     forget_before(connection, self.account, limit.name, _first_slot(limit, now) - 2 * SLOTS)
             self.calls += 1
             self.cost += cost
+            calls, spent = self.over_time.get(tick := int(now) // 5 * 5, (0, 0.0))
+            self.over_time[tick] = calls + 1, spent + cost
         return Booking(now, {limit.name: _sum(slots[limit.name]) + _amount(limit, cost) for limit in active})
 
     def allowance(self, limit: Limit) -> float:

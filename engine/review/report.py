@@ -83,6 +83,7 @@ def _account(client: Client) -> dict[str, Any]:
         "calls": pacer.calls,
         "cost": pacer.cost,
         "waited": round(pacer.waited, 1),
+        "over_time": [[at, *spent] for at, spent in sorted(pacer.over_time.items())],
         "limits": [
             {
                 "name": limit.name, "unit": limit.unit, "seconds": limit.seconds,
@@ -104,6 +105,7 @@ def _objects(run: Run, result: Result) -> list[dict[str, Any]]:
                 "object": mapping.name, "label": mapping.label, "from": list(mapping.sources), "to": mapping.resource,
                 "records": sum(records.values()), "states": records,
                 "fields": {state: fields[state] for state in STATES},
+                "mapped": [[*key[1:], many] for key, many in result.tally.mapped.most_common() if key[0] == mapping.name],
                 **({key: value for key, value in asdict(row).items() if key not in ("object", "label", "resource")} if row else {}),
             }
         )  # fmt: skip

@@ -27,6 +27,7 @@ class Tally:
     fields: Counter[tuple[str, str]] = field(default_factory=Counter)  # (object, state)
     lost_in_arrived: int = 0
     money: dict[tuple[str, str, str], Money] = field(default_factory=dict)  # object, label, currency
+    mapped: Counter[tuple[str, str, str, str]] = field(default_factory=Counter)  # object, field, value before, value after
     kept: list[Comparison] = field(default_factory=list)
     left_out: int = 0
 
@@ -54,6 +55,8 @@ def count(comparisons: Iterable[Comparison], keep_all: bool) -> Tally:
         tally.records[row.object, row.state] += 1
         for item in row.fields:
             tally.fields[row.object, item.state] += 1
+            if "map" in item.steps and item.state != "lost" and row.state == "arrived" and len(tally.mapped) < KEPT:
+                tally.mapped[row.object, item.label, ", ".join(text_of(one) for _, one in item.sources), text_of(item.wanted)] += 1
         lost = row.state == "arrived" and any(item.state == "lost" for item in row.fields)
         tally.lost_in_arrived += sum(item.state == "lost" for item in row.fields) if row.state == "arrived" else 0
         _add_money(tally, row)

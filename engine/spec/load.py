@@ -32,6 +32,7 @@ class Migration:
     spec: model.Spec
     source: Connector
     destination: Connector
+    document: Document
     warnings: tuple[Diagnostic, ...] = ()
 
 
@@ -58,7 +59,7 @@ def load_migration(path: Path, env: Mapping[str, str] | None = None) -> Migratio
     found = in_order([*problems, *compiler.problems])
     if errors := [item for item in found if item.severity == "error"]:
         raise SpecError(errors)
-    return Migration(spec, compiler.source, compiler.destination, tuple(found))
+    return Migration(spec, compiler.source, compiler.destination, document, tuple(found))
 
 
 def _shown(path: Path) -> str:

@@ -40,7 +40,7 @@ def extract(run: Run, max_pages: int | None = None) -> dict[str, Reading]:
 
 def _collection(run: Run, name: str, fields: tuple[str, ...], cursor: Cursor | None, max_pages: int | None) -> Reading:
     if cursor and set(fields) - set(cursor.indexed):
-        cursor = _index(run, name, fields, cursor)
+        cursor = index(run, name, fields, cursor)
     if cursor and (cursor.complete or cursor.absent):
         return Reading(name, cursor.rows, cursor.complete, cursor.absent)
     now = run.clock.now()
@@ -74,7 +74,7 @@ def _save(run: Run, name: str, fields: tuple[str, ...], page: Rows, cursor: Curs
     return cursor
 
 
-def _index(run: Run, name: str, fields: tuple[str, ...], cursor: Cursor) -> Cursor:
+def index(run: Run, name: str, fields: tuple[str, ...], cursor: Cursor) -> Cursor:
     """A changed spec finds records by other fields: index what is staged, without a call."""
     for batch in stream(run.store, name):
         with run.store.begin() as connection:

@@ -9,6 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from engine.connector.model import Resource
 from engine.mapping.project import FALLBACK, Projection, Sight, Source, project
 from engine.run import Run
 from engine.spec.model import ObjectMapping
@@ -118,7 +119,7 @@ def _object(run: Run, mapping: ObjectMapping, only: frozenset[str] | None) -> Tr
             for record in batch:
                 for projection in project(mapping, Source(record.collection, record.key, record.body), sight):
                     position += 1
-                    drafts.append(_draft(run, mapping, projection, position))
+                    drafts.append(as_draft(run, mapping, projection, position))
                     save_findings(connection, findings(mapping, projection))
             for draft in drafts:
                 counts[draft.state] += 1
@@ -138,17 +139,18 @@ def _batches(run: Run, mapping: ObjectMapping, only: frozenset[str] | None) -> A
     yield sorted(everything, key=lambda record: (str(record.body.get(mapping.order) or "").zfill(12), record.seq))
 
 
-def _draft(run: Run, mapping: ObjectMapping, projection: Projection, position: int) -> Draft:
+def as_draft(run: Run, mapping: ObjectMapping, projection: Projection, position: int) -> Draft:
+    """A projection as it is kept; one the destination is known to refuse has failed."""
     state, reason = projection.state, projection.reason
     if state == "ready":
-        reason = too_long(run, mapping, projection.body)
+        reason = too_long(run.migration.destination.resources[mapping.resource], mapping, projection.body)
         state = "failed" if reason else state
     return Draft(mapping.name, projection.key, projection.record, projection.body, digest(projection.body), state, reason, position)
 
 
-def too_long(run: Run, mapping: ObjectMapping, body: Mapping[str, Any]) -> str:
+def too_long(resource: Resource, mapping: ObjectMapping, body: Mapping[str, Any]) -> str:
     """What the destination is known to refuse: required fields left empty, texts over their limit."""
-    for name, kind in run.migration.destination.resources[mapping.resource].fields.items():
+    for name, kind in resource.fields.items():
         if kind.required and kind.writable and name not in body and name in mapping.fields:
             return f"{name}: the destination needs it and the record has nothing for it"
         value = body.get(name)

@@ -97,6 +97,12 @@ def draft_states(connection: sa.Connection, name: str, keys: Sequence[str]) -> d
     return found
 
 
+def drafts_of(connection: sa.Connection, name: str, keys: Sequence[str]) -> dict[str, Draft]:
+    """These drafts of an object, as far as there are any."""
+    query = sa.select(drafts).where(drafts.c.object == name, drafts.c.key.in_(list(keys)))
+    return {row.key: _draft(row) for row in connection.execute(query)}
+
+
 def stream_drafts(store: Store, name: str, batch: int = BATCH) -> Iterator[list[Draft]]:
     """An object's drafts in the order of their records, a batch at a time."""
     seq, key = -1, ""
@@ -109,7 +115,7 @@ def stream_drafts(store: Store, name: str, batch: int = BATCH) -> Iterator[list[
         if not rows:
             return
         seq, key = rows[-1].seq, rows[-1].key
-        yield [Draft(r.object, r.key, r.record, json.loads(r.body), r.digest, r.state, r.reason, r.seq) for r in rows]
+        yield [_draft(row) for row in rows]
 
 
 def count_drafts(connection: sa.Connection, name: str) -> dict[str, int]:
@@ -199,6 +205,10 @@ def all_findings(connection: sa.Connection, severity: str = "") -> list[Finding]
     if severity:
         query = query.where(findings.c.severity == severity)
     return [Finding(r.object, r.key, r.stage, r.field, r.severity, r.text) for r in connection.execute(query)]
+
+
+def _draft(row: Any) -> Draft:
+    return Draft(row.object, row.key, row.record, json.loads(row.body), row.digest, row.state, row.reason, row.seq)
 
 
 def _parts(keys: Sequence[str]) -> Iterator[list[str]]:

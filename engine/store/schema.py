@@ -321,3 +321,18 @@ def upsert(
         connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=changed), rows)
     else:
         connection.execute(statement.on_conflict_do_nothing(index_elements=keys), rows)
+
+
+# -- single values worth keeping: what runs came to, what approved mappings meant
+
+
+def remember(store: Store, name: str, value: str) -> None:
+    """Keep a value under a name, replacing an older one."""
+    with store.begin() as connection:
+        upsert(connection, meta, [{"name": name, "value": value}], ["name"])
+
+
+def recall(store: Store, name: str) -> str | None:
+    """The value kept under a name, or None."""
+    with store.begin() as connection:
+        return connection.execute(sa.select(meta.c.value).where(meta.c.name == name)).scalar()

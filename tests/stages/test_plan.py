@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from engine import migrate
 from engine.connector.model import Limit
 from engine.plan import duration
-from engine.review.export import export
 from engine.review.report import harmless
 from engine.simulate import simulate
 from tests.stages.conftest import Desk
+from workbench.export import export
 
 BURST = Limit("burst", "calls", {"*": 40}, 2, "rolling")
 DAY = Limit("day", "cost", {"*": 1000}, 86_400, "calendar")

@@ -5,6 +5,8 @@ const report = JSON.parse(document.getElementById("report").textContent);
 const waiting = JSON.parse(document.getElementById("attention").textContent); // [object, key, [text]]
 const PAGE = 100; // records of the table at once
 const PRINTED = 2000; // records of the table on paper
+const TICK = 5; // seconds by which the report counts calls
+const COLUMNS = 60; // of the chart of calls over time, at most
 const LISTED = 30; // rows of a long list before it has to be asked for
 const LONG = 600; // characters of a value before it gets its own scroll bar
 const FIELD_STATES = {
@@ -163,7 +165,40 @@ function limitChart(account) {
   const tokens = account.limits.some((limit) => limit.unit === "cost") ? `, ${many(account.cost, "token")}` : "";
   const spent = `This run: ${many(account.calls, "call")}${tokens}; it waited ${count(account.waited)} s for the limits.`;
   const plan = `plan ${account.plan || "unknown"}, ${many(account.seats, "seat")}`;
-  return el(".chart", {}, el("h3", {}, value(account.title, "name"), " ", el("span.muted", {}, value(plan, "name"))), el("p", {}, spent), rows);
+  return el(".chart", {}, el("h3", {}, value(account.title, "name"), " ", el("span.muted", {}, value(plan, "name"))), el("p", {}, spent), rows, timeChart(account));
+}
+/** Columns over time: how much in each stretch, with what the account would have allowed for one as a line. */
+function timeChart(account) {
+  const ticks = account.over_time;
+  const tokens = account.limits.some((limit) => limit.unit === "cost");
+  if (ticks.length < 2) return null;
+  const start = ticks[0][0], end = ticks.at(-1)[0] + TICK;
+  const seconds = Math.ceil((end - start) / TICK / COLUMNS) * TICK;
+  const most = new Array(Math.ceil((end - start) / seconds)).fill(0);
+  for (const [at, calls, cost] of ticks) most[Math.floor((at - start) / seconds)] += tokens ? cost : calls;
+  const top = Math.max(1, ...most);
+  const unit = tokens ? "tokens" : "calls";
+  const label = `${account.title}: ${unit} over time, at most ${count(top)} in ${count(seconds)} s`;
+  const image = svg("svg", { class: "columns", viewBox: `0 0 ${most.length} 20`, preserveAspectRatio: "none", role: "img", "aria-label": label, height: 48 });
+  image.append(svg("title", {}, label));
+  most.forEach((number, at) => image.append(svg("rect", { class: "f-used", x: at + 0.05, y: 20 - (number / top) * 20, width: 0.9, height: (number / top) * 20 })));
+  const clock = (moment) => new Date(moment * 1000).toISOString().slice(11, 19);
+  const tightest = account.limits.filter((limit) => limit.unit === (tokens ? "cost" : "calls") && limit.allowance).map((limit) => ({ name: limit.name, number: (limit.allowance / limit.seconds) * seconds })).sort((one, other) => one.number - other.number)[0];
+  const share = tightest ? `; the quota ${tightest.name} gives ${count(tightest.number)} ${unit} for as long` : "";
+  return [el("p.muted", {}, `${unit} over time: ${count(seconds)} s a column, ${count(top)} at most${share}`), image,
+    el("p.muted", {}, `${clock(start)} to ${clock(end)} UTC`)];
+}
+/** What value maps made of the values: as many rows as there are pairs, the commonest first. */
+function mappedChart() {
+  const rows = report.objects.flatMap((row) => row.mapped.map(([field, before, after, number]) => ({ row, field, before, after, number })));
+  if (!rows.length) return null;
+  const groups = new Map();
+  for (const item of rows) groups.set(`${item.row.label}: ${item.field}`, [...(groups.get(`${item.row.label}: ${item.field}`) || []), item]);
+  return el(".chart", {}, el("h3", {}, "States before and after"), [...groups].slice(0, LISTED).flatMap(([name, items]) => [
+    el("p.muted", {}, value(name, "name")),
+    items.slice(0, 12).map((item) => chartRow([value(item.before, "name"), " → ", value(item.after, "name")], bar([["used", item.number]], sum(items, "number"), `${item.before} became ${item.after}: ${count(item.number)}`), count(item.number))),
+    items.length > 12 ? el("p.muted", {}, `and ${count(items.length - 12)} more`) : null,
+  ]));
 }
 
 // -- sections
@@ -575,7 +610,7 @@ function navigation() {
 function start() {
   readHash();
   heading();
-  const charts = el(".charts", {}, recordChart(), el("div", {}, Object.values(report.accounts).map(limitChart), el("p.muted", {}, "The bars show what was used of the window open when the run ended, by this run and by others; short windows empty themselves.")));
+  const charts = el(".charts", {}, recordChart(), mappedChart(), el("div", {}, Object.values(report.accounts).map(limitChart), el("p.muted", {}, "The bars show what was used of the window open when the run ended, by this run and by others; short windows empty themselves.")));
   const parts = [verdict(), moneyTable(), attentionList(), sampleSection(), objectTable(), section("charts", "Volume and limits", charts), peopleTable(), leftBehind()];
   byId("main").prepend(...parts.filter(Boolean));
   setUpRecords();

@@ -1,0 +1,179 @@
+"""Nobody's live data moves on an unseen mapping."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tomllib
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from engine.errors import UnsafePlan, UsageError
+from engine.spec.load import load_migration
+from engine.store.journal import end_run, start_run
+from engine.store.schema import Store, open_store
+from tests.chaos import harness as chaos
+from tests.chaos.harness import worlds
+from tests.stages.conftest import SPEC
+from workbench.approval import approval_path, approve, demand, keep_end, load
+from workbench.cli import etl
+
+VOIDING = {
+    "a value map": ("En curso: open, Aceptada", "En curso: won, Aceptada"),
+    "a template": None,
+    "a custom field's name": ("name: Tax id", "name: Tax identifier"),
+    "the order of named values for a step": ("{work: phone, other: phone2, fax: fax}", "{other: phone2, work: phone, fax: fax}"),
+    "a condition": ("when: {comments: {filled: true}}", "when: {comments: {empty: true}}"),
+    "the fallback owner": ("owner@example.com", "boss@example.com"),
+    "a setting": ("timezone: Europe/Madrid", "timezone: Europe/Lisbon"),
+    "an option": ("options: [Product, Service]", "options: [Product, Service, Kit]"),
+}
+HARMLESS = {
+    "a comment": ("# ----------------------------------------------------------------", "# ----"),
+    "a label": ("label: Contacts", "label: People"),
+    "a reason": ("purchasing stays in the ERP", "purchasing stays where it is"),
+    "the order of keys": ("{from: email, using: text.strip}", "{using: text.strip, from: email}"),
+    "the order of a map": ("{Pendiente: open, En curso: open, Aceptada", "{En curso: open, Pendiente: open, Aceptada"),
+    "an anchor's name": ("document_title", "heading"),
+    "a list of one": ("using: text.squash}", "using: [text.squash]}"),
+    "the sample": ("records: 200", "records: 100"),
+}
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A copy of the shipped spec with its connectors and templates."""
+    for name in ("connectors", "templates", "specs"):
+        shutil.copytree(SPEC.parents[1] / name, tmp_path / name)
+    return tmp_path / "specs" / SPEC.name
+
+
+@pytest.fixture
+def sampled(project: Path, tmp_path: Path) -> Store:
+    """A store in which a sample of the project's mapping was run."""
+    store = open_store(str(tmp_path / "store.sqlite"))
+    with store.begin() as connection:
+        run = start_run(connection, "run --sample", 0.0, "")
+        end_run(connection, run, 1.0, "done")
+    keep_end(store, run, load_migration(project, {}), {"state": "good", "arrived": 200, "failed": 0})
+    return store
+
+
+def approved(project: Path, store: Store) -> None:
+    """Approve the mapping as it is."""
+    approve(load_migration(project, {}), project, store, environment="live", by="Ana", now=1_700_000_000.0)
+
+
+def test_approval_says_what_was_seen_by_whom_and_when(project: Path, sampled: Store) -> None:
+    """The file names the digest, the sample run with its verdict, the person and the moment."""
+    approved(project, sampled)
+    found = load(approval_path(project))
+    assert (found.by, found.at, found.run, found.environment) == ("Ana", "2023-11-14T22:13:20Z", 1, "live")
+    assert found.verdict == {"state": "good", "arrived": 200, "failed": 0}
+    assert demand(load_migration(project, {}), project, sampled) == found
+
+
+def edit(project: Path, change: tuple[str, str] | None) -> None:
+    """Edit the spec, or a template where no edit of the spec is given."""
+    path = project if change else project.parents[1] / "templates" / "notes" / "asset.html.j2"
+    old, new = change or ("Serial number", "Serial no.")
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new), encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", VOIDING)
+def test_edits_that_change_data_void_it(project: Path, sampled: Store, name: str) -> None:
+    """After such an edit the run is refused with code 4, and what changed since is told."""
+    approved(project, sampled)
+    edit(project, VOIDING[name])
+    with pytest.raises(UnsafePlan, match="Ana approved on 2023-11-14") as stop:
+        demand(load_migration(project, {}), project, sampled)
+    assert stop.value.exit_code == 4
+    assert "→" in str(stop.value) or "template line" in str(stop.value)
+
+
+@pytest.mark.parametrize("name", HARMLESS)
+def test_edits_that_do_not_leave_it_alone(project: Path, sampled: Store, name: str) -> None:
+    """Comments, labels, reasons and other ways to write the same do not void an approval."""
+    approved(project, sampled)
+    edit(project, HARMLESS[name])
+    assert demand(load_migration(project, {}), project, sampled).by == "Ana"
+
+
+def test_without_a_sample_of_this_mapping_there_is_no_approval(project: Path, sampled: Store, tmp_path: Path) -> None:
+    """No sample, a sample of another mapping, or no name: nothing is approved."""
+    with pytest.raises(UsageError, match="--by"):
+        approve(load_migration(project, {}), project, sampled, environment="live", by=" ", now=0.0)
+    edit(project, VOIDING["a value map"])
+    for store, says in ((sampled, "of another mapping"), (open_store(str(tmp_path / "empty.sqlite")), "no sample")):
+        with pytest.raises(UnsafePlan, match=says):
+            approve(load_migration(project, {}), project, store, environment="live", by="Ana", now=0.0)
+    assert not approval_path(project).exists()
+
+
+def test_unapproved_mapping_is_refused(project: Path, sampled: Store) -> None:
+    """Without the file, the refusal says how to get one."""
+    with pytest.raises(UnsafePlan, match="etl approve"):
+        demand(load_migration(project, {}), project, sampled)
+
+
+def test_elsewhere_the_changed_objects_are_named(project: Path, sampled: Store, tmp_path: Path) -> None:
+    """On a machine without the sample's store the file alone tells which parts are not what they were."""
+    approved(project, sampled)
+    edit(project, VOIDING["a value map"])
+    for store in (None, open_store(str(tmp_path / "elsewhere.sqlite"))):
+        with pytest.raises(UnsafePlan, match="changed since: quotes\n") as stop:
+            demand(load_migration(project, {}), project, store)
+        assert "etl diff --git" in str(stop.value)
+
+
+def test_order_of_objects_counts(project: Path, sampled: Store) -> None:
+    """Moving an object is a change of order and asks for a fresh sample."""
+    approved(project, sampled)
+    text = project.read_text(encoding="utf-8")
+    start = text.index("  asset_notes:\n")
+    end = text.index("  # ------", start)
+    block = text[start:end]
+    place = text.index("  line_notes:\n")
+    project.write_text(text[:start] + text[end:place] + block + text[place:], encoding="utf-8")
+    with pytest.raises(UnsafePlan, match="order of objects"):
+        demand(load_migration(project, {}), project, sampled)
+
+
+def test_live_runs_ask_and_the_sandbox_does_not(project: Path, run_etl: Callable[..., tuple[int, str]]) -> None:
+    """`etl run --env live` without an approval ends with code 4 before any call; a sample and the sandbox ask for none."""
+    code, told = run_etl("run", str(project), "--env", "live")
+    assert code == 4 and "nobody has approved" in told
+    code, told = run_etl("run", str(project), "--env", "live", "--delta")
+    assert code == 4
+    code, told = run_etl("run", str(project), "--env", "live", "--sample")
+    assert code == 2 and "live environment needs" in told
+
+
+def test_the_program_is_started_with_the_gate(project: Path) -> None:
+    """`etl` is the workbench's program, and the engine's commands without its gate move no live data."""
+    scripts = tomllib.loads((SPEC.parents[1] / "pyproject.toml").read_text(encoding="utf-8"))["project"]["scripts"]
+    assert scripts == {"etl": "workbench.cli:main"}
+    done = CliRunner().invoke(etl(), ["run", str(project), "--env", "live"])
+    assert isinstance(done.exception, UnsafePlan) and "start it as: etl run" in str(done.exception)
+
+
+def test_an_approved_mapping_moves_live_data_until_it_is_edited(tmp_path: Path) -> None:
+    """Against two live accounts: a sample, the approval, the whole; after an edit code 4 with the changed field, before any call."""
+    with worlds(tmp_path, ["one"], 60) as (world,):
+        live = replace(world, program=(sys.executable, "-m", "workbench"))
+        assert "nobody has approved" in live.etl("run", good=[4]).err
+        live.etl("run", "--sample", "20")
+        live.etl("approve", "--by", "Ana", good=[0])
+        live.etl("run")
+        live.etl("run", "--failed", "--store", str(tmp_path / "new.sqlite"))
+        chaos.edit(live.folder / chaos.SPEC, VOIDING["a value map"])
+        calls = chaos.requests(live.destination)
+        for words in (["run"], ["run", "--delta"], ["run", "--failed"]):
+            assert "quotes: status" in live.etl(*words, good=[4]).err
+        assert chaos.requests(live.destination) == calls

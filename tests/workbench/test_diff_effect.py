@@ -1,0 +1,108 @@
+"""The effect that `etl diff` foretells is what the next delta does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from engine import migrate
+from engine.spec.load import Migration
+from engine.store.schema import Store
+from tests.stages.conftest import Desk
+from workbench.diff.differences import differences
+from workbench.diff.effect import Effect, effect
+from workbench.meaning import digest_of, parts
+from workbench.staged import runs
+
+Edit = Callable[[str], str]
+
+# One edit of the shipped spec each, and the objects it must reach.
+EDITS: dict[str, tuple[str, str, set[str]]] = {
+    "value map": ("En curso: open, Aceptada: won, Cerrada", "En curso: won, Aceptada: won, Cerrada", {"quotes"}),
+    "fixed value": ("custom.kind: {value: Service}", "custom.kind: {value: Product}", {"services"}),
+    "inline template": ("under maintenance", "in maintenance", {"organizations"}),
+    "steps": ("custom.comments: {from: comments, using: text.strip}", "custom.comments: {from: comments, using: text.upper}",
+              {"organizations"}),
+    "condition": ("    when: {comments: {filled: true}}\n", "    when: {comments: {empty: true}}\n", {"contact_comments"}),
+    "another source field": ("custom.number: full-reference\n      custom.subject: {from: title, using: text.squash}\n"
+                             "      custom.follows: [parent.full-reference, {from: parent-document-path, using: ids.from_path}]\n"
+                             "      custom.document_date: {from: date, using: dates.date}\n      custom.validity_date",
+                             "custom.number: reference\n      custom.subject: {from: title, using: text.squash}\n"
+                             "      custom.follows: [parent.full-reference, {from: parent-document-path, using: ids.from_path}]\n"
+                             "      custom.document_date: {from: date, using: dates.date}\n      custom.validity_date", {"quotes"}),
+    "dropped field": ("      custom.fax: {from: fax, using: text.squash}\n", "", {"organizations"}),
+    "lookup by another field": ("owner_id: {lookup: users, by: account.agent-path}", "owner_id: {lookup: users, by: $none}",
+                                {"contacts"}),
+    "dropped declaration": ("    fax: {name: Fax, type: text}\n", "", set()),
+    "another unit": ("unit: {value: h}", "unit: {value: hora}", {"services"}),
+    "rows that once held the dropped field": ("custom.website: {from: website, using: text.strip}",
+                                              "custom.website: {from: website, using: text.upper}", {"organizations"}),
+}  # fmt: skip
+
+
+def foretold(store: Store, old: Migration, new: Migration) -> dict[str, Effect]:
+    """The effect by object, told from the store alone."""
+    found = differences(parts(old), parts(new))
+    with runs(store, old, new) as (first, second):
+        return {item.object: item for item in effect(first, second, found)}
+
+
+def apply(names: Sequence[str]) -> Edit:
+    """Several edits on top of each other."""
+
+    def edit(text: str) -> str:
+        for name in names:
+            old, new, _ = EDITS[name]
+            assert old in text, name
+            text = text.replace(old, new)
+        return text
+
+    return edit
+
+
+@pytest.mark.parametrize("names", [list(EDITS)[::2], list(EDITS)[1::2]], ids=["first half", "second half"])
+def test_numbers_are_those_of_the_next_delta(desk: Desk, changed: Callable[[Edit], Desk], names: list[str]) -> None:
+    """Edit after edit, the delta updates and creates per object exactly the foretold numbers of rows."""
+    migrate.migrate(desk.run(), None)
+    before, rewritten = desk.migration, 0
+    for position, name in enumerate(names):
+        other = changed(apply(names[: position + 1]))
+        told = foretold(desk.store, before, other.migration)
+        assert set(told) == EDITS[name][2], name
+        result = migrate.delta(other.run(), yes=True)
+        done = {item.object: (item.updated, item.created) for item in result.loaded if item.updated or item.created}
+        wanted = {item.object: (item.rewritten, item.created) for item in told.values() if item.rewritten or item.created}
+        assert done == wanted, name
+        rewritten += sum(item.rewritten for item in told.values())
+        before = other.migration
+    assert rewritten
+
+
+def test_effect_makes_no_call(desk: Desk, changed: Callable[[Edit], Desk]) -> None:
+    """The effect is told with both accounts out of reach, and leaves drafts and links as they were."""
+    migrate.migrate(desk.run(), None)
+    before = _kept(desk)
+    other = changed(lambda text: text.replace(EDITS["value map"][0], EDITS["value map"][1]))
+    with runs(desk.store, desk.migration, other.migration) as (first, second):
+        effect(first, second, differences(parts(desk.migration), parts(other.migration)))
+        assert [run.source.pacer.calls + run.destination.pacer.calls for run in (first, second)] == [0, 0]
+    assert _kept(desk) == before
+
+
+def _kept(desk: Desk) -> list[object]:
+    with desk.store.begin() as connection:
+        tables = ("drafts", "links", "journal")
+        return [connection.exec_driver_sql(f"SELECT * FROM {table} ORDER BY 1, 2").all() for table in tables]
+
+
+def test_another_way_to_write_it_changes_nothing(desk: Desk, changed: Callable[[Edit], Desk]) -> None:
+    """Comments, key order, other notations and labels differ in text and in nothing else."""
+    def edit(text: str) -> str:
+        text = text.replace("using: text.squash}", "using: [text.squash]}").replace("# -----", "# =====")
+        text = text.replace("&document_title", "&heading").replace("*document_title", "*heading")
+        return text.replace("Aceptada: won, Cerrada: won", "Cerrada: won, Aceptada: won")
+
+    other = changed(edit)
+    assert differences(parts(desk.migration), parts(other.migration)) == []
+    assert digest_of(parts(other.migration)) == digest_of(parts(desk.migration))

@@ -1,0 +1,171 @@
+"""`etl validate`, `etl diff` and `etl test` as they are called."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from engine.migrate import migrate
+from engine.review.report import build, write_json
+from engine.spec.load import load_migration
+from tests.stages.conftest import SPEC, Desk
+from workbench.diff.differences import differences
+from workbench.diff.effect import Effect, Example
+from workbench.diff.text import Compared, as_data, as_lines, as_markdown
+from workbench.live import check_live
+from workbench.meaning import parts
+
+Etl = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """The shipped project in a git repository of its own."""
+    for name in ("connectors", "templates", "specs"):
+        shutil.copytree(SPEC.parents[1] / name, tmp_path / name)
+    for words in (["init", "-q"], ["add", "."], ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "one"]):
+        subprocess.run(["git", *words], cwd=tmp_path, check=True)
+    return tmp_path / "specs" / SPEC.name
+
+
+def test_problem_is_shown_with_its_line_and_a_caret(project: Path, run_etl: Etl) -> None:
+    """The line stands below the problem, the caret below the word; a template's own line follows."""
+    text = project.read_text(encoding="utf-8")
+    project.write_text(text.replace("custom.discount: discount-percentage", "custom.discount: discount", 1), encoding="utf-8")
+    template = project.parents[1] / "templates" / "notes" / "asset.html.j2"
+    template.write_text(template.read_text(encoding="utf-8").replace("identifier }}", "identifire }}"), encoding="utf-8")
+    code, told = run_etl("validate", str(project))
+    lines = told.splitlines()
+    at = next(n for n, line in enumerate(lines) if "custom.discount: discount" in line and "|" in line)
+    assert code == 2
+    assert lines[at + 1].index("^") == lines[at].index("custom.discount")
+    inside = next(n for n, line in enumerate(lines) if "<li>Identifier: {{ identifire }}" in line)
+    assert lines[inside + 1].index("^") == lines[inside].index("identifire")
+    code, told = run_etl("validate", str(project), "--json")
+    problems = json.loads(told)["problems"]
+    assert code == 2 and any(item.get("template", {}).get("line") == 5 for item in problems)
+
+
+def test_diff_against_a_revision_checks_nothing_out(project: Path, run_etl: Etl) -> None:
+    """The old spec, its connectors and templates come out of git; the working tree stays as it is."""
+    text = project.read_text(encoding="utf-8")
+    project.write_text(text.replace("En curso: open, Aceptada", "En curso: won, Aceptada"), encoding="utf-8")
+    template = project.parents[1] / "templates" / "notes" / "asset.html.j2"
+    template.write_text(template.read_text(encoding="utf-8").replace("Serial number", "Serial no."), encoding="utf-8")
+    before = subprocess.run(["git", "status", "--short"], cwd=project.parent, capture_output=True, check=True).stdout
+    code, told = run_etl("diff", "--git", "HEAD", str(project))
+    assert code == 0
+    assert "quotes: status" in told and "map.En curso: open → won" in told
+    assert "asset_notes: content" in told and "- <li>Serial number" in told and "+ <li>Serial no." in told
+    assert subprocess.run(["git", "status", "--short"], cwd=project.parent, capture_output=True, check=True).stdout == before
+    code, told = run_etl("diff", "--git", "HEAD", str(project), "--json")
+    assert {item["category"] for item in json.loads(told)["differences"]} == {"rewrites records"}
+
+
+@pytest.mark.parametrize("words", [("diff",), ("diff", "a.yaml"), ("diff", "--git", "no-such-revision", str(SPEC)), ("diff", "--git", "--all", str(SPEC))])
+def test_wrong_usage_ends_with_two(run_etl: Etl, words: tuple[str, ...]) -> None:
+    """One file without a revision, or a revision that is none, is a usage error."""
+    assert run_etl(*words)[0] == 2
+
+
+def test_every_change_has_its_category(project: Path) -> None:
+    """No effect, rewrites, custom fields, and identity or order are told apart."""
+    old = parts(load_migration(project, {}))
+    text = project.read_text(encoding="utf-8")
+    for before, after in (
+        ("label: Contacts", "label: People"),
+        ("unit: {value: ud}", "unit: {value: pcs}"),
+        ("    fax: {name: Fax, type: text}\n", ""),
+        ("      custom.fax: {from: fax, using: text.squash}\n", ""),
+        ("when: {comments: {filled: true}}", "when: {position: {filled: true}}"),
+    ):
+        text = text.replace(before, after, 1)
+    project.write_text(text, encoding="utf-8")
+    found = {item.title: item.category for item in differences(old, parts(load_migration(project, {})))}
+    assert found == {
+        "contact_comments: when": "changes identity or order: take a fresh sample",
+        "custom_fields: organizations.fax": "creates or drops a custom field",
+        "organizations: custom.fax": "rewrites records",
+        "products: unit": "rewrites records",
+        "contacts: label": "no effect on data",
+    }
+
+
+def test_markdown_takes_nothing_of_a_record_for_markup(project: Path) -> None:
+    """Bars, backticks, tags and line breaks in values stay inside their cell."""
+    hostile = "a|b `c` <script>\n| d |"
+    effect = Effect("quotes", "<b>Quotes</b>", 1, 1, 1, fields=Counter({"title": 1}), examples=[Example("quotes/1", "title", hostile, None)])
+    compared = Compared("old", "new", differences((), parts(load_migration(project, {})))[:1], [effect])
+    told = list(as_markdown(compared))
+    row = next(line for line in told if "quotes/1" in line)
+    assert row.replace("\\|", "").count("|") == 5 and "\n" not in row
+    assert "<b>" not in "\n".join(told)
+    assert list(as_lines(compared))
+    assert json.loads(json.dumps(as_data(compared)))["effects"][0]["fields"] == {"title": 1}
+
+
+def test_cases_end_with_their_code(project: Path, run_etl: Etl) -> None:
+    """Passing cases end with 0, failing ones with 1, a broken file with 2."""
+    assert run_etl("test", str(project))[0] == 0
+    cases = project.with_name(f"{project.stem}.test.yaml")
+    cases.write_text(cases.read_text(encoding="utf-8").replace("status: won", "status: lost", 1), encoding="utf-8")
+    code, told = run_etl("test", str(project), "--json")
+    assert code == 1 and [item["field"] for item in json.loads(told)["failures"]] == ["status"]
+    cases.write_text("cases: 5\n", encoding="utf-8")
+    assert run_etl("test", str(project))[0] == 2
+
+
+def test_live_check_of_a_fitting_account_is_quiet(desk: Desk) -> None:
+    """The shipped spec fits the sandbox's accounts, before a migration and after it."""
+    assert [str(item) for item in check_live(desk.run()) if item.severity == "error"] == []
+    migrate(desk.run(), 60)
+    assert [str(item) for item in check_live(desk.run())] == []
+
+
+def test_live_check_tells_what_will_not_do(desk: Desk, changed: Callable[..., Desk]) -> None:
+    """A small plan, a name too long, an option that is not there and an unknown owner are told at their lines."""
+
+    def edit(text: str) -> str:
+        text = text.replace("name: Tax id, ", f"name: {'x' * 300}, ").replace("owner@example.com", "nobody@example.com")
+        return text.replace("      category: category.name\n      owner_id", "      category: {value: Nothing}\n      owner_id", 1)
+
+    work = changed(edit).run()
+    spec = replace(work.spec, destination=replace(work.spec.destination, plan="lite"))
+    told = check_live(replace(work, migration=replace(work.migration, spec=spec)))
+    text = "\n".join(map(str, told))
+    for words in ("300 characters", "nobody@example.com", "the plan lite allows 30", "no option 'Nothing'"):
+        assert words in text, text
+    assert all(item.where is not None and item.where.line > 1 for item in told)
+
+
+def test_live_check_tells_a_field_of_another_type(desk: Desk) -> None:
+    """A built-in field that the connector takes for a number and the account for a text is a warning at the field's line."""
+    destination = desk.migration.destination
+    deals = destination.resources["deals"]
+    wrong = replace(deals, fields={**deals.fields, "title": replace(deals.fields["title"], kind="number")})
+    other = replace(destination, resources={**destination.resources, "deals": wrong})
+    run = desk.run()
+    told = check_live(replace(run, migration=replace(run.migration, destination=other)))
+    assert {(item.severity, "is of type text, the connector says number" in item.problem) for item in told} == {("warning", True)}
+
+
+def test_report_is_shown_again_without_a_run(desk: Desk, run_etl: Etl, tmp_path: Path) -> None:
+    """The last run's report comes from beside the store, its page written anew; without a run the way to one is told."""
+    assert run_etl("report", str(SPEC)) == (2, f"etl: there is no report in var/{SPEC.stem}.sandbox.report yet – start with: etl run {SPEC} --sample\n")
+    run = desk.run()
+    result = migrate(run, 20)
+    report = build(run, result, "run --sample", "sandbox")
+    folder = desk.store.folder / f"{SPEC.stem}.sandbox.report"
+    write_json(report, folder / "report.json")
+    code, told = run_etl("report", str(SPEC), "--store", str(tmp_path / "store.sqlite"))
+    assert code == 0 and "records arrived" in told
+    assert (folder / "report.html").read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
+    code, told = run_etl("report", str(SPEC), "--store", str(tmp_path / "store.sqlite"), "--json")
+    assert json.loads(told)["verdict"] == report["verdict"]

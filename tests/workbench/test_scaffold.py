@@ -1,0 +1,115 @@
+"""`etl init` writes files that are good from the start, and overwrites none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from engine.connector.load import load_connector
+from engine.document import read
+from engine.errors import UsageError
+from engine.spec.load import load_migration
+from workbench.cases.run import cases_path, load_cases
+from workbench.cli import etl
+from workbench.scaffold import HOOK, Asked, make, write
+
+ROOT = Path(__file__).parents[2]
+CONNECTORS = ROOT / "connectors"
+PAIRS = Path(__file__).parent / "pairs"
+SOURCES = [CONNECTORS / "stel_order.yaml", CONNECTORS / "pipedrive.yaml", PAIRS / "helpdesk.yaml", PAIRS / "gestion.yaml"]
+DESTINATION = CONNECTORS / "pipedrive.yaml"
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
+def test_skeletons_are_valid_and_tested(tmp_path: Path, source: Path) -> None:
+    """For any pair the spec is valid, its cases can be read, and every object finds its records again or needs no key."""
+    write(make(Asked(source, DESTINATION, "first", tmp_path / "specs")))
+    spec = tmp_path / "specs" / "first.yaml"
+    migration = load_migration(spec, {})
+    assert migration.spec.objects
+    _, cases = load_cases(cases_path(spec), migration)
+    assert len(cases) == 1
+    for item in migration.spec.active():
+        if migration.destination.resources[item.resource].custom:
+            assert item.key_field == "custom.source_key"
+
+
+def test_what_could_not_be_found_is_marked(tmp_path: Path) -> None:
+    """A field the destination needs and nothing like it was found for says DECIDE; the settings to fill in do too."""
+    text = next(iter(make(Asked(PAIRS / "helpdesk.yaml", DESTINATION, "first", tmp_path / "specs")).files.values()))
+    assert "timezone: UTC # DECIDE" in text
+    assert text.startswith("# yaml-language-server: $schema=")
+
+
+def test_a_pair_without_resemblance_still_gets_a_spec(tmp_path: Path) -> None:
+    """Where nothing pairs beyond doubt, one object stands there as an example, marked."""
+    odd = (PAIRS / "helpdesk.yaml").read_text(encoding="utf-8")
+    head, _, _ = odd.partition("resources:\n")
+    (tmp_path / "odd.yaml").write_text(f"{head}resources:\n  zorbs:\n    fields: {{id: integer, glim: text}}\n", encoding="utf-8")
+    write(make(Asked(tmp_path / "odd.yaml", DESTINATION, "first", tmp_path / "specs")))
+    assert load_migration(tmp_path / "specs" / "first.yaml", {}).spec.objects
+    assert "DECIDE" in (tmp_path / "specs" / "first.yaml").read_text(encoding="utf-8").partition("objects:")[2]
+
+
+@pytest.mark.parametrize("name", ["first.yaml", "first.test.yaml"])
+def test_nothing_is_overwritten(tmp_path: Path, name: str) -> None:
+    """A spec or test file that stands there stays, and nothing else is written."""
+    (tmp_path / "specs").mkdir()
+    (tmp_path / "specs" / name).write_text("mine\n", encoding="utf-8")
+    with pytest.raises(UsageError, match="not overwritten"):
+        make(Asked(SOURCES[0], DESTINATION, "first", tmp_path / "specs"))
+    assert [path.name for path in (tmp_path / "specs").iterdir()] == [name]
+
+
+def test_hook_example_is_kept_and_names_a_hook_there_is(tmp_path: Path) -> None:
+    """The example uses the hook this project defines; one that stands there stays."""
+    made = make(Asked(SOURCES[0], DESTINATION, "first", tmp_path / "specs"))
+    example = yaml.safe_load(made.files[tmp_path / HOOK])
+    defined = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text(encoding="utf-8"))
+    assert [hook["id"] for hook in example["repos"][0]["hooks"]] == [hook["id"] for hook in defined]
+    (tmp_path / HOOK).write_text("mine\n", encoding="utf-8")
+    assert make(Asked(SOURCES[0], DESTINATION, "first", tmp_path / "specs")).kept == (tmp_path / HOOK,)
+
+
+@pytest.mark.parametrize("name", ["First", "1st", "a b", "../x", ""])
+def test_names_that_are_none_are_refused(tmp_path: Path, name: str) -> None:
+    """A name is small letters, digits and _: it becomes file names and is used in the store."""
+    with pytest.raises(UsageError, match="not a name"):
+        make(Asked(SOURCES[0], DESTINATION, name, tmp_path))
+
+
+def test_it_asks_for_what_is_not_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without options it asks for both connectors, which it lists, and the name, which it suggests."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "connectors").mkdir()
+    for path in (SOURCES[0], DESTINATION):
+        (tmp_path / "connectors" / path.name).write_bytes(path.read_bytes())
+    done = CliRunner().invoke(etl(), ["init"], input="connectors/stel_order.yaml\nconnectors/pipedrive.yaml\n\n")
+    assert done.exit_code == 0, done.output
+    assert read(tmp_path / "specs" / "stel_order_to_pipedrive.yaml").data["migration"] == "stel_order_to_pipedrive"
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_scripts(shell: str) -> None:
+    """Each shell gets a script that asks etl what fits."""
+    done = CliRunner().invoke(etl(), ["completion", shell])
+    assert done.exit_code == 0
+    assert "_ETL_COMPLETE" in done.output
+    assert "etl" in done.output
+
+
+def test_completion_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the script asks is answered with the commands that begin so."""
+    monkeypatch.setenv("COMP_WORDS", "etl prop")
+    monkeypatch.setenv("COMP_CWORD", "1")
+    done = CliRunner().invoke(etl(), [], prog_name="etl", env={"_ETL_COMPLETE": "bash_complete"})
+    assert "plain,propose" in done.output
+
+
+def test_every_connector_of_the_project_can_be_read() -> None:
+    """What init offers can be loaded."""
+    for path in CONNECTORS.glob("*.yaml"):
+        assert load_connector(path).resources

@@ -1,0 +1,5 @@
+"""`python -m workbench` is `etl`."""
+
+from workbench.cli import main
+
+main()

@@ -1,0 +1,170 @@
+"""Approvals: a named person has looked at a sample of exactly this mapping before it moves live data.
+
+The approval is a small file beside the spec that goes through code review with it. It says what
+each part meant in eight digits; the store that held the sample keeps it in full, so that a refusal
+can say what changed since.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from engine.document import Document, read
+from engine.errors import SpecError, UnsafePlan, UsageError
+from engine.schema import check_shape
+from engine.spec.load import Migration
+from engine.store.journal import all_runs
+from engine.store.schema import Store, recall, remember
+from workbench.diff.differences import differences
+from workbench.diff.text import Compared, as_lines
+from workbench.meaning import Part, digest_of, parts
+from workbench.writing import write
+
+HEAD = """\
+# yaml-language-server: $schema=../schemas/approval.schema.json
+# Made by `etl approve`. It goes through code review together with the spec; an edit that changes data voids it.
+"""
+TOLD = 12  # changes a refusal names
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """Who approved which meaning, and the sample that was looked at."""
+
+    migration: str
+    digest: str
+    by: str
+    at: str
+    environment: str
+    run: int
+    verdict: Mapping[str, Any]
+    parts: Mapping[str, str]  # of each part of the meaning: a short digest
+
+
+def approval_path(spec: Path) -> Path:
+    """`specs/name.yaml` is approved in `specs/name.approval.yaml`."""
+    return spec.with_name(f"{spec.stem}.approval.yaml")
+
+
+def approve(migration: Migration, spec: Path, store: Store, *, environment: str, by: str, now: float) -> Approval:
+    """Approve the present meaning on the strength of the last sample; raises UnsafePlan where there is none of it."""
+    if not by.strip():
+        raise UsageError("an approval names a person – give --by NAME")
+    meant = parts(migration)
+    digest = digest_of(meant)
+    run, verdict = _sample(store, digest, spec)
+    moment = datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    made = Approval(migration.spec.name, digest, by.strip(), moment, environment, run, verdict, _by_area(meant))
+    remember(store, _meaning(digest), packed(meant))
+    write(approval_path(spec), _as_data(made), HEAD)
+    return made
+
+
+def _sample(store: Store, digest: str, spec: Path) -> tuple[int, Mapping[str, Any]]:
+    """The last sample run of exactly this meaning, and its verdict."""
+    with store.begin() as connection:
+        samples = [row["id"] for row in all_runs(connection) if row["command"] == "run --sample" and row["outcome"] == "done"]
+    for run in reversed(samples):
+        ended = json.loads(recall(store, _ended(run)) or "{}")
+        if ended.get("meaning") == digest:
+            return run, ended["verdict"]
+    if samples:
+        raise UnsafePlan(f"the last sample (run {samples[-1]}) was of another mapping – run it again: etl run {spec} --sample")
+    raise UnsafePlan(f"no sample of this mapping has been run here – start with: etl run {spec} --sample")
+
+
+def keep_end(store: Store, run: int, migration: Migration, verdict: Mapping[str, Any]) -> None:
+    """Remember what a run came to and what its mapping meant, for whoever approves it later."""
+    remember(store, _ended(run), json.dumps({"meaning": digest_of(parts(migration)), "verdict": verdict}))
+
+
+def demand(migration: Migration, spec: Path, store: Store | None) -> Approval:
+    """The approval of exactly this mapping; raises UnsafePlan that says what is missing or what changed since."""
+    path = approval_path(spec)
+    if not path.exists():
+        raise UnsafePlan(
+            f"nobody has approved this mapping: {path} does not exist – run a sample, look at it, then: "
+            f"etl approve {spec} --env live --by NAME"
+        )
+    found, meant = load(path), parts(migration)
+    digest = digest_of(meant)
+    if found.digest == digest and found.migration == migration.spec.name:
+        return found
+    told = "\n".join(f"  {line}" for line in _since(found, meant, store))
+    digests = f"{found.digest[:8]}, now {digest[:8]}"
+    raise UnsafePlan(
+        f"the mapping is not the one that {found.by} approved on {found.at} ({digests}):\n"
+        f"{told}\nrun a new sample, look at it, then: etl approve {spec} --env live --by NAME"
+    )
+
+
+def _since(found: Approval, meant: Sequence[Part], store: Store | None) -> Sequence[str]:
+    """What changed since an approval, as far as the approved meaning is known here."""
+    kept = recall(store, _meaning(found.digest)) if store else None
+    if kept is None:
+        now = _by_area(meant)
+        areas = [area for area in {**found.parts, **now} if found.parts.get(area) != now.get(area)]
+        return [f"changed since: {', '.join(areas)}", "how, this store does not know; to see it: etl diff --git COMMIT SPEC"]
+    told = list(as_lines(Compared("approved", "now", differences(unpacked(kept), meant), ())))
+    told = [line for line in told if not line.startswith("effect on")]
+    return [*told[:TOLD], *([f"and {len(told) - TOLD} lines more"] if len(told) > TOLD else [])]
+
+
+def load(path: Path) -> Approval:
+    """Read an approval; raises SpecError with every problem found."""
+    document = read(path)
+    problems = check_shape(document, "approval")
+    if problems:
+        raise SpecError(problems)
+    return _from(document)
+
+
+def _from(document: Document) -> Approval:
+    data = document.data
+    sample = data["sample"]
+    return Approval(
+        data["migration"], data["digest"], data["approved"]["by"], data["approved"]["at"], sample["environment"], sample["run"],
+        sample["verdict"], data["parts"],
+    )  # fmt: skip
+
+
+def _as_data(made: Approval) -> dict[str, Any]:
+    return {
+        "migration": made.migration,
+        "digest": made.digest,
+        "approved": {"by": made.by, "at": made.at},
+        "sample": {"run": made.run, "environment": made.environment, "verdict": dict(made.verdict)},
+        "parts": dict(made.parts),
+    }
+
+
+def _by_area(meant: Sequence[Part]) -> dict[str, str]:
+    """What each object, connector or section means, in eight digits."""
+    areas = dict.fromkeys(part.area for part in meant if part.weight != "none")
+    return {area: digest_of(part for part in meant if part.area == area)[:8] for area in areas}
+
+
+def _meaning(digest: str) -> str:
+    return f"meaning {digest}"
+
+
+def _ended(run: int) -> str:
+    return f"ended {run}"
+
+
+def packed(meant: Sequence[Part]) -> str:
+    """Parts as a short text."""
+    text = json.dumps([asdict(part) for part in meant], ensure_ascii=False, separators=(",", ":"))
+    return base64.b64encode(zlib.compress(text.encode("utf-8", "surrogatepass"), 9)).decode()
+
+
+def unpacked(text: str) -> tuple[Part, ...]:
+    """The parts behind a packed text."""
+    return tuple(Part(**item) for item in json.loads(zlib.decompress(base64.b64decode(text)).decode("utf-8", "surrogatepass")))

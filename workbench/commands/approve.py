@@ -1,0 +1,55 @@
+"""`etl approve`: a person has looked at the sample; and what a full run asks before it starts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+
+from engine.cli import Gate
+from engine.connector.pacing import Clock
+from engine.environment import variables
+from engine.errors import UnsafePlan
+from engine.run import Run
+from engine.spec.load import load_migration
+from workbench.approval import approval_path, approve, demand, keep_end
+from workbench.commands.options import from_environment, machine, stored
+from workbench.staged import staged
+
+
+@click.command("approve")
+@click.argument("spec", type=click.Path(path_type=Path))
+@click.option("--by", required=True, metavar="NAME", help="Who looked at the sample and approves.")
+@from_environment
+@stored
+@machine
+def approve_command(spec: Path, by: str, environment: str, store: str | None, as_json: bool) -> None:
+    """Approve a mapping whose sample was looked at; the full run against live asks for it."""
+    migration = load_migration(spec, variables())
+    with staged(migration, store or environment) as kept:
+        if kept is None:
+            start = f"etl run {spec} --env {environment} --sample"
+            raise UnsafePlan(f"no sample of this mapping has been run here – start with: {start}")
+        made = approve(migration, spec, kept, environment=environment, by=by, now=Clock().now())
+    if as_json:
+        click.echo(json.dumps(asdict(made), ensure_ascii=False))
+        return
+    click.echo(f"{approval_path(spec)}: {made.by} approves {made.digest[:8]} on sample run {made.run} ({made.environment})")
+    click.echo("commit it with the spec; an edit that changes data voids it")
+
+
+def _admit(spec: Path, store: str | None) -> None:
+    migration = load_migration(spec, variables())
+    with staged(migration, store or "live", begun=False) as kept:
+        demand(migration, spec, kept)
+
+
+def _ended(run: Run, verdict: Mapping[str, Any]) -> None:
+    keep_end(run.store, run.id, run.migration, verdict)
+
+
+GATE = Gate(_admit, _ended)

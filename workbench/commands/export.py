@@ -1,0 +1,26 @@
+"""`etl export`: everything a migration knows, as tables to take away."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from engine.cli import Settings, common, from_store
+from workbench.export import export
+
+
+@click.command("export")
+@common
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder to write to.")
+def export_command(out: Path, **options: Any) -> None:
+    """Write the audit log, people, failures and every object's records as CSV and one workbook."""
+    settings = Settings(**options)
+    with from_store(settings) as run:
+        made = export(run, out)
+    if settings.as_json:
+        click.echo(json.dumps({"files": [str(path) for path in made]}))
+    else:
+        click.echo(f"{len(made)} files in {out}; all tables together: {made[-1]}")

@@ -1,0 +1,128 @@
+"""`etl propose`: the first draft of a mapping."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from engine.connector.pacing import Clock
+from engine.environment import accounts, variables
+from engine.errors import UsageError
+from engine.run import Run, connect
+from engine.spec.load import Migration
+from engine.spec.model import Side, Spec
+from engine.store.schema import Store, open_store
+from workbench.commands.options import from_environment, machine, stored
+from workbench.propose import reading
+from workbench.propose.command import Begun, Proposed, begun, propose, save
+from workbench.propose.scene import LOW
+
+
+@click.command("propose")
+@click.argument("spec", type=click.Path(path_type=Path))
+@from_environment
+@stored
+@click.option(
+    "--read", "reads", is_flag=True, help="First read one page of each collection nobody has read yet, and the custom fields."
+)
+@click.option("--write", "writes", is_flag=True, help="Add the proposals to SPEC; what stands there stays as it is.")
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write the spec with the proposals to a new file.")
+@machine
+def propose_command(spec: Path, reads: bool, writes: bool, out: Path | None, **options: Any) -> None:
+    """Propose a mapping from staged records and both connectors; makes no call, unless asked to read.
+
+    SPEC may say no more than migration, source and destination. Proposals below 0.5 are written commented out.
+    """
+    if writes and out:
+        raise UsageError("--write and --out exclude each other – give one of them")
+    started = begun(spec)
+    where = options["store"] or f"var/{started.data['migration']}.{options['environment']}.sqlite"
+    if reads:
+        _read(started, where, options["environment"])
+    proposed = _proposed(started, where)
+    target = spec if writes else out
+    if target:
+        save(started, proposed, target, variables())
+    if options["as_json"]:
+        click.echo(json.dumps(_as_data(proposed), ensure_ascii=False))
+    elif target:
+        made = sum(len(item.proposals) for item in proposed.drafted)
+        click.echo(f"{target}: {made} proposals for {len(proposed.drafted)} objects; those that are unsure stand commented out")
+    else:
+        _show(proposed, Console())
+
+
+def _proposed(started: Begun, where: str) -> Proposed:
+    if "://" not in where and not Path(where).exists():
+        return propose(started, {})
+    store = open_store(where)
+    try:
+        rows = reading.staged(store, started.source.resources)
+        return propose(started, rows, reading.custom_fields(store, started.destination))
+    finally:
+        store.close()
+
+
+def _read(started: Begun, where: str, environment: str) -> None:
+    store = open_store(where)
+    env = variables()
+    sides = Side(**started.data["source"]), Side(**started.data["destination"])
+    spec = Spec(started.data["migration"], *sides, {}, None, {}, (), {}, {})
+    migration = Migration(spec, started.source, started.destination, started.document)
+    try:
+        with _connected(migration, store, environment, env) as run:
+            for notice in reading.read(run):
+                click.echo(notice, err=True)
+    finally:
+        store.close()
+
+
+@contextmanager
+def _connected(migration: Migration, store: Store, environment: str, env: dict[str, str]) -> Iterator[Run]:
+    clock = Clock()
+    with accounts(migration, environment, env, store.folder / f"{migration.spec.name}.sandbox") as found:
+        source = connect(migration.source, migration.spec.source, found.source, store, clock)
+        destination = connect(migration.destination, migration.spec.destination, found.destination, store, clock)
+        try:
+            yield Run(0, migration, store, source, destination, clock)
+        finally:
+            source.close()
+            destination.close()
+
+
+def _as_data(proposed: Proposed) -> dict[str, Any]:
+    return {
+        "paired": [asdict(pair) for pair in proposed.paired],
+        "objects": [
+            {
+                "object": item.outline.name,
+                "from": list(item.outline.sources),
+                "to": item.outline.resource,
+                "fields": [asdict(proposal) for proposal in item.proposals],
+            }
+            for item in proposed.drafted
+        ],
+    }
+
+
+def _show(proposed: Proposed, console: Console) -> None:
+    for item in proposed.drafted:
+        title = f"{item.outline.name}: {', '.join(item.outline.sources)} become {item.outline.resource}"
+        table = Table(title=Text(title), title_justify="left", expand=True)
+        for head in ("", "field", "from", "why"):
+            table.add_column(head)
+        for proposal in sorted(item.proposals, key=lambda found: -found.confidence):
+            style = "dim" if proposal.confidence < LOW else ""
+            cells = (f"{proposal.confidence:.2f}", proposal.target, ", ".join(proposal.paths), "; ".join(proposal.reasons))
+            table.add_row(*(Text(cell) for cell in cells), style=style)
+        console.print(table)
+    console.print(Text("write them down with --write, or to a new file with --out FILE"))

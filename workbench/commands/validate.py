@@ -1,0 +1,64 @@
+"""`etl validate`: every problem of specs, each with its line."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from engine.cli import Settings, opened
+from engine.environment import variables
+from engine.errors import DONE, Diagnostic, SpecError
+from engine.spec.load import load_migration
+from workbench.commands.options import from_environment, machine, stored
+from workbench.excerpt import excerpt, places
+from workbench.live import check_live
+
+
+@click.command("validate")
+@click.argument("specs", metavar="SPEC...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--live", is_flag=True, help="Also look at both accounts: fields, options, types, lengths, room for custom fields.")
+@from_environment
+@stored
+@machine
+def validate_command(specs: Sequence[Path], live: bool, **options: Any) -> None:
+    """Check specs, their connectors and templates; every problem at once."""
+    codes = [_validated(Settings(spec, **options), live) for spec in specs]
+    sys.exit(max(codes))
+
+
+def _validated(settings: Settings, live: bool) -> int:
+    """Show what is wrong with one spec; the exit code it deserves."""
+    problems: list[Diagnostic] = []
+    objects = 0
+    try:
+        migration = load_migration(settings.spec, variables())
+        objects, problems = len(migration.spec.active()), list(migration.warnings)
+    except SpecError as error:
+        problems = list(error.diagnostics)
+    if live and not _refused(problems):
+        with opened(settings, "validate --live") as run:
+            problems += check_live(run)
+    _show(settings, problems, objects)
+    return 2 if _refused(problems) else DONE
+
+
+def _refused(problems: Sequence[Diagnostic]) -> bool:
+    return any(item.severity == "error" for item in problems)
+
+
+def _show(settings: Settings, problems: Sequence[Diagnostic], objects: int) -> None:
+    folder, wrong = settings.spec.parent, _refused(problems)
+    if settings.as_json:
+        told = [places(item, folder) for item in problems]
+        click.echo(json.dumps({"spec": str(settings.spec), "valid": not wrong, "problems": told}, ensure_ascii=False))
+        return
+    for item in problems:
+        click.echo("\n".join(excerpt(item, folder)), err=True)
+    many = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"
+    good = f"{settings.spec}: good; {objects} objects{', ' + many if problems else ''}"
+    click.echo(many if wrong else good, err=wrong)

@@ -1,0 +1,356 @@
+"""What a changed spec does to the data: staged records mapped under both specs, without a call.
+
+Only what can differ is mapped again: the changed fields of an object, or all of it where its
+condition, sources or key changed. A record counts as rewritten where the writing stage, asked
+about the new draft and the row as we last wrote it, would send an update.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import sqlalchemy as sa
+
+from engine.changes import Change, decide, definitions, merge
+from engine.mapping.project import Projection, Sight, Source, project
+from engine.run import Run
+from engine.spec.model import Field, Lookup, ObjectMapping, Path, Template
+from engine.spec.uses import needed, walk
+from engine.stages.extract import index
+from engine.stages.provision import wanted_options
+from engine.stages.transform import as_draft, sight_on
+from engine.store.links import Draft, Link, count_drafts, drafts_of, is_linked, is_ready, links_of
+from engine.store.records import Record, all_cursors, one, stream
+from engine.values import canonical
+from engine.wire import Definition, Definitions, resolve
+from workbench.diff.differences import Difference
+from workbench.meaning import field_steps
+
+EXAMPLES = 3  # per field
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One field of one record, before and after."""
+
+    key: str
+    field: str
+    before: Any
+    after: Any
+
+
+@dataclass(slots=True)
+class Effect:
+    """What the change does to one object's records."""
+
+    object: str
+    label: str
+    records: int = 0  # staged and mapped
+    changed: int = 0  # whose draft is another, came or went
+    rewritten: int = 0  # of those, rows a following delta updates
+    created: int = 0  # drafts that have no row yet
+    gone: int = 0  # rows whose record is no longer mapped; they stay as they are
+    failing: int = 0  # drafts that were ready and are not any more
+    fields: Counter[str] = field(default_factory=Counter)
+    examples: list[Example] = field(default_factory=list)
+
+
+def effect(old: Run, new: Run, found: Sequence[Difference]) -> list[Effect]:
+    """The effect on every object whose drafts can differ, in the order of the new spec."""
+    _index(new)
+    moved, known = _Moved(_undrafted(old, new)), _foreseen(new)
+    effects = []
+    for mapping in new.spec.active():
+        before = next((item for item in old.spec.active() if item.name == mapping.name), None)
+        scope = _scope(before, mapping, found, moved)
+        if scope is not None:
+            made = Effect(mapping.name, mapping.label)
+            effects.append(_object(_Work(old, new, before, mapping, scope, known, moved, made)))
+    effects += [_removed(old, mapping) for mapping in old.spec.active() if mapping.name not in {m.name for m in new.spec.active()}]
+    return [item for item in effects if item.records or item.gone]
+
+
+@dataclass(slots=True)
+class _Moved:
+    """Records that have a draft under one spec and none under the other: (object, key) -> has one now."""
+
+    undrafted: frozenset[str]  # objects nothing was drafted of yet
+    old: dict[tuple[str, str], bool] = field(default_factory=dict)
+    new: dict[tuple[str, str], bool] = field(default_factory=dict)
+
+    def objects(self) -> set[str]:
+        return {name for name, _ in self.new}
+
+
+@dataclass(frozen=True, slots=True)
+class _Scope:
+    """What of an object is mapped again: some fields, or all of it."""
+
+    targets: tuple[str, ...]
+    whole: bool
+    stale: bool  # the code of a step changed: what was is only known from the stored drafts
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """One object on the bench: both runs, what is mapped again, and what has been found so far."""
+
+    old: Run
+    new: Run
+    before: ObjectMapping | None
+    mapping: ObjectMapping
+    scope: _Scope
+    known: Definitions
+    moved: _Moved
+    result: Effect
+
+
+def _undrafted(*runs: Run) -> frozenset[str]:
+    with runs[0].store.begin() as connection:
+        names = {mapping.name for run in runs for mapping in run.spec.active()}
+        return frozenset(name for name in names if not count_drafts(connection, name))
+
+
+def _index(run: Run) -> None:
+    """The new spec may find records by other fields than were indexed when they were read."""
+    with run.store.begin() as connection:
+        known = all_cursors(connection)
+    for name, fields in needed(run.spec).items():
+        if name in known and set(fields) - set(known[name].indexed):
+            index(run, name, fields, known[name])
+
+
+# -- what can differ
+
+
+def _scope(before: ObjectMapping | None, after: ObjectMapping, found: Sequence[Difference], moved: _Moved) -> _Scope | None:
+    """What of an object may draft differently; None where nothing can."""
+    if before is None:
+        return _Scope(tuple(after.fields), True, False)
+    own = {item.name for item in found if item.area == after.name and item.weight != "none"}
+    targets = {name.removeprefix("fields.") for name in own if name.startswith("fields.")}
+    whole = any(not name.startswith("fields.") and name != "on_delete" for name in own) or _ground_moved(after, found)
+    changed_steps = {item.name for item in found if item.area == "steps"}
+    stale = {target for target, item in after.fields.items() if field_steps(item) & changed_steps}
+    settings = {item.name for item in found if item.area == "settings"}
+    targets |= stale | {target for target, item in after.fields.items() if settings and _reads_settings(item)}
+    targets |= {target for target, item in after.fields.items() if _looks_up(item) & moved.objects()}
+    if not targets and not whole:
+        return None
+    everything = tuple(dict.fromkeys([*before.fields, *after.fields]))
+    return _Scope(everything if whole else tuple(name for name in everything if name in targets), whole, bool(stale))
+
+
+def _ground_moved(mapping: ObjectMapping, found: Sequence[Difference]) -> bool:
+    """Whether a connector changed below this object."""
+    touched = {item.name for item in found if item.area.endswith(" connector") and item.weight != "none"}
+    around = [*mapping.sources, mapping.resource, *(name for item in mapping.related.values() for name in item.sources)]
+    around += [item.source for item in mapping.children.values()]
+    return any(name in ("identity",) or name.partition(".")[0] in around for name in touched)
+
+
+def _reads_settings(item: Field) -> bool:
+    exprs = list(walk(item.expr))
+    named = any(isinstance(expr, Path) and expr.segments[:1] == ("$settings",) for expr in exprs)
+    return named or any(isinstance(expr, Template) and "settings" in expr.source for expr in exprs)
+
+
+def _looks_up(item: Field) -> set[str]:
+    return {name for expr in walk(item.expr) if isinstance(expr, Lookup) for name in expr.objects}
+
+
+# -- one object
+
+
+def _object(work: _Work) -> Effect:
+    before = work.before if work.before is None or work.scope.whole else _only(work.before, work.scope.targets)
+    after = work.mapping if work.scope.whole else _only(work.mapping, work.scope.targets)
+    for batch in _records(work):
+        work.result.records += len(batch)
+        with work.new.store.begin() as connection:
+            undrafted = work.moved.undrafted
+            sight = _sight(work.new, connection, work.moved.new, undrafted)
+            was = _drafts(before, batch, _sight(work.old, connection, work.moved.old, undrafted))
+            now = _drafts(after, batch, sight)
+            if work.scope.stale:
+                was = _as_stored(connection, work, was)
+            differing = [key for key in dict.fromkeys([*now, *was]) if _differs(was.get(key), now.get(key))]
+            if differing:
+                again = _again(work.mapping, {record.key: record for record in batch}, sight)
+                drafts = _complete(connection, work, {key: (was.get(key), now.get(key)) for key in differing}, again)
+                _count(connection, work, was, drafts)
+        work.new.progress(f"comparing {work.mapping.label}", work.result.records, None)
+    return work.result
+
+
+def _only(mapping: ObjectMapping, targets: Sequence[str]) -> ObjectMapping:
+    return replace(mapping, fields={name: item for name, item in mapping.fields.items() if name in targets})
+
+
+def _records(work: _Work) -> Iterator[list[Record]]:
+    """Staged records of both specs' sources; rows written in a spec stand there, not in the store."""
+    both = [mapping for mapping in (work.before, work.mapping) if mapping is not None]
+    for mapping in both:
+        if mapping.rows:
+            name = mapping.sources[0]
+            yield [Record(name, f"{name}/{row['id']}", dict(row)) for row in mapping.rows]
+    for name in dict.fromkeys(source for mapping in both for source in mapping.sources):
+        if not name.startswith("$rows"):
+            yield from stream(work.new.store, name)
+
+
+def _sight(run: Run, connection: sa.Connection, moved: Mapping[tuple[str, str], bool], undrafted: frozenset[str]) -> Sight:
+    """What projections see; where nothing was drafted yet, whatever is staged counts as drafted."""
+    memory: dict[tuple[str, str], bool] = {}
+
+    def look(name: str, key: str) -> bool:
+        if (name, key) in moved:
+            return moved[name, key]
+        if name in undrafted:
+            return one(connection, key.partition("#")[0]) is not None or key.startswith("$rows")
+        return is_ready(connection, name, key) or is_linked(connection, name, key)
+
+    def drafted(name: str, key: str) -> bool:
+        if (name, key) not in memory:
+            memory[name, key] = look(name, key)
+        return memory[name, key]
+
+    return sight_on(run, connection, drafted)
+
+
+def _drafts(mapping: ObjectMapping | None, batch: Sequence[Record], sight: Sight) -> dict[str, Projection]:
+    """Projections by key of the records that belong to the mapping."""
+    if mapping is None:
+        return {}
+    mine = [record for record in batch if record.collection in mapping.sources]
+    made = (item for record in mine for item in project(mapping, Source(record.collection, record.key, record.body), sight))
+    return {item.key: item for item in made}
+
+
+def _as_stored(connection: sa.Connection, work: _Work, was: Mapping[str, Projection]) -> dict[str, Projection]:
+    """What was, from the stored drafts: they were made by the code of their time."""
+    stored = drafts_of(connection, work.mapping.name, list(was))
+    found = {}
+    for key, item in was.items():
+        draft = stored.get(key)
+        body = {name: value for name, value in draft.body.items() if name in work.scope.targets} if draft else item.body
+        found[key] = replace(item, body=body)
+    return found
+
+
+def _differs(was: Projection | None, now: Projection | None) -> bool:
+    if was is None or now is None:
+        return True
+    return was.state != now.state or (was.body != now.body and canonical(was.body) != canonical(now.body))
+
+
+_Pair = tuple[Projection | None, Projection | None]  # under the old spec, under the new one
+
+
+def _complete(
+    connection: sa.Connection, work: _Work, pairs: Mapping[str, _Pair], again: Callable[[Projection], Projection | None]
+) -> dict[str, Draft | None]:
+    """Whole drafts of the records that differ: the stored ones with the changed fields put in, or made anew."""
+    stored = {} if work.scope.whole else drafts_of(connection, work.mapping.name, list(pairs))
+    found: dict[str, Draft | None] = {}
+    for key, (before, now) in pairs.items():
+        whole = now if now is None or work.scope.whole else _patched(stored.get(key), before, now, work.scope) or again(now)
+        found[key] = as_draft(work.new, work.mapping, whole, 0) if whole is not None else None
+    return found
+
+
+def _patched(stored: Draft | None, before: Projection | None, now: Projection, scope: _Scope) -> Projection | None:
+    """The stored draft with the changed fields put in; None where it is not what the old spec gives."""
+    if stored is None or before is None or stored.state != "ready" or (before.state, now.state) != ("ready", "ready"):
+        return None
+    held = {name: value for name, value in stored.body.items() if name in scope.targets}
+    if canonical(held) != canonical(before.body):
+        return None
+    return replace(now, body={name: value for name, value in stored.body.items() if name not in scope.targets} | now.body)
+
+
+def _again(mapping: ObjectMapping, records: Mapping[str, Record], sight: Sight) -> Callable[[Projection], Projection | None]:
+    """Maps the whole record behind a projection."""
+
+    def again(found: Projection) -> Projection | None:
+        record = records[found.record]
+        made = project(mapping, Source(record.collection, record.key, record.body), sight)
+        return next((item for item in made if item.key == found.key), None)
+
+    return again
+
+
+# -- counting
+
+
+def _count(
+    connection: sa.Connection, work: _Work, was: Mapping[str, Projection], drafts: Mapping[str, Draft | None]
+) -> None:
+    name, result, moved = work.mapping.name, work.result, work.moved
+    result.changed += len(drafts)
+    links = links_of(connection, name, list(drafts))
+    for key, draft in drafts.items():
+        before, ready = was.get(key), draft is not None and draft.state == "ready"
+        had = before is not None and before.state == "ready"
+        if had != ready:
+            moved.old[name, key], moved.new[name, key] = had or key in links, ready or key in links
+        result.failing += had and draft is not None and not ready
+        result.gone += key in links and draft is None
+    whole = [draft for draft in drafts.values() if draft is not None]
+    for change in decide(work.new, connection, work.mapping, whole, work.known, foresee=True):
+        _tally(connection, work, change)
+        _examples(change.draft, was.get(change.draft.key), work)
+
+
+def _tally(connection: sa.Connection, work: _Work, change: Change) -> None:
+    """What the writing stage would do, were the row as we last wrote it."""
+    connector, mapping, link = work.new.migration.destination, work.mapping, change.link
+    work.result.created += change.kind == "create"
+    if change.kind != "update" or "update" not in connector.resources[mapping.resource].operations or link is None:
+        return
+    written = _differing(change, link)
+    last = resolve(written, mapping, work.new.spec, connector, lambda name, key: _id(connection, name, key), work.known)
+    sent = merge(work.new, mapping, change, last.body, last, work.known).send
+    work.result.rewritten += bool(sent)
+    work.result.fields.update(list(sent))
+
+
+def _differing(change: Change, link: Link) -> dict[str, Any]:
+    """What we last wrote of the fields that are another now; the rest is not looked at."""
+    wanted = change.resolved.effective if change.resolved else {}
+    return {name: value for name, value in link.written.items() if canonical(wanted.get(name)) != canonical(value)}
+
+
+def _id(connection: sa.Connection, name: str, key: str) -> str | None:
+    found = links_of(connection, name, [key]).get(key)
+    return found.dest_id if found else None
+
+
+def _examples(draft: Draft, before: Projection | None, work: _Work) -> None:
+    old, told = before.body if before else {}, work.result.examples
+    for target in work.scope.targets:
+        value = draft.body.get(target)
+        differs = canonical(old.get(target)) != canonical(value)
+        if differs and sum(item.field == target for item in told) < EXAMPLES:
+            told.append(Example(draft.key, target, old.get(target), value))
+
+
+def _removed(run: Run, mapping: ObjectMapping) -> Effect:
+    with run.store.begin() as connection:
+        return Effect(mapping.name, mapping.label, gone=len(links_of(connection, mapping.name)))
+
+
+def _foreseen(run: Run) -> dict[tuple[str, str], Definition]:
+    """The account's definitions, with what provisioning will have made: fields of the spec and their options."""
+    custom = {(item.resource, item.name): (item.options, item.options_from) for item in run.spec.custom_fields.values()}
+    native = {(item.resource, item.field): (item.options, item.options_from) for item in run.spec.native_options}
+    labels = {at: wanted_options(run, *origin) for at, origin in (custom | native).items()}
+    with run.store.begin() as connection:
+        known = definitions(connection, run)
+    for at, texts in labels.items():
+        found = known.get(at) or Definition(f"new {at[1]}")
+        known[at] = Definition(found.code, {label.strip(): label for label in texts} | dict(found.options))
+    return known

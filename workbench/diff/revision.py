@@ -1,0 +1,94 @@
+"""A spec as it stood at a revision: its files read out of git into a folder, nothing checked out."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from engine.document import parse
+from engine.errors import UsageError
+from workbench.meaning import STEPS_FOLDER
+
+STEPS = STEPS_FOLDER.name
+
+
+def at_revision(spec: Path, revision: str, folder: Path) -> tuple[Path, Path]:
+    """The spec of a revision with its connectors, templates and transforms, laid out in `folder`.
+
+    The path of the spec and the folder of the transforms; the present transforms where the
+    repository holds none.
+    """
+    if revision.startswith("-"):
+        raise UsageError(f"{revision!r} is not a revision – name a commit, branch or tag")
+    root = Path(_git(spec.resolve().parent, "rev-parse", "--show-toplevel").strip())
+    inside = PurePosixPath(spec.resolve().relative_to(root.resolve()).as_posix())
+    _git(root, "rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
+    text = _copy(root, revision, inside, folder)
+    for name in dict.fromkeys(_named(parse(text, f"{revision}:{inside}").data)):
+        path = _joined(inside.parent, name)
+        if path is not None:
+            _copy(root, revision, path, folder, must=False)
+    return folder / inside, _steps(root, revision, folder)
+
+
+def _steps(root: Path, revision: str, folder: Path) -> Path:
+    """The transforms of the revision, where they are kept in the same repository."""
+    if not STEPS_FOLDER.is_relative_to(root.resolve()):
+        return STEPS_FOLDER
+    inside = PurePosixPath(STEPS_FOLDER.relative_to(root.resolve()).as_posix())
+    names = _git(root, "ls-tree", "--name-only", revision, f"{inside}/").split()
+    for name in names:
+        if name.endswith(".py"):
+            _copy(root, revision, PurePosixPath(name), folder)
+    return folder / inside if names else STEPS_FOLDER
+
+
+def _named(value: Any) -> Iterator[str]:
+    """Files that a spec names: its connectors and templates."""
+    if isinstance(value, dict):
+        for item in value.values():
+            yield from _named(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _named(item)
+    elif isinstance(value, str) and value.endswith((".yaml", ".yml", ".j2")) and "{" not in value:
+        yield value
+
+
+def _joined(base: PurePosixPath, name: str) -> PurePosixPath | None:
+    """`../connectors/a.yaml` seen from a folder; None where it leaves the repository."""
+    found: list[str] = []
+    for part in (base / name).parts:
+        if part == "..":
+            if not found:
+                return None
+            found.pop()
+        elif part not in (".", "/"):
+            found.append(part)
+    return PurePosixPath(*found)
+
+
+def _copy(root: Path, revision: str, path: PurePosixPath, folder: Path, must: bool = True) -> str:
+    """One file of the revision, written into the folder."""
+    try:
+        text = _git(root, "show", f"{revision}:{path}")
+    except UsageError:
+        if must:
+            raise UsageError(f"{path} is not in {revision} – check the name; a file renamed since: etl diff OLD NEW") from None
+        return ""
+    target = folder / path
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(text, encoding="utf-8", newline="")
+    return text
+
+
+def _git(folder: Path, *words: str) -> str:
+    try:
+        done = subprocess.run(["git", "-C", str(folder), *words], capture_output=True, check=False)
+    except OSError:
+        raise UsageError("git is not installed – compare two files instead: etl diff OLD NEW") from None
+    if done.returncode:
+        raise UsageError(f"git {words[0]}: {done.stderr.decode(errors='replace').strip() or 'no such revision'}")
+    return done.stdout.decode("utf-8", errors="replace")

@@ -1,0 +1,175 @@
+"""A comparison of two specs as people read it: lines for a terminal, Markdown for a review comment, JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from engine.review.report import shown as value_text
+from engine.review.terminal import clean
+from workbench.diff.differences import CATEGORIES, Difference
+from workbench.diff.effect import Effect, Example
+
+_MARKS = {"added": "+", "removed": "-", "changed": "~"}
+_CELL = 80
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """Two specs, what differs between them, and what that does to the staged data."""
+
+    old: str
+    new: str
+    differences: Sequence[Difference]
+    effects: Sequence[Effect] | None  # None: nothing is staged
+    notes: Sequence[str] = ()
+
+    def rewrites(self, item: Difference) -> str:
+        """A change's category, with the number of rows it rewrites where that is known."""
+        if item.weight != "data" or self.effects is None:
+            return item.category
+        name = item.name.removeprefix("fields.")
+        found = next((effect for effect in self.effects if effect.object == item.area), None)
+        if not item.name.startswith("fields."):
+            return item.category
+        many = found.fields[name] if found else 0
+        return f"rewrites {many:,} record{'' if many == 1 else 's'}"
+
+
+def as_data(compared: Compared) -> dict[str, Any]:
+    """The comparison for --json."""
+    return {
+        "old": compared.old,
+        "new": compared.new,
+        "differences": [asdict(item) | {"category": compared.rewrites(item)} for item in compared.differences],
+        "effects": None if compared.effects is None else [_effect_data(item) for item in compared.effects],
+        "notes": list(compared.notes),
+    }
+
+
+def _effect_data(item: Effect) -> dict[str, Any]:
+    return asdict(item) | {"fields": dict(item.fields)}  # a Counter does not survive asdict
+
+
+def as_lines(compared: Compared) -> Iterator[str]:
+    """The comparison for a terminal."""
+    if not compared.differences:
+        yield "no difference in meaning"
+    for weight in dict.fromkeys(item.weight for item in compared.differences):
+        yield f"{CATEGORIES[weight]}:"
+        for item in compared.differences:
+            if item.weight == weight:
+                yield from _lines(item, compared)
+    yield from _effect_lines(compared)
+    yield from compared.notes
+
+
+def _lines(item: Difference, compared: Compared) -> Iterator[str]:
+    told = compared.rewrites(item)
+    yield clean(f"  {_MARKS[item.kind]} {item.title}") + (f"  ({told})" if told != item.category else "")
+    for at, before, after in item.details:
+        place = f"{at}: " if at else ""
+        if "\n" in before + after or at.startswith("template line"):
+            yield clean(f"      {at}")
+            yield from (clean(f"      - {line}") for line in before.splitlines())
+            yield from (clean(f"      + {line}") for line in after.splitlines())
+        else:
+            yield clean(f"      {place}{_arrow(before, after)}")
+
+
+def _arrow(before: str, after: str) -> str:
+    return f"{before or '(nothing)'} → {after or '(nothing)'}"
+
+
+def _effect_lines(compared: Compared) -> Iterator[str]:
+    if compared.effects is None:
+        yield "effect: unknown, nothing is staged yet (etl audit SPEC reads the source)"
+        return
+    if compared.differences:
+        rewritten = sum(item.rewritten for item in compared.effects)
+        yield f"effect on staged records: {rewritten:,} rewritten by the next delta"
+    for item in compared.effects:
+        yield clean(f"  {item.label}: {_counts(item)}")
+        yield from (clean(f"      {text}") for text in _fields(item))
+        yield from (clean(f"      {sample.key} {sample.field}: {_arrow(*_values(sample))}") for sample in item.examples)
+
+
+def _counts(item: Effect) -> str:
+    told = [f"{item.changed:,} of {item.records:,} records map differently", f"{item.rewritten:,} rewritten"]
+    told += [f"{many:,} {word}" for word, many in (("to create", item.created), ("failing", item.failing)) if many]
+    return ", ".join(told + ([f"{item.gone:,} rows no longer mapped, kept as they are"] if item.gone else []))
+
+
+def _fields(item: Effect) -> list[str]:
+    return [", ".join(f"{name} {many:,}" for name, many in item.fields.most_common())] if item.fields else []
+
+
+def _values(example: Example) -> tuple[str, str]:
+    return value_text(example.before)[:_CELL], value_text(example.after)[:_CELL]
+
+
+def as_markdown(compared: Compared) -> Iterator[str]:
+    """The comparison as a comment on a review."""
+    yield f"### Mapping changes: {_inline(compared.old)} → {_inline(compared.new)}"
+    yield ""
+    if not compared.differences:
+        yield "No difference in meaning: nothing in the data changes."
+        return
+    yield "| | what | before | after | category |"
+    yield "|---|---|---|---|---|"
+    for item in compared.differences:
+        for at, before, after in item.details:
+            where = f"{item.title} {at}".strip()
+            yield f"| {_MARKS[item.kind]} | {_cell(where)} | {_cell(before)} | {_cell(after)} | {compared.rewrites(item)} |"
+    yield ""
+    yield from _effect_markdown(compared)
+    for note in compared.notes:
+        yield f"> {note}"
+
+
+def _effect_markdown(compared: Compared) -> Iterator[str]:
+    if compared.effects is None:
+        yield "Effect unknown: nothing is staged yet."
+        return
+    yield f"**{sum(item.rewritten for item in compared.effects):,} records rewritten by the next delta**"
+    yield ""
+    for item in compared.effects:
+        yield f"<details><summary>{_escape(item.label)}: {_counts(item)}</summary>"
+        yield ""
+        yield from _example_table(item.examples)
+        yield "</details>"
+        yield ""
+
+
+def _example_table(examples: Sequence[Example]) -> Iterator[str]:
+    yield "| record | field | before | after |"
+    yield "|---|---|---|---|"
+    for sample in examples:
+        before, after = _values(sample)
+        yield f"| {_cell(sample.key)} | {_cell(sample.field)} | {_cell(before)} | {_cell(after)} |"
+    yield ""
+
+
+def _cell(text: str) -> str:
+    """A text in a cell of a table, never taken for markup."""
+    return _inline(text) if text else ""
+
+
+def _inline(text: str) -> str:
+    """Code in Markdown; longer fences where the text holds backticks, no line breaks, bars escaped."""
+    flat = clean(" ".join(text.split())).replace("|", "\\|")
+    fence = "`" * (max((len(run) for run in _backticks(flat)), default=0) + 1)
+    pad = " " if flat.startswith("`") or flat.endswith("`") else ""
+    return f"{fence}{pad}{flat}{pad}{fence}"
+
+
+def _backticks(text: str) -> list[str]:
+    return [run for run in "".join(char if char == "`" else " " for char in text).split() if run]
+
+
+_ENTITIES: Mapping[str, str] = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
+
+
+def _escape(text: str) -> str:
+    return "".join(_ENTITIES.get(char, char) for char in clean(text))

@@ -1,0 +1,1 @@
+"""The mapping as a document that a customer reads and signs."""

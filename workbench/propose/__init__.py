@@ -1,0 +1,1 @@
+"""A first draft of a mapping, told from names, types, values and links; a person decides."""

@@ -1,0 +1,80 @@
+"""What propose looks at: staged records, and the custom fields the destination is known to have."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
+from typing import Any
+
+from engine.connector.client import Client
+from engine.connector.model import Connector, Resource
+from engine.errors import Rejected
+from engine.run import Run
+from engine.store.records import Cursor, Record, all_cursors, save_page, stream
+from engine.store.schema import Store
+from engine.values import digest, word
+from workbench.propose.profile import Rows
+
+LOOKED_AT = 400  # records of a collection
+DESTINATION = "$destination."  # before the name of a destination resource whose rows are staged
+
+
+def staged(store: Store, collections: Iterable[str]) -> Rows:
+    """Some staged records of each collection that has any."""
+    found: dict[str, list[Mapping[str, Any]]] = {}
+    for name in collections:
+        rows: list[Mapping[str, Any]] = [
+            record.body for batch in islice(stream(store, name, batch=LOOKED_AT), 1) for record in batch
+        ]
+        if rows:
+            found[name] = rows
+    return found
+
+
+def custom_fields(store: Store, destination: Connector) -> dict[str, dict[str, str]]:
+    """The destination's own custom fields as staged: resource -> name people see -> type of a spec."""
+    return {
+        name: known
+        for name, resource in destination.resources.items()
+        if resource.custom and (known := _definitions(store, resource))
+    }
+
+
+def _definitions(store: Store, resource: Resource) -> dict[str, str]:
+    rules = resource.custom
+    assert rules is not None
+    types = {theirs: ours for ours, theirs in rules.types.items()}
+    rows = staged(store, [DESTINATION + rules.resource]).get(DESTINATION + rules.resource, ())
+    return {
+        str(row[rules.name]): types[str(row.get(rules.type))]
+        for row in rows
+        if row.get(rules.name) and str(row.get(rules.type)) in types and str(row.get(rules.code)) not in resource.fields
+    }
+
+
+def read(run: Run) -> Iterator[str]:
+    """Stage the first page of every collection that was not begun, and the destination's custom fields; says what was refused."""
+    with run.store.begin() as connection:
+        known = set(all_cursors(connection))
+    for name, resource in run.migration.source.resources.items():
+        if name not in known and "list" in resource.operations:
+            yield from _first_page(run, run.source, name, name)
+    for resource in run.migration.destination.resources.values():
+        if resource.custom and DESTINATION + resource.custom.resource not in known:
+            yield from _first_page(run, run.destination, resource.custom.resource, DESTINATION + resource.custom.resource)
+
+
+def _first_page(run: Run, client: Client, collection: str, name: str) -> Iterator[str]:
+    now = run.clock.now()
+    try:
+        page = next(iter(client.pages(collection)))
+    except Rejected as error:
+        yield f"{collection} cannot be read: {error}"
+        return
+    ids = client.connector.resources[collection].id.split("+")
+    found = [
+        Record(name, f"{name}/{'+'.join(word(row.get(part)) for part in ids)}", dict(row), 0, digest(row)) for row in page.rows
+    ]
+    cursor = Cursor(name, page.next, page.last, len(found), now, now)
+    with run.store.begin() as connection:
+        save_page(connection, list({record.key: record for record in found}.values()), [], cursor)
