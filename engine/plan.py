@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from engine.changes import FIELDS, Foreseen, decide, definitions
@@ -70,7 +70,23 @@ def plan(run: Run, objects: Sequence[ObjectMapping]) -> Plan:
     limits = [_use(run.destination, limit, calls, cost) for limit in run.destination.connector.limits if limit.general]
     limits += [_use(run.source, limit, 0, 0) for limit in run.source.connector.limits if limit.general]
     seconds = max((use.time for use in limits), default=0.0)
-    return Plan(tuple(steps), tuple(missing), calls, cost, tuple(limits), seconds)
+    return Plan(tuple(steps), tuple(missing), calls, cost, tuple(limits), seconds, tuple(_too_many(run, steps)))
+
+
+def _too_many(run: Run, steps: Sequence[Step]) -> Iterator[str]:
+    """Resources of which the destination's plan takes fewer rows than there would be; people's own rows come on top."""
+    side = run.spec.destination
+    for name, resource in run.migration.destination.resources.items():
+        most = resource.most.get(side.plan, resource.most.get("*")) if resource.most else None
+        of_it = [step for step in steps if step.resource == name]
+        made = sum(step.create for step in of_it)
+        there = sum(step.update + step.unchanged for step in of_it)
+        room = most * (side.seats if resource.most_per_seat else 1) if most is not None else None
+        if made and room is not None and made + there > room:
+            yield (
+                f"{made:,} {name} to make and {there:,} made so far, but the plan {side.plan} takes {room:,} in all – "
+                "the rest will be refused: enlarge the plan, or leave some out with `where`"
+            )
 
 
 def _fields_missing(run: Run) -> list[str]:

@@ -115,6 +115,8 @@ class Resource:
     created: str = ""
     recognise: tuple[str, ...] = ()  # fields that tell our own rows apart where no key field exists
     deleted: str = ""  # field that says a row read by id is deleted
+    most: Mapping[str, int] = field(default_factory=dict)  # plan -> how many an account may have in all; "*" = any plan
+    most_per_seat: bool = False
     json_api: JsonApi | None = None
     file: tuple[str, str, str] | None = None  # the fields that take the file, hold its name, its size
 

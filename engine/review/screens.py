@@ -47,6 +47,8 @@ def show_announcement(audit: Audit, plan: Plan, console: Console) -> None:
         f"{made:,} rows and {len(plan.fields_missing)} custom fields to make, {changed:,} rows to change: "
         f"{plan.cost:,.0f} tokens, about {period(plan.seconds)}",
     )
+    for text in plan.warnings:
+        line(console, f"warning: {text}", "bold")
 
 
 def show_plan(report: Mapping[str, Any], console: Console) -> None:
@@ -61,6 +63,7 @@ def show_plan(report: Mapping[str, Any], console: Console) -> None:
     _listed(console, "Custom fields to make", plan["fields_missing"])
     _people(report, console)
     left_behind(report, console)
+    _listed(console, "Warnings", plan["warnings"])
     heading(console, f"Cost: {plan['calls']:,} calls, {plan['cost']:,.0f} tokens; about {period(plan['seconds'])}")
     limits = [
         [

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import openpyxl
@@ -49,6 +51,16 @@ def test_simulation_spends_what_the_run_then_spends(desk: Desk) -> None:
     migrate.migrate(real, None)
     assert timeline.calls == pytest.approx(real.destination.pacer.calls, rel=0.02)
     assert timeline.cost == pytest.approx(real.destination.pacer.cost, rel=0.02)
+
+
+def test_a_plan_that_takes_too_few_rows_is_told_of(desk: Desk) -> None:
+    """Where the destination's plan takes fewer deals than there would be, the plan says so before anything is written."""
+    assert migrate.foresee(desk.run(), None).plan.warnings == ()  # type: ignore[union-attr]
+    destination = desk.migration.destination
+    few = {**destination.resources, "deals": replace(destination.resources["deals"], most={"ultimate": 1}, most_per_seat=True)}
+    small = replace(desk, migration=replace(desk.migration, destination=replace(destination, resources=few)))
+    (told,) = migrate.foresee(small.run(), None).plan.warnings  # type: ignore[union-attr]
+    assert re.match(r"\d+ deals to make and 0 made so far, but the plan ultimate takes 50 in all", told)
 
 
 @given(st.text(max_size=30))
