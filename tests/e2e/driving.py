@@ -18,6 +18,8 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.chaos.harness import edit
+
 ROOT = Path(__file__).resolve().parents[2]
 ETL = Path(sys.executable).parent / "etl"
 SPEC = "specs/stel_order_to_pipedrive.yaml"
@@ -72,15 +74,6 @@ def checkout(folder: Path, *changes: tuple[str, str], plans: tuple[str, str] = (
         shutil.copytree(ROOT / name, folder / name)
     edit(folder / SPEC, ("plan: business", f"plan: {plans[0]}"), ("plan: growth", f"plan: {plans[1]}"), *changes)
     return folder
-
-
-def edit(path: Path, *changes: tuple[str, str]) -> None:
-    """Replace texts in a file; each must be there."""
-    text = path.read_text(encoding="utf-8")
-    for old, new in changes:
-        assert old in text, f"{old!r} is not in {path}"
-        text = text.replace(old, new)
-    path.write_text(text, encoding="utf-8")
 
 
 # -- emulators of one's own
