@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from engine import migrate as stages
-from engine.connector.client import Account
+from engine.connector.auth import Account
 from engine.connector.pacing import Clock
 from engine.environment import accounts, variables
 from engine.errors import ATTENTION, DONE, EtlError, OutcomeUnknown, Paused, StoreError, Unavailable, UnsafePlan, UsageError
@@ -160,7 +160,7 @@ def audit(refresh: bool, **options: Any) -> None:
 def plan(size: int | None, refresh: bool, simulated: bool, **options: Any) -> None:
     """What a run would create and change, its calls and cost against the quotas, and the time. Writes nothing."""
     with opened(Settings(**options), "plan", refresh=refresh) as run:
-        result = stages.foresee(run, _size(size, run))
+        result = stages.foresee(run, _size(size, run), details=False)
         report = build(run, result, "plan", options["environment"])
         assert result.plan is not None
         report["plan"] = asdict(result.plan)
