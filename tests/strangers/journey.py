@@ -59,9 +59,9 @@ class Pair:
     writes: Callable[[str, str], bool]  # method, path -> whether the call changes the destination
     in_source: Callable[[Account], None]  # people change, add and delete records
     in_destination: Callable[[Account, Dump], Edits]  # people edit what came, and say what
+    kills: Sequence[Kill]  # of the full run, one start after the other ...
+    kills_back: Sequence[Kill]  # ... and of the rollback
     sample: int = 30
-    kills: Sequence[Kill] = (Kill(1), Kill(14, early=True), Kill(26), Kill(31), Kill(9, early=True))
-    kills_back: Sequence[Kill] = (Kill(1), Kill(17, early=True), Kill(29))
 
     @property
     def spec(self) -> str:

@@ -192,25 +192,25 @@ def _kinto(programs: Path, folder: Path, port: int) -> list[str]:
 KINTO = Stranger("kinto", lambda: from_index("kinto"), _kinto, "/v1/__heartbeat__")
 
 
-def kinto_account(origin: str, bucket: str, collections: Sequence[str]) -> Account:
-    """A bucket with empty collections."""
-    url, people = f"{origin}/v1/buckets/{bucket}", ("people", "their-password")
+@contextmanager
+def kinto(folder: Path, collections: Sequence[str]) -> Iterator[Account]:
+    """A Kinto with a bucket of empty collections, which people and the migration may write to."""
+    people = ("people", "their-password")
+    with running(KINTO, folder) as origin:
+        url = f"{origin}/v1/buckets/crm"
 
-    def call(method: str, path: str, body: Any = None) -> Any:
-        sent = {"json": {"data": body}} if body is not None else {}
-        return answered(httpx.request(method, f"{url}{path}", auth=people, timeout=30, **sent))["data"]
+        def call(method: str, path: str, body: Any = None, **more: Any) -> Any:
+            sent = {"json": {"data": body, **more}} if body is not None or more else {}
+            return answered(httpx.request(method, f"{url}{path}", auth=people, timeout=30, **sent))["data"]
 
-    def read() -> Dump:
-        """Records by collection, without paging: a bucket's own export is asked page by page with offsets of the id."""
-        return {name: {row["id"]: row for row in _kinto_rows(url, name, people)} for name in collections}
+        def read() -> Dump:
+            return {name: {row["id"]: row for row in _kinto_rows(url, name, people)} for name in collections}
 
-    call("PUT", "")
-    # The migration has a user of its own, as it should have anywhere.
-    permissions = {"permissions": {"write": [answered(httpx.get(f"{origin}/v1/", auth=ETL_USER, timeout=30))["user"]["id"]]}}
-    answered(httpx.patch(url, auth=people, json=permissions, timeout=30))
-    for name in collections:
-        call("PUT", f"/collections/{name}")
-    return Account(url, "KINTO_BASE_URL", {"KINTO_USER": ETL_USER[0], "KINTO_PASSWORD": ETL_USER[1]}, read, call)
+        migration = answered(httpx.get(f"{origin}/v1/", auth=ETL_USER, timeout=30))["user"]["id"]
+        call("PUT", "", {}, permissions={"write": [migration]})
+        for name in collections:
+            call("PUT", f"/collections/{name}")
+        yield Account(f"{origin}/v1", "KINTO_BASE_URL", {"KINTO_USER": ETL_USER[0], "KINTO_PASSWORD": ETL_USER[1]}, read, call)
 
 
 ETL_USER = ("etl", "canary-of-the-migration")

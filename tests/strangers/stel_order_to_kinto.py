@@ -14,8 +14,8 @@ import httpx
 
 from sandbox.launch import Running, launch
 from tests.chaos.harness import people
-from tests.strangers.journey import Accounts, Edits, Pair, Words
-from tests.strangers.servers import KINTO, Account, Dump, Row, kinto_account, running
+from tests.strangers.journey import Accounts, Edits, Kill, Pair, Words
+from tests.strangers.servers import Account, Dump, Row, kinto
 
 COLLECTIONS = ("clients", "contacts", "products", "quotes", "quote_lines", "notes")
 STATES = {"Aceptada": "won", "Rechazada": "lost"}
@@ -25,11 +25,14 @@ LONG = "Año tras año, Ñandú & Cía. 🛠️ " * 700
 
 @contextmanager
 def opened(folder: Path) -> Iterator[Accounts]:
-    """The emulator with some nasty records more, and one Kinto with two buckets."""
-    with launch("stel_order", plan="unlimited", extra_args=["--size", "60"]) as served, running(KINTO, folder) as origin:
+    """The emulator with some nasty records more, and two Kintos."""
+    with (
+        launch("stel_order", plan="unlimited", extra_args=["--size", "60"]) as served,
+        kinto(folder / "calm", COLLECTIONS) as calm,
+        kinto(folder / "wild", COLLECTIONS) as wild,
+    ):
         source = stel_order(served)
         _nasty(source)
-        calm, wild = (kinto_account(origin, name, COLLECTIONS) for name in ("calm", "wild"))
         for account in (calm, wild):
             _people_have(account, source.read())
         yield Accounts(source, calm, wild)
@@ -228,4 +231,6 @@ PAIR = Pair(
     writes=lambda method, path: method in ("PUT", "PATCH", "DELETE", "POST"),
     in_source=in_source,
     in_destination=in_destination,
+    kills=(Kill(1), Kill(6, early=True), Kill(4), Kill(7), Kill(2, early=True)),
+    kills_back=(Kill(1), Kill(17, early=True), Kill(29)),
 )  # fmt: skip
