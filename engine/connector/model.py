@@ -39,6 +39,7 @@ class Pager:
     params: Mapping[str, str] = field(default_factory=dict)
     next: str = ""
     more: str = ""
+    total: str = ""
     first: bool = True
 
 
