@@ -59,7 +59,7 @@ def _nasty(source: Account) -> None:
     clients, products = list(rows["clients"]), list(rows["products"])
     source.call("PUT", f"/clients/{clients[2]}", {"legal-name": HOSTILE, "comments": HOSTILE, "tax-identification-number": "00012345"})
     source.call("PUT", f"/clients/{clients[3]}", {"comments": LONG, "phone": "0034 000", "name": "\u202etloc \u200f ﷽"})
-    source.call("PUT", f"/clients/{clients[4]}", {"comments": "zero\u200bwidth\u00a0and\tnull:\u0000.", "email": "NULL"})
+    source.call("PUT", f"/clients/{clients[4]}", {"comments": "zero\u200bwidth\u00a0and\tnull:\u0000. half:\ud83d", "email": "NULL"})
     source.call("PUT", f"/products/{products[1]}", {"name": "0e0", "description": HOSTILE, "sales-price": 0.1 + 0.2})
     source.call("PUT", f"/products/{products[2]}", {"name": "👩‍👩‍👧‍👦 familia", "sales-price": 1e21})
 
