@@ -42,6 +42,7 @@ LAYERS: tuple[tuple[str, bool], ...] = (
     ("workbench.cases.*", True),
     ("workbench.manual.*", True),
     ("workbench.propose.*", True),
+    ("workbench.probe.*", True),
     ("workbench.approval workbench.scaffold", False),
     ("engine.cli", False),
     ("workbench.commands.options", False),
