@@ -41,11 +41,15 @@ TRIES = 1  # a check does not wait for a server that gives no usable answer
               help="File with the address and the key; default .env. The process environment goes before it.")  # fmt: skip
 @click.option("--only", metavar="RESOURCE,...", help="Try just these resources.")
 @click.option("--rows", type=click.IntRange(1), default=100, show_default=True, help="Rows of each list to look at.")
-@click.option("--write", "writes", is_flag=True, help="Also make, change and delete one marked row of each resource that can be deleted.")
+@click.option(
+    "--write", "writes", is_flag=True, help="Also make, change and delete one marked row of each resource that can be deleted."
+)
 @click.option("--with", "bodies", type=click.Path(exists=True, dir_okay=False, path_type=Path),
               help="With --write: YAML with the fields of the rows, by resource.")  # fmt: skip
 @click.option("--yes", is_flag=True, help="With --write: do not ask.")
-@click.option("--wrong-key", is_flag=True, help="Also send one call with a key that is not good; some services lock an account for it.")
+@click.option(
+    "--wrong-key", is_flag=True, help="Also send one call with a key that is not good; some services lock an account for it."
+)
 @click.option("--plan", help="The account's plan, for its limits; default the first of the connector.")
 @click.option("--seats", type=click.IntRange(1), default=1, show_default=True, help="The account's seats, for its limits.")
 @click.option("--calls", type=click.IntRange(1), help="Make at most this many calls.")
@@ -80,7 +84,9 @@ def _file(name: str) -> Path:
         if path.is_file():
             return path
     known = sorted(file.stem for file in Path("connectors").glob("*.yaml"))
-    raise UsageError(f"there is no connector {name!r} – give a path or a name in connectors/{'; ' + near(name, known) if known else ''}")
+    raise UsageError(
+        f"there is no connector {name!r} – give a path or a name in connectors/{'; ' + near(name, known) if known else ''}"
+    )
 
 
 def _choice(connector: Connector, options: dict[str, Any]) -> Choice:

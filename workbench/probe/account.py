@@ -27,11 +27,24 @@ def try_connection(probe: Probe, wrong_key: bool, tell: Tell) -> None:
     except (AuthError, Blocked, Unavailable):
         raise
     except Rejected as error:
-        tell(contradicted("connection", "check", f"refused: {error}", at, "name a call that any key may make", probe.tape.told(connection.check)))
+        tell(
+            contradicted(
+                "connection",
+                "check",
+                f"refused: {error}",
+                at,
+                "name a call that any key may make",
+                probe.tape.told(connection.check),
+            )
+        )
     except ApiError as error:
         where = ("connection", "base_url", "production")
         tell(contradicted("connection", "base_url", str(error), where, "correct the address", probe.tape.told(connection.check)))
-    tell(_wrong_key(probe) if wrong_key else untried("connection", "auth", "a wrong key is sent with --wrong-key only: some lock an account for it"))
+    tell(
+        _wrong_key(probe)
+        if wrong_key
+        else untried("connection", "auth", "a wrong key is sent with --wrong-key only: some lock an account for it")
+    )
 
 
 def _wrong_key(probe: Probe) -> Finding:
@@ -70,7 +83,9 @@ def try_limits(probe: Probe, tell: Tell) -> None:
     connector, seen = probe.client.connector, probe.tape.headers
     for limit in connector.limits:
         subject = f"limit {limit.name}"
-        used = limit.general or any(limit.name in item.limits for kind in connector.resources.values() for item in kind.operations.values())
+        used = limit.general or any(
+            limit.name in item.limits for kind in connector.resources.values() for item in kind.operations.values()
+        )
         if limit.headers and not used:
             tell(untried(subject, "headers", "no call counts against it"))
             continue
@@ -96,7 +111,9 @@ def _amount(probe: Probe, limit: Limit, told: float) -> Finding:
     subject, plan, seats = f"limit {limit.name}", probe.client.pacer.plan, probe.client.pacer.seats
     if told == limit.allowance(plan, seats):
         return confirmed(subject, "amount", f"{told:g}, as for {plan}")
-    fitting = [name for name, amount in limit.amount.items() if amount and told % amount == 0 and (limit.per_seat or told == amount)]
+    fitting = [
+        name for name, amount in limit.amount.items() if amount and told % amount == 0 and (limit.per_seat or told == amount)
+    ]
     if fitting:
         return noted(subject, "amount", f"the header says {told:g}: that is {' or '.join(fitting)}, not {plan} with {seats} seats")
     said = ", ".join(f"{name} {amount:g}" for name, amount in limit.amount.items())
@@ -146,7 +163,9 @@ def _container(probe: Probe, kind: Resource, custom: CustomFields, definitions: 
     held = [row[custom.container] for row in rows if isinstance(row.get(custom.container), dict)]
     if not held:
         text, at = f"no row has an object at {custom.container}", ("custom_fields", "container")
-        yield contradicted(subject, "container", text, at, "name the key that holds the values, or drop it where they stand in the row")
+        yield contradicted(
+            subject, "container", text, at, "name the key that holds the values, or drop it where they stand in the row"
+        )
         return
     codes, used = {str(row.get(custom.code)) for row in definitions}, {code for item in held for code in item}
     if used and codes and not used & codes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ from engine.connector.load import near
 from engine.connector.model import Connector, FieldType, Resource
 from engine.document import Document, read
 from engine.errors import Diagnostic, SpecError
+from engine.wire import agrees
 
 MADE = "made"  # stands for the id of a row made in the same check
 MARK = "{mark}"  # stands for the text that every row made here carries
@@ -89,7 +90,9 @@ def _given(value: Any, field: FieldType, mark: str, reference: Reference) -> Any
 
 def _made(connector: Connector, kind: Resource, name: str, field: FieldType, mark: str, reference: Reference) -> Any:
     """A value for a required field; None where its kind does not say enough."""
-    defined = next((other.custom for other in connector.resources.values() if other.custom and other.custom.resource == kind.name), None)
+    defined = next(
+        (other.custom for other in connector.resources.values() if other.custom and other.custom.resource == kind.name), None
+    )
     if defined and name == defined.type:
         return defined.types.get("text")
     if field.one_of:
@@ -112,6 +115,10 @@ def _inner(shape: Mapping[str, FieldType], mark: str) -> dict[str, Any]:
     return texts or {next(iter(shape)): mark}
 
 
-def marked(row: Mapping[str, Any], mark: str, fields: Sequence[str]) -> bool:
-    """Whether a row carries the mark in one of its fields."""
-    return any(mark in str(row.get(name) or "") for name in fields)
+def ours(row: Mapping[str, Any], sent: Mapping[str, Any], kind: Resource, mark: str) -> bool:
+    """Whether a row is the one that was sent: it carries the mark; where none could be sent, most of its values are the same."""
+    texts = {name: value for name, value in sent.items() if isinstance(value, str) and (mark in value or mark.startswith(value))}
+    if texts:
+        return any(mark[: len(value)] in str(row.get(name)) for name, value in texts.items())
+    same = [name for name, value in sent.items() if agrees(value, row.get(name), kind.fields.get(name))]
+    return len(same) * 2 > len(sent)

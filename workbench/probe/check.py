@@ -45,7 +45,9 @@ class Bound:
 def bound(connector: Connector, choice: Choice) -> Bound:
     """The most calls and the most cost; a check that would take more stops."""
     parts = [(connector.connection.check, 1 + choice.wrong_key)]
-    parts += [part for name in _reached(connector, choice.names) for part in _reads(connector.resources[name], name in choice.names)]
+    parts += [
+        part for name in _reached(connector, choice.names) for part in _reads(connector.resources[name], name in choice.names)
+    ]
     if choice.write:
         parts += [part for name in choice.names for part in _writes(connector.resources[name])]
     return Bound(AGAIN * sum(many for _, many in parts), AGAIN * sum(many * operation.cost for operation, many in parts))
@@ -68,7 +70,7 @@ def _reads(kind: Resource, chosen: bool) -> Iterator[tuple[Operation, int]]:
     if listing and listing.pager:
         below = 2 if listing.parent else 1
         filters = 3 * bool(listing.since) + bool(listing.newest_first) + bool(listing.ids) + len(listing.filters)
-        yield listing, below * (PAGES + (4 + filters) * chosen)
+        yield listing, below * (PAGES + (5 + filters) * chosen)
     if single:
         yield single, (2 + SPOTS * len(references)) * chosen
 

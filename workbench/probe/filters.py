@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import Any
 
 from engine.connector.model import Operation, Resource
@@ -24,11 +25,11 @@ def try_filters(probe: Probe, kind: Resource, tell: Tell) -> None:
     if operation.since:
         _obeyed(probe, kind, "since", tell, lambda: _since(probe, kind, operation))
     if operation.newest_first:
-        _obeyed(probe, kind, "newest_first", tell, lambda: _newest(probe, kind, operation))
+        _obeyed(probe, kind, "newest_first", tell, lambda: _newest(probe, kind))
     if operation.ids:
         _obeyed(probe, kind, "ids", tell, lambda: _ids(probe, kind, operation))
     for name in operation.filters:
-        _obeyed(probe, kind, "filters", tell, lambda name=name: _filter(probe, kind, operation, name))  # type: ignore[misc]
+        _obeyed(probe, kind, "filters", tell, lambda name=name: _filter(probe, kind, operation, name))
 
 
 def _obeyed(probe: Probe, kind: Resource, claim: str, tell: Tell, tried: Any) -> None:
@@ -77,7 +78,9 @@ def _since(probe: Probe, kind: Resource, operation: Operation) -> Finding:
         text = f"asked for changes since the year 2000, got {len(every)} of {len(known)} rows"
         return _no(probe, kind, "since", text, style)
     return _between(probe, kind, operation, known) or confirmed(
-        f"list {kind.name}", "since", f"none of {len(known)} rows since a moment to come, all since 2000; not told whether inclusive"
+        f"list {kind.name}",
+        "since",
+        f"none of {len(known)} rows since a moment to come, all since 2000; not told whether inclusive",
     )
 
 
@@ -117,7 +120,7 @@ def instant(value: Any) -> float | None:
 # -- newest first
 
 
-def _newest(probe: Probe, kind: Resource, operation: Operation) -> Finding:
+def _newest(probe: Probe, kind: Resource) -> Finding:
     """The first page in that order falls by the created or modified field, or by the id."""
     rows, _ = _asked(probe, kind, {}, newest_first=True)
     names = [name for name in dict.fromkeys([kind.created, kind.modified, kind.id]) if name]
@@ -125,7 +128,7 @@ def _newest(probe: Probe, kind: Resource, operation: Operation) -> Finding:
     telling = {name: values for name, values in columns.items() if None not in values and len(set(values)) > 1}
     if not telling:
         return untried(f"list {kind.name}", "newest_first", "no two rows differ in a stamp or an id")
-    falling = [name for name, values in telling.items() if all(a >= b for a, b in zip(values, values[1:], strict=False))]  # type: ignore[operator]
+    falling = [name for name, values in telling.items() if all(a >= b for a, b in pairwise(values))]  # type: ignore[operator]
     if not falling:
         text = f"the rows do not fall by {' or '.join(telling)}"
         return _no(probe, kind, "newest_first", text, "name the parameter that sorts, newest first")

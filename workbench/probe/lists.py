@@ -18,7 +18,7 @@ def try_list(probe: Probe, kind: Resource, tell: Tell) -> bool:
         tell(untried(subject, "answers", "the file says no pager"))
         return False
     found = probe.sample(kind.name)
-    if found.error is not None:
+    if found.error is not None and not found.rows:
         tell(_refused(probe, kind, found))
         return False
     if not found.rows:
@@ -36,7 +36,9 @@ def _refused(probe: Probe, kind: Resource, found: Sample) -> Finding:
     match found.error:
         case AuthError():
             advice = "give the key the right, or read this answer as `forbid`"
-            return contradicted(subject, "errors", "the key that the check call takes is refused here", here, advice, found.evidence)
+            return contradicted(
+                subject, "errors", "the key that the check call takes is refused here", here, advice, found.evidence
+            )
         case Forbidden():
             return untried(subject, "answers", f"the key has no right to it: {said}")
         case NotFound():
@@ -75,15 +77,19 @@ def _elsewhere(probe: Probe, kind: Resource, found: Sample) -> Finding | None:
 
 
 def _begun_late(probe: Probe, kind: Resource, found: Sample) -> Finding | None:
-    """Pages that are counted from 0 and asked for from 1 lose the first; a short list is then empty."""
+    """Pages that are counted from 0 and asked for from 1, or the other way round: a short list then seems empty."""
     pager = kind.operations["list"].pager
-    if pager is None or pager.kind != "page" or not pager.first or found.params:
+    if pager is None or pager.kind != "page" or found.params:
         return None
-    if not any(page.rows for page in probe.pages(kind, position=0)):
+    try:
+        rows = [row for page in probe.pages(kind, position=int(not pager.first)) for row in page.rows]
+    except (Rejected, Unavailable):
         return None
-    at = probe.declared.pager(kind.name, "first")
-    text = "page 1 is empty and page 0 has rows: the first page is lost"
-    return contradicted(f"list {kind.name}", "pager", text, at, "first: false", probe.tape.told(kind.operations["list"]))
+    if not rows:
+        return None
+    text = f"page {int(pager.first)} is empty and page {int(not pager.first)} has rows"
+    at, advice = probe.declared.pager(kind.name, "first", "page"), f"first: {'false' if pager.first else 'true'}"
+    return contradicted(f"list {kind.name}", "pager", text, at, advice, probe.tape.told(kind.operations["list"]))
 
 
 def note_single(probe: Probe, kind: Resource, tell: Tell) -> None:

@@ -46,7 +46,9 @@ def _listed(probe: Probe, kind: Resource, row: Row) -> Iterator[Finding]:
         yield untried(subject, "row", f"the key has no right to it: {error}")
         return
     except Rejected as error:
-        yield contradicted(subject, "row", f"a listed row is refused: {error}", path, "correct the path", probe.tape.told(operation))
+        yield contradicted(
+            subject, "row", f"a listed row is refused: {error}", path, "correct the path", probe.tape.told(operation)
+        )
         return
     except Unavailable as error:
         yield _unread(probe, kind) if 200 <= probe.tape.status < 300 else untried(subject, "row", str(error))
@@ -63,7 +65,9 @@ def _listed(probe: Probe, kind: Resource, row: Row) -> Iterator[Finding]:
     if live is None or found is None:
         yield _unread(probe, kind)
     elif found != id_of(row, kind):
-        yield contradicted(subject, "row", f"another row came: its {kind.id} is not the one asked for", path, "correct the path", evidence)
+        yield contradicted(
+            subject, "row", f"another row came: its {kind.id} is not the one asked for", path, "correct the path", evidence
+        )
     else:
         yield confirmed(subject, "row", "the row that is listed" + _differences(kind, row, live))
 
@@ -105,13 +109,17 @@ def stranger(ids: Sequence[str]) -> str:
     try:
         return str(uuid4()) if UUID(last) else ""
     except ValueError:
-        return re.sub(r"[0-9a-zA-Z]", lambda old: secrets.choice("0123456789abcdef" if old[0] in "0123456789abcdef" else "xyz"), last)
+        return re.sub(
+            r"[0-9a-zA-Z]", lambda old: secrets.choice("0123456789abcdef" if old[0] in "0123456789abcdef" else "xyz"), last
+        )
 
 
 def _missing(probe: Probe, kind: Resource) -> Finding:
     """What a read of an id that is not there comes to; it must be read as `missing`."""
     subject, operation = f"read {kind.name}", kind.operations["read"]
-    parts = [stranger(column) for column in zip(*(one.split("+") for one in ids_of(probe.sample(kind.name).rows, kind)), strict=True)]
+    parts = [
+        stranger(column) for column in zip(*(one.split("+") for one in ids_of(probe.sample(kind.name).rows, kind)), strict=True)
+    ]
     path, rule = probe.declared.path(kind.name, "read"), ("errors",)
     try:
         live = probe.client.read(kind.name, "+".join(parts))
@@ -123,7 +131,14 @@ def _missing(probe: Probe, kind: Resource) -> Finding:
         advice = f"add {{when: {{status: {status}}}, then: missing}}, before the rules that match it, with what tells it apart"
         return contradicted(subject, "missing", text, rule, advice, probe.tape.told(operation))
     if live is not None and not (kind.deleted and live.get(kind.deleted)):
-        return contradicted(subject, "missing", "an id that is not there gives a row", path, "see how the id is asked for", probe.tape.told(operation))
+        return contradicted(
+            subject,
+            "missing",
+            "an id that is not there gives a row",
+            path,
+            "see how the id is asked for",
+            probe.tape.told(operation),
+        )
     return confirmed(subject, "missing", f"answered {probe.tape.status}")
 
 

@@ -17,7 +17,9 @@ Redact = Callable[[str], str]
 def redacted(finding: Finding, redact: Redact) -> Finding:
     """The finding without anything that was used to sign in."""
     texts = {name: redact(getattr(finding, name)) for name in ("detail", "advice", "evidence")}
-    return Finding(finding.subject, finding.claim, finding.verdict, texts["detail"], finding.keys, texts["advice"], texts["evidence"])
+    return Finding(
+        finding.subject, finding.claim, finding.verdict, texts["detail"], finding.keys, texts["advice"], texts["evidence"]
+    )
 
 
 def table(found: Sequence[Finding]) -> list[tuple[str, str, str]]:

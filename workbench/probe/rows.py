@@ -41,7 +41,9 @@ def try_rows(declared: Declared, kind: Resource, rows: Sequence[Row]) -> Iterato
     for misfit, many in misfits.items():
         at = declared.field(kind.name, misfit.path, misfit.said)
         text = f"{'.'.join(misfit.path)}: {misfit.text} in {many} of {len(rows)} rows"
-        advice = "correct the length" if misfit.said == "max" else "add the value" if misfit.said == "one_of" else "correct the type"
+        advice = (
+            "correct the length" if misfit.said == "max" else "add the value" if misfit.said == "one_of" else "correct the type"
+        )
         yield contradicted(subject, misfit.said, text, at, advice)
     if not misfits and kind.fields:
         yield confirmed(subject, "types", f"{len(kind.fields)} fields fit in {len(rows)} rows")
@@ -62,7 +64,9 @@ def _ids(declared: Declared, kind: Resource, rows: Sequence[Row]) -> Iterator[Fi
         return
     twice = len(ids) - len(set(ids))
     if twice:
-        yield contradicted(subject, "id", f"{kind.id} is the same in {twice} of {len(rows)} rows", at, "join it with another field: a+b")
+        yield contradicted(
+            subject, "id", f"{kind.id} is the same in {twice} of {len(rows)} rows", at, "join it with another field: a+b"
+        )
     else:
         yield confirmed(subject, "id", f"{kind.id} is there, and different in {len(rows)} rows")
 
@@ -82,6 +86,8 @@ def _stamps(declared: Declared, kind: Resource, rows: Sequence[Row], name: str) 
     there = [value for value in values if not is_empty(value)]
     if there:
         bad = [value for value in there if instant(value) is None and value not in NO_DATE]
+        if bad and field in kind.fields:
+            return  # its type tells
         if bad:
             text = f"{field} is {kind_of(bad[0])} that is no moment in {len(bad)} of {len(rows)} rows"
             yield contradicted(subject, name, text, at, "name the field with the moment")

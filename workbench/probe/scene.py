@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
@@ -24,16 +24,12 @@ class Sample:
     """The first rows of a list, page by page, each page with the position that it was asked for with."""
 
     pages: tuple[tuple[Any, Rows], ...] = ()
+    rows: Sequence[dict[str, Any]] = ()  # of all these pages; one that a later page repeats stands here once
     params: Mapping[str, Any] = field(default_factory=dict)
     error: ApiError | None = None  # why there are no more
     status: int = 0
     body: Any = None  # the last answer
     evidence: str = ""
-
-    @property
-    def rows(self) -> list[dict[str, Any]]:
-        """The rows of all pages that were read."""
-        return [row for _, page in self.pages for row in page.rows]
 
     @property
     def whole(self) -> bool:
@@ -107,7 +103,17 @@ def _sampled(probe: Probe, kind: Resource) -> Sample:
     except ApiError as problem:
         error = problem
     tape = probe.tape
-    return Sample(tuple(pages), params, error, tape.status, tape.body, tape.told(operation))
+    return Sample(tuple(pages), _once(pages, kind), params, error, tape.status, tape.body, tape.told(operation))
+
+
+def _once(pages: Iterable[tuple[Any, Rows]], kind: Resource) -> list[dict[str, Any]]:
+    """The rows of pages without those that stood on an earlier page: that is the pager's fault, not the rows'."""
+    seen: set[str] = set()
+    found = []
+    for _, page in pages:
+        found += [row for row in page.rows if id_of(row, kind) not in seen]
+        seen.update(ids_of(page.rows, kind))
+    return found
 
 
 def _needed(probe: Probe, kind: Resource, operation: Operation) -> dict[str, str]:

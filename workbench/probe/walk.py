@@ -29,8 +29,12 @@ def try_walk(probe: Probe, kind: Resource, tell: Tell) -> None:
         note_single(probe, kind, tell)
         return
     if "limit" in pager.params:
-        tell(_size(probe, kind, operation, pager))
-        for finding in _small(probe, kind, operation, pager):
+        size = _size(probe, kind, operation, pager)
+        tell(size)
+        if size.claim == "limit":
+            return
+        found = _before(probe, kind, operation, pager) or _small(probe, kind, operation, pager)
+        for finding in found:
             tell(finding)
     else:
         tell(_onward(probe, kind))
@@ -65,9 +69,7 @@ def _size(probe: Probe, kind: Resource, operation: Operation, pager: Pager) -> F
     return contradicted(subject, "size", text, at, advice, probe.tape.told(operation))
 
 
-def _after(
-    probe: Probe, kind: Resource, operation: Operation, pager: Pager, position: Any, page: Rows
-) -> Sequence[dict[str, Any]]:
+def _after(probe: Probe, kind: Resource, operation: Operation, pager: Pager, position: Any, page: Rows) -> Sequence[dict[str, Any]]:
     """The rows after a page that is shorter than asked for; a pager that took it for the last is led past it."""
     if not _ended(page, operation):
         following = page.next
@@ -92,6 +94,21 @@ def _beyond(pager: Pager, position: Any, page: Rows) -> Any:
 # -- two small pages
 
 
+def _before(probe: Probe, kind: Resource, operation: Operation, pager: Pager) -> list[Finding]:
+    """Pages that are counted from 0 and asked for from 1 lose the first of them."""
+    if pager.kind != "page" or not pager.first or operation.parent:
+        return []
+    try:
+        rows = ids_of(probe.pages(kind, position=0)[0].rows, kind)
+    except (Rejected, Unavailable):
+        return []
+    if not set(rows) - set(ids_of(probe.sample(kind.name).rows, kind)):
+        return []
+    text = f"page 0 has {len(rows)} rows that page 1 and those after it do not have: the first page is lost"
+    at = probe.declared.pager(kind.name, "first", "page")
+    return [contradicted(f"list {kind.name}", "pager", text, at, "first: false", probe.tape.told(operation))]
+
+
 def _small(probe: Probe, kind: Resource, operation: Operation, pager: Pager) -> list[Finding]:
     """Two small pages against the first rows of a large one."""
     found, subject = probe.sample(kind.name), f"list {kind.name}"
@@ -104,13 +121,17 @@ def _small(probe: Probe, kind: Resource, operation: Operation, pager: Pager) -> 
     except Rejected as error:
         return [untried(subject, "pager", f"pages of {SMALL} are refused: {error}")]
     except Unavailable as error:
-        return [_stuck(probe, kind, operation, pager, str(error))]
+        return [_stuck(probe, kind, operation, str(error))]
     wrong = _wrong(probe, kind, operation, pager, pages, ids_of(large.rows, kind))
-    return [wrong] if wrong else [confirmed(subject, "pager", f"two pages of {SMALL} are the first {2 * SMALL} rows, one after the other")]
+    return (
+        [wrong]
+        if wrong
+        else [confirmed(subject, "pager", f"two pages of {SMALL} are the first {2 * SMALL} rows, one after the other")]
+    )
 
 
-def _stuck(probe: Probe, kind: Resource, operation: Operation, pager: Pager, said: str) -> Finding:
-    at = probe.declared.pager(kind.name, "next", *WORDS)
+def _stuck(probe: Probe, kind: Resource, operation: Operation, said: str) -> Finding:
+    at = probe.declared.pager(kind.name, *WORDS, "next")
     advice = "name the parameter that says where a page begins, and where the answer holds it"
     return contradicted(f"list {kind.name}", "pager", said, at, advice, probe.tape.told(operation))
 
@@ -142,14 +163,20 @@ def _wrong(
     passed = [one for one in wanted[: len(first) + len(second)] if one not in (*first, *second)]
     if passed:
         text = f"two pages of {SMALL} pass over {len(passed)} of the rows that stand first on a large page"
-        return contradicted(subject, "pager", text, begin, "see how the position counts, and whether the order is the same each time", evidence)
+        return contradicted(
+            subject, "pager", text, begin, "see how the position counts, and whether the order is the same each time", evidence
+        )
     return None
 
 
 def _leads(probe: Probe) -> str:
     """Places of the answer that look like a way on."""
     found = [path for path in _paths(probe.tape.body) if any(word in path.lower() for word in ("next", "cursor", "more", "after"))]
-    return f"the answer has {', '.join(found[:3])}" if found else "see where the answer says how to go on, or whether it is another kind"
+    return (
+        f"the answer has {', '.join(found[:3])}"
+        if found
+        else "see where the answer says how to go on, or whether it is another kind"
+    )
 
 
 def _paths(body: Any, path: str = "") -> list[str]:

@@ -14,7 +14,7 @@ from engine.connector.model import FieldType, Resource
 from engine.errors import ApiError, EtlError, Forbidden, NotFound, OutcomeUnknown, Outdated, Rejected
 from engine.values import is_empty
 from engine.wire import agrees
-from workbench.probe.bodies import Bodies, extra, made, marked, needs
+from workbench.probe.bodies import Bodies, extra, made, needs, ours
 from workbench.probe.found import Finding, Tell, confirmed, contradicted, left, untried
 from workbench.probe.scene import PAGES, Probe, Row, id_of, ids_of
 
@@ -78,8 +78,7 @@ def _try(trial: Trial, name: str, above: tuple[str, ...]) -> None:
         if other not in above:
             _try(trial, other, (*above, name))
     item = _made(trial, kind, body)
-    if item is not None:
-        _read_back(trial, item)
+    if item is not None and _read_back(trial, item):
         _update(trial, item)
 
 
@@ -107,7 +106,7 @@ def _made(trial: Trial, kind: Resource, body: Mapping[str, Any]) -> Made | None:
     except Rejected as error:
         trial.tell(_unmade(trial, kind, error, bool(body)))
     except OutcomeUnknown as error:
-        at = probe.declared.call(kind.name, "create", "id_at", "id_header", "select", "post", "put")
+        at = probe.declared.call(kind.name, "create", "id_at", "id_header", "post", "put")
         if probe.tape.status and probe.tape.status < 300:
             advice = "say with `id_at` or `id_header` where the answer holds the new id"
             trial.tell(contradicted(subject, "id", str(error), at, advice, probe.tape.told(kind.operations["create"])))
@@ -145,35 +144,45 @@ def _unmade(trial: Trial, kind: Resource, error: Rejected, told: bool) -> Findin
 # -- reading back
 
 
-def _live(trial: Trial, item: Made) -> dict[str, Any] | None:
+def _live(trial: Trial, item: Made, row_id: str = "") -> dict[str, Any] | None:
     """The row as the server has it now: read by its id, else looked for in the list."""
-    kind, probe = item.kind, trial.probe
+    kind, probe, row_id = item.kind, trial.probe, row_id or item.id
     if "read" in kind.operations:
-        return probe.client.read(kind.name, item.id)
+        return probe.client.read(kind.name, row_id)
     listing = kind.operations.get("list")
     if listing is None or listing.pager is None:
         return None
-    own = {listing.ids: str(item.sent.get(listing.ids_of, item.id) if listing.ids_of else item.id)} if listing.ids else {}
+    own = {listing.ids: str(item.sent.get(listing.ids_of, row_id) if listing.ids_of else row_id)} if listing.ids else {}
     pages = islice(probe.client.pages(kind.name, own), PAGES)
-    return next((row for page in pages for row in page.rows if id_of(row, kind) == item.id), None)
+    return next((row for page in pages for row in page.rows if id_of(row, kind) == row_id), None)
 
 
-def _read_back(trial: Trial, item: Made) -> None:
-    """The id leads to the row that was made, and each field holds what was sent."""
+def _read_back(trial: Trial, item: Made) -> bool:
+    """Whether the id leads to the row that was made; each field then holds what was sent.
+
+    An id that leads to anything else is forgotten: what stands there is not to be changed or removed.
+    """
     kind, subject = item.kind, f"create {item.kind.name}"
     declared, evidence = trial.probe.declared, trial.probe.tape.told(item.kind.operations["create"])
+    given, item.id = item.id, ""
     try:
-        live = _live(trial, item)
+        live = _live(trial, item, given)
     except ApiError as error:
         trial.tell(untried(subject, "id", f"the row cannot be read back: {error}"))
-        return
-    if live is None:
-        at = declared.call(kind.name, "create", "id_at", "id_header", "select", "post", "put")
-        text = "no row is found by the id that the answer gives"
-        trial.tell(contradicted(subject, "id", text, at, "say where the answer holds the new id", evidence))
-        return
+        return False
+    if live is None or not ours(live, item.sent, kind, trial.mark):
+        at = declared.call(kind.name, "create", "id_at", "id_header", "post", "put")
+        text = (
+            "no row is found by the id that the answer gives" if live is None else "the id that the answer gives is another row's"
+        )
+        trial.tell(
+            contradicted(subject, "id", text, at, "say with `id_at` or `id_header` where the answer holds the new id", evidence)
+        )
+        return False
+    item.id = given
     trial.tell(confirmed(subject, "id", "leads to the row that was made"))
     _compared(trial, kind, subject, item.sent, live)
+    return True
 
 
 def _compared(trial: Trial, kind: Resource, subject: str, sent: Row, live: Row) -> None:
@@ -212,7 +221,9 @@ def _update(trial: Trial, item: Made) -> None:
     except ApiError as error:
         evidence = trial.probe.tape.told(operation)
         at = trial.probe.declared.path(kind.name, "update")
-        trial.tell(contradicted(subject, "row", f"refused: {error}", at, "correct the call, or `omit` what it does not take", evidence))
+        trial.tell(
+            contradicted(subject, "row", f"refused: {error}", at, "correct the call, or `omit` what it does not take", evidence)
+        )
         return
     item.sent |= change
     _compared(trial, kind, subject, change, after)
@@ -225,7 +236,12 @@ def _update(trial: Trial, item: Made) -> None:
 def _changeable(kind: Resource, name: str, value: Any) -> bool:
     operation, known = kind.operations["update"], kind.fields.get(name)
     free = known is not None and known.writable and known.kind in ("text", "html") and not (known.one_of or known.options)
-    return free and isinstance(value, str) and name not in (*operation.omit, *kind.id.split("+")) and f"{{{name}}}" not in operation.path
+    return (
+        free
+        and isinstance(value, str)
+        and name not in (*operation.omit, *kind.id.split("+"))
+        and f"{{{name}}}" not in operation.path
+    )
 
 
 def _changed(kind: Resource, name: str, value: str) -> str:
@@ -258,7 +274,7 @@ def _whole(trial: Trial, item: Made, name: str, before: Row, after: Row) -> None
     elif operation.whole:
         _bare(trial, item, name, others)
     else:
-        trial.tell(confirmed(subject, "whole", f"{', '.join(others)} stays as it was"))
+        trial.tell(confirmed(subject, "whole", f"as before: {', '.join(others)}"))
 
 
 def _bare(trial: Trial, item: Made, name: str, others: Sequence[str]) -> None:
@@ -343,7 +359,11 @@ def _remove(trial: Trial, item: Made) -> bool:
         trial.tell(confirmed(subject, "row", "gone" if live is None else f"{kind.deleted} says so"))
         return True
     at = trial.probe.declared.path(kind.name, "delete")
-    advice = "name with `deleted` the field that says so" if any("delet" in name or "archiv" in name for name in live) else "correct the call"
+    advice = (
+        "name with `deleted` the field that says so"
+        if any("delet" in name or "archiv" in name for name in live)
+        else "correct the call"
+    )
     trial.tell(contradicted(subject, "row", "the row is still read after it", at, advice, evidence))
     return advice.startswith("name")
 
@@ -357,5 +377,5 @@ def _found(trial: Trial, item: Made) -> str:
     newest = bool(listing.newest_first)
     pages = islice(trial.probe.client.pages(kind.name, newest_first=newest), PAGES)
     known = {one.id for one in trial.rows if one.kind.name == kind.name and one.id}
-    rows = (row for page in pages for row in page.rows if marked(row, trial.mark, list(item.sent)))
+    rows = (row for page in pages for row in page.rows if ours(row, item.sent, kind, trial.mark))
     return next((one for row in rows if (one := id_of(row, kind)) and one not in known), "")
