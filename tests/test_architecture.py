@@ -46,6 +46,7 @@ LAYERS: tuple[tuple[str, bool], ...] = (
     ("workbench.approval workbench.scaffold", False),
     ("engine.cli", False),
     ("workbench.commands.options", False),
+    ("workbench.commands.connector_check", False),
     ("workbench.commands.*", False),
     ("workbench.cli", False),
     ("workbench.__main__", False),
