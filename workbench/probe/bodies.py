@@ -85,6 +85,8 @@ def extra(kind: Resource, sent: Mapping[str, Any], mark: str) -> dict[str, Any]:
 def _given(value: Any, field: FieldType, mark: str, reference: Reference) -> Any:
     if field.kind == "reference" and value == MADE:
         return reference(field)
+    if isinstance(value, Mapping):
+        return {key: _given(item, field, mark, reference) for key, item in value.items()}
     return value.replace(MARK, mark) if isinstance(value, str) else value
 
 
@@ -111,12 +113,16 @@ def _made(connector: Connector, kind: Resource, name: str, field: FieldType, mar
 
 
 def _inner(shape: Mapping[str, FieldType], mark: str) -> dict[str, Any]:
+    if kind.file and kind.file[0] in sent:
+        sent = {**{name: value for name, value in sent.items() if name != kind.file[0]}, kind.file[1]: sent[kind.file[0]]["name"]}
     texts = {name: mark for name, field in shape.items() if field.kind == "text" and (field.required or name == "value")}
     return texts or {next(iter(shape)): mark}
 
 
 def ours(row: Mapping[str, Any], sent: Mapping[str, Any], kind: Resource, mark: str) -> bool:
     """Whether a row is the one that was sent: it carries the mark; where none could be sent, most of its values are the same."""
+    if kind.file and kind.file[0] in sent:
+        sent = {**{name: value for name, value in sent.items() if name != kind.file[0]}, kind.file[1]: sent[kind.file[0]]["name"]}
     texts = {name: value for name, value in sent.items() if isinstance(value, str) and (mark in value or mark.startswith(value))}
     if texts:
         return any(mark[: len(value)] in str(row.get(name)) for name, value in texts.items())

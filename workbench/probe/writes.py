@@ -23,12 +23,12 @@ GIVE = "give its fields with --with FILE"
 
 @dataclass(slots=True)
 class Made:
-    """A row made here, or one whose making was begun: its id is "" until it is known."""
+    """A row made here, or one whose making was begun: its id is "" until it is known to be this row's."""
 
     kind: Resource
     sent: dict[str, Any]
     id: str = ""
-    gone: bool = False
+    given: str = ""  # the id that the answer gave
 
 
 @dataclass(slots=True)
@@ -60,7 +60,9 @@ def try_writes(probe: Probe, names: Sequence[str], bodies: Bodies, tell: Tell) -
             _try(trial, name, ())
     finally:
         probe.tape.cleaning = True
-        for row in _removed(trial):
+        rows = _removed(trial)
+        probe.tape.cleaning = False
+        for row in rows:
             tell(left(row))
 
 
@@ -124,8 +126,10 @@ def _sent(trial: Trial, kind: Resource, row: dict[str, Any]) -> Made:
             file = Path(folder) / "check.txt" if kind.file and kind.file[0] in row else None
             if file:
                 file.write_text(trial.mark, encoding="utf-8")
-            item.id, _ = trial.probe.client.write(kind.name, "create", dict(row), file=file)
-    except Rejected:
+            item.given, _ = trial.probe.client.write(kind.name, "create", dict(row), file=file)
+    except OutcomeUnknown:
+        raise
+    except EtlError:  # refused, or never sent
         trial.rows.remove(item)
         raise
     return item
@@ -164,9 +168,8 @@ def _read_back(trial: Trial, item: Made) -> bool:
     """
     kind, subject = item.kind, f"create {item.kind.name}"
     declared, evidence = trial.probe.declared, trial.probe.tape.told(item.kind.operations["create"])
-    given, item.id = item.id, ""
     try:
-        live = _live(trial, item, given)
+        live = _live(trial, item, item.given)
     except ApiError as error:
         trial.tell(untried(subject, "id", f"the row cannot be read back: {error}"))
         return False
@@ -179,7 +182,7 @@ def _read_back(trial: Trial, item: Made) -> bool:
             contradicted(subject, "id", text, at, "say with `id_at` or `id_header` where the answer holds the new id", evidence)
         )
         return False
-    item.id = given
+    item.id = item.given
     trial.tell(confirmed(subject, "id", "leads to the row that was made"))
     _compared(trial, kind, subject, item.sent, live)
     return True
@@ -369,8 +372,14 @@ def _remove(trial: Trial, item: Made) -> bool:
 
 
 def _found(trial: Trial, item: Made) -> str:
-    """The id of a row that carries the mark, from the first pages of its list, newest first where it can be had so."""
+    """The id of the row that was made: the one given, if it is this row's, else that of a row that carries the mark.
+
+    It is looked for on the first pages of its list, newest first where it can be had so.
+    """
     kind = item.kind
+    live = _live(trial, item, item.given) if item.given else None
+    if live is not None and ours(live, item.sent, kind, trial.mark):
+        return item.given
     listing = kind.operations.get("list")
     if listing is None or listing.pager is None:
         return ""

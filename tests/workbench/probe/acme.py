@@ -78,6 +78,8 @@ class Acme:
             path = path[2:]
         if (name == "contacts" and "no_contacts" in self.wrong) or name not in self.rows:
             return self.error(404, "no such page")
+        if name == "contacts" and "hostile" in self.wrong:
+            return self.error(400, f"\x1b[31m[bold]{KEY}[/bold] \u202egnorw")
         if request.method == "POST":
             return self.create(name, body)
         return self.list(request, name, shown) if len(path) == 1 else self.one(request, name, shown, path[1], body)
@@ -190,6 +192,8 @@ class Acme:
         kept = {key: value for key, value in body.items() if key not in lost}
         row = {**_stamped(28), "id": number, **({"version": 1} if name == "orders" else {}), **kept}
         self.rows[name].append(row)
+        if "made_and_lost" in self.wrong:
+            return self.error(500, "nobody knows")
         if "new_id_elsewhere" in self.wrong:
             return JSONResponse({"result": {"key": number}}, 201)
         return JSONResponse({"data": {**row, "id": 1} if "other_new_id" in self.wrong else row}, 201)

@@ -37,6 +37,7 @@ class Checked:
     bound: Bound
     calls: int
     redact: Callable[[str], str]
+    cut: bool = False
 
     def of(self, *verdicts: str) -> list[Finding]:
         """The findings with these verdicts."""
@@ -60,7 +61,7 @@ def checked(tmp_path: Path) -> Iterator[Check]:
 
         def run(
             *wrong: str, only: str = "", file: dict[str, str] | None = None, write: bool = False, key: bool = False,
-            bodies: Bodies | None = None, most: int = 100_000, server: Acme | None = None, found: list[Finding] | None = None,
+            bodies: Bodies | None = None, most: int = 100_000, server: Acme | None = None, tell: Callable[[Finding], None] = lambda _: None,
         ) -> Checked:  # fmt: skip
             text = FILE.read_text(encoding="utf-8")
             for old, new in (file or {}).items():
@@ -76,12 +77,20 @@ def checked(tmp_path: Path) -> Iterator[Check]:
             account = Account(base, KEY, secrets={"ACME_KEY": KEY})
             client = Client(replace(connector, tries=1), account, Pacer(store, "acme", connector.limits, "small", 1, clock=clock), clock)
             stack.callback(client.close)
-            tape, found = Tape(most), [] if found is None else found
+            tape, found = Tape(most), list[Finding]()
             tape.listen(client)
             choice = Choice([name.strip() for name in only.split(",")] if only else list(connector.resources), key, write, bodies)
             probe = Probe(client, Declared(read(path)), tape, 100)
             checked = Checked(found, probe.declared, server, text, bound(connector, choice), 0, client.redact)
-            check(probe, choice, found.append)
+
+            def heard(finding: Finding) -> None:
+                found.append(finding)
+                tell(finding)
+
+            try:
+                check(probe, choice, heard)
+            except KeyboardInterrupt:
+                checked.cut = True
             checked.calls = tape.calls
             return checked
 
