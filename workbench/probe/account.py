@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from engine.connector.auth import variables
+from engine.connector.auth import parts, variables
 from engine.connector.client import Account, Client
 from engine.connector.model import Connector, CustomFields, Limit, Resource
 from engine.document import Keys
@@ -53,6 +53,8 @@ def _wrong_key(probe: Probe) -> Finding:
     names = list(variables(connector.connection.auth, secret=True))
     if not names:
         return untried("connection", "auth", "there is no key")
+    if any(part["kind"] == "refresh_token" for part in parts(connector.connection.auth)):
+        return untried("connection", "auth", "a refresh token that is exchanged is not put at risk")
     wrong = Account(account.base_url, WRONG, account.name, {**account.secrets, **dict.fromkeys(names, WRONG)})
     client = Client(replace(connector, tries=0), wrong, probe.client.pacer, probe.client.clock)
     probe.tape.listen(client)

@@ -13,6 +13,7 @@ from engine.errors import Diagnostic, SpecError
 from engine.wire import agrees
 
 MADE = "made"  # stands for the id of a row made in the same check
+TELLING = 8  # letters of the mark that a short field must hold to tell a row apart
 MARK = "{mark}"  # stands for the text that every row made here carries
 PLAIN: Mapping[str, Any] = {
     "integer": 1, "number": 1, "boolean": False, "date": "2030-01-15", "time": "09:00", "duration": "00:30",
@@ -113,8 +114,6 @@ def _made(connector: Connector, kind: Resource, name: str, field: FieldType, mar
 
 
 def _inner(shape: Mapping[str, FieldType], mark: str) -> dict[str, Any]:
-    if kind.file and kind.file[0] in sent:
-        sent = {**{name: value for name, value in sent.items() if name != kind.file[0]}, kind.file[1]: sent[kind.file[0]]["name"]}
     texts = {name: mark for name, field in shape.items() if field.kind == "text" and (field.required or name == "value")}
     return texts or {next(iter(shape)): mark}
 
@@ -123,7 +122,11 @@ def ours(row: Mapping[str, Any], sent: Mapping[str, Any], kind: Resource, mark: 
     """Whether a row is the one that was sent: it carries the mark; where none could be sent, most of its values are the same."""
     if kind.file and kind.file[0] in sent:
         sent = {**{name: value for name, value in sent.items() if name != kind.file[0]}, kind.file[1]: sent[kind.file[0]]["name"]}
-    texts = {name: value for name, value in sent.items() if isinstance(value, str) and (mark in value or mark.startswith(value))}
+    texts = {
+        name: value
+        for name, value in sent.items()
+        if isinstance(value, str) and (mark in value or (len(value) >= TELLING and mark.startswith(value)))
+    }
     if texts:
         return any(mark[: len(value)] in str(row.get(name)) for name, value in texts.items())
     same = [name for name, value in sent.items() if agrees(value, row.get(name), kind.fields.get(name))]

@@ -16,7 +16,7 @@ from workbench.probe.found import Finding, Tell, confirmed, contradicted, untrie
 from workbench.probe.scene import Probe, Row, ids_of
 
 PAST = datetime(2000, 1, 1, tzinfo=UTC).timestamp()
-AHEAD = 40 * 365 * 86_400  # seconds from now to a moment that nothing has been changed since
+AHEAD = 5 * 365 * 86_400  # seconds from now to a moment that nothing has been changed since, and that 32 bits hold
 
 
 def try_filters(probe: Probe, kind: Resource, tell: Tell) -> None:

@@ -28,7 +28,7 @@ def seeded() -> dict[str, list[dict[str, Any]]]:
             for n in range(1, 13)
         ],
         "notes": [_stamped(n, text=f"note {n}", remark="x", contact_id=n) for n in range(1, 8)],
-        "orders": [_stamped(n, title=f"order {n}", version=1) for n in range(1, 8)],
+        "orders": [_stamped(n, title=f"order {n}", version=1, site={"value": "here", "main": True}) for n in range(1, 8)],
         "lines": [{"id": n, "order_id": order, "product": f"P{n}"} for order in (1, 2, 3) for n in range(1, 2 + 2 * order)],
         "users": [{"id": n, "name": f"User {n}", "email": f"u{n}@acme.example", "active": True} for n in (1, 2, 3)],
         "visits": [_stamped(n, place="here") for n in range(1, 8)],
@@ -119,8 +119,8 @@ class Acme:
             shown = shown if asked["since"] > "2001" or "since_cut" not in wrong else shown[:2]
         if "ids" in asked and "ids_ignored" not in wrong:
             shown = [row for row in shown if str(row["id"]) in asked["ids"].split(",")]
-        if "owner_id" in asked and "filter_ignored" not in wrong:
-            shown = [row for row in shown if str(row["owner_id"]) == asked["owner_id"]]
+        for name in {"owner_id", "name"} & asked.keys() if "filter_ignored" not in wrong else ():
+            shown = [row for row in shown if str(row[name]) == asked[name]]
         return shown
 
     def window(self, name: str, asked: dict[str, str]) -> tuple[int, int, dict[str, str]]:
