@@ -79,7 +79,7 @@ class Acme:
         if (name == "contacts" and "no_contacts" in self.wrong) or name not in self.rows:
             return self.error(404, "no such page")
         if name == "contacts" and "hostile" in self.wrong:
-            return self.error(400, f"\x1b[31m[bold]{KEY}[/bold] \u202egnorw")
+            return JSONResponse({"error": {"text": f"\x1b[31m[bold]{KEY}[/bold] \u202egnorw"}, f"\x1b[2J{KEY}": 1}, 400)
         if request.method == "POST":
             return self.create(name, body)
         return self.list(request, name, shown) if len(path) == 1 else self.one(request, name, shown, path[1], body)
