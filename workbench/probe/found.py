@@ -63,7 +63,10 @@ class Declared:
 
     def diagnostic(self, finding: Finding) -> Diagnostic:
         """A contradiction as other commands tell one."""
-        return self.document.problem(finding.keys, f"{finding.claim}: {finding.detail}", finding.advice)
+        advice = finding.advice
+        if finding.keys[:1] == ("defaults",):
+            advice += f"; where just {finding.subject.rpartition(' ')[2]} differs, say so there"
+        return self.document.problem(finding.keys, f"{finding.subject}: {finding.claim}: {finding.detail}", advice)
 
     def call(self, resource: str, verb: Verb, *names: str) -> Keys:
         """The first of the names that the call says, in its own words or the defaults'; the call itself where none is."""

@@ -80,6 +80,20 @@ def test_the_shipped_connectors_hold(
         assert len(made) == len(gone) == 14 and told(out)["left"] == []
 
 
+def test_what_nobody_had_confirmed_is_found_out(tmp_path: Path, run_etl: Etl) -> None:
+    """Two switches of an emulator: whether a filter is inclusive, and a row that is listed and cannot be read by id."""
+    switches = ("--set", "modified_bound=exclusive", "--set", "work_order_by_id=fail")
+    with launch("stel_order", plan="unlimited", extra_args=("--size", "300", *switches)) as running:
+        (tmp_path / "trial.env").write_text(f"STEL_ORDER_BASE_URL={running.base_url}\nSTEL_ORDER_API_KEY={running.key}\n", encoding="utf-8")
+        words = ["--env", "trial.env", "--plan", "unlimited", "--only", "contacts,workOrders"]
+        code, text = run_etl("connector", "check", str(ROOT / "connectors/stel_order.yaml"), *words)
+    lines = text.splitlines()
+    assert code == 1
+    assert any(line.startswith("list contacts") and "since: obeyed in the future, the past and between; exclusive" in line for line in lines)
+    told = [line for line in lines if "defaults.read.get: read workOrders: row: a listed row is refused" in line]
+    assert len(told) == 1 and told[0].endswith("where just workOrders differs, say so there")
+
+
 def test_a_contradiction_is_shown_with_its_line(tmp_path: Path, run_etl: Etl, serve: Serve) -> None:
     """Exit code 1; the place, the line with a caret, what was sent and answered; the same in the JSON file."""
     serve("age_text", "since_ignored")
@@ -90,7 +104,7 @@ def test_a_contradiction_is_shown_with_its_line(tmp_path: Path, run_etl: Etl, se
     assert code == 1, text
     assert any(line.startswith("Acme at http://127.0.0.1:") and "reads only, 1 resources, at most " in line for line in lines)
     at = next(n for n, line in enumerate(lines) if line.startswith(f"{FILE}:{number}:"))
-    assert "type: age: declared integer, got text of digits in 12 of 12 rows – correct the type" in lines[at]
+    assert "rows of contacts: type: age: declared integer, got text of digits in 12 of 12 rows – correct the type" in lines[at]
     assert lines[at + 2].index("^") == lines[at + 1].index("age")
     assert any("GET /contacts?" in line and "since=20" in line and "→ 200 {data: [5 x {id: integer" in line for line in lines)
     places = {item["place"] for item in told(out)["findings"] if item["verdict"] == "contradicted"}
