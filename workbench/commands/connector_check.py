@@ -14,7 +14,8 @@ from urllib.parse import urlsplit
 import click
 from rich.console import Console
 
-from engine.connector.client import Account, Client
+from engine.connector.auth import Account
+from engine.connector.client import Client
 from engine.connector.load import load_connector, near
 from engine.connector.model import Connector
 from engine.connector.pacing import Clock, Pacer

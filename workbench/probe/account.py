@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from engine.connector.auth import parts, variables
-from engine.connector.client import Account, Client
+from engine.connector.auth import Account, parts, variables
+from engine.connector.client import Client
 from engine.connector.model import Connector, CustomFields, Limit, Resource
 from engine.document import Keys
 from engine.errors import ApiError, AuthError, Blocked, Rejected, Unavailable

@@ -38,8 +38,8 @@ class Tape:
 
     def listen(self, client: Client) -> None:
         """Hear every call of a client."""
-        hooks = client.http.event_hooks
-        client.http.event_hooks = {
+        hooks = client.calls.http.event_hooks
+        client.calls.http.event_hooks = {
             "request": [*hooks["request"], self._asked],
             "response": [*hooks["response"], self._answered],
         }

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from engine.connector.client import Account, Client
+from engine.connector.auth import Account
+from engine.connector.client import Client
 from engine.connector.load import load_connector
 from engine.connector.pacing import Clock, Pacer
 from engine.document import read
