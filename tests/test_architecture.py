@@ -76,8 +76,8 @@ UNFINISHED = re.compile(r"NotImplementedError|\bTODO\b|\bFIXME\b|\bXXX\b")
 
 SHORT, SHARE, LONGEST = 25, 0.9, 60  # lines of a function without its docstring
 AIM = 5_000  # lines of engine/ that design.md aims at ...
-LANGUAGE = 765  # lines by which the connector language has grown: signing in, paging, bodies, bulk, details, links, ways of writing; 22 of
-# them for what servers by other people showed: lists with deleted rows, answers without the row, an edit that a delta came after
+LANGUAGE = 778  # lines by which the connector language has grown: signing in, paging, bodies, bulk, details, links, ways of writing; 35 of
+# them for what servers by other people showed: lists with deleted rows, answers without the row, edits and links that a delta came after
 CEILING = 8_450 + LANGUAGE  # ... and what it may have today (twice that is a debt): without the language it only ever goes down
 
 
