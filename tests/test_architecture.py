@@ -42,6 +42,7 @@ LAYERS: tuple[tuple[str, bool], ...] = (
     ("workbench.cases.*", True),
     ("workbench.manual.*", True),
     ("workbench.propose.*", True),
+    ("workbench.openapi.*", True),
     ("workbench.approval workbench.scaffold", False),
     ("engine.cli", False),
     ("workbench.commands.options", False),
@@ -52,7 +53,7 @@ LAYERS: tuple[tuple[str, bool], ...] = (
 
 # A library has one door.
 DOORS = {
-    "httpx": ("engine/connector/",),
+    "httpx": ("engine/connector/", "workbench/openapi/fetch.py"),
     "yaml": ("engine/document.py",),
     "ruamel": ("workbench/writing.py",),
     "jinja2": ("engine/mapping/notes.py",),

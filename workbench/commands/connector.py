@@ -23,18 +23,19 @@ def connector_group() -> None:
 
 
 @connector_group.command("new")
-@click.option("--openapi", "where", required=True, metavar="FILE_OR_URL", help="OpenAPI document: a file, or an address with https.")
+@click.option("--openapi", "where", required=True, metavar="FILE_OR_URL", help="The OpenAPI document: a file, or an https address.")
 @click.option("--name", default="", help="Name of the connector: small letters, digits and _; default: the document's title.")
 @click.option("--only", default="", metavar="A,B", help="Draft these resources only, with those they stand below.")
 @click.option("-o", "--out", type=click.Path(dir_okay=False, path_type=Path), help="File to write; default: connectors/NAME.yaml.")
 def new_command(where: str, name: str, only: str, out: Path | None) -> None:
-    """Draft a connector from an OpenAPI document (Swagger 2.0, OpenAPI 3.0 or 3.1); refuses to overwrite. Calls nobody but the address."""
+    """Draft a connector from an OpenAPI document (Swagger 2.0, OpenAPI 3.0, 3.1); refuses to overwrite. Does not call the API."""
     if name and not _NAME.fullmatch(name):
         raise UsageError(f"{told(name, 60)!r} is not a name for a connector – small letters, digits and _, e.g. acme_crm")
     if out is not None:
         _free(out)
     shown = where.partition("?")[0]
-    made = draft(opened(document(where), told(shown, 200)), Wish(shown, name, tuple(word.strip() for word in only.split(",") if word.strip())))
+    wanted = tuple(word.strip() for word in only.split(",") if word.strip())
+    made = draft(opened(document(where), told(shown, 200)), Wish(shown, name, wanted))
     path = out or Path("connectors") / f"{made.name}.yaml"
     _free(path)
     _write(path, made.text)

@@ -13,6 +13,13 @@ from workbench.openapi.calls import Call
 from workbench.openapi.names import told, usable, variable
 from workbench.openapi.reading import Api, Node
 
+_FLOWS = {  # of those that a document names, the first
+    "clientCredentials": "client",
+    "application": "client",
+    "authorizationCode": "code",
+    "accessCode": "code",
+    "password": "password",
+}
 _WORD = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # what a header may be called
 
 
@@ -49,7 +56,8 @@ def sign_in(api: Api, calls: Iterable[Call], name: str) -> SignIn:
     choice, parts, _ = min((one for one in able if 2 * one[2] >= most), key=lambda one: (sum(part[0] for part in one[1]), one[0]))
     auth = parts[0][1].auth if len(parts) == 1 else [part[1].auth for part in parts]
     others = sorted({other for held, _, _ in ways for other in held} - set(choice))
-    more = (f"the document also names {told(', '.join(others), 60)}: is {told(', '.join(choice), 40)} the right one?",) if others else ()
+    ask = f"the document also names {told(', '.join(others), 60)}: is {told(', '.join(choice), 40)} the right one?"
+    more = (ask,) if others else ()
     asks = tuple(ask for _, part in parts for ask in part.asks)
     return SignIn(auth, " and ".join(part.why for _, part in parts), (*asks, *more))
 
@@ -98,7 +106,7 @@ def _key(node: Node, name: str, why: str, of: int) -> tuple[int, SignIn] | None:
 def _oauth(node: Node, name: str, why: str) -> tuple[int, SignIn] | None:
     flows = {node.text("flow"): node} if node.text("flow") else {one: node.at("flows", one) for one in node.at("flows").names()}
     client = {"client_id": variable(name, "client id"), "client_secret": variable(name, "client secret")}
-    for flow, kind in (("clientCredentials", "client"), ("application", "client"), ("authorizationCode", "code"), ("accessCode", "code"), ("password", "password")):
+    for flow, kind in _FLOWS.items():
         post = _token_url(flows[flow], name) if flow in flows else None
         if post is None:
             continue
@@ -108,10 +116,11 @@ def _oauth(node: Node, name: str, why: str) -> tuple[int, SignIn] | None:
             return 5, SignIn({"kind": "client_credentials", "post": post, **client}, f"{why}, {flow}", asks)
         if kind == "code":
             asks = ("the first refresh token comes of a consent in the browser; does the platform exchange it?", *asks)
-            return 6, SignIn({"kind": "refresh_token", "post": post, "refresh_token": variable(name, "refresh token"), **client}, f"{why}, {flow}", asks)
+            first = variable(name, "refresh token")
+            return 6, SignIn({"kind": "refresh_token", "post": post, "refresh_token": first, **client}, f"{why}, {flow}", asks)
         user, secret = {"username": variable(name, "user")}, {"password": variable(name, "password")}
-        auth = {"kind": "login", "post": post, "variables": user, "secrets": secret, "body": {"grant_type": "password"}, "send": "form"}
-        return 7, SignIn(auth, f"{why}, {flow}", asks)
+        body = {"body": {"grant_type": "password"}, "send": "form"}
+        return 7, SignIn({"kind": "login", "post": post, "variables": user, "secrets": secret, **body}, f"{why}, {flow}", asks)
     return None
 
 
@@ -128,7 +137,8 @@ def address(api: Api, came_from: str, name: str) -> Address:
     if api.swagger:
         schemes = root.at("schemes").value
         scheme = "https" if not isinstance(schemes, list) or "https" in schemes or not schemes else "http"
-        written, why = (f"{scheme}://{root.text('host')}{root.text('basePath')}" if root.text("host") else root.text("basePath")), "host and basePath"
+        host, why = root.text("host"), "host and basePath"
+        written = f"{scheme}://{host}{root.text('basePath')}" if host else root.text("basePath")
     else:
         written, why = _server(root.at("servers", 0)), "servers 0"
     asks = ("which of the servers?",) if len(root.at("servers").value or ()) > 1 and not api.swagger else ()
@@ -138,7 +148,8 @@ def address(api: Api, came_from: str, name: str) -> Address:
     url = urljoin(came_from, written) if "://" in came_from else written
     parts = urlsplit(url) if re.fullmatch(r"https?://[^\s/?#@]+[^\s?#]*", url) and url.isprintable() else None
     if parts is None:
-        return Address(f"https://{name.replace('_', '-')}.invalid", "", ("what is the API's address? The document does not say it whole",))
+        ask = "what is the API's address? The document does not say it whole"
+        return Address(f"https://{name.replace('_', '-')}.invalid", "", (ask,))
     if parts.scheme == "http" and parts.hostname not in ("localhost", "127.0.0.1"):
         asks = (*asks, "is there an address with https? A key does not travel without")
     return Address(url.rstrip("/"), why, asks)

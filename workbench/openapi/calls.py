@@ -73,14 +73,10 @@ class Call:
 
 def calls(api: Api) -> list[Call]:
     """Every call that can be read; what is not a mapping where one should stand is passed over."""
-    found = []
     paths = api.root.at("paths")
-    for path in paths.names():
-        item = paths.at(path)
-        for method in METHODS:
-            if isinstance(item.raw(method).value, dict):
-                found.append(_call(api, path, method, item))
-    return found
+    items = [(path, paths.at(path)) for path in paths.names()]
+    held = [(path, method, item) for path, item in items for method in METHODS if isinstance(item.raw(method).value, dict)]
+    return [_call(api, path, method, item) for path, method, item in held]
 
 
 def _call(api: Api, path: str, method: str, item: Node) -> Call:
@@ -153,13 +149,12 @@ def _answer(api: Api, call: Node, code: str, node: Node) -> Answer:
     media = _preferred(node.at("content").names())
     part = node.at("content", media) if media else Node(api, None, node.keys)
     readable = isinstance(part.value, dict) and isinstance(part.value.get("schema"), dict) and "json" in media.lower()
-    shown = (part.at("example").value, *(part.at("examples", name, "value").value for name in part.at("examples").names()))
-    return Answer(status, media, view(part.raw("schema")) if readable else None, headers, tuple(one for one in shown if one is not None))
+    more = [part.at("examples", name, "value").value for name in part.at("examples").names()]
+    shown = tuple(one for one in (part.at("example").value, *more) if one is not None)
+    return Answer(status, media, view(part.raw("schema")) if readable else None, headers, shown)
 
 
 def find(parameters: Iterator[Parameter], words: tuple[str, ...]) -> Parameter | None:
     """The parameter with the first of these names, style aside."""
     held = list(parameters)
     return next((one for word in words for one in held if key(one.name) == word), None)
-
-

@@ -6,9 +6,10 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from workbench.openapi import envelopes, paging
+from workbench.openapi import envelopes
 from workbench.openapi.calls import Call, Parameter
-from workbench.openapi.names import free, key, resource_word, singular, usable
+from workbench.openapi.names import free, key, resource_word, singular, told, usable
+from workbench.openapi.words import words
 
 _ITEM = re.compile(r"\{([^{}/]+)\}(\.\w+)?")
 _PLACE = re.compile(r"\{[^{}/]+\}")
@@ -28,6 +29,7 @@ class Collection:
     above: str = ""
     place: str = ""  # the path's name for the id of the row above
     of_many: Parameter | None = None  # the list takes the ids of rows above
+    needs: str = ""  # what a list that is left out asks for
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,7 @@ def collections(calls: Iterable[Call]) -> Found:
             left.append((call, "its path cannot be written in a connector"))
     plain = {path: one for path in _candidates(table) if _places(path) == 0 and (one := _collection(path, table))}
     nested = dict(_nested(table, plain))
-    named = _named([*_joined(plain, nested)])
+    named = _named([one for one in _joined(plain, nested) if {"list", "create"} & set(one.calls)])
     used = {(call.method, call.path) for one in named for call in one.calls.values()}
     every = [call for methods in table.values() for call in methods.values()]
     left += [(call, _reason(call)) for call in every if (call.method, call.path) not in used]
@@ -81,24 +83,29 @@ def _collection(path: str, table: Mapping[str, Mapping[str, Call]]) -> Collectio
     items = [one for one in table if one.rpartition("/")[0] == _ENDING.sub("", path) and _ITEM.fullmatch(_last(one))]
     items.sort(key=lambda one: -len(table[one]))
     calls: dict[str, Call] = {}
-    listed = own.get("get")
-    if listed is not None and envelopes.rows(listed.good, word) and not _needs(listed):
-        calls["list"] = listed
+    listed, needs = own.get("get"), ""
+    if listed is not None and envelopes.rows(listed.good, word):
+        needs = ", ".join(told(one, 40) for one in _needs(listed)[:3])
+        calls |= {} if needs else {"list": listed}
     if "post" in own:
         calls["create"] = own["post"]
     item = items[0] if items else ""
     on_item = {method: call for path in reversed(items) for method, call in table[path].items()}
     calls |= {verb: on_item[method] for verb, method in (("read", "get"), ("delete", "delete")) if method in on_item}
+    options = {method: call for path in items for method, call in table.get(f"{path}/options", {}).items()}
+    if "create" in calls:  # the options of a field that people defined
+        both = (("add_options", "post"), ("remove_options", "delete"))
+        calls |= {verb: options[method] for verb, method in both if method in options}
     update = next((method for method in _UPDATES if method in on_item), None)
     calls |= {"update": on_item[update]} if update else {}
     found = _ITEM.fullmatch(_last(item)) if item else None
     good = "list" in calls or "read" in calls
-    return Collection(word, path, calls, found[1] if found else "") if good else None
+    return Collection(word, path, calls, found[1] if found else "", needs=needs) if good else None
 
 
 def _needs(call: Call) -> list[str]:
     """Parameters without which a list is refused, and which nothing fills in."""
-    given = {*paging._LIMIT, *paging._OFFSET, *paging._PAGE, *paging._CURSOR}
+    given = {*words("limit"), *words("offset"), *words("page"), *words("cursor")}
     return [one.name for one in call.query() if one.required and key(one.name) not in given and "default" not in one.schema.said]
 
 
@@ -118,7 +125,8 @@ def _nested(table: Mapping[str, Mapping[str, Call]], plain: Mapping[str, Collect
 def _of_many(one: Collection, many: Call | None, above: Collection) -> Collection:
     """With the list that takes the ids of several rows above, where there is one."""
     wanted = f"{key(singular(above.name))}ids"
-    given = next((item for item in many.query() if key(item.name) == wanted and item.joined and usable(item.name)), None) if many else None
+    held = many.query() if many else iter(())
+    given = next((item for item in held if key(item.name) == wanted and item.joined and usable(item.name)), None)
     if many is None or given is None or _needs(many) not in ([], [given.name]) or not envelopes.rows(many.good, one.name):
         return one
     return replace(one, calls={**one.calls, "list": many}, of_many=given)
@@ -131,7 +139,8 @@ def _joined(plain: Mapping[str, Collection], nested: Mapping[str, Collection]) -
     for path, one in plain.items():
         if path in many and "read" not in one.calls:
             continue
-        lists = [below for below in nested.values() if _last(below.path) == _last(path) and "list" in below.calls and below.above != path]
+        same = (below for below in nested.values() if _last(below.path) == _last(path) and below.above != path)
+        lists = [below for below in same if "list" in below.calls]
         if "list" not in one.calls and len(lists) == 1 and set(lists[0].calls) == {"list"}:
             taken.add(lists[0].path)
             yield replace(one, calls={**one.calls, "list": lists[0].calls["list"]}, above=lists[0].above, place=lists[0].place)
@@ -142,14 +151,14 @@ def _joined(plain: Mapping[str, Collection], nested: Mapping[str, Collection]) -
 
 def _named(found: list[Collection]) -> list[Collection]:
     """Each with a name of its own: the path's last word, before it the collection above where it stands below one."""
-    words = {one.path: one.name for one in found}
+    called = {one.path: one.name for one in found}
     done: dict[str, Collection] = {}
     for one in sorted(found, key=lambda item: (bool(item.above), item.path.count("/"))):
-        base = next((other for other in words if other != one.path and one.path.startswith(f"{other}/")), "")
-        above = one.above or base
-        name = f"{singular(words[above]) if one.above else words[above]}_{one.name}" if above and not _stands_alone(one) else one.name
+        base = next((other for other in called if other != one.path and one.path.startswith(f"{other}/")), "")
+        above = singular(called[one.above]) if one.above else called.get(base, "")
+        name = f"{above}_{one.name}" if above and not _stands_alone(one) else one.name
         parts = [resource_word(part) for part in one.path.split("/") if part and "{" not in part]
-        name = name if name not in done else "_".join(parts)
+        name = name if name not in done and not (name.lower() in words("adverbs") and len(parts) > 1) else "_".join(parts)
         done[free(name, done)] = one
     return [replace(one, name=name) for name, one in sorted(done.items(), key=lambda item: found.index(item[1]))]
 
@@ -170,6 +179,8 @@ def _reason(call: Call) -> str:
 def below(one: Collection, call: Call, id_place: str, parent_place: str) -> str:
     """A call's path with our names for the ids in it: the row's own where it ends, before it that of the row above."""
     head, _, tail = call.path.rpartition("/")
+    if tail == "options" and one.item and _ITEM.fullmatch(_last(head)):
+        head, tail = head.rpartition("/")[0], f"{{{id_place}}}/options"
     if one.item and _ITEM.fullmatch(tail):
         tail = _PLACE.sub(f"{{{id_place}}}", tail)
     return f"{_PLACE.sub(f'{{{parent_place}}}', head)}/{tail}"

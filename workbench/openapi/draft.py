@@ -15,15 +15,14 @@ from engine.errors import SpecError, UsageError, meant
 from workbench.openapi import auth, errors
 from workbench.openapi.calls import Call, calls
 from workbench.openapi.collections import Collection, Found, collections
-from workbench.openapi.fields import PEOPLE, Field, known
+from workbench.openapi.fields import Field, known
 from workbench.openapi.names import connector_name, free, key, shape_word, singular, title_of, told, usable, variable
 from workbench.openapi.reading import Api
-from workbench.openapi.resources import Resource, Written, resource
+from workbench.openapi.resources import VERBS, Resource, resource
+from workbench.openapi.words import words
 from workbench.writing import Block, Noted, composed
 
-_ME = "me self whoami currentuser myself current user userinfo profile account info".split()
-_VERBS = ("list", "read", "create", "update", "delete")
-_CUSTOM = ("customfields", "customfield", "customattributes", "customproperties", "additionalfields", "userdefinedfields", "cffields")
+_RELATED = "which fields travel as relationships? (json_api: relationships)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,9 +154,7 @@ def _parts(
     yield "resources", Block(entries, general)
 
 
-def _connection(
-    api: Api, wish: Wish, name: str, every: list[Call], made: list[Resource], costs: str, remarks: _Remarks
-) -> Block:
+def _connection(api: Api, wish: Wish, name: str, every: list[Call], made: list[Resource], costs: str, remarks: _Remarks) -> Block:
     where, signed = auth.address(api, wish.origin, name), auth.sign_in(api, every, name)
     base = {"env": variable(name, "base url"), "production": where.url}
     call, why, asks = _check(every, made, costs)
@@ -175,21 +172,16 @@ def _check(every: list[Call], made: list[Resource], costs: str) -> tuple[dict[st
     """A cheap call that proves the key: one that tells who is asking, else the cheapest list."""
     plain = [call for call in every if call.method == "get" and "{" not in call.path and _free(call) and _signed(call)]
     plain = [call for call in plain if usable(call.path) and not set(call.path) & set("?# ")]
-    mine = [call for call in plain if key(call.path.rstrip("/").rpartition("/")[2]) in _ME and not _lists(call, made)]
-    mine.sort(key=lambda call: (_ME.index(key(call.path.rstrip("/").rpartition("/")[2])), len(call.path)))
+    ends = {call.path: key(call.path.rstrip("/").rpartition("/")[2]) for call in plain}
+    mine = [call for call in plain if ends[call.path] in words("me") and not _lists(call, made)]
+    mine.sort(key=lambda call: (words("me").index(ends[call.path]), len(call.path)))
     if mine:
         return _checked(mine[0], costs), "it tells who is asking", ()
-    lists = {written.call.get("get"): errors_cost(written) for one in made for verb, written in one.calls.items() if verb == "list"}
-    plain.sort(key=lambda call: (call.path not in lists, errors.cost(call, costs) or 0, len(call.path)))
+    plain.sort(key=lambda call: (not _lists(call, made), errors.cost(call, costs) or 0, len(call.path)))
     if plain:
-        return _checked(plain[0], costs), "no call tells who is asking; this one needs nothing", ("is there a cheaper call that proves the key?",)
+        why, ask = "no call tells who is asking; this one needs nothing", "is there a cheaper call that proves the key?"
+        return _checked(plain[0], costs), why, (ask,)
     return {"get": "/"}, "", ("which cheap call proves the key? The document has none without parameters",)
-
-
-def errors_cost(written: Written) -> int:
-    """What a call of the draft costs."""
-    cost = written.call.get("cost", 1)
-    return cost if isinstance(cost, int) else 1
 
 
 def _free(call: Call) -> bool:
@@ -198,11 +190,12 @@ def _free(call: Call) -> bool:
 
 def _signed(call: Call) -> bool:
     """Whether the call asks for a key: an empty list of ways says that it does not."""
-    return call.node.raw("security").value != []
+    ways = call.node.raw("security").value
+    return not (isinstance(ways, list) and not ways)
 
 
 def _lists(call: Call, made: list[Resource]) -> bool:
-    return any(written.call.get("get") == call.path for one in made for verb, written in one.calls.items() if verb == "list")
+    return any(one.calls["list"].call.get("get") == call.path for one in made if "list" in one.calls)
 
 
 def _checked(call: Call, costs: str) -> dict[str, Any]:
@@ -218,10 +211,10 @@ def _limits(api: Api, every: list[Call], costs: str, remarks: _Remarks) -> Block
     asks += [f"the answers have the headers {', '.join(headers.values())}: of which limit?"] if headers else []
     found = errors.quotas(api)
     entries: dict[str | int, Noted | Block] = {}
-    for window, (amount, seconds, words) in found.items():
+    for window, (amount, seconds, said) in found.items():
         limit = {"unit": "calls", "per": seconds, "window": "rolling", "amount": {"*": amount}}
         limit |= {"headers": headers} if headers and len(found) == 1 else {}
-        entries[window] = Noted(limit, remarks.why(f"info description: {words}"))
+        entries[window] = Noted(limit, remarks.why(f"info description: {said}"))
     return Block(entries, remarks.asks(*asks))
 
 
@@ -241,7 +234,7 @@ def _pagers(made: list[Resource]) -> dict[Any, str]:
         pager = _frozen(one.pager)
         if one.pager and pager not in names:
             kind = "all" if one.pager["kind"] == "single" else str(one.pager["kind"])
-            sized = f"{kind}_{one.pager['size']}" if kind in names.values() and "size" in one.pager else kind
+            sized = f"{kind}_{one.pager['size']}" if kind in names.values() and "limit" in one.pager else kind
             names[pager] = free(sized, names.values())
     return names
 
@@ -308,9 +301,14 @@ def _field(one: Field, shapes: Shapes) -> Any:
 def _special(made: list[Resource], remarks: _Remarks) -> Iterator[tuple[str | int, Noted | Block]]:
     """The people and the pipelines, where resources look like them."""
     by_key = {key(one.name): one for one in made}
-    people = next((by_key[word] for word in PEOPLE if word in by_key and _named(by_key[word], "email", "emailaddress")), None)
+    people = next(
+        (by_key[word] for word in words("people") if word in by_key and _named(by_key[word], "email", "emailaddress")), None
+    )
     if people is not None:
-        active, name = _named(people, "active", "isactive", "activeflag", "enabled"), _named(people, "name", "fullname", "displayname")
+        active, name = (
+            _named(people, "active", "isactive", "activeflag", "enabled"),
+            _named(people, "name", "fullname", "displayname"),
+        )
         users = {"resource": people.name, "email": _named(people, "email", "emailaddress")}
         users |= ({"active": active} if active else {}) | ({"name": name} if name else {})
         yield "users", Noted(users, remarks.why("their names"))
@@ -322,15 +320,17 @@ def _special(made: list[Resource], remarks: _Remarks) -> Iterator[tuple[str | in
 
 
 def _named(one: Resource, *words: str) -> str:
-    return next((name for word in words for name, item in one.fields.items() if key(name) == word and item.kind in ("text", "boolean")), "")
+    return next(
+        (name for word in words for name, item in one.fields.items() if key(name) == word and item.kind in ("text", "boolean")), ""
+    )
 
 
 def _general(made: list[Resource]) -> Iterable[str]:
     """Questions about all resources at once."""
-    custom = sorted({name for one in made for name in one.fields if key(name) in _CUSTOM})
+    custom = sorted({name for one in made for name in one.fields if key(name) in words("custom")})
     definitions = [one.name for one in made if key(one.name).endswith("fields")]
     seen = f"; the document has {told(', '.join([*custom, *definitions][:6]), 80)}" if custom or definitions else ""
-    yield f"are there custom fields, where do their values stand and which rows define them? (custom_fields){seen}"
+    yield f"are there custom fields, where do their values stand, which rows define them? (custom_fields){seen}"
     if any("create" in one.calls for one in made):
         yield "which fields tell rows of ours apart where no custom field holds our key? (recognise)"
     if not all(one.stamp("modified") for one in made):
@@ -339,7 +339,7 @@ def _general(made: list[Resource]) -> Iterable[str]:
     if any(one.stamp("modified") for one in made):
         yield "does the field of modified move with every change, or only with some?"
     if any(call.call.get("post") for one in made for call in one.calls.values()):
-        yield "how does an update empty a field: null, an empty list, not at all? (empty; only fields the document lets be null have it)"
+        yield "how does an update empty a field: null, an empty list, not at all? (empty; drafted where the document allows null)"
 
 
 def _resource(one: Resource, pagers: Mapping[Any, str], defaults: Mapping[str, str], shapes: Shapes, remarks: _Remarks) -> Block:
@@ -353,10 +353,10 @@ def _resource(one: Resource, pagers: Mapping[Any, str], defaults: Mapping[str, s
     if one.fields:
         entries["fields"] = Block(_field_lines(one.fields, shapes, remarks))
     if one.json_api:
-        entries["json_api"] = Noted({"type": one.json_api}, remarks.why("type and attributes in the row"), remarks.asks("which fields travel as relationships? (json_api: relationships)"))
+        entries["json_api"] = Noted({"type": one.json_api}, remarks.why("type and attributes in the row"), remarks.asks(_RELATED))
     if one.file:
         entries["file"] = Noted(one.file, remarks.why("their names"))
-    for verb in _VERBS:
+    for verb in VERBS:
         if verb in one.calls:
             entries[verb] = _call(verb, one, pagers, defaults, remarks)
     return Block(entries, (*remarks.asks(*(f"{ask} ({one.name})" for ask in one.asks)),))
@@ -374,7 +374,7 @@ def _call(verb: str, one: Resource, pagers: Mapping[Any, str], defaults: Mapping
 
 def counted(left: Iterable[tuple[Call, str]]) -> list[tuple[str, int, str]]:
     """The reasons for which calls were left out, with how many and the first of them."""
-    held = list(left)
-    reasons = Counter("needs a parameter" if why.startswith("needs ") else why for _, why in held)
-    first = {("needs a parameter" if why.startswith("needs ") else why): f"{call.name}{f' {why}' if why.startswith('needs ') else ''}" for call, why in reversed(held)}
-    return [(why, many, told(first[why], 90)) for why, many in reasons.most_common()]
+    held = [(call.name, why) for call, why in left]
+    needing = [(f"{name} {why}", "needs a parameter") if why.startswith("needs ") else (name, why) for name, why in held]
+    first = {why: name for name, why in reversed(needing)}
+    return [(why, many, told(first[why], 90)) for why, many in Counter(why for _, why in needing).most_common()]

@@ -10,14 +10,8 @@ from engine.values import dig
 from workbench.openapi.calls import Answer, Call
 from workbench.openapi.names import key, placeable, singular
 from workbench.openapi.schemas import Schema
+from workbench.openapi.words import words
 
-_LISTS = ("data", "items", "results", "records", "rows", "value", "values", "entries", "elements", "content", "list", "objects", "hits")
-_SINGLES = ("data", "result", "item", "record", "object", "value", "entity", "payload", "response")
-_AROUND = frozenset(
-    "success ok status error errors code message messages meta metadata links included warnings additionaldata pagination paging page "
-    "perpage pagesize limit offset total totalcount count hasmore more next previous prev nextcursor cursor relatedobjects self "
-    "jsonapi statuscode info".split()
-)
 _DEEP = 3
 
 
@@ -61,7 +55,7 @@ def _lists(schema: Schema, resource: str, path: tuple[str, ...]) -> Iterator[tup
     for name in schema.properties:
         word = key(name)
         inner = schema.inner(name)
-        if inner is None or not placeable(name) or (word in _AROUND and word not in (key(resource), "page")):
+        if inner is None or not placeable(name) or (word in words("around") and word not in (key(resource), "page")):
             continue
         if inner.type == "array" and inner.item is not None and inner.item.type in ("object", ""):
             rank = _rank(word, resource)
@@ -74,12 +68,12 @@ def _lists(schema: Schema, resource: str, path: tuple[str, ...]) -> Iterator[tup
 def _rank(word: str, resource: str) -> int:
     if word in (key(resource), key(singular(resource))):
         return 0
-    return 1 + _LISTS.index(word) if word in _LISTS else 50
+    return 1 + words("lists").index(word) if word in words("lists") else 50
 
 
 def _own(schema: Schema) -> list[str]:
     """The properties that are no part of an envelope."""
-    return [name for name in schema.properties if key(name) not in _AROUND]
+    return [name for name in schema.properties if key(name) not in words("around")]
 
 
 def _is_a_row(schema: Schema) -> bool:
@@ -92,7 +86,7 @@ def _only_object(row: Schema, resource: str) -> str:
         return ""
     name = next(iter(row.properties))
     inner = row.inner(name)
-    fits = key(name) in (key(singular(resource)), key(resource), *_SINGLES) or _tail(name, resource)
+    fits = key(name) in (key(singular(resource)), key(resource), *words("singles")) or _tail(name, resource)
     return name if inner is not None and inner.type == "object" and inner.properties and fits and placeable(name) else ""
 
 
@@ -123,7 +117,7 @@ def _holds(schema: Schema | None) -> bool:
 def _single_rank(word: str, resource: str) -> int:
     if word in (key(singular(resource)), key(resource)):
         return 0
-    return 1 + _SINGLES.index(word) if word in _SINGLES else 99 if word in _AROUND else 50
+    return 1 + words("singles").index(word) if word in words("singles") else 99 if word in words("around") else 50
 
 
 def sent(call: Call | None, resource: str) -> Found | None:

@@ -12,14 +12,14 @@ from workbench.openapi.calls import Call
 from workbench.openapi.names import key, placeable, told
 from workbench.openapi.reading import Api
 from workbench.openapi.schemas import Schema
+from workbench.openapi.words import words
 
 _MEANS = {401: "refuse", 402: "refuse", 403: "forbid", 404: "missing", 410: "missing", 429: "wait"}
 _ORDER = ("wait", "refuse", "forbid", "missing", "reject", "unsure")
 _ALWAYS = (429, 401, 404)  # what HTTP says of them holds unless the platform says otherwise
-_MESSAGES = "message error errormessage errordescription detail details title msg description reason errorinfo errors".split()
-_SUCCESS = ("success", "ok")
 _QUOTA = re.compile(
-    r"\b(\d[\d,]{0,8})\s+(?:API\s+|HTTP\s+)?(?:requests|calls|queries)\s*(?:per|/|an|a|every|each)\s*(second|minute|hour|day)\b", re.IGNORECASE
+    r"\b(\d[\d,]{0,8})\s+(?:API\s+|HTTP\s+)?(?:requests|calls|queries)\s*(?:per|/|an|a|every|each)\s*(second|minute|hour|day)\b",
+    re.IGNORECASE,
 )
 _SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
 _COSTS = re.compile(r"x-.*(cost|credits?|weight|points)$", re.IGNORECASE)
@@ -51,14 +51,17 @@ def _rule(means: str, statuses: list[int], named: list[int]) -> Rule:
     parts = ([f"{', '.join(map(str, seen))} in the document"] if seen else []) + (
         [f"{', '.join(map(str, other))} as HTTP has it, not in the document"] if other else []
     )
-    asks = {"forbid": "does 403 close a collection, one record, or the whole key?", "wait": "is there a Retry-After? Else add after: with seconds"}
+    asks = {
+        "forbid": "does 403 close a collection, one record, or the whole key?",
+        "wait": "is there a Retry-After? Else add after: with seconds",
+    }
     rule = {"when": {"status": statuses[0] if len(statuses) == 1 else statuses}, "then": means}
     return Rule(rule, "; ".join(parts), asks.get(means, ""))
 
 
 def _flag(calls: list[Call]) -> Iterator[Rule]:
     """A word of the envelope that says that a call failed, though the status says it did not."""
-    for word in _SUCCESS:
+    for word in words("success"):
         for call in calls:
             good = call.good.schema if call.good else None
             name = next((one for one in good.properties if key(one) == word and placeable(one)), "") if good else ""
@@ -80,7 +83,7 @@ def messages(calls: list[Call]) -> list[str]:
 
 
 def _said(schema: Schema, path: str, level: int) -> Iterator[str]:
-    for word in _MESSAGES:
+    for word in words("message"):
         for name in schema.properties:
             inner = schema.inner(name)
             if key(name) != word or inner is None or not placeable(name):
@@ -97,9 +100,7 @@ def _said(schema: Schema, path: str, level: int) -> Iterator[str]:
 
 def cost_word(calls: Iterable[Call]) -> str:
     """The extension that says what a call costs, if the document has one."""
-    found = Counter(
-        name for call in calls for name in call.node.names() if _COSTS.fullmatch(name) and cost(call, name) is not None
-    )
+    found = Counter(name for call in calls for name in call.node.names() if _COSTS.fullmatch(name) and cost(call, name) is not None)
     return found.most_common(1)[0][0] if found else ""
 
 
@@ -125,7 +126,9 @@ def quotas(api: Api) -> dict[str, tuple[int, int, str]]:
 
 def quota_headers(calls: Iterable[Call]) -> dict[str, str]:
     """Headers of answers that tell how a quota stands."""
-    held = Counter(name for call in calls for one in call.answers for name in one.headers if _REMAINING.match(name) and name.isprintable())
+    held = Counter(
+        name for call in calls for one in call.answers for name in one.headers if _REMAINING.match(name) and name.isprintable()
+    )
     found: dict[str, str] = {}
     for name, _ in held.most_common():
         last = re.split(r"[-_]", name)[-1]

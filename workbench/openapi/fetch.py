@@ -29,7 +29,9 @@ def _fetched(address: str) -> bytes:
                 aim = told(answer.headers.get("location", "nowhere"), 100)
                 raise UsageError(f"{shown(url)} leads on to {aim}, which is not followed – give that address if you trust it")
             if answer.status_code != 200:
-                raise UsageError(f"{shown(url)} answers {answer.status_code} – check the address, or save the document and name the file")
+                raise UsageError(
+                    f"{shown(url)} answers {answer.status_code} – check the address, or save the document and name the file"
+                )
             return _read(answer, url)
     except httpx.HTTPError as error:
         raise UsageError(f"{shown(url)} cannot be reached: {told(error) or type(error).__name__} – check the address") from None

@@ -10,25 +10,18 @@ from typing import Any
 from workbench.openapi.envelopes import Found
 from workbench.openapi.names import key, placeable, singular, told, usable
 from workbench.openapi.schemas import Schema
+from workbench.openapi.words import words
 
 MOST_OPTIONS = 60
 DEEPEST = 3  # shapes within shapes
-PEOPLE = ("users", "people", "members", "agents", "employees", "owners", "staff")
-_ROLES = ("owner", "user", "creator", "assignee", "author", "agent", "manager", "responsible", "createdby", "updatedby", "assignedto", "assigned")
-_MODIFIED = (
-    "updatedat updatetime modifiedat lastmodified modified updated lastupdated datemodified updatedon modifiedon lastmodifieddate "
-    "lastmodifieddatetime updateddate modifieddate dateupdated modifytime lastmodifiedat lastupdatedat updatedtime modificationdate "
-    "lastupdate changedat updatedatutc utclastmodificationdate"
-).split()
-_CREATED = (
-    "createdat addtime created datecreated createdon creationdate createddate createtime createddatetime createdtime addedat dateadded "
-    "inserttime createdatutc creationtime utccreationdate"
-).split()
-_DELETED = ("isdeleted", "deleted", "deletedat", "istrashed")
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d")
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
 _CLOCK = re.compile(r"\d\d:\d\d(?::\d\d)?")
-_ID_OF = re.compile(r"\bid(?:entifier)?s? of (?:the |an? |its |this )?((?:[\w-]+ ?){1,3})", re.IGNORECASE)
+_ID_OF = re.compile(r"\bid(?:entifier)?s? of (?:the |an? |its |this )?((?:[\w-]+ ?){1,4})", re.IGNORECASE)
+_STOPS = re.compile(
+    r"\b(?:the|an?|who|whom|whose|that|which|this|to|of|in|for|by|with|linked|associated|attached|assigned|belonging)\b",
+    re.IGNORECASE,
+)
 _FORMATS = {"date-time": "datetime", "date": "date", "time": "time", "uri": "url", "url": "url", "binary": "file", "html": "html"}
 _PLAIN = {"integer": "integer", "number": "number", "boolean": "boolean", "file": "file", "string": "text"}
 
@@ -94,7 +87,7 @@ def _scalar(name: str, schema: Schema, shown: Any) -> Field:
     if schema.enum:
         return _listed(schema)
     if schema.type not in _PLAIN:
-        kind = "text" if not isinstance(shown, bool | int | float) else "boolean" if isinstance(shown, bool) else "number"
+        kind = {bool: "boolean", int: "integer", float: "number"}.get(type(shown), "text")
         return Field(kind, ask=f"the document gives {told(name, 40)} no single type")
     if schema.type != "string":
         moment = form not in ("int32",) and re.search(r"\b(unix|epoch)\b", text, re.I)
@@ -106,11 +99,13 @@ def _scalar(name: str, schema: Schema, shown: Any) -> Field:
 
 
 def _listed(schema: Schema) -> Field:
-    words = tuple(dict.fromkeys(schema.enum))
-    if all(isinstance(one, str) and usable(one) for one in words):
-        return Field("text", one_of=words) if len(words) <= MOST_OPTIONS else Field("text", ask=f"it takes one of {len(words)} words; see the document")
-    kind = _PLAIN.get(schema.type, "text")
-    return Field(kind, ask=f"it takes only {told(', '.join(map(str, words)), 60)}" if kind != "boolean" else "")
+    options = tuple(one for at, one in enumerate(schema.enum) if one not in schema.enum[:at])
+    if all(isinstance(one, str) and usable(one) for one in options):
+        many = f"it takes one of {len(options)} words; see the document"
+        return Field("text", one_of=options) if len(options) <= MOST_OPTIONS else Field("text", ask=many)
+    whole = all(isinstance(one, int) for one in options)
+    kind = "integer" if schema.type == "number" and whole else _PLAIN.get(schema.type, "text")
+    return Field(kind, ask=f"it takes only {told(', '.join(map(str, options)), 60)}" if kind != "boolean" else "")
 
 
 def _text_kind(name: str, text: str, shown: Any, schema: Schema) -> tuple[str, str]:
@@ -128,7 +123,7 @@ def _text_kind(name: str, text: str, shown: Any, schema: Schema) -> tuple[str, s
         return "datetime", "its description"
     if re.search(r"(?:^|_|[a-z])(?:date|Date)$", name) and not _MOMENT.search(str(shown)):
         return "date", "its name"
-    if key(name) in (*_MODIFIED, *_CREATED):
+    if key(name) in (*words("modified"), *words("created")):
         return "datetime", "its name"
     if re.search(r"_time$|[a-z]Time$", name) and re.search(r"\bHH:MM", text):
         return "time", "its description"
@@ -146,16 +141,16 @@ def _target(name: str, schema: Schema, resources: Known) -> tuple[str, str]:
         return "", ""
     described = _ID_OF.search(schema.text("description"))
     if described:
-        words = [key(singular(one)) for one in described[1].split()]
-        named = [one for one in ("".join(words[:2]), *words) if one in resources]
+        nouns = [key(singular(one)) for one in _STOPS.split(described[1])[0].split()]
+        named = [one for one in ("".join(nouns[:2]), *nouns) if one in resources]
         if named:
             return resources[next((one for one in named if stem.startswith(one[:3])), named[0])], "its description"
     if stem in resources:
         return resources[stem], "its name"
     if described:
         return "", ""  # of something that is no resource here
-    if stem in _ROLES:
-        people = next((name for word in PEOPLE for name in resources.values() if key(name) == word), "")
+    if stem in words("roles"):
+        people = next((name for word in words("people") for name in resources.values() if key(name) == word), "")
         return people, "its name" if people else ""
     near = [one for one in resources if len(stem) >= 3 and (one.startswith(stem) or (stem.endswith(one) and len(one) > 3))]
     return (resources[near[0]], "its name") if len(near) == 1 else ("", "")
@@ -180,7 +175,15 @@ def required(found: Found | None) -> frozenset[str]:
     return row.required if row is not None else frozenset()
 
 
-def fields(held: Found | None, create: Found | None, update: Found | None, shown: Iterable[Mapping[str, Any]], resources: Known, own_id: str, writes: bool) -> dict[str, Field]:
+def fields(
+    held: Found | None,
+    create: Found | None,
+    update: Found | None,
+    shown: Iterable[Mapping[str, Any]],
+    resources: Known,
+    own_id: str,
+    writes: bool,
+) -> dict[str, Field]:
     """The fields of rows, those that are read and those that are sent."""
     read, made, changed = properties(held), properties(create), properties(update)
     needed, examples = required(create), list(shown)
@@ -191,12 +194,16 @@ def fields(held: Found | None, create: Found | None, update: Found | None, shown
         value = next((one[name] for one in examples if one.get(name) is not None), None)
         none = {} if name == own_id else resources
         options = [field(name, one, value, none) for one in both]
-        one = next((item for item in options if item.kind not in ("text", "object", "list") or item.one_of or item.inner), options[0])
-        result[name] = _written(name, one, schema, name in made, name in changed, name in needed, writes)
+        one = next(
+            (item for item in options if item.kind not in ("text", "object", "list") or item.one_of or item.inner), options[0]
+        )
+        inner = {inner: item for option in reversed(options) for inner, item in option.inner}
+        one = replace(one, inner=tuple(inner.items())) if one.kind in ("list", "object") else one
+        result[name] = _written(one, schema, name in made, name in changed, name in needed, writes)
     return result
 
 
-def _written(name: str, one: Field, schema: Schema, made: bool, changed: bool, needed: bool, writes: bool) -> Field:
+def _written(one: Field, schema: Schema, made: bool, changed: bool, needed: bool, writes: bool) -> Field:
     """The field with what its place in the bodies says."""
     sent = (made or changed) and not schema.flag("readOnly")
     if not sent:
@@ -222,6 +229,5 @@ def row_id(names: Iterable[str], item: str, resource: str) -> tuple[str, str]:
 
 def stamp(found: Mapping[str, Field], which: str) -> str:
     """The field with the moment of the last change, of creation, or that says that a row is deleted."""
-    words = {"modified": _MODIFIED, "created": _CREATED, "deleted": _DELETED}[which]
     kinds = ("boolean", "datetime", "date") if which == "deleted" else ("datetime", "integer", "date", "text", "number")
-    return next((name for word in words for name, one in found.items() if key(name) == word and one.kind in kinds), "")
+    return next((name for word in words(which) for name, one in found.items() if key(name) == word and one.kind in kinds), "")

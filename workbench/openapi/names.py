@@ -7,7 +7,9 @@ import unicodedata
 from collections.abc import Iterable
 
 LONGEST = 120  # characters of a name that is taken over
-_NOISE = re.compile(r"\b(?:rest(?:ful)?|open|public|http|web|json|api|apis|v?\d+(?:\.\d+)*|version|reference|documentation|docs|the)\b", re.I)
+_NOISE = re.compile(
+    r"\b(?:rest(?:ful)?|open|public|http|web|json|api|apis|v?\d+(?:\.\d+)*|version|reference|documentation|docs|the)\b", re.I
+)
 _ODD_PLURALS = {"people": "person", "children": "child", "men": "man", "news": "news", "series": "series"}
 
 

@@ -11,33 +11,11 @@ from workbench.openapi.calls import Call, Parameter, find
 from workbench.openapi.envelopes import Found
 from workbench.openapi.names import key, placeable, singular, usable
 from workbench.openapi.schemas import Schema
+from workbench.openapi.words import words
 
-_LIMIT = (
-    "limit perpage pagesize pagelimit maxresults maxpagesize resultsperpage itemsperpage top size pagecount rows take numresults "
-    "count maxitems first"
-).split()
-_OFFSET = "offset start skip startat pageoffset startindex firstresult startfrom rowoffset".split()
-_PAGE = "page pagenumber pageno pagenum pageindex currentpage pageid p pagina".split()
-_CURSOR = (
-    "cursor nextcursor pagetoken nextpagetoken pagecursor continuationtoken continuation nexttoken bookmark scrollid pageafter "
-    "after pageinfo startcursor token marker"
-).split()
-_KEYSET = "startingafter afterid sinceid lastid startafter minid".split()
-_NEXT_TOKEN = (
-    "nextcursor cursor nextpagetoken nexttoken continuationtoken endcursor nextpagecursor after continuation nextpage bookmark scrollid "
-    "marker token cursornext nextmarker"
-).split()
-_NEXT_LINK = "next nexturl nextpageurl nextlink nexthref nextpage nextpageuri nexturi href".split()
-_MORE = "hasmore more moreitemsincollection hasnext hasnextpage hasmoreitems morerecords ismore morepages hasmorepages moreitems".split()
-_POSITION = "nextstart nextoffset nextposition nextskip".split()
-_SINCE = (
-    "updatedsince modifiedsince changedsince updatedafter modifiedafter changedafter updatedatmin minupdatedat updatedatgte updatedatgt "
-    "updatedfrom modifiedfrom lastmodifiedafter lastmodifiedsince lastupdatedafter lastupdatedsince updatetimesince ifmodifiedsince "
-    "updatedatafter modifiedatafter updatedmin modifiedstart updatedat modifieddatefrom updateddatefrom sincetimestamp since lastmodified "
-    "startmodified updatedstart updatedgte updatedgt filterupdatedatgte filterupdatedsince filterupdatedgt filterupdatedafter"
-).split()
 _SIZE = re.compile(
-    r"(?:max(?:imum|\.)?(?: (?:value|number|limit|page size|is|of|allowed))*[:= ]+|up to |at most |not exceed |no more than |between \d+ and )(\d{1,6})\b",
+    r"(?:max(?:imum|\.)?(?: (?:value|number|limit|page size|is|of|allowed))*[:= ]+|"
+    r"up to |at most |not exceed |no more than |between \d+ and )(\d{1,6})\b",
     re.IGNORECASE,
 )
 _DEEP = 5
@@ -67,7 +45,7 @@ def walk(call: Call, found: Found, row_id: str) -> Walk:
     """How a list is walked; `single` where the document names no way."""
     parameters = [one for one in call.query() if usable(one.name)]
     places = dict(_places(call, found))
-    limit = find(iter(parameters), tuple(_LIMIT))
+    limit = find(iter(parameters), words("limit"))
     ways = (_by_cursor, _by_next, _by_link, _by_page, _by_offset, _by_key)
     for way in ways:
         walked = way(call, parameters, places, limit, row_id)
@@ -99,9 +77,9 @@ def _places(call: Call, found: Found) -> Iterator[tuple[str, Schema]]:
         level = after[:200]
 
 
-def _place(places: Places, words: list[str], types: tuple[str, ...]) -> str:
+def _place(places: Places, wanted: tuple[str, ...], types: tuple[str, ...]) -> str:
     """The path whose last words are one of these."""
-    for word in words:
+    for word in wanted:
         for path, schema in places.items():
             parts = [key(part) for part in path.split(".")]
             ends = {parts[-1], "".join(parts[-2:]), "".join(parts[-3:])}
@@ -112,7 +90,8 @@ def _place(places: Places, words: list[str], types: tuple[str, ...]) -> str:
 
 def _is_link(schema: Schema) -> bool:
     shown = str(schema.said.get("example", ""))
-    return schema.text("format") in ("uri", "url") or shown.startswith(("http", "/")) or bool(re.search(r"\b(url|link)\b", schema.text("description"), re.I))
+    told = re.search(r"\b(url|link)\b", schema.text("description"), re.IGNORECASE)
+    return schema.text("format") in ("uri", "url") or shown.startswith(("http", "/")) or bool(told)
 
 
 def _size(limit: Parameter | None) -> tuple[dict[str, Any], str]:
@@ -144,23 +123,25 @@ def _walked(kind: Mapping[str, Any], why: str, limit: Parameter | None, *asks: s
 
 
 def _by_cursor(call: Call, given: Given, places: Places, limit: Parameter | None, _id: str) -> Walk | None:
-    cursor = find(iter(given), tuple(_CURSOR))
+    cursor = find(iter(given), words("cursor"))
     if cursor is None:
         return None
-    words = [key(cursor.name), f"next{key(cursor.name)}", *_NEXT_TOKEN]
-    place = _place(places, ["nextcursor", "nextpagetoken", "nexttoken", "cursorsafter", "nextafter", *words], ("string", "integer", ""))
+    place = _place(places, (f"next{key(cursor.name)}", *words("next_token"), key(cursor.name)), ("string", "integer", ""))
     if place and not _is_link(places[place]):
-        return _walked({"kind": "cursor", "cursor": cursor.name, "next": place}, f"parameter {cursor.name}, {place} in the answer", limit)
-    header = next((name for name in (call.good.headers if call.good else ()) if "cursor" in name or "next" in name), "")
+        why = f"parameter {cursor.name}, {place} in the answer"
+        return _walked({"kind": "cursor", "cursor": cursor.name, "next": place}, why, limit)
+    headers = call.good.headers if call.good else {}
+    header = next((name for name in headers if ("cursor" in name or "next" in name) and usable(name)), "")
     if header:
-        return _walked({"kind": "header_cursor", "cursor": cursor.name, "next": header}, f"parameter {cursor.name}, header {header}", limit)
+        why = f"parameter {cursor.name}, header {header}"
+        return _walked({"kind": "header_cursor", "cursor": cursor.name, "next": header}, why, limit)
     return None
 
 
-def _by_next(_call: Call, given: Given, places: Places, limit: Parameter | None, _id: str) -> Walk | None:
-    for word in ("linksnext", "linksnexthref", *_NEXT_LINK):
-        place = _place(places, [word], ("string", ""))
-        if place and place.split(".")[-1].lower() != "self" and "next" in key(place) and (_is_link(places[place]) or "links" in key(place)):
+def _by_next(_call: Call, _given: Given, places: Places, limit: Parameter | None, _id: str) -> Walk | None:
+    for word in words("next_link"):
+        place = _place(places, (word,), ("string", ""))
+        if place and (_is_link(places[place]) or "links" in key(place)):
             return _walked({"kind": "next_url", "next": place}, f"{place} in the answer", limit)
     return None
 
@@ -172,31 +153,32 @@ def _by_link(call: Call, _given: Given, _places: Places, limit: Parameter | None
 
 
 def _by_page(_call: Call, given: Given, places: Places, limit: Parameter | None, _id: str) -> Walk | None:
-    page = find(iter(given), tuple(_PAGE))
+    page = find(iter(given), words("page"))
     if page is None or page.schema.type not in ("integer", "number", "string", ""):
         return None
     zero = 0 in (page.schema.count("default"), page.schema.count("minimum")) and page.schema.count("default") != 1
-    more = _place(places, _MORE, ("boolean",))
+    more = _place(places, words("more"), ("boolean",))
     kind = {"kind": "page", "page": page.name, **({"first": False} if zero else {}), **({"more": more} if more else {})}
     asks = () if page.schema.count("default") is not None or page.schema.count("minimum") is not None else ("is the first page 1?",)
     return _walked(kind, f"parameter {page.name}", limit, *asks)
 
 
 def _by_offset(_call: Call, given: Given, places: Places, limit: Parameter | None, _id: str) -> Walk | None:
-    start = find(iter(given), tuple(_OFFSET))
+    start = find(iter(given), words("offset"))
     if start is None or start.schema.text("format").startswith("date"):
         return None
-    more, after = _place(places, _MORE, ("boolean",)), _place(places, _POSITION, ("integer", "number", ""))
+    more, after = _place(places, words("more"), ("boolean",)), _place(places, words("position"), ("integer", "number", ""))
     ends = {**({"more": more} if more else {}), **({"next": after} if after else {})}
     walked = _walked({"kind": "offset", "start": start.name}, f"parameter {start.name}", limit)
     # The pager wants a size. With 1, and no parameter for it, a list ends with an empty page: a call more, never a row less.
     sized = walked.pager if "size" in walked.pager else {**walked.pager, "size": 1}
-    held = () if "size" in walked.pager or limit is not None else ("how many rows does a page hold? 1 is a placeholder: one call more at the end",)
+    ask = "how many rows does a page hold? 1 is a placeholder: one call more at the end"
+    held = () if "size" in walked.pager or limit is not None else (ask,)
     return Walk({**sized, **ends}, walked.why, (*walked.asks, *held))
 
 
 def _by_key(_call: Call, given: Given, _places: Places, limit: Parameter | None, row_id: str) -> Walk | None:
-    after = find(iter(given), (*_KEYSET, "after"))
+    after = find(iter(given), words("keyset"))
     if after is None or not row_id or "+" in row_id:
         return None
     ask = f"does {after.name} take the {row_id} of the last row?"
@@ -205,11 +187,11 @@ def _by_key(_call: Call, given: Given, _places: Places, limit: Parameter | None,
 
 def ids(call: Call, resource: str) -> tuple[Parameter, int | None] | None:
     """The parameter that takes a comma list of ids, and the most it takes."""
-    words = ("ids", "id", f"{key(singular(resource))}ids", "idlist", "includeids", "filterid", "filterids")
+    called = ("ids", "id", f"{key(singular(resource))}ids", "idlist", "includeids", "filterid", "filterids")
     for one in call.query():
         word = key(one.name)
         listed = one.schema.type == "array" or re.search(r"comma|list of|array", one.text, re.I) or word == "ids"
-        if word in words and listed and one.joined and usable(one.name):
+        if word in called and listed and one.joined and usable(one.name):
             told = _SIZE.search(one.text)
             most = one.schema.count("maxItems") or (int(told[1]) if told else None)
             return one, most if most and most > 0 else None
@@ -218,7 +200,7 @@ def ids(call: Call, resource: str) -> tuple[Parameter, int | None] | None:
 
 def since(call: Call) -> Since | None:
     """The parameter for rows changed since a moment, and how the moment is written."""
-    found = find((one for one in call.query() if usable(one.name)), tuple(_SINCE))
+    found = find((one for one in call.query() if usable(one.name)), words("since"))
     if found is None:
         return None
     style, sure = _style(found)
@@ -226,15 +208,17 @@ def since(call: Call) -> Since | None:
 
 
 def _style(parameter: Parameter) -> tuple[str, bool]:
-    told, shown = parameter.text, str(parameter.schema.said.get("example", ""))
-    if parameter.schema.type in ("integer", "number") or re.search(r"unix|epoch", told, re.I):
-        return ("epoch_ms" if re.search(r"milli|\bms\b", told, re.I) else "epoch"), bool(re.search(r"unix|epoch|second|\bms\b", told, re.I))
-    if parameter.schema.text("format") == "date":
+    schema, told = parameter.schema, parameter.text
+    shown, form = f"{told} {schema.said.get('example', '')}", schema.text("format")
+    unix = re.search(r"unix|epoch|seconds\b|\bms\b", told, re.I)
+    if schema.type in ("integer", "number") or (unix and not form):
+        return ("epoch_ms" if re.search(r"milli|\bms\b", told, re.I) else "epoch"), bool(unix)
+    if form == "date":
         return "date", True
-    if parameter.schema.text("format") == "date-time" or re.search(r"RFC ?3339|ISO[ -]?8601", told, re.I) or re.search(r"\dT\d\d:", told + shown):
+    if form == "date-time" or re.search(r"RFC ?3339|ISO[ -]?8601", told, re.I) or re.search(r"\dT\d\d:", shown):
         return "rfc3339", True
-    if re.search(r"Y{4}-MM-DD HH|\d{4}-\d\d-\d\d \d\d:", told + shown, re.I):
+    if re.search(r"Y{4}-MM-DD HH|\d{4}-\d\d-\d\d \d\d:", shown, re.I):
         return "space", True
-    if re.search(r"Y{4}-MM-DD|\d{4}-\d\d-\d\d", told + shown, re.I):
+    if re.search(r"Y{4}-MM-DD|\d{4}-\d\d-\d\d", shown, re.I):
         return "date", True
     return "rfc3339", False

@@ -13,11 +13,11 @@ from workbench.openapi.collections import Collection, below
 from workbench.openapi.envelopes import Found
 from workbench.openapi.fields import Field, Known, fields, row_id, stamp
 from workbench.openapi.names import key, placeable, singular, usable
+from workbench.openapi.words import words
 
-_DIRECTIONS = ("sortdirection", "sortorder", "direction", "orderdirection", "order", "sortdir", "dir")
-_SORTS = ("sortby", "orderby", "sort", "sortfield", "orderfield")
-_FILE_NAMES = ("name", "filename", "originalname", "title")
-_FILE_SIZES = ("filesize", "size", "bytes", "contentlength", "sizeinbytes", "filesizebytes")
+_AGAIN = "may a create be sent again after no answer? Is there a header with a key for that? (idempotency)"
+_WHOLE = "does this PUT empty what is not sent? If not, drop whole"
+VERBS = ("list", "read", "create", "update", "delete", "add_options", "remove_options")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,20 +73,30 @@ def resource(one: Collection, above: Collection | None, known: Known, costs: str
     """A collection as a resource."""
     seen = _look(one)
     writes = bool({"create", "update"} & set(one.calls))
-    names = [name for found in (seen.held, seen.create) if found is not None for name in (("id",) if found.json_api else found.row.properties)]
-    own, why = row_id(names, one.item, one.name)
-    shown = [example for call, found in (("list", seen.listed), ("read", seen.read)) if call in one.calls for example in envelopes.examples(one.calls[call].good, found)]
+    own, why = row_id(_row_names(seen), one.item, one.name)
+    answered = [(one.calls[verb].good, found) for verb, found in (("list", seen.listed), ("read", seen.read)) if verb in one.calls]
+    shown = [example for good, found in answered for example in envelopes.examples(good, found)]
     held = fields(seen.held, seen.create, seen.update, shown, known, own, writes)
     place = _parent_place(one, above, held)
     if above is not None:
         held = {**held, place: _link(held.get(place, Field("ref")), above, one)}
     walked = paging.walk(one.calls["list"], seen.listed, own) if "list" in one.calls and seen.listed else None
-    calls = {verb: _call(one, verb, seen, held, own, place, above, costs) for verb in ("list", "read", "create", "update", "delete") if verb in one.calls}
+    calls = {verb: _call(one, verb, seen, held, place, above, costs) for verb in VERBS if verb in one.calls}
+    asks = (*_needed(one), *(() if own else ("which field holds the row's id? The document shows none",)))
     return Resource(
-        one.name, one.path, own or "id", why if own else "", held, _locked(calls, one, held), _selects(seen, one), _api_type(seen, one),
-        () if own else ("which field holds the row's id? The document shows none",),
-        walked.pager if walked else {}, walked.why if walked else "", walked.asks if walked else (), _file(held),
+        one.name, one.path, own or "id", why if own else "", held, _locked(calls, one), _selects(seen, one), _api_type(seen, one),
+        asks, walked.pager if walked else {}, walked.why if walked else "", walked.asks if walked else (), _file(held),
     )  # fmt: skip
+
+
+def _row_names(seen: _Seen) -> list[str]:
+    found = [one for one in (seen.held, seen.create) if one is not None]
+    return [name for one in found for name in (("id",) if one.json_api else one.row.properties)]
+
+
+def _needed(one: Collection) -> tuple[str, ...]:
+    ask = f"the list needs {one.needs}, so none is drafted: is there another way to all rows?"
+    return (ask,) if one.needs and "list" not in one.calls else ()
 
 
 def _link(before: Field, above: Collection, one: Collection) -> Field:
@@ -132,16 +142,21 @@ def _selects(seen: _Seen, one: Collection) -> dict[str, str]:
 
 def _api_type(seen: _Seen, one: Collection) -> str:
     """The word for these rows in JSON:API; "" where rows are plain."""
-    media = [one.calls[verb].media or (one.calls[verb].good.media if one.calls[verb].good else "") for verb in one.calls]  # type: ignore[union-attr]
-    if seen.held is None or not seen.held.json_api or not (JSON_API in media or "relationships" in seen.held.row.properties or seen.held.select == "data"):
+    medias = [media for call in one.calls.values() for media in (call.media, call.good.media if call.good else "")]
+    held = seen.held
+    if (
+        held is None
+        or not held.json_api
+        or not (JSON_API in medias or "relationships" in held.row.properties or held.select == "data")
+    ):
         return ""
-    told = seen.held.row.inner("type")
+    told = held.row.inner("type")
     word = told.enum[0] if told is not None and told.enum else one.name
     return word if usable(word) else one.name
 
 
 def _call(
-    one: Collection, verb: str, seen: _Seen, held: Mapping[str, Field], own: str, place: str, above: Collection | None, costs: str
+    one: Collection, verb: str, seen: _Seen, held: Mapping[str, Field], place: str, above: Collection | None, costs: str
 ) -> Written:
     call = one.calls[verb]
     path = below(one, call, "id", place)
@@ -150,14 +165,21 @@ def _call(
     if verb == "list":
         return _list(one, call, data, seen.listed, held, place, above)
     if verb in ("create", "update"):
-        return _write(one, verb, call, data, seen, held)
-    if verb == "read" and call.good is not None and "etag" in call.good.headers and "update" in one.calls and _locks(one.calls["update"]):
+        return _write(verb, call, data, seen, held)
+    tagged = verb == "read" and call.good is not None and "etag" in call.good.headers
+    if tagged and "update" in one.calls and _locks(one.calls["update"]):
         data["etag"] = "_etag"
     return Written(data)
 
 
 def _list(
-    one: Collection, call: Call, data: dict[str, Any], found: Found | None, held: Mapping[str, Field], place: str, above: Collection | None
+    one: Collection,
+    call: Call,
+    data: dict[str, Any],
+    found: Found | None,
+    held: Mapping[str, Field],
+    place: str,
+    above: Collection | None,
 ) -> Written:
     why: list[str] = []
     asks: list[str] = []
@@ -193,7 +215,7 @@ def _since_asks(since: paging.Since) -> list[str]:
 
 def _newest(call: Call, modified: str) -> dict[str, Any]:
     """The parameters that put the newest row first, where the document lists their words."""
-    sort, way = find(call.query(), _SORTS), find(call.query(), _DIRECTIONS)
+    sort, way = find(call.query(), words("sort")), find(call.query(), words("direction"))
     if sort is None or way is None or modified not in sort.schema.enum:
         return {}
     down = next((one for one in way.schema.enum if isinstance(one, str) and one.lower() in ("desc", "descending")), "")
@@ -203,13 +225,16 @@ def _newest(call: Call, modified: str) -> dict[str, Any]:
 def _filters(call: Call, held: Mapping[str, Field], data: Mapping[str, Any]) -> dict[str, Any]:
     """Fields that can be asked for: parameters that are called like them."""
     taken = {data.get("ids"), data.get("since")}
-    plain = ("integer", "number", "string", "boolean", "")
-    found = [one.name for one in call.query() if one.name in held and held[one.name].kind not in ("list", "object", "file") and one.name not in taken and one.schema.type in plain and placeable(one.name)]
+    plain = {name for name, one in held.items() if one.kind not in ("list", "object", "file") and placeable(name)}
+    found = [
+        one.name
+        for one in call.query()
+        if one.name in plain and one.name not in taken and one.schema.type not in ("array", "object")
+    ]
     return {"filters": list(dict.fromkeys(found))} if found else {}
 
 
-def _write(one: Collection, verb: str, call: Call, data: dict[str, Any], seen: _Seen, held: Mapping[str, Field]) -> Written:
-    why: list[str] = []
+def _write(verb: str, call: Call, data: dict[str, Any], seen: _Seen, held: Mapping[str, Field]) -> Written:
     asks: list[str] = []
     body, media = (seen.create if verb == "create" else seen.update), call.media.partition(";")[0].lower()
     if media == FORM:
@@ -222,14 +247,15 @@ def _write(one: Collection, verb: str, call: Call, data: dict[str, Any], seen: _
         data["wrap"] = body.select
     if verb == "update" and call.method in ("put", "post"):
         data |= {"whole": True} if call.method == "put" else {}
-        asks.append("does this PUT empty what is not sent? Without that, drop whole" if call.method == "put" else "does this POST change only what is sent?")
+        asks.append(_WHOLE if call.method == "put" else "does this POST change only what is sent?")
     data |= _omitted(verb, seen, held)
     if verb == "create":
-        key_header = next((p.name for p in call.parameters if p.place == "header" and "idempotency" in p.name.lower() and usable(p.name)), "")
-        data |= {"idempotency": key_header.lower()} if key_header else {}
+        headers = [one.name.lower() for one in call.parameters if one.place == "header" and usable(one.name)]
+        repeated = next((name for name in headers if "idempotency" in name), "")
+        data |= {"idempotency": repeated} if repeated else {}
         data |= _new_id(call, seen)
-        asks += [] if key_header else ["may a create be sent again after no answer? Is there a header with a key for that? (idempotency)"]
-    return Written(data, tuple(why), tuple(asks))
+        asks += [] if repeated else [_AGAIN]
+    return Written(data, (), tuple(asks))
 
 
 def _omitted(verb: str, seen: _Seen, held: Mapping[str, Field]) -> dict[str, Any]:
@@ -258,7 +284,7 @@ def _locks(call: Call) -> str:
     return next((one.name.lower() for one in call.parameters if one.place == "header" and one.name.lower() == "if-match"), "")
 
 
-def _locked(calls: Mapping[str, Written], one: Collection, held: Mapping[str, Field]) -> dict[str, Written]:
+def _locked(calls: Mapping[str, Written], one: Collection) -> dict[str, Written]:
     """With the ETag that guards an update, where reading gives one and updating takes it."""
     read = calls.get("read")
     if read is None or "etag" not in read.call:
@@ -270,6 +296,6 @@ def _locked(calls: Mapping[str, Written], one: Collection, held: Mapping[str, Fi
 def _file(held: Mapping[str, Field]) -> dict[str, str]:
     """The fields of a resource of files: what takes the file, its name and its size."""
     taking = next((name for name, one in held.items() if one.kind == "file"), "")
-    named = next((name for word in _FILE_NAMES for name in held if key(name) == word), "")
-    sized = next((name for word in _FILE_SIZES for name in held if key(name) == word), "")
+    named = next((name for word in words("file_name") for name in held if key(name) == word), "")
+    sized = next((name for word in words("file_size") for name in held if key(name) == word), "")
     return {"field": taking, "name": named, "size": sized} if taking and named and sized else {}

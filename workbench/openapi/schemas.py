@@ -77,7 +77,8 @@ def _seen(node: Node) -> Schema:
             required |= {name for name in value["required"] if isinstance(name, str)}
         types += [one for one in _types(value) if one not in types]
         items = items or (part.raw("items") if isinstance(value.get("items"), dict) else None)
-    enum = said.get("enum") if isinstance(said.get("enum"), list) else [said["const"]] if "const" in said else []
+    listed = said.get("enum")
+    enum: list[Any] = listed if isinstance(listed, list) else [said["const"]] if "const" in said else []
     nullable = "null" in types or None in enum or any(_says_null(part) for part, _ in parts)
     words = tuple(one for one in enum if one is not None)
     kind = _one_type([one for one in types if one != "null"], properties, items, words)
