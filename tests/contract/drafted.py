@@ -17,7 +17,7 @@ import yaml
 from engine.connector.load import load_connector
 from engine.connector.model import Connector, FieldType, Operation, Resource
 from tests.contract.published import FILES, FOLDER
-from workbench.openapi.draft import Wish, draft
+from workbench.openapi.draft import Draft, Wish, draft
 from workbench.openapi.fetch import document
 from workbench.openapi.reading import opened
 
@@ -41,22 +41,21 @@ class Compared:
 
 
 @cache
-def drafts() -> Mapping[str, Connector]:
+def drafts() -> Mapping[str, Draft]:
     """The drafts of both documents, by the prefix of their paths in the connector."""
-    made = {}
-    for prefix, name in FILES.items():
-        made[prefix] = draft(opened(document(str(FOLDER / name)), name), Wish(name, "pipedrive")).connector
-    return made
+    documents = {prefix: opened(document(str(FOLDER / name)), name) for prefix, name in FILES.items()}
+    return {prefix: draft(api, Wish(FILES[prefix], "pipedrive")) for prefix, api in documents.items()}
 
 
 def compared() -> list[Compared]:
     """Everything compared, the connection first."""
     hand = load_connector(ROOT / "connectors" / "pipedrive.yaml")
-    found = list(_connection(hand, drafts()))
+    made = {prefix: one.connector for prefix, one in drafts().items()}
+    found = list(_connection(hand, made))
     for name, resource in hand.resources.items():
         first = resource.operations["list"]
         prefix = next(one for one in FILES if first.path.startswith(one))
-        found += _resource(hand, name, resource, drafts()[prefix])
+        found += _resource(hand, name, resource, made[prefix])
     return found
 
 
