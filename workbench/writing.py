@@ -291,10 +291,11 @@ def composed(block: Block, head: Sequence[str] = ()) -> str:
 
 
 def _composed(block: Block, column: int) -> Iterator[str]:
-    pad = " " * column
+    pad, apart = " " * column, False
     for key, item in block.entries.items():
-        if column == 0 and (item.above or isinstance(item, Block)):
+        if column == 0 and (apart or item.above or isinstance(item, Block)):
             yield ""
+        apart = isinstance(item, Block)
         yield from (f"{pad}# {' '.join(line.split())}" for line in item.above)
         name = "-" if isinstance(key, int) else f"{_key(key)}:"
         if isinstance(item, Block) and item.entries:

@@ -56,17 +56,22 @@ def _write(path: Path, text: str) -> None:
         raise UsageError(f"{path}: cannot be written: {error.strerror} – choose another file with -o") from None
 
 
+def _many(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
+
+
 def _say(path: Path, made: Draft) -> None:
     resources = made.connector.resources
     calls = sum(len(one.operations) for one in resources.values())
     fields = sum(len(one.fields) for one in resources.values())
-    click.echo(f"{path}: {len(resources)} resources, {calls} calls, {fields} fields; it can be read, and was not tried")
-    click.echo(f"inferred: {made.inferred}, each with its reason behind it")
-    click.echo(f"ask: {len(made.asks)}")
+    parts = ", ".join((_many(len(resources), "resource"), _many(calls, "call"), _many(fields, "field")))
+    click.echo(f"{path}: {parts}; it can be read, and was not tried")
+    click.echo(f"inferred: {_many(made.inferred, 'thing')}, each with its reason behind it")
+    click.echo(f"ask: {_many(len(made.asks), 'question')}")
     for ask in made.asks[:_SHOWN]:
         click.echo(f"  {ask}")
     if len(made.asks) > _SHOWN:
         click.echo(f"  and {len(made.asks) - _SHOWN} more in the file")
     for why, many, first in counted(made.left):
-        click.echo(f"left out: {many} calls, {why}: {first}{', …' if many > 1 else ''}")
+        click.echo(f"left out: {_many(many, 'call')}, {why}: {first}{', …' if many > 1 else ''}")
     click.echo(f"next: answer the questions, then etl connector check {made.name} --env .env")

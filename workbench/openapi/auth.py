@@ -141,7 +141,7 @@ def address(api: Api, came_from: str, name: str) -> Address:
         written = f"{scheme}://{host}{root.text('basePath')}" if host else root.text("basePath")
     else:
         written, why = _server(root.at("servers", 0)), "servers 0"
-    asks = ("which of the servers?",) if len(root.at("servers").value or ()) > 1 and not api.swagger else ()
+    asks = ("which of the servers?",) if len(list(root.at("servers").raws())) > 1 else ()
     if "{" in written:
         asks = (*asks, f"what stands for {told(', '.join(re.findall(r'{([^{}]*)}', written)), 60)} in the address?")
         written = re.sub(r"[{}]", "", written)

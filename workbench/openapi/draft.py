@@ -82,8 +82,9 @@ def draft(api: Api, wish: Wish) -> Draft:
     remarks = _Remarks()
     block = Block(dict(_parts(api, wish, name, title, every, made, costs, remarks)))
     text = composed(block, _head(api, wish, title))
-    left = tuple((call, why) for call, why in found.left)
-    return Draft(name, text, loaded(text, name), remarks.inferred, tuple(remarks.asked), left)
+    connector = loaded(text, name)
+    left = tuple((call, why) for call, why in found.left if call.path != connector.connection.check.path)
+    return Draft(name, text, connector, remarks.inferred, tuple(remarks.asked), left)
 
 
 def loaded(text: str, name: str) -> Connector:

@@ -16,12 +16,12 @@ TIMEOUT = 30.0  # seconds without a byte ...
 LONGEST = 120.0  # ... and for the whole document
 
 
-def document(where: str) -> bytes:
+def document(where: str, most: int = LARGE.bytes, longest: float = LONGEST) -> bytes:
     """The bytes of a file or an address; raises UsageError with what to do next."""
-    return _fetched(where) if "://" in where else file(Path(where))
+    return _fetched(where, most, longest) if "://" in where else file(Path(where))
 
 
-def _fetched(address: str) -> bytes:
+def _fetched(address: str, most: int, longest: float) -> bytes:
     url = _allowed(address)
     try:
         with httpx.Client(timeout=TIMEOUT, follow_redirects=False, trust_env=True) as client, client.stream("GET", url) as answer:
@@ -32,19 +32,19 @@ def _fetched(address: str) -> bytes:
                 raise UsageError(
                     f"{shown(url)} answers {answer.status_code} – check the address, or save the document and name the file"
                 )
-            return _read(answer, url)
+            return _read(answer, url, most, longest)
     except httpx.HTTPError as error:
         raise UsageError(f"{shown(url)} cannot be reached: {told(error) or type(error).__name__} – check the address") from None
 
 
-def _read(answer: httpx.Response, url: httpx.URL) -> bytes:
-    found, until = bytearray(), time.monotonic() + LONGEST
+def _read(answer: httpx.Response, url: httpx.URL, most: int, longest: float) -> bytes:
+    found, until = bytearray(), time.monotonic() + longest
     for part in answer.iter_bytes():
         found += part
-        if len(found) > LARGE.bytes:
-            raise UsageError(f"{shown(url)} holds more than {LARGE.bytes:,} bytes – save what you need of it and name the file")
+        if len(found) > most:
+            raise UsageError(f"{shown(url)} holds more than {most:,} bytes – save what you need of it and name the file")
         if time.monotonic() > until:
-            raise UsageError(f"{shown(url)} takes longer than {LONGEST:.0f} seconds – save the document and name the file")
+            raise UsageError(f"{shown(url)} takes longer than {longest:.0f} seconds – save the document and name the file")
     return bytes(found)
 
 

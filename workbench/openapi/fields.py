@@ -167,6 +167,11 @@ def properties(found: Found | None) -> dict[str, Schema]:
     return {**({"id": key_of_row} if key_of_row is not None else {}), **own}
 
 
+def _sent(found: Found | None) -> dict[str, Schema]:
+    """The fields of a body; the id of JSON:API is the platform's."""
+    return {name: one for name, one in properties(found).items() if not (found and found.json_api and name == "id")}
+
+
 def required(found: Found | None) -> frozenset[str]:
     """The fields a body must hold."""
     if found is None:
@@ -185,7 +190,7 @@ def fields(
     writes: bool,
 ) -> dict[str, Field]:
     """The fields of rows, those that are read and those that are sent."""
-    read, made, changed = properties(held), properties(create), properties(update)
+    read, made, changed = properties(held), _sent(create), _sent(update)
     needed, examples = required(create), list(shown)
     result: dict[str, Field] = {}
     for name in dict.fromkeys((*read, *made, *changed)):

@@ -110,16 +110,15 @@ def _look(one: Collection) -> _Seen:
     word = one.name if one.above == "" else one.path.rpartition("/")[2]
     listed = envelopes.rows(calls["list"].good, word) if "list" in calls else None
     read, made = (envelopes.row(calls[verb].good, word) if verb in calls else None for verb in ("read", "create"))
-    return _Seen(listed, read, made, *(_unwrapped(envelopes.sent(calls.get(verb), word)) for verb in ("create", "update")))
+    return _Seen(listed, read, made, *(_body(calls.get(verb), word) for verb in ("create", "update")))
 
 
-def _unwrapped(found: Found | None) -> Found | None:
-    """A body of JSON:API without its `data`, which the engine puts around it."""
-    if found is not None and not found.select and set(found.row.properties) <= {"data", "meta", "included"}:
-        inner = found.row.inner("data")
-        if inner is not None and {"type", "attributes"} <= set(inner.properties):
-            return Found("", inner)
-    return found
+def _body(call: Call | None, word: str) -> Found | None:
+    """The row in a body; that of JSON:API without its `data`, which the engine puts around it."""
+    inner = call.body.inner("data") if call is not None and call.body is not None else None
+    if inner is not None and {"type", "attributes"} <= set(inner.properties):
+        return Found("", inner)
+    return envelopes.sent(call, word)
 
 
 def _parent_place(one: Collection, above: Collection | None, held: Mapping[str, Field]) -> str:
