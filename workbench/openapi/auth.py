@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 from workbench.openapi.calls import Call
-from workbench.openapi.names import told, usable, variable
+from workbench.openapi.names import key, told, usable, variable
 from workbench.openapi.reading import Api, Node
 
+_KEYS = re.compile(
+    r"apikey|apitoken|accesstoken|authtoken|accesskey|^token$|^authorization$|^key$|secretkey|accounttoken|servertoken"
+)
 _FLOWS = {  # of those that a document names, the first
     "clientCredentials": "client",
     "application": "client",
@@ -41,7 +44,7 @@ class Address:
     asks: tuple[str, ...] = ()
 
 
-def sign_in(api: Api, calls: Iterable[Call], name: str) -> SignIn:
+def sign_in(api: Api, calls: Sequence[Call], name: str) -> SignIn:
     """The way of signing in that most calls take; of equals the one that needs least of people."""
     held = api.root.at("securityDefinitions") if api.swagger else api.root.at("components", "securitySchemes")
     schemes = {one: held.at(one) for one in held.names()}
@@ -49,6 +52,9 @@ def sign_in(api: Api, calls: Iterable[Call], name: str) -> SignIn:
     used = used or Counter((one,) for one in schemes)
     ways = [(choice, _ways(choice, schemes, name), count) for choice, count in used.items()]
     able = [(choice, way, count) for choice, way, count in ways if way]
+    by_hand = _parameter(calls, name) if not able else None
+    if by_hand is not None:
+        return by_hand
     if not able:
         ask = "the document names no way of signing in that a connector has; see docs/connectors/signing_in.md"
         return SignIn({"kind": "none"}, "", (ask,))
@@ -60,6 +66,22 @@ def sign_in(api: Api, calls: Iterable[Call], name: str) -> SignIn:
     more = (ask,) if others else ()
     asks = tuple(ask for _, part in parts for ask in part.asks)
     return SignIn(auth, " and ".join(part.why for _, part in parts), (*asks, *more))
+
+
+def _parameter(calls: Sequence[Call], name: str) -> SignIn | None:
+    """A key among the parameters of most calls, where the document names no scheme for it."""
+    used = Counter(
+        (one.place, one.name)
+        for call in calls
+        for one in call.parameters
+        if one.place in ("header", "query") and _KEYS.search(key(one.name)) and usable(one.name)
+    )
+    (place, word), many = used.most_common(1)[0] if used else (("", ""), 0)
+    if not many or 2 * many < len(calls) or (place == "header" and not _WORD.fullmatch(word)):
+        return None
+    secret = variable(name, "api token" if "token" in word.lower() else "api key")
+    why = f"{place} parameter {word} of {many} calls"
+    return SignIn({"kind": place, "name": word, "secret": secret}, why, (f"is {told(word, 40)} the key, whole as it is?",))
 
 
 def _choices(api: Api, call: Call) -> Iterator[tuple[str, ...]]:
@@ -131,8 +153,8 @@ def _token_url(flow: Node, name: str) -> Any:
     return told_url if re.fullmatch(r"/[^\s?#]*", told_url) and told_url.isprintable() and "{" not in told_url else None
 
 
-def address(api: Api, came_from: str, name: str) -> Address:
-    """The API's address, of the first server; one that is not told is asked for."""
+def address(api: Api, came_from: str, name: str, head: str = "") -> Address:
+    """The API's address, of the first server, with the head that all paths share; one that is not told is asked for."""
     root = api.root
     if api.swagger:
         schemes = root.at("schemes").value
@@ -141,6 +163,7 @@ def address(api: Api, came_from: str, name: str) -> Address:
         written = f"{scheme}://{host}{root.text('basePath')}" if host else root.text("basePath")
     else:
         written, why = _server(root.at("servers", 0)), "servers 0"
+    written = f"{written.rstrip('/')}{head}"
     asks = ("which of the servers?",) if len(list(root.at("servers").raws())) > 1 else ()
     if "{" in written:
         asks = (*asks, f"what stands for {told(', '.join(re.findall(r'{([^{}]*)}', written)), 60)} in the address?")

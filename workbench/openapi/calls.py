@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from engine.document import Keys
@@ -16,6 +17,8 @@ METHODS = ("get", "post", "put", "patch", "delete")
 JSON_API = "application/vnd.api+json"
 FORM = "application/x-www-form-urlencoded"
 MULTIPART = "multipart/form-data"
+MANY, SHARE = 6, 0.7  # calls, and their share, from which on a head is common
+DEEPEST_EXAMPLE = 8  # levels of an example that stands for a schema
 _STATUS = re.compile(r"default|[1-5](?:\d\d|[xX]{2})")
 
 
@@ -145,13 +148,47 @@ def _answer(api: Api, call: Node, code: str, node: Node) -> Answer:
         has = isinstance(node.value, dict) and isinstance(node.value.get("schema"), dict)
         medias = [one for one in _consumed(call, "produces") if isinstance(one, str)]
         shown = tuple(node.at("examples").at(name).value for name in node.at("examples").names())
-        return Answer(status, _preferred(medias), view(node.raw("schema")) if has else None, headers, shown)
+        drawn = view(node.raw("schema")) if has else _by_example(node, shown)
+        return Answer(status, _preferred(medias), drawn, headers, shown)
     media = _preferred(node.at("content").names())
     part = node.at("content", media) if media else Node(api, None, node.keys)
     readable = isinstance(part.value, dict) and isinstance(part.value.get("schema"), dict) and "json" in media.lower()
     more = [part.at("examples", name, "value").value for name in part.at("examples").names()]
     shown = tuple(one for one in (part.at("example").value, *more) if one is not None)
-    return Answer(status, media, view(part.raw("schema")) if readable else None, headers, shown)
+    return Answer(status, media, view(part.raw("schema")) if readable else _by_example(part, shown), headers, shown)
+
+
+def _by_example(node: Node, shown: tuple[Any, ...]) -> Schema | None:
+    """The schema that an example has, where the document draws none."""
+    whole = next((one for one in shown if isinstance(one, dict | list)), None)
+    return view(Node(node.api, _drawn(whole, 0), (*node.keys, "example"))) if whole else None
+
+
+def _drawn(value: Any, level: int) -> dict[str, Any]:
+    if isinstance(value, dict) and level < DEEPEST_EXAMPLE:
+        return {"type": "object", "properties": {str(name): _drawn(one, level + 1) for name, one in value.items()}}
+    if isinstance(value, list):
+        return {"type": "array", "items": _drawn(value[0], level + 1) if value and level < DEEPEST_EXAMPLE else {}}
+    kinds = ((bool, "boolean"), (int, "integer"), (float, "number"), (str, "string"))
+    return {
+        "type": next((word for kind, word in kinds if isinstance(value, kind)), "object" if isinstance(value, dict) else "string")
+    }
+
+
+def common_head(every: list[Call]) -> str:
+    """The start with a place in it that most paths share, such as `/accounts/{account}`; "" where there is none.
+
+    What stands there is the account's own, the same in every call, and belongs to the address.
+    """
+    heads = Counter(found[0] for call in every if (found := re.match(r"(?:/[^{}/]+)*/\{[^{}/]+\}(?=/)", call.path)))
+    head, many = heads.most_common(1)[0] if heads else ("", 0)
+    return head if many >= MANY and many >= SHARE * len(every) else ""
+
+
+def without_head(every: list[Call], head: str) -> list[Call]:
+    """The calls below a head, their paths without it."""
+    below = [call for call in every if call.path.startswith(f"{head}/")]
+    return [replace(call, path=call.path.removeprefix(head)) for call in below] if head else every
 
 
 def find(parameters: Iterator[Parameter], words: tuple[str, ...]) -> Parameter | None:

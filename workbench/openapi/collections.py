@@ -51,7 +51,9 @@ def collections(calls: Iterable[Call]) -> Found:
             left.append((call, "its path cannot be written in a connector"))
     plain = {path: one for path in _candidates(table) if _places(path) == 0 and (one := _collection(path, table))}
     nested = dict(_nested(table, plain))
-    named = _named([one for one in _joined(plain, nested) if {"list", "create"} & set(one.calls)])
+    kept = [one for one in _joined(plain, nested) if {"list", "create"} & set(one.calls)]
+    listed = {one.path for one in kept if "list" in one.calls and not one.above}
+    named = _named([one for one in kept if not one.above or one.above in listed])
     used = {(call.method, call.path) for one in named for call in one.calls.values()}
     every = [call for methods in table.values() for call in methods.values()]
     left += [(call, _reason(call)) for call in every if (call.method, call.path) not in used]
@@ -84,7 +86,7 @@ def _collection(path: str, table: Mapping[str, Mapping[str, Call]]) -> Collectio
     items.sort(key=lambda one: -len(table[one]))
     calls: dict[str, Call] = {}
     listed, needs = own.get("get"), ""
-    if listed is not None and envelopes.rows(listed.good, word):
+    if listed is not None and (envelopes.rows(listed.good, word) or (items and _undrawn(listed))):
         needs = ", ".join(told(one, 40) for one in _needs(listed)[:3])
         calls |= {} if needs else {"list": listed}
     if "post" in own:
@@ -101,6 +103,11 @@ def _collection(path: str, table: Mapping[str, Mapping[str, Call]]) -> Collectio
     found = _ITEM.fullmatch(_last(item)) if item else None
     good = "list" in calls or "read" in calls
     return Collection(word, path, calls, found[1] if found else "", needs=needs) if good else None
+
+
+def _undrawn(call: Call) -> bool:
+    """Whether the document says nothing of what a call answers."""
+    return call.good is None or call.good.schema is None
 
 
 def _needs(call: Call) -> list[str]:
@@ -170,6 +177,10 @@ def _stands_alone(one: Collection) -> bool:
 def _reason(call: Call) -> str:
     if _places(call.path) > 1 + bool(_ITEM.fullmatch(_last(call.path))):
         return "below more than one row"
+    if _places(call.path) == 1 + bool(_ITEM.fullmatch(_last(call.path))) or (
+        _places(call.path) and not _ITEM.fullmatch(_last(call.path))
+    ):
+        return "below rows that are not listed, or no list of rows in its answer"
     needs = _needs(call) if call.method == "get" else []
     if needs:
         return f"needs {', '.join(needs[:3])}"

@@ -13,7 +13,7 @@ from engine.connector.load import load_connector
 from engine.connector.model import Connector
 from engine.errors import SpecError, UsageError, meant
 from workbench.openapi import auth, errors
-from workbench.openapi.calls import Call, calls
+from workbench.openapi.calls import Call, calls, common_head, without_head
 from workbench.openapi.collections import Collection, Found, collections
 from workbench.openapi.fields import Field, known
 from workbench.openapi.names import connector_name, free, key, shape_word, singular, title_of, told, usable, variable
@@ -72,7 +72,9 @@ def draft(api: Api, wish: Wish) -> Draft:
     name = wish.name or connector_name(title)
     if not name:
         raise UsageError("the document has no title to make a name of – give one with --name")
-    every = calls(api)
+    all_calls = calls(api)
+    head = common_head(all_calls)
+    every = without_head(all_calls, head)
     found = collections(every)
     chosen = _chosen(found, wish.only)
     costs = errors.cost_word(every)
@@ -80,7 +82,8 @@ def draft(api: Api, wish: Wish) -> Draft:
     names = known(one.name for one in chosen)
     made = [resource(one, by_path.get(one.above), names, costs) for one in chosen]
     remarks = _Remarks()
-    block = Block(dict(_parts(api, wish, name, title, every, made, costs, remarks)))
+    where = auth.address(api, wish.origin, name, head)
+    block = Block(dict(_parts(api, wish, name, where, every, made, costs, remarks)))
     text = composed(block, _head(api, wish, title))
     connector = loaded(text, name)
     left = tuple((call, why) for call, why in found.left if call.path != connector.connection.check.path)
@@ -129,12 +132,12 @@ def _head(api: Api, wish: Wish, title: str) -> list[str]:
 
 
 def _parts(
-    api: Api, wish: Wish, name: str, title: str, every: list[Call], made: list[Resource], costs: str, remarks: _Remarks
+    api: Api, wish: Wish, name: str, where: auth.Address, every: list[Call], made: list[Resource], costs: str, remarks: _Remarks
 ) -> Iterator[tuple[str | int, Noted | Block]]:
     """Every part of a connector file, in its order."""
     yield "connector", Noted(name, "" if wish.name else remarks.why("the document's title"))
-    yield "title", Noted(title_of(title) or name)
-    yield "connection", _connection(api, wish, name, every, made, costs, remarks)
+    yield "title", Noted(title_of(api.root.text("info", "title")) or name)
+    yield "connection", _connection(api, name, where, every, made, costs, remarks)
     yield "plans", Noted(["any"], above=remarks.asks("which plans are there? any is a placeholder"))
     yield "limits", _limits(api, every, costs, remarks)
     said = errors.messages(every)
@@ -155,8 +158,10 @@ def _parts(
     yield "resources", Block(entries, general)
 
 
-def _connection(api: Api, wish: Wish, name: str, every: list[Call], made: list[Resource], costs: str, remarks: _Remarks) -> Block:
-    where, signed = auth.address(api, wish.origin, name), auth.sign_in(api, every, name)
+def _connection(
+    api: Api, name: str, where: auth.Address, every: list[Call], made: list[Resource], costs: str, remarks: _Remarks
+) -> Block:
+    signed = auth.sign_in(api, every, name)
     base = {"env": variable(name, "base url"), "production": where.url}
     call, why, asks = _check(every, made, costs)
     return Block(

@@ -13,6 +13,7 @@ from workbench.openapi.collections import Collection, below
 from workbench.openapi.envelopes import Found
 from workbench.openapi.fields import Field, Known, fields, row_id, stamp
 from workbench.openapi.names import key, placeable, singular, usable
+from workbench.openapi.schemas import Schema
 from workbench.openapi.words import words
 
 _AGAIN = "may a create be sent again after no answer? Is there a header with a key for that? (idempotency)"
@@ -108,7 +109,7 @@ def _link(before: Field, above: Collection, one: Collection) -> Field:
 def _look(one: Collection) -> _Seen:
     calls = one.calls
     word = one.name if one.above == "" else one.path.rpartition("/")[2]
-    listed = envelopes.rows(calls["list"].good, word) if "list" in calls else None
+    listed = (envelopes.rows(calls["list"].good, word) or Found("", Schema((), ""), sure=False)) if "list" in calls else None
     read, made = (envelopes.row(calls[verb].good, word) if verb in calls else None for verb in ("read", "create"))
     return _Seen(listed, read, made, *(_body(calls.get(verb), word) for verb in ("create", "update")))
 
@@ -133,7 +134,8 @@ def _parent_place(one: Collection, above: Collection | None, held: Mapping[str, 
 
 def _selects(seen: _Seen, one: Collection) -> dict[str, str]:
     """Where the rows stand in each answer, as far as the document draws it."""
-    found = {"list": seen.listed, "read": seen.read, "create": seen.made}
+    listed = seen.listed if seen.listed is not None and seen.listed.row.keys else None
+    found = {"list": listed, "read": seen.read, "create": seen.made}
     good = one.calls["update"].good if "update" in one.calls else None
     found["update"] = envelopes.row(good, one.name) if good else None
     return {verb: item.select for verb, item in found.items() if item is not None}
@@ -184,7 +186,9 @@ def _list(
     asks: list[str] = []
     if found is not None and found.each:
         data["each"] = found.each
-    if found is not None and not found.sure:
+    if found is not None and not found.sure and not found.row.keys:
+        asks.append("the document does not draw the answer: where do the rows stand, and what is in them?")
+    elif found is not None and not found.sure:
         asks.append(f"the answer holds several lists: are the rows in {found.select or 'the body'}?")
     if one.of_many is not None:
         data |= {"ids": one.of_many.name, "ids_of": place}

@@ -121,7 +121,7 @@ def test_what_never_ends_is_cut_off(server: str) -> None:
 
 def test_an_address_that_nobody_answers(server: str) -> None:
     """Told in one line."""
-    with pytest.raises(UsageError, match="cannot be reached: .* – check the address"):
+    with pytest.raises(UsageError, match=r"cannot be reached: .* – check the address"):
         document("http://127.0.0.1:9/openapi.json")
 
 
