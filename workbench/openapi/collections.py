@@ -14,6 +14,7 @@ from workbench.openapi.words import words
 _ITEM = re.compile(r"\{([^{}/]+)\}(\.\w+)?")
 _PLACE = re.compile(r"\{[^{}/]+\}")
 _PATH = re.compile(r"/[^\s?#]*")
+_VERSION = re.compile(r"v?\d+(\.\d+)*|api|rest", re.IGNORECASE)
 _ENDING = re.compile(r"\.(?:json|xml)$")
 _UPDATES = ("patch", "put", "post")
 
@@ -164,7 +165,7 @@ def _named(found: list[Collection]) -> list[Collection]:
         base = next((other for other in called if other != one.path and one.path.startswith(f"{other}/")), "")
         above = singular(called[one.above]) if one.above else called.get(base, "")
         name = f"{above}_{one.name}" if above and not _stands_alone(one) else one.name
-        parts = [resource_word(part) for part in one.path.split("/") if part and "{" not in part]
+        parts = [resource_word(part) for part in one.path.split("/") if part and "{" not in part and not _VERSION.fullmatch(part)]
         name = name if name not in done and not (name.lower() in words("adverbs") and len(parts) > 1) else "_".join(parts)
         done[free(name, done)] = one
     return [replace(one, name=name) for name, one in sorted(done.items(), key=lambda item: found.index(item[1]))]
@@ -187,10 +188,10 @@ def _reason(call: Call) -> str:
     return "no list of rows in its answer" if call.method == "get" else "no collection of its own"
 
 
-def below(one: Collection, call: Call, id_place: str, parent_place: str) -> str:
+def below(one: Collection, call: Call, verb: str, id_place: str, parent_place: str) -> str:
     """A call's path with our names for the ids in it: the row's own where it ends, before it that of the row above."""
     head, _, tail = call.path.rpartition("/")
-    if tail == "options" and one.item and _ITEM.fullmatch(_last(head)):
+    if verb.endswith("_options"):
         head, tail = head.rpartition("/")[0], f"{{{id_place}}}/options"
     if one.item and _ITEM.fullmatch(tail):
         tail = _PLACE.sub(f"{{{id_place}}}", tail)

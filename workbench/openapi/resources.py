@@ -160,7 +160,7 @@ def _call(
     one: Collection, verb: str, seen: _Seen, held: Mapping[str, Field], place: str, above: Collection | None, costs: str
 ) -> Written:
     call = one.calls[verb]
-    path = below(one, call, "id", place)
+    path = below(one, call, verb, "id", place)
     cost = errors.cost(call, costs)
     data: dict[str, Any] = {call.method: path, **({"cost": cost} if cost is not None else {})}
     if verb == "list":
