@@ -215,7 +215,7 @@ def _written(one: Field, schema: Schema, made: bool, changed: bool, needed: bool
         why = "readOnly" if schema.flag("readOnly") else "no body holds it"
         return replace(one, writable=False, why=(*one.why, why)) if writes or schema.flag("readOnly") else one
     nullable = schema.nullable and changed
-    return replace(one, required=needed and made, empty="as_null" if nullable else "")
+    return replace(one, required=needed, empty="as_null" if nullable else "")
 
 
 def row_id(names: Iterable[str], item: str, resource: str) -> tuple[str, str]:

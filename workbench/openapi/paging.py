@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from workbench.openapi.calls import Call, Parameter, find
@@ -38,7 +38,6 @@ class Since:
     style: str
     why: str
     sure: bool = True
-    keys: tuple[str | int, ...] = field(default=(), compare=False)
 
 
 def walk(call: Call, found: Found, row_id: str) -> Walk:
@@ -204,7 +203,7 @@ def since(call: Call) -> Since | None:
     if found is None:
         return None
     style, sure = _style(found)
-    return Since(found.name, style, f"parameter {found.name}", sure, found.keys)
+    return Since(found.name, style, f"parameter {found.name}", sure)
 
 
 def _style(parameter: Parameter) -> tuple[str, bool]:

@@ -73,11 +73,6 @@ class Node:
         found = self.at(*names).value
         return found if isinstance(found, str) else ""
 
-    @property
-    def where(self) -> str:
-        """The place in the document as people write it, for remarks."""
-        return told(" ".join(str(part) for part in self.keys), 90)
-
 
 def opened(raw: bytes, name: str) -> Api:
     """Read a document; raises SpecError with the place of what is wrong."""

@@ -64,6 +64,7 @@ def test_what_is_drafted(case: dict[str, Any]) -> None:
     wanted = dict(case.get("expect", {})) | {f"resources.contacts.fields.{name}": one for name, one in case.get("fields", {}).items()}
     found = {path: dig(data, tuple(int(part) if part.isdigit() else part for part in path.split("."))) for path in wanted}
     assert found == wanted, made.text
+    assert len(set(made.asks)) == len(made.asks)
     for ask in case.get("asks", ()):
         assert any(ask in one for one in made.asks), made.asks
         assert f"# ask: {ask}" in made.text or ask in made.text
