@@ -202,6 +202,10 @@ def _refused(name: str, line: int, col: int, problem: str, advice: str) -> SpecE
     return SpecError([Diagnostic(Place(name, line, col), "", problem, advice)])
 
 
+_TAG = "tag:yaml.org,2002:"
+_TAGS = ("str", "null", "bool", "int", "float", "seq", "map")
+
+
 class _Builder:
     """Nodes to plain data, noting places; refuses duplicate and non-text keys, cycles and bombs."""
 
@@ -223,6 +227,7 @@ class _Builder:
             raise self._error(node, "an alias that contains itself", "remove the cycle")
         self.open.add(id(node))
         try:
+            self._tag(node)
             if isinstance(node, yaml.MappingNode):
                 return self._mapping(node, keys)
             if isinstance(node, yaml.SequenceNode):
@@ -251,12 +256,15 @@ class _Builder:
             result[key] = self.build(value_node, (*keys, key))
         return result
 
-    def _scalar(self, node: yaml.Node) -> Any:
-        tag = node.tag.removeprefix("tag:yaml.org,2002:")
-        if tag not in ("str", "null", "bool", "int", "float"):
+    def _tag(self, node: yaml.Node) -> str:
+        tag = node.tag.removeprefix(_TAG)
+        if tag not in _TAGS:
             raise self._error(node, f"the tag !{tag} is not allowed", "remove it; plain YAML only")
+        return tag
+
+    def _scalar(self, node: yaml.Node) -> Any:
         try:
-            return _plain(tag, str(node.value))
+            return _plain(self._tag(node), str(node.value))
         except ValueError as error:
             raise self._error(node, str(error), "put it in quotes if it is meant as text") from None
 

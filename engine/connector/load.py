@@ -52,7 +52,7 @@ def near(word: str, known: list[str] | tuple[str, ...]) -> str:
 def _check_names(document: Document) -> list[Diagnostic]:
     """Names used in a connector that nothing in it defines, and calls that cannot be made."""
     checks = (_check_uses, _check_fields, _check_resources, _check_rules, _check_limits)
-    return [problem for check in checks for problem in check(document)]
+    return list(dict.fromkeys(problem for check in checks for problem in check(document)))
 
 
 def _known(document: Document, name: str, known: Iterable[str], keys: Keys, what: str) -> Iterator[Diagnostic]:
@@ -95,15 +95,16 @@ def _check_resources(document: Document) -> Iterator[Diagnostic]:
             at = ("resources", name, "json_api", "relationships", field)
             yield from _known(document, field, _fields_of(document, resource), at, "field")
         for verb in VERBS:
-            if isinstance(resource.get(verb), dict):
+            if isinstance(resource.get(verb, document.data.get("defaults", {}).get(verb)), dict):
                 yield from _check_path(document, name, verb)
 
 
 def _check_path(document: Document, name: str, verb: model.Verb) -> Iterator[Diagnostic]:
     """A call needs a method, and the fields its path names must be the resource's."""
-    data, at = document.data, ("resources", name, verb)
+    data = document.data
     resource = data["resources"][name]
-    call = _written(resource[verb], data.get("defaults", {}).get(verb))
+    at = ("resources", name, verb) if verb in resource else ("defaults", verb)
+    call = _written(resource.get(verb), data.get("defaults", {}).get(verb))
     method = next((word for word in _METHODS if word in call), None)
     if verb == "list":
         for position, field in enumerate(call.get("detail", ())):

@@ -120,6 +120,13 @@ MISTAKES = [
     ("custom_fields: definitions", "json_api: {type: deals, relationships: {owned: owner}}", "unknown field 'owned'", "did you mean 'owner'?"),
     ("post: /deals/search", 'post: "/boards/{owner}/deals"', "nothing fills in owner", "parent_id: owner"),
     ("search, limits: [slow]", "search, parent: bords, parent_id: owner", "unknown resource 'bords'", "did you mean 'boards'?"),
+    ("search, limits: [slow]", "search, detail: [lins]", "unknown field 'lins'", "did you mean 'lines'?"),
+    ('create: {post: "/boards/{owner}/deals"', 'create: {bulk: {most: 9}, post: "/boards/{owner}/deals"',
+     "several rows in one call have no one owner", "bulk.item"),
+    ('patch: "/deals/{id}"', 'patch: /deals, params: {by: "{uic}"}', "unknown field in the parameter 'uic'", ""),
+    ('list: {get: "/{resource}", pager: rows, cost: 3}', "list: {pager: rows}", "this call has no method", "here or in defaults.list"),
+    ("like: [stamps]", "like: !seq [stamps]", "the tag !!seq is not allowed", "plain YAML only"),
+    ("people: {fields", "people: !!python/dict {fields", "the tag !python/dict is not allowed", "plain YAML only"),
     ("/boards/{owner}/deals", "/boards/{owned}/deals", "unknown field in the path 'owned'", "did you mean 'owner'?"),
 ]  # fmt: skip
 
