@@ -13,7 +13,8 @@ import time
 import urllib.request
 from pathlib import Path
 
-from engine.connector.client import Account, Client
+from engine.connector.auth import Account
+from engine.connector.client import Client
 from engine.connector.load import load_connector
 from engine.connector.pacing import Pacer
 from engine.store.schema import open_store

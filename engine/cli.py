@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from engine import migrate as stages
-from engine.connector.client import Account
+from engine.connector.auth import Account
 from engine.connector.pacing import Clock
 from engine.environment import accounts, variables
 from engine.errors import ATTENTION, DONE, EtlError, OutcomeUnknown, Paused, StoreError, Unavailable, UnsafePlan, UsageError

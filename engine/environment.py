@@ -10,9 +10,8 @@ from pathlib import Path
 
 from dotenv import dotenv_values
 
-from engine.connector.auth import addresses
+from engine.connector.auth import Account, addresses
 from engine.connector.auth import variables as variables_of
-from engine.connector.client import Account
 from engine.connector.model import Connector
 from engine.errors import UsageError
 from engine.spec.load import Migration

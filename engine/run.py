@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from engine.connector.client import Account, Client
+from engine.connector.auth import Account
+from engine.connector.client import Client
 from engine.connector.model import Connector
 from engine.connector.pacing import Clock, Pacer
 from engine.spec.load import Migration

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from engine.connector.client import Account
+from engine.connector.auth import Account
 from engine.connector.pacing import Clock
 from engine.errors import UsageError
 from engine.run import Run, connect

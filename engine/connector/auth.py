@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -11,6 +12,26 @@ from typing import Any
 from urllib.parse import quote, quote_plus
 
 from engine.errors import UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One account of one platform: where it is and the key to it."""
+
+    base_url: str
+    secret: str = field(repr=False)
+    name: str = ""  # set where the address changes from run to run, as the sandbox's does
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)  # every variable that signing in takes
+
+    def reveal(self, variable: str) -> str:
+        """The value of one of the variables; the key where nothing else is known."""
+        return self.secrets.get(variable, self.secret)
+
+    @property
+    def id(self) -> str:
+        """A name for the account that does not tell the key."""
+        keys = "\n".join(dict.fromkeys([self.secret, *self.secrets.values()]))
+        return hashlib.sha256(f"{self.name or self.base_url}\n{keys}".encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True)

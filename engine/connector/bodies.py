@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import IO, Any
 
-from engine.connector.answers import as_json
+from engine.connector.answers import Verdict, as_json, selected
 from engine.connector.model import Operation, Resource
 from engine.connector.pagers import path_of
+from engine.errors import Unavailable
 from engine.values import dig
 
 Sent = dict[str, Any]  # headers and content, as httpx takes them
@@ -75,6 +76,32 @@ def row_of(data: dict[str, Any], kind: Resource) -> dict[str, Any]:
             found = related["data"]
             row[name] = [item.get("id") for item in found] if isinstance(found, list) else (found or {}).get("id")
     return row
+
+
+def rows_of(answer: Verdict, operation: Operation, kind: Resource, title: str) -> list[dict[str, Any]]:
+    """The rows of a list; a thing that is no row stops the reading, for passing over it would lose it."""
+    data = selected(answer.body, operation.select)
+    if data is None:
+        return []
+    if isinstance(data, dict) and operation.pager and operation.pager.kind == "single":
+        return [row_of(data, kind)]
+    if not isinstance(data, list) or not all(isinstance(row, dict) for row in data):
+        raise Unavailable(
+            f"{title} answered {operation.method} {operation.path} with something other than a list of rows – "
+            "check `select` in the connector"
+        )
+    rows = [dig(item, path_of(operation.each)) for item in data] if operation.each else data
+    if not all(isinstance(row, dict) for row in rows):
+        raise Unavailable(f"an item of {operation.path} has no {operation.each} – check `each` in the connector")
+    return [row_of(row, kind) for row in rows]
+
+
+def the_row(body: Any, operation: Operation, kind: Resource) -> dict[str, Any]:
+    """The row of an answer, bare or alone in a list; {} where there is none."""
+    data = selected(body, operation.select)
+    if isinstance(data, list) and len(data) == 1:
+        data = data[0]
+    return row_of(data, kind) if isinstance(data, dict) else {}
 
 
 def new_id(body: Any, headers: Mapping[str, str], row: Mapping[str, Any], operation: Operation, kind: Resource) -> Any:

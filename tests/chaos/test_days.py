@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from engine import migrate
-from engine.connector.client import Account
+from engine.connector.auth import Account
 from engine.connector.pacing import Clock
 from engine.run import Run, connect
 from engine.simulate import Timeline, simulate

@@ -15,7 +15,8 @@ import pytest
 import uvicorn
 from starlette.applications import Starlette
 
-from engine.connector.client import Account, Client
+from engine.connector.auth import Account
+from engine.connector.client import Client
 from engine.connector.model import Connection, Connector, ErrorRule, Limit, Operation, Pager, Reference, Resource
 from engine.connector.pacing import Clock, Pacer
 from engine.store.schema import Store, open_store

@@ -184,7 +184,7 @@ def test_reads_are_repeated_with_growing_waits(bench: Any) -> None:
     client = bench.client(bench.serve(script.routes), tries=3)
     assert client.read("rows", "7") == {"id": 7}
     assert bench.time.naps == [0.5, 1.0]
-    client.random = lambda: 1.0
+    client.calls.random = lambda: 1.0
     script.asked.clear()
     client.read("rows", "7")
     assert bench.time.naps[2:] == [0.75, 1.5]
@@ -336,8 +336,8 @@ def test_a_request_that_never_left_is_no_doubt(bench: Any, error: type[Exception
         raise error("no")
 
     client = bench.client("http://127.0.0.1:1")
-    client.http.close()
-    client.http = httpx.Client(transport=httpx.MockTransport(fail))
+    client.calls.http.close()
+    client.calls.http = httpx.Client(transport=httpx.MockTransport(fail))
     with pytest.raises(Unavailable):
         client.write("rows", "create", {})
 
@@ -345,7 +345,7 @@ def test_a_request_that_never_left_is_no_doubt(bench: Any, error: type[Exception
 def test_idle_connections_are_dropped_before_servers_drop_them(bench: Any) -> None:
     """A connection idle for longer than servers keep theirs is not used for a write: that would be a doubt."""
     client = bench.client(bench.serve(Script(OK).routes))
-    pool = client.http._transport._pool
+    pool = client.calls.http._transport._pool
     assert pool._keepalive_expiry < 5
 
 
@@ -381,7 +381,7 @@ def test_the_key_shows_in_no_text(bench: Any, canary: str, auth: dict[str, str],
             call(client)
         except EtlError as error:
             texts.append("".join(traceback.format_exception(error)))
-    signature = client._session.signature()
+    signature = client.calls.session.signature()
     carried = [*signature.headers.values(), *signature.params.values()]
     secrets = [canary, "canary-Key", *(value.rpartition(" ")[2] for value in carried)]
     assert len(texts) > 4 or status == 404

@@ -17,7 +17,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from engine.connector.auth import variables
-from engine.connector.client import Account, Client
+from engine.connector.auth import Account
+from engine.connector.client import Client
 from engine.connector.load import load_connector
 from engine.connector.pacing import Clock, Pacer
 from engine.reading import filtered

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from engine.connector.client import Account
+from engine.connector.auth import Account
 from engine.connector.pacing import Clock
 from engine.migrate import delta, migrate
 from engine.run import Run, connect

@@ -12,7 +12,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from engine.connector.client import Account, Client
+from engine.connector.auth import Account
+from engine.connector.client import Client
 from engine.connector.pacing import Pacer
 from engine.environment import live
 from engine.errors import AuthError, Unavailable, UsageError
@@ -271,6 +272,6 @@ def test_a_sign_in_elsewhere_is_asked_there(bench: Any, canary: str) -> None:
     auth = {**LOGIN, "post": {"env": "ACME_LOGIN", "production": "https://login.acme.example/login"}}
     client = bench.client(bench.serve(platform.routes), auth=auth)
     client.account = Account(client.account.base_url, canary, secrets={"ACME_KEY": canary, "ACME_LOGIN": place})
-    client._session.reveal = client.account.reveal
+    client.calls.session.reveal = client.account.reveal
     assert client.read("rows", "7") == {"id": 7}
     assert (platform.logins, elsewhere.logins, platform.calls) == (0, 1, 1)

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
-from engine.connector.client import Account, Client
+from engine.connector.auth import Account
+from engine.connector.client import Client
 from engine.connector.model import Verb
 from engine.connector.pacing import Clock
 from engine.environment import accounts

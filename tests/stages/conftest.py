@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from engine.connector.client import Account
+from engine.connector.auth import Account
 from engine.connector.pacing import Clock
 from engine.environment import Accounts, accounts
 from engine.run import Run, connect
