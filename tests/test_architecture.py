@@ -73,7 +73,7 @@ UNFINISHED = re.compile(r"NotImplementedError|\bTODO\b|\bFIXME\b|\bXXX\b")
 
 SHORT, SHARE, LONGEST = 25, 0.9, 60  # lines of a function without its docstring
 AIM = 5_000  # lines of engine/ that design.md aims at ...
-LANGUAGE = 414  # lines by which kinds of signing in, writing, bodies and reading have grown the connector language
+LANGUAGE = 438  # lines by which kinds of signing in, writing, bodies and reading have grown the connector language
 CEILING = 8_450 + LANGUAGE  # ... and what it may have today (twice that is a debt): without the language it only ever goes down
 
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -16,8 +17,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from engine.connector.auth import variables
-from engine.connector.auth import Account
+from engine.connector.auth import Account, variables
 from engine.connector.client import Client
 from engine.connector.load import load_connector
 from engine.connector.pacing import Clock, Pacer
@@ -166,6 +166,10 @@ def asked(client: Client, line: str) -> Any:
         return client.read(resource, words)
     if verb == "create":
         return client.write(resource, "create", json.loads(words))[0]
+    if verb == "download":
+        with TemporaryDirectory() as folder:
+            client.download(resource, Path(folder) / "file")
+            return (Path(folder) / "file").read_text(encoding="utf-8")
     row_id, _, body = words.partition(" ")
     return client.write(resource, verb, json.loads(body) if body else None, row_id)[0]  # type: ignore[arg-type]
 
