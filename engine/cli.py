@@ -160,7 +160,7 @@ def audit(refresh: bool, **options: Any) -> None:
 def plan(size: int | None, refresh: bool, simulated: bool, **options: Any) -> None:
     """What a run would create and change, its calls and cost against the quotas, and the time. Writes nothing."""
     with opened(Settings(**options), "plan", refresh=refresh) as run:
-        result = stages.foresee(run, _size(size, run))
+        result = stages.foresee(run, _size(size, run), details=False)
         report = build(run, result, "plan", options["environment"])
         assert result.plan is not None
         report["plan"] = asdict(result.plan)

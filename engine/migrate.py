@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from engine.details import complete
 from engine.plan import Plan, guard, plan
 from engine.review.compare import compare
 from engine.review.sample import Sample, choose, missing_links
@@ -42,12 +43,17 @@ class Result:
 Announce = Callable[[Result], None]
 
 
-def prepare(run: Run, sample: int | None) -> Result:
-    """Read both accounts; nothing is written to the destination."""
+def prepare(run: Run, sample: int | None, details: bool = True) -> Result:
+    """Read both accounts; nothing is written to the destination.
+
+    Without `details` records are not read one by one: what they are needed for is planned and costed only.
+    """
     result = Result()
     check_accounts(run)
     result.readings = extract(run, run.spec.sample.pages if sample is not None else None)
     vanished(run)
+    if details and sample is None:
+        complete(run)
     people, fallback = match_people(run)
     result.audit = Audit(tuple(people), fallback, tuple(unmapped(run)))
     if sample is not None:
@@ -59,10 +65,12 @@ def _sample(run: Run, size: int) -> Sample:
     """The choice, with the rows it names fetched one by one where only part of a collection was read."""
     chosen = choose(run, size)
     for _ in range(CLOSURES):
+        more = complete(run, frozenset(chosen.chosen))
         missing = missing_links(run, chosen.chosen)
-        if not missing or not fetch(run, missing):
+        if not more and not (missing and fetch(run, missing)):
             return chosen
         chosen = choose(run, size)
+    complete(run, frozenset(chosen.chosen))
     return chosen
 
 
@@ -83,9 +91,9 @@ def draft(run: Run, result: Result) -> None:
     result.transformed = transform(run, scaffolding(objects)) + transform(run, content(objects), only)
 
 
-def foresee(run: Run, sample: int | None) -> Result:
+def foresee(run: Run, sample: int | None, details: bool = True) -> Result:
     """Audit, extract and transform, then the plan; the destination is only read."""
-    result = prepare(run, sample)
+    result = prepare(run, sample, details)
     draft(run, result)
     result.plan = plan(run, run.spec.active())
     return result
@@ -110,6 +118,7 @@ def delta(run: Run, yes: bool = False, deletions: bool = False) -> Result:
     result.changes = read_changes(run, whole=deletions)
     result.readings = extract(run)
     vanished(run)
+    complete(run)
     people, fallback = match_people(run)
     result.audit = Audit(tuple(people), fallback, ())
     if deletions:

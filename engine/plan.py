@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 
 from engine.changes import FIELDS, Foreseen, decide, definitions
 from engine.connector.client import Client
-from engine.connector.model import Limit, Verb
+from engine.connector.model import Limit, Operation, Verb
+from engine.details import Left, left
 from engine.errors import UnsafePlan
 from engine.run import Run
 from engine.spec.model import ObjectMapping
@@ -68,9 +69,18 @@ def plan(run: Run, objects: Sequence[ObjectMapping]) -> Plan:
     calls = sum(step.calls for step in steps) + len(missing)
     cost = sum(step.cost for step in steps) + sum(field_cost(run, name) for name in missing)
     limits = [_use(run.destination, limit, calls, cost) for limit in run.destination.connector.limits if limit.general]
-    limits += [_use(run.source, limit, 0, 0) for limit in run.source.connector.limits if limit.general]
+    unread = left(run)
+    reads, costs = sum(item.calls for item in unread), sum(item.cost for item in unread)
+    limits += [_use(run.source, limit, reads, costs) for limit in run.source.connector.limits if limit.general]
     seconds = max((use.time for use in limits), default=0.0)
-    return Plan(tuple(steps), tuple(missing), calls, cost, tuple(limits), seconds, tuple(_too_many(run, steps)))
+    return Plan(tuple(steps), tuple(missing), calls, cost, tuple(limits), seconds, (*_too_many(run, steps), *_unread(unread)))
+
+
+def _unread(found: Sequence[Left]) -> Iterator[str]:
+    """Records that a run has to read one by one first; a plan does not, for that may take days."""
+    for item in found:
+        what = f"{item.calls:,} {item.collection} are still to be read one by one for {', '.join(item.fields)}"
+        yield f"{what}; what comes of that is not in this plan"
 
 
 def _too_many(run: Run, steps: Sequence[Step]) -> Iterator[str]:
@@ -115,9 +125,30 @@ def _step(run: Run, mapping: ObjectMapping) -> Step:
             changes = decide(run, connection, mapping, batch, known, foresee=True)
         for change in changes:
             setattr(step, change.kind, getattr(step, change.kind) + 1)
-    step.calls = step.create + step.update
-    step.cost = step.create * cost_of(run, mapping.resource, "create") + step.update * cost_of(run, mapping.resource, "update")
+    costs = list(costs_of(run, step))
+    step.calls, step.cost = len(costs), sum(costs)
     return step
+
+
+def costs_of(run: Run, step: Step) -> Iterator[float]:
+    """What each call costs that writes an object's changes, those that look at rows before their update among them."""
+    operations = run.migration.destination.resources[step.resource].operations
+    yield from _times(run, step.resource, "create", step.create, _rows_of(operations.get("create")))
+    if not step.update or "update" not in operations:
+        return
+    update, listed, single = operations["update"], operations["list"], operations.get("read")
+    by_list = bool(listed.ids) and not (single and single.etag)
+    yield from _times(run, step.resource, "list" if by_list else "read", step.update, listed.ids_max if by_list else 1)
+    yield from _times(run, step.resource, "read", step.update if update.whole else 0, 1)
+    yield from _times(run, step.resource, "update", step.update, _rows_of(update))
+
+
+def _rows_of(operation: Operation | None) -> int:
+    return operation.bulk.most if operation and operation.bulk else 1
+
+
+def _times(run: Run, resource: str, verb: Verb, rows: int, most: int) -> Iterator[float]:
+    yield from (cost_of(run, resource, verb) for _ in range(math.ceil(rows / most)))
 
 
 def cost_of(run: Run, resource: str, verb: Verb) -> float:

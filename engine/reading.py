@@ -61,7 +61,7 @@ def rows_now(client: Client, resource: Resource, bodies: Mapping[str, Mapping[st
     """Rows by id; through the parents their bodies name where the platform lists them only there."""
     listing = resource.operations.get("list")
     ids = {body.get(listing.ids_of) for body in bodies.values()} - {None} if listing and listing.ids_of else set(bodies)
-    return {str(row.get(resource.id)): row for row in client.by_ids(resource.name, sorted(map(str, ids)))}
+    return {resource.id_of(row): row for row in client.by_ids(resource.name, sorted(map(str, ids)))}
 
 
 def reaches(rows: Iterable[Mapping[str, Any]], name: str, since: float) -> bool:

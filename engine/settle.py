@@ -57,7 +57,7 @@ Happened = dict[int, Row]  # entry id -> the row as it is now; {} where it is go
 def _happened(run: Run, entry: Entry, row: Row | None) -> None:
     """The outcome and the link that an answer would have left."""
     write = Write(entry.object, entry.key, entry.resource, "create", entry.body, entry.draft, entry=entry.id)
-    row_id = str((row or {}).get(run.migration.destination.resources[entry.resource].id) or entry.dest_id)
+    row_id = run.migration.destination.resources[entry.resource].id_of(row or {}) or entry.dest_id
     operation = run.destination.connector.resources[entry.resource].operations[entry.action]  # type: ignore[index]
     uncounted = not entry.calls
     now, extra = run.clock.now(), _of_file(run, entry)
@@ -165,9 +165,11 @@ def _created(run: Run, resource: Resource, group: Sequence[Entry]) -> Happened:
         return {}
     if code:
         return _by_key(run, resource, waiting, code)
-    sent = [_Sent.of(run, entry, resource) for entry in waiting]
+    found = _by_own_id(run, resource, [entry for entry in waiting if resource.id_of(entry.body)])
+    sent = [_Sent.of(run, entry, resource) for entry in waiting if not resource.id_of(entry.body)]
+    if not sent:
+        return found
     rows = [row for rows in _unlinked(run, resource, waiting) for row in rows if any(_beside(item, row) for item in sent)]
-    found: Happened = {}
     for fits in (_exactly, _in_all_sent, _but_for_an_edit):
         for row in list(rows):
             match = next((item for item in sent if item.entry not in found and fits(item, row, resource)), None)
@@ -181,6 +183,18 @@ def _never_left(run: Run, entry: Entry) -> bool:
     """A file is fetched before it is sent: without its copy the upload was never begun."""
     found = file_of(run, entry.object, entry.key, entry.body)
     return found is not None and not found[2].exists()
+
+
+def _by_own_id(run: Run, resource: Resource, group: Sequence[Entry]) -> Happened:
+    """The rows at the ids we gave, where they hold what was sent; people's own rows hold something else."""
+    live = rows_now(run.destination, resource, {resource.id_of(entry.body): entry.body for entry in group}) if group else {}
+    found: Happened = {}
+    for entry in group:
+        row, sent = live.get(resource.id_of(entry.body), {}), _Sent.of(run, entry, resource)
+        told = sent.told or tuple(name for name in entry.body if name in row)
+        if row and _in_all_sent(replace(sent, told=told), row, resource):
+            found[entry.id] = row
+    return found
 
 
 def _by_key(run: Run, resource: Resource, group: Sequence[Entry], code: str) -> Happened:
@@ -211,8 +225,8 @@ def _unlinked(run: Run, resource: Resource, group: Sequence[Entry]) -> Iterator[
     """Rows among which the doubtful ones must be, if they exist; those that stand for other records left out."""
     for rows in _candidates(run, resource, group):
         with run.store.begin() as connection:
-            taken = linked_ids(connection, resource.name, [str(row.get(resource.id)) for row in rows])
-        yield [row for row in rows if str(row.get(resource.id)) not in taken]
+            taken = linked_ids(connection, resource.name, [resource.id_of(row) for row in rows])
+        yield [row for row in rows if resource.id_of(row) not in taken]
 
 
 def _candidates(run: Run, resource: Resource, group: Sequence[Entry]) -> Iterator[list[dict[str, Any]]]:
@@ -242,7 +256,8 @@ class _Sent:
         values, found = dict(entry.body), file_of(run, entry.object, entry.key, entry.body)
         if found and resource.file:
             values |= {resource.file[1]: found[1].get("name"), resource.file[2]: found[2].stat().st_size}
-        names = resource.recognise or _telling(run, resource)
+        upsert = resource.operations["create"].upsert
+        names = resource.recognise or _telling(run, resource) or ((upsert,) if upsert else ())
         told = tuple(name for name in names if not is_empty(values.get(name)))
         return cls(entry.id, values, names, told, tuple(name for name in told if _kind(resource, name).kind == "reference"))
 

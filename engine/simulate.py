@@ -11,7 +11,7 @@ from pathlib import Path
 from engine.changes import OPTIONS
 from engine.connector.client import Client
 from engine.connector.pacing import Clock, Pacer
-from engine.plan import Plan, Step, cost_of, field_cost
+from engine.plan import Plan, cost_of, costs_of, field_cost
 from engine.run import Run
 from engine.store.links import links_of
 from engine.store.quota import book
@@ -107,21 +107,8 @@ def _calls(run: Run, plan: Plan) -> Iterator[tuple[str, Iterator[float]]]:
     yield "Signing in, people and fields", iter(_overhead(run))
     yield "Custom fields", iter([field_cost(run, name) for name in plan.fields_missing])
     for step in plan.steps:
-        yield step.label, _of_step(run, step)
+        yield step.label, costs_of(run, step)
     yield "Reading back", iter(_reading_back(run, plan))
-
-
-def _of_step(run: Run, step: Step) -> Iterator[float]:
-    for _ in range(step.create):
-        yield cost_of(run, step.resource, "create")
-    operations = run.migration.destination.resources[step.resource].operations
-    if step.update and "update" in operations:
-        listed = operations["list"]
-        batch = listed.ids_max if listed.ids else 1
-        for _ in range(math.ceil(step.update / batch)):
-            yield cost_of(run, step.resource, "list" if listed.ids else "read")
-        for _ in range(step.update):
-            yield cost_of(run, step.resource, "update")
 
 
 def _overhead(run: Run) -> list[float]:

@@ -112,13 +112,13 @@ def _rows(work: _Look, resource: Resource) -> Iterator[list[dict[str, Any]]]:
         return
     for parent in resource.fields[operation.ids_of].to:
         for above in work.run.destination.pages(parent):
-            ids = [str(row.get(work.resource(parent).id)) for row in above.rows]
+            ids = [work.resource(parent).id_of(row) for row in above.rows]
             yield list(work.run.destination.by_ids(resource.name, ids))
 
 
 def _look_at(work: _Look, connection: sa.Connection, resource: Resource, rows: Sequence[Row]) -> None:
     """Note what one page says must stay."""
-    ids = [str(row.get(resource.id)) for row in rows]
+    ids = [resource.id_of(row) for row in rows]
     ours = made_rows(connection, resource.name, ids, work.of_run)
     links = linked_ids(connection, resource.name, ids)
     mark_verified(connection, [(link.object, link.key) for row_id, link in links.items() if row_id in ours])
@@ -166,7 +166,7 @@ def _follow(work: _Look) -> None:
             rows = list(work.run.destination.by_ids(name, sorted(ids))) if name not in _holders(work.run) else []
             with work.run.store.begin() as connection:
                 for row in rows:
-                    _hold(work, connection, resource, row, _needed_by(resource, str(row.get(resource.id))))
+                    _hold(work, connection, resource, row, _needed_by(resource, resource.id_of(row)))
 
 
 def _look_behind(work: _Look) -> None:
@@ -231,7 +231,7 @@ def _references(value: Any, kind: FieldType) -> Iterator[RowId]:
 def edited_since(run: Run, resource: str, links: Sequence[Link]) -> dict[str, str]:
     """Keys of links whose rows people have edited since we wrote them, with the reason."""
     kind = run.migration.destination.resources[resource]
-    rows = {str(row.get(kind.id)): row for row in run.destination.by_ids(resource, [link.dest_id for link in links])}
+    rows = {kind.id_of(row): row for row in run.destination.by_ids(resource, [link.dest_id for link in links])}
     with run.store.begin() as connection:
         reasons = {link.key: _edited(run, connection, link, rows[link.dest_id]) for link in links if link.dest_id in rows}
     return {key: reason for key, reason in reasons.items() if reason}

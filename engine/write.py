@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import mimetypes
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
-from itertools import islice
+from itertools import groupby, islice
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 
-from engine.connector.model import Resource, Verb
+from engine.connector.model import Connector, Resource, Verb
 from engine.errors import AuthError, Blocked, EtlError, NotFound, OutcomeUnknown, Outdated, Paused, Rejected, Unavailable
 from engine.run import Run
 from engine.store.journal import Entry, intend, settle
@@ -69,7 +70,7 @@ class _Flight:
 
     run: Run
     on_outcome: OnOutcome | None
-    pending: dict[Future[Outcome], Write] = field(default_factory=dict)
+    pending: dict[Future[list[Outcome]], int] = field(default_factory=dict)  # calls and how many writes are in each
     tally: dict[str, int] = field(default_factory=lambda: {"done": 0, "failed": 0, "doubt": 0, "void": 0})
     halt: threading.Event = field(default_factory=threading.Event)  # nothing more goes out
     fatal: BaseException | None = None
@@ -83,12 +84,14 @@ def write_all(run: Run, writes: Iterable[Write], on_outcome: OnOutcome | None = 
     has its outcome in the journal.
     """
     flight = _Flight(run, on_outcome)
-    room = 1 if in_order else run.destination.connector.connection.concurrency
+    connector = run.destination.connector
+    room = 1 if in_order else connector.connection.concurrency
+    size = 1 if in_order else _at_once(connector)
     with ThreadPoolExecutor(max_workers=room) as pool:
         try:
-            for group in _groups(iter(writes), 1 if in_order else GROUP):
-                for write in _book(run, group):
-                    flight.pending[pool.submit(_perform, run, write, flight.halt)] = write
+            for group in _groups(iter(writes), size):
+                for call in _calls(connector, _book(run, group)):
+                    flight.pending[pool.submit(_perform, run, call, flight.halt)] = len(call)
                 _land(flight, down_to=0 if in_order else room + AHEAD)
                 if flight.halt.is_set() or (in_order and flight.tally["doubt"]):
                     break
@@ -100,6 +103,20 @@ def write_all(run: Run, writes: Iterable[Write], on_outcome: OnOutcome | None = 
     if flight.fatal is not None:
         raise flight.fatal
     return flight.tally
+
+
+def _at_once(connector: Connector) -> int:
+    """How many intents are committed together: as many as fill the largest calls."""
+    operations = (item for resource in connector.resources.values() for item in resource.operations.values())
+    most = max((item.bulk.most for item in operations if item.bulk), default=1)
+    return most * math.ceil(GROUP / most)
+
+
+def _calls(connector: Connector, group: Sequence[Write]) -> Iterator[list[Write]]:
+    """Writes that go into one call, in their order: one, or as many as the operation takes."""
+    for (resource, action), same in groupby(group, lambda write: (write.resource, write.action)):
+        bulk = connector.resources[resource].operations[action].bulk
+        yield from _groups(same, bulk.most if bulk else 1)
 
 
 def _groups(writes: Iterator[Write], size: int) -> Iterator[list[Write]]:
@@ -126,7 +143,7 @@ def _land(flight: _Flight, down_to: int) -> None:
     """Record what has ended, and wait until no more than so many writes are left."""
     while flight.pending:
         most = 0 if flight.halt.is_set() else down_to
-        full = len(flight.pending) > most
+        full = sum(flight.pending.values()) > most
         ended, _ = wait(flight.pending, timeout=None if full else 0, return_when=FIRST_COMPLETED)
         if ended:
             _note(flight, ended)
@@ -134,7 +151,7 @@ def _land(flight: _Flight, down_to: int) -> None:
             return
 
 
-def _note(flight: _Flight, ended: set[Future[Outcome]]) -> None:
+def _note(flight: _Flight, ended: set[Future[list[Outcome]]]) -> None:
     """Outcomes into the journal, in one transaction; then to who listens.
 
     What ended in a fault of ours stays an intent: it is settled before the next write.
@@ -142,7 +159,7 @@ def _note(flight: _Flight, ended: set[Future[Outcome]]) -> None:
     for future in ended:
         del flight.pending[future]
         flight.fatal = flight.fatal or future.exception()
-    outcomes = [future.result() for future in ended if future.exception() is None]
+    outcomes = [outcome for future in ended if future.exception() is None for outcome in future.result()]
     with flight.run.store.begin() as connection:
         for outcome in outcomes:
             record(flight.run, connection, outcome)
@@ -155,32 +172,56 @@ def _note(flight: _Flight, ended: set[Future[Outcome]]) -> None:
             flight.on_outcome(outcome)
 
 
-def _perform(run: Run, write: Write, halt: threading.Event) -> Outcome:
+def _perform(run: Run, writes: Sequence[Write], halt: threading.Event) -> list[Outcome]:
     """One call; every expected failure becomes an outcome."""
     if halt.is_set():
-        return Outcome(write, "void", reason="not sent: the run stopped before")
+        return [Outcome(write, "void", reason="not sent: the run stopped before") for write in writes]
+    try:
+        found = [_single(run, writes[0])] if len(writes) == 1 else _several(run, writes)
+    except BaseException:
+        halt.set()
+        raise
+    if any(outcome.fatal for outcome in found):
+        halt.set()
+    return found
+
+
+def _several(run: Run, writes: Sequence[Write]) -> list[Outcome]:
+    """Writes in one call; the call is counted with the first of them."""
+    rows = [(write.body, write.dest_id) for write in writes]
+    done = run.destination.write_many(writes[0].resource, writes[0].action, rows)
+    return [
+        _failed(write, found, called=not position) if isinstance(found, EtlError)
+        else Outcome(write, "done", *found, called=not position)
+        for position, (write, found) in enumerate(zip(writes, done, strict=True))
+    ]  # fmt: skip
+
+
+def _single(run: Run, write: Write) -> Outcome:
     called = False
     try:
         body, path, extra = _with_file(run, write)
         called = True
         dest_id, data = run.destination.write(write.resource, write.action, body, write.dest_id, path)
         return Outcome(write, "done", dest_id, data, extra=extra)
-    except NotFound as error:
-        if write.action == "delete":
-            return Outcome(write, "done", write.dest_id, reason="it was gone already")
-        return Outcome(write, "failed", reason=str(error))
-    except Outdated as error:
-        return Outcome(write, "void", reason=str(error), again=True)
-    except Rejected as error:
-        return Outcome(write, "failed", reason=str(error), called=called)
-    except OutcomeUnknown as error:
-        return Outcome(write, "doubt", reason=str(error))
-    except (Paused, AuthError, Blocked, Unavailable) as error:
-        halt.set()
-        return Outcome(write, "void", reason=str(error), fatal=error)
-    except BaseException:
-        halt.set()
-        raise
+    except EtlError as error:
+        return _failed(write, error, called)
+
+
+def _failed(write: Write, error: EtlError, called: bool) -> Outcome:
+    """What a failure means for a write. Raises it where it means a fault of ours."""
+    match error:
+        case NotFound() if write.action == "delete":
+            return Outcome(write, "done", write.dest_id, reason="it was gone already", called=called)
+        case Outdated():
+            return Outcome(write, "void", reason=str(error), again=True, called=called)
+        case Rejected():
+            return Outcome(write, "failed", reason=str(error), called=called)
+        case OutcomeUnknown():
+            return Outcome(write, "doubt", reason=str(error), called=called)
+        case Paused() | AuthError() | Blocked() | Unavailable():
+            return Outcome(write, "void", reason=str(error), fatal=error)
+    raise error
 
 
 # -- files

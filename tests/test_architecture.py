@@ -30,6 +30,7 @@ LAYERS: tuple[tuple[str, bool], ...] = (
     ("engine.spec.*", True),
     ("engine.wire engine.run", False),
     ("engine.changes engine.reading engine.write", False),
+    ("engine.details", False),
     ("engine.settle engine.plan engine.touched", False),
     ("engine.simulate", False),
     ("engine.stages.*", False),
@@ -73,7 +74,7 @@ UNFINISHED = re.compile(r"NotImplementedError|\bTODO\b|\bFIXME\b|\bXXX\b")
 
 SHORT, SHARE, LONGEST = 25, 0.9, 60  # lines of a function without its docstring
 AIM = 5_000  # lines of engine/ that design.md aims at ...
-LANGUAGE = 438  # lines by which kinds of signing in, writing, bodies and reading have grown the connector language
+LANGUAGE = 713  # lines by which the connector language has grown: signing in, bodies, bulk, details, links, ways of writing
 CEILING = 8_450 + LANGUAGE  # ... and what it may have today (twice that is a debt): without the language it only ever goes down
 
 

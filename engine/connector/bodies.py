@@ -105,7 +105,7 @@ def the_row(body: Any, operation: Operation, kind: Resource) -> dict[str, Any]:
 
 
 def new_id(body: Any, headers: Mapping[str, str], row: Mapping[str, Any], operation: Operation, kind: Resource) -> Any:
-    """The id of a row just made: in a place or header of the answer, else in the row; None where there is none."""
+    """The id of a row just made: in a place or header of the answer, else in the row; empty where there is none."""
     if operation.id_header:
-        return headers.get(operation.id_header, "").partition("?")[0].rstrip("/").rpartition("/")[2] or row.get(kind.id)
-    return dig(body, path_of(operation.id_at)) if operation.id_at else row.get(kind.id)
+        return headers.get(operation.id_header, "").partition("?")[0].rstrip("/").rpartition("/")[2] or kind.id_of(row)
+    return dig(body, path_of(operation.id_at)) if operation.id_at else kind.id_of(row)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import random
-import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
@@ -17,6 +16,7 @@ import httpx
 from engine.connector.answers import MESSAGE, Verdict, delay, described, judge, lacks, well_formed
 from engine.connector.auth import Account, Signature, variables
 from engine.connector.bodies import BODIES, fields
+from engine.connector.bulk import PLACE, listed
 from engine.connector.model import Connector, Operation, Resource
 from engine.connector.pacing import Booking, Clock, Pacer
 from engine.connector.session import Grant, Session
@@ -40,7 +40,6 @@ CONNECT = 10.0  # seconds to wait for a connection
 KEEP = 3.0  # seconds an idle connection is kept; servers close theirs after 5, and a write on a closed one is a doubt
 WAITS = 50  # times one call is repeated because the platform refused it for its rate
 NEVER_LEFT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
-PLACE = re.compile(r"\{(\w+)\}")
 
 for _name in ("httpx", "httpcore"):  # at INFO they log addresses, and with some APIs the key is in the address
     logging.getLogger(_name).setLevel(logging.WARNING)
@@ -114,7 +113,8 @@ class Calls:
         """A read, repeated while there is hope."""
 
         def ask(signature: Signature) -> httpx.Response:
-            return self.http.request(operation.method, _with(url, {**params, **signature.params}), headers=signature.headers)
+            headers = self._headers(operation, signature)
+            return self.http.request(operation.method, _with(url, {**params, **signature.params}), headers=headers)
 
         return self._repeated(operation, ask, tries)
 
@@ -158,18 +158,20 @@ class Calls:
         )
 
     def send(
-        self, operation: Operation, url: httpx.URL, body: Any, kind: Resource, file: Path | None, mark: Mapping[str, str]
+        self, operation: Operation, url: httpx.URL, body: Any, kind: Resource, file: Path | None = None,
+        mark: Mapping[str, str] | None = None, again: bool = False,
     ) -> Verdict:
-        """A write: repeated only when the platform said that it was not executed, or knows a repetition by its key."""
+        """A write: repeated only when the platform said that it was not executed, or with `again`: it knows a repetition."""
 
         def send(signature: Signature) -> httpx.Response:
-            return self._request(operation, url, body, kind, file, replace(signature, headers={**signature.headers, **mark}))
+            marked = replace(signature, headers={**signature.headers, **(mark or {})})
+            return self._request(operation, url, body, kind, file, marked)
 
         problem = ""
-        for _ in self.tries(None if operation.idempotency else 0):
+        for _ in self.tries(None if again else 0):
             try:
                 verdict = self._call(operation, send)
-                if verdict.rule is None:
+                if verdict.rule is None or (operation.bulk and listed(operation.bulk, verdict.body) is not None):
                     return verdict
                 raise self.failure(verdict, operation)
             except NEVER_LEFT as error:
@@ -188,9 +190,7 @@ class Calls:
                 break
         raise OutcomeUnknown(problem)
 
-    def _call(
-        self, operation: Operation, send: Callable[[Signature], httpx.Response], signed: Signature | None = None
-    ) -> Verdict:
+    def _call(self, operation: Operation, send: Callable[[Signature], httpx.Response], signed: Signature | None = None) -> Verdict:
         """One call, paced; repeated as long as the platform says that it did not execute it.
 
         That is: for its rate, and once because a token is no longer good.
@@ -212,6 +212,9 @@ class Calls:
             self.pacer.refused(verdict.rule.limit, delay(verdict.rule, limit, response.headers, self.clock.now()))
         raise Unavailable(f"{self.connector.title} goes on refusing {operation.method} {operation.path} for its rate")
 
+    def _headers(self, operation: Operation, signature: Signature) -> dict[str, str]:
+        return {**self.connector.connection.headers, **operation.headers, **signature.headers}
+
     def _acquire(self, operation: Operation) -> Booking:
         try:
             return self.pacer.acquire(operation.cost, operation.limits)
@@ -221,7 +224,7 @@ class Calls:
     def _request(
         self, operation: Operation, url: httpx.URL, body: Any, kind: Resource, file: Path | None, signature: Signature
     ) -> httpx.Response:
-        headers, url = dict(signature.headers), _with(url, signature.params)
+        headers, url = self._headers(operation, signature), _with(url, {**operation.params, **signature.params})
         if body is None or (operation.method == "DELETE" and isinstance(body, dict)):
             return self.http.request(operation.method, url, headers=headers)
         with file.open("rb") if file is not None else nullcontext() as content:
@@ -261,5 +264,3 @@ def _with(url: httpx.URL, params: Mapping[str, Any]) -> httpx.URL:
 
 def _origin(url: httpx.URL) -> tuple[str, int | None]:
     return url.host.lower(), url.port
-
-

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from engine.connector.answers import Verdict
 from engine.connector.auth import Account
 from engine.connector.bodies import new_id, rows_of, the_row
-from engine.connector.calls import PLACE, Calls
+from engine.connector.bulk import PLACE, outcomes, together
+from engine.connector.calls import Calls
 from engine.connector.files import download
 from engine.connector.model import Connector, Operation, Resource, Verb
 from engine.connector.pacing import Clock, Pacer
 from engine.connector.pagers import PAGERS, Page
-from engine.errors import ApiError, NotFound, OutcomeUnknown
+from engine.errors import ApiError, EtlError, NotFound, OutcomeUnknown, Rejected
+
+Written = tuple[str, dict[str, Any]]  # a row's id and what the platform answered
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +82,7 @@ class Client:
         field, parent = operation.parent_id, self._resource(operation.parent)
         above, done, at, page = (position.get(name) for name in ("above", "done", "at", "page"))
         for rows in self.pages(parent.name, position=above):
-            ids = [str(row[parent.id]) for row in rows.rows]
+            ids = [parent.id_of(row) for row in rows.rows]
             for one in ids[ids.index(done) + 1 if done in ids else 0 :]:
                 with suppress(NotFound):  # the parent has gone since it was listed
                     for found in self._walk(operation, kind, params, page if one == at else None, {field: one}):
@@ -116,17 +120,21 @@ class Client:
             yield from page.rows
 
     def by_ids(self, resource: str, ids: list[str]) -> Iterator[dict[str, Any]]:
-        """Rows with these ids, as many a call as the list takes; single reads where it takes none."""
-        operation = self._resource(resource).operations.get("list")
-        single = self._resource(resource).operations.get("read")
-        if operation is None or not operation.ids or (single and single.etag):
-            for one in ids:
-                found = self.read(resource, one)
-                if found is not None:
-                    yield found
-            return
-        for start in range(0, len(ids), operation.ids_max):
-            yield from self.rows(resource, {operation.ids: ",".join(ids[start : start + operation.ids_max])})
+        """Rows with these ids: as many a call as the list takes, else one by one, else by the lists below their parents."""
+        kind = self._resource(resource)
+        operation, single = kind.operations.get("list"), kind.operations.get("read")
+        if operation and operation.ids and not (single and single.etag):
+            for start in range(0, len(ids), operation.ids_max):
+                yield from self.rows(resource, {operation.ids: ",".join(ids[start : start + operation.ids_max])})
+        elif operation and operation.parent and single is None:
+            wanted = set(ids)
+            for above in sorted({self._places(resource, one)[operation.parent_id] for one in ids}):
+                with suppress(NotFound):
+                    for page in self._walk(operation, kind, {}, None, {operation.parent_id: above}):
+                        found = ({operation.parent_id: above, **row} for row in page.rows)
+                        yield from (row for row in found if kind.id_of(row) in wanted)
+        else:
+            yield from (row for row in (self.read(resource, one) for one in ids) if row is not None)
 
     def read(self, resource: str, row_id: str) -> dict[str, Any] | None:
         """One row by id; None when there is none."""
@@ -138,32 +146,83 @@ class Client:
         row = the_row(answer.body, operation, self._resource(resource))
         return row | ({operation.etag: answer.response.headers.get("etag")} if operation.etag and row else {}) or None
 
-    def write(
-        self, resource: str, verb: Verb, body: Any, row_id: str = "", file: Path | None = None
-    ) -> tuple[str, dict[str, Any]]:
+    def write(self, resource: str, verb: Verb, body: Any, row_id: str = "", file: Path | None = None) -> Written:
         """Create, update or delete; the row's id and what the platform answered.
 
         Raises Rejected (not done, and why) or OutcomeUnknown (perhaps done).
         """
         kind, operation = self._resource(resource), self._operation(resource, verb)
-        places = self._places(resource, row_id)
-        if isinstance(body, dict):
-            if verb == "update" and operation.whole:
-                body = self._over_live(kind, body, row_id)
-            names = set(PLACE.findall(operation.path)) - ({"id"} if row_id else set())
-            places |= {name: str(body[name]) for name in names if name in body}
-            body = {key: value for key, value in body.items() if key not in names and key not in operation.omit}
+        if operation.bulk:
+            (done,) = self.write_many(resource, verb, [(body, row_id)])
+            if isinstance(done, EtlError):
+                raise done
+            return done
+        body, places = self._prepared(kind, verb, body, row_id)
         headers: dict[str, str] = {operation.idempotency: uuid4().hex} if operation.idempotency else {}
         if operation.lock_header and isinstance(body, dict) and operation.lock in body:
             headers[operation.lock_header] = str(body.pop(operation.lock))
-        answer = self.calls.send(operation, self.calls.url(operation, places), body, kind, file, headers)
-        data = the_row(answer.body, operation, kind)
+        again = bool(operation.idempotency) or (verb == "create" and bool(kind.written_over))
+        answer = self.calls.send(operation, self.calls.url(operation, places), body, kind, file, headers, again)
+        return self._written(kind, verb, answer.body, answer.response.headers, places)
+
+    def write_many(self, resource: str, verb: Verb, rows: Sequence[tuple[Any, str]]) -> list[Written | EtlError]:
+        """Write rows, each a body with its id, in one call: what `write` gives for each of them, or raises.
+
+        Where the call is refused as a whole nothing was done, and each row is sent alone.
+        """
+        kind, operation = self._resource(resource), self._operation(resource, verb)
+        assert operation.bulk is not None
+        try:
+            sent = [self._prepared(kind, verb, body, row_id) for body, row_id in rows]
+            body, url = together(operation.bulk, sent, kind), self.calls.url(operation, {})
+            again = verb == "create" and bool(kind.written_over)
+            answer = self.calls.send(replace(operation, wrap=""), url, body, kind, again=again)
+            found = outcomes(self.connector, operation.bulk, answer, len(rows))
+        except Rejected as error:
+            return [error] if len(rows) == 1 else self._alone(resource, verb, rows)
+        except EtlError as error:
+            return [error] * len(rows)
+        return [self._outcome(kind, verb, *one) for one in zip(found, sent, strict=True)]
+
+    def _alone(self, resource: str, verb: Verb, rows: Sequence[tuple[Any, str]]) -> list[Written | EtlError]:
+        """Rows one by one; what makes going on pointless holds for those that are left."""
+        done: list[Written | EtlError] = []
+        for row in rows:
+            last = done[-1] if done else None
+            pointless = isinstance(last, EtlError) and not isinstance(last, Rejected | OutcomeUnknown)
+            done += [last] if last and pointless else self.write_many(resource, verb, [row])
+        return done
+
+    def _outcome(self, kind: Resource, verb: Verb, answer: Verdict, sent: tuple[Any, Mapping[str, str]]) -> Written | EtlError:
+        """What became of one row of several."""
+        if answer.rule is not None:
+            return self.calls.failure(answer, kind.operations[verb])
+        try:
+            return self._written(kind, verb, answer.body, {}, sent[1])
+        except OutcomeUnknown as error:
+            return error
+
+    def _prepared(self, kind: Resource, verb: Verb, body: Any, row_id: str) -> tuple[Any, dict[str, str]]:
+        """A body as it travels, and what fills in the places of the path. Raises NotFound."""
+        operation, places = kind.operations[verb], self._places(kind.name, row_id)
+        if not isinstance(body, dict):
+            return body, places
+        if verb == "update" and operation.whole:
+            body = self._over_live(kind, body, row_id)
+        names = set(PLACE.findall(operation.path)) - ({"id"} if row_id else set())
+        places |= {name: str(body[name]) for name in {*names, *kind.id.split("+")} if name in body and not places.get(name)}
+        return {key: value for key, value in body.items() if key not in names and key not in operation.omit}, places
+
+    def _written(self, kind: Resource, verb: Verb, answer: Any, headers: Mapping[str, str], places: Mapping[str, str]) -> Written:
+        """The row's id and the row itself, out of an answer. Raises OutcomeUnknown where a creation has no id."""
+        operation = kind.operations[verb]
+        data = the_row(answer, operation, kind)
         if verb != "create":
-            return str(data.get(kind.id, row_id)), data
-        found = new_id(answer.body, answer.response.headers, data, operation, kind)
-        found = places.get(kind.id) if found is None else found
+            return kind.id_of(data) or kind.id_of(places), data
+        found = new_id(answer, headers, data, operation, kind)
+        found = kind.id_of(places) if found in ("", None) else found
         if found in ("", None):
-            raise OutcomeUnknown(f"{self.connector.title} answered the creation of {resource} without an id")
+            raise OutcomeUnknown(f"{self.connector.title} answered the creation of {kind.name} without an id")
         return str(found), data
 
     def _over_live(self, kind: Resource, body: dict[str, Any], row_id: str) -> dict[str, Any]:
@@ -190,8 +249,9 @@ class Client:
 
     def _places(self, resource: str, row_id: str) -> dict[str, str]:
         """What an id fills in of a path; one joined of several fields fills in each of them."""
-        names, parts = self._resource(resource).id.split("+"), row_id.split("+")
-        return {"id": row_id, **(dict(zip(names, parts, strict=True)) if len(names) == len(parts) > 1 else {})}
+        names = self._resource(resource).id.split("+")
+        parts = row_id.split("+") if len(names) > 1 else [row_id]
+        return {"id": row_id, **(dict(zip(names, parts, strict=True)) if row_id and len(names) == len(parts) else {})}
 
     def _resource(self, name: str) -> Resource:
         try:
@@ -204,4 +264,3 @@ class Client:
             return self._resource(resource).operations[verb]
         except KeyError:
             raise ApiError(f"the connector {self.connector.name} says no way to {verb} {resource}") from None
-

@@ -105,11 +105,18 @@ def _check_path(document: Document, name: str, verb: model.Verb) -> Iterator[Dia
     resource = data["resources"][name]
     call = _written(resource[verb], data.get("defaults", {}).get(verb))
     method = next((word for word in _METHODS if word in call), None)
+    if verb == "list":
+        for position, field in enumerate(call.get("detail", ())):
+            yield from _known(document, field, _fields_of(document, resource), (*at, "detail", position), "field")
+        if call.get("detail") and "read" not in {**data.get("defaults", {}), **resource}:
+            yield document.problem((*at, "detail"), "nothing says how a row is read by itself", "add read: and its path")
     if method is None:
         advice = f"add one of {', '.join(_METHODS)} with a path, here or in defaults.{verb}"
         yield document.problem(at, "this call has no method", advice)
         return
     for place in re.findall(r"\{(\w+)\}", call[method]):
+        if "bulk" in call and place != "resource":
+            yield document.problem((*at, method), f"several rows in one call have no one {place}", "name it in bulk.item instead")
         yield from _known(document, place, ["id", "resource", *_fields_of(document, resource)], (*at, method), "field in the path")
         if verb == "list" and place not in ("resource", call.get("parent_id")):
             yield document.problem((*at, method), f"nothing fills in {place}", f"add parent: RESOURCE and parent_id: {place}")
@@ -280,4 +287,5 @@ def _operation(data: Mapping[str, Any], resource: str, pagers: Mapping[str, mode
         path=data[method].replace("{resource}", resource),
         select=data.get("select", "").replace("{resource}", resource),
         pager=pagers[data["pager"]] if "pager" in data else None,
+        bulk=_made(model.Bulk, data["bulk"], more=data["bulk"].get("with", {})) if "bulk" in data else None,
     )

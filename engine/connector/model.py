@@ -43,6 +43,21 @@ class Pager:
 
 
 @dataclass(frozen=True, slots=True)
+class Bulk:
+    """How several rows travel in one call: see engine/connector/bulk.py."""
+
+    most: int
+    rows: str = ""  # where the list stands in the body; "" = the body is the list
+    more: Mapping[str, Any] = field(default_factory=dict)  # what else the body holds
+    item: Any = field(default_factory=dict)  # what goes with each row
+    wrap: str = ""  # where the row stands in its item
+    answers: str = ""  # where the outcomes stand in the answer, in the order of the rows
+    status: str = ""  # where each outcome has its status ...
+    done: str = ""  # ... or says true
+    answer: str = ""  # where each outcome holds what a call of its own would have answered
+
+
+@dataclass(frozen=True, slots=True)
 class Operation:
     """One call the API offers on a resource."""
 
@@ -51,12 +66,15 @@ class Operation:
     cost: int = 1
     pager: Pager | None = None
     params: Mapping[str, Any] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
     body: Literal["json", "multipart", "form", "json_api"] = "json"
     wrap: str = ""  # what the row is put into when it is sent
     each: str = ""  # list only: where the row stands in each item
     id_at: str = ""  # create only: where the answer holds the new id, and the header that does
     id_header: str = ""
     idempotency: str = ""  # create only: header with a key by which the platform knows a repetition
+    upsert: str = ""  # create only: field by which the platform makes a row or writes over the one that is there
+    bulk: Bulk | None = None
     lock: str = ""  # update only: field with the row's version, sent back so that a change in between is refused
     lock_header: str = ""  # the header that it is sent in, instead of the body
     etag: str = ""  # read only: field that takes the ETag header of the answer
@@ -73,6 +91,7 @@ class Operation:
     parent: str = ""  # list only: the resource whose rows each have a list of their own ...
     parent_id: str = ""  # ... and the field that holds which of them it was
     newest_first: Mapping[str, Any] = field(default_factory=dict)
+    detail: tuple[str, ...] = ()  # list only: fields that only the row's own read holds
     filters: tuple[str, ...] = ()  # list only: fields that can be asked for by equality
 
 
@@ -119,6 +138,19 @@ class Resource:
     most_per_seat: bool = False
     json_api: JsonApi | None = None
     file: tuple[str, str, str] | None = None  # the fields that take the file, hold its name, its size
+
+    @property
+    def written_over(self) -> str:
+        """The field by which a creation finds a row that is there and writes over it; "" where none is written over."""
+        create = self.operations.get("create")
+        if create is None or any(name.lower() == "if-none-match" for name in create.headers):
+            return ""
+        return create.upsert or (self.id if create.method == "PUT" and f"{{{self.id}}}" in create.path else "")
+
+    def id_of(self, row: Mapping[str, Any]) -> str:
+        """A row's id; several fields joined where it is made of them, "" where one of them is missing."""
+        parts = [row.get(name) for name in self.id.split("+")]
+        return "" if None in parts else "+".join(map(str, parts))
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +227,7 @@ class Connection:
     auth: Mapping[str, Any]
     secret_env: str
     check: Operation
+    headers: Mapping[str, str] = field(default_factory=dict)
     timeout: float = 60.0
     concurrency: int = 8
     settle_after: float = 3.0  # seconds a request without an answer may still be at work on the other side

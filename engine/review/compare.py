@@ -115,7 +115,7 @@ def _seen(
 ) -> Iterator[Comparison]:
     """The comparisons of one page of destination rows; rows that are not ours are passed over."""
     kind = run.migration.destination.resources[resource]
-    live = {str(row.get(kind.id)): row for row in rows}
+    live = {kind.id_of(row): row for row in rows}
     with run.store.begin() as connection:
         links = [link for link in linked_ids(connection, resource, list(live)).values() if link.object in objects]
         links = [link for link in links if bench.only is None or link.key.partition("#")[0] in bench.only]

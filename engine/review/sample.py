@@ -66,12 +66,14 @@ def _features(run: Run, name: str, mappings: Sequence[ObjectMapping]) -> list[tu
     """Each record with what it shows: fields filled or empty, values of enumerations."""
     own = sorted({path for m in mappings for path in paths_read(m) if not _outside(m, path)})
     sorting = sorted({path for m in mappings for path in _sorting_paths(m)})
+    unread = run.migration.source.resources[name].operations["list"].detail if name in run.migration.source.resources else ()
     rows: list[tuple[str, dict[str, Any], dict[str, Any]]] = []
     for batch in stream(run.store, name):
         with run.store.begin() as connection:
             sight = sight_on(run, connection)
             for record in batch:
-                shape = {path: not is_empty(dig(record.body, segments(path))) for path in own}
+                known = (path for path in own if segments(path)[0] in record.body or segments(path)[0] not in unread)
+                shape = {path: not is_empty(dig(record.body, segments(path))) for path in known}
                 values = {path: _value(mappings, record, path, sight) for path in sorting}
                 rows.append((record.key, shape, values))
         if len(rows) >= LOOKED_AT:

@@ -26,6 +26,7 @@ def whole(spec: Spec, document: Document, source: Connector, destination: Connec
     for mapping in spec.objects.values():
         yield from _key_written(spec, document, mapping)
         yield from _recognised(spec, document, mapping, destination)
+        yield from _written_over(document, mapping, destination)
         yield from _switched_off(spec, document, mapping)
 
 
@@ -57,6 +58,16 @@ def _recognised(spec: Spec, document: Document, mapping: ObjectMapping, destinat
         text = f"a row of {mapping.resource} cannot be found again after a cut connection"
         advice = f"declare a field for its key: custom_fields.{mapping.resource}.source_key: {{name: ..., type: text, key: true}}"
         yield document.problem((*mapping.keys, "to"), text, advice, "warning")
+
+
+def _written_over(document: Document, mapping: ObjectMapping, destination: Connector) -> Iterator[Diagnostic]:
+    """A creation that may write over a row people made must look for such a row first: it could not be given back."""
+    resource = destination.resources.get(mapping.resource)
+    by = resource.written_over if resource else ""
+    if by in mapping.fields and by not in mapping.match:
+        text = f"making a row of {mapping.resource} writes over one that has the same {by}"
+        advice = f"add match: [{by}], so that such a row is adopted with what people entered"
+        yield document.problem((*mapping.keys, "to"), text, advice)
 
 
 def _switched_off(spec: Spec, document: Document, mapping: ObjectMapping) -> Iterator[Diagnostic]:

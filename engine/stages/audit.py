@@ -175,8 +175,9 @@ def vanished(run: Run) -> None:
             if name.startswith("$"):
                 continue
             seen = _fields_seen(run, name)
-            known = run.migration.source.resources[name].fields
-            problems += [f"{name}.{head}" for head in sorted(heads) if seen is not None and head in known and head not in seen]
+            resource = run.migration.source.resources[name]
+            known = resource.fields.keys() - set(resource.operations["list"].detail)  # those are told when they are read
+            problems += [f"{name}.{head}" for head in sorted(heads & known) if seen is not None and head not in seen]
     if problems:
         listed = ", ".join(dict.fromkeys(problems))
         raise UnsafePlan(

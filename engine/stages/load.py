@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -24,11 +25,12 @@ from engine.store.links import (
     stream_drafts,
 )
 from engine.store.records import Cursor, all_cursors, save_cursor
-from engine.values import canonical, digest
+from engine.values import canonical, digest, word
 from engine.wire import Definitions, agrees, dig_target, resolve
 from engine.write import Outcome, Write, write_all
 
 ADOPTING = "#adopting."  # marks the cursor of a search for rows that are there already
+EXACT = ("text", "integer", "id", "reference")  # kinds of fields whose values agree only where they are the same
 PASSES = 8  # times an object is gone through while doubtful writes turn out not to have happened
 
 
@@ -85,7 +87,8 @@ def _object(run: Run, mapping: ObjectMapping, only_failed: bool) -> Loaded:
     kind = run.migration.destination.resources[mapping.resource]
     for verb, many in (("create", result.created), ("update", result.updated)):
         if many:
-            result.least += many * kind.operations[verb].cost  # type: ignore[index]
+            operation = kind.operations[verb]  # type: ignore[index]
+            result.least += math.ceil(many / (operation.bulk.most if operation.bulk else 1)) * operation.cost
     return result
 
 
@@ -275,7 +278,10 @@ def _adopt_by_match(run: Run, mapping: ObjectMapping, known: Definitions, linked
     drafts = [d for batch in stream_drafts(run.store, mapping.name) for d in batch if d.state == "ready" and d.key not in linked]
     if not drafts:
         return 0
-    rows = run.listed(mapping.resource)
+    exact = [name for name in mapping.match if (kind := resource.fields.get(name)) and kind.kind in EXACT]
+    rows: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    for row in run.listed(mapping.resource):
+        rows.setdefault(_alike(row, exact), []).append(row)
     taken = {link.dest_id for link in linked.values()}
     adopted = 0
     with run.store.begin() as connection:
@@ -286,8 +292,8 @@ def _adopt_by_match(run: Run, mapping: ObjectMapping, known: Definitions, linked
             hit = next(
                 (
                     row
-                    for row in rows
-                    if str(row.get(resource.id)) not in taken
+                    for row in rows.get(_alike(body, exact), ())
+                    if resource.id_of(row) not in taken
                     and all(
                         agrees(
                             dig_target(body, target, resource, known),
@@ -300,10 +306,15 @@ def _adopt_by_match(run: Run, mapping: ObjectMapping, known: Definitions, linked
                 None,
             )
             if hit is not None:
-                taken.add(str(hit[resource.id]))
-                _link_up(run, connection, draft, mapping, str(hit[resource.id]), change.resolved.effective, "matched")
+                taken.add(resource.id_of(hit))
+                _link_up(run, connection, draft, mapping, resource.id_of(hit), change.resolved.effective, "matched")
                 adopted += 1
     return adopted
+
+
+def _alike(row: Mapping[str, Any], exact: Sequence[str]) -> tuple[str, ...]:
+    """What two rows must have in common to match at all."""
+    return tuple(word(row.get(name)).strip() for name in exact)
 
 
 def _adopt_by_key(run: Run, mapping: ObjectMapping, known: Definitions, cursor: Cursor | None) -> int:
@@ -320,10 +331,7 @@ def _adopt_by_key(run: Run, mapping: ObjectMapping, known: Definitions, cursor: 
     cursor = cursor or Cursor(ADOPTING + mapping.name, None, False, 0, now, now)
     before = cursor.rows
     for page in run.destination.pages(mapping.resource, position=cursor.position):
-        keys = {
-            str(dig_target(row, mapping.key_field, resource, known) or ""): str(row[resource.id])
-            for row in page.rows
-        }
+        keys = {str(dig_target(row, mapping.key_field, resource, known) or ""): resource.id_of(row) for row in page.rows}
         ours = {key: row_id for key, row_id in keys.items() if key.partition("/")[0] in mapping.sources}
         cursor = replace(cursor, position=page.next, complete=page.last, rows=cursor.rows + len(ours), read_at=run.clock.now())
         with run.store.begin() as connection:

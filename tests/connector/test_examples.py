@@ -162,8 +162,13 @@ def asked(client: Client, line: str) -> Any:
     if verb == "since":
         operation = client.connector.resources[resource].operations["list"]
         return list(client.rows(resource, filtered(operation, client.clock.now())))
+    if verb == "ids":
+        return list(client.by_ids(resource, words.split()))
     if verb == "read":
         return client.read(resource, words)
+    if verb == "create" and words.startswith("["):
+        found = client.write_many(resource, "create", [(row, "") for row in json.loads(words)])
+        return [told(one) if isinstance(one, Exception) else one[0] for one in found]
     if verb == "create":
         return client.write(resource, "create", json.loads(words))[0]
     if verb == "download":
@@ -172,6 +177,11 @@ def asked(client: Client, line: str) -> Any:
             return (Path(folder) / "file").read_text(encoding="utf-8")
     row_id, _, body = words.partition(" ")
     return client.write(resource, verb, json.loads(body) if body else None, row_id)[0]  # type: ignore[arg-type]
+
+
+def told(error: Exception) -> str:
+    """A failure as a page shows it."""
+    return f"{type(error).__name__}: {error}"
 
 
 @pytest.mark.parametrize("shown", list(examples()))
@@ -198,7 +208,7 @@ def test_every_example_of_the_pages_works(bench: Any, tmp_path: Path, shown: Exa
         try:
             results.append(asked(client, line))
         except Exception as error:
-            results.append(f"{type(error).__name__}: {error}")
+            results.append(told(error))
     assert (platform.wrong, platform.left) == ([], []), results
     assert [str(item) if isinstance(item, str) and ": " in item else item for item in results] == [
         json.loads(text) for text in shown.results
