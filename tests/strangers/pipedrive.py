@@ -13,6 +13,7 @@ from sandbox.launch import Running
 from tests.strangers.servers import Account, Dump, Row
 
 ENTITIES = {"organization": "organizations", "person": "persons", "deal": "deals", "product": "products"}
+RESOURCES = ("fields", "options", "organizations", "persons", "deals", "notes", "files", "activities", "pipelines", "stages")
 OWN_TIME = ("organizations", "persons", "notes")  # where the moment of making can be given
 LINKS = {
     "owner_id": "users", "org_id": "organizations", "person_id": "persons", "deal_id": "deals", "pipeline_id": "pipelines",
@@ -20,7 +21,7 @@ LINKS = {
 }  # fmt: skip
 STAMPS = (
     "id", "update_time", "stage_change_time", "marked_as_done_time", "last_update_user_id", "file_name", "field_code", "order_nr", "user_id",
-    "creator_user_id", "custom_fields", "local_won_date", "local_lost_date", "local_close_date", "close_time", "first_name", "last_name",
+    "creator_user_id", "custom_fields", "local_won_date", "local_lost_date", "local_close_date", "close_time", "first_name", "last_name", "file_type",
 )  # fmt: skip
 # What the emulator puts into every row by itself.
 PLAIN: Row = {
@@ -55,7 +56,7 @@ def pipedrive_account(served: Running, fields: Mapping[str, Mapping[str, str]]) 
 
 def _dump(rows: list[Row], fields: Mapping[str, Mapping[str, str]]) -> Dump:
     """Rows by resource and id; custom fields stand in the row by the spec's keys, options are rows of their own."""
-    found: Dump = {"fields": {}, "options": {}}
+    found: Dump = {name: {} for name in RESOURCES}
     places: dict[str, str] = {}
     for row in rows:
         record = row["record"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import os
 import shutil
 import subprocess
@@ -68,7 +69,7 @@ def _apt(*command: str, at: Path | None = None) -> str:
 def _command(programs: Path, folder: Path, port: int) -> Sequence[str]:
     """A copy of the program with a database, files and logs of its own, seeded; how it is served."""
     home = folder / "redmine"
-    shutil.copytree(programs, home, ignore=shutil.ignore_patterns("Gemfile.lock", "database.yml", "instances"))
+    shutil.copytree(programs, home, symlinks=True, ignore=shutil.ignore_patterns("Gemfile.lock", "database.yml", "instances"))
     own = home / "instances/default"
     for name in ("config", "files", "log", "tmp"):
         (own / name).mkdir(parents=True)
@@ -77,17 +78,17 @@ def _command(programs: Path, folder: Path, port: int) -> Sequence[str]:
     (home / "Gemfile.local").write_text("gem 'webrick'\n", encoding="utf-8")
     gems = (home / "Gemfile").read_text(encoding="utf-8")
     (home / "Gemfile").write_text(gems.replace("/usr/share/redmine/{config,", f"{home}/{{config,"), encoding="utf-8")
-    env = _environment(folder)
+    env = _environment(folder, home)
     for step in (["install", "--local", "--quiet"], ["exec", "rake", "db:migrate"], ["exec", "rails", "runner", str(SEED)]):
         done = subprocess.run(
-            [*env, "bundle", *step], cwd=home, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=SEEDING_S, check=False
+            [*env, "bundle", *step], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=SEEDING_S, check=False
         )
         assert done.returncode == 0, f"bundle {' '.join(step)}:\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
-    return [*env, "-C", str(home), "bundle", "exec", "rails", "server", "-u", "webrick", "-b", "127.0.0.1", "-p", str(port)]
+    return [*env, "bundle", "exec", "rails", "server", "-u", "webrick", "-b", "127.0.0.1", "-p", str(port)]
 
 
-def _environment(folder: Path) -> list[str]:
-    """Variables as `env` takes them. Debian's own Bundler knows Debian's gems; Ruby's may be newer and does not."""
+def _environment(folder: Path, home: Path) -> list[str]:
+    """Folder and variables as `env` takes them. Debian's own Bundler knows Debian's gems; Ruby's may be newer and does not."""
     version = subprocess.run(
         ["dpkg-query", "-W", "-f", "${Version}", "ruby-bundler"], capture_output=True, text=True, check=True
     ).stdout.partition("-")[0]
@@ -95,7 +96,7 @@ def _environment(folder: Path) -> list[str]:
         "BUNDLER_VERSION": version, "BUNDLE_APP_CONFIG": str(folder / "bundle"), "BUNDLE_SILENCE_ROOT_WARNING": "1", "HOME": str(folder),
         "RAILS_ENV": "production", "SECRET_KEY_BASE": KEY * 2, "SEED_KEY": KEY, "SCHEMA": "/dev/null", "LC_ALL": "C.UTF-8", "TZ": "UTC",
     }  # fmt: skip
-    return ["env", *(f"{name}={value}" for name, value in wanted.items())]
+    return ["env", "-C", str(home), *(f"{name}={value}" for name, value in wanted.items())]
 
 
 REDMINE = Stranger("redmine", installed, _command, "/login")
@@ -125,6 +126,9 @@ def redmine_account(origin: str) -> Account:
             if name in ALONE:
                 rows = [call("GET", f"/{name}/{row['id']}.json{MORE.get(name, '')}")[ALONE[name]] for row in rows]
             found[name] = {str(row["id"]): row for row in rows}
+        for file in (file for row in found["issues"].values() for file in row.get("attachments", ())):
+            content = httpx.get(file["content_url"], headers={"x-redmine-api-key": KEY}, timeout=30).raise_for_status().content
+            file["sha256"] = hashlib.sha256(content).hexdigest()
         return found
 
     return Account(origin, "REDMINE_BASE_URL", {"REDMINE_API_KEY": KEY}, read, call)

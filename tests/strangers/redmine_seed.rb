@@ -65,7 +65,7 @@ ActiveRecord::Base.transaction do
   projects = kinds.each_with_index.map do |(name, identifier, tax), at|
     project = Project.new(name: name, description: [TEXTILE, HOSTILE, nil, '', EMOJI, 'x' * 3000][at], is_public: false)
     project.identifier = identifier
-    project.homepage = 'https://example.com/?a=1&b=<2>' if at == 1
+    project.homepage = 'https://example.com/a&b/<2>' if at == 1
     project.enabled_module_names = %w[issue_tracking time_tracking]
     project.trackers = trackers
     project.custom_field_values = { TAX.id.to_s => tax } unless tax.nil?

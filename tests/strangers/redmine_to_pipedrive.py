@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -65,7 +66,7 @@ def expect(source: Dump, before: Words) -> Words:
         _note(found, "deal_id", key, row["created_on"], paragraphs(row["description"]))
         for journal in row["journals"]:
             _note(found, "deal_id", key, journal["created_on"], _journal(journal))
-        for file in row["attachments"]:
+        for file in row.get("attachments", ()):
             made = _file(file, key)
             found["files"][made["name"]] = made
     for row in source["time_entries"].values():
@@ -90,7 +91,7 @@ def _definitions(source: Dump, found: Words) -> None:
 
 def _owners(source: Dump, before: Words) -> dict[int | None, str]:
     """Who stands for whom: the only active user with that address, else the fallback (None)."""
-    active = [(name, row["email"].lower()) for name, row in before["users"].items() if row["active_flag"]]
+    active = [(name, row["email"].lower()) for name, row in before["users"].items() if row.get("active_flag", True)]
     found: dict[int | None, str] = {None: next(name for name, email in active if email == "owner@example.com")}
     for row in source["users"].values():
         names = [name for name, email in active if email == row["mail"].lower()]
@@ -125,7 +126,7 @@ def _issue(row: Row, source: Dump) -> Row:
     title, status, closed = squashed(f"#{row['id']} {row['subject']}"), row["status"]["name"], row["closed_on"] or row["updated_on"]
     version = row.get("fixed_version")
     author = source["users"][str(row["author"]["id"])]
-    relations = ", ".join(f"#{item['issue_id']} {item['relation_type']} #{item['issue_to_id']}" for item in row["relations"])
+    relations = ", ".join(f"#{item['issue_id']} {item['relation_type']} #{item['issue_to_id']}" for item in row.get("relations", ()))
     paid = {"1": "deals paid: Yes", "0": "deals paid: No"}.get(_custom(row, "Paid"))
     budget = _custom(row, "Budget")
     return some(
@@ -159,7 +160,12 @@ def _note(found: Words, link: str, key: str, when: str, content: str) -> None:
 
 
 def _file(row: Row, key: str) -> Row:
-    return row | {"deal_id": key}
+    """Its content is compared as well: a log-in page would be a file, too."""
+    name, _, ending = f"{row['id']} {row['filename']}".rpartition(".")
+    whole, size = f"{name[: 119 - len(ending)]}.{ending}", row["filesize"]
+    return {
+        "name": whole, "deal_id": key, "file_size": size, "sha256": row["sha256"], "file": {"name": whole, "size": size},
+    }  # fmt: skip
 
 
 def _time(row: Row) -> Row:
@@ -188,7 +194,7 @@ def paragraphs(text: str | None) -> str:
     """Plain text as paragraphs: blank lines part them, other breaks stay."""
     lines = [squashed(line) for line in (text or "").replace("\r\n", "\n").split("\n")]
     blocks = [block.strip("\n") for block in "\n".join(lines).split("\n\n")]
-    return "".join(f"<p>{escaped(block).replace(chr(10), '<br>')}</p>" for block in blocks if block)
+    return "".join(f"<p>{html.escape(block).replace(chr(10), '<br>')}</p>" for block in blocks if block)
 
 
 # -- what people do meanwhile
