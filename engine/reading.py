@@ -34,6 +34,12 @@ def as_record(run: Run, collection: str, row: Mapping[str, Any]) -> Record:
     return Record(collection, f"{collection}/{'+'.join(map(str, values))}", whole, 0, digest(whole))
 
 
+def alive(run: Run, collection: str, rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows that do not say of themselves that they are deleted; some lists show those too."""
+    deleted = run.migration.source.resources[collection].deleted
+    return [row for row in rows if not (deleted and row.get(deleted))]
+
+
 def entries(run: Run, found: Iterable[Record], fields: tuple[str, ...]) -> list[tuple[str, str, str, str]]:
     """Who points at whom through the given fields."""
     pattern = run.migration.source.reference.pattern

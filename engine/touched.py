@@ -240,7 +240,7 @@ def edited_since(run: Run, resource: str, links: Sequence[Link]) -> dict[str, st
 def _edited(run: Run, connection: sa.Connection, link: Link, row: Row) -> str:
     """Why a row of ours counts as touched, or ""."""
     resource = run.migration.destination.resources[link.resource]
-    if link.extra.get("seen") in (None, fingerprint(row, resource)):
+    if not link.extra.get("touched") and link.extra.get("seen") in (None, fingerprint(row, resource)):
         return ""
     mapping = run.spec.objects.get(link.object)
     if mapping is None:

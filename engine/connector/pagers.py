@@ -83,6 +83,11 @@ def next_url(pager: Pager, position: Any) -> Walk:
     return _by_address(pager, position, lambda page: dig(page.body, path_of(pager.next)))
 
 
+def header_url(pager: Pager, position: Any) -> Walk:
+    """The address of the next page stands in a header named by `next`; ends when there is none."""
+    return _by_address(pager, position, lambda page: page.headers.get(pager.next.lower()))
+
+
 def link_header(pager: Pager, position: Any) -> Walk:
     """The next address stands in the `Link` header with rel="next"; ends when there is none."""
     return _by_address(pager, position, lambda page: next_link(page.headers.get("link", "")))
@@ -180,6 +185,7 @@ PAGERS: Mapping[str, Callable[[Pager, Any], Walk]] = {
     "page": page_number,
     "cursor": cursor,
     "next_url": next_url,
+    "header_url": header_url,
     "link_header": link_header,
     "header_cursor": header_cursor,
     "keyset": keyset,

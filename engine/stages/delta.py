@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from engine.errors import Forbidden, Rejected, UnsafePlan
-from engine.reading import as_record, entries, filtered, reaches
+from engine.reading import alive, as_record, entries, filtered, reaches
 from engine.run import Run
 from engine.settle import settle_doubts
 from engine.spec.model import ObjectMapping
@@ -76,35 +76,36 @@ def _collection(run: Run, name: str, fields: tuple[str, ...], cursor: Cursor, wh
     started = run.clock.now()
     how = "full" if whole else "filter" if operation.since else "newest first" if operation.newest_first else "full"
     try:
-        changed, new = _take(run, name, fields, cursor, started, how)
+        return _take(run, name, fields, cursor, started, how)
     except Forbidden:
         return Changes(name, how, 0, 0)
     except Rejected:
         # The filter is refused for this collection, whatever the connector says.
         how = "newest first" if operation.newest_first else "full"
-        changed, new = _take(run, name, fields, cursor, started, how)
-    return Changes(name, how, changed, new)
+        return _take(run, name, fields, cursor, started, how)
 
 
-def _take(run: Run, name: str, fields: tuple[str, ...], cursor: Cursor, started: float, how: str) -> tuple[int, int]:
+def _take(run: Run, name: str, fields: tuple[str, ...], cursor: Cursor, started: float, how: str) -> Changes:
     """Stage what differs from what is known; the watermark moves with the last page, in its transaction."""
-    changed = new = 0
+    changed = new = gone = 0
     modified = run.migration.source.resources[name].modified
     for rows, last in _pages(run, name, cursor, how):
-        found = [as_record(run, name, row) for row in rows]
+        found = [as_record(run, name, row) for row in alive(run, name, rows)]
+        dead = {as_record(run, name, row).key for row in rows} - {record.key for record in found}
         with run.store.begin() as connection:
-            before = many(connection, [record.key for record in found])
+            before = many(connection, [*dead, *(record.key for record in found)])
             fresh = [record for record in found if record.key not in before]
             differ = [record for record in found if record.key in before and before[record.key].digest != record.digest]
-            changed, new = changed + len(differ), new + len(fresh)
+            changed, new, gone = changed + len(differ), new + len(fresh), gone + len(dead & before.keys())
             ended = last or (how == "newest first" and reaches(rows, modified, cursor.started - OVERLAP))
             moved = replace(cursor, started=started, rows=cursor.rows + new) if ended else cursor
             take, now = fresh + differ, run.clock.now()
             save_page(connection, take, entries(run, take, fields), replace(moved, read_at=now))
             note_listed(connection, [record.key for record in found], now)
+            mark_gone(connection, sorted(dead))
         if ended:
             break
-    return changed, new
+    return Changes(name, how, changed, new, gone)
 
 
 def _pages(run: Run, name: str, cursor: Cursor, how: str) -> Iterator[tuple[list[dict[str, Any]], bool]]:
@@ -143,8 +144,7 @@ def find_gone(run: Run, yes: bool = False) -> list[Changes]:
 
 def _is_gone(run: Run, name: str, key: str) -> bool:
     row = run.source.read(name, key.partition("/")[2])
-    deleted = run.migration.source.resources[name].deleted
-    return row is None or bool(deleted and row.get(deleted))
+    return row is None or not alive(run, name, [row])
 
 
 def apply_deletions(run: Run, yes: bool = False) -> int:

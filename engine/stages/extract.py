@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from engine.connector.client import Rows
 from engine.errors import Forbidden, Rejected
-from engine.reading import as_record, entries
+from engine.reading import alive, as_record, entries
 from engine.run import Run
 from engine.spec.uses import needed
 from engine.store.records import Cursor, Record, all_cursors, save_cursor, save_page, save_refs, stream
@@ -64,7 +64,7 @@ def _collection(run: Run, name: str, fields: tuple[str, ...], cursor: Cursor | N
 
 
 def _save(run: Run, name: str, fields: tuple[str, ...], page: Rows, cursor: Cursor) -> Cursor:
-    found = [as_record(run, name, row) for row in page.rows]
+    found = [as_record(run, name, row) for row in alive(run, name, page.rows)]
     found = list({record.key: record for record in found}.values())
     cursor = replace(
         cursor, position=page.next, complete=page.last, rows=cursor.rows + len(found), read_at=run.clock.now(), indexed=fields
@@ -109,8 +109,7 @@ def fetch(run: Run, keys: Iterable[str]) -> list[Record]:
         except Rejected as error:
             run.notice(f"{key} cannot be read: {error}")
             continue
-        deleted = run.migration.source.resources[collection].deleted
-        if row is None or (deleted and row.get(deleted)):
+        if row is None or not alive(run, collection, [row]):
             continue
         found.append(as_record(run, collection, row))
     with run.store.begin() as connection:

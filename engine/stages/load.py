@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from engine.changes import FIELDS, Change, decide, definitions, merge, update_body
+from engine.connector.model import Resource
 from engine.reading import rows_now
 from engine.run import Run
 from engine.settle import settle_doubts
@@ -27,7 +28,7 @@ from engine.store.links import (
 from engine.store.records import Cursor, all_cursors, save_cursor
 from engine.values import canonical, digest, word
 from engine.wire import Definitions, agrees, dig_target, resolve
-from engine.write import Outcome, Write, write_all
+from engine.write import Outcome, Write, fingerprint, write_all
 
 ADOPTING = "#adopting."  # marks the cursor of a search for rows that are there already
 EXACT = ("text", "integer", "id", "reference")  # kinds of fields whose values agree only where they are the same
@@ -197,15 +198,29 @@ def _merged(run: Run, mapping: ObjectMapping, changes: list[Change], known: Defi
                     [_told(mapping, change.draft.key, "", "its row was removed in the destination; it is not made again")],
                 )  # fmt: skip
             continue
+        written = change.link.written
+        change = _with_touch(run, change, row, resource)
         with run.store.begin() as connection:
             last = resolve(
-                change.link.written, mapping, run.spec, run.migration.destination,
+                written, mapping, run.spec, run.migration.destination,
                 lambda name, key: _id(connection, name, key), known,
             )  # fmt: skip
         merged = merge(run, mapping, change, row, last, known)
         _note(run, mapping, merged)
         result.append(merged)
     return result
+
+
+def _with_touch(run: Run, change: Change, row: Mapping[str, Any], resource: Resource) -> Change:
+    """Note for a rollback that people have changed a row: after an update of ours its fingerprint no longer tells."""
+    link = change.link
+    assert link is not None
+    if link.extra.get("seen") in (None, fingerprint(row, resource)):
+        return change
+    link = replace(link, extra=link.extra | {"touched": True})
+    with run.store.begin() as connection:
+        save_link(connection, link)
+    return replace(change, link=link)
 
 
 def _id(connection: Any, name: str, key: str) -> str | None:

@@ -179,6 +179,19 @@ def test_a_row_that_was_there_gets_its_values_back(world: World) -> None:
     assert unchanged(dump(world.destination)) == unchanged(before)
 
 
+def test_an_edit_that_a_delta_kept_is_kept_by_the_rollback(world: World) -> None:
+    """A row that people edited stays, though a delta has updated another field of it since."""
+    fresh(world)
+    world.etl("run", "--yes")
+    row_id = world.id_of("organizations", "clients/1200122")
+    people(world.destination, "PATCH", f"/api/v2/organizations/{row_id}", name="Nuestro nombre")
+    people(world.source, "PUT", "/clients/1200122", phone="+34 600 777 888")
+    world.etl("run", "--delta")
+    told = json.loads(world.etl("rollback", "--yes", "--json").out)
+    assert {key for name, key, _ in told["kept"] if name == "organizations"} == {"clients/1200122"}
+    assert ("organizations", row_id) in {(row["resource"], row["id"]) for row in dump(world.destination)}
+
+
 def test_one_run_is_taken_back_and_done_again(world: World) -> None:
     """`--run` undoes a delta alone: new rows go, changed ones are as they were; the next delta brings it all again, once."""
     before = fresh(world)

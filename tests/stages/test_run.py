@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -11,7 +12,7 @@ from engine import migrate
 from engine.errors import UnsafePlan
 from engine.plan import guard
 from engine.stages.rollback import rollback
-from engine.store.links import all_findings, count_links
+from engine.store.links import all_findings, count_links, links_of
 from tests.stages.conftest import Desk
 
 
@@ -141,6 +142,25 @@ def test_deletions_are_confirmed_and_reported(desk: Desk) -> None:
     with desk.store.begin() as connection:
         told = [finding for finding in all_findings(connection, "attention") if finding.stage == "delta"]
     assert [finding.key for finding in told] == ["events/4400012"]
+
+
+def test_a_row_that_a_list_shows_as_deleted_is_gone(desk: Desk) -> None:
+    """Where lists show deleted rows, the first reading passes them over, and a delta takes them for deleted without a look."""
+    products = desk.migration.source.resources["products"]
+    marked = replace(desk.migration.source, resources={**desk.migration.source.resources, "products": replace(products, deleted="inactive")})
+    desk = replace(desk, migration=replace(desk.migration, source=marked))
+    desk.source_api("PUT", "/products/5800064", inactive=True)
+    migrate.migrate(desk.run(), None)
+    with desk.store.begin() as connection:
+        linked = links_of(connection, "products")
+    assert "products/5800058" in linked
+    assert "products/5800064" not in linked
+    desk.source_api("PUT", "/products/5800058", inactive=True)
+    result = migrate.delta(desk.run())
+    assert {item.collection: item.gone for item in result.changes}["products"] == 1
+    with desk.store.begin() as connection:
+        told = [finding for finding in all_findings(connection, "attention") if finding.stage == "delta"]
+    assert [finding.key for finding in told if finding.object == "products"] == ["products/5800058"]
 
 
 def test_rollback_gives_the_account_back(desk: Desk) -> None:

@@ -1,0 +1,24 @@
+"""Migrations from and to servers by other people, through the whole journey."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.strangers import stel_order_to_kinto
+from tests.strangers.journey import Pair, travel
+from tests.strangers.servers import Absent
+
+PAIRS = [stel_order_to_kinto.PAIR]
+
+
+@pytest.mark.strangers
+@pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: pair.name)
+def test_a_pair_goes_the_whole_way(pair: Pair, tmp_path: Path) -> None:
+    """From validate to rollback, with kills on the way, nothing is lost, doubled or garbled, and everything is given back."""
+    try:
+        told = travel(pair, tmp_path)
+    except Absent as reason:
+        pytest.skip(str(reason))
+    print(f"\n{told.table()}")
