@@ -115,31 +115,37 @@ MORE = {"issues": "?include=journals,attachments,relations"}
 
 def redmine_account(origin: str) -> Account:
     """The seeded account, called by its administrator."""
+    key = {"x-redmine-api-key": KEY}
 
     def call(method: str, path: str, body: Any = None) -> Any:
-        return answered(httpx.request(method, f"{origin}{path}", headers={"x-redmine-api-key": KEY}, json=body, timeout=30))
+        return answered(httpx.request(method, f"{origin}{path}", headers=key, json=body, timeout=30))
 
     def read() -> Dump:
-        found: Dump = {}
-        for name, query in LISTS.items():
-            rows = list(_rows(call, name, query, [str(row) for row in found.get("projects", ())]))
-            if name in ALONE:
-                rows = [call("GET", f"/{name}/{row['id']}.json{MORE.get(name, '')}")[ALONE[name]] for row in rows]
-            found[name] = {str(row["id"]): row for row in rows}
-        for file in (file for row in found["issues"].values() for file in row.get("attachments", ())):
-            content = httpx.get(file["content_url"], headers={"x-redmine-api-key": KEY}, timeout=30).raise_for_status().content
-            file["sha256"] = hashlib.sha256(content).hexdigest()
-        return found
+        with httpx.Client(base_url=origin, headers=key, timeout=30) as http:
+            return _read(http)
 
     return Account(origin, "REDMINE_BASE_URL", {"REDMINE_API_KEY": KEY}, read, call)
 
 
-def _rows(call: Any, name: str, query: str, projects: Sequence[str]) -> Iterator[Row]:
+def _read(http: httpx.Client) -> Dump:
+    """Every row, with what only a single reading tells and what is in its files."""
+    found: Dump = {}
+    for name, query in LISTS.items():
+        rows = list(_rows(http, name, query, list(found.get("projects", ()))))
+        if name in ALONE:
+            rows = [answered(http.get(f"/{name}/{row['id']}.json{MORE.get(name, '')}"))[ALONE[name]] for row in rows]
+        found[name] = {str(row["id"]): row for row in rows}
+    for file in (file for row in found["issues"].values() for file in row.get("attachments", ())):
+        file["sha256"] = hashlib.sha256(http.get(file["content_url"]).raise_for_status().content).hexdigest()
+    return found
+
+
+def _rows(http: httpx.Client, name: str, query: str, projects: Sequence[str]) -> Iterator[Row]:
     """Seven at a time; not the way the connector walks."""
     place = f"enumerations/{name}" if name == "issue_priorities" else name
     for path in [f"/projects/{project}/{name}.json" for project in projects] if name in BELOW else [f"/{place}.json"]:
         offset, total = 0, 1
         while offset < total:
-            page = call("GET", f"{path}?{query}&limit=7&offset={offset}")
+            page = answered(http.get(f"{path}?{query}&limit=7&offset={offset}"))
             yield from page[name]
             offset, total = offset + len(page[name]), page.get("total_count", 0)

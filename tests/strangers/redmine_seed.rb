@@ -85,7 +85,7 @@ ActiveRecord::Base.transaction do
 
   statuses, priorities = IssueStatus.sorted.to_a, IssuePriority.active.to_a
   subjects = [HOSTILE, EMOJI, '00042', '  con   espacios ', 'a' * 255, '=HYPERLINK("http://x")', '-1', 'null', "Línea\u2028separada", '&amp;lt; ya escapado']
-  issues = (0...44).map do |at|
+  issues = (0...32).map do |at|
     issue = Issue.new(project: projects[at % 6], tracker: trackers[at % 3], author: [client, other, lucia][at % 3], status: statuses[at % 6], priority: priorities[at % 5])
     issue.subject = at < subjects.size ? subjects[at] : "Incidencia #{at}"
     issue.description = [TEXTILE, HOSTILE, EMOJI, nil, '', "línea 1\r\nlínea 2\r\n\r\n" + 'palabra ' * 4000][at % 6]
@@ -131,7 +131,7 @@ ActiveRecord::Base.transaction do
   end
 
   activities = TimeEntryActivity.shared.active.to_a
-  [0, 0, 3, 6, 9, 13, 21, 30, 42].each_with_index do |at, turn|
+  [0, 0, 3, 6, 9, 13, 21, 27, 31].each_with_index do |at, turn|
     entry = TimeEntry.new(project: issues[at].project, issue: issues[at], hours: [0.25, 1.5, 8, 23.99][turn % 4], spent_on: Date.new(2025, 4, 1) + turn)
     entry.comments = [HOSTILE, '', EMOJI, nil][turn % 4]
     entry.activity = activities[turn % 2]

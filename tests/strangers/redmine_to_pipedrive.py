@@ -11,9 +11,9 @@ from typing import Any
 import yaml
 
 from sandbox.launch import launch
-from tests.strangers.journey import PROJECTS, Accounts, Edits, Pair, Words
+from tests.strangers.journey import PROJECTS, Accounts, Edits, Kill, Pair, Words
 from tests.strangers.pipedrive import LINKS, STAMPS, named, pipedrive_account
-from tests.strangers.redmine import REDMINE, redmine_account
+from tests.strangers.redmine import KEY, REDMINE, redmine_account
 from tests.strangers.servers import Account, Dump, Row, running
 from tests.strangers.stel_order_to_kinto import escaped, some, squashed
 
@@ -200,13 +200,43 @@ def paragraphs(text: str | None) -> str:
 # -- what people do meanwhile
 
 
+HOSTILE = '</p><script>alert("x")</script>{{ 7*7 }} \u202e h1. título "a":javascript:alert(1)'
+
+
 def in_source(source: Account) -> None:
     """They change, add and delete."""
+    numbers = {item["name"]: item["id"] for item in source.call("GET", "/custom_fields.json")["custom_fields"]}
+    code = [{"id": numbers["ERP code"], "value": "007"}, {"id": numbers["Channels"], "value": ["Web"]}]
+    changed = {"subject": "Cambiado 🙂", "notes": HOSTILE, "custom_fields": code}
+    source.call("PUT", "/issues/1.json", {"issue": changed})
+    source.call("PUT", "/issues/2.json", {"issue": {"status_id": 5, "private_notes": True, "notes": "cerrado"}})
+    source.call("PUT", "/issues/3.json", {"issue": {"due_date": "", "assigned_to_id": "", "description": HOSTILE}})
+    source.call("PUT", "/projects/1.json", {"project": {"name": "Núñez & hijas", "homepage": "https://example.com/<nuevo>"}})
+    source.call("DELETE", "/issues/4.json")
+    source.call("DELETE", "/time_entries/2.json")
+    person = {"login": "nueva", "firstname": "Eva", "lastname": "Nueva", "mail": "eva@nueva.example", "password": KEY}
+    eva = source.call("POST", "/users.json", {"user": person})["user"]["id"]
+    source.call("POST", "/projects/2/memberships.json", {"membership": {"user_id": eva, "role_ids": [5]}})
+    made = {"project_id": 2, "tracker_id": 3, "priority_id": 4, "subject": "  Nueva   incidencia", "description": HOSTILE, "assigned_to_id": 6}
+    new = source.call("POST", "/issues.json", {"issue": made})["issue"]["id"]
+    spent = {"issue_id": new, "hours": 1.75, "activity_id": 8, "spent_on": "2025-07-01", "comments": "<i>"}
+    source.call("POST", "/time_entries.json", {"time_entry": spent})
 
 
 def in_destination(account: Account, rows: Dump) -> Edits:
     """They correct what came, in a field that the source changes as well and in others."""
-    return {}
+    ids = {row["custom.source_key"]: number for part in ("deals", "organizations", "persons") for number, row in rows[part].items() if row.get("custom.source_key")}
+    stage = next(number for number, row in rows["stages"].items() if row["name"] == "Feedback")
+    account.call("PATCH", f"/api/v2/deals/{ids['issues/1']}", {"title": "Nuestro título"})
+    account.call("PATCH", f"/api/v2/deals/{ids['issues/7']}", {"stage_id": int(stage), "value": 99})
+    account.call("PATCH", f"/api/v2/organizations/{ids['projects/2']}", {"name": "Taller de siempre"})
+    account.call("POST", "/api/v2/organizations", {"name": "Otra", "add_time": "2025-01-01T00:00:00Z"})
+    return {
+        ("deals", "issues/1"): {"title": "Nuestro título"},
+        ("deals", "issues/7"): {"stage_id": "Feedback", "value": 99},
+        ("organizations", "projects/2"): {"name": "Taller de siempre"},
+        ("organizations", "Otra"): {"name": "Otra", "add_time": "2025-01-01T00:00:00Z", "owner_id": "Olga Owner 1"},
+    }
 
 
 PAIR = Pair(
@@ -222,4 +252,6 @@ PAIR = Pair(
     writes=lambda method, path: method in ("PUT", "PATCH", "DELETE", "POST"),
     in_source=in_source,
     in_destination=in_destination,
+    kills=(Kill(1), Kill(31, early=True), Kill(45), Kill(29, early=True)),
+    kills_back=(Kill(1), Kill(40, early=True), Kill(63)),
 )  # fmt: skip
