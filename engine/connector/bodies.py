@@ -14,11 +14,36 @@ from engine.values import dig
 Sent = dict[str, Any]  # headers and content, as httpx takes them
 
 
-def json(body: Any, operation: Operation, _kind: Resource, _file: IO[bytes] | None) -> Sent:
+def json(body: Any, operation: Operation, kind: Resource, _file: IO[bytes] | None) -> Sent:
     """JSON, inside a wrapper where the call has one."""
+    body = inside(body, kind)
     for name in reversed(path_of(operation.wrap)):
         body = {name: body}
     return {"headers": {"content-type": "application/json"}, "content": as_json(body)}
+
+
+def inside(body: Any, kind: Resource) -> Any:
+    """A row with its fields where the platform keeps them, beside its id."""
+    return {kind.inside: body} if kind.inside and isinstance(body, dict) else body
+
+
+def nested(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Parameters as a body: `paging.after` is `after` in an object `paging`, `filters.0` the first of a list."""
+    found: dict[str, Any] = {}
+    for name, value in params.items():
+        *above, last = name.split(".")
+        holder = found
+        for part in above:
+            holder = holder.setdefault(part, {})
+        holder[last] = value
+    return {name: _lists(value) for name, value in found.items()}
+
+
+def _lists(value: Any) -> Any:
+    if not isinstance(value, dict):
+        return value
+    inner = {name: _lists(item) for name, item in value.items()}
+    return list(inner.values()) if inner and all(name.isdigit() for name in inner) else inner
 
 
 def form(body: Any, _operation: Operation, _kind: Resource, _file: IO[bytes] | None) -> Sent:
@@ -66,7 +91,9 @@ def fields(body: Mapping[str, Any]) -> dict[str, str]:
 
 
 def row_of(data: dict[str, Any], kind: Resource) -> dict[str, Any]:
-    """A row with its fields side by side; JSON:API keeps them in three places."""
+    """A row with its fields side by side; JSON:API keeps them in three places, others under one name."""
+    if kind.inside and isinstance(data.get(kind.inside), dict):
+        return {**{name: value for name, value in data.items() if name != kind.inside}, **data[kind.inside]}
     if kind.json_api is None or "type" not in data:
         return data
     row = {kind.id: data.get("id"), **(data.get("attributes") or {})}

@@ -10,6 +10,7 @@ from urllib.parse import quote
 import httpx
 
 from engine.connector.answers import Verdict, judge
+from engine.connector.bodies import inside
 from engine.connector.model import Bulk, Connector, ErrorRule, Resource
 from engine.connector.pagers import path_of
 from engine.errors import OutcomeUnknown
@@ -31,7 +32,7 @@ def _item(bulk: Bulk, body: Any, places: Mapping[str, str], kind: Resource) -> A
     item, used = _filled(bulk.item, values, kind), set(PLACE.findall(str(bulk.item)))
     if not isinstance(item, dict) or not isinstance(body, dict) or not body:
         return item
-    row: Any = {key: value for key, value in body.items() if key not in used}
+    row: Any = inside({key: value for key, value in body.items() if key not in used}, kind)
     for name in reversed(path_of(bulk.wrap)):
         row = {name: row}
     return {**item, **row}
@@ -69,12 +70,18 @@ def outcomes(connector: Connector, bulk: Bulk, answer: Verdict, many: int) -> li
     return [_outcome(connector, bulk, item, answer.response.status_code) for item in found]
 
 
+def _done(wanted: Any, item: Any) -> bool:
+    """Whether an outcome says what it has to say of a row that was written."""
+    said = wanted if isinstance(wanted, Mapping) else {wanted: True} if wanted else {}
+    return all(dig(item, path_of(place)) == value for place, value in said.items())
+
+
 def _outcome(connector: Connector, bulk: Bulk, item: Any, status: int) -> Verdict:
     body = dig(item, path_of(bulk.answer)) if bulk.answer else item
     told = dig(item, path_of(bulk.status)) if bulk.status else status
     if not isinstance(told, int):
         return Verdict(httpx.Response(status), body, ErrorRule("unsure"))
     response = httpx.Response(told, json=body)
-    if bulk.done and dig(item, path_of(bulk.done)) is not True:
+    if (bulk.failed and dig(item, path_of(bulk.failed))) or not _done(bulk.done, item):
         return Verdict(response, body, ErrorRule("reject"))
     return judge(connector, response)

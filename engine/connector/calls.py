@@ -15,7 +15,7 @@ import httpx
 
 from engine.connector.answers import MESSAGE, Verdict, delay, described, judge, lacks, well_formed
 from engine.connector.auth import Account, Signature, variables
-from engine.connector.bodies import BODIES, fields
+from engine.connector.bodies import BODIES, fields, nested
 from engine.connector.bulk import PLACE, listed
 from engine.connector.model import Connector, Operation, Resource
 from engine.connector.pacing import Booking, Clock, Pacer
@@ -78,13 +78,18 @@ class Calls:
 
     def url(self, operation: Operation, places: Mapping[str, str]) -> httpx.URL:
         """The operation's address. Raises Rejected where its path needs a value that is not there."""
-        path = operation.path
-        for name in PLACE.findall(operation.path):
-            value = str(places.get(name, ""))
-            if value in ("", ".", ".."):
-                raise Rejected(f"{operation.method} {operation.path} needs {name}, and there is none")
-            path = path.replace(f"{{{name}}}", quote(well_formed(value), safe=""))
-        return httpx.URL(f"{self.home}{path}")
+
+        def filled(text: str, safe: str | None) -> str:
+            for name in PLACE.findall(text):
+                value = well_formed(str(places.get(name, "")))
+                if value in ("", ".", ".."):
+                    raise Rejected(f"{operation.method} {operation.path} needs {name}, and there is none")
+                text = text.replace(f"{{{name}}}", value if safe is None else quote(value, safe=safe))
+            return text
+
+        sent = {} if operation.params_in == "body" else operation.params
+        params = {name: filled(value, None) if isinstance(value, str) else value for name, value in sent.items()}
+        return _with(httpx.URL(f"{self.home}{filled(operation.path, '')}"), params)
 
     def local(self, page: httpx.URL, link: str) -> str:
         """A link found in a page as an address below the platform's host, without the key.
@@ -114,6 +119,9 @@ class Calls:
 
         def ask(signature: Signature) -> httpx.Response:
             headers = self._headers(operation, signature)
+            if operation.params_in == "body":
+                body = nested({**operation.params, **params})
+                return self.http.request(operation.method, _with(url, signature.params), headers=headers, json=body)
             return self.http.request(operation.method, _with(url, {**params, **signature.params}), headers=headers)
 
         return self._repeated(operation, ask, tries)
@@ -224,7 +232,7 @@ class Calls:
     def _request(
         self, operation: Operation, url: httpx.URL, body: Any, kind: Resource, file: Path | None, signature: Signature
     ) -> httpx.Response:
-        headers, url = self._headers(operation, signature), _with(url, {**operation.params, **signature.params})
+        headers, url = self._headers(operation, signature), _with(url, signature.params)
         if body is None or (operation.method == "DELETE" and isinstance(body, dict)):
             return self.http.request(operation.method, url, headers=headers)
         with file.open("rb") if file is not None else nullcontext() as content:

@@ -60,7 +60,7 @@ class Client:
     def check(self) -> None:
         """Prove that the platform answers and takes the key; raises ApiError."""
         check = self.connector.connection.check
-        self.calls.read(check, self.calls.url(check, {}), check.params, tries=1)
+        self.calls.read(check, self.calls.url(check, {}), {}, tries=1)
 
     def pages(
         self, resource: str, params: Mapping[str, Any] | None = None, position: Any = None, newest_first: bool = False
@@ -103,7 +103,7 @@ class Client:
             if ask.url:  # it says everything that was asked for, the filters too
                 answer = self.calls.read(operation, self.calls.home.join(self.calls.local(self.calls.home, ask.url)), {})
             else:
-                answer = self.calls.read(operation, self.calls.url(operation, places), {**operation.params, **ask.params, **params})
+                answer = self.calls.read(operation, self.calls.url(operation, places), {**ask.params, **params})
             rows = rows_of(answer, operation, kind, self.connector.title)
             response = answer.response
             page = Page(rows, answer.body, response.headers, lambda link, at=response.url: self.calls.local(at, link))  # type: ignore[misc]
@@ -125,7 +125,8 @@ class Client:
         operation, single = kind.operations.get("list"), kind.operations.get("read")
         if operation and operation.ids and not (single and single.etag):
             for start in range(0, len(ids), operation.ids_max):
-                yield from self.rows(resource, {operation.ids: ",".join(ids[start : start + operation.ids_max])})
+                some = ",".join(ids[start : start + operation.ids_max])
+                yield from self.rows(resource, {operation.ids: operation.ids_form.replace("{}", some)})
         elif operation and operation.parent and single is None:
             wanted = set(ids)
             for above in sorted({self._places(resource, one)[operation.parent_id] for one in ids}):
@@ -140,7 +141,7 @@ class Client:
         """One row by id; None when there is none."""
         operation = self._operation(resource, "read")
         try:
-            answer = self.calls.read(operation, self.calls.url(operation, self._places(resource, row_id)), operation.params)
+            answer = self.calls.read(operation, self.calls.url(operation, self._places(resource, row_id)), {})
         except NotFound:
             return None
         row = the_row(answer.body, operation, self._resource(resource))
@@ -176,7 +177,7 @@ class Client:
             sent = [self._prepared(kind, verb, body, row_id) for body, row_id in rows]
             body, url = together(operation.bulk, sent, kind), self.calls.url(operation, {})
             again = verb == "create" and bool(kind.written_over)
-            answer = self.calls.send(replace(operation, wrap=""), url, body, kind, again=again)
+            answer = self.calls.send(replace(operation, wrap=""), url, body, replace(kind, inside=""), again=again)
             found = outcomes(self.connector, operation.bulk, answer, len(rows))
         except Rejected as error:
             return [error] if len(rows) == 1 else self._alone(resource, verb, rows)
@@ -205,11 +206,14 @@ class Client:
     def _prepared(self, kind: Resource, verb: Verb, body: Any, row_id: str) -> tuple[Any, dict[str, str]]:
         """A body as it travels, and what fills in the places of the path. Raises NotFound."""
         operation, places = kind.operations[verb], self._places(kind.name, row_id)
+        if verb == "delete" and operation.lock:
+            body = {operation.lock: self._live(kind, row_id).get(operation.lock)}
         if not isinstance(body, dict):
             return body, places
         if verb == "update" and operation.whole:
             body = self._over_live(kind, body, row_id)
-        names = set(PLACE.findall(operation.path)) - ({"id"} if row_id else set())
+        texts = [operation.path, *(value for value in operation.params.values() if isinstance(value, str))]
+        names = set(PLACE.findall(" ".join(texts))) - ({"id"} if row_id else set())
         places |= {name: str(body[name]) for name in {*names, *kind.id.split("+")} if name in body and not places.get(name)}
         return {key: value for key, value in body.items() if key not in names and key not in operation.omit}, places
 
@@ -225,11 +229,15 @@ class Client:
             raise OutcomeUnknown(f"{self.connector.title} answered the creation of {kind.name} without an id")
         return str(found), data
 
-    def _over_live(self, kind: Resource, body: dict[str, Any], row_id: str) -> dict[str, Any]:
-        """What is to change over everything else that the row holds now. Raises NotFound."""
+    def _live(self, kind: Resource, row_id: str) -> dict[str, Any]:
         live = self.read(kind.name, row_id)
         if live is None:
             raise NotFound(f"{self.connector.title} has no row {row_id} of {kind.name}", 404)
+        return live
+
+    def _over_live(self, kind: Resource, body: dict[str, Any], row_id: str) -> dict[str, Any]:
+        """What is to change over everything else that the row holds now. Raises NotFound."""
+        live = self._live(kind, row_id)
         holder = kind.custom.container if kind.custom else ""
         kept = {holder, *(name for name, field in kind.fields.items() if field.writable)} - {kind.id}
         held = {name: value for name, value in live.items() if name in kept}

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import inspect
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 from engine.connector import model
 from engine.connector.auth import variables
+from engine.connector.bulk import PLACE
 from engine.document import Document, Keys, read
 from engine.errors import Diagnostic, SpecError, meant
 from engine.schema import check_shape
@@ -114,7 +114,11 @@ def _check_path(document: Document, name: str, verb: model.Verb) -> Iterator[Dia
         advice = f"add one of {', '.join(_METHODS)} with a path, here or in defaults.{verb}"
         yield document.problem(at, "this call has no method", advice)
         return
-    for place in re.findall(r"\{(\w+)\}", call[method]):
+    known = ["fields", *([call.get("parent_id", "")] if verb == "list" else ["id", *_fields_of(document, resource)])]
+    for param, value in call.get("params", {}).items():
+        for place in PLACE.findall(value) if isinstance(value, str) else ():
+            yield from _known(document, place, known, (*at, "params", param), "field in the parameter")
+    for place in PLACE.findall(call[method]):
         if "bulk" in call and place != "resource":
             yield document.problem((*at, method), f"several rows in one call have no one {place}", "name it in bulk.item instead")
         yield from _known(document, place, ["id", "resource", *_fields_of(document, resource)], (*at, method), "field in the path")

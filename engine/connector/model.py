@@ -39,6 +39,7 @@ class Pager:
     params: Mapping[str, str] = field(default_factory=dict)
     next: str = ""
     more: str = ""
+    total: str = ""
     first: bool = True
 
 
@@ -53,7 +54,8 @@ class Bulk:
     wrap: str = ""  # where the row stands in its item
     answers: str = ""  # where the outcomes stand in the answer, in the order of the rows
     status: str = ""  # where each outcome has its status ...
-    done: str = ""  # ... or says true
+    done: Any = ""  # ... or says true, or {place: value}
+    failed: str = ""  # ... or says what is wrong
     answer: str = ""  # where each outcome holds what a call of its own would have answered
 
 
@@ -65,7 +67,8 @@ class Operation:
     path: str
     cost: int = 1
     pager: Pager | None = None
-    params: Mapping[str, Any] = field(default_factory=dict)
+    params: Mapping[str, Any] = field(default_factory=dict)  # {id} and {field} are filled in
+    params_in: Literal["query", "body"] = "query"  # list only
     headers: Mapping[str, str] = field(default_factory=dict)
     body: Literal["json", "multipart", "form", "json_api"] = "json"
     wrap: str = ""  # what the row is put into when it is sent
@@ -84,6 +87,7 @@ class Operation:
     omit: tuple[str, ...] = ()  # fields this call does not take
     ids: str = ""  # list only: parameter that takes a comma list of ids
     ids_of: str = ""  # the field those ids are of, where it is not the row's own
+    ids_form: str = "{}"  # the text around the list of ids
     ids_max: int = 100
     since: str = ""  # list only: parameter for "changed since"
     since_style: str = "rfc3339"
@@ -137,6 +141,7 @@ class Resource:
     most: Mapping[str, int] = field(default_factory=dict)  # plan -> how many an account may have in all; "*" = any plan
     most_per_seat: bool = False
     json_api: JsonApi | None = None
+    inside: str = ""  # where a row's fields stand, beside its id
     file: tuple[str, str, str] | None = None  # the fields that take the file, hold its name, its size
 
     @property

@@ -59,13 +59,19 @@ def offset(pager: Pager, position: Any) -> Walk:
     def params(start: int) -> dict[str, Any]:
         return {pager.params["start"]: start} if start or pager.first else {}
 
-    return _counted(pager, int(position or 0), params, onward)
+    return _counted(pager, int(position or 0), params, onward, lambda page, start, _: start + len(page.rows))
 
 
 def page_number(pager: Pager, position: Any) -> Walk:
     """`?page=2&per_page=100`; ends with a short page, or where the answer says so."""
     first = int(position if position is not None else pager.first)
-    return _counted(pager, first, lambda number: {pager.params["page"]: number}, lambda _, number: number + 1)
+
+    def reached(page: Page, number: int, full: bool) -> int:
+        """Where no page was as long as asked for, the platform gives fewer rows a page: nobody knows how many there were."""
+        before = number - int(pager.first)
+        return before * pager.size + len(page.rows) if full or not before else 0
+
+    return _counted(pager, first, lambda number: {pager.params["page"]: number}, lambda _, number: number + 1, reached)
 
 
 def cursor(pager: Pager, position: Any) -> Walk:
@@ -105,13 +111,19 @@ def keyset(pager: Pager, position: Any) -> Walk:
     return _counted(pager, position, lambda last: {} if last is None else {pager.params["key"]: last}, onward)
 
 
-def _counted(pager: Pager, position: Any, params: Callable[[Any], dict[str, Any]], onward: Callable[[Page, Any], Any]) -> Walk:
-    """Walk on by what came until a page is the last; `params` name a position, `onward` is the one after it."""
+def _counted(
+    pager: Pager, position: Any, params: Callable[[Any], dict[str, Any]], onward: Callable[[Page, Any], Any],
+    reached: Callable[[Page, Any, bool], int] = lambda *_: 0,
+) -> Walk:  # fmt: skip
+    """Walk on by what came until a page is the last.
+
+    `params` name a position, `onward` is the one after it, `reached` how many rows there were up to here.
+    """
     full = False
     while True:
         page = yield Ask({**_size(pager), **params(position)}, position)
         full = full or len(page.rows) >= pager.size
-        if _last(pager, page, full):
+        if _last(pager, page, full, reached(page, position, full)):
             return
         position = _onward(position, onward(page, position))
 
@@ -120,8 +132,11 @@ def _size(pager: Pager) -> dict[str, Any]:
     return {pager.params["limit"]: pager.size} if "limit" in pager.params else {}
 
 
-def _last(pager: Pager, page: Page, full: bool) -> bool:
+def _last(pager: Pager, page: Page, full: bool, reached: int) -> bool:
     """Whether a counted list ends here; an answer that does not say so ends like one that cannot."""
+    total = dig(page.body, path_of(pager.total)) if pager.total else None
+    if isinstance(total, int):
+        return not page.rows or reached >= total
     told = dig(page.body, path_of(pager.more)) if pager.more else None
     if told is None:
         return _short(pager, page, full)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -58,6 +58,7 @@ class Exchange:
     status: int = 0
     answer: str = ""
     answered: dict[str, str] = field(default_factory=dict)
+    waited: float = 0.0  # seconds after the exchange before
 
 
 @dataclass(slots=True)
@@ -85,6 +86,7 @@ def examples() -> Iterator[Any]:
 
 def example(title: str, declared: dict[str, Any], block: str) -> Example:
     found = Example(title, declared, [], [], [])
+    waited = 0.0
     for line in block.splitlines():
         mark, text = line[:1], line[2:]
         last = found.exchanges[-1] if found.exchanges else None
@@ -92,9 +94,12 @@ def example(title: str, declared: dict[str, Any], block: str) -> Example:
             found.asked.append(text)
         elif mark == "=":
             found.results.append(text)
+        elif mark == "~":
+            waited = float(text.removesuffix(" s"))
         elif mark == ">" and (last is None or last.status):
             method, target, *body = text.split(" ", 2)
-            found.exchanges.append(Exchange(method, target, body[0] if body else ""))
+            found.exchanges.append(Exchange(method, target, body[0] if body else "", waited=waited))
+            waited = 0.0
         elif last is not None and mark == "<" and not last.status:
             status, _, last.answer = text.partition(" ")
             last.status = int(status)
@@ -114,8 +119,9 @@ def over(below: Any, above: Any) -> Any:
 class Platform:
     """Answers as the page says and notes where a request differs from it."""
 
-    def __init__(self, exchanges: list[Exchange], secrets: dict[str, str]) -> None:
-        self.left = list(exchanges)
+    def __init__(self, exchanges: list[Exchange], secrets: dict[str, str], now: Callable[[], float]) -> None:
+        self.left, self.now = list(exchanges), now
+        self.last = now()
         self.secrets = secrets
         self.wrong: list[str] = []
         self.before: dict[str, str] = {}
@@ -129,6 +135,8 @@ class Platform:
             self.wrong.append(f"{request.method} {target} is not on the page")
             return Response(status_code=400)
         wanted = self.left.pop(0)
+        self.differ("seconds waited", round(self.now() - self.last, 1), wanted.waited)
+        self.last = self.now()
         self.differ("request", (request.method, split(target)), (wanted.method, split(self.named(wanted.target))))
         kind = request.headers.get("content-type", "")
         self.differ("body", read(sent, kind), read(self.named(wanted.body), kind))
@@ -193,7 +201,7 @@ def test_every_example_of_the_pages_works(bench: Any, tmp_path: Path, shown: Exa
     names = list(variables(connector.connection.auth))
     hidden = set(variables(connector.connection.auth, secret=True))
     secrets = {name: f"canary-{name.lower()}" if name in hidden else name.lower() for name in names}
-    platform = Platform(shown.exchanges, secrets)
+    platform = Platform(shown.exchanges, secrets, lambda: bench.time.now)
 
     async def endpoint(request: Request) -> Response:
         return await platform(request)
@@ -201,7 +209,8 @@ def test_every_example_of_the_pages_works(bench: Any, tmp_path: Path, shown: Exa
     base = bench.serve([Route("/{path:path}", endpoint, methods=["GET", "POST", "PUT", "PATCH", "DELETE"])])
     clock = Clock(lambda: bench.time.now, bench.time.sleep)
     account = Account(base, secrets.get(connector.connection.secret_env, ""), secrets=secrets)
-    client = Client(connector, account, Pacer(bench.store, "acme", (), "any", 1, clock=clock), clock, random=lambda: 0.0)
+    pacer = Pacer(bench.store, "acme", connector.limits, connector.plans[0], 1, clock=clock)
+    client = Client(connector, account, pacer, clock, random=lambda: 0.0)
     bench.stack.callback(client.close)
     results: list[Any] = []
     for line in shown.asked:
