@@ -240,9 +240,10 @@ def edited_since(run: Run, resource: str, links: Sequence[Link]) -> dict[str, st
 def _edited(run: Run, connection: sa.Connection, link: Link, row: Row) -> str:
     """Why a row of ours counts as touched, or ""."""
     resource = run.migration.destination.resources[link.resource]
-    if not link.extra.get("touched") and link.extra.get("seen") in (None, fingerprint(row, resource)):
-        return ""
+    seen, touched = link.extra.get("seen"), link.extra.get("touched")
     mapping = run.spec.objects.get(link.object)
+    if not touched and (seen == fingerprint(row, resource) or (seen is None and mapping is None)):
+        return ""
     if mapping is None:
         return "people changed it"
     known = definitions(connection, run)
@@ -257,7 +258,8 @@ def _edited(run: Run, connection: sa.Connection, link: Link, row: Row) -> str:
             resource.fields.get(target),
         )
     ]
-    return f"people changed {', '.join(changed)}" if changed else "people changed it"
+    told = touched or seen is not None  # without a fingerprint only what was written tells
+    return f"people changed {', '.join(changed)}" if changed else "people changed it" if told else ""
 
 
 def _id(connection: sa.Connection, name: str, key: str) -> str | None:

@@ -281,12 +281,14 @@ def record(run: Run, connection: sa.Connection, outcome: Outcome) -> None:
 
 
 def as_link_row(run: Run, write: Write, outcome: Outcome, now: float) -> Link:
-    """The link that a successful write leaves."""
+    """The link that a successful write leaves; without a fingerprint where the answer does not show the row."""
     resource = run.destination.connector.resources[write.resource]
-    seen = {"seen": fingerprint(outcome.data, resource)} if outcome.data else {}
+    shown = any(name in outcome.data for name in write.body if name not in resource.id.split("+"))
+    before = {name: value for name, value in write.extra.items() if name != "seen"}
+    seen = {"seen": fingerprint(outcome.data, resource)} if shown else {}
     return Link(
         write.object, write.key, write.resource, outcome.dest_id, digest(write.draft), dict(write.draft),
-        write.origin, run.id, now, {**write.extra, **outcome.extra, **seen},
+        write.origin, run.id, now, {**before, **outcome.extra, **seen},
     )  # fmt: skip
 
 

@@ -178,6 +178,7 @@ def _apply(run: Run, mapping: ObjectMapping, gone: list[Link]) -> int:
     deleted, told = 0, {link.key: "deleted in the source; kept in the destination" for link in gone}
     if mapping.on_delete == "delete" and gone:
         touched = edited_since(run, mapping.resource, gone)
+        touched |= {link.key: "people had it before" for link in gone if link.origin == "matched"}
         told = {key: f"deleted in the source; kept, for {reason}" for key, reason in touched.items()}
         left = [link for link in gone if link.key not in touched]
         for _ in range(PASSES):

@@ -96,6 +96,19 @@ def test_deletions_follow_the_policy(pair: list[World]) -> None:
     assert any(f"events/{events[1]['id']}" in text and "people changed subject" in text for text in told)
 
 
+def test_a_row_that_people_had_before_outlives_its_record(pair: list[World]) -> None:
+    """With `on_delete: delete`, a row that was adopted by `match` stays: people had it before the migration."""
+    world = fresh(pair[0], (DELETE[0], f"{DELETE[1]}    match: [subject]\n"))
+    event = next(row["record"] for row in dump(world.source) if row["resource"] == "events" and row["record"]["subject"])
+    theirs = people(world.destination, "POST", "/api/v2/activities", subject=event["subject"], type="call")["id"]
+    world.etl("run", "--yes")
+    assert world.id_of("events", f"events/{event['id']}") == theirs
+    people(world.source, "DELETE", f"/events/{event['id']}")
+    world.etl("run", "--delta", "--deletions")
+    assert theirs in {row["id"] for row in dump(world.destination) if row["resource"] == "activities"}
+    assert any(f"events/{event['id']}" in text and "people had it before" in text for text in attention(world))
+
+
 def test_a_row_that_slipped_off_a_page_is_found(pair: list[World]) -> None:
     """A row that the first reading never saw is brought over, once, by a delta that reads the lists whole."""
     world = fresh(pair[0])

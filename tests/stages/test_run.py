@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -13,6 +14,8 @@ from engine.errors import UnsafePlan
 from engine.plan import guard
 from engine.stages.rollback import rollback
 from engine.store.links import all_findings, count_links, links_of
+from engine.touched import edited_since
+from engine.write import Outcome, Write, as_link_row
 from tests.stages.conftest import Desk
 
 
@@ -161,6 +164,26 @@ def test_a_row_that_a_list_shows_as_deleted_is_gone(desk: Desk) -> None:
     with desk.store.begin() as connection:
         told = [finding for finding in all_findings(connection, "attention") if finding.stage == "delta"]
     assert [finding.key for finding in told if finding.object == "products"] == ["products/5800058"]
+
+
+@pytest.mark.parametrize(("answer", "shown"), [({}, False), ({"id": 7}, False), ({"id": 7, "name": "Ana"}, True)])
+def test_an_answer_without_the_row_leaves_no_fingerprint(desk: Desk, answer: dict[str, Any], shown: bool) -> None:
+    """A platform that answers a write with nothing, or the id alone, has not shown the row: what was seen before is void."""
+    write = Write("organizations", "clients/1", "organizations", "update", {"name": "Ana"}, {"name": "Ana"}, "7", extra={"seen": "before"})
+    link = as_link_row(desk.run(), write, Outcome(write, "done", "7", answer), 0.0)
+    assert ("seen" in link.extra) is shown
+    assert link.extra.get("seen") != "before"
+
+
+def test_without_a_fingerprint_what_was_written_tells_of_an_edit(desk: Desk) -> None:
+    """Of a row that no answer has shown, an edit is seen in the fields that were written, and only there."""
+    migrate.migrate(desk.run(), 20)
+    with desk.store.begin() as connection:
+        links = [replace(link, extra={}) for link in links_of(connection, "organizations").values()]
+    assert edited_since(desk.run(), "organizations", links) == {}
+    desk.destination_api("PATCH", f"/api/v2/organizations/{links[0].dest_id}", name="Otra")
+    desk.destination_api("PATCH", f"/api/v2/organizations/{links[1].dest_id}", visible_to=1)
+    assert edited_since(desk.run(), "organizations", links) == {links[0].key: "people changed name"}
 
 
 def test_rollback_gives_the_account_back(desk: Desk) -> None:

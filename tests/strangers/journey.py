@@ -63,6 +63,7 @@ class Pair:
     kills: Sequence[Kill]  # of the full run, one start after the other ...
     kills_back: Sequence[Kill]  # ... and of the rollback
     sample: int = 30
+    delta: Sequence[str] = ("--delta", "--deletions")
 
     @property
     def spec(self) -> str:
@@ -323,7 +324,7 @@ def follows(at: Journey) -> None:
     at.pair.in_source(at.calm.source)
     at.edits = at.pair.in_destination(at.calm.destination, at.calm.destination.read())
     before = at.calm.relay.writes
-    at.calm.etl("run", "--delta", "--deletions", "--yes")
+    at.calm.etl("run", *at.pair.delta, "--yes")
     wanted = over(at.pair.expect(at.calm.source.read(), at.before), at.edits)
     same(at.calm.words(), wanted, "after the delta")
     at.told.figures["written by the delta"] = at.calm.relay.writes - before
@@ -337,18 +338,33 @@ def verifies(at: Journey) -> None:
 
 
 def takes_back(at: Journey) -> None:
-    """The rollback keeps what people touched, and with `--force` gives back the account as it was."""
+    """The rollback keeps what people edited, as it is, with what that leans on, and nothing else; by force all is as before."""
+    wanted = at.calm.words()
     at.calm.etl("rollback", "--yes")
-    kept = {(resource, name) for resource, rows in at.calm.words().items() for name in rows}
-    assert at.edits.keys() <= kept, f"people's edits are gone: {sorted(at.edits.keys() - kept)}"
+    kept = _with_what_they_need(at, wanted)
+    left = {row: wanted[row[0]][row[1]] if _came(at, row) else at.edits[row] for row in kept}
+    same(at.calm.words(), over(at.before, left), "after the rollback")
     at.calm.etl("rollback", "--yes", "--force")
-    theirs = {at_row: values for at_row, values in at.edits.items() if at_row[1] in at.before[at_row[0]] or not _came(at, at_row)}
-    same(at.calm.words(), over(at.before, theirs), "after the rollback")
-    at.told.figures["kept until --force"] = len(kept) - many(over(at.before, theirs))
+    theirs = {row: values for row, values in at.edits.items() if not _came(at, row)}
+    same(at.calm.words(), over(at.before, theirs), "after the rollback by force")
+    at.told.figures["kept until --force"] = len([row for row in kept if _came(at, row)])
 
 
 def _came(at: Journey, row: tuple[str, str]) -> bool:
-    return row[1] in at.full[row[0]]
+    """Whether a row came with the migration."""
+    return row[1] in at.full[row[0]] and row[1] not in at.before[row[0]]
+
+
+def _with_what_they_need(at: Journey, held: Words) -> set[tuple[str, str]]:
+    """The rows people edited or made, and the rows those lean on."""
+    waiting, found = list(at.edits), set()
+    while waiting:
+        row = waiting.pop()
+        if row not in found and _came(at, row) or row in at.edits and row not in found:
+            found.add(row)
+            links = at.pair.links.get(row[0], {})
+            waiting += [(to, held[row[0]][row[1]][key]) for key, to in links.items() if key in held[row[0]][row[1]]]
+    return found
 
 
 STEPS: Sequence[Callable[[Journey], None]] = (

@@ -49,7 +49,7 @@ def _unpacked(folder: Path) -> None:
     _apt("apt-get", "satisfy", "-y", "--no-install-recommends", f"{NEEDS}, {needs.removeprefix('Depends: ')}")
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    os.chmod(folder, 0o755)
+    folder.chmod(0o755)
     _apt("apt-get", "download", "-o", "APT::Sandbox::User=root", PACKAGE, at=folder)
     _apt("dpkg-deb", "-x", *map(str, folder.glob("*.deb")), str(folder))
 

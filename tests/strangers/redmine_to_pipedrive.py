@@ -245,7 +245,7 @@ PAIR = Pair(
     expect=expect,
     named=named,
     links={
-        **{resource: LINKS for resource in ("stages", "persons", "notes", "files", "activities")},
+        **dict.fromkeys(("stages", "persons", "notes", "files", "activities"), LINKS),
         **{resource: LINKS | {f"custom.{key}": "options" for key in OPTIONS[resource]} for resource in OPTIONS},
     },
     stamps=STAMPS,

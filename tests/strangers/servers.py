@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import json
 import os
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -234,33 +236,27 @@ def _kinto_rows(url: str, name: str, people: tuple[str, str]) -> Iterator[Row]:
 SECRET = "canary-secret-of-the-server"
 
 
-def datasette(files: Mapping[str, str]) -> Stranger:
-    """A Datasette over these new databases: name and the SQL that makes its tables."""
+def datasette(script: str, names: Sequence[str]) -> Stranger:
+    """A Datasette over new databases that a script makes the tables of."""
 
     def command(programs: Path, folder: Path, port: int) -> list[str]:
-        import sqlite3
-        from contextlib import closing
-
-        for name, script in files.items():
-            with closing(sqlite3.connect(folder / f"{name}.db")) as db:
+        paths = [folder / f"{name}.db" for name in names]
+        for path in paths:
+            with closing(sqlite3.connect(path)) as db:
                 db.executescript(script)
-        rights = [word for verb in ("insert", "update", "delete") for who in ("etl", "people") for word in _right(verb, who)]
-        paths = [str(folder / f"{name}.db") for name in files]
-        settings = ["--setting", "max_returned_rows", "50", "--setting", "default_allow_sql", "off"]
-        return [str(programs / "datasette"), "serve", *paths, "--secret", SECRET, "--port", str(port), *settings, *rights]
+        settings = [word for verb in ("insert", "update", "delete") for word in ("-s", f"permissions.{verb}-row.id", json.dumps(PEOPLE))]
+        plain = ["--secret", SECRET, "--port", str(port), "--setting", "max_returned_rows", "50", "--setting", "default_allow_sql", "off"]
+        return [str(programs / "datasette"), "serve", *map(str, paths), *plain, *settings]
 
     return Stranger("datasette", lambda: from_index("datasette"), command, "/-/versions.json")
 
 
-def _right(verb: str, who: str) -> list[str]:
-    position = ("etl", "people").index(who)
-    return ["-s", f"permissions.{verb}-row.id.{position}", who]
+PEOPLE = ("etl", "people")
 
 
 def datasette_account(origin: str, name: str, tables: Sequence[str]) -> Account:
     """One of its databases."""
-    programs = from_index("datasette")
-    tokens = {who: _token(programs, who) for who in ("etl", "people")}
+    tokens = {who: _token(from_index("datasette"), who) for who in PEOPLE}
     url, headers = f"{origin}/{name}", {"authorization": f"Bearer {tokens['people']}"}
 
     def call(method: str, path: str, body: Any = None) -> Any:
