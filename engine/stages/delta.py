@@ -143,7 +143,14 @@ def find_gone(run: Run, yes: bool = False) -> list[Changes]:
 
 
 def _is_gone(run: Run, name: str, key: str) -> bool:
-    row = run.source.read(name, key.partition("/")[2])
+    """Whether a row that its list no longer holds is deleted; one that nobody may look at is not, and one without a read is."""
+    if "read" not in run.migration.source.resources[name].operations:
+        return True
+    try:
+        row = run.source.read(name, key.partition("/")[2])
+    except Rejected as error:
+        run.notice(f"{key} is no longer listed and cannot be read, so it is not taken for deleted: {error}")
+        return False
     return row is None or not alive(run, name, [row])
 
 
