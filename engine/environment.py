@@ -26,9 +26,10 @@ class Accounts:
     destination: Account
 
 
-def variables(folder: Path | None = None) -> dict[str, str]:
-    """The process environment over the `.env` file of the folder; read once, at the edge."""
-    found = {key: value for key, value in dotenv_values((folder or Path.cwd()) / ".env").items() if value is not None}
+def variables(place: Path | None = None) -> dict[str, str]:
+    """The process environment over the `.env` file of a folder, or over a file; read once, at the edge."""
+    file = place if place and place.is_file() else (place or Path.cwd()) / ".env"
+    found = {key: value for key, value in dotenv_values(file).items() if value is not None}
     return found | dict(os.environ)
 
 
@@ -44,9 +45,14 @@ def accounts(migration: Migration, name: str, env: Mapping[str, str], folder: Pa
 
 def live(migration: Migration, env: Mapping[str, str]) -> Accounts:
     """Accounts named by the environment; raises UsageError that names every missing variable."""
+    return Accounts(*named(env, migration.source, migration.destination))
+
+
+def named(env: Mapping[str, str], *connectors: Connector) -> list[Account]:
+    """The account of each connector as the environment names it; raises UsageError that names every missing variable."""
     needed = [
         name
-        for connector in (migration.source, migration.destination)
+        for connector in connectors
         for name in (connector.connection.base_url_env, *variables_of(connector.connection.auth))
     ]
     missing = [name for name in dict.fromkeys(needed) if not env.get(name)]
@@ -55,7 +61,7 @@ def live(migration: Migration, env: Mapping[str, str]) -> Accounts:
             f"the live environment needs {', '.join(missing)} – set {'it' if len(missing) == 1 else 'them'} "
             "in the environment or in .env; see docs/cli.md"
         )
-    return Accounts(_named(migration.source, env), _named(migration.destination, env))
+    return [_named(connector, env) for connector in connectors]
 
 
 def _named(connector: Connector, env: Mapping[str, str]) -> Account:

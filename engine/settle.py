@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import html
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -127,25 +127,25 @@ def _updated(run: Run, resource: Resource, group: Sequence[Entry]) -> Happened:
 
 def _options_there(run: Run, resource: Resource, group: Sequence[Entry]) -> Happened:
     """Options were added where the definition now has them all: an intent names only what was not there."""
-    live, custom = live_rows(run, resource.name, group), defining(run, resource)
-    happened = {}
-    for entry in group:
-        row = live.get(entry.dest_id, {})
-        labels = {str(option.get(custom.option_label)) for option in row.get(custom.options) or []}
-        if {str(option.get(custom.option_label)) for option in entry.body[""]} <= labels:
-            happened[entry.id] = row
-    return happened
+    key = defining(run, resource).option_label
+    return _by_options(run, resource, group, key, lambda wanted, there: wanted <= there)
 
 
 def _options_gone(run: Run, resource: Resource, group: Sequence[Entry]) -> Happened:
-    live, custom = live_rows(run, resource.name, group), defining(run, resource)
-    happened = {}
+    key = defining(run, resource).option_id
+    return _by_options(run, resource, group, key, lambda wanted, there: not wanted & there)
+
+
+def _by_options(
+    run: Run, resource: Resource, group: Sequence[Entry], key: str, done: Callable[[set[str], set[str]], bool]
+) -> Happened:
+    """Entries whose definitions show that the call was executed, told by this key of their options."""
+    live, options, found = live_rows(run, resource.name, group), defining(run, resource).options, {}
     for entry in group:
         row = live.get(entry.dest_id, {})
-        ids = {str(option.get(custom.option_id)) for option in row.get(custom.options) or []}
-        if not {str(option.get(custom.option_id)) for option in entry.body[""]} & ids:
-            happened[entry.id] = row
-    return happened
+        if done({str(option.get(key)) for option in entry.body[""]}, {str(option.get(key)) for option in row.get(options) or []}):
+            found[entry.id] = row
+    return found
 
 
 def defining(run: Run, resource: Resource) -> CustomFields:

@@ -7,6 +7,7 @@ import click
 from engine import cli as engine
 from workbench.commands.approve import GATE, approve_command
 from workbench.commands.completion import completion_command
+from workbench.commands.connector import connector_group
 from workbench.commands.diff import diff_command
 from workbench.commands.docs import docs_command
 from workbench.commands.export import export_command
@@ -26,6 +27,7 @@ COMMANDS: tuple[click.Command, ...] = (
     report_command,
     export_command,
     docs_command,
+    connector_group,
     completion_command,
 )
 

@@ -1,0 +1,187 @@
+"""`etl connector check` as it is called: its exit codes, what it prints, what it never prints."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from sandbox.launch import launch
+from tests.connector.conftest import serving
+from tests.workbench.probe.acme import KEY, Acme
+from tests.workbench.probe.conftest import FILE
+
+ROOT = Path(__file__).resolve().parents[3]
+ROWS = Path(__file__).with_name("rows.yaml")
+Etl = Callable[..., tuple[int, str]]
+Serve = Callable[..., Acme]
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Serve]:
+    """A server that misbehaves in some ways; its address and key stand in trial.env."""
+    with ExitStack() as stack:
+
+        def start(*wrong: str, key: str = KEY) -> Acme:
+            server = Acme(frozenset(wrong))
+            base = stack.enter_context(serving(server.app()))
+            (tmp_path / "trial.env").write_text(f"ACME_BASE_URL={base}\nACME_KEY={key}\n", encoding="utf-8")
+            return server
+
+        yield start
+
+
+def told(path: Path) -> dict[str, Any]:
+    """What --json wrote."""
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("name", "plan", "address", "key", "words"),
+    [
+        ("stel_order", "unlimited", "STEL_ORDER_BASE_URL", "STEL_ORDER_API_KEY", []),
+        ("pipedrive", "ultimate", "PIPEDRIVE_BASE_URL", "PIPEDRIVE_API_TOKEN", ["--seats", "5", "--write", "--with", str(ROWS)]),
+    ],
+)
+def test_the_shipped_connectors_hold(
+    tmp_path: Path, run_etl: Etl, name: str, plan: str, address: str, key: str, words: list[str]
+) -> None:
+    """Against the emulators nothing is contradicted, every operation is told of, and the account is the same afterwards."""
+    with launch(name, plan=plan, extra_args=("--size", "300")) as running:
+        env = tmp_path / "trial.env"
+        env.write_text(f"{address}={running.base_url}\n{key}={running.key}\n", encoding="utf-8")
+        dump = f"{running.base_url.removesuffix('/app')}/__sandbox__/dump"
+        before = httpx.get(dump, timeout=60).text
+        file, out = ROOT / "connectors" / f"{name}.yaml", tmp_path / "found.json"
+        words = [*words, "--plan", plan, "--env", str(env), "--wrong-key", "--json", str(out)]
+        code, text = run_etl("connector", "check", str(file), *words)
+        assert (code, [item for item in told(out)["findings"] if item["verdict"] == "contradicted"]) == (0, []), text
+        assert httpx.get(dump, timeout=60).text == before
+    found = told(out)["findings"]
+    subjects = {(item["subject"], item["verdict"]) for item in found}
+    lists = {subject for subject, verdict in subjects if subject.startswith("list ") and verdict == "confirmed"}
+    if name == "stel_order":
+        assert len(lists) == 56 and told(out)["left"] == []
+        assert sum(item["claim"] == "since" and "inclusive" in item["detail"] for item in found) >= 20
+        assert ("list products", "confirmed") in subjects
+    else:
+        made = {subject for subject, verdict in subjects if subject.startswith("create ") and verdict == "confirmed"}
+        gone = {subject for subject, verdict in subjects if subject.startswith("delete ") and verdict == "confirmed"}
+        assert len(made) == len(gone) == 14 and told(out)["left"] == []
+
+
+def test_what_nobody_had_confirmed_is_found_out(tmp_path: Path, run_etl: Etl) -> None:
+    """Two switches of an emulator: whether a filter is inclusive, and a row that is listed and cannot be read by id."""
+    switches = ("--set", "modified_bound=exclusive", "--set", "work_order_by_id=fail")
+    with launch("stel_order", plan="unlimited", extra_args=("--size", "300", *switches)) as running:
+        (tmp_path / "trial.env").write_text(f"STEL_ORDER_BASE_URL={running.base_url}\nSTEL_ORDER_API_KEY={running.key}\n", encoding="utf-8")
+        words = ["--env", "trial.env", "--plan", "unlimited", "--only", "contacts,workOrders"]
+        code, text = run_etl("connector", "check", str(ROOT / "connectors/stel_order.yaml"), *words)
+    lines = text.splitlines()
+    assert code == 1
+    assert any(line.startswith("list contacts") and "since: obeyed in the future, the past and between; exclusive" in line for line in lines)
+    told = [line for line in lines if "defaults.read.get: read workOrders: row: a listed row is refused" in line]
+    assert len(told) == 1 and told[0].endswith("where just workOrders differs, say so there")
+
+
+def test_a_contradiction_is_shown_with_its_line(tmp_path: Path, run_etl: Etl, serve: Serve) -> None:
+    """Exit code 1; the place, the line with a caret, what was sent and answered; the same in the JSON file."""
+    serve("age_text", "since_ignored")
+    out = tmp_path / "found.json"
+    code, text = run_etl("connector", "check", str(FILE), "--env", "trial.env", "--only", "contacts", "--json", str(out))
+    lines = text.splitlines()
+    number = next(n for n, line in enumerate(FILE.read_text(encoding="utf-8").splitlines(), 1) if "age: integer" in line)
+    assert code == 1, text
+    assert any(line.startswith("Acme at http://127.0.0.1:") and "reads only, 1 resources, at most " in line for line in lines)
+    at = next(n for n, line in enumerate(lines) if line.startswith(f"{FILE}:{number}:"))
+    assert "rows of contacts: type: age: declared integer, got text of digits in 12 of 12 rows – correct the type" in lines[at]
+    assert lines[at + 2].index("^") == lines[at + 1].index("age")
+    assert any("GET /contacts?" in line and "since=20" in line and "→ 200 {data: [5 x {id: integer" in line for line in lines)
+    places = {item["place"] for item in told(out)["findings"] if item["verdict"] == "contradicted"}
+    assert f"{FILE}:{number}:12" not in places and any(place.startswith(f"{FILE}:{number}:") for place in places) and len(places) == 2
+    assert out.stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize("wrong", [("hostile",), ("good_error",), ("bad_state", "missing_400", "filter_ignored"), ("other_select",)])
+def test_no_value_and_no_key_is_ever_shown(tmp_path: Path, run_etl: Etl, serve: Serve, wrong: tuple[str, ...]) -> None:
+    """Neither the key, nor what rows hold, nor what could move the cursor; not on the screen and not in the file."""
+    serve(*wrong)
+    out = tmp_path / "found.json"
+    code, text = run_etl("connector", "check", str(FILE), "--env", "trial.env", "--json", str(out), "--wrong-key")
+    both = text + out.read_text(encoding="utf-8")
+    assert code == 1
+    for secret in (KEY, "Ana", "+34", "u1@acme.example", "calls 1", "blue", "1990-02-03"):
+        assert secret not in both
+    assert "\x1b" not in text and "\u202e" not in text
+
+
+@pytest.mark.parametrize(
+    ("words", "wanted"),
+    [
+        (["no_such"], "there is no connector 'no_such'"),
+        (["acme.yaml", "--only", "contact"], "has no resource 'contact' – did you mean 'contacts'?"),
+        (["acme.yaml", "--plan", "smal"], "has no plan 'smal' – did you mean 'small'?"),
+        (["acme.yaml", "--yes"], "--with and --yes go with --write"),
+        (["acme.yaml", "--write", "--with", "rows.yaml"], "rows.yaml:1:12: contacts.nam: unknown field 'nam' – did you mean 'name'?"),
+        (["acme.yaml", "--env", "empty.env"], "the live environment needs ACME_BASE_URL, ACME_KEY"),
+    ],
+)
+def test_what_is_wrong_with_the_call_is_told_before_any(
+    tmp_path: Path, run_etl: Etl, serve: Serve, words: list[str], wanted: str
+) -> None:
+    """Exit code 2, and the server hears nothing."""
+    server = serve()
+    (tmp_path / "acme.yaml").write_bytes(FILE.read_bytes())
+    (tmp_path / "rows.yaml").write_text("contacts: {nam: Ana}\n", encoding="utf-8")
+    (tmp_path / "empty.env").write_text("", encoding="utf-8")
+    code, text = run_etl("connector", "check", "--env", "trial.env", *words)
+    assert (code, server.calls) == (2, []), text
+    assert wanted in text
+
+
+def test_a_refused_key_ends_it(run_etl: Etl, serve: Serve) -> None:
+    """Exit code 3 after one call, with what to look at; the key is not shown."""
+    server = serve(key="canary-not-the-key")
+    code, text = run_etl("connector", "check", str(FILE), "--env", "trial.env")
+    assert (code, server.calls) == (3, ["GET /me"])
+    assert "refuses the key" in text and "check ACME_KEY" in text and "canary" not in text
+
+
+def test_writing_elsewhere_takes_a_yes(tmp_path: Path, run_etl: Etl) -> None:
+    """An account that is not on this machine is not written to where nobody can be asked: exit code 4, before any call."""
+    (tmp_path / "trial.env").write_text("ACME_BASE_URL=https://api.acme.example\nACME_KEY=canary-key\n", encoding="utf-8")
+    code, text = run_etl("connector", "check", str(FILE), "--env", "trial.env", "--write")
+    assert code == 4 and "api.acme.example" in text and "--yes" in text
+
+
+def test_ctrl_c_removes_what_was_made(tmp_path: Path, serve: Serve) -> None:
+    """A real interruption of the real command, in the middle of a create: the account is as before, and the code says so."""
+    server = serve()
+    before = Acme().rows
+    running: list[subprocess.Popen[str]] = []
+    made: list[str] = []
+
+    def interrupt(method: str, path: str) -> None:
+        if method == "POST" and not made:
+            made.append(path)
+            running[0].send_signal(signal.SIGINT)
+
+    server.after = interrupt
+    words = ["connector", "check", str(FILE), "--env", "trial.env", "--only", "contacts,notes", "--write"]
+    env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "HOME": str(tmp_path)}
+    call = [sys.executable, "-m", "workbench", *words]
+    running.append(subprocess.Popen(call, cwd=tmp_path, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True))
+    text, _ = running[0].communicate(timeout=60)
+    assert made and running[0].returncode == 130, text
+    assert server.rows == before
+    assert "delete contacts" in text and "Left behind" not in text

@@ -1,0 +1,142 @@
+"""The whole check, in order; and how many calls it can take, which is told before the first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from engine.connector.model import Connector, Operation, Resource
+from engine.errors import ApiError, Blocked
+from workbench.probe.account import try_blocks, try_connection, try_limits
+from workbench.probe.bodies import Bodies
+from workbench.probe.filters import try_filters
+from workbench.probe.found import Tell, untried
+from workbench.probe.lists import try_list
+from workbench.probe.reads import SPOTS, try_message, try_read, try_references
+from workbench.probe.rows import try_rows
+from workbench.probe.scene import PAGES, Probe
+from workbench.probe.tape import Spent
+from workbench.probe.walk import try_walk
+from workbench.probe.writes import try_writes
+
+WRITES = ("create", "update", "delete", "add_options", "remove_options")
+AGAIN = 2  # a read that gets no usable answer goes out once more
+WRITTEN = 8  # calls that one written row takes besides its own three: reads before and after
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What to try: which resources, a key that is not good, writing with which bodies."""
+
+    names: Sequence[str]
+    wrong_key: bool = False
+    write: bool = False
+    bodies: Bodies | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """The most that a check takes."""
+
+    calls: int
+    cost: int
+
+
+def bound(connector: Connector, choice: Choice) -> Bound:
+    """The most calls and the most cost; a check that would take more stops."""
+    parts = [(connector.connection.check, 1 + choice.wrong_key)]
+    parts += [
+        part for name in _reached(connector, choice.names) for part in _reads(connector.resources[name], name in choice.names)
+    ]
+    if choice.write:
+        parts += [part for name in choice.names for part in _writes(connector.resources[name])]
+    return Bound(AGAIN * sum(many for _, many in parts), AGAIN * sum(many * operation.cost for operation, many in parts))
+
+
+def _reached(connector: Connector, names: Sequence[str]) -> list[str]:
+    """The chosen resources, and those whose rows are looked at for them."""
+    found = list(names)
+    for name in names:
+        kind = connector.resources[name]
+        found += [other for field in kind.fields.values() for other in field.to]
+        found += [kind.custom.resource] if kind.custom else []
+        found += [kind.operations["list"].parent] if "list" in kind.operations and kind.operations["list"].parent else []
+    return list(dict.fromkeys(found))
+
+
+def _reads(kind: Resource, chosen: bool) -> Iterator[tuple[Operation, int]]:
+    listing, single = kind.operations.get("list"), kind.operations.get("read")
+    references = [field for field in kind.fields.values() if field.kind == "reference"]
+    if listing and listing.pager:
+        below = 2 if listing.parent else 1
+        filters = 3 * bool(listing.since) + bool(listing.newest_first) + bool(listing.ids) + len(listing.filters)
+        yield listing, below * (PAGES + (5 + filters) * chosen)
+    if single:
+        yield single, (2 + SPOTS * len(references)) * chosen
+
+
+def _writes(kind: Resource) -> Iterator[tuple[Operation, int]]:
+    if "create" in kind.operations and "delete" in kind.operations:
+        yield from ((kind.operations[verb], 2) for verb in ("create", "update", "delete") if verb in kind.operations)
+        yield kind.operations.get("read") or kind.operations["create"], WRITTEN
+
+
+def check(probe: Probe, choice: Choice, tell: Tell) -> None:
+    """Try everything chosen.
+
+    Raises AuthError, Blocked and Paused, where nothing more can be tried.
+    """
+    try_connection(probe, choice.wrong_key, tell)
+    told_message = False
+    for name in choice.names:
+        kind = probe.client.connector.resources[name]
+        _unless_ended(f"list {name}", tell, lambda kind=kind: _read(probe, kind, tell))  # type: ignore[misc]
+        told_message = told_message or _messaged(probe, kind, tell)
+    if choice.write:
+        _unless_ended("writing", tell, lambda: try_writes(probe, choice.names, choice.bodies or {}, tell))
+    _untouched(probe, choice, tell)
+    _unless_ended("custom fields", tell, lambda: try_blocks(probe, choice.names, tell))
+    try_limits(probe, tell)
+
+
+def _unless_ended(subject: str, tell: Tell, trial: Callable[[], None]) -> None:
+    """Go on with the next part where one ends early; being shut out ends the whole."""
+    try:
+        trial()
+    except Blocked:
+        raise
+    except (Spent, ApiError) as error:
+        tell(untried(subject, "the rest", str(error)))
+
+
+def _read(probe: Probe, kind: Resource, tell: Tell) -> None:
+    """All that a resource declares of reading."""
+    if "list" not in kind.operations:
+        tell(untried(f"list {kind.name}", "answers", "the file says no way to list it"))
+        return
+    if not try_list(probe, kind, tell):
+        return
+    for finding in try_rows(probe.declared, kind, probe.sample(kind.name).rows[: probe.enough]):
+        tell(finding)
+    try_walk(probe, kind, tell)
+    try_filters(probe, kind, tell)
+    try_references(probe, kind, tell)
+    try_read(probe, kind, tell)
+
+
+def _messaged(probe: Probe, kind: Resource, tell: Tell) -> bool:
+    """The message of the refusal that a row which is not there got; it was the last call."""
+    if "read" not in kind.operations or probe.tape.status < 400:
+        return False
+    try_message(probe, tell)
+    return True
+
+
+def _untouched(probe: Probe, choice: Choice, tell: Tell) -> None:
+    """Writing calls that were not tried."""
+    for name in choice.names:
+        verbs = [verb for verb in WRITES if verb in probe.client.connector.resources[name].operations]
+        silent = [verb for verb in verbs if verb.endswith("options") or not choice.write]
+        if silent:
+            why = "options are made and removed by runs only" if choice.write else "it writes: --write tries it"
+            tell(untried(f"{', '.join(silent)} {name}", "row", why))

@@ -1,0 +1,189 @@
+"""Whether a list obeys what it is asked for: changed since, newest first, these ids, these values."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from itertools import pairwise
+from typing import Any
+
+from engine.connector.model import Operation, Resource
+from engine.errors import Rejected, Unavailable
+from engine.reading import filtered
+from engine.values import dig, segments, word
+from workbench.probe.found import Finding, Tell, confirmed, contradicted, untried
+from workbench.probe.scene import Probe, Row, ids_of
+
+PAST = datetime(2000, 1, 1, tzinfo=UTC).timestamp()
+AHEAD = 5 * 365 * 86_400  # seconds from now to a moment that nothing has been changed since, and that 32 bits hold
+
+
+def try_filters(probe: Probe, kind: Resource, tell: Tell) -> None:
+    """Everything a list with rows can be asked for."""
+    operation = kind.operations["list"]
+    if operation.since:
+        _obeyed(probe, kind, "since", tell, lambda: _since(probe, kind, operation))
+    if operation.newest_first:
+        _obeyed(probe, kind, "newest_first", tell, lambda: _newest(probe, kind))
+    if operation.ids:
+        _obeyed(probe, kind, "ids", tell, lambda: _ids(probe, kind, operation))
+    for name in operation.filters:
+        _obeyed(probe, kind, "filters", tell, lambda name=name: _filter(probe, kind, operation, name))
+
+
+def _obeyed(probe: Probe, kind: Resource, claim: str, tell: Tell, tried: Any) -> None:
+    """One trial; a filter that is refused is a contradiction too."""
+    operation, at = kind.operations["list"], probe.declared.call(kind.name, "list", claim)
+    try:
+        tell(tried())
+    except Rejected as error:
+        advice = f"drop `{claim}`, or correct how it is written"
+        tell(contradicted(f"list {kind.name}", claim, f"refused: {error}", at, advice, probe.tape.told(operation)))
+    except Unavailable as error:
+        tell(untried(f"list {kind.name}", claim, str(error)))
+
+
+def _asked(probe: Probe, kind: Resource, params: Row, newest_first: bool = False) -> tuple[list[dict[str, Any]], bool]:
+    """The first page of a list asked for in some way, and whether that is all; below the fullest parent where it has one."""
+    found = probe.sample(kind.name)
+    position = found.fullest[0] if kind.operations["list"].parent else None
+    page = probe.pages(kind, params, position, newest_first=newest_first)[0]
+    return page.rows, page.last
+
+
+def _known(probe: Probe, kind: Resource) -> list[dict[str, Any]]:
+    """The rows that a first page without a filter has."""
+    found = probe.sample(kind.name)
+    return (found.fullest if kind.operations["list"].parent else found.pages[0])[1].rows
+
+
+def _no(probe: Probe, kind: Resource, claim: str, detail: str, advice: str) -> Finding:
+    at = probe.declared.call(kind.name, "list", claim)
+    return contradicted(f"list {kind.name}", claim, detail, at, advice, probe.tape.told(kind.operations["list"]))
+
+
+# -- changed since
+
+
+def _since(probe: Probe, kind: Resource, operation: Operation) -> Finding:
+    """Nothing has been changed since a moment to come, everything since one long ago, and a part since one between."""
+    known, style = _known(probe, kind), "see its name, `since_style` and `since_form`"
+    later, _ = _asked(probe, kind, filtered(operation, probe.client.clock.now() + AHEAD))
+    if later:
+        text = f"asked for changes since a moment to come, got {len(later)} of {len(known)} rows: {operation.since} is not obeyed"
+        return _no(probe, kind, "since", text, style)
+    every, _ = _asked(probe, kind, filtered(operation, PAST))
+    if len(every) < len(known):
+        text = f"asked for changes since the year 2000, got {len(every)} of {len(known)} rows"
+        return _no(probe, kind, "since", text, style)
+    return _between(probe, kind, operation, known) or confirmed(
+        f"list {kind.name}",
+        "since",
+        f"none of {len(known)} rows since a moment to come, all since 2000; not told whether inclusive",
+    )
+
+
+def _between(probe: Probe, kind: Resource, operation: Operation, known: Sequence[Row]) -> Finding | None:
+    """Rows since the stamp of one of them; None where the stamps cannot tell."""
+    stamps = {one: at for row, one in zip(known, ids_of(known, kind), strict=False) if (at := instant(row.get(kind.modified)))}
+    if len(stamps) < len(known) or len(set(stamps.values())) < 2 or operation.since_style == "date":
+        return None
+    bound = sorted(set(stamps.values()))[len(set(stamps.values())) // 2]
+    rows, _ = _asked(probe, kind, filtered(operation, bound))
+    got = set(ids_of(rows, kind)) & set(stamps)
+    # What a filter does within the second of its moment depends on fractions that are not sent.
+    older = [one for one in got if stamps[one] < int(bound) - 1]
+    missing = [one for one, at in stamps.items() if at > int(bound) + 1 and one not in got]
+    if older:
+        text = f"asked for changes since the stamp of a row, got {len(older)} rows whose {kind.modified} is older"
+        return _no(probe, kind, "since", text, f"see that it goes by {kind.modified}, and its time zone")
+    if missing and probe.sample(kind.name).whole:
+        text = f"asked for changes since the stamp of a row, {len(missing)} rows that are newer by {kind.modified} are not there"
+        return _no(probe, kind, "since", text, f"see that it goes by {kind.modified}, and its time zone")
+    exact = [one for one, at in stamps.items() if at == bound == int(bound)]
+    bounds = "not told whether inclusive" if not exact else "inclusive" if set(exact) & got else "exclusive"
+    return confirmed(f"list {kind.name}", "since", f"obeyed in the future, the past and between; {bounds}")
+
+
+def instant(value: Any) -> float | None:
+    """A stamp in epoch seconds; None where it is none."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return value / 1000 if value > 1e11 else float(value)
+    try:
+        moment = datetime.fromisoformat(value) if isinstance(value, str) else None
+    except ValueError:
+        return None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() if moment else None
+
+
+# -- newest first
+
+
+def _newest(probe: Probe, kind: Resource) -> Finding:
+    """The first page in that order falls by the created or modified field, or by the id."""
+    rows, _ = _asked(probe, kind, {}, newest_first=True)
+    names = [name for name in dict.fromkeys([kind.created, kind.modified, kind.id]) if name]
+    columns = {name: [_rank(dig(row, segments(name))) for row in rows] for name in names if "+" not in name}
+    telling = {name: values for name, values in columns.items() if None not in values and len(set(values)) > 1}
+    if not telling:
+        return untried(f"list {kind.name}", "newest_first", "no two rows differ in a stamp or an id")
+    falling = [name for name, values in telling.items() if all(a >= b for a, b in pairwise(values))]  # type: ignore[operator]
+    if not falling:
+        text = f"the rows do not fall by {' or '.join(telling)}"
+        return _no(probe, kind, "newest_first", text, "name the parameter that sorts, newest first")
+    return confirmed(f"list {kind.name}", "newest_first", f"falls by {falling[0]}")
+
+
+def _rank(value: Any) -> float | None:
+    """What rows are put in order by: a moment or a number."""
+    found = instant(value)
+    return float(value) if found is None and isinstance(value, str) and value.isdecimal() else found
+
+
+# -- ids and values
+
+
+def _ids(probe: Probe, kind: Resource, operation: Operation) -> Finding:
+    """Two of the rows by their ids: these and no others."""
+    field = operation.ids_of
+    known = list(dict.fromkeys(_values(probe, kind, field)))
+    if len(known) < 2:
+        return untried(f"list {kind.name}", "ids", f"it takes two {field or 'ids'} to tell")
+    wanted = [known[-1]] if len(known) == 2 else [known[1], known[-1]]
+    rows, _ = _asked(probe, kind, {operation.ids: ",".join(wanted)})
+    got = Counter(word(row.get(field)) for row in rows) if field else Counter(ids_of(rows, kind))
+    others, missing = [one for one in got if one not in wanted], [one for one in wanted if one not in got]
+    if others:
+        text = f"asked for {len(wanted)} {field or 'ids'}, got {len(others)} others: {operation.ids} is not obeyed"
+        return _no(probe, kind, "ids", text, "name the parameter that takes a comma list of ids, or drop `ids`")
+    if missing:
+        text = f"asked for {len(wanted)} {field or 'ids'}, {len(missing)} are not there"
+        return _no(probe, kind, "ids", text, "see that it takes a comma list, or drop `ids`")
+    return confirmed(f"list {kind.name}", "ids", f"just the {len(wanted)} asked for")
+
+
+def _values(probe: Probe, kind: Resource, field: str) -> list[str]:
+    rows = probe.sample(kind.name).rows
+    return [word(row[field]) for row in rows if row.get(field) is not None] if field else ids_of(rows, kind)
+
+
+def _filter(probe: Probe, kind: Resource, operation: Operation, name: str) -> Finding:
+    """Rows with one value of a field: these and no others."""
+    subject, known = f"list {kind.name}", _known(probe, kind)
+    values = Counter(word(row[name]) for row in known if row.get(name) is not None and not isinstance(row[name], dict | list))
+    if not values:
+        return untried(subject, "filters", f"{name}: no row has a value")
+    value, many = min(values.items(), key=lambda item: item[1])
+    if many == len(known):
+        return untried(subject, "filters", f"{name}: all rows have the same value")
+    rows, _ = _asked(probe, kind, {name: value})
+    others = [row for row in rows if word(row.get(name)) != value]
+    at = (*probe.declared.call(kind.name, "list", "filters"), operation.filters.index(name))
+    if others:
+        text = f"{name}: asked for one value, got {len(others)} rows with another: it is not obeyed"
+        return contradicted(subject, "filters", text, at, f"drop {name} from `filters`", probe.tape.told(operation))
+    if len(rows) < many:
+        text = f"{name}: asked for one value, got {len(rows)} of {many} rows that have it"
+        return contradicted(subject, "filters", text, at, f"drop {name} from `filters`", probe.tape.told(operation))
+    return confirmed(subject, "filters", f"{name}: just the {len(rows)} that have the value")

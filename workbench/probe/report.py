@@ -1,0 +1,65 @@
+"""What a check found: as rows of a table, as contradictions with their place, and as plain data."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from workbench.probe.found import Declared, Finding
+
+ORDER = ("contradicted", "confirmed", "not tried", "note")
+
+Redact = Callable[[str], str]
+
+
+def redacted(finding: Finding, redact: Redact) -> Finding:
+    """The finding without anything that was used to sign in."""
+    texts = {name: redact(getattr(finding, name)) for name in ("detail", "advice", "evidence")}
+    return Finding(
+        finding.subject, finding.claim, finding.verdict, texts["detail"], finding.keys, texts["advice"], texts["evidence"]
+    )
+
+
+def table(found: Sequence[Finding]) -> list[tuple[str, str, str]]:
+    """Operation, verdict and detail: one line for all that one operation confirms, one for each contradiction."""
+    rows = []
+    for subject in dict.fromkeys(item.subject for item in found if item.verdict != "left"):
+        for verdict in ORDER:
+            texts = [_text(item) for item in found if item.subject == subject and item.verdict == verdict]
+            lines = texts if verdict == "contradicted" else ["; ".join(texts)] if texts else []
+            rows += [(subject, verdict, line) for line in lines]
+    return rows
+
+
+def _text(item: Finding) -> str:
+    return f"{item.claim}: {item.detail}" if item.detail else item.claim
+
+
+def counts(found: Sequence[Finding]) -> str:
+    """How many of each verdict, in a line."""
+    many = Counter(item.verdict for item in found)
+    words = [f"{many[verdict]} {verdict}" for verdict in ("confirmed", "contradicted", "not tried") if many[verdict]]
+    return ", ".join(words)
+
+
+def remaining(found: Sequence[Finding]) -> list[str]:
+    """Rows made by the check that it could not remove."""
+    return [item.detail for item in found if item.verdict == "left"]
+
+
+def data(found: Sequence[Finding], declared: Declared, about: Mapping[str, Any]) -> dict[str, Any]:
+    """Everything that was found, for --json."""
+    return {
+        **about,
+        "findings": [_plain(item, declared) for item in found if item.verdict != "left"],
+        "left": remaining(found),
+    }
+
+
+def _plain(item: Finding, declared: Declared) -> dict[str, Any]:
+    told = asdict(item) | {"keys": list(item.keys)}
+    if item.verdict == "contradicted":
+        told["place"] = str(declared.diagnostic(item).where)
+    return told

@@ -1,0 +1,390 @@
+"""Rows made, read back, changed and removed again; whatever happens, what was made is removed or named."""
+
+from __future__ import annotations
+
+import secrets
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from engine.connector.model import FieldType, Resource
+from engine.errors import ApiError, EtlError, Forbidden, NotFound, OutcomeUnknown, Outdated, Rejected
+from engine.values import is_empty
+from engine.wire import agrees
+from workbench.probe.bodies import Bodies, extra, made, needs, ours
+from workbench.probe.found import Finding, Tell, confirmed, contradicted, left, untried
+from workbench.probe.scene import PAGES, Probe, Row, id_of, ids_of
+
+GIVE = "give its fields with --with FILE"
+
+
+@dataclass(slots=True)
+class Made:
+    """A row made here, or one whose making was begun: its id is "" until it is known to be this row's."""
+
+    kind: Resource
+    sent: dict[str, Any]
+    id: str = ""
+    given: str = ""  # the id that the answer gave
+
+
+@dataclass(slots=True)
+class Trial:
+    """What was made so far, with the mark that all of it carries, and the resources that were tried."""
+
+    probe: Probe
+    bodies: Bodies
+    mark: str
+    tell: Tell
+    rows: list[Made] = field(default_factory=list)
+    tried: set[str] = field(default_factory=set)
+
+    def reference(self, to: FieldType) -> str | int | None:
+        """The id of a row that a field may name: one made here, else the first that is listed."""
+        own = [item.id for name in to.to for item in self.rows if item.kind.name == name and item.id]
+        if not own:
+            resources = self.probe.client.connector.resources
+            own = [one for name in to.to if "list" in resources[name].operations
+                   for one in ids_of(self.probe.sample(name).rows, resources[name])[:1]]  # fmt: skip
+        return None if not own else int(own[0]) if own[0].isdecimal() else own[0]
+
+
+def try_writes(probe: Probe, names: Sequence[str], bodies: Bodies, tell: Tell) -> None:
+    """Try every writing call of some resources, and remove all that was made, whatever is raised meanwhile."""
+    trial = Trial(probe, bodies, f"etl check {secrets.token_hex(4)}", tell)
+    try:
+        for name in names:
+            _try(trial, name, ())
+    finally:
+        probe.tape.cleaning = True
+        rows = _removed(trial)
+        probe.tape.cleaning = False
+        for row in rows:
+            tell(left(row))
+
+
+def _try(trial: Trial, name: str, above: tuple[str, ...]) -> None:
+    """One resource, after those that its rows name."""
+    kind = trial.probe.client.connector.resources[name]
+    if name in trial.tried or "create" not in kind.operations:
+        return
+    trial.tried.add(name)
+    if "delete" not in kind.operations:
+        trial.tell(untried(f"create {name}", "row", "there is no way to delete: it would stay"))
+        return
+    body = trial.bodies.get(name, {})
+    for other in needs(kind, body):
+        if other not in above:
+            _try(trial, other, (*above, name))
+    item = _made(trial, kind, body)
+    if item is not None and _read_back(trial, item):
+        _update(trial, item)
+
+
+# -- making
+
+
+def _made(trial: Trial, kind: Resource, body: Mapping[str, Any]) -> Made | None:
+    """Make a row, with one more field than needed where that is taken."""
+    probe, subject = trial.probe, f"create {kind.name}"
+    row = made(probe.client.connector, kind, body, trial.mark, trial.reference)
+    if isinstance(row, str):
+        trial.tell(untried(subject, "row", f"nothing can be made up for {row}: {GIVE}"))
+        return None
+    more = {} if body else extra(kind, row, trial.mark)
+    if not row and not more:
+        trial.tell(untried(subject, "row", f"no field is required and none is plain text: {GIVE}"))
+        return None
+    try:
+        try:
+            return _sent(trial, kind, {**row, **more})
+        except Rejected:
+            if not more or not row:
+                raise
+            return _sent(trial, kind, row)
+    except Rejected as error:
+        trial.tell(_unmade(trial, kind, error, bool(body)))
+    except OutcomeUnknown as error:
+        at = probe.declared.call(kind.name, "create", "id_at", "id_header", "post", "put")
+        if probe.tape.status and probe.tape.status < 300:
+            advice = "say with `id_at` or `id_header` where the answer holds the new id"
+            trial.tell(contradicted(subject, "id", str(error), at, advice, probe.tape.told(kind.operations["create"])))
+        else:
+            trial.tell(untried(subject, "row", str(error)))
+    return None
+
+
+def _sent(trial: Trial, kind: Resource, row: dict[str, Any]) -> Made:
+    """Make a row and note it before it is sent, so that a cut leaves no row behind that nobody knows of."""
+    item = Made(kind, row)
+    trial.rows.append(item)
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "check.txt" if kind.file and kind.file[0] in row else None
+            if file:
+                file.write_text(trial.mark, encoding="utf-8")
+            item.given, _ = trial.probe.client.write(kind.name, "create", dict(row), file=file)
+    except OutcomeUnknown:
+        raise
+    except EtlError:  # refused, or never sent
+        trial.rows.remove(item)
+        raise
+    return item
+
+
+def _unmade(trial: Trial, kind: Resource, error: Rejected, told: bool) -> Finding:
+    """A refused row: of somebody's own fields a contradiction, of made up ones no surprise."""
+    subject = f"create {kind.name}"
+    if not told or isinstance(error, Forbidden):
+        return untried(subject, "row", f"{error}; {GIVE}")
+    at = trial.probe.declared.path(kind.name, "create")
+    evidence = trial.probe.tape.told(kind.operations["create"])
+    return contradicted(subject, "row", f"refused: {error}", at, "correct the call, or what --with gives", evidence)
+
+
+# -- reading back
+
+
+def _live(trial: Trial, item: Made, row_id: str = "") -> dict[str, Any] | None:
+    """The row as the server has it now: read by its id, else looked for in the list."""
+    kind, probe, row_id = item.kind, trial.probe, row_id or item.id
+    if "read" in kind.operations:
+        return probe.client.read(kind.name, row_id)
+    listing = kind.operations.get("list")
+    if listing is None or listing.pager is None:
+        return None
+    own = {listing.ids: str(item.sent.get(listing.ids_of, row_id) if listing.ids_of else row_id)} if listing.ids else {}
+    pages = islice(probe.client.pages(kind.name, own), PAGES)
+    return next((row for page in pages for row in page.rows if id_of(row, kind) == row_id), None)
+
+
+def _read_back(trial: Trial, item: Made) -> bool:
+    """Whether the id leads to the row that was made; each field then holds what was sent.
+
+    An id that leads to anything else is forgotten: what stands there is not to be changed or removed.
+    """
+    kind, subject = item.kind, f"create {item.kind.name}"
+    declared, evidence = trial.probe.declared, trial.probe.tape.told(item.kind.operations["create"])
+    try:
+        live = _live(trial, item, item.given)
+    except ApiError as error:
+        trial.tell(untried(subject, "id", f"the row cannot be read back: {error}"))
+        return False
+    if live is None or not ours(live, item.sent, kind, trial.mark):
+        at = declared.call(kind.name, "create", "id_at", "id_header", "post", "put")
+        text = (
+            "no row is found by the id that the answer gives" if live is None else "the id that the answer gives is another row's"
+        )
+        trial.tell(
+            contradicted(subject, "id", text, at, "say with `id_at` or `id_header` where the answer holds the new id", evidence)
+        )
+        return False
+    item.id = item.given
+    trial.tell(confirmed(subject, "id", "leads to the row that was made"))
+    _compared(trial, kind, subject, item.sent, live)
+    return True
+
+
+def _compared(trial: Trial, kind: Resource, subject: str, sent: Row, live: Row) -> None:
+    """Each field that was sent against what the row holds."""
+    wanted = {name: value for name, value in sent.items() if not (kind.file and name == kind.file[0])}
+    wrong = [name for name, value in wanted.items() if not agrees(value, live.get(name), kind.fields.get(name))]
+    for name in wrong:
+        state = "is empty" if is_empty(live.get(name)) else "holds something else"
+        at = trial.probe.declared.field(kind.name, (name,))
+        advice = "writable: false, or say how it travels"
+        trial.tell(contradicted(subject, "fields", f"{name} was sent, and {state}", at, advice))
+    if not wrong:
+        trial.tell(confirmed(subject, "fields", f"{', '.join(wanted) or 'nothing'} as sent"))
+
+
+# -- changing
+
+
+def _update(trial: Trial, item: Made) -> None:
+    """Change one text of the row; the others stay."""
+    kind, subject = item.kind, f"update {item.kind.name}"
+    operation = kind.operations.get("update")
+    if operation is None:
+        return
+    names = [name for name, value in item.sent.items() if _changeable(kind, name, value)]
+    if not names:
+        trial.tell(untried(subject, "row", f"no text was sent that an update takes: {GIVE}"))
+        return
+    name = names[0]
+    change = {name: _changed(kind, name, item.sent[name])}
+    try:
+        before = _live(trial, item) or {}
+        lock = {operation.lock: before.get(operation.lock)} if operation.lock else {}
+        trial.probe.client.write(kind.name, "update", {**_own(kind, item), **change, **lock}, item.id)
+        after = _live(trial, item) or {}
+    except ApiError as error:
+        evidence = trial.probe.tape.told(operation)
+        at = trial.probe.declared.path(kind.name, "update")
+        trial.tell(
+            contradicted(subject, "row", f"refused: {error}", at, "correct the call, or `omit` what it does not take", evidence)
+        )
+        return
+    item.sent |= change
+    _compared(trial, kind, subject, change, after)
+    if operation.lock:
+        _locked(trial, item, name, lock)
+    else:
+        _whole(trial, item, name, before, after)
+
+
+def _changeable(kind: Resource, name: str, value: Any) -> bool:
+    operation, known = kind.operations["update"], kind.fields.get(name)
+    free = known is not None and known.writable and known.kind in ("text", "html") and not (known.one_of or known.options)
+    return (
+        free
+        and isinstance(value, str)
+        and name not in (*operation.omit, *kind.id.split("+"))
+        and f"{{{name}}}" not in operation.path
+    )
+
+
+def _changed(kind: Resource, name: str, value: str) -> str:
+    """Another text of the same length or a little longer, the mark still in it."""
+    known = kind.fields[name]
+    longer = value[: -len("</p>")] + " 2</p>" if value.endswith("</p>") else f"{value} 2"
+    return longer if not known.max or len(longer) <= known.max else value[:-1] + ("2" if value[-1] != "2" else "3")
+
+
+def _own(kind: Resource, item: Made) -> dict[str, Any]:
+    """What an update needs besides the change: the fields its path names, and the id where it travels in the body."""
+    path = kind.operations["update"].path
+    named = {name: value for name, value in item.sent.items() if f"{{{name}}}" in path}
+    return {**named, **({kind.id: item.id} if kind.json_api else {})}
+
+
+def _whole(trial: Trial, item: Made, name: str, before: Row, after: Row) -> None:
+    """Whether what an update does not send stays or is emptied, as `whole` says."""
+    kind, subject, probe = item.kind, f"update {item.kind.name}", trial.probe
+    operation = kind.operations["update"]
+    others = [one for one in item.sent if one != name and not is_empty(before.get(one)) and f"{{{one}}}" not in operation.path]
+    emptied = [one for one in others if is_empty(after.get(one))]
+    at = probe.declared.call(kind.name, "update", "whole", "put", "patch", "post")
+    if emptied:
+        text = f"{', '.join(emptied)} was not changed, and is empty after it"
+        advice = "`whole` sends what fields declare: declare it writable" if operation.whole else "whole: true"
+        trial.tell(contradicted(subject, "whole", text, at, advice))
+    elif not others:
+        trial.tell(untried(subject, "whole", "nothing else was sent that could be emptied"))
+    elif operation.whole:
+        _bare(trial, item, name, others)
+    else:
+        trial.tell(confirmed(subject, "whole", f"as before: {', '.join(others)}"))
+
+
+def _bare(trial: Trial, item: Made, name: str, others: Sequence[str]) -> None:
+    """An update of one field alone, where the file says that this empties the others."""
+    kind, subject = item.kind, f"update {item.kind.name}"
+    plain = trial.probe.asking(kind, replace(kind.operations["update"], whole=False), "update")
+    try:
+        plain.client.write(kind.name, "update", {**_own(kind, item), name: item.sent[name]}, item.id)
+        live = _live(trial, item) or {}
+    except ApiError as error:
+        trial.tell(confirmed(subject, "whole", f"a part of the row is refused: {error}"))
+        return
+    if any(is_empty(live.get(one)) for one in others):
+        trial.tell(confirmed(subject, "whole", "what is not sent is emptied"))
+        return
+    at = trial.probe.declared.call(kind.name, "update", "whole")
+    text = f"{', '.join(others)} was not sent, and stays"
+    trial.tell(contradicted(subject, "whole", text, at, "drop `whole`: it costs a read for each update"))
+
+
+def _locked(trial: Trial, item: Made, name: str, lock: Row) -> None:
+    """An update with the version from before the last one must be refused."""
+    kind, subject, probe = item.kind, f"update {item.kind.name}", trial.probe
+    at = probe.declared.call(kind.name, "update", "lock")
+    if is_empty(next(iter(lock.values()), None)):
+        trial.tell(contradicted(subject, "lock", f"the row has no {next(iter(lock))}", at, "name the field that holds the version"))
+        return
+    try:
+        change = {name: _changed(kind, name, item.sent[name])}
+        probe.client.write(kind.name, "update", {**_own(kind, item), **change, **lock}, item.id)
+    except Outdated:
+        trial.tell(confirmed(subject, "lock", f"an old version is refused with {probe.tape.status}"))
+    except ApiError as error:
+        evidence = probe.tape.told(kind.operations["update"])
+        text = f"an old version is refused otherwise than with 409 or 412: {error}"
+        trial.tell(contradicted(subject, "lock", text, at, "see how the version is sent", evidence))
+    else:
+        evidence = probe.tape.told(kind.operations["update"])
+        text = "an update with an old version is taken: a change in between is lost"
+        trial.tell(contradicted(subject, "lock", text, at, "see how the version is sent, or drop `lock`", evidence))
+
+
+# -- removing
+
+
+def _removed(trial: Trial) -> list[str]:
+    """Remove all that was made, the last first; what is left, with its id. A second interruption ends it."""
+    rest: list[str] = []
+    cut = False
+    for item in reversed(trial.rows):
+        try:
+            if cut or not _remove(trial, item):
+                rest.append(_named(trial, item))
+        except EtlError as error:
+            rest.append(f"{_named(trial, item)}: {error}")
+        except KeyboardInterrupt:
+            cut = True
+            rest.append(_named(trial, item))
+    return rest
+
+
+def _named(trial: Trial, item: Made) -> str:
+    return f"{item.kind.name} {item.id}" if item.id else f"{item.kind.name}: look for {trial.mark!r}"
+
+
+def _remove(trial: Trial, item: Made) -> bool:
+    """Remove one row and see that it is gone; one whose id is not known is looked for by its mark."""
+    kind, subject, client = item.kind, f"delete {item.kind.name}", trial.probe.client
+    if not item.id:
+        item.id = _found(trial, item)
+    if not item.id:
+        return False
+    places = {name: value for name, value in item.sent.items() if f"{{{name}}}" in kind.operations["delete"].path}
+    try:
+        client.write(kind.name, "delete", places or None, item.id)
+    except NotFound:
+        if _live(trial, item) is not None:
+            raise
+    evidence = trial.probe.tape.told(kind.operations["delete"])
+    live = _live(trial, item)
+    if live is None or (kind.deleted and live.get(kind.deleted)):
+        trial.tell(confirmed(subject, "row", "gone" if live is None else f"{kind.deleted} says so"))
+        return True
+    at = trial.probe.declared.path(kind.name, "delete")
+    advice = (
+        "name with `deleted` the field that says so"
+        if any("delet" in name or "archiv" in name for name in live)
+        else "correct the call"
+    )
+    trial.tell(contradicted(subject, "row", "the row is still read after it", at, advice, evidence))
+    return advice.startswith("name")
+
+
+def _found(trial: Trial, item: Made) -> str:
+    """The id of the row that was made: the one given, if it is this row's, else that of a row that carries the mark.
+
+    It is looked for on the first pages of its list, newest first where it can be had so.
+    """
+    kind = item.kind
+    live = _live(trial, item, item.given) if item.given else None
+    if live is not None and ours(live, item.sent, kind, trial.mark):
+        return item.given
+    listing = kind.operations.get("list")
+    if listing is None or listing.pager is None:
+        return ""
+    newest = bool(listing.newest_first)
+    pages = islice(trial.probe.client.pages(kind.name, newest_first=newest), PAGES)
+    known = {one.id for one in trial.rows if one.kind.name == kind.name and one.id}
+    rows = (row for page in pages for row in page.rows if ours(row, item.sent, kind, trial.mark))
+    return next((one for row in rows if (one := id_of(row, kind)) and one not in known), "")
