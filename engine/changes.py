@@ -64,14 +64,14 @@ def decide(
 ) -> list[Change]:  # fmt: skip
     """Compare drafts with what was last written. With `foresee`, rows still to be written count as written."""
     links = links_of(connection, mapping.name, [draft.key for draft in drafts])
-    ids = _ids(connection, drafts, foresee)
+    ids = {found: row_id for found, row_id in _ids(connection, drafts, foresee).items() if found not in run.leaving}
     changes = []
     for draft in drafts:
         if draft.state != "ready":
             changes.append(Change("skip" if draft.state == "skipped" else "fail", draft, reason=draft.reason))
             continue
         link = links.get(draft.key)
-        if link and link.digest == draft.digest:
+        if link and link.digest == draft.digest and run.leaving.isdisjoint(links_in(draft.body)):
             changes.append(Change("unchanged", draft, link=link))
             continue
         resolved = resolve(draft.body, mapping, run.spec, run.migration.destination, lambda name, key: ids.get((name, key)), known)

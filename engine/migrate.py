@@ -14,7 +14,7 @@ from engine.run import Run
 from engine.settle import settle_doubts
 from engine.spec.model import ObjectMapping
 from engine.stages.audit import Audit, check_accounts, match_people, unmapped, vanished
-from engine.stages.delta import Changes, apply_deletions, find_gone, read_changes
+from engine.stages.delta import Changes, apply_deletions, find_gone, leaving, read_changes
 from engine.stages.extract import Reading, extract, fetch
 from engine.stages.load import Loaded, load
 from engine.stages.provision import Provisioned, provision
@@ -124,9 +124,10 @@ def delta(run: Run, yes: bool = False, deletions: bool = False) -> Result:
     if deletions:
         result.changes += find_gone(run, yes)
     draft(run, result)
+    found = leaving(run, yes)
     result.plan = plan(run, run.spec.active())
     write(run, result, yes)
-    apply_deletions(run, yes)
+    apply_deletions(run, found)
     return verify(run, result, _written(run), since=started)
 
 

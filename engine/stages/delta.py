@@ -154,17 +154,28 @@ def _is_gone(run: Run, name: str, key: str) -> bool:
     return row is None or not alive(run, name, [row])
 
 
-def apply_deletions(run: Run, yes: bool = False) -> int:
-    """Follow each object's policy for rows deleted in the source: report them, or delete their rows too.
+@dataclass(frozen=True, slots=True)
+class Leaving:
+    """What becomes of an object's rows whose records are gone: those to delete, and by key why the others stay."""
 
-    A row that people have touched since it was written stays, and is listed. Raises UnsafePlan
-    before anything is deleted where nobody would expect so much of it.
+    mapping: ObjectMapping
+    links: list[Link]
+    stay: dict[str, str]
+
+
+def leaving(run: Run, yes: bool = False) -> list[Leaving]:
+    """By each object's policy, last object first. A row that people have touched since it was written, or had before, stays.
+
+    Rows that name one that leaves let go of it when they are written. Raises UnsafePlan before anything is written
+    where nobody would expect so many deletions.
     """
     active = list(reversed(run.spec.active()))
     gone = {mapping.name: _linked_and_gone(run, mapping) for mapping in active}
     if not yes:
         _guard(run, [mapping for mapping in active if mapping.on_delete == "delete"], gone)
-    return sum(_apply(run, mapping, gone[mapping.name]) for mapping in active)
+    found = [_leaving(run, mapping, gone[mapping.name]) for mapping in active]
+    run.leaving.update((link.object, link.key) for one in found for link in one.links)
+    return found
 
 
 def _guard(run: Run, deleting: list[ObjectMapping], gone: dict[str, list[Link]]) -> None:
@@ -181,22 +192,31 @@ def _guard(run: Run, deleting: list[ObjectMapping], gone: dict[str, list[Link]])
             )
 
 
-def _apply(run: Run, mapping: ObjectMapping, gone: list[Link]) -> int:
-    deleted, told = 0, {link.key: "deleted in the source; kept in the destination" for link in gone}
-    if mapping.on_delete == "delete" and gone:
-        touched = edited_since(run, mapping.resource, gone)
-        touched |= {link.key: "people had it before" for link in gone if link.origin == "matched"}
-        told = {key: f"deleted in the source; kept, for {reason}" for key, reason in touched.items()}
-        left = [link for link in gone if link.key not in touched]
-        for _ in range(PASSES):
-            writes = [Write(link.object, link.key, link.resource, "delete", {}, {}, link.dest_id) for link in left]
-            tally = write_all(run, writes)
-            deleted += tally["done"]
-            if not tally["doubt"]:
-                break
-            deleted += settle_doubts(run)["happened"]
-            left = [link for link in _linked_and_gone(run, mapping) if link.key not in touched]
-    _tell(run, mapping, told)
+def _leaving(run: Run, mapping: ObjectMapping, gone: list[Link]) -> Leaving:
+    if mapping.on_delete != "delete" or not gone:
+        return Leaving(mapping, [], {link.key: "deleted in the source; kept in the destination" for link in gone})
+    reasons = edited_since(run, mapping.resource, gone)
+    reasons |= {link.key: "people had it before" for link in gone if link.origin == "matched"}
+    told = {key: f"deleted in the source; kept, for {reason}" for key, reason in reasons.items()}
+    return Leaving(mapping, [link for link in gone if link.key not in reasons], told)
+
+
+def apply_deletions(run: Run, found: list[Leaving]) -> int:
+    """Delete the rows that leave, and tell of those that stay; how many went."""
+    return sum(_apply(run, one) for one in found)
+
+
+def _apply(run: Run, one: Leaving) -> int:
+    deleted, left = 0, one.links
+    for _ in range(PASSES if left else 0):
+        writes = [Write(link.object, link.key, link.resource, "delete", {}, {}, link.dest_id) for link in left]
+        tally = write_all(run, writes)
+        deleted += tally["done"]
+        if not tally["doubt"]:
+            break
+        deleted += settle_doubts(run)["happened"]
+        left = [link for link in _linked_and_gone(run, one.mapping) if link.key not in one.stay]
+    _tell(run, one.mapping, one.stay)
     return deleted
 
 

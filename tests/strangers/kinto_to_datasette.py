@@ -165,6 +165,7 @@ def in_source(source: Account) -> None:
     source.call("PATCH", "/collections/contacts/records/p03", {"position": "boss", "client_id": "c04"})
     source.call("DELETE", "/collections/contacts/records/p05")
     source.call("DELETE", "/collections/quotes/records/q09")
+    source.call("DELETE", "/collections/products/records/a02")  # which lines name
     source.call("DELETE", "/collections/clients/records/c21")  # whom people had in the destination before: that row stays
     source.call("DELETE", "/collections/clients/records/c25")
     _put(source, "clients", "c50", {"name": "New & Co", "email": "n@example.com", "tax_id": "n", "kind": "lead", "comments": HOSTILE})

@@ -25,7 +25,9 @@ import httpx
 
 HERE = Path(__file__).resolve().parent
 CACHE = "ETL_STRANGERS"  # where strangers are installed; ~/.cache/etl/strangers without it
-READY_S = 40.0
+READY_S = 60.0
+
+HTTP = httpx.Client(timeout=30, trust_env=False)  # for people and for readers; the engine has its own
 
 Row = dict[str, Any]
 Dump = dict[str, dict[str, Row]]  # resource -> id -> row
@@ -129,7 +131,7 @@ def _await(process: subprocess.Popen[bytes], url: str, said: Path) -> None:
     deadline = time.monotonic() + READY_S
     while time.monotonic() < deadline and process.poll() is None:
         try:
-            if httpx.get(url, timeout=5).is_success:
+            if HTTP.get(url).is_success:
                 return
         except httpx.HTTPError:
             pass
@@ -203,12 +205,12 @@ def kinto(folder: Path, collections: Sequence[str]) -> Iterator[Account]:
 
         def call(method: str, path: str, body: Any = None, **more: Any) -> Any:
             sent = {"json": {"data": body, **more}} if body is not None or more else {}
-            return answered(httpx.request(method, f"{url}{path}", auth=people, timeout=30, **sent))["data"]
+            return answered(HTTP.request(method, f"{url}{path}", auth=people, **sent))["data"]
 
         def read() -> Dump:
             return {name: {row["id"]: row for row in _kinto_rows(url, name, people)} for name in collections}
 
-        migration = answered(httpx.get(f"{origin}/v1/", auth=ETL_USER, timeout=30))["user"]["id"]
+        migration = answered(HTTP.get(f"{origin}/v1/", auth=ETL_USER))["user"]["id"]
         call("PUT", "", {}, permissions={"write": [migration]})
         for name in collections:
             call("PUT", f"/collections/{name}")
@@ -223,7 +225,7 @@ def _kinto_rows(url: str, name: str, people: tuple[str, str]) -> Iterator[Row]:
     last = ""
     while True:
         params = {"_sort": "id", "_limit": 25, **({"gt_id": last} if last else {})}
-        rows = answered(httpx.get(f"{url}/collections/{name}/records", auth=people, params=params, timeout=30))["data"]
+        rows = answered(HTTP.get(f"{url}/collections/{name}/records", auth=people, params=params))["data"]
         yield from rows
         if not rows:
             return
@@ -260,7 +262,7 @@ def datasette_account(origin: str, name: str, tables: Sequence[str]) -> Account:
     url, headers = f"{origin}/{name}", {"authorization": f"Bearer {tokens['people']}"}
 
     def call(method: str, path: str, body: Any = None) -> Any:
-        return answered(httpx.request(method, f"{url}{path}", headers=headers, json=body, timeout=30))
+        return answered(HTTP.request(method, f"{url}{path}", headers=headers, json=body))
 
     def read() -> Dump:
         return {table: {str(row["id"]): row for row in _datasette_rows(f"{url}/{table}.json", headers)} for table in tables}
@@ -278,7 +280,7 @@ def _datasette_rows(url: str, headers: Mapping[str, str]) -> Iterator[Row]:
     last = 0
     while True:
         params = {"_shape": "array", "_size": 50, "_sort": "id", "id__gt": last}
-        rows = answered(httpx.get(url, headers=headers, params=params, timeout=30))
+        rows = answered(HTTP.get(url, headers=headers, params=params))
         yield from rows
         if not rows:
             return

@@ -10,12 +10,9 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import httpx
-
 from sandbox.launch import Running, launch
-from tests.chaos.harness import people
 from tests.strangers.journey import Accounts, Edits, Kill, Pair, Words
-from tests.strangers.servers import Account, Dump, Row, kinto
+from tests.strangers.servers import HTTP, Account, Dump, Row, answered, kinto
 
 COLLECTIONS = ("clients", "contacts", "products", "quotes", "quote_lines", "notes")
 STATES = {"Aceptada": "won", "Rechazada": "lost"}
@@ -43,13 +40,14 @@ def stel_order(served: Running) -> Account:
 
     def read() -> Dump:
         found: Dump = {}
-        for line in httpx.get(f"{served.base_url.removesuffix('/app')}/__sandbox__/dump", timeout=60).text.splitlines():
+        for line in HTTP.get(f"{served.base_url.removesuffix('/app')}/__sandbox__/dump").text.splitlines():
             row = json.loads(line)
             found.setdefault(row["resource"], {})[str(row["id"])] = row["record"]
         return found
 
     def call(method: str, path: str, body: Any = None) -> Any:
-        return people(served, method, path, **(body or {}))
+        found = answered(HTTP.request(method, f"{served.base_url}{path}", headers={"apikey": served.key}, json=body))
+        return found[0] if isinstance(found, list) else found
 
     return Account(served.base_url, "STEL_ORDER_BASE_URL", {"STEL_ORDER_API_KEY": served.key}, read, call)
 
