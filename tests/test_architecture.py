@@ -76,7 +76,7 @@ UNFINISHED = re.compile(r"NotImplementedError|\bTODO\b|\bFIXME\b|\bXXX\b")
 
 SHORT, SHARE, LONGEST = 25, 0.9, 60  # lines of a function without its docstring
 AIM = 5_000  # lines of engine/ that design.md aims at ...
-LANGUAGE = 789  # lines by which the connector language has grown: signing in, paging, bodies, bulk, details, links, ways of writing
+LANGUAGE = 816  # lines by which the connector language has grown: signing in, paging, bodies, bulk, details, links, ways of writing
 CEILING = 8_450 + LANGUAGE  # ... and what it may have today (twice that is a debt): without the language it only ever goes down
 
 

@@ -214,6 +214,7 @@ def in_source(source: Account) -> None:
     source.call("PUT", "/projects/1.json", {"project": {"name": "Núñez & hijas", "homepage": "https://example.com/<nuevo>"}})
     source.call("DELETE", "/issues/4.json")
     source.call("DELETE", "/time_entries/2.json")
+    source.call("DELETE", "/attachments/2.json")
     person = {"login": "nueva", "firstname": "Eva", "lastname": "Nueva", "mail": "eva@nueva.example", "password": KEY}
     eva = source.call("POST", "/users.json", {"user": person})["user"]["id"]
     source.call("POST", "/projects/2/memberships.json", {"membership": {"user_id": eva, "role_ids": [5]}})
