@@ -10,12 +10,14 @@ from typing import Any
 import pytest
 
 from engine import migrate
+from engine.changes import decide, definitions
 from engine.connector.model import ErrorRule
 from engine.errors import UnsafePlan
 from engine.plan import guard
 from engine.stages.rollback import rollback
-from engine.store.links import all_findings, count_links, links_of
+from engine.store.links import all_findings, count_links, links_of, stream_drafts
 from engine.touched import edited_since
+from engine.values import links_in
 from engine.write import Outcome, Write, as_link_row
 from tests.stages.conftest import Desk
 
@@ -225,6 +227,20 @@ def test_without_a_fingerprint_what_was_written_tells_of_an_edit(desk: Desk) -> 
     desk.destination_api("PATCH", f"/api/v2/organizations/{links[0].dest_id}", name="Otra")
     desk.destination_api("PATCH", f"/api/v2/organizations/{links[1].dest_id}", visible_to=1)
     assert edited_since(desk.run(), "organizations", links) == {links[0].key: "people changed name"}
+
+
+def test_a_row_lets_go_of_one_that_leaves(desk: Desk) -> None:
+    """What names a row that this run deletes in the end is updated before, without the link; nothing else is."""
+    migrate.migrate(desk.run(), None)
+    run, mapping = desk.run(), desk.migration.spec.objects["contacts"]
+    run.leaving.add(("organizations", "clients/1200101"))
+    drafts = [draft for batch in stream_drafts(desk.store, "contacts") for draft in batch]
+    with desk.store.begin() as connection:
+        changes = decide(run, connection, mapping, drafts, definitions(connection, run))
+    named = {draft.key for draft in drafts if ("organizations", "clients/1200101") in links_in(draft.body)}
+    assert named
+    assert {change.draft.key for change in changes if change.kind == "update"} == named
+    assert all("org_id" not in change.resolved.body for change in changes if change.kind == "update" and change.resolved)
 
 
 def test_rollback_gives_the_account_back(desk: Desk) -> None:

@@ -62,6 +62,7 @@ class Pair:
     in_destination: Callable[[Account, Dump], Edits]  # people edit what came, and say what
     kills: Sequence[Kill]  # of the full run, one start after the other ...
     kills_back: Sequence[Kill]  # ... and of the rollback
+    leans: Callable[[str, Row], Sequence[tuple[str, str]]] = lambda *_: ()  # what a row needs besides what it names
     sample: int = 30
     delta: Sequence[str] = ("--delta", "--deletions")
 
@@ -362,8 +363,10 @@ def _with_what_they_need(at: Journey, held: Words) -> set[tuple[str, str]]:
         row = waiting.pop()
         if row not in found and _came(at, row) or row in at.edits and row not in found:
             found.add(row)
-            links = at.pair.links.get(row[0], {})
-            waiting += [(to, held[row[0]][row[1]][key]) for key, to in links.items() if key in held[row[0]][row[1]]]
+            values = held[row[0]][row[1]]
+            links = [(to, values[key]) for key, to in at.pair.links.get(row[0], {}).items() if key in values]
+            waiting += [(to, name) for to, names in links for name in (names if isinstance(names, list) else [names])]
+            waiting += at.pair.leans(row[0], values)
     return found
 
 

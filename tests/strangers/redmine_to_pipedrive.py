@@ -240,6 +240,13 @@ def in_destination(account: Account, rows: Dump) -> Edits:
     }
 
 
+def leans(resource: str, row: Row) -> list[tuple[str, str]]:
+    """A value stands in a field, and a field has its options."""
+    if resource == "fields":
+        return [("options", f"{row['name']}: {label}") for label in row.get("options", ())]
+    return [("fields", f"{resource} {key.removeprefix('custom.')}") for key in row if key.startswith("custom.")]
+
+
 PAIR = Pair(
     name=NAME,
     open=opened,
@@ -253,6 +260,7 @@ PAIR = Pair(
     writes=lambda method, path: method in ("PUT", "PATCH", "DELETE", "POST"),
     in_source=in_source,
     in_destination=in_destination,
+    leans=leans,
     kills=(Kill(1), Kill(31, early=True), Kill(45), Kill(29, early=True)),
     kills_back=(Kill(1), Kill(40, early=True), Kill(63)),
 )  # fmt: skip
