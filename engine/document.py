@@ -27,6 +27,19 @@ Keys = tuple[str | int, ...]
 
 
 @dataclass(frozen=True, slots=True)
+class Limits:
+    """How large a text may be; `any_keys` takes keys that are no text, such as a bare 200, as they are written."""
+
+    bytes: int = MAX_BYTES
+    nodes: int = MAX_NODES
+    depth: int = MAX_DEPTH
+    any_keys: bool = False
+
+
+ORDINARY = Limits()
+
+
+@dataclass(frozen=True, slots=True)
 class Document:
     """A YAML file as plain data, with the place of every key and value.
 
@@ -68,12 +81,13 @@ class _Loader(yaml.SafeLoader):
     """SafeLoader with YAML 1.2 scalars: no sexagesimals, no `yes`, no dates, zeros kept."""
 
     depth = 0
+    deepest = MAX_DEPTH
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         """One node; a collection too deep is refused before the parser runs out of stack."""
-        if self.depth == MAX_DEPTH and self.check_event(yaml.CollectionStartEvent):
+        if self.depth == self.deepest and self.check_event(yaml.CollectionStartEvent):
             mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
-            raise _refused(self.name, mark.line + 1, mark.column + 1, "nested too deeply", f"at most {MAX_DEPTH} levels")
+            raise _refused(self.name, mark.line + 1, mark.column + 1, "nested too deeply", f"at most {self.deepest} levels")
         self.depth += 1
         node = super().compose_node(parent, index)
         self.depth -= 1
@@ -92,34 +106,38 @@ for _tag, (_pattern, _first) in _SCALARS.items():
     _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(_pattern), list(_first))
 
 
-def read(path: Path, shown_as: str = "") -> Document:
+def read(path: Path, shown_as: str = "", limits: Limits = ORDINARY) -> Document:
     """Read a YAML file; raises SpecError with the place of what is wrong, UsageError if unreadable."""
     name = shown_as or str(path)
     try:
         raw = path.read_bytes()
     except OSError as error:
         raise UsageError(f"{name}: cannot be read: {error.strerror} – check the path") from None
-    if len(raw) > MAX_BYTES:
-        raise _refused(name, 1, 1, f"larger than {MAX_BYTES:,} bytes", "split it into several files")
+    return parse(decoded(raw, name, limits), name, limits)
+
+
+def decoded(raw: bytes, name: str, limits: Limits = ORDINARY) -> str:
+    """The text of a file; raises SpecError where it is too large or not UTF-8."""
+    if len(raw) > limits.bytes:
+        raise _refused(name, 1, 1, f"larger than {limits.bytes:,} bytes", "split it into several files")
     try:
-        text = raw.decode("utf-8-sig")
+        return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         before = raw[: error.start]
         line, col = before.count(b"\n") + 1, error.start - before.rfind(b"\n")
         raise _refused(name, line, col, "not UTF-8", "save the file as UTF-8") from None
-    return parse(text, name)
 
 
-def parse(text: str, name: str = "<text>") -> Document:
+def parse(text: str, name: str = "<text>", limits: Limits = ORDINARY) -> Document:
     """Parse YAML text; raises SpecError with the place of what is wrong."""
     try:
         loader = _Loader(text)
-        loader.name = name
+        loader.name, loader.deepest = name, limits.depth
         try:
             node = loader.get_single_node()
         finally:
             loader.dispose()
-        builder = _Builder(name)
+        builder = _Builder(name, limits)
         data = builder.build(node, ()) if node is not None else None
     except yaml.MarkedYAMLError as error:
         raise _not_yaml(error, text, name) from None
@@ -127,7 +145,7 @@ def parse(text: str, name: str = "<text>") -> Document:
         line, col = text.count("\n", 0, error.position) + 1, error.position - text.rfind("\n", 0, error.position)
         raise _refused(name, line, col, f"the character {error.character!r} cannot be printed", "remove it") from None
     except RecursionError:
-        raise _refused(name, 1, 1, "nested too deeply", f"at most {MAX_DEPTH} levels") from None
+        raise _refused(name, 1, 1, "nested too deeply", f"at most {limits.depth} levels") from None
     return Document(name, data, builder.places, builder.aliases)
 
 
@@ -187,8 +205,9 @@ def _refused(name: str, line: int, col: int, problem: str, advice: str) -> SpecE
 class _Builder:
     """Nodes to plain data, noting places; refuses duplicate and non-text keys, cycles and bombs."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, limits: Limits) -> None:
         self.name = name
+        self.limits = limits
         self.places: dict[Keys, Place] = {}
         self.aliases: dict[Keys, Keys] = {}
         self.count = 0
@@ -198,8 +217,8 @@ class _Builder:
     def build(self, node: yaml.Node, keys: Keys) -> Any:
         self.count += 1
         self.places.setdefault(keys, self._place(node))
-        if self.count > MAX_NODES:
-            raise self._error(node, f"more than {MAX_NODES:,} nodes", "aliases multiply; write less of them")
+        if self.count > self.limits.nodes:
+            raise self._error(node, f"more than {self.limits.nodes:,} nodes", "aliases multiply; write less of them")
         if id(node) in self.open:
             raise self._error(node, "an alias that contains itself", "remove the cycle")
         self.open.add(id(node))
@@ -221,6 +240,7 @@ class _Builder:
             if key_node.tag == "tag:yaml.org,2002:merge":
                 raise self._error(key_node, "merge keys (<<) are not part of YAML 1.2", "repeat the keys or use an alias")
             key: Hashable = self._scalar(key_node) if isinstance(key_node, yaml.ScalarNode) else None
+            key = str(key_node.value) if self.limits.any_keys and key is not None else key
             if key_node.tag == "tag:yaml.org,2002:null" and key_node.value:
                 key = None
             if not isinstance(key, str):

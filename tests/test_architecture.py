@@ -44,10 +44,11 @@ LAYERS: tuple[tuple[str, bool], ...] = (
     ("workbench.manual.*", True),
     ("workbench.propose.*", True),
     ("workbench.probe.*", True),
+    ("workbench.openapi.*", True),
     ("workbench.approval workbench.scaffold", False),
     ("engine.cli", False),
     ("workbench.commands.options", False),
-    ("workbench.commands.connector_check", False),
+    ("workbench.commands.connector_check workbench.commands.connector_new", False),
     ("workbench.commands.*", False),
     ("workbench.cli", False),
     ("workbench.__main__", False),
@@ -55,7 +56,7 @@ LAYERS: tuple[tuple[str, bool], ...] = (
 
 # A library has one door.
 DOORS = {
-    "httpx": ("engine/connector/",),
+    "httpx": ("engine/connector/", "workbench/openapi/fetch.py"),
     "yaml": ("engine/document.py",),
     "ruamel": ("workbench/writing.py",),
     "jinja2": ("engine/mapping/notes.py",),

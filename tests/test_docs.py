@@ -78,7 +78,7 @@ def shown() -> list[Shown]:
 def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What a migration needs of the checkout, on plans that do not keep the test waiting."""
     folder = tmp_path_factory.mktemp("docs") / "checkout"
-    for name in ("specs", "connectors", "templates", "schemas"):
+    for name in ("specs", "connectors", "templates", "schemas", "docs"):
         shutil.copytree(ROOT / name, folder / name)
     spec = folder / "specs/stel_order_to_pipedrive.yaml"
     text = spec.read_text(encoding="utf-8")

@@ -253,3 +253,58 @@ def _replace(path: Path, text: str, data: Any, keys: Keys) -> None:
     beside = path.with_name(f".{path.name}.new")
     beside.write_text(text, encoding="utf-8", newline="\n")
     beside.replace(path)
+
+
+# -- whole files made of blocks, with remarks
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """A value on one line, with a remark behind it and lines of comment above it."""
+
+    value: Any
+    remark: str = ""
+    above: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Keys below one another; whole numbers as keys make a list."""
+
+    entries: Mapping[str | int, Noted | Block]
+    above: tuple[str, ...] = ()
+
+    @property
+    def data(self) -> Any:
+        """What it says, without the remarks."""
+        plain = {key: item.data if isinstance(item, Block) else item.value for key, item in self.entries.items()}
+        return list(plain.values()) if plain and all(isinstance(key, int) for key in plain) else plain
+
+
+def composed(block: Block, head: Sequence[str] = ()) -> str:
+    """A YAML file with its remarks, one line each; raises UsageError where it would not read back as what was meant."""
+    lines = [*(f"# {line}" for line in head), *_composed(block, 0)]
+    text = "\n".join(lines) + "\n"
+    if parse(text).data != block.data:
+        raise UsageError("the file cannot be written so that it reads back the same – this is a mistake of ours, please tell us")
+    return text
+
+
+def _composed(block: Block, column: int) -> Iterator[str]:
+    pad, apart = " " * column, False
+    for key, item in block.entries.items():
+        if column == 0 and (apart or item.above or isinstance(item, Block)):
+            yield ""
+        apart = isinstance(item, Block)
+        yield from (f"{pad}# {' '.join(line.split())}" for line in item.above)
+        name = "-" if isinstance(key, int) else f"{_key(key)}:"
+        if isinstance(item, Block) and item.entries:
+            yield f"{pad}{name}"
+            yield from _composed(item, column + 2)
+        else:
+            value, remark = ({}, "") if isinstance(item, Block) else (item.value, " ".join(item.remark.split()))
+            line = f"{pad}{name} {written(value)}"
+            if remark and len(line) + len(remark) + 3 > WIDE:
+                yield f"{pad}# {remark}:"
+                remark = ""
+            yield f"{line} # {remark}" if remark else line
