@@ -17,19 +17,25 @@ from typing import Any
 Json = Any
 Segments = tuple[str | int, ...]
 
-_PATH = re.compile(r"(?:[^.\[\]]+|\[(?:\d+|\*)\])(?:\[(?:\d+|\*)\]|\.[^.\[\]]+)*")
-_SEGMENT = re.compile(r"[^.\[\]]+")
+_STEP = r"\[(?:\d+|\*|[^.\[\]=]+=[^\[\]]+)\]"  # a place in a list: by number, all of them, the one with this value
+_PATH = re.compile(rf"(?:[^.\[\]]+|{_STEP})(?:{_STEP}|\.[^.\[\]]+)*")
+_SEGMENT = re.compile(rf"{_STEP}|[^.\[\]]+")
 
 
 @functools.lru_cache(maxsize=4096)
 def segments(text: str) -> Segments:
-    """`assets[*].serial-number` as `("assets", "*", "serial-number")`; raises ValueError."""
+    """`assets[*].serial-number` as `("assets", "*", "serial-number")`; raises ValueError.
+
+    `[name=Budget]`, the element with that value, keeps its brackets, which no name has.
+    """
     if not _PATH.fullmatch(text):
         raise ValueError(f"{text!r} is not a path")
-    return tuple(
-        int(match[0]) if match[0].isdigit() and text[match.start() - 1 : match.start()] == "[" else match[0]
-        for match in _SEGMENT.finditer(text)
-    )
+    return tuple(_segment(part) for part in _SEGMENT.findall(text))
+
+
+def _segment(part: str) -> str | int:
+    place = part[1:-1] if part.startswith("[") else ""
+    return int(place) if place.isdigit() else place if place == "*" else part
 
 
 def dig(value: Json, path: Segments) -> Json:
@@ -40,10 +46,22 @@ def dig(value: Json, path: Segments) -> Json:
         if isinstance(part, int):
             value = value[part] if isinstance(value, list) and part < len(value) else None
         else:
-            value = value.get(part) if isinstance(value, dict) else None
+            value = value.get(part) if isinstance(value, dict) else _picked(value, part) if isinstance(value, list) else None
         if value is None:
             return None
     return value
+
+
+def picks(part: str | int) -> tuple[str, str] | None:
+    """The field and the value that `[name=Budget]` picks an element of a list by; None for another part of a path."""
+    name, _, wanted = part[1:-1].partition("=") if isinstance(part, str) and part.startswith("[") else ("", "", "")
+    return (name, wanted) if name else None
+
+
+def _picked(found: list[Json], part: str) -> Json:
+    """The first element that has the value."""
+    by = picks(part)
+    return next((item for item in found if by and isinstance(item, dict) and word(item.get(by[0])) == by[1]), None)
 
 
 def _collect(value: Json, rest: Segments) -> list[Json]:

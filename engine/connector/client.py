@@ -250,7 +250,8 @@ class Client:
         Only hosts the connector names; raises Rejected for a dead link, another host or a file
         over the limit.
         """
-        return download(self.calls.http, url, into, self.connector.connection, self.account.base_url, tries=self.calls.tries())
+        connection, tries, sign = self.connector.connection, self.calls.tries(), self.calls.session.signature
+        return download(self.calls.http, url, into, connection, self.account.base_url, tries=tries, sign=sign)
 
     # -- one call
 

@@ -1,17 +1,21 @@
-"""Files behind links in records: fetched without the key, from hosts the connector names, and gone on with after a cut."""
+"""Files behind links in records: fetched from hosts the connector names, and gone on with after a cut.
+
+The key does not go along, unless the connector says that files need it; then it goes where every call goes, and nowhere else.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 
+from engine.connector.auth import Signature
 from engine.connector.model import Connection
 from engine.errors import Rejected
 
@@ -64,13 +68,16 @@ class _Part:
         return size, checksum
 
 
+Signing = Callable[[], Signature]
+
+
 def download(
-    http: httpx.Client, url: str, into: Path, connection: Connection, base_url: str, *, tries: Iterator[None]
+    http: httpx.Client, url: str, into: Path, connection: Connection, base_url: str, *, tries: Iterator[None], sign: Signing
 ) -> tuple[int, str, str]:
     """Stream a file; its size in bytes, SHA-256 and content type.
 
-    Each of `tries` is one attempt; between two of them the iterator waits. Raises Rejected for a
-    dead link, a host that is not allowed or a file over the limit.
+    `sign` gives what every call carries. Each of `tries` is one attempt; between two of them the
+    iterator waits. Raises Rejected for a dead link, a host that is not allowed or a file over the limit.
     """
     address = allowed(url, connection, base_url)
     part = _Part(into.with_name(f"{into.name}.part"), into.with_name(f"{into.name}.part.mark"))
@@ -78,7 +85,7 @@ def download(
     try:
         for _ in tries:
             try:
-                kind = _attempt(http, address, part, connection, base_url)
+                kind = _attempt(http, address, part, connection, base_url, sign)
                 return *part.finish(into), kind
             except (httpx.HTTPError, _CutError) as error:
                 problem = str(error) if isinstance(error, _CutError) else type(error).__name__
@@ -107,17 +114,25 @@ def allowed(url: str, connection: Connection, base_url: str, page: httpx.URL | N
     return address.copy_with(scheme=home.scheme, host=home.host, port=home.port) if place == production else address
 
 
+def is_home(address: httpx.URL, base_url: str) -> bool:
+    """Whether an address is on the account's own server, reached as every call reaches it: scheme, host and port."""
+    home = httpx.URL(base_url)
+    return (address.scheme, address.host, address.port) == (home.scheme, home.host, home.port)
+
+
 def _place(address: httpx.URL) -> str:
     return address.host if address.port is None else f"{address.host}:{address.port}"
 
 
-def _attempt(http: httpx.Client, address: httpx.URL, part: _Part, connection: Connection, base_url: str) -> str:
+def _attempt(
+    http: httpx.Client, address: httpx.URL, part: _Part, connection: Connection, base_url: str, sign: Signing
+) -> str:
     """One try; the content type. Raises Rejected where another try is of no use."""
     have, mark = part.resumable()
     headers = {"accept-encoding": "identity"}
     if have:
         headers |= {"range": f"bytes={have}-", "if-range": mark}
-    with _opened(http, address, headers, connection, base_url) as response:
+    with _opened(http, address, headers, connection, base_url, sign) as response:
         total = _begin(response, part, have)
         _take(response, part, total, connection.file_max_bytes)
         return response.headers.get("content-type", "").partition(";")[0].strip() or "application/octet-stream"
@@ -125,11 +140,13 @@ def _attempt(http: httpx.Client, address: httpx.URL, part: _Part, connection: Co
 
 @contextmanager
 def _opened(
-    http: httpx.Client, address: httpx.URL, headers: dict[str, str], connection: Connection, base_url: str
+    http: httpx.Client, address: httpx.URL, headers: dict[str, str], connection: Connection, base_url: str, sign: Signing
 ) -> Iterator[httpx.Response]:
     """The answer after redirects; no request goes to a host that is not allowed."""
     for _ in range(HOPS + 1):
-        with http.stream("GET", address, headers=headers) as response:
+        signature = sign() if connection.file_signed and is_home(address, base_url) else Signature({}, {})
+        asked = address.copy_merge_params(signature.params) if signature.params else address
+        with http.stream("GET", asked, headers={**headers, **signature.headers}) as response:
             if not response.has_redirect_location:
                 yield response
                 return

@@ -290,6 +290,7 @@ def _operation(data: Mapping[str, Any], resource: str, pagers: Mapping[str, mode
         data,
         method=method.upper(),
         path=data[method].replace("{resource}", resource),
+        select=data.get("select", "").replace("{resource}", resource),
         pager=pagers[data["pager"]] if "pager" in data else None,
         bulk=_made(model.Bulk, data["bulk"], more=data["bulk"].get("with", {})) if "bulk" in data else None,
     )

@@ -238,6 +238,7 @@ class Connection:
     settle_after: float = 3.0  # seconds a request without an answer may still be at work on the other side
     file_hosts: tuple[str, ...] = ()
     file_max_bytes: int = 100_000_000
+    file_signed: bool = False  # files on the account's own server are asked for with the key
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 from engine.connector.load import near
 from engine.connector.model import Connector, FieldType
-from engine.values import Segments
+from engine.values import Segments, picks
 
 Shape = Mapping[str, FieldType]
 ANY = FieldType("any")
@@ -86,10 +86,14 @@ def _walk(kind: FieldType, path: Segments, origin: str, template: bool) -> Found
     for position, part in enumerate(path):
         if kind is ANY or kind.kind == "any":
             return Found(listed=position)
-        if isinstance(part, int) or part == "*":
+        by = picks(part)
+        if isinstance(part, int) or part == "*" or by:
             if kind.kind != "list":
                 text = f"{_text(path[:position])} is not a list (in {_text(path)!r})"
                 return Found(problem=text, advice="leave out the brackets")
+            if by and kind.shape and by[0] not in kind.shape:
+                text = f"the elements of {_text(path[:position])} have no field {by[0]!r} (in {_text(path)!r})"
+                return Found(problem=text, advice=near(by[0], list(kind.shape)))
             several = several or part == "*"
             kind = FieldType("object", kind.shape) if kind.shape else ANY
             continue
@@ -130,7 +134,8 @@ def real(path: Sequence[str], scope: Scope) -> str:
 def _text(path: Sequence[str | int]) -> str:
     text = ""
     for part in path:
-        text += f"[{part}]" if isinstance(part, int) or part == "*" else f".{part}" if text else part
+        place = f"[{part}]" if isinstance(part, int) or part == "*" else part if picks(part) else ""
+        text += place or (f".{part}" if text else str(part))
     return text
 
 

@@ -10,7 +10,7 @@ from engine.errors import Forbidden, Rejected, UnsafePlan
 from engine.reading import alive, as_record, entries, filtered, reaches
 from engine.run import Run
 from engine.settle import settle_doubts
-from engine.spec.model import ObjectMapping
+from engine.spec.model import Each, ObjectMapping
 from engine.spec.uses import needed
 from engine.store.links import Finding, Link, clear_findings, count_links, links_of, save_findings, stream_links
 from engine.store.records import (
@@ -26,6 +26,7 @@ from engine.store.records import (
     stream_unlisted,
 )
 from engine.touched import edited_since
+from engine.values import dig, segments, word
 from engine.write import Write, write_all
 
 OVERLAP = 7200.0  # seconds the window reaches back: clocks differ, zones are mistaken, the bound may be exclusive
@@ -143,7 +144,14 @@ def find_gone(run: Run, yes: bool = False) -> list[Changes]:
 
 
 def _is_gone(run: Run, name: str, key: str) -> bool:
-    row = run.source.read(name, key.partition("/")[2])
+    """Whether a row that its list no longer holds is deleted; one that nobody may look at is not, and one without a read is."""
+    if "read" not in run.migration.source.resources[name].operations:
+        return True
+    try:
+        row = run.source.read(name, key.partition("/")[2])
+    except Rejected as error:
+        run.notice(f"{key} is no longer listed and cannot be read, so it is not taken for deleted: {error}")
+        return False
     return row is None or not alive(run, name, [row])
 
 
@@ -221,15 +229,25 @@ def _tell(run: Run, mapping: ObjectMapping, told: dict[str, str]) -> None:
 
 
 def _linked_and_gone(run: Run, mapping: ObjectMapping) -> list[Link]:
-    """Links of an object whose record was deleted in the source."""
-    found: list[Link] = []
-    for name in mapping.sources:
-        with run.store.begin() as connection:
-            gone = gone_keys(connection, name)
-            if gone and not mapping.each:
-                found += links_of(connection, mapping.name, gone).values()
-        if gone and mapping.each:
-            records = set(gone)
-            linked = (link for batch in stream_links(run.store, mapping.name) for link in batch)
-            found += [link for link in linked if link.key.partition("#")[0] in records]
-    return found
+    """Links of an object whose record, or whose element of a record's list, was deleted in the source."""
+    with run.store.begin() as connection:
+        gone = {key for name in mapping.sources for key in gone_keys(connection, name)}
+        if not mapping.each:
+            return list(links_of(connection, mapping.name, sorted(gone)).values())
+    return [link for batch in stream_links(run.store, mapping.name) for link in _elements_gone(run, mapping.each, gone, batch)]
+
+
+def _elements_gone(run: Run, each: Each, gone: set[str], links: list[Link]) -> Iterator[Link]:
+    """Those whose record is gone, or there without them; a list that was not read, or is none, tells nothing."""
+    with run.store.begin() as connection:
+        found = many(connection, sorted({link.key.partition("#")[0] for link in links}))
+    lists = {key: dig(record.body, each.path.segments) for key, record in found.items()}
+    held = {
+        key: {f"{key}#{each.name}/{word(dig(element, segments(each.key)))}" for element in elements}
+        for key, elements in lists.items()
+        if isinstance(elements, list)
+    }
+    for link in links:
+        record = link.key.partition("#")[0]
+        if record in gone or link.key not in held.get(record, {link.key}):
+            yield link

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -178,6 +179,10 @@ def asked(client: Client, line: str) -> Any:
         return [told(one) if isinstance(one, Exception) else one[0] for one in found]
     if verb == "create":
         return client.write(resource, "create", json.loads(words))[0]
+    if verb == "download":
+        with TemporaryDirectory() as folder:
+            client.download(resource, Path(folder) / "file")
+            return (Path(folder) / "file").read_text(encoding="utf-8")
     row_id, _, body = words.partition(" ")
     return client.write(resource, verb, json.loads(body) if body else None, row_id)[0]  # type: ignore[arg-type]
 

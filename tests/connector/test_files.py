@@ -7,12 +7,13 @@ import stat
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from engine.connector.files import allowed
+from engine.connector.files import allowed, is_home
 from engine.connector.model import Connection, Operation
 from engine.errors import Rejected
 
@@ -96,6 +97,45 @@ def test_a_file_is_fetched_whole_and_private(bench: Any, tmp_path: Path) -> None
     assert stat.S_IMODE(into.stat().st_mode) == 0o600
     assert stat.S_IMODE(into.parent.stat().st_mode) == 0o700
     assert left(tmp_path) == ["x.pdf"]
+
+
+def keys(bench: Any, seen: dict[str, str | None], **routes: str) -> str:
+    """A server whose paths lead on to an address, or give the file where there is none; which key came is noted."""
+
+    def route(name: str, onward: str) -> Route:
+        async def endpoint(request: Request) -> Response:
+            seen[name] = request.headers.get("x-key") or request.query_params.get("x-key")
+            return RedirectResponse(onward) if onward else Response(CONTENT)
+
+        return Route(f"/{name}", endpoint)
+
+    address: str = bench.serve([route(name, onward) for name, onward in routes.items()])
+    return address
+
+
+@pytest.mark.parametrize("kind", ["header", "query"])
+def test_a_file_that_needs_the_key_gets_it_on_the_accounts_own_server_only(bench: Any, tmp_path: Path, kind: str) -> None:
+    """At each step of the way anew: a storage that the way leads to is asked without the key."""
+    seen: dict[str, str | None] = {}
+    storage = keys(bench, seen, stored="")
+    home = keys(bench, seen, f="/g", g=f"{storage}/stored?x=1")
+    hosts = ("api.acme.example", storage.removeprefix("http://"))
+    auth = {"kind": kind, "name": "x-key", "secret": "ACME_KEY"}
+    client = bench.client(home, file_hosts=hosts, file_signed=True, auth=auth, secret="key-of-acme")
+    assert client.download("https://api.acme.example/f?v=2", tmp_path / "x")[0] == len(CONTENT)
+    assert seen == {"f": "key-of-acme", "g": "key-of-acme", "stored": None}
+
+
+@pytest.mark.parametrize(
+    ("address", "own"),
+    [
+        ("https://acme.example/a", True), ("https://ACME.example:443/a", True), ("http://acme.example/a", False),
+        ("https://acme.example:8443/a", False), ("https://files.acme.example/a", False), ("https://acme.example.evil.example/", False),
+    ],
+)  # fmt: skip
+def test_the_accounts_own_server_is_told_by_scheme_host_and_port(address: str, own: bool) -> None:
+    """A key that travels encrypted to one port does not travel in the clear, nor to another."""
+    assert is_home(httpx.URL(address), "https://acme.example/api") is own
 
 
 def test_an_empty_file_without_a_type_is_a_file(bench: Any, tmp_path: Path) -> None:

@@ -18,14 +18,16 @@ JSON = st.recursive(
     SCALARS, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4), max_leaves=12
 )
 NAMES = st.text(st.characters(exclude_characters=".[]", exclude_categories=("Cs",)), min_size=1, max_size=6)
-PATHS = st.lists(NAMES | st.integers(0, 9) | st.just("*"), min_size=1, max_size=5)
+PICKS = st.builds("[{}={}]".format, NAMES.filter(lambda name: "=" not in name), NAMES)
+PATHS = st.lists(NAMES | st.integers(0, 9) | st.just("*") | PICKS, min_size=1, max_size=5)
 
 
 def written(path: list[str | int]) -> str:
     """A path as people write it."""
     text = ""
     for part in path:
-        text += f"[{part}]" if isinstance(part, int) or part == "*" else f".{part}" if text else part
+        place = str(part) if str(part).startswith("[") else f"[{part}]" if isinstance(part, int) or part == "*" else ""
+        text += place or (f".{part}" if text else str(part))
     return text
 
 
@@ -36,7 +38,8 @@ def test_segments_read_what_is_written(path: list[str | int]) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", ".", "a.", ".a", "a..b", "a[", "a]", "a[]", "a[x]", "a[-1]", "a[0]b", "a.[0]", "[", "a[*", "a[*]*"]
+    "text",
+    ["", ".", "a.", ".a", "a..b", "a[", "a]", "a[]", "a[x]", "a[-1]", "a[0]b", "a.[0]", "[", "a[*", "a[*]*", "a[=x]", "a[x=]", "a[x=[]"],
 )
 def test_what_is_no_path_is_refused(text: str) -> None:
     """A text that is not wholly a path is refused, not read in part."""

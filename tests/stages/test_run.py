@@ -11,6 +11,7 @@ import pytest
 
 from engine import migrate
 from engine.changes import decide, definitions
+from engine.connector.model import ErrorRule
 from engine.errors import UnsafePlan
 from engine.plan import guard
 from engine.stages.rollback import rollback
@@ -147,6 +148,46 @@ def test_deletions_are_confirmed_and_reported(desk: Desk) -> None:
     with desk.store.begin() as connection:
         told = [finding for finding in all_findings(connection, "attention") if finding.stage == "delta"]
     assert [finding.key for finding in told] == ["events/4400012"]
+
+
+def test_an_element_that_left_its_list_is_gone(desk: Desk) -> None:
+    """A picture taken off a product is told like a deleted record, the others of its list are not; nor is one whose list was not read."""
+    migrate.migrate(desk.run(), None)
+    with desk.store.begin() as connection:
+        linked = sorted(key for key in links_of(connection, "item_images") if key.startswith("products/"))
+    records = [key.partition("#")[0] for key in linked]
+    record = next(key for key in records if records.count(key) > 1)
+    first, *others = [key for key in linked if key.startswith(f"{record}#")]
+    images = [row for row in desk.source_api("GET", f"/{record}")[0]["item-images"] if str(row["item-image-id"]) != first.rpartition("/")[2]]
+    assert len(images) == len(others)
+    desk.source_api("PUT", f"/{record}", **{"item-images": images})
+    other = next(key for key in records if key != record)
+    desk.source_api("PUT", f"/{other}", **{"item-images": None})
+    migrate.delta(desk.run())
+    with desk.store.begin() as connection:
+        told = [finding.key for finding in all_findings(connection, "attention") if finding.stage == "delta"]
+    assert told == [first]
+
+
+@pytest.mark.parametrize(("reads", "gone"), [(True, []), (False, ["events/4400012"])], ids=["refused", "no read"])
+def test_a_row_that_may_not_be_looked_at_is_not_taken_for_deleted(desk: Desk, reads: bool, gone: list[str]) -> None:
+    """Refused, as in an archived project, it counts as there and is told; where no row can be read by itself, the list decides."""
+    source = desk.migration.source
+    events, refusal = source.resources["events"], ErrorRule("forbid", status=(404,))
+    others = {verb: operation for verb, operation in events.operations.items() if verb != "read"}
+    read = {"read": replace(events.operations["read"], path="/nothing/{id}")} if reads else {}
+    closed = replace(
+        source, resources={**source.resources, "events": replace(events, operations={**others, **read})}, errors=(refusal, *source.errors)
+    )
+    desk = replace(desk, migration=replace(desk.migration, source=closed))
+    migrate.migrate(desk.run(), None)
+    desk.source_api("DELETE", "/events/4400012")
+    run = desk.run()
+    migrate.delta(run, deletions=True)
+    with desk.store.begin() as connection:
+        told = [finding.key for finding in all_findings(connection, "attention") if finding.stage == "delta"]
+    assert told == gone
+    assert any(text.startswith("events/4400012 is no longer listed and cannot be read") for text in run.notices) is reads
 
 
 def test_a_row_that_a_list_shows_as_deleted_is_gone(desk: Desk) -> None:

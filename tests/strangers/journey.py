@@ -8,6 +8,7 @@ reader. Rows are compared in words: by name instead of id, without the stamps th
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import time
@@ -61,6 +62,7 @@ class Pair:
     in_destination: Callable[[Account, Dump], Edits]  # people edit what came, and say what
     kills: Sequence[Kill]  # of the full run, one start after the other ...
     kills_back: Sequence[Kill]  # ... and of the rollback
+    leans: Callable[[str, Row], Sequence[tuple[str, str]]] = lambda *_: ()  # what a row needs besides what it names
     sample: int = 30
     delta: Sequence[str] = ("--delta", "--deletions")
 
@@ -108,6 +110,8 @@ def _told(dump: Dump, pair: Pair, resource: str, key: str, value: Any) -> Any:
     target = pair.links.get(resource, {}).get(key)
     if target is None:
         return value
+    if isinstance(value, list):
+        return [_told(dump, pair, resource, key, item) for item in value]
     assert str(value) in dump[target], f"{resource}: {key} leads to {target} {value}, and there is none"
     return pair.named(target, dump[target][str(value)])
 
@@ -248,7 +252,7 @@ def _shown_well(pair: Pair, record: Row, source: Dump, live: Dump, held: Words) 
         target, where = item["target"], f"{record['resource']} {record['key']} {item['target']}"
         if target not in pair.stamps:
             to = pair.links.get(record["resource"], {}).get(target)
-            there = pair.named(to, live[to][item["live"]]) if to and item["live"] else item["live"]
+            there = _live_name(pair, to, live[to], item["live"]) if to and item["live"] else item["live"]
             assert shows(there, wanted.get(target)), f"{where}: the report shows {there!r}, must be {wanted.get(target)!r}"
         for path, value in item["sources"]:
             if path in source[collection][row_id]:
@@ -257,10 +261,22 @@ def _shown_well(pair: Pair, record: Row, source: Dump, live: Dump, held: Words) 
     return len(record["fields"])
 
 
+def _live_name(pair: Pair, resource: str, rows: Mapping[str, Row], text: str) -> str:
+    """What an id in the report leads to, or several ids."""
+    found = [pair.named(resource, rows[str(one)]) for one in (json.loads(text) if text.startswith("[") else [text])]
+    return json.dumps(found) if text.startswith("[") else found[0]
+
+
+_QUERY = re.compile(r"(https?://[^\s?\"']+)\?[^\s\"')]*")
+
+
 def shows(text: str, value: Any) -> bool:
-    """Whether a text of the report shows a value: nothing for null, texts as they are, the rest as JSON writes it."""
+    """Whether a text of the report shows a value: nothing for null, texts as they are, the rest as JSON writes it.
+
+    What stands behind the question mark of an address is hidden: it may be what opens a file.
+    """
     if value is None or isinstance(value, str):
-        return text == (value or "")
+        return text == _QUERY.sub(r"\1?***", value or "")
     return bool(json.loads(text) == value)
 
 
@@ -347,8 +363,10 @@ def _with_what_they_need(at: Journey, held: Words) -> set[tuple[str, str]]:
         row = waiting.pop()
         if row not in found and _came(at, row) or row in at.edits and row not in found:
             found.add(row)
-            links = at.pair.links.get(row[0], {})
-            waiting += [(to, held[row[0]][row[1]][key]) for key, to in links.items() if key in held[row[0]][row[1]]]
+            values = held[row[0]][row[1]]
+            links = [(to, values[key]) for key, to in at.pair.links.get(row[0], {}).items() if key in values]
+            waiting += [(to, name) for to, names in links for name in (names if isinstance(names, list) else [names])]
+            waiting += at.pair.leans(row[0], values)
     return found
 
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.strangers import kinto_to_datasette, stel_order_to_kinto
+from tests.strangers import kinto_to_datasette, redmine_to_pipedrive, stel_order_to_kinto
 from tests.strangers.journey import Pair, travel
 from tests.strangers.servers import Absent
 
-PAIRS = [stel_order_to_kinto.PAIR, kinto_to_datasette.PAIR]
+PAIRS = [stel_order_to_kinto.PAIR, kinto_to_datasette.PAIR, redmine_to_pipedrive.PAIR]
 
 
 @pytest.mark.strangers
