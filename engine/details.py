@@ -59,15 +59,13 @@ def left(run: Run) -> list[Left]:
     found = []
     for name, fields in detailed(run.spec, run.migration.source).items():
         many = sum(1 for batch in stream(run.store, name) for record in batch if _lacks(record, fields))
-        cost = run.migration.source.resources[name].operations["read"].cost
-        found += [Left(name, fields, many, float(many * cost))] if many else []
-    return found
+        found.append(Left(name, fields, many, float(many * run.migration.source.resources[name].operations["read"].cost)))
+    return [one for one in found if one.calls]
 
 
 def complete(run: Run, only: frozenset[str] | None = None) -> int:
     """Read what is left, of all records or of the given ones, as many at a time as the connector allows; how many were read."""
-    done = 0
-    room = run.migration.source.connection.concurrency
+    done, room = 0, run.migration.source.connection.concurrency
     for name, fields in detailed(run.spec, run.migration.source).items():
         batches = stream(run.store, name, only)
         waiting = (record for batch in batches for record in batch if _lacks(record, fields))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from engine.changes import FIELDS, Foreseen, decide, definitions
 from engine.connector.client import Client
-from engine.connector.model import Limit, Operation, Verb
+from engine.connector.model import Limit, Verb
 from engine.details import Left, left
 from engine.errors import UnsafePlan
 from engine.run import Run
@@ -133,18 +133,14 @@ def _step(run: Run, mapping: ObjectMapping) -> Step:
 def costs_of(run: Run, step: Step) -> Iterator[float]:
     """What each call costs that writes an object's changes, those that look at rows before their update among them."""
     operations = run.migration.destination.resources[step.resource].operations
-    yield from _times(run, step.resource, "create", step.create, _rows_of(operations.get("create")))
+    yield from _times(run, step.resource, "create", step.create, operations["create"].rows if step.create else 1)
     if not step.update or "update" not in operations:
         return
     update, listed, single = operations["update"], operations["list"], operations.get("read")
     by_list = bool(listed.ids) and not (single and single.etag)
     yield from _times(run, step.resource, "list" if by_list else "read", step.update, listed.ids_max if by_list else 1)
     yield from _times(run, step.resource, "read", step.update if update.whole else 0, 1)
-    yield from _times(run, step.resource, "update", step.update, _rows_of(update))
-
-
-def _rows_of(operation: Operation | None) -> int:
-    return operation.bulk.most if operation and operation.bulk else 1
+    yield from _times(run, step.resource, "update", step.update, update.rows)
 
 
 def _times(run: Run, resource: str, verb: Verb, rows: int, most: int) -> Iterator[float]:

@@ -107,16 +107,14 @@ def write_all(run: Run, writes: Iterable[Write], on_outcome: OnOutcome | None = 
 
 def _at_once(connector: Connector) -> int:
     """How many intents are committed together: as many as fill the largest calls."""
-    operations = (item for resource in connector.resources.values() for item in resource.operations.values())
-    most = max((item.bulk.most for item in operations if item.bulk), default=1)
+    most = max(item.rows for resource in connector.resources.values() for item in resource.operations.values())
     return most * math.ceil(GROUP / most)
 
 
 def _calls(connector: Connector, group: Sequence[Write]) -> Iterator[list[Write]]:
     """Writes that go into one call, in their order: one, or as many as the operation takes."""
     for (resource, action), same in groupby(group, lambda write: (write.resource, write.action)):
-        bulk = connector.resources[resource].operations[action].bulk
-        yield from _groups(same, bulk.most if bulk else 1)
+        yield from _groups(same, connector.resources[resource].operations[action].rows)
 
 
 def _groups(writes: Iterator[Write], size: int) -> Iterator[list[Write]]:

@@ -120,8 +120,7 @@ class Calls:
         def ask(signature: Signature) -> httpx.Response:
             headers = self._headers(operation, signature)
             if operation.params_in == "body":
-                body = nested({**operation.params, **params})
-                return self.http.request(operation.method, _with(url, signature.params), headers=headers, json=body)
+                return self.http.post(_with(url, signature.params), headers=headers, json=nested({**operation.params, **params}))
             return self.http.request(operation.method, _with(url, {**params, **signature.params}), headers=headers)
 
         return self._repeated(operation, ask, tries)

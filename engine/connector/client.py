@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from engine.connector.answers import Verdict
 from engine.connector.auth import Account
 from engine.connector.bodies import new_id, rows_of, the_row
 from engine.connector.bulk import PLACE, outcomes, together
@@ -154,17 +153,14 @@ class Client:
         """
         kind, operation = self._resource(resource), self._operation(resource, verb)
         if operation.bulk:
-            (done,) = self.write_many(resource, verb, [(body, row_id)])
-            if isinstance(done, EtlError):
-                raise done
-            return done
+            return _done(self.write_many(resource, verb, [(body, row_id)])[0])
         body, places = self._prepared(kind, verb, body, row_id)
         headers: dict[str, str] = {operation.idempotency: uuid4().hex} if operation.idempotency else {}
         if operation.lock_header and isinstance(body, dict) and operation.lock in body:
             headers[operation.lock_header] = str(body.pop(operation.lock))
         again = bool(operation.idempotency) or (verb == "create" and bool(kind.written_over))
         answer = self.calls.send(operation, self.calls.url(operation, places), body, kind, file, headers, again)
-        return self._written(kind, verb, answer.body, answer.response.headers, places)
+        return _done(self._written(kind, verb, answer.body, answer.response.headers, places))
 
     def write_many(self, resource: str, verb: Verb, rows: Sequence[tuple[Any, str]]) -> list[Written | EtlError]:
         """Write rows, each a body with its id, in one call: what `write` gives for each of them, or raises.
@@ -183,7 +179,10 @@ class Client:
             return [error] if len(rows) == 1 else self._alone(resource, verb, rows)
         except EtlError as error:
             return [error] * len(rows)
-        return [self._outcome(kind, verb, *one) for one in zip(found, sent, strict=True)]
+        return [
+            self.calls.failure(one, operation) if one.rule else self._written(kind, verb, one.body, {}, places)
+            for one, (_, places) in zip(found, sent, strict=True)
+        ]
 
     def _alone(self, resource: str, verb: Verb, rows: Sequence[tuple[Any, str]]) -> list[Written | EtlError]:
         """Rows one by one; what makes going on pointless holds for those that are left."""
@@ -193,15 +192,6 @@ class Client:
             pointless = isinstance(last, EtlError) and not isinstance(last, Rejected | OutcomeUnknown)
             done += [last] if last and pointless else self.write_many(resource, verb, [row])
         return done
-
-    def _outcome(self, kind: Resource, verb: Verb, answer: Verdict, sent: tuple[Any, Mapping[str, str]]) -> Written | EtlError:
-        """What became of one row of several."""
-        if answer.rule is not None:
-            return self.calls.failure(answer, kind.operations[verb])
-        try:
-            return self._written(kind, verb, answer.body, {}, sent[1])
-        except OutcomeUnknown as error:
-            return error
 
     def _prepared(self, kind: Resource, verb: Verb, body: Any, row_id: str) -> tuple[Any, dict[str, str]]:
         """A body as it travels, and what fills in the places of the path. Raises NotFound."""
@@ -217,8 +207,10 @@ class Client:
         places |= {name: str(body[name]) for name in {*names, *kind.id.split("+")} if name in body and not places.get(name)}
         return {key: value for key, value in body.items() if key not in names and key not in operation.omit}, places
 
-    def _written(self, kind: Resource, verb: Verb, answer: Any, headers: Mapping[str, str], places: Mapping[str, str]) -> Written:
-        """The row's id and the row itself, out of an answer. Raises OutcomeUnknown where a creation has no id."""
+    def _written(
+        self, kind: Resource, verb: Verb, answer: Any, headers: Mapping[str, str], places: Mapping[str, str]
+    ) -> Written | EtlError:
+        """The row's id and the row itself, out of an answer; OutcomeUnknown where a creation has no id."""
         operation = kind.operations[verb]
         data = the_row(answer, operation, kind)
         if verb != "create":
@@ -226,7 +218,7 @@ class Client:
         found = new_id(answer, headers, data, operation, kind)
         found = kind.id_of(places) if found in ("", None) else found
         if found in ("", None):
-            raise OutcomeUnknown(f"{self.connector.title} answered the creation of {kind.name} without an id")
+            return OutcomeUnknown(f"{self.connector.title} answered the creation of {kind.name} without an id")
         return str(found), data
 
     def _live(self, kind: Resource, row_id: str) -> dict[str, Any]:
@@ -272,3 +264,9 @@ class Client:
             return self._resource(resource).operations[verb]
         except KeyError:
             raise ApiError(f"the connector {self.connector.name} says no way to {verb} {resource}") from None
+
+
+def _done(found: Written | EtlError) -> Written:
+    if isinstance(found, EtlError):
+        raise found
+    return found

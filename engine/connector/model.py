@@ -98,6 +98,11 @@ class Operation:
     detail: tuple[str, ...] = ()  # list only: fields that only the row's own read holds
     filters: tuple[str, ...] = ()  # list only: fields that can be asked for by equality
 
+    @property
+    def rows(self) -> int:
+        """How many rows one call writes at most."""
+        return self.bulk.most if self.bulk else 1
+
 
 @dataclass(frozen=True, slots=True)
 class CustomFields:

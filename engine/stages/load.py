@@ -89,7 +89,7 @@ def _object(run: Run, mapping: ObjectMapping, only_failed: bool) -> Loaded:
     for verb, many in (("create", result.created), ("update", result.updated)):
         if many:
             operation = kind.operations[verb]  # type: ignore[index]
-            result.least += math.ceil(many / (operation.bulk.most if operation.bulk else 1)) * operation.cost
+            result.least += math.ceil(many / operation.rows) * operation.cost
     return result
 
 
