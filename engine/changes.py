@@ -127,7 +127,7 @@ def merge(run: Run, mapping: ObjectMapping, change: Change, live: Mapping[str, A
         policy = mapping.fields[target].on_conflict if target in mapping.fields else "keep"
         ours = agrees(written, now, kind) or (not link.digest and is_empty(now))
         if ours or policy == "overwrite":
-            empty = kind.empty if kind is not None and wanted is None else "as_null"
+            empty = resource.emptied(target) if wanted is None else "as_null"
             if empty == "never":
                 stuck.append(target)
                 continue

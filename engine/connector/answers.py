@@ -85,7 +85,7 @@ def described(connector: Connector, verdict: Verdict) -> str:
     status = verdict.response.status_code
     if verdict.body is _GARBAGE:
         return f"{status}, not JSON"
-    found = [dig(verdict.body, path_of(path)) for path in connector.message]
+    found = [verdict.body] if isinstance(verdict.body, str) else [dig(verdict.body, path_of(path)) for path in connector.message]
     text = "; ".join(str(item) for item in found if item)
     return " ".join(well_formed(f"{status} {text}").split())
 

@@ -152,7 +152,7 @@ class Calls:
             try:
                 verdict = self._call(operation, ask, signed)
             except httpx.HTTPError as error:
-                problem = f"{type(error).__name__} at {self.home.host}"
+                problem = f"{type(error).__name__} at {self.home.netloc.decode()}"
                 continue
             if verdict.rule is None and not lacks(verdict.body, operation.select):
                 return verdict
@@ -183,7 +183,7 @@ class Calls:
                 raise self.failure(verdict, operation)
             except NEVER_LEFT as error:
                 failure: EtlError = Unavailable(
-                    f"{self.connector.title} cannot be reached: {type(error).__name__} at {self.home.host}"
+                    f"{self.connector.title} cannot be reached: {type(error).__name__} at {self.home.netloc.decode()}"
                 )
             except (OutcomeUnknown, httpx.HTTPError) as error:
                 call = f"{operation.method} {operation.path}"
@@ -193,7 +193,7 @@ class Calls:
                 failure = error
             if not problem:
                 raise failure from None
-            if getattr(failure, "status", 0) != 409:  # the first try is still at work
+            if not (operation.idempotency and getattr(failure, "status", 0) == 409):  # the first try is still at work
                 break
         raise OutcomeUnknown(problem)
 

@@ -228,13 +228,14 @@ class Client:
         return live
 
     def _over_live(self, kind: Resource, body: dict[str, Any], row_id: str) -> dict[str, Any]:
-        """What is to change over everything else that the row holds now. Raises NotFound."""
-        live = self._live(kind, row_id)
-        holder = kind.custom.container if kind.custom else ""
-        kept = {holder, *(name for name, field in kind.fields.items() if field.writable)} - {kind.id}
-        held = {name: value for name, value in live.items() if name in kept}
+        """What is to change over everything else that the row holds now, what is not declared too. Raises NotFound."""
+        holder, single = kind.custom.container if kind.custom else "", kind.operations.get("read")
+        left = {*kind.id.split("+"), single.etag if single else ""}
+        left |= {name for name, field in kind.fields.items() if not field.writable}
+        held = {name: value for name, value in self._live(kind, row_id).items() if name not in left}
         inner = {holder: {**(held.get(holder) or {}), **(body.get(holder) or {})}} if holder else {}
-        return {**held, **body, **inner}
+        whole = {**held, **body, **inner}
+        return {name: value for name, value in whole.items() if value is not None or kind.emptied(name) != "left_out"}
 
     def download(self, url: str, into: Path) -> tuple[int, str, str]:
         """Stream a file from a link in a record; its size in bytes, SHA-256 and content type.

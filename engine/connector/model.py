@@ -77,6 +77,7 @@ class Operation:
     id_header: str = ""
     idempotency: str = ""  # create only: header with a key by which the platform knows a repetition
     upsert: str = ""  # create only: field by which the platform makes a row or writes over the one that is there
+    only_new: bool = False  # create only: refused where there is such a row
     bulk: Bulk | None = None
     lock: str = ""  # update only: field with the row's version, sent back so that a change in between is refused
     lock_header: str = ""  # the header that it is sent in, instead of the body
@@ -153,9 +154,15 @@ class Resource:
     def written_over(self) -> str:
         """The field by which a creation finds a row that is there and writes over it; "" where none is written over."""
         create = self.operations.get("create")
-        if create is None or any(name.lower() == "if-none-match" for name in create.headers):
+        if create is None or create.only_new or any(name.lower() == "if-none-match" for name in create.headers):
             return ""
         return create.upsert or (self.id if create.method == "PUT" and f"{{{self.id}}}" in create.path else "")
+
+    def emptied(self, name: str) -> str:
+        """How an update empties a field: as_null, as_list, left_out (where a row is sent whole), or never."""
+        kind, update = self.fields.get(name), self.operations.get("update")
+        never = "left_out" if update and update.whole else "never"
+        return "as_null" if kind is None else never if kind.empty == "never" else kind.empty
 
     def id_of(self, row: Mapping[str, Any]) -> str:
         """A row's id; several fields joined where it is made of them, "" where one of them is missing."""

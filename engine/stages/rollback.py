@@ -218,13 +218,13 @@ def _back(work: _Undoing, entry: Entry, row: Row) -> tuple[dict[str, Any], str]:
             continue
         if not work.force and not agrees(dig_target(entry.body, target, resource, known), now, kind):
             people.append(target)
-        elif is_empty(before) and kind is not None and kind.empty == "never":
+        elif is_empty(before) and resource.emptied(target) == "never":
             fixed.append(target)
         elif target.startswith("custom.") and resource.custom:
             holder = body.setdefault(resource.custom.container, {}) if resource.custom.container else body
             holder[known[entry.resource, target.removeprefix("custom.")].code] = before
         else:
-            body[target] = [] if is_empty(before) and kind is not None and kind.empty == "as_list" else before
+            body[target] = [] if is_empty(before) and resource.emptied(target) == "as_list" else before
     reasons = [("people changed", people), ("the destination cannot empty", fixed)]
     return body, "; ".join(f"{why} {', '.join(targets)}" for why, targets in reasons if targets)
 

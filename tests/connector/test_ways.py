@@ -42,7 +42,7 @@ pagers:
 SOURCE = HEAD.format(name="source") + """\
 resources:
   contacts:
-    fields: {id: integer, name: text, code: text, history: list event}
+    fields: {id: integer, name: text, code: text, city: text, history: list event}
     modified: changed
     list: {get: /source, pager: pages, detail: [history]}
     read: {get: "/source/{id}"}
@@ -68,6 +68,14 @@ CREATES = {
     create:
       post: /destination/batch
       bulk: {most: 25, rows: rows, answers: results, status: status, answer: row}
+""",
+    "whole": "fields: {_id: text, _rev: {type: text, writable: false}, name: {type: text, required: true}, code: text, city: text}" + """
+    id: _id
+    list: {get: /docs, pager: all}
+    read: {get: "/docs/{_id}"}
+    create: {put: "/docs/{_id}", only_new: true, id_at: id}
+    update: {put: "/docs/{_id}", whole: true, lock: _rev}
+    delete: {delete: "/docs/{_id}", lock: _rev, params: {rev: "{_rev}"}}
 """,
     "bulk, all or none": FIELDS % "{type: integer, writable: false}" + REST + """
     recognise: [code]
@@ -112,7 +120,7 @@ class Platform:
 
     async def listed(self, request: Request) -> Response:
         self.called(request)
-        if request.url.path == "/destination":
+        if request.url.path in ("/destination", "/docs"):
             return JSONResponse(list(self.rows.values()))
         page = int(request.query_params["page"])
         return JSONResponse(list(self.source.values())[(page - 1) * 10 : page * 10])
@@ -120,6 +128,8 @@ class Platform:
     async def detail(self, request: Request) -> Response:
         self.called(request)
         number = int(request.path_params["id"])
+        if number not in self.source:
+            return Response(status_code=404)
         if self.history.get(number) is None:
             return JSONResponse({"error": "not for you"}, 403)
         return JSONResponse({**self.source[number], "history": self.history[number]})
@@ -163,6 +173,22 @@ class Platform:
             return self.answer({"error": "a bad name among them"}, 400)
         return self.answer([self.add(row) for row in sent], 201)
 
+    async def doc(self, request: Request) -> Response:
+        """A row that is replaced whole, and only by who names its version; the answer does not show it."""
+        self.called(request)
+        row_id = request.path_params["id"]
+        held = self.rows.get(row_id)
+        if request.method == "GET":
+            return JSONResponse(held, 200 if held else 404)
+        sent = await request.json() if request.method == "PUT" else {"_rev": request.query_params["rev"]}
+        if sent.pop("_rev", None) != (held or {}).get("_rev"):
+            return JSONResponse({"error": "conflict"}, 409)
+        version = str(int((held or {}).get("_rev", 0)) + 1)
+        self.rows.pop(row_id, None)
+        if request.method == "PUT":
+            self.rows[row_id] = {**sent, "_id": row_id, "_rev": version}
+        return self.answer({"ok": True, "id": row_id, "rev": version}, 201)
+
     @property
     def routes(self) -> list[Route]:
         async def fine(_: Request) -> Response:
@@ -176,6 +202,8 @@ class Platform:
             Route("/destination/upsert", self.upsert, methods=["POST"]),
             Route("/destination/batch", self.batch, methods=["POST"]),
             Route("/destination/insert", self.insert, methods=["POST"]),
+            Route("/docs", self.listed),
+            Route("/docs/{id}", self.doc, methods=["GET", "PUT", "DELETE"]),
             Route("/destination/{id}", self.one, methods=["GET", "PUT", "PATCH", "DELETE"]),
         ]
 
@@ -297,6 +325,83 @@ def test_rows_people_have_are_adopted_before_an_upsert(desk_of: Any) -> None:
     assert desk.codes() == EVERYTHING
     rollback(desk.run())
     assert list(desk.platform.rows.values()) == [theirs]
+
+
+# -- rows that are sent whole, by calls whose answers do not show them
+
+WHOLE = """\
+migration: people
+source: {connector: source.yaml, plan: any}
+destination: {connector: destination.yaml, plan: any}
+settings: {timezone: Europe/Madrid, currency: EUR, phone_region: ES}
+objects:
+  contacts:
+    from: contacts
+    to: contacts
+    match: [_id]
+    on_delete: delete
+    fields: {_id: code, name: name, code: code}
+"""
+
+
+def without(row: dict[str, Any]) -> dict[str, Any]:
+    """A row without its version, which moves with every write."""
+    return {name: value for name, value in row.items() if name != "_rev"}
+
+
+def edited(desk: Desk, row_id: str, **values: Any) -> dict[str, Any]:
+    """People change a row; what it then holds."""
+    row = desk.platform.rows[row_id]
+    row |= {**values, "_rev": str(int(row["_rev"]) + 1)}
+    return without(row)
+
+
+@pytest.mark.parametrize("lost", [[], [0, 3, 4, 9]])
+def test_answers_without_the_row_make_no_row_look_edited(desk_of: Any, lost: list[int]) -> None:
+    """A rollback takes back everything that nobody has edited, and a lost answer costs no row and no repetition without end."""
+    desk = desk_of("whole", WHOLE, 20)
+    desk.platform.lose = lost
+    migrate(desk.run(), None)
+    assert (sorted(desk.platform.rows), len([c for c in desk.platform.calls if c.startswith("PUT")])) == (
+        sorted(f"c-{n}" for n in range(1, 21)), 20,
+    )  # fmt: skip
+    rollback(desk.run())
+    assert desk.platform.rows == {}
+
+
+def test_answers_without_the_row_lose_no_edit(desk_of: Any) -> None:
+    """Rows in which people changed a mapped field, one that is not mapped, or filled an empty one, stay in a rollback and a delta."""
+    desk = desk_of("whole", WHOLE, 20)
+    migrate(desk.run(), None)
+    theirs = [edited(desk, "c-3", name="Ours"), edited(desk, "c-4", city="Vigo"), edited(desk, "c-5", name="")]
+    del desk.platform.source[4], desk.platform.source[6]
+    delta(desk.run(), deletions=True)
+    assert ("c-4" in desk.platform.rows, "c-6" in desk.platform.rows) == (True, False)
+    rollback(desk.run())
+    assert sorted((without(row) for row in desk.platform.rows.values()), key=lambda row: str(row["_id"])) == theirs
+
+
+def test_a_row_that_is_sent_whole_keeps_what_nobody_declared(desk_of: Any) -> None:
+    """An update brings what changed, leaves fields the connector does not know as they are, and empties by leaving out."""
+    desk = desk_of("whole", WHOLE.replace("code: code}", "code: code, city: city}"), 12)
+    for row in desk.platform.source.values():
+        row["city"] = "Vigo"
+    migrate(desk.run(), None)
+    edited(desk, "c-3", extra={"sales": "note"})
+    desk.platform.source[3] |= {"name": "New name", "city": None, "changed": 2}
+    delta(desk.run())
+    assert without(desk.platform.rows["c-3"]) == {"_id": "c-3", "name": "New name", "code": "c-3", "extra": {"sales": "note"}}
+
+
+def test_an_adopted_row_that_is_sent_whole_is_given_back_as_it_was(desk_of: Any) -> None:
+    """What people had in a row that was adopted is there after the run, and after the rollback the row is what it was."""
+    desk = desk_of("whole", WHOLE, 12)
+    theirs = {"_id": "c-3", "_rev": "1", "name": "Contact 3", "extra": {"keep": "me"}}
+    desk.platform.rows["c-3"] = dict(theirs)
+    migrate(desk.run(), None)
+    assert without(desk.platform.rows["c-3"]) == {**without(theirs), "code": "c-3"}
+    rollback(desk.run())
+    assert [without(row) for row in desk.platform.rows.values()] == [without(theirs)]
 
 
 # -- details
