@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from sandbox.platforms import PLATFORMS
+
 READY_S = 30.0
 STOP_S = 10.0
 _ROOT = Path(__file__).resolve().parent.parent
@@ -44,6 +46,8 @@ def launch(
     extra_args: Sequence[str] = (),
 ) -> Iterator[Running]:
     """Run the emulator while the block runs. `extra_args` are those of `sandbox serve`."""
+    if name not in PLATFORMS:
+        raise NotStarted(f"there is no emulator of {name}; use --env live with a test account")
     command = [sys.executable, "-m", "sandbox", "serve", name, "--with-parent"]
     command += ["--seats", str(seats)]
     command += ["--data", str(data)] if data is not None else []

@@ -110,7 +110,9 @@ def _needs_links(destination: Connector, name: str) -> bool:
 
 def _spec(asked: Asked, source: Connector, destination: Connector, drafted: list[Drafted]) -> str:
     people = people_of(source, {})
-    users = f"users: {{from: {people[0]}, email: {people[1]}, fallback: {written(FALLBACK)}}}" if people[0] else _NO_USERS
+    users = _NO_USERS
+    if people[0] and destination.users:
+        users = f"users: {{from: {people[0]}, email: {people[1]}, fallback: {written(FALLBACK)}}}"
     head = _HEAD.format(
         schema=_schema(asked.folder, "spec"), name=asked.name, source=source.title, destination=destination.title,
         from_=_relative(asked.source, asked.folder), to=_relative(asked.destination, asked.folder),
@@ -136,6 +138,9 @@ def _object(source: Connector, destination: Connector, item: Drafted) -> Iterato
     yield Insertion((*at, "from"), item.outline.sources[0])
     yield Insertion((*at, "to"), item.outline.resource)
     needed = [proposal for proposal in item.proposals if _needed(destination, item, proposal)]
+    made = destination.resources[item.outline.resource]
+    if made.written_over in {name for name, kind in made.fields.items() if kind.required}:
+        yield Insertion((*at, "match"), [made.written_over], "a row that people have is adopted, not written over")
     for proposal in needed:
         for alias, row in proposal.related.items():
             yield Insertion((*at, "related", alias), dict(row))

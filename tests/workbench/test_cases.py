@@ -118,10 +118,10 @@ def test_disguise_keeps_shape_and_what_decides() -> None:
     record = {
         "name": "María López", "email": "maria@lopez.es", "phone": "+34 600 123 456", "tax": "B-12345678",
         "comments": "Llamar a Ana", "state": "Pendiente", "date": "2024-01-02T03:04:05+0000", "path": "host/clients/12",
-        "amount": 12.5, "type": "ITEM", "empty": " ",
+        "amount": 12.5, "type": "ITEM", "empty": " ", "day": "31/12/2024",
     }  # fmt: skip
     found = disguise.record(record)
-    kept = {"state", "date", "path", "amount", "type", "empty"}
+    kept = {"state", "date", "day", "path", "amount", "type", "empty"}
     assert {name for name in record if found[name] == record[name]} == kept
     assert disguise.record(record) == found
     for name in record.keys() - kept:

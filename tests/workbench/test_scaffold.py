@@ -54,6 +54,16 @@ def test_a_pair_without_resemblance_still_gets_a_spec(tmp_path: Path) -> None:
     assert "DECIDE" in (tmp_path / "specs" / "first.yaml").read_text(encoding="utf-8").partition("objects:")[2]
 
 
+def test_keys_of_our_own_are_looked_for_first(tmp_path: Path) -> None:
+    """Where a creation would write over a row with the same id, the skeleton adopts such a row; it is valid as it stands."""
+    head, _, _ = (PAIRS / "helpdesk.yaml").read_text(encoding="utf-8").partition("resources:\n")
+    fields = "{_id: {type: text, required: true}, name: {type: text, required: true}}"
+    calls = 'list: {get: /people}, read: {get: "/people/{_id}"}, create: {put: "/people/{_id}"}'
+    (tmp_path / "own.yaml").write_text(f"{head}resources:\n  contacts: {{id: _id, fields: {fields}, {calls}}}\n", encoding="utf-8")
+    write(make(Asked(CONNECTORS / "stel_order.yaml", tmp_path / "own.yaml", "first", tmp_path / "specs")))
+    assert [item.match for item in load_migration(tmp_path / "specs" / "first.yaml", {}).spec.objects.values()] == [("_id",)]
+
+
 @pytest.mark.parametrize("name", ["first.yaml", "first.test.yaml"])
 def test_nothing_is_overwritten(tmp_path: Path, name: str) -> None:
     """A spec or test file that stands there stays, and nothing else is written."""

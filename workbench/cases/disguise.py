@@ -17,7 +17,7 @@ from engine.mapping.project import any_key
 from engine.values import word
 
 _MAIL = re.compile(r"([^@\s]+)@([^@\s]+)\.([A-Za-z]{2,})")
-_MOMENT = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d.*)?|\d\d:\d\d(:\d\d)?")
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d.*)?|\d{1,2}[/.-]\d{1,2}[/.-]\d{4}( \d\d:\d\d(:\d\d)?)?|\d\d:\d\d(:\d\d)?")
 _CODE = re.compile(r"[A-Z][A-Z_]*")
 _WEB = re.compile(r"(?:https?://)?[\w.-]+\.[a-z]{2,}(/\S*)?")
 _PHONE = re.compile(r"(?:\+|00)?[\d\s().-]{7,}")
