@@ -21,6 +21,7 @@ def holds(told: Told) -> None:
     assert told.left == []
 
 
+@pytest.mark.long
 def test_some_kills(tmp_path: Path) -> None:
     """Ten kills over a small account leave no trace."""
     told = tell(tmp_path, size=300, kills=(5, 2, 3), calls=(90, 20, 90), seed=1)
