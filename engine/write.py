@@ -292,7 +292,7 @@ def as_link_row(run: Run, write: Write, outcome: Outcome, now: float) -> Link:
 
 def fingerprint(row: Mapping[str, Any], resource: Resource) -> str:
     """A digest of everything people can change in a row; tells later whether they did."""
-    held = {name: row[name] for name, kind in resource.fields.items() if kind.writable and not is_empty(row.get(name))}
+    held = {name: value for name, value in row.items() if resource.is_theirs(name) and not is_empty(value)}
     if resource.custom:
         held["custom"] = {key: value for key, value in (row.get(resource.custom.container) or {}).items() if not is_empty(value)}
     return digest(held)

@@ -77,7 +77,7 @@ UNFINISHED = re.compile(r"NotImplementedError|\bTODO\b|\bFIXME\b|\bXXX\b")
 
 SHORT, SHARE, LONGEST = 25, 0.9, 60  # lines of a function without its docstring
 AIM = 5_000  # lines of engine/ that design.md aims at ...
-LANGUAGE = 839  # lines by which the connector language has grown: signing in, paging, bodies, bulk, details, links, ways of writing; 84 of
+LANGUAGE = 843  # lines by which the connector language has grown: signing in, paging, bodies, bulk, details, links, ways of writing; 84 of
 # them for what servers by other people showed: lists with deleted rows, answers without the row, edits and links that a delta came after,
 # files behind the key, elements named by a value, elements that are gone, rows that may not be looked at
 CEILING = 8_450 + LANGUAGE  # ... and what it may have today (twice that is a debt): without the language it only ever goes down

@@ -229,10 +229,8 @@ class Client:
 
     def _over_live(self, kind: Resource, body: dict[str, Any], row_id: str) -> dict[str, Any]:
         """What is to change over everything else that the row holds now, what is not declared too. Raises NotFound."""
-        holder, single = kind.custom.container if kind.custom else "", kind.operations.get("read")
-        left = {*kind.id.split("+"), single.etag if single else ""}
-        left |= {name for name, field in kind.fields.items() if not field.writable}
-        held = {name: value for name, value in self._live(kind, row_id).items() if name not in left}
+        holder, ids = kind.custom.container if kind.custom else "", kind.id.split("+")
+        held = {name: value for name, value in self._live(kind, row_id).items() if kind.is_theirs(name) and name not in ids}
         inner = {holder: {**(held.get(holder) or {}), **(body.get(holder) or {})}} if holder else {}
         whole = {**held, **body, **inner}
         return {name: value for name, value in whole.items() if value is not None or kind.emptied(name) != "left_out"}

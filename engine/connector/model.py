@@ -164,6 +164,14 @@ class Resource:
         never = "left_out" if update and update.whole else "never"
         return "as_null" if kind is None else never if kind.empty == "never" else kind.empty
 
+    def is_theirs(self, name: str) -> bool:
+        """Whether people can change a field: of a row that is sent whole also one that is not declared."""
+        kind, update, single = self.fields.get(name), self.operations.get("update"), self.operations.get("read")
+        if kind is not None:
+            return kind.writable
+        moving = (*self.id.split("+"), self.modified, self.created, single.etag if single else "")
+        return bool(update and update.whole) and name not in moving
+
     def id_of(self, row: Mapping[str, Any]) -> str:
         """A row's id; several fields joined where it is made of them, "" where one of them is missing."""
         parts = [row.get(name) for name in self.id.split("+")]

@@ -370,10 +370,11 @@ def test_answers_without_the_row_make_no_row_look_edited(desk_of: Any, lost: lis
 
 
 def test_answers_without_the_row_lose_no_edit(desk_of: Any) -> None:
-    """Rows in which people changed a mapped field, one that is not mapped, or filled an empty one, stay in a rollback and a delta."""
+    """Rows in which people changed a mapped field, one that is not mapped or not even declared, stay in a rollback and a delta."""
     desk = desk_of("whole", WHOLE, 20)
     migrate(desk.run(), None)
     theirs = [edited(desk, "c-3", name="Ours"), edited(desk, "c-4", city="Vigo"), edited(desk, "c-5", name="")]
+    theirs.append(edited(desk, "c-7", extra={"sales": "note"}))
     del desk.platform.source[4], desk.platform.source[6]
     delta(desk.run(), deletions=True)
     assert ("c-4" in desk.platform.rows, "c-6" in desk.platform.rows) == (True, False)
