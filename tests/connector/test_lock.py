@@ -10,14 +10,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from engine.connector.auth import Account
-from engine.connector.pacing import Clock
 from engine.migrate import delta, migrate
-from engine.run import Run, connect
-from engine.spec.load import load_migration
 from engine.stages.rollback import rollback
-from engine.store.journal import start_run
-from engine.store.schema import open_store
+from tests.connector.desk import Desk
 
 CONNECTOR = """\
 connector: {name}
@@ -112,36 +107,13 @@ class Platform:
         ]
 
 
-class Desk:
-    """A store and a new run on it for each command."""
-
-    def __init__(self, bench: Any, folder: Path, by_header: bool) -> None:
-        self.platform = Platform(by_header)
-        lock = ", lock: _etag, lock_header: if-match" if by_header else ", lock: version"
-        (folder / "source.yaml").write_text(CONNECTOR.format(name="source", etag="", lock=""))
-        etag = ", etag: _etag" if by_header else ""
-        (folder / "destination.yaml").write_text(CONNECTOR.format(name="destination", etag=etag, lock=lock))
-        (folder / "spec.yaml").write_text(SPEC)
-        self.migration = load_migration(folder / "spec.yaml", {})
-        self.base, self.stack = bench.serve(self.platform.routes), bench.stack
-        self.store = open_store(str(folder / "people.sqlite"))
-        self.stack.callback(self.store.close)
-
-    def run(self) -> Run:
-        clock = Clock()
-        with self.store.begin() as connection:
-            number = start_run(connection, "test", clock.now(), self.migration.spec.digest)
-        sides = ((self.migration.source, self.migration.spec.source), (self.migration.destination, self.migration.spec.destination))
-        clients = [connect(connector, side, Account(self.base, "", connector.name), self.store, clock) for connector, side in sides]
-        for client in clients:
-            self.stack.callback(client.close)
-        return Run(number, self.migration, self.store, *clients, clock)
-
-
 @pytest.fixture(params=[False, True], ids=["version in the body", "ETag"])
 def desk(request: pytest.FixtureRequest, bench: Any, tmp_path: Path) -> Desk:
     """One contact, written once."""
-    found = Desk(bench, tmp_path, request.param)
+    lock = ", lock: _etag, lock_header: if-match" if request.param else ", lock: version"
+    source = CONNECTOR.format(name="source", etag="", lock="")
+    destination = CONNECTOR.format(name="destination", etag=", etag: _etag" if request.param else "", lock=lock)
+    found = Desk(bench, tmp_path, Platform(request.param), source, destination, SPEC)
     migrate(found.run(), None)
     assert found.platform.rows["destination"][1]["name"] == "Ana"
     return found

@@ -12,16 +12,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from engine.connector.auth import Account
-from engine.connector.pacing import Clock
 from engine.errors import SpecError, UnsafePlan
 from engine.migrate import delta, foresee, migrate
-from engine.run import Run, connect
-from engine.spec.load import load_migration
 from engine.stages.rollback import rollback
-from engine.store.journal import start_run
 from engine.store.links import all_findings
-from engine.store.schema import open_store
+from tests.connector.desk import Desk
 
 HEAD = """\
 connector: {name}
@@ -208,40 +203,20 @@ class Platform:
         ]
 
 
-class Desk:
-    """A store and a new run on it for each command."""
+def codes(desk: Desk) -> list[str]:
+    """The codes of the rows there are, which tell lost and doubled ones."""
+    return sorted((row["code"] for row in desk.platform.rows.values()), key=lambda code: (len(code), code))
 
-    def __init__(self, bench: Any, folder: Path, way: str, spec: str, many: int) -> None:
-        self.platform, self.folder = Platform(many), folder
-        (folder / "source.yaml").write_text(SOURCE)
-        (folder / "destination.yaml").write_text(HEAD.format(name="destination") + f"resources:\n  contacts:\n    {CREATES[way]}")
-        self.become(spec)
-        self.base, self.stack = bench.serve(self.platform.routes), bench.stack
-        self.store = open_store(str(folder / "people.sqlite"))
-        self.stack.callback(self.store.close)
 
-    def become(self, spec: str) -> None:
-        """Change the spec."""
-        (self.folder / "spec.yaml").write_text(spec)
-        self.migration = load_migration(self.folder / "spec.yaml", {})
+def findings(desk: Desk) -> list[str]:
+    """What people are told."""
+    with desk.store.begin() as connection:
+        return [finding.text for finding in all_findings(connection)]
 
-    def run(self) -> Run:
-        clock = Clock()
-        with self.store.begin() as connection:
-            number = start_run(connection, "test", clock.now(), self.migration.spec.digest)
-        sides = ((self.migration.source, self.migration.spec.source), (self.migration.destination, self.migration.spec.destination))
-        clients = [connect(connector, side, Account(self.base, "", connector.name), self.store, clock) for connector, side in sides]
-        for client in clients:
-            self.stack.callback(client.close)
-        return Run(number, self.migration, self.store, *clients, clock)
 
-    def codes(self) -> list[str]:
-        """The codes of the rows there are, which tell lost and doubled ones."""
-        return sorted((row["code"] for row in self.platform.rows.values()), key=lambda code: (len(code), code))
-
-    def findings(self) -> list[str]:
-        with self.store.begin() as connection:
-            return [finding.text for finding in all_findings(connection)]
+def created_by(way: str) -> str:
+    """The destination's connector with this way of creating."""
+    return HEAD.format(name="destination") + f"resources:\n  contacts:\n    {CREATES[way]}"
 
 
 @pytest.fixture
@@ -249,7 +224,7 @@ def desk_of(bench: Any, tmp_path: Path) -> Iterator[Any]:
     """A desk for a way of writing and a spec."""
 
     def make(way: str, spec: str = SPEC, many: int = 60) -> Desk:
-        return Desk(bench, tmp_path, way, spec, many)
+        return Desk(bench, tmp_path, Platform(many), SOURCE, created_by(way), spec)
 
     yield make
 
@@ -265,7 +240,7 @@ def test_rows_of_one_call_have_their_own_outcomes(desk_of: Any, way: str) -> Non
     loaded = migrate(desk.run(), None).loaded[0]
     assert (loaded.created, loaded.failed, len(loaded.reasons)) == (59, 1, 1)
     assert "bad name" in loaded.reasons[0]
-    assert desk.codes() == [code for code in EVERYTHING if code != "c-30"]
+    assert codes(desk) == [code for code in EVERYTHING if code != "c-30"]
     assert desk.platform.writes == (3 if way == "bulk" else 3 + 25)
     again = migrate(desk.run(), None).loaded[0]
     assert (again.created, again.updated, again.failed) == (0, 0, 1)
@@ -282,7 +257,7 @@ def test_lost_answers_lose_and_double_nothing(desk_of: Any, way: str, lost: list
     desk = desk_of(way, own.replace("to: contacts", "to: contacts\n    match: [code]") if way == "upsert" else own)
     desk.platform.lose = lost
     loaded = migrate(desk.run(), None).loaded[0]
-    assert (desk.codes(), loaded.failed) == (EVERYTHING, 0)
+    assert (codes(desk), loaded.failed) == (EVERYTHING, 0)
     desk.platform.lose = []
     assert [(it.created, it.updated) for it in migrate(desk.run(), None).loaded] == [(0, 0)]
     rollback(desk.run())
@@ -322,7 +297,7 @@ def test_rows_people_have_are_adopted_before_an_upsert(desk_of: Any) -> None:
     theirs = dict(desk.platform.add({"name": "Their name", "code": "c-7", "phone": "1"}))
     loaded = migrate(desk.run(), None).loaded[0]
     assert (loaded.created, loaded.adopted) == (59, 1)
-    assert desk.codes() == EVERYTHING
+    assert codes(desk) == EVERYTHING
     rollback(desk.run())
     assert list(desk.platform.rows.values()) == [theirs]
 
@@ -477,8 +452,8 @@ def test_details_that_are_refused_are_told(desk_of: Any) -> None:
     kept = desk.platform.history[5]
     desk.platform.history[5] = None  # type: ignore[assignment]
     migrate(desk.run(), None)
-    assert [text for text in desk.findings() if "history could not be read" in text and "not for you" in text]
+    assert [text for text in findings(desk) if "history could not be read" in text and "not for you" in text]
     desk.platform.history[5] = kept
     migrate(desk.run(), None, yes=True)
-    assert not [text for text in desk.findings() if "history could not be read" in text]
+    assert not [text for text in findings(desk) if "history could not be read" in text]
     assert json.dumps([row["story"] for row in desk.platform.rows.values() if row["code"] == "c-5"]) == '["Met 5"]'

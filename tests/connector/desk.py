@@ -1,0 +1,42 @@
+"""Both ends of a migration on one small platform that a test describes, and a new run for each command."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from engine.connector.auth import Account
+from engine.connector.pacing import Clock
+from engine.run import Run, connect
+from engine.spec.load import load_migration
+from engine.store.journal import start_run
+from engine.store.schema import open_store
+
+
+class Desk:
+    """A platform with a source and a destination, a store, and the migration between them."""
+
+    def __init__(self, bench: Any, folder: Path, platform: Any, source: str, destination: str, spec: str) -> None:
+        self.platform, self.folder = platform, folder
+        (folder / "source.yaml").write_text(source)
+        (folder / "destination.yaml").write_text(destination)
+        self.become(spec)
+        self.base, self.stack = bench.serve(platform.routes), bench.stack
+        self.store = open_store(str(folder / "people.sqlite"))
+        self.stack.callback(self.store.close)
+
+    def become(self, spec: str) -> None:
+        """Change the spec."""
+        (self.folder / "spec.yaml").write_text(spec)
+        self.migration = load_migration(self.folder / "spec.yaml", {})
+
+    def run(self) -> Run:
+        """A new run, as the command line would make it."""
+        clock = Clock()
+        with self.store.begin() as connection:
+            number = start_run(connection, "test", clock.now(), self.migration.spec.digest)
+        sides = ((self.migration.source, self.migration.spec.source), (self.migration.destination, self.migration.spec.destination))
+        clients = [connect(connector, side, Account(self.base, "", connector.name), self.store, clock) for connector, side in sides]
+        for client in clients:
+            self.stack.callback(client.close)
+        return Run(number, self.migration, self.store, *clients, clock)
