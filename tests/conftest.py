@@ -56,11 +56,6 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.markexpr = LONG
 
 
-def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Of `-n auto`: half as many again as there are cores, for the tests of whole migrations wait for paced servers half of the time."""
-    return max(2, (os.cpu_count() or 2) * 3 // 2)
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest tests begin first, so that no worker is left alone with one in the end."""
     items.sort(key=lambda item: item.get_closest_marker("long") is None)

@@ -179,7 +179,9 @@ def test_ctrl_c_removes_what_was_made(tmp_path: Path, serve: Serve) -> None:
     server.after = interrupt
     words = ["connector", "check", str(FILE), "--env", "trial.env", "--only", "contacts,notes", "--write"]
     env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "HOME": str(tmp_path)}
-    call = [sys.executable, "-m", "workbench", *words]
+    # What is started in the background may ignore interruptions, and so would its children.
+    start = "import runpy, signal; signal.signal(signal.SIGINT, signal.default_int_handler); runpy.run_module('workbench', run_name='__main__')"
+    call = [sys.executable, "-c", start, *words]
     running.append(subprocess.Popen(call, cwd=tmp_path, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True))
     text, _ = running[0].communicate(timeout=60)
     assert made and running[0].returncode == 130, text
