@@ -49,8 +49,8 @@ def _fields_read(mapping: ObjectMapping) -> Iterator[tuple[str, str]]:
     beside: dict[str, tuple[str, ...]] = {name: related.sources for name, related in mapping.related.items()}
     beside |= {name: (children.source,) for name, children in mapping.children.items()}
     for path in paths_read(mapping):
-        head, *rest = (str(part) for part in segments(path))
-        field = rest[0] if head in beside and rest and not rest[0].isdigit() else rest[1] if head in beside and rest[1:] else head
+        head, *rest = (part for part in segments(path) if isinstance(part, str) and part[0] not in "*[")  # names only
+        field = rest[0] if head in beside and rest else head
         yield from ((name, word) for name in beside.get(head, mapping.sources) for word in (field, field.replace("_", "-")))
 
 

@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from engine.details import detailed
 from engine.errors import SpecError, UnsafePlan
 from engine.migrate import delta, foresee, migrate
 from engine.stages.rollback import rollback
@@ -400,6 +401,16 @@ def test_details_are_read_only_where_a_mapping_needs_them(desk_of: Any) -> None:
     assert {row["story"] for row in desk.platform.rows.values()} == {f"Met {n}" for n in range(1, 61)}
     migrate(desk.run(), None)
     assert len(details(desk)) == 60
+
+
+@pytest.mark.parametrize(
+    "text", ["{% for friend in friends %}{{ friend.history[0].text }}{% endfor %}", "{{ friends[0].history }}", "{{ best.history }}"]
+)
+def test_details_are_read_through_other_rows_too(desk_of: Any, text: str) -> None:
+    """A mapping that reads a detail of related rows or of one among several needs it as well."""
+    beside = "related: {best: {from: contacts, by: code}}\n    children: {friends: {from: contacts, on: code}}\n    fields:"
+    desk = desk_of("bulk", SPEC.replace("fields:", beside).replace("code: code}", f'code: code, story: {{template: "{text}"}}}}'))
+    assert detailed(desk.migration.spec, desk.migration.source) == {"contacts": ("history",)}
 
 
 def test_a_plan_counts_what_is_to_be_read_one_by_one(desk_of: Any) -> None:
