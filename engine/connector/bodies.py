@@ -16,10 +16,15 @@ Sent = dict[str, Any]  # headers and content, as httpx takes them
 
 def json(body: Any, operation: Operation, kind: Resource, _file: IO[bytes] | None) -> Sent:
     """JSON, inside a wrapper where the call has one."""
-    body = inside(body, kind)
-    for name in reversed(path_of(operation.wrap)):
-        body = {name: body}
+    body = wrapped(inside(body, kind), operation.wrap)
     return {"headers": {"content-type": "application/json"}, "content": as_json(body)}
+
+
+def wrapped(body: Any, place: str) -> Any:
+    """A body put where a dotted path leads; itself where there is none."""
+    for name in reversed(path_of(place)):
+        body = {name: body}
+    return body
 
 
 def inside(body: Any, kind: Resource) -> Any:

@@ -10,7 +10,7 @@ from urllib.parse import quote
 import httpx
 
 from engine.connector.answers import Verdict, judge
-from engine.connector.bodies import inside
+from engine.connector.bodies import inside, wrapped
 from engine.connector.model import Bulk, Connector, ErrorRule, Resource
 from engine.connector.pagers import path_of
 from engine.errors import OutcomeUnknown
@@ -21,9 +21,7 @@ PLACE = re.compile(r"\{(\w+)\}")
 
 def together(bulk: Bulk, rows: Sequence[tuple[Any, Mapping[str, str]]], kind: Resource) -> Any:
     """The body of a call for rows, each with what fills in the places of its item."""
-    found: Any = [_item(bulk, body, places, kind) for body, places in rows]
-    for name in reversed(path_of(bulk.rows)):
-        found = {name: found}
+    found = wrapped([_item(bulk, body, places, kind) for body, places in rows], bulk.rows)
     return {**bulk.more, **found} if isinstance(found, dict) else found
 
 
@@ -32,10 +30,8 @@ def _item(bulk: Bulk, body: Any, places: Mapping[str, str], kind: Resource) -> A
     item, used = _filled(bulk.item, values, kind), set(PLACE.findall(str(bulk.item)))
     if not isinstance(item, dict) or not isinstance(body, dict) or not body:
         return item
-    row: Any = inside({key: value for key, value in body.items() if key not in used}, kind)
-    for name in reversed(path_of(bulk.wrap)):
-        row = {name: row}
-    return {**item, **row}
+    row = inside({key: value for key, value in body.items() if key not in used}, kind)
+    return {**item, **wrapped(row, bulk.wrap)}
 
 
 def _filled(template: Any, values: Mapping[str, Any], kind: Resource) -> Any:
