@@ -190,7 +190,7 @@ def _several(run: Run, writes: Sequence[Write]) -> list[Outcome]:
     done = run.destination.write_many(writes[0].resource, writes[0].action, rows)
     return [
         _failed(write, found, called=not position) if isinstance(found, EtlError)
-        else Outcome(write, "done", *found, called=not position)
+        else Outcome(write, "done", found.id, found.data, called=not position)
         for position, (write, found) in enumerate(zip(writes, done, strict=True))
     ]  # fmt: skip
 
@@ -200,8 +200,8 @@ def _single(run: Run, write: Write) -> Outcome:
     try:
         body, path, extra = _with_file(run, write)
         called = True
-        dest_id, data = run.destination.write(write.resource, write.action, body, write.dest_id, path)
-        return Outcome(write, "done", dest_id, data, extra=extra)
+        found = run.destination.write(write.resource, write.action, body, write.dest_id, path)
+        return Outcome(write, "done", found.id, found.data, extra=extra)
     except EtlError as error:
         return _failed(write, error, called)
 

@@ -28,6 +28,7 @@ class Verdict:
     response: httpx.Response
     body: Any
     rule: ErrorRule | None
+    repeated: bool = False  # an earlier try of the same write, without a usable answer, may have been executed
 
 
 def judge(connector: Connector, response: httpx.Response) -> Verdict:
@@ -112,14 +113,23 @@ def _seconds(text: str, now: float) -> float | None:
     try:
         number = float(text)
     except ValueError:
-        try:
-            moment = parsedate_to_datetime(text)
-        except ValueError:
+        moment = http_date(text)
+        if moment is None:
             return None
-        number = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+        number = moment
     if not math.isfinite(number) or number < 0:
         return None
     return max(0.0, number - now) if number > EPOCH else number
+
+
+def http_date(text: str | None) -> float | None:
+    """An HTTP date, such as the `Date` of an answer, in epoch seconds; None where there is none or it cannot be parsed."""
+    try:
+        moment = parsedate_to_datetime(text or "")
+    except ValueError:
+        return None
+
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
 def selected(body: Any, select: str) -> Any:

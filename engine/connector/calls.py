@@ -179,7 +179,7 @@ class Calls:
             try:
                 verdict = self._call(operation, send)
                 if verdict.rule is None or (operation.bulk and listed(operation.bulk, verdict.body) is not None):
-                    return verdict
+                    return replace(verdict, repeated=bool(problem))
                 raise self.failure(verdict, operation)
             except NEVER_LEFT as error:
                 failure: EtlError = Unavailable(

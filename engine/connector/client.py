@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from engine.connector.answers import Verdict, http_date
 from engine.connector.auth import Account
 from engine.connector.bodies import new_id, rows_of, the_row
 from engine.connector.bulk import PLACE, outcomes, together
@@ -20,7 +21,17 @@ from engine.connector.pacing import Clock, Pacer
 from engine.connector.pagers import PAGERS, Page
 from engine.errors import ApiError, EtlError, NotFound, OutcomeUnknown, Rejected
 
-Written = tuple[str, dict[str, Any]]  # a row's id and what the platform answered
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A row that was written, and the answer that says so."""
+
+    id: str
+    data: dict[str, Any]  # the row of the answer; {} where it holds none
+    status: int  # HTTP status; for a row that travelled with others its own, where the answer has one for each
+    date: float | None  # the server's clock in epoch seconds: the answer's `Date`; None where it says none
+    shown: bool  # the answer holds fields of the row, not only its id
+    repeated: bool = False  # the write was sent several times: an earlier try may be what made the row
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +171,7 @@ class Client:
             headers[operation.lock_header] = str(body.pop(operation.lock))
         again = bool(operation.idempotency) or (verb == "create" and bool(kind.written_over))
         answer = self.calls.send(operation, self.calls.url(operation, places), body, kind, file, headers, again)
-        return _done(self._written(kind, verb, answer.body, answer.response.headers, places))
+        return _done(self._written(kind, verb, body, places, answer, answer))
 
     def write_many(self, resource: str, verb: Verb, rows: Sequence[tuple[Any, str]]) -> list[Written | EtlError]:
         """Write rows, each a body with its id, in one call: what `write` gives for each of them, or raises.
@@ -180,8 +191,8 @@ class Client:
         except EtlError as error:
             return [error] * len(rows)
         return [
-            self.calls.failure(one, operation) if one.rule else self._written(kind, verb, one.body, {}, places)
-            for one, (_, places) in zip(found, sent, strict=True)
+            self.calls.failure(one, operation) if one.rule else self._written(kind, verb, body, places, one, answer)
+            for one, (body, places) in zip(found, sent, strict=True)
         ]
 
     def _alone(self, resource: str, verb: Verb, rows: Sequence[tuple[Any, str]]) -> list[Written | EtlError]:
@@ -208,18 +219,21 @@ class Client:
         return {key: value for key, value in body.items() if key not in names and key not in operation.omit}, places
 
     def _written(
-        self, kind: Resource, verb: Verb, answer: Any, headers: Mapping[str, str], places: Mapping[str, str]
+        self, kind: Resource, verb: Verb, body: Any, places: Mapping[str, str], answer: Verdict, call: Verdict
     ) -> Written | EtlError:
-        """The row's id and the row itself, out of an answer; OutcomeUnknown where a creation has no id."""
+        """What the answer says of one row that was sent; `call` is the whole call's answer, where several rows travelled.
+
+        OutcomeUnknown where a creation has no id.
+        """
         operation = kind.operations[verb]
-        data = the_row(answer, operation, kind)
-        if verb != "create":
-            return kind.id_of(data) or kind.id_of(places), data
-        found = new_id(answer, headers, data, operation, kind)
+        data = the_row(answer.body, operation, kind)
+        found = kind.id_of(data) if verb != "create" else new_id(answer.body, answer.response.headers, data, operation, kind)
         found = kind.id_of(places) if found in ("", None) else found
-        if found in ("", None):
+        if verb == "create" and found in ("", None):
             return OutcomeUnknown(f"{self.connector.title} answered the creation of {kind.name} without an id")
-        return str(found), data
+
+        date = http_date(call.response.headers.get("date"))
+        return Written(str(found), data, answer.response.status_code, date, _shows(data, body, kind), call.repeated)
 
     def _live(self, kind: Resource, row_id: str) -> dict[str, Any]:
         live = self.read(kind.name, row_id)
@@ -263,6 +277,13 @@ class Client:
             return self._resource(resource).operations[verb]
         except KeyError:
             raise ApiError(f"the connector {self.connector.name} says no way to {verb} {resource}") from None
+
+
+def _shows(data: Mapping[str, Any], body: Any, kind: Resource) -> bool:
+    """Whether an answer holds the row: a field that was sent, besides its id; of a row that is all id, any field."""
+    sent = set(body) - set(kind.id.split("+")) if isinstance(body, dict) else set()
+    known = sent or kind.fields.keys() - set(kind.id.split("+"))
+    return not known.isdisjoint(data)
 
 
 def _done(found: Written | EtlError) -> Written:

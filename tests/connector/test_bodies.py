@@ -54,7 +54,7 @@ def test_where_the_new_id_is_found(bench: Any, calls: dict[str, Operation], answ
         with pytest.raises(OutcomeUnknown, match="without an id"):
             client.write("rows", "create", body)
     else:
-        assert client.write("rows", "create", body)[0] == expected
+        assert client.write("rows", "create", body).id == expected
 
 
 def test_parts_without_a_file(bench: Any) -> None:
@@ -103,7 +103,7 @@ def test_a_repetition_waits_for_the_first_try(bench: Any) -> None:
     """409 to a repetition says that the first try is still at work."""
     routes, asked = answering(Response(status_code=502), Response(status_code=409), JSONResponse({"id": 7}, 201))
     client = bench.client(bench.serve(routes), calls=KEYED)
-    assert client.write("rows", "create", {"name": "x"})[0] == "7"
+    assert client.write("rows", "create", {"name": "x"}).id == "7"
     assert len({headers["idempotency-key"] for headers in asked}) == 1
 
 

@@ -176,15 +176,15 @@ def asked(client: Client, line: str) -> Any:
         return client.read(resource, words)
     if verb == "create" and words.startswith("["):
         found = client.write_many(resource, "create", [(row, "") for row in json.loads(words)])
-        return [told(one) if isinstance(one, Exception) else one[0] for one in found]
+        return [told(one) if isinstance(one, Exception) else one.id for one in found]
     if verb == "create":
-        return client.write(resource, "create", json.loads(words))[0]
+        return client.write(resource, "create", json.loads(words)).id
     if verb == "download":
         with TemporaryDirectory() as folder:
             client.download(resource, Path(folder) / "file")
             return (Path(folder) / "file").read_text(encoding="utf-8")
     row_id, _, body = words.partition(" ")
-    return client.write(resource, verb, json.loads(body) if body else None, row_id)[0]  # type: ignore[arg-type]
+    return client.write(resource, verb, json.loads(body) if body else None, row_id).id  # type: ignore[arg-type]
 
 
 def told(error: Exception) -> str:

@@ -138,7 +138,7 @@ def _round(client: Client, file: Path) -> None:
         if "bare" in row:
             client.write(name, "create", _filled(row["bare"], ids))
         path = file if name == "files" else None
-        ids[name] = _number(client.write(name, "create", _filled(row["create"], ids), file=path)[0])
+        ids[name] = _number(client.write(name, "create", _filled(row["create"], ids), file=path).id)
     for name in client.connector.resources:
         _read(client, name, ids)
     for name, row in rows.items():

@@ -126,7 +126,7 @@ def _sent(trial: Trial, kind: Resource, row: dict[str, Any]) -> Made:
             file = Path(folder) / "check.txt" if kind.file and kind.file[0] in row else None
             if file:
                 file.write_text(trial.mark, encoding="utf-8")
-            item.given, _ = trial.probe.client.write(kind.name, "create", dict(row), file=file)
+            item.given = trial.probe.client.write(kind.name, "create", dict(row), file=file).id
     except OutcomeUnknown:
         raise
     except EtlError:  # refused, or never sent
