@@ -23,6 +23,7 @@ LAYERS: tuple[tuple[str, bool], ...] = (
     ("engine.errors engine.values", False),
     ("engine.document", False),
     ("engine.schema engine.spec.model engine.connector.model", False),
+    ("engine.store.migrations", False),
     ("engine.store.schema", False),
     ("engine.store.journal engine.store.lease engine.store.links engine.store.quota engine.store.records engine.store.tokens", False),
     ("engine.connector.*", True),

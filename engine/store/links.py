@@ -42,6 +42,8 @@ class Link:
     run: int = 0
     at: float = 0.0
     extra: dict[str, Any] = field(default_factory=dict)
+    stored: dict[str, Any] = field(default_factory=dict)  # target field -> what the destination made of our value
+    held: dict[str, Any] = field(default_factory=dict)  # target field -> why it is not sent, and what that rests on
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +132,7 @@ def save_link(connection: sa.Connection, link: Link) -> None:
         "object": link.object, "key": link.key, "resource": link.resource, "dest_id": link.dest_id,
         "digest": link.digest, "written": as_text(link.written), "origin": link.origin,
         "extra": as_text(link.extra), "run": link.run, "at": link.at,
+        "stored": as_text(link.stored), "held": as_text(link.held),
     }  # fmt: skip
     # A row we made stays one we made, however often it is written again.
     keep = ("origin",) if link.origin == "updated" else ()
@@ -220,7 +223,7 @@ def _parts(keys: Sequence[str]) -> Iterator[list[str]]:
 def _link(row: Any) -> Link:
     return Link(
         row.object, row.key, row.resource, row.dest_id, row.digest, json.loads(row.written), row.origin, row.run,
-        row.at, json.loads(row.extra),
+        row.at, json.loads(row.extra), json.loads(row.stored), json.loads(row.held),
     )  # fmt: skip
 
 
