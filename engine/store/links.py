@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import sqlalchemy as sa
 
 from engine.store.schema import Store, as_text, drafts, findings, links, upsert, verified
+from engine.values import digest
 
 BATCH = 500
 
@@ -205,6 +206,25 @@ def all_findings(connection: sa.Connection, severity: str = "") -> list[Finding]
     if severity:
         query = query.where(findings.c.severity == severity)
     return [Finding(r.object, r.key, r.stage, r.field, r.severity, r.text) for r in connection.execute(query)]
+
+
+def forget_written(connection: sa.Connection, resource: str, target: str) -> int:
+    """Forget that a field of a resource's rows was written; how many rows had it.
+
+    A row that was never written keeps its empty digest, which says that whatever it holds is people's.
+    """
+    many, after = 0, ("", "")
+    while True:
+        query = sa.select(links).where(links.c.resource == resource, sa.tuple_(links.c.object, links.c.key) > sa.tuple_(*after))
+        rows = connection.execute(query.order_by(links.c.object, links.c.key).limit(BATCH)).all()
+        if not rows:
+            return many
+        after = (rows[-1].object, rows[-1].key)
+        for link in map(_link, rows):
+            if target in link.written:
+                written = {name: value for name, value in link.written.items() if name != target}
+                save_link(connection, replace(link, written=written, digest=digest(written) if link.digest else ""))
+                many += 1
 
 
 def _draft(row: Any) -> Draft:
