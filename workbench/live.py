@@ -29,6 +29,7 @@ from engine.spec.fits import custom_kind
 from engine.spec.model import Const, CustomField, Field, ObjectMapping, Pipe
 from engine.spec.scope import NUMBERS
 from engine.spec.uses import needed, paths_read, walk
+from engine.stages.provision import can_rename
 from engine.store.links import links_of
 from engine.values import dig, is_empty, segments, word
 
@@ -106,9 +107,9 @@ class _Held:
             links = links_of(connection, FIELDS + item.resource)
         declared = {name for resource, name in run.spec.custom_fields if resource == item.resource} - {item.name}
         others = {link.dest_id for name, link in links.items() if name in declared}
-        can_rename = "update" in run.migration.destination.resources[self.custom.resource].operations
         known = remembered(links.get(item.name) or links.get(item.was))
-        return decide(item, self.custom, known, self.rows, taken=frozenset(others), can_rename=can_rename)
+        ours_to_name = can_rename(run.migration.destination.resources[self.custom.resource], self.custom)
+        return decide(item, self.custom, known, self.rows, taken=frozenset(others), can_rename=ours_to_name)
 
     def codes(self) -> set[str]:
         """The platform's own names of all fields."""

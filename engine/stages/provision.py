@@ -126,10 +126,16 @@ def _decided(run: Run, custom: CustomFields, wanted: Sequence[CustomField]) -> l
             known.get(item.name),
             rows,
             taken=_codes(known, without=item.name),
-            can_rename="update" in holder.operations,
+            can_rename=can_rename(holder, custom),
         )
         found.append(Decided(item, custom, links.get(item.name), decision))
     return found
+
+
+def can_rename(holder: Resource, custom: CustomFields) -> bool:
+    """Whether the name of a definition can be changed; never where the name is its code."""
+    update = holder.operations.get("update")
+    return update is not None and custom.name != custom.code and custom.name not in update.omit
 
 
 def _rows(run: Run, holder: Resource, custom: CustomFields, codes: Sequence[str]) -> list[dict[str, Any]]:
