@@ -9,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from engine.connector.model import Resource
+from engine.destination.definitions import GONE
 from engine.run import Run
 from engine.spec.model import ObjectMapping
 from engine.store.links import Draft, Link, draft_states, links_of
@@ -36,12 +37,13 @@ class Change:
 
 
 def definitions(connection: sa.Connection, run: Run) -> dict[tuple[str, str], Definition]:
-    """The account's field codes and option ids that provisioning found or made."""
+    """The account's field codes and option ids that provisioning found or made, without what people have deleted since."""
     found = {}
     for resource in run.migration.destination.resources:
         for prefix in (FIELDS, OPTIONS):
             for key, link in links_of(connection, prefix + resource).items():
-                found[resource, key] = Definition(link.dest_id, link.extra.get("options", {}))
+                if not link.extra.get(GONE):
+                    found[resource, key] = Definition(link.dest_id, link.extra.get("options", {}))
     return found
 
 

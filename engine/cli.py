@@ -30,6 +30,7 @@ from engine.run import Progress as Listener
 from engine.run import Run, connect, quiet
 from engine.simulate import simulate
 from engine.spec.load import Migration, load_migration
+from engine.stages.names import carry_over
 from engine.stages.rollback import rollback as take_back
 from engine.store.journal import all_runs, close_killed, counts, end_run, entries, start_run
 from engine.store.lease import at_work, lease
@@ -40,6 +41,7 @@ from engine.store.schema import Store, open_store
 NO_KEY = "-"  # stands in for the key of an account that is not called
 PASSING = (Unavailable, OutcomeUnknown, Paused, StoreError)  # what a repeated delta may not meet the next time
 OWN_SIZE = 0  # `--sample` without a number
+_CHOSEN = ("yes", "changes", "deletions", "until", "every", "failed", "remake_fields")  # options that make a Choice
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,7 @@ class Choice:
     until: str | None
     every: str | None
     failed: bool
+    remake_fields: bool
 
     def check(self, size: int | None) -> None:
         """Refuse options that contradict each other."""
@@ -94,6 +97,8 @@ class Choice:
             raise UsageError("--every and --deletions go with --delta")
         if self.until and not self.every:
             raise UsageError("--until goes with --every")
+        if self.remake_fields and self.failed:
+            raise UsageError("--remake-fields and --failed exclude each other – give one of them")
 
     def command(self, size: int | None) -> str:
         """The command as the store remembers it."""
@@ -179,9 +184,10 @@ def plan(size: int | None, refresh: bool, simulated: bool, **options: Any) -> No
 @click.option("--until", metavar="TIME", help="With --every: stop repeating at this time (ISO 8601, UTC).")
 @click.option("--every", metavar="15m", help="With --delta: repeat at this interval (s, m or h).")
 @click.option("--failed", is_flag=True, help="Try just the records that failed once more.")
+@click.option("--remake-fields", is_flag=True, help="Make custom fields that people have deleted anew, and fill them.")
 def run(size: int | None, refresh: bool, wait: bool, **options: Any) -> None:
     """Migrate: audit, provision, extract, transform, load, verify. Safe to repeat."""
-    choice = Choice(**{name: options.pop(name) for name in ("yes", "changes", "deletions", "until", "every", "failed")})
+    choice = Choice(**{name: options.pop(name) for name in _CHOSEN})
     choice.check(size)
     settings = Settings(**options)
     command = choice.command(size)
@@ -215,7 +221,7 @@ def _shut(spec: Path, _: str | None) -> None:
 
 def _work(run: Run, choice: Choice, size: int | None, quietly: bool) -> stages.Result:
     if choice.changes:
-        return stages.delta(run, choice.yes, choice.deletions)
+        return stages.delta(run, choice.yes, choice.deletions, choice.remake_fields)
     if choice.failed:
         return stages.again(run)
 
@@ -223,7 +229,7 @@ def _work(run: Run, choice: Choice, size: int | None, quietly: bool) -> stages.R
         if found.audit and found.plan and not quietly:
             screens.show_announcement(found.audit, found.plan, Console(stderr=True))
 
-    return stages.migrate(run, _size(size, run), choice.yes, announce)
+    return stages.migrate(run, _size(size, run), choice.yes, announce, choice.remake_fields)
 
 
 @cli.command()
@@ -236,6 +242,7 @@ def rollback(of_run: int | None, dry: bool, force: bool, yes: bool, **options: A
     """Take a migration back: delete what it made, restore what it changed, keep what people touched."""
     settings = Settings(**options)
     with opened(settings, "rollback --dry-run" if dry else "rollback") as run:
+        carry_over(run)
         if not dry and not yes:
             foreseen = take_back(run, of_run, force, dry=True)
             many = sum(many for action, many in foreseen.would.items() if action != "keep")
@@ -254,6 +261,7 @@ def verify(**options: Any) -> None:
     """Read the destination back and compare it with what was wanted, field by field."""
     settings = Settings(**options)
     with opened(settings, "verify") as run:
+        carry_over(run)
         with run.store.begin() as connection:
             last = [row["command"] for row in all_runs(connection) if row["command"].startswith("run")]
             only = frozenset(sample(connection)) if last and last[-1] == "run --sample" else None

@@ -17,7 +17,8 @@ from engine.stages.audit import Audit, check_accounts, match_people, unmapped, v
 from engine.stages.delta import Changes, apply_deletions, find_gone, leaving, read_changes
 from engine.stages.extract import Reading, extract, fetch
 from engine.stages.load import Loaded, load
-from engine.stages.provision import Provisioned, provision
+from engine.stages.names import carry_over, refuse_lost
+from engine.stages.provision import Provisioned, provision, survey
 from engine.stages.transform import Transformed, transform
 from engine.store.journal import keys_of_run
 
@@ -91,29 +92,41 @@ def draft(run: Run, result: Result) -> None:
     result.transformed = transform(run, scaffolding(objects)) + transform(run, content(objects), only)
 
 
-def foresee(run: Run, sample: int | None, details: bool = True) -> Result:
+def begin(run: Run) -> None:
+    """What comes before anything else: the names that the store and the spec have for the same things."""
+    carry_over(run)
+    refuse_lost(run)
+
+
+def foresee(run: Run, sample: int | None, details: bool = True, remake: bool = False) -> Result:
     """Audit, extract and transform, then the plan; the destination is only read."""
+    begin(run)
     result = prepare(run, sample, details)
+    survey(run, remake)
     draft(run, result)
     result.plan = plan(run, run.spec.active())
     return result
 
 
-def migrate(run: Run, sample: int | None, yes: bool = False, announce: Announce = lambda _: None) -> Result:
+def migrate(
+    run: Run, sample: int | None, yes: bool = False, announce: Announce = lambda _: None, remake: bool = False
+) -> Result:
     """All stages; raises EtlError where going on makes no sense. Safe to repeat.
 
-    `announce` is told what was found and planned before anything is written.
+    `announce` is told what was found and planned before anything is written. With `remake`, custom
+    fields that people have deleted are made anew and filled.
     """
-    result = foresee(run, sample)
+    result = foresee(run, sample, remake=remake)
     announce(result)
     write(run, result, yes)
     return verify(run, result, frozenset(result.sample.chosen) if result.sample else None)
 
 
-def delta(run: Run, yes: bool = False, deletions: bool = False) -> Result:
+def delta(run: Run, yes: bool = False, deletions: bool = False, remake: bool = False) -> Result:
     """Bring over what changed in the source, or in the mapping, since the last run."""
     started = run.clock.now()
     result = Result()
+    begin(run)
     check_accounts(run, reads=True)
     result.changes = read_changes(run, whole=deletions)
     result.readings = extract(run)
@@ -123,6 +136,7 @@ def delta(run: Run, yes: bool = False, deletions: bool = False) -> Result:
     result.audit = Audit(tuple(people), fallback, ())
     if deletions:
         result.changes += find_gone(run, yes)
+    survey(run, remake)
     draft(run, result)
     found = leaving(run, yes)
     result.plan = plan(run, run.spec.active())
@@ -135,11 +149,12 @@ def again(run: Run) -> Result:
     """Try just the records that failed once more; the source is not read."""
     started = run.clock.now()
     result = Result()
+    begin(run)
     check_accounts(run)
     people, fallback = match_people(run)
     result.audit = Audit(tuple(people), fallback, ())
     draft(run, result)
-    result.settled = settle_doubts(run)
+    _settle(run, result)
     result.provisioned = provision(run)
     objects = run.spec.active()
     result.loaded = load(run, objects, only_failed=True)
@@ -150,10 +165,17 @@ def write(run: Run, result: Result, yes: bool) -> None:
     """The part of a run that changes the destination."""
     assert result.plan is not None
     guard(run, result.plan, yes)
-    result.settled = settle_doubts(run)
+    _settle(run, result)
     result.provisioned = provision(run)
     objects = run.spec.active()
     result.loaded = load(run, scaffolding(objects)) + load(run, content(objects))
+
+
+def _settle(run: Run, result: Result) -> None:
+    """Settle the doubts of earlier runs; lists that were read before do not show what they came to."""
+    result.settled = settle_doubts(run)
+    if any(result.settled.values()):
+        run.lists.clear()
 
 
 def _written(run: Run) -> frozenset[str]:

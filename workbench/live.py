@@ -6,9 +6,22 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from engine.changes import FIELDS
 from engine.connector.client import Client
 from engine.connector.load import near
 from engine.connector.model import CustomFields, Resource
+from engine.destination.definitions import (
+    Decision,
+    Deleted,
+    Found,
+    Make,
+    Rename,
+    Renamed,
+    Retyped,
+    decide,
+    match_options,
+    remembered,
+)
 from engine.document import Keys
 from engine.errors import Diagnostic, Forbidden, Rejected
 from engine.run import Run
@@ -16,6 +29,8 @@ from engine.spec.fits import custom_kind
 from engine.spec.model import Const, CustomField, Field, ObjectMapping, Pipe
 from engine.spec.scope import NUMBERS
 from engine.spec.uses import needed, paths_read, walk
+from engine.stages.provision import can_rename
+from engine.store.links import links_of
 from engine.values import dig, is_empty, segments, word
 
 Rows = Sequence[Mapping[str, Any]]
@@ -86,10 +101,15 @@ class _Held:
         """Definitions with this name; names alone are not unique."""
         return [row for row in self.rows if row.get(self.custom.name) == label]
 
-    def matching(self, item: CustomField) -> Mapping[str, Any] | None:
-        """The definition with a custom field's name and type."""
-        wanted = self.custom.types[item.type]
-        return next((row for row in self.named(item.label) if row.get(self.custom.type) == wanted), None)
+    def decision(self, run: Run, item: CustomField) -> Decision:
+        """Which of them a custom field is: by the code of earlier runs, else by name and type."""
+        with run.store.begin() as connection:
+            links = links_of(connection, FIELDS + item.resource)
+        declared = {name for resource, name in run.spec.custom_fields if resource == item.resource} - {item.name}
+        others = {link.dest_id for name, link in links.items() if name in declared}
+        known = remembered(links.get(item.name) or links.get(item.was))
+        ours_to_name = can_rename(run.migration.destination.resources[self.custom.resource], self.custom)
+        return decide(item, self.custom, known, self.rows, taken=frozenset(others), can_rename=ours_to_name)
 
     def codes(self) -> set[str]:
         """The platform's own names of all fields."""
@@ -120,7 +140,8 @@ def _room(run: Run, definitions: Mapping[str, Rows]) -> Iterator[Diagnostic]:
         held = _Held(resource.custom, definitions[resource.custom.resource])
         most = resource.custom.most.get(plan, resource.custom.most.get("*", 0))
         have += len(held.own())
-        missing += sum(item.resource == resource.name and held.matching(item) is None for item in run.spec.custom_fields.values())
+        wanted = [item for item in run.spec.custom_fields.values() if item.resource == resource.name]
+        missing += sum(isinstance(held.decision(run, item), Make) for item in wanted)
     if most and missing and have + missing > most:
         text = f"the account has {have} custom fields and needs {missing} more; the plan {plan} allows {most}"
         yield _problem(run, ("custom_fields",), text, "drop some from the spec, or take a larger plan")
@@ -133,17 +154,45 @@ def _definition(run: Run, item: CustomField, held: _Held) -> Iterator[Diagnostic
     if label and label.max and len(item.label) > label.max:
         text = f"the name has {len(item.label)} characters, the account takes {label.max}"
         yield _problem(run, (*keys, "name"), text, "shorten it")
-    same, found = held.named(item.label), held.matching(item)
-    if found is None and same:
+    match held.decision(run, item):
+        case Make():
+            yield from _of_another_type(run, item, held)
+        case Found(row):
+            yield from _lacking_options(run, item, held, row)
+        case Renamed(row, now):
+            text = f"the account calls this field {now!r}; it is used as it is"
+            yield _problem(run, (*keys, "name"), text, "rename it there, or write its name here", sure=False)
+            yield from _lacking_options(run, item, held, row)
+        case Rename(row, now):
+            yield _problem(run, (*keys, "name"), f"the next run renames the account's field {now!r}", sure=False)
+            yield from _lacking_options(run, item, held, row)
+        case Retyped(_, was):
+            text = f"the account's field is of type {was}, which cannot be changed"
+            yield _problem(run, (*keys, "type"), text, "put the type back, or give the field another name in the spec")
+        case Deleted():
+            text = "people deleted this field in the account; its values are left out"
+            yield _problem(run, keys, text, "run with --remake-fields to make it anew and fill it", sure=False)
+
+
+def _of_another_type(run: Run, item: CustomField, held: _Held) -> Iterator[Diagnostic]:
+    """A field that is to be made beside one of the same name."""
+    same = held.named(item.label)
+    if same:
         types = ", ".join(sorted(str(row.get(held.custom.type)) for row in same))
         text = f"the account has a field {item.label!r} of another type ({types}); a second one would be made"
-        yield _problem(run, (*keys, "type"), text, "take that type, or another name", sure=False)
-    if found is not None and item.type in ("enum", "set") and item.options:
-        labels = _labels(held.custom, found)
-        new = [option for option in item.options if option.strip() not in labels]
-        if new:
-            text = f"the account's field {item.label!r} lacks the options {', '.join(new)}; they would be added"
-            yield _problem(run, (*keys, "options"), text, sure=False)
+        place = ("custom_fields", item.resource, item.name, "type")
+        yield _problem(run, place, text, "take that type, or another name", sure=False)
+
+
+def _lacking_options(run: Run, item: CustomField, held: _Held, row: Mapping[str, Any]) -> Iterator[Diagnostic]:
+    """Options written in the spec that a field does not have yet."""
+    with run.store.begin() as connection:
+        links = links_of(connection, FIELDS + item.resource, [item.name, item.was])
+    known = remembered(links.get(item.name) or links.get(item.was))
+    new = match_options(item.options, dict(item.options_were), held.custom, known, row).missing
+    if item.type in ("enum", "set") and new:
+        text = f"the account's field {item.label!r} lacks the options {', '.join(new)}; they would be added"
+        yield _problem(run, ("custom_fields", item.resource, item.name, "options"), text, sure=False)
 
 
 def _labels(custom: CustomFields, row: Mapping[str, Any]) -> set[str]:

@@ -40,6 +40,7 @@ from engine.values import canonical, digest
 Weight = Literal["none", "data", "schema", "identity"]
 STEPS_FOLDER = FilePath(transforms.__file__).resolve().parent
 _COSMETIC = frozenset({"keys", "label", "ignore", "note", "title", "digest", "uses", "heads", "known", "run"})
+_FORMER = frozenset({"was", "options_were"})  # what things were called: the diff says so
 _PACING = frozenset({"timeout", "concurrency", "cost", "limits", "plans", "tries", "message", "size", "most", "own", "demanded"})
 
 
@@ -106,11 +107,11 @@ def _frame(spec: Spec, written: Written) -> Iterator[Part]:
     for name in sorted(_settings_used(spec)):
         yield Part("settings", name, spec.settings.get(name), spec.settings.get(name), "data")
     for (resource, name), item in spec.custom_fields.items():
-        value = _plain(item, frozenset())
+        value = _plain(item, _FORMER)
         yield Part("custom_fields", f"{resource}.{name}", value, written(("custom_fields", resource, name)), "schema")
     for native in spec.native_options:
         at = f"{native.resource}.{native.field}"
-        yield Part("native_options", at, _plain(native), written(("native_options", at)), "schema")
+        yield Part("native_options", at, _plain(native, _COSMETIC | _FORMER), written(("native_options", at)), "schema")
     yield from _weightless(spec, written)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console
 
 from engine.plan import Plan
-from engine.review.terminal import NAMED, heading, left_behind, line, named, notices, number, people, spent, table
+from engine.review.terminal import NAMED, about, heading, left_behind, line, named, notices, number, people, spent, table
 from engine.stages.audit import Audit
 
 
@@ -126,7 +126,7 @@ def _counts(console: Console, title: str, head: str, counts: Mapping[str, int]) 
 
 
 def _findings(found: Iterable[Mapping[str, Any]]) -> list[str]:
-    return [f"{item['object']} {item['key']} {item['field']}: {item['text']}" for item in found]
+    return [f"{' '.join(filter(None, (*about(item), item['field'])))}: {item['text']}" for item in found]
 
 
 def _listed(console: Console, title: str, lines: Sequence[str]) -> None:

@@ -11,6 +11,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from engine.changes import FIELDS, OPTIONS
+
 NAMED = 20  # records and people that are named before the rest is only counted
 Report = Mapping[str, Any]
 Row = Sequence[str]
@@ -38,12 +40,20 @@ def attention(report: Report) -> list[tuple[str, str, list[str]]]:
     for item in report["findings"]:
         if item["severity"] == "attention":
             text = f"{item['field']}: {item['text']}" if item["field"] else item["text"]
-            found.setdefault((item["object"], item["key"]), []).append(text)
+            found.setdefault(about(item), []).append(text)
     for row in report["records"]:
         texts = _troubles(row)
         if texts:
             found.setdefault((row["object"], row["key"]), texts)
     return [(name, key, texts) for (name, key), texts in found.items()]
+
+
+def about(item: Mapping[str, Any]) -> tuple[str, str]:
+    """What a finding is about, as people know it: object and key of a record, or RESOURCE.NAME of a field."""
+    name, key = str(item["object"]), str(item["key"])
+    if name.startswith((FIELDS, OPTIONS)):
+        return f"{name.partition('.')[2]}.{key}", ""
+    return name, key
 
 
 def _troubles(row: Mapping[str, Any]) -> list[str]:
@@ -109,7 +119,7 @@ def _attention(waiting: Sequence[tuple[str, str, list[str]]], console: Console) 
     if not waiting:
         return
     heading(console, f"Needs attention ({len(waiting):,})")
-    named(console, [f"{name} {key}: {'; '.join(texts)}" for name, key, texts in waiting])
+    named(console, [f"{' '.join(filter(None, (name, key)))}: {'; '.join(texts)}" for name, key, texts in waiting])
 
 
 def people(report: Report, console: Console, most: int = NAMED) -> None:

@@ -70,6 +70,17 @@ def _shown(path: Path) -> str:
         return str(path)
 
 
+def _option_label(written: Any) -> str:
+    """The label of an option: written as it is, or beside the one it had before."""
+    return str(written["label"] if isinstance(written, Mapping) else written)
+
+
+def _options_were(data: Any) -> tuple[tuple[str, str], ...]:
+    """Options that had another label before, with that label."""
+    renamed = [item for item in data if isinstance(item, Mapping)] if isinstance(data, list) else []
+    return tuple((str(item["label"]), str(item["was"])) for item in renamed)
+
+
 @dataclass(slots=True)
 class _Compiler:
     """One spec document to one Spec, collecting problems on the way."""
@@ -110,6 +121,7 @@ class _Compiler:
         self._pipelines(data.get("pipelines", {}))
         for name, item in data["objects"].items():
             self.done[name] = self._object(name, item)
+        self._were(data["objects"], ("objects",), "object")
         self._left_behind(data.get("left_behind", {}))
         meaning = {**data, "templates": self.templates, "source": self.source.digest, "destination": self.destination.digest}
         spec = model.Spec(
@@ -178,13 +190,38 @@ class _Compiler:
                 keys: Keys = ("custom_fields", resource, name)
                 text = f"{self.destination.title} has no field type for {item['type']!r}"
                 self.known(item["type"], known.custom.types, (*keys, "type"), text)
-                options, origin = self._options(item.get("options", []), (*keys, "options"))
-                fields[resource, name] = model.CustomField(
-                    resource, name, item["name"], item["type"], options, origin, item.get("key", False)
-                )
+                fields[resource, name] = self._custom_field(resource, name, item, keys)
+            self._were(items, ("custom_fields", resource), "custom field")
             if sum(made.key for made in fields.values() if made.resource == resource) > 1:
                 self.problem(("custom_fields", resource), "more than one field is marked `key: true`", "keep one")
         return fields
+
+    def _custom_field(self, resource: str, name: str, item: Mapping[str, Any], keys: Keys) -> model.CustomField:
+        options, origin = self._options(item.get("options", []), (*keys, "options"))
+        return model.CustomField(
+            resource,
+            name,
+            item["name"],
+            item["type"],
+            options,
+            origin,
+            key=item.get("key", False),
+            was=item.get("was", ""),
+            options_were=_options_were(item.get("options", [])),
+        )
+
+    def _were(self, items: Mapping[str, Any], keys: Keys, kind: str) -> None:
+        """A former name is one that is free now, and that one thing only has had."""
+        taken: dict[str, str] = {}
+        for name, item in items.items():
+            was = item.get("was", "")
+            place = (*keys, name, "was")
+            if not was:
+                continue
+            if was in items:
+                self.problem(place, f"the {kind} {was!r} is still there", "remove it, or remove this line")
+            elif taken.setdefault(was, name) != name:
+                self.problem(place, f"{taken[was]!r} says that it was {was!r} too", "keep it in one of them")
 
     def _labels(self, fields: Mapping[tuple[str, str], model.CustomField]) -> None:
         """A field is found again by its name and type: two that share both would be one."""
@@ -197,10 +234,22 @@ class _Compiler:
 
     def _options(self, data: Any, keys: Keys) -> tuple[tuple[str, ...], tuple[str, str]]:
         if isinstance(data, list):
-            return tuple(str(item) for item in data), ("", "")
+            labels = [_option_label(item) for item in data]
+            self._own_options(data, labels, keys)
+            return tuple(labels), ("", "")
         self._collection(data["from"], (*keys, "from"))
         self._path_in(data["from"], data["label"], (*keys, "label"))
         return (), (data["from"], data["label"])
+
+    def _own_options(self, data: Sequence[Any], labels: Sequence[str], keys: Keys) -> None:
+        """Each label once, and a former label only where no option has it now."""
+        for position, label in enumerate(labels):
+            if label in labels[:position]:
+                self.problem((*keys, position), f"two options are called {label!r}", "keep one")
+        for position, item in enumerate(data):
+            if isinstance(item, Mapping) and item["was"] in labels:
+                text = f"the option {item['was']!r} is still there"
+                self.problem((*keys, position, "was"), text, "remove it, or remove this line")
 
     def _native_options(self, data: Mapping[str, Any]) -> tuple[model.NativeOptions, ...]:
         found = []
@@ -213,7 +262,7 @@ class _Compiler:
                 self.problem(keys, f"{target!r} is not a built-in field with options", near(target, enums))
                 continue
             options, origin = self._options(item, keys)
-            found.append(model.NativeOptions(resource, field, options, origin))
+            found.append(model.NativeOptions(resource, field, options, origin, _options_were(item)))
         return tuple(found)
 
     def _pipelines(self, data: Mapping[str, Any]) -> None:
@@ -297,6 +346,7 @@ class _Compiler:
             label=data.get("label", name),
             keys=keys,
             on_delete=data.get("on_delete", "report"),
+            was=data.get("was", ""),
         )
 
     def _sources(self, name: str, data: Mapping[str, Any], keys: Keys) -> tuple[tuple[str, ...], tuple[Mapping[str, Any], ...]]:

@@ -208,6 +208,7 @@ class ObjectMapping:
     keys: Keys = ()
     order: str = ""  # source field the records are taken in the order of; "" = as read
     on_delete: str = "report"  # what a deletion in the source means: report, or delete
+    was: str = ""  # the name that earlier runs knew it by
 
     @property
     def scaffold(self) -> bool:
@@ -236,6 +237,8 @@ class CustomField:
     options: tuple[str, ...] = ()
     options_from: tuple[str, str] = ("", "")  # collection and its label field
     key: bool = False
+    was: str = ""  # the name that earlier runs knew it by
+    options_were: tuple[tuple[str, str], ...] = ()  # an option and the label that earlier runs knew it by
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,6 +249,7 @@ class NativeOptions:
     field: str
     options: tuple[str, ...] = ()
     options_from: tuple[str, str] = ("", "")
+    options_were: tuple[tuple[str, str], ...] = ()  # as in a custom field
 
 
 @dataclass(frozen=True, slots=True)

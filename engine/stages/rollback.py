@@ -166,11 +166,18 @@ def _on_rows_that_stand(work: _Undoing, batch: Sequence[Entry]) -> list[Entry]:
         reason = work.touched.kept.get((entry.resource, entry.dest_id), "")
         if creation is None or (work.of_run not in (None, creation.run) and creation.state != "undone"):
             standing.append(entry)
+        elif _is_renaming(entry) and creation.state != "undone" and (reason or not work.dry):
+            standing.append(entry)  # a field of ours that stays is called again what it was
         elif creation.state == "undone" or (work.dry and not reason):
             _undone(work, entry, "the row itself was removed")
         else:
             _keep(work, entry, reason or "its row could not be removed")
     return standing
+
+
+def _is_renaming(entry: Entry) -> bool:
+    """Whether an entry has changed the name of a custom field, not a record."""
+    return entry.action == "update" and is_definition(entry.object)
 
 
 def _restore(work: _Undoing, left: dict[str, Entry]) -> None:
@@ -246,6 +253,8 @@ def _restored(work: _Undoing, entry: Entry, row: Row, stays: str) -> None:
         if link:
             written = written_before(connection, entry)
             seen = {"seen": fingerprint(row, work.resource(entry.resource))} if row else {}
+            if _is_renaming(entry) and not stays:
+                seen |= {"label": next(iter(entry.before.values())), "wanted": next(iter(entry.before.values()))}
             save_link(
                 connection, replace(link, digest=digest(written) if written else "", written=written, extra=link.extra | seen)
             )

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import sqlalchemy as sa
 
 from engine.store.schema import Store, as_text, drafts, findings, links, upsert, verified
+from engine.values import digest
 
 BATCH = 500
 
@@ -42,6 +43,8 @@ class Link:
     run: int = 0
     at: float = 0.0
     extra: dict[str, Any] = field(default_factory=dict)
+    stored: dict[str, Any] = field(default_factory=dict)  # target field -> what the destination made of our value
+    held: dict[str, Any] = field(default_factory=dict)  # target field -> why it is not sent, and what that rests on
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +133,7 @@ def save_link(connection: sa.Connection, link: Link) -> None:
         "object": link.object, "key": link.key, "resource": link.resource, "dest_id": link.dest_id,
         "digest": link.digest, "written": as_text(link.written), "origin": link.origin,
         "extra": as_text(link.extra), "run": link.run, "at": link.at,
+        "stored": as_text(link.stored), "held": as_text(link.held),
     }  # fmt: skip
     # A row we made stays one we made, however often it is written again.
     keep = ("origin",) if link.origin == "updated" else ()
@@ -207,6 +211,25 @@ def all_findings(connection: sa.Connection, severity: str = "") -> list[Finding]
     return [Finding(r.object, r.key, r.stage, r.field, r.severity, r.text) for r in connection.execute(query)]
 
 
+def forget_written(connection: sa.Connection, resource: str, target: str) -> int:
+    """Forget that a field of a resource's rows was written; how many rows had it.
+
+    A row that was never written keeps its empty digest, which says that whatever it holds is people's.
+    """
+    many, after = 0, ("", "")
+    while True:
+        query = sa.select(links).where(links.c.resource == resource, sa.tuple_(links.c.object, links.c.key) > sa.tuple_(*after))
+        rows = connection.execute(query.order_by(links.c.object, links.c.key).limit(BATCH)).all()
+        if not rows:
+            return many
+        after = (rows[-1].object, rows[-1].key)
+        for link in map(_link, rows):
+            if target in link.written:
+                written = {name: value for name, value in link.written.items() if name != target}
+                save_link(connection, replace(link, written=written, digest=digest(written) if link.digest else ""))
+                many += 1
+
+
 def _draft(row: Any) -> Draft:
     return Draft(row.object, row.key, row.record, json.loads(row.body), row.digest, row.state, row.reason, row.seq)
 
@@ -220,7 +243,7 @@ def _parts(keys: Sequence[str]) -> Iterator[list[str]]:
 def _link(row: Any) -> Link:
     return Link(
         row.object, row.key, row.resource, row.dest_id, row.digest, json.loads(row.written), row.origin, row.run,
-        row.at, json.loads(row.extra),
+        row.at, json.loads(row.extra), json.loads(row.stored), json.loads(row.held),
     )  # fmt: skip
 
 

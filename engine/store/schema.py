@@ -14,8 +14,9 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from engine.errors import StoreError
+from engine.store.migrations import MIGRATIONS, bring_up
 
-VERSION = 1
+VERSION = len(MIGRATIONS) + 1  # a store of an older version is brought up to this one when it is opened
 
 metadata = sa.MetaData()
 
@@ -136,7 +137,42 @@ links = sa.Table(
     sa.Column("extra", Words, nullable=False, default="{}"),
     sa.Column("run", sa.Integer, nullable=False),
     sa.Column("at", sa.Double, nullable=False),
+    # JSON: target field -> what the destination made of our value
+    sa.Column("stored", Words, nullable=False, server_default="{}"),
+    # JSON: target field -> {"why": "conflict" | "stuck" | "lost", ...}
+    sa.Column("held", Words, nullable=False, server_default="{}"),
     sa.Index("links_by_destination", "resource", "dest_id"),
+)
+
+changes = sa.Table(
+    "changes",
+    metadata,
+    sa.Column("object", Words, primary_key=True),
+    sa.Column("key", Words, primary_key=True),
+    sa.Column("seq", BIG, nullable=False),
+    sa.Column("kind", Words, nullable=False),
+    sa.Column("dest_id", Words, nullable=False, server_default=""),
+    sa.Column("send", Words, nullable=False, server_default="{}"),
+    sa.Column("before", Words, nullable=False, server_default="{}"),
+    sa.Column("conflicts", Words, nullable=False, server_default="[]"),
+    sa.Column("stuck", Words, nullable=False, server_default="[]"),
+    sa.Column("version", Words, nullable=False, server_default="{}"),
+    sa.Column("draft", Words, nullable=False, server_default=""),  # digest of the draft it was planned from
+    sa.Column("reason", Words, nullable=False, server_default=""),
+    sa.Column("cost", sa.Double, nullable=False, server_default=sa.text("0")),
+    sa.Index("changes_in_order", "object", "seq", "key"),
+    sa.Index("changes_by_kind", "object", "kind"),
+)
+
+# Scratch: the destination's rows among which ours are looked for.
+candidates = sa.Table(
+    "candidates",
+    metadata,
+    sa.Column("resource", Words, primary_key=True),
+    sa.Column("dest_id", Words, primary_key=True),
+    sa.Column("token", Words, nullable=False),
+    sa.Column("body", Words, nullable=False),
+    sa.Index("candidates_by_token", "resource", "token"),
 )
 
 journal = sa.Table(
@@ -228,7 +264,7 @@ class Store:
 
 
 def open_store(url: str) -> Store:
-    """Open (and if new, make) a store; raises StoreError.
+    """Open a store, make it if it is new, bring it up to date if it is old; raises StoreError.
 
     `url` is an SQLAlchemy URL or a path of an SQLite file. SQLite files are private to the user.
     """
@@ -241,8 +277,7 @@ def open_store(url: str) -> Store:
             _private(path)
         for level in ("NORMAL", "FULL"):
             engines.append(_engine(parsed, level))
-        with engines[0].begin() as connection:
-            _prepare(connection)
+        bring_up(engines[0], _make_tables)
     except (sa.exc.SQLAlchemyError, OSError, ValueError, ImportError, StoreError) as error:
         for engine in engines:
             engine.dispose()
@@ -268,12 +303,8 @@ def _engine(url: sa.URL, level: str) -> sa.Engine:
     return engine
 
 
-def _prepare(connection: sa.Connection) -> None:
-    """Make the tables of a new store; refuse a store of another version before anything in it is touched."""
-    if sa.inspect(connection).has_table(meta.name):
-        found = connection.execute(sa.select(meta.c.value).where(meta.c.name == "version")).scalar()
-        if found != str(VERSION):
-            raise StoreError(f"it is of version {found}, this program needs {VERSION} – use another --store")
+def _make_tables(connection: sa.Connection) -> None:
+    """The tables of a new store, and its version."""
     metadata.create_all(connection)
     upsert(connection, meta, [{"name": "version", "value": str(VERSION)}], ["name"])
 

@@ -30,7 +30,7 @@ from engine.store.links import (
 )
 from engine.store.schema import Store
 
-LINK = Link("o", "c/1", "r", "77", "d", {"a": {"$link": ["p", "p/1"]}, "t": "ñ \ud83d"}, "created", 1, 2.5, {"size": 3})
+LINK = Link("o", "c/1", "r", "77", "d", {"a": {"$link": ["p", "p/1"]}, "t": "ñ \ud83d"}, "created", 1, 2.5, {"size": 3}, {"t": "N"}, {"a": {"why": "lost"}})
 MANY = [f"k{number}" for number in range(40_000)]
 
 

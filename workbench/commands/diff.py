@@ -20,6 +20,7 @@ from engine.store.schema import Store
 from workbench.commands.options import from_environment, machine, stored
 from workbench.diff.differences import Difference, differences
 from workbench.diff.effect import effect
+from workbench.diff.renamed import in_old_names, renamed
 from workbench.diff.revision import at_revision
 from workbench.diff.text import Compared, as_data, as_lines, as_markdown
 from workbench.meaning import STEPS_FOLDER, parts
@@ -55,12 +56,16 @@ def _compared(before: tuple[str, Path, Path], after: Path, store: str) -> Compar
     name, path, steps = before
     env = variables()
     old, new = load_migration(path, env), load_migration(after, env)
+    names = renamed(old.spec, new.spec)
+    new = in_old_names(new, names)
     found = differences(parts(old, steps), parts(new))
+    told = [*names.in_new_names(found), *names.differences()]
     with staged(new, store) as kept:
         if kept is None:
-            return Compared(name, after.name, found, None)
+            return Compared(name, after.name, told, None)
         with runs(kept, old, new) as (first, second):
-            return Compared(name, after.name, found, effect(first, second, found), _notes(kept, found))
+            effects = names.effects_in_new_names(effect(first, second, found))
+            return Compared(name, after.name, told, effects, _notes(kept, found))
 
 
 def _notes(store: Store, found: Sequence[Difference]) -> list[str]:

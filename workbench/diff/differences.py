@@ -11,13 +11,14 @@ from typing import Any, Literal
 from engine.values import canonical
 from workbench.meaning import Part, Weight
 
-Kind = Literal["added", "removed", "changed"]
+Kind = Literal["added", "removed", "changed", "renamed"]
 CATEGORIES: Mapping[Weight, str] = {
     "none": "no effect on data",
     "data": "rewrites records",
     "schema": "creates or drops a custom field",
     "identity": "changes identity or order: take a fresh sample",
 }
+RENAMES = "only another name: nothing is made anew"
 _ORDER: Sequence[Weight] = ("identity", "schema", "data", "none")
 _SHOWN = 100
 
@@ -35,7 +36,7 @@ class Difference:
     @property
     def category(self) -> str:
         """What the change does, in words."""
-        return CATEGORIES[self.weight]
+        return RENAMES if self.kind == "renamed" else CATEGORIES[self.weight]
 
     @property
     def title(self) -> str:
@@ -56,12 +57,21 @@ def _difference(old: Part | None, new: Part | None) -> Difference | None:
         if canonical(old.value) == canonical(new.value) and (old.weight == new.weight or "none" not in (old.weight, new.weight)):
             return None
         weight = min(old.weight, new.weight, key=_ORDER.index)
-        return Difference(new.area, new.name, "changed", weight, tuple(_details(old, new)))
+        kind: Kind = "renamed" if _only_a_label(old, new) else "changed"
+        return Difference(new.area, new.name, kind, weight, tuple(_details(old, new)))
     part = new or old
     assert part is not None
-    kind: Kind = "added" if new else "removed"
+    kind = "added" if new else "removed"
     text = shown(part.shown)
     return Difference(part.area, part.name, kind, part.weight, (("", "" if new else text, text if new else ""),))
+
+
+def _only_a_label(old: Part, new: Part) -> bool:
+    """Whether a custom field is the same but for the name that people see."""
+    if new.area != "custom_fields" or old.value["label"] == new.value["label"]:
+        return False
+    before, after = ({**part.value, "label": ""} for part in (old, new))
+    return canonical(before) == canonical(after)
 
 
 def _whole_areas(found: Sequence[Difference], before: set[str], after: set[str]) -> Iterator[Difference]:

@@ -348,9 +348,12 @@ def _foreseen(run: Run) -> dict[tuple[str, str], Definition]:
     custom = {(item.resource, item.name): (item.options, item.options_from) for item in run.spec.custom_fields.values()}
     native = {(item.resource, item.field): (item.options, item.options_from) for item in run.spec.native_options}
     labels = {at: wanted_options(run, *origin) for at, origin in (custom | native).items()}
+    were = {(item.resource, item.name): dict(item.options_were) for item in run.spec.custom_fields.values()}
+    were |= {(item.resource, item.field): dict(item.options_were) for item in run.spec.native_options}
     with run.store.begin() as connection:
         known = definitions(connection, run)
     for at, texts in labels.items():
         found = known.get(at) or Definition(f"new {at[1]}")
-        known[at] = Definition(found.code, {label.strip(): label for label in texts} | dict(found.options))
+        renamed = {label: found.options[was] for label, was in were[at].items() if was in found.options}
+        known[at] = Definition(found.code, {label.strip(): label for label in texts} | renamed | dict(found.options))
     return known

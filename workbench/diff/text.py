@@ -8,10 +8,10 @@ from typing import Any
 
 from engine.review.report import shown as value_text
 from engine.review.terminal import clean
-from workbench.diff.differences import CATEGORIES, Difference
+from workbench.diff.differences import Difference
 from workbench.diff.effect import Effect, Example
 
-_MARKS = {"added": "+", "removed": "-", "changed": "~"}
+_MARKS = {"added": "+", "removed": "-", "changed": "~", "renamed": "="}
 _CELL = 80
 
 
@@ -56,10 +56,10 @@ def as_lines(compared: Compared) -> Iterator[str]:
     """The comparison for a terminal."""
     if not compared.differences:
         yield "no difference in meaning"
-    for weight in dict.fromkeys(item.weight for item in compared.differences):
-        yield f"{CATEGORIES[weight]}:"
+    for category in dict.fromkeys(item.category for item in compared.differences):
+        yield f"{category}:"
         for item in compared.differences:
-            if item.weight == weight:
+            if item.category == category:
                 yield from _lines(item, compared)
     yield from _effect_lines(compared)
     yield from compared.notes

@@ -1,0 +1,1 @@
+"""What the destination account holds, seen from what we know about it."""

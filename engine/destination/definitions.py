@@ -1,0 +1,251 @@
+"""Which definition of the account is which of the spec: told by code and id, not by name.
+
+A custom field and its options belong to the account once they are there: people rename them, delete
+them and make others beside them. What we made or found is known by the code of the field and the
+ids of its options, which the store keeps; a name only serves to find a field for the first time.
+
+Everything here is pure: what the spec wants, what we last knew and what the account lists go in, a
+decision comes out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from engine.connector.model import CustomFields
+from engine.spec.model import CustomField
+from engine.store.links import Link
+
+GONE = "gone"  # in a link's extra: people have deleted the definition
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """What we last knew about a definition; texts are empty where an older store does not say."""
+
+    code: str
+    made_by_us: bool
+    label: str  # its name in the account
+    wanted: str  # its name in the spec
+    type: str  # its type, in the words of specs
+    options: Mapping[str, Any]  # label -> id, as values travel
+    names: Mapping[str, str]  # option id -> its label in the account
+    ours: frozenset[str]  # the labels that a spec has asked for
+
+
+def remembered(link: Link | None) -> Remembered | None:
+    """What a link says about the definition it stands for."""
+    if link is None:
+        return None
+
+    options = link.extra.get("options", {})
+    return Remembered(
+        code=link.dest_id,
+        made_by_us=link.origin == "created",
+        label=link.extra.get("label", ""),
+        wanted=link.extra.get("wanted", ""),
+        type=link.extra.get("type", ""),
+        options=options,
+        names=link.extra.get("names", {}),
+        ours=frozenset(link.extra.get("ours", options)),
+    )
+
+
+# -- fields
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The account has it, under the name the spec gives it."""
+
+    row: Row
+
+
+@dataclass(frozen=True, slots=True)
+class Renamed:
+    """The account has it under another name, which it keeps."""
+
+    row: Row
+    now: str
+    news: bool  # whether the two names have come apart since we last looked
+    by_spec: bool = False  # the spec was changed, not the account
+
+
+@dataclass(frozen=True, slots=True)
+class Make:
+    """The account does not have it, and never had."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rename:
+    """We made it, the spec calls it otherwise now, and nobody else has renamed it."""
+
+    row: Row
+    now: str
+
+
+@dataclass(frozen=True, slots=True)
+class Retyped:
+    """The spec gives it another type than it was made with; no platform changes the type of a field."""
+
+    row: Row
+    was: str  # its type, in the words of specs where we know, else of the platform
+
+
+@dataclass(frozen=True, slots=True)
+class Deleted:
+    """People have deleted it; `twin` is a field of the same name and type they may have made since."""
+
+    twin: Row | None = None
+
+
+Decision = Found | Renamed | Make | Rename | Retyped | Deleted
+
+
+def decide(
+    item: CustomField,
+    custom: CustomFields,
+    known: Remembered | None,
+    rows: Sequence[Row],
+    *,
+    taken: frozenset[str] = frozenset(),
+    can_rename: bool = False,
+) -> Decision:
+    """What to do about one custom field of the spec.
+
+    | known | in the account by its code | its type | its name there              | decision                   |
+    | ----- | -------------------------- | -------- | --------------------------- | -------------------------- |
+    | no    |                            |          | one of this name and type   | Found                      |
+    | no    |                            |          | none                        | Make                       |
+    | yes   | no                         |          |                             | Deleted                    |
+    | yes   | yes                        | another  |                             | Retyped                    |
+    | yes   | yes                        | the same | the spec's                  | Found                      |
+    | yes   | yes                        | the same | another, spec as before     | Renamed                    |
+    | yes   | yes                        | the same | as before, spec has changed | Rename if ours, or Renamed |
+
+    `taken` are the codes of the spec's other fields: a field that stands for one of those is not found by its name.
+    """
+    free = [row for row in rows if str(row.get(custom.code)) not in taken]
+    if known is None:
+        row = by_name(item, custom, free)
+        return Make() if row is None else Found(row)
+
+    row = by_code(known.code, custom, rows)
+    if row is None:
+        return Deleted(by_name(item, custom, free))
+    if was := _other_type(item, custom, known, row):
+        return Retyped(row, was)
+    return _by_its_names(item, custom, known, row, can_rename)
+
+
+def by_name(item: CustomField, custom: CustomFields, rows: Sequence[Row]) -> Row | None:
+    """The definition with this name and type; names alone are not unique."""
+    wanted = (item.label, custom.types[item.type])
+    return next((row for row in rows if (row.get(custom.name), row.get(custom.type)) == wanted), None)
+
+
+def by_code(code: str, custom: CustomFields, rows: Sequence[Row]) -> Row | None:
+    """The definition with this code."""
+    return next((row for row in rows if str(row.get(custom.code)) == code), None)
+
+
+def _other_type(item: CustomField, custom: CustomFields, known: Remembered, row: Row) -> str:
+    """The type a field has, where that is not the one the spec wants; "" where it is."""
+    wanted = custom.types[item.type]
+    if known.type:
+        return known.type if custom.types.get(known.type) != wanted else ""
+
+    held = str(row.get(custom.type))
+    return held if held != wanted else ""
+
+
+def _by_its_names(item: CustomField, custom: CustomFields, known: Remembered, row: Row, can_rename: bool) -> Decision:
+    now, wanted = name_of(custom, row), item.label.strip()
+    if now == wanted:
+        return Found(row)
+    if known.wanted in ("", wanted):
+        return Renamed(row, now, news=now != known.label)
+
+    untouched = now == known.label == known.wanted
+    if untouched and known.made_by_us and can_rename:
+        return Rename(row, now)
+    return Renamed(row, now, news=True, by_spec=True)
+
+
+def name_of(custom: CustomFields, row: Row) -> str:
+    """What people call a definition."""
+    return str(row.get(custom.name) or "").strip()
+
+
+# -- options
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The options of a field: what each label means, and what is still to be done."""
+
+    ids: Mapping[str, Any]  # label -> id: the account's labels, and over them ours
+    names: Mapping[str, str]  # id -> its label in the account
+    ours: frozenset[str]  # the labels that a spec has asked for
+    missing: tuple[str, ...]  # labels to add
+    renamed: tuple[tuple[str, str], ...]  # a label of ours, and what the account calls that option
+    news: tuple[tuple[str, str], ...]  # those of them that have come apart since we last looked
+
+
+def match_options(
+    labels: Sequence[str], were: Mapping[str, str], custom: CustomFields, known: Remembered | None, row: Row
+) -> Options:
+    """Which option of a definition each label means.
+
+    A label of ours means the option it meant before as long as that is there, whatever people call it now; any
+    other label means the option of that name. `were` gives labels that are new in the spec the option of an old one.
+    """
+    wanted = [label.strip() for label in labels]
+    listed = row.get(custom.options) or []
+    by_label = {_label(custom, option): option[custom.option_id] for option in listed if custom.option_id in option}
+    names = {str(option[custom.option_id]): _label(custom, option) for option in listed if custom.option_id in option}
+    ours = _carried(were, known, names)
+    ids = by_label | ours
+    there = {_label(custom, option) for option in listed} | set(ids)
+    renamed = tuple((label, names[str(ids[label])]) for label in wanted if label in ids and names[str(ids[label])] != label)
+    return Options(
+        ids=ids,
+        names=names,
+        ours=frozenset(wanted) | (known.ours if known else frozenset()),
+        missing=tuple(dict.fromkeys(label for label in wanted if label not in there)),
+        renamed=renamed,
+        news=tuple(pair for pair in renamed if _is_news(pair, ids, known)),
+    )
+
+
+def _carried(were: Mapping[str, str], known: Remembered | None, names: Mapping[str, str]) -> dict[str, Any]:
+    """Labels of ours whose option is still there, with its id."""
+    if known is None:
+        return {}
+    ours = {label: found for label, found in known.options.items() if label in known.ours and str(found) in names}
+    return {label.strip(): ours[was.strip()] for label, was in were.items() if was.strip() in ours} | ours
+
+
+def _is_news(pair: tuple[str, str], ids: Mapping[str, Any], known: Remembered | None) -> bool:
+    label, now = pair
+    return known is None or label not in known.options or known.names.get(str(ids[label])) != now
+
+
+def _label(custom: CustomFields, option: Row) -> str:
+    return str(option[custom.option_label]).strip()
+
+
+def memory(wanted: str, kind: str, custom: CustomFields, row: Row, options: Options) -> dict[str, Any]:
+    """What a link keeps of a definition: `wanted` and `kind` are the spec's name and type of it."""
+    return {
+        "label": name_of(custom, row),
+        "wanted": wanted.strip(),
+        "type": kind,
+        "options": dict(options.ids),
+        "names": dict(options.names),
+        "ours": sorted(options.ours),
+    }

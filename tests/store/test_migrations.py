@@ -1,0 +1,420 @@
+"""A store of an older program is brought up to date in place: no row is lost, and no interruption harms it."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import signal
+import sqlite3
+import stat
+import subprocess
+import sys
+import textwrap
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import sqlalchemy as sa
+
+from engine.errors import StoreError
+from engine.store.journal import entries
+from engine.store.links import links_of
+from engine.store.migrations import MIGRATIONS, bring_up
+from engine.store.schema import VERSION, metadata, open_store
+from sandbox.launch import launch
+from tests.chaos.canonical import doubled
+from tests.e2e.driving import SPEC, checkout, etl
+from tests.store.conftest import POSTGRES
+
+DATA = Path(__file__).parent / "data"
+ROOT = Path(__file__).resolve().parents[2]
+V1 = "mid_migration_v1"
+NEW_COLUMNS = {"links": {"stored", "held"}}
+NEW_TABLES = {"changes", "candidates"}
+
+
+def unpack(name: str, target: Path) -> Path:
+    """A file of `data/` as it was."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_bytes(gzip.decompress((DATA / f"{name}.sqlite.gz").read_bytes()))
+    return target
+
+
+@pytest.fixture
+def old(tmp_path: Path) -> Path:
+    """A store of version 1 in the middle of a migration."""
+    return unpack(V1, tmp_path / "old.sqlite")
+
+
+def query(path: Path, statement: str) -> list[Any]:
+    with closing(sqlite3.connect(path)) as connection:
+        return connection.execute(statement).fetchall()
+
+
+def contents(path: Path, leave_out: dict[str, set[str]] | None = None) -> dict[str, list[dict[str, Any]]]:
+    """Every row of every table by column, rows in order, without some columns."""
+    found = {}
+    with closing(sqlite3.connect(path)) as connection:
+        connection.row_factory = sqlite3.Row
+        for (table,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
+            without = (leave_out or {}).get(table, set())
+            rows = connection.execute(f"SELECT * FROM {table}").fetchall()
+            found[table] = sorted(({name: row[name] for name in tuple(row.keys()) if name not in without} for row in rows), key=repr)
+    return found
+
+
+def shape(path: Path) -> dict[str, Any]:
+    """Tables, columns, keys, defaults and indexes of a store."""
+    engine = sa.create_engine(f"sqlite:///{path}")
+    found = shape_of(engine)
+    engine.dispose()
+    return found
+
+
+def shape_of(engine: sa.Engine) -> dict[str, Any]:
+    looking, found = sa.inspect(engine), {}
+    for table in looking.get_table_names():
+        columns = {c["name"]: (str(c["type"]), c["nullable"], c["default"]) for c in looking.get_columns(table)}
+        indexes = {(index["name"], *index["column_names"]) for index in looking.get_indexes(table)}
+        found[table] = (columns, looking.get_pk_constraint(table)["constrained_columns"], indexes)
+    return found
+
+
+def exclusively(path: Path | str) -> sa.Engine:
+    """Transactions on a file as the store begins them; no connection is kept."""
+    engine = sa.create_engine(f"sqlite:///{path}", poolclass=sa.NullPool)
+    sa.event.listen(engine, "connect", lambda raw, _: setattr(raw, "isolation_level", None))
+    sa.event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
+    return engine
+
+
+def version(path: Path) -> str:
+    return str(query(path, "SELECT value FROM meta WHERE name = 'version'")[0][0])
+
+
+def backups(path: Path) -> list[str]:
+    return sorted(found.name for found in path.parent.glob(f"{path.name}.v*"))
+
+
+def without_version(found: dict[str, list[dict[str, Any]]]) -> dict[str, list[dict[str, Any]]]:
+    return {**found, "meta": [row for row in found["meta"] if row["name"] != "version"]}
+
+
+def test_an_old_store_is_brought_up_with_every_row(old: Path) -> None:
+    """Every row of every table is as it was, open writes are still open, and the new columns read as empty."""
+    before = contents(old)
+    store = open_store(str(old))
+    with store.begin() as connection:
+        open_now = Counter(entry.state for entry in entries(connection, ("intent", "doubt")))
+        notes = links_of(connection, "line_notes")
+    store.close()
+    after = contents(old, NEW_COLUMNS)
+    assert version(old) == str(VERSION) == "2"
+    assert {name: after.pop(name) for name in NEW_TABLES} == {name: [] for name in NEW_TABLES}
+    assert without_version(after) == without_version(before)
+    assert open_now == Counter(intent=11, doubt=1)
+    assert len(notes) == 18 and all(link.stored == link.held == {} for link in notes.values())
+
+
+def test_a_migrated_store_has_the_shape_of_a_new_one(old: Path, tmp_path: Path) -> None:
+    """The steps lead to the very tables, defaults and indexes that a new store is made with."""
+    for path in (old, tmp_path / "new.sqlite"):
+        open_store(str(path)).close()
+    assert shape(old) == shape(tmp_path / "new.sqlite")
+
+
+def test_the_old_store_is_kept_beside_the_new_one(old: Path) -> None:
+    """The copy is private and is the store of version 1, what stood in the write-ahead log included."""
+    with closing(sqlite3.connect(old)) as writing:
+        writing.execute("PRAGMA wal_autocheckpoint = 0")
+        writing.execute("INSERT INTO meta VALUES ('only', 'in the log')")
+        writing.commit()
+        before = contents(old)
+        umask = os.umask(0)
+        try:
+            open_store(str(old)).close()
+        finally:
+            os.umask(umask)
+    assert backups(old) == ["old.sqlite.v1.backup"]
+    copy = old.with_name("old.sqlite.v1.backup")
+    assert stat.S_IMODE(copy.stat().st_mode) == 0o600
+    assert contents(copy) == before
+    assert version(copy) == "1" and {"name": "only", "value": "in the log"} in before["meta"]
+    assert query(copy, "PRAGMA integrity_check") == [("ok",)]
+
+
+def test_a_store_of_today_is_not_copied(tmp_path: Path) -> None:
+    """Neither a new store nor one that is up to date gets a copy beside it."""
+    path = tmp_path / "store.sqlite"
+    for _ in range(2):
+        open_store(str(path)).close()
+    assert backups(path) == []
+
+
+def test_a_step_that_fails_leaves_the_old_version(old: Path) -> None:
+    """Half of a step is taken back with its tables, and the next start does all of it; no copy is replaced."""
+    before, shaped = contents(old), shape(old)
+
+    def breaks(connection: sa.Connection) -> None:
+        MIGRATIONS[0](connection)
+        raise KeyError("in the middle")
+
+    with pytest.raises(KeyError):
+        bring_up(exclusively(old), metadata.create_all, [breaks])
+    assert contents(old) == before and shape(old) == shaped
+    open_store(str(old)).close()
+    assert version(old) == "2"
+    assert backups(old) == ["old.sqlite.v1.backup", "old.sqlite.v1.backup.2"]
+    assert all(contents(old.with_name(name)) == before for name in backups(old))
+
+
+KILLED = """
+    import os, signal, sys
+    from engine.store.migrations import MIGRATIONS, bring_up
+    from tests.store.test_migrations import exclusively
+
+    def killed(connection):
+        MIGRATIONS[0](connection)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    bring_up(exclusively(sys.argv[1]), lambda connection: None, [killed])
+"""
+
+
+def test_a_kill_between_copy_and_commit_leaves_the_old_version(old: Path) -> None:
+    """A process killed at the end of a step leaves version 1 as it was, and the next one does the step."""
+    before = contents(old)
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join((str(ROOT), os.environ.get("PYTHONPATH", "")))}
+    killed = subprocess.run([sys.executable, "-c", textwrap.dedent(KILLED), str(old)], env=env, check=False, timeout=60)
+    assert killed.returncode == -signal.SIGKILL
+    assert contents(old) == before
+    open_store(str(old)).close()
+    assert version(old) == "2" and backups(old) == ["old.sqlite.v1.backup", "old.sqlite.v1.backup.2"]
+
+
+OPENS = """
+    import sys
+    from engine.store.schema import open_store
+
+    print("ready", flush=True)
+    sys.stdin.readline()
+    open_store(sys.argv[1]).close()
+"""
+
+
+def opened_by(many: int, url: str) -> list[int]:
+    """The exit codes of processes that open a store at the same moment."""
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join((str(ROOT), os.environ.get("PYTHONPATH", "")))}
+    command = [sys.executable, "-c", textwrap.dedent(OPENS), url]
+    started = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=env) for _ in range(many)]
+    for process in started:
+        assert process.stdout is not None and process.stdout.readline() == b"ready\n"
+    for process in started:
+        assert process.stdin is not None
+        process.stdin.write(b"go\n")
+        process.stdin.flush()
+    for process in started:
+        process.communicate(timeout=60)
+    return [process.returncode for process in started]
+
+
+def test_processes_that_come_together_do_it_once(old: Path) -> None:
+    """The others wait for the first one and find a store that is up to date."""
+    before = without_version(contents(old))
+    assert opened_by(4, str(old)) == [0, 0, 0, 0]
+    assert backups(old) == ["old.sqlite.v1.backup"]
+    after = contents(old, NEW_COLUMNS)
+    assert {name: rows for name, rows in without_version(after).items() if name not in NEW_TABLES} == before
+
+
+def test_a_copy_that_was_begun_is_made_anew(old: Path) -> None:
+    """What a process killed while copying left behind does not pass for a copy."""
+    old.with_name("old.sqlite.v1.backup.part").write_bytes(b"half")
+    open_store(str(old)).close()
+    assert backups(old) == ["old.sqlite.v1.backup"]
+    assert version(old.with_name("old.sqlite.v1.backup")) == "1"
+
+
+def test_without_a_copy_nothing_is_changed(old: Path) -> None:
+    """Where no copy can be made, the store stays as it was, and the message says what to look at."""
+    before = contents(old)
+    old.with_name("old.sqlite.v1.backup.part").mkdir()
+    with pytest.raises(StoreError, match=r"could not be copied before its update: .* – check the space left in ") as caught:
+        open_store(str(old))
+    assert "\n" not in str(caught.value)
+    assert contents(old) == before
+
+
+@pytest.mark.parametrize("written", [None, "", "new", "0", "-1"])
+def test_a_database_of_another_program_is_left_alone(tmp_path: Path, written: str | None) -> None:
+    """A table called meta does not make a store."""
+    path = tmp_path / "other.sqlite"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT)")
+        if written is not None:
+            connection.execute("INSERT INTO meta VALUES ('version', ?)", [written])
+        connection.commit()
+    with pytest.raises(StoreError, match=r"it is not a store of etl: .* – check the path"):
+        open_store(str(path))
+    assert query(path, "SELECT name FROM sqlite_master WHERE type = 'table'") == [("meta",)]
+    assert backups(path) == []
+
+
+# -- the same on PostgreSQL
+
+
+@pytest.fixture
+def old_postgres(old: Path) -> Iterator[str]:
+    """The same store of version 1 in a schema of its own on a PostgreSQL server."""
+    if not POSTGRES:
+        pytest.skip("no PostgreSQL")
+    url = sa.make_url(POSTGRES)
+    url = url.set(drivername="postgresql+psycopg")
+    engine = sa.create_engine(url)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("DROP SCHEMA IF EXISTS old_store CASCADE")
+        connection.exec_driver_sql("CREATE SCHEMA old_store")
+    there = url.update_query_dict({"options": "-csearch_path=old_store"})
+    _pour(old, sa.create_engine(there, poolclass=sa.NullPool))
+    yield there.render_as_string(hide_password=False)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("DROP SCHEMA old_store CASCADE")
+    engine.dispose()
+
+
+def _pour(old: Path, target: sa.Engine) -> None:
+    """Make the tables of version 1 and fill them."""
+    first = sa.MetaData()
+    for table in metadata.sorted_tables:
+        if table.name not in NEW_TABLES:
+            columns = [_bare(column) for column in table.columns if column.name not in NEW_COLUMNS.get(table.name, ())]
+            indexes = [sa.Index(index.name, *(column.name for column in index.columns)) for index in table.indexes]
+            uniques = [
+                sa.UniqueConstraint(*(column.name for column in rule.columns))
+                for rule in table.constraints if isinstance(rule, sa.UniqueConstraint)
+            ]  # fmt: skip
+            sa.Table(table.name, first, *columns, *indexes, *uniques)
+    rows = contents(old)
+    with target.begin() as connection:
+        first.create_all(connection)
+        for table in first.sorted_tables:
+            booleans = [column.name for column in table.columns if isinstance(column.type, sa.Boolean)]
+            found = [{**row, **{name: bool(row[name]) for name in booleans}} for row in rows[table.name]]
+            if found:
+                connection.execute(table.insert(), found)
+
+
+def _bare(column: sa.Column[Any]) -> sa.Column[Any]:
+    return sa.Column(column.name, column.type, primary_key=column.primary_key, nullable=column.nullable)
+
+
+def poured(url: str) -> dict[str, list[dict[str, Any]]]:
+    """Every row of a PostgreSQL store."""
+    engine = sa.create_engine(url, poolclass=sa.NullPool)
+    found = {}
+    with engine.begin() as connection:
+        for table in sa.inspect(connection).get_table_names():
+            rows = [dict(row) for row in connection.exec_driver_sql(f"SELECT * FROM {table}").mappings()]
+            left = [{name: row[name] for name in row if name not in NEW_COLUMNS.get(table, ())} for row in rows]
+            found[table] = sorted(left, key=repr)
+    return found
+
+
+def test_postgresql_is_brought_up_by_one_of_many(old_postgres: str) -> None:
+    """Those that come together bring it up once, with every row, to the shape of a new store."""
+    before = without_version(poured(old_postgres))
+    begun: list[bool] = []
+
+    def slowly(connection: sa.Connection) -> None:
+        begun.append(True)
+        time.sleep(0.5)
+        MIGRATIONS[0](connection)
+
+    def opens() -> None:
+        engine = sa.create_engine(old_postgres, poolclass=sa.NullPool)
+        bring_up(engine, lambda connection: None, [slowly])
+
+    with ThreadPoolExecutor(3) as pool:
+        for opened in [pool.submit(opens) for _ in range(3)]:
+            opened.result()
+    assert begun == [True]
+    after = without_version(poured(old_postgres))
+    assert {name: rows for name, rows in after.items() if name not in NEW_TABLES} == before
+    store = open_store(old_postgres)
+    shaped = shape_of(store.engine)
+    with store.begin() as connection:
+        assert len(entries(connection, ("intent", "doubt"))) == 12
+        metadata.drop_all(connection)
+        metadata.create_all(connection)
+    assert shape_of(store.engine) == shaped
+    store.close()
+
+
+def test_postgresql_takes_back_half_a_step(old_postgres: str) -> None:
+    """A step that fails leaves version 1 on PostgreSQL too."""
+    before = poured(old_postgres)
+
+    def breaks(connection: sa.Connection) -> None:
+        MIGRATIONS[0](connection)
+        raise KeyError("in the middle")
+
+    engine = sa.create_engine(old_postgres, poolclass=sa.NullPool)
+    with pytest.raises(KeyError):
+        bring_up(engine, metadata.create_all, [breaks])
+    assert poured(old_postgres) == before
+
+
+# -- and the migration goes on
+
+
+SIZE = {"ETL_SANDBOX_SIZE": "150"}
+ALIKE = {
+    "notes": ("content", "deal_id", "org_id", "person_id", "add_time"),
+    "pipelines": ("name",),
+    "stages": ("name", "pipeline_id"),
+    "deal_fields": ("field_name",),
+    "organization_fields": ("field_name",),
+}
+
+
+def alike(rows: list[dict[str, Any]]) -> list[str]:
+    """Rows of the destination that say the same as another one."""
+    seen = Counter(
+        (row["resource"], *(str(row["record"][field]) for field in ALIKE[row["resource"]]))
+        for row in rows if row["resource"] in ALIKE
+    )  # fmt: skip
+    return [" ".join(said) for said, many in seen.items() if many > 1]
+
+
+@pytest.mark.long
+def test_the_migration_goes_on_where_it_was_killed(tmp_path: Path) -> None:
+    """The sample that version 1 was killed in ends on version 2: nothing doubled, nothing missing, nothing left to do."""
+    at = checkout(tmp_path / "migration")
+    store = unpack(V1, at / "var" / "stel_order_to_pipedrive.sandbox.sqlite")
+    accounts = at / "var" / "stel_order_to_pipedrive.sandbox"
+    unpack("mid_migration_source", accounts / "stel_order.sqlite")
+    unpack("mid_migration_destination", accounts / "pipedrive.sqlite")
+    linked = "SELECT object, key, dest_id FROM links WHERE origin = 'created' ORDER BY 1, 2"
+    before = query(store, linked)
+
+    first = etl("run", SPEC, "--sample", "40", "--json", at=at, env=SIZE).data()["verdict"]
+    after = query(store, linked)
+    second = etl("run", SPEC, "--sample", "40", "--json", at=at, env=SIZE).data()["verdict"]
+
+    assert version(store) == "2" and backups(store) == [f"{store.name}.v1.backup"]
+    assert first["missing"] == 0 and first["arrived"] > 200
+    assert all(second[word] == first[word] for word in ("arrived", "failed", "skipped")) and query(store, linked) == after
+    assert query(store, "SELECT * FROM journal WHERE state IN ('intent', 'doubt')") == []
+    assert set(before) <= set(after) and len(after) > len(before)
+    assert len({(name, row) for name, _, row in after}) == len(after)
+    with launch("pipedrive", data=accounts / "pipedrive.sqlite", plan="ultimate", extra_args=["--size", "150"]) as running:
+        lines = httpx.get(f"{running.base_url}/__sandbox__/dump", timeout=60).text.splitlines()
+    rows = [json.loads(line) for line in lines]
+    assert doubled(rows) == [] and alike(rows) == []
