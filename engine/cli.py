@@ -24,14 +24,15 @@ from engine.connector.pacing import Clock
 from engine.environment import accounts, variables
 from engine.errors import ATTENTION, DONE, EtlError, OutcomeUnknown, Paused, StoreError, Unavailable, UnsafePlan, UsageError
 from engine.review import screens, terminal
+from engine.review.compare import everything, records_of
 from engine.review.page import write_html
 from engine.review.report import build, private, write_csv, write_json
+from engine.rollback.undo import rollback as take_back
 from engine.run import Progress as Listener
 from engine.run import Run, connect, quiet
 from engine.simulate import simulate
 from engine.spec.load import Migration, load_migration
 from engine.stages.names import carry_over
-from engine.stages.rollback import rollback as take_back
 from engine.store.journal import all_runs, close_killed, counts, end_run, entries, start_run
 from engine.store.lease import at_work, lease
 from engine.store.links import all_findings, count_links
@@ -264,10 +265,11 @@ def verify(**options: Any) -> None:
         carry_over(run)
         with run.store.begin() as connection:
             last = [row["command"] for row in all_runs(connection) if row["command"].startswith("run")]
-            only = frozenset(sample(connection)) if last and last[-1] == "run --sample" else None
+            sampled_last = bool(last) and last[-1] == "run --sample"
+            judged = records_of(frozenset(sample(connection))) if sampled_last else everything
         if not last:
             raise UsageError("nothing has been migrated yet – start with: etl run SPEC --sample")
-        result = stages.verify(run, stages.Result(), only)
+        result = stages.verify(run, stages.Result(), judged)
         code = _report(run, result, "verify", settings)
     sys.exit(code)
 

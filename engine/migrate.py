@@ -1,4 +1,4 @@
-"""The stages in order: audit, provision, extract, transform, load, verify."""
+"""The stages in order: audit, extract, transform, reconcile, plan, provision, load, verify."""
 
 from __future__ import annotations
 
@@ -6,21 +6,24 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from engine.details import complete
-from engine.plan import Plan, guard, plan
-from engine.review.compare import compare
+from engine.load.apply import Loaded, apply
+from engine.load.deletions import apply_deletions
+from engine.load.reconcile import reconcile
+from engine.plan.cost import Plan
+from engine.plan.guards import guard
+from engine.plan.make import make_plan
+from engine.review.compare import Judged, compare, everything, records_of, writes_of
 from engine.review.sample import Sample, choose, missing_links
 from engine.review.tally import Tally, count
 from engine.run import Run
-from engine.settle import settle_doubts
 from engine.spec.model import ObjectMapping
 from engine.stages.audit import Audit, check_accounts, match_people, unmapped, vanished
-from engine.stages.delta import Changes, apply_deletions, find_gone, leaving, read_changes
+from engine.stages.delta import Changes, find_gone, read_changes
 from engine.stages.extract import Reading, extract, fetch
-from engine.stages.load import Loaded, load
 from engine.stages.names import carry_over, refuse_lost
 from engine.stages.provision import Provisioned, provision, survey
 from engine.stages.transform import Transformed, transform
-from engine.store.journal import keys_of_run
+from engine.store.journal import writes_of_run
 
 CLOSURES = 5  # rounds of fetching rows that sampled rows name, for accounts read only in part
 
@@ -47,7 +50,8 @@ Announce = Callable[[Result], None]
 def prepare(run: Run, sample: int | None, details: bool = True) -> Result:
     """Read both accounts; nothing is written to the destination.
 
-    Without `details` records are not read one by one: what they are needed for is planned and costed only.
+    Without `details` records are not read one by one: what they are needed for is planned and
+    costed only.
     """
     result = Result()
     check_accounts(run)
@@ -63,7 +67,7 @@ def prepare(run: Run, sample: int | None, details: bool = True) -> Result:
 
 
 def _sample(run: Run, size: int) -> Sample:
-    """The choice, with the rows it names fetched one by one where only part of a collection was read."""
+    """The choice, with rows it names fetched one by one where a collection was read in part."""
     chosen = choose(run, size)
     for _ in range(CLOSURES):
         more = complete(run, frozenset(chosen.chosen))
@@ -77,23 +81,38 @@ def _sample(run: Run, size: int) -> Sample:
 
 def scaffolding(objects: Sequence[ObjectMapping]) -> list[ObjectMapping]:
     """Objects whose rows other records need: pipelines and stages."""
-    return [item for item in objects if item.rows or item.name.startswith("pipelines.")]
+    return [item for item in objects if item.scaffold]
 
 
 def content(objects: Sequence[ObjectMapping]) -> list[ObjectMapping]:
     """Objects made of the customer's records."""
-    return [item for item in objects if item not in scaffolding(objects)]
+    return [item for item in objects if not item.scaffold]
+
+
+def in_order(objects: Sequence[ObjectMapping]) -> list[ObjectMapping]:
+    """Objects as they are planned and written: what others need first."""
+    return scaffolding(objects) + content(objects)
 
 
 def draft(run: Run, result: Result) -> None:
     """Make the drafts of what was chosen, or of everything."""
     only = frozenset(result.sample.chosen) if result.sample else None
     objects = run.spec.active()
-    result.transformed = transform(run, scaffolding(objects)) + transform(run, content(objects), only)
+    result.transformed = transform(run, scaffolding(objects))
+    result.transformed += transform(run, content(objects), only)
+
+
+def plan(run: Run, result: Result, only_failed: bool = False) -> None:
+    """Find out about writes in doubt, then plan the drafts; the destination is only read."""
+    result.settled = reconcile(run).counts()
+    if any(result.settled.values()):
+        run.lists.clear()  # what was listed before does not show what the writes came to
+    whole = result.sample is None and not only_failed
+    result.plan = make_plan(run, in_order(run.spec.active()), whole, only_failed)
 
 
 def begin(run: Run) -> None:
-    """What comes before anything else: the names that the store and the spec have for the same things."""
+    """What comes first: the names that the store and the spec have for the same things."""
     carry_over(run)
     refuse_lost(run)
 
@@ -104,22 +123,27 @@ def foresee(run: Run, sample: int | None, details: bool = True, remake: bool = F
     result = prepare(run, sample, details)
     survey(run, remake)
     draft(run, result)
-    result.plan = plan(run, run.spec.active())
+    plan(run, result)
     return result
 
 
 def migrate(
-    run: Run, sample: int | None, yes: bool = False, announce: Announce = lambda _: None, remake: bool = False
+    run: Run,
+    sample: int | None,
+    yes: bool = False,
+    announce: Announce = lambda _: None,
+    remake: bool = False,
 ) -> Result:
     """All stages; raises EtlError where going on makes no sense. Safe to repeat.
 
-    `announce` is told what was found and planned before anything is written. With `remake`, custom
-    fields that people have deleted are made anew and filled.
+    `announce` is given what was found and planned before anything is written. With `remake`,
+    custom fields that people have deleted are made anew and filled.
     """
     result = foresee(run, sample, remake=remake)
     announce(result)
     write(run, result, yes)
-    return verify(run, result, frozenset(result.sample.chosen) if result.sample else None)
+    chosen = records_of(frozenset(result.sample.chosen)) if result.sample else everything
+    return verify(run, result, chosen)
 
 
 def delta(run: Run, yes: bool = False, deletions: bool = False, remake: bool = False) -> Result:
@@ -138,11 +162,9 @@ def delta(run: Run, yes: bool = False, deletions: bool = False, remake: bool = F
         result.changes += find_gone(run, yes)
     survey(run, remake)
     draft(run, result)
-    found = leaving(run, yes)
-    result.plan = plan(run, run.spec.active())
+    plan(run, result)
     write(run, result, yes)
-    apply_deletions(run, found)
-    return verify(run, result, _written(run), since=started)
+    return verify(run, result, writes_of(written(run)), since=started)
 
 
 def again(run: Run) -> Result:
@@ -154,39 +176,38 @@ def again(run: Run) -> Result:
     people, fallback = match_people(run)
     result.audit = Audit(tuple(people), fallback, ())
     draft(run, result)
-    _settle(run, result)
-    result.provisioned = provision(run)
-    objects = run.spec.active()
-    result.loaded = load(run, objects, only_failed=True)
-    return verify(run, result, _written(run), since=started)
+    plan(run, result, only_failed=True)
+    carry_out(run, result)
+    return verify(run, result, writes_of(written(run)), since=started)
 
 
 def write(run: Run, result: Result, yes: bool) -> None:
-    """The part of a run that changes the destination."""
+    """The part of a run that changes the destination; raises UnsafePlan before anything is."""
     assert result.plan is not None
     guard(run, result.plan, yes)
-    _settle(run, result)
+    carry_out(run, result, whole=result.sample is None)
+
+
+def carry_out(run: Run, result: Result, whole: bool = False) -> None:
+    """Make what records need, then what is planned, then delete what is planned to go."""
+    assert result.plan is not None
     result.provisioned = provision(run)
-    objects = run.spec.active()
-    result.loaded = load(run, scaffolding(objects)) + load(run, content(objects))
+    objects = in_order(run.spec.active())
+    result.loaded = apply(run, objects, result.plan.made_at, whole)
+    apply_deletions(run, result.loaded)
 
 
-def _settle(run: Run, result: Result) -> None:
-    """Settle the doubts of earlier runs; lists that were read before do not show what they came to."""
-    result.settled = settle_doubts(run)
-    if any(result.settled.values()):
-        run.lists.clear()
-
-
-def _written(run: Run) -> frozenset[str]:
-    """Records this run wrote or tried to write."""
+def written(run: Run) -> frozenset[tuple[str, str]]:
+    """What this run wrote or tried to write, by object and key."""
     with run.store.begin() as connection:
-        return frozenset(key.partition("#")[0] for key in keys_of_run(connection, run.id))
+        return frozenset(writes_of_run(connection, run.id))
 
 
-def verify(run: Run, result: Result, only: frozenset[str] | None, since: float | None = None) -> Result:
-    """Read the destination back and compare it, record by record."""
-    result.tally = count(
-        compare(run, content(run.spec.active()), only, since), keep_all=result.sample is not None or only is not None
-    )
+def verify(
+    run: Run, result: Result, judged: Judged = everything, since: float | None = None
+) -> Result:
+    """Read the destination back and compare it, record by record; just what is to be judged."""
+    objects = content(run.spec.active())
+    keep_all = judged is not everything
+    result.tally = count(compare(run, objects, judged, since), keep_all=keep_all)
     return result

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from engine.connector.client import Client
 from engine.connector.model import Operation, Resource
-from engine.errors import UnsafePlan
+from engine.errors import Rejected, UnsafePlan
 from engine.mapping.project import any_key
 from engine.run import Run
 from engine.store.records import Record
@@ -40,6 +40,23 @@ def alive(run: Run, collection: str, rows: Iterable[dict[str, Any]]) -> list[dic
     return [row for row in rows if not (deleted and row.get(deleted))]
 
 
+def is_gone(run: Run, name: str, key: str) -> bool:
+    """Whether a row that its list no longer holds is deleted in the source.
+
+    One that nobody may look at is not, which is reported; one that cannot be read by itself is.
+    """
+    if "read" not in run.migration.source.resources[name].operations:
+        return True
+    try:
+        row = run.source.read(name, key.partition("/")[2])
+    except Rejected as error:
+        run.notice(
+            f"{key} is no longer listed and cannot be read, so it is not taken for deleted: {error}"
+        )
+        return False
+    return row is None or not alive(run, name, [row])
+
+
 def entries(run: Run, found: Iterable[Record], fields: tuple[str, ...]) -> list[tuple[str, str, str, str]]:
     """Who points at whom through the given fields."""
     pattern = run.migration.source.reference.pattern
@@ -63,11 +80,35 @@ def recent(client: Client, resource: Resource, since: float) -> Iterator[list[di
             return
 
 
-def rows_now(client: Client, resource: Resource, bodies: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Rows by id; through the parents their bodies name where the platform lists them only there."""
+def rows_below(
+    client: Client, resource: Resource, parents: Sequence[str]
+) -> Iterator[list[dict[str, Any]]]:
+    """Rows that only the lists of their parents show: many parents a call, or several at a time."""
+    if resource.operations["list"].ids_of:
+        yield list(client.by_ids(resource.name, list(parents)))
+    else:
+        yield from client.below(resource.name, parents)
+
+
+def rows_now(
+    client: Client, resource: Resource, bodies: Mapping[str, Mapping[str, Any]]
+) -> dict[str, dict[str, Any]]:
+    """Rows by id; through the parents their bodies name where the platform lists them only there.
+
+    A row that a list does not show is read by itself, where it can be: lists may lag behind.
+    """
     listing = resource.operations.get("list")
-    ids = {body.get(listing.ids_of) for body in bodies.values()} - {None} if listing and listing.ids_of else set(bodies)
-    return {resource.id_of(row): row for row in client.by_ids(resource.name, sorted(map(str, ids)))}
+    ids = set(bodies)
+    if listing and listing.ids_of:
+        ids = {str(body[listing.ids_of]) for body in bodies.values() if body.get(listing.ids_of)}
+
+    found = {resource.id_of(row): row for row in client.by_ids(resource.name, sorted(ids))}
+    if "read" in resource.operations and listing and listing.ids:
+        for row_id in sorted(bodies.keys() - found.keys()):
+            row = client.read(resource.name, row_id)
+            if row is not None:
+                found[row_id] = row
+    return found
 
 
 def reaches(rows: Iterable[Mapping[str, Any]], name: str, since: float) -> bool:

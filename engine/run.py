@@ -36,7 +36,6 @@ class Run:
     files: Path = Path("var/files")
     notices: list[str] = field(default_factory=list)
     lists: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
-    leaving: set[tuple[str, str]] = field(default_factory=set)  # (object, key) of rows that this run deletes in the end
 
     @property
     def spec(self) -> Spec:

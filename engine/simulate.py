@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from engine.changes import OPTIONS
 from engine.connector.client import Client
 from engine.connector.pacing import Clock, Pacer
-from engine.plan import Plan, cost_of, costs_of, field_cost
+from engine.destination.rows import OPTIONS
+from engine.plan.cost import Plan, cost_of, costs_of, field_cost
 from engine.run import Run
 from engine.store.links import links_of
 from engine.store.quota import book

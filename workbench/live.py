@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from engine.changes import FIELDS
 from engine.connector.client import Client
 from engine.connector.load import near
 from engine.connector.model import CustomFields, Resource
@@ -22,6 +21,7 @@ from engine.destination.definitions import (
     match_options,
     remembered,
 )
+from engine.destination.rows import FIELDS
 from engine.document import Keys
 from engine.errors import Diagnostic, Forbidden, Rejected
 from engine.run import Run

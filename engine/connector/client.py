@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from uuid import uuid4
 
 from engine.connector.answers import Verdict, http_date
@@ -20,6 +20,8 @@ from engine.connector.model import Connector, Operation, Resource, Verb
 from engine.connector.pacing import Clock, Pacer
 from engine.connector.pagers import PAGERS, Page
 from engine.errors import ApiError, EtlError, NotFound, OutcomeUnknown, Rejected
+
+Sight = Literal["there", "gone", "unclear"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +158,22 @@ class Client:
             return None
         row = the_row(answer.body, operation, self._resource(resource))
         return row | ({operation.etag: answer.response.headers.get("etag")} if operation.etag and row else {}) or None
+
+    def look(self, resource: str, row_id: str) -> tuple[Sight, dict[str, Any]]:
+        """Whether a row is there, gone, or whether the platform does not say; with the row.
+
+        An answer that holds no row says nothing: not that the row is gone.
+        """
+        operation = self._operation(resource, "read")
+        try:
+            url = self.calls.url(operation, self._places(resource, row_id))
+            answer = self.calls.read(operation, url, {})
+        except NotFound:
+            return "gone", {}
+        except Rejected:
+            return "unclear", {}
+        row = the_row(answer.body, operation, self._resource(resource))
+        return ("there", row) if row else ("unclear", {})
 
     def write(self, resource: str, verb: Verb, body: Any, row_id: str = "", file: Path | None = None) -> Written:
         """Create, update or delete; the row's id and what the platform answered.

@@ -78,6 +78,7 @@ class Operation:
     idempotency: str = ""  # create only: header with a key by which the platform knows a repetition
     upsert: str = ""  # create only: field by which the platform makes a row or writes over the one that is there
     only_new: bool = False  # create only: refused where there is such a row
+    existing: Literal["adopt", "refuse"] = "adopt"  # create only: an answer with a row that was there
     bulk: Bulk | None = None
     lock: str = ""  # update only: field with the row's version, sent back so that a change in between is refused
     lock_header: str = ""  # the header that it is sent in, instead of the body

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
 
-from engine.changes import definitions
 from engine.connector.model import Resource
+from engine.destination.compare import UNKNOWN, FieldView, holds_wanted
+from engine.destination.resolve import Resolved, resolve
+from engine.destination.rows import Definitions, Row, RowCodec, codec_of, load_definitions
+from engine.load.outcomes import note_stored
+from engine.load.reconcile import MARGIN
 from engine.mapping.project import Projection, Source, Trace, project
-from engine.reading import recent
+from engine.plan.diff import rows_as_linked
+from engine.reading import recent, rows_now
 from engine.run import Run
-from engine.settle import MARGIN
 from engine.spec.model import ObjectMapping
 from engine.spec.uses import paths_read
 from engine.stages.transform import sight_on
@@ -21,27 +26,29 @@ from engine.store.journal import failures
 from engine.store.links import (
     Draft,
     Link,
+    clear_field_findings,
     clear_verified,
     first_written,
-    linked_ids,
     links_of,
+    links_to_rows,
     mark_verified,
     save_link,
     stream_links,
     unverified_drafts,
 )
 from engine.store.records import Record, many, sample
-from engine.values import as_file, canonical, is_empty, leaves, segments, word
-from engine.wire import Definitions, Resolved, agrees, dig_target, resolve
-from engine.write import fingerprint
+from engine.values import as_file, canonical, digest, is_empty, leaves, segments, word
+
+CHANGED_SINCE = "the mapping has changed since; the next run brings it over"
 
 
 @dataclass(frozen=True, slots=True)
 class FieldState:
     """One mapped field of one record.
 
-    `state` is equal, transformed, looked_up, defaulted (all of them: arrived), dropped (the
-    mapping left it out), lost (wanted, but the destination holds something else) or empty.
+    `state` is equal, transformed, looked_up, defaulted, stored_as (all of them: arrived, the last
+    in the form that the destination gave it), dropped (the mapping left it out), lost (wanted, but
+    the destination holds something else) or empty.
     """
 
     target: str
@@ -73,28 +80,53 @@ class Comparison:
     file: Mapping[str, Any] | None = None
 
 
-def compare(
-    run: Run, objects: Sequence[ObjectMapping], only: frozenset[str] | None = None, since: float | None = None
-) -> Iterator[Comparison]:
-    """Read the destination back, in list pages, and compare it with what was wanted, record by record.
+Judged = Callable[[str, str], bool]  # whether an object's record of this key is to be judged
 
-    Every resource is read once, however many objects write to it; then come the drafts no row was
-    seen for. Memory stays flat: what was seen is marked in the store.
+
+def everything(_object: str, _key: str) -> bool:
+    """Every record is judged."""
+    return True
+
+
+def records_of(keys: frozenset[str]) -> Judged:
+    """All that these source records became is judged."""
+    return lambda _, key: key.partition("#")[0] in keys
+
+
+def writes_of(pairs: frozenset[tuple[str, str]]) -> Judged:
+    """Just what was written, by object and key, is judged."""
+    return lambda name, key: (name, key) in pairs
+
+
+def compare(
+    run: Run,
+    objects: Sequence[ObjectMapping],
+    judged: Judged = everything,
+    since: float | None = None,
+) -> Iterator[Comparison]:
+    """Read the destination back, in list pages, and compare it with what was written.
+
+    Every resource is read once, however many objects write to it. Rows that are linked and that no
+    page has shown are read by their ids before they are called missing: lists may lag, and do not
+    show rows that have not changed since. Memory stays flat: what was seen is marked in the store.
     """
     with run.store.begin() as connection:
         clear_verified(connection)
-        bench = _Bench(definitions(connection, run), touched_fields(objects), sample(connection), only)
-    by_resource: dict[str, list[ObjectMapping]] = {}
+        known = load_definitions(connection, run.migration.destination)
+        bench = _Bench(run, known, touched_fields(objects), sample(connection), judged)
+
+    by_resource: dict[str, dict[str, ObjectMapping]] = {}
     for mapping in objects:
-        by_resource.setdefault(mapping.resource, []).append(mapping)
+        by_resource.setdefault(mapping.resource, {})[mapping.name] = mapping
     for position, (name, mappings) in enumerate(by_resource.items()):
         run.progress("reading the destination back", position, len(by_resource))
-        known = {mapping.name: mapping for mapping in mappings}
         for rows in _pages(run, run.migration.destination.resources[name], since):
-            yield from _seen(run, name, known, rows, bench)
+            yield from _seen(bench, name, mappings, rows)
+
     for mapping in objects:
         for batch in unverified_drafts(run.store, mapping.name):
-            yield from _unseen(run, mapping, [d for d in batch if only is None or d.record in only], bench)
+            drafts = [draft for draft in batch if judged(mapping.name, draft.key)]
+            yield from _unseen(bench, mapping, drafts)
     run.progress("reading the destination back", len(by_resource), len(by_resource))
 
 
@@ -102,62 +134,129 @@ def compare(
 class _Bench:
     """What every comparison needs besides its record."""
 
+    run: Run
     known: Definitions
     touched: Mapping[str, set[str]]
     whys: Mapping[str, str]
-    only: frozenset[str] | None
+    judged: Judged
+
+    def codec(self, resource: str) -> RowCodec:
+        return codec_of(self.run.migration.destination, resource, self.known)
 
 
-# A draft's object, key and record, with its link and its row in the destination.
-_Pair = tuple[ObjectMapping, str, str, Link | None, Mapping[str, Any] | None]
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    """A draft's object and key, its link and its row in the destination."""
+
+    mapping: ObjectMapping
+    key: str
+    link: Link | None
+    row: Row | None
+
+    @property
+    def record(self) -> str:
+        return self.key.partition("#")[0]
 
 
 def _seen(
-    run: Run, resource: str, objects: Mapping[str, ObjectMapping], rows: list[dict[str, Any]], bench: _Bench
+    bench: _Bench, resource: str, objects: Mapping[str, ObjectMapping], rows: Sequence[Row]
 ) -> Iterator[Comparison]:
     """The comparisons of one page of destination rows; rows that are not ours are passed over."""
-    kind = run.migration.destination.resources[resource]
+    kind = bench.run.migration.destination.resources[resource]
     live = {kind.id_of(row): row for row in rows}
-    with run.store.begin() as connection:
-        links = [link for link in linked_ids(connection, resource, list(live)).values() if link.object in objects]
-        links = [link for link in links if bench.only is None or link.key.partition("#")[0] in bench.only]
-        mark_verified(connection, [(link.object, link.key) for link in links])
-        pairs: list[_Pair] = [
-            (objects[link.object], link.key, link.key.partition("#")[0], link, live[link.dest_id]) for link in links
+    with bench.run.store.begin() as connection:
+        found = links_to_rows(connection, resource, list(live))
+        links = [
+            link
+            for linked in found.values()
+            for link in linked
+            if link.object in objects and bench.judged(link.object, link.key)
         ]
-        found = list(_side_by_side(run, connection, pairs, bench))
-        arrived = {(one.object, one.key) for one in found if all(item.state != "lost" for item in one.fields)}
-        for link in links:  # a write whose answer did not show the row left no fingerprint
-            if link.origin == "created" and "seen" not in link.extra and (link.object, link.key) in arrived:
-                save_link(connection, replace(link, extra=link.extra | {"seen": fingerprint(live[link.dest_id], kind)}))
-    yield from found
+        mark_verified(connection, [(link.object, link.key) for link in links])
+        pairs = [
+            _Pair(objects[link.object], link.key, link, live[link.dest_id]) for link in links
+        ]
+        made = list(_side_by_side(bench, connection, pairs))
+    yield from made
 
 
-def _unseen(run: Run, mapping: ObjectMapping, drafts: Sequence[Draft], bench: _Bench) -> Iterator[Comparison]:
-    """The comparisons of drafts that no row of the destination stands for."""
-    with run.store.begin() as connection:
+def _unseen(
+    bench: _Bench, mapping: ObjectMapping, drafts: Sequence[Draft]
+) -> Iterator[Comparison]:
+    """The comparisons of drafts that no page has shown a row for."""
+    if not drafts:
+        return
+    with bench.run.store.begin() as connection:
         failed = failures(connection, mapping.name)
         links = links_of(connection, mapping.name, [draft.key for draft in drafts])
-        pairs: list[_Pair] = [(mapping, draft.key, draft.record, links.get(draft.key), None) for draft in drafts]
-        found = list(_side_by_side(run, connection, pairs, bench))
+    rows = _second_look(bench, mapping, list(links.values()))
+
+    pairs = []
+    for draft in drafts:
+        link = links.get(draft.key)
+        pairs.append(_Pair(mapping, draft.key, link, rows.get(link.dest_id) if link else None))
+    with bench.run.store.begin() as connection:
+        found = list(_side_by_side(bench, connection, pairs))
     for row in found:
         lost = row.state == "missing" and row.key in failed
         yield replace(row, state="failed", reason=failed[row.key].reason) if lost else row
 
 
-def _side_by_side(run: Run, connection: sa.Connection, pairs: Sequence[_Pair], bench: _Bench) -> Iterator[Comparison]:
+def _second_look(
+    bench: _Bench, mapping: ObjectMapping, links: Sequence[Link]
+) -> Mapping[str, Row]:
+    """Linked rows that no page has shown, by id: read by their ids, or in a list a little later."""
+    if not links:
+        return {}
+    run, resource = bench.run, run_resource(bench.run, mapping)
+    listing = resource.operations["list"]
+    if "read" in resource.operations or listing.ids or listing.parent:
+        return rows_now(run.destination, resource, _written_bodies(bench, mapping, links))
+
+    run.clock.sleep(run.destination.connector.connection.settle_after)
+    wanted = {link.dest_id for link in links}
+    pages = run.destination.pages(resource.name)
+    rows = ((resource.id_of(row), row) for page in pages for row in page.rows)
+    return {row_id: row for row_id, row in rows if row_id in wanted}
+
+
+def run_resource(run: Run, mapping: ObjectMapping) -> Resource:
+    """The resource that an object is written to."""
+    return run.migration.destination.resources[mapping.resource]
+
+
+def _written_bodies(
+    bench: _Bench, mapping: ObjectMapping, links: Sequence[Link]
+) -> dict[str, dict[str, Any]]:
+    """What was last written to rows, by their ids: it names the parents of those listed below."""
+    codec = bench.codec(mapping.resource)
+    drafts = [Draft(link.object, link.key, link.key, link.written, "") for link in links]
+    with bench.run.store.begin() as connection:
+        ids = rows_as_linked(connection, drafts)
+    return {
+        link.dest_id: resolve(link.written, mapping, bench.run.spec, codec, ids).body
+        for link in links
+    }
+
+
+def _side_by_side(
+    bench: _Bench, connection: sa.Connection, pairs: Sequence[_Pair]
+) -> Iterator[Comparison]:
     """The comparisons of those pairs whose record is still there and still makes this draft."""
-    records = many(connection, list({name for _, _, name, _, _ in pairs}))
+    run = bench.run
+    records = many(connection, list({pair.record for pair in pairs}))
     sight = sight_on(run, connection)
-    for mapping, key, name, link, row in pairs:
-        record = records.get(name)
-        made = project(mapping, Source(record.collection, record.key, record.body), sight) if record else ()
-        projection = next((item for item in made if item.key == key), None)
-        if record and projection:
-            yield _one(run, connection, mapping, record, projection, link, row, bench)
+    for pair in pairs:
+        record = records.get(pair.record)
+        if record is None:
+            continue
+        made = project(pair.mapping, Source(record.collection, record.key, record.body), sight)
+        projection = next((item for item in made if item.key == pair.key), None)
+        if projection is not None:
+            yield _one(bench, connection, pair, record, projection)
 
 
-def _pages(run: Run, resource: Resource, since: float | None) -> Iterator[list[dict[str, Any]]]:
+def _pages(run: Run, resource: Resource, since: float | None) -> Iterator[Sequence[Row]]:
     """Rows of a resource changed since a moment, or since our oldest write to it, page by page."""
     with run.store.begin() as connection:
         oldest = first_written(connection, resource.name)
@@ -169,7 +268,7 @@ def _pages(run: Run, resource: Resource, since: float | None) -> Iterator[list[d
         yield from recent(run.destination, resource, max(since or 0.0, oldest) - MARGIN)
 
 
-def _by_parents(run: Run, resource: Resource) -> Iterator[list[dict[str, Any]]]:
+def _by_parents(run: Run, resource: Resource) -> Iterator[Sequence[Row]]:
     """Rows that can only be listed under their parents, many parents a call."""
     operation = resource.operations["list"]
     for target in resource.fields[operation.ids_of].to:
@@ -177,57 +276,192 @@ def _by_parents(run: Run, resource: Resource) -> Iterator[list[dict[str, Any]]]:
             if mapping.resource != target:
                 continue
             for batch in stream_links(run.store, mapping.name, operation.ids_max):
-                yield list(run.destination.by_ids(resource.name, [link.dest_id for link in batch]))
+                ids = [link.dest_id for link in batch]
+                yield list(run.destination.by_ids(resource.name, ids))
+
+
+# -- one record
+
+
+@dataclass(frozen=True, slots=True)
+class _Side:
+    """One record: what was written, in our words and as it travels, and what the row holds."""
+
+    codec: RowCodec
+    resolved: Resolved
+    link: Link | None
+    row: Row | None
 
 
 def _one(
-    run: Run, connection: sa.Connection, mapping: ObjectMapping, record: Record, projection: Projection, link: Link | None,
-    row: Mapping[str, Any] | None, bench: _Bench,
-) -> Comparison:  # fmt: skip
-    resolved = resolve(
-        projection.body, mapping, run.spec, run.migration.destination, lambda name, key: _id(connection, name, key), bench.known
-    )
-    fields = tuple(field_state(run, mapping, trace, resolved, row, bench.known, link) for trace in projection.traces)
+    bench: _Bench, connection: sa.Connection, pair: _Pair, record: Record, projection: Projection
+) -> Comparison:
+    mapping, link, row = pair.mapping, pair.link, pair.row
+    codec = bench.codec(mapping.resource)
+    projection, resolved = _as_written(bench, connection, pair, projection)
+    if link is not None and row is not None:
+        link = _learn(bench, connection, codec, link, resolved, row)
+
+    side = _Side(codec, resolved, link, row)
+    fields = tuple(field_state(bench.run, mapping, trace, side) for trace in projection.traces)
     state, reason = _record_state(projection, resolved, link, row)
     return Comparison(
-        mapping.name, mapping.label, projection.key, record.key, mapping.resource, link.dest_id if link else "", state,
-        reason, fields, unmapped_fields(record.body, bench.touched.get(record.collection, set())),
-        bench.whys.get(record.key, ""), _title(projection.body, record.body),
+        mapping.name,
+        mapping.label,
+        projection.key,
+        record.key,
+        mapping.resource,
+        link.dest_id if link else "",
+        state,
+        reason,
+        fields,
+        unmapped_fields(record.body, bench.touched.get(record.collection, set())),
+        bench.whys.get(record.key, ""),
+        _title(projection.body, record.body),
         link.extra if link and link.extra.get("sha256") else None,
-    )  # fmt: skip
+    )
 
 
-def _record_state(projection: Projection, resolved: Resolved, link: Link | None, row: Mapping[str, Any] | None) -> tuple[str, str]:
+def _as_written(
+    bench: _Bench, connection: sa.Connection, pair: _Pair, projection: Projection
+) -> tuple[Projection, Resolved]:
+    """What is judged: the draft that was written, not what a mapping edited since would make."""
+    link, mapping = pair.link, pair.mapping
+    codec = bench.codec(mapping.resource)
+    bodies = [projection.body, link.written if link else {}]
+    drafts = [Draft(mapping.name, pair.key, pair.record, body, "") for body in bodies]
+    ids = rows_as_linked(connection, drafts)
+    made = partial(resolve, mapping=mapping, spec=bench.run.spec, codec=codec, ids=ids)
+    resolved = made(projection.body)
+    if link is None or link.digest in ("", digest(resolved.effective)):
+        return projection, resolved
+
+    traces = tuple(_trace_as_written(trace, link.written) for trace in projection.traces)
+    return replace(projection, traces=traces, body=link.written), made(link.written)
+
+
+def _trace_as_written(trace: Trace, written: Mapping[str, Any]) -> Trace:
+    """How a field came about, where what was written differs from what is mapped now."""
+    value = written.get(trace.target)
+    if canonical(value) == canonical(trace.value):
+        return trace
+    how = "empty" if value is None else "transformed"
+    return replace(trace, how=how, value=value, reason=CHANGED_SINCE)
+
+
+def _learn(
+    bench: _Bench,
+    connection: sa.Connection,
+    codec: RowCodec,
+    link: Link,
+    resolved: Resolved,
+    row: Row,
+) -> Link:
+    """What a reading shows of a row: its first fingerprint, and what is as wanted by now."""
+    stored, held, extra = dict(link.stored), dict(link.held), dict(link.extra)
+    if link.origin == "created" and "seen" not in extra:
+        # The answer to our write has not shown the row: this reading does.
+        note_stored(codec, resolved.body, row, resolved.effective, stored, held)
+        extra["seen"] = codec.fingerprint(row)
+    elif link.run == bench.run.id and "touched" not in extra:
+        _tidied_later(codec, resolved, row, stored, extra)
+
+    for target in list(held):
+        wanted, live = codec.get(resolved.body, target), codec.get(row, target)
+        if codec.equal(target, wanted, live):
+            del held[target]
+            clear_field_findings(connection, link.object, link.key, target)
+
+    learnt = replace(link, stored=stored, held=held, extra=extra)
+    if learnt != link:
+        save_link(connection, learnt)
+    return learnt
+
+
+def _tidied_later(
+    codec: RowCodec, resolved: Resolved, row: Row, stored: dict[str, Any], extra: dict[str, Any]
+) -> None:
+    """Values that the platform tidied only after it had answered with them as they were sent."""
+    found = {}
+    for target in resolved.effective:
+        wanted, live = codec.get(resolved.body, target), codec.get(row, target)
+        if as_file(wanted) or target in stored or codec.equal(target, wanted, live):
+            continue
+        if codec.alike(target, wanted, live):
+            found[target] = live
+    if found:
+        stored |= found
+        extra["seen"] = codec.fingerprint(row)
+
+
+def _record_state(
+    projection: Projection, resolved: Resolved, link: Link | None, row: Row | None
+) -> tuple[str, str]:
     if row is not None:
         return "arrived", ""
     if projection.state != "ready":
         return projection.state, projection.reason
-    if resolved.skipped or resolved.refused:
-        return ("skipped", resolved.skipped) if resolved.skipped else ("failed", resolved.refused)
-    return "missing", "it is not in the destination" if link else "it was not written"
+    if link is not None:
+        return "missing", "it is not in the destination"
+    if resolved.skipped:
+        return "skipped", resolved.skipped
+    if resolved.refused:
+        return "failed", resolved.refused
+    return "missing", "it was not written"
 
 
-def field_state(
-    run: Run, mapping: ObjectMapping, trace: Trace, resolved: Resolved, row: Mapping[str, Any] | None, known: Definitions,
-    link: Link | None,
-) -> FieldState:  # fmt: skip
+def field_state(run: Run, mapping: ObjectMapping, trace: Trace, side: _Side) -> FieldState:
     """One field's state from its story and from what the destination holds."""
-    resource = run.migration.destination.resources[mapping.resource]
-    label = run.spec.label(mapping.resource, trace.target)
-    wanted = dig_target(resolved.body, trace.target, resource, known)
-    live = dig_target(row, trace.target, resource, known) if row is not None else None
-    state, reason = trace.how, trace.reason
-    missing = dict(resolved.missing)
-    if state == "constant":
-        state = "defaulted"
-    if as_file(wanted) and resource.file:
-        live = {"name": row.get(resource.file[1]), "size": row.get(resource.file[2])} if row else None
-        state = _file_state(live, wanted, link)
-    elif trace.target in missing:
-        state, reason = "lost", missing[trace.target]
-    elif wanted is not None and not agrees(wanted, live, resource.fields.get(trace.target)):
-        state, reason = "lost", "the destination holds something else" if row is not None else "the record did not arrive"
-    return FieldState(trace.target, label, state, trace.sources, trace.steps, _shown(trace.value, wanted), live, reason)
+    codec, target = side.codec, trace.target
+    label = run.spec.label(mapping.resource, target)
+    wanted = codec.get(side.resolved.body, target)
+    live = codec.get(side.row, target) if side.row is not None else None
+    state, reason = ("defaulted" if trace.how == "constant" else trace.how), trace.reason
+    missing = dict(side.resolved.missing)
+
+    file = codec.resource.file
+    if as_file(wanted) and file:
+        row = side.row
+        live = {"name": row.get(file[1]), "size": row.get(file[2])} if row else None
+        state = _file_state(live, wanted, side.link)
+    elif target in missing:
+        state, reason = "lost", missing[target]
+    else:
+        state, reason = _arrived(side, target, wanted, live, (state, reason))
+    shown = _shown(trace.value, wanted)
+    return FieldState(target, label, state, trace.sources, trace.steps, shown, live, reason)
+
+
+def _arrived(
+    side: _Side, target: str, wanted: Any, live: Any, told: tuple[str, str]
+) -> tuple[str, str]:
+    """The state of a plain field, `told` being that of one that arrived as it was sent."""
+    held = side.link.held.get(target, {}) if side.link else {}
+    if is_empty(wanted) and not (held and not is_empty(live)):
+        return told
+    if side.row is None:
+        return "lost", "the record did not arrive"
+
+    same = partial(side.codec.equal, target)
+    if same(wanted, live):
+        return told
+    stored = side.link.stored.get(target, UNKNOWN) if side.link else UNKNOWN
+    view = FieldView(wanted, stored, live, wanted)
+    if holds_wanted(view, same) and side.codec.alike(target, wanted, live):
+        return "stored_as", f"the destination stores it as {text_of(live)[:80]}"
+    return "lost", _why_lost(held, view, same)
+
+
+def _why_lost(held: Mapping[str, Any], view: FieldView, same: Callable[[Any, Any], bool]) -> str:
+    if held.get("why") == "stuck":
+        return "emptied in the source; the destination cannot empty this field"
+    if held.get("why") == "conflict":
+        return "people changed it; kept"
+    if is_empty(view.live):
+        return "the destination holds nothing"
+    if holds_wanted(view, same):
+        return "the destination made something else of it"
+    return "the destination holds something else"
 
 
 def _shown(symbolic: Any, wire: Any) -> Any:
@@ -247,11 +481,6 @@ def _title(body: Mapping[str, Any], record: Mapping[str, Any]) -> str:
         if isinstance(body.get(name), str):
             return str(body[name])
     return str(record.get("full-reference") or record.get("name") or "")
-
-
-def _id(connection: sa.Connection, name: str, key: str) -> str | None:
-    found = links_of(connection, name, [key]).get(key)
-    return found.dest_id if found else None
 
 
 # -- what no mapping touches

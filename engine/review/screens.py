@@ -10,7 +10,7 @@ from typing import Any
 
 from rich.console import Console
 
-from engine.plan import Plan
+from engine.plan.cost import Plan
 from engine.review.terminal import NAMED, about, heading, left_behind, line, named, notices, number, people, spent, table
 from engine.stages.audit import Audit
 
@@ -57,9 +57,10 @@ def show_plan(report: Mapping[str, Any], console: Console) -> None:
     line(console, f"{report['title']}: plan, nothing was written", "bold")
     if report["sample"]:
         line(console, f"A sample of {report['sample']['chosen']} records (asked for: {report['sample']['wanted']})")
-    words = ("create", "update", "unchanged", "skip", "fail", "cost")
+    words = ("create", "update", "adopt", "unchanged", "conflict", "delete", "skip", "fail", "cost")
     steps = [[step["label"], *(number(step[word]) for word in words)] for step in plan["steps"]]
-    table(console, "Changes", ("Object", "create", "update", "unchanged", "skip", "fail", "tokens"), steps, range(1, 7))
+    heads = ("Object", *words[:-1], "tokens")
+    table(console, "Changes", heads, steps, range(1, len(heads)))
     _listed(console, "Custom fields to make", plan["fields_missing"])
     _people(report, console)
     left_behind(report, console)
@@ -106,7 +107,7 @@ def show_status(found: Mapping[str, Any], console: Console) -> None:
         states[f"{action} {state}"] += many
     _counts(console, "Journal", "Writes", states)
     if found["in_doubt"]:
-        line(console, f"{found['in_doubt']} writes have no known outcome yet; the next run settles them first")
+        line(console, f"{found['in_doubt']} writes have no known outcome yet; the next run reconciles them first")
     _listed(console, "Needs attention", _findings(found["attention"]))
 
 

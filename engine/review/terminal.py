@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from engine.changes import FIELDS, OPTIONS
+from engine.destination.rows import FIELDS, OPTIONS
 
 NAMED = 20  # records and people that are named before the rest is only counted
 Report = Mapping[str, Any]

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from engine.changes import FIELDS
+from engine.destination.rows import FIELDS
+from engine.destination.telling import file_of
 from engine.errors import UnsafePlan
 from engine.run import Run
 from engine.spec.model import ObjectMapping
 from engine.store.journal import OPEN, entries
 from engine.store.links import links_of, stream_links
 from engine.store.renames import ROWS, Renames, known_objects, linked_objects, rename
-from engine.write import file_of
 
 
 def carry_over(run: Run) -> None:
@@ -65,10 +65,12 @@ def _fields(connection: Any, wanted: Mapping[tuple[str, str], str]) -> dict[tupl
 def _rename_files(run: Run, connection: Any, objects: Mapping[str, str]) -> None:
     """The copy of a file whose upload is in doubt is found by the object's name. Safe to repeat after a kill."""
     for entry in entries(connection, OPEN):
-        before = file_of(run, entry.object, entry.key, entry.body) if entry.object in objects else None
-        after = file_of(run, objects.get(entry.object, ""), entry.key, entry.body)
-        if before and after and before[2].exists():
-            before[2].replace(after[2])
+        if entry.object not in objects:
+            continue
+        before = file_of(run.files, entry.object, entry.key, entry.body)
+        after = file_of(run.files, objects[entry.object], entry.key, entry.body)
+        if before and after and before.path.exists():
+            before.path.replace(after.path)
 
 
 # -- names that were changed without saying so

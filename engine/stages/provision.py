@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from engine.changes import FIELDS, OPTIONS, version
 from engine.connector.model import CustomFields, Resource
 from engine.destination.definitions import (
     GONE,
@@ -27,16 +26,16 @@ from engine.destination.definitions import (
     memory,
     remembered,
 )
-from engine.errors import Rejected, Unavailable, UnsafePlan
+from engine.destination.options import wanted_options
+from engine.destination.rows import FIELDS, OPTIONS
+from engine.errors import Rejected, UnsafePlan
+from engine.load.deliver import deliver
+from engine.load.writes import Write
+from engine.plan.diff import version
 from engine.run import Run
-from engine.settle import settle_doubts
 from engine.spec.model import CustomField, NativeOptions
 from engine.store.links import Finding, Link, clear_findings, drop_link, forget_written, links_of, save_findings, save_link
-from engine.store.records import stream
-from engine.values import dig, segments
-from engine.write import Outcome, Write, write_all
 
-PASSES = 8  # times a definition is tried while it turns out that the call did not happen
 STAGE = "provision"  # of the findings about definitions
 CHOICES = ("enum", "set")  # types that have options
 
@@ -99,7 +98,21 @@ def survey(run: Run, remake: bool = False) -> Survey:
     for one in _each(found):
         if text := _news(one):
             run.notice(text)
+    _keep_found(run, found)
     return found
+
+
+def _keep_found(run: Run, found: Survey) -> None:
+    """Keep what the account has and the store does not know yet: the plan needs codes and ids."""
+    for one in _each(found):
+        if one.link is None and isinstance(one.decision, Found):
+            _remember(run, _place_of(run, one), one.decision.row)
+    for native in run.spec.native_options:
+        with run.store.begin() as connection:
+            known = links_of(connection, OPTIONS + native.resource, [native.field])
+        row = None if known else _native_row(run, native)
+        if row is not None:
+            _remember(run, _place_of_native(run, native), row)
 
 
 def _survey(run: Run) -> Survey:
@@ -290,35 +303,28 @@ def _fields(run: Run, resource: Resource, decided: Sequence[Decided], tally: _Ta
 def _make(
     run: Run, resource: Resource, wanted: list[CustomField], taken: frozenset[str], tally: _Tally
 ) -> dict[str, dict[str, Any]]:
-    """Create definitions through the journal, until each is there or refused; those that are there, by their name."""
+    """Create definitions; those that are there afterwards, by their name in the spec."""
     custom = resource.custom
     assert custom is not None
-    told: set[str] = set()
-    rows = list(run.listed(custom.resource))
-
-    def seen(outcome: Outcome) -> None:
+    made, shown = set(), []
+    for outcome in deliver(run, [_definition(run, resource, item) for item in wanted]):
         if outcome.state == "done":
-            rows.append(dict(outcome.data))
-        if outcome.state == "failed":
-            told.add(outcome.write.key)
-            tally.refused_fields.append(f"field {outcome.write.body[custom.name]!r} of {resource.name}: {outcome.reason}")
+            made.add(outcome.write.key)
+            shown.append(dict(outcome.answer.row))
+        else:
+            name = outcome.write.body[custom.name]
+            refused = f"field {name!r} of {resource.name}: {outcome.reason}"
+            tally.refused_fields.append(refused)
 
-    def there() -> dict[str, dict[str, Any]]:
+    def there(rows: Sequence[Row]) -> dict[str, dict[str, Any]]:
         free = [row for row in rows if str(row.get(custom.code)) not in taken]
         found = {item.name: by_name(item, custom, free) for item in wanted}
         return {name: dict(row) for name, row in found.items() if row is not None}
 
-    missing = wanted
-    for _ in range(PASSES):
-        write_all(run, [_definition(run, resource, item) for item in missing], seen)
-        missing = [item for item in wanted if item.name not in told and item.name not in there()]
-        if missing:  # the outcome of some is not known: look again
-            settle_doubts(run)
-            rows[:] = run.destination.rows(custom.resource)
-            missing = [item for item in missing if item.name not in there()]
-        if not missing:
-            return there()
-    raise Unavailable(f"the custom fields of {resource.name} could not be made – run the same command again")
+    found = there([*run.listed(custom.resource), *shown])
+    if made - found.keys():  # the answers did not show them
+        found = there(list(run.destination.rows(custom.resource)))
+    return found
 
 
 def _definition(run: Run, resource: Resource, item: CustomField) -> Write:
@@ -333,24 +339,13 @@ def _definition(run: Run, resource: Resource, item: CustomField) -> Write:
 
 def _rename(run: Run, one: Decided, decision: Rename) -> Row:
     """Give a field that we made the name the spec has for it now; its row as it is then."""
-    custom, row, told = one.custom, decision.row, list[str]()
+    for outcome in deliver(run, [_renaming(run, one, decision.row)]):
+        if outcome.state != "done":
+            return _not_renamed(run, one, decision.row, outcome.reason)
 
-    def seen(outcome: Outcome) -> None:
-        if outcome.state == "failed":
-            told.append(outcome.reason)
-
-    for _ in range(PASSES):
-        tally = write_all(run, [_renaming(run, one, row)], seen)
-        if tally["done"]:
-            run.notice(f"{one.shown}: renamed from {decision.now!r} to {one.item.label!r} in the account")
-            return {**row, custom.name: one.item.label}
-        if told:
-            return _not_renamed(run, one, row, told[0])
-        settle_doubts(run)
-        row = by_code(str(row[custom.code]), custom, list(run.destination.rows(custom.resource))) or row
-        if row.get(custom.name) == one.item.label:
-            return row
-    raise Unavailable(f"{one.shown}: the field could not be renamed – run the same command again")
+    was, now = decision.now, one.item.label
+    run.notice(f"{one.shown}: renamed from {was!r} to {now!r} in the account")
+    return {**decision.row, one.custom.name: now}
 
 
 def _renaming(run: Run, one: Decided, row: Row) -> Write:
@@ -420,26 +415,51 @@ def _adopt(run: Run, one: Decided, row: Row | None, tally: _Tally) -> None:
     """Remember a definition that exists, and add the options it lacks."""
     if row is None:
         return
+    _complete(run, _place_of(run, one), row, tally)
+
+
+def _place_of(run: Run, one: Decided) -> _Place:
     item = one.item
-    labels = wanted_options(run, item.options, item.options_from) if item.type in CHOICES else []
-    place = _Place(FIELDS + item.resource, item.name, one.custom, item.label, item.type, tuple(labels), dict(item.options_were))
-    _complete(run, place, row, tally)
+    choice = item.type in CHOICES
+    labels = wanted_options(run, item.options, item.options_from) if choice else []
+    return _Place(
+        FIELDS + item.resource,
+        item.name,
+        one.custom,
+        item.label,
+        item.type,
+        tuple(labels),
+        dict(item.options_were),
+    )
 
 
 def _native(run: Run, item: NativeOptions, tally: _Tally) -> None:
     """A built-in field's options: found, or added where the platform allows it."""
+    row = _native_row(run, item)
+    if row is not None:
+        _complete(run, _place_of_native(run, item), row, tally)
+
+
+def _native_row(run: Run, item: NativeOptions) -> Row | None:
+    """The definition of a built-in field; None, which is reported, where the account has none."""
     resource = run.migration.destination.resources[item.resource]
     holder, _, code = resource.fields[item.field].options.partition("/")
     custom = resource.custom
-    if custom is None:
-        return
-    row = by_code(code, custom, run.listed(holder))
-    if row is None:
-        run.notice(f"{item.resource}.{item.field}: the account has no built-in field {code!r}; its values stay behind")
-        return
-    labels = wanted_options(run, item.options, item.options_from)
-    place = _Place(OPTIONS + item.resource, item.field, custom, "", "", tuple(labels), dict(item.options_were))
-    _complete(run, place, row, tally)
+    row = by_code(code, custom, run.listed(holder)) if custom else None
+    if row is None and custom is not None:
+        run.notice(
+            f"{item.resource}.{item.field}: the account has no built-in field {code!r}; "
+            "its values stay behind"
+        )
+    return row
+
+
+def _place_of_native(run: Run, item: NativeOptions) -> _Place:
+    custom = run.migration.destination.resources[item.resource].custom
+    assert custom is not None
+    labels = tuple(wanted_options(run, item.options, item.options_from))
+    place = OPTIONS + item.resource
+    return _Place(place, item.field, custom, "", "", labels, dict(item.options_were))
 
 
 def _complete(run: Run, place: _Place, row: Row, tally: _Tally) -> None:
@@ -481,33 +501,21 @@ def _remember(run: Run, place: _Place, row: Row) -> Options:
     return options
 
 
-def wanted_options(run: Run, fixed: tuple[str, ...], origin: tuple[str, str]) -> list[str]:
-    """Option labels written in the spec or read from a staged collection, each once."""
-    collection, label = origin
-    if not collection:
-        return list(fixed)
-    found = [str(dig(record.body, segments(label)) or "").strip() for batch in stream(run.store, collection) for record in batch]
-    return list(dict.fromkeys(text for text in found if text))
-
-
 def _add_options(run: Run, place: _Place, row: Row, options: Options, tally: _Tally) -> int:
-    """Add the options a definition lacks; afterwards its ids are read again, whatever the answer was."""
-    custom, wanted, told = place.custom, options.missing, list[str]()
+    """Add the options a definition lacks; afterwards its ids are read, whatever the answer was."""
+    custom, wanted = place.custom, options.missing
     code = str(row[custom.code])
+    body = [{custom.option_label: label} for label in wanted]
+    write = Write(place.object, place.key, custom.resource, "add_options", body, {}, code)
+    refused = [outcome.reason for outcome in deliver(run, [write]) if outcome.state != "done"]
 
-    def seen(outcome: Outcome) -> None:
-        if outcome.state == "failed":
-            told.append(outcome.reason)
-
-    for _ in range(PASSES):
-        if not options.missing or told:
-            break
-        body = [{custom.option_label: label} for label in options.missing]
-        write_all(run, [Write(place.object, place.key, custom.resource, "add_options", body, {}, code)], seen)
-        settle_doubts(run)
-        row = by_code(code, custom, list(run.destination.rows(custom.resource))) or row
-        options = _remember(run, place, row)
-    if told:
-        tally.refused_options.append(f"options {', '.join(options.missing)} of {place.shown}: {told[0]}")
-        run.notice(f"{place.shown}: options were refused ({told[0]}); their values stay behind and are listed")
+    row = by_code(code, custom, list(run.destination.rows(custom.resource))) or row
+    options = _remember(run, place, row)
+    if refused:
+        labels = ", ".join(options.missing)
+        tally.refused_options.append(f"options {labels} of {place.shown}: {refused[0]}")
+        run.notice(
+            f"{place.shown}: options were refused ({refused[0]}); "
+            "their values stay behind and are listed"
+        )
     return len(wanted) - len(options.missing)

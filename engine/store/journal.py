@@ -70,6 +70,21 @@ def mark(connection: sa.Connection, entry_id: int, state: str, reason: str, at: 
     )
 
 
+def mark_adopted(connection: sa.Connection, name: str, key: str, dest_id: str) -> None:
+    """A creation that answered with a row that was there before has made nothing."""
+    connection.execute(
+        journal.update()
+        .where(
+            journal.c.object == name,
+            journal.c.key == key,
+            journal.c.dest_id == dest_id,
+            journal.c.action == "create",
+            journal.c.state == "done",
+        )
+        .values(state="adopted")
+    )
+
+
 def entries(connection: sa.Connection, states: Sequence[str] = (), name: str = "") -> list[Entry]:
     """Journal rows in order, filtered by state and object."""
     query = sa.select(journal).order_by(journal.c.id)
@@ -110,9 +125,10 @@ def failures(connection: sa.Connection, name: str) -> dict[str, Entry]:
     return {row.key: _entry(row) for row in connection.execute(query)}
 
 
-def keys_of_run(connection: sa.Connection, run: int) -> list[str]:
-    """Keys of the records a run wrote or tried to write."""
-    return list(connection.execute(sa.select(journal.c.key).where(journal.c.run == run).distinct()).scalars())
+def writes_of_run(connection: sa.Connection, run: int) -> list[tuple[str, str]]:
+    """What a run wrote or tried to write, by object and key."""
+    query = sa.select(journal.c.object, journal.c.key).where(journal.c.run == run).distinct()
+    return [(row[0], row[1]) for row in connection.execute(query)]
 
 
 def attempts(connection: sa.Connection, name: str, key: str) -> int:
@@ -196,6 +212,19 @@ def creations(connection: sa.Connection, name: str, keys: Sequence[str]) -> dict
         journal.c.state.in_((*UNDOABLE, "undone")),
     )  # fmt: skip
     return {(row.key, row.dest_id): _entry(row) for row in connection.execute(query)}
+
+
+def creations_of_rows(
+    connection: sa.Connection, resource: str, ids: Sequence[str]
+) -> dict[str, Entry]:
+    """The entries that made these destination rows, taken back or not, by destination id."""
+    query = sa.select(journal).where(
+        journal.c.resource == resource,
+        journal.c.dest_id.in_(list(ids)),
+        journal.c.action == "create",
+        journal.c.state.in_((*UNDOABLE, "undone")),
+    )
+    return {row.dest_id: _entry(row) for row in connection.execute(query.order_by(journal.c.id))}
 
 
 def written_before(connection: sa.Connection, entry: Entry) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from engine.store.schema import Store, as_text, drafts, findings, links, upsert, verified
+from engine.store.schema import Store, as_text, drafts, findings, journal, links, upsert, verified
 from engine.values import digest
 
 BATCH = 500
@@ -178,6 +178,55 @@ def linked_ids(connection: sa.Connection, resource: str, ids: Sequence[str]) -> 
     return found
 
 
+def linked_rows(connection: sa.Connection, resource: str, ids: Sequence[str], name: str) -> set[str]:
+    """Those of these destination rows that stand for a record of an object."""
+    found: set[str] = set()
+    for part in _parts(ids):
+        query = sa.select(links.c.dest_id).where(
+            links.c.resource == resource, links.c.object == name, links.c.dest_id.in_(part)
+        )
+        found.update(connection.execute(query).scalars())
+    return found
+
+
+def links_to_rows(
+    connection: sa.Connection, resource: str, ids: Sequence[str]
+) -> dict[str, list[Link]]:
+    """Every link to these rows of a resource, by destination id."""
+    found: dict[str, list[Link]] = {}
+    for part in _parts(ids):
+        query = sa.select(links).where(links.c.resource == resource, links.c.dest_id.in_(part))
+        for row in connection.execute(query.order_by(links.c.object, links.c.key)):
+            found.setdefault(row.dest_id, []).append(_link(row))
+    return found
+
+
+def links_to(connection: sa.Connection, resource: str, row_id: str) -> list[Link]:
+    """Every link to one row of a resource."""
+    return links_to_rows(connection, resource, [row_id]).get(row_id, [])
+
+
+def links_made_by(connection: sa.Connection, resource: str, run: int) -> list[Link]:
+    """Links to rows of a resource that a run has made."""
+    query = sa.select(links).where(
+        links.c.resource == resource, links.c.run == run, links.c.origin == "created"
+    )
+    return [_link(row) for row in connection.execute(query)]
+
+
+def rename_key(connection: sa.Connection, name: str, old: str, new: str) -> None:
+    """A record of an object goes by another key from now on: its link, journal and findings too."""
+    for table in (links, journal, findings):
+        connection.execute(
+            table.update().where(table.c.object == name, table.c.key == old).values(key=new)
+        )
+
+
+def any_links(connection: sa.Connection, name: str) -> bool:
+    """Whether the store knows any row of an object."""
+    return connection.execute(sa.select(links.c.key).where(links.c.object == name).limit(1)).first() is not None
+
+
 def count_links(connection: sa.Connection) -> dict[str, int]:
     """How many links each object has."""
     query = sa.select(links.c.object, sa.func.count()).group_by(links.c.object)
@@ -201,6 +250,15 @@ def clear_findings(connection: sa.Connection, stage: str, name: str = "", keys: 
         query = query.where(findings.c.object == name)
     for part in [None] if keys is None else _parts(keys):
         connection.execute(query if part is None else query.where(findings.c.key.in_(part)))
+
+
+def clear_field_findings(connection: sa.Connection, name: str, key: str, target: str) -> None:
+    """What was reported of one field of a record is over."""
+    connection.execute(
+        findings.delete().where(
+            findings.c.object == name, findings.c.key == key, findings.c.field == target
+        )
+    )
 
 
 def all_findings(connection: sa.Connection, severity: str = "") -> list[Finding]:

@@ -58,14 +58,13 @@ def _one_to_two(connection: sa.Connection) -> None:
         """
         CREATE TABLE candidates (
             resource TEXT NOT NULL,
-            dest_id TEXT NOT NULL,
             token TEXT NOT NULL,
+            dest_id TEXT NOT NULL,
             body TEXT NOT NULL,
-            PRIMARY KEY (resource, dest_id)
+            PRIMARY KEY (resource, token, dest_id)
         )
         """
     )
-    connection.exec_driver_sql("CREATE INDEX candidates_by_token ON candidates (resource, token)")
 
 
 # The step at position N leads from version N + 1 to version N + 2. Steps are only ever added.

@@ -222,6 +222,17 @@ def gone_keys(connection: sa.Connection, collection: str) -> list[str]:
     return list(connection.execute(query).scalars())
 
 
+def gone_of(connection: sa.Connection, keys: Sequence[str]) -> set[str]:
+    """Those of these records that were deleted in the source."""
+    found: set[str] = set()
+    for start in range(0, len(keys), BATCH):
+        part = list(keys[start : start + BATCH])
+        query = sa.select(records.c.key).where(records.c.key.in_(part), records.c.gone.is_(True))
+        names = list({key.partition("/")[0] for key in part})
+        found.update(connection.execute(query.where(records.c.collection.in_(names))).scalars())
+    return found
+
+
 def forget(connection: sa.Connection) -> None:
     """Forget everything that was read: the next run reads the source anew."""
     for table in (records, refs, cursors, samples):

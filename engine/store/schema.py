@@ -169,10 +169,9 @@ candidates = sa.Table(
     "candidates",
     metadata,
     sa.Column("resource", Words, primary_key=True),
+    sa.Column("token", Words, primary_key=True),  # what the row can be looked up by
     sa.Column("dest_id", Words, primary_key=True),
-    sa.Column("token", Words, nullable=False),
     sa.Column("body", Words, nullable=False),
-    sa.Index("candidates_by_token", "resource", "token"),
 )
 
 journal = sa.Table(
@@ -360,10 +359,20 @@ def upsert(
 def remember(store: Store, name: str, value: str) -> None:
     """Keep a value under a name, replacing an older one."""
     with store.begin() as connection:
-        upsert(connection, meta, [{"name": name, "value": value}], ["name"])
+        remember_in(connection, name, value)
+
+
+def remember_in(connection: sa.Connection, name: str, value: str) -> None:
+    """Keep a value under a name, within a transaction."""
+    upsert(connection, meta, [{"name": name, "value": value}], ["name"])
 
 
 def recall(store: Store, name: str) -> str | None:
     """The value kept under a name, or None."""
     with store.begin() as connection:
-        return connection.execute(sa.select(meta.c.value).where(meta.c.name == name)).scalar()
+        return recall_in(connection, name)
+
+
+def recall_in(connection: sa.Connection, name: str) -> str | None:
+    """The value kept under a name, or None, within a transaction."""
+    return connection.execute(sa.select(meta.c.value).where(meta.c.name == name)).scalar()

@@ -14,18 +14,19 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from engine.changes import Change, decide, definitions, merge
+from engine.destination.resolve import resolve
+from engine.destination.rows import Definitions, RowCodec, codec_of
 from engine.mapping.project import Projection, Sight, Source, project
+from engine.plan.diff import Decision, decide, merge, rows_as_drafted, rows_as_linked
+from engine.plan.make import foreseen
 from engine.run import Run
 from engine.spec.model import Field, Lookup, ObjectMapping, Path, Template
 from engine.spec.uses import needed, walk
 from engine.stages.extract import index
-from engine.stages.provision import wanted_options
 from engine.stages.transform import as_draft, sight_on
 from engine.store.links import Draft, Link, count_drafts, drafts_of, is_linked, is_ready, links_of
 from engine.store.records import Record, all_cursors, one, stream
 from engine.values import canonical
-from engine.wire import Definition, Definitions, resolve
 from workbench.diff.differences import Difference
 from workbench.meaning import field_steps
 
@@ -61,7 +62,7 @@ class Effect:
 def effect(old: Run, new: Run, found: Sequence[Difference]) -> list[Effect]:
     """The effect on every object whose drafts can differ, in the order of the new spec."""
     _index(new)
-    moved, known = _Moved(_undrafted(old, new)), _foreseen(new)
+    moved, known = _Moved(_undrafted(old, new)), foreseen(new)
     effects = []
     for mapping in new.spec.active():
         before = next((item for item in old.spec.active() if item.name == mapping.name), None)
@@ -300,33 +301,40 @@ def _count(
         result.failing += had and draft is not None and not ready
         result.gone += key in links and draft is None
     whole = [draft for draft in drafts.values() if draft is not None]
-    for change in decide(work.new, connection, work.mapping, whole, work.known, foresee=True):
-        _tally(connection, work, change)
-        _examples(change.draft, was.get(change.draft.key), work)
+    codec = codec_of(work.new.migration.destination, work.mapping.resource, work.known)
+    ids = rows_as_drafted(connection, whole)
+    for decision in decide(work.new, work.mapping, whole, links, codec, ids):
+        _tally(connection, work, decision, codec)
+        _examples(decision.draft, was.get(decision.draft.key), work)
 
 
-def _tally(connection: sa.Connection, work: _Work, change: Change) -> None:
-    """What the writing stage would do, were the row as we last wrote it."""
-    connector, mapping, link = work.new.migration.destination, work.mapping, change.link
-    work.result.created += change.kind == "create"
-    if change.kind != "update" or "update" not in connector.resources[mapping.resource].operations or link is None:
+def _tally(
+    connection: sa.Connection, work: _Work, decision: Decision, codec: RowCodec
+) -> None:
+    """What a run would do, were the row as we last wrote it."""
+    mapping, link = work.mapping, decision.link
+    work.result.created += decision.kind == "create"
+    updatable = "update" in codec.resource.operations
+    if decision.kind != "update" or not updatable or link is None:
         return
-    written = _differing(change, link)
-    last = resolve(written, mapping, work.new.spec, connector, lambda name, key: _id(connection, name, key), work.known)
-    sent = merge(work.new, mapping, change, last.body, last, work.known).send
+
+    written = _differing(decision, link)
+    last = Draft(link.object, link.key, link.key, written, "")
+    ids = rows_as_linked(connection, [last])
+    as_written = resolve(written, mapping, work.new.spec, codec, ids)
+    sent = merge(mapping, decision, as_written.body, as_written, codec).send
     work.result.rewritten += bool(sent)
     work.result.fields.update(list(sent))
 
 
-def _differing(change: Change, link: Link) -> dict[str, Any]:
+def _differing(decision: Decision, link: Link) -> dict[str, Any]:
     """What we last wrote of the fields that are another now; the rest is not looked at."""
-    wanted = change.resolved.effective if change.resolved else {}
-    return {name: value for name, value in link.written.items() if canonical(wanted.get(name)) != canonical(value)}
-
-
-def _id(connection: sa.Connection, name: str, key: str) -> str | None:
-    found = links_of(connection, name, [key]).get(key)
-    return found.dest_id if found else None
+    wanted = decision.resolved.effective if decision.resolved else {}
+    return {
+        name: value
+        for name, value in link.written.items()
+        if canonical(wanted.get(name)) != canonical(value)
+    }
 
 
 def _examples(draft: Draft, before: Projection | None, work: _Work) -> None:
@@ -341,19 +349,3 @@ def _examples(draft: Draft, before: Projection | None, work: _Work) -> None:
 def _removed(run: Run, mapping: ObjectMapping) -> Effect:
     with run.store.begin() as connection:
         return Effect(mapping.name, mapping.label, gone=len(links_of(connection, mapping.name)))
-
-
-def _foreseen(run: Run) -> dict[tuple[str, str], Definition]:
-    """The account's definitions, with what provisioning will have made: fields of the spec and their options."""
-    custom = {(item.resource, item.name): (item.options, item.options_from) for item in run.spec.custom_fields.values()}
-    native = {(item.resource, item.field): (item.options, item.options_from) for item in run.spec.native_options}
-    labels = {at: wanted_options(run, *origin) for at, origin in (custom | native).items()}
-    were = {(item.resource, item.name): dict(item.options_were) for item in run.spec.custom_fields.values()}
-    were |= {(item.resource, item.field): dict(item.options_were) for item in run.spec.native_options}
-    with run.store.begin() as connection:
-        known = definitions(connection, run)
-    for at, texts in labels.items():
-        found = known.get(at) or Definition(f"new {at[1]}")
-        renamed = {label: found.options[was] for label, was in were[at].items() if was in found.options}
-        known[at] = Definition(found.code, {label.strip(): label for label in texts} | renamed | dict(found.options))
-    return known

@@ -8,9 +8,9 @@ from typing import Any
 
 from engine.connector.load import near
 from engine.connector.model import Connector, FieldType, Resource
+from engine.destination.equality import equivalent
 from engine.document import Document, read
 from engine.errors import Diagnostic, SpecError
-from engine.wire import agrees
 
 MADE = "made"  # stands for the id of a row made in the same check
 TELLING = 8  # letters of the mark that a short field must hold to tell a row apart
@@ -129,5 +129,5 @@ def ours(row: Mapping[str, Any], sent: Mapping[str, Any], kind: Resource, mark: 
     }
     if texts:
         return any(mark[: len(value)] in str(row.get(name)) for name, value in texts.items())
-    same = [name for name, value in sent.items() if agrees(value, row.get(name), kind.fields.get(name))]
+    same = [name for name, value in sent.items() if equivalent(value, row.get(name), kind.fields.get(name))]
     return len(same) * 2 > len(sent)

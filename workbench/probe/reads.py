@@ -10,10 +10,10 @@ from uuid import UUID, uuid4
 
 from engine.connector.model import FieldType, Resource
 from engine.connector.pagers import path_of
+from engine.destination.equality import equivalent
 from engine.errors import AuthError, Blocked, Forbidden, NotFound, Rejected, Unavailable
 from engine.mapping.project import any_key
 from engine.values import dig, word
-from engine.wire import agrees
 from workbench.probe.found import Finding, Tell, confirmed, contradicted, noted, untried
 from workbench.probe.scene import Probe, Row, id_of, ids_of
 from workbench.probe.tape import kind_of, texts_in
@@ -93,7 +93,7 @@ def _objects(body: Any, path: str = "") -> Iterator[str]:
 
 
 def _differences(kind: Resource, row: Row, live: Row) -> str:
-    names = [name for name in kind.fields if name in row and name in live and not agrees(row[name], live[name], kind.fields[name])]
+    names = [name for name in kind.fields if name in row and name in live and not equivalent(row[name], live[name], kind.fields[name])]
     return f"; other values in {', '.join(names[:5])}" if names else ""
 
 

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from engine.connector.model import FieldType, Resource
+from engine.destination.equality import equivalent
 from engine.errors import ApiError, EtlError, Forbidden, NotFound, OutcomeUnknown, Outdated, Rejected
 from engine.values import is_empty
-from engine.wire import agrees
 from workbench.probe.bodies import Bodies, extra, made, needs, ours
 from workbench.probe.found import Finding, Tell, confirmed, contradicted, left, untried
 from workbench.probe.scene import PAGES, Probe, Row, id_of, ids_of
@@ -191,7 +191,7 @@ def _read_back(trial: Trial, item: Made) -> bool:
 def _compared(trial: Trial, kind: Resource, subject: str, sent: Row, live: Row) -> None:
     """Each field that was sent against what the row holds."""
     wanted = {name: value for name, value in sent.items() if not (kind.file and name == kind.file[0])}
-    wrong = [name for name, value in wanted.items() if not agrees(value, live.get(name), kind.fields.get(name))]
+    wrong = [name for name, value in wanted.items() if not equivalent(value, live.get(name), kind.fields.get(name))]
     for name in wrong:
         state = "is empty" if is_empty(live.get(name)) else "holds something else"
         at = trial.probe.declared.field(kind.name, (name,))

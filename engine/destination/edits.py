@@ -1,0 +1,75 @@
+"""Whether people have edited a row of ours since we wrote it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+
+from engine.destination.resolve import Ids, resolve
+from engine.destination.rows import Row, RowCodec, codec_of, load_definitions
+from engine.run import Run
+from engine.spec.model import ObjectMapping
+from engine.store.links import Link, links_of
+
+
+def edits_of(run: Run, resource: str, links: Sequence[Link]) -> dict[str, str]:
+    """Keys of links whose rows people have edited since we wrote them, with the reason."""
+    connector = run.migration.destination
+    kind = connector.resources[resource]
+    found = run.destination.by_ids(resource, [link.dest_id for link in links])
+    rows = {kind.id_of(row): row for row in found}
+    with run.store.begin() as connection:
+        codec = codec_of(connector, resource, load_definitions(connection, connector))
+        reasons = {
+            link.key: edit_of(run, connection, codec, link, rows[link.dest_id])
+            for link in links
+            if link.dest_id in rows
+        }
+    return {key: reason for key, reason in reasons.items() if reason}
+
+
+def edit_of(run: Run, connection: sa.Connection, codec: RowCodec, link: Link, row: Row) -> str:
+    """Why a row of ours counts as edited, or ""."""
+    seen, touched = link.extra.get("seen"), link.extra.get("touched")
+    mapping = run.spec.objects.get(link.object)
+    if not touched and seen is not None and codec.is_unchanged(seen, row):
+        return ""
+    if mapping is None:
+        return "people changed it" if touched or seen is not None else ""
+
+    changed = _changed(run, connection, codec, mapping, link, row)
+    if changed:
+        return f"people changed {', '.join(changed)}"
+
+    # Without a fingerprint only what was written shows an edit.
+    return "people changed it" if touched or seen is not None else ""
+
+
+def _changed(
+    run: Run,
+    connection: sa.Connection,
+    codec: RowCodec,
+    mapping: ObjectMapping,
+    link: Link,
+    row: Row,
+) -> list[str]:
+    """The written fields that hold neither what we sent nor what the platform made of it."""
+    last = resolve(link.written, mapping, run.spec, codec, _ids(connection))
+    file = codec.resource.file
+    found = []
+    for target in last.effective:
+        live = codec.get(row, target)
+        ours = codec.equal(target, codec.get(last.body, target), live)
+        stored = target in link.stored and codec.equal(target, link.stored[target], live)
+        if not (ours or stored or (file and target == file[0])):
+            found.append(target)
+    return found
+
+
+def _ids(connection: sa.Connection) -> Ids:
+    def look(name: str, key: str) -> str | None:
+        found = links_of(connection, name, [key]).get(key)
+        return found.dest_id if found else None
+
+    return look

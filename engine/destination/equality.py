@@ -1,0 +1,247 @@
+"""When two values of a field are one value: exactly as a platform may write it, or as it may have tidied it."""
+
+from __future__ import annotations
+
+import html
+import math
+import re
+import unicodedata
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from engine.connector.model import FieldType
+from engine.values import is_empty
+
+_NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]+)?")
+_NUMERIC = ("number", "integer", "id", "reference", "enum")  # kinds whose text may be a number
+
+Same = Callable[[Any, Any, str], bool]  # two scalars in a field of this kind
+
+
+def equivalent(wanted: Any, live: Any, kind: FieldType | None) -> bool:
+    """Whether a destination's value is the wanted one, as the platform may write it.
+
+    No difference is: null for something empty; keys of an object that were not sent; blanks around
+    a text; true as 1; in a field of that kind, a number or option as text, an instant with a space
+    for the T and another zone, a time with seconds :00, a date as its midnight, HTML with other
+    white space where a browser shows none, other forms of `<br>` and of quotes. Anything else is.
+    """
+    return _compared(wanted, live, kind, _same)
+
+
+def alike(wanted: Any, live: Any, kind: FieldType | None) -> bool:
+    """Whether a destination's value may be what it made of the wanted one when it tidied it.
+
+    Besides what is equivalent: other capitals and blanks, a number rounded to two digits, a phone
+    number with other or no separators or its country's prefix, an address with or without its
+    scheme, HTML that shows the same words, an instant cut to the second or to its day.
+    """
+    return _compared(wanted, live, kind, _same_when_tidied)
+
+
+def _compared(wanted: Any, live: Any, kind: FieldType | None, same: Same) -> bool:
+    if is_empty(wanted):
+        return is_empty(live)
+
+    if isinstance(wanted, dict):
+        return isinstance(live, dict) and _objects(wanted, live, kind, same)
+
+    if isinstance(wanted, list):
+        return isinstance(live, list) and _lists(wanted, live, kind, same)
+
+    return same(wanted, live, kind.kind if kind else "")
+
+
+def _objects(
+    wanted: Mapping[str, Any], live: Mapping[str, Any], kind: FieldType | None, same: Same
+) -> bool:
+    shape = (kind.shape if kind else None) or {}
+    return all(
+        _compared(item, live.get(name), shape.get(name), same) for name, item in wanted.items()
+    )
+
+
+def _lists(wanted: list[Any], live: list[Any], kind: FieldType | None, same: Same) -> bool:
+    if len(wanted) != len(live):
+        return False
+
+    inner = FieldType("object", kind.shape) if kind and kind.shape else None
+    pairs = zip(wanted, live, strict=True)
+    return all(_compared(item, other, inner, same) for item, other in pairs)
+
+
+# -- scalars, as a platform may write them
+
+
+def _same(wanted: Any, live: Any, kind: str) -> bool:
+    if isinstance(wanted, bool):
+        return _truth(live) is wanted
+    if isinstance(live, bool):
+        return kind == "boolean" and _truth(wanted) is live
+
+    numbers = [_number(item, kind) for item in (wanted, live)]
+    if None not in numbers:
+        return _same_number(*numbers)
+
+    texts = isinstance(wanted, str) and isinstance(live, str)
+    return texts and _plain(wanted, kind) == _plain(live, kind)
+
+
+def _truth(value: Any) -> bool | None:
+    return {"True": True, "1": True, "False": False, "0": False}.get(str(value))
+
+
+def _number(value: Any, kind: str) -> int | float | None:
+    """The number in a value; in a text only where the field holds numbers."""
+    if isinstance(value, int | float):
+        return value
+    if kind not in _NUMERIC or not isinstance(value, str) or not _NUMBER.fullmatch(value.strip()):
+        return None
+    return float(value) if "." in value else int(value)
+
+
+def _same_number(wanted: Any, live: Any) -> bool:
+    """Ids are equal to the last digit; amounts up to the rounding of a float."""
+    if isinstance(wanted, int) and isinstance(live, int):
+        return wanted == live
+    return math.isclose(wanted, live, rel_tol=1e-12, abs_tol=1e-9)
+
+
+def _plain(text: str, kind: str) -> str:
+    text = text.strip()
+    match kind:
+        case "datetime":
+            return _instant(text)
+        case "date":
+            return _day(text)
+        case "time" | "duration":
+            return text.removesuffix(":00") if text.count(":") == 2 else text
+        case "html":
+            return _markup(text)
+    return text
+
+
+def _instant(text: str) -> str:
+    """A moment in UTC; a text that is none stays as it is."""
+    moment = _moment(text)
+    return moment.isoformat() if moment else text
+
+
+def _moment(text: str) -> datetime | None:
+    if len(text) <= len("2024-01-01"):
+        return None
+
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+_MIDNIGHT = re.compile(r"(\d{4}-\d{2}-\d{2})[T ]00:00(:00(\.0+)?)?(Z|[+-]00:?00)?")
+
+
+def _day(text: str) -> str:
+    """A date; midnight of a day is that day."""
+    found = _MIDNIGHT.fullmatch(text)
+    return found[1] if found else text
+
+
+_BLOCKS = (
+    "address|article|blockquote|br|dd|div|dl|dt|h[1-6]|hr|li|ol|p|pre|section|table|tbody|td|tfoot"
+    "|th|thead|tr|ul"
+)
+_SPACE = r"[ \t\r\n\f]"
+_BLOCK_TAG = re.compile(
+    rf"{_SPACE}*(</?(?:{_BLOCKS})(?:{_SPACE}[^<>]*)?>){_SPACE}*", re.IGNORECASE
+)
+_BREAK = re.compile(r"<br[ \t]*/>", re.IGNORECASE)
+_CHARACTERS = {
+    "&#39;": "'",
+    "&#x27;": "'",
+    "&apos;": "'",
+    "&#34;": '"',
+    "&quot;": '"',
+    "&#160;": "\xa0",
+    "&nbsp;": "\xa0",
+}
+
+
+def _markup(text: str) -> str:
+    """HTML as a browser reads it: runs of white space are one blank, none counts beside a block."""
+    for entity, character in _CHARACTERS.items():
+        text = text.replace(entity, character)
+
+    text = re.sub(rf"{_SPACE}+", " ", _BREAK.sub("<br>", text))
+    return _BLOCK_TAG.sub(r"\1", text).strip()
+
+
+# -- scalars, as a platform may have tidied them
+
+_TAG = re.compile(r"<[^<>]*>")
+_PHONE = re.compile(r"(?:(?:tel|phone):)?[+0-9][0-9 ()./\-]{5,}")
+_SCHEME = re.compile(r"^(?:https?:)?//")
+_FEWEST_DIGITS = 6  # a phone number shorter than this is compared as it is written
+_ROUNDING = 0.005
+
+
+def _same_when_tidied(wanted: Any, live: Any, kind: str) -> bool:
+    if _same(wanted, live, kind):
+        return True
+
+    if isinstance(wanted, bool) or isinstance(live, bool):
+        return False
+    numbers = [_loose_number(item) for item in (wanted, live)]
+    if None not in numbers:
+        return _same_rounded(numbers[0], numbers[1], kind)
+
+    if not (isinstance(wanted, str) and isinstance(live, str)):
+        return False
+    if _bare(wanted) == _bare(live):
+        return True
+    return _same_phone(wanted, live) or _same_moment(wanted, live)
+
+
+def _loose_number(value: Any) -> int | float | None:
+    """A number, or one that was written as text with a fraction: "5.00" is 5."""
+    if isinstance(value, int | float):
+        return value
+    text = value.strip() if isinstance(value, str) else ""
+    return float(text) if _NUMBER.fullmatch(text) and "." in text else None
+
+
+def _same_rounded(wanted: Any, live: Any, kind: str) -> bool:
+    if kind in ("id", "reference", "integer", "enum"):
+        return bool(wanted == live)
+    return bool(abs(wanted - live) <= _ROUNDING + 1e-9)
+
+
+def _bare(text: str) -> str:
+    """A text without capitals, markup, scheme and any blanks but single ones between words."""
+    words = html.unescape(_TAG.sub(" ", unicodedata.normalize("NFKC", text))).casefold().split()
+    return _SCHEME.sub("", " ".join(words)).rstrip("/")
+
+
+def _same_phone(wanted: str, live: str) -> bool:
+    """One number, though one of the two may lack the country's prefix."""
+    if not (_PHONE.fullmatch(wanted.strip()) and _PHONE.fullmatch(live.strip())):
+        return False
+
+    shorter, longer = sorted((_digits(wanted), _digits(live)), key=len)
+    return len(shorter) >= _FEWEST_DIGITS and longer.endswith(shorter)
+
+
+def _digits(text: str) -> str:
+    return re.sub(r"\D", "", text).lstrip("0")
+
+
+def _same_moment(wanted: str, live: str) -> bool:
+    """An instant without its fraction of a second; or its day, where one of the two is just that."""
+    moments = [_moment(wanted.strip()), _moment(live.strip())]
+    if None not in moments:
+        return len({moment.replace(microsecond=0) for moment in moments if moment}) == 1
+
+    days = [text.strip()[:10] for text in (wanted, live)]
+    dated = all(re.fullmatch(r"\d{4}-\d{2}-\d{2}", day) for day in days)
+    return dated and days[0] == days[1] and any(len(text.strip()) == 10 for text in (wanted, live))

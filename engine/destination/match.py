@@ -1,0 +1,191 @@
+"""Which row is this? The one place that says which destination row a record or a write stands for.
+
+A row with a key of ours is known by its key, one whose id we gave by its id. Any other is known by
+what was sent: the rules below are tried in their order, each on what the rules before it left, and
+a row stands for one record only. Who asks decides among which rows: reconciling among those that
+no link stands for, adopting among those below parents that are adopted themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from engine.connector.model import FieldType
+from engine.destination.rows import Row, RowCodec
+from engine.values import is_empty, word
+
+EXACT = ("text", "integer", "id", "reference")  # kinds whose values agree only where they are equal
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a row must hold to stand for a record: plain values of the fields that tell."""
+
+    key: str
+    values: Row
+    fields: tuple[str, ...]
+
+    @property
+    def filled(self) -> tuple[str, ...]:
+        """The telling fields that have a value."""
+        return tuple(name for name in self.fields if not is_empty(self.values.get(name)))
+
+    def parents(self, codec: RowCodec) -> tuple[str, ...]:
+        """The telling fields with a value that refer to other rows."""
+        return tuple(name for name in self.filled if codec.names_parent(name))
+
+
+Fits = Callable[[Wanted, Row, RowCodec], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One way of recognising a row."""
+
+    name: str
+    fits: Fits
+
+
+def exactly(wanted: Wanted, row: Row, codec: RowCodec) -> bool:
+    """Everything as it was sent, and nothing where nothing was sent."""
+    unsent = [name for name in wanted.fields if name not in wanted.filled]
+    return as_sent(wanted, row, codec) and all(is_empty(codec.get(row, name)) for name in unsent)
+
+
+def as_sent(wanted: Wanted, row: Row, codec: RowCodec) -> bool:
+    """Everything as it was sent; platforms fill other fields by themselves."""
+    return _all(wanted, row, codec, codec.equal)
+
+
+def as_tidied(wanted: Wanted, row: Row, codec: RowCodec) -> bool:
+    """Everything as the platform may have tidied it."""
+    return _all(wanted, row, codec, codec.alike)
+
+
+def _all(
+    wanted: Wanted, row: Row, codec: RowCodec, same: Callable[[str, Any, Any], bool]
+) -> bool:
+    if not wanted.filled:
+        return False
+    return all(same(name, wanted.values[name], codec.get(row, name)) for name in wanted.filled)
+
+
+def edited_since(wanted: Wanted, row: Row, codec: RowCodec) -> bool:
+    """One text differs, but the row carries the very moment in the past that we gave it."""
+    other = [
+        name
+        for name in wanted.filled
+        if not codec.alike(name, wanted.values[name], codec.get(row, name))
+    ]
+    dated = [name for name in wanted.filled if _kind(codec, name).kind == "datetime"]
+    return bool(set(dated) - set(other)) and len(other) <= 1
+
+
+def _kind(codec: RowCodec, name: str) -> FieldType:
+    return codec.kind(name) or FieldType("text")
+
+
+RECOGNISE = (
+    Rule("exactly as sent", exactly),
+    Rule("as sent, other fields filled by the platform", as_sent),
+    Rule("as the platform tidies it", as_tidied),
+    Rule("with its moment, one text edited since", edited_since),
+)
+BY_OWN_ID = (
+    Rule("as sent, other fields filled by the platform", as_sent),
+    Rule("as the platform tidies it", as_tidied),
+)
+AGREEING = (Rule("agrees in the fields of `match`", as_sent),)
+
+
+def match(
+    codec: RowCodec, wanted: Sequence[Wanted], rows: Iterable[Row], rules: Sequence[Rule]
+) -> dict[str, Row]:
+    """The row of each key, as far as one is found; no row stands for two keys.
+
+    Only rows beside the same parents are compared, so the work grows with the children of one
+    parent, not with the size of the collection.
+    """
+    waiting: dict[tuple[str, ...], list[Wanted]] = {}
+    for item in wanted:
+        waiting.setdefault(item.parents(codec), []).append(item)
+
+    free = list(rows)
+    found: dict[str, Row] = {}
+    for rule in rules:
+        for parents, items in waiting.items():
+            _by_rule(codec, rule, parents, [i for i in items if i.key not in found], free, found)
+    return found
+
+
+def _by_rule(
+    codec: RowCodec,
+    rule: Rule,
+    parents: tuple[str, ...],
+    items: Sequence[Wanted],
+    free: list[Row],
+    found: dict[str, Row],
+) -> None:
+    """Give each of these the first free row that fits; what is given is free no longer."""
+    beside: dict[tuple[str, ...], list[Row]] = {}
+    for row in free if items else ():
+        beside.setdefault(_place(field_values(codec, row, parents), parents), []).append(row)
+
+    taken = set()
+    for item in items:
+        rows = beside.get(_place(item.values, parents), [])
+        hit = next((row for row in rows if id(row) not in taken and rule.fits(item, row, codec)), None)
+        if hit is not None:
+            found[item.key] = hit
+            taken.add(id(hit))
+
+    free[:] = [row for row in free if id(row) not in taken]
+
+
+def field_values(codec: RowCodec, row: Row, fields: Sequence[str]) -> dict[str, Any]:
+    """What a row holds in some fields."""
+    return {name: codec.get(row, name) for name in fields}
+
+
+def _place(values: Row, parents: Sequence[str]) -> tuple[str, ...]:
+    return tuple(word(values.get(name)) for name in parents)
+
+
+def by_key(codec: RowCodec, target: str, rows: Iterable[Row]) -> dict[str, Row]:
+    """Rows by the key of ours that they carry; of several with one key the first."""
+    found: dict[str, Row] = {}
+    for row in rows:
+        key = codec.get(row, target)
+        if not is_empty(key):
+            found.setdefault(str(key), row)
+    return found
+
+
+def by_own_id(
+    codec: RowCodec, wanted: Mapping[str, Wanted], live: Mapping[str, Row]
+) -> dict[str, Row]:
+    """The rows at the ids we gave, where they hold what was sent; people's own hold other values.
+
+    `wanted` and `live` are by the id that was given.
+    """
+    found: dict[str, Row] = {}
+    for row_id, item in wanted.items():
+        row = live.get(row_id)
+        if row and any(rule.fits(item, row, codec) for rule in BY_OWN_ID):
+            found[item.key] = row
+    return found
+
+
+def tokens(codec: RowCodec, values: Row, fields: Sequence[str]) -> list[str]:
+    """What a row with these values can be looked up by: each parent it names, else its exact values."""
+    parents = [name for name in fields if codec.names_parent(name)]
+    named = [f"{name}={word(values.get(name))}" for name in parents if values.get(name)]
+    return named or [exact_token(codec, values, fields)]
+
+
+def exact_token(codec: RowCodec, values: Row, fields: Sequence[str]) -> str:
+    """What two rows must have in common to agree in these fields at all."""
+    exact = [name for name in fields if _kind(codec, name).kind in EXACT]
+    return "\n".join(f"{name}={word(values.get(name)).strip()}" for name in exact)

@@ -1,0 +1,179 @@
+"""From a draft to what travels: symbols become ids, our names the platform's, labels its options."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from engine.destination.rows import Definition, RowCodec
+from engine.spec.model import CustomField, ObjectMapping, Spec
+from engine.spec.uses import lookups
+from engine.values import as_file, as_link, is_empty, links_in, word
+
+Ids = Callable[[str, str], str | None]  # object and key -> the id of its row
+Symbol = tuple[str, str]
+_WHOLE = re.compile(r"0|-?[1-9][0-9]*")
+_STRICTEST = ("fail", "skip", "report")
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """A draft ready to travel, the draft it stands for, and what had to be left out."""
+
+    body: dict[str, Any]
+    effective: dict[str, Any]
+    missing: tuple[tuple[str, str], ...]  # (field, why)
+    refused: str = ""  # why the record must not be written at all
+    skipped: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Unlinked:
+    """What becomes of a record some of whose links lead to no row."""
+
+    missing: tuple[tuple[str, str], ...] = ()
+    refused: str = ""
+    skipped: str = ""
+
+
+def resolve(
+    draft: Mapping[str, Any], mapping: ObjectMapping, spec: Spec, codec: RowCodec, ids: Ids
+) -> Resolved:
+    """A draft with ids for symbols; a link without a row follows the policy of its lookup."""
+    body: dict[str, Any] = {}
+    effective: dict[str, Any] = {}
+    found = unlinked(draft, mapping, ids)
+    missing = list(found.missing)
+
+    for target, value in draft.items():
+        kept = _without(value, frozenset(_lost(value, ids)))
+        if is_empty(kept):
+            continue
+        try:
+            codec.put(body, target, encode(target, _with_ids(kept, ids), codec, spec))
+        except ValueError as error:
+            missing.append((target, str(error)))
+        else:
+            effective[target] = kept
+
+    return Resolved(body, effective, tuple(missing), found.refused, found.skipped)
+
+
+def unlinked(draft: Mapping[str, Any], mapping: ObjectMapping, ids: Ids) -> Unlinked:
+    """The links of a draft that lead to no row, and what the policies of their lookups say."""
+    missing = []
+    verdicts = {"fail": "", "skip": ""}
+    for target, value in draft.items():
+        for name, key in _lost(value, ids):
+            why = f"{name} {key} is not in the destination"
+            policy = miss_policy(mapping, target)
+            if policy not in verdicts:
+                missing.append((target, why))
+            elif not verdicts[policy]:
+                verdicts[policy] = f"{target}: {why}"
+
+    return Unlinked(tuple(missing), verdicts["fail"], verdicts["skip"])
+
+
+def _lost(value: Any, ids: Ids) -> list[Symbol]:
+    return [found for found in dict.fromkeys(links_in(value)) if ids(*found) is None]
+
+
+def miss_policy(mapping: ObjectMapping, target: str) -> str:
+    """What a field's lookup says about a miss; the strictest where there are several."""
+    item = mapping.fields.get(target)  # none where the spec no longer maps what was written once
+    policies = {lookup.on_miss for lookup in lookups(item)} if item else set()
+    return next((policy for policy in _STRICTEST if policy in policies), "omit")
+
+
+def _without(value: Any, lost: frozenset[Symbol]) -> Any:
+    """The value without its lost links; an object of a list that loses one of its own goes too."""
+    if not lost:
+        return value
+    if as_link(value) in lost:
+        return None
+    if isinstance(value, dict) and not as_link(value):
+        kept = {name: item for name, item in value.items() if as_link(item) not in lost}
+        return {name: _without(item, lost) for name, item in kept.items()}
+    if isinstance(value, list):
+        return [_without(item, lost) for item in value if not _names(item, lost)]
+    return value
+
+
+def _names(item: Any, lost: frozenset[Symbol]) -> bool:
+    parts = item.values() if isinstance(item, dict) else ()
+    return as_link(item) in lost or any(as_link(part) in lost for part in parts)
+
+
+def _with_ids(value: Any, ids: Ids) -> Any:
+    """The value with ids for links; a whole number travels as a number."""
+    found = as_link(value)
+    if found:
+        row_id = str(ids(*found))
+        return int(row_id) if _WHOLE.fullmatch(row_id) else row_id
+    if as_file(value):
+        return value
+    if isinstance(value, dict):
+        return {key: _with_ids(item, ids) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_with_ids(item, ids) for item in value]
+    return value
+
+
+# -- values as the platform takes them
+
+
+def encode(target: str, value: Any, codec: RowCodec, spec: Spec) -> Any:
+    """A value as its field takes it. Raises ValueError for an option that does not exist."""
+    if codec.is_custom(target):
+        return _custom_value(target.removeprefix("custom."), value, codec, spec)
+
+    kind = codec.kind(target)
+    if kind and kind.options:
+        return _option(value, codec.definitions.get((codec.resource.name, target)))
+    if kind and kind.kind in ("text", "html") and not isinstance(value, str):
+        return _text(value)
+    return value
+
+
+def _custom_value(name: str, value: Any, codec: RowCodec, spec: Spec) -> Any:
+    declared = spec.custom_fields.get((codec.resource.name, name))
+    if declared is None:
+        raise ValueError("the spec no longer declares the field")
+
+    definition = codec.definitions.get((codec.resource.name, name))
+    if definition is None:
+        raise ValueError("the custom field has not been made yet")
+    return _typed(value, declared, definition)
+
+
+def _typed(value: Any, declared: CustomField, definition: Definition) -> Any:
+    match declared.type:
+        case "enum":
+            return _option(value, definition)
+        case "set":
+            items = value if isinstance(value, list) else [value]
+            return [_option(item, definition) for item in items]
+        case "text" | "long_text" | "phone":
+            return value if isinstance(value, str) else _text(value)
+    return value
+
+
+def _text(value: Any) -> str:
+    """A scalar or a list of such as text; an object has no text form of its own."""
+    parts: Sequence[Any] = value if isinstance(value, list) else [value]
+    if any(isinstance(part, dict | list) for part in parts):
+        raise ValueError(
+            "the value is an object and the field holds text: a step must turn it into text"
+        )
+    return ", ".join(word(part) for part in parts if not is_empty(part))
+
+
+def _option(value: Any, definition: Definition | None) -> Any:
+    label = word(value).strip()
+    found = definition.options.get(label) if definition else None
+    if found is None:
+        raise ValueError(f"the destination has no option {label!r}")
+    return found

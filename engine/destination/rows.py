@@ -1,0 +1,240 @@
+"""One codec of destination rows: where each field stands in a row, and what of a row counts as its value.
+
+Custom fields stand under codes that every account has of its own, in a container or beside the
+other fields; a reference may be answered as an id, as text, as an object with the id in it, or
+as a list of one. Whoever reads, writes or compares a row asks the codec.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import sqlalchemy as sa
+
+from engine.connector.model import Connector, FieldType, Resource
+from engine.destination.definitions import GONE
+from engine.destination.equality import alike, equivalent
+from engine.store.links import links_of
+from engine.values import digest, is_empty
+
+FIELDS = "$fields."  # links of this object say which custom field of the account a name stands for
+OPTIONS = "$options."  # the same for built-in fields with options
+
+Row = Mapping[str, Any]
+Reference = tuple[str, str, str]  # field or code, resource, id
+
+_FORM = "2:"  # how a fingerprint is made; those of stores of version 1 have no mark
+_ID_NAMES = ("id", "value", "_id", "uuid", "key")  # where an answered reference holds its id
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """A custom or built-in field as this account has it: its code and its options' ids."""
+
+    code: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+Definitions = Mapping[tuple[str, str], Definition]  # (resource, field) -> definition
+
+
+def load_definitions(
+    connection: sa.Connection, connector: Connector
+) -> dict[tuple[str, str], Definition]:
+    """The account's field codes and option ids as the store knows them, without what people deleted."""
+    found = {}
+    for resource in connector.resources:
+        for prefix in (FIELDS, OPTIONS):
+            for key, link in links_of(connection, prefix + resource).items():
+                if not link.extra.get(GONE):
+                    options = link.extra.get("options", {})
+                    found[resource, key] = Definition(link.dest_id, options)
+    return found
+
+
+def is_definition(name: str) -> bool:
+    """Whether an object of the journal stands for custom fields or options, not for records."""
+    return name.startswith((FIELDS, OPTIONS))
+
+
+@dataclass(frozen=True, slots=True)
+class RowCodec:
+    """How the rows of one resource are read, written and compared in one account."""
+
+    resource: Resource
+    definitions: Definitions
+    id_names: Mapping[str, str]  # resource -> the field its rows have their id in
+
+    def kind(self, target: str) -> FieldType | None:
+        """The declared type of a field; None for custom fields and those not declared."""
+        return self.resource.fields.get(target)
+
+    def code(self, target: str) -> str | None:
+        """The account's name of a custom field, or None; of another field its own name."""
+        if not self.is_custom(target):
+            return target
+        definition = self.definitions.get((self.resource.name, target.removeprefix("custom.")))
+        return definition.code if definition else None
+
+    def is_custom(self, target: str) -> bool:
+        """Whether a target is a custom field of this resource."""
+        return target.startswith("custom.") and self.resource.custom is not None
+
+    def get(self, row: Row, target: str) -> Any:
+        """What a row holds in a field; references as ids, None where there is nothing."""
+        if not self.is_custom(target):
+            return self._plain(row.get(target), self.kind(target))
+
+        code = self.code(target)
+        return self.custom_values(row).get(code) if code else None
+
+    def plain(self, target: str, value: Any) -> Any:
+        """A value of a field with every reference in it as an id."""
+        return self._plain(value, self.kind(target))
+
+    def put(self, body: dict[str, Any], target: str, value: Any) -> None:
+        """Put a value where the platform wants it. Raises ValueError for a field not made yet."""
+        code = self.code(target)
+        if code is None:
+            raise ValueError("the custom field has not been made yet")
+
+        holder = self._holder(body) if self.is_custom(target) else body
+        holder[code] = value
+
+    def _holder(self, body: dict[str, Any]) -> dict[str, Any]:
+        """The object in a body that takes custom fields, made where it is not there."""
+        for name in self._path():
+            body = body.setdefault(name, {})
+        return body
+
+    def _path(self) -> list[str]:
+        container = self.resource.custom.container if self.resource.custom else ""
+        return container.split(".") if container else []
+
+    def custom_values(self, row: Row) -> dict[str, Any]:
+        """The custom fields a row shows, by code; of a flat row only those that are known."""
+        if self.resource.custom is None:
+            return {}
+
+        held: Any = row
+        for name in self._path():
+            held = held.get(name) if isinstance(held, Mapping) else None
+        if not isinstance(held, Mapping):
+            return {}
+        return dict(held) if self._path() else {code: held[code] for code in self._codes(held)}
+
+    def _codes(self, row: Row) -> Iterator[str]:
+        for (resource, name), definition in self.definitions.items():
+            known = resource == self.resource.name and name not in self.resource.fields
+            if known and definition.code in row:
+                yield definition.code
+
+    def shows(self, row: Row, target: str) -> bool:
+        """Whether a row says anything about a field, be it that the field is empty."""
+        if not self.is_custom(target):
+            return target in row
+        code = self.code(target)
+        return bool(code) and code in self.custom_values(row)
+
+    def _plain(self, value: Any, kind: FieldType | None) -> Any:
+        """A value with every reference in it as an id."""
+        if kind is None:
+            return value
+        if kind.kind == "reference":
+            return self._id_in(value, kind)
+        if not kind.shape:
+            return value
+        if isinstance(value, list):
+            return [self._inner(item, kind.shape) for item in value]
+        return self._inner(value, kind.shape)
+
+    def _inner(self, value: Any, shape: Mapping[str, FieldType]) -> Any:
+        if not isinstance(value, Mapping):
+            return value
+        return {name: self._plain(item, shape.get(name)) for name, item in value.items()}
+
+    def _id_in(self, value: Any, kind: FieldType) -> Any:
+        """The id a reference is answered with: bare, in an object, or alone in a list."""
+        if isinstance(value, list):
+            return self._id_in(value[0], kind) if len(value) == 1 else value or None
+        if not isinstance(value, Mapping):
+            return value
+
+        names = dict.fromkeys([*(self.id_names.get(to, "id") for to in kind.to), *_ID_NAMES])
+        return next((value[name] for name in names if not is_empty(value.get(name))), value or None)
+
+    def equal(self, target: str, wanted: Any, live: Any) -> bool:
+        """Whether a field holds the wanted value, as the platform may write it."""
+        return equivalent(wanted, live, self.kind(target))
+
+    def alike(self, target: str, wanted: Any, live: Any) -> bool:
+        """Whether a field holds what the platform may have made of the wanted value."""
+        return alike(wanted, live, self.kind(target))
+
+    def names_parent(self, name: str) -> bool:
+        """Whether a field refers to another row."""
+        kind = self.kind(name)
+        return kind is not None and kind.kind == "reference"
+
+    def fingerprint(self, row: Row) -> str:
+        """A digest of everything people can change in a row; tells later whether they did."""
+        return _FORM + digest(self._held(row))
+
+    def _held(self, row: Row) -> dict[str, Any]:
+        held = {
+            name: self._plain(value, self.kind(name))
+            for name, value in row.items()
+            if self.resource.is_theirs(name) and not is_empty(value)
+        }
+        if self.resource.custom:
+            values = self.custom_values(row)
+            held["custom"] = {code: value for code, value in values.items() if not is_empty(value)}
+        return held
+
+    def is_unchanged(self, seen: str, row: Row) -> bool:
+        """Whether a row still has the fingerprint that was taken of it."""
+        if seen.startswith(_FORM):
+            return seen == self.fingerprint(row)
+        return seen == self._first_fingerprint(row)
+
+    def _first_fingerprint(self, row: Row) -> str:
+        """As stores of version 1 made it: custom fields in a plain container only."""
+        custom = self.resource.custom
+        theirs = self.resource.is_theirs
+        held = {name: item for name, item in row.items() if theirs(name) and not is_empty(item)}
+        if custom:
+            values = row.get(custom.container) or {}
+            held["custom"] = {code: item for code, item in values.items() if not is_empty(item)}
+        return digest(held)
+
+    def cleared(self, target: str) -> Any:
+        """What an update sends to empty a field. Raises LookupError where the platform cannot."""
+        how = self.resource.emptied(target)
+        if how == "never":
+            raise LookupError(target)
+        return [] if how == "as_list" else None
+
+    def references(self, row: Row) -> Iterator[Reference]:
+        """The rows that a row refers to, with the field that does."""
+        for name, kind in self.resource.fields.items():
+            yield from ((name, to, row_id) for to, row_id in _referred(self.get(row, name), kind))
+
+
+def _referred(value: Any, kind: FieldType) -> Iterator[tuple[str, str]]:
+    """The resource and id of every row a value refers to."""
+    if kind.kind == "reference":
+        ids = value if isinstance(value, list) else [value]
+        yield from ((to, str(one)) for one in ids if not is_empty(one) for to in kind.to)
+    elif kind.shape:
+        for item in value if isinstance(value, list) else [value]:
+            for name, inner in kind.shape.items():
+                held = item.get(name) if isinstance(item, Mapping) else None
+                yield from _referred(held, inner)
+
+
+def codec_of(connector: Connector, name: str, definitions: Definitions) -> RowCodec:
+    """The codec of a resource of one account."""
+    ids = {other: kind.id.rpartition("+")[2] for other, kind in connector.resources.items()}
+    return RowCodec(connector.resources[name], definitions, ids)

@@ -1,0 +1,332 @@
+"""Carrying a plan out, object by object: rows are linked, made and changed as the plan says."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import sqlalchemy as sa
+
+from engine.destination.resolve import Resolved, resolve
+from engine.destination.rows import Definitions, RowCodec, codec_of, load_definitions
+from engine.load.deliver import TRIES, deliver
+from engine.load.writes import Outcome, Write
+from engine.plan.adopt import ADOPTING, CLOSED, OPEN
+from engine.plan.diff import LOST_TRIES, OF_PLAN, rows_as_linked, update_body, written_after
+from engine.plan.make import plan_drafts, planning_of
+from engine.run import Run
+from engine.spec.model import ObjectMapping
+from engine.store.changes import Change, count_changes, stream_changes, stream_work
+from engine.store.journal import counts
+from engine.store.links import Finding, Link, drafts_of, links_of, save_findings, save_link
+from engine.store.schema import remember_in
+from engine.values import digest
+
+FRESH = 900.0  # seconds for which a row that was read for the plan need not be read once more
+STAGE = "load"
+
+
+@dataclass(slots=True)
+class Loaded:
+    """What became of an object's drafts in this run."""
+
+    object: str
+    label: str
+    resource: str
+    created: int = 0
+    updated: int = 0
+    adopted: int = 0
+    unchanged: int = 0
+    skipped: int = 0
+    failed: int = 0
+    deleted: int = 0
+    conflicts: int = 0
+    cost: float = 0.0
+    least: float = 0.0  # what the writes alone must cost
+    reasons: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Work:
+    """One object being written."""
+
+    run: Run
+    mapping: ObjectMapping
+    codec: RowCodec
+    known: Definitions
+    planned_at: float
+    result: Loaded
+
+    def hold(self, connection: sa.Connection, key: str, word: str, reason: str) -> None:
+        """A record that cannot be written after all, for what it leans on was not."""
+        text = f"{word}: {reason}"
+        finding = Finding(self.mapping.name, key, STAGE, "", "attention", text)
+        save_findings(connection, [finding])
+        self.result.reasons.append(f"{key}: {reason}")
+        self.result.skipped += word == "skipped"
+        self.result.failed += word == "failed"
+
+
+def apply(
+    run: Run, objects: Sequence[ObjectMapping], planned_at: float, whole: bool
+) -> list[Loaded]:
+    """Carry out what is planned for these objects, in their order.
+
+    `planned_at` is when the plan was made, epoch seconds; `whole` says that all drafts were planned.
+    """
+    return [_object(run, mapping, planned_at, whole) for mapping in objects]
+
+
+def _object(run: Run, mapping: ObjectMapping, planned_at: float, whole: bool) -> Loaded:
+    before = run.destination.pacer.cost
+    connector = run.migration.destination
+    result = Loaded(mapping.name, mapping.label, mapping.resource)
+    with run.store.begin() as connection:
+        known = load_definitions(connection, connector)
+    codec = codec_of(connector, mapping.resource, known)
+    work = _Work(run, mapping, codec, known, planned_at, result)
+
+    _link_found(work)
+    _write(work)
+    if whole:
+        with run.store.begin() as connection:
+            remember_in(connection, ADOPTING + mapping.name, CLOSED)
+
+    _count(work)
+    result.cost = run.destination.pacer.cost - before
+    return result
+
+
+# -- rows that were there
+
+
+def _link_found(work: _Work) -> None:
+    """Link what the plan adopts, before anything of the object is made."""
+    run, mapping = work.run, work.mapping
+    for batch in stream_changes(run.store, mapping.name, "adopt"):
+        with run.store.begin() as connection:
+            if not mapping.match:
+                remember_in(connection, ADOPTING + mapping.name, OPEN)
+            for change in batch:
+                _link_one(work, connection, change)
+
+
+def _link_one(work: _Work, connection: sa.Connection, change: Change) -> None:
+    row_id = _row_id(connection, change)
+    if not row_id:
+        work.hold(connection, change.key, "failed", "the row it stands for was not written")
+        return
+    name, resource = work.mapping.name, work.mapping.resource
+    now = work.run.clock.now()
+    link = Link(name, change.key, resource, row_id, "", {}, change.reason, work.run.id, now)
+    save_link(connection, link)
+    work.result.adopted += 1
+
+
+def _row_id(connection: sa.Connection, change: Change) -> str:
+    """The id of the row to adopt; of one that the plan itself makes, once it is made."""
+    if not change.dest_id.startswith(OF_PLAN):
+        return change.dest_id
+    name, _, key = change.dest_id.removeprefix(OF_PLAN).partition(" ")
+    link = links_of(connection, name, [key]).get(key)
+    return link.dest_id if link else ""
+
+
+# -- rows to make and to change
+
+
+def _write(work: _Work) -> None:
+    """Deliver the writes; what turns out to be stale is planned and delivered once more."""
+    in_order = bool(work.mapping.rows or work.mapping.order)
+    stale = [
+        outcome.write.key
+        for outcome in deliver(work.run, _writes(work), in_order)
+        if _noted(work, outcome)
+    ]
+    for _ in range(TRIES):
+        if not stale:
+            return
+        writes = [write for part in _parts(stale) for write in _planned_anew(work, part)]
+        stale = [item.write.key for item in deliver(work.run, writes) if _noted(work, item)]
+
+    for key in sorted(stale):
+        with work.run.store.begin() as connection:
+            reason = "not updated, for its row changed between reading and writing every time"
+            work.hold(connection, key, "failed", reason)
+
+
+def _noted(work: _Work, outcome: Outcome) -> bool:
+    """Whether a write is to be planned once more; failures are listed."""
+    if outcome.state == "failed":
+        work.result.reasons.append(f"{outcome.write.key}: {outcome.reason}")
+    return outcome.state == "stale"
+
+
+def _parts(keys: Sequence[str], size: int = 500) -> Iterator[list[str]]:
+    for start in range(0, len(keys), size):
+        yield list(keys[start : start + size])
+
+
+def _writes(work: _Work) -> Iterator[Write]:
+    done = 0
+    for batch in stream_work(work.run.store, work.mapping.name):
+        yield from _of_batch(work, batch)
+        done += len(batch)
+        work.run.progress(f"writing {work.mapping.label}", done, None)
+
+
+def _of_batch(work: _Work, batch: Sequence[Change]) -> Iterator[Write]:
+    """The writes of some changes; looked at once more where the plan is not fresh."""
+    aged = work.run.clock.now() - work.planned_at > FRESH
+    looked_at = [change.key for change in batch if change.kind in ("update", "conflict")]
+    if aged and looked_at:
+        fresh = {change.key: change for change in _replanned(work, looked_at)}
+        batch = [fresh.get(change.key, change) for change in batch]
+    yield from _prepared(work, batch)
+
+
+def _planned_anew(work: _Work, keys: Sequence[str]) -> Iterator[Write]:
+    yield from _prepared(work, _replanned(work, keys))
+
+
+def _replanned(work: _Work, keys: Sequence[str]) -> list[Change]:
+    with work.run.store.begin() as connection:
+        drafts = drafts_of(connection, work.mapping.name, keys)
+    planning = planning_of(work.run, work.mapping, work.known)
+    return plan_drafts(planning, list(drafts.values()))
+
+
+def _prepared(work: _Work, batch: Sequence[Change]) -> list[Write]:
+    """The writes of changes, with the ids that their links lead to now."""
+    run, mapping = work.run, work.mapping
+    keys = [change.key for change in batch if change.draft]
+    writes = []
+    with run.store.begin() as connection:
+        drafts = drafts_of(connection, mapping.name, keys)
+        links = links_of(connection, mapping.name, keys)
+        ids = rows_as_linked(connection, drafts.values())
+        for change in batch:
+            draft = drafts.get(change.key)
+            if draft is None:
+                continue
+            resolved = resolve(draft.body, mapping, run.spec, work.codec, ids)
+            write = _one(work, connection, change, resolved, links.get(change.key))
+            if write is not None:
+                writes.append(write)
+    return writes
+
+
+def _one(
+    work: _Work, connection: sa.Connection, change: Change, resolved: Resolved, link: Link | None
+) -> Write | None:
+    """The write of a change; None where only the link is to be kept up, or nothing can be sent."""
+    if change.kind == "create":
+        return _create(work, connection, change, resolved, link)
+    if link is None:
+        return None
+    if change.send:
+        return _update(work, change, resolved, link)
+    _keep_up(connection, change, resolved, link)
+    return None
+
+
+def _create(
+    work: _Work, connection: sa.Connection, change: Change, resolved: Resolved, link: Link | None
+) -> Write | None:
+    if link is not None:
+        return None
+    if resolved.skipped or resolved.refused:
+        word = "skipped" if resolved.skipped else "failed"
+        work.hold(connection, change.key, word, resolved.skipped or resolved.refused)
+        return None
+
+    found = [
+        Finding(change.object, change.key, STAGE, target, "attention", f"left out: {why}")
+        for target, why in resolved.missing
+    ]
+    save_findings(connection, found)
+    effective = resolved.effective
+    resource = work.mapping.resource
+    return Write(change.object, change.key, resource, "create", resolved.body, effective)
+
+
+def _update(work: _Work, change: Change, resolved: Resolved, link: Link) -> Write | None:
+    known = {name: value for name, value in change.send.items() if work.codec.code(name)}
+    change = replace(change, send=known)
+    return Write(
+        change.object,
+        change.key,
+        work.mapping.resource,
+        "update",
+        update_body(change, resolved, work.codec),
+        written_after(change, resolved, link),
+        link.dest_id,
+        change.before,
+        link.origin,
+        link.extra,
+        link.stored,
+        held_after(change, link),
+        digest(resolved.effective),
+    )
+
+
+def _keep_up(
+    connection: sa.Connection, change: Change, resolved: Resolved, link: Link
+) -> None:
+    """A change that needs no call only moves the link."""
+    kept = replace(
+        link,
+        digest=digest(resolved.effective),
+        written=written_after(change, resolved, link),
+        held=held_after(change, link),
+    )
+    save_link(connection, kept)
+
+
+def held_after(change: Change, link: Link) -> dict[str, Any]:
+    """The fields that will not be as wanted, and why."""
+    held: dict[str, Any] = {}
+    for target, before in link.held.items():
+        lost = before.get("why") == "lost"
+        if lost and (target in change.send or before.get("tries", 0) >= LOST_TRIES):
+            held[target] = before
+
+    held |= {target: {"why": "conflict"} for target, _, _ in change.conflicts}
+    return held | {target: {"why": "stuck"} for target in change.stuck}
+
+
+# -- what it came to
+
+
+def _count(work: _Work) -> None:
+    """Counts from the plan and from the journal of this run."""
+    run, result, name = work.run, work.result, work.mapping.name
+    with run.store.begin() as connection:
+        planned = count_changes(connection)
+        written = counts(connection, run.id)
+
+    def of(action: str, state: str) -> int:
+        many: int = written.get((name, action, state), (0, 0.0))[0]
+        return many
+
+    result.created = of("create", "done")
+    result.updated = of("update", "done")
+    result.adopted += of("create", "adopted")
+    result.failed += of("create", "failed") + of("update", "failed")
+    result.unchanged = planned.get((name, "unchanged"), 0) + planned.get((name, "conflict"), 0)
+    result.conflicts = planned.get((name, "conflict"), 0)
+    result.skipped += planned.get((name, "skip"), 0)
+    result.failed += planned.get((name, "fail"), 0)
+    result.least = _least(work.codec, {"create": result.created, "update": result.updated})
+
+
+def _least(codec: RowCodec, many: Mapping[str, int]) -> float:
+    """What so many writes must cost."""
+    total = 0.0
+    for verb, rows in many.items():
+        if rows:
+            operation = codec.resource.operations[verb]  # type: ignore[index]
+            total += math.ceil(rows / operation.rows) * operation.cost
+    return total

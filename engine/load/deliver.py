@@ -1,0 +1,303 @@
+"""Writes through the journal: intent first, then the call, then the outcome, until none is unknown.
+
+Everything that writes to the destination goes through `deliver`: records, definitions of custom
+fields, options, deletions, and what a rollback takes back.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field, replace
+from itertools import chain, groupby, islice
+
+from engine.connector.client import Written
+from engine.connector.model import Connector
+from engine.destination.rows import RowCodec, codec_of, load_definitions
+from engine.errors import (
+    AuthError,
+    Blocked,
+    EtlError,
+    NotFound,
+    OutcomeUnknown,
+    Outdated,
+    Paused,
+    Rejected,
+    Unavailable,
+)
+from engine.load.files import drop_file, fetch_file
+from engine.load.outcomes import give_up, record
+from engine.load.reconcile import Reconciled, reconcile
+from engine.load.writes import Answer, Outcome, Write
+from engine.run import Run
+from engine.store.journal import Entry, intend
+
+GROUP = 40  # intents committed together: one wait for the disk for all of them
+AHEAD = 2 * GROUP  # booked writes that keep the workers busy while the next ones are decided
+DOUBTS = 2 * GROUP  # writes in doubt after which nothing more is sent before they are reconciled
+TRIES = 8  # times a write is sent whose outcome stays unknown
+GROWTH = 4  # the pause between two of them grows to so many times the first
+
+
+def deliver(run: Run, writes: Iterable[Write], in_order: bool = False) -> Iterator[Outcome]:
+    """Make the writes, as many at a time as the connector allows; each outcome as it is known.
+
+    What is unknown is reconciled, and what turns out not to have taken effect is sent again, at most
+    so many times, with growing pauses: no outcome is `unknown`. A `stale` one was not made, for
+    its row has changed since it was planned. With `in_order`, one at a time, none after one in
+    doubt. Raises what makes going on pointless (a spent day, a refused key) once everything in
+    flight has its outcome in the journal.
+    """
+    delivery = _Delivery(run)
+    waiting: Iterator[Write] = iter(writes)
+    tries: Counter[tuple[str, str]] = Counter()
+    limit = 1 if in_order else DOUBTS
+    while True:
+        doubtful: list[Outcome] = []
+        yield from delivery.send(waiting, in_order, limit, doubtful)
+        if not doubtful:
+            return
+
+        retries: list[Write] = []
+        for outcome in _reconciled(delivery, doubtful):
+            if outcome.state != "unknown":
+                yield outcome
+                continue
+            write = outcome.write
+            tries[write.object, write.key] += 1
+            if outcome.claimed or tries[write.object, write.key] >= TRIES:
+                yield delivery.give_up(outcome, tries[write.object, write.key])
+            else:
+                retries.append(replace(write, entry=0))
+
+        _pause(run, max((tries[write.object, write.key] for write in retries), default=0))
+        waiting = chain(retries, waiting)
+
+
+def _reconciled(delivery: _Delivery, doubtful: Sequence[Outcome]) -> Iterator[Outcome]:
+    """The writes in doubt with what a look has shown: done, or unknown for what is to be retried."""
+    found: Reconciled = reconcile(delivery.run)
+    delivery.forget_codecs()
+    for outcome in doubtful:
+        row = found.committed.get(outcome.write.entry)
+        if row is None:
+            yield outcome
+        else:
+            resource = delivery.codec(outcome.write.resource).resource
+            row_id = resource.id_of(row) or outcome.write.dest_id
+            yield replace(outcome, state="done", dest_id=row_id, answer=Answer(row, shown=True))
+
+
+def _pause(run: Run, tried: int) -> None:
+    """Give a platform in trouble time: longer after each round."""
+    first = run.destination.connector.connection.settle_after
+    if tried > 1:
+        run.clock.sleep(first * min(2 ** (tried - 2), GROWTH))
+
+
+@dataclass(slots=True)
+class _Delivery:
+    """Calls under way: what was booked for each, and what became of those that ended."""
+
+    run: Run
+    pending: dict[Future[list[Outcome]], int] = field(default_factory=dict)  # and writes in each
+    halt: threading.Event = field(default_factory=threading.Event)  # nothing more goes out
+    fatal: BaseException | None = None
+    codecs: dict[str, RowCodec] = field(default_factory=dict)
+
+    def codec(self, resource: str) -> RowCodec:
+        """The codec of a resource, with the definitions known when it was first asked for."""
+        if resource not in self.codecs:
+            connector = self.run.migration.destination
+            with self.run.store.begin() as connection:
+                known = load_definitions(connection, connector)
+            self.codecs[resource] = codec_of(connector, resource, known)
+        return self.codecs[resource]
+
+    def forget_codecs(self) -> None:
+        """Definitions may have been made since."""
+        self.codecs.clear()
+
+    def give_up(self, outcome: Outcome, tried: int) -> Outcome:
+        """The failure of a write whose outcome stays unknown."""
+        times = f" ({tried} times)" if tried > 1 else ""
+        reason = f"{outcome.reason}{times}; it is not in the destination"
+        with self.run.store.begin() as connection:
+            give_up(self.run, connection, outcome.write, reason)
+        return replace(outcome, state="failed", reason=reason)
+
+    def send(
+        self, writes: Iterator[Write], in_order: bool, limit: int, doubtful: list[Outcome]
+    ) -> Iterator[Outcome]:
+        """Send writes until they end or too many are in doubt, which are put into `doubtful`."""
+        connector = self.run.destination.connector
+        room = 1 if in_order else connector.connection.concurrency
+        size = 1 if in_order else _at_once(connector)
+        with ThreadPoolExecutor(max_workers=room) as pool:
+            try:
+                for group in _groups(writes, size):
+                    for call in _calls(connector, _book(self.run, group)):
+                        self.pending[pool.submit(_perform, self.run, call, self.halt)] = len(call)
+                    yield from _known(self.land(0 if in_order else room + AHEAD), doubtful)
+                    if self.halt.is_set() or len(doubtful) >= limit:
+                        break
+            except BaseException:
+                self.halt.set()
+                raise
+            finally:
+                rest = self.land(0)
+        yield from _known(rest, doubtful)
+        if self.fatal is not None:
+            raise self.fatal
+
+    def land(self, down_to: int) -> list[Outcome]:
+        """Record what has ended, and wait until no more than so many writes are left."""
+        found: list[Outcome] = []
+        while self.pending:
+            most = 0 if self.halt.is_set() else down_to
+            full = sum(self.pending.values()) > most
+            timeout = None if full else 0
+            ended, _ = wait(self.pending, timeout=timeout, return_when=FIRST_COMPLETED)
+            if ended:
+                found += self.note(ended)
+            if not full:
+                break
+        return found
+
+    def note(self, ended: set[Future[list[Outcome]]]) -> list[Outcome]:
+        """Outcomes into the journal, in one transaction.
+
+        What ended in an internal error stays an intent: it is reconciled before the next write.
+        """
+        for future in ended:
+            del self.pending[future]
+            self.fatal = self.fatal or future.exception()
+
+        good = [future for future in ended if future.exception() is None]
+        outcomes = [outcome for future in good for outcome in future.result()]
+        codecs = {item.write.resource: self.codec(item.write.resource) for item in outcomes}
+        with self.run.store.begin() as connection:
+            judged = [
+                record(self.run, connection, item, codecs[item.write.resource]) for item in outcomes
+            ]
+
+        for outcome in judged:
+            self.fatal = self.fatal or outcome.fatal
+            if outcome.state != "unknown":
+                drop_file(self.run, outcome.write)
+        return judged
+
+
+def _known(outcomes: Iterable[Outcome], doubtful: list[Outcome]) -> Iterator[Outcome]:
+    for outcome in outcomes:
+        if outcome.state == "unknown":
+            doubtful.append(outcome)
+        else:
+            yield outcome
+
+
+# -- calls
+
+
+def _at_once(connector: Connector) -> int:
+    """How many intents are committed together: as many as fill the largest calls."""
+    resources = connector.resources.values()
+    most = max(item.rows for resource in resources for item in resource.operations.values())
+    return most * math.ceil(GROUP / most)
+
+
+def _calls(connector: Connector, group: Sequence[Write]) -> Iterator[list[Write]]:
+    """Writes of one call, in their order: one, or as many as the operation takes."""
+    for (resource, action), same in groupby(group, lambda write: (write.resource, write.action)):
+        yield from _groups(same, connector.resources[resource].operations[action].rows)
+
+
+def _groups(writes: Iterator[Write], size: int) -> Iterator[list[Write]]:
+    while group := list(islice(writes, size)):
+        yield group
+
+
+def _book(run: Run, group: Sequence[Write]) -> list[Write]:
+    """Commit the intents; only then may a call go out."""
+    now = run.clock.now()
+    with run.store.begin(durable=True) as connection:
+        ids = intend(connection, [_as_entry(run, write, now) for write in group])
+    return [replace(write, entry=entry, at=now) for write, entry in zip(group, ids, strict=True)]
+
+
+def _as_entry(run: Run, write: Write, now: float) -> Entry:
+    return Entry(
+        run.id,
+        write.object,
+        write.key,
+        write.resource,
+        write.action,
+        write.body if isinstance(write.body, dict) else {"": write.body},
+        dict(write.draft),
+        dict(write.before),
+        write.dest_id,
+        at=now,
+    )
+
+
+def _perform(run: Run, writes: Sequence[Write], halt: threading.Event) -> list[Outcome]:
+    """One call; every expected failure becomes an outcome."""
+    if halt.is_set():
+        reason = "not sent: the run stopped before"
+        return [Outcome(write, "not sent", reason=reason) for write in writes]
+    try:
+        found = [_single(run, writes[0])] if len(writes) == 1 else _several(run, writes)
+    except BaseException:
+        halt.set()
+        raise
+    if any(outcome.fatal for outcome in found):
+        halt.set()
+    return found
+
+
+def _several(run: Run, writes: Sequence[Write]) -> list[Outcome]:
+    """Writes in one call; the call is counted with the first of them."""
+    rows = [(write.body, write.dest_id) for write in writes]
+    answers = run.destination.write_many(writes[0].resource, writes[0].action, rows)
+    found = []
+    for position, (write, answer) in enumerate(zip(writes, answers, strict=True)):
+        failed = isinstance(answer, EtlError)
+        outcome = _failed(write, answer) if failed else _done(write, answer)  # type: ignore[arg-type]
+        found.append(replace(outcome, called=not position and outcome.called))
+    return found
+
+
+def _single(run: Run, write: Write) -> Outcome:
+    called = False
+    try:
+        body, path, extra = fetch_file(run, write)
+        called = True
+        answer = run.destination.write(write.resource, write.action, body, write.dest_id, path)
+    except EtlError as error:
+        return replace(_failed(write, error), called=called)
+    return replace(_done(write, answer), extra=extra)
+
+
+def _done(write: Write, found: Written) -> Outcome:
+    answer = Answer(found.data, found.status, found.date, found.shown, found.repeated)
+    return Outcome(write, "done", found.id, answer)
+
+
+def _failed(write: Write, error: EtlError) -> Outcome:
+    """What a failure means for a write. Raises it where it means an internal error."""
+    reason = str(error)
+    match error:
+        case NotFound() if write.action == "delete":
+            return Outcome(write, "done", write.dest_id, reason="it was gone already")
+        case Outdated():
+            return Outcome(write, "stale", reason=reason)
+        case Rejected():
+            return Outcome(write, "failed", reason=reason)
+        case OutcomeUnknown():
+            return Outcome(write, "unknown", reason=reason)
+        case Paused() | AuthError() | Blocked() | Unavailable():
+            return Outcome(write, "not sent", reason=reason, fatal=error)
+    raise error

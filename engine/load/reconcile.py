@@ -1,0 +1,366 @@
+"""Writes in doubt: did a write take effect whose answer never came? Asked of lists, not of a search
+index that lags.
+
+Which row a creation in doubt made is asked of the matcher, among the rows changed since that no
+link stands for. Links whose row no answer has shown are matched along, for the platform may have
+named the wrong row. No mark is left in a text that people read (docs/decisions/0006).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import sqlalchemy as sa
+
+from engine.connector.model import Resource
+from engine.destination.match import RECOGNISE, Wanted, by_key, by_own_id, match
+from engine.destination.rows import Row, RowCodec, codec_of, load_definitions
+from engine.destination.telling import defining, wanted_of_entry
+from engine.load.files import drop_file, kept_file, never_left
+from engine.load.outcomes import link_after
+from engine.load.writes import Answer, Outcome, Write
+from engine.reading import recent, rows_below, rows_now
+from engine.run import Run
+from engine.store.journal import OPEN, Entry, creations, entries, settle
+from engine.store.links import Link, drop_link, links_of, links_to_rows, save_link
+from engine.values import is_empty
+
+MARGIN = 600.0  # seconds our clock and the platform's may differ
+
+Committed = dict[int, Row]  # entry id -> the row as it is now; {} where it is gone
+
+
+@dataclass(slots=True)
+class Reconciled:
+    """What became of the writes in doubt, by their entries in the journal."""
+
+    committed: Committed = field(default_factory=dict)
+    not_committed: set[int] = field(default_factory=set)
+
+    def counts(self) -> dict[str, int]:
+        """How many took effect and how many did not."""
+        return {"committed": len(self.committed), "not committed": len(self.not_committed)}
+
+
+def reconcile(run: Run) -> Reconciled:
+    """Find out about every write whose outcome is not known, and record it."""
+    with run.store.begin() as connection:
+        doubtful = entries(connection, OPEN)
+
+    result = Reconciled()
+    if not doubtful:
+        return result
+
+    run.clock.sleep(run.destination.connector.connection.settle_after)
+    groups: dict[tuple[str, str], list[Entry]] = {}
+    for entry in doubtful:
+        groups.setdefault((entry.resource, entry.action), []).append(entry)
+
+    for position, ((name, action), group) in enumerate(groups.items()):
+        run.progress("reconciling writes in doubt", position, len(groups))
+        look = _Look(run, _codec(run, name))
+        committed = _LOOKERS[action](look, group)
+        for entry in group:
+            _record(look, entry, committed.get(entry.id))
+        result.committed |= committed
+        result.not_committed |= {entry.id for entry in group} - committed.keys()
+    run.progress("reconciling writes in doubt", len(groups), len(groups))
+    return result
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """A look at the rows of one resource."""
+
+    run: Run
+    codec: RowCodec
+
+    @property
+    def resource(self) -> Resource:
+        return self.codec.resource
+
+    def live(self, group: Iterable[Entry]) -> Mapping[str, Row]:
+        """The rows these entries are about, by id."""
+        return live_rows(self.run, self.resource.name, group)
+
+
+def _codec(run: Run, name: str) -> RowCodec:
+    connector = run.migration.destination
+    with run.store.begin() as connection:
+        return codec_of(connector, name, load_definitions(connection, connector))
+
+
+def live_rows(run: Run, name: str, found: Iterable[Entry]) -> Mapping[str, Row]:
+    """The rows that entries are about as they are now, by id."""
+    resource = run.migration.destination.resources[name]
+    return rows_now(run.destination, resource, {entry.dest_id: entry.body for entry in found})
+
+
+# -- what is recorded
+
+
+def _record(look: _Look, entry: Entry, row: Row | None) -> None:
+    """The outcome and the link that an answer would have left."""
+    write = _as_write(entry)
+    outcome = Outcome(write, "done", extra=kept_file(look.run, write))
+    with look.run.store.begin() as connection:
+        if row is None:
+            settle(connection, entry.id, "void", look.run.clock.now(), reason="it had not happened")
+        else:
+            _commit(look, connection, entry, replace(outcome, answer=Answer(row, shown=bool(row))))
+    drop_file(look.run, write)
+
+
+def _as_write(entry: Entry) -> Write:
+    return Write(
+        entry.object,
+        entry.key,
+        entry.resource,
+        "create",
+        entry.body,
+        entry.draft,
+        entry=entry.id,
+    )
+
+
+def _commit(look: _Look, connection: sa.Connection, entry: Entry, outcome: Outcome) -> None:
+    row = outcome.answer.row
+    cost = look.resource.operations[entry.action].cost  # type: ignore[index]
+    row_id = look.resource.id_of(row) or entry.dest_id
+    uncounted = not entry.calls
+    settle(
+        connection,
+        entry.id,
+        "done",
+        look.run.clock.now(),
+        dest_id=row_id,
+        reason="found after an unknown outcome",
+        calls=1 if uncounted else 0,
+        cost=cost if uncounted else 0,
+    )
+
+    link = links_of(connection, entry.object, [entry.key]).get(entry.key)
+    if entry.action == "delete":
+        drop_link(connection, entry.object, entry.key)
+    elif entry.action == "create":
+        made = link_after(look.run, replace(outcome, dest_id=row_id), look.codec)
+        save_link(connection, replace(made, run=entry.run))
+    elif entry.action == "update" and link and entry.draft:
+        _commit_update(look, connection, link, outcome)
+
+
+def _commit_update(look: _Look, connection: sa.Connection, link: Link, outcome: Outcome) -> None:
+    write = replace(
+        outcome.write,
+        dest_id=link.dest_id,
+        origin=link.origin,
+        extra=link.extra,
+        stored=link.stored,
+        held=link.held,
+    )
+    made = link_after(look.run, replace(outcome, write=write), look.codec)
+    save_link(connection, replace(made, run=link.run))
+
+
+# -- deletions, updates, options
+
+
+def _deleted(look: _Look, group: Sequence[Entry]) -> Committed:
+    live = look.live(group)
+    return {entry.id: {} for entry in group if entry.dest_id not in live}
+
+
+def _updated(look: _Look, group: Sequence[Entry]) -> Committed:
+    """An update took effect where a field holds what was sent and no longer what was before.
+
+    One that restores has no before-image of its own: whether it took effect, rollback sees itself.
+    """
+    live = look.live([entry for entry in group if entry.before])
+    found = {}
+    for entry in group:
+        row = live.get(entry.dest_id)
+        if row and any(_took_effect(look.codec, entry, row, target) for target in entry.before):
+            found[entry.id] = row
+    return found
+
+
+def _took_effect(codec: RowCodec, entry: Entry, row: Row, target: str) -> bool:
+    sent, live = codec.get(entry.body, target), codec.get(row, target)
+    before = entry.before[target]
+    return codec.alike(target, sent, live) and not codec.equal(target, before, live)
+
+
+def _options_there(look: _Look, group: Sequence[Entry]) -> Committed:
+    """Options were added where the definition has them all: an intent names only new ones."""
+    key = defining(look.run.migration.destination, look.resource).option_label
+    return _by_options(look, group, key, lambda wanted, there: wanted <= there)
+
+
+def _options_gone(look: _Look, group: Sequence[Entry]) -> Committed:
+    key = defining(look.run.migration.destination, look.resource).option_id
+    return _by_options(look, group, key, lambda wanted, there: not wanted & there)
+
+
+def _by_options(
+    look: _Look, group: Sequence[Entry], key: str, done: Callable[[set[str], set[str]], bool]
+) -> Committed:
+    """Entries whose definitions show that the call was executed, by this key of their options."""
+    live, found = look.live(group), {}
+    options = defining(look.run.migration.destination, look.resource).options
+    for entry in group:
+        row = live.get(entry.dest_id, {})
+        wanted = {str(option.get(key)) for option in entry.body[""]}
+        if done(wanted, {str(option.get(key)) for option in row.get(options) or []}):
+            found[entry.id] = row
+    return found
+
+
+# -- creations
+
+
+def _created(look: _Look, group: Sequence[Entry]) -> Committed:
+    """Match the rows that appeared since with the creations in doubt."""
+    run, resource = look.run, look.resource
+    waiting = [entry for entry in group if not never_left(run, _as_write(entry))]
+    if not waiting:
+        return {}
+
+    key = _key_target(look)
+    if key:
+        return _by_key(look, waiting, key)
+
+    own = [entry for entry in waiting if resource.id_of(entry.body)]
+    rest = [entry for entry in waiting if not resource.id_of(entry.body)]
+    return _by_own_id(look, own) | _by_content(look, rest)
+
+
+def _key_target(look: _Look) -> str:
+    """The custom field that carries our key, where it is known in the account."""
+    fields = look.run.spec.custom_fields.values()
+    name = next((item.name for item in fields if item.resource == look.resource.name and item.key), "")
+    target = f"custom.{name}"
+    return target if name and look.codec.code(target) else ""
+
+
+def _by_key(look: _Look, group: Sequence[Entry], key: str) -> Committed:
+    """The rows that carry our key."""
+    waiting = {str(look.codec.get(entry.body, key)): entry.id for entry in group}
+    found: Committed = {}
+    for rows in _rows_since(look, group):
+        keyed = by_key(look.codec, key, _unlinked(look, rows))
+        for value in keyed.keys() & waiting.keys():
+            found.setdefault(waiting[value], keyed[value])
+        if len(found) == len(group):
+            break
+    return found
+
+
+def _by_own_id(look: _Look, group: Sequence[Entry]) -> Committed:
+    """The rows at the ids we gave."""
+    if not group:
+        return {}
+    bodies = {look.resource.id_of(entry.body): entry.body for entry in group}
+    live = rows_now(look.run.destination, look.resource, bodies)
+    wanted = {}
+    for entry in group:
+        row_id = look.resource.id_of(entry.body)
+        wanted[row_id] = _wanted(look, entry, live.get(row_id, {}))
+    found = by_own_id(look.codec, wanted, live)
+    return {int(key): row for key, row in found.items()}
+
+
+def _wanted(look: _Look, entry: Entry, row: Row) -> Wanted:
+    """What an entry sent; where the connector does not say what tells rows apart, all it shows."""
+    wanted = wanted_of_entry(entry, look.run.migration.destination, look.codec, look.run.files)
+    if wanted.filled:
+        return wanted
+    names = tuple(name for name in entry.body if name in row)
+    return Wanted(str(entry.id), {name: look.codec.get(entry.body, name) for name in names}, names)
+
+
+def _by_content(look: _Look, group: Sequence[Entry]) -> Committed:
+    """The rows that hold what was sent."""
+    if not group:
+        return {}
+    rows: list[Row] = []
+    unsure: dict[tuple[str, str], Link] = {}
+    for page in _rows_since(look, group):
+        rows += _unlinked(look, page, unsure)
+
+    with look.run.store.begin() as connection:
+        made = _creations_of(connection, unsure.values())
+    connector, files = look.run.migration.destination, look.run.files
+    wanted = [wanted_of_entry(entry, connector, look.codec, files) for entry in [*made, *group]]
+    found = match(look.codec, wanted, rows, RECOGNISE)
+    _relink(look, made, found)
+    return {entry.id: found[str(entry.id)] for entry in group if str(entry.id) in found}
+
+
+def _creations_of(connection: sa.Connection, links: Iterable[Link]) -> list[Entry]:
+    """The entries that made the rows of links whose row no answer has shown."""
+    found = []
+    for link in links:
+        made = creations(connection, link.object, [link.key])
+        found += [entry for place, entry in made.items() if place == (link.key, link.dest_id)]
+    return found
+
+
+def _relink(look: _Look, made: Sequence[Entry], found: Mapping[str, Row]) -> None:
+    """Correct links to rows that turn out to be another record's."""
+    for entry in made:
+        row = found.get(str(entry.id))
+        row_id = look.resource.id_of(row) if row else entry.dest_id
+        with look.run.store.begin() as connection:
+            link = links_of(connection, entry.object, [entry.key]).get(entry.key)
+            if row is None or link is None:
+                continue
+            if row_id != entry.dest_id:
+                now = look.run.clock.now()
+                settle(connection, entry.id, "done", now, dest_id=row_id, reason="found by content")
+            seen = {"seen": look.codec.fingerprint(row)}
+            save_link(connection, replace(link, dest_id=row_id, extra=link.extra | seen))
+
+
+def _unlinked(
+    look: _Look, rows: Sequence[Row], unsure: dict[tuple[str, str], Link] | None = None
+) -> list[Row]:
+    """Rows that stand for no record; with `unsure`, also those whose link no answer has confirmed."""
+    ids = [look.resource.id_of(row) for row in rows]
+    with look.run.store.begin() as connection:
+        links = links_to_rows(connection, look.resource.name, ids)
+
+    free = []
+    for row, row_id in zip(rows, ids, strict=True):
+        linked = links.get(row_id, [])
+        if unsure is not None and linked and all(_is_unsure(link) for link in linked):
+            unsure.update({(link.object, link.key): link for link in linked})
+            free.append(row)
+        elif not linked:
+            free.append(row)
+    return free
+
+
+def _is_unsure(link: Link) -> bool:
+    return link.origin == "created" and "seen" not in link.extra
+
+
+def _rows_since(look: _Look, group: Sequence[Entry]) -> Iterator[Sequence[Row]]:
+    """Rows among which the doubtful ones must be, if they are there, page by page."""
+    operation = look.resource.operations["list"]
+    above = operation.ids_of or (operation.parent_id if operation.parent else "")
+    if above:
+        parents = {str(look.codec.get(entry.body, above)) for entry in group}
+        named = sorted(parent for parent in parents if not is_empty(parent) and parent != "None")
+        yield from rows_below(look.run.destination, look.resource, named)
+    else:
+        yield from recent(look.run.destination, look.resource, min(e.at for e in group) - MARGIN)
+
+
+_LOOKERS: Mapping[str, Callable[[_Look, Sequence[Entry]], Committed]] = {
+    "create": _created,
+    "update": _updated,
+    "delete": _deleted,
+    "add_options": _options_there,
+    "remove_options": _options_gone,
+}

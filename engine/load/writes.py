@@ -1,0 +1,65 @@
+"""A write to be made, and what became of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from engine.connector.model import Verb
+from engine.errors import EtlError
+
+RESTORED = "restored"  # origin of an update that puts people's values back
+State = Literal["done", "failed", "unknown", "not sent", "stale"]
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One write to be made.
+
+    `body` is what travels, `draft` the same with links as symbols, `digest` that of the draft that
+    was wanted, of which `draft` may lack what people keep.
+    """
+
+    object: str
+    key: str
+    resource: str
+    action: Verb
+    body: Any
+    draft: Mapping[str, Any]
+    dest_id: str = ""
+    before: Mapping[str, Any] = field(default_factory=dict)
+    origin: str = "created"
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    stored: Mapping[str, Any] = field(default_factory=dict)  # what the destination made of fields
+    held: Mapping[str, Any] = field(default_factory=dict)  # fields that are not as wanted, and why
+    digest: str = ""
+    entry: int = 0
+    at: float = 0.0  # when it was booked
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the platform said to a write, as far as it matters afterwards."""
+
+    row: Mapping[str, Any] = field(default_factory=dict)
+    status: int = 0
+    date: float | None = None  # the server's clock, epoch seconds
+    shown: bool = False  # whether the answer held the row, not just its id
+    repeated: bool = False  # whether the call was made more than once
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a write. `unknown` never leaves the delivery."""
+
+    write: Write
+    state: State
+    dest_id: str = ""
+    answer: Answer = Answer()
+    reason: str = ""
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    fatal: EtlError | None = None
+    called: bool = True  # False: it ended before the destination was asked, or in another's call
+    claimed: bool = False  # unknown: the answer named a row that stands for another record
+    existing: bool = False  # done: the row was there before

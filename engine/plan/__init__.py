@@ -1,0 +1,1 @@
+"""What a run is going to do: made by looking, kept in the store, judged, shown and carried out."""

@@ -1,0 +1,217 @@
+"""What a plan costs against the quotas, and how long it takes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from engine.connector.client import Client
+from engine.connector.model import Limit, Verb
+from engine.destination.rows import FIELDS
+from engine.details import Left, left
+from engine.run import Run
+from engine.spec.model import ObjectMapping
+from engine.store.changes import count_changes, count_sent
+from engine.store.links import links_of
+
+
+@dataclass(slots=True)
+class Step:
+    """An object's changes by kind, and what they cost; adopted rows that are written count twice."""
+
+    object: str
+    label: str
+    resource: str
+    create: int = 0
+    update: int = 0
+    adopt: int = 0
+    conflict: int = 0
+    delete: int = 0
+    unchanged: int = 0
+    skip: int = 0
+    fail: int = 0
+    calls: int = 0
+    cost: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class LimitUse:
+    """One quota against what the plan needs of it."""
+
+    account: str
+    limit: str
+    unit: str
+    seconds: float
+    allowance: float
+    left: float
+    needed: float
+    time: float  # seconds this limit alone makes the plan take
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What the changes in the store come to: counts, cost, time."""
+
+    steps: tuple[Step, ...]
+    fields_missing: tuple[str, ...]
+    calls: int
+    cost: float
+    limits: tuple[LimitUse, ...]
+    seconds: float
+    warnings: tuple[str, ...] = field(default=())
+    made_at: float = 0.0  # UTC epoch seconds
+
+
+def summed_up(run: Run, objects: Sequence[ObjectMapping], made_at: float) -> Plan:
+    """The plan in the store as counts and costs."""
+    missing = fields_to_make(run)
+    steps = _steps(run, objects)
+    calls = sum(step.calls for step in steps) + len(missing)
+    cost = sum(step.cost for step in steps) + sum(field_cost(run, name) for name in missing)
+    limits = _limits(run.destination, calls, cost)
+
+    unread = left(run)
+    reads, costs = sum(item.calls for item in unread), sum(item.cost for item in unread)
+    limits += _limits(run.source, reads, costs)
+    seconds = max((use.time for use in limits), default=0.0)
+    warnings = (*_too_many(run, steps), *_unread(unread))
+    return Plan(
+        tuple(steps), tuple(missing), calls, cost, tuple(limits), seconds, warnings, made_at
+    )
+
+
+def _steps(run: Run, objects: Sequence[ObjectMapping]) -> list[Step]:
+    with run.store.begin() as connection:
+        planned, sent = count_changes(connection), count_sent(connection)
+    found = []
+    for mapping in objects:
+        step = Step(mapping.name, mapping.label, mapping.resource)
+        for (name, kind), many in planned.items():
+            if name == mapping.name:
+                setattr(step, kind, many)
+        step.update += sent.get(mapping.name, 0)
+        costs = list(costs_of(run, step))
+        step.calls, step.cost = len(costs), sum(costs)
+        found.append(step)
+    return found
+
+
+def _unread(found: Sequence[Left]) -> Iterator[str]:
+    """Records that a run has to read one by one first; a plan does not, for that may take days."""
+    for item in found:
+        names = ", ".join(item.fields)
+        yield (
+            f"{item.calls:,} {item.collection} are still to be read one by one for {names}; "
+            "what comes of that is not in this plan"
+        )
+
+
+def _too_many(run: Run, steps: Sequence[Step]) -> Iterator[str]:
+    """Resources of which the destination's plan takes fewer rows than there would be."""
+    side = run.spec.destination
+    for name, resource in run.migration.destination.resources.items():
+        most = resource.most.get(side.plan, resource.most.get("*"))
+        of_it = [step for step in steps if step.resource == name]
+        made = sum(step.create for step in of_it)
+        there = sum(step.adopt + step.update + step.unchanged for step in of_it)
+        if most is None or not made:
+            continue
+
+        room = most * (side.seats if resource.most_per_seat else 1)
+        if made + there > room:
+            yield (
+                f"{made:,} {name} to make and {there:,} made so far, but the plan {side.plan} "
+                f"takes {room:,} in all – the rest will be refused: enlarge the plan, or leave "
+                "some out with `where`"
+            )
+
+
+def fields_to_make(run: Run) -> list[str]:
+    """Custom fields that neither the store nor the account knows, as resource.name."""
+    found = []
+    for name, resource in run.migration.destination.resources.items():
+        wanted = [item for item in run.spec.custom_fields.values() if item.resource == name]
+        custom = resource.custom
+        if not wanted or custom is None:
+            continue
+
+        with run.store.begin() as connection:
+            known = links_of(connection, FIELDS + name)
+        unknown = [item for item in wanted if item.name not in known]
+        rows = run.listed(custom.resource) if unknown else []
+        there = {(row.get(custom.name), row.get(custom.type)) for row in rows}
+        missing = [item for item in unknown if (item.label, custom.types[item.type]) not in there]
+        found += [f"{name}.{item.name}" for item in missing]
+    return found
+
+
+# -- calls and units
+
+
+def costs_of(run: Run, step: Step) -> Iterator[float]:
+    """What each call costs for an object's changes, those that look at rows before among them."""
+    operations = run.migration.destination.resources[step.resource].operations
+    if step.create:
+        yield from _times(run, step.resource, "create", step.create, operations["create"].rows)
+    if step.delete:
+        yield from _times(run, step.resource, "delete", step.delete, operations["delete"].rows)
+
+    if not step.update or "update" not in operations:
+        return
+    update, listed, single = operations["update"], operations["list"], operations.get("read")
+    by_list = bool(listed.ids) and not (single and single.etag)
+    looked_at, most = ("list", listed.ids_max) if by_list else ("read", 1)
+    yield from _times(run, step.resource, looked_at, step.update, most)  # type: ignore[arg-type]
+    yield from _times(run, step.resource, "read", step.update if update.whole else 0, 1)
+    yield from _times(run, step.resource, "update", step.update, update.rows)
+
+
+def _times(run: Run, resource: str, verb: Verb, rows: int, most: int) -> Iterator[float]:
+    yield from (cost_of(run, resource, verb) for _ in range(math.ceil(rows / most)))
+
+
+def cost_of(run: Run, resource: str, verb: Verb) -> float:
+    """What one call costs."""
+    operation = run.migration.destination.resources[resource].operations.get(verb)
+    return float(operation.cost) if operation else 0.0
+
+
+def field_cost(run: Run, name: str) -> float:
+    """What making a custom field costs, by its resource.name."""
+    custom = run.migration.destination.resources[name.partition(".")[0]].custom
+    return cost_of(run, custom.resource, "create") if custom else 0.0
+
+
+def _limits(client: Client, calls: int, cost: float) -> list[LimitUse]:
+    limits = [limit for limit in client.connector.limits if limit.general]
+    return [_use(client, limit, calls, cost) for limit in limits]
+
+
+def _use(client: Client, limit: Limit, calls: int, cost: float) -> LimitUse:
+    pacer = client.pacer
+    needed = cost if limit.unit == "cost" else float(calls)
+    allowance, left_now = pacer.allowance(limit), pacer.remaining(limit)
+    until_reset = pacer.reset_time(limit) - client.clock.now()
+    return LimitUse(
+        client.connector.title,
+        limit.name,
+        limit.unit,
+        limit.seconds,
+        allowance,
+        left_now,
+        needed,
+        duration(limit, allowance, left_now, needed, until_reset),
+    )
+
+
+def duration(
+    limit: Limit, allowance: float, left_now: float, needed: float, until_reset: float
+) -> float:
+    """Seconds until `needed` units have passed through one limit."""
+    if needed <= left_now or allowance <= 0:
+        return 0.0
+    if limit.window == "rolling":
+        return (needed - left_now) / allowance * limit.seconds
+    windows = math.ceil((needed - left_now) / allowance)
+    return until_reset + (windows - 1) * limit.seconds

@@ -1,0 +1,123 @@
+"""Rows whose record is gone, or is no longer one of its object: which are deleted, and which stay."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from engine.destination.edits import edits_of
+from engine.run import Run
+from engine.spec.model import ObjectMapping
+from engine.store.changes import Change, save_changes
+from engine.store.links import (
+    Finding,
+    Link,
+    clear_findings,
+    draft_states,
+    save_findings,
+    stream_links,
+)
+from engine.store.records import Record, gone_of, many
+from engine.values import dig
+
+STAGE = "delta"
+DELETED = "deleted in the source"
+NOT_LISTED = "its element has left the record's list"
+LEFT = "the record is no longer one that the spec takes (`when`, `where`, `from`)"
+
+
+@dataclass(frozen=True, slots=True)
+class Leaver:
+    """A link whose record makes no draft any more, and why."""
+
+    link: Link
+    why: str
+
+
+def plan_deletions(run: Run) -> None:
+    """Plan by each object's policy, last object first, and report what leaves.
+
+    A row that people have edited since it was written, or had before, stays.
+    """
+    for mapping in reversed(run.spec.active()):
+        with run.store.begin() as connection:
+            clear_findings(connection, STAGE, mapping.name)
+        for batch in stream_links(run.store, mapping.name):
+            _plan(run, mapping, _leavers(run, mapping, batch))
+
+
+def _leavers(run: Run, mapping: ObjectMapping, links: Sequence[Link]) -> list[Leaver]:
+    with run.store.begin() as connection:
+        drafted = draft_states(connection, mapping.name, [link.key for link in links])
+        rest = [link for link in links if link.key not in drafted]
+        records = sorted({_record(link) for link in rest})
+        gone = gone_of(connection, records)
+        there = many(connection, records)
+    return [
+        Leaver(link, why) for link in rest if (why := _why(mapping, link, gone, there))
+    ]
+
+
+def _record(link: Link) -> str:
+    return link.key.partition("#")[0]
+
+
+def _why(
+    mapping: ObjectMapping, link: Link, gone: set[str], there: Mapping[str, Record]
+) -> str:
+    """Why a record makes no draft; "" where that cannot be known."""
+    name = _record(link)
+    if name in gone:
+        return DELETED
+    record = there.get(name)
+    if record is None:
+        return ""
+    if mapping.each is None:
+        return LEFT
+
+    # A list that was not read, or is none, says nothing about its elements.
+    listed = dig(record.body, mapping.each.path.segments)
+    return NOT_LISTED if isinstance(listed, list) else ""
+
+
+def _plan(run: Run, mapping: ObjectMapping, found: Sequence[Leaver]) -> None:
+    staying = dict(_staying(run, mapping, found))
+    deleted = [item for item in found if item.link.key not in staying]
+    with run.store.begin() as connection:
+        save_changes(connection, [_change(run, mapping, item) for item in deleted])
+        save_findings(connection, list(_findings(mapping, found, staying)))
+
+
+def _staying(
+    run: Run, mapping: ObjectMapping, found: Sequence[Leaver]
+) -> Iterator[tuple[str, str]]:
+    """Keys of rows that stay, and why."""
+    if mapping.on_delete != "delete":
+        yield from ((item.link.key, "kept in the destination") for item in found)
+        return
+
+    links = [item.link for item in found]
+    edited = edits_of(run, mapping.resource, links) if links else {}
+    yield from ((key, f"kept, for {reason}") for key, reason in edited.items())
+    for link in links:
+        if link.origin == "matched":
+            yield link.key, "kept, for people had it before"
+
+
+def _change(run: Run, mapping: ObjectMapping, item: Leaver) -> Change:
+    operation = run.migration.destination.resources[mapping.resource].operations["delete"]
+    cost = operation.cost / operation.rows
+    link = item.link
+    return Change(mapping.name, link.key, "delete", link.dest_id, reason=item.why, cost=cost)
+
+
+def _findings(
+    mapping: ObjectMapping, found: Sequence[Leaver], staying: Mapping[str, str]
+) -> Iterator[Finding]:
+    for item in found:
+        key = item.link.key
+        if key in staying:
+            text = f"{item.why}; {staying[key]}"
+            yield Finding(mapping.name, key, STAGE, "", "attention", text)
+        else:
+            yield Finding(mapping.name, key, STAGE, "", "note", f"{item.why}; its row is deleted")

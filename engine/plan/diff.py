@@ -1,0 +1,307 @@
+"""Drafts against links and live rows: what is to be done about each record.
+
+A draft and its link decide most; an update is decided field by field, against what the
+destination holds now.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import sqlalchemy as sa
+
+from engine.connector.model import Resource
+from engine.destination.compare import (
+    UNKNOWN,
+    Action,
+    ConflictPolicy,
+    FieldView,
+    decide_field,
+)
+from engine.destination.resolve import Ids, Resolved, resolve, unlinked
+from engine.destination.rows import Row, RowCodec
+from engine.run import Run
+from engine.spec.model import ObjectMapping
+from engine.store.changes import Change, Kind, changes_of, pending_deletes
+from engine.store.links import Draft, Link, draft_states, links_of
+from engine.values import canonical, digest, links_in
+
+OF_PLAN = "$"  # marks what stands in for the id of a row that the same plan makes
+LOST_TRIES = 3  # times a value is sent again that the destination dropped
+
+Symbol = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What a draft and its link say; an update and an adopted row still need a look at the row."""
+
+    kind: Kind
+    draft: Draft
+    resolved: Resolved | None = None
+    link: Link | None = None
+    reason: str = ""
+
+    def change(self) -> Change:
+        """The change where nothing else is to be looked at."""
+        row_id = self.link.dest_id if self.link else ""
+        draft = self.draft
+        return Change(
+            draft.object,
+            draft.key,
+            self.kind,
+            row_id,
+            draft=draft.digest,
+            reason=self.reason,
+            seq=draft.seq,
+        )
+
+
+def decide(
+    run: Run,
+    mapping: ObjectMapping,
+    drafts: Sequence[Draft],
+    links: Mapping[str, Link],
+    codec: RowCodec,
+    ids: Ids,
+    leaving: frozenset[Symbol] = frozenset(),
+) -> list[Decision]:
+    """Compare drafts with what was last written; `leaving` are rows that the same plan deletes."""
+    one = partial(_decide, run, mapping, codec=codec, ids=ids, leaving=leaving)
+    return [one(draft, links.get(draft.key)) for draft in drafts]
+
+
+def _decide(
+    run: Run,
+    mapping: ObjectMapping,
+    draft: Draft,
+    link: Link | None,
+    codec: RowCodec,
+    ids: Ids,
+    leaving: frozenset[Symbol],
+) -> Decision:
+    if draft.state != "ready":
+        kind: Kind = "skip" if draft.state == "skipped" else "fail"
+        return Decision(kind, draft, link=link, reason=draft.reason)
+
+    if link and link.digest == draft.digest and not link.held:
+        if leaving.isdisjoint(links_in(draft.body)):
+            return Decision("unchanged", draft, link=link)
+
+    found = unlinked(draft.body, mapping, ids)
+    if found.skipped or found.refused:
+        kind = "skip" if found.skipped else "fail"
+        return Decision(kind, draft, link=link, reason=found.skipped or found.refused)
+
+    if link is None:
+        return Decision("create", draft)
+
+    resolved = resolve(draft.body, mapping, run.spec, codec, ids)
+    same = link.digest == digest(resolved.effective) and not link.held
+    return Decision("unchanged" if same else "update", draft, resolved, link)
+
+
+# -- ids, now and after the plan was carried out
+
+
+def rows_as_planned(connection: sa.Connection, drafts: Iterable[Draft]) -> Ids:
+    """The ids that symbols lead to once the plan is carried out, as far as they are known."""
+    return _known(connection, drafts, _planned)
+
+
+def rows_as_linked(connection: sa.Connection, drafts: Iterable[Draft]) -> Ids:
+    """The ids that symbols lead to now."""
+    return _known(connection, drafts, _linked)
+
+
+def rows_as_drafted(connection: sa.Connection, drafts: Iterable[Draft]) -> Ids:
+    """The ids that symbols would lead to if every draft were written; for comparing specs."""
+    return _known(connection, drafts, _drafted)
+
+
+def leaving_rows(connection: sa.Connection, drafts: Iterable[Draft]) -> frozenset[Symbol]:
+    """Rows that these drafts name and the plan deletes."""
+    wanted = _symbols(draft.body for draft in drafts)
+    return frozenset(
+        (name, key)
+        for name, keys in wanted.items()
+        for key in pending_deletes(connection, name, sorted(keys))
+    )
+
+
+def _known(
+    connection: sa.Connection,
+    drafts: Iterable[Draft],
+    look: Callable[[sa.Connection, str, list[str]], dict[str, str]],
+) -> Ids:
+    found: dict[Symbol, str] = {}
+    for name, keys in _symbols(draft.body for draft in drafts).items():
+        ordered = sorted(keys)
+        gone = pending_deletes(connection, name, ordered)
+        rows = look(connection, name, ordered)
+        found |= {(name, key): row_id for key, row_id in rows.items() if key not in gone}
+    return lambda name, key: found.get((name, key))
+
+
+def _symbols(bodies: Iterable[Any]) -> dict[str, set[str]]:
+    wanted: dict[str, set[str]] = {}
+    for body in bodies:
+        for name, key in links_in(body):
+            wanted.setdefault(name, set()).add(key)
+    return wanted
+
+
+def _linked(connection: sa.Connection, name: str, keys: list[str]) -> dict[str, str]:
+    return {key: link.dest_id for key, link in links_of(connection, name, keys).items()}
+
+
+def of_plan(name: str, key: str) -> str:
+    """What stands in for the id of a row that is not made yet: no two are alike."""
+    return f"{OF_PLAN}{name} {key}"
+
+
+def _planned(connection: sa.Connection, name: str, keys: list[str]) -> dict[str, str]:
+    """Linked rows, rows to be adopted, and rows to be made under an id that nobody has."""
+    made = changes_of(connection, name, keys)
+    found = {
+        key: change.dest_id or of_plan(name, key)
+        for key, change in made.items()
+        if change.kind in ("create", "adopt")
+    }
+    return found | _linked(connection, name, keys)
+
+
+def _drafted(connection: sa.Connection, name: str, keys: list[str]) -> dict[str, str]:
+    """Linked rows, and whatever has a draft that can be written."""
+    states = draft_states(connection, name, keys)
+    ready = {key: of_plan(name, key) for key, state in states.items() if state == "ready"}
+    return ready | _linked(connection, name, keys)
+
+
+# -- an update, field by field
+
+
+@dataclass(slots=True)
+class _Merged:
+    """What a comparison of one row has come to so far."""
+
+    send: dict[str, Any] = field(default_factory=dict)
+    before: dict[str, Any] = field(default_factory=dict)
+    conflicts: list[tuple[str, Any, Any]] = field(default_factory=list)
+    stuck: list[str] = field(default_factory=list)
+
+    @property
+    def kind(self) -> Kind:
+        """What the fields together ask for."""
+        if self.send:
+            return "update"
+        return "conflict" if self.conflicts or self.stuck else "unchanged"
+
+
+def merge(
+    mapping: ObjectMapping, decision: Decision, live: Row, last: Resolved, codec: RowCodec
+) -> Change:
+    """A three-way comparison: last written, live now, wanted now; field by field."""
+    resolved, link = decision.resolved, decision.link
+    assert resolved is not None and link is not None
+    found = _Merged()
+    for target in _targets(codec.resource, resolved, link):
+        view = _view(target, resolved, link, last, live, codec)
+        _note(found, target, view, mapping, codec)
+
+    draft = decision.draft
+    return Change(
+        draft.object,
+        draft.key,
+        found.kind,
+        link.dest_id,
+        found.send,
+        found.before,
+        tuple(found.conflicts),
+        tuple(found.stuck),
+        version(codec.resource, live),
+        draft.digest,
+        seq=draft.seq,
+    )
+
+
+def _targets(resource: Resource, resolved: Resolved, link: Link) -> Iterator[str]:
+    """The fields to compare: those whose wanted value moved, and those that are still held back."""
+    update = resource.operations.get("update")
+    omit = update.omit if update else ()
+    for target in dict.fromkeys([*resolved.effective, *link.written, *link.held]):
+        wanted, written = resolved.effective.get(target), link.written.get(target)
+        same = bool(link.digest) and canonical(wanted) == canonical(written)
+        if target not in omit and not (same and _is_settled(link, target)):
+            yield target
+
+
+def _is_settled(link: Link, target: str) -> bool:
+    held = link.held.get(target)
+    if not held:
+        return True
+    return bool(held.get("why") == "lost" and held.get("tries", 0) >= LOST_TRIES)
+
+
+def _view(
+    target: str, resolved: Resolved, link: Link, last: Resolved, live: Row, codec: RowCodec
+) -> FieldView:
+    return FieldView(
+        codec.get(last.body, target),
+        link.stored.get(target, UNKNOWN),
+        codec.get(live, target),
+        codec.get(resolved.body, target),
+        bool(link.digest),
+    )
+
+
+def _note(
+    found: _Merged, target: str, view: FieldView, mapping: ObjectMapping, codec: RowCodec
+) -> None:
+    item = mapping.fields.get(target)
+    policy: ConflictPolicy = "keep"
+    if item and item.on_conflict == "overwrite":
+        policy = "overwrite"
+    can_empty = codec.resource.emptied(target) != "never"
+    action = decide_field(view, policy, can_empty, partial(codec.equal, target))
+
+    match action:
+        case Action.SEND:
+            found.send[target] = view.wanted
+            found.before[target] = view.live
+        case Action.CONFLICT:
+            found.conflicts.append((target, view.live, view.wanted))
+        case Action.STUCK:
+            found.stuck.append(target)
+
+
+def version(resource: Resource, live: Row) -> dict[str, Any]:
+    """The version of the row that a change was decided on; a later one refuses the change."""
+    name = resource.operations["update"].lock if "update" in resource.operations else ""
+    return {name: live[name]} if name and live.get(name) is not None else {}
+
+
+def update_body(change: Change, resolved: Resolved, codec: RowCodec) -> dict[str, Any]:
+    """What an update sends: only the fields that change, plus the ids its address needs."""
+    body: dict[str, Any] = {}
+    for target in change.send:
+        value = codec.get(resolved.body, target)
+        codec.put(body, target, codec.cleared(target) if value is None else value)
+
+    path = codec.resource.operations["update"].path
+    places = {name: value for name, value in resolved.body.items() if f"{{{name}}}" in path}
+    return {**body, **change.version, **places}
+
+
+def written_after(change: Change, resolved: Resolved, link: Link | None) -> dict[str, Any]:
+    """The draft as it will have been written: what people keep stays what we last wrote of it."""
+    written = dict(resolved.effective)
+    before = link.written if link else {}
+    for target in [*(target for target, _, _ in change.conflicts), *change.stuck]:
+        written.pop(target, None)
+        if target in before:
+            written[target] = before[target]
+    return written

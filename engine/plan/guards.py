@@ -1,0 +1,56 @@
+"""Plans that nobody expects are refused until a person says yes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from engine.errors import UnsafePlan
+from engine.plan.cost import Plan, Step
+from engine.run import Run
+from engine.store.links import count_links
+
+UPDATES = 0.3  # share of linked rows that may be rewritten without a person saying yes
+DELETES = 0.3  # share of an object's rows that may be deleted without a person saying yes
+SMALL = 10  # objects with fewer linked rows may be rewritten
+FEW = 2  # rows of an object that may be deleted without a question
+
+
+def guard(run: Run, made: Plan, yes: bool) -> None:
+    """Raise UnsafePlan for an empty source, or where much of what was migrated would change or go."""
+    content = [step for step in made.steps if not run.spec.objects[step.object].scaffold]
+    if not any(_ready(step) for step in content):
+        raise UnsafePlan(
+            "the source gave no record that can be migrated – is this the right account?"
+        )
+    if yes:
+        return
+
+    with run.store.begin() as connection:
+        linked: Mapping[str, int] = count_links(connection)
+    for step in made.steps:
+        have = linked.get(step.object, 0)
+        _guard_updates(run, step, have)
+        _guard_deletes(run, step, have)
+
+
+def _ready(step: Step) -> int:
+    return step.create + step.update + step.adopt + step.unchanged + step.conflict
+
+
+def _guard_updates(run: Run, step: Step, have: int) -> None:
+    share = run.spec.guards.get("updates", UPDATES)
+    there = have + step.adopt
+    if there >= SMALL and step.update > share * there:
+        raise UnsafePlan(
+            f"{step.update} of {there} {step.label} would be rewritten, more than {share:.0%} – "
+            "look at them with `etl plan`, then add --yes"
+        )
+
+
+def _guard_deletes(run: Run, step: Step, have: int) -> None:
+    share = run.spec.guards.get("deletes", DELETES)
+    if step.delete > FEW and step.delete > share * have:
+        raise UnsafePlan(
+            f"{step.delete} of {have} {step.label} would be deleted, more than {share:.0%} – "
+            "see which in `etl status`, then add --yes"
+        )

@@ -1,0 +1,299 @@
+"""The plan: one change for each draft and for each row to delete, kept in the store.
+
+What is shown, judged and carried out is this table. The destination is read for it, never written to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import sqlalchemy as sa
+
+from engine.connector.model import Verb
+from engine.destination.options import wanted_options
+from engine.destination.resolve import Resolved, resolve
+from engine.destination.rows import Definition, Definitions, Row, RowCodec, codec_of, load_definitions
+from engine.plan.adopt import (
+    Hit,
+    Search,
+    Way,
+    awaits_rows_of_the_plan,
+    find_rows,
+    offer,
+    rows_by_key,
+    way_of,
+)
+from engine.plan.cost import Plan, summed_up
+from engine.plan.deletions import plan_deletions
+from engine.plan.diff import (
+    Decision,
+    decide,
+    leaving_rows,
+    merge,
+    rows_as_linked,
+    rows_as_planned,
+)
+from engine.plan.moves import follow_moves
+from engine.plan.notes import report, report_rows
+from engine.reading import rows_now
+from engine.run import Run
+from engine.spec.model import ObjectMapping
+from engine.store.changes import Change, changes_of, clear_changes, save_changes
+from engine.store.journal import failures
+from engine.store.links import Draft, Link, drafts_of, links_of, save_link, stream_drafts
+
+REMOVED = "its row was removed in the destination; it is not made again"
+FIXED = "changed in the source, but the destination cannot change such a row"
+AS_WANTED = "the row holds what is wanted"
+
+
+@dataclass(frozen=True, slots=True)
+class Planning:
+    """What the planning of one object is given."""
+
+    search: Search
+    mapping: ObjectMapping
+    codec: RowCodec
+    way: Way = ""
+
+    @property
+    def run(self) -> Run:
+        """The run the plan is for."""
+        return self.search.run
+
+
+def foreseen(run: Run) -> dict[tuple[str, str], Definition]:
+    """The account's definitions, with the fields and options that the run makes first."""
+    custom = {
+        (item.resource, item.name): (item.options, item.options_from)
+        for item in run.spec.custom_fields.values()
+    }
+    native = {
+        (item.resource, item.field): (item.options, item.options_from)
+        for item in run.spec.native_options
+    }
+    were = {(item.resource, item.name): item.options_were for item in run.spec.custom_fields.values()}
+    were |= {(item.resource, item.field): item.options_were for item in run.spec.native_options}
+    with run.store.begin() as connection:
+        known = load_definitions(connection, run.migration.destination)
+
+    for place, origin in (custom | native).items():
+        found = known.get(place) or Definition(f"new {place[1]}")
+        labels = {label.strip(): label for label in wanted_options(run, *origin)}
+        old = dict(were[place]).items()
+        renamed = {label: found.options[was] for label, was in old if was in found.options}
+        known[place] = Definition(found.code, labels | renamed | dict(found.options))
+    return known
+
+
+def plan_object(search: Search, mapping: ObjectMapping, only_failed: bool = False) -> None:
+    """Plan every draft of an object, or those whose last attempt failed."""
+    run = search.run
+    planning = Planning(search, mapping, search.codec(mapping.resource), way_of(search, mapping))
+    with run.store.begin() as connection:
+        only = frozenset(failures(connection, mapping.name)) if only_failed else None
+
+    if planning.way == "key" and only is None:
+        _adopt_by_key(planning)
+
+    done = 0
+    for batch in stream_drafts(run.store, mapping.name):
+        drafts = [draft for draft in batch if only is None or draft.key in only]
+        plan_drafts(planning, drafts)
+        done += len(batch)
+        run.progress(f"planning {mapping.label}", done, None)
+
+
+def plan_drafts(planning: Planning, drafts: Sequence[Draft]) -> list[Change]:
+    """Plan some drafts of an object and keep what is decided; also to look at a record once more."""
+    run, name = planning.run, planning.mapping.name
+    with run.store.begin() as connection:
+        known = changes_of(connection, name, [draft.key for draft in drafts])
+        adopted = {key for key, change in known.items() if change.kind == "adopt"}
+        fresh = [draft for draft in drafts if draft.key not in adopted]
+        decisions = _decided(planning, connection, fresh)
+
+    changes = {item.draft.key: item.change() for item in decisions}
+    changes |= _updates(planning, [item for item in decisions if item.kind == "update"])
+    changes |= _creations(planning, [item for item in decisions if item.kind == "create"])
+    priced = [_priced(planning, change) for change in changes.values()]
+    with run.store.begin() as connection:
+        save_changes(connection, priced)
+        report(connection, planning.mapping, decisions, priced)
+    return priced
+
+
+def _decided(
+    planning: Planning, connection: sa.Connection, drafts: Sequence[Draft]
+) -> list[Decision]:
+    run, mapping = planning.run, planning.mapping
+    links = links_of(connection, mapping.name, [draft.key for draft in drafts])
+    ids = rows_as_planned(connection, drafts)
+    leaving = leaving_rows(connection, drafts)
+    return decide(run, mapping, drafts, links, planning.codec, ids, leaving)
+
+
+def _priced(planning: Planning, change: Change) -> Change:
+    """The change with what its own call costs."""
+    resource = planning.codec.resource
+    verb: Verb | None = "create" if change.kind == "create" else None
+    if change.send:
+        verb = "update"
+
+    operation = resource.operations.get(verb) if verb else None
+    return replace(change, cost=operation.cost / operation.rows) if operation else change
+
+
+# -- rows that are linked
+
+
+def _updates(planning: Planning, decisions: Sequence[Decision]) -> dict[str, Change]:
+    """Updates after a look at what the destination holds now."""
+    if not decisions:
+        return {}
+
+    resource = planning.codec.resource
+    if "update" not in resource.operations:
+        return {item.draft.key: _unchanging(item) for item in decisions}
+
+    bodies = {item.link.dest_id: item.resolved.body for item in decisions if item.link and item.resolved}
+    live = rows_now(planning.run.destination, resource, bodies)
+    found = {}
+    for item in decisions:
+        assert item.link is not None
+        row = live.get(item.link.dest_id)
+        found[item.draft.key] = _merged(planning, item, row) if row else _removed(item)
+    return found
+
+
+def _unchanging(item: Decision) -> Change:
+    return replace(item.change(), kind="unchanged", reason=FIXED)
+
+
+def _removed(item: Decision) -> Change:
+    return replace(item.change(), kind="fail", reason=REMOVED)
+
+
+def _merged(planning: Planning, item: Decision, row: Row) -> Change:
+    run, link = planning.run, item.link
+    assert link is not None
+    with run.store.begin() as connection:
+        _note_touch(connection, planning.codec, link, row)
+        last = _last_written(planning, connection, link)
+
+    change = merge(planning.mapping, item, row, last, planning.codec)
+    return replace(change, reason=AS_WANTED) if change.kind == "unchanged" else change
+
+
+def _last_written(planning: Planning, connection: sa.Connection, link: Link) -> Resolved:
+    draft = Draft(link.object, link.key, link.key, link.written, "")
+    ids = rows_as_linked(connection, [draft])
+    return resolve(link.written, planning.mapping, planning.run.spec, planning.codec, ids)
+
+
+def _note_touch(connection: sa.Connection, codec: RowCodec, link: Link, row: Row) -> None:
+    """Keep for a rollback that people changed a row: after an update its fingerprint is another."""
+    seen = link.extra.get("seen")
+    if seen is not None and not codec.is_unchanged(seen, row) and not link.extra.get("touched"):
+        save_link(connection, replace(link, extra=link.extra | {"touched": True}))
+
+
+# -- rows that are to be made, unless they are there
+
+
+def _creations(planning: Planning, decisions: Sequence[Decision]) -> dict[str, Change]:
+    """Drafts without a row: adopted where one is there already, else created."""
+    run, mapping = planning.run, planning.mapping
+    offered = awaits_rows_of_the_plan(run, mapping)
+    if not decisions or not (offered or planning.way in ("match", "recognise")):
+        return {}
+
+    made = _resolved(planning, decisions)
+    hits = find_rows(planning.search, mapping, planning.way, made)
+    found = {}
+    for key, hit in hits.items():
+        decision, resolved = made[key]
+        found[key] = _adopted(planning, decision, resolved, hit)
+
+    for key, (_, resolved) in made.items():
+        if offered and key not in hits:
+            offer(planning.search, mapping, key, resolved.body)
+    return found
+
+
+def _resolved(
+    planning: Planning, decisions: Sequence[Decision]
+) -> dict[str, tuple[Decision, Resolved]]:
+    run = planning.run
+    with run.store.begin() as connection:
+        ids = rows_as_planned(connection, [item.draft for item in decisions])
+    found = {}
+    for item in decisions:
+        body = resolve(item.draft.body, planning.mapping, run.spec, planning.codec, ids)
+        found[item.draft.key] = (item, body)
+    return found
+
+
+def _adopted(planning: Planning, item: Decision, resolved: Resolved, hit: Hit) -> Change:
+    """A row to be linked, and what has to be written into it."""
+    resource, draft = planning.codec.resource, item.draft
+    link = Link(draft.object, draft.key, resource.name, hit.row_id, "", {}, hit.origin)
+    if "update" not in resource.operations:
+        return replace(item.change(), kind="adopt", dest_id=hit.row_id, reason=hit.origin)
+
+    nothing = Resolved({}, {}, ())
+    seen = Decision("adopt", draft, resolved, link)
+    change = merge(planning.mapping, seen, hit.row, nothing, planning.codec)
+    return replace(change, kind="adopt", reason=hit.origin)
+
+
+def _adopt_by_key(planning: Planning) -> None:
+    """Adopt all rows that carry a key of ours, with a draft or without one."""
+    run, mapping = planning.run, planning.mapping
+    for rows in rows_by_key(planning.search, mapping):
+        with run.store.begin() as connection:
+            drafts = drafts_of(connection, mapping.name, list(rows))
+            linked = links_of(connection, mapping.name, list(rows))
+            decided = _decided(planning, connection, list(drafts.values()))
+
+        resolved = _resolved(planning, [item for item in decided if item.kind == "create"])
+        found = []
+        for key, row in rows.items():
+            if key in linked:
+                continue
+            hit = Hit(planning.codec.resource.id_of(row), row, "adopted")
+            if key in resolved:
+                found.append(_priced(planning, _adopted(planning, *resolved[key], hit)))
+            elif key not in drafts:
+                found.append(Change(mapping.name, key, "adopt", hit.row_id, reason=hit.origin))
+        with run.store.begin() as connection:
+            save_changes(connection, found)
+            report_rows(connection, mapping, found)
+
+
+def planning_of(run: Run, mapping: ObjectMapping, known: Definitions) -> Planning:
+    """What a record is planned with once more while the plan is carried out."""
+    codec = codec_of(run.migration.destination, mapping.resource, known)
+    return Planning(Search(run, known), mapping, codec)
+
+
+def make_plan(
+    run: Run, objects: Sequence[ObjectMapping], whole: bool = False, only_failed: bool = False
+) -> Plan:
+    """Plan these objects anew and keep every change; what they come to.
+
+    `whole` says that the drafts are those of everything: only then a row without a draft is one
+    whose record has left. With `only_failed`, just the records whose last attempt failed.
+    """
+    made_at = run.clock.now()
+    with run.store.begin() as connection:
+        clear_changes(connection)
+    if whole:
+        follow_moves(run)
+        plan_deletions(run)
+
+    search = Search(run, foreseen(run))
+    for mapping in objects:
+        plan_object(search, mapping, only_failed)
+    return summed_up(run, objects, made_at)

@@ -1,0 +1,84 @@
+"""Records that have moved between the collections of one object: they keep their row.
+
+A lead that becomes a client is read under another collection, and so under another key. It is
+taken for the same record where its id is the same, what was written of it agrees with what is
+wanted now, and the record under the old key is gone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from engine.reading import is_gone
+from engine.run import Run
+from engine.spec.model import ObjectMapping
+from engine.store.links import Draft, Finding, Link, links_of, rename_key, save_findings, stream_drafts
+from engine.store.records import gone_of, mark_gone
+from engine.values import canonical
+
+STAGE = "move"
+AGREEING = 0.5  # share of the written fields that must be wanted as they were
+
+
+def follow_moves(run: Run) -> int:
+    """Carry the links of records that have moved over to their new keys; how many did."""
+    moved = 0
+    for mapping in run.spec.active():
+        sources = [name for name in mapping.sources if not name.startswith("$")]
+        if len(sources) < 2 or mapping.each is not None:
+            continue
+        for batch in stream_drafts(run.store, mapping.name):
+            moved += _of_batch(run, mapping, sources, batch)
+    return moved
+
+
+def _of_batch(
+    run: Run, mapping: ObjectMapping, sources: Sequence[str], drafts: Sequence[Draft]
+) -> int:
+    with run.store.begin() as connection:
+        linked = links_of(connection, mapping.name, [draft.key for draft in drafts])
+        fresh = [draft for draft in drafts if draft.key not in linked and draft.state == "ready"]
+        elsewhere = [key for draft in fresh for key in _siblings(draft.key, sources)]
+        before = links_of(connection, mapping.name, elsewhere)
+
+    moved = 0
+    for draft in fresh:
+        link = next((before[key] for key in _siblings(draft.key, sources) if key in before), None)
+        if link and _is_same(mapping, draft, link) and _has_left(run, link.key):
+            _carry_over(run, mapping, draft, link)
+            moved += 1
+    return moved
+
+
+def _siblings(key: str, sources: Sequence[str]) -> Iterator[str]:
+    """The keys that a record would have in the object's other collections."""
+    collection, _, row_id = key.partition("/")
+    yield from (f"{name}/{row_id}" for name in sources if name != collection)
+
+
+def _is_same(mapping: ObjectMapping, draft: Draft, link: Link) -> bool:
+    """Whether what was written and what is wanted now may be of one record."""
+    key = mapping.key_field
+    fields = [name for name in link.written if name in draft.body and name != key]
+    same = sum(_bare(link.written[name]) == _bare(draft.body[name]) for name in fields)
+    return bool(fields) and same >= max(1, AGREEING * len(fields))
+
+
+def _bare(value: Any) -> str:
+    return canonical(value).casefold()
+
+
+def _has_left(run: Run, key: str) -> bool:
+    with run.store.begin() as connection:
+        if gone_of(connection, [key]):
+            return True
+    return is_gone(run, key.partition("/")[0], key)
+
+
+def _carry_over(run: Run, mapping: ObjectMapping, draft: Draft, link: Link) -> None:
+    text = f"{link.key} is {draft.key} now; its row {link.dest_id} is kept"
+    with run.store.begin() as connection:
+        mark_gone(connection, [link.key])
+        rename_key(connection, mapping.name, link.key, draft.key)
+        save_findings(connection, [Finding(mapping.name, draft.key, STAGE, "", "note", text)])

@@ -1,0 +1,76 @@
+"""What people must know about a plan: records held back, fields that stay as people have them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from engine.plan.diff import Decision
+from engine.spec.model import ObjectMapping
+from engine.store.changes import Change
+from engine.store.links import Finding, clear_findings, save_findings
+from engine.values import canonical
+
+STAGE = "load"
+SHOWN = 80  # characters of a value that a message shows
+HELD_BACK = {"skip": "skipped", "fail": "failed"}
+
+
+def report(
+    connection: sa.Connection,
+    mapping: ObjectMapping,
+    decisions: Sequence[Decision],
+    changes: Sequence[Change],
+) -> None:
+    """Replace what was found earlier about these records by what is found now."""
+    keys = [change.key for change in changes]
+    over = [change.key for change in changes if change.kind not in ("create", "update")]
+    clear_findings(connection, STAGE, mapping.name, keys)
+    clear_findings(connection, "write", mapping.name, over)
+
+    failed = {item.draft.key for item in decisions if item.draft.state != "ready"}
+    found = [item for change in changes for item in _of_change(change, change.key in failed)]
+    found += [item for decision in decisions for item in _left_out(decision)]
+    save_findings(connection, found)
+
+
+def report_rows(
+    connection: sa.Connection, mapping: ObjectMapping, changes: Sequence[Change]
+) -> None:
+    """The same for rows that were found by their key."""
+    clear_findings(connection, STAGE, mapping.name, [change.key for change in changes])
+    save_findings(connection, [item for change in changes for item in _of_change(change, False)])
+
+
+def _of_change(change: Change, known: bool) -> Iterator[Finding]:
+    """A draft that could not be made has its own finding from the mapping."""
+    if change.kind in HELD_BACK and not known:
+        yield _finding(change, "", f"{HELD_BACK[change.kind]}: {change.reason}")
+
+    for target, live, wanted in change.conflicts:
+        yield _finding(change, target, _kept(live, wanted))
+
+    for target in change.stuck:
+        text = "emptied in the source; the destination cannot empty this field"
+        yield _finding(change, target, text)
+
+    if change.kind == "unchanged" and change.reason.startswith("changed in the source"):
+        yield Finding(change.object, change.key, STAGE, "", "note", change.reason)
+
+
+def _left_out(decision: Decision) -> Iterator[Finding]:
+    """Links and options that are left out of a record that is written all the same."""
+    draft, resolved = decision.draft, decision.resolved
+    for target, why in resolved.missing if resolved else ():
+        yield Finding(draft.object, draft.key, STAGE, target, "attention", f"left out: {why}")
+
+
+def _finding(change: Change, target: str, text: str) -> Finding:
+    return Finding(change.object, change.key, STAGE, target, "attention", text)
+
+
+def _kept(live: Any, wanted: Any) -> str:
+    theirs, ours = canonical(live)[:SHOWN], canonical(wanted)[:SHOWN]
+    return f"people changed it to {theirs}; kept (the source says {ours})"

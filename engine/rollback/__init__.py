@@ -1,0 +1,1 @@
+"""Taking a migration back: what must stay, and how the rest is undone."""

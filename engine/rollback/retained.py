@@ -1,0 +1,318 @@
+"""The rows a migration made that a rollback must keep, and why.
+
+Every list is read once: it shows our rows as they are now, and the rows of others that lean on them.
+Whatever a kept row refers to is kept with it, for platforms may delete a row together with the one
+it belongs to. A row that could not be looked at is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import sqlalchemy as sa
+
+from engine.connector.model import FieldType, Resource
+from engine.destination.edits import edit_of
+from engine.destination.rows import (
+    Definitions,
+    Row,
+    RowCodec,
+    codec_of,
+    is_definition,
+    load_definitions,
+)
+from engine.destination.telling import holders
+from engine.run import Run
+from engine.store.journal import Entry, made_rows, stream_undoable, undoable_objects, updates_of
+from engine.store.links import Link, clear_verified, links_to_rows, mark_verified, seen_of
+from engine.values import canonical, is_empty
+
+RowId = tuple[str, str]  # resource and id
+Values = frozenset[tuple[str, str]]  # field or code, and its value as canonical JSON
+
+HIDDEN = "people have put it where lists do not show it"
+UNSEEN = "it could not be looked at: the platform answers without a row"
+UNLISTED = "it could not be looked at: the list shows none of our rows, and none can be read"
+
+
+@dataclass(slots=True)
+class Retained:
+    """Rows that stay with the reason, and the options that rows which stay use."""
+
+    kept: dict[RowId, str] = field(default_factory=dict)
+    used: dict[RowId, set[str]] = field(default_factory=dict)  # (resource, field or code) -> ids
+
+
+@dataclass(slots=True)
+class _Look:
+    """One look at the destination."""
+
+    run: Run
+    of_run: int | None
+    known: Definitions
+    found: Retained = field(default_factory=Retained)
+    waiting: list[RowId] = field(default_factory=list)  # kept rows that are still to be followed
+    choices: set[str] = field(default_factory=set)  # codes of the spec's fields that have options
+    shown: set[str] = field(default_factory=set)  # resources whose lists show rows of ours
+
+    def resource(self, name: str) -> Resource:
+        return self.run.migration.destination.resources[name]
+
+    def codec(self, name: str) -> RowCodec:
+        return codec_of(self.run.migration.destination, name, self.known)
+
+    def keep(self, row_id: RowId, reason: str) -> bool:
+        """Keep a row; whether that is news."""
+        if row_id in self.found.kept:
+            return False
+        self.found.kept[row_id] = reason
+        return True
+
+
+def find_retained(run: Run, of_run: int | None) -> Retained:
+    """Find rows people edited, rows that others' rows need, and what those need in turn.
+
+    A row of ours that is there, but in no list, was put away by people.
+    """
+    with run.store.begin() as connection:
+        clear_verified(connection)
+        known = load_definitions(connection, run.migration.destination)
+        look = _Look(run, of_run, known)
+        order = _order(look, connection)
+    look.choices = {definition.code for definition in known.values() if definition.options}
+
+    for position, name in enumerate(order):
+        run.progress("looking for what people edited", position, len(order))
+        for rows in _rows(look, look.resource(name)):
+            with run.store.begin() as connection:
+                _look_at(look, connection, look.codec(name), rows)
+            _follow(look)
+    _check_unlisted(look)
+    run.progress("looking for what people edited", len(order), len(order))
+    return look.found
+
+
+def _order(look: _Look, connection: sa.Connection) -> list[str]:
+    """Resources worth reading: those we made rows of, and those that can point at them."""
+    objects = undoable_objects(connection, look.of_run)
+    made = {
+        name.partition(".")[2] if is_definition(name) else resource
+        for name, (resource, _) in objects.items()
+    }
+    found = []
+    for name, resource in look.run.migration.destination.resources.items():
+        listed = {"create", "list"} <= set(resource.operations)
+        points = any(set(kind.to) & made for kind in _kinds(resource))
+        definition = name in holders(look.run.migration.destination)
+        if listed and not definition and (name in made or points):
+            found.append(name)
+    return found
+
+
+def _kinds(resource: Resource) -> Iterator[FieldType]:
+    for kind in resource.fields.values():
+        yield kind
+        yield from (kind.shape or {}).values()
+
+
+def _rows(look: _Look, resource: Resource) -> Iterator[Sequence[Row]]:
+    """A resource's rows page by page; below all parents, people's too, where they are only there."""
+    operation = resource.operations["list"]
+    if not operation.ids_of:
+        for page in look.run.destination.pages(resource.name):
+            yield page.rows
+        return
+    for parent in resource.fields[operation.ids_of].to:
+        for above in look.run.destination.pages(parent):
+            ids = [look.resource(parent).id_of(row) for row in above.rows]
+            yield list(look.run.destination.by_ids(resource.name, ids))
+
+
+def _look_at(
+    look: _Look, connection: sa.Connection, codec: RowCodec, rows: Sequence[Row]
+) -> None:
+    """Note what one page says must stay."""
+    name = codec.resource.name
+    ids = [codec.resource.id_of(row) for row in rows]
+    ours = made_rows(connection, name, ids, look.of_run)
+    links = links_to_rows(connection, name, ids)
+    if ours:
+        look.shown.add(name)
+    seen = [(link.object, link.key) for row_id in ours for link in links.get(row_id, ())]
+    mark_verified(connection, seen)
+
+    others = [link for row_id in ids if row_id not in ours for link in links.get(row_id, ())]
+    undone = _to_be_restored(look, connection, others)
+    for row, row_id in zip(rows, ids, strict=True):
+        linked = links.get(row_id, [])
+        if row_id not in ours:
+            reason = f"{_whose(linked)} needs it: {name} {row_id}"
+            _hold(look, connection, codec, row, reason, undone.get(row_id, frozenset()))
+        elif _keep_edited(look, connection, codec, row, linked):
+            _hold(look, connection, codec, row, _needed_by(name, row_id))
+
+
+def _whose(links: Sequence[Link]) -> str:
+    made = any(link.origin == "created" for link in links)
+    return "a row of another run" if made else "a row that people made"
+
+
+def _keep_edited(
+    look: _Look, connection: sa.Connection, codec: RowCodec, row: Row, links: Sequence[Link]
+) -> bool:
+    """Keep a row of ours that people have edited; whether it was."""
+    reasons = [edit_of(look.run, connection, codec, link, row) for link in links]
+    row_id = (codec.resource.name, codec.resource.id_of(row))
+    return bool(reasons) and all(reasons) and look.keep(row_id, reasons[0])
+
+
+def _needed_by(resource: str, row_id: str) -> str:
+    return f"a row that is kept needs it: {resource} {row_id}"
+
+
+def _to_be_restored(
+    look: _Look, connection: sa.Connection, links: Sequence[Link]
+) -> dict[str, Values]:
+    """What updates of ours have put into rows that were there, and a rollback takes out again."""
+    keys: dict[str, list[str]] = {}
+    for link in links:
+        keys.setdefault(link.object, []).append(link.key)
+
+    sent: dict[str, Values] = {}
+    for name, found in keys.items():
+        for entry in updates_of(connection, name, found, look.of_run):
+            codec = look.codec(entry.resource)
+            held = {*_values(codec, entry.body), *_customs(codec, entry.body)}
+            sent[entry.dest_id] = sent.get(entry.dest_id, frozenset()) | held
+    return sent
+
+
+def _values(codec: RowCodec, row: Row) -> Iterator[tuple[str, str]]:
+    for name in codec.resource.fields:
+        value = codec.get(row, name)
+        if not is_empty(value):
+            yield name, canonical(value)
+
+
+def _customs(codec: RowCodec, row: Row) -> Iterator[tuple[str, str]]:
+    for code, value in codec.custom_values(row).items():
+        if not is_empty(value):
+            yield code, canonical(value)
+
+
+def _follow(look: _Look) -> None:
+    """Keep what kept rows need, and what that needs in turn: the rows themselves are read for it."""
+    definitions = holders(look.run.migration.destination)
+    while look.waiting:
+        waiting, look.waiting = look.waiting, []
+        by_resource: dict[str, list[str]] = {}
+        for name, row_id in waiting:
+            by_resource.setdefault(name, []).append(row_id)
+
+        for name, ids in by_resource.items():
+            codec = look.codec(name)
+            rows = [] if name in definitions else list(look.run.destination.by_ids(name, sorted(ids)))
+            with look.run.store.begin() as connection:
+                for row in rows:
+                    reason = _needed_by(name, codec.resource.id_of(row))
+                    _hold(look, connection, codec, row, reason)
+
+
+# -- rows that no list shows
+
+
+def _check_unlisted(look: _Look) -> None:
+    """Rows of ours that no list shows: most are gone; others were put away, or cannot be seen."""
+    with look.run.store.begin() as connection:
+        objects = undoable_objects(connection, look.of_run)
+    for name, (resource, _) in objects.items():
+        if is_definition(name):
+            continue
+        for batch in stream_undoable(look.run.store, name, "create", look.of_run):
+            with look.run.store.begin() as connection:
+                seen = seen_of(connection, name, [entry.key for entry in batch])
+            for entry in batch:
+                if entry.key not in seen:
+                    _check_one(look, resource, entry)
+            _follow(look)
+
+
+def _check_one(look: _Look, resource: str, entry: Entry) -> None:
+    """Keep a row that is there though no list shows it, or that cannot be looked at."""
+    if "read" not in look.resource(resource).operations:
+        if resource not in look.shown:
+            _keep_unseen(look, entry, UNLISTED)
+        return
+
+    state, row = look.run.destination.look(resource, entry.dest_id)
+    if state == "unclear":
+        _keep_unseen(look, entry, UNSEEN)
+    elif state == "there":
+        look.keep((resource, entry.dest_id), HIDDEN)
+        _hold_for(look, entry, row)
+
+
+def _keep_unseen(look: _Look, entry: Entry, reason: str) -> None:
+    """What the row leans on is known only from what was sent."""
+    if look.keep((entry.resource, entry.dest_id), reason):
+        _hold_for(look, entry, entry.body)
+
+
+def _hold_for(look: _Look, entry: Entry, row: Row) -> None:
+    reason = _needed_by(entry.resource, entry.dest_id)
+    with look.run.store.begin() as connection:
+        _hold(look, connection, look.codec(entry.resource), row, reason)
+
+
+def _hold(
+    look: _Look,
+    connection: sa.Connection,
+    codec: RowCodec,
+    row: Row,
+    reason: str,
+    undone: Values = frozenset(),
+) -> None:
+    """Keep what a row that stays leans on: rows, custom fields that hold a value, options."""
+    wanted: dict[str, set[str]] = {}
+    for name, target, row_id in codec.references(row):
+        if (name, canonical(codec.get(row, name))) not in undone:
+            wanted.setdefault(target, set()).add(row_id)
+
+    codes = _codes_in_use(codec, row, undone)
+    if codec.resource.custom:
+        wanted[codec.resource.custom.resource] = set(codes)
+    _note_options(look, codec, row, codes, undone)
+    for target, ids in wanted.items():
+        for row_id in made_rows(connection, target, sorted(ids), look.of_run):
+            if look.keep((target, row_id), reason):
+                look.waiting.append((target, row_id))
+
+
+def _codes_in_use(codec: RowCodec, row: Row, undone: Values) -> dict[str, Any]:
+    values = codec.custom_values(row)
+    return {
+        code: value
+        for code, value in values.items()
+        if not is_empty(value) and (code, canonical(value)) not in undone
+    }
+
+
+def _note_options(
+    look: _Look, codec: RowCodec, row: Row, codes: Mapping[str, Any], undone: Values
+) -> None:
+    """The options that a row which stays uses."""
+    resource = codec.resource
+    for name, kind in resource.fields.items():
+        value = codec.get(row, name)
+        if kind.options and not is_empty(value) and (name, canonical(value)) not in undone:
+            _use(look, resource.name, name, value)
+    for code in look.choices & codes.keys() if resource.custom else ():
+        assert resource.custom is not None
+        _use(look, resource.custom.resource, code, codes[code])
+
+
+def _use(look: _Look, resource: str, name: str, value: Any) -> None:
+    values = value if isinstance(value, list) else [value]
+    look.found.used.setdefault((resource, name), set()).update(map(str, values))

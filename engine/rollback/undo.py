@@ -1,0 +1,385 @@
+"""Take a migration back: delete what it made, restore what it changed, keep what people edited since.
+
+It walks the journal backwards: children before what they lean on, as the spec orders its objects.
+Each step may be repeated, so a rollback that was killed is continued by starting it again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+
+from engine.connector.model import Resource
+from engine.destination.compare import (
+    UNKNOWN,
+    Action,
+    ConflictPolicy,
+    FieldView,
+    decide_field,
+)
+from engine.destination.rows import Row, RowCodec, codec_of, is_definition, load_definitions
+from engine.destination.telling import defining
+from engine.load.deliver import deliver
+from engine.load.reconcile import live_rows, reconcile
+from engine.load.writes import RESTORED, Outcome, Write
+from engine.plan.diff import version
+from engine.rollback.retained import Retained, find_retained
+from engine.run import Run
+from engine.store.journal import (
+    Entry,
+    creations_of_rows,
+    mark,
+    stream_undoable,
+    undoable_objects,
+    written_before,
+)
+from engine.store.links import forget_found, links_of, save_link
+from engine.values import digest, is_empty
+
+BATCH = 100  # updates whose rows are read together
+ROUNDS = 8  # times rows are looked at once more because they changed meanwhile
+
+
+@dataclass(slots=True)
+class RolledBack:
+    """Every journal row: undone, kept or failed, with its reason."""
+
+    undone: int = 0
+    kept: list[tuple[str, str, str]] = field(default_factory=list)  # object, key, reason
+    failed: list[tuple[str, str, str]] = field(default_factory=list)
+    would: dict[str, int] = field(default_factory=dict)
+    cost: float = 0.0
+
+
+@dataclass(slots=True)
+class _Undoing:
+    """One rollback at work: what it is asked to do, what stays, and what became of it."""
+
+    run: Run
+    of_run: int | None
+    force: bool
+    dry: bool
+    retained: Retained
+    result: RolledBack = field(default_factory=RolledBack)
+    refused: set[int] = field(default_factory=set)  # entries that were refused this time
+    deferred: set[int] = field(default_factory=set)  # of rows that another object made
+    last: bool = False  # whether every object has been gone through once
+
+    def resource(self, name: str) -> Resource:
+        return self.run.migration.destination.resources[name]
+
+    def codec(self, name: str) -> RowCodec:
+        connector = self.run.migration.destination
+        with self.run.store.begin() as connection:
+            return codec_of(connector, name, load_definitions(connection, connector))
+
+
+def rollback(
+    run: Run, of_run: int | None = None, force: bool = False, dry: bool = False
+) -> RolledBack:
+    """Undo the done writes of one run, or of all; safe to repeat and to interrupt."""
+    if not dry:
+        reconcile(run)
+    before = run.destination.pacer.cost
+    work = _Undoing(run, of_run, force, dry, Retained() if force else find_retained(run, of_run))
+    names = _order(run, of_run)
+    for position, name in enumerate(names):
+        run.progress("taking back", position, len(names))
+        _remove_made(work, name)
+        _restore_changed(work, name)
+        _remove_options(work, name)
+
+    # Updates of rows that another object made: those rows are gone or kept by now.
+    work.last = True
+    for name in names:
+        _restore_changed(work, name)
+    run.progress("taking back", len(names), len(names))
+    if of_run is None and not dry:
+        with run.store.begin() as connection:
+            forget_found(connection)
+    work.result.cost = run.destination.pacer.cost - before
+    return work.result
+
+
+def _order(run: Run, of_run: int | None) -> list[str]:
+    """Objects as they are taken back: the spec's last first, definitions of fields in the end.
+
+    An object that the spec no longer names goes first, the one begun last before the others.
+    """
+    with run.store.begin() as connection:
+        objects = undoable_objects(connection, of_run)
+    places = {name: position for position, name in enumerate(run.spec.objects)}
+
+    def place(name: str) -> tuple[bool, int, int]:
+        return is_definition(name), -places.get(name, len(places)), -objects[name][1]
+
+    return sorted(objects, key=place)
+
+
+# -- what becomes of an entry
+
+
+def _undone(work: _Undoing, entry: Entry, reason: str) -> None:
+    if work.dry:
+        _would(work, "forget")
+        return
+    _mark(work, entry.id, "undone", reason)
+    work.result.undone += 1
+
+
+def _keep(work: _Undoing, entry: Entry, reason: str) -> None:
+    _would(work, "keep")
+    work.result.kept.append((entry.object, entry.key, reason))
+    if not work.dry:
+        _mark(work, entry.id, "kept", reason)
+
+
+def _fail(work: _Undoing, entry: Entry, reason: str) -> None:
+    work.refused.add(entry.id)
+    work.result.failed.append((entry.object, entry.key, reason))
+
+
+def _would(work: _Undoing, action: str) -> None:
+    work.result.would[action] = work.result.would.get(action, 0) + 1
+
+
+def _mark(work: _Undoing, entry: int, state: str, reason: str) -> None:
+    with work.run.store.begin() as connection:
+        mark(connection, entry, state, reason, work.run.clock.now())
+
+
+# -- rows we made
+
+
+def _remove_made(work: _Undoing, name: str) -> None:
+    """Delete an object's rows; those that stay are marked with the reason."""
+    for outcome in deliver(work.run, _deletions(work, name)):
+        entry = outcome.write.extra["undoes"]
+        if outcome.state == "done":
+            _undone(work, entry, outcome.reason)
+        elif outcome.state in ("failed", "stale"):
+            _fail(work, entry, outcome.reason)
+
+
+def _deletions(work: _Undoing, name: str) -> Iterator[Write]:
+    for batch in stream_undoable(work.run.store, name, "create", work.of_run):
+        for entry in batch:
+            reason = work.retained.kept.get((entry.resource, entry.dest_id), "")
+            if reason:
+                _keep(work, entry, reason)
+            elif work.dry:
+                _would(work, "delete")
+            else:
+                yield _undoing(entry, "delete", entry.body)
+
+
+def _undoing(entry: Entry, action: Any, body: Any, **more: Any) -> Write:
+    extra = {"undoes": entry, **more}
+    return Write(
+        entry.object, entry.key, entry.resource, action, body, {}, entry.dest_id, extra=extra
+    )
+
+
+# -- rows we changed
+
+
+def _restore_changed(work: _Undoing, name: str) -> None:
+    """Put back what updates overwrote, the last update of a row first."""
+    for batch in stream_undoable(work.run.store, name, "update", work.of_run, BATCH):
+        due = [entry for entry in batch if not work.last or entry.id in work.deferred]
+        standing = _on_rows_that_stand(work, due)
+        while standing:
+            newest: dict[str, Entry] = {}
+            for entry in standing:
+                newest.setdefault(entry.dest_id, entry)
+            _restore(work, dict(newest))
+            standing = [entry for entry in standing if newest[entry.dest_id] is not entry]
+
+
+def _on_rows_that_stand(work: _Undoing, batch: Sequence[Entry]) -> list[Entry]:
+    """The entries to restore; those of rows that we made ourselves end with their rows."""
+    if not batch:
+        return []
+    ids = [entry.dest_id for entry in batch]
+    with work.run.store.begin() as connection:
+        made = creations_of_rows(connection, batch[0].resource, ids)
+    return [entry for entry in batch if _stands(work, entry, made.get(entry.dest_id))]
+
+
+def _stands(work: _Undoing, entry: Entry, creation: Entry | None) -> bool:
+    """Whether an entry's row is to be restored; of a row of ours it is noted what became of it."""
+    if creation is None:
+        return True
+    if work.of_run not in (None, creation.run) and creation.state != "undone":
+        return True
+
+    reason = work.retained.kept.get((entry.resource, entry.dest_id), "")
+    if _is_renaming(entry) and creation.state != "undone" and (reason or not work.dry):
+        return True  # a field of ours that stays is called again what it was
+    if creation.state == "undone" or (work.dry and not reason):
+        _undone(work, entry, "the row itself was removed")
+    elif creation.object != entry.object and not work.last:
+        work.deferred.add(entry.id)
+    else:
+        _keep(work, entry, reason or "its row could not be removed")
+    return False
+
+
+def _is_renaming(entry: Entry) -> bool:
+    """Whether an entry has changed the name of a custom field, not a record."""
+    return entry.action == "update" and is_definition(entry.object)
+
+
+def _restore(work: _Undoing, left: dict[str, Entry]) -> None:
+    """Restore one update each of different rows of a resource; what people changed since stays."""
+    if work.dry:
+        for _ in left:
+            _would(work, "restore")
+        return
+
+    for _ in range(ROUNDS):
+        if not left:
+            return
+        found = list(left.values())
+        codec = work.codec(found[0].resource)
+        rows = live_rows(work.run, found[0].resource, found)
+        writes = []
+        for entry in found:
+            write = _restoring(work, codec, entry, rows.get(entry.dest_id), left)
+            if write is not None:
+                writes.append(write)
+        for outcome in deliver(work.run, writes):
+            _noted(work, codec, left, outcome)
+
+    for entry in left.values():
+        _fail(work, entry, "its row changed between reading and writing every time")
+
+
+def _restoring(
+    work: _Undoing, codec: RowCodec, entry: Entry, row: Row | None, left: dict[str, Entry]
+) -> Write | None:
+    """The call that restores an update; None where nothing is left to be done, which is noted."""
+    gone = "its row was removed since"
+    body, stays = _back(work, codec, entry, row) if row is not None else ({}, gone)
+    if not body:
+        del left[entry.dest_id]
+        _restored(work, codec, entry, row or {}, stays)
+        return None
+
+    path = codec.resource.operations["update"].path
+    places = {name: value for name, value in entry.body.items() if f"{{{name}}}" in path}
+    whole = {**body, **version(codec.resource, row or {}), **places}
+    return replace(_undoing(entry, "update", whole, stays=stays), origin=RESTORED)
+
+
+def _back(
+    work: _Undoing, codec: RowCodec, entry: Entry, row: Row
+) -> tuple[dict[str, Any], str]:
+    """The body that restores an update, and why some of it stays as it is."""
+    with work.run.store.begin() as connection:
+        link = links_of(connection, entry.object, [entry.key]).get(entry.key)
+    stored = link.stored if link else {}
+    body: dict[str, Any] = {}
+    people, fixed = [], []
+    for target, before in entry.before.items():
+        view = FieldView(
+            codec.get(entry.body, target),
+            stored.get(target, UNKNOWN),
+            codec.get(row, target),
+            codec.plain(target, before),
+        )
+        can_empty = codec.resource.emptied(target) != "never"
+        policy: ConflictPolicy = "overwrite" if work.force else "keep"
+        action = decide_field(view, policy, can_empty, partial(codec.equal, target))
+        if action is Action.CONFLICT:
+            people.append(target)
+        elif action is Action.STUCK:
+            fixed.append(target)
+        elif action is Action.SEND:
+            emptied = is_empty(view.wanted)
+            codec.put(body, target, codec.cleared(target) if emptied else view.wanted)
+
+    reasons = [("people changed", people), ("the destination cannot empty", fixed)]
+    return body, "; ".join(f"{why} {', '.join(targets)}" for why, targets in reasons if targets)
+
+
+def _noted(
+    work: _Undoing, codec: RowCodec, left: dict[str, Entry], outcome: Outcome
+) -> None:
+    """A stale row is looked at once more; anything else is settled."""
+    if outcome.state not in ("done", "failed"):
+        return
+    entry = left.pop(outcome.write.dest_id)
+    if outcome.state == "done":
+        row = outcome.answer.row if outcome.answer.shown else {}
+        _restored(work, codec, entry, row, outcome.write.extra["stays"])
+    else:
+        _fail(work, entry, outcome.reason)
+
+
+def _restored(work: _Undoing, codec: RowCodec, entry: Entry, row: Row, stays: str) -> None:
+    """The entry is settled, and the link says what the write before this one said."""
+    with work.run.store.begin() as connection:
+        link = links_of(connection, entry.object, [entry.key]).get(entry.key)
+        if link:
+            written = written_before(connection, entry)
+            seen = {"seen": codec.fingerprint(row)} if row else {}
+            if _is_renaming(entry) and not stays:
+                name = next(iter(entry.before.values()))
+                seen |= {"label": name, "wanted": name}
+            mark_of = digest(written) if written else ""
+            before = replace(
+                link, digest=mark_of, written=written, extra=link.extra | seen, stored={}, held={}
+            )
+            save_link(connection, before)
+    if stays:
+        _keep(work, entry, stays)
+    else:
+        _undone(work, entry, "")
+
+
+# -- options added to fields that were there before
+
+
+def _remove_options(work: _Undoing, name: str) -> None:
+    for batch in stream_undoable(work.run.store, name, "add_options", work.of_run):
+        for entry in _on_rows_that_stand(work, batch):
+            if work.dry:
+                _would(work, "restore")
+            else:
+                _take_out(work, entry)
+
+
+def _take_out(work: _Undoing, entry: Entry) -> None:
+    """Remove the options we added, but for those that rows which stay still use."""
+    custom = defining(work.run.migration.destination, work.resource(entry.resource))
+    labels = {str(option.get(custom.option_label)) for option in entry.body.get("", [])}
+    used = _used(work, entry)
+    row = live_rows(work.run, entry.resource, [entry]).get(entry.dest_id, {})
+    there = row.get(custom.options) or []
+    ours = [option for option in there if str(option.get(custom.option_label)) in labels]
+    free = [
+        {custom.option_id: option[custom.option_id]}
+        for option in ours
+        if str(option[custom.option_id]) not in used
+    ]
+    for outcome in deliver(work.run, [_undoing(entry, "remove_options", free)] if free else []):
+        if outcome.state != "done":
+            _fail(work, entry, outcome.reason)
+            return
+
+    stays = [o for o in ours if str(o[custom.option_id]) in used]
+    names = ", ".join(str(option.get(custom.option_label)) for option in stays)
+    if names:
+        _keep(work, entry, f"rows that stay use {names}")
+    else:
+        _undone(work, entry, "")
+
+
+def _used(work: _Undoing, entry: Entry) -> set[str]:
+    """Options of this field on rows that stay; a built-in field is known by its name."""
+    owner, used = entry.object.partition(".")[2], work.retained.used
+    by_name = used.get((owner, entry.key), set())
+    return by_name | used.get((entry.resource, entry.dest_id), set())

@@ -1,0 +1,195 @@
+"""The plan as it is kept: one change for each draft and each row to delete; and rows to look among."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import sqlalchemy as sa
+
+from engine.store.schema import Store, as_text, candidates, changes, upsert
+
+Kind = Literal["create", "update", "adopt", "delete", "unchanged", "conflict", "skip", "fail"]
+WRITTEN: tuple[Kind, ...] = ("create", "update", "adopt", "unchanged", "conflict")
+BATCH = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What is to be done about one record of an object.
+
+    `send` and `before` are an update's fields as they travel and as the destination holds them;
+    `conflicts` are (field, live, wanted); `stuck` are fields to be emptied that cannot be.
+    """
+
+    object: str
+    key: str
+    kind: Kind
+    dest_id: str = ""
+    send: Mapping[str, Any] = field(default_factory=dict)
+    before: Mapping[str, Any] = field(default_factory=dict)
+    conflicts: tuple[tuple[str, Any, Any], ...] = ()
+    stuck: tuple[str, ...] = ()
+    version: Mapping[str, Any] = field(default_factory=dict)  # of the row it was decided on
+    draft: str = ""  # digest of the draft it was decided for
+    reason: str = ""
+    cost: float = 0.0
+    seq: int = 0
+
+
+def save_changes(connection: sa.Connection, found: Sequence[Change]) -> None:
+    """Insert changes or replace those of the same records."""
+    rows = [
+        {
+            "object": change.object,
+            "key": change.key,
+            "seq": change.seq,
+            "kind": change.kind,
+            "dest_id": change.dest_id,
+            "send": as_text(change.send),
+            "before": as_text(change.before),
+            "conflicts": as_text(change.conflicts),
+            "stuck": as_text(change.stuck),
+            "version": as_text(change.version),
+            "draft": change.draft,
+            "reason": change.reason,
+            "cost": change.cost,
+        }
+        for change in found
+    ]
+    upsert(connection, changes, rows, ["object", "key"])
+
+
+def clear_changes(connection: sa.Connection) -> None:
+    """Forget the last plan, and the rows that it looked among."""
+    connection.execute(changes.delete())
+    connection.execute(candidates.delete())
+
+
+def changes_of(connection: sa.Connection, name: str, keys: Sequence[str]) -> dict[str, Change]:
+    """The changes planned for these records of an object."""
+    found: dict[str, Change] = {}
+    for start in range(0, len(keys), BATCH):
+        part = list(keys[start : start + BATCH])
+        query = sa.select(changes).where(changes.c.object == name, changes.c.key.in_(part))
+        found |= {row.key: _change(row) for row in connection.execute(query)}
+    return found
+
+
+def stream_changes(store: Store, name: str, kind: Kind, batch: int = BATCH) -> Iterator[list[Change]]:
+    """An object's changes of one kind in the order of their records, a batch at a time."""
+    yield from _stream(store, name, changes.c.kind == kind, batch)
+
+
+def stream_work(store: Store, name: str, batch: int = BATCH) -> Iterator[list[Change]]:
+    """An object's changes that ask for a call or for a note in the link, in their order."""
+    kinds = ("create", "update", "adopt", "conflict")
+    noted = sa.and_(changes.c.kind == "unchanged", changes.c.reason != "")
+    yield from _stream(store, name, sa.or_(changes.c.kind.in_(kinds), noted), batch)
+
+
+def _stream(store: Store, name: str, wanted: Any, batch: int) -> Iterator[list[Change]]:
+    seq, key = -1, ""
+    while True:
+        after = sa.tuple_(changes.c.seq, changes.c.key) > sa.tuple_(seq, key)
+        query = (
+            sa.select(changes)
+            .where(changes.c.object == name, wanted, after)
+            .order_by(changes.c.seq, changes.c.key)
+            .limit(batch)
+        )
+        with store.begin() as connection:
+            rows = connection.execute(query).all()
+        if not rows:
+            return
+        seq, key = rows[-1].seq, rows[-1].key
+        yield [_change(row) for row in rows]
+
+
+def count_changes(connection: sa.Connection) -> dict[tuple[str, str], int]:
+    """How many changes of which kind each object has."""
+    query = sa.select(changes.c.object, changes.c.kind, sa.func.count())
+    rows = connection.execute(query.group_by(changes.c.object, changes.c.kind))
+    return {(row[0], row[1]): row[2] for row in rows}
+
+
+def count_sent(connection: sa.Connection) -> dict[str, int]:
+    """How many adopted rows of each object are written to as well."""
+    query = sa.select(changes.c.object, sa.func.count()).where(
+        changes.c.kind == "adopt", changes.c.send != "{}"
+    )
+    return {row[0]: row[1] for row in connection.execute(query.group_by(changes.c.object))}
+
+
+def pending_deletes(connection: sa.Connection, name: str, keys: Sequence[str]) -> set[str]:
+    """Those of these records whose rows the plan deletes."""
+    found: set[str] = set()
+    for start in range(0, len(keys), BATCH):
+        part = list(keys[start : start + BATCH])
+        query = sa.select(changes.c.key).where(
+            changes.c.object == name, changes.c.kind == "delete", changes.c.key.in_(part)
+        )
+        found.update(connection.execute(query).scalars())
+    return found
+
+
+def adopting_rows(connection: sa.Connection, name: str, ids: Sequence[str]) -> set[str]:
+    """Those of these destination rows that the plan adopts for a record of an object."""
+    found: set[str] = set()
+    for start in range(0, len(ids), BATCH):
+        part = list(ids[start : start + BATCH])
+        query = sa.select(changes.c.dest_id).where(
+            changes.c.object == name, changes.c.kind == "adopt", changes.c.dest_id.in_(part)
+        )
+        found.update(connection.execute(query).scalars())
+    return found
+
+
+def _change(row: Any) -> Change:
+    conflicts = tuple((target, live, wanted) for target, live, wanted in json.loads(row.conflicts))
+    return Change(
+        row.object,
+        row.key,
+        row.kind,
+        row.dest_id,
+        json.loads(row.send),
+        json.loads(row.before),
+        conflicts,
+        tuple(json.loads(row.stuck)),
+        json.loads(row.version),
+        row.draft,
+        row.reason,
+        row.cost,
+        row.seq,
+    )
+
+
+# -- rows among which ours are looked for
+
+
+def add_candidates(
+    connection: sa.Connection, resource: str, rows: Sequence[tuple[str, str, Mapping[str, Any]]]
+) -> None:
+    """Keep rows as (token, id, fields) so that a batch of records can be looked up among them."""
+    found = [
+        {"resource": resource, "token": token, "dest_id": row_id, "body": as_text(dict(body))}
+        for token, row_id, body in rows
+    ]
+    upsert(connection, candidates, found, ["resource", "token", "dest_id"])
+
+
+def find_candidates(
+    connection: sa.Connection, resource: str, tokens: Sequence[str]
+) -> dict[str, dict[str, Any]]:
+    """Rows by id that can be looked up by one of these tokens."""
+    found: dict[str, dict[str, Any]] = {}
+    for start in range(0, len(tokens), BATCH):
+        part = list(tokens[start : start + BATCH])
+        query = sa.select(candidates).where(
+            candidates.c.resource == resource, candidates.c.token.in_(part)
+        )
+        rows = connection.execute(query.order_by(candidates.c.dest_id))
+        found |= {row.dest_id: json.loads(row.body) for row in rows}
+    return found
