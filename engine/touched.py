@@ -209,7 +209,7 @@ def _hold(
         for code in work.choices & set(codes):
             _use(work, resource.custom.resource, code, codes[code])
     for target, ids in wanted.items():
-        for row_id in made_rows(connection, target, sorted(ids), work.of_run):
+        for row_id in made_rows(connection, target, sorted(ids), work.of_run, own=bool(work.resource(target).own)):
             if work.keep((target, row_id), reason):
                 work.waiting.append((target, row_id))
 
