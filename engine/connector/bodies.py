@@ -70,8 +70,8 @@ def json_api(body: Any, _operation: Operation, kind: Resource, _file: IO[bytes] 
     """JSON:API: the row's fields as attributes, its references as relationships."""
     assert kind.json_api is not None
     links = kind.json_api.links
-    data: dict[str, Any] = {"type": kind.json_api.type, **({"id": str(body[kind.id])} if kind.id in body else {})}
-    data["attributes"] = {name: value for name, value in body.items() if name not in links and name != kind.id}
+    data: dict[str, Any] = {"type": kind.json_api.type, **({"id": str(body[kind.own_field])} if kind.own_field in body else {})}
+    data["attributes"] = {name: value for name, value in body.items() if name not in links and name != kind.own_field}
     related = {}
     for name in body.keys() & links.keys():
         relation, other = links[name]
@@ -101,7 +101,7 @@ def row_of(data: dict[str, Any], kind: Resource) -> dict[str, Any]:
         return {**{name: value for name, value in data.items() if name != kind.inside}, **data[kind.inside]}
     if kind.json_api is None or "type" not in data:
         return data
-    row = {kind.id: data.get("id"), **(data.get("attributes") or {})}
+    row = {kind.own_field: data.get("id"), **(data.get("attributes") or {})}
     for name, (relation, _) in kind.json_api.links.items():
         related = (data.get("relationships") or {}).get(relation) or {}
         if "data" in related:
@@ -139,5 +139,18 @@ def the_row(body: Any, operation: Operation, kind: Resource) -> dict[str, Any]:
 def new_id(body: Any, headers: Mapping[str, str], row: Mapping[str, Any], operation: Operation, kind: Resource) -> Any:
     """The id of a row just made: in a place or header of the answer, else in the row; empty where there is none."""
     if operation.id_header:
-        return headers.get(operation.id_header, "").partition("?")[0].rstrip("/").rpartition("/")[2] or kind.id_of(row)
-    return dig(body, path_of(operation.id_at)) if operation.id_at else kind.id_of(row)
+        told = headers.get(operation.id_header, "").partition("?")[0].rstrip("/").rpartition("/")[2]
+    elif operation.id_at:
+        told = dig(body, path_of(operation.id_at))
+    else:
+        return kind.id_of(row)
+
+    if kind.own and told not in ("", None):
+        return kind.id_of({**row, kind.own: told})
+    return told or (kind.id_of(row) if operation.id_header else told)
+
+
+def with_parts(row: Mapping[str, Any], parts: Mapping[str, str]) -> dict[str, Any]:
+    """A row with what its id is made of, where it does not show it itself or shows an object in its place."""
+    shown = {name: value for name, value in row.items() if name not in parts or not isinstance(value, dict | list | None)}
+    return {**parts, **shown}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
@@ -11,12 +10,10 @@ import httpx
 
 from engine.connector.answers import Verdict, judge
 from engine.connector.bodies import inside, wrapped
-from engine.connector.model import Bulk, Connector, ErrorRule, Resource
+from engine.connector.model import PLACE, Bulk, Connector, ErrorRule, Resource
 from engine.connector.pagers import path_of
 from engine.errors import OutcomeUnknown
 from engine.values import dig
-
-PLACE = re.compile(r"\{(\w+)\}")
 
 
 def together(bulk: Bulk, rows: Sequence[tuple[Any, Mapping[str, str]]], kind: Resource) -> Any:

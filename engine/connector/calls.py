@@ -16,8 +16,8 @@ import httpx
 from engine.connector.answers import MESSAGE, Verdict, delay, described, judge, lacks, well_formed
 from engine.connector.auth import Account, Signature, variables
 from engine.connector.bodies import BODIES, fields, nested
-from engine.connector.bulk import PLACE, listed
-from engine.connector.model import Connector, Operation, Resource
+from engine.connector.bulk import listed
+from engine.connector.model import PLACE, Connector, Operation, Resource
 from engine.connector.pacing import Booking, Clock, Pacer
 from engine.connector.session import Grant, Session
 from engine.errors import (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,13 +12,14 @@ from uuid import uuid4
 
 from engine.connector.answers import Verdict, http_date
 from engine.connector.auth import Account
-from engine.connector.bodies import new_id, rows_of, the_row
-from engine.connector.bulk import PLACE, outcomes, together
+from engine.connector.bodies import new_id, rows_of, the_row, with_parts
+from engine.connector.bulk import outcomes, together
 from engine.connector.calls import Calls
 from engine.connector.files import download
 from engine.connector.model import Connector, Operation, Resource, Verb
 from engine.connector.pacing import Clock, Pacer
 from engine.connector.pagers import PAGERS, Page
+from engine.connector.several import in_order
 from engine.errors import ApiError, EtlError, NotFound, OutcomeUnknown, Rejected
 
 Sight = Literal["there", "gone", "unclear"]
@@ -94,12 +95,12 @@ class Client:
         field, parent = operation.parent_id, self._resource(operation.parent)
         above, done, at, page = (position.get(name) for name in ("above", "done", "at", "page"))
         for rows in self.pages(parent.name, position=above):
-            ids = [parent.id_of(row) for row in rows.rows]
+            ids = [parent.reference_id_of(row) for row in rows.rows]
             for one in ids[ids.index(done) + 1 if done in ids else 0 :]:
                 with suppress(NotFound):  # the parent has gone since it was listed
                     for found in self._walk(operation, kind, params, page if one == at else None, {field: one}):
                         here = {"done": one} if found.last else {"done": done, "at": one, "page": found.next}
-                        yield Rows([{field: one, **row} for row in found.rows], {"above": above, **here}, False)
+                        yield Rows(_placed(found.rows, kind, field, one), {"above": above, **here}, False)
                 done = one
             above = rows.next
         yield Rows([], None, True)
@@ -136,18 +137,42 @@ class Client:
         kind = self._resource(resource)
         operation, single = kind.operations.get("list"), kind.operations.get("read")
         if operation and operation.ids and not (single and single.etag):
-            for start in range(0, len(ids), operation.ids_max):
-                some = ",".join(ids[start : start + operation.ids_max])
+            asked = ids if operation.ids_of else [kind.reference_to(one) for one in ids]
+            for start in range(0, len(asked), operation.ids_max):
+                some = ",".join(asked[start : start + operation.ids_max])
                 yield from self.rows(resource, {operation.ids: operation.ids_form.replace("{}", some)})
         elif operation and operation.parent and single is None:
-            wanted = set(ids)
-            for above in sorted({self._places(resource, one)[operation.parent_id] for one in ids}):
-                with suppress(NotFound):
-                    for page in self._walk(operation, kind, {}, None, {operation.parent_id: above}):
-                        found = ({operation.parent_id: above, **row} for row in page.rows)
-                        yield from (row for row in found if kind.id_of(row) in wanted)
+            yield from self._found_below(kind, operation, ids)
         else:
             yield from (row for row in (self.read(resource, one) for one in ids) if row is not None)
+
+    def _found_below(self, kind: Resource, operation: Operation, ids: Sequence[str]) -> Iterator[dict[str, Any]]:
+        """Rows that only their parents' lists show: of the parents that the ids name, of all where an id names none."""
+        wanted, parents = set(ids), {kind.parts_of(one).get(operation.parent_id, "") for one in ids}
+        lists = (page.rows for page in self.pages(kind.name)) if "" in parents else self.below(kind.name, sorted(parents))
+        for rows in lists:
+            yield from (row for row in rows if kind.id_of(row) in wanted)
+
+    def below(self, resource: str, parents: Iterable[str]) -> Iterator[list[dict[str, Any]]]:
+        """The rows below each of these parents, whole lists in the parents' order, several read at a time.
+
+        A parent that the platform does not know (NotFound) has no list. Raises ApiError where the
+        connector declares no list below a parent.
+        """
+        kind, operation = self._resource(resource), self._operation(resource, "list")
+        if not operation.parent:
+            raise ApiError(f"the connector {self.connector.name} lists {resource} below no parent")
+
+        def listed(parent: str) -> list[dict[str, Any]] | None:
+            places = {operation.parent_id: parent}
+            try:
+                rows = [row for page in self._walk(operation, kind, {}, None, places) for row in page.rows]
+            except NotFound:
+                return None
+            return _placed(rows, kind, operation.parent_id, parent)
+
+        found = in_order(listed, parents, self.connector.connection.concurrency)
+        yield from (rows for rows in found if rows is not None)
 
     def read(self, resource: str, row_id: str) -> dict[str, Any] | None:
         """One row by id; None when there is none."""
@@ -156,7 +181,10 @@ class Client:
             answer = self.calls.read(operation, self.calls.url(operation, self._places(resource, row_id)), {})
         except NotFound:
             return None
-        row = the_row(answer.body, operation, self._resource(resource))
+        kind = self._resource(resource)
+        row = the_row(answer.body, operation, kind)
+        if row and len(kind.id_fields) > 1:
+            row = with_parts(row, kind.parts_of(row_id))
         return row | ({operation.etag: answer.response.headers.get("etag")} if operation.etag and row else {}) or None
 
     def look(self, resource: str, row_id: str) -> tuple[Sight, dict[str, Any]]:
@@ -229,11 +257,11 @@ class Client:
             body = {operation.lock: self._live(kind, row_id).get(operation.lock)}
         if not isinstance(body, dict):
             return body, places
-        if verb == "update" and operation.whole:
-            body = self._over_live(kind, body, row_id)
-        texts = [operation.path, *(value for value in operation.params.values() if isinstance(value, str))]
-        names = set(PLACE.findall(" ".join(texts))) - ({"id"} if row_id else set())
-        places |= {name: str(body[name]) for name in {*names, *kind.id.split("+")} if name in body and not places.get(name)}
+        names = set(operation.places) - ({"id"} if row_id else set())
+        if verb == "update":
+            self._stays(kind, body, row_id, names)
+            body = self._over_live(kind, body, row_id) if operation.whole else body
+        places |= {name: str(body[name]) for name in {*names, *kind.id_fields} if name in body and not places.get(name)}
         return {key: value for key, value in body.items() if key not in names and key not in operation.omit}, places
 
     def _written(
@@ -245,13 +273,25 @@ class Client:
         """
         operation = kind.operations[verb]
         data = the_row(answer.body, operation, kind)
-        found = kind.id_of(data) if verb != "create" else new_id(answer.body, answer.response.headers, data, operation, kind)
-        found = kind.id_of(places) if found in ("", None) else found
+        given = {name: value for name, value in places.items() if value}
+        row = with_parts(data, given)
+        found = kind.id_of(row) if verb != "create" else new_id(answer.body, answer.response.headers, row, operation, kind)
+        found = kind.id_of(given) if found in ("", None) else found
         if verb == "create" and found in ("", None):
             return OutcomeUnknown(f"{self.connector.title} answered the creation of {kind.name} without an id")
 
         date = http_date(call.response.headers.get("date"))
         return Written(str(found), data, answer.response.status_code, date, _shows(data, body, kind), call.repeated)
+
+    def _stays(self, kind: Resource, body: Mapping[str, Any], row_id: str, names: Iterable[str]) -> None:
+        """Refuse to send a row to another address than its own. Raises Rejected."""
+        parts = kind.parts_of(row_id) if len(kind.id_fields) > 1 else {}
+        for name in sorted(parts.keys() & set(names)):
+            if body.get(name) is not None and str(body[name]) != parts[name]:
+                raise Rejected(
+                    f"{self.connector.title} has row {row_id} of {kind.name} below {name} {parts[name]}, and no call that "
+                    f"moves it to {body[name]} – move it there by hand, or delete it in the destination"
+                )
 
     def _live(self, kind: Resource, row_id: str) -> dict[str, Any]:
         live = self.read(kind.name, row_id)
@@ -261,7 +301,7 @@ class Client:
 
     def _over_live(self, kind: Resource, body: dict[str, Any], row_id: str) -> dict[str, Any]:
         """What is to change over everything else that the row holds now, what is not declared too. Raises NotFound."""
-        holder, ids = kind.custom.container if kind.custom else "", kind.id.split("+")
+        holder, ids = kind.custom.container if kind.custom else "", kind.id_fields
         held = {name: value for name, value in self._live(kind, row_id).items() if kind.is_theirs(name) and name not in ids}
         inner = {holder: {**(held.get(holder) or {}), **(body.get(holder) or {})}} if holder else {}
         whole = {**held, **body, **inner}
@@ -280,9 +320,8 @@ class Client:
 
     def _places(self, resource: str, row_id: str) -> dict[str, str]:
         """What an id fills in of a path; one joined of several fields fills in each of them."""
-        names = self._resource(resource).id.split("+")
-        parts = row_id.split("+") if len(names) > 1 else [row_id]
-        return {"id": row_id, **(dict(zip(names, parts, strict=True)) if row_id and len(names) == len(parts) else {})}
+        kind = self._resource(resource)
+        return {"id": kind.reference_to(row_id), **kind.parts_of(row_id)}
 
     def _resource(self, name: str) -> Resource:
         try:
@@ -297,10 +336,17 @@ class Client:
             raise ApiError(f"the connector {self.connector.name} says no way to {verb} {resource}") from None
 
 
+def _placed(rows: list[dict[str, Any]], kind: Resource, field: str, parent: str) -> list[dict[str, Any]]:
+    """Rows of a list below a parent, with the parent's id in each that does not hold it."""
+    if field in kind.id_fields:
+        return [with_parts(row, {field: parent}) for row in rows]
+    return [{field: parent, **row} for row in rows]
+
+
 def _shows(data: Mapping[str, Any], body: Any, kind: Resource) -> bool:
     """Whether an answer holds the row: a field that was sent, besides its id; of a row that is all id, any field."""
-    sent = set(body) - set(kind.id.split("+")) if isinstance(body, dict) else set()
-    known = sent or kind.fields.keys() - set(kind.id.split("+"))
+    sent = set(body) - set(kind.id_fields) if isinstance(body, dict) else set()
+    known = sent or kind.fields.keys() - set(kind.id_fields)
     return not known.isdisjoint(data)
 
 

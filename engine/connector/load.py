@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from engine.connector import model
 from engine.connector.auth import variables
-from engine.connector.bulk import PLACE
+from engine.connector.model import PLACE
 from engine.document import Document, Keys, read
 from engine.errors import Diagnostic, SpecError, meant
 from engine.schema import check_shape

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
+
+PLACE = re.compile(r"\{(\w+)\}")  # a place in a path or parameter that a field fills in
 
 Verb = Literal["list", "read", "create", "update", "delete", "add_options", "remove_options"]
 
@@ -105,6 +108,12 @@ class Operation:
         """How many rows one call writes at most."""
         return self.bulk.most if self.bulk else 1
 
+    @property
+    def places(self) -> tuple[str, ...]:
+        """The fields that the path and the parameters name in braces."""
+        texts = (self.path, *(value for value in self.params.values() if isinstance(value, str)))
+        return tuple(dict.fromkeys(PLACE.findall(" ".join(texts))))
+
 
 @dataclass(frozen=True, slots=True)
 class CustomFields:
@@ -140,6 +149,7 @@ class Resource:
     operations: Mapping[Verb, Operation]
     fields: Mapping[str, FieldType]
     id: str = "id"
+    own: str = ""  # where `id` joins a row's own id with what leads to the row: the field of the own id; see address.py
     custom: CustomFields | None = None
     modified: str = ""  # field that moves with every change
     created: str = ""
@@ -157,7 +167,17 @@ class Resource:
         create = self.operations.get("create")
         if create is None or create.only_new or any(name.lower() == "if-none-match" for name in create.headers):
             return ""
-        return create.upsert or (self.id if create.method == "PUT" and f"{{{self.id}}}" in create.path else "")
+        return create.upsert or (self.own_field if create.method == "PUT" and f"{{{self.own_field}}}" in create.path else "")
+
+    @property
+    def id_fields(self) -> tuple[str, ...]:
+        """The fields that a row's id is made of."""
+        return tuple(self.id.split("+"))
+
+    @property
+    def own_field(self) -> str:
+        """The field that holds what the platform itself calls the row's id."""
+        return self.own or self.id
 
     def emptied(self, name: str) -> str:
         """How an update empties a field: as_null, as_list, left_out (where a row is sent whole), or never."""
@@ -168,15 +188,51 @@ class Resource:
     def is_theirs(self, name: str) -> bool:
         """Whether people can change a field: of a row that is sent whole also one that is not declared."""
         kind, update, single = self.fields.get(name), self.operations.get("update"), self.operations.get("read")
+        if self.own and name in self.id_fields:
+            return False  # a row with another one is another row
         if kind is not None:
             return kind.writable
-        moving = (*self.id.split("+"), self.modified, self.created, single.etag if single else "")
+        moving = (*self.id_fields, self.modified, self.created, single.etag if single else "")
         return bool(update and update.whole) and name not in moving
 
     def id_of(self, row: Mapping[str, Any]) -> str:
         """A row's id; several fields joined where it is made of them, "" where one of them is missing."""
-        parts = [row.get(name) for name in self.id.split("+")]
-        return "" if None in parts else "+".join(map(str, parts))
+        parts = [row.get(name) for name in self.id_fields]
+        return "" if None in parts else join_id(parts)
+
+    def parts_of(self, row_id: str) -> dict[str, str]:
+        """The fields an id is made of, with their values; {} for the id of no row and for one with fewer parts."""
+        parts = split_id(row_id, len(self.id_fields))
+        return dict(zip(self.id_fields, parts, strict=True)) if row_id and len(parts) == len(self.id_fields) else {}
+
+    def reference_to(self, row_id: str) -> str:
+        """What a row of another resource holds to name the row with this id: its own id, without what leads to it."""
+        return self.parts_of(row_id).get(self.own, row_id) if self.own else row_id
+
+    def reference_id_of(self, row: Mapping[str, Any]) -> str:
+        """What a row of another resource holds to name this row; "" where the row does not show it."""
+        value = row.get(self.own) if self.own else self.id_of(row)
+        return "" if value is None else str(value)
+
+
+def join_id(parts: Sequence[Any]) -> str:
+    """Values as one id, `12+7`; a plus inside any but the last is quoted, so that `split_id` finds them."""
+    *above, last = map(str, parts)
+    return "+".join([*map(_quoted, above), last])
+
+
+def split_id(row_id: str, many: int) -> list[str]:
+    """The values that `join_id` made an id of; fewer than `many` where it was made otherwise."""
+    *above, last = row_id.split("+", many - 1)
+    return [*map(_unquoted, above), last]
+
+
+def _quoted(part: str) -> str:
+    return part.replace("%", "%25").replace("+", "%2B") if "+" in part else part
+
+
+def _unquoted(part: str) -> str:
+    return part.replace("%2B", "+").replace("%25", "%") if "%2B" in part else part
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from engine.connector.address import addressed
 from engine.connector.load import load_connector, near
 from engine.connector.model import Connector, FieldType
 from engine.document import Document, Keys, read, several
@@ -47,7 +48,8 @@ def load_migration(path: Path, env: Mapping[str, str] | None = None) -> Migratio
     for side in ("source", "destination"):
         file = path.parent / document.data[side]["connector"]
         try:
-            connectors[side] = load_connector(file, _shown(file))
+            connector = load_connector(file, _shown(file))
+            connectors[side] = connector if side == "source" else addressed(connector)
         except SpecError as error:
             problems += error.diagnostics
         except UsageError as error:

@@ -241,8 +241,14 @@ def written_before(connection: sa.Connection, entry: Entry) -> dict[str, Any]:
     return dict(json.loads(found)) if found else {}
 
 
-def made_rows(connection: sa.Connection, resource: str, ids: Sequence[str], run: int | None) -> set[str]:
-    """Those of these destination rows that a creation which can be taken back has made."""
+def made_rows(
+    connection: sa.Connection, resource: str, ids: Sequence[str], run: int | None, own: bool = False
+) -> set[str]:
+    """Those of these destination rows that a creation which can be taken back has made.
+
+    With `own` the given ids are the rows' own: the last part of the joined ids in the store.
+    """
+    ending = sa.or_(sa.false(), *(links.c.dest_id.endswith(f"+{one}", autoescape=True) for one in ids)) if own else None
     query = (
         sa.select(links.c.dest_id)
         .join(
@@ -250,8 +256,8 @@ def made_rows(connection: sa.Connection, resource: str, ids: Sequence[str], run:
             sa.and_(journal.c.object == links.c.object, journal.c.key == links.c.key, journal.c.dest_id == links.c.dest_id),
         )
         .where(
-            links.c.resource == resource, links.c.dest_id.in_(list(ids)), journal.c.action == "create",
-            journal.c.state.in_(UNDOABLE),
+            links.c.resource == resource, links.c.dest_id.in_(list(ids)) if ending is None else ending,
+            journal.c.action == "create", journal.c.state.in_(UNDOABLE),
         )
     )  # fmt: skip
     return set(connection.execute(_of_run(query, run)).scalars())

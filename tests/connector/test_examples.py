@@ -17,6 +17,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from engine.connector.address import addressed
 from engine.connector.auth import Account, variables
 from engine.connector.client import Client
 from engine.connector.load import load_connector
@@ -197,7 +198,7 @@ def test_every_example_of_the_pages_works(bench: Any, tmp_path: Path, shown: Exa
     """What travels and what comes of it are what the page shows, request by request, and no secret shows in a text."""
     path = tmp_path / "connector.yaml"
     path.write_text(json.dumps(over(BARE, shown.declared)), encoding="utf-8")
-    connector = load_connector(path, "page.yaml")
+    connector = addressed(load_connector(path, "page.yaml"))
     names = list(variables(connector.connection.auth))
     hidden = set(variables(connector.connection.auth, secret=True))
     secrets = {name: f"canary-{name.lower()}" if name in hidden else name.lower() for name in names}
