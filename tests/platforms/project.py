@@ -39,7 +39,16 @@ class Done:
         return json.loads(self.out)
 
     def __str__(self) -> str:
-        return f"exit code {self.code}\n{self.out[-3000:]}\n{self.err[-3000:]}"
+        return f"exit code {self.code}\n{_short(self.out)}\n{self.err[-3000:]}"
+
+
+def _short(out: str) -> str:
+    """The parts of a JSON document that say what went wrong; other output as it is."""
+    if not out.startswith("{"):
+        return out[-3000:]
+    found = json.loads(out)
+    telling = ("verdict", "findings", "notices", "attention", "undone", "kept", "failed")
+    return json.dumps({name: found[name] for name in telling if name in found}, indent=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +103,8 @@ class Project:
         try:
             with store.begin() as connection:
                 query = "SELECT key, dest_id FROM links WHERE object = ?"
-                return {key: row_id for key, row_id in connection.exec_driver_sql(query, (name,))}
+                rows = connection.exec_driver_sql(query, (name,)).all()
+            return {str(key): str(row_id) for key, row_id in rows}
         finally:
             store.close()
 
