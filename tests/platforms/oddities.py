@@ -197,3 +197,15 @@ def cascading(parent: str, child: str, field: str) -> After:
         return answer
 
     return hook
+
+
+def guarding(parent: str, child: str, field: str) -> Before:
+    """A parent is not deleted while rows point at it."""
+
+    def hook(platform: Platform, request: Request) -> Answer | None:
+        if request.method != "DELETE" or request.parts[:1] != [parent]:
+            return None
+        used = any(str(row.get(field)) == request.parts[1] for row in platform.tables[child])
+        return Answer(409, {"error": "it is in use"}) if used else None
+
+    return hook
