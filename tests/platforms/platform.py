@@ -107,7 +107,7 @@ class Platform:
         if row is None:
             return Answer(404, {"error": "no such row"})
         if request.method in ("PATCH", "PUT"):
-            row.update(request.body)
+            merge(row, request.body)
         elif request.method == "DELETE":
             self.tables[table].remove(row)
             return Answer(204)
@@ -137,6 +137,15 @@ class Platform:
     def count_writes(self) -> int:
         """How many requests so far were meant to change something."""
         return sum(one.method != "GET" for one in self.log)
+
+
+def merge(row: Row, values: Row) -> None:
+    """Put values into a row; what is nested is merged, not replaced."""
+    for name, value in values.items():
+        if isinstance(value, dict) and isinstance(row.get(name), dict):
+            merge(row[name], value)
+        else:
+            row[name] = value
 
 
 def page(rows: list[Row], query: dict[str, str]) -> list[Row]:
