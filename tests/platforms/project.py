@@ -108,6 +108,11 @@ class Project:
         finally:
             store.close()
 
+    def spec(self) -> dict[str, Any]:
+        """The spec as it is, to be edited."""
+        found: dict[str, Any] = json.loads((self.folder / "spec.yaml").read_text(encoding="utf-8"))
+        return found
+
     def write_spec(self, spec: Spec) -> None:
         """Put another spec in the place of the one there is."""
         (self.folder / "spec.yaml").write_text(json.dumps(spec, indent=1), encoding="utf-8")
@@ -145,21 +150,22 @@ def crash(folder: Path) -> str:
 
 
 def project(
-    folder: Path, platform: Platform, source: Spec, destination: Spec, spec: Spec, at_once: int = 1
+    folder: Path, platform: Platform, source: Spec, destination: Spec, spec: Spec, **connection: Any
 ) -> Project:
     """Write both connectors and the spec; JSON is YAML.
 
-    Calls are made one after the other, so that a test knows which came first; `at_once` allows more.
+    Calls are made one after the other, so that a test knows which came first, and nothing is waited
+    for; `concurrency` and `settle_after` change that.
     """
     made = Project(folder, platform)
     for name, resources in (("source", source), ("destination", destination)):
-        path, written = folder / f"{name}.yaml", connector(name, resources, at_once)
+        path, written = folder / f"{name}.yaml", connector(name, resources, connection)
         path.write_text(json.dumps(written, indent=1), encoding="utf-8")
     made.write_spec(spec)
     return made
 
 
-def connector(name: str, parts: Spec, at_once: int) -> Spec:
+def connector(name: str, parts: Spec, connection: Spec) -> Spec:
     """A connector: `parts` are its resources, or, with `resources` among them, its other keys too."""
     parts = parts if "resources" in parts else {"resources": parts}
     unlimited = {"unit": "calls", "per": 10, "window": "rolling", "amount": {"*": 100_000}}
@@ -170,7 +176,8 @@ def connector(name: str, parts: Spec, at_once: int) -> Spec:
             "auth": {"kind": "none"},
             "check": {"get": "/ok"},
             "settle_after": 0,
-            "concurrency": at_once,
+            "concurrency": 1,
+            **connection,
         },
         "plans": ["any"],
         "limits": {"burst": unlimited},

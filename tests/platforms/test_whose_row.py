@@ -233,7 +233,7 @@ def test_one_id_for_every_create_is_not_believed(
     there = writable("comments", ["text"], text={"type": "text", "required": True})
     spec = migration({"comments": mapped("remarks", "comments", {"text": "text"})})
     source = {"remarks": readable("remarks", text="text")}
-    trial = project(tmp_path, platform, source, {"comments": there}, spec, at_once)
+    trial = project(tmp_path, platform, source, {"comments": there}, spec, concurrency=at_once)
 
     report = trial.run("--sample")
     rows = {str(row["id"]): row["text"] for row in platform.tables["comments"]}
