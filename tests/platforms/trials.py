@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from tests.platforms.conftest import Serve
@@ -11,8 +13,10 @@ from tests.platforms.project import Project, mapped, migration, project, readabl
 NAME = {"type": "text", "required": True}
 
 
-def addresses(serve: Serve, folder: Path, email: Any = "text", **keys: Any) -> Project:
-    """Three people with an address and a phone become contacts; `keys` are of the object."""
+def addresses(
+    serve: Serve, folder: Path, email: Any = "text", connection: Mapping[str, Any] = MappingProxyType({})
+) -> Project:
+    """Three people with an address and a phone become contacts."""
     people = [
         {"id": n, "name": f"Person {n}", "email": f"p{n}@example.com", "phone": f"60000000{n}"}
         for n in range(1, 4)
@@ -21,8 +25,8 @@ def addresses(serve: Serve, folder: Path, email: Any = "text", **keys: Any) -> P
     source = {"people": readable("people", name="text", email="text", phone="text")}
     there = writable("contacts", ["name", "email"], name=NAME, email=email, phone="text")
     fields = {"name": "name", "email": "email", "phone": "phone"}
-    spec = migration({"contacts": mapped("people", "contacts", fields, **keys)})
-    return project(folder, platform, source, {"contacts": there}, spec)
+    spec = migration({"contacts": mapped("people", "contacts", fields)})
+    return project(folder, platform, source, {"contacts": there}, spec, **connection)
 
 
 def firms_and_people(serve: Serve, folder: Path, people: int = 3) -> Project:
