@@ -194,7 +194,7 @@ def connector(name: str, parts: Spec, connection: Spec) -> Spec:
     }
 
 
-def readable(table: str, **fields: Any) -> Spec:
+def readable(table: str, **fields: Any) -> dict[str, Any]:
     """A resource of a source."""
     return {
         "fields": {"id": "integer", **fields},
@@ -203,7 +203,7 @@ def readable(table: str, **fields: Any) -> Spec:
     }
 
 
-def writable(table: str, recognise: list[str], **fields: Any) -> Spec:
+def writable(table: str, recognise: list[str], **fields: Any) -> dict[str, Any]:
     """A resource of a destination."""
     return {
         "fields": {"id": {"type": "integer", "writable": False}, **fields},

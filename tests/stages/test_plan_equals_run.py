@@ -12,6 +12,7 @@ import pytest
 from tests.e2e.driving import SPEC, Dump, Pair, checkout, once, pair
 from tests.platforms.project import call
 
+pytestmark = pytest.mark.long
 STORE = "var/stel_order_to_pipedrive.live.sqlite"
 STATES = ("empty", "migrated", "lost-store")
 WORDS = {
