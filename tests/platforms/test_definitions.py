@@ -1,0 +1,269 @@
+"""Custom fields and options belong to the account: they are used by id, made once and never twice."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.platforms.conftest import Serve
+from tests.platforms.fields import (
+    CONTAINERS,
+    TABLE,
+    TAX,
+    TIER,
+    delete_field,
+    field,
+    members,
+    option,
+    person,
+    spec,
+    values,
+)
+from tests.platforms.platform import Platform, Row
+from tests.platforms.project import attention, texts
+
+EVERYWHERE = pytest.mark.parametrize("container", CONTAINERS, ids=["flat", "plain", "dotted"])
+TAXES = {"Person 1": "B1", "Person 2": "B2", "Person 3": "B3"}
+TIERS = {"Person 1": "Gold", "Person 2": "Silver", "Person 3": "Gold"}
+ON_REQUEST = "--yes"  # with which a run makes anew what people have deleted
+THEIR_TAX = {"id": "f_7", "label": "Tax id", "kind": "string", "choices": []}
+
+
+def labels(platform: Platform) -> list[str]:
+    """What people see of the account's fields."""
+    return sorted(row["label"] for row in platform.tables[TABLE])
+
+
+def said(report: Any) -> str:
+    """All that a run says beside the records."""
+    return "\n".join([*report["notices"], texts(report)])
+
+
+@EVERYWHERE
+def test_values_arrive_wherever_they_stand(container: str, serve: Serve, tmp_path: Path) -> None:
+    """Fields are made once, values stand under their codes, a delta changes one, a rollback takes all back."""
+    trial = members(serve, tmp_path, container)
+    platform = trial.platform
+    trial.full(code=0)
+    assert labels(platform) == ["Tax id", "Tier"]
+    assert values(platform, "Tax id", container) == TAXES
+    assert values(platform, "Tier", container) == TIERS
+
+    platform.tables["people"][0].update(tax="B9", tier="Silver")
+    assert trial.delta(code=0)["verdict"]["updated"] == 1
+    assert values(platform, "Tax id", container) == TAXES | {"Person 1": "B9"}
+    assert values(platform, "Tier", container) == TIERS | {"Person 1": "Silver"}
+    trial.verify(code=0)
+    trial.rollback(code=0)
+    assert not platform.tables["contacts"] and not platform.tables[TABLE]
+
+
+# -- what people do to definitions
+
+
+@EVERYWHERE
+def test_a_field_that_people_renamed_is_used(
+    container: str, serve: Serve, tmp_path: Path
+) -> None:
+    """It is the same field under another name: said once, filled in for new and changed records, and kept so."""
+    trial = members(serve, tmp_path, container)
+    platform = trial.platform
+    trial.full(code=0)
+    field(platform, "Tax id")["label"] = "VAT number"
+    platform.tables["people"][0]["tax"] = "B9"
+    platform.tables["people"].append(person(4, "Gold"))
+    report = trial.delta()
+    assert said(report).count("VAT number") == 1
+    assert labels(platform) == ["Tier", "VAT number"]
+    assert values(platform, "VAT number", container) == TAXES | {"Person 1": "B9", "Person 4": "B4"}
+    assert trial.delta(code=0)["verdict"]["updated"] == 0
+    trial.verify(code=0)
+
+
+@EVERYWHERE
+def test_an_option_that_people_renamed_is_used(
+    container: str, serve: Serve, tmp_path: Path
+) -> None:
+    """Records that want it get it by its id; no second option is made, and no record is in conflict."""
+    trial = members(serve, tmp_path, container)
+    platform = trial.platform
+    trial.full(code=0)
+    option(platform, "Tier", "Gold")["text"] = "Premium"
+    platform.tables["people"][1]["tier"] = "Gold"
+    platform.tables["people"][2]["tier"] = "Silver"
+    platform.tables["people"].append(person(4, "Gold"))
+    trial.delta()
+    assert [one["text"] for one in field(platform, "Tier")["choices"]] == ["Premium", "Silver"]
+    assert values(platform, "Tier", container) == {
+        "Person 1": "Premium", "Person 2": "Premium", "Person 3": "Silver", "Person 4": "Premium",
+    }  # fmt: skip
+    assert attention(trial.delta(code=0)) == set()
+    trial.verify(code=0)
+
+
+def test_a_field_that_people_deleted_is_reported_and_not_made_anew(
+    serve: Serve, tmp_path: Path
+) -> None:
+    """People meant it: the run says that it is gone and what to do, and makes no second one by itself."""
+    trial = members(serve, tmp_path)
+    platform = trial.platform
+    trial.full(code=0)
+    delete_field(platform, "Tax id")
+    platform.tables["people"][0]["tax"] = "B9"
+    platform.tables["people"].append(person(4, "Gold"))
+    done = trial.etl("run", "--delta", "--json")
+    assert done.code in (1, 4), str(done)
+    assert "Tax id" in (said(done.data()) if done.code == 1 else done.err)
+    assert labels(platform) == ["Tier"]
+    if done.code == 1:
+        assert values(platform, "Tier")["Person 4"] == "Gold"
+        trial.verify(code=1)
+
+
+def test_a_deleted_field_is_made_anew_on_request(serve: Serve, tmp_path: Path) -> None:
+    """Asked for it, a run makes the field anew and fills it in for all records."""
+    trial = members(serve, tmp_path)
+    platform = trial.platform
+    trial.full(code=0)
+    delete_field(platform, "Tax id")
+    platform.tables["people"][0]["tax"] = "B9"
+    platform.tables["people"].append(person(4, "Gold"))
+    trial.etl("run", "--delta")
+    trial.delta(ON_REQUEST)
+    assert labels(platform) == ["Tax id", "Tier"]
+    assert values(platform, "Tax id") == TAXES | {"Person 1": "B9", "Person 4": "B4"}
+    trial.delta(code=0)
+    trial.verify(code=0)
+
+
+# -- what an edit of the spec does to definitions
+
+
+@dataclass(frozen=True, slots=True)
+class Edited:
+    """An edit of the spec, and what people see in the account afterwards."""
+
+    name: str
+    spec: Mapping[str, Any]
+    fields: tuple[str, ...] = ("Tax id", "Tier")
+    options: tuple[str, ...] = ("Gold", "Silver")
+    theirs: tuple[Row, ...] = ()  # definitions that people made before
+    renames: bool = True  # whether the platform can rename a field
+
+
+VAT = {**TAX, "name": "VAT"}
+PREMIUM = {"was": "Gold", "label": "Premium"}
+RENAMED = {**TIER, "options": [PREMIUM, "Silver"]}
+BRONZE = {**TIER, "options": ["Gold", "Silver", "Bronze"]}
+EDITED = (
+    Edited("renamed-and-ours", spec(tax=VAT), ("Tier", "VAT")),
+    Edited("renamed-and-theirs", spec(tax=VAT), theirs=(THEIR_TAX,)),
+    Edited("renamed-where-none-can-be", spec(tax=VAT), renames=False),
+    Edited("key-with-was", spec(tax={**TAX, "was": "tax"}, tax_key="vat")),
+    Edited("key-and-name-with-was", spec(tax={**VAT, "was": "tax"}, tax_key="vat"), ("Tier", "VAT")),
+    Edited("key-without-was", spec(tax_key="vat")),
+    Edited("option-added", spec(tier=BRONZE), options=("Gold", "Silver", "Bronze")),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("case", EDITED, ids=[case.name for case in EDITED])
+def test_an_edit_of_the_spec_makes_no_second_field(
+    case: Edited, serve: Serve, tmp_path: Path
+) -> None:
+    """A field that the spec calls otherwise is renamed where we made it, and is the same field in any case."""
+    trial = members(serve, tmp_path, renames=case.renames, fields=case.theirs)
+    platform = trial.platform
+    trial.full(code=0)
+    codes = {row["id"] for row in platform.tables[TABLE]}
+    trial.write_spec(case.spec)
+    report = trial.full(code=None)
+    assert report["verdict"]["created"] == 0
+    assert tuple(labels(platform)) == case.fields
+    assert {row["id"] for row in platform.tables[TABLE]} == codes
+    assert tuple(one["text"] for one in field(platform, "Tier")["choices"]) == case.options
+    name = next(label for label in case.fields if label != "Tier")
+    assert values(platform, name) == TAXES
+    assert values(platform, "Tier") == TIERS
+
+
+def test_an_option_that_the_spec_renames_stays_that_option(serve: Serve, tmp_path: Path) -> None:
+    """`{was: Gold, label: Premium}`: records that want Premium get the option that was Gold; no other is made."""
+    trial = members(serve, tmp_path)
+    platform = trial.platform
+    trial.full(code=0)
+    gold = option(platform, "Tier", "Gold")["id"]
+    trial.write_spec(spec(tier=RENAMED))
+    for row in platform.tables["people"]:
+        row["tier"] = "Premium" if row["tier"] == "Gold" else row["tier"]
+    assert trial.run("--sample", "--refresh", code=0)["verdict"]["created"] == 0
+    assert len(field(platform, "Tier")["choices"]) == 2
+    code = field(platform, "Tier")["id"]
+    assert platform.one("contacts", name="Person 1")[code] == gold
+
+
+def test_another_type_is_refused(serve: Serve, tmp_path: Path) -> None:
+    """No platform changes the type of a field: the run ends with code 4, names the field and changes nothing."""
+    trial = members(serve, tmp_path)
+    platform = trial.platform
+    trial.full(code=0)
+    trial.write_spec(spec(tax={**TAX, "type": "number"}))
+    before = platform.count_writes()
+    done = trial.etl("run", "--sample", code=4)
+    assert "Tax id" in done.err and "number" in done.err
+    assert platform.count_writes() == before
+    assert labels(platform) == ["Tax id", "Tier"]
+
+
+# -- an object under another name
+
+
+def test_a_renamed_object_keeps_its_rows(serve: Serve, tmp_path: Path) -> None:
+    """With `was`, the rows of the old name are the new one's: nothing is made, changed or asked."""
+    trial = members(serve, tmp_path)
+    platform = trial.platform
+    trial.full(code=0)
+    links = trial.links("contacts")
+    trial.write_spec(spec(called="cards", was="contacts"))
+    before = platform.count_writes()
+    trial.full(code=0)
+    assert platform.count_writes() == before
+    assert trial.links("cards") == links
+    assert len(platform.tables["contacts"]) == 3
+
+    platform.tables["people"][0]["tax"] = "B9"
+    assert trial.delta(code=0)["verdict"]["updated"] == 1
+    trial.rollback(code=0)
+    assert platform.tables["contacts"] == []
+
+
+def renamed() -> Mapping[str, Any]:
+    """The spec with its object under another name."""
+    return spec(called="cards")
+
+
+def split() -> Mapping[str, Any]:
+    """The spec with two objects in the place of one."""
+    found = dict(renamed())
+    cards = found["objects"]["cards"]
+    parts = {"first": {"tier": "Gold"}, "rest": {"tier": "Silver"}}
+    return {**found, "objects": {name: {**cards, "when": when} for name, when in parts.items()}}
+
+
+@pytest.mark.parametrize("edited", [renamed(), split()], ids=["renamed", "split"])
+def test_an_object_that_is_renamed_without_a_word_is_refused(
+    edited: Mapping[str, Any], serve: Serve, tmp_path: Path
+) -> None:
+    """Without `was` its records would be made a second time: the run names it and ends before it writes."""
+    trial = members(serve, tmp_path)
+    trial.full(code=0)
+    trial.write_spec(edited)
+    before = trial.platform.count_writes()
+    done = trial.etl("run", "--sample")
+    assert done.code in (2, 4), str(done)
+    assert "contacts" in done.err
+    assert trial.platform.count_writes() == before
+    assert len(trial.platform.tables["contacts"]) == 3

@@ -1,0 +1,469 @@
+"""What a delta brings over and takes away, and what `verify` judges."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.platforms import oddities as odd
+from tests.platforms.conftest import Serve
+from tests.platforms.platform import Platform, Row
+from tests.platforms.project import (
+    Project,
+    attention,
+    counts,
+    mapped,
+    migration,
+    project,
+    readable,
+    texts,
+    writable,
+)
+from tests.platforms.trials import NAME, firms_and_people
+
+Spec = dict[str, Any]
+
+
+def person(number: int, **values: Any) -> Row:
+    """A person of the source."""
+    who = {"id": number, "name": f"Person {number}", "email": f"p{number}@example.com"}
+    return {**who, "kind": "customer", "deleted": False, **values}
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """How the two platforms are declared, where that differs from the usual."""
+
+    name: str
+    people: Spec  # keys of the source's resource
+    contacts: Spec  # keys of the destination's resource
+
+
+PAGES = {"list": {"get": "/people", "pager": "pages"}}
+THERE = {"list": {"get": "/contacts", "pager": "pages"}}
+SHAPES = (
+    Shape("offset", {}, {}),
+    Shape("pages", PAGES, THERE),
+    Shape("no-reads", {"read": "none"}, {"read": "none"}),
+    Shape("no-updates", {}, {"update": "none"}),
+    Shape("deleted-rows-stay-listed", {"deleted": "deleted"}, {}),
+)
+
+
+def contacts(
+    serve: Serve, folder: Path, shape: Shape = SHAPES[0], many: int = 12, settle: float = 0, **keys: Any
+) -> Project:
+    """People become contacts, and one firm a company; `keys` are of the object `contacts`."""
+    people = [person(number) for number in range(1, many + 1)]
+    firms = [{"id": 1, "name": "Firm 1"}]
+    platform = serve(people=people, firms=firms, contacts=[], companies=[])
+    fields = {"name": "text", "email": "text", "kind": "text", "deleted": "boolean"}
+    source = {
+        "firms": readable("firms", name="text"),
+        "people": readable("people", **fields) | shape.people,
+    }
+    there = writable("contacts", ["name", "email"], name=NAME, email="text") | shape.contacts
+    companies = writable("companies", ["name"], name=NAME)
+    objects = {
+        "companies": mapped("firms", "companies", {"name": "name"}),
+        "contacts": mapped("people", "contacts", {"name": "name", "email": "email"}, **keys),
+    }
+    destination = {"companies": companies, "contacts": there}
+    return project(folder, platform, source, destination, migration(objects), settle_after=settle)
+
+
+def names(platform: Platform, table: str = "contacts") -> set[str]:
+    """The names in a table; none stands there twice."""
+    found = [row["name"] for row in platform.tables[table]]
+    assert len(found) == len(set(found)), found
+    return set(found)
+
+
+def everybody(many: int = 12) -> set[str]:
+    """The names of all people."""
+    return {f"Person {number}" for number in range(1, many + 1)}
+
+
+# -- nothing changed
+
+
+@pytest.mark.parametrize("words", [(), ("--deletions",)], ids=["delta", "with-deletions"])
+@pytest.mark.parametrize("shape", SHAPES, ids=[shape.name for shape in SHAPES])
+def test_a_delta_with_nothing_changed_writes_nothing(
+    shape: Shape, words: tuple[str, ...], serve: Serve, tmp_path: Path
+) -> None:
+    """No write, nothing missing, nothing to look at; and `verify` finds every record in its place."""
+    trial = contacts(serve, tmp_path, shape, many=25)
+    trial.full(code=0)
+    before = trial.platform.count_writes()
+    report = trial.delta(*words, code=0)
+    assert trial.platform.count_writes() == before
+    verdict = report["verdict"]
+    assert (verdict["created"], verdict["updated"], verdict["missing"]) == (0, 0, 0)
+    assert attention(report) == set()
+    assert counts(trial.verify(code=0), "contacts")["states"] == {"arrived": 25}
+
+
+# -- a list that lags
+
+LISTED_ONLY = Shape("list-only", {}, {"read": "none"})
+
+
+@pytest.mark.parametrize("first", ["--sample", "--delta"])
+def test_a_list_that_lags_raises_no_alarm(first: str, serve: Serve, tmp_path: Path) -> None:
+    """Rows that the list shows only seconds later are read by their ids before a run calls them missing."""
+    trial = contacts(serve, tmp_path, many=4)
+    if first == "--delta":
+        trial.full(code=0)
+        trial.platform.tables["people"].append(person(5))
+    trial.platform.after.append(odd.lagging("contacts", 3))
+    report = trial.run(first, code=0)
+    assert report["verdict"]["missing"] == 0
+    assert trial.verify(code=0)["verdict"]["missing"] == 0
+
+
+def test_a_list_that_lags_is_waited_for(serve: Serve, tmp_path: Path) -> None:
+    """Where rows cannot be read by their ids, a run waits as long as the connector says before it alarms."""
+    trial = contacts(serve, tmp_path, LISTED_ONLY, many=3, settle=1)
+    trial.platform.after.append(odd.lagging("contacts", 0.6))
+    assert trial.run("--sample", code=0)["verdict"]["missing"] == 0
+
+
+def test_a_list_that_lags_doubles_nothing(serve: Serve, tmp_path: Path) -> None:
+    """A creation without an answer is looked for only when the list must show it."""
+    trial = contacts(serve, tmp_path, many=3, settle=1)
+    trial.platform.after += [odd.lagging("contacts", 0.6), odd.dropping("contacts", [3])]
+    trial.run("--sample")
+    assert names(trial.platform) == everybody(3)
+
+
+def test_what_is_missing_is_reported(serve: Serve, tmp_path: Path) -> None:
+    """A row that people deleted is missing, in the delta that should have changed it and in `verify`."""
+    trial = contacts(serve, tmp_path)
+    platform = trial.platform
+    trial.full(code=0)
+    platform.tables["contacts"].remove(platform.one("contacts", name="Person 2"))
+    assert ("contacts", "people/2") in attention(trial.verify(code=1))
+    platform.tables["people"][1]["email"] = "new2@example.com"
+    assert ("contacts", "people/2") in attention(trial.delta(code=1))
+    assert names(platform) == everybody() - {"Person 2"}
+
+
+# -- what `verify` judges
+
+
+
+def fewer(spec: Spec) -> None:
+    """Only some records."""
+    spec["objects"]["contacts"]["when"] = {"name": "Person 1"}
+
+
+def shorter(spec: Spec) -> None:
+    """A field less."""
+    del spec["objects"]["contacts"]["fields"]["email"]
+
+
+def fixed(spec: Spec) -> None:
+    """Another value."""
+    spec["objects"]["contacts"]["fields"]["email"] = {"value": "office@example.com"}
+
+
+@pytest.mark.parametrize("edit", [fixed, fewer, shorter], ids=["value", "condition", "field"])
+def test_verify_judges_what_was_written(
+    edit: Callable[[Spec], None], serve: Serve, tmp_path: Path
+) -> None:
+    """A mapping that was edited since is not what the destination was given: it is no fault of the rows."""
+    trial = contacts(serve, tmp_path)
+    trial.full(code=0)
+    edited = trial.spec()
+    edit(edited)
+    trial.write_spec(edited)
+    report = trial.verify(code=0)
+    assert counts(report, "contacts")["states"] == {"arrived": 12}
+    assert report["verdict"]["lost_in_arrived"] == 0
+
+
+def test_verify_judges_what_was_written_though_the_source_was_read_since(
+    serve: Serve, tmp_path: Path
+) -> None:
+    """A plan reads the source anew: what changed there was not written yet, and is no fault of the rows."""
+    trial = contacts(serve, tmp_path)
+    trial.full(code=0)
+    trial.platform.tables["people"][0]["email"] = "new1@example.com"
+    trial.platform.tables["people"].append(person(13))
+    trial.etl("plan", "--refresh", code=0)
+    report = trial.verify(code=0)
+    assert counts(report, "contacts")["states"] == {"arrived": 12}
+    assert report["verdict"]["lost_in_arrived"] == 0
+
+
+def test_verify_sees_what_people_changed(serve: Serve, tmp_path: Path) -> None:
+    """A value that is neither what was sent nor what the platform made of it is named."""
+    trial = contacts(serve, tmp_path)
+    trial.full(code=0)
+    trial.platform.one("contacts", name="Person 3")["email"] = "theirs@example.com"
+    report = trial.verify(code=1)
+    assert attention(report) == {("contacts", "people/3")}
+
+
+# -- records that leave
+
+
+WHEN = {"kind": "customer"}
+
+
+def test_a_record_that_leaves_its_condition_is_reported(serve: Serve, tmp_path: Path) -> None:
+    """Its row stays, the delta names it, and `verify` and `status` do as long as it stays."""
+    trial = contacts(serve, tmp_path, when=WHEN)
+    platform = trial.platform
+    trial.full(code=0)
+    platform.tables["people"][1].update(kind="supplier", name="Person 2, now a supplier")
+    left = ("contacts", "people/2")
+    assert left in attention(trial.delta(code=1))
+    assert left in trial.waiting()
+    assert left in attention(trial.verify(code=1))
+    assert left in attention(trial.delta(code=1))
+    assert names(platform) == everybody()
+
+    platform.tables["people"][1].update(kind="customer", name="Person 2, a customer again")
+    assert attention(trial.delta(code=0)) == set()
+    assert trial.waiting() == set()
+    assert "Person 2, a customer again" in names(platform)
+    assert len(platform.tables["contacts"]) == 12
+
+
+def test_a_record_that_leaves_its_condition_is_deleted_where_the_spec_says_so(
+    serve: Serve, tmp_path: Path
+) -> None:
+    """With `on_delete: delete` its row goes, once, and a record that comes back is made again."""
+    trial = contacts(serve, tmp_path, when=WHEN, on_delete="delete")
+    platform = trial.platform
+    trial.full(code=0)
+    platform.tables["people"][1]["kind"] = "supplier"
+    report = trial.delta(code=0)
+    assert names(platform) == everybody() - {"Person 2"}
+    assert report["verdict"]["deleted"] == 1
+    assert trial.delta(code=0)["verdict"]["deleted"] == 0
+    trial.verify(code=0)
+
+    platform.tables["people"][1]["kind"] = "customer"
+    assert trial.delta(code=0)["verdict"]["created"] == 1
+    assert names(platform) == everybody()
+
+
+def orders(serve: Serve, folder: Path, **keys: Any) -> Project:
+    """Orders with lines become orders and a row for each line."""
+    rows: list[Row] = [
+        {"id": n, "name": f"Order {n}", "lines": [{"id": k, "name": f"Line {n}.{k}"} for k in (1, 2, 3, 4)]}
+        for n in (1, 2, 3)
+    ]
+    platform = serve(orders=rows, deals=[], items=[])
+    lines = {"type": "list line"}
+    source = {
+        "shapes": {"line": {"id": "integer", "name": "text"}},
+        "resources": {"orders": readable("orders", name="text", lines=lines)},
+    }
+    destination = {
+        "deals": writable("deals", ["name"], name=NAME),
+        "items": writable("items", ["name"], name=NAME, deal="ref deals"),
+    }
+    deal = {"lookup": "deals", "by": "$record", "on_miss": "fail"}
+    each = {"name": "line", "path": "lines", "key": "id"}
+    objects = {
+        "deals": mapped("orders", "deals", {"name": "name"}),
+        "items": mapped("orders", "items", {"name": "line.name", "deal": deal}, each=each, **keys),
+    }
+    return project(folder, platform, source, destination, migration(objects))
+
+
+def test_an_element_that_left_its_list_is_reported(serve: Serve, tmp_path: Path) -> None:
+    """A line that was taken off its order is named, and its row stays."""
+    trial = orders(serve, tmp_path)
+    trial.full(code=0)
+    del trial.platform.tables["orders"][1]["lines"][2]
+    report = trial.delta(code=1)
+    assert attention(report) == {("items", "orders/2#line/3")}
+    assert attention(trial.verify(code=1)) == {("items", "orders/2#line/3")}
+    assert len(names(trial.platform, "items")) == 12
+
+
+def test_an_element_that_left_its_list_is_deleted_where_the_spec_says_so(
+    serve: Serve, tmp_path: Path
+) -> None:
+    """With `on_delete: delete` the row of a line that was taken off goes, and no other."""
+    trial = orders(serve, tmp_path, on_delete="delete")
+    trial.full(code=0)
+    del trial.platform.tables["orders"][1]["lines"][2]
+    report = trial.delta(code=0)
+    assert counts(report, "items")["deleted"] == 1
+    found = names(trial.platform, "items")
+    assert len(found) == 11
+    assert "Line 2.3" not in found
+    trial.verify(code=0)
+
+
+# -- records that move
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """What happens to lead 7 of two collections that become one object."""
+
+    name: str
+    words: tuple[str, ...]
+    stays: bool  # whether the lead is still there, so that the client is somebody else
+    rows: int
+
+
+MOVED = (
+    Moved("becomes-a-client", (), stays=False, rows=3),
+    Moved("becomes-a-client-with-deletions", ("--deletions",), stays=False, rows=3),
+    Moved("shares-its-number", (), stays=True, rows=4),
+    Moved("shares-its-number-with-deletions", ("--deletions",), stays=True, rows=4),
+)
+
+
+@pytest.mark.parametrize("case", MOVED, ids=[case.name for case in MOVED])
+def test_a_record_that_moves_between_collections_stays_one_row(
+    case: Moved, serve: Serve, tmp_path: Path
+) -> None:
+    """A lead that becomes a client under its number keeps its row; a client who only shares the number gets one."""
+    platform = serve(
+        clients=[{"id": 1, "name": "One"}],
+        leads=[{"id": 7, "name": "Seven"}, {"id": 8, "name": "Eight"}],
+        contacts=[],
+    )
+    source = {name: readable(name, name="text") for name in ("clients", "leads")}
+    there = {"contacts": writable("contacts", ["name"], name=NAME)}
+    spec = migration({"contacts": mapped(["clients", "leads"], "contacts", {"name": "name"})})
+    trial = project(tmp_path, platform, source, there, spec)
+    trial.full(code=0)
+    row = platform.one("contacts", name="Seven")["id"]
+
+    lead = platform.tables["leads"][0]
+    if not case.stays:
+        platform.tables["leads"].remove(lead)
+    platform.tables["clients"].append({"id": 7, "name": "Another" if case.stays else "Seven, a client"})
+    report = trial.delta(*case.words)
+    assert len(platform.tables["contacts"]) == case.rows
+    assert ("contacts", "clients/7") not in attention(report)
+    if not case.stays:
+        assert platform.one("contacts", name="Seven, a client")["id"] == row
+    before = platform.count_writes()
+    trial.delta("--deletions", code=0)
+    trial.verify(code=0)
+    assert platform.count_writes() == before
+
+
+# -- deletions
+
+
+def test_deletions_stand_in_the_summary(serve: Serve, tmp_path: Path) -> None:
+    """What a delta deleted is counted in the report and on the terminal."""
+    trial = contacts(serve, tmp_path, on_delete="delete")
+    people = trial.platform.tables["people"]
+    trial.full(code=0)
+    del people[1]
+    report = trial.delta("--deletions", code=0)
+    assert report["verdict"]["deleted"] == 1
+    assert counts(report, "contacts")["deleted"] == 1
+    assert names(trial.platform) == everybody() - {"Person 2"}
+
+    del people[1]
+    done = trial.etl("run", "--delta", "--deletions", code=0)
+    assert "1 deleted" in done.out
+    assert names(trial.platform) == everybody() - {"Person 2", "Person 3"}
+
+
+def test_a_row_that_people_edited_is_not_deleted(serve: Serve, tmp_path: Path) -> None:
+    """A row whose record was deleted stays where people have touched it, and is named."""
+    trial = contacts(serve, tmp_path, on_delete="delete")
+    trial.full(code=0)
+    trial.platform.one("contacts", name="Person 2")["email"] = "theirs@example.com"
+    del trial.platform.tables["people"][1]
+    report = trial.delta("--deletions", code=1)
+    assert ("contacts", "people/2") in attention(report)
+    assert report["verdict"]["deleted"] == 0
+    assert names(trial.platform) == everybody()
+
+
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """A way in which all records leave at once."""
+
+    name: str
+    change: Callable[[list[Row]], None]
+    words: tuple[str, ...] = ()
+    shape: Shape = SHAPES[0]
+
+
+def flagged(rows: list[Row]) -> None:
+    """All of them are marked as deleted."""
+    for row in rows:
+        row["deleted"] = True
+
+
+def unlisted(rows: list[Row]) -> None:
+    """All but one, which nobody migrates, are gone from the list."""
+    rows[:] = [person(99, kind="supplier")]
+
+
+def left(rows: list[Row]) -> None:
+    """None is a customer any more."""
+    for row in rows:
+        row["kind"] = "supplier"
+
+
+LEAVE = (
+    Leave("marked-as-deleted", flagged, shape=SHAPES[4]),
+    Leave("gone-from-the-list", unlisted, ("--deletions",)),
+    Leave("left-their-condition", left),
+)
+
+
+@pytest.mark.parametrize("case", LEAVE, ids=[case.name for case in LEAVE])
+def test_the_deletion_of_everything_is_a_question(
+    case: Leave, serve: Serve, tmp_path: Path
+) -> None:
+    """8 of 8 rows are deleted only when somebody says yes, few as they are."""
+    trial = contacts(serve, tmp_path, case.shape, many=8, when=WHEN, on_delete="delete")
+    platform = trial.platform
+    trial.full(code=0)
+    case.change(platform.tables["people"])
+    done = trial.etl("run", "--delta", *case.words, code=4)
+    assert "--yes" in done.err
+    assert names(platform) == everybody(8)
+
+    report = trial.delta(*case.words, "--yes", code=0)
+    assert report["verdict"]["deleted"] == 8
+    assert platform.tables["contacts"] == []
+
+
+@pytest.mark.parametrize("flag", ["0", "false", "no", 0, "", None], ids=repr)
+def test_a_flag_that_becomes_text_deletes_nobody(flag: Any, serve: Serve, tmp_path: Path) -> None:
+    """`deleted: "0"` is no: people are not taken for deleted because their flag is written otherwise now."""
+    trial = contacts(serve, tmp_path, SHAPES[4], many=8, on_delete="delete")
+    trial.full(code=0)
+    for row in trial.platform.tables["people"]:
+        row["deleted"] = flag
+    trial.delta(code=0)
+    assert names(trial.platform) == everybody(8)
+
+
+def test_a_link_lets_go_of_a_row_that_is_deleted(serve: Serve, tmp_path: Path) -> None:
+    """People whose firm was deleted with its company stay, and are named."""
+    trial = firms_and_people(serve, tmp_path)
+    spec = trial.spec()
+    spec["objects"]["companies"]["on_delete"] = "delete"
+    trial.write_spec(spec)
+    trial.full(code=0)
+    del trial.platform.tables["firms"][1]
+    report = trial.delta("--deletions", "--yes")
+    assert names(trial.platform, "companies") == {"Firm 1"}
+    assert names(trial.platform) == {"Person 1", "Person 2", "Person 3"}
+    assert {key for name, key in attention(report) if name == "contacts"} == {"people/1", "people/3"}
+    assert texts(report)

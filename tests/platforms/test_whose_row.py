@@ -1,0 +1,249 @@
+"""Whose row a create answers with: one it made, one we hold already, or one that people made."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.platforms import oddities as odd
+from tests.platforms.conftest import Serve
+from tests.platforms.platform import Platform, Row
+from tests.platforms.project import (
+    Project,
+    attention,
+    mapped,
+    migration,
+    project,
+    readable,
+    writable,
+)
+
+THEIRS = {
+    "id": 77, "name": "Person Three, VIP", "email": "p3@example.com", "phone": "600000001",
+    "created": "2020-02-02T10:00:00Z",
+}  # fmt: skip
+
+
+def person(number: int, email: str = "") -> Row:
+    """A person of the source."""
+    return {"id": number, "name": f"Person {number}", "email": email or f"p{number}@example.com"}
+
+
+def contacts(folder: Path, platform: Platform, **object_keys: Any) -> Project:
+    """People become contacts; a contact has a phone that the migration does not fill in."""
+    fields = {
+        "name": {"type": "text", "required": True}, "email": "text", "phone": "text",
+        "created": {"type": "datetime", "writable": False},
+    }  # fmt: skip
+    there = writable("contacts", ["name", "email"], **fields) | {"created": "created"}
+    one = mapped("people", "contacts", {"name": "name", "email": "email"}, **object_keys)
+    source = {"people": readable("people", name="text", email="text")}
+    return project(folder, platform, source, {"contacts": there}, migration({"contacts": one}))
+
+
+def once_each(links: dict[str, str]) -> bool:
+    """Whether no row stands for two records."""
+    return max(Counter(links.values()).values(), default=0) <= 1
+
+
+# -- a create that answers with a row that was there
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A way to answer a create with a row that was there, and what must come of it."""
+
+    name: str
+    duplicate: odd.Duplicate
+    status: int  # of the answer with a row that was there
+    people: tuple[Row, ...]  # in the order they are written
+    theirs: tuple[Row, ...]  # rows of the destination that people made
+    told: frozenset[str]  # records that the run has to name
+    made: int  # rows that are ours
+    stamps: bool = False  # whether rows carry the moment they were made
+
+
+USUAL = (person(1), person(2), person(3))
+SAME = (person(1), person(2), person(4, email="P2@example.com"))
+FIRST = (person(3), person(1), person(2))
+THIRD = frozenset({"people/3"})
+
+KNOWN = (
+    Known("200-and-written-over", "written over", 200, USUAL, (THEIRS,), THIRD, made=2),
+    Known("200-and-left-as-it-was", "left as it was", 200, USUAL, (THEIRS,), THIRD, made=2),
+    Known("200-for-the-first-of-all", "left as it was", 200, FIRST, (THEIRS,), THIRD, made=2),
+    Known("201-and-an-old-stamp", "left as it was", 201, USUAL, (THEIRS,), THIRD, 2, stamps=True),
+    Known("201-an-old-stamp-written-over", "written over", 201, USUAL, (THEIRS,), THIRD, 2, True),
+    Known("201-and-an-id-we-hold", "left as it was", 201, SAME, (), frozenset({"people/4"}), made=2),
+    Known("201-an-id-we-hold-written-over", "written over", 201, SAME, (), frozenset({"people/4"}), 2),
+    Known("200-and-an-id-we-hold", "written over", 200, SAME, (), frozenset({"people/4"}), made=2),
+)  # fmt: skip
+
+
+def answering_known(case: Known, serve: Serve) -> Platform:
+    """A platform that has one contact for an address, whatever its capitals."""
+    platform = serve(people=list(case.people), contacts=list(case.theirs))
+    if case.stamps:
+        platform.before.append(odd.stamping("contacts"))
+    platform.before.append(odd.one_for_each("contacts", "email", case.duplicate, case.status))
+    return platform
+
+
+@pytest.mark.parametrize("case", KNOWN, ids=[case.name for case in KNOWN])
+def test_a_row_that_was_there_is_never_counted_as_made(
+    case: Known, serve: Serve, tmp_path: Path
+) -> None:
+    """A create that answers with a known row makes nothing: the run names the record and counts what it made."""
+    platform = answering_known(case, serve)
+    trial = contacts(tmp_path, platform)
+    report = trial.run("--sample", code=1)
+    assert report["verdict"]["created"] == case.made
+    assert {key for _, key in attention(report)} >= case.told
+    assert once_each(trial.links("contacts"))
+
+
+@pytest.mark.parametrize("case", KNOWN, ids=[case.name for case in KNOWN])
+def test_a_rollback_leaves_the_rows_that_were_there(
+    case: Known, serve: Serve, tmp_path: Path
+) -> None:
+    """After a rollback people's rows are still there, even after a second run, and none of ours is.
+
+    A row of ours that a later create of ours wrote over may stay: who changed it cannot be seen.
+    """
+    platform = answering_known(case, serve)
+    trial = contacts(tmp_path, platform)
+    trial.run("--sample")
+    before = len(platform.tables["contacts"])
+    assert trial.run("--sample")["verdict"]["created"] == 0
+    assert len(platform.tables["contacts"]) == before
+
+    trial.rollback()
+    left = platform.tables["contacts"]
+    assert {row["id"] for row in left} >= {row["id"] for row in case.theirs}
+    if case.theirs or case.duplicate == "left as it was":
+        assert len(left) == len(case.theirs)
+    if case.duplicate == "left as it was":
+        assert left == list(case.theirs)
+
+
+def test_a_later_run_knows_what_fresh_rows_get(serve: Serve, tmp_path: Path) -> None:
+    """A delta whose only create answers 200, where the rows of earlier runs got 201, has found people's row."""
+    platform = serve(people=[person(1), person(2)], contacts=[THEIRS])
+    platform.before.append(odd.one_for_each("contacts", "email", "left as it was", 200))
+    trial = contacts(tmp_path, platform)
+    trial.full()
+    platform.tables["people"].append(person(3))
+    report = trial.delta(code=1)
+    assert report["verdict"]["created"] == 0
+    assert {key for _, key in attention(report)} == {"people/3"}
+    trial.rollback()
+    assert platform.tables["contacts"] == [THEIRS]
+
+
+@pytest.mark.parametrize("stamps", [False, True], ids=["without-stamps", "with-stamps"])
+def test_a_platform_that_answers_every_create_with_200_is_believed(
+    stamps: bool, serve: Serve, tmp_path: Path
+) -> None:
+    """Where fresh rows get 200, they are ours: nothing is in doubt, and a rollback takes them all."""
+    platform = serve(people=list(USUAL), contacts=[{**THEIRS, "email": "other@example.com"}])
+    if stamps:
+        platform.before.append(odd.stamping("contacts"))
+    platform.after.append(odd.created_with("contacts", 200))
+    trial = contacts(tmp_path, platform)
+    report = trial.run("--sample", code=0)
+    assert report["verdict"]["created"] == 3
+    trial.rollback(code=0)
+    assert [row["id"] for row in platform.tables["contacts"]] == [77]
+
+
+def test_a_clock_that_is_slow_makes_no_row_old(serve: Serve, tmp_path: Path) -> None:
+    """Fresh rows whose stamps are hours behind, like those of every other fresh row, are ours."""
+    platform = serve(people=list(USUAL), contacts=[])
+
+    def slow(_: Platform, request: Any) -> None:
+        if request.creates("contacts"):
+            request.body["created"] = "2024-01-01T00:00:00Z"
+
+    platform.before.append(slow)
+    trial = contacts(tmp_path, platform)
+    report = trial.run("--sample", code=0)
+    assert report["verdict"]["created"] == 3
+    trial.rollback(code=0)
+    assert platform.tables["contacts"] == []
+
+
+def test_two_records_that_match_one_row_share_it_with_nobody(serve: Serve, tmp_path: Path) -> None:
+    """Of two records that agree with people's row the first adopts it and the second is made."""
+    reception = {"id": 77, "name": "Reception", "email": "info@example.com"}
+    two = [person(1, "info@example.com"), person(2, "info@example.com")]
+    platform = serve(people=two, contacts=[reception])
+    trial = contacts(tmp_path, platform, match=["email"])
+    report = trial.run("--sample")
+    assert report["verdict"]["created"] == 1
+    links = trial.links("contacts")
+    assert len(links) == 2
+    assert once_each(links)
+    trial.rollback()
+    assert platform.tables["contacts"] == [reception]
+
+
+# -- one id that is answered for several rows
+
+REMARKS = tuple({"id": number, "text": f"Remark {number}"} for number in range(1, 7))
+TWICE = (*REMARKS[:5], {"id": 6, "text": "Remark 1"})
+OLDER = {"id": 7, "text": "A comment that people made"}
+
+
+@dataclass(frozen=True, slots=True)
+class Repeated:
+    """A way to answer every create with one id."""
+
+    name: str
+    answer: Any  # the id of every answer; None for that of the oldest row
+    remarks: tuple[Row, ...] = REMARKS
+    theirs: tuple[Row, ...] = ()
+
+
+def repeating(table: str, row_id: Any) -> Any:
+    """The hook for an id that no row has, or for the oldest row's."""
+    return odd.answering_id(table, row_id) if row_id else odd.answering_oldest(table)
+
+
+REPEATED = (
+    Repeated("the-first-of-ours", None),
+    Repeated("a-row-that-people-made", None, theirs=(OLDER,)),
+    Repeated("an-id-that-no-row-has", 99_999),
+    Repeated("zero", "0"),
+    Repeated("two-remarks-alike", None, remarks=TWICE),
+)
+
+
+@pytest.mark.parametrize("at_once", [1, 4], ids=["one-by-one", "at-once"])
+@pytest.mark.parametrize("case", REPEATED, ids=[case.name for case in REPEATED])
+def test_one_id_for_every_create_is_not_believed(
+    case: Repeated, at_once: int, serve: Serve, tmp_path: Path
+) -> None:
+    """Each record ends with its own row, found by content, and a rollback takes back all of them and no other."""
+    platform = serve(remarks=list(case.remarks), comments=list(case.theirs))
+    platform.after.append(repeating("comments", case.answer))
+    there = writable("comments", ["text"], text={"type": "text", "required": True})
+    spec = migration({"comments": mapped("remarks", "comments", {"text": "text"})})
+    source = {"remarks": readable("remarks", text="text")}
+    trial = project(tmp_path, platform, source, {"comments": there}, spec, concurrency=at_once)
+
+    report = trial.run("--sample")
+    rows = {str(row["id"]): row["text"] for row in platform.tables["comments"]}
+    links = trial.links("comments")
+    assert len(rows) == 6 + len(case.theirs)
+    assert once_each(links)
+    assert {key: rows.get(row_id) for key, row_id in links.items()} == {
+        f"remarks/{row['id']}": row["text"] for row in case.remarks
+    }
+    assert report["verdict"]["missing"] == 0
+
+    trial.rollback()
+    assert platform.tables["comments"] == list(case.theirs)
