@@ -21,6 +21,20 @@ def _pairs(values: tuple[str, ...], option: str) -> dict[str, str]:
     return pairs
 
 
+def _switches(values: tuple[str, ...], name: str) -> dict[str, str]:
+    """Those of one platform: `KEY=VALUE`, or `NAME.KEY=VALUE` where both platforms are told."""
+    switches: dict[str, str] = {}
+    for key, value in _pairs(values, "--set").items():
+        platform, dot, rest = key.partition(".")
+        if not dot:
+            switches[key] = value
+        elif platform not in PLATFORMS:
+            raise click.BadParameter(f"there is no platform {platform!r}", param_hint="--set")
+        elif platform == name:
+            switches[rest] = value
+    return switches
+
+
 def _rates(values: tuple[str, ...]) -> dict[str, float]:
     rates: dict[str, float] = {}
     for kind, rate in _pairs(values, "--fault").items():
@@ -80,7 +94,7 @@ def serve_command(
         seats=seats,
         latency_ms=latency_ms,
         faults=_rates(faults),
-        switches=_pairs(switches, "--set"),
+        switches=_switches(switches, name),
         key=key,
         clock=Clock(speed=speed),
     )

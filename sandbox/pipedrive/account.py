@@ -8,15 +8,9 @@ from typing import Any
 from sandbox.pipedrive import custom
 from sandbox.pipedrive.desk import Desk
 from sandbox.pipedrive.files import digest
+from sandbox.pipedrive.relations import ENTITIES
 from sandbox.pipedrive.seed import seed
 from sandbox.pipedrive.store import KINDS, Record
-
-_ENTITIES = {
-    "organizations": "organization",
-    "persons": "person",
-    "deals": "deal",
-    "products": "product",
-}
 
 
 class PipedriveAccount:
@@ -65,8 +59,8 @@ class PipedriveAccount:
                     yield {"resource": resource, "id": record["field_code"], "record": record}
 
     def _full(self, kind: str, record: Record) -> Record:
-        if kind in _ENTITIES:
-            values = custom.shown(self.desk, _ENTITIES[kind], record["custom_fields"])
+        if kind in ENTITIES:
+            values = custom.shown(self.desk, ENTITIES[kind], record["custom_fields"])
             return {**record, "custom_fields": values}
         if kind == "files":
             return {**record, "sha256": digest(self.desk, record["id"])}

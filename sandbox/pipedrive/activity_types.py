@@ -6,6 +6,7 @@ import re
 import unicodedata
 from typing import Any
 
+from sandbox.pipedrive import removal
 from sandbox.pipedrive.call import Answer, Call, Operation, data
 from sandbox.pipedrive.refusals import not_found
 from sandbox.pipedrive.store import Record
@@ -146,9 +147,8 @@ def _update(call: Call) -> Answer:
 
 
 def _delete(call: Call) -> Answer:
-    record = {**_need(call), "active_flag": False, "update_time": call.desk.sql_now()}
-    call.desk.store.delete("activity_types", record["id"], record)
-    return data(record)
+    removal.delete(call.desk, "activity_types", _need(call))
+    return data(call.desk.store.get("activity_types", call.key(), deleted=True))
 
 
 _ONE = "/activityTypes/{id}"

@@ -175,10 +175,6 @@ def _expected(value: Any, where: str) -> str:
     return "0000-00-00" if value == "" else day(value, where)
 
 
-def _gone(_: Call, record: Record) -> None:
-    record["status"] = "deleted"
-
-
 def _narrow_to(archived: int) -> Any:
     def narrow(call: Call, cut: Cut) -> None:
         statuses = names(call, "status", (*STATUSES, "deleted"))
@@ -252,7 +248,6 @@ DEALS = Entity(
     fresh=_fresh,
     body=_body,
     settle=_settle,
-    gone=_gone,
     narrow=_narrow_to(archived=0),
     narrowed=("status",),
     extras=_EXTRAS,

@@ -92,6 +92,10 @@ class Desk:
             raise invalid(where, f"{LABELS[kind]} with id {key} not found")
         return record
 
+    def readable(self, kind: str, key: int) -> Record | None:
+        """What GET of one row finds: a live row, and a deleted one where the account shows those."""
+        return self.store.get(kind, key, deleted=self.switches.read_deleted == "row")
+
     def folder(self) -> Path:
         """Where uploaded bytes are kept: beside the account file, for our user only."""
         if self._folder is None:

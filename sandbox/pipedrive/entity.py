@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sandbox.pipedrive import custom, index
+from sandbox.pipedrive import custom, index, removal
 from sandbox.pipedrive.call import Answer, Call, Operation, data, page
 from sandbox.pipedrive.checks import Check, fields
 from sandbox.pipedrive.desk import LABELS
@@ -47,7 +47,6 @@ class Entity:
     body: Callable[[Call, Record], Record] = lambda _, body: body  # looked over before checking
     settle: Callable[[Call, Record, Record, Record | None], None] = lambda *_: None
     show: Step = _nothing
-    gone: Step = _nothing  # after a delete
     narrow: Callable[[Call, Cut], None] = lambda *_: None
     narrowed: tuple[str, ...] = ()  # the list parameters `narrow` reads
     extras: Mapping[str, Extra] = field(default_factory=dict)
@@ -74,7 +73,10 @@ class Entity:
 
     def read(self, call: Call) -> Answer:
         """GET of one."""
-        return data(self.shown(call, self.need(call)))
+        record = call.desk.readable(self.kind, call.key())
+        if record is None:
+            raise not_found(LABELS[self.kind])
+        return data(self.shown(call, record))
 
     def create(self, call: Call) -> Answer:
         """POST."""
@@ -115,9 +117,7 @@ class Entity:
     def delete(self, call: Call) -> Answer:
         """DELETE: the record stays for 30 days but only a deleted deal can still be seen."""
         record = self.need(call)
-        record |= {"is_deleted": True, "update_time": call.now}
-        self.gone(call, record)
-        call.desk.store.delete(self.kind, record["id"], record)
+        removal.delete(call.desk, self.kind, record)
         return data({"id": record["id"]})
 
     def need(self, call: Call) -> Record:
@@ -151,7 +151,8 @@ class Entity:
             )
         if flag(call, "include_labels"):
             known = call.desk.label_options(self.entity, "label_ids")
-            seen["labels"] = [{"id": one, "label": known[one]} for one in record["label_ids"]]
+            chosen = (one for one in record["label_ids"] if one in known)
+            seen["labels"] = [{"id": one, "label": known[one]} for one in chosen]
         for name in names(call, "include_fields", tuple(self.extras)):
             seen[name] = self.extras[name](call, record)
         return seen

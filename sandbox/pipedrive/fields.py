@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
+from sandbox.pipedrive import removal
 from sandbox.pipedrive.built_in_fields import definition, option
 from sandbox.pipedrive.call import Answer, Call, Operation, data, page
 from sandbox.pipedrive.checks import (
@@ -20,6 +21,7 @@ from sandbox.pipedrive.checks import (
 )
 from sandbox.pipedrive.listing import PAGING, Cut, names, walk
 from sandbox.pipedrive.refusals import forbidden, invalid, not_found
+from sandbox.pipedrive.relations import ENTITIES
 from sandbox.pipedrive.store import Record
 
 TYPES = (
@@ -42,6 +44,7 @@ TYPES = (
 )
 MOST_OPTIONS = 10_000
 _NAMESPACES = ("ui_visibility", "important_fields", "required_fields")
+_TABLES = {entity: kind for kind, entity in ENTITIES.items()}
 _label = text(255, filled=True)
 _dialog = fields({"show": boolean, "order": nullable(integer())})
 _UI = {
@@ -165,7 +168,7 @@ class FieldSet:
         field = self._need(call)
         if not field["is_custom_field"]:
             raise forbidden("Built-in fields cannot be deleted")
-        call.desk.store.delete("fields", field["id"], {**field, "is_deleted": True})
+        removal.delete(call.desk, "fields", field)
         call.desk.forget_fields()
         call.desk.store.db.execute("DELETE FROM words WHERE field=?", (field["field_code"],))
         return data(self.shown(call, field))
@@ -212,7 +215,22 @@ class FieldSet:
         gone = [each for each in field["options"] if each["id"] in wanted]
         left = [each for each in field["options"] if each["id"] not in wanted]
         self._keep(call, {**field, "options": left})
+        if call.desk.switches.removed_option == "clear":
+            self._clear(call, field, wanted.keys())
         return _options(gone)
+
+    def _clear(self, call: Call, field: Record, removed: Collection[int]) -> None:
+        """Take removed options out of the values of all records."""
+        kind, code = _TABLES[self.entity], field["field_code"]
+        for record in call.desk.store.walk(kind):
+            values = record["custom_fields"] if field["is_custom_field"] else record
+            left = _without(values.get(code), removed)
+            if left == values.get(code):
+                continue
+            values[code] = left
+            if field["is_custom_field"] and not left:
+                del values[code]  # an unset value is not kept
+            call.desk.store.replace(kind, record["id"], record)
 
     def operations(self) -> list[Operation]:
         """The documented operations; activity fields can only be read."""
@@ -266,6 +284,16 @@ def _check_known(field: Record, wanted: Record) -> None:
     for key in wanted:
         if all(one["id"] != key for one in field["options"]):
             raise invalid("id", f"Option with id {key} not found")
+
+
+def _without(value: Any, removed: Collection[int]) -> Any:
+    """What is left of a record's value after options were removed."""
+    if isinstance(value, list):
+        return [one for one in value if one not in removed]
+    if value is None:
+        return None
+    # A product's category is kept as text.
+    return None if int(value) in removed else value
 
 
 def _options(changed: list[Record]) -> Answer:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from starlette.datastructures import UploadFile
 
+from sandbox.pipedrive import removal
 from sandbox.pipedrive.call import Answer, Call, Operation, data
 from sandbox.pipedrive.desk import Desk
 from sandbox.pipedrive.listing import Cut
@@ -123,7 +124,10 @@ def _need(call: Call) -> Record:
 
 
 def _read(call: Call) -> Answer:
-    return data(_shown(call, _need(call)))
+    record = call.desk.readable("files", call.key())
+    if record is None:
+        raise not_found("File")
+    return data(_shown(call, record))
 
 
 def _download(call: Call) -> Answer:
@@ -149,7 +153,7 @@ def _update(call: Call) -> Answer:
 
 def _delete(call: Call) -> Answer:
     record = _need(call)
-    call.desk.store.delete("files", record["id"], {**record, "active_flag": False})
+    removal.delete(call.desk, "files", record)
     return data({"id": record["id"]})
 
 

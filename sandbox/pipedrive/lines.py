@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 
+from sandbox.pipedrive import removal
 from sandbox.pipedrive.billing import FREQUENCIES, MOST_CYCLES, check_billing
 from sandbox.pipedrive.call import Answer, Call, Operation, data, page
 from sandbox.pipedrive.checks import (
@@ -126,6 +127,18 @@ def _total(call: Call, deal: Record) -> None:
         DEALS.rewrite(call, deal)
 
 
+def move(call: Call, gone: Record, kept: Record) -> None:
+    """Hand the lines of a deal over to another: behind its own, in its currency and tax method."""
+    own = _lines(call, kept["id"])
+    for at, line in enumerate(_lines(call, gone["id"]), 1):
+        line |= {"deal_id": kept["id"], "currency": kept["currency"]}
+        line["order_nr"] = max((one["order_nr"] for one in own), default=0) + at
+        if own:
+            line["tax_method"] = own[0]["tax_method"]
+        call.desk.store.replace("deal_products", line["id"], line)
+    _total(call, kept)
+
+
 def _create_one(call: Call) -> Answer:
     deal = _deal(call)
     line = _add(call, deal, _create(call.json(), ""))
@@ -166,7 +179,7 @@ def _update(call: Call) -> Answer:
 
 
 def _remove(call: Call, line: Record) -> None:
-    call.desk.store.delete("deal_products", line["id"], line)
+    removal.delete(call.desk, "deal_products", line)
 
 
 def _delete_one(call: Call) -> Answer:

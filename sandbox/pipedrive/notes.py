@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from sandbox.pipedrive import removal
 from sandbox.pipedrive.call import Answer, Call, Operation, data
 from sandbox.pipedrive.listing import Cut, whole
 from sandbox.pipedrive.moments import is_day, is_sql, parse_rfc3339
@@ -122,6 +123,13 @@ def _need(call: Call) -> Record:
     return record
 
 
+def _read(call: Call) -> Answer:
+    record = call.desk.readable("notes", call.key())
+    if record is None:
+        raise not_found("Note")
+    return data(_shown(call, record))
+
+
 def _create(call: Call) -> Answer:
     body = call.object()
     if "content" not in body:
@@ -142,7 +150,7 @@ def _update(call: Call) -> Answer:
 
 def _delete(call: Call) -> Answer:
     record = _need(call)
-    call.desk.store.delete("notes", record["id"], {**record, "active_flag": False})
+    removal.delete(call.desk, "notes", record)
     return data(True)
 
 
@@ -181,9 +189,7 @@ def _dates(call: Call, cut: Cut) -> None:
 OPERATIONS = [
     Operation("getNotes", "v1", "GET", "/notes", 20, _list),
     Operation("addNote", "v1", "POST", "/notes", 10, _create),
-    Operation(
-        "getNote", "v1", "GET", "/notes/{id}", 2, lambda call: data(_shown(call, _need(call)))
-    ),
+    Operation("getNote", "v1", "GET", "/notes/{id}", 2, _read),
     Operation("updateNote", "v1", "PUT", "/notes/{id}", 10, _update),
     Operation("deleteNote", "v1", "DELETE", "/notes/{id}", 6, _delete),
 ]

@@ -71,13 +71,6 @@ def _settle(call: Call, _: Record, checked: Record, __: Record | None) -> None:
         raise invalid("industry", f"Invalid option id '{industry}'")
 
 
-def _gone(call: Call, record: Record) -> None:
-    # What the real service does to links at a delete is not known; a null link is what it
-    # answers for them once the organization has been purged.
-    for kind in ("persons", "deals", "activities"):
-        call.desk.store.unlink(kind, "org_id", record["id"])
-
-
 ORGANIZATIONS = Entity(
     kind="organizations",
     entity="organization",
@@ -101,7 +94,6 @@ ORGANIZATIONS = Entity(
     filters=("owner_id",),
     fresh=_fresh,
     settle=_settle,
-    gone=_gone,
     extras={**counts("org_id"), "people_count": counter("persons", "org_id")},
 )
 OPERATIONS = ORGANIZATIONS.operations()

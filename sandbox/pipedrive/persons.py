@@ -87,11 +87,6 @@ def _narrow(call: Call, cut: Cut) -> None:
         cut.add("id IN (SELECT person_id FROM deals WHERE id=? AND is_deleted=0)", deal)
 
 
-def _gone(call: Call, record: Record) -> None:
-    for kind in ("deals", "activities"):
-        call.desk.store.unlink(kind, "person_id", record["id"])
-
-
 _DEALS = ("participant_open_deals_count", "participant_closed_deals_count")
 PERSONS = Entity(
     kind="persons",
@@ -121,7 +116,6 @@ PERSONS = Entity(
     filters=("owner_id", "org_id"),
     fresh=_fresh,
     settle=_settle,
-    gone=_gone,
     narrow=_narrow,
     narrowed=("deal_id",),
     extras={

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from sandbox.pipedrive import removal
 from sandbox.pipedrive.call import Answer, Call, Operation, data, page
 from sandbox.pipedrive.checks import boolean, fields, integer, nullable, text
 from sandbox.pipedrive.desk import LABELS
@@ -73,9 +74,7 @@ def _change_pipeline(call: Call) -> Answer:
 
 def _delete_pipeline(call: Call) -> Answer:
     record = _need(call, "pipelines")
-    for stage in call.desk.store.find("stages", "pipeline_id=? AND is_deleted=0", (record["id"],)):
-        call.desk.store.delete("stages", stage["id"], {**stage, "is_deleted": True})
-    call.desk.store.delete("pipelines", record["id"], {**record, "is_deleted": True})
+    removal.delete(call.desk, "pipelines", record)
     return data({"id": record["id"]})
 
 
@@ -113,7 +112,7 @@ def _change_stage(call: Call) -> Answer:
 
 def _delete_stage(call: Call) -> Answer:
     record = _need(call, "stages")
-    call.desk.store.delete("stages", record["id"], {**record, "is_deleted": True})
+    removal.delete(call.desk, "stages", record)
     return data({"id": record["id"]})
 
 

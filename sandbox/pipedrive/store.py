@@ -166,13 +166,13 @@ class Store:
         self.db.execute("DELETE FROM words WHERE kind=? AND id=?", (kind, key))
         self.count(kind, -1)
 
-    def get(self, kind: str, key: int) -> Record | None:
-        """The live record, or None."""
+    def get(self, kind: str, key: int, *, deleted: bool = False) -> Record | None:
+        """The live record, or None; with `deleted` also one that is not live any more."""
         if abs(key) >= 2**63:
             return None
         row = self.db.execute(
-            f"SELECT body FROM {kind} WHERE id=? AND is_deleted=0",
-            (key,),
+            f"SELECT body FROM {kind} WHERE id=? AND is_deleted<=?",
+            (key, deleted),
         ).fetchone()
         return None if row is None else {"id": key, **json.loads(row[0])}
 
@@ -196,6 +196,13 @@ class Store:
         )
         return [{"id": key, **json.loads(body)} for key, body in rows]
 
+    def ids(self, kind: str, where: str, values: Sequence[Any]) -> list[int]:
+        """The ids of the live records that meet an SQL condition."""
+        rows = self.db.execute(
+            f"SELECT id FROM {kind} WHERE is_deleted=0 AND {where} ORDER BY id", values
+        )
+        return [key for (key,) in rows]
+
     def walk(self, kind: str) -> Iterator[Record]:
         """Every live record by id, read in short steps so that writes can come in between."""
         last = 0
@@ -218,12 +225,12 @@ class Store:
         ).fetchone()
         return int(row[0])
 
-    def unlink(self, kind: str, column: str, value: int) -> None:
-        """Set a link to null wherever it points at this id."""
+    def repoint(self, kind: str, column: str, value: int, to: int | None) -> None:
+        """Make a link that points at one id point at another, or at nothing."""
         self.db.execute(
-            f"UPDATE {kind} SET {column}=NULL, body=json_set(body, '$.{column}', NULL)"
+            f"UPDATE {kind} SET {column}=?, body=json_set(body, '$.{column}', ?)"
             f" WHERE {column}=? AND is_deleted=0",
-            (value,),
+            (to, to, value),
         )
 
     def count(self, name: str, step: int) -> int:

@@ -6,6 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
+from sandbox.pipedrive.store import KINDS
+
+REFERRED = "referred"  # in refuse_deletes: rows that others refer to
+_DELETABLE = sorted(set(KINDS) - {"users"})
 _ALLOWED = {
     "deal_add_time": ("refuse", "ignore"),
     "charge_failed": ("on", "off"),
@@ -16,6 +20,9 @@ _ALLOWED = {
     "label_options": ("accept", "refuse"),
     "due_seconds": ("refuse", "accept"),
     "line_value": ("keep", "sum"),
+    "cascade": ("off", "unlink", "delete"),
+    "read_deleted": ("404", "row"),
+    "removed_option": ("keep", "clear"),
 }
 
 
@@ -32,6 +39,10 @@ class Switches:
     label_options: str = "accept"  # adding options to built-in fields
     due_seconds: str = "refuse"  # HH:MM:SS in an activity's due_time and duration
     line_value: str = "keep"  # whether line items rewrite the deal's value
+    cascade: str = "off"  # what a delete does to the rows that refer to the deleted one
+    refuse_deletes: str = "off"  # which deletes are refused: tables, rows that are referred to
+    read_deleted: str = "404"  # GET of one row that was deleted or merged into another
+    removed_option: str = "keep"  # whether values keep the id of an option that was removed
     index_delay: float = 3.0  # seconds until a search finds what was written
     storm: int = 20  # ignored 429s in a row before the HTML 403
 
@@ -46,13 +57,31 @@ class Switches:
             values[key] = _value(key, value)
         return cls(**values)
 
+    @property
+    def refused_deletes(self) -> frozenset[str]:
+        """The tables whose rows cannot be deleted, and REFERRED where references forbid it."""
+        return frozenset(self.refuse_deletes.split(",")) - {"off"}
+
 
 def _value(key: str, value: str) -> str | int | float:
     if key in _ALLOWED:
         if value not in _ALLOWED[key]:
             raise ValueError(f"switch {key} takes {' or '.join(_ALLOWED[key])}, not {value!r}")
         return value
+    if key == "refuse_deletes":
+        return _refused_deletes(value)
     try:
         return int(value) if key == "storm" else float(value)
     except ValueError:
         raise ValueError(f"switch {key} takes a number, not {value!r}") from None
+
+
+def _refused_deletes(value: str) -> str:
+    words = ("off", REFERRED, *_DELETABLE)
+    for word in value.split(","):
+        if word not in words:
+            raise ValueError(
+                f"switch refuse_deletes takes {', '.join(words)} or several of them with commas,"
+                f" not {word!r}"
+            )
+    return value

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from sandbox.stel_order.layout import KINDS, RECEIPTS
+
+REFERRED = "referred"  # in refuse_deletes: rows that others name
 # name -> allowed words, the default first; an empty tuple takes any text
 SWITCHES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -21,12 +24,15 @@ SWITCHES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "count_refused": ("off", "on"),  # do 429 answers use up quota
         "retry_after": ("off", "on"),
         "files_quota": ("off", "on"),
+        "cascade": ("off", "unlink", "delete"),  # what a delete does to the rows that name it
+        "refuse_deletes": ("off",),  # collections and `referred`, separated by commas
         "day_zone": ("UTC",),  # any zone name
         "token_round": ("0",),  # any text; another one kills every file link handed out before
         "forbidden": ("",),  # collections answered 403, separated by commas
     }
 )
-_FREE = ("day_zone", "token_round", "forbidden")
+_FREE = ("day_zone", "token_round", "forbidden", "refuse_deletes")
+_DELETABLE = ("off", REFERRED, *(kind.name for kind in KINDS), *RECEIPTS)
 
 
 def read_switches(given: Mapping[str, str]) -> dict[str, str]:
@@ -38,4 +44,7 @@ def read_switches(given: Mapping[str, str]) -> dict[str, str]:
             )
         if name not in _FREE and word not in SWITCHES[name]:
             raise ValueError(f"switch {name!r} takes {' or '.join(SWITCHES[name])}, not {word!r}")
+    for word in given.get("refuse_deletes", "off").split(","):
+        if word not in _DELETABLE:
+            raise ValueError(f"switch 'refuse_deletes' takes {', '.join(_DELETABLE)}, not {word!r}")
     return {name: given.get(name, words[0]) for name, words in SWITCHES.items()}

@@ -9,11 +9,13 @@ from typing import Any
 
 from sandbox.stel_order import stamps
 from sandbox.stel_order.blank import blank_line, blank_record
-from sandbox.stel_order.errors import BAD_BODY, Refusal
+from sandbox.stel_order.errors import BAD_BODY, NO_PERMISSION, Refusal
 from sandbox.stel_order.layout import DOCUMENTS, HOST, INVOICES, RECEIPTS
+from sandbox.stel_order.mentions import Mention, emptied, listed, mentions
 from sandbox.stel_order.money import close_header, close_invoice, close_lines
 from sandbox.stel_order.query import MODIFIED, is_date
 from sandbox.stel_order.rows import Rows
+from sandbox.stel_order.switches import REFERRED
 from sandbox.stel_order.world import index_of
 
 Record = dict[str, Any]
@@ -85,10 +87,34 @@ class Writer:
         return self._save(collection, index, self._filled(collection, found, _object(body)))
 
     def delete(self, collection: str, index: int) -> Record:
-        """Gone from lists, still there by id."""
-        return self._save(
-            collection, index, self._changeable(collection, index) | {"deleted": True}
-        )
+        """Gone from lists, still there by id; rows that name it follow as the switches say."""
+        found = self._changeable(collection, index)
+        self._check_deletable(collection, found["path"])
+        gone = self._save(collection, index, found | {"deleted": True})
+        if self._switches["cascade"] != "off":
+            self._part_from(found["path"], mentions(self._rows, WRITABLE))
+        return gone
+
+    def _check_deletable(self, collection: str, path: str) -> None:
+        refused = self._switches["refuse_deletes"].split(",")
+        if collection in refused:
+            raise Refusal(403, NO_PERMISSION)
+        if REFERRED in refused:
+            named = mentions(self._rows, WRITABLE).get(path, ())
+            if named:
+                raise Refusal(400, detail=f"it is in use by {listed(self._rows, named)}")
+
+    def _part_from(self, path: str, known: Mapping[str, list[Mention]]) -> None:
+        """Delete the rows that are part of a deleted one, and empty what else points at it."""
+        for one in known.get(path, ()):
+            row = self._rows.get(one.collection, one.index)
+            if row["deleted"] or one.link == "lines":
+                continue
+            if one.goes_along(self._switches["cascade"]):
+                self._save(one.collection, one.index, row | {"deleted": True})
+                self._part_from(row["path"], known)
+            else:
+                self._save(one.collection, one.index, emptied(row, one.link, path))
 
     def _changeable(self, collection: str, index: int) -> Record:
         found = self._rows.get(collection, index)

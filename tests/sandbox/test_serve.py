@@ -111,6 +111,9 @@ def test_launch_says_why_it_failed() -> None:
         ["pipedrive", "--plan", "gold"],
         ["pipedrive", "--set", "create_status=204"],
         ["pipedrive", "--set", "index_delay=soon"],
+        ["pipedrive", "--set", "nobody.cascade=off"],
+        ["pipedrive", "--set", "pipedrive.cascade=sometimes"],
+        ["stel_order", "--set", "stel_order.cascade=sometimes"],
     ],
 )
 def test_bad_options_are_usage_errors(args: list[str]) -> None:
@@ -118,6 +121,20 @@ def test_bad_options_are_usage_errors(args: list[str]) -> None:
     outcome = CliRunner().invoke(sandbox, ["serve", *args])
     assert outcome.exit_code == 2, outcome.output
     assert "Error" in outcome.output
+
+
+def test_a_switch_of_the_other_platform_is_left_to_it() -> None:
+    """Both emulators can be started with the same options: each takes its own switches."""
+    both = ["--set", "stel_order.retry_after=on", "--set", "pipedrive.create_status=201"]
+    with launch("stel_order", extra_args=both):
+        pass
+    with launch("pipedrive", extra_args=both) as running:
+        answer = httpx.post(
+            f"{running.base_url}/api/v2/organizations",
+            json={"name": "x"},
+            headers={"x-api-token": running.key},
+        )
+        assert answer.status_code == 201
 
 
 def test_latency_and_faults_from_the_command_line() -> None:
