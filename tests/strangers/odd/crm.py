@@ -53,12 +53,10 @@ class Kind:
 
 
 DESK: Mapping[str, Kind] = {
-    "firms": Kind({name: "raw" for name in (
-        "name", "phone", "web", "vat", "rating", "active", "founded", "joined", "about", "kind", "region", "credit",
-    )}),
-    "people": Kind({name: "raw" for name in ("name", "email", "phone", "firm", "score", "subscribed", "role")}),
-    "remarks": Kind({name: "raw" for name in ("firm", "text", "at")}),
-    "offers": Kind({name: "raw" for name in ("title", "firm", "person", "amount", "state", "due")}),
+    "firms": Kind(dict.fromkeys(("name", "phone", "web", "vat", "rating", "active", "founded", "joined", "about", "kind", "region", "credit"), "raw")),
+    "people": Kind(dict.fromkeys(("name", "email", "phone", "firm", "score", "subscribed", "role"), "raw")),
+    "remarks": Kind(dict.fromkeys(("firm", "text", "at"), "raw")),
+    "offers": Kind(dict.fromkeys(("title", "firm", "person", "amount", "state", "due"), "raw")),
 }  # fmt: skip
 _DEFINITION = Kind({"label": "text", "kind": "raw", "options": "raw"}, required=("label", "kind"))
 CRM: Mapping[str, Kind] = {

@@ -21,7 +21,19 @@ from typing import Any
 from tests.e2e.driving import ETL, environment
 from tests.strangers.journey import PROJECTS
 from tests.strangers.odd import seeds
-from tests.strangers.odd.judge import Case, Fault, There, Told, judge, taken_back, told
+from tests.strangers.odd.judge import (
+    Case,
+    Difference,
+    Fault,
+    There,
+    Told,
+    Wanted,
+    deleted_by_people,
+    judge,
+    taken_back,
+    told,
+    wanted,
+)
 from tests.strangers.odd.server import KEY
 from tests.strangers.servers import HTTP, Account, Dump, Row, Stranger, answered, running
 
@@ -29,6 +41,8 @@ ROOT = Path(__file__).resolve().parents[3]
 SPEC = "specs/odd.yaml"
 PATIENCE_S = 150.0  # of one command
 CODES = (0, 1)
+AGAIN = (3, 75)  # the platform did not answer, or the day is spent: the same command goes on later
+TRIES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +52,8 @@ class Settings:
     lag: float = 5.0  # seconds that lists are behind
     switches: tuple[str, ...] = ()  # of the destination, as in tidy=off
     seed: int = 1
-    kills: tuple[int, ...] = (10, 3, 3, 2, 2)  # full run, delta, rollback, run again, rollback by force
+    kills: tuple[int, ...] = (11, 3, 3, 2, 1)  # full run, delta, rollback, run again, rollback by force
+    own_ids: bool = True  # notes have ids of their own; False: ids joined of the company's and the note's
 
 
 @dataclass(slots=True)
@@ -66,6 +81,7 @@ class Step:
     seconds: float = 0.0
     writes: int = 0
     kills: int = 0
+    reruns: int = 0  # commands that ended early and were started again
     faults: list[Fault] = field(default_factory=list)
 
 
@@ -84,13 +100,21 @@ class Journey:
     edits: dict[tuple[str, str], Row] = field(default_factory=dict)
     labels: dict[str, str] = field(default_factory=dict)
     remembered: dict[str, str] = field(default_factory=dict)  # key -> its row, as the judge saw it last
+    owed: int = 0  # kills that are still to come
+    known: frozenset[Difference] = frozenset()  # differences that were reported once and have not changed since
+    last: Mapping[str, Wanted] = field(default_factory=dict)  # what the judge wanted last
+    gone: frozenset[str] = frozenset()  # keys of records whose rows people deleted or merged away
     counted: Row = field(default_factory=dict)  # what the destination has counted in the end
 
     # -- commands
 
     def etl(self, command: str, *more: str, live: bool = True, good: Sequence[int] = CODES) -> Done:
-        """`etl COMMAND SPEC …` to its end; another exit code than those is a fault."""
-        done = self._ended(self._started(command, *more, live=live))
+        """`etl COMMAND SPEC …` to its end, started again where it says so; another exit code in the end is a fault."""
+        for turn in range(TRIES):
+            done = self._ended(self._started(command, *more, live=live))
+            self.step.reruns += turn > 0
+            if done.code in good or done.code not in AGAIN:
+                break
         if done.code not in good:
             said = (done.err or done.out).strip().splitlines() or [""]
             self.fault("exit code", f"etl {command} {' '.join(more)}", f"{done.code}: {said[-1][:300]}")
@@ -115,21 +139,27 @@ class Journey:
             self.fault("crash", " ".join(process.args[1:]), err.strip().splitlines()[-1][:300])  # type: ignore[index, union-attr]
         return Done(process.returncode, out, err)
 
-    def killed(self, times: int, command: str, *more: str) -> Done:
-        """The command, killed at so many moments, one start after the other, then run to its end."""
-        for turn in range(times):
+    def killed(self, times: int, reach: int, command: str, *more: str) -> Done:
+        """The command, killed at so many moments, one start after the other, then run to its end.
+
+        Each moment is at most `reach` writes after the start; a kill that found none is left to the next step.
+        """
+        self.owed += times
+        for turn in range(self.owed):
             process = self._started(command, *more)
             writes = turn % 3 != 2
             strike = {
-                "pid": process.pid, "left": self.luck.randint(1, 30) if writes else self.luck.randint(2, 60),
+                "pid": process.pid, "left": self.luck.randint(1, reach) if writes else self.luck.randint(2, 2 * reach),
                 "early": self.luck.random() < 0.5, "writes": writes, "struck": False,
             }  # fmt: skip
             self._own("POST", "/__strike__", strike)
             done = self._ended(process)
             self.step.kills += done.code == -9
-            if done.code >= 0:  # there was no such moment any more
-                self._own("POST", "/__strike__", {})
+            self.owed -= done.code == -9
+            self.step.reruns += done.code in AGAIN
+            if done.code in CODES:  # there was no such moment any more
                 break
+        self._own("POST", "/__strike__", {})
         return self.etl(command, *more)
 
     # -- looking
@@ -164,14 +194,16 @@ class Journey:
         """What a judge needs."""
         case = Case(self.source.read(), self.there(), self.before, self.edits, self.said(done), only)
         case.rows_of.update({key: row_id for key, row_id in self.remembered.items() if key.startswith("remarks/")})
+        case.known, case.last = self.known, self.last
+        case.gone = self.gone = self.gone | deleted_by_people(case.there.journal, self.remembered)
         return case
 
-    def judged(self, done: Done | None, only: frozenset[str] | None = None) -> Case:
+    def judged(self, done: Done, only: frozenset[str] | None = None, changes: bool = False) -> None:
         """Judge the destination as it is now."""
         case = self.case(done, only)
+        case.changes = changes
         self.step.faults += judge(case)
-        self.remembered = dict(case.rows_of)
-        return case
+        self.remembered, self.known, self.last = dict(case.rows_of), case.known, wanted(case.source)
 
 
 # -- the steps
@@ -196,7 +228,7 @@ def samples(at: Journey) -> None:
 
 def runs(at: Journey) -> None:
     """The full run, killed on its way."""
-    at.judged(at.killed(at.settings.kills[0], "run", "--yes", "--json"))
+    at.judged(at.killed(at.settings.kills[0], 30, "run", "--yes", "--json"))
 
 
 def runs_again(at: Journey) -> None:
@@ -207,18 +239,18 @@ def runs_again(at: Journey) -> None:
 
 def idles(at: Journey) -> None:
     """A delta after no change writes nothing."""
-    at.judged(at.etl("run", "--delta", "--deletions", "--yes", "--json"))
+    at.judged(at.etl("run", "--delta", "--deletions", "--yes", "--json"), changes=True)
     _no_writes(at)
 
 
 def follows(at: Journey) -> None:
     """A delta after people have worked on both sides."""
     seeds.in_source(at.source)
-    at.edits, _ = seeds.in_destination(at.destination, at.remembered.get)
+    at.edits = seeds.in_destination(at.destination, at.remembered.get)
     seeds.renames(at.destination)
     at.labels = dict(seeds.RENAMED)
     at.before = _peoples(at)
-    at.judged(at.killed(at.settings.kills[1], "run", "--delta", "--deletions", "--yes", "--json"))
+    at.judged(at.killed(at.settings.kills[1], 8, "run", "--delta", "--deletions", "--yes", "--json"), changes=True)
 
 
 def idles_again(at: Journey) -> None:
@@ -239,7 +271,7 @@ def takes_back(at: Journey) -> None:
 
 def runs_anew(at: Journey) -> None:
     """The whole again: rows that stayed are known again."""
-    at.judged(at.killed(at.settings.kills[3], "run", "--yes", "--json"))
+    at.judged(at.killed(at.settings.kills[3], 30, "run", "--yes", "--json"))
 
 
 def takes_all_back(at: Journey) -> None:
@@ -259,7 +291,7 @@ def _no_writes(at: Journey) -> None:
 
 
 def _take_back(at: Journey, kills: int, *more: str) -> None:
-    done = at.killed(kills, "rollback", "--yes", "--json", *more)
+    done = at.killed(kills, 25, "rollback", "--yes", "--json", *more)
     case = at.case(None)
     kept = [key for _, key, _ in done.data().get("kept", [])]
     at.step.faults += taken_back(case, kept, force=bool(more))
@@ -323,7 +355,10 @@ def project(settings: Settings, folder: Path) -> Path:
     path = folder / "connectors" / "odd_crm.yaml"
     text = path.read_text(encoding="utf-8")
     assert "settle_after: 6" in text
-    path.write_text(text.replace("settle_after: 6", f"settle_after: {settings.lag + 1:g}"), encoding="utf-8")
+    text = text.replace("settle_after: 6", f"settle_after: {settings.lag + 0.5:g}")
+    if not settings.own_ids:
+        text = text.replace("  notes: # listed", "  notes:\n    id: company_id+id # listed")
+    path.write_text(text, encoding="utf-8")
     return folder
 
 
@@ -353,26 +388,30 @@ KINDS = (
 
 def table(at: Journey, details: int = 12) -> str:
     """The figures of every step, and the first faults of each kind."""
-    heads = ["step", "s", "writes", "kills", *(kind.replace(" ", "-") for kind in KINDS)]
+    heads = ["step", "s", "writes", "kills", "reruns", *(kind.replace(" ", "-") for kind in KINDS)]
     lines = [heads, *([*_figures(step)] for step in at.steps)]
     widths = [max(len(line[place]) for line in lines) for place in range(len(heads))]
-    shown = ["  ".join(text.rjust(width) if place else text.ljust(width) for place, (text, width) in enumerate(zip(line, widths, strict=True))) for line in lines]
+    shown = ["  ".join(text.rjust(width) for text, width in zip(line, widths, strict=True)) for line in lines]
     total, kills = sum(step.seconds for step in at.steps), sum(step.kills for step in at.steps)
     faults = sum(len(step.faults) for step in at.steps)
     shown.append(f"odd: {kills} kills, {faults} faults, {total:.1f} s; the destination {json.dumps(at.counted)}")
     for step in at.steps:
-        many = Counter(fault.kind for fault in step.faults)
-        for kind, number in many.items():
-            for fault in [one for one in step.faults if one.kind == kind][:details]:
-                shown.append(f"  {step.name}: {kind}: {fault.where}: {fault.what}")
-            if number > details:
-                shown.append(f"  {step.name}: {kind}: … {number - details} more")
+        shown += _details(step, details)
     return "\n".join(shown)
+
+
+def _details(step: Step, most: int) -> Iterator[str]:
+    many = Counter(fault.kind for fault in step.faults)
+    for kind, number in many.items():
+        found = [one for one in step.faults if one.kind == kind]
+        yield from (f"  {step.name}: {kind}: {one.where}: {one.what}" for one in found[:most])
+        if number > most:
+            yield f"  {step.name}: {kind}: … {number - most} more"
 
 
 def _figures(step: Step) -> Iterator[str]:
     many: Mapping[str, int] = Counter(fault.kind for fault in step.faults)
-    yield from (step.name, f"{step.seconds:.1f}", str(step.writes), str(step.kills))
+    yield from (step.name, f"{step.seconds:.1f}", str(step.writes), str(step.kills), str(step.reruns))
     yield from (str(many.get(kind) or "") for kind in KINDS)
 
 

@@ -232,6 +232,7 @@ class Difference:
     key: str
     target: str  # "" for the whole record
     what: str
+    theirs: bool = False  # people have done it
 
 
 Edits = Mapping[tuple[str, str], Row]
@@ -247,7 +248,16 @@ class Case:
     edits: Edits  # what people wrote over rows that came
     said: Told
     only: frozenset[str] | None = None  # a sample: just these records can be expected
+    changes: bool = False  # a delta: what people did to rows that the source left alone, it need not know
+    last: Mapping[str, Wanted] = field(default_factory=dict)  # what was wanted when people last looked
     rows_of: dict[str, str] = field(default_factory=dict)  # key -> id of its row
+    known: frozenset[Difference] = frozenset()  # reported earlier, and the same since
+    gone: frozenset[str] = frozenset()  # keys whose rows people deleted or merged away
+
+    def theirs(self, resource: str, row_id: str, target: str) -> Any:
+        """What people have in a field of a row, of their own or written over what came."""
+        written = self.edits.get((resource, row_id), {})
+        return written.get(target, self.before.get(resource, {}).get(row_id, {}).get(target))
 
 
 def judge(case: Case) -> list[Fault]:
@@ -262,12 +272,23 @@ def judge(case: Case) -> list[Fault]:
             differences += _fields(case, item)
     if case.only is not None:
         differences = [one for one in differences if one.key in case.only]
-    faults += [_silent(one) for one in differences if not case.said.knows(one.key, one.target)]
+    silent = [
+        one for one in differences
+        if not case.said.knows(one.key, one.target) and one not in case.known and not (case.changes and _harmless(case, expected, one))
+    ]  # fmt: skip
+    faults += [_silent(one) for one in silent]
+    case.known = frozenset(differences) - frozenset(silent)
     faults += _false_alarms(case, differences)
     if case.said.good and differences:
         shown = ", ".join(sorted({one.key for one in differences})[:5])
         faults.append(Fault("says good", "report", f"{len(differences)} differences, of {shown}"))
     return [*faults, *leftovers(case, expected), *people_keep(case)]
+
+
+def _harmless(case: Case, expected: Mapping[str, Wanted], one: Difference) -> bool:
+    """What people did in the destination, where the source says the same as before: no conflict."""
+    before, now = case.last.get(one.key), expected[one.key]
+    return one.theirs and before is not None and (before.values.get(one.target) == now.values.get(one.target))
 
 
 def _silent(one: Difference) -> Fault:
@@ -284,7 +305,7 @@ def _identify(case: Case, expected: Mapping[str, Wanted], differences: list[Diff
             case.rows_of[key] = ids[0]
         for key, item in expected.items():
             if item.object == name and key not in keyed:
-                differences.append(Difference(key, "", "has no row"))
+                differences.append(Difference(key, "", "has no row", key in case.gone))
 
 
 def _remarks(case: Case, expected: Mapping[str, Wanted], differences: list[Difference]) -> Iterator[Fault]:
@@ -296,6 +317,7 @@ def _remarks(case: Case, expected: Mapping[str, Wanted], differences: list[Diffe
     for row_id, row in ours.items():
         if row_id not in edited:
             free.setdefault((str(row.get("company_id")), _words(row.get("body"))), []).append(row_id)
+    without: list[str] = []
     for key, item in expected.items():
         if item.object != "remarks":
             continue
@@ -306,11 +328,17 @@ def _remarks(case: Case, expected: Mapping[str, Wanted], differences: list[Diffe
         at = item.values["at"][1]
         best = next((one for one in same if means("moment", rows[one].get("at"), at)), same[0] if same else None)
         if best is None:
-            case.rows_of.pop(key, None)
-            differences.append(Difference(key, "", "has no row"))
+            without.append(key)
         else:
             same.remove(best)
             case.rows_of[key] = best
+    for key in without:  # its row may say the old words still
+        group = next((left for left in free.values() if case.rows_of.get(key) in left), None)
+        if group:
+            group.remove(case.rows_of[key])
+        else:
+            case.rows_of.pop(key, None)
+            differences.append(Difference(key, "", "has no row"))
     texts = Counter((company, text) for (company, text), left in free.items() for _ in left)
     for (company, text), left in texts.items():
         twin = any(i.object == "remarks" and _words(i.values["body"][1]) == text for i in expected.values())
@@ -331,25 +359,28 @@ def _fields(case: Case, item: Wanted) -> Iterator[Difference]:
             good = str(live) == there if there and live else (live is None) == (value is None)
         else:
             good = means(kind, live, value)
-        if not good:
-            yield Difference(item.key, target, f"is {live!r}, should be {value!r}")
+        theirs = live == case.theirs(resource, row_id, target) and (live is not None or target in case.edits.get((resource, row_id), {}))
+        if not good and not (theirs and value is None):
+            theirs = theirs or (kind == "link" and live is None and value in case.gone)
+            yield Difference(item.key, target, f"is {live!r}, should be {value!r}", theirs)
 
 
 def _false_alarms(case: Case, differences: Iterable[Difference]) -> Iterator[Fault]:
     """What is said to need attention and does not: counted by record and field."""
     off = {(one.key, one.target) for one in differences}
     records = {one.key for one in differences}
-    gone = _deleted_by_people(case)
+    expected = wanted(case.source)
     for key, target in sorted(case.said.alarms):
-        if not key or key in gone or key not in wanted(case.source):
+        if not key or key in case.gone or key not in expected:
             continue
         if (target and (key, target) not in off and (key, "") not in off) or (not target and key not in records):
             yield Fault("false alarm", f"{key} {target}".strip())
 
 
-def _deleted_by_people(case: Case) -> set[str]:
-    gone = {(e["resource"], e["id"]) for e in case.there.journal if e["who"] == "people" and e["after"] is None}
-    return {key for key, row_id in case.rows_of.items() if (OBJECTS[key.split("/")[0]], row_id) in gone}
+def deleted_by_people(journal: Iterable[Row], rows_of: Mapping[str, str]) -> frozenset[str]:
+    """Keys of records whose rows people deleted or merged away."""
+    gone = {(entry["resource"], entry["id"]) for entry in journal if entry["who"] == "people" and entry["after"] is None}
+    return frozenset(key for key, row_id in rows_of.items() if (OBJECTS[key.split("/")[0]], row_id) in gone)
 
 
 def leftovers(case: Case, expected: Mapping[str, Wanted]) -> Iterator[Fault]:
@@ -390,31 +421,30 @@ def kept_rows(there: There, edits: Edits) -> set[tuple[str, str]]:
 def people_keep(case: Case, after_rollback: bool = False, force: bool = False) -> Iterator[Fault]:
     """People's rows are as they left them: adopted ones may be filled where they were empty, until the rollback."""
     for name, rows in case.before.items():
+        filled = {row_id for key, row_id in case.rows_of.items() if OBJECTS[key.split("/")[0]] == name and not after_rollback}
+        links = REFERENCES.get(name, {}) if force else {}  # a row that they named may be gone by force
         for row_id, row in rows.items():
             live = case.there.rows.get(name, {}).get(row_id)
-            where = f"people's {name} {row_id}"
             if live is None:
-                yield Fault("people's row lost", where, str(row.get("name") or row.get("body") or ""))
-                continue
-            adopted = not after_rollback and case.rows_of and row_id in {
-                case.rows_of[key] for key in case.rows_of if OBJECTS.get(key.split("/")[0]) == name
-            }  # fmt: skip
-            for key, value in row.items():
-                if key in STAMPS or (adopted and value is None) or (force and key in REFERENCES.get(name, {})):
-                    continue
-                now = live.get(key)
-                if key == "custom" and adopted:
-                    now = {code: now.get(code) for code in value}
-                if now != value:
-                    yield Fault("people's value lost", f"{where} {key}", f"was {value!r}, is {now!r}")
-    for (name, row_id), values in case.edits.items():
+                yield Fault("people's row lost", f"people's {name} {row_id}", str(row.get("name") or row.get("body") or ""))
+            else:
+                yield from _changed(f"people's {name} {row_id}", row, live, row_id in filled, (*STAMPS, *links))
+    for (name, row_id), values in ({} if force else case.edits).items():
         live = case.there.rows.get(name, {}).get(row_id)
-        if force:
-            continue
         for key, value in values.items():
             if live is None or live.get(key) != value:
                 now = live.get(key) if live else "gone"
                 yield Fault("people's value lost", f"{name} {row_id} {key}", f"was {value!r}, is {now!r}")
+
+
+def _changed(where: str, row: Row, live: Row, adopted: bool, apart: Iterable[str]) -> Iterator[Fault]:
+    """Values of a row that are not as people left them."""
+    for key, value in row.items():
+        now = live.get(key)
+        if key == "custom" and adopted:
+            now = {code: now.get(code) for code in value}
+        if now != value and key not in apart and not (adopted and value is None):
+            yield Fault("people's value lost", f"{where} {key}", f"was {value!r}, is {now!r}")
 
 
 def taken_back(case: Case, kept: Iterable[str], force: bool) -> list[Fault]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
 
 from tests.strangers.servers import Account, Row
 
@@ -146,10 +145,9 @@ def _firm_goes(source: Account, number: int, keep: bool) -> None:
 
 
 Edits = dict[tuple[str, str], Row]  # (resource, id in the destination) -> what people wrote
-Gone = set[str]  # keys of records whose rows people deleted or merged away
 
 
-def in_destination(account: Account, of: Any) -> tuple[Edits, Gone]:
+def in_destination(account: Account, of: Callable[[str], str | None]) -> Edits:
     """People edit, merge and delete rows that came, and add their own; `of(key)` is the row of a record."""
     edits: Edits = {}
 
@@ -164,19 +162,19 @@ def in_destination(account: Account, of: Any) -> tuple[Edits, Gone]:
     edit("contacts", "people/33", {"phone": "+34 222", "score": 9})
     edit("notes", "remarks/70", {"body": "<p>Mine</p>"})
     edit("deals", "offers/7", {"amount": 70})
-    gone: Gone = set()
     if of("people/34") and of("people/35"):
-        account.call("POST", "/merge/contacts", {"from": of("people/34"), "into": of("people/35")})
-        gone.add("people/34")
+        before = account.read()["contacts"][of("people/35")]
+        after = account.call("POST", "/merge/contacts", {"from": of("people/34"), "into": of("people/35")})
+        filled = {field: value for field, value in after.items() if field not in ("custom", "updated") and value != before[field]}
+        edits["contacts", of("people/35")] = filled
     if of("people/36"):
         account.call("DELETE", f"/contacts/{of('people/36')}")
-        gone.add("people/36")
     if of("firms/37"):
         account.call("POST", "/contacts", {"name": "Own later", "company": int(of("firms/37")), "email": "later@example.com"})
     if of("firms/10"):
         account.call("POST", "/notes", {"company_id": int(of("firms/10")), "body": "<p>Own later</p>"})
     account.call("POST", "/companies", {"name": "Own Later"})
-    return edits, gone
+    return edits
 
 
 RENAMED = {"Region": "Area", "Lead": "Prospect", "Won": "Closed won"}  # a field, an option, a stage
