@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.strangers.odd.tidy import TIDY
+from tests.strangers.odd.tidy import PARSED, TIDY
 
 Row = dict[str, Any]
 PAGE = 7  # rows on a page, whatever was asked for
@@ -302,10 +302,9 @@ class Platform:
             if str(value) not in self.rows[kind[4:]]:
                 raise Refused(422, f"no {kind[4:]} {value}")
             return int(value)
-        if kind not in TIDY or not (self.on.tidy or kind in ("number", "flag")):
-            return value
+        tidy = TIDY if self.on.tidy else PARSED
         try:
-            return TIDY[kind](value)
+            return tidy[kind](value) if kind in tidy else value
         except ValueError:
             raise Refused(422, f"{value!r} is no {kind}") from None
 

@@ -147,7 +147,7 @@ class Journey:
         self.owed += times
         for turn in range(self.owed):
             process = self._started(command, *more)
-            writes = turn % 3 != 2
+            writes = turn % 2 == 0
             strike = {
                 "pid": process.pid, "left": self.luck.randint(1, reach) if writes else self.luck.randint(2, 2 * reach),
                 "early": self.luck.random() < 0.5, "writes": writes, "struck": False,

@@ -399,14 +399,14 @@ def leftovers(case: Case, expected: Mapping[str, Wanted]) -> Iterator[Fault]:
                 yield Fault("left behind", key, f"{resource} {row_id}")
 
 
-def kept_rows(there: There, edits: Edits) -> set[tuple[str, str]]:
-    """Rows that came and must stay: people edited them, or rows that stay name them."""
+def kept_rows(there: There, edits: Edits, more: Iterable[tuple[str, str]] = ()) -> set[tuple[str, str]]:
+    """Rows that came and may stay: people changed them, or rows that stay name them; and what `more` rows need."""
     people = [(name, row_id) for name in REFERENCES for row_id in there.rows[name] if there.own.get((name, row_id)) == "people"]
     changed = {
         (e["resource"], e["id"]) for e in there.journal
-        if e["who"] == "people" and e["action"] in ("updated", "merged") and there.own.get((e["resource"], e["id"])) == "key"
+        if e["who"] == "people" and e["action"] in ("updated", "merged", "let go") and there.own.get((e["resource"], e["id"])) == "key"
     }  # fmt: skip
-    waiting = [*people, *edits, *changed]
+    waiting = [*people, *edits, *changed, *more]
     found: set[tuple[str, str]] = set()
     while waiting:
         name, row_id = waiting.pop()
@@ -449,16 +449,13 @@ def _changed(where: str, row: Row, live: Row, adopted: bool, apart: Iterable[str
 
 def taken_back(case: Case, kept: Iterable[str], force: bool) -> list[Fault]:
     """Faults of an account that a rollback has been run on; `kept` are the keys it says stay."""
-    needed = set() if force else kept_rows(case.there, case.edits)
-    listed, faults = set(kept), []
-    keys = {
-        (OBJECTS[name], row_id): key
-        for name in ("firms", "people", "offers") for key, ids in case.there.keyed(OBJECTS[name]).items() for row_id in ids
-    }  # fmt: skip
-    for name, rows in case.there.rows.items():
-        for row_id in rows:
-            if case.there.own.get((name, row_id)) != "key" or name in FIELDS.values():
-                continue
-            if (name, row_id) not in needed and keys.get((name, row_id)) not in listed:
-                faults.append(Fault("left behind", f"{name} {row_id}", json.dumps(rows[row_id], ensure_ascii=False)[:80]))
+    listed = set(kept)
+    keyed = {OBJECTS[name]: case.there.keyed(OBJECTS[name]) for name in ("firms", "people", "offers")}
+    told_of = [(name, row_id) for name, keys in keyed.items() for key in listed & set(keys) for row_id in keys[key]]
+    allowed = set() if force else kept_rows(case.there, case.edits, told_of)
+    faults = [
+        Fault("left behind", f"{name} {row_id}", json.dumps(row, ensure_ascii=False)[:80])
+        for name, rows in case.there.rows.items() if name not in FIELDS.values()
+        for row_id, row in rows.items() if case.there.own.get((name, row_id)) == "key" and (name, row_id) not in allowed
+    ]  # fmt: skip
     return faults + list(people_keep(case, after_rollback=True, force=force))

@@ -37,9 +37,14 @@ def url(value: Any) -> Any:
 
 
 def number(value: Any) -> Any:
-    """Two digits; whole numbers stay whole."""
-    rounded = round(float(value), 2)
-    return int(rounded) if rounded.is_integer() else rounded
+    """Two digits."""
+    return parsed(round(float(value), 2))
+
+
+def parsed(value: Any) -> Any:
+    """A number, whole where it is; nothing else is done to it."""
+    found = float(value)
+    return int(found) if found.is_integer() else found
 
 
 def flag(value: Any) -> Any:
@@ -68,3 +73,4 @@ TIDY: Mapping[str, Callable[[Any], Any]] = {
     "text": text, "email": email, "phone": phone, "url": url, "number": number, "flag": flag,
     "html": html, "date": date, "moment": moment,
 }  # fmt: skip
+PARSED: Mapping[str, Callable[[Any], Any]] = {"number": parsed, "flag": flag}  # of a platform that leaves values alone
