@@ -110,14 +110,16 @@ class Journey:
 
     def etl(self, command: str, *more: str, live: bool = True, good: Sequence[int] = CODES) -> Done:
         """`etl COMMAND SPEC …` to its end, started again where it says so; another exit code in the end is a fault."""
+        said = ""
         for turn in range(TRIES):
-            done = self._ended(self._started(command, *more, live=live))
+            before, done = said, self._ended(self._started(command, *more, live=live))
+            said = done.err
             self.step.reruns += turn > 0
-            if done.code in good or done.code not in AGAIN:
+            if done.code not in AGAIN or said == before:
                 break
         if done.code not in good:
-            said = (done.err or done.out).strip().splitlines() or [""]
-            self.fault("exit code", f"etl {command} {' '.join(more)}", f"{done.code}: {said[-1][:300]}")
+            lines = (done.err or done.out).strip().splitlines() or [""]
+            self.fault("exit code", f"etl {command} {' '.join(more)}", f"{done.code}: {lines[-1][:300]}")
         return done
 
     def _started(self, command: str, *more: str, live: bool = True) -> subprocess.Popen[str]:
@@ -374,6 +376,8 @@ def travel(settings: Settings, folder: Path, steps: Sequence[Callable[[Journey],
             step(at)
             at.step.seconds = time.monotonic() - began
             at.step.writes = at.stats().get("writes", 0) - writes
+            many = dict(Counter(fault.kind for fault in at.step.faults))
+            print(f"{step.__name__}: {at.step.seconds:.0f} s, {many or 'good'}", file=sys.stderr, flush=True)
         at.counted = at.stats()
         return at
 
