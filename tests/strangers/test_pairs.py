@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 from tests.strangers import kinto_to_datasette, redmine_to_pipedrive, stel_order_to_kinto
 from tests.strangers.journey import Pair, travel
+from tests.strangers.odd import journey as odd
 from tests.strangers.servers import Absent
 
 PAIRS = [stel_order_to_kinto.PAIR, kinto_to_datasette.PAIR, redmine_to_pipedrive.PAIR]
@@ -22,3 +24,11 @@ def test_a_pair_goes_the_whole_way(pair: Pair, tmp_path: Path) -> None:
     except Absent as reason:
         pytest.skip(str(reason))
     print(f"\n{told.table()}")
+
+
+@pytest.mark.strangers
+def test_a_platform_that_is_odd_in_every_way_is_migrated_to(tmp_path: Path) -> None:
+    """Whatever a platform does to values, lists, references and connections, nothing is wrong that is not reported."""
+    at = odd.travel(odd.Settings(lag=float(os.environ.get("ODD_LAG", "1"))), tmp_path)
+    print(f"\n{odd.table(at)}")
+    assert odd.faults(at) == []
