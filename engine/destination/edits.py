@@ -55,7 +55,7 @@ def _changed(
     row: Row,
 ) -> list[str]:
     """The written fields that hold neither what we sent nor what the platform made of it."""
-    last = resolve(link.written, mapping, run.spec, codec, _ids(connection))
+    last = resolve(link.written, mapping, run.spec, codec, _ids(run, connection))
     file = codec.resource.file
     found = []
     for target in last.effective:
@@ -67,9 +67,11 @@ def _changed(
     return found
 
 
-def _ids(connection: sa.Connection) -> Ids:
+def _ids(run: Run, connection: sa.Connection) -> Ids:
+    resources = run.migration.destination.resources
+
     def look(name: str, key: str) -> str | None:
         found = links_of(connection, name, [key]).get(key)
-        return found.dest_id if found else None
+        return resources[found.resource].reference_to(found.dest_id) if found else None
 
     return look

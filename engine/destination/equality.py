@@ -182,6 +182,8 @@ def _markup(text: str) -> str:
 _TAG = re.compile(r"<[^<>]*>")
 _PHONE = re.compile(r"(?:(?:tel|phone):)?[+0-9][0-9 ()./\-]{5,}")
 _SCHEME = re.compile(r"^(?:https?:)?//")
+_PLAIN_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?")
+_DATE = re.compile(r"(\d{1,4})[-/.](\d{1,2})[-/.](\d{1,4})")
 _FEWEST_DIGITS = 6  # a phone number shorter than this is compared as it is written
 _ROUNDING = 0.005
 
@@ -193,22 +195,29 @@ def _same_when_tidied(wanted: Any, live: Any, kind: str) -> bool:
     if isinstance(wanted, bool) or isinstance(live, bool):
         return False
     numbers = [_loose_number(item) for item in (wanted, live)]
-    if None not in numbers:
+    if None not in numbers and _has_fraction(wanted, live):
         return _same_rounded(numbers[0], numbers[1], kind)
 
     if not (isinstance(wanted, str) and isinstance(live, str)):
         return False
     if _bare(wanted) == _bare(live):
         return True
-    return _same_phone(wanted, live) or _same_moment(wanted, live)
+    return any(same(wanted, live) for same in (_same_phone, _same_moment, _same_day))
 
 
 def _loose_number(value: Any) -> int | float | None:
-    """A number, or one that was written as text with a fraction: "5.00" is 5."""
+    """A number, be it written as text; one with leading zeros is none."""
     if isinstance(value, int | float):
         return value
     text = value.strip() if isinstance(value, str) else ""
-    return float(text) if _NUMBER.fullmatch(text) and "." in text else None
+    return float(text) if _PLAIN_NUMBER.fullmatch(text) else None
+
+
+def _has_fraction(wanted: Any, live: Any) -> bool:
+    """Whether two numbers may differ in form: "5.00" and 5 do, "5" and 5 are a code and a number."""
+    if isinstance(wanted, int | float) and isinstance(live, int | float):
+        return True
+    return any("." in str(item) for item in (wanted, live))
 
 
 def _same_rounded(wanted: Any, live: Any, kind: str) -> bool:
@@ -234,6 +243,13 @@ def _same_phone(wanted: str, live: str) -> bool:
 
 def _digits(text: str) -> str:
     return re.sub(r"\D", "", text).lstrip("0")
+
+
+def _same_day(wanted: str, live: str) -> bool:
+    """One date, with its parts in another order and between other signs."""
+    found = [_DATE.fullmatch(text.strip()) for text in (wanted, live)]
+    parts = [sorted(map(int, one.groups())) for one in found if one]
+    return len(parts) == 2 and parts[0] == parts[1] and parts[0][2] > 31
 
 
 def _same_moment(wanted: str, live: str) -> bool:

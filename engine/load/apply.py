@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from engine.destination.resolve import Resolved, resolve
 from engine.destination.rows import Definitions, RowCodec, codec_of, load_definitions
 from engine.load.deliver import TRIES, deliver
+from engine.load.outcomes import settle_ages
 from engine.load.writes import Outcome, Write
 from engine.plan.adopt import ADOPTING, CLOSED, OPEN
 from engine.plan.diff import LOST_TRIES, OF_PLAN, rows_as_linked, update_body, written_after
@@ -22,7 +23,7 @@ from engine.store.changes import Change, count_changes, stream_changes, stream_w
 from engine.store.journal import counts
 from engine.store.links import Finding, Link, drafts_of, links_of, save_findings, save_link
 from engine.store.schema import remember_in
-from engine.values import digest
+from engine.values import digest, is_empty
 
 FRESH = 900.0  # seconds for which a row that was read for the plan need not be read once more
 STAGE = "load"
@@ -90,6 +91,7 @@ def _object(run: Run, mapping: ObjectMapping, planned_at: float, whole: bool) ->
 
     _link_found(work)
     _write(work)
+    settle_ages(run, [mapping.resource])
     if whole:
         with run.store.begin() as connection:
             remember_in(connection, ADOPTING + mapping.name, CLOSED)
@@ -206,7 +208,7 @@ def _prepared(work: _Work, batch: Sequence[Change]) -> list[Write]:
     with run.store.begin() as connection:
         drafts = drafts_of(connection, mapping.name, keys)
         links = links_of(connection, mapping.name, keys)
-        ids = rows_as_linked(connection, drafts.values())
+        ids = rows_as_linked(run, connection, drafts.values())
         for change in batch:
             draft = drafts.get(change.key)
             if draft is None:
@@ -226,6 +228,7 @@ def _one(
         return _create(work, connection, change, resolved, link)
     if link is None:
         return None
+    change = _sendable(work, change, resolved)
     if change.send:
         return _update(work, change, resolved, link)
     _keep_up(connection, change, resolved, link)
@@ -252,9 +255,18 @@ def _create(
     return Write(change.object, change.key, resource, "create", resolved.body, effective)
 
 
-def _update(work: _Work, change: Change, resolved: Resolved, link: Link) -> Write | None:
-    known = {name: value for name, value in change.send.items() if work.codec.code(name)}
-    change = replace(change, send=known)
+def _sendable(work: _Work, change: Change, resolved: Resolved) -> Change:
+    """The change without fields whose value is not to be had after all, like a row not written."""
+    codec = work.codec
+    send = {
+        name: value
+        for name, value in change.send.items()
+        if codec.code(name) and (is_empty(value) or codec.get(resolved.body, name) is not None)
+    }
+    return replace(change, send=send)
+
+
+def _update(work: _Work, change: Change, resolved: Resolved, link: Link) -> Write:
     return Write(
         change.object,
         change.key,

@@ -12,12 +12,14 @@ from engine.destination.match import BY_OWN_ID, Wanted, field_values
 from engine.destination.rows import RowCodec
 from engine.load.writes import Answer, Outcome, Write
 from engine.run import Run
-from engine.store.links import Link, links_to
+from engine.store.links import Link, links_marked, links_to, save_link
 from engine.store.schema import recall_in, remember_in
 
 FRESH = "fresh."  # the store keeps under this name that a resource answers 201 for rows it makes
+STAMPED = "stamped."  # ... that the stamps of fresh rows are those of the moment
 MADE, FOUND = 201, 200  # statuses by which platforms tell the two apart, where they do
 BY_THEIR_CLOCK, BY_OURS = 60.0, 600.0  # seconds a row made by the call may seem older than it
+ALIKE = 120.0  # seconds by which the ages of rows may differ that a slow clock makes old
 
 
 def judge_creation(
@@ -36,14 +38,23 @@ def judge_creation(
         if (link.object, link.key) != (write.object, write.key)
     ]
     if others and not _holds(write, outcome.answer, codec):
+        _distrust(run, connection, others)
         return _not_believed(outcome, others)
 
     taken = [link for link in others if link.object == write.object]
     if taken:
-        return _taken(outcome, taken[0])
+        return _taken(run, connection, outcome, taken[0])
     if others or _was_there(run, connection, write, outcome.answer, codec):
         return _existing(outcome, codec)
     return outcome
+
+
+def _distrust(run: Run, connection: sa.Connection, links: Sequence[Link]) -> None:
+    """One id for several rows may be wrong for the first of them too: it is to be found by content."""
+    for link in links:
+        if link.run == run.id and link.origin == "created":
+            extra = {name: value for name, value in link.extra.items() if name != "seen"}
+            save_link(connection, replace(link, extra=extra))
 
 
 def _holds(write: Write, answer: Answer, codec: RowCodec) -> bool:
@@ -59,12 +70,16 @@ def _not_believed(outcome: Outcome, others: Sequence[Link]) -> Outcome:
     return replace(outcome, state="unknown", reason=reason, dest_id="", claimed=True)
 
 
-def _taken(outcome: Outcome, link: Link) -> Outcome:
+def _taken(run: Run, connection: sa.Connection, outcome: Outcome, link: Link) -> Outcome:
+    """Either the two are one for the destination, or the answer names a row that is just alike."""
     reason = (
         f"the destination answered with row {outcome.dest_id}, which stands for {link.key} already: "
         "it takes the two for one – merge them in the source, or leave one out with `when`"
     )
-    return replace(outcome, state="failed", reason=reason, dest_id="")
+    if _answers_found(run, connection, outcome.write, outcome.answer):
+        return replace(outcome, state="failed", reason=reason, dest_id="")
+    _distrust(run, connection, [link])
+    return replace(outcome, state="unknown", reason=reason, dest_id="", claimed=True)
 
 
 def _existing(outcome: Outcome, codec: RowCodec) -> Outcome:
@@ -77,27 +92,38 @@ def _existing(outcome: Outcome, codec: RowCodec) -> Outcome:
 def _was_there(
     run: Run, connection: sa.Connection, write: Write, answer: Answer, codec: RowCodec
 ) -> bool:
-    fresh = recall_in(connection, FRESH + write.resource)
-    if answer.status == FOUND and fresh == str(MADE) and not answer.repeated:
+    if _answers_found(run, connection, write, answer):
         return True
-    return _older_than_call(run, write, answer, codec)
+    age = age_beyond_call(run, write, answer, codec)
+    return bool(age) and recall_in(connection, STAMPED + write.resource) is not None
 
 
-def _older_than_call(run: Run, write: Write, answer: Answer, codec: RowCodec) -> bool:
-    """Whether the row says of itself that it was made before it was asked for."""
+def _answers_found(run: Run, connection: sa.Connection, write: Write, answer: Answer) -> bool:
+    """Whether the status says that the row was there, on a platform that tells the two apart."""
+    fresh = recall_in(connection, FRESH + write.resource)
+    return answer.status == FOUND and fresh is not None and not answer.repeated
+
+
+def age_beyond_call(run: Run, write: Write, answer: Answer, codec: RowCodec) -> float | None:
+    """Seconds by which a row says it was made before it was asked for; 0 for a fresh one.
+
+    None where the row shows no stamp of its own, or one that we have sent.
+    """
     name = codec.resource.created
     kind = codec.kind(name)
     if not name or name in write.body or (kind and kind.kind != "datetime"):
-        return False
+        return None
 
     made = _moment(answer.row.get(name))
-    asked = write.at or run.clock.now()
     if made is None:
-        return False
+        return None
+    now = run.clock.now()
+    asked = write.at or now
     if answer.date is not None:
-        sent = answer.date - max(0.0, run.clock.now() - asked)
-        return made < sent - BY_THEIR_CLOCK
-    return made < asked - BY_OURS
+        asked, margin = answer.date - max(0.0, now - asked), BY_THEIR_CLOCK
+    else:
+        margin = BY_OURS
+    return max(0.0, asked - margin - made)
 
 
 def _moment(value: object) -> float | None:
@@ -112,9 +138,33 @@ def _moment(value: object) -> float | None:
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
-def learn_status(connection: sa.Connection, resource: str, answer: Answer) -> bool:
-    """Note that a resource answers 201 for rows it makes; whether that is news."""
-    if answer.status != MADE or recall_in(connection, FRESH + resource):
-        return False
-    remember_in(connection, FRESH + resource, str(MADE))
-    return True
+def learn(
+    run: Run, connection: sa.Connection, outcome: Outcome, codec: RowCodec
+) -> list[Link]:
+    """Learn from a row that was made how the platform answers then; links to rows it did not make.
+
+    Those are links of this run to rows that were answered with 200 before the first 201 came, or
+    with an old stamp before the first fresh one.
+    """
+    name, answer = outcome.write.resource, outcome.answer
+    demoted = []
+    if answer.status == MADE and not recall_in(connection, FRESH + name):
+        remember_in(connection, FRESH + name, str(MADE))
+        demoted += links_marked(connection, name, "status")
+    if age_beyond_call(run, outcome.write, answer, codec) == 0.0:
+        if not recall_in(connection, STAMPED + name):
+            remember_in(connection, STAMPED + name, "yes")
+            demoted += links_marked(connection, name, "age")
+    return demoted
+
+
+def older_rows(connection: sa.Connection, resource: str) -> list[Link]:
+    """Links to rows whose stamps are old, where no row of the resource has a fresh one.
+
+    Rows that are all of one age were made by a slow clock, not by people: then none.
+    """
+    links = links_marked(connection, resource, "age")
+    ages = [link.extra["age"] for link in links]
+    if len(ages) > 1 and max(ages) - min(ages) <= ALIKE:
+        return []
+    return links

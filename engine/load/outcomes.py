@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
 
 from engine.destination.rows import RowCodec
-from engine.load.identity import FOUND, judge_creation, learn_status
+from engine.load.identity import FOUND, age_beyond_call, judge_creation, learn, older_rows
 from engine.load.writes import RESTORED, Outcome, Write
 from engine.run import Run
 from engine.store.journal import mark, mark_adopted, settle
@@ -18,7 +18,6 @@ from engine.store.links import (
     Link,
     clear_findings,
     drop_link,
-    links_made_by,
     save_findings,
     save_link,
 )
@@ -28,7 +27,7 @@ EXISTING = (
     "the destination answered with a row that was there before: it is used, its values may have been "
     "written over, and a rollback keeps it"
 )
-SHOWN = 80  # characters of a value that a message shows
+MARKS = ("status", "age")  # what may yet show that a row was there before
 
 
 def record(run: Run, connection: sa.Connection, outcome: Outcome, codec: RowCodec) -> Outcome:
@@ -81,14 +80,15 @@ def _leave(run: Run, connection: sa.Connection, outcome: Outcome, codec: RowCode
     elif write.action in ("create", "update") and write.origin != RESTORED:
         link = link_after(run, outcome, codec)
         save_link(connection, link)
-        _report_held(connection, link)
+        report_held(connection, link)
     if outcome.existing:
         _find(connection, write, "", EXISTING)
-    if write.action == "create" and learn_status(connection, write.resource, outcome.answer):
-        _demote(run, connection, write.resource)
+    if write.action == "create":
+        demote(connection, learn(run, connection, outcome, codec))
 
 
-def _report_held(connection: sa.Connection, link: Link) -> None:
+def report_held(connection: sa.Connection, link: Link) -> None:
+    """Values that the destination dropped are reported as long as they are lost."""
     for target, held in link.held.items():
         if held.get("why") == "lost":
             text = "the destination did not keep the value: it holds nothing"
@@ -98,14 +98,28 @@ def _report_held(connection: sa.Connection, link: Link) -> None:
             )
 
 
-def _demote(run: Run, connection: sa.Connection, resource: str) -> None:
-    """Rows answered with 200 before the first 201 came were there before as well."""
-    for link in links_made_by(connection, resource, run.id):
-        if link.extra.get("status") == FOUND:
-            save_link(connection, replace(link, origin="matched"))
-            mark_adopted(connection, link.object, link.key, link.dest_id)
-            text = Finding(link.object, link.key, "write", "", "attention", EXISTING)
-            save_findings(connection, [text])
+def demote(connection: sa.Connection, links: Sequence[Link]) -> None:
+    """Rows that turn out to have been there before are people's: no rollback removes them."""
+    for link in links:
+        extra = {name: value for name, value in link.extra.items() if name not in MARKS}
+        save_link(connection, replace(link, origin="matched", extra=extra))
+        mark_adopted(connection, link.object, link.key, link.dest_id)
+        found = Finding(link.object, link.key, "write", "", "attention", EXISTING)
+        save_findings(connection, [found])
+
+
+def settle_ages(run: Run, resources: Sequence[str]) -> None:
+    """Decide about rows with old stamps where nothing has shown how old fresh ones look."""
+    for name in resources:
+        with run.store.begin() as connection:
+            demote(connection, older_rows(connection, name))
+
+
+def _doubts_of(run: Run, outcome: Outcome, codec: RowCodec) -> dict[str, Any]:
+    """What may yet show that a row was there before, once the platform's ways are known."""
+    age = age_beyond_call(run, outcome.write, outcome.answer, codec)
+    found: dict[str, Any] = {"age": age} if age else {}
+    return found | ({"status": FOUND} if outcome.answer.status == FOUND else {})
 
 
 def _find(connection: sa.Connection, write: Write, target: str, text: str) -> None:
@@ -120,15 +134,15 @@ def link_after(run: Run, outcome: Outcome, codec: RowCodec) -> Link:
     then the first reading gives it. What the destination made of our values is kept beside them.
     """
     write, answer = outcome.write, outcome.answer
-    extra = {name: value for name, value in write.extra.items() if name not in ("seen", "status")}
+    extra = {name: value for name, value in write.extra.items() if name not in ("seen", *MARKS)}
     extra |= outcome.extra
-    if answer.status == FOUND and write.action == "create":
-        extra["status"] = FOUND
+    if write.action == "create":
+        extra |= _doubts_of(run, outcome, codec)
 
     stored, held = dict(write.stored), dict(write.held)
     if answer.shown:
         extra["seen"] = codec.fingerprint(answer.row)
-        note_stored(codec, write.body, answer.row, write.draft, stored, held)
+    note_stored(codec, write.body, answer.row, write.draft, stored, held)
     return Link(
         write.object,
         write.key,
@@ -156,18 +170,35 @@ def note_stored(
     """What a row holds in place of what was sent, by target; what it dropped is held as lost."""
     for target in targets:
         sent = codec.get(body, target)
-        if is_empty(sent) or as_file(sent) or not codec.shows(row, target):
+        if is_empty(sent) or as_file(sent):
             continue
 
-        stored.pop(target, None)
         before = held.pop(target, {})
-        live = codec.get(row, target)
-        if codec.equal(target, sent, live):
+        tries = before.get("tries", 0) + 1 if before.get("why") == "lost" else 1
+        if not codec.shows(row, target):
+            if tries > 1:
+                held[target] = {"why": "lost", "tries": tries}
             continue
-        stored[target] = live
-        if is_empty(live):
-            tries = before.get("tries", 0) + 1 if before.get("why") == "lost" else 1
-            held[target] = {"why": "lost", "tries": tries}
+
+        note_live(codec, target, sent, codec.get(row, target), stored, held, tries)
+
+
+def note_live(
+    codec: RowCodec,
+    target: str,
+    sent: Any,
+    live: Any,
+    stored: dict[str, Any],
+    held: dict[str, Any],
+    tries: int = 1,
+) -> None:
+    """What a field holds in place of what was sent; a value that was dropped is held as lost."""
+    stored.pop(target, None)
+    if codec.equal(target, sent, live):
+        return
+    stored[target] = live
+    if is_empty(live):
+        held[target] = {"why": "lost", "tries": tries}
 
 
 def give_up(run: Run, connection: sa.Connection, write: Write, reason: str) -> None:

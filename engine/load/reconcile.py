@@ -8,7 +8,7 @@ named the wrong row. No mark is left in a text that people read (docs/decisions/
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import sqlalchemy as sa
@@ -23,7 +23,14 @@ from engine.load.writes import Answer, Outcome, Write
 from engine.reading import recent, rows_below, rows_now
 from engine.run import Run
 from engine.store.journal import OPEN, Entry, creations, entries, settle
-from engine.store.links import Link, drop_link, links_of, links_to_rows, save_link
+from engine.store.links import (
+    Link,
+    drop_link,
+    links_of,
+    links_to_rows,
+    save_link,
+    unconfirmed_links,
+)
 from engine.values import is_empty
 
 MARGIN = 600.0  # seconds our clock and the platform's may differ
@@ -280,21 +287,31 @@ def _wanted(look: _Look, entry: Entry, row: Row) -> Wanted:
 
 
 def _by_content(look: _Look, group: Sequence[Entry]) -> Committed:
-    """The rows that hold what was sent."""
+    """The rows that hold what was sent.
+
+    A row whose own record is found in no other was written over: it goes on standing for that one.
+    """
     if not group:
         return {}
-    rows: list[Row] = []
-    unsure: dict[tuple[str, str], Link] = {}
-    for page in _rows_since(look, group):
-        rows += _unlinked(look, page, unsure)
-
     with look.run.store.begin() as connection:
-        made = _creations_of(connection, unsure.values())
+        since = min(entry.at for entry in group) - MARGIN
+        unsure = unconfirmed_links(connection, look.resource.name, since)
+        made = _creations_of(connection, unsure)
+
+    named = {link.dest_id for link in unsure}
+    rows: list[Row] = []
+    for page in _rows_since(look, group):
+        rows += _unlinked(look, page, named)
     connector, files = look.run.migration.destination, look.run.files
     wanted = [wanted_of_entry(entry, connector, look.codec, files) for entry in [*made, *group]]
     found = match(look.codec, wanted, rows, RECOGNISE)
     _relink(look, made, found)
-    return {entry.id: found[str(entry.id)] for entry in group if str(entry.id) in found}
+    held = {entry.dest_id for entry in made if str(entry.id) not in found}
+    return {
+        entry.id: found[str(entry.id)]
+        for entry in group
+        if str(entry.id) in found and look.resource.id_of(found[str(entry.id)]) not in held
+    }
 
 
 def _creations_of(connection: sa.Connection, links: Iterable[Link]) -> list[Entry]:
@@ -323,26 +340,17 @@ def _relink(look: _Look, made: Sequence[Entry], found: Mapping[str, Row]) -> Non
 
 
 def _unlinked(
-    look: _Look, rows: Sequence[Row], unsure: dict[tuple[str, str], Link] | None = None
+    look: _Look, rows: Sequence[Row], unsure: Collection[str] = ()
 ) -> list[Row]:
-    """Rows that stand for no record; with `unsure`, also those whose link no answer has confirmed."""
+    """Rows that stand for no record, or whose link nothing has confirmed."""
     ids = [look.resource.id_of(row) for row in rows]
     with look.run.store.begin() as connection:
-        links = links_to_rows(connection, look.resource.name, ids)
-
-    free = []
-    for row, row_id in zip(rows, ids, strict=True):
-        linked = links.get(row_id, [])
-        if unsure is not None and linked and all(_is_unsure(link) for link in linked):
-            unsure.update({(link.object, link.key): link for link in linked})
-            free.append(row)
-        elif not linked:
-            free.append(row)
-    return free
-
-
-def _is_unsure(link: Link) -> bool:
-    return link.origin == "created" and "seen" not in link.extra
+        linked = links_to_rows(connection, look.resource.name, ids)
+    return [
+        row
+        for row, row_id in zip(rows, ids, strict=True)
+        if row_id in unsure or row_id not in linked
+    ]
 
 
 def _rows_since(look: _Look, group: Sequence[Entry]) -> Iterator[Sequence[Row]]:

@@ -30,7 +30,7 @@ from engine.store.links import Draft, Link, draft_states, links_of
 from engine.values import canonical, digest, links_in
 
 OF_PLAN = "$"  # marks what stands in for the id of a row that the same plan makes
-LOST_TRIES = 3  # times a value is sent again that the destination dropped
+LOST_TRIES = 8  # times a value is sent again that the destination dropped
 
 Symbol = tuple[str, str]
 
@@ -107,19 +107,19 @@ def _decide(
 # -- ids, now and after the plan was carried out
 
 
-def rows_as_planned(connection: sa.Connection, drafts: Iterable[Draft]) -> Ids:
+def rows_as_planned(run: Run, connection: sa.Connection, drafts: Iterable[Draft]) -> Ids:
     """The ids that symbols lead to once the plan is carried out, as far as they are known."""
-    return _known(connection, drafts, _planned)
+    return _known(run, connection, drafts, _planned)
 
 
-def rows_as_linked(connection: sa.Connection, drafts: Iterable[Draft]) -> Ids:
+def rows_as_linked(run: Run, connection: sa.Connection, drafts: Iterable[Draft]) -> Ids:
     """The ids that symbols lead to now."""
-    return _known(connection, drafts, _linked)
+    return _known(run, connection, drafts, _linked)
 
 
-def rows_as_drafted(connection: sa.Connection, drafts: Iterable[Draft]) -> Ids:
+def rows_as_drafted(run: Run, connection: sa.Connection, drafts: Iterable[Draft]) -> Ids:
     """The ids that symbols would lead to if every draft were written; for comparing specs."""
-    return _known(connection, drafts, _drafted)
+    return _known(run, connection, drafts, _drafted)
 
 
 def leaving_rows(connection: sa.Connection, drafts: Iterable[Draft]) -> frozenset[Symbol]:
@@ -132,16 +132,15 @@ def leaving_rows(connection: sa.Connection, drafts: Iterable[Draft]) -> frozense
     )
 
 
-def _known(
-    connection: sa.Connection,
-    drafts: Iterable[Draft],
-    look: Callable[[sa.Connection, str, list[str]], dict[str, str]],
-) -> Ids:
+Look = Callable[[Run, sa.Connection, str, list[str]], dict[str, str]]
+
+
+def _known(run: Run, connection: sa.Connection, drafts: Iterable[Draft], look: Look) -> Ids:
     found: dict[Symbol, str] = {}
     for name, keys in _symbols(draft.body for draft in drafts).items():
         ordered = sorted(keys)
         gone = pending_deletes(connection, name, ordered)
-        rows = look(connection, name, ordered)
+        rows = look(run, connection, name, ordered)
         found |= {(name, key): row_id for key, row_id in rows.items() if key not in gone}
     return lambda name, key: found.get((name, key))
 
@@ -154,8 +153,11 @@ def _symbols(bodies: Iterable[Any]) -> dict[str, set[str]]:
     return wanted
 
 
-def _linked(connection: sa.Connection, name: str, keys: list[str]) -> dict[str, str]:
-    return {key: link.dest_id for key, link in links_of(connection, name, keys).items()}
+def _linked(run: Run, connection: sa.Connection, name: str, keys: list[str]) -> dict[str, str]:
+    """What rows of other resources name linked rows by."""
+    resources = run.migration.destination.resources
+    found = links_of(connection, name, keys)
+    return {key: resources[link.resource].reference_to(link.dest_id) for key, link in found.items()}
 
 
 def of_plan(name: str, key: str) -> str:
@@ -163,7 +165,7 @@ def of_plan(name: str, key: str) -> str:
     return f"{OF_PLAN}{name} {key}"
 
 
-def _planned(connection: sa.Connection, name: str, keys: list[str]) -> dict[str, str]:
+def _planned(run: Run, connection: sa.Connection, name: str, keys: list[str]) -> dict[str, str]:
     """Linked rows, rows to be adopted, and rows to be made under an id that nobody has."""
     made = changes_of(connection, name, keys)
     found = {
@@ -171,14 +173,14 @@ def _planned(connection: sa.Connection, name: str, keys: list[str]) -> dict[str,
         for key, change in made.items()
         if change.kind in ("create", "adopt")
     }
-    return found | _linked(connection, name, keys)
+    return found | _linked(run, connection, name, keys)
 
 
-def _drafted(connection: sa.Connection, name: str, keys: list[str]) -> dict[str, str]:
+def _drafted(run: Run, connection: sa.Connection, name: str, keys: list[str]) -> dict[str, str]:
     """Linked rows, and whatever has a draft that can be written."""
     states = draft_states(connection, name, keys)
     ready = {key: of_plan(name, key) for key, state in states.items() if state == "ready"}
-    return ready | _linked(connection, name, keys)
+    return ready | _linked(run, connection, name, keys)
 
 
 # -- an update, field by field

@@ -129,7 +129,7 @@ def _decided(
 ) -> list[Decision]:
     run, mapping = planning.run, planning.mapping
     links = links_of(connection, mapping.name, [draft.key for draft in drafts])
-    ids = rows_as_planned(connection, drafts)
+    ids = rows_as_planned(run, connection, drafts)
     leaving = leaving_rows(connection, drafts)
     return decide(run, mapping, drafts, links, planning.codec, ids, leaving)
 
@@ -188,7 +188,7 @@ def _merged(planning: Planning, item: Decision, row: Row) -> Change:
 
 def _last_written(planning: Planning, connection: sa.Connection, link: Link) -> Resolved:
     draft = Draft(link.object, link.key, link.key, link.written, "")
-    ids = rows_as_linked(connection, [draft])
+    ids = rows_as_linked(planning.run, connection, [draft])
     return resolve(link.written, planning.mapping, planning.run.spec, planning.codec, ids)
 
 
@@ -227,7 +227,7 @@ def _resolved(
 ) -> dict[str, tuple[Decision, Resolved]]:
     run = planning.run
     with run.store.begin() as connection:
-        ids = rows_as_planned(connection, [item.draft for item in decisions])
+        ids = rows_as_planned(run, connection, [item.draft for item in decisions])
     found = {}
     for item in decisions:
         body = resolve(item.draft.body, planning.mapping, run.spec, planning.codec, ids)

@@ -26,7 +26,12 @@ def report(
 ) -> None:
     """Replace what was found earlier about these records by what is found now."""
     keys = [change.key for change in changes]
-    over = [change.key for change in changes if change.kind not in ("create", "update")]
+    held = {item.draft.key for item in decisions if item.link and item.link.held}
+    over = [
+        change.key
+        for change in changes
+        if change.kind not in ("create", "update") and change.key not in held
+    ]
     clear_findings(connection, STAGE, mapping.name, keys)
     clear_findings(connection, "write", mapping.name, over)
 

@@ -13,7 +13,7 @@ from engine.connector.model import Resource
 from engine.destination.compare import UNKNOWN, FieldView, holds_wanted
 from engine.destination.resolve import Resolved, resolve
 from engine.destination.rows import Definitions, Row, RowCodec, codec_of, load_definitions
-from engine.load.outcomes import note_stored
+from engine.load.outcomes import note_live, report_held
 from engine.load.reconcile import MARGIN
 from engine.mapping.project import Projection, Source, Trace, project
 from engine.plan.diff import rows_as_linked
@@ -232,7 +232,7 @@ def _written_bodies(
     codec = bench.codec(mapping.resource)
     drafts = [Draft(link.object, link.key, link.key, link.written, "") for link in links]
     with bench.run.store.begin() as connection:
-        ids = rows_as_linked(connection, drafts)
+        ids = rows_as_linked(bench.run, connection, drafts)
     return {
         link.dest_id: resolve(link.written, mapping, bench.run.spec, codec, ids).body
         for link in links
@@ -330,7 +330,7 @@ def _as_written(
     codec = bench.codec(mapping.resource)
     bodies = [projection.body, link.written if link else {}]
     drafts = [Draft(mapping.name, pair.key, pair.record, body, "") for body in bodies]
-    ids = rows_as_linked(connection, drafts)
+    ids = rows_as_linked(bench.run, connection, drafts)
     made = partial(resolve, mapping=mapping, spec=bench.run.spec, codec=codec, ids=ids)
     resolved = made(projection.body)
     if link is None or link.digest in ("", digest(resolved.effective)):
@@ -359,10 +359,14 @@ def _learn(
 ) -> Link:
     """What a reading shows of a row: its first fingerprint, and what is as wanted by now."""
     stored, held, extra = dict(link.stored), dict(link.held), dict(link.extra)
-    if link.origin == "created" and "seen" not in extra:
+    seen = extra.get("seen")
+    if link.origin == "created" and seen is None:
         # The answer to our write has not shown the row: this reading does.
-        note_stored(codec, resolved.body, row, resolved.effective, stored, held)
         extra["seen"] = codec.fingerprint(row)
+        _note_all(codec, resolved, row, stored, held)
+    elif seen is not None and codec.is_unchanged(seen, row):
+        # Nobody has edited the row: whatever it holds is what the platform made of our values.
+        _note_all(codec, resolved, row, stored, held)
     elif link.run == bench.run.id and "touched" not in extra:
         _tidied_later(codec, resolved, row, stored, extra)
 
@@ -375,7 +379,19 @@ def _learn(
     learnt = replace(link, stored=stored, held=held, extra=extra)
     if learnt != link:
         save_link(connection, learnt)
+        if learnt.held.keys() - link.held.keys():
+            report_held(connection, learnt)
     return learnt
+
+
+def _note_all(
+    codec: RowCodec, resolved: Resolved, row: Row, stored: dict[str, Any], held: dict[str, Any]
+) -> None:
+    """What a row that nobody has edited holds in place of what was sent."""
+    for target in resolved.effective:
+        sent = codec.get(resolved.body, target)
+        if not (is_empty(sent) or as_file(sent) or target in held):
+            note_live(codec, target, sent, codec.get(row, target), stored, held)
 
 
 def _tidied_later(

@@ -285,7 +285,8 @@ def _hold(
         wanted[codec.resource.custom.resource] = set(codes)
     _note_options(look, codec, row, codes, undone)
     for target, ids in wanted.items():
-        for row_id in made_rows(connection, target, sorted(ids), look.of_run):
+        own = bool(look.resource(target).own)
+        for row_id in made_rows(connection, target, sorted(ids), look.of_run, own):
             if look.keep((target, row_id), reason):
                 look.waiting.append((target, row_id))
 

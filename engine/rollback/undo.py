@@ -22,6 +22,7 @@ from engine.destination.compare import (
 from engine.destination.rows import Row, RowCodec, codec_of, is_definition, load_definitions
 from engine.destination.telling import defining
 from engine.load.deliver import deliver
+from engine.load.outcomes import settle_ages
 from engine.load.reconcile import live_rows, reconcile
 from engine.load.writes import RESTORED, Outcome, Write
 from engine.plan.diff import version
@@ -82,6 +83,7 @@ def rollback(
     """Undo the done writes of one run, or of all; safe to repeat and to interrupt."""
     if not dry:
         reconcile(run)
+        settle_ages(run, list(run.migration.destination.resources))
     before = run.destination.pacer.cost
     work = _Undoing(run, of_run, force, dry, Retained() if force else find_retained(run, of_run))
     names = _order(run, of_run)

@@ -206,10 +206,23 @@ def links_to(connection: sa.Connection, resource: str, row_id: str) -> list[Link
     return links_to_rows(connection, resource, [row_id]).get(row_id, [])
 
 
-def links_made_by(connection: sa.Connection, resource: str, run: int) -> list[Link]:
-    """Links to rows of a resource that a run has made."""
+def links_marked(connection: sa.Connection, resource: str, mark: str) -> list[Link]:
+    """Links to rows of a resource that we made, as far as is known, with a mark in `extra`."""
     query = sa.select(links).where(
-        links.c.resource == resource, links.c.run == run, links.c.origin == "created"
+        links.c.resource == resource,
+        links.c.origin == "created",
+        links.c.extra.contains(f'"{mark}":'),
+    )
+    return [link for link in map(_link, connection.execute(query)) if mark in link.extra]
+
+
+def unconfirmed_links(connection: sa.Connection, resource: str, since: float) -> list[Link]:
+    """Links to rows that we made since a moment and that no answer or reading has shown."""
+    query = sa.select(links).where(
+        links.c.resource == resource,
+        links.c.origin == "created",
+        links.c.at >= since,
+        links.c.extra.not_like('%"seen":%'),
     )
     return [_link(row) for row in connection.execute(query)]
 

@@ -302,7 +302,7 @@ def _count(
         result.gone += key in links and draft is None
     whole = [draft for draft in drafts.values() if draft is not None]
     codec = codec_of(work.new.migration.destination, work.mapping.resource, work.known)
-    ids = rows_as_drafted(connection, whole)
+    ids = rows_as_drafted(work.new, connection, whole)
     for decision in decide(work.new, work.mapping, whole, links, codec, ids):
         _tally(connection, work, decision, codec)
         _examples(decision.draft, was.get(decision.draft.key), work)
@@ -320,7 +320,7 @@ def _tally(
 
     written = _differing(decision, link)
     last = Draft(link.object, link.key, link.key, written, "")
-    ids = rows_as_linked(connection, [last])
+    ids = rows_as_linked(work.new, connection, [last])
     as_written = resolve(written, mapping, work.new.spec, codec, ids)
     sent = merge(mapping, decision, as_written.body, as_written, codec).send
     work.result.rewritten += bool(sent)
