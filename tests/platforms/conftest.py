@@ -18,7 +18,9 @@ def serve() -> Iterator[Serve]:
     with ExitStack() as stack:
 
         def start(**tables: list[Row]) -> Platform:
-            platform = Platform({name: [dict(row) for row in rows] for name, rows in tables.items()})
+            platform = Platform(
+                {name: [dict(row) for row in rows] for name, rows in tables.items()}
+            )
             return stack.enter_context(served(platform))
 
         yield start

@@ -1,6 +1,7 @@
 """Custom fields of the small platform: definitions are rows, values stand under their codes.
 
-A definition is `{"id": "f_1001", "label": "Tier", "kind": "choice", "choices": [{"id": 1002, "text": "Gold"}]}`.
+A definition is `{"id": "f_1001", "label": "Tier", "kind": "choice", "choices": [...]}`, a choice
+`{"id": 1002, "text": "Gold"}`.
 Contacts hold the values beside their own fields, under `custom`, or under `data.custom`.
 """
 
@@ -104,7 +105,10 @@ def values(platform: Platform, label: str, container: str = "") -> dict[str, Any
     """By the name of each contact what it holds in a field; options by their text."""
     found = field(platform, label)
     texts = {choice["id"]: choice["text"] for choice in found["choices"]}
-    held = {row["name"]: custom_of(row, container).get(found["id"]) for row in platform.tables["contacts"]}
+    held = {
+        row["name"]: custom_of(row, container).get(found["id"])
+        for row in platform.tables["contacts"]
+    }
     return {name: texts.get(value, value) for name, value in held.items()}
 
 
@@ -120,9 +124,14 @@ def connector(container: str, renames: bool = True) -> Mapping[str, Any]:
     if not renames:
         definitions["update"] = "none"
     how = {
-        "code": "id", "name": "label", "type": "kind", "options": "choices", "option_label": "text",
-        "option_id": "id", "types": {"text": "string", "number": "number", "enum": "choice"},
-    }  # fmt: skip
+        "code": "id",
+        "name": "label",
+        "type": "kind",
+        "options": "choices",
+        "option_label": "text",
+        "option_id": "id",
+        "types": {"text": "string", "number": "number", "enum": "choice"},
+    }
     return {
         "custom_fields": {**how, **({"container": container} if container else {})},
         "resources": {
@@ -132,7 +141,9 @@ def connector(container: str, renames: bool = True) -> Mapping[str, Any]:
     }
 
 
-def spec(tier: Mapping[str, Any] = TIER, tax: Mapping[str, Any] = TAX, **keys: Any) -> Mapping[str, Any]:
+def spec(
+    tier: Mapping[str, Any] = TIER, tax: Mapping[str, Any] = TAX, **keys: Any
+) -> Mapping[str, Any]:
     """People become contacts with a tier and a tax id; `keys` are of the object."""
     name = keys.pop("called", "contacts")
     tax_key = keys.pop("tax_key", "tax")
@@ -147,7 +158,11 @@ def person(number: int, tier: str) -> Row:
 
 
 def members(
-    serve: Serve, folder: Path, container: str = "", renames: bool = True, fields: tuple[Row, ...] = ()
+    serve: Serve,
+    folder: Path,
+    container: str = "",
+    renames: bool = True,
+    fields: tuple[Row, ...] = (),
 ) -> Project:
     """Three people; `fields` are definitions that people made before."""
     people = [person(1, "Gold"), person(2, "Silver"), person(3, "Gold")]

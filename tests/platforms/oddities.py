@@ -12,7 +12,7 @@ from tests.platforms.platform import After, Answer, Before, Platform, Request, R
 
 Tidy = Callable[[Any], Any]
 Duplicate = Literal["written over", "left as it was"]
-Form = Literal["object", "list", "text"]
+Form = Literal["id", "object", "list", "text"]
 
 
 # -- what is done with values
@@ -50,6 +50,7 @@ def showing(table: str, field: str, target: str, form: Form) -> After:
         if named is None:
             return row
         forms = {
+            "id": named["id"],
             "object": {"id": named["id"], "name": named["name"]},
             "list": [named["id"]],
             "text": str(named["id"]),

@@ -122,8 +122,12 @@ class Project:
         """What `--env live` reads, and a terminal wide enough."""
         url = self.platform.base_url
         return {
-            "SOURCE_URL": url, "DESTINATION_URL": url, "COLUMNS": "200", "NO_COLOR": "1", "TERM": "dumb",
-        }  # fmt: skip
+            "SOURCE_URL": url,
+            "DESTINATION_URL": url,
+            "COLUMNS": "200",
+            "NO_COLOR": "1",
+            "TERM": "dumb",
+        }
 
 
 def call(folder: Path, env: Mapping[str, str], *words: str) -> Done:
@@ -166,7 +170,7 @@ def project(
 
 
 def connector(name: str, parts: Spec, connection: Spec) -> Spec:
-    """A connector: `parts` are its resources, or, with `resources` among them, its other keys too."""
+    """A connector: `parts` are its resources or, with `resources` among them, other keys too."""
     parts = parts if "resources" in parts else {"resources": parts}
     unlimited = {"unit": "calls", "per": 10, "window": "rolling", "amount": {"*": 100_000}}
     return {
@@ -238,7 +242,9 @@ def migration(objects: Spec, **more: Any) -> Spec:
 
 def attention(report: Any) -> set[tuple[str, str]]:
     """Object and key of everything that a report asks a person to look at."""
-    found = {(one["object"], one["key"]) for one in report["findings"] if one["severity"] == "attention"}
+    found = {
+        (one["object"], one["key"]) for one in report["findings"] if one["severity"] == "attention"
+    }
     return found | {(row["object"], row["key"]) for row in report["records"] if _troubled(row)}
 
 

@@ -1,4 +1,6 @@
-"""Rows that stand below another row and have ids of their own; and people whose id is not called `id`."""
+"""Rows that stand below another row and have ids of their own; and people whose id is not called
+`id`.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,9 @@ BELOW = re.compile(r"/companies/(\d+)/notes(?:/(\d+))?")
 
 
 def nesting() -> Before:
-    """Notes are listed, made, changed and deleted below their company, and never read by themselves."""
+    """Notes are listed, made, changed and deleted below their company, and never read by
+    themselves.
+    """
 
     def hook(platform: Platform, request: Request) -> Answer | None:
         found = BELOW.fullmatch(request.path)
@@ -38,7 +42,11 @@ def nesting() -> Before:
         if note is None:
             return collection(platform, request, company, rows)
         row = next((row for row in rows if str(row["id"]) == note), None)
-        return Answer(404, {"error": "no such note"}) if row is None else single(platform, request, row)
+        return (
+            Answer(404, {"error": "no such note"})
+            if row is None
+            else single(platform, request, row)
+        )
 
     return hook
 
@@ -74,13 +82,18 @@ def notes(serve: Serve, folder: Path, **keys: Any) -> Project:
     }
     below = "/companies/{company}/notes"
     note = {
-        **writable("notes", ["text", "company"], text={"type": "text", "required": True}, company="ref companies"),
+        **writable(
+            "notes",
+            ["text", "company"],
+            text={"type": "text", "required": True},
+            company="ref companies",
+        ),
         "list": {"get": below, "pager": "rows", "parent": "companies", "parent_id": "company"},
         "read": "none",
         "create": {"post": below},
         "update": {"patch": f"{below}/{{id}}"},
         "delete": {"delete": f"{below}/{{id}}"},
-    }  # fmt: skip
+    }
     destination = {"companies": writable("companies", ["name"], name=NAME), "notes": note}
     company = {"lookup": "companies", "by": "firm", "on_miss": "fail"}
     objects = {
@@ -162,10 +175,10 @@ def test_a_changed_row_below_a_parent_is_taken_back(serve: Serve, tmp_path: Path
 
 
 @pytest.mark.parametrize("method", ["POST", "PATCH", "DELETE"])
-def test_a_lost_answer_below_a_parent_is_settled(
-    method: str, serve: Serve, tmp_path: Path
-) -> None:
-    """The connection drops after a note was made, changed or deleted: the next run knows what happened."""
+def test_a_lost_answer_below_a_parent_is_settled(method: str, serve: Serve, tmp_path: Path) -> None:
+    """The connection drops after a note was made, changed or deleted: the next run knows what
+    happened.
+    """
     trial = notes(serve, tmp_path, on_delete="delete")
     platform = trial.platform
     trial.full(code=0)
@@ -188,14 +201,19 @@ def test_a_lost_answer_below_a_parent_is_settled(
 
 @pytest.mark.parametrize("side", ["source", "destination", "both"])
 def test_people_may_have_another_id(side: str, serve: Serve, tmp_path: Path) -> None:
-    """Where users are told apart by a `uuid`, owners are found by e-mail, and the fallback stands in."""
+    """Where users are told apart by a `uuid`, owners are found by e-mail, and the fallback stands
+    in.
+    """
     here, there = "uuid" if side != "destination" else "id", "uuid" if side != "source" else "id"
     staff = [{here: "s-1", "email": "ana@example.com"}, {here: "s-2", "email": "left@example.com"}]
     users = [
         {there: "u-1", "email": "Ana@example.com", "active": True, "name": "Ana"},
         {there: "u-2", "email": "owner@example.com", "active": True, "name": "Owner"},
     ]
-    people = [{"id": 1, "name": "Person 1", "owner": "s-1"}, {"id": 2, "name": "Person 2", "owner": "s-2"}]
+    people = [
+        {"id": 1, "name": "Person 1", "owner": "s-1"},
+        {"id": 2, "name": "Person 2", "owner": "s-2"},
+    ]
     platform = serve(staff=staff, people=people, users=users, contacts=[])
     source = {
         "staff": listed("staff", here, email="text"),

@@ -1,4 +1,4 @@
-"""Custom fields and options belong to the account: they are used by id, made once and never twice."""
+"""Custom fields and options belong to the account: they are used by id, and made once."""
 
 from __future__ import annotations
 
@@ -45,7 +45,9 @@ def said(report: Any) -> str:
 
 @EVERYWHERE
 def test_values_arrive_wherever_they_stand(container: str, serve: Serve, tmp_path: Path) -> None:
-    """Fields are made once, values stand under their codes, a delta changes one, a rollback takes all back."""
+    """Fields are made once, values stand under their codes, a delta changes one, a rollback takes
+    all back.
+    """
     trial = members(serve, tmp_path, container)
     platform = trial.platform
     trial.full(code=0)
@@ -66,10 +68,10 @@ def test_values_arrive_wherever_they_stand(container: str, serve: Serve, tmp_pat
 
 
 @EVERYWHERE
-def test_a_field_that_people_renamed_is_used(
-    container: str, serve: Serve, tmp_path: Path
-) -> None:
-    """It is the same field under another name: said once, filled in for new and changed records, and kept so."""
+def test_a_field_that_people_renamed_is_used(container: str, serve: Serve, tmp_path: Path) -> None:
+    """It is the same field under another name: said once, filled in for new and changed records,
+    and kept so.
+    """
     trial = members(serve, tmp_path, container)
     platform = trial.platform
     trial.full(code=0)
@@ -88,7 +90,9 @@ def test_a_field_that_people_renamed_is_used(
 def test_an_option_that_people_renamed_is_used(
     container: str, serve: Serve, tmp_path: Path
 ) -> None:
-    """Records that want it get it by its id; no second option is made, and no record is in conflict."""
+    """Records that want it get it by its id; no second option is made, and no record is in
+    conflict.
+    """
     trial = members(serve, tmp_path, container)
     platform = trial.platform
     trial.full(code=0)
@@ -99,8 +103,11 @@ def test_an_option_that_people_renamed_is_used(
     trial.delta()
     assert [one["text"] for one in field(platform, "Tier")["choices"]] == ["Premium", "Silver"]
     assert values(platform, "Tier", container) == {
-        "Person 1": "Premium", "Person 2": "Premium", "Person 3": "Silver", "Person 4": "Premium",
-    }  # fmt: skip
+        "Person 1": "Premium",
+        "Person 2": "Premium",
+        "Person 3": "Silver",
+        "Person 4": "Premium",
+    }
     assert attention(trial.delta(code=0)) == set()
     trial.verify(code=0)
 
@@ -108,7 +115,9 @@ def test_an_option_that_people_renamed_is_used(
 def test_a_field_that_people_deleted_is_reported_and_not_made_anew(
     serve: Serve, tmp_path: Path
 ) -> None:
-    """People meant it: the run says that it is gone and what to do, and makes no second one by itself."""
+    """People meant it: the run says that it is gone and what to do, and makes no second one by
+    itself.
+    """
     trial = members(serve, tmp_path)
     platform = trial.platform
     trial.full(code=0)
@@ -164,17 +173,21 @@ EDITED = (
     Edited("renamed-and-theirs", spec(tax=VAT), theirs=(THEIR_TAX,)),
     Edited("renamed-where-none-can-be", spec(tax=VAT), renames=False),
     Edited("key-with-was", spec(tax={**TAX, "was": "tax"}, tax_key="vat")),
-    Edited("key-and-name-with-was", spec(tax={**VAT, "was": "tax"}, tax_key="vat"), ("Tier", "VAT")),
+    Edited(
+        "key-and-name-with-was", spec(tax={**VAT, "was": "tax"}, tax_key="vat"), ("Tier", "VAT")
+    ),
     Edited("key-without-was", spec(tax_key="vat")),
     Edited("option-added", spec(tier=BRONZE), options=("Gold", "Silver", "Bronze")),
-)  # fmt: skip
+)
 
 
 @pytest.mark.parametrize("case", EDITED, ids=[case.name for case in EDITED])
 def test_an_edit_of_the_spec_makes_no_second_field(
     case: Edited, serve: Serve, tmp_path: Path
 ) -> None:
-    """A field that the spec calls otherwise is renamed where we made it, and is the same field in any case."""
+    """A field that the spec calls otherwise is renamed where we made it, and is the same field in
+    any case.
+    """
     trial = members(serve, tmp_path, renames=case.renames, fields=case.theirs)
     platform = trial.platform
     trial.full(code=0)
@@ -191,7 +204,9 @@ def test_an_edit_of_the_spec_makes_no_second_field(
 
 
 def test_an_option_that_the_spec_renames_stays_that_option(serve: Serve, tmp_path: Path) -> None:
-    """`{was: Gold, label: Premium}`: records that want Premium get the option that was Gold; no other is made."""
+    """`{was: Gold, label: Premium}`: records that want Premium get the option that was Gold; no
+    other is made.
+    """
     trial = members(serve, tmp_path)
     platform = trial.platform
     trial.full(code=0)
@@ -206,7 +221,9 @@ def test_an_option_that_the_spec_renames_stays_that_option(serve: Serve, tmp_pat
 
 
 def test_another_type_is_refused(serve: Serve, tmp_path: Path) -> None:
-    """No platform changes the type of a field: the run ends with code 4, names the field and changes nothing."""
+    """No platform changes the type of a field: the run ends with code 4, names the field and
+    changes nothing.
+    """
     trial = members(serve, tmp_path)
     platform = trial.platform
     trial.full(code=0)
@@ -257,7 +274,9 @@ def split() -> Mapping[str, Any]:
 def test_an_object_that_is_renamed_without_a_word_is_refused(
     edited: Mapping[str, Any], serve: Serve, tmp_path: Path
 ) -> None:
-    """Without `was` its records would be made a second time: the run names it and ends before it writes."""
+    """Without `was` its records would be made a second time: the run names it and ends before it
+    writes.
+    """
     trial = members(serve, tmp_path)
     trial.full(code=0)
     trial.write_spec(edited)

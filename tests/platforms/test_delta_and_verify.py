@@ -55,7 +55,12 @@ SHAPES = (
 
 
 def contacts(
-    serve: Serve, folder: Path, shape: Shape = SHAPES[0], many: int = 12, settle: float = 0, **keys: Any
+    serve: Serve,
+    folder: Path,
+    shape: Shape = SHAPES[0],
+    many: int = 12,
+    settle: float = 0,
+    **keys: Any,
 ) -> Project:
     """People become contacts, and one firm a company; `keys` are of the object `contacts`."""
     people = [person(number) for number in range(1, many + 1)]
@@ -96,7 +101,7 @@ def everybody(many: int = 12) -> set[str]:
 def test_a_delta_with_nothing_changed_writes_nothing(
     shape: Shape, words: tuple[str, ...], serve: Serve, tmp_path: Path
 ) -> None:
-    """No write, nothing missing, nothing to look at; and `verify` finds every record in its place."""
+    """No write, nothing missing, nothing to look at; `verify` finds every record in place."""
     trial = contacts(serve, tmp_path, shape, many=25)
     trial.full(code=0)
     before = trial.platform.count_writes()
@@ -115,7 +120,9 @@ LISTED_ONLY = Shape("list-only", {}, {"read": "none"})
 
 @pytest.mark.parametrize("first", ["--sample", "--delta"])
 def test_a_list_that_lags_raises_no_alarm(first: str, serve: Serve, tmp_path: Path) -> None:
-    """Rows that the list shows only seconds later are read by their ids before a run calls them missing."""
+    """Rows that the list shows only seconds later are read by their ids before a run calls them
+    missing.
+    """
     trial = contacts(serve, tmp_path, many=4)
     if first == "--delta":
         trial.full(code=0)
@@ -127,7 +134,9 @@ def test_a_list_that_lags_raises_no_alarm(first: str, serve: Serve, tmp_path: Pa
 
 
 def test_a_list_that_lags_is_waited_for(serve: Serve, tmp_path: Path) -> None:
-    """Where rows cannot be read by their ids, a run waits as long as the connector says before it alarms."""
+    """Where rows cannot be read by their ids, a run waits as long as the connector says before it
+    alarms.
+    """
     trial = contacts(serve, tmp_path, LISTED_ONLY, many=3, settle=1)
     trial.platform.after.append(odd.lagging("contacts", 0.6))
     assert trial.run("--sample", code=0)["verdict"]["missing"] == 0
@@ -142,7 +151,9 @@ def test_a_list_that_lags_doubles_nothing(serve: Serve, tmp_path: Path) -> None:
 
 
 def test_what_is_missing_is_reported(serve: Serve, tmp_path: Path) -> None:
-    """A row that people deleted is missing, in the delta that should have changed it and in `verify`."""
+    """A row that people deleted is missing, in the delta that should have changed it and in
+    `verify`.
+    """
     trial = contacts(serve, tmp_path)
     platform = trial.platform
     trial.full(code=0)
@@ -154,7 +165,6 @@ def test_what_is_missing_is_reported(serve: Serve, tmp_path: Path) -> None:
 
 
 # -- what `verify` judges
-
 
 
 def fewer(spec: Spec) -> None:
@@ -176,7 +186,9 @@ def fixed(spec: Spec) -> None:
 def test_verify_judges_what_was_written(
     edit: Callable[[Spec], None], serve: Serve, tmp_path: Path
 ) -> None:
-    """A mapping that was edited since is not what the destination was given: it is no fault of the rows."""
+    """A mapping that was edited since is not what the destination was given: it is no fault of the
+    rows.
+    """
     trial = contacts(serve, tmp_path)
     trial.full(code=0)
     edited = trial.spec()
@@ -190,7 +202,9 @@ def test_verify_judges_what_was_written(
 def test_verify_judges_what_was_written_though_the_source_was_read_since(
     serve: Serve, tmp_path: Path
 ) -> None:
-    """A plan reads the source anew: what changed there was not written yet, and is no fault of the rows."""
+    """A plan reads the source anew: what changed there was not written yet, and is no fault of the
+    rows.
+    """
     trial = contacts(serve, tmp_path)
     trial.full(code=0)
     trial.platform.tables["people"][0]["email"] = "new1@example.com"
@@ -258,7 +272,11 @@ def test_a_record_that_leaves_its_condition_is_deleted_where_the_spec_says_so(
 def orders(serve: Serve, folder: Path, **keys: Any) -> Project:
     """Orders with lines become orders and a row for each line."""
     rows: list[Row] = [
-        {"id": n, "name": f"Order {n}", "lines": [{"id": k, "name": f"Line {n}.{k}"} for k in (1, 2, 3, 4)]}
+        {
+            "id": n,
+            "name": f"Order {n}",
+            "lines": [{"id": k, "name": f"Line {n}.{k}"} for k in (1, 2, 3, 4)],
+        }
         for n in (1, 2, 3)
     ]
     platform = serve(orders=rows, deals=[], items=[])
@@ -331,7 +349,9 @@ MOVED = (
 def test_a_record_that_moves_between_collections_stays_one_row(
     case: Moved, serve: Serve, tmp_path: Path
 ) -> None:
-    """A lead that becomes a client under its number keeps its row; a client who only shares the number gets one."""
+    """A lead that becomes a client under its number keeps its row; a client who only shares the
+    number gets one.
+    """
     platform = serve(
         clients=[{"id": 1, "name": "One"}],
         leads=[{"id": 7, "name": "Seven"}, {"id": 8, "name": "Eight"}],
@@ -347,7 +367,9 @@ def test_a_record_that_moves_between_collections_stays_one_row(
     lead = platform.tables["leads"][0]
     if not case.stays:
         platform.tables["leads"].remove(lead)
-    platform.tables["clients"].append({"id": 7, "name": "Another" if case.stays else "Seven, a client"})
+    platform.tables["clients"].append(
+        {"id": 7, "name": "Another" if case.stays else "Seven, a client"}
+    )
     report = trial.delta(*case.words)
     assert len(platform.tables["contacts"]) == case.rows
     assert ("contacts", "clients/7") not in attention(report)
@@ -445,7 +467,9 @@ def test_the_deletion_of_everything_is_a_question(
 
 @pytest.mark.parametrize("flag", ["0", "false", "no", 0, "", None], ids=repr)
 def test_a_flag_that_becomes_text_deletes_nobody(flag: Any, serve: Serve, tmp_path: Path) -> None:
-    """`deleted: "0"` is no: people are not taken for deleted because their flag is written otherwise now."""
+    """`deleted: "0"` is no: people are not taken for deleted because their flag is written
+    otherwise now.
+    """
     trial = contacts(serve, tmp_path, SHAPES[4], many=8, on_delete="delete")
     trial.full(code=0)
     for row in trial.platform.tables["people"]:
@@ -465,5 +489,8 @@ def test_a_link_lets_go_of_a_row_that_is_deleted(serve: Serve, tmp_path: Path) -
     report = trial.delta("--deletions", "--yes")
     assert names(trial.platform, "companies") == {"Firm 1"}
     assert names(trial.platform) == {"Person 1", "Person 2", "Person 3"}
-    assert {key for name, key in attention(report) if name == "contacts"} == {"people/1", "people/3"}
+    assert {key for name, key in attention(report) if name == "contacts"} == {
+        "people/1",
+        "people/3",
+    }
     assert texts(report)

@@ -1,4 +1,4 @@
-"""Whose value a field holds: what the platform made of ours is ours, what people wrote is theirs."""
+"""Whose value a field holds: ours, in whatever form the platform keeps it, or people's."""
 
 from __future__ import annotations
 
@@ -36,7 +36,9 @@ from tests.platforms.trials import addresses, firms_and_people
 
 @dataclass(frozen=True, slots=True)
 class Tidied:
-    """A form that a platform gives to what it is sent; `alone` where only this field tells rows apart."""
+    """A form that a platform gives to what it is sent; `alone` where only this field tells rows
+    apart.
+    """
 
     name: str
     kind: str  # the field's type in the destination
@@ -65,32 +67,105 @@ def collapsed(text: str) -> str:
 
 
 TIDIED = (
-    Tidied("small-letters", "text", str.lower, "P1@Example.com", "New1@Example.com", "P2@Example.com"),
+    Tidied(
+        "small-letters", "text", str.lower, "P1@Example.com", "New1@Example.com", "P2@Example.com"
+    ),
     Tidied("trimmed", "text", str.strip, "  One ", "  One more ", "Two  "),
-    Tidied("blanks-collapsed", "text", collapsed, " The  first", "The  first  changed", "A  second"),
+    Tidied(
+        "blanks-collapsed", "text", collapsed, " The  first", "The  first  changed", "A  second"
+    ),
     Tidied("capitals", "text", str.title, "ana garcía", "eva garcía", "luis pérez"),
-    Tidied("html-cleaned", "html", clean_html, '<p class="a">One<br>line</p>', "<p>Other<br>line</p>", "<p>Two</p>"),
-    Tidied("html-to-text", "text", lambda text: re.sub("<[^>]+>", "", text), "<b>One</b>", "<b>Other</b>", "<b>Two</b>"),
+    Tidied(
+        "html-cleaned",
+        "html",
+        clean_html,
+        '<p class="a">One<br>line</p>',
+        "<p>Other<br>line</p>",
+        "<p>Two</p>",
+    ),
+    Tidied(
+        "html-to-text",
+        "text",
+        lambda text: re.sub("<[^>]+>", "", text),
+        "<b>One</b>",
+        "<b>Other</b>",
+        "<b>Two</b>",
+    ),
     Tidied("rounded", "number", lambda number: round(number, 2), 10.12345, 20.98765, 30.55555),
     Tidied("number-as-text", "number", str, 10.5, 20.25, 30.75),
     Tidied("money-as-text", "text", lambda text: f"{float(text):.2f}", "10.5", "20.25", "7"),
-    Tidied("phone-without-blanks", "text", lambda text: text.replace(" ", ""), "+34 600 000 001", "+34 600 000 091", "+34 600 000 002"),
-    Tidied("phone-with-blanks", "text", lambda text: f"{text[:3]} {text[3:]}", "+34600000001", "+34600000091", "+34600000002"),
-    Tidied("phone-without-country", "text", lambda text: text.removeprefix("+34"), "+34600000001", "+34600000091", "+34600000002"),
-    Tidied("url-completed", "text", with_scheme, "example.com/1", "example.com/new1", "example.com"),
-    Tidied("date-with-a-time", "text", lambda text: f"{text}T00:00:00Z", "2026-01-02", "2026-02-03", "2026-03-04"),
-    Tidied("date-turned-round", "text", lambda text: "/".join(reversed(text.split("-"))), "2026-01-02", "2026-02-03", "2026-03-04"),
+    Tidied(
+        "phone-without-blanks",
+        "text",
+        lambda text: text.replace(" ", ""),
+        "+34 600 000 001",
+        "+34 600 000 091",
+        "+34 600 000 002",
+    ),
+    Tidied(
+        "phone-with-blanks",
+        "text",
+        lambda text: f"{text[:3]} {text[3:]}",
+        "+34600000001",
+        "+34600000091",
+        "+34600000002",
+    ),
+    Tidied(
+        "phone-without-country",
+        "text",
+        lambda text: text.removeprefix("+34"),
+        "+34600000001",
+        "+34600000091",
+        "+34600000002",
+    ),
+    Tidied(
+        "url-completed", "text", with_scheme, "example.com/1", "example.com/new1", "example.com"
+    ),
+    Tidied(
+        "date-with-a-time",
+        "text",
+        lambda text: f"{text}T00:00:00Z",
+        "2026-01-02",
+        "2026-02-03",
+        "2026-03-04",
+    ),
+    Tidied(
+        "date-turned-round",
+        "text",
+        lambda text: "/".join(reversed(text.split("-"))),
+        "2026-01-02",
+        "2026-02-03",
+        "2026-03-04",
+    ),
     Tidied("true-as-one", "boolean", int, True, False, True),
-    Tidied("alone-small-letters", "text", str.lower, "P1@Example.com", "New1@Example.com", "P2@Example.com", alone=True),
+    Tidied(
+        "alone-small-letters",
+        "text",
+        str.lower,
+        "P1@Example.com",
+        "New1@Example.com",
+        "P2@Example.com",
+        alone=True,
+    ),
     Tidied("alone-trimmed", "text", str.strip, "  One ", "  One more ", "Two  ", alone=True),
-    Tidied("alone-html-cleaned", "html", clean_html, "<p>One<br>line</p>", "<p>Other<br>line</p>", "<p>Two</p>", alone=True),
-)  # fmt: skip
+    Tidied(
+        "alone-html-cleaned",
+        "html",
+        clean_html,
+        "<p>One<br>line</p>",
+        "<p>Other<br>line</p>",
+        "<p>Two</p>",
+        alone=True,
+    ),
+)
 TIDY = pytest.mark.parametrize("case", TIDIED, ids=[case.name for case in TIDIED])
 
 
 def tidied(case: Tidied, serve: Serve, folder: Path) -> Project:
     """Two people with one tidied field each become contacts."""
-    people = [{"id": n, "name": f"Person {n}", "it": it} for n, it in ((1, case.first), (2, case.other))]
+    people = [
+        {"id": n, "name": f"Person {n}", "it": it} for n, it in ((1, case.first), (2, case.other))
+    ]
     platform = serve(people=people, contacts=[])
     platform.before.append(odd.tidying("contacts", {"it": case.tidy}))
     kind = case.kind if case.kind != "html" else "text"
@@ -110,7 +185,9 @@ def held(platform: Platform) -> list[Any]:
 
 @TIDY
 def test_what_the_platform_made_of_ours_is_ours(case: Tidied, serve: Serve, tmp_path: Path) -> None:
-    """A tidied value is not lost, is written again by no run, and follows the source when that changes."""
+    """A tidied value is not lost, is written again by no run, and follows the source when that
+    changes.
+    """
     trial = tidied(case, serve, tmp_path)
     platform = trial.platform
     report = trial.full()
@@ -130,7 +207,9 @@ def test_what_the_platform_made_of_ours_is_ours(case: Tidied, serve: Serve, tmp_
 def test_a_lost_answer_does_not_double_a_tidied_row(
     case: Tidied, serve: Serve, tmp_path: Path
 ) -> None:
-    """The connection drops after the row was made: the row is found although it holds another form of the value."""
+    """The connection drops after the row was made: the row is found although it holds another form
+    of the value.
+    """
     trial = tidied(case, serve, tmp_path)
     trial.platform.after.append(odd.dropping("contacts", [1]))
     trial.run("--sample")
@@ -143,7 +222,9 @@ def test_a_lost_answer_does_not_double_a_tidied_row(
 def test_a_lost_answer_to_an_update_is_no_conflict(
     case: Tidied, serve: Serve, tmp_path: Path
 ) -> None:
-    """The connection drops after a row was changed: what it holds then is ours, in the platform's form."""
+    """The connection drops after a row was changed: what it holds then is ours, in the platform's
+    form.
+    """
     trial = tidied(case, serve, tmp_path)
     platform = trial.platform
     trial.full(code=None)
@@ -167,7 +248,9 @@ def test_a_rollback_takes_tidied_rows_back(case: Tidied, serve: Serve, tmp_path:
 
 
 def conflicting(trial: Project) -> Row:
-    """People change a phone in the destination while it changes in the source; the destination's row."""
+    """People change a phone in the destination while it changes in the source; the destination's
+    row.
+    """
     trial.full()
     platform = trial.platform
     row = platform.one("contacts", name="Person 1")
@@ -226,7 +309,9 @@ SETTLED = (
 
 @pytest.mark.parametrize("case", SETTLED, ids=[case.name for case in SETTLED])
 def test_a_conflict_ends_when_both_sides_agree(case: Settled, serve: Serve, tmp_path: Path) -> None:
-    """Once people or the source give way, the field holds what the source says and nothing is reported."""
+    """Once people or the source give way, the field holds what the source says and nothing is
+    reported.
+    """
     trial = addresses(serve, tmp_path)
     row = conflicting(trial)
     trial.delta(code=1)
@@ -239,7 +324,7 @@ def test_a_conflict_ends_when_both_sides_agree(case: Settled, serve: Serve, tmp_
 
 
 def test_a_conflict_survives_a_kill(serve: Serve, tmp_path: Path) -> None:
-    """A delta that is killed while it writes beside a conflict leaves the conflict to be reported."""
+    """A delta that is killed while it writes beside a conflict leaves that to be reported."""
     trial = addresses(serve, tmp_path)
     row = conflicting(trial)
     trial.platform.tables["people"][0]["email"] = "new1@example.com"
@@ -250,7 +335,9 @@ def test_a_conflict_survives_a_kill(serve: Serve, tmp_path: Path) -> None:
 
 
 def test_a_known_conflict_survives_a_kill(serve: Serve, tmp_path: Path) -> None:
-    """A conflict that was reported is reported still after a later run was killed over another record."""
+    """A conflict that was reported is reported still after a later run was killed over another
+    record.
+    """
     trial = addresses(serve, tmp_path)
     conflicting(trial)
     trial.delta(code=1)
@@ -262,13 +349,18 @@ def test_a_known_conflict_survives_a_kill(serve: Serve, tmp_path: Path) -> None:
 
 
 def killed(trial: Project, moment: Callable[[Request], bool]) -> None:
-    """A delta in a process of its own, killed as soon as the platform has done one of its requests."""
+    """A delta in a process of its own, killed as soon as the platform has done one of its
+    requests.
+    """
     words = ["run", "spec.yaml", "--delta", "--env", "live"]
     process = subprocess.Popen(
         [sys.executable, "-m", "workbench", *words],
-        cwd=trial.folder, env={**os.environ, **trial.env}, stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+        cwd=trial.folder,
+        env={**os.environ, **trial.env},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
 
     def kill(_: Platform, request: Request, answer: Answer) -> Answer:
         if not moment(request):
@@ -288,7 +380,9 @@ def killed(trial: Project, moment: Callable[[Request], bool]) -> None:
 def test_a_field_that_cannot_be_emptied_is_reported_until_it_is_empty(
     serve: Serve, tmp_path: Path
 ) -> None:
-    """A value that is gone from the source but stands in the destination is named by every run until it is gone."""
+    """A value that is gone from the source but stands in the destination is named by every run
+    until it is gone.
+    """
     trial = addresses(serve, tmp_path)
     trial.full()
     trial.platform.tables["people"][0]["email"] = None
@@ -300,7 +394,9 @@ def test_a_field_that_cannot_be_emptied_is_reported_until_it_is_empty(
 
 
 def test_a_field_that_can_be_emptied_is_emptied(serve: Serve, tmp_path: Path) -> None:
-    """Where the connector says how, a value that is gone from the source is gone from the destination."""
+    """Where the connector says how, a value that is gone from the source is gone from the
+    destination.
+    """
     trial = addresses(serve, tmp_path, email={"type": "text", "empty": "as_null"})
     trial.full()
     trial.platform.tables["people"][0]["email"] = None
@@ -336,7 +432,9 @@ MENDED = (
 def test_what_was_lost_is_written_once_its_cause_is_mended(
     case: Mended, serve: Serve, tmp_path: Path
 ) -> None:
-    """A lost value is reported as long as it is lost, and the next run after the cause is gone writes it."""
+    """A lost value is reported as long as it is lost, and the next run after the cause is gone
+    writes it.
+    """
     trial = case.start(serve, tmp_path)
     platform = trial.platform
     platform.before.append(case.cause)

@@ -1,4 +1,6 @@
-"""What a rollback keeps: rows that people still need, in whatever form the platform shows a reference."""
+"""What a rollback keeps: rows that people still need, in whatever form the platform shows a
+reference.
+"""
 
 from __future__ import annotations
 
@@ -10,18 +12,28 @@ import pytest
 from tests.platforms import oddities as odd
 from tests.platforms.conftest import Serve
 from tests.platforms.platform import Platform, Row
-from tests.platforms.project import Project, attention, mapped, migration, project, readable, writable
+from tests.platforms.project import (
+    Project,
+    attention,
+    mapped,
+    migration,
+    project,
+    readable,
+    writable,
+)
 from tests.platforms.trials import NAME, addresses, firms_and_people
 
-FORMS = ("id", "object", "list", "text")
+FORMS: tuple[odd.Form, ...] = ("id", "object", "list", "text")
 SHOWN = pytest.mark.parametrize("form", FORMS)
 
 
-def shown(form: str, serve: Serve, folder: Path, people: int = 3) -> Project:
-    """Firms and people where contacts show their company in some form, and go with it when it is deleted."""
+def shown(form: odd.Form, serve: Serve, folder: Path, people: int = 3) -> Project:
+    """Firms and people where contacts show their company in some form, and go with it when it is
+    deleted.
+    """
     trial = firms_and_people(serve, folder, people)
     if form != "id":
-        trial.platform.after.append(odd.showing("contacts", "company", "companies", form))  # type: ignore[arg-type]
+        trial.platform.after.append(odd.showing("contacts", "company", "companies", form))
     trial.platform.after.append(odd.cascading("companies", "contacts", "company"))
     return trial
 
@@ -43,7 +55,7 @@ def company_of(platform: Platform, contact: str) -> str:
 
 
 @SHOWN
-def test_a_reference_in_any_form_is_that_id(form: str, serve: Serve, tmp_path: Path) -> None:
+def test_a_reference_in_any_form_is_that_id(form: odd.Form, serve: Serve, tmp_path: Path) -> None:
     """Nothing is lost, and a delta with nothing changed writes nothing."""
     trial = shown(form, serve, tmp_path)
     assert trial.full(code=0)["verdict"]["lost_in_arrived"] == 0
@@ -54,8 +66,10 @@ def test_a_reference_in_any_form_is_that_id(form: str, serve: Serve, tmp_path: P
 
 
 @SHOWN
-def test_a_delta_moves_a_link_in_any_form(form: str, serve: Serve, tmp_path: Path) -> None:
-    """A person who changes the firm in the source is moved to the other company, and only this person."""
+def test_a_delta_moves_a_link_in_any_form(form: odd.Form, serve: Serve, tmp_path: Path) -> None:
+    """A person who changes the firm in the source is moved to the other company, and only this
+    person.
+    """
     trial = shown(form, serve, tmp_path)
     trial.full(code=None)
     assert company_of(trial.platform, "Person 1") == "Firm 2"
@@ -67,8 +81,10 @@ def test_a_delta_moves_a_link_in_any_form(form: str, serve: Serve, tmp_path: Pat
 
 
 @SHOWN
-def test_a_link_that_people_moved_is_theirs(form: str, serve: Serve, tmp_path: Path) -> None:
-    """Where people moved a contact to another company, a change of its name in the source leaves it there."""
+def test_a_link_that_people_moved_is_theirs(form: odd.Form, serve: Serve, tmp_path: Path) -> None:
+    """Where people moved a contact to another company, a change of its name in the source leaves
+    it there.
+    """
     trial = shown(form, serve, tmp_path)
     trial.full(code=None)
     row = trial.platform.one("contacts", name="Person 1")
@@ -80,7 +96,7 @@ def test_a_link_that_people_moved_is_theirs(form: str, serve: Serve, tmp_path: P
 
 @SHOWN
 def test_a_lost_answer_does_not_double_a_row_with_a_reference(
-    form: str, serve: Serve, tmp_path: Path
+    form: odd.Form, serve: Serve, tmp_path: Path
 ) -> None:
     """A contact whose creation got no answer is found by its name and company."""
     trial = shown(form, serve, tmp_path)
@@ -94,7 +110,7 @@ def test_a_lost_answer_does_not_double_a_row_with_a_reference(
 
 
 @SHOWN
-def test_a_kept_contact_keeps_its_company(form: str, serve: Serve, tmp_path: Path) -> None:
+def test_a_kept_contact_keeps_its_company(form: odd.Form, serve: Serve, tmp_path: Path) -> None:
     """People edited one contact: it stays with its company, and nothing else of ours does."""
     trial = shown(form, serve, tmp_path, people=6)
     trial.run("--sample")
@@ -106,7 +122,9 @@ def test_a_kept_contact_keeps_its_company(form: str, serve: Serve, tmp_path: Pat
 
 
 @SHOWN
-def test_a_contact_of_people_keeps_our_company(form: str, serve: Serve, tmp_path: Path) -> None:
+def test_a_contact_of_people_keeps_our_company(
+    form: odd.Form, serve: Serve, tmp_path: Path
+) -> None:
     """A contact that people made for a company of ours needs it: both stay."""
     trial = shown(form, serve, tmp_path)
     trial.run("--sample")
@@ -137,7 +155,9 @@ NOTHING = pytest.mark.parametrize("status", [200, 204])
 def test_rows_that_could_not_be_looked_at_are_kept(
     status: int, serve: Serve, tmp_path: Path
 ) -> None:
-    """Lists and reads that answer nothing show no row: all stay, with the reason, and what they may lean on."""
+    """Lists and reads that answer nothing show no row: all stay, with the reason, and what they
+    may lean on.
+    """
     trial = shown("id", serve, tmp_path)
     platform = trial.platform
     trial.run("--sample")
@@ -163,7 +183,9 @@ def test_rows_that_could_not_be_looked_at_are_kept(
 def test_rows_that_could_not_be_looked_at_are_not_doubled(
     status: int, serve: Serve, tmp_path: Path
 ) -> None:
-    """A creation without an answer is not settled by a list that answers nothing: the row is not made twice."""
+    """A creation without an answer is not settled by a list that answers nothing: the row is not
+    made twice.
+    """
     trial = addresses(serve, tmp_path)
     platform = trial.platform
     quiet = odd.answering_nothing("contacts", status)
@@ -184,7 +206,9 @@ def test_rows_that_could_not_be_looked_at_are_not_doubled(
 def test_a_delta_changes_no_row_that_it_cannot_look_at(
     status: int, serve: Serve, tmp_path: Path
 ) -> None:
-    """What people wrote is not written over because a read answered nothing; the record is reported."""
+    """What people wrote is not written over because a read answered nothing; the record is
+    reported.
+    """
     trial = addresses(serve, tmp_path)
     platform = trial.platform
     trial.full()
@@ -215,7 +239,9 @@ def test_children_are_taken_first_every_time(serve: Serve, tmp_path: Path) -> No
 
 
 def test_a_refused_deletion_is_reported_and_done_later(serve: Serve, tmp_path: Path) -> None:
-    """A row that the platform does not delete is named with its reason; the next rollback takes it."""
+    """A row that the platform does not delete is named with its reason; the next rollback takes
+    it.
+    """
     trial = firms_and_people(serve, tmp_path)
     platform = trial.platform
     trial.run("--sample", code=0)
@@ -233,7 +259,9 @@ def test_a_refused_deletion_is_reported_and_done_later(serve: Serve, tmp_path: P
 
 
 def circle(serve: Serve, folder: Path) -> Project:
-    """A person belongs to a company whose main contact the person is: a third object closes the circle."""
+    """A person belongs to a company whose main contact the person is: a third object closes the
+    circle.
+    """
     people = [{"id": n, "name": f"Person {n}", "company": n} for n in (1, 2)]
     companies: list[Row] = [{"id": n, "name": f"Company {n}", "main": n} for n in (1, 2)]
     platform = serve(people=people, companies=companies, contacts=[], firms=[])
@@ -256,7 +284,9 @@ def circle(serve: Serve, folder: Path) -> Project:
 
 
 def test_two_objects_that_name_each_other_are_taken_back(serve: Serve, tmp_path: Path) -> None:
-    """Both links stand after a run that reports nothing missing, a second run is quiet, a rollback takes it all."""
+    """Both links stand after a run that reports nothing missing, a second run is quiet, a rollback
+    takes it all.
+    """
     trial = circle(serve, tmp_path)
     platform = trial.platform
     report = trial.run("--sample")

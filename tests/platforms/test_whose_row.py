@@ -23,9 +23,12 @@ from tests.platforms.project import (
 )
 
 THEIRS = {
-    "id": 77, "name": "Person Three, VIP", "email": "p3@example.com", "phone": "600000001",
+    "id": 77,
+    "name": "Person Three, VIP",
+    "email": "p3@example.com",
+    "phone": "600000001",
     "created": "2020-02-02T10:00:00Z",
-}  # fmt: skip
+}
 
 
 def person(number: int, email: str = "") -> Row:
@@ -36,9 +39,11 @@ def person(number: int, email: str = "") -> Row:
 def contacts(folder: Path, platform: Platform, **object_keys: Any) -> Project:
     """People become contacts; a contact has a phone that the migration does not fill in."""
     fields = {
-        "name": {"type": "text", "required": True}, "email": "text", "phone": "text",
+        "name": {"type": "text", "required": True},
+        "email": "text",
+        "phone": "text",
         "created": {"type": "datetime", "writable": False},
-    }  # fmt: skip
+    }
     there = writable("contacts", ["name", "email"], **fields) | {"created": "created"}
     one = mapped("people", "contacts", {"name": "name", "email": "email"}, **object_keys)
     source = {"people": readable("people", name="text", email="text")}
@@ -78,10 +83,14 @@ KNOWN = (
     Known("200-for-the-first-of-all", "left as it was", 200, FIRST, (THEIRS,), THIRD, made=2),
     Known("201-and-an-old-stamp", "left as it was", 201, USUAL, (THEIRS,), THIRD, 2, stamps=True),
     Known("201-an-old-stamp-written-over", "written over", 201, USUAL, (THEIRS,), THIRD, 2, True),
-    Known("201-and-an-id-we-hold", "left as it was", 201, SAME, (), frozenset({"people/4"}), made=2),
-    Known("201-an-id-we-hold-written-over", "written over", 201, SAME, (), frozenset({"people/4"}), 2),
+    Known(
+        "201-and-an-id-we-hold", "left as it was", 201, SAME, (), frozenset({"people/4"}), made=2
+    ),
+    Known(
+        "201-an-id-we-hold-written-over", "written over", 201, SAME, (), frozenset({"people/4"}), 2
+    ),
     Known("200-and-an-id-we-hold", "written over", 200, SAME, (), frozenset({"people/4"}), made=2),
-)  # fmt: skip
+)
 
 
 def answering_known(case: Known, serve: Serve) -> Platform:
@@ -97,7 +106,9 @@ def answering_known(case: Known, serve: Serve) -> Platform:
 def test_a_row_that_was_there_is_never_counted_as_made(
     case: Known, serve: Serve, tmp_path: Path
 ) -> None:
-    """A create that answers with a known row makes nothing: the run names the record and counts what it made."""
+    """A create that answers with a known row makes nothing: the run names the record and counts
+    what it made.
+    """
     platform = answering_known(case, serve)
     trial = contacts(tmp_path, platform)
     report = trial.run("--sample", code=1)
@@ -131,7 +142,9 @@ def test_a_rollback_leaves_the_rows_that_were_there(
 
 
 def test_a_later_run_knows_what_fresh_rows_get(serve: Serve, tmp_path: Path) -> None:
-    """A delta whose only create answers 200, where the rows of earlier runs got 201, has found people's row."""
+    """A delta whose only create answers 200, where the rows of earlier runs got 201, has found
+    people's row.
+    """
     platform = serve(people=[person(1), person(2)], contacts=[THEIRS])
     platform.before.append(odd.one_for_each("contacts", "email", "left as it was", 200))
     trial = contacts(tmp_path, platform)
@@ -148,7 +161,7 @@ def test_a_later_run_knows_what_fresh_rows_get(serve: Serve, tmp_path: Path) -> 
 def test_a_platform_that_answers_every_create_with_200_is_believed(
     stamps: bool, serve: Serve, tmp_path: Path
 ) -> None:
-    """Where fresh rows get 200, they are ours: nothing is in doubt, and a rollback takes them all."""
+    """Where fresh rows get 200, they are ours: none is in doubt, a rollback takes them all."""
     platform = serve(people=list(USUAL), contacts=[{**THEIRS, "email": "other@example.com"}])
     if stamps:
         platform.before.append(odd.stamping("contacts"))
@@ -227,7 +240,9 @@ REPEATED = (
 def test_one_id_for_every_create_is_not_believed(
     case: Repeated, at_once: int, serve: Serve, tmp_path: Path
 ) -> None:
-    """Each record ends with its own row, found by content, and a rollback takes back all of them and no other."""
+    """Each record ends with its own row, found by content, and a rollback takes back all of them
+    and no other.
+    """
     platform = serve(remarks=list(case.remarks), comments=list(case.theirs))
     platform.after.append(repeating("comments", case.answer))
     there = writable("comments", ["text"], text={"type": "text", "required": True})

@@ -14,7 +14,10 @@ NAME = {"type": "text", "required": True}
 
 
 def addresses(
-    serve: Serve, folder: Path, email: Any = "text", connection: Mapping[str, Any] = MappingProxyType({})
+    serve: Serve,
+    folder: Path,
+    email: Any = "text",
+    connection: Mapping[str, Any] = MappingProxyType({}),
 ) -> Project:
     """Three people with an address and a phone become contacts."""
     people = [

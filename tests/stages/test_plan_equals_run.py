@@ -16,9 +16,13 @@ pytestmark = pytest.mark.long
 STORE = "var/stel_order_to_pipedrive.live.sqlite"
 STATES = ("empty", "migrated", "lost-store")
 WORDS = {
-    "create": "created", "update": "updated", "adopt": "adopted",
-    "unchanged": "unchanged", "skip": "skipped", "fail": "failed",
-}  # fmt: skip
+    "create": "created",
+    "update": "updated",
+    "adopt": "adopted",
+    "unchanged": "unchanged",
+    "skip": "skipped",
+    "fail": "failed",
+}
 Story = dict[str, dict[str, Any]]
 Counts = dict[str, dict[str, int]]
 
@@ -61,9 +65,12 @@ def chapter(at: Path, accounts: Pair) -> dict[str, Any]:
     assert rows(accounts.destination.dump()) == before
     report = said("run")
     return {
-        "plan": plan, "run": report["objects"], "verdict": report["verdict"],
-        "before": before, "after": rows(accounts.destination.dump()),
-    }  # fmt: skip
+        "plan": plan,
+        "run": report["objects"],
+        "verdict": report["verdict"],
+        "before": before,
+        "after": rows(accounts.destination.dump()),
+    }
 
 
 def rows(dump: Dump) -> dict[str, int]:
@@ -86,15 +93,20 @@ def done(chapter: dict[str, Any]) -> Counts:
         counts = {word: int(item[name]) for word, name in WORDS.items()}
         dead = max(0, counts["fail"] - plan[item["object"]]["fail"])
         found[item["object"]] = counts | {
-            "create": counts["create"] + dead, "fail": counts["fail"] - dead,
-        }  # fmt: skip
+            "create": counts["create"] + dead,
+            "fail": counts["fail"] - dead,
+        }
     return found
 
 
 def differing(left: Counts, right: Counts) -> dict[str, Any]:
     """The objects on which two counts disagree, with the words they disagree in."""
     return {
-        name: {word: (many, right[name][word]) for word, many in counts.items() if many != right[name][word]}
+        name: {
+            word: (many, right[name][word])
+            for word, many in counts.items()
+            if many != right[name][word]
+        }
         for name, counts in left.items()
         if counts != right[name]
     }
@@ -102,7 +114,9 @@ def differing(left: Counts, right: Counts) -> dict[str, Any]:
 
 @pytest.mark.parametrize("state", STATES)
 def test_a_plan_says_what_the_run_does(state: str, story: Story) -> None:
-    """Of all 25 objects: as many created, updated, adopted, unchanged, skipped and failed as planned."""
+    """Of all 25 objects: as many created, updated, adopted, unchanged, skipped and failed as
+    planned.
+    """
     chapter = story[state]
     assert len(chapter["plan"]) == len(chapter["run"]) == 25
     assert differing(foreseen(chapter), done(chapter)) == {}
@@ -121,7 +135,9 @@ def test_a_second_run_makes_nothing(story: Story) -> None:
 
 
 def test_a_lost_store_doubles_nothing(story: Story) -> None:
-    """Without the store the run finds every row that is there: none is made, and each arrives as before."""
+    """Without the store the run finds every row that is there: none is made, and each arrives as
+    before.
+    """
     chapter = story["lost-store"]
     assert {item["object"]: item["created"] for item in chapter["run"] if item["created"]} == {}
     assert chapter["after"] == chapter["before"]
