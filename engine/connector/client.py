@@ -18,7 +18,7 @@ from engine.connector.calls import Calls
 from engine.connector.files import download
 from engine.connector.model import Connector, Operation, Resource, Verb
 from engine.connector.pacing import Clock, Pacer
-from engine.connector.pagers import PAGERS, Page
+from engine.connector.pagers import PAGERS, Page, path_of
 from engine.connector.several import in_order
 from engine.errors import ApiError, EtlError, NotFound, OutcomeUnknown, Rejected
 
@@ -301,10 +301,9 @@ class Client:
 
     def _over_live(self, kind: Resource, body: dict[str, Any], row_id: str) -> dict[str, Any]:
         """What is to change over everything else that the row holds now, what is not declared too. Raises NotFound."""
-        holder, ids = kind.custom.container if kind.custom else "", kind.id_fields
-        held = {name: value for name, value in self._live(kind, row_id).items() if kind.is_theirs(name) and name not in ids}
-        inner = {holder: {**(held.get(holder) or {}), **(body.get(holder) or {})}} if holder else {}
-        whole = {**held, **body, **inner}
+        live = self._live(kind, row_id).items()
+        held = {name: value for name, value in live if kind.is_theirs(name) and name not in kind.id_fields}
+        whole = _over(held, body, path_of(kind.custom.container) if kind.custom else ())
         return {name: value for name, value in whole.items() if value is not None or kind.emptied(name) != "left_out"}
 
     def download(self, url: str, into: Path) -> tuple[int, str, str]:
@@ -334,6 +333,22 @@ class Client:
             return self._resource(resource).operations[verb]
         except KeyError:
             raise ApiError(f"the connector {self.connector.name} says no way to {verb} {resource}") from None
+
+
+def _over(held: Mapping[str, Any], body: Mapping[str, Any], container: Sequence[str | int]) -> dict[str, Any]:
+    """A body over what a row holds; the custom fields in the container, `()` for none or `custom.values`, one by one.
+
+    Whatever else stands beside them on the way to the container is kept as well.
+    """
+    whole = {**held, **body}
+    if not container:
+        return whole
+
+    head, *rest = container
+    inner, sent = held.get(str(head)), body.get(str(head))
+    if isinstance(inner, Mapping) and isinstance(sent, Mapping | None):
+        whole[str(head)] = _over(inner, sent or {}, rest)
+    return whole
 
 
 def _placed(rows: list[dict[str, Any]], kind: Resource, field: str, parent: str) -> list[dict[str, Any]]:

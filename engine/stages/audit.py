@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine.connector.model import Users
+from engine.connector.pagers import path_of
 from engine.errors import Forbidden, UnsafePlan
 from engine.run import Run
 from engine.spec.uses import needed, paths_read
 from engine.store.links import Finding, Link, clear_findings, drop_link, links_of, save_findings, save_link
 from engine.store.records import Cursor, all_cursors, count, save_cursor, stream
-from engine.values import segments
+from engine.values import dig, segments
 
 COUNTED = "#"  # marks the cursor of a collection that was counted, not read
 STANDS_IN = "the fallback owner stands in"
@@ -72,36 +73,67 @@ def match_people(run: Run) -> tuple[list[Person], str]:
     match, rules = run.spec.users, run.migration.destination.users
     if match is None or rules is None:
         return [], ""
-    users = list(run.destination.rows(rules.resource))
     by_email: dict[str, list[dict[str, Any]]] = {}
-    for user in users:
-        by_email.setdefault(str(user.get(rules.email) or "").strip().casefold(), []).append(user)
+    for user in run.destination.rows(rules.resource):
+        by_email.setdefault(_text(user, rules.email).casefold(), []).append(user)
     fallback = [user for user in by_email.get(match.fallback.strip().casefold(), []) if _active(user, rules)]
     if not fallback:
         raise UnsafePlan(
             f"the fallback owner {match.fallback!r} is not an active user of {run.migration.destination.title} – "
             "set FALLBACK_OWNER_EMAIL (or users.fallback in the spec) to somebody who is"
         )
-    people = []
+    place, people = segments(match.source_email), []
     for batch in stream(run.store, match.source):
         for record in batch:
-            email = str(record.body.get(match.source_email) or "").strip()
-            people.append(_person(record.key, record.body, email, by_email.get(email.casefold(), []) if email else [], rules))
-    _save(run, people, str(fallback[0]["id"]), rules)
-    return people, f"{fallback[0].get(rules.name) or ''} <{match.fallback}>".strip()
+            email = str(dig(record.body, place) or "").strip()
+            found = by_email.get(email.casefold(), []) if email else []
+            state, user_id = _match(run, found, rules)
+            people.append(Person(record.key, _name(run, match.source, record.body), email, state, user_id))
+    _save(run, people, _user_id(run, fallback[0], rules), rules)
+    return people, f"{_text(fallback[0], rules.name)} <{match.fallback}>".strip()
 
 
-def _person(key: str, body: dict[str, Any], email: str, found: list[dict[str, Any]], rules: Users) -> Person:
-    name = " ".join(str(body.get(part) or "") for part in ("name", "surname")).strip()
+def _match(run: Run, found: list[dict[str, Any]], rules: Users) -> tuple[str, str]:
+    """What the users with a person's e-mail make of the search, and the id of the one that was found."""
     active = [user for user in found if _active(user, rules)]
     if len(active) == 1:
-        return Person(key, name, email, "matched", str(active[0]["id"]))
-    state = "ambiguous" if len(active) > 1 else "inactive" if found else "unmatched"
-    return Person(key, name, email, state)
+        return "matched", _user_id(run, active[0], rules)
+    if active:
+        return "ambiguous", ""
+    return ("inactive" if found else "unmatched"), ""
+
+
+def _user_id(run: Run, user: dict[str, Any], rules: Users) -> str:
+    """What rows of the destination hold to name a user. Raises UnsafePlan where the user has no id."""
+    kind = run.migration.destination.resources[rules.resource]
+    found = kind.reference_id_of(user)
+    if not found:
+        title = run.migration.destination.title
+        raise UnsafePlan(f"a user of {title} has no {kind.id} – check `id` of {rules.resource} in the connector")
+    return found
+
+
+def _name(run: Run, collection: str, body: dict[str, Any]) -> str:
+    """A person's name: where the source's connector says, else in the fields that usually hold it."""
+    users = run.migration.source.users
+    if users and users.name and users.resource == collection and (told := _text(body, users.name)):
+        return told
+    return " ".join(_text(body, part) for part in ("name", "surname")).strip()
 
 
 def _active(user: dict[str, Any], rules: Users) -> bool:
-    return not rules.active or bool(user.get(rules.active))
+    return not rules.active or bool(_at(user, rules.active))
+
+
+def _text(row: dict[str, Any], place: str) -> str:
+    return str(_at(row, place) or "").strip()
+
+
+def _at(row: dict[str, Any], place: str) -> Any:
+    """What a row holds at a place that a connector names; a field may have a dot in its name."""
+    if place in row:
+        return row[place]
+    return dig(row, path_of(place)) if place else None
 
 
 def _save(run: Run, people: list[Person], fallback: str, rules: Users) -> None:

@@ -13,6 +13,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from engine.connector.address import addressed
+from engine.connector.load import load_connector
 from engine.connector.model import Connector, Operation, Pager, Resource, join_id, split_id
 from engine.errors import ApiError, Rejected
 from engine.migrate import delta, migrate
@@ -21,6 +22,7 @@ from engine.store.journal import made_rows
 from engine.store.links import all_findings, links_of
 from tests.connector.desk import Desk
 
+CONNECTORS = Path(__file__).parents[2] / "connectors"
 ALL = Pager("single")
 LISTED = Operation("GET", "/companies/{company}/notes", pager=ALL, parent="companies", parent_id="company")
 PLAIN = Operation("GET", "/notes", pager=ALL)
@@ -411,3 +413,10 @@ def test_an_update_to_another_address_is_refused(bench: Any) -> None:
     client.connector = replace(client.connector, resources={"notes": pair})
     with pytest.raises(Rejected, match=r"row 3\+7 of notes below company 3"):
         client.write("notes", "update", {"company": 4, "text": "x"}, "3+7")
+
+
+@pytest.mark.parametrize("path", sorted(CONNECTORS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_the_ids_of_the_shipped_connectors_stay_as_they_are(path: Path) -> None:
+    """Stores hold them: a line of a deal is still its own id, though its address names the deal."""
+    connector = load_connector(path)
+    assert addressed(connector) == connector

@@ -24,6 +24,8 @@ SOURCE = (
     "event_end_bound=end",
     "work_order_by_id=fail",
     "files_quota=on",
+    "cascade=delete",
+    "refuse_deletes=referred",
 )
 DESTINATION = (
     "deal_add_time=ignore",
@@ -35,6 +37,10 @@ DESTINATION = (
     "contact_sync=on",
     "due_seconds=accept",
     "line_value=sum",
+    "cascade=delete",
+    "refuse_deletes=referred",
+    "read_deleted=row",
+    "removed_option=clear",
 )
 
 
