@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from engine.connector.client import Client
+from engine.connector.client import Client, silence
 from engine.connector.model import Operation, Resource
 from engine.errors import Rejected, UnsafePlan
 from engine.mapping.project import any_key
@@ -69,12 +69,19 @@ def entries(run: Run, found: Iterable[Record], fields: tuple[str, ...]) -> list[
     return result
 
 
-def recent(client: Client, resource: Resource, since: float) -> Iterator[list[dict[str, Any]]]:
-    """Pages that hold every row made or changed since a moment: filtered, newest first until older ones come, or all."""
+def recent(
+    client: Client, resource: Resource, since: float, proof: bool = False
+) -> Iterator[list[dict[str, Any]]]:
+    """Pages that hold every row made or changed since a moment: filtered, newest first, or all.
+
+    With `proof`, raises Unavailable for a page without a body: it does not show what is not there.
+    """
     operation = resource.operations["list"]
     params = filtered(operation, since)
     newest = bool(operation.newest_first) and not operation.since
     for page in client.pages(resource.name, params, newest_first=newest):
+        if proof and page.silent:
+            raise silence(client.connector.title, resource.name)
         yield page.rows
         if newest and reaches(page.rows, resource.created, since):
             return
@@ -87,7 +94,7 @@ def rows_below(
     if resource.operations["list"].ids_of:
         yield list(client.by_ids(resource.name, list(parents)))
     else:
-        yield from client.below(resource.name, parents)
+        yield from client.below(resource.name, parents, proof=True)
 
 
 def rows_now(

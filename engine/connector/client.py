@@ -20,7 +20,7 @@ from engine.connector.model import Connector, Operation, Resource, Verb
 from engine.connector.pacing import Clock, Pacer
 from engine.connector.pagers import PAGERS, Page, path_of
 from engine.connector.several import in_order
-from engine.errors import ApiError, EtlError, NotFound, OutcomeUnknown, Rejected
+from engine.errors import ApiError, EtlError, NotFound, OutcomeUnknown, Rejected, Unavailable
 
 Sight = Literal["there", "gone", "unclear"]
 
@@ -44,6 +44,7 @@ class Rows:
     rows: list[dict[str, Any]]
     next: Any
     last: bool
+    silent: bool = False  # the answer had no body: it does not even say that there are no rows
 
 
 @dataclass(slots=True)
@@ -123,9 +124,9 @@ class Client:
             try:
                 ask = walk.send(page)
             except StopIteration:
-                yield Rows(rows, None, True)
+                yield Rows(rows, None, True, answer.body is None)
                 return
-            yield Rows(rows, ask.position, False)
+            yield Rows(rows, ask.position, False, answer.body is None)
 
     def rows(self, resource: str, params: Mapping[str, Any] | None = None) -> Iterator[dict[str, Any]]:
         """Every row of a list."""
@@ -153,11 +154,13 @@ class Client:
         for rows in lists:
             yield from (row for row in rows if kind.id_of(row) in wanted)
 
-    def below(self, resource: str, parents: Iterable[str]) -> Iterator[list[dict[str, Any]]]:
+    def below(
+        self, resource: str, parents: Iterable[str], proof: bool = False
+    ) -> Iterator[list[dict[str, Any]]]:
         """The rows below each of these parents, whole lists in the parents' order, several read at a time.
 
         A parent that the platform does not know (NotFound) has no list. Raises ApiError where the
-        connector declares no list below a parent.
+        connector declares no list below a parent; with `proof`, Unavailable where a list has no body.
         """
         kind, operation = self._resource(resource), self._operation(resource, "list")
         if not operation.parent:
@@ -166,9 +169,12 @@ class Client:
         def listed(parent: str) -> list[dict[str, Any]] | None:
             places = {operation.parent_id: parent}
             try:
-                rows = [row for page in self._walk(operation, kind, {}, None, places) for row in page.rows]
+                pages = list(self._walk(operation, kind, {}, None, places))
             except NotFound:
                 return None
+            if proof and any(page.silent for page in pages):
+                raise silence(self.connector.title, resource)
+            rows = [row for page in pages for row in page.rows]
             return _placed(rows, kind, operation.parent_id, parent)
 
         found = in_order(listed, parents, self.connector.connection.concurrency)
@@ -356,6 +362,14 @@ def _placed(rows: list[dict[str, Any]], kind: Resource, field: str, parent: str)
     if field in kind.id_fields:
         return [with_parts(row, {field: parent}) for row in rows]
     return [{field: parent, **row} for row in rows]
+
+
+def silence(title: str, resource: str) -> Unavailable:
+    """A list was answered without a body where it has to show which rows are there."""
+    return Unavailable(
+        f"{title} answered the list of {resource} without a body: whether rows are there cannot be "
+        "known – run the same command again when it answers"
+    )
 
 
 def _shows(data: Mapping[str, Any], body: Any, kind: Resource) -> bool:

@@ -362,7 +362,8 @@ def _rows_since(look: _Look, group: Sequence[Entry]) -> Iterator[Sequence[Row]]:
         named = sorted(parent for parent in parents if not is_empty(parent) and parent != "None")
         yield from rows_below(look.run.destination, look.resource, named)
     else:
-        yield from recent(look.run.destination, look.resource, min(e.at for e in group) - MARGIN)
+        since = min(entry.at for entry in group) - MARGIN
+        yield from recent(look.run.destination, look.resource, since, proof=True)
 
 
 _LOOKERS: Mapping[str, Callable[[_Look, Sequence[Entry]], Committed]] = {

@@ -17,7 +17,16 @@ from engine.run import Run
 from engine.store.links import Finding, all_findings
 from engine.values import as_file, as_link
 
-STATES = ("equal", "transformed", "looked_up", "defaulted", "dropped", "lost", "empty")
+STATES = (
+    "equal",
+    "transformed",
+    "looked_up",
+    "defaulted",
+    "stored_as",
+    "dropped",
+    "lost",
+    "empty",
+)
 EXECUTED = ("=", "+", "-", "@", "\t", "\r")  # a cell that starts so is a formula to a spreadsheet
 
 
@@ -70,6 +79,8 @@ def _verdict(result: Result, attention: Sequence[Finding]) -> dict[str, Any]:
         "created": sum(item.created for item in result.loaded),
         "updated": sum(item.updated for item in result.loaded),
         "unchanged": sum(item.unchanged for item in result.loaded),
+        "adopted": sum(item.adopted for item in result.loaded),
+        "deleted": sum(item.deleted for item in result.loaded),
     }
 
 

@@ -94,6 +94,7 @@ def _verdict(report: Report, waiting: Sequence[Any], console: Console) -> None:
     line(console, f"{arrived}; {rest}", "bold green" if good else "bold yellow")
     counts = [f"{verdict[state]:,} {state}" for state in ("skipped", "failed", "missing") if verdict[state]]
     written = [f"{verdict[word]:,} {word}" for word in ("created", "updated", "unchanged")]
+    written += [f"{verdict[word]:,} {word}" for word in ("adopted", "deleted") if verdict[word]]
     line(console, ", ".join([*counts, *written]))
     fields = [f"{many:,} {state.replace('_', ' ')}" for state, many in verdict["fields"].items() if many]
     if fields:

@@ -29,7 +29,7 @@ from tests.platforms.project import attention, texts
 EVERYWHERE = pytest.mark.parametrize("container", CONTAINERS, ids=["flat", "plain", "dotted"])
 TAXES = {"Person 1": "B1", "Person 2": "B2", "Person 3": "B3"}
 TIERS = {"Person 1": "Gold", "Person 2": "Silver", "Person 3": "Gold"}
-ON_REQUEST = "--yes"  # with which a run makes anew what people have deleted
+ON_REQUEST = "--remake-fields"  # with which a run makes anew what people have deleted
 THEIR_TAX = {"id": "f_7", "label": "Tax id", "kind": "string", "choices": []}
 
 
