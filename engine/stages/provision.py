@@ -229,6 +229,8 @@ def _news(one: Decided) -> str:
             return f"{one.shown}: the account calls it {now!r}, the spec {one.item.label!r}; rename it there or keep"
         case Renamed(now=now, news=True):
             return f"{one.shown}: {_other_name(now, one.item.label)}"
+        case Rename(now=now):
+            return f"{one.shown}: the account's field {now!r} is renamed to {one.item.label!r}, as the spec calls it now"
     return ""
 
 
@@ -280,7 +282,7 @@ def _fields(run: Run, resource: Resource, decided: Sequence[Decided], tally: _Ta
             case Deleted():
                 _miss(run, one)
             case Rename():
-                _adopt(run, one, _rename(run, one, one.decision), tally)
+                _adopt(run, one, _rename(run, one, one.decision.row), tally)
                 tally.found += 1
             case Found(row) | Renamed(row):
                 _adopt(run, one, row, tally)
@@ -331,9 +333,9 @@ def _definition(run: Run, resource: Resource, item: CustomField) -> Write:
     return Write(FIELDS + resource.name, item.name, custom.resource, "create", body, body)
 
 
-def _rename(run: Run, one: Decided, decision: Rename) -> Row:
+def _rename(run: Run, one: Decided, row: Row) -> Row:
     """Give a field that we made the name the spec has for it now; its row as it is then."""
-    custom, row, told = one.custom, decision.row, list[str]()
+    custom, told = one.custom, list[str]()
 
     def seen(outcome: Outcome) -> None:
         if outcome.state == "failed":
@@ -342,7 +344,6 @@ def _rename(run: Run, one: Decided, decision: Rename) -> Row:
     for _ in range(PASSES):
         tally = write_all(run, [_renaming(run, one, row)], seen)
         if tally["done"]:
-            run.notice(f"{one.shown}: renamed from {decision.now!r} to {one.item.label!r} in the account")
             return {**row, custom.name: one.item.label}
         if told:
             return _not_renamed(run, one, row, told[0])

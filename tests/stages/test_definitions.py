@@ -246,7 +246,7 @@ def test_a_field_of_ours_is_renamed_with_the_spec_and_back_by_a_rollback(small: 
     code = small.platform.fields["Nick"]["code"]
     small.become(edited(("name: Nick", "name: Alias")))
     notices, written = again(small)
-    assert (notices, written) == (["companies.nick: renamed from 'Nick' to 'Alias' in the account"], NOTHING)
+    assert (notices, written) == (["companies.nick: the account's field 'Nick' is renamed to 'Alias', as the spec calls it now"], NOTHING)
     assert small.platform.fields["Alias"]["code"] == code
     assert again(small) == ([], NOTHING)
     small.platform.tables["companies"]["people"] = {"id": 900, "name": "Theirs", "custom": {code: "by hand"}}
