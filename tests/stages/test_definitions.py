@@ -19,6 +19,7 @@ from engine.store.links import Finding, all_findings, count_links, links_of, str
 from engine.values import links_in
 from tests.connector.conftest import Bench, bench
 from tests.connector.desk import Desk
+from workbench.live import check_live
 
 __all__ = ["bench"]
 
@@ -358,6 +359,41 @@ def test_a_field_that_the_list_does_not_show_yet_is_not_taken_for_deleted(small:
     small.platform.hidden = {small.platform.fields["Nick"]["code"]}
     assert again(small) == ([], NOTHING)
     assert len(small.platform.tables["companyFields"]) == 3
+
+
+LIVE: dict[str, tuple[Callable[[Platform], Any], tuple[str, str], str]] = {
+    "as it was": (lambda _: None, ("name: Nick", "name: Nick"), ""),
+    "renamed by people": (
+        lambda platform: platform.fields["Nick"].update(name="Alias"), ("name: Nick", "name: Nick"),
+        "warning: custom_fields.companies.nick.name: the account calls this field 'Alias'; it is used as it is",
+    ),
+    "renamed in the spec": (
+        lambda _: None, ("name: Nick", "name: Alias"),
+        "warning: custom_fields.companies.nick.name: the next run renames the account's field 'Nick'",
+    ),
+    "another type in the spec": (
+        lambda _: None, ("name: Nick, type: text", "name: Nick, type: number"),
+        "custom_fields.companies.nick.type: the account's field is of type text, which cannot be changed",
+    ),
+    "deleted by people": (
+        lambda platform: platform.drop_field("Nick"), ("name: Nick", "name: Nick"),
+        "warning: custom_fields.companies.nick: people deleted this field in the account; its values are left out",
+    ),
+    "option renamed by people": (
+        lambda platform: platform.fields["Tier"]["options"][0].update(label="Premium"), ("name: Nick", "name: Nick"), ""
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", LIVE)
+def test_the_live_check_knows_definitions_by_code(small: Desk, case: str) -> None:
+    """What was renamed is not told as missing, and what the next run does about a field is said at its line."""
+    play, edit, expected = LIVE[case]
+    play(small.platform)
+    small.become(edited(edit))
+    told = [str(item) for item in check_live(small.run())]
+    assert len(told) == bool(expected), told
+    assert all(expected in text for text in told)
 
 
 # -- options
