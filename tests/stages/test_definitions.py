@@ -159,6 +159,8 @@ class Platform:
         if request.method == "GET":
             return JSONResponse([row for row in rows.values() if row.get("code") not in self.hidden])
         row = await request.json()
+        if self.unknown(row):
+            return JSONResponse({"error": "no such field"}, 422)
         self.made += 1
         if name == "companyFields":
             row |= {"code": f"f{self.made}", "options": [self.option(item["label"]) for item in row.get("options", [])]}
@@ -166,6 +168,10 @@ class Platform:
             row |= {"id": self.made, "custom": row.get("custom", {})}
         rows[str(row.get("code") or row["id"])] = row
         return self.answer(request, row, 201)
+
+    def unknown(self, body: dict[str, Any]) -> set[str]:
+        """Codes of fields that are not there."""
+        return set(body.get("custom", {})) - set(self.tables["companyFields"])
 
     def option(self, label: str) -> dict[str, Any]:
         self.made += 1
@@ -178,6 +184,8 @@ class Platform:
             return JSONResponse({"error": "no such row"}, 404)
         if request.method == "PATCH":
             body = await request.json()
+            if self.unknown(body):
+                return JSONResponse({"error": "no such field"}, 422)
             row["custom"] = row.get("custom", {}) | body.pop("custom", {})
             row.update(body)
         if request.method == "DELETE":
@@ -313,6 +321,7 @@ def test_a_deleted_field_is_reported_until_it_is_made_anew_and_refilled(small: D
     small.platform.people.append({"id": 4, "name": "Person 4", "tier": "Gold"})
     for _ in range(2):
         notices, _ = again(small)
+        assert len(small.platform.tables["companies"]) == 4
         assert len(notices) == 1 and "companies.nick: people deleted this field" in notices[0]
         assert [(item.key, item.severity) for item in findings(small)] == [("nick", "attention")]
     assert sorted(small.platform.fields) == ["Key", "Tier"]
