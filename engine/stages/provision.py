@@ -98,6 +98,8 @@ def survey(run: Run, remake: bool = False) -> Survey:
     into them: they are made anew and filled by this run. Raises UnsafePlan where a field would need
     another type, or where records could not be told apart without a deleted one.
     """
+    with run.store.begin() as connection:
+        clear_findings(connection, STAGE)
     found = _survey(run)
     _refuse_types(found)
     if remake:
@@ -107,6 +109,8 @@ def survey(run: Run, remake: bool = False) -> Survey:
     for one in _each(found):
         if text := _news(one):
             run.notice(text)
+        if isinstance(one.decision, Deleted):
+            _miss(run, one)
     _keep_found(run, found)
     return found
 
@@ -267,7 +271,7 @@ def _news(one: Decided) -> str:
 def _deleted(one: Decided) -> str:
     twin = isinstance(one.decision, Deleted) and one.decision.twin is not None
     way = "to use the one that was made since" if twin else "to make it anew"
-    what = "people deleted this field in the account; its values are left out"
+    what = f"people deleted the field {one.item.label!r} in the account; its values are left out"
     return f"{what} – run with --remake-fields {way} and fill it"
 
 
@@ -285,8 +289,6 @@ def provision(run: Run) -> Provisioned:
     """
     tally = _Tally()
     found = survey(run)
-    with run.store.begin() as connection:
-        clear_findings(connection, STAGE)
     for name, decided in found.items():
         run.progress(f"custom fields of {name}", 0, len(decided))
         _fields(run, run.migration.destination.resources[name], decided, tally)
@@ -317,8 +319,6 @@ def _fields(run: Run, resource: Resource, decided: Sequence[Decided], tally: _Ta
             case Make():
                 _adopt(run, one, made.get(one.item.name), tally)
                 tally.made += one.item.name in made
-            case Deleted():
-                _miss(run, one)
             case Rename():
                 _adopt(run, one, _rename(run, one, one.decision.row), tally)
                 tally.found += 1
@@ -492,15 +492,8 @@ def _place_of_native(run: Run, item: NativeOptions) -> _Place:
 
 
 def _complete(run: Run, place: _Place, row: Row, tally: _Tally) -> None:
-    """Remember a definition, say what it is called otherwise, and add what options it lacks."""
+    """Remember a definition, say once what it is called otherwise, and add the options it lacks."""
     options = _remember(run, place, row)
-    now = str(row.get(place.custom.name) or "").strip()
-    texts = [_other_name(now, place.label)] if place.label and now != place.label.strip() else []
-    texts += [_other_option(label, called) for label, called in options.renamed]
-    with run.store.begin() as connection:
-        save_findings(
-            connection, [_finding(place.object, place.key, "note", text) for text in texts]
-        )
     for label, called in options.news:
         run.notice(f"{place.shown}: {_other_option(label, called)}")
     if options.missing:
