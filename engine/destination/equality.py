@@ -67,6 +67,8 @@ def _lists(wanted: list[Any], live: list[Any], kind: FieldType | None, same: Sam
         return False
 
     inner = FieldType("object", kind.shape) if kind and kind.shape else None
+    if kind and kind.kind in _NUMERIC:
+        inner = kind
     pairs = zip(wanted, live, strict=True)
     return all(_compared(item, other, inner, same) for item, other in pairs)
 
@@ -180,7 +182,7 @@ def _markup(text: str) -> str:
 # -- scalars, as a platform may have tidied them
 
 _TAG = re.compile(r"<[^<>]*>")
-_PHONE = re.compile(r"(?:(?:tel|phone):)?[+0-9][0-9 ()./\-]{5,}")
+_PHONE = re.compile(r"(?:(?:tel|phone):)?[+(0-9][0-9 ()./\-]{5,}")
 _SCHEME = re.compile(r"^(?:https?:)?//")
 _PLAIN_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?")
 _DATE = re.compile(r"(\d{1,4})[-/.](\d{1,2})[-/.](\d{1,4})")

@@ -167,11 +167,22 @@ class RowCodec:
 
     def equal(self, target: str, wanted: Any, live: Any) -> bool:
         """Whether a field holds the wanted value, as the platform may write it."""
-        return equivalent(wanted, live, self.kind(target))
+        return equivalent(wanted, live, self._compared_as(target, wanted))
 
     def alike(self, target: str, wanted: Any, live: Any) -> bool:
         """Whether a field holds what the platform may have made of the wanted value."""
-        return alike(wanted, live, self.kind(target))
+        return alike(wanted, live, self._compared_as(target, wanted))
+
+    def _compared_as(self, target: str, wanted: Any) -> FieldType | None:
+        """The type two values are compared as: numbers of a custom field may be answered as text."""
+        kind = self.kind(target)
+        if kind is not None or not self.is_custom(target):
+            return kind
+        items = wanted if isinstance(wanted, list) else [wanted]
+        numbers = all(isinstance(item, int | float) and not isinstance(item, bool) for item in items)
+        if not numbers:
+            return None
+        return FieldType("enum" if all(isinstance(item, int) for item in items) else "number")
 
     def names_parent(self, name: str) -> bool:
         """Whether a field refers to another row."""

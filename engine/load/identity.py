@@ -37,16 +37,18 @@ def judge_creation(
         for link in links_to(connection, write.resource, outcome.dest_id)
         if (link.object, link.key) != (write.object, write.key)
     ]
-    if others and not _holds(write, outcome.answer, codec):
-        _distrust(run, connection, others)
-        return _not_believed(outcome, others)
-
     taken = [link for link in others if link.object == write.object]
-    if taken:
-        return _taken(run, connection, outcome, taken[0])
-    if others or _was_there(run, connection, write, outcome.answer, codec):
+    if not others:
+        there = _was_there(run, connection, write, outcome.answer, codec)
+        return _existing(outcome, codec) if there else outcome
+
+    if _answers_found(run, connection, write, outcome.answer):
+        return _taken(outcome, taken[0]) if taken else _existing(outcome, codec)
+    if not taken and _holds(write, outcome.answer, codec):
         return _existing(outcome, codec)
-    return outcome
+
+    _distrust(run, connection, others)
+    return _not_believed(outcome, others)
 
 
 def _distrust(run: Run, connection: sa.Connection, links: Sequence[Link]) -> None:
@@ -65,21 +67,20 @@ def _holds(write: Write, answer: Answer, codec: RowCodec) -> bool:
 
 
 def _not_believed(outcome: Outcome, others: Sequence[Link]) -> Outcome:
-    whose = f"{others[0].object} {others[0].key}"
-    reason = f"the answer names row {outcome.dest_id}, which stands for {whose}"
+    """Either the two are one for the destination, or the answer names a wrong row: a look shows."""
+    reason = _one_for_two(outcome, others[0])
     return replace(outcome, state="unknown", reason=reason, dest_id="", claimed=True)
 
 
-def _taken(run: Run, connection: sa.Connection, outcome: Outcome, link: Link) -> Outcome:
-    """Either the two are one for the destination, or the answer names a row that is just alike."""
-    reason = (
+def _taken(outcome: Outcome, link: Link) -> Outcome:
+    return replace(outcome, state="failed", reason=_one_for_two(outcome, link), dest_id="")
+
+
+def _one_for_two(outcome: Outcome, link: Link) -> str:
+    return (
         f"the destination answered with row {outcome.dest_id}, which stands for {link.key} already: "
         "it takes the two for one – merge them in the source, or leave one out with `when`"
     )
-    if _answers_found(run, connection, outcome.write, outcome.answer):
-        return replace(outcome, state="failed", reason=reason, dest_id="")
-    _distrust(run, connection, [link])
-    return replace(outcome, state="unknown", reason=reason, dest_id="", claimed=True)
 
 
 def _existing(outcome: Outcome, codec: RowCodec) -> Outcome:

@@ -44,13 +44,21 @@ from engine.plan.diff import (
     rows_as_planned,
 )
 from engine.plan.moves import follow_moves
-from engine.plan.notes import report, report_rows
+from engine.plan.notes import STAGE, report, report_rows
 from engine.reading import rows_now
 from engine.run import Run
 from engine.spec.model import ObjectMapping
 from engine.store.changes import Change, changes_of, clear_changes, save_changes
 from engine.store.journal import failures
-from engine.store.links import Draft, Link, drafts_of, links_of, save_link, stream_drafts
+from engine.store.links import (
+    Draft,
+    Link,
+    clear_unlinked_findings,
+    drafts_of,
+    links_of,
+    save_link,
+    stream_drafts,
+)
 
 REMOVED = "its row was removed in the destination; it is not made again"
 FIXED = "changed in the source, but the destination cannot change such a row"
@@ -111,6 +119,8 @@ def plan_object(search: Search, mapping: ObjectMapping, only_failed: bool = Fals
     planning = Planning(search, mapping, search.codec(mapping.resource), way_of(search, mapping))
     with run.store.begin() as connection:
         only = frozenset(failures(connection, mapping.name)) if only_failed else None
+        if only is None:
+            clear_unlinked_findings(connection, STAGE, mapping.name)
 
     if planning.way == "key" and only is None:
         _adopt_by_key(planning)

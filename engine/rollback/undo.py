@@ -163,6 +163,19 @@ def _remove_made(work: _Undoing, name: str) -> None:
             _undone(work, entry, outcome.reason)
         elif outcome.state in ("failed", "stale"):
             _fail(work, entry, outcome.reason)
+            _keep_below(work, entry)
+
+
+def _keep_below(work: _Undoing, entry: Entry) -> None:
+    """A row that stays after all keeps what it leans on; that is taken back after it."""
+    codec = work.codec(entry.resource)
+    reason = f"a row that could not be removed needs it: {entry.resource} {entry.dest_id}"
+    for _, resource, row_id in codec.references(entry.body):
+        work.retained.kept.setdefault((resource, row_id), reason)
+    custom = codec.resource.custom
+    for code in codec.custom_values(entry.body) if custom else ():
+        assert custom is not None
+        work.retained.kept.setdefault((custom.resource, code), reason)
 
 
 def _deletions(work: _Undoing, name: str) -> Iterator[Write]:
@@ -171,6 +184,7 @@ def _deletions(work: _Undoing, name: str) -> Iterator[Write]:
             reason = work.retained.kept.get((entry.resource, entry.dest_id), "")
             if reason:
                 _keep(work, entry, reason)
+                _keep_below(work, entry)
             elif work.dry:
                 _would(work, "delete")
             else:

@@ -270,6 +270,16 @@ def clear_findings(connection: sa.Connection, stage: str, name: str = "", keys: 
         connection.execute(query if part is None else query.where(findings.c.key.in_(part)))
 
 
+def clear_unlinked_findings(connection: sa.Connection, stage: str, name: str) -> None:
+    """Forget what a stage found about an object's records that have no row: it is found anew."""
+    linked = sa.select(links.c.key).where(links.c.object == name)
+    connection.execute(
+        findings.delete().where(
+            findings.c.stage == stage, findings.c.object == name, findings.c.key.not_in(linked)
+        )
+    )
+
+
 def clear_field_findings(connection: sa.Connection, name: str, key: str, target: str) -> None:
     """What was reported of one field of a record is over."""
     connection.execute(
