@@ -38,6 +38,12 @@ def finding(number: int, **changes: str) -> dict[str, str]:
     return {**FINDING, "key": f"rows/{number}", "text": f"odd {number}", **changes}
 
 
+def verdict(**changes: Any) -> dict[str, Any]:
+    """The verdict of such a report, with these counts changed."""
+    good = {"state": "good", "arrived": 40, "failed": 0, "lost_in_arrived": 0}
+    return {**REPORT["verdict"], "created": 40, **good, **changes}
+
+
 def record(state: str, reason: str = "", *fields: dict[str, Any]) -> dict[str, Any]:
     return {**REPORT["records"][3], "state": state, "reason": reason, "fields": list(fields)}
 
@@ -102,6 +108,22 @@ SAID = [
         {}, ["tokens for writing: 220; least possible: 200 (10.0% above it)"], id="tokens-and-the-least-possible"
     ),
     pytest.param({}, ["day: 3,077 of 300,000 tokens per 86,400 s used (1.0%)"], id="limits-used"),
+    pytest.param(
+        {"verdict": verdict(fields={"equal": 3, "stored_as": 2, "lost": 0})},
+        ["fields: 3 equal, 2 stored as"],
+        id="fields-that-are-stored-otherwise",
+    ),
+    pytest.param(
+        {"verdict": verdict(adopted=4, deleted=1_002)},
+        ["40 created, 0 updated, 0 unchanged, 4 adopted, 1,002 deleted"],
+        id="rows-adopted-and-deleted",
+    ),
+    pytest.param(
+        {"objects": [{**REPORT["objects"][3], "deleted": 7}]},
+        ["Object    recs  new  upd  same  skip  fail  adopt  del  tokens  least",
+         "Object 3     2    2    0     0     0     0      0    7      11     10"],
+        id="an-object-with-deletions",
+    ),
     pytest.param({"notices": ["read this"]}, ["read this"], id="notices"),
     pytest.param(
         {"findings": [finding(1, text="[red]x[/red] :smile: [/]")]},
@@ -132,6 +154,7 @@ NOT_SAID = [
         "rates",
         id="empty",
     ),
+    pytest.param({}, "  del  ", id="no-deletions"),
     pytest.param({"objects": []}, "Objects", id="no-objects"),
     pytest.param({"objects": []}, "tokens for writing", id="no-tokens"),
 ]
@@ -161,6 +184,7 @@ def test_a_verify_without_counts_of_writing_is_shown(terminal: bool) -> None:
         "unchanged",
         "skipped",
         "failed",
+        "deleted",
         "conflicts",
         "cost",
         "least",
