@@ -13,6 +13,8 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from importlib.resources import files
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,8 @@ from jsonschema.exceptions import ValidationError
 from engine.document import Document, Keys
 from engine.errors import Diagnostic, in_order, meant, nearest
 
-_FOLDER = Path(__file__).resolve().parent.parent / "schemas"
+# In a checkout a link to the folder of the same name at its top; in a wheel a folder of its own.
+_FOLDER = files("engine") / "schemas"
 _TYPES = {
     "string": "text",
     "integer": "a whole number",
@@ -74,7 +77,17 @@ def check_shape(document: Document, schema_name: str) -> list[Diagnostic]:
 
 @cache
 def _validator(name: str) -> Draft202012Validator:
-    return Draft202012Validator(json.loads((_FOLDER / f"{name}.schema.json").read_text(encoding="utf-8")))
+    return Draft202012Validator(json.loads(_file(name).read_text(encoding="utf-8")))
+
+
+def _file(name: str) -> Traversable:
+    return _FOLDER / f"{name}.schema.json"
+
+
+def schema_path(name: str) -> Path | None:
+    """Where an editor finds a schema; None where the installation is no folder."""
+    file = _file(name)
+    return file.resolve() if isinstance(file, Path) and file.exists() else None
 
 
 def _fault(error: ValidationError) -> _Fault:

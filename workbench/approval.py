@@ -24,11 +24,11 @@ from engine.store.journal import all_runs
 from engine.store.schema import Store, recall, remember
 from workbench.diff.differences import differences
 from workbench.diff.text import Compared, as_lines
+from workbench.editors import beside
 from workbench.meaning import Part, digest_of, parts
 from workbench.writing import write
 
 HEAD = """\
-# yaml-language-server: $schema=../schemas/approval.schema.json
 # Made by `etl approve`. It goes through code review together with the spec; an edit that changes data voids it.
 """
 TOLD = 12  # changes a refusal names
@@ -63,7 +63,7 @@ def approve(migration: Migration, spec: Path, store: Store, *, environment: str,
     moment = datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     made = Approval(migration.spec.name, digest, by.strip(), moment, environment, run, verdict, _by_area(meant))
     remember(store, _meaning(digest), packed(meant))
-    write(approval_path(spec), _as_data(made), HEAD)
+    write(approval_path(spec), _as_data(made), beside(spec.parent, "approval") + HEAD)
     return made
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from engine.connector.load import load_connector
 from engine.connector.model import Connector
 from engine.errors import UsageError
+from workbench.editors import at_hand
 from workbench.propose.draft import Drafted, draft
 from workbench.propose.native import STAND_IN
 from workbench.propose.pair import Pair, outlined, pairs
@@ -114,7 +115,7 @@ def _spec(asked: Asked, source: Connector, destination: Connector, drafted: list
     if people[0] and destination.users:
         users = f"users: {{from: {people[0]}, email: {people[1]}, fallback: {written(FALLBACK)}}}"
     head = _HEAD.format(
-        schema=_schema(asked.folder, "spec"), name=asked.name, source=source.title, destination=destination.title,
+        schema=at_hand(asked.folder, "spec"), name=asked.name, source=source.title, destination=destination.title,
         from_=_relative(asked.source, asked.folder), to=_relative(asked.destination, asked.folder),
         plan=source.plans[0], plans=", ".join(source.plans), to_plan=destination.plans[0], to_plans=", ".join(destination.plans),
         users=users, file=f"{asked.folder}/{asked.name}.yaml",
@@ -181,7 +182,7 @@ def _cases(asked: Asked, source: Connector, drafted: list[Drafted]) -> str:
             fields[proposal.target] = f"{path} of an example"
     expected = {name: {f"{collection}/1": {"fields": fields} if fields else {"state": "ready"}}}
     return _CASES.format(
-        schema=_schema(asked.folder, "cases"),
+        schema=at_hand(asked.folder, "cases"),
         file=f"{asked.folder}/{asked.name}.yaml",
         case=f"{collection} are found again by their key",
         records=written({collection: [record]}),
@@ -200,12 +201,6 @@ def _hook(asked: Asked) -> str:
 
 def _relative(path: Path, folder: Path) -> str:
     return Path(os.path.relpath(path, folder)).as_posix()
-
-
-def _schema(folder: Path, name: str) -> str:
-    """The line by which editors know what a file is; nothing where the schemas are not at hand."""
-    file = Path(__file__).resolve().parents[1] / "schemas" / f"{name}.schema.json"
-    return f"# yaml-language-server: $schema={_relative(file, folder.resolve())}\n" if file.exists() else ""
 
 
 _NO_USERS = "# users: {from: COLLECTION, email: FIELD, fallback: owner@example.com} # nobody was found who could own records"

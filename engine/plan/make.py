@@ -11,9 +11,18 @@ from dataclasses import dataclass, replace
 import sqlalchemy as sa
 
 from engine.connector.model import Verb
+from engine.destination.definitions import GONE
 from engine.destination.options import wanted_options
 from engine.destination.resolve import Resolved, resolve
-from engine.destination.rows import Definition, Definitions, Row, RowCodec, codec_of, load_definitions
+from engine.destination.rows import (
+    FIELDS,
+    Definition,
+    Definitions,
+    Row,
+    RowCodec,
+    codec_of,
+    load_definitions,
+)
 from engine.plan.adopt import (
     Hit,
     Search,
@@ -78,7 +87,16 @@ def foreseen(run: Run) -> dict[tuple[str, str], Definition]:
     with run.store.begin() as connection:
         known = load_definitions(connection, run.migration.destination)
 
+        gone = {
+            (resource, key)
+            for resource in run.migration.destination.resources
+            for key, link in links_of(connection, FIELDS + resource).items()
+            if link.extra.get(GONE)
+        }
+
     for place, origin in (custom | native).items():
+        if place in gone:
+            continue
         found = known.get(place) or Definition(f"new {place[1]}")
         labels = {label.strip(): label for label in wanted_options(run, *origin)}
         old = dict(were[place]).items()

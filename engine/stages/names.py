@@ -1,4 +1,4 @@
-"""Names that the spec has changed: what earlier runs wrote under an old name goes on under the new one."""
+"""Names that the spec has changed: what was written under an old one goes on under the new one."""
 
 from __future__ import annotations
 
@@ -16,12 +16,15 @@ from engine.store.renames import ROWS, Renames, known_objects, linked_objects, r
 
 
 def carry_over(run: Run) -> None:
-    """Give everything in the store the names that the spec has now, where it says what they were (`was`).
+    """Give all of the store the names that the spec has now, where it says what they were (`was`).
 
-    One transaction, and nothing to do the next time. Raises UnsafePlan where rows were made under both names.
+    One transaction, and nothing to do the next time. Raises UnsafePlan where rows were made under
+    both names.
     """
     objects = {item.was: item.name for item in run.spec.objects.values() if item.was}
-    fields = {(item.resource, item.was): item.name for item in run.spec.custom_fields.values() if item.was}
+    fields = {
+        (item.resource, item.was): item.name for item in run.spec.custom_fields.values() if item.was
+    }
     if not objects and not fields:
         return
     with run.store.begin(durable=True) as connection:
@@ -39,8 +42,9 @@ def _objects(connection: Any, wanted: Mapping[str, str]) -> dict[str, str]:
     both = [(old, new) for old, new in wanted.items() if old in known and new in known]
     for old, new in both:
         raise UnsafePlan(
-            f"objects.{new}: it was {old!r}, but the store holds rows that were made as {new!r} too – "
-            f"take the line `was: {old}` out, and keep {old!r} as an object of its own (`enabled: false`) or roll it back"
+            f"objects.{new}: it was {old!r}, but the store holds rows that were made as {new!r} too "
+            f"– take the line `was: {old}` out, and keep {old!r} as an object of its own "
+            "(`enabled: false`) or roll it back"
         )
     return {old: new for old, new in wanted.items() if old in known}
 
@@ -56,14 +60,17 @@ def _fields(connection: Any, wanted: Mapping[tuple[str, str], str]) -> dict[tupl
             found[resource, old] = new
         elif links[old].dest_id != links[new].dest_id:
             raise UnsafePlan(
-                f"custom_fields.{resource}.{new}: it was {old!r}, but the account has a field for each of them by now – "
-                f"take the line `was: {old}` out, or delete the newer field in the account and run with --remake-fields"
+                f"custom_fields.{resource}.{new}: it was {old!r}, but the account has a field for "
+                f"each of them by now – take the line `was: {old}` out"
             )
     return found
 
 
 def _rename_files(run: Run, connection: Any, objects: Mapping[str, str]) -> None:
-    """The copy of a file whose upload is in doubt is found by the object's name. Safe to repeat after a kill."""
+    """The copy of a file whose upload is in doubt is found by the object's name.
+
+    Safe to repeat after a kill.
+    """
     for entry in entries(connection, OPEN):
         if entry.object not in objects:
             continue
@@ -77,16 +84,21 @@ def _rename_files(run: Run, connection: Any, objects: Mapping[str, str]) -> None
 
 
 def refuse_lost(run: Run) -> None:
-    """Refuse a spec in which an object with rows is gone and another would make the same rows again."""
+    """Refuse a spec that lost an object with rows and gained one that would make them again."""
     with run.store.begin() as connection:
         linked = linked_objects(connection)
-    lost = {name: resource for name, resource in linked.items() if _is_content(name) and name not in run.spec.objects}
+    lost = {
+        name: resource
+        for name, resource in linked.items()
+        if _is_content(name) and name not in run.spec.objects
+    }
     for name, resource in lost.items():
         for heir in _heirs(run, resource, linked):
             if _overlap(run, name, heir):
                 raise UnsafePlan(
-                    f"the spec has no object {name!r} any more, which made {resource}, and would make them again as "
-                    f"{heir.name!r} – write `was: {name}` into objects.{heir.name} if it was renamed; if both are meant, "
+                    f"the spec has no object {name!r} any more, which made {resource}, and would "
+                    f"make them again as {heir.name!r} – write `was: {name}` into "
+                    f"objects.{heir.name} if it was renamed; if both are meant, "
                     f"keep {name!r} with `enabled: false`"
                 )
 
@@ -98,7 +110,11 @@ def _is_content(name: str) -> bool:
 def _heirs(run: Run, resource: str, linked: Mapping[str, str]) -> Iterator[ObjectMapping]:
     """Objects that make rows of a resource and have not made any yet."""
     for mapping in run.spec.active():
-        if mapping.resource == resource and mapping.name not in linked and mapping.keys[:1] == ("objects",):
+        if (
+            mapping.resource == resource
+            and mapping.name not in linked
+            and mapping.keys[:1] == ("objects",)
+        ):
             yield mapping
 
 

@@ -34,7 +34,16 @@ from engine.load.writes import Write
 from engine.plan.diff import version
 from engine.run import Run
 from engine.spec.model import CustomField, NativeOptions
-from engine.store.links import Finding, Link, clear_findings, drop_link, forget_written, links_of, save_findings, save_link
+from engine.store.links import (
+    Finding,
+    Link,
+    clear_findings,
+    drop_link,
+    forget_written,
+    links_of,
+    save_findings,
+    save_link,
+)
 
 STAGE = "provision"  # of the findings about definitions
 CHOICES = ("enum", "set")  # types that have options
@@ -89,6 +98,8 @@ def survey(run: Run, remake: bool = False) -> Survey:
     into them: they are made anew and filled by this run. Raises UnsafePlan where a field would need
     another type, or where records could not be told apart without a deleted one.
     """
+    with run.store.begin() as connection:
+        clear_findings(connection, STAGE)
     found = _survey(run)
     _refuse_types(found)
     if remake:
@@ -98,6 +109,8 @@ def survey(run: Run, remake: bool = False) -> Survey:
     for one in _each(found):
         if text := _news(one):
             run.notice(text)
+        if isinstance(one.decision, Deleted):
+            _miss(run, one)
     _keep_found(run, found)
     return found
 
@@ -151,8 +164,10 @@ def can_rename(holder: Resource, custom: CustomFields) -> bool:
     return update is not None and custom.name != custom.code and custom.name not in update.omit
 
 
-def _rows(run: Run, holder: Resource, custom: CustomFields, codes: Sequence[str]) -> list[dict[str, Any]]:
-    """The account's definitions. One that the list lacks is asked for by itself: lists lag behind."""
+def _rows(
+    run: Run, holder: Resource, custom: CustomFields, codes: Sequence[str]
+) -> list[dict[str, Any]]:
+    """The account's definitions; one that the list lacks is read by itself, for lists lag behind."""
     rows = run.listed(custom.resource)
     listed = {str(row.get(custom.code)) for row in rows} | {holder.id_of(row) for row in rows}
     for code in codes:
@@ -172,8 +187,10 @@ def _read(run: Run, holder: Resource, code: str) -> dict[str, Any] | None:
     return None if row is None or (holder.deleted and row.get(holder.deleted)) else row
 
 
-def _by_code(known: Remembered | None, custom: CustomFields, holder: Resource, rows: Sequence[Row]) -> Remembered | None:
-    """What we know under the field's code; a run that was cut off after making it left the row's id."""
+def _by_code(
+    known: Remembered | None, custom: CustomFields, holder: Resource, rows: Sequence[Row]
+) -> Remembered | None:
+    """What we know, under the field's code; a run cut off after making it left the row's id."""
     if known is None or by_code(known.code, custom, rows) is not None:
         return known
     row = next((row for row in rows if holder.id_of(row) == known.code), None)
@@ -194,20 +211,20 @@ def _refuse_types(found: Survey) -> None:
     for one in _each(found):
         if isinstance(one.decision, Retyped):
             raise UnsafePlan(
-                f"{one.shown}: the account's field {_name(one)!r} is of type {one.decision.was}, the spec says "
-                f"{one.item.type}, and a field cannot change its type – put the type back; or give the field another "
-                "name in the spec (the key, not `name`), so that a new one is made; or delete it in the account and "
-                "run with --remake-fields"
+                f"{one.shown}: the account's field {_name(one)!r} is of type {one.decision.was}, the "
+                f"spec says {one.item.type}, and a field cannot change its type – put the type back; "
+                "or give the field another name in the spec (the key, not `name`), so that a new one "
+                "is made; or delete it in the account and run with --remake-fields"
             )
 
 
 def _refuse_without_keys(found: Survey) -> None:
-    """Without its key field a row cannot be found again after a cut connection, and would be made twice."""
+    """Without its key a row cannot be found after a cut connection, and would be made twice."""
     for one in _each(found):
         if isinstance(one.decision, Deleted) and one.item.key:
             raise UnsafePlan(
-                f"{one.shown}: people have deleted this field, which carries the keys that tell our rows apart – "
-                "run with --remake-fields, so that it is made anew and filled"
+                f"{one.shown}: people have deleted this field, which carries the keys that tell our "
+                "rows apart – run with --remake-fields, so that it is made anew and filled"
             )
 
 
@@ -220,9 +237,9 @@ def _forget_deleted(run: Run, found: Survey) -> None:
 
 
 def refill(connection: Any, resource: str, name: str) -> int:
-    """Forget the values that were written into a custom field, so that the next plan writes them; of how many rows.
+    """Forget the values that were written into a custom field; of how many rows.
 
-    Nothing else that was written is forgotten: the plan sees an update of exactly this field.
+    Nothing else that was written is forgotten: the next plan sees an update of exactly this field.
     """
     return forget_written(connection, resource, f"custom.{name}")
 
@@ -230,7 +247,9 @@ def refill(connection: Any, resource: str, name: str) -> int:
 def _name(one: Decided) -> str:
     """What the account calls a field."""
     decision = one.decision
-    return "" if isinstance(decision, Make | Deleted) else str(decision.row.get(one.custom.name) or "")
+    return (
+        "" if isinstance(decision, Make | Deleted) else str(decision.row.get(one.custom.name) or "")
+    )
 
 
 def _news(one: Decided) -> str:
@@ -239,16 +258,21 @@ def _news(one: Decided) -> str:
         case Deleted():
             return f"{one.shown}: {_deleted(one)}"
         case Renamed(now=now, by_spec=True):
-            return f"{one.shown}: the account calls it {now!r}, the spec {one.item.label!r}; rename it there or keep"
+            names = f"the account calls it {now!r}, the spec {one.item.label!r}"
+            return f"{one.shown}: {names}; rename it there or keep"
         case Renamed(now=now, news=True):
             return f"{one.shown}: {_other_name(now, one.item.label)}"
+        case Rename(now=now):
+            names = f"the account's field {now!r} is renamed to {one.item.label!r}"
+            return f"{one.shown}: {names}, as the spec calls it now"
     return ""
 
 
 def _deleted(one: Decided) -> str:
     twin = isinstance(one.decision, Deleted) and one.decision.twin is not None
     way = "to use the one that was made since" if twin else "to make it anew"
-    return f"people deleted this field in the account; its values are left out – run with --remake-fields {way} and fill it"
+    what = f"people deleted the field {one.item.label!r} in the account; its values are left out"
+    return f"{what} – run with --remake-fields {way} and fill it"
 
 
 def _other_name(now: str, label: str) -> str:
@@ -259,14 +283,12 @@ def _other_name(now: str, label: str) -> str:
 
 
 def provision(run: Run) -> Provisioned:
-    """Find or make every custom field and option the spec names; raises UnsafePlan if one is refused.
+    """Find or make every custom field and option of the spec; raises UnsafePlan if one is refused.
 
-    No record is written before every field is there: one written without its key could not be told apart.
+    No record is written before every field is there: without its key it could not be told apart.
     """
     tally = _Tally()
     found = survey(run)
-    with run.store.begin() as connection:
-        clear_findings(connection, STAGE)
     for name, decided in found.items():
         run.progress(f"custom fields of {name}", 0, len(decided))
         _fields(run, run.migration.destination.resources[name], decided, tally)
@@ -276,24 +298,29 @@ def provision(run: Run) -> Provisioned:
     refused = tally.refused_fields
     if refused:
         more = f" (and {len(refused) - 1} more like it)" if len(refused) > 1 else ""
-        raise UnsafePlan(f"{refused[0]}{more} – records would arrive without these fields; make room or drop them from the spec")
+        raise UnsafePlan(
+            f"{refused[0]}{more} – records would arrive without these fields; "
+            "make room or drop them from the spec"
+        )
     return Provisioned(tally.found, tally.made, tally.options, tuple(tally.refused_options))
 
 
 def _fields(run: Run, resource: Resource, decided: Sequence[Decided], tally: _Tally) -> None:
-    """The custom fields of one resource: those that are missing first, then what each of them lacks."""
+    """The custom fields of one resource: first those that are missing, then what each lacks."""
     missing = [one.item for one in decided if isinstance(one.decision, Make)]
-    taken = frozenset(str(one.decision.row.get(one.custom.code)) for one in decided if not isinstance(one.decision, Make | Deleted))
+    taken = frozenset(
+        str(one.decision.row.get(one.custom.code))
+        for one in decided
+        if not isinstance(one.decision, Make | Deleted)
+    )
     made = _make(run, resource, missing, taken, tally) if missing else {}
     for one in decided:
         match one.decision:
             case Make():
                 _adopt(run, one, made.get(one.item.name), tally)
                 tally.made += one.item.name in made
-            case Deleted():
-                _miss(run, one)
             case Rename():
-                _adopt(run, one, _rename(run, one, one.decision), tally)
+                _adopt(run, one, _rename(run, one, one.decision.row), tally)
                 tally.found += 1
             case Found(row) | Renamed(row):
                 _adopt(run, one, row, tally)
@@ -337,15 +364,12 @@ def _definition(run: Run, resource: Resource, item: CustomField) -> Write:
     return Write(FIELDS + resource.name, item.name, custom.resource, "create", body, body)
 
 
-def _rename(run: Run, one: Decided, decision: Rename) -> Row:
+def _rename(run: Run, one: Decided, row: Row) -> Row:
     """Give a field that we made the name the spec has for it now; its row as it is then."""
-    for outcome in deliver(run, [_renaming(run, one, decision.row)]):
+    for outcome in deliver(run, [_renaming(run, one, row)]):
         if outcome.state != "done":
-            return _not_renamed(run, one, decision.row, outcome.reason)
-
-    was, now = decision.now, one.item.label
-    run.notice(f"{one.shown}: renamed from {was!r} to {now!r} in the account")
-    return {**decision.row, one.custom.name: now}
+            return _not_renamed(run, one, row, outcome.reason)
+    return {**row, one.custom.name: one.item.label}
 
 
 def _renaming(run: Run, one: Decided, row: Row) -> Write:
@@ -372,7 +396,10 @@ def _renaming(run: Run, one: Decided, row: Row) -> Write:
 
 def _not_renamed(run: Run, one: Decided, row: Row, reason: str) -> Row:
     """The account refuses the new name: the field is used under its old one."""
-    run.notice(f"{one.shown}: it could not be renamed to {one.item.label!r} ({reason}); rename it there or keep")
+    run.notice(
+        f"{one.shown}: it could not be renamed to {one.item.label!r} ({reason}); "
+        "rename it there or keep"
+    )
     with run.store.begin() as connection:
         clear_findings(connection, "write", FIELDS + one.item.resource, [one.item.name])
     return row
@@ -383,7 +410,9 @@ def _miss(run: Run, one: Decided) -> None:
     assert one.link is not None
     with run.store.begin() as connection:
         save_link(connection, replace(one.link, extra=one.link.extra | {GONE: True}))
-        save_findings(connection, [_finding(one.link.object, one.link.key, "attention", _deleted(one))])
+        save_findings(
+            connection, [_finding(one.link.object, one.link.key, "attention", _deleted(one))]
+        )
 
 
 def _finding(name: str, key: str, severity: str, text: str) -> Finding:
@@ -463,13 +492,8 @@ def _place_of_native(run: Run, item: NativeOptions) -> _Place:
 
 
 def _complete(run: Run, place: _Place, row: Row, tally: _Tally) -> None:
-    """Remember a definition, say what it is called otherwise, and add what options it lacks."""
+    """Remember a definition, say once what it is called otherwise, and add the options it lacks."""
     options = _remember(run, place, row)
-    now = str(row.get(place.custom.name) or "").strip()
-    texts = [_other_name(now, place.label)] if place.label and now != place.label.strip() else []
-    texts += [_other_option(label, called) for label, called in options.renamed]
-    with run.store.begin() as connection:
-        save_findings(connection, [_finding(place.object, place.key, "note", text) for text in texts])
     for label, called in options.news:
         run.notice(f"{place.shown}: {_other_option(label, called)}")
     if options.missing:
@@ -484,7 +508,9 @@ def _remember(run: Run, place: _Place, row: Row) -> Options:
     """Keep what a definition is now; what each of its options means."""
     with run.store.begin() as connection:
         before = links_of(connection, place.object, [place.key]).get(place.key)
-        options = match_options(place.options, place.options_were, place.custom, remembered(before), row)
+        options = match_options(
+            place.options, place.options_were, place.custom, remembered(before), row
+        )
         link = Link(
             object=place.object,
             key=place.key,

@@ -25,9 +25,11 @@ _VERSION = _META.c.name == "version"
 
 
 def _one_to_two(connection: sa.Connection) -> None:
-    """What the destination made of a value, what is held back, planned changes, rows to look among."""
+    """What became of each value, which fields are held back, planned changes, candidates."""
     for column in ("stored", "held"):
-        connection.exec_driver_sql(f"ALTER TABLE links ADD COLUMN {column} TEXT DEFAULT '{{}}' NOT NULL")
+        connection.exec_driver_sql(
+            f"ALTER TABLE links ADD COLUMN {column} TEXT DEFAULT '{{}}' NOT NULL"
+        )
 
     integer = "INTEGER" if connection.dialect.name == "sqlite" else "BIGINT"
     double = "DOUBLE" if connection.dialect.name == "sqlite" else "DOUBLE PRECISION"
@@ -72,7 +74,7 @@ MIGRATIONS: tuple[Step, ...] = (_one_to_two,)
 
 
 def bring_up(engine: sa.Engine, make: Step, steps: Sequence[Step] = MIGRATIONS) -> None:
-    """Bring a store to the version after the last step; `make` then makes the tables that are missing.
+    """Bring a store to the version after the last step; `make` then makes the missing tables.
 
     A step and the new version number are one transaction: a process that is killed leaves the
     version before it, whole. A second process waits for the first and finds the work done. An
@@ -115,12 +117,13 @@ def _version(connection: sa.Connection) -> int | None:
 
     found = connection.execute(sa.select(_META.c.value).where(_VERSION)).scalar()
     if found is None or not str(found).isdecimal() or int(found) < 1:
-        raise StoreError("it is not a store of etl: its table meta holds no version – check the path")
+        reason = "its table meta holds no version"
+        raise StoreError(f"it is not a store of etl: {reason} – check the path")
     return int(found)
 
 
 def _back_up(engine: sa.Engine, version: int) -> None:
-    """Copy an SQLite store to `NAME.vN.backup`, for this user only, while nobody else can write.
+    """Copy an SQLite store to `NAME.vN.backup`, private to this user; nobody can write meanwhile.
 
     An older copy is never replaced: where a migration was interrupted, the next copy is
     `NAME.vN.backup.2`. Copies are made under another name first, so each of them is whole.
@@ -136,7 +139,8 @@ def _back_up(engine: sa.Engine, version: int) -> None:
     except (sqlite3.Error, OSError) as error:
         with suppress(OSError):
             part.unlink()
-        raise StoreError(f"it could not be copied before its update: {error} – check the space left in {store.parent}") from error
+        reason = f"it could not be copied before its update: {error}"
+        raise StoreError(f"{reason} – check the space left in {store.parent}") from error
 
 
 def _copy(engine: sa.Engine, target: Path) -> None:
@@ -152,5 +156,7 @@ def _copy(engine: sa.Engine, target: Path) -> None:
 
 def _free_name(wanted: Path) -> Path:
     """The name itself, or with the first number that is not taken."""
-    names = (wanted if number == 1 else wanted.with_name(f"{wanted.name}.{number}") for number in count(1))
-    return next(name for name in names if not name.exists())
+    if not wanted.exists():
+        return wanted
+    numbered = (wanted.with_name(f"{wanted.name}.{number}") for number in count(2))
+    return next(name for name in numbered if not name.exists())

@@ -13,10 +13,14 @@ from engine.store.schema import as_text, cursors, drafts, findings, journal, lin
 from engine.values import as_link, digest, link
 
 BATCH = 500
-ADOPTING = "#adopting."  # as the loading stage marks its search for rows of an object that are there already
+ADOPTING = "#adopting."  # as the loading stage marks its search for rows that are there already
 ROWS = "$rows."  # marks the collection of rows that stand in the spec itself
 BY_OBJECT = (links, journal, drafts, findings, verified)  # tables whose rows belong to an object
-DRAFTED = {links: ("written",), drafts: ("body",), journal: ("draft", "before")}  # their columns keyed by target
+DRAFTED = {
+    links: ("written",),
+    drafts: ("body",),
+    journal: ("draft", "before"),
+}  # their columns keyed by target
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +28,9 @@ class Renames:
     """Old names and what they have become."""
 
     objects: Mapping[str, str] = field(default_factory=dict)
-    fields: Mapping[tuple[str, str], str] = field(default_factory=dict)  # (resource, custom field) -> its name now
+    fields: Mapping[tuple[str, str], str] = field(
+        default_factory=dict
+    )  # (resource, custom field) -> its name now
 
 
 def linked_objects(connection: sa.Connection) -> dict[str, str]:
@@ -39,11 +45,14 @@ def known_objects(connection: sa.Connection) -> set[str]:
     return set(connection.execute(names).scalars())
 
 
-def rename(connection: sa.Connection, names: Renames, resources: Mapping[str, str], prefix: str) -> None:
-    """Change the names everywhere; `resources` says what the objects, by their new names, are made into.
+def rename(
+    connection: sa.Connection, names: Renames, resources: Mapping[str, str], prefix: str
+) -> None:
+    """Change the names everywhere.
 
-    `prefix` marks the objects that stand for the definitions of a resource's custom fields. What stands under
-    a new name already is forgotten where it is made anew in every run; the caller has made sure that there are
+    `resources` says what the objects, by their new names, are made into; `prefix` marks the objects
+    that stand for the definitions of a resource's custom fields. What stands under a new name
+    already is forgotten where it is made anew in every run; the caller has made sure that there are
     no links and no writes among it.
     """
     for old, new in names.objects.items():
@@ -58,7 +67,11 @@ def _rename_object(connection: sa.Connection, old: str, new: str) -> None:
     for table in (drafts, findings, verified):
         connection.execute(table.delete().where(table.c.object == new))
     connection.execute(cursors.delete().where(cursors.c.collection == ADOPTING + new))
-    connection.execute(cursors.update().where(cursors.c.collection == ADOPTING + old).values(collection=ADOPTING + new))
+    connection.execute(
+        cursors.update()
+        .where(cursors.c.collection == ADOPTING + old)
+        .values(collection=ADOPTING + new)
+    )
     for table in BY_OBJECT:
         connection.execute(table.update().where(table.c.object == old).values(object=new))
         _rename_rows(connection, table, "key", old, new)
@@ -69,20 +82,28 @@ def _rename_rows(connection: sa.Connection, table: sa.Table, name: str, old: str
     """Keys of rows that stand in the spec begin with the object's name."""
     column, before = table.c[name], f"{ROWS}{old}/"
     key = sa.literal(f"{ROWS}{new}/") + sa.func.substr(column, len(before) + 1)
-    connection.execute(table.update().where(column.startswith(before, autoescape=True)).values({name: key}))
+    connection.execute(
+        table.update().where(column.startswith(before, autoescape=True)).values({name: key})
+    )
 
 
 def _rename_field(connection: sa.Connection, name: str, old: str, new: str) -> None:
     """The definition of a custom field."""
     for table in (links, journal, findings):
-        connection.execute(table.update().where(table.c.object == name, table.c.key == old).values(key=new))
+        connection.execute(
+            table.update().where(table.c.object == name, table.c.key == old).values(key=new)
+        )
 
 
 # -- names inside drafts
 
 
 def _rename_inside(
-    connection: sa.Connection, table: sa.Table, columns: tuple[str, ...], names: Renames, resources: Mapping[str, str]
+    connection: sa.Connection,
+    table: sa.Table,
+    columns: tuple[str, ...],
+    names: Renames,
+    resources: Mapping[str, str],
 ) -> None:
     for row in _concerned(connection, table, columns, names, resources):
         resource = resources.get(row.object, "") if table is drafts else row.resource
@@ -98,17 +119,30 @@ def _rename_inside(
 
 
 def _concerned(
-    connection: sa.Connection, table: sa.Table, columns: tuple[str, ...], names: Renames, resources: Mapping[str, str]
+    connection: sa.Connection,
+    table: sa.Table,
+    columns: tuple[str, ...],
+    names: Renames,
+    resources: Mapping[str, str],
 ) -> Iterator[Any]:
-    """Rows of records that may hold an old name: those with such a link, and all of a resource with a renamed field."""
+    """Rows with a link to a renamed object, and all rows of a resource with a renamed field."""
     having = {resource for resource, _ in names.fields}
-    holding = [table.c[columns[0]].contains(f'"$link":["{old}",', autoescape=True) for old in names.objects]
+    holding = [
+        table.c[columns[0]].contains(f'"$link":["{old}",', autoescape=True) for old in names.objects
+    ]
     if table is drafts:
-        holding.append(table.c.object.in_([name for name, resource in resources.items() if resource in having]))
+        holding.append(
+            table.c.object.in_([name for name, resource in resources.items() if resource in having])
+        )
     else:
         holding.append(table.c.resource.in_(sorted(having)))
     keys = list(table.primary_key.columns)
-    query = sa.select(table).where(sa.or_(*holding), table.c.object.not_like("$%")).order_by(*keys).limit(BATCH)
+    query = (
+        sa.select(table)
+        .where(sa.or_(*holding), table.c.object.not_like("$%"))
+        .order_by(*keys)
+        .limit(BATCH)
+    )
     after: tuple[Any, ...] | None = None
     while True:
         rest = query if after is None else query.where(sa.tuple_(*keys) > sa.tuple_(*after))
@@ -120,7 +154,7 @@ def _concerned(
 
 
 def _digested(row: Any, before: Any, after: Any) -> dict[str, str]:
-    """The digest that goes with what was changed; one of something else, or none at all, stays as it is."""
+    """The digest that goes with what was changed; one of something else, or none, stays as it is."""
     held = getattr(row, "digest", "")
     return {"digest": digest(after)} if held and held == digest(before) else {}
 
@@ -142,7 +176,9 @@ def _relinked(value: Any, objects: Mapping[str, str]) -> Any:
         name, key = pointer
         new = objects.get(name, name)
         before = f"{ROWS}{name}/"
-        return link(new, f"{ROWS}{new}/{key.removeprefix(before)}" if key.startswith(before) else key)
+        return link(
+            new, f"{ROWS}{new}/{key.removeprefix(before)}" if key.startswith(before) else key
+        )
     if isinstance(value, dict):
         return {name: _relinked(item, objects) for name, item in value.items()}
     if isinstance(value, list):

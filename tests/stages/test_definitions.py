@@ -19,6 +19,7 @@ from engine.store.links import Finding, all_findings, count_links, links_of, str
 from engine.values import links_in
 from tests.connector.conftest import Bench, bench
 from tests.connector.desk import Desk
+from workbench.live import check_live
 
 __all__ = ["bench"]
 
@@ -158,6 +159,8 @@ class Platform:
         if request.method == "GET":
             return JSONResponse([row for row in rows.values() if row.get("code") not in self.hidden])
         row = await request.json()
+        if self.unknown(row):
+            return JSONResponse({"error": "no such field"}, 422)
         self.made += 1
         if name == "companyFields":
             row |= {"code": f"f{self.made}", "options": [self.option(item["label"]) for item in row.get("options", [])]}
@@ -165,6 +168,10 @@ class Platform:
             row |= {"id": self.made, "custom": row.get("custom", {})}
         rows[str(row.get("code") or row["id"])] = row
         return self.answer(request, row, 201)
+
+    def unknown(self, body: dict[str, Any]) -> set[str]:
+        """Codes of fields that are not there."""
+        return set(body.get("custom", {})) - set(self.tables["companyFields"])
 
     def option(self, label: str) -> dict[str, Any]:
         self.made += 1
@@ -177,6 +184,8 @@ class Platform:
             return JSONResponse({"error": "no such row"}, 404)
         if request.method == "PATCH":
             body = await request.json()
+            if self.unknown(body):
+                return JSONResponse({"error": "no such field"}, 422)
             row["custom"] = row.get("custom", {}) | body.pop("custom", {})
             row.update(body)
         if request.method == "DELETE":
@@ -246,7 +255,7 @@ def test_a_field_of_ours_is_renamed_with_the_spec_and_back_by_a_rollback(small: 
     code = small.platform.fields["Nick"]["code"]
     small.become(edited(("name: Nick", "name: Alias")))
     notices, written = again(small)
-    assert (notices, written) == (["companies.nick: renamed from 'Nick' to 'Alias' in the account"], NOTHING)
+    assert (notices, written) == (["companies.nick: the account's field 'Nick' is renamed to 'Alias', as the spec calls it now"], NOTHING)
     assert small.platform.fields["Alias"]["code"] == code
     assert again(small) == ([], NOTHING)
     small.platform.tables["companies"]["people"] = {"id": 900, "name": "Theirs", "custom": {code: "by hand"}}
@@ -312,6 +321,7 @@ def test_a_deleted_field_is_reported_until_it_is_made_anew_and_refilled(small: D
     small.platform.people.append({"id": 4, "name": "Person 4", "tier": "Gold"})
     for _ in range(2):
         notices, _ = again(small)
+        assert len(small.platform.tables["companies"]) == 4
         assert len(notices) == 1 and "companies.nick: people deleted this field" in notices[0]
         assert [(item.key, item.severity) for item in findings(small)] == [("nick", "attention")]
     assert sorted(small.platform.fields) == ["Key", "Tier"]
@@ -358,6 +368,41 @@ def test_a_field_that_the_list_does_not_show_yet_is_not_taken_for_deleted(small:
     small.platform.hidden = {small.platform.fields["Nick"]["code"]}
     assert again(small) == ([], NOTHING)
     assert len(small.platform.tables["companyFields"]) == 3
+
+
+LIVE: dict[str, tuple[Callable[[Platform], Any], tuple[str, str], str]] = {
+    "as it was": (lambda _: None, ("name: Nick", "name: Nick"), ""),
+    "renamed by people": (
+        lambda platform: platform.fields["Nick"].update(name="Alias"), ("name: Nick", "name: Nick"),
+        "warning: custom_fields.companies.nick.name: the account calls this field 'Alias'; it is used as it is",
+    ),
+    "renamed in the spec": (
+        lambda _: None, ("name: Nick", "name: Alias"),
+        "warning: custom_fields.companies.nick.name: the next run renames the account's field 'Nick'",
+    ),
+    "another type in the spec": (
+        lambda _: None, ("name: Nick, type: text", "name: Nick, type: number"),
+        "custom_fields.companies.nick.type: the account's field is of type text, which cannot be changed",
+    ),
+    "deleted by people": (
+        lambda platform: platform.drop_field("Nick"), ("name: Nick", "name: Nick"),
+        "warning: custom_fields.companies.nick: people deleted this field in the account; its values are left out",
+    ),
+    "option renamed by people": (
+        lambda platform: platform.fields["Tier"]["options"][0].update(label="Premium"), ("name: Nick", "name: Nick"), ""
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", LIVE)
+def test_the_live_check_knows_definitions_by_code(small: Desk, case: str) -> None:
+    """What was renamed is not told as missing, and what the next run does about a field is said at its line."""
+    play, edit, expected = LIVE[case]
+    play(small.platform)
+    small.become(edited(edit))
+    told = [str(item) for item in check_live(small.run())]
+    assert len(told) == bool(expected), told
+    assert all(expected in text for text in told)
 
 
 # -- options

@@ -1,4 +1,4 @@
-"""A store of an older program is brought up to date in place: no row is lost, and no interruption harms it."""
+"""A store of an older program is brought up to date in place, without a loss."""
 
 from __future__ import annotations
 
@@ -58,15 +58,20 @@ def query(path: Path, statement: str) -> list[Any]:
         return connection.execute(statement).fetchall()
 
 
-def contents(path: Path, leave_out: dict[str, set[str]] | None = None) -> dict[str, list[dict[str, Any]]]:
+def contents(
+    path: Path, leave_out: dict[str, set[str]] | None = None
+) -> dict[str, list[dict[str, Any]]]:
     """Every row of every table by column, rows in order, without some columns."""
     found = {}
     with closing(sqlite3.connect(path)) as connection:
         connection.row_factory = sqlite3.Row
-        for (table,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
+        for (table,) in connection.execute(
+            "SELECT name FROM sqlite_master WHERE type = 'table'"
+        ).fetchall():
             without = (leave_out or {}).get(table, set())
             rows = connection.execute(f"SELECT * FROM {table}").fetchall()
-            found[table] = sorted(({name: row[name] for name in tuple(row.keys()) if name not in without} for row in rows), key=repr)
+            kept = [name for name in (rows[0].keys() if rows else ()) if name not in without]
+            found[table] = sorted(({name: row[name] for name in kept} for row in rows), key=repr)
     return found
 
 
@@ -81,7 +86,10 @@ def shape(path: Path) -> dict[str, Any]:
 def shape_of(engine: sa.Engine) -> dict[str, Any]:
     looking, found = sa.inspect(engine), {}
     for table in looking.get_table_names():
-        columns = {c["name"]: (str(c["type"]), c["nullable"], c["default"]) for c in looking.get_columns(table)}
+        columns = {
+            c["name"]: (str(c["type"]), c["nullable"], c["default"])
+            for c in looking.get_columns(table)
+        }
         indexes = {(index["name"], *index["column_names"]) for index in looking.get_indexes(table)}
         found[table] = (columns, looking.get_pk_constraint(table)["constrained_columns"], indexes)
     return found
@@ -91,12 +99,20 @@ def exclusively(path: Path | str) -> sa.Engine:
     """Transactions on a file as the store begins them; no connection is kept."""
     engine = sa.create_engine(f"sqlite:///{path}", poolclass=sa.NullPool)
     sa.event.listen(engine, "connect", lambda raw, _: setattr(raw, "isolation_level", None))
-    sa.event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
+    sa.event.listen(
+        engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE")
+    )
     return engine
 
 
 def version(path: Path) -> str:
     return str(query(path, "SELECT value FROM meta WHERE name = 'version'")[0][0])
+
+
+def importing() -> dict[str, str]:
+    """An environment in which a process finds the checkout."""
+    paths = os.pathsep.join((str(ROOT), os.environ.get("PYTHONPATH", "")))
+    return {**os.environ, "PYTHONPATH": paths}
 
 
 def backups(path: Path) -> list[str]:
@@ -108,7 +124,7 @@ def without_version(found: dict[str, list[dict[str, Any]]]) -> dict[str, list[di
 
 
 def test_an_old_store_is_brought_up_with_every_row(old: Path) -> None:
-    """Every row of every table is as it was, open writes are still open, and the new columns read as empty."""
+    """Every row is as it was, open writes are still open, the new columns read as empty."""
     before = contents(old)
     store = open_store(str(old))
     with store.begin() as connection:
@@ -131,7 +147,7 @@ def test_a_migrated_store_has_the_shape_of_a_new_one(old: Path, tmp_path: Path) 
 
 
 def test_the_old_store_is_kept_beside_the_new_one(old: Path) -> None:
-    """The copy is private and is the store of version 1, what stood in the write-ahead log included."""
+    """The copy is private and is the store of version 1, its write-ahead log included."""
     with closing(sqlite3.connect(old)) as writing:
         writing.execute("PRAGMA wal_autocheckpoint = 0")
         writing.execute("INSERT INTO meta VALUES ('only', 'in the log')")
@@ -159,7 +175,7 @@ def test_a_store_of_today_is_not_copied(tmp_path: Path) -> None:
 
 
 def test_a_step_that_fails_leaves_the_old_version(old: Path) -> None:
-    """Half of a step is taken back with its tables, and the next start does all of it; no copy is replaced."""
+    """Half of a step is taken back, the next start does all of it, and no copy is replaced."""
     before, shaped = contents(old), shape(old)
 
     def breaks(connection: sa.Connection) -> None:
@@ -189,14 +205,19 @@ KILLED = """
 
 
 def test_a_kill_between_copy_and_commit_leaves_the_old_version(old: Path) -> None:
-    """A process killed at the end of a step leaves version 1 as it was, and the next one does the step."""
+    """A process killed at the end of a step leaves version 1, and the next one does the step."""
     before = contents(old)
-    env = {**os.environ, "PYTHONPATH": os.pathsep.join((str(ROOT), os.environ.get("PYTHONPATH", "")))}
-    killed = subprocess.run([sys.executable, "-c", textwrap.dedent(KILLED), str(old)], env=env, check=False, timeout=60)
+    env = importing()
+    killed = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(KILLED), str(old)], env=env, check=False, timeout=60
+    )
     assert killed.returncode == -signal.SIGKILL
     assert contents(old) == before
     open_store(str(old)).close()
-    assert version(old) == "2" and backups(old) == ["old.sqlite.v1.backup", "old.sqlite.v1.backup.2"]
+    assert version(old) == "2" and backups(old) == [
+        "old.sqlite.v1.backup",
+        "old.sqlite.v1.backup.2",
+    ]
 
 
 OPENS = """
@@ -211,9 +232,12 @@ OPENS = """
 
 def opened_by(many: int, url: str) -> list[int]:
     """The exit codes of processes that open a store at the same moment."""
-    env = {**os.environ, "PYTHONPATH": os.pathsep.join((str(ROOT), os.environ.get("PYTHONPATH", "")))}
+    env = importing()
     command = [sys.executable, "-c", textwrap.dedent(OPENS), url]
-    started = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=env) for _ in range(many)]
+    started = [
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=env)
+        for _ in range(many)
+    ]
     for process in started:
         assert process.stdout is not None and process.stdout.readline() == b"ready\n"
     for process in started:
@@ -231,7 +255,9 @@ def test_processes_that_come_together_do_it_once(old: Path) -> None:
     assert opened_by(4, str(old)) == [0, 0, 0, 0]
     assert backups(old) == ["old.sqlite.v1.backup"]
     after = contents(old, NEW_COLUMNS)
-    assert {name: rows for name, rows in without_version(after).items() if name not in NEW_TABLES} == before
+    assert {
+        name: rows for name, rows in without_version(after).items() if name not in NEW_TABLES
+    } == before
 
 
 def test_a_copy_that_was_begun_is_made_anew(old: Path) -> None:
@@ -243,10 +269,12 @@ def test_a_copy_that_was_begun_is_made_anew(old: Path) -> None:
 
 
 def test_without_a_copy_nothing_is_changed(old: Path) -> None:
-    """Where no copy can be made, the store stays as it was, and the message says what to look at."""
+    """Where no copy can be made, the store stays as it was, and the message says why."""
     before = contents(old)
     old.with_name("old.sqlite.v1.backup.part").mkdir()
-    with pytest.raises(StoreError, match=r"could not be copied before its update: .* – check the space left in ") as caught:
+    with pytest.raises(
+        StoreError, match=r"copied before its update: .* – check the space left in "
+    ) as caught:
         open_store(str(old))
     assert "\n" not in str(caught.value)
     assert contents(old) == before
@@ -294,8 +322,15 @@ def _pour(old: Path, target: sa.Engine) -> None:
     first = sa.MetaData()
     for table in metadata.sorted_tables:
         if table.name not in NEW_TABLES:
-            columns = [_bare(column) for column in table.columns if column.name not in NEW_COLUMNS.get(table.name, ())]
-            indexes = [sa.Index(index.name, *(column.name for column in index.columns)) for index in table.indexes]
+            columns = [
+                _bare(column)
+                for column in table.columns
+                if column.name not in NEW_COLUMNS.get(table.name, ())
+            ]
+            indexes = [
+                sa.Index(index.name, *(column.name for column in index.columns))
+                for index in table.indexes
+            ]
             uniques = [
                 sa.UniqueConstraint(*(column.name for column in rule.columns))
                 for rule in table.constraints if isinstance(rule, sa.UniqueConstraint)
@@ -305,14 +340,20 @@ def _pour(old: Path, target: sa.Engine) -> None:
     with target.begin() as connection:
         first.create_all(connection)
         for table in first.sorted_tables:
-            booleans = [column.name for column in table.columns if isinstance(column.type, sa.Boolean)]
-            found = [{**row, **{name: bool(row[name]) for name in booleans}} for row in rows[table.name]]
+            booleans = [
+                column.name for column in table.columns if isinstance(column.type, sa.Boolean)
+            ]
+            found = [
+                {**row, **{name: bool(row[name]) for name in booleans}} for row in rows[table.name]
+            ]
             if found:
                 connection.execute(table.insert(), found)
 
 
 def _bare(column: sa.Column[Any]) -> sa.Column[Any]:
-    return sa.Column(column.name, column.type, primary_key=column.primary_key, nullable=column.nullable)
+    return sa.Column(
+        column.name, column.type, primary_key=column.primary_key, nullable=column.nullable
+    )
 
 
 def poured(url: str) -> dict[str, list[dict[str, Any]]]:
@@ -321,8 +362,13 @@ def poured(url: str) -> dict[str, list[dict[str, Any]]]:
     found = {}
     with engine.begin() as connection:
         for table in sa.inspect(connection).get_table_names():
-            rows = [dict(row) for row in connection.exec_driver_sql(f"SELECT * FROM {table}").mappings()]
-            left = [{name: row[name] for name in row if name not in NEW_COLUMNS.get(table, ())} for row in rows]
+            rows = [
+                dict(row) for row in connection.exec_driver_sql(f"SELECT * FROM {table}").mappings()
+            ]
+            left = [
+                {name: row[name] for name in row if name not in NEW_COLUMNS.get(table, ())}
+                for row in rows
+            ]
             found[table] = sorted(left, key=repr)
     return found
 
@@ -395,7 +441,7 @@ def alike(rows: list[dict[str, Any]]) -> list[str]:
 
 @pytest.mark.long
 def test_the_migration_goes_on_where_it_was_killed(tmp_path: Path) -> None:
-    """The sample that version 1 was killed in ends on version 2: nothing doubled, nothing missing, nothing left to do."""
+    """The sample that version 1 was killed in ends on version 2: nothing doubled or missing."""
     at = checkout(tmp_path / "migration")
     store = unpack(V1, at / "var" / "stel_order_to_pipedrive.sandbox.sqlite")
     accounts = at / "var" / "stel_order_to_pipedrive.sandbox"
@@ -410,11 +456,19 @@ def test_the_migration_goes_on_where_it_was_killed(tmp_path: Path) -> None:
 
     assert version(store) == "2" and backups(store) == [f"{store.name}.v1.backup"]
     assert first["missing"] == 0 and first["arrived"] > 200
-    assert all(second[word] == first[word] for word in ("arrived", "failed", "skipped")) and query(store, linked) == after
+    assert (
+        all(second[word] == first[word] for word in ("arrived", "failed", "skipped"))
+        and query(store, linked) == after
+    )
     assert query(store, "SELECT * FROM journal WHERE state IN ('intent', 'doubt')") == []
     assert set(before) <= set(after) and len(after) > len(before)
     assert len({(name, row) for name, _, row in after}) == len(after)
-    with launch("pipedrive", data=accounts / "pipedrive.sqlite", plan="ultimate", extra_args=["--size", "150"]) as running:
+    with launch(
+        "pipedrive",
+        data=accounts / "pipedrive.sqlite",
+        plan="ultimate",
+        extra_args=["--size", "150"],
+    ) as running:
         lines = httpx.get(f"{running.base_url}/__sandbox__/dump", timeout=60).text.splitlines()
     rows = [json.loads(line) for line in lines]
     assert doubled(rows) == [] and alike(rows) == []

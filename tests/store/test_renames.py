@@ -33,7 +33,7 @@ def fill(connection: sa.Connection, name: str, key: str, body: dict[str, Any], r
     """One record in every table."""
     save_link(connection, Link(name, key, resource, "7", digest(body), body, "created"))
     save_drafts(connection, [Draft(name, key, key, body, digest(body))])
-    intend(connection, [Entry(1, name, key, resource, "create", {"n": 7}, body, {target: "old" for target in body})])
+    intend(connection, [Entry(1, name, key, resource, "create", {"n": 7}, body, dict.fromkeys(body, "old"))])
     save_findings(connection, [Finding(name, key, "load", "", "note", "text")])
     mark_verified(connection, [(name, key)])
 

@@ -10,8 +10,9 @@ from engine import migrate
 from engine.spec.load import Migration
 from engine.store.schema import Store
 from tests.stages.conftest import Desk
-from workbench.diff.differences import differences
+from workbench.diff.differences import RENAMES, differences
 from workbench.diff.effect import Effect, effect
+from workbench.diff.renamed import in_old_names, renamed
 from workbench.meaning import digest_of, parts
 from workbench.staged import runs
 
@@ -106,3 +107,42 @@ def test_another_way_to_write_it_changes_nothing(desk: Desk, changed: Callable[[
     other = changed(edit)
     assert differences(parts(desk.migration), parts(other.migration)) == []
     assert digest_of(parts(other.migration)) == digest_of(parts(desk.migration))
+
+
+def test_what_is_only_renamed_has_no_effect(desk: Desk, changed: Callable[[Edit], Desk]) -> None:
+    """An object and a field that say what they were, and a new label of a field, are renamings; the numbers are those of the rest."""
+    migrate.migrate(desk.run(), 60)
+
+    def edit(text: str) -> str:
+        text = text.replace("\n  events:\n", "\n  agenda:\n    was: events\n").replace("    fax: {name: Fax,", "    telefax: {was: fax, name: Fax,")
+        return text.replace("custom.fax:", "custom.telefax:").replace("{name: Tax id,", "{name: NIF/CIF,")
+
+    old, new = desk.migration, changed(edit).migration
+    names = renamed(old.spec, new.spec)
+    found = differences(parts(old), parts(in_old_names(new, names)))
+    assert [(item.kind, item.title, item.category) for item in found] == [("renamed", "custom_fields: organizations.tax_id", RENAMES)]
+    assert [(item.kind, item.area, item.name) for item in names.differences()] == [
+        ("renamed", "agenda", ""), ("renamed", "custom_fields", "organizations.telefax")
+    ]  # fmt: skip
+    with runs(desk.store, old, in_old_names(new, names)) as (first, second):
+        assert effect(first, second, found) == []
+
+
+def test_a_renamed_object_is_compared_with_what_it_was(desk: Desk, changed: Callable[[Edit], Desk]) -> None:
+    """What else changed in a renamed object is foretold under its new name, in the rows it has."""
+    migrate.migrate(desk.run(), 60)
+
+    def edit(text: str) -> str:
+        text = text.replace("\n  events:\n", "\n  agenda:\n    was: events\n")
+        return text.replace("Llamada: call, Reunión: meeting", "Llamada: task, Reunión: meeting")
+
+    old, other = desk.migration, changed(edit)
+    names = renamed(old.spec, other.migration.spec)
+    new = in_old_names(other.migration, names)
+    found = differences(parts(old), parts(new))
+    assert [item.title for item in names.in_new_names(found)] == ["agenda: type"]
+    with runs(desk.store, old, new) as (first, second):
+        told = names.effects_in_new_names(effect(first, second, found))
+    result = migrate.migrate(other.run(), 60, yes=True)
+    assert {item.object: item.updated for item in result.loaded if item.updated or item.created} == {"agenda": 1}
+    assert {item.object: item.rewritten for item in told} == {"agenda": 1}

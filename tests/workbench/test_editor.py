@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 import yaml
 
+from workbench.editors import at_hand, beside
+
 ROOT = Path(__file__).parents[2]
 SCHEMAS = sorted((ROOT / "schemas").glob("*.json"))
 
@@ -38,6 +40,18 @@ def undescribed(node: Any, at: str = "") -> Iterator[str]:
 def test_every_key_is_described(path: Path) -> None:
     """Hovering over any key of any file shows what it is for."""
     assert list(undescribed(json.loads(path.read_text(encoding="utf-8")))) == []
+
+
+def test_files_name_the_schemas_beside_them(tmp_path: Path) -> None:
+    """The line that editors read is written where the schemas stand beside the folder: a path that is dead helps nobody."""
+    folder = tmp_path / "specs"
+    folder.mkdir()
+    assert beside(folder, "cases") == ""
+    installed = at_hand(folder, "cases").strip().partition("$schema=")[2]
+    assert (folder / installed).resolve() == ROOT / "schemas" / "cases.schema.json"
+    (tmp_path / "schemas").symlink_to(ROOT / "schemas")
+    line = "# yaml-language-server: $schema=../schemas/cases.schema.json\n"
+    assert beside(folder, "cases") == at_hand(folder, "cases") == line
 
 
 @pytest.mark.parametrize(("text", "code"), [("", 0), ("nonsense: 1\n", 2)])

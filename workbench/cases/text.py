@@ -12,7 +12,6 @@ from workbench.cases.coverage import Coverage
 from workbench.cases.run import CaseRun, Failure
 from workbench.diff.differences import shown
 
-HEAD = "# yaml-language-server: $schema=../schemas/cases.schema.json\n"
 NAMED = 20  # things without a case that are named before the rest is only counted
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from engine.errors import UsageError
+from workbench.editors import beside
 from workbench.openapi.draft import Draft, Wish, counted, draft
 from workbench.openapi.fetch import document
 from workbench.openapi.names import told
@@ -33,19 +34,13 @@ def new_command(where: str, name: str, only: str, out: Path | None) -> None:
     made = draft(opened(document(where), told(shown, 200)), Wish(shown, name, wanted))
     path = out or Path("connectors") / f"{made.name}.yaml"
     _free(path)
-    _write(path, _known_to_editors(path) + made.text)
+    _write(path, beside(path.parent, "connector") + made.text)
     _say(path, made, str(path) if out else made.name)
 
 
 def _free(path: Path) -> None:
     if path.exists() or path.is_symlink():
         raise UsageError(f"{path} exists and is not overwritten – choose another file with -o")
-
-
-def _known_to_editors(path: Path) -> str:
-    """The line by which editors know what the file is, where the schemas stand beside its folder."""
-    beside = "../schemas/connector.schema.json"
-    return f"# yaml-language-server: $schema={beside}\n" if (path.parent / beside).exists() else ""
 
 
 def _write(path: Path, text: str) -> None:

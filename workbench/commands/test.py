@@ -16,6 +16,7 @@ from workbench.cases.capture import captured
 from workbench.cases.coverage import coverage
 from workbench.cases.run import cases_path, load_cases, run_cases
 from workbench.commands.options import from_environment, machine, stored
+from workbench.editors import beside
 from workbench.staged import runs, staged
 from workbench.writing import append
 
@@ -49,4 +50,4 @@ def _capture(migration: Migration, path: Path, which: tuple[str, str], store: st
         if kept is None:
             raise UsageError("nothing is staged yet – etl audit SPEC reads the source")
         with runs(kept, migration) as (run,):
-            append(path, "cases", [captured(run, *which)], text.HEAD)
+            append(path, "cases", [captured(run, *which)], beside(path.parent, "cases"))

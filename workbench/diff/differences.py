@@ -18,7 +18,7 @@ CATEGORIES: Mapping[Weight, str] = {
     "schema": "creates or drops a custom field",
     "identity": "changes identity or order: take a fresh sample",
 }
-RENAMES = "only another name: nothing is made anew"
+RENAMES = "only another name"
 _ORDER: Sequence[Weight] = ("identity", "schema", "data", "none")
 _SHOWN = 100
 

@@ -1,7 +1,7 @@
-"""A changed spec under the names of the one before it, as far as it says what it has renamed (`was`).
+"""A changed spec under the names of the one before it, where it says what these were (`was`).
 
-The store speaks in old names until the next run, and so does the old spec: with the new one put into
-the same names, what is left is what differs.
+The store speaks in old names until the next run, and so does the old spec: with the new one put
+into the same names, what is left is what differs.
 """
 
 from __future__ import annotations
@@ -28,7 +28,10 @@ class Renamed:
     def differences(self) -> list[Difference]:
         """The renamings themselves."""
         objects = [_renaming(new, "", was, new) for new, was in self.objects.items()]
-        fields = [_renaming("custom_fields", f"{of}.{new}", was, new) for (of, new), was in self.fields.items()]
+        fields = [
+            _renaming("custom_fields", f"{of}.{new}", was, new)
+            for (of, new), was in self.fields.items()
+        ]
         return [*objects, *fields]
 
     def in_new_names(self, found: Sequence[Difference]) -> list[Difference]:
@@ -52,7 +55,11 @@ def _renaming(area: str, name: str, was: str, now: str) -> Difference:
 
 def renamed(old: Spec, new: Spec) -> Renamed:
     """What the new spec says it has renamed, as far as the old one has it."""
-    objects = {item.name: item.was for item in new.objects.values() if item.was in old.objects and item.name not in old.objects}
+    objects = {
+        item.name: item.was
+        for item in new.objects.values()
+        if item.was in old.objects and item.name not in old.objects
+    }
     fields = {
         at: item.was
         for at, item in new.custom_fields.items()
@@ -72,7 +79,10 @@ def in_old_names(migration: Migration, names: Renamed) -> Migration:
         spec,
         objects={item.name: item for item in objects},
         custom_fields={(item.resource, item.name): item for item in fields},
-        exports=tuple(replace(item, object=names.objects.get(item.object, item.object)) for item in spec.exports),
+        exports=tuple(
+            replace(item, object=names.objects.get(item.object, item.object))
+            for item in spec.exports
+        ),
     )
     return replace(migration, spec=changed)
 
@@ -89,7 +99,9 @@ def _object(mapping: ObjectMapping, names: Renamed) -> ObjectMapping:
         mapping,
         name=was,
         label=was if mapping.label == mapping.name else mapping.label,
-        sources=tuple(f"$rows.{was}" if name == f"$rows.{mapping.name}" else name for name in mapping.sources),
+        sources=tuple(
+            f"$rows.{was}" if name == f"$rows.{mapping.name}" else name for name in mapping.sources
+        ),
         fields={item.target: item for item in fields},
         match=tuple(targets[name] for name in mapping.match),
     )
@@ -106,7 +118,10 @@ def _looking_up(value: Any, objects: Mapping[str, str]) -> Any:
     if isinstance(value, Lookup):
         value = replace(value, objects=tuple(objects.get(name, name) for name in value.objects))
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        parts = {item.name: _looking_up(getattr(value, item.name), objects) for item in dataclasses.fields(value)}
+        parts = {
+            item.name: _looking_up(getattr(value, item.name), objects)
+            for item in dataclasses.fields(value)
+        }
         return replace(value, **parts)
     if isinstance(value, tuple):
         return tuple(_looking_up(item, objects) for item in value)

@@ -1,0 +1,30 @@
+"""The first line of a YAML file, by which editors know its schema."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from engine.schema import schema_path
+
+
+def beside(folder: Path, name: str) -> str:
+    """The line where the schemas stand beside the file's folder; otherwise nothing.
+
+    It is the same on every machine, so that it may be committed.
+    """
+    path = f"../schemas/{name}.schema.json"
+    return _line(path) if (folder / path).exists() else ""
+
+
+def at_hand(folder: Path, name: str) -> str:
+    """The line for the schemas beside the folder, or for those that this etl was installed with."""
+    if line := beside(folder, name):
+        return line
+
+    installed = schema_path(name)
+    return _line(Path(os.path.relpath(installed, folder.resolve())).as_posix()) if installed else ""
+
+
+def _line(path: str) -> str:
+    return f"# yaml-language-server: $schema={path}\n"
