@@ -11,6 +11,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 STATES = ("equal", "transformed", "looked_up", "defaulted", "stored_as", "dropped", "lost", "empty")
+HELD = {"lost": "", "stored_as": "X"}  # by fields that do not hold the very value
 REASONS = {"lost": "the destination holds something else", "stored_as": "the destination stores it as X"}
 FLAGS = (
     "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
@@ -31,7 +32,7 @@ def field(number: int, place: int) -> dict[str, Any]:
     return {
         "target": f"custom.field_{place}", "label": f"Field {place}", "state": state,
         "steps": ["text.squash", "text.truncate"],
-        "sources": [[f"source-field-{place}", text]], "wanted": text, "live": "" if state == "lost" else text,
+        "sources": [[f"source-field-{place}", text]], "wanted": text, "live": HELD.get(state, text),
         "reason": REASONS.get(state, ""),
     }  # fmt: skip
 

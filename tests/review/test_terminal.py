@@ -11,7 +11,10 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from engine.plan.cost import Plan, Step
+from engine.review.screens import show_announcement
 from engine.review.terminal import NAMED, attention, clean, show
+from engine.stages.audit import Audit
 
 ROOT = Path(__file__).resolve().parents[2]
 REPORT: dict[str, Any] = runpy.run_path(str(ROOT / "bench" / "report_page.py"))["synthetic"](40)
@@ -164,6 +167,26 @@ NOT_SAID = [
 def test_says_nothing_about_nothing(changes: dict[str, Any], word: str) -> None:
     """Parts without content leave no heading behind."""
     assert word not in printed(report(**changes))
+
+
+ANNOUNCED = [
+    pytest.param({}, "3 rows and 1 custom fields to make, 2 rows to change: 12 tokens", id="nothing-of-theirs"),
+    pytest.param(
+        {"adopt": 4, "delete": 1_000},
+        "3 rows and 1 custom fields to make, 2 rows to change, 4 to adopt, 1,000 to delete: 12 tokens",
+        id="adopted-and-deleted",
+    ),
+]
+
+
+@pytest.mark.parametrize(("kinds", "said"), ANNOUNCED)
+def test_a_run_says_beforehand_what_it_is_going_to_do(kinds: dict[str, int], said: str) -> None:
+    """Rows that would be linked or deleted are announced with those to make and to change."""
+    step = Step("contacts", "Contacts", "contacts", create=3, update=2, **kinds)
+    plan = Plan((step,), ("contacts.key",), 6, 12.0, (), 30.0)
+    out = io.StringIO()
+    show_announcement(Audit((), "", ()), plan, Console(file=out, width=80))
+    assert said in out.getvalue()
 
 
 def test_a_pipe_gets_one_plain_line_for_each_thing() -> None:
