@@ -7,7 +7,7 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -271,14 +271,22 @@ def verify(**options: Any) -> None:
     with opened(settings, "verify") as run:
         carry_over(run)
         with run.store.begin() as connection:
-            last = [row["command"] for row in all_runs(connection) if row["command"].startswith("run")]
+            runs = all_runs(connection)
+            last = [row["command"] for row in runs if row["command"].startswith("run")]
             sampled_last = bool(last) and last[-1] == "run --sample"
             judged = records_of(frozenset(sample(connection))) if sampled_last else everything
         if not last:
             raise UsageError("nothing has been migrated yet – start with: etl run SPEC --sample")
-        result = stages.verify(run, stages.Result(), judged)
+        result = stages.verify(run, stages.Result(), judged, only_written=_planned_since(runs))
         code = _report(run, result, "verify", settings)
     sys.exit(code)
+
+
+def _planned_since(runs: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether drafts were made after the last run had ended: no run has tried to write those."""
+    commands = [row["command"].partition(" ")[0] for row in runs]
+    last = len(commands) - 1 - commands[::-1].index("run")
+    return runs[last]["outcome"] == "done" and "plan" in commands[last:]
 
 
 @cli.command()

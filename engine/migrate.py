@@ -204,10 +204,14 @@ def written(run: Run) -> frozenset[tuple[str, str]]:
 
 
 def verify(
-    run: Run, result: Result, judged: Judged = everything, since: float | None = None
+    run: Run,
+    result: Result,
+    judged: Judged = everything,
+    since: float | None = None,
+    only_written: bool = False,
 ) -> Result:
     """Read the destination back and compare it, record by record; just what is to be judged."""
     objects = content(run.spec.active())
-    keep_all = judged is not everything
-    result.tally = count(compare(run, objects, judged, since), keep_all=keep_all)
+    found = compare(run, objects, judged, since, only_written)
+    result.tally = count(found, keep_all=judged is not everything)
     return result

@@ -12,7 +12,7 @@ from engine.errors import Rejected, UnsafePlan
 from engine.mapping.project import any_key
 from engine.run import Run
 from engine.store.records import Record
-from engine.values import dig, digest, segments, well_formed
+from engine.values import dig, digest, is_yes, segments, well_formed
 
 _STYLES = {
     "rfc3339": "%Y-%m-%dT%H:%M:%SZ",
@@ -37,7 +37,7 @@ def as_record(run: Run, collection: str, row: Mapping[str, Any]) -> Record:
 def alive(run: Run, collection: str, rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     """The rows that do not say of themselves that they are deleted; some lists show those too."""
     deleted = run.migration.source.resources[collection].deleted
-    return [row for row in rows if not (deleted and row.get(deleted))]
+    return [row for row in rows if not (deleted and is_yes(row.get(deleted)))]
 
 
 def is_gone(run: Run, name: str, key: str) -> bool:

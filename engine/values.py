@@ -80,6 +80,16 @@ def is_empty(value: Json) -> bool:
     return not value and isinstance(value, (list, dict))
 
 
+NO = ("", "0", "0.0", "false", "no", "n", "off", "f", "null", "none")
+
+
+def is_yes(value: Json) -> bool:
+    """Whether a flag is set, in any form that platforms give it: `0`, `"0"`, `"false"`, `"N"` are no."""
+    if isinstance(value, str):
+        return value.strip().casefold() not in NO
+    return bool(value)
+
+
 def canonical(value: Json) -> str:
     """The one JSON text of a value: sorted keys, no blanks, whole floats as integers; raises ValueError for NaN."""
     return json.dumps(_plain(value), sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)

@@ -1,24 +1,33 @@
 """Records that have moved between the collections of one object: they keep their row.
 
 A lead that becomes a client is read under another collection, and so under another key. It is
-taken for the same record where its id is the same, what was written of it agrees with what is
-wanted now, and the record under the old key is gone.
+taken for the same record where its id is the same, the record under the old key is gone, and what
+was written of it has a value or a word in common with what is wanted now.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from engine.reading import is_gone
 from engine.run import Run
 from engine.spec.model import ObjectMapping
-from engine.store.links import Draft, Finding, Link, links_of, rename_key, save_findings, stream_drafts
+from engine.store.links import (
+    Draft,
+    Finding,
+    Link,
+    drop_drafts,
+    links_of,
+    rename_key,
+    save_findings,
+    stream_drafts,
+)
 from engine.store.records import gone_of, mark_gone
-from engine.values import canonical
+from engine.values import canonical, leaves
 
 STAGE = "move"
-AGREEING = 0.5  # share of the written fields that must be wanted as they were
+SHORTEST = 3  # letters of a word that may show that two records are one
 
 
 def follow_moves(run: Run) -> int:
@@ -59,14 +68,21 @@ def _siblings(key: str, sources: Sequence[str]) -> Iterator[str]:
 
 def _is_same(mapping: ObjectMapping, draft: Draft, link: Link) -> bool:
     """Whether what was written and what is wanted now may be of one record."""
-    key = mapping.key_field
-    fields = [name for name in link.written if name in draft.body and name != key]
-    same = sum(_bare(link.written[name]) == _bare(draft.body[name]) for name in fields)
-    return bool(fields) and same >= max(1, AGREEING * len(fields))
+    for target, value in link.written.items():
+        if target == mapping.key_field or target not in draft.body:
+            continue
+        wanted = draft.body[target]
+        if canonical(value).casefold() == canonical(wanted).casefold():
+            return True
+        if _words(value) & _words(wanted):
+            return True
+    return False
 
 
-def _bare(value: Any) -> str:
-    return canonical(value).casefold()
+def _words(value: object) -> set[str]:
+    texts = [leaf for _, leaf in leaves(value) if isinstance(leaf, str)]
+    words = (word for text in texts for word in re.findall(r"\w+", text.casefold()))
+    return {word for word in words if len(word) >= SHORTEST}
 
 
 def _has_left(run: Run, key: str) -> bool:
@@ -80,5 +96,6 @@ def _carry_over(run: Run, mapping: ObjectMapping, draft: Draft, link: Link) -> N
     text = f"{link.key} is {draft.key} now; its row {link.dest_id} is kept"
     with run.store.begin() as connection:
         mark_gone(connection, [link.key])
+        drop_drafts(connection, link.key)
         rename_key(connection, mapping.name, link.key, draft.key)
         save_findings(connection, [Finding(mapping.name, draft.key, STAGE, "", "note", text)])

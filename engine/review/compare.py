@@ -22,12 +22,13 @@ from engine.run import Run
 from engine.spec.model import ObjectMapping
 from engine.spec.uses import paths_read
 from engine.stages.transform import sight_on
-from engine.store.journal import failures
+from engine.store.journal import attempted, failures
 from engine.store.links import (
     Draft,
     Link,
     clear_field_findings,
     clear_verified,
+    draft_states,
     first_written,
     links_of,
     links_to_rows,
@@ -103,17 +104,20 @@ def compare(
     objects: Sequence[ObjectMapping],
     judged: Judged = everything,
     since: float | None = None,
+    only_written: bool = False,
 ) -> Iterator[Comparison]:
     """Read the destination back, in list pages, and compare it with what was written.
 
     Every resource is read once, however many objects write to it. Rows that are linked and that no
     page has shown are read by their ids before they are called missing: lists may lag, and do not
     show rows that have not changed since. Memory stays flat: what was seen is marked in the store.
+    With `only_written`, drafts that no run has tried to write are passed over: a plan made them.
     """
     with run.store.begin() as connection:
         clear_verified(connection)
         known = load_definitions(connection, run.migration.destination)
-        bench = _Bench(run, known, touched_fields(objects), sample(connection), judged)
+        touched, whys = touched_fields(objects), sample(connection)
+        bench = _Bench(run, known, touched, whys, judged, only_written)
 
     by_resource: dict[str, dict[str, ObjectMapping]] = {}
     for mapping in objects:
@@ -139,6 +143,7 @@ class _Bench:
     touched: Mapping[str, set[str]]
     whys: Mapping[str, str]
     judged: Judged
+    only_written: bool
 
     def codec(self, resource: str) -> RowCodec:
         return codec_of(self.run.migration.destination, resource, self.known)
@@ -189,6 +194,9 @@ def _unseen(
     with bench.run.store.begin() as connection:
         failed = failures(connection, mapping.name)
         links = links_of(connection, mapping.name, [draft.key for draft in drafts])
+        if bench.only_written:
+            tried = attempted(connection, mapping.name, [draft.key for draft in drafts])
+            drafts = [d for d in drafts if d.key in tried or d.key in links or d.state != "ready"]
     rows = _second_look(bench, mapping, list(links.values()))
 
     pairs = []
@@ -245,6 +253,7 @@ def _side_by_side(
     """The comparisons of those pairs whose record is still there and still makes this draft."""
     run = bench.run
     records = many(connection, list({pair.record for pair in pairs}))
+    drafted = _drafted(connection, pairs)
     sight = sight_on(run, connection)
     for pair in pairs:
         record = records.get(pair.record)
@@ -252,8 +261,32 @@ def _side_by_side(
             continue
         made = project(pair.mapping, Source(record.collection, record.key, record.body), sight)
         projection = next((item for item in made if item.key == pair.key), None)
+        if projection is None and (pair.mapping.name, pair.key) in drafted:
+            projection = _as_linked(pair)
         if projection is not None:
             yield _one(bench, connection, pair, record, projection)
+
+
+def _drafted(connection: sa.Connection, pairs: Sequence[_Pair]) -> set[tuple[str, str]]:
+    """The pairs whose draft was made by the last run, whatever the mapping would make now."""
+    keys: dict[str, list[str]] = {}
+    for pair in pairs:
+        keys.setdefault(pair.mapping.name, []).append(pair.key)
+    return {
+        (name, key) for name, some in keys.items() for key in draft_states(connection, name, some)
+    }
+
+
+def _as_linked(pair: _Pair) -> Projection | None:
+    """What was written of a record that a mapping edited since would leave out."""
+    if pair.link is None:
+        return None
+    written = pair.link.written
+    traces = tuple(
+        Trace(target, "transformed", (), (), value, CHANGED_SINCE)
+        for target, value in written.items()
+    )
+    return Projection(pair.key, pair.record, written, "ready", "", traces, ())
 
 
 def _pages(run: Run, resource: Resource, since: float | None) -> Iterator[Sequence[Row]]:

@@ -44,6 +44,7 @@ from engine.store.links import (
     save_findings,
     save_link,
 )
+from engine.values import is_yes
 
 STAGE = "provision"  # of the findings about definitions
 CHOICES = ("enum", "set")  # types that have options
@@ -184,7 +185,7 @@ def _read(run: Run, holder: Resource, code: str) -> dict[str, Any] | None:
         row = run.destination.read(holder.name, code)
     except Rejected:
         return None
-    return None if row is None or (holder.deleted and row.get(holder.deleted)) else row
+    return None if row is None or (holder.deleted and is_yes(row.get(holder.deleted))) else row
 
 
 def _by_code(

@@ -131,6 +131,16 @@ def writes_of_run(connection: sa.Connection, run: int) -> list[tuple[str, str]]:
     return [(row[0], row[1]) for row in connection.execute(query)]
 
 
+def attempted(connection: sa.Connection, name: str, keys: Sequence[str]) -> set[str]:
+    """Those of an object's records that a run has sent, or tried to send."""
+    found: set[str] = set()
+    for start in range(0, len(keys), 500):
+        part = list(keys[start : start + 500])
+        query = sa.select(journal.c.key).where(journal.c.object == name, journal.c.key.in_(part))
+        found.update(connection.execute(query.distinct()).scalars())
+    return found
+
+
 def attempts(connection: sa.Connection, name: str, key: str) -> int:
     """How often a record was sent, or tried to be sent."""
     query = sa.select(sa.func.count()).where(journal.c.object == name, journal.c.key == key, journal.c.state != "void")

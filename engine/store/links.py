@@ -74,6 +74,11 @@ def clear_drafts(connection: sa.Connection, name: str) -> None:
     connection.execute(drafts.delete().where(drafts.c.object == name))
 
 
+def drop_drafts(connection: sa.Connection, record: str) -> None:
+    """Forget what was made of a record that is no longer there."""
+    connection.execute(drafts.delete().where(drafts.c.record == record))
+
+
 # Asked once for every lookup of every record: built once, since building a statement costs more than running it.
 _READY = sa.select(drafts.c.key).where(
     drafts.c.object == sa.bindparam("object"), drafts.c.key == sa.bindparam("key"), drafts.c.state == "ready"

@@ -22,16 +22,11 @@ _NAMED = 10  # ids a refusal lists of each table
 
 def delete(desk: Desk, kind: str, record: Record) -> None:
     """Delete a row as a client asked for it; Refused where the account's settings forbid it."""
-    check_allowed(desk, kind)
+    if kind in desk.switches.refused_deletes:
+        raise forbidden(f"You do not have permission to delete {kind.replace('_', ' ')}")
     if REFERRED in desk.switches.refused_deletes:
         _check_unreferred(desk, kind, record["id"])
     remove(desk, kind, record)
-
-
-def check_allowed(desk: Desk, kind: str) -> None:
-    """403 where rows of this table must not be deleted."""
-    if kind in desk.switches.refused_deletes:
-        raise forbidden(f"{LABELS[kind]}: you do not have permission to delete it")
 
 
 def remove(desk: Desk, kind: str, record: Record) -> None:
