@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-STATES = ("equal", "transformed", "looked_up", "defaulted", "dropped", "lost", "empty")
+STATES = ("equal", "transformed", "looked_up", "defaulted", "stored_as", "dropped", "lost", "empty")
+HELD = {"lost": "", "stored_as": "X"}  # by fields that do not hold the very value
+REASONS = {"lost": "the destination holds something else", "stored_as": "the destination stores it as X"}
 FLAGS = (
     "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
@@ -30,8 +32,8 @@ def field(number: int, place: int) -> dict[str, Any]:
     return {
         "target": f"custom.field_{place}", "label": f"Field {place}", "state": state,
         "steps": ["text.squash", "text.truncate"],
-        "sources": [[f"source-field-{place}", text]], "wanted": text, "live": "" if state == "lost" else text,
-        "reason": "the destination holds something else" if state == "lost" else "",
+        "sources": [[f"source-field-{place}", text]], "wanted": text, "live": HELD.get(state, text),
+        "reason": REASONS.get(state, ""),
     }  # fmt: skip
 
 
@@ -104,8 +106,8 @@ def verdict(rows: list[dict[str, Any]]) -> dict[str, Any]:
     lost = sum(item["state"] == "lost" for row in rows if row["state"] == "arrived" for item in row["fields"])
     fields = {state: sum(item["state"] == state for row in rows for item in row["fields"]) for state in STATES}
     good = count["arrived"] == len(rows) and not lost
-    written = {"need_attention": 0, "created": count["arrived"], "updated": 0, "unchanged": 0}
-    return {"state": "good" if good else "attention", **count, "fields": fields, "lost_in_arrived": lost, **written}
+    written = {"need_attention": 0, "created": count["arrived"], "updated": 0, "unchanged": 0, "adopted": 0}
+    return {"state": "good" if good else "attention", **count, "fields": fields, "lost_in_arrived": lost, **written, "deleted": 0}
 
 
 def summary(rows: list[dict[str, Any]], name: str, label: str) -> dict[str, Any]:
@@ -118,7 +120,7 @@ def summary(rows: list[dict[str, Any]], name: str, label: str) -> dict[str, Any]
         "fields": told["fields"],
         "mapped": [["Status", "Pending", "open", 7], ["Status", "Accepted", "won", 5]],
         "created": told["arrived"], "updated": 0, "adopted": 0, "unchanged": 0, "skipped": 0,
-        "failed": told["failed"], "conflicts": 0, "cost": 5.0 * len(own) + 1, "least": 5.0 * len(own), "reasons": [],
+        "failed": told["failed"], "deleted": 0, "conflicts": 0, "cost": 5.0 * len(own) + 1, "least": 5.0 * len(own), "reasons": [],
     }  # fmt: skip
 
 

@@ -26,6 +26,7 @@ from engine.errors import ATTENTION, DONE, EtlError, OutcomeUnknown, Paused, Sto
 from engine.review import screens, terminal
 from engine.review.compare import everything, records_of
 from engine.review.page import write_html
+from engine.review.planned import show_planned, write_plan
 from engine.review.report import build, private, write_csv, write_json
 from engine.rollback.undo import rollback as take_back
 from engine.run import Progress as Listener
@@ -163,7 +164,8 @@ def audit(refresh: bool, **options: Any) -> None:
 @sampled
 @click.option("--refresh", is_flag=True, help="Read the source anew.")
 @click.option("--simulate", "simulated", is_flag=True, help="Live through the plan on a simulated clock and print the timeline.")
-def plan(size: int | None, refresh: bool, simulated: bool, **options: Any) -> None:
+@click.option("--records", "each", is_flag=True, help="Also list the records that do not stay as they are, with their fields.")
+def plan(size: int | None, refresh: bool, simulated: bool, each: bool, **options: Any) -> None:
     """What a run would create and change, its calls and cost against the quotas, and the time. Writes nothing."""
     with opened(Settings(**options), "plan", refresh=refresh) as run:
         result = stages.foresee(run, _size(size, run), details=False)
@@ -171,7 +173,12 @@ def plan(size: int | None, refresh: bool, simulated: bool, **options: Any) -> No
         assert result.plan is not None
         report["plan"] = asdict(result.plan)
         report["timeline"] = asdict(simulate(run, result.plan)) if simulated else None
+        if each and options["as_json"]:
+            write_plan(report, run, sys.stdout)
+            return
         _tell(options["as_json"], report, screens.show_plan)
+        if each:
+            show_planned(run, Console())
 
 
 @cli.command()

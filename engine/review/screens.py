@@ -41,14 +41,19 @@ def show_announcement(audit: Audit, plan: Plan, console: Console) -> None:
     """Before anything is written: who has no user, and what is about to happen."""
     known = [asdict(person) for person in audit.people]
     people({"people": known, "fallback_owner": audit.fallback}, console, len(known))
-    made, changed = sum(step.create for step in plan.steps), sum(step.update for step in plan.steps)
+    made, changed = _sum_of(plan, "create"), _sum_of(plan, "update")
+    more = [f", {_sum_of(plan, word):,} to {word}" for word in ("adopt", "delete") if _sum_of(plan, word)]
     line(
         console,
-        f"{made:,} rows and {len(plan.fields_missing)} custom fields to make, {changed:,} rows to change: "
+        f"{made:,} rows and {len(plan.fields_missing)} custom fields to make, {changed:,} rows to change{''.join(more)}: "
         f"{plan.cost:,.0f} tokens, about {period(plan.seconds)}",
     )
     for text in plan.warnings:
         line(console, f"warning: {text}", "bold")
+
+
+def _sum_of(plan: Plan, kind: str) -> int:
+    return sum(getattr(step, kind) for step in plan.steps)
 
 
 def show_plan(report: Mapping[str, Any], console: Console) -> None:

@@ -14,6 +14,18 @@ from rich.text import Text
 from engine.destination.rows import FIELDS, OPTIONS
 
 NAMED = 20  # records and people that are named before the rest is only counted
+COLUMNS = {
+    "records": "recs",
+    "created": "new",
+    "updated": "upd",
+    "unchanged": "same",
+    "skipped": "skip",
+    "failed": "fail",
+    "adopted": "adopt",
+    "deleted": "del",  # only where something was deleted
+    "cost": "tokens",
+    "least": "least",
+}
 Report = Mapping[str, Any]
 Row = Sequence[str]
 
@@ -110,8 +122,10 @@ def _sum(row: Mapping[str, Any]) -> str:
 
 
 def _objects(report: Report, console: Console) -> None:
-    words = ("records", "created", "updated", "unchanged", "skipped", "failed", "adopted", "cost", "least")
-    heads = ("Object", "recs", "new", "upd", "same", "skip", "fail", "adopt", "tokens", "least")
+    columns = dict(COLUMNS)
+    if not any(row.get("deleted") for row in report["objects"]):
+        del columns["deleted"]
+    words, heads = list(columns), ["Object", *columns.values()]
     rows = [[row["label"], *(number(row.get(word)) for word in words)] for row in report["objects"]]
     table(console, "Objects", heads, rows, numbers=range(1, len(heads)))
 

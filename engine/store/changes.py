@@ -90,6 +90,25 @@ def stream_work(store: Store, name: str, batch: int = BATCH) -> Iterator[list[Ch
     yield from _stream(store, name, sa.or_(changes.c.kind.in_(kinds), noted), batch)
 
 
+def stream_all(store: Store, batch: int = BATCH) -> Iterator[list[Change]]:
+    """Every change but those where nothing is to be done, by object and in the order of its records."""
+    name, seq, key = "", -1, ""
+    while True:
+        place = sa.tuple_(changes.c.object, changes.c.seq, changes.c.key)
+        query = (
+            sa.select(changes)
+            .where(changes.c.kind != "unchanged", place > sa.tuple_(name, seq, key))
+            .order_by(changes.c.object, changes.c.seq, changes.c.key)
+            .limit(batch)
+        )
+        with store.begin() as connection:
+            rows = connection.execute(query).all()
+        if not rows:
+            return
+        name, seq, key = rows[-1].object, rows[-1].seq, rows[-1].key
+        yield [_change(row) for row in rows]
+
+
 def _stream(store: Store, name: str, wanted: Any, batch: int) -> Iterator[list[Change]]:
     seq, key = -1, ""
     while True:

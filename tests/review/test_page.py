@@ -23,7 +23,7 @@ from engine.connector.pacing import Clock
 from engine.environment import accounts
 from engine.migrate import migrate
 from engine.review.page import PARTS, digest, embedded, page, write_html
-from engine.review.report import build
+from engine.review.report import STATES, build, write_csv
 from engine.review.terminal import attention
 from engine.run import Run, connect
 from engine.spec.load import load_migration
@@ -134,6 +134,7 @@ def verified() -> dict[str, Any]:
             "unchanged",
             "skipped",
             "failed",
+            "deleted",
             "conflicts",
             "cost",
             "least",
@@ -256,6 +257,31 @@ def test_the_parts_name_no_platform_and_cannot_end_their_element(part: str) -> N
     assert "innerHTML" not in text
     assert "http:" not in text.replace("http://www.w3.org/2000/svg", "")
     assert len(text.splitlines()) < {"page.html": 100, "style.css": 350, "script.js": 640}[part]
+
+
+def test_every_state_of_a_field_has_its_word_and_colour() -> None:
+    """What a report counts is in the schema, and on the page with a meaning and a colour in light and dark."""
+    script, style = ((PARTS / name).read_text(encoding="utf-8") for name in ("script.js", "style.css"))
+    listed = re.search(r"const FIELD_STATES = \{(.*?)\n\};", script, re.DOTALL)
+    assert listed
+    assert tuple(re.findall(r"^  (\w+): \[", listed[1], re.MULTILINE)) == STATES
+    assert tuple(SCHEMA["$defs"]["field"]["properties"]["state"]["enum"]) == STATES
+    assert tuple(SCHEMA["$defs"]["field_counts"]["properties"]) == STATES
+    for state in STATES:
+        assert len(re.findall(rf"--{state}: #", style)) == 2, state
+        assert f".f-{state} {{ fill: var(--{state}); }}" in style, state
+    unmarked = [state for state in STATES if f".s-{state}, .b-{state}" not in style]
+    assert unmarked == ["empty"]  # the colour of a chip that says nothing else
+
+
+def test_the_csv_tells_in_which_form_a_value_is_stored(tmp_path: Path) -> None:
+    """A field that is stored otherwise has its state, both values and the reason in one line."""
+    report, path = plain(), tmp_path / "report.csv"
+    report["records"][0]["fields"][0] |= {"state": "stored_as", "wanted": "1.005", "live": "1.01", "reason": "as 1.01"}
+    write_csv(report, path)
+    line = path.read_text(encoding="utf-8-sig").splitlines()[1]
+    assert "stored_as" in line
+    assert line.endswith("1.005,1.01,as 1.01")
 
 
 # -- the schema
@@ -544,6 +570,9 @@ FILTERED = [
     pytest.param("object", "object_3", lambda row: row["object"] == "object_3", id="object"),
     pytest.param("state", "skipped", lambda row: row["state"] == "skipped", id="record-state"),
     pytest.param("field", "lost", lambda row: any(item["state"] == "lost" for item in row["fields"]), id="field-state"),
+    pytest.param(
+        "field", "stored_as", lambda row: any(item["state"] == "stored_as" for item in row["fields"]), id="stored-as"
+    ),
     pytest.param("field", "unmapped", lambda row: bool(row["unmapped"]), id="unmapped"),
     pytest.param("reason", "no organization named", lambda row: row["reason"] == "no organization named", id="reason"),
 ]

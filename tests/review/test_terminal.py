@@ -11,7 +11,10 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from engine.plan.cost import Plan, Step
+from engine.review.screens import show_announcement
 from engine.review.terminal import NAMED, attention, clean, show
+from engine.stages.audit import Audit
 
 ROOT = Path(__file__).resolve().parents[2]
 REPORT: dict[str, Any] = runpy.run_path(str(ROOT / "bench" / "report_page.py"))["synthetic"](40)
@@ -36,6 +39,12 @@ def printed(document: dict[str, Any], terminal: bool = False, width: int = 80, *
 
 def finding(number: int, **changes: str) -> dict[str, str]:
     return {**FINDING, "key": f"rows/{number}", "text": f"odd {number}", **changes}
+
+
+def verdict(**changes: Any) -> dict[str, Any]:
+    """The verdict of such a report, with these counts changed."""
+    good = {"state": "good", "arrived": 40, "failed": 0, "lost_in_arrived": 0}
+    return {**REPORT["verdict"], "created": 40, **good, **changes}
 
 
 def record(state: str, reason: str = "", *fields: dict[str, Any]) -> dict[str, Any]:
@@ -102,6 +111,22 @@ SAID = [
         {}, ["tokens for writing: 220; least possible: 200 (10.0% above it)"], id="tokens-and-the-least-possible"
     ),
     pytest.param({}, ["day: 3,077 of 300,000 tokens per 86,400 s used (1.0%)"], id="limits-used"),
+    pytest.param(
+        {"verdict": verdict(fields={"equal": 3, "stored_as": 2, "lost": 0})},
+        ["fields: 3 equal, 2 stored as"],
+        id="fields-that-are-stored-otherwise",
+    ),
+    pytest.param(
+        {"verdict": verdict(adopted=4, deleted=1_002)},
+        ["40 created, 0 updated, 0 unchanged, 4 adopted, 1,002 deleted"],
+        id="rows-adopted-and-deleted",
+    ),
+    pytest.param(
+        {"objects": [{**REPORT["objects"][3], "deleted": 7}]},
+        ["Object    recs  new  upd  same  skip  fail  adopt  del  tokens  least",
+         "Object 3     2    2    0     0     0     0      0    7      11     10"],
+        id="an-object-with-deletions",
+    ),
     pytest.param({"notices": ["read this"]}, ["read this"], id="notices"),
     pytest.param(
         {"findings": [finding(1, text="[red]x[/red] :smile: [/]")]},
@@ -132,6 +157,7 @@ NOT_SAID = [
         "rates",
         id="empty",
     ),
+    pytest.param({}, "  del  ", id="no-deletions"),
     pytest.param({"objects": []}, "Objects", id="no-objects"),
     pytest.param({"objects": []}, "tokens for writing", id="no-tokens"),
 ]
@@ -141,6 +167,26 @@ NOT_SAID = [
 def test_says_nothing_about_nothing(changes: dict[str, Any], word: str) -> None:
     """Parts without content leave no heading behind."""
     assert word not in printed(report(**changes))
+
+
+ANNOUNCED = [
+    pytest.param({}, "3 rows and 1 custom fields to make, 2 rows to change: 12 tokens", id="nothing-of-theirs"),
+    pytest.param(
+        {"adopt": 4, "delete": 1_000},
+        "3 rows and 1 custom fields to make, 2 rows to change, 4 to adopt, 1,000 to delete: 12 tokens",
+        id="adopted-and-deleted",
+    ),
+]
+
+
+@pytest.mark.parametrize(("kinds", "said"), ANNOUNCED)
+def test_a_run_says_beforehand_what_it_is_going_to_do(kinds: dict[str, int], said: str) -> None:
+    """Rows that would be linked or deleted are announced with those to make and to change."""
+    step = Step("contacts", "Contacts", "contacts", create=3, update=2, **kinds)
+    plan = Plan((step,), ("contacts.key",), 6, 12.0, (), 30.0)
+    out = io.StringIO()
+    show_announcement(Audit((), "", ()), plan, Console(file=out, width=80))
+    assert said in out.getvalue()
 
 
 def test_a_pipe_gets_one_plain_line_for_each_thing() -> None:
@@ -161,6 +207,7 @@ def test_a_verify_without_counts_of_writing_is_shown(terminal: bool) -> None:
         "unchanged",
         "skipped",
         "failed",
+        "deleted",
         "conflicts",
         "cost",
         "least",

@@ -14,6 +14,7 @@ const FIELD_STATES = {
   transformed: ["transformed", "arrived, changed by the steps of its mapping"],
   looked_up: ["looked up", "arrived as a link to another record"],
   defaulted: ["defaulted", "arrived as a fixed or stand-in value"],
+  stored_as: ["stored as", "arrived, in the form the destination gave it"],
   dropped: ["dropped", "left out by the mapping"],
   lost: ["lost", "wanted, but the destination holds something else"],
   empty: ["empty", "nothing in the source, nothing wanted"],
@@ -216,7 +217,8 @@ function verdict() {
     ["arrived", told.arrived, "arrived"], ["skipped", told.skipped, "skipped"], ["failed", told.failed, "failed"], ["missing", told.missing, "missing"],
     ["lost", told.lost_in_arrived, "fields lost in records that arrived"],
   ];
-  const written = `Written: ${count(told.created)} created, ${count(told.updated)} updated, ${count(told.unchanged)} already as wanted.`;
+  const more = ["adopted", "deleted"].filter((word) => told[word]).map((word) => `, ${count(told[word])} ${word}`).join("");
+  const written = `Written: ${count(told.created)} created, ${count(told.updated)} updated, ${count(told.unchanged)} already as wanted${more}.`;
   return el(`section.verdict.${told.state === "good" ? "good" : "attention"}`, { id: "verdict", "aria-labelledby": "verdict-title" },
     el("h2", { id: "verdict-title", tabindex: -1 }, words, ", ", el("strong", {}, rest), "."),
     el("ul.tiles", {}, tiles.map(([kind, number, word]) => el(`li.tile${number ? `.t-${kind}` : ""}`, {}, el("b", {}, count(number)), ` ${word}`))),
@@ -245,7 +247,7 @@ function sampleSection() {
     el("p", {}, `${many(sample.chosen, "source record")} chosen (${count(sample.wanted)} asked for); they show ${count(sample.covered)} of ${count(sample.features)} features found in the data.`),
     el("p", {}, value(sample.how, "name")));
 }
-const ACTIONS = ["created", "updated", "unchanged", "skipped", "failed", "adopted"];
+const ACTIONS = ["created", "updated", "unchanged", "skipped", "failed", "adopted", ...(report.verdict.deleted ? ["deleted"] : [])];
 function objectTable() {
   const rows = report.objects.map((row) => [
     el("div", {}, value(row.label, "name"), el("div.muted", {}, value(`${row.from.join(", ")} → ${row.to}`, "key")), (row.reasons || []).slice(0, 3).map((text) => el(".why", {}, value(text, "name")))),
