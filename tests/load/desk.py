@@ -6,8 +6,10 @@ on loopback, or none where nothing is to be called.
 
 from __future__ import annotations
 
+import atexit
 import functools
 import json
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,6 +17,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import certifi
+import pytest
 import sqlalchemy as sa
 
 from engine.connector.auth import Account
@@ -130,6 +134,7 @@ def desk(
     """A run on an empty store; `connection` are keys of the connectors, `spec` keys of the spec."""
     there = platform or Platform({}, base_url=NOWHERE)
     found = compiled(json.dumps([connection or {}, spec], sort_keys=True))
+    shutil.copy(empty_store(), folder / "store.sqlite")
     store, time = open_store(str(folder / "store.sqlite")), Time()
     clock = Clock(lambda: time.now, time.sleep)
     with store.begin() as begun:
@@ -137,13 +142,44 @@ def desk(
 
     sides = ((found.source, found.spec.source), (found.destination, found.spec.destination))
     account = Account(there.base_url, "", "trial")
-    clients = [connect(connector, side, account, store, clock) for connector, side in sides]
+    authority = one_certificate()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(certifi, "where", lambda: authority)
+        clients = [connect(connector, side, account, store, clock) for connector, side in sides]
     try:
         yield Desk(Run(number, found, store, *clients, clock, files=folder / "files"), time, there)
     finally:
         for client in clients:
             client.close()
         store.close()
+
+
+# -- made once for all tests, for they are many
+
+
+@functools.cache
+def scratch() -> Path:
+    """A folder for what is made once, removed in the end."""
+    found = TemporaryDirectory()
+    atexit.register(found.cleanup)
+    return Path(found.name)
+
+
+@functools.cache
+def empty_store() -> Path:
+    """A store with nothing in it, to be copied."""
+    path = scratch() / "empty.sqlite"
+    open_store(str(path)).close()
+    return path
+
+
+@functools.cache
+def one_certificate() -> str:
+    """One authority instead of all: reading them takes longer than most tests, and loopback needs none."""
+    path, mark = scratch() / "authority.pem", "-----END CERTIFICATE-----\n"
+    everything = Path(certifi.where()).read_text("utf-8")
+    path.write_text(everything.partition(mark)[0] + mark, "utf-8")
+    return str(path)
 
 
 @functools.cache
@@ -164,7 +200,7 @@ def compiled(keys: str) -> Migration:
         "contacts": mapped("people", "contacts", MAPPED),
     }
     parts = {"resources": destination, "errors": ERRORS}
-    with TemporaryDirectory() as name:
-        folder, nobody = Path(name), Platform({}, base_url=NOWHERE)
-        project(folder, nobody, source, parts, migration(objects, **spec), **connection)
-        return load_migration(folder / "spec.yaml", {})
+    made = project(
+        scratch(), Platform({}), source, parts, migration(objects, **spec), **connection
+    )
+    return load_migration(made.folder / "spec.yaml", {})
