@@ -1,0 +1,68 @@
+"""Codecs and case files for tests of the destination's pure functions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import yaml
+
+from engine.connector.model import CustomFields, FieldType, Operation, Resource
+from engine.destination.rows import Definition, RowCodec
+
+CASES = Path(__file__).parent / "cases"
+ID_NAMES = {"firms": "id", "people": "number"}
+
+
+class Loader(yaml.SafeLoader):
+    """YAML with the scalars of JSON only: `2025-03-04`, `no` and `0034` stay text."""
+
+    yaml_implicit_resolvers: ClassVar[dict[str, list[tuple[str, re.Pattern[str]]]]] = {}
+
+
+for tag, pattern, begins in (
+    ("null", r"null|~|", ["n", "~", ""]),
+    ("bool", r"true|false", ["t", "f"]),
+    ("int", r"-?(0|[1-9]\d*)", list("-0123456789")),
+    ("float", r"-?(0|[1-9]\d*)\.\d+", list("-0123456789")),
+):
+    Loader.add_implicit_resolver(f"tag:yaml.org,2002:{tag}", re.compile(rf"(?:{pattern})\Z"), begins)
+
+
+def cases(name: str) -> list[dict[str, Any]]:
+    """The cases of a file, each of a name of its own."""
+    found: list[dict[str, Any]] = yaml.load((CASES / name).read_text("utf-8"), Loader)
+    names = [case["name"] for case in found]
+    assert len(set(names)) == len(names), f"{name} has two cases of one name"
+    return found
+
+
+def kind_of(described: Any) -> FieldType:
+    """A field's type from its kind alone, or from all that is to be known of it."""
+    if isinstance(described, str):
+        return FieldType(described)
+
+    shape = described.get("shape")
+    inner = {name: kind_of(item) for name, item in shape.items()} if shape else None
+    return FieldType(**{**described, "shape": inner, "to": tuple(described.get("to", ()))})
+
+
+def codec_with(
+    fields: Mapping[str, Any],
+    container: str | None = None,
+    definitions: Mapping[str, str] | None = None,
+    update: Operation | None = None,
+    **more: Any,
+) -> RowCodec:
+    """A codec of contacts; with a container, one whose custom fields stand there ("" = flat)."""
+    custom = None
+    if container is not None:
+        custom = CustomFields("definitions", "code", "name", "type", {}, container=container)
+
+    kinds = {name: kind_of(item) for name, item in fields.items()}
+    operations = {"update": update or Operation("PATCH", "/contacts/{id}")}
+    resource = Resource("contacts", operations, kinds, custom=custom, **more)
+    known = {("contacts", name): Definition(code) for name, code in (definitions or {}).items()}
+    return RowCodec(resource, known, ID_NAMES)

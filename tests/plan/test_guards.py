@@ -1,0 +1,87 @@
+"""Plans that a person has to say yes to, and plans that nobody is asked about."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.errors import UnsafePlan
+from engine.plan.cost import Plan, Step
+from engine.plan.guards import guard
+from tests.load.desk import desk, link_to
+
+
+def plan(**counts: int) -> Plan:
+    """A plan with these counts for contacts."""
+    return Plan((Step("contacts", "contacts", "contacts", **{"unchanged": 1, **counts}),), (), 0, 0.0, (), 0.0)
+
+
+def asked(folder: Path, made: Plan, linked: int, yes: bool = False, **spec: Any) -> str:
+    """What a person is asked about a plan where so many rows are linked; "" for nothing."""
+    with desk(folder, **spec) as table:
+        table.save(*(link_to(str(number), f"people/{number}") for number in range(linked)))
+        try:
+            guard(table.run, made, yes)
+        except UnsafePlan as error:
+            return str(error)
+    return ""
+
+
+@pytest.mark.parametrize(
+    ("delete", "linked", "words"),
+    [
+        (8, 8, "8 of 8 contacts would be deleted"),
+        (3, 3, "3 of 3 contacts would be deleted"),
+        (2, 3, ""),
+        (2, 2, ""),
+        (1, 1, ""),
+        (3, 10, ""),
+        (4, 10, "4 of 10 contacts would be deleted, more than 30%"),
+    ],
+)
+def test_deletions(delete: int, linked: int, words: str, tmp_path: Path) -> None:
+    """More than two rows and more than a share of them are not deleted without a question, however few there are."""
+    found = asked(tmp_path, plan(delete=delete), linked)
+    assert words in found
+    assert bool(found) is bool(words)
+
+
+@pytest.mark.parametrize(
+    ("update", "adopt", "linked", "words"),
+    [
+        (9, 0, 9, ""),
+        (10, 0, 10, "10 of 10 contacts would be rewritten"),
+        (3, 0, 10, ""),
+        (4, 0, 10, "4 of 10 contacts would be rewritten, more than 30%"),
+        (4, 10, 4, ""),
+        (5, 6, 4, "5 of 10 contacts would be rewritten"),
+    ],
+)
+def test_updates(update: int, adopt: int, linked: int, words: str, tmp_path: Path) -> None:
+    """More than a share of what is there, adopted rows among it, is not rewritten without a question, unless it is little."""
+    found = asked(tmp_path, plan(update=update, adopt=adopt), linked)
+    assert words in found
+    assert bool(found) is bool(words)
+
+
+def test_a_person_says_yes(tmp_path: Path) -> None:
+    """With --yes nothing is asked about shares."""
+    assert not asked(tmp_path, plan(delete=8, update=20), 20, yes=True)
+
+
+def test_the_spec_sets_the_shares(tmp_path: Path) -> None:
+    """`guards` says how much may change without a question."""
+    assert not asked(tmp_path, plan(delete=8, update=8), 10, guards={"deletes": 0.8, "updates": 0.8})
+
+
+def test_a_share_of_nothing(tmp_path: Path) -> None:
+    """A share of zero asks about the third row already."""
+    assert "3 of 100" in asked(tmp_path, plan(delete=3), 100, guards={"deletes": 0})
+
+
+@pytest.mark.parametrize("yes", [False, True])
+def test_an_empty_source(yes: bool, tmp_path: Path) -> None:
+    """A source without a record is never migrated, whatever a person says."""
+    assert "no record that can be migrated" in asked(tmp_path, plan(unchanged=0, delete=5), 5, yes=yes)
