@@ -90,7 +90,7 @@ class Rename:
 
 @dataclass(frozen=True, slots=True)
 class Retyped:
-    """The spec gives it another type than it was made with; no platform changes the type of a field."""
+    """The spec gives it another type than it was made with; no platform changes a field's type."""
 
     row: Row
     was: str  # its type, in the words of specs where we know, else of the platform
@@ -98,7 +98,7 @@ class Retyped:
 
 @dataclass(frozen=True, slots=True)
 class Deleted:
-    """People have deleted it; `twin` is a field of the same name and type they may have made since."""
+    """People have deleted it; `twin` has the same name and type, and may have been made since."""
 
     twin: Row | None = None
 
@@ -117,17 +117,18 @@ def decide(
 ) -> Decision:
     """What to do about one custom field of the spec.
 
-    | known | in the account by its code | its type | its name there              | decision                   |
-    | ----- | -------------------------- | -------- | --------------------------- | -------------------------- |
-    | no    |                            |          | one of this name and type   | Found                      |
-    | no    |                            |          | none                        | Make                       |
-    | yes   | no                         |          |                             | Deleted                    |
-    | yes   | yes                        | another  |                             | Retyped                    |
-    | yes   | yes                        | the same | the spec's                  | Found                      |
-    | yes   | yes                        | the same | another, spec as before     | Renamed                    |
-    | yes   | yes                        | the same | as before, spec has changed | Rename if ours, or Renamed |
+    | known | its code | its type | its name in the account     | decision                   |
+    | ----- | -------- | -------- | --------------------------- | -------------------------- |
+    | no    |          |          | one of this name and type   | Found                      |
+    | no    |          |          | none                        | Make                       |
+    | yes   | gone     |          |                             | Deleted                    |
+    | yes   | there    | another  |                             | Retyped                    |
+    | yes   | there    | the same | the spec's                  | Found                      |
+    | yes   | there    | the same | another, spec as before     | Renamed                    |
+    | yes   | there    | the same | as before, spec has changed | Rename if ours, or Renamed |
 
-    `taken` are the codes of the spec's other fields: a field that stands for one of those is not found by its name.
+    `taken` are the codes of the spec's other fields: a field that stands for one of those is not
+    found by its name.
     """
     free = [row for row in rows if str(row.get(custom.code)) not in taken]
     if known is None:
@@ -145,7 +146,9 @@ def decide(
 def by_name(item: CustomField, custom: CustomFields, rows: Sequence[Row]) -> Row | None:
     """The definition with this name and type; names alone are not unique."""
     wanted = (item.label, custom.types[item.type])
-    return next((row for row in rows if (row.get(custom.name), row.get(custom.type)) == wanted), None)
+    return next(
+        (row for row in rows if (row.get(custom.name), row.get(custom.type)) == wanted), None
+    )
 
 
 def by_code(code: str, custom: CustomFields, rows: Sequence[Row]) -> Row | None:
@@ -163,7 +166,9 @@ def _other_type(item: CustomField, custom: CustomFields, known: Remembered, row:
     return held if held != wanted else ""
 
 
-def _by_its_names(item: CustomField, custom: CustomFields, known: Remembered, row: Row, can_rename: bool) -> Decision:
+def _by_its_names(
+    item: CustomField, custom: CustomFields, known: Remembered, row: Row, can_rename: bool
+) -> Decision:
     now, wanted = name_of(custom, row), item.label.strip()
     if now == wanted:
         return Found(row)
@@ -197,21 +202,38 @@ class Options:
 
 
 def match_options(
-    labels: Sequence[str], were: Mapping[str, str], custom: CustomFields, known: Remembered | None, row: Row
+    labels: Sequence[str],
+    were: Mapping[str, str],
+    custom: CustomFields,
+    known: Remembered | None,
+    row: Row,
 ) -> Options:
     """Which option of a definition each label means.
 
-    A label of ours means the option it meant before as long as that is there, whatever people call it now; any
-    other label means the option of that name. `were` gives labels that are new in the spec the option of an old one.
+    A label of ours means the option it meant before as long as that is there, whatever people call
+    it now; any other label means the option of that name. `were` gives labels that are new in the
+    spec the option of an old one.
     """
     wanted = [label.strip() for label in labels]
     listed = row.get(custom.options) or []
-    by_label = {_label(custom, option): option[custom.option_id] for option in listed if custom.option_id in option}
-    names = {str(option[custom.option_id]): _label(custom, option) for option in listed if custom.option_id in option}
+    by_label = {
+        _label(custom, option): option[custom.option_id]
+        for option in listed
+        if custom.option_id in option
+    }
+    names = {
+        str(option[custom.option_id]): _label(custom, option)
+        for option in listed
+        if custom.option_id in option
+    }
     ours = _carried(were, known, names)
     ids = by_label | ours
     there = {_label(custom, option) for option in listed} | set(ids)
-    renamed = tuple((label, names[str(ids[label])]) for label in wanted if label in ids and names[str(ids[label])] != label)
+    renamed = tuple(
+        (label, names[str(ids[label])])
+        for label in wanted
+        if label in ids and names[str(ids[label])] != label
+    )
     return Options(
         ids=ids,
         names=names,
@@ -222,12 +244,20 @@ def match_options(
     )
 
 
-def _carried(were: Mapping[str, str], known: Remembered | None, names: Mapping[str, str]) -> dict[str, Any]:
+def _carried(
+    were: Mapping[str, str], known: Remembered | None, names: Mapping[str, str]
+) -> dict[str, Any]:
     """Labels of ours whose option is still there, with its id."""
     if known is None:
         return {}
-    ours = {label: found for label, found in known.options.items() if label in known.ours and str(found) in names}
-    return {label.strip(): ours[was.strip()] for label, was in were.items() if was.strip() in ours} | ours
+    ours = {
+        label: found
+        for label, found in known.options.items()
+        if label in known.ours and str(found) in names
+    }
+    return {
+        label.strip(): ours[was.strip()] for label, was in were.items() if was.strip() in ours
+    } | ours
 
 
 def _is_news(pair: tuple[str, str], ids: Mapping[str, Any], known: Remembered | None) -> bool:
@@ -239,7 +269,9 @@ def _label(custom: CustomFields, option: Row) -> str:
     return str(option[custom.option_label]).strip()
 
 
-def memory(wanted: str, kind: str, custom: CustomFields, row: Row, options: Options) -> dict[str, Any]:
+def memory(
+    wanted: str, kind: str, custom: CustomFields, row: Row, options: Options
+) -> dict[str, Any]:
     """What a link keeps of a definition: `wanted` and `kind` are the spec's name and type of it."""
     return {
         "label": name_of(custom, row),

@@ -1,4 +1,4 @@
-"""Whether a create made its row: what it answered may be a row we hold, or one that was there before."""
+"""Whether a create made its row: it may have answered with one of ours, or one there before."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def judge_creation(
 
 
 def _distrust(run: Run, connection: sa.Connection, links: Sequence[Link]) -> None:
-    """One id for several rows may be wrong for the first of them too: it is to be found by content."""
+    """One id for several rows may be wrong for the first too: that is to be found by content."""
     for link in links:
         if link.run == run.id and link.origin == "created":
             extra = {name: value for name, value in link.extra.items() if name != "seen"}
@@ -73,8 +73,8 @@ def _not_believed(outcome: Outcome, others: Sequence[Link]) -> Outcome:
 def _taken(run: Run, connection: sa.Connection, outcome: Outcome, link: Link) -> Outcome:
     """Either the two are one for the destination, or the answer names a row that is just alike."""
     reason = (
-        f"the destination answered with row {outcome.dest_id}, which stands for {link.key} already: "
-        "it takes the two for one – merge them in the source, or leave one out with `when`"
+        f"the destination answered with row {outcome.dest_id}, which stands for {link.key} already: it "
+        "takes the two for one – merge them in the source, or leave one out with `when`"
     )
     if _answers_found(run, connection, outcome.write, outcome.answer):
         return replace(outcome, state="failed", reason=reason, dest_id="")

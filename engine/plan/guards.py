@@ -16,7 +16,7 @@ FEW = 2  # rows of an object that may be deleted without a question
 
 
 def guard(run: Run, made: Plan, yes: bool) -> None:
-    """Raise UnsafePlan for an empty source, or where much of what was migrated would change or go."""
+    """Raise UnsafePlan for an empty source, or where much that was migrated would change or go."""
     content = [step for step in made.steps if not run.spec.objects[step.object].scaffold]
     if not any(_ready(step) for step in content):
         raise UnsafePlan(

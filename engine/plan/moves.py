@@ -13,7 +13,15 @@ from typing import Any
 from engine.reading import is_gone
 from engine.run import Run
 from engine.spec.model import ObjectMapping
-from engine.store.links import Draft, Finding, Link, links_of, rename_key, save_findings, stream_drafts
+from engine.store.links import (
+    Draft,
+    Finding,
+    Link,
+    links_of,
+    rename_key,
+    save_findings,
+    stream_drafts,
+)
 from engine.store.records import gone_of, mark_gone
 from engine.values import canonical
 
