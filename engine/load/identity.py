@@ -73,10 +73,10 @@ def _not_believed(outcome: Outcome, others: Sequence[Link]) -> Outcome:
 def _taken(run: Run, connection: sa.Connection, outcome: Outcome, link: Link) -> Outcome:
     """Either the two are one for the destination, or the answer names a row that is just alike."""
     reason = (
-        f"the destination answered with row {outcome.dest_id}, which stands for {link.key} already: it "
-        "takes the two for one – merge them in the source, or leave one out with `when`"
+        f"the destination answered with row {outcome.dest_id}, which stands for {link.key} "
+        "already: it takes the two for one – merge them in the source, or leave one out with `when`"
     )
-    if _answers_found(run, connection, outcome.write, outcome.answer):
+    if _answers_found(connection, outcome.write, outcome.answer):
         return replace(outcome, state="failed", reason=reason, dest_id="")
     _distrust(run, connection, [link])
     return replace(outcome, state="unknown", reason=reason, dest_id="", claimed=True)
@@ -92,13 +92,13 @@ def _existing(outcome: Outcome, codec: RowCodec) -> Outcome:
 def _was_there(
     run: Run, connection: sa.Connection, write: Write, answer: Answer, codec: RowCodec
 ) -> bool:
-    if _answers_found(run, connection, write, answer):
+    if _answers_found(connection, write, answer):
         return True
     age = age_beyond_call(run, write, answer, codec)
     return bool(age) and recall_in(connection, STAMPED + write.resource) is not None
 
 
-def _answers_found(run: Run, connection: sa.Connection, write: Write, answer: Answer) -> bool:
+def _answers_found(connection: sa.Connection, write: Write, answer: Answer) -> bool:
     """Whether the status says that the row was there, on a platform that tells the two apart."""
     fresh = recall_in(connection, FRESH + write.resource)
     return answer.status == FOUND and fresh is not None and not answer.repeated
@@ -151,10 +151,10 @@ def learn(
     if answer.status == MADE and not recall_in(connection, FRESH + name):
         remember_in(connection, FRESH + name, str(MADE))
         demoted += links_marked(connection, name, "status")
-    if age_beyond_call(run, outcome.write, answer, codec) == 0.0:
-        if not recall_in(connection, STAMPED + name):
-            remember_in(connection, STAMPED + name, "yes")
-            demoted += links_marked(connection, name, "age")
+    fresh = age_beyond_call(run, outcome.write, answer, codec) == 0.0
+    if fresh and not recall_in(connection, STAMPED + name):
+        remember_in(connection, STAMPED + name, "yes")
+        demoted += links_marked(connection, name, "age")
     return demoted
 
 
