@@ -25,16 +25,18 @@ LAYERS: tuple[tuple[str, bool], ...] = (
     ("engine.schema engine.spec.model engine.connector.model", False),
     ("engine.store.migrations", False),
     ("engine.store.schema", False),
-    ("engine.store.journal engine.store.lease engine.store.links engine.store.quota engine.store.records engine.store.renames "
-     "engine.store.tokens", False),
+    ("engine.store.changes engine.store.journal engine.store.lease engine.store.links engine.store.quota engine.store.records "
+     "engine.store.renames engine.store.tokens", False),
     ("engine.connector.*", True),
     ("engine.mapping.*", True),
     ("engine.spec.*", True),
-    ("engine.wire engine.run", False),
+    ("engine.run", False),
     ("engine.destination.*", True),
-    ("engine.changes engine.reading engine.write", False),
+    ("engine.reading", False),
     ("engine.details", False),
-    ("engine.settle engine.plan engine.touched", False),
+    ("engine.plan.*", True),
+    ("engine.load.*", True),
+    ("engine.rollback.*", True),
     ("engine.simulate", False),
     ("engine.stages.*", False),
     ("engine.review.compare engine.review.sample engine.review.tally", True),
@@ -79,11 +81,11 @@ VAGUE = re.compile(r"(Manager|Helper|Util|Utils|Base|Factory|Handler|Processor)$
 UNFINISHED = re.compile(r"NotImplementedError|\bTODO\b|\bFIXME\b|\bXXX\b")
 
 SHORT, SHARE, LONGEST = 25, 0.9, 60  # lines of a function without its docstring
-AIM = 5_000  # lines of engine/ that design.md aims at ...
-LANGUAGE = 843  # lines by which the connector language has grown: signing in, paging, bodies, bulk, details, links, ways of writing; 84 of
-# them for what servers by other people showed: lists with deleted rows, answers without the row, edits and links that a delta came after,
-# files behind the key, elements named by a value, elements that are gone, rows that may not be looked at
-CEILING = 8_450 + LANGUAGE  # ... and what it may have today (twice that is a debt): without the language it only ever goes down
+BUDGET = 122_500  # tokens of engine/ without its command line and its reviews. It only goes down: what is saved is taken off.
+# It is raised only by a page in docs/decisions/ that says what the tokens are for and why nothing else can go.
+
+REBUILT = ("engine/destination", "engine/plan", "engine/load", "engine/rollback")  # rooms under the rules for new code
+WIDEST = 100  # columns
 
 
 @cache
@@ -187,13 +189,9 @@ def test_stages_do_not_import_each_other() -> None:
 
 def only_names_a_type(path: Path) -> bool:
     """Whether sqlalchemy is used for nothing but the type of a connection that is handed on."""
-    noted = {
-        id(inner)
-        for node in ast.walk(tree(path))
-        for hint in (getattr(node, "annotation", None), getattr(node, "returns", None))
-        if hint is not None
-        for inner in ast.walk(hint)
-    }
+    hints = [getattr(node, name, None) for node in ast.walk(tree(path)) for name in ("annotation", "returns")]
+    hints += [node.value for node in tree(path).body if isinstance(node, ast.Assign) and isinstance(node.value, ast.Subscript)]  # a type's name
+    noted = {id(inner) for hint in hints if hint is not None for inner in ast.walk(hint)}
     uses = [
         node for node in ast.walk(tree(path))
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "sa"
@@ -307,22 +305,55 @@ def docstring_lines(node: ast.AST) -> set[int]:
     return set()
 
 
-def code_lines(path: Path) -> int:
-    """Lines that hold code: neither blank, nor comment, nor docstring."""
-    silent = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
+SILENT = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
+
+
+def tokens(path: Path) -> int:
+    """The tokens of a file's code: no comment, no docstring, no end of line, no indentation."""
     told = {line for node in ast.walk(tree(path)) for line in docstring_lines(node)}
-    found: set[int] = set()
-    for token in tokenize.generate_tokens(io.StringIO(path.read_text(encoding="utf-8")).readline):
-        if token.type not in silent:
-            found.update(range(token.start[0], token.end[0] + 1))
-    return len(found - told)
+    found = tokenize.generate_tokens(io.StringIO(path.read_text(encoding="utf-8")).readline)
+    return sum(token.type not in SILENT and token.start[0] not in told for token in found)
 
 
-def test_the_engine_stays_small() -> None:
-    """All of engine/ keeps below its ceiling, which only ever goes down towards the aim."""
-    total = sum(code_lines(path) for path in files("engine"))
-    assert AIM <= CEILING, "the aim is reached: drop the ceiling"
-    assert total <= CEILING, f"engine/ has {total:,} lines of code; the ceiling is {CEILING:,}"
+def test_the_engine_keeps_its_budget() -> None:
+    """All of engine/ but its command line and its reviews keeps below a number of tokens, which only goes down."""
+    counted = [path for path in files("engine") if not shown(path).startswith(("engine/cli.py", "engine/review/"))]
+    total = sum(tokens(path) for path in counted)
+    assert total <= BUDGET, f"engine/ has {total:,} tokens of code; the budget is {BUDGET:,}"
+
+
+def test_rebuilt_rooms_keep_within_their_columns() -> None:
+    """No line of them is longer than a hundred columns, and none is kept from the formatter."""
+    wrong = [
+        f"{shown(path)}:{number}: {line.strip()[:80]}"
+        for path in files(*REBUILT)
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        if len(line) > WIDEST or "fmt: skip" in line or "fmt: off" in line
+    ]
+    assert wrong == []
+
+
+def test_rebuilt_rooms_nest_no_choices() -> None:
+    """No `a if b else c` stands inside another."""
+    wrong = [
+        f"{shown(path)}:{inner.lineno}"
+        for path in files(*REBUILT)
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.IfExp)
+        for inner in ast.walk(node)
+        if isinstance(inner, ast.IfExp) and inner is not node
+    ]
+    assert wrong == []
+
+
+def test_functions_of_rebuilt_rooms_are_simple() -> None:
+    """None of their functions is more complex than ten, as ruff counts."""
+    rule = ["--isolated", "--select", "C901", "--config", "lint.mccabe.max-complexity=10", "--output-format", "concise"]
+    done = subprocess.run(
+        [sys.executable, "-m", "ruff", "check", "--no-cache", *rule, *REBUILT],
+        cwd=ROOT, capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def function_lengths(*folders: str) -> list[tuple[int, str]]:

@@ -1,4 +1,4 @@
-"""When two values of a field are one value: exactly as a platform may write it, or as it may have tidied it."""
+"""When two values of a field are one value: as a platform may write it, or may have tidied it."""
 
 from __future__ import annotations
 
@@ -216,7 +216,7 @@ def _loose_number(value: Any) -> int | float | None:
 
 
 def _has_fraction(wanted: Any, live: Any) -> bool:
-    """Whether two numbers may differ in form: "5.00" and 5 do, "5" and 5 are a code and a number."""
+    """Whether numbers may differ in form: "5.00" and 5 do, "5" and 5 are a code and a number."""
     if isinstance(wanted, int | float) and isinstance(live, int | float):
         return True
     return any("." in str(item) for item in (wanted, live))
@@ -255,7 +255,7 @@ def _same_day(wanted: str, live: str) -> bool:
 
 
 def _same_moment(wanted: str, live: str) -> bool:
-    """An instant without its fraction of a second; or its day, where one of the two is just that."""
+    """An instant without its fraction of a second; or its day, where one of both is just that."""
     moments = [_moment(wanted.strip()), _moment(live.strip())]
     if None not in moments:
         return len({moment.replace(microsecond=0) for moment in moments if moment}) == 1

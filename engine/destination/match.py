@@ -136,7 +136,9 @@ def _by_rule(
     taken = set()
     for item in items:
         rows = beside.get(_place(item.values, parents), [])
-        hit = next((row for row in rows if id(row) not in taken and rule.fits(item, row, codec)), None)
+        hit = next(
+            (row for row in rows if id(row) not in taken and rule.fits(item, row, codec)), None
+        )
         if hit is not None:
             found[item.key] = hit
             taken.add(id(hit))
@@ -179,7 +181,7 @@ def by_own_id(
 
 
 def tokens(codec: RowCodec, values: Row, fields: Sequence[str]) -> list[str]:
-    """What a row with these values can be looked up by: each parent it names, else its exact values."""
+    """What a row of these values is looked up by: each parent it names, or its exact values."""
     parents = [name for name in fields if codec.names_parent(name)]
     named = [f"{name}={word(values.get(name))}" for name in parents if values.get(name)]
     return named or [exact_token(codec, values, fields)]

@@ -1,4 +1,4 @@
-"""From a draft to what travels: symbols become ids, our names the platform's, labels its options."""
+"""From a draft to what travels: symbols become ids, names the platform's, labels its options."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One codec of destination rows: where each field stands in a row, and what of a row counts as its value.
+"""One codec of destination rows: where each field stands, and what of it counts as its value.
 
 Custom fields stand under codes that every account has of its own, in a container or beside the
 other fields; a reference may be answered as an id, as text, as an object with the id in it, or
@@ -43,7 +43,7 @@ Definitions = Mapping[tuple[str, str], Definition]  # (resource, field) -> defin
 def load_definitions(
     connection: sa.Connection, connector: Connector
 ) -> dict[tuple[str, str], Definition]:
-    """The account's field codes and option ids as the store knows them, without what people deleted."""
+    """The account's field codes and option ids that the store knows and people have not deleted."""
     found = {}
     for resource in connector.resources:
         for prefix in (FIELDS, OPTIONS):
@@ -174,7 +174,7 @@ class RowCodec:
         return alike(wanted, live, self._compared_as(target, wanted))
 
     def _compared_as(self, target: str, wanted: Any) -> FieldType | None:
-        """The type two values are compared as: numbers of a custom field may be answered as text."""
+        """The type two values are compared as: a custom field may answer numbers as text."""
         kind = self.kind(target)
         if kind is not None or not self.is_custom(target):
             return kind

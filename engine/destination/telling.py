@@ -1,4 +1,4 @@
-"""What tells rows apart that carry no key of ours: the fields, and the values that were or would be sent."""
+"""What tells rows without a key of ours apart: fields, and what was or would be sent in them."""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ def apply(
 ) -> list[Loaded]:
     """Carry out what is planned for these objects, in their order.
 
-    `planned_at` is when the plan was made, epoch seconds; `whole` says that all drafts were planned.
+    `planned_at` is when the plan was made, epoch seconds; `whole` says that all drafts were in it.
     """
     return [_object(run, mapping, planned_at, whole) for mapping in objects]
 

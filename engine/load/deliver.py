@@ -45,8 +45,8 @@ GROWTH = 4  # the pause between two of them grows to so many times the first
 def deliver(run: Run, writes: Iterable[Write], in_order: bool = False) -> Iterator[Outcome]:
     """Make the writes, as many at a time as the connector allows; each outcome as it is known.
 
-    What is unknown is reconciled, and what turns out not to have taken effect is sent again, at most
-    so many times, with growing pauses: no outcome is `unknown`. A `stale` one was not made, for
+    What is unknown is reconciled, and what turns out not to have taken effect is sent again, at
+    most so many times, with growing pauses: no outcome is `unknown`. A `stale` one was not made, as
     its row has changed since it was planned. With `in_order`, one at a time, none after one in
     doubt. Raises what makes going on pointless (a spent day, a refused key) once everything in
     flight has its outcome in the journal.
@@ -78,7 +78,7 @@ def deliver(run: Run, writes: Iterable[Write], in_order: bool = False) -> Iterat
 
 
 def _reconciled(delivery: _Delivery, doubtful: Sequence[Outcome]) -> Iterator[Outcome]:
-    """The writes in doubt with what a look has shown: done, or unknown for what is to be retried."""
+    """The writes in doubt with what a look has shown: done, or unknown and to be retried."""
     found: Reconciled = reconcile(delivery.run)
     delivery.forget_codecs()
     for outcome in doubtful:
@@ -264,8 +264,10 @@ def _several(run: Run, writes: Sequence[Write]) -> list[Outcome]:
     answers = run.destination.write_many(writes[0].resource, writes[0].action, rows)
     found = []
     for position, (write, answer) in enumerate(zip(writes, answers, strict=True)):
-        failed = isinstance(answer, EtlError)
-        outcome = _failed(write, answer) if failed else _done(write, answer)  # type: ignore[arg-type]
+        if isinstance(answer, EtlError):
+            outcome = _failed(write, answer)
+        else:
+            outcome = _done(write, answer)
         found.append(replace(outcome, called=not position and outcome.called))
     return found
 

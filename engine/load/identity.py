@@ -1,4 +1,4 @@
-"""Whether a create made its row: what it answered may be a row we hold, or one that was there before."""
+"""Whether a create made its row: it may have answered with one of ours, or one there before."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def judge_creation(
         there = _was_there(run, connection, write, outcome.answer, codec)
         return _existing(outcome, codec) if there else outcome
 
-    if _answers_found(run, connection, write, outcome.answer):
+    if _answers_found(connection, write, outcome.answer):
         return _taken(outcome, taken[0]) if taken else _existing(outcome, codec)
     if not taken and _holds(write, outcome.answer, codec):
         return _existing(outcome, codec)
@@ -52,7 +52,7 @@ def judge_creation(
 
 
 def _distrust(run: Run, connection: sa.Connection, links: Sequence[Link]) -> None:
-    """One id for several rows may be wrong for the first of them too: it is to be found by content."""
+    """One id for several rows may be wrong for the first too: that is to be found by content."""
     for link in links:
         if link.run == run.id and link.origin == "created":
             extra = {name: value for name, value in link.extra.items() if name != "seen"}
@@ -78,8 +78,8 @@ def _taken(outcome: Outcome, link: Link) -> Outcome:
 
 def _one_for_two(outcome: Outcome, link: Link) -> str:
     return (
-        f"the destination answered with row {outcome.dest_id}, which stands for {link.key} already: "
-        "it takes the two for one – merge them in the source, or leave one out with `when`"
+        f"the destination answered with row {outcome.dest_id}, which stands for {link.key} "
+        "already: it takes the two for one – merge them in the source, or leave one out with `when`"
     )
 
 
@@ -93,13 +93,13 @@ def _existing(outcome: Outcome, codec: RowCodec) -> Outcome:
 def _was_there(
     run: Run, connection: sa.Connection, write: Write, answer: Answer, codec: RowCodec
 ) -> bool:
-    if _answers_found(run, connection, write, answer):
+    if _answers_found(connection, write, answer):
         return True
     age = age_beyond_call(run, write, answer, codec)
     return bool(age) and recall_in(connection, STAMPED + write.resource) is not None
 
 
-def _answers_found(run: Run, connection: sa.Connection, write: Write, answer: Answer) -> bool:
+def _answers_found(connection: sa.Connection, write: Write, answer: Answer) -> bool:
     """Whether the status says that the row was there, on a platform that tells the two apart."""
     fresh = recall_in(connection, FRESH + write.resource)
     return answer.status == FOUND and fresh is not None and not answer.repeated
@@ -152,10 +152,10 @@ def learn(
     if answer.status == MADE and not recall_in(connection, FRESH + name):
         remember_in(connection, FRESH + name, str(MADE))
         demoted += links_marked(connection, name, "status")
-    if age_beyond_call(run, outcome.write, answer, codec) == 0.0:
-        if not recall_in(connection, STAMPED + name):
-            remember_in(connection, STAMPED + name, "yes")
-            demoted += links_marked(connection, name, "age")
+    fresh = age_beyond_call(run, outcome.write, answer, codec) == 0.0
+    if fresh and not recall_in(connection, STAMPED + name):
+        remember_in(connection, STAMPED + name, "yes")
+        demoted += links_marked(connection, name, "age")
     return demoted
 
 

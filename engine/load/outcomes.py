@@ -24,14 +24,14 @@ from engine.store.links import (
 from engine.values import as_file, digest, is_empty
 
 EXISTING = (
-    "the destination answered with a row that was there before: it is used, its values may have been "
-    "written over, and a rollback keeps it"
+    "the destination answered with a row that was there before: it is used, its values may have "
+    "been written over, and a rollback keeps it"
 )
 MARKS = ("status", "age")  # what may yet show that a row was there before
 
 
 def record(run: Run, connection: sa.Connection, outcome: Outcome, codec: RowCodec) -> Outcome:
-    """Record an outcome with all that follows from it, in one transaction; the outcome as judged."""
+    """Record an outcome with all that follows from it in one transaction; the outcome as judged."""
     write = outcome.write
     if outcome.state == "done" and write.action == "create":
         outcome = judge_creation(run, connection, outcome, codec)

@@ -245,7 +245,9 @@ def _created(look: _Look, group: Sequence[Entry]) -> Committed:
 def _key_target(look: _Look) -> str:
     """The custom field that carries our key, where it is known in the account."""
     fields = look.run.spec.custom_fields.values()
-    name = next((item.name for item in fields if item.resource == look.resource.name and item.key), "")
+    name = next(
+        (item.name for item in fields if item.resource == look.resource.name and item.key), ""
+    )
     target = f"custom.{name}"
     return target if name and look.codec.code(target) else ""
 

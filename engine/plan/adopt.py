@@ -203,7 +203,7 @@ def _recognised(
 def _may_be_there(
     search: Search, connection: sa.Connection, decision: Decision, item: Wanted, codec: RowCodec
 ) -> bool:
-    """Whether what the row would lean on is in the account; with nothing to lean on, our rows are."""
+    """Whether what the row would lean on is in the account; or, without such rows, our rows are."""
     body = decision.draft.body
     named = [as_link(body.get(name)) for name in item.parents(codec)]
     parents = [symbol for symbol in named if symbol and _is_record(search.run, symbol[0])]

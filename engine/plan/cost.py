@@ -18,7 +18,7 @@ from engine.store.links import links_of
 
 @dataclass(slots=True)
 class Step:
-    """An object's changes by kind, and what they cost; adopted rows that are written count twice."""
+    """An object's changes by kind and their cost; adopted rows that are written count twice."""
 
     object: str
     label: str

@@ -1,4 +1,4 @@
-"""Rows whose record is gone, or is no longer one of its object: which are deleted, and which stay."""
+"""Rows whose record is gone or no longer one of its object: which are deleted, and which stay."""
 
 from __future__ import annotations
 

@@ -87,9 +87,9 @@ def _decide(
         kind: Kind = "skip" if draft.state == "skipped" else "fail"
         return Decision(kind, draft, link=link, reason=draft.reason)
 
-    if link and link.digest == draft.digest and not link.held:
-        if leaving.isdisjoint(links_in(draft.body)):
-            return Decision("unchanged", draft, link=link)
+    as_written = link and link.digest == draft.digest and not link.held
+    if as_written and leaving.isdisjoint(links_in(draft.body)):
+        return Decision("unchanged", draft, link=link)
 
     found = unlinked(draft.body, mapping, ids)
     if found.skipped or found.refused:

@@ -16,7 +16,7 @@ FEW = 2  # rows of an object that may be deleted without a question
 
 
 def guard(run: Run, made: Plan, yes: bool) -> None:
-    """Raise UnsafePlan for an empty source, or where much of what was migrated would change or go."""
+    """Raise UnsafePlan for an empty source, or where much that was migrated would change or go."""
     content = [step for step in made.steps if not run.spec.objects[step.object].scaffold]
     if not any(_ready(step) for step in content):
         raise UnsafePlan(
@@ -43,7 +43,7 @@ def _guard_updates(run: Run, step: Step, have: int) -> None:
     if there >= SMALL and step.update > share * there:
         raise UnsafePlan(
             f"{step.update} of {there} {step.label} would be rewritten, more than {share:.0%} – "
-            "look at them with `etl plan`, then add --yes"
+            "look at them with `etl plan SPEC --records`, then add --yes"
         )
 
 
@@ -52,5 +52,5 @@ def _guard_deletes(run: Run, step: Step, have: int) -> None:
     if step.delete > FEW and step.delete > share * have:
         raise UnsafePlan(
             f"{step.delete} of {have} {step.label} would be deleted, more than {share:.0%} – "
-            "see which in `etl status`, then add --yes"
+            "see which with `etl plan SPEC --records`, then add --yes"
         )

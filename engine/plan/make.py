@@ -1,6 +1,7 @@
 """The plan: one change for each draft and for each row to delete, kept in the store.
 
-What is shown, judged and carried out is this table. The destination is read for it, never written to.
+What is shown, judged and carried out is this table. The destination is read for it, never written
+to.
 """
 
 from __future__ import annotations
@@ -90,7 +91,9 @@ def foreseen(run: Run) -> dict[tuple[str, str], Definition]:
         (item.resource, item.field): (item.options, item.options_from)
         for item in run.spec.native_options
     }
-    were = {(item.resource, item.name): item.options_were for item in run.spec.custom_fields.values()}
+    were = {
+        (item.resource, item.name): item.options_were for item in run.spec.custom_fields.values()
+    }
     were |= {(item.resource, item.field): item.options_were for item in run.spec.native_options}
     with run.store.begin() as connection:
         known = load_definitions(connection, run.migration.destination)
@@ -134,7 +137,7 @@ def plan_object(search: Search, mapping: ObjectMapping, only_failed: bool = Fals
 
 
 def plan_drafts(planning: Planning, drafts: Sequence[Draft]) -> list[Change]:
-    """Plan some drafts of an object and keep what is decided; also to look at a record once more."""
+    """Plan some drafts and keep what is decided; also used to look at a record once more."""
     run, name = planning.run, planning.mapping.name
     with run.store.begin() as connection:
         known = changes_of(connection, name, [draft.key for draft in drafts])
@@ -185,7 +188,9 @@ def _updates(planning: Planning, decisions: Sequence[Decision]) -> dict[str, Cha
     if "update" not in resource.operations:
         return {item.draft.key: _unchanging(item) for item in decisions}
 
-    bodies = {item.link.dest_id: item.resolved.body for item in decisions if item.link and item.resolved}
+    bodies = {
+        item.link.dest_id: item.resolved.body for item in decisions if item.link and item.resolved
+    }
     live = rows_now(planning.run.destination, resource, bodies)
     found = {}
     for item in decisions:

@@ -1,6 +1,6 @@
 """The rows a migration made that a rollback must keep, and why.
 
-Every list is read once: it shows our rows as they are now, and the rows of others that lean on them.
+Every list is read once: it shows our rows as they are now, and people's rows that lean on them.
 Whatever a kept row refers to is kept with it, for platforms may delete a row together with the one
 it belongs to. A row that could not be looked at is kept.
 """
@@ -118,7 +118,7 @@ def _kinds(resource: Resource) -> Iterator[FieldType]:
 
 
 def _rows(look: _Look, resource: Resource) -> Iterator[Sequence[Row]]:
-    """A resource's rows page by page; below all parents, people's too, where they are only there."""
+    """A resource's rows page by page; below all parents, people's too where they are only there."""
     operation = resource.operations["list"]
     if not operation.ids_of:
         for page in look.run.destination.pages(resource.name):
@@ -203,7 +203,7 @@ def _customs(codec: RowCodec, row: Row) -> Iterator[tuple[str, str]]:
 
 
 def _follow(look: _Look) -> None:
-    """Keep what kept rows need, and what that needs in turn: the rows themselves are read for it."""
+    """Keep what kept rows need, and what that needs in turn; those rows are read for it."""
     definitions = holders(look.run.migration.destination)
     while look.waiting:
         waiting, look.waiting = look.waiting, []
@@ -213,7 +213,8 @@ def _follow(look: _Look) -> None:
 
         for name, ids in by_resource.items():
             codec = look.codec(name)
-            rows = [] if name in definitions else list(look.run.destination.by_ids(name, sorted(ids)))
+            read = name not in definitions
+            rows = list(look.run.destination.by_ids(name, sorted(ids))) if read else []
             with look.run.store.begin() as connection:
                 for row in rows:
                     reason = _needed_by(name, codec.resource.id_of(row))

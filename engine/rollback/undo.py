@@ -1,4 +1,4 @@
-"""Take a migration back: delete what it made, restore what it changed, keep what people edited since.
+"""Take a migration back: delete what it made, restore what it changed, keep what people edited.
 
 It walks the journal backwards: children before what they lean on, as the spec orders its objects.
 Each step may be repeated, so a rollback that was killed is continued by starting it again.

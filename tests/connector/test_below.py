@@ -17,7 +17,7 @@ from engine.connector.load import load_connector
 from engine.connector.model import Connector, Operation, Pager, Resource, join_id, split_id
 from engine.errors import ApiError, Rejected
 from engine.migrate import delta, migrate
-from engine.stages.rollback import rollback
+from engine.rollback.undo import rollback
 from engine.store.journal import made_rows
 from engine.store.links import all_findings, links_of
 from tests.connector.desk import Desk

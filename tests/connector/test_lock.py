@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from engine.migrate import delta, migrate
-from engine.stages.rollback import rollback
+from engine.rollback.undo import rollback
 from tests.connector.desk import Desk
 
 CONNECTOR = """\

@@ -15,7 +15,7 @@ from starlette.routing import Route
 from engine.details import detailed
 from engine.errors import SpecError, UnsafePlan
 from engine.migrate import delta, foresee, migrate
-from engine.stages.rollback import rollback
+from engine.rollback.undo import rollback
 from engine.store.links import all_findings
 from tests.connector.desk import Desk
 

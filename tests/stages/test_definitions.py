@@ -13,8 +13,8 @@ from starlette.routing import Route
 
 from engine import migrate
 from engine.errors import UnsafePlan
+from engine.rollback.undo import rollback
 from engine.stages.names import carry_over
-from engine.stages.rollback import rollback
 from engine.store.links import Finding, all_findings, count_links, links_of, stream_drafts
 from engine.values import links_in
 from tests.connector.conftest import Bench, bench

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from engine import migrate
 from engine.connector.model import Limit
-from engine.plan import duration
+from engine.plan.cost import duration
 from engine.review.report import harmless
 from engine.simulate import simulate
 from tests.stages.conftest import Desk

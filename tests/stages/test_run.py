@@ -10,15 +10,18 @@ from typing import Any
 import pytest
 
 from engine import migrate
-from engine.changes import decide, definitions
 from engine.connector.model import ErrorRule
+from engine.destination.edits import edits_of
+from engine.destination.rows import codec_of, load_definitions
 from engine.errors import UnsafePlan
-from engine.plan import guard
-from engine.stages.rollback import rollback
+from engine.load.outcomes import link_after
+from engine.load.writes import Answer, Outcome, Write
+from engine.plan.diff import decide, leaving_rows, rows_as_planned
+from engine.plan.guards import guard
+from engine.rollback.undo import rollback
+from engine.store.changes import Change, save_changes
 from engine.store.links import all_findings, count_links, links_of, stream_drafts
-from engine.touched import edited_since
 from engine.values import links_in
-from engine.write import Outcome, Write, as_link_row
 from tests.stages.conftest import Desk
 
 
@@ -75,8 +78,10 @@ def test_empty_source_is_refused(desk: Desk) -> None:
     with run.store.begin() as connection:
         connection.exec_driver_sql("DELETE FROM records WHERE collection NOT LIKE '$%'")
     migrate.draft(run, result)
+    migrate.plan(run, result)
+    assert result.plan is not None
     with pytest.raises(UnsafePlan, match="no record"):
-        guard(run, migrate.plan(run, run.spec.active()), yes=False)
+        guard(run, result.plan, yes=False)
 
 
 def test_mapping_change_rewrites_only_what_it_changes(desk: Desk, changed: Callable[..., Desk]) -> None:
@@ -213,7 +218,8 @@ def test_a_row_that_a_list_shows_as_deleted_is_gone(desk: Desk) -> None:
 def test_an_answer_without_the_row_leaves_no_fingerprint(desk: Desk, answer: dict[str, Any], shown: bool) -> None:
     """A platform that answers a write with nothing, or the id alone, has not shown the row: what was seen before is void."""
     write = Write("organizations", "clients/1", "organizations", "update", {"name": "Ana"}, {"name": "Ana"}, "7", extra={"seen": "before"})
-    link = as_link_row(desk.run(), write, Outcome(write, "done", "7", answer), 0.0)
+    codec = codec_of(desk.migration.destination, "organizations", {})
+    link = link_after(desk.run(), Outcome(write, "done", "7", Answer(answer, 200, shown=shown)), codec)
     assert ("seen" in link.extra) is shown
     assert link.extra.get("seen") != "before"
 
@@ -223,20 +229,22 @@ def test_without_a_fingerprint_what_was_written_tells_of_an_edit(desk: Desk) -> 
     migrate.migrate(desk.run(), 20)
     with desk.store.begin() as connection:
         links = [replace(link, extra={}) for link in links_of(connection, "organizations").values()]
-    assert edited_since(desk.run(), "organizations", links) == {}
+    assert edits_of(desk.run(), "organizations", links) == {}
     desk.destination_api("PATCH", f"/api/v2/organizations/{links[0].dest_id}", name="Otra")
     desk.destination_api("PATCH", f"/api/v2/organizations/{links[1].dest_id}", visible_to=1)
-    assert edited_since(desk.run(), "organizations", links) == {links[0].key: "people changed name"}
+    assert edits_of(desk.run(), "organizations", links) == {links[0].key: "people changed name"}
 
 
 def test_a_row_lets_go_of_one_that_leaves(desk: Desk) -> None:
     """What names a row that this run deletes in the end is updated before, without the link; nothing else is."""
     migrate.migrate(desk.run(), None)
-    run, mapping = desk.run(), desk.migration.spec.objects["contacts"]
-    run.leaving.add(("organizations", "clients/1200101"))
+    run, mapping, destination = desk.run(), desk.migration.spec.objects["contacts"], desk.migration.destination
     drafts = [draft for batch in stream_drafts(desk.store, "contacts") for draft in batch]
     with desk.store.begin() as connection:
-        changes = decide(run, connection, mapping, drafts, definitions(connection, run))
+        save_changes(connection, [Change("organizations", "clients/1200101", "delete")])
+        codec = codec_of(destination, mapping.resource, load_definitions(connection, destination))
+        links = links_of(connection, "contacts")
+        changes = decide(run, mapping, drafts, links, codec, rows_as_planned(run, connection, drafts), leaving_rows(connection, drafts))
     named = {draft.key for draft in drafts if ("organizations", "clients/1200101") in links_in(draft.body)}
     assert named
     assert {change.draft.key for change in changes if change.kind == "update"} == named

@@ -93,7 +93,8 @@ def _objects(body: Any, path: str = "") -> Iterator[str]:
 
 
 def _differences(kind: Resource, row: Row, live: Row) -> str:
-    names = [name for name in kind.fields if name in row and name in live and not equivalent(row[name], live[name], kind.fields[name])]
+    shown = [name for name in kind.fields if name in row and name in live]
+    names = [name for name in shown if not equivalent(row[name], live[name], kind.fields[name])]
     return f"; other values in {', '.join(names[:5])}" if names else ""
 
 
