@@ -6,21 +6,24 @@ from collections.abc import Sequence
 
 import sqlalchemy as sa
 
-from engine.destination.resolve import Ids, resolve
+from engine.destination.resolve import resolve
 from engine.destination.rows import Row, RowCodec, codec_of, load_definitions
+from engine.destination.written import bodies_written, linked_ids
+from engine.reading import rows_now
 from engine.run import Run
 from engine.spec.model import ObjectMapping
-from engine.store.links import Link, links_of
+from engine.store.links import Link
 
 
 def edits_of(run: Run, resource: str, links: Sequence[Link]) -> dict[str, str]:
     """Keys of links whose rows people have edited since we wrote them, with the reason."""
     connector = run.migration.destination
-    kind = connector.resources[resource]
-    found = run.destination.by_ids(resource, [link.dest_id for link in links])
-    rows = {kind.id_of(row): row for row in found}
     with run.store.begin() as connection:
         codec = codec_of(connector, resource, load_definitions(connection, connector))
+        bodies = bodies_written(run, connection, codec, links)
+
+    rows = rows_now(run.destination, codec.resource, bodies)
+    with run.store.begin() as connection:
         reasons = {
             link.key: edit_of(run, connection, codec, link, rows[link.dest_id])
             for link in links
@@ -55,7 +58,7 @@ def _changed(
     row: Row,
 ) -> list[str]:
     """The written fields that hold neither what we sent nor what the platform made of it."""
-    last = resolve(link.written, mapping, run.spec, codec, _ids(run, connection))
+    last = resolve(link.written, mapping, run.spec, codec, linked_ids(run, connection))
     file = codec.resource.file
     found = []
     for target in last.effective:
@@ -65,13 +68,3 @@ def _changed(
         if not (ours or stored or (file and target == file[0])):
             found.append(target)
     return found
-
-
-def _ids(run: Run, connection: sa.Connection) -> Ids:
-    resources = run.migration.destination.resources
-
-    def look(name: str, key: str) -> str | None:
-        found = links_of(connection, name, [key]).get(key)
-        return resources[found.resource].reference_to(found.dest_id) if found else None
-
-    return look

@@ -179,8 +179,7 @@ class RowCodec:
         if kind is not None or not self.is_custom(target):
             return kind
         items = wanted if isinstance(wanted, list) else [wanted]
-        numbers = all(isinstance(item, int | float) and not isinstance(item, bool) for item in items)
-        if not numbers:
+        if any(isinstance(item, bool) or not isinstance(item, int | float) for item in items):
             return None
         return FieldType("enum" if all(isinstance(item, int) for item in items) else "number")
 

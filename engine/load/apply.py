@@ -160,10 +160,13 @@ def _write(work: _Work) -> None:
 
 
 def _noted(work: _Work, outcome: Outcome) -> bool:
-    """Whether a write is to be planned once more; failures are listed."""
+    """Whether a record is to be planned once more; failures are listed.
+
+    That is one whose row has changed since, or whose creation found a row that was there.
+    """
     if outcome.state == "failed":
         work.result.reasons.append(f"{outcome.write.key}: {outcome.reason}")
-    return outcome.state == "stale"
+    return outcome.state == "stale" or outcome.existing
 
 
 def _parts(keys: Sequence[str], size: int = 500) -> Iterator[list[str]]:

@@ -101,8 +101,9 @@ def report_held(connection: sa.Connection, link: Link) -> None:
 def demote(connection: sa.Connection, links: Sequence[Link]) -> None:
     """Rows that turn out to have been there before are people's: no rollback removes them."""
     for link in links:
-        extra = {name: value for name, value in link.extra.items() if name not in MARKS}
-        save_link(connection, replace(link, origin="matched", extra=extra))
+        extra = {name: link.extra[name] for name in link.extra.keys() - {*MARKS, "seen"}}
+        people = replace(link, origin="matched", digest="", written={}, extra=extra)
+        save_link(connection, replace(people, stored={}, held={}))
         mark_adopted(connection, link.object, link.key, link.dest_id)
         found = Finding(link.object, link.key, "write", "", "attention", EXISTING)
         save_findings(connection, [found])
@@ -139,6 +140,9 @@ def link_after(run: Run, outcome: Outcome, codec: RowCodec) -> Link:
     if write.action == "create":
         extra |= _doubts_of(run, outcome, codec)
 
+    if outcome.existing:
+        return _adopted(run, outcome)
+
     stored, held = dict(write.stored), dict(write.held)
     if answer.shown:
         extra["seen"] = codec.fingerprint(answer.row)
@@ -150,12 +154,21 @@ def link_after(run: Run, outcome: Outcome, codec: RowCodec) -> Link:
         outcome.dest_id or write.dest_id,
         write.digest or digest(write.draft),
         dict(write.draft),
-        "matched" if outcome.existing else write.origin,
+        write.origin,
         run.id,
         run.clock.now(),
         extra,
         stored,
         held,
+    )
+
+
+def _adopted(run: Run, outcome: Outcome) -> Link:
+    """The link to a row that was there: nothing of what it holds is ours, and a plan is to see."""
+    write = outcome.write
+    now = run.clock.now()
+    return Link(
+        write.object, write.key, write.resource, outcome.dest_id, "", {}, "matched", run.id, now
     )
 
 

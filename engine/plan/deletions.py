@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from engine.destination.edits import edits_of
+from engine.destination.leaning import needed_by_people
 from engine.run import Run
 from engine.spec.model import ObjectMapping
 from engine.store.changes import Change, save_changes
@@ -92,8 +93,12 @@ def _staying(
     run: Run, mapping: ObjectMapping, found: Sequence[Leaver]
 ) -> Iterator[tuple[str, str]]:
     """Keys of rows that stay, and why."""
-    if mapping.on_delete != "delete":
-        yield from ((item.link.key, "kept in the destination") for item in found)
+    operations = run.migration.destination.resources[mapping.resource].operations
+    if mapping.on_delete != "delete" or "delete" not in operations:
+        reason = "kept in the destination"
+        if mapping.on_delete == "delete":
+            reason += ", which cannot delete such rows"
+        yield from ((item.link.key, reason) for item in found)
         return
 
     links = [item.link for item in found]
@@ -102,6 +107,10 @@ def _staying(
     for link in links:
         if link.origin == "matched":
             yield link.key, "kept, for people had it before"
+    needed = needed_by_people(run, mapping.resource, [link.dest_id for link in links])
+    for link in links:
+        if link.dest_id in needed:
+            yield link.key, f"kept, for {needed[link.dest_id]}"
 
 
 def _change(run: Run, mapping: ObjectMapping, item: Leaver) -> Change:

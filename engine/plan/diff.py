@@ -293,8 +293,8 @@ def update_body(change: Change, resolved: Resolved, codec: RowCodec) -> dict[str
         value = codec.get(resolved.body, target)
         codec.put(body, target, codec.cleared(target) if value is None else value)
 
-    path = codec.resource.operations["update"].path
-    places = {name: value for name, value in resolved.body.items() if f"{{{name}}}" in path}
+    needed = codec.resource.operations["update"].places
+    places = {name: value for name, value in resolved.body.items() if name in needed}
     return {**body, **change.version, **places}
 
 

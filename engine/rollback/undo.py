@@ -284,8 +284,8 @@ def _restoring(
         _restored(work, codec, entry, row or {}, stays)
         return None
 
-    path = codec.resource.operations["update"].path
-    places = {name: value for name, value in entry.body.items() if f"{{{name}}}" in path}
+    needed = codec.resource.operations["update"].places
+    places = {name: value for name, value in entry.body.items() if name in needed}
     whole = {**body, **version(codec.resource, row or {}), **places}
     return replace(_undoing(entry, "update", whole, stays=stays), origin=RESTORED)
 
