@@ -98,7 +98,11 @@ def _number(value: Any, kind: str) -> int | float | None:
     """The number in a value; in a text only where the field holds numbers."""
     if isinstance(value, int | float):
         return value
-    if kind not in _NUMERIC or not isinstance(value, str) or not _NUMBER.fullmatch(value.strip()):
+    if kind not in _NUMERIC or not isinstance(value, str) or len(value) > _LONGEST:
+        return None
+
+    written = _NUMBER if kind in ("number", "integer") else _PLAIN_NUMBER  # "007" is an id
+    if not written.fullmatch(value.strip()):
         return None
     return float(value) if "." in value else int(value)
 
@@ -107,7 +111,10 @@ def _same_number(wanted: Any, live: Any) -> bool:
     """Ids are equal to the last digit; amounts up to the rounding of a float."""
     if isinstance(wanted, int) and isinstance(live, int):
         return wanted == live
-    return math.isclose(wanted, live, rel_tol=1e-12, abs_tol=1e-9)
+    try:
+        return math.isclose(wanted, live, rel_tol=1e-12, abs_tol=1e-9)
+    except OverflowError:  # an integer that no float can hold
+        return bool(wanted == live)
 
 
 def _plain(text: str, kind: str) -> str:
@@ -136,9 +143,9 @@ def _moment(text: str) -> datetime | None:
 
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError:
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
         return None
-    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 _MIDNIGHT = re.compile(r"(\d{4}-\d{2}-\d{2})[T ]00:00(:00(\.0+)?)?(Z|[+-]00:?00)?")
@@ -181,11 +188,13 @@ def _markup(text: str) -> str:
 
 # -- scalars, as a platform may have tidied them
 
-_TAG = re.compile(r"<[^<>]*>")
+_TAG = re.compile(r"</?[a-zA-Z][a-zA-Z0-9]*(?:\s[^<>]*)?/?>")
 _PHONE = re.compile(r"(?:(?:tel|phone):)?[+(0-9][0-9 ()./\-]{5,}")
 _SCHEME = re.compile(r"^(?:https?:)?//")
 _PLAIN_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?")
 _DATE = re.compile(r"(\d{1,4})[-/.](\d{1,2})[-/.](\d{1,4})")
+_LONGEST = 300  # characters of a text that may be a number
+_DAYS = 31  # what is more than that in a date is its year
 _FEWEST_DIGITS = 6  # a phone number shorter than this is compared as it is written
 _ROUNDING = 0.005
 
@@ -195,7 +204,7 @@ def _same_when_tidied(wanted: Any, live: Any, kind: str) -> bool:
         return True
 
     if isinstance(wanted, bool) or isinstance(live, bool):
-        return False
+        return str(wanted).lower() == str(live).lower()
     numbers = [_loose_number(item) for item in (wanted, live)]
     if None not in numbers and _has_fraction(wanted, live):
         return _same_rounded(numbers[0], numbers[1], kind)
@@ -204,6 +213,8 @@ def _same_when_tidied(wanted: Any, live: Any, kind: str) -> bool:
         return False
     if _bare(wanted) == _bare(live):
         return True
+    if kind in _NUMERIC:
+        return False
     return any(same(wanted, live) for same in (_same_phone, _same_moment, _same_day))
 
 
@@ -211,7 +222,7 @@ def _loose_number(value: Any) -> int | float | None:
     """A number, be it written as text; one with leading zeros is none."""
     if isinstance(value, int | float):
         return value
-    text = value.strip() if isinstance(value, str) else ""
+    text = value.strip() if isinstance(value, str) and len(value) <= _LONGEST else ""
     return float(text) if _PLAIN_NUMBER.fullmatch(text) else None
 
 
@@ -225,7 +236,10 @@ def _has_fraction(wanted: Any, live: Any) -> bool:
 def _same_rounded(wanted: Any, live: Any, kind: str) -> bool:
     if kind in ("id", "reference", "integer", "enum"):
         return bool(wanted == live)
-    return bool(abs(wanted - live) <= _ROUNDING + 1e-9)
+    try:
+        return bool(abs(wanted - live) <= _ROUNDING + 1e-9)
+    except OverflowError:
+        return bool(wanted == live)
 
 
 def _bare(text: str) -> str:
@@ -238,6 +252,8 @@ def _same_phone(wanted: str, live: str) -> bool:
     """One number, though one of the two may lack the country's prefix."""
     if not (_PHONE.fullmatch(wanted.strip()) and _PHONE.fullmatch(live.strip())):
         return False
+    if wanted.strip().isdigit() and live.strip().isdigit():
+        return False  # two codes, as far as can be seen
 
     shorter, longer = sorted((_digits(wanted), _digits(live)), key=len)
     return len(shorter) >= _FEWEST_DIGITS and longer.endswith(shorter)
@@ -250,8 +266,12 @@ def _digits(text: str) -> str:
 def _same_day(wanted: str, live: str) -> bool:
     """One date, with its parts in another order and between other signs."""
     found = [_DATE.fullmatch(text.strip()) for text in (wanted, live)]
-    parts = [sorted(map(int, one.groups())) for one in found if one]
-    return len(parts) == 2 and parts[0] == parts[1] and parts[0][2] > 31
+    dates = [one for one in found if one]
+    if len(dates) < 2 or len({len(one[1]) for one in dates}) == 1:
+        return False  # of one form, they have to be equal
+
+    parts = [sorted(map(int, one.groups())) for one in dates]
+    return parts[0] == parts[1] and parts[0][2] > _DAYS
 
 
 def _same_moment(wanted: str, live: str) -> bool:

@@ -123,8 +123,8 @@ class _Delivery:
 
     def give_up(self, outcome: Outcome, tried: int) -> Outcome:
         """The failure of a write whose outcome stays unknown."""
-        times = f" ({tried} times); it is not in the destination" if tried > 1 else ""
-        reason = f"{outcome.reason}{times}"
+        times = f" ({tried} times)" if tried > 1 else ""
+        reason = f"{outcome.reason}{times}; it is not in the destination"
         with self.run.store.begin() as connection:
             give_up(self.run, connection, outcome.write, reason)
         return replace(outcome, state="failed", reason=reason)

@@ -44,11 +44,12 @@ def judge_creation(
 
     if _answers_found(connection, write, outcome.answer):
         return _taken(outcome, taken[0]) if taken else _existing(outcome, codec)
-    if not taken and _holds(write, outcome.answer, codec):
+    held = _holds(write, outcome.answer, codec)
+    if held and not taken:
         return _existing(outcome, codec)
 
     _distrust(run, connection, others)
-    return _not_believed(outcome, others)
+    return _not_believed(outcome, others[0], held)
 
 
 def _distrust(run: Run, connection: sa.Connection, links: Sequence[Link]) -> None:
@@ -66,9 +67,11 @@ def _holds(write: Write, answer: Answer, codec: RowCodec) -> bool:
     return answer.shown and any(rule.fits(wanted, answer.row, codec) for rule in BY_OWN_ID)
 
 
-def _not_believed(outcome: Outcome, others: Sequence[Link]) -> Outcome:
+def _not_believed(outcome: Outcome, link: Link, held: bool) -> Outcome:
     """Either the two are one for the destination, or the answer names a wrong row: a look shows."""
-    reason = _one_for_two(outcome, others[0])
+    reason = f"the answer names row {outcome.dest_id}, which stands for {link.object} {link.key}"
+    if held:
+        reason = _one_for_two(outcome, link)
     return replace(outcome, state="unknown", reason=reason, dest_id="", claimed=True)
 
 
