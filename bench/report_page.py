@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-STATES = ("equal", "transformed", "looked_up", "defaulted", "dropped", "lost", "empty")
+STATES = ("equal", "transformed", "looked_up", "defaulted", "stored_as", "dropped", "lost", "empty")
 FLAGS = (
     "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
@@ -104,7 +104,7 @@ def verdict(rows: list[dict[str, Any]]) -> dict[str, Any]:
     lost = sum(item["state"] == "lost" for row in rows if row["state"] == "arrived" for item in row["fields"])
     fields = {state: sum(item["state"] == state for row in rows for item in row["fields"]) for state in STATES}
     good = count["arrived"] == len(rows) and not lost
-    written = {"need_attention": 0, "created": count["arrived"], "updated": 0, "unchanged": 0}
+    written = {"need_attention": 0, "created": count["arrived"], "updated": 0, "unchanged": 0, "adopted": 0, "deleted": 0}
     return {"state": "good" if good else "attention", **count, "fields": fields, "lost_in_arrived": lost, **written}
 
 
@@ -117,7 +117,7 @@ def summary(rows: list[dict[str, Any]], name: str, label: str) -> dict[str, Any]
         "states": {state: told[state] for state in ("arrived", "failed") if told[state]},
         "fields": told["fields"],
         "mapped": [["Status", "Pending", "open", 7], ["Status", "Accepted", "won", 5]],
-        "created": told["arrived"], "updated": 0, "adopted": 0, "unchanged": 0, "skipped": 0,
+        "created": told["arrived"], "updated": 0, "adopted": 0, "unchanged": 0, "deleted": 0, "skipped": 0,
         "failed": told["failed"], "conflicts": 0, "cost": 5.0 * len(own) + 1, "least": 5.0 * len(own), "reasons": [],
     }  # fmt: skip
 

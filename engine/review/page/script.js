@@ -14,6 +14,7 @@ const FIELD_STATES = {
   transformed: ["transformed", "arrived, changed by the steps of its mapping"],
   looked_up: ["looked up", "arrived as a link to another record"],
   defaulted: ["defaulted", "arrived as a fixed or stand-in value"],
+  stored_as: ["stored otherwise", "arrived; the destination keeps it in a form of its own"],
   dropped: ["dropped", "left out by the mapping"],
   lost: ["lost", "wanted, but the destination holds something else"],
   empty: ["empty", "nothing in the source, nothing wanted"],
@@ -245,7 +246,7 @@ function sampleSection() {
     el("p", {}, `${many(sample.chosen, "source record")} chosen (${count(sample.wanted)} asked for); they show ${count(sample.covered)} of ${count(sample.features)} features found in the data.`),
     el("p", {}, value(sample.how, "name")));
 }
-const ACTIONS = ["created", "updated", "unchanged", "skipped", "failed", "adopted"];
+const ACTIONS = ["created", "updated", "unchanged", "skipped", "failed", "adopted", "deleted"];
 function objectTable() {
   const rows = report.objects.map((row) => [
     el("div", {}, value(row.label, "name"), el("div.muted", {}, value(`${row.from.join(", ")} → ${row.to}`, "key")), (row.reasons || []).slice(0, 3).map((text) => el(".why", {}, value(text, "name")))),
