@@ -184,16 +184,20 @@ class Told:
     fields: frozenset[tuple[str, str]] = frozenset()
     alarms: frozenset[tuple[str, str]] = frozenset()  # (key, field or "") that are said to need attention
     good: bool | None = None  # nothing needs attention; None: no verdict
+    definitions: frozenset[str] = frozenset()  # custom fields that are reported as a whole
 
     def knows(self, key: str, target: str) -> bool:
         """Whether a person who reads would know."""
-        return key in self.records or (key, target) in self.fields
+        return key in self.records or (key, target) in self.fields or target in self.definitions
 
 
 def told(report: Row | None, status: Row, code: int) -> Told:
     """From a report document and what the status says."""
-    records, fields, alarms = set(), set(), set()
+    records, fields, alarms, definitions = set(), set(), set(), set()
     for item in [*(report or {}).get("findings", []), *status.get("attention", [])]:
+        if item["object"].startswith("$fields."):
+            definitions.add(f"custom.{item['key']}")
+            continue
         place = (item["key"], item.get("field") or "")
         (fields if place[1] else records).add(place if place[1] else place[0])
         if item["severity"] == "attention":
@@ -210,7 +214,8 @@ def told(report: Row | None, status: Row, code: int) -> Told:
                 alarms.add((row["key"], item["target"]))
     verdict = (report or {}).get("verdict")
     good = verdict["state"] == "good" and code == 0 if verdict else None
-    return Told(frozenset(records), frozenset(fields), frozenset(alarms), good)
+    known = [frozenset(found) for found in (records, fields, alarms)]
+    return Told(*known, good, frozenset(definitions))
 
 
 # -- the judgement
