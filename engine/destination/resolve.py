@@ -145,7 +145,7 @@ def _custom_value(name: str, value: Any, codec: RowCodec, spec: Spec) -> Any:
 
     definition = codec.definitions.get((codec.resource.name, name))
     if definition is None:
-        raise ValueError("the custom field has not been made yet")
+        raise ValueError("the account does not have the custom field")
     return _typed(value, declared, definition)
 
 

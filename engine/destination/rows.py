@@ -98,7 +98,7 @@ class RowCodec:
         """Put a value where the platform wants it. Raises ValueError for a field not made yet."""
         code = self.code(target)
         if code is None:
-            raise ValueError("the custom field has not been made yet")
+            raise ValueError("the account does not have the custom field")
 
         holder = self._holder(body) if self.is_custom(target) else body
         holder[code] = value

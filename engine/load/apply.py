@@ -15,7 +15,14 @@ from engine.load.deliver import TRIES, deliver
 from engine.load.outcomes import settle_ages
 from engine.load.writes import Outcome, Write
 from engine.plan.adopt import ADOPTING, CLOSED, OPEN
-from engine.plan.diff import LOST_TRIES, OF_PLAN, rows_as_linked, update_body, written_after
+from engine.plan.diff import (
+    LOST_TRIES,
+    OF_PLAN,
+    rows_as_linked,
+    stored_after,
+    update_body,
+    written_after,
+)
 from engine.plan.make import plan_drafts, planning_of
 from engine.run import Run
 from engine.spec.model import ObjectMapping
@@ -278,10 +285,10 @@ def _update(work: _Work, change: Change, resolved: Resolved, link: Link) -> Writ
         update_body(change, resolved, work.codec),
         written_after(change, resolved, link),
         link.dest_id,
-        change.before,
+        {name: value for name, value in change.before.items() if name in change.send},
         link.origin,
         link.extra,
-        link.stored,
+        stored_after(change, link),
         held_after(change, link),
         digest(resolved.effective),
     )
@@ -295,6 +302,7 @@ def _keep_up(
         link,
         digest=digest(resolved.effective),
         written=written_after(change, resolved, link),
+        stored=stored_after(change, link),
         held=held_after(change, link),
     )
     save_link(connection, kept)

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from engine.destination.match import BY_OWN_ID, Wanted, field_values
 from engine.destination.rows import RowCodec
 from engine.load.writes import Answer, Outcome, Write
+from engine.plan.make import TAKEN
 from engine.run import Run
 from engine.store.links import Link, links_marked, links_to, save_link
 from engine.store.schema import recall_in, remember_in
@@ -82,7 +83,7 @@ def _taken(outcome: Outcome, link: Link) -> Outcome:
 def _one_for_two(outcome: Outcome, link: Link) -> str:
     return (
         f"the destination answered with row {outcome.dest_id}, which stands for {link.key} "
-        "already: it takes the two for one – merge them in the source, or leave one out with `when`"
+        f"already: {TAKEN} – merge them in the source, or leave one out with `when`"
     )
 
 

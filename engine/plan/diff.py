@@ -270,6 +270,10 @@ def _note(
     can_empty = codec.resource.emptied(target) != "never"
     action = decide_field(view, policy, can_empty, partial(codec.equal, target))
 
+    if action is Action.CONFLICT and not view.linked and codec.alike(target, view.wanted, view.live):
+        found.before[target] = view.live  # the value is there, in the form that the platform gives it
+        return
+
     match action:
         case Action.SEND:
             found.send[target] = view.wanted
@@ -284,6 +288,12 @@ def version(resource: Resource, live: Row) -> dict[str, Any]:
     """The version of the row that a change was decided on; a later one refuses the change."""
     name = resource.operations["update"].lock if "update" in resource.operations else ""
     return {name: live[name]} if name and live.get(name) is not None else {}
+
+
+def stored_after(change: Change, link: Link | None) -> dict[str, Any]:
+    """What the destination makes of values, with those that an adopted row holds in its own form."""
+    stored = dict(link.stored) if link else {}
+    return stored | {name: live for name, live in change.before.items() if name not in change.send}
 
 
 def update_body(change: Change, resolved: Resolved, codec: RowCodec) -> dict[str, Any]:

@@ -6,8 +6,8 @@ to.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import sqlalchemy as sa
 
@@ -24,6 +24,7 @@ from engine.destination.rows import (
     codec_of,
     load_definitions,
 )
+from engine.destination.written import linked_ids
 from engine.plan.adopt import (
     Hit,
     Search,
@@ -41,7 +42,6 @@ from engine.plan.diff import (
     decide,
     leaving_rows,
     merge,
-    rows_as_linked,
     rows_as_planned,
 )
 from engine.plan.moves import follow_moves
@@ -50,7 +50,7 @@ from engine.reading import rows_now
 from engine.run import Run
 from engine.spec.model import ObjectMapping
 from engine.store.changes import Change, changes_of, clear_changes, save_changes
-from engine.store.journal import failures
+from engine.store.journal import Entry, failures
 from engine.store.links import (
     Draft,
     Link,
@@ -60,9 +60,11 @@ from engine.store.links import (
     save_link,
     stream_drafts,
 )
+from engine.values import digest
 
 REMOVED = "its row was removed in the destination; it is not made again"
 FIXED = "changed in the source, but the destination cannot change such a row"
+TAKEN = "it takes the two for one"  # in the reason of a failed creation
 AS_WANTED = "the row holds what is wanted"
 
 
@@ -74,6 +76,7 @@ class Planning:
     mapping: ObjectMapping
     codec: RowCodec
     way: Way = ""
+    taken: Mapping[str, Entry] = field(default_factory=dict)  # see `taken_for_others`
 
     @property
     def run(self) -> Run:
@@ -119,11 +122,15 @@ def foreseen(run: Run) -> dict[tuple[str, str], Definition]:
 def plan_object(search: Search, mapping: ObjectMapping, only_failed: bool = False) -> None:
     """Plan every draft of an object, or those whose last attempt failed."""
     run = search.run
-    planning = Planning(search, mapping, search.codec(mapping.resource), way_of(search, mapping))
     with run.store.begin() as connection:
-        only = frozenset(failures(connection, mapping.name)) if only_failed else None
-        if only is None:
+        failed = failures(connection, mapping.name)
+        if not only_failed:
             clear_unlinked_findings(connection, STAGE, mapping.name)
+
+    only = frozenset(failed) if only_failed else None
+    taken = {} if only_failed else taken_for_others(failed)
+    codec = search.codec(mapping.resource)
+    planning = Planning(search, mapping, codec, way_of(search, mapping), taken)
 
     if planning.way == "key" and only is None:
         _adopt_by_key(planning)
@@ -136,6 +143,15 @@ def plan_object(search: Search, mapping: ObjectMapping, only_failed: bool = Fals
         run.progress(f"planning {mapping.label}", done, None)
 
 
+def taken_for_others(failed: Mapping[str, Entry]) -> dict[str, Entry]:
+    """Creations that the destination answered with another record's row.
+
+    They are not made once more before the record has changed, or somebody asks for it: the platform
+    may write the one over the other each time.
+    """
+    return {key: entry for key, entry in failed.items() if TAKEN in entry.reason}
+
+
 def plan_drafts(planning: Planning, drafts: Sequence[Draft]) -> list[Change]:
     """Plan some drafts and keep what is decided; also used to look at a record once more."""
     run, name = planning.run, planning.mapping.name
@@ -143,7 +159,7 @@ def plan_drafts(planning: Planning, drafts: Sequence[Draft]) -> list[Change]:
         known = changes_of(connection, name, [draft.key for draft in drafts])
         adopted = {key for key, change in known.items() if change.kind == "adopt"}
         fresh = [draft for draft in drafts if draft.key not in adopted]
-        decisions = _decided(planning, connection, fresh)
+        decisions = [_unless_taken(planning, item) for item in _decided(planning, connection, fresh)]
 
     changes = {item.draft.key: item.change() for item in decisions}
     changes |= _updates(planning, [item for item in decisions if item.kind == "update"])
@@ -153,6 +169,13 @@ def plan_drafts(planning: Planning, drafts: Sequence[Draft]) -> list[Change]:
         save_changes(connection, priced)
         report(connection, planning.mapping, decisions, priced)
     return priced
+
+
+def _unless_taken(planning: Planning, item: Decision) -> Decision:
+    entry = planning.taken.get(item.draft.key)
+    if item.kind != "create" or entry is None or digest(entry.draft) != item.draft.digest:
+        return item
+    return replace(item, kind="fail", reason=entry.reason)
 
 
 def _decided(
@@ -220,8 +243,7 @@ def _merged(planning: Planning, item: Decision, row: Row) -> Change:
 
 
 def _last_written(planning: Planning, connection: sa.Connection, link: Link) -> Resolved:
-    draft = Draft(link.object, link.key, link.key, link.written, "")
-    ids = rows_as_linked(planning.run, connection, [draft])
+    ids = linked_ids(planning.run, connection)
     return resolve(link.written, planning.mapping, planning.run.spec, planning.codec, ids)
 
 

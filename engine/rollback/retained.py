@@ -52,6 +52,7 @@ class _Look:
     run: Run
     of_run: int | None
     known: Definitions
+    edited: bool
     found: Retained = field(default_factory=Retained)
     waiting: list[RowId] = field(default_factory=list)  # kept rows that are still to be followed
     choices: set[str] = field(default_factory=set)  # codes of the spec's fields that have options
@@ -71,15 +72,16 @@ class _Look:
         return True
 
 
-def find_retained(run: Run, of_run: int | None) -> Retained:
+def find_retained(run: Run, of_run: int | None, edited: bool = True) -> Retained:
     """Find rows people edited, rows that others' rows need, and what those need in turn.
 
-    A row of ours that is there, but in no list, was put away by people.
+    A row of ours that is there, but in no list, was put away by people. Without `edited`, only what
+    rows of others need is kept: a platform may delete those together with ours.
     """
     with run.store.begin() as connection:
         clear_verified(connection)
         known = load_definitions(connection, run.migration.destination)
-        look = _Look(run, of_run, known)
+        look = _Look(run, of_run, known, edited)
         order = _order(look, connection)
     look.choices = {definition.code for definition in known.values() if definition.options}
 
@@ -89,7 +91,8 @@ def find_retained(run: Run, of_run: int | None) -> Retained:
             with run.store.begin() as connection:
                 _look_at(look, connection, look.codec(name), rows)
             _follow(look)
-    _check_unlisted(look)
+    if edited:
+        _check_unlisted(look)
     run.progress("looking for what people edited", len(order), len(order))
     return look.found
 
@@ -150,7 +153,7 @@ def _look_at(
         if row_id not in ours:
             reason = f"{_whose(linked)} needs it: {name} {row_id}"
             _hold(look, connection, codec, row, reason, undone.get(row_id, frozenset()))
-        elif _keep_edited(look, connection, codec, row, linked):
+        elif look.edited and _keep_edited(look, connection, codec, row, linked):
             _hold(look, connection, codec, row, _needed_by(name, row_id))
 
 

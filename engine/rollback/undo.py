@@ -85,7 +85,7 @@ def rollback(
         reconcile(run)
         settle_ages(run, list(run.migration.destination.resources))
     before = run.destination.pacer.cost
-    work = _Undoing(run, of_run, force, dry, Retained() if force else find_retained(run, of_run))
+    work = _Undoing(run, of_run, force, dry, find_retained(run, of_run, edited=not force))
     names = _order(run, of_run)
     for position, name in enumerate(names):
         run.progress("taking back", position, len(names))

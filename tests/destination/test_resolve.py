@@ -103,7 +103,7 @@ def test_values_are_put_where_the_platform_wants_them(target: str, value: Any, b
     [
         ("custom.level", "Medium", "the destination has no option 'Medium'"),
         ("custom.tags", ["a", "c"], "the destination has no option 'c'"),
-        ("custom.new", "x", "the custom field has not been made yet"),
+        ("custom.new", "x", "the account does not have the custom field"),
         ("custom.memo", {"a": 1}, "the value is an object"),
         ("custom.memo", [{"a": 1}], "the value is an object"),
         ("name", {"a": 1}, "the value is an object"),
