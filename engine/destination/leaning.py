@@ -1,4 +1,4 @@
-"""Rows that people made and that lean on rows which are to go: platforms may delete them together."""
+"""Rows of people's that lean on rows which are to go: platforms may delete them together."""
 
 from __future__ import annotations
 

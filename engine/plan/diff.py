@@ -270,8 +270,9 @@ def _note(
     can_empty = codec.resource.emptied(target) != "never"
     action = decide_field(view, policy, can_empty, partial(codec.equal, target))
 
-    if action is Action.CONFLICT and not view.linked and codec.alike(target, view.wanted, view.live):
-        found.before[target] = view.live  # the value is there, in the form that the platform gives it
+    there = not view.linked and codec.alike(target, view.wanted, view.live)
+    if action is Action.CONFLICT and there:
+        found.before[target] = view.live  # it is there, in the form that the platform gives it
         return
 
     match action:
@@ -291,7 +292,7 @@ def version(resource: Resource, live: Row) -> dict[str, Any]:
 
 
 def stored_after(change: Change, link: Link | None) -> dict[str, Any]:
-    """What the destination makes of values, with those that an adopted row holds in its own form."""
+    """What the destination makes of values, those that an adopted row holds among them."""
     stored = dict(link.stored) if link else {}
     return stored | {name: live for name, live in change.before.items() if name not in change.send}
 

@@ -159,7 +159,8 @@ def plan_drafts(planning: Planning, drafts: Sequence[Draft]) -> list[Change]:
         known = changes_of(connection, name, [draft.key for draft in drafts])
         adopted = {key for key, change in known.items() if change.kind == "adopt"}
         fresh = [draft for draft in drafts if draft.key not in adopted]
-        decisions = [_unless_taken(planning, item) for item in _decided(planning, connection, fresh)]
+        decided = _decided(planning, connection, fresh)
+        decisions = [_unless_taken(planning, item) for item in decided]
 
     changes = {item.draft.key: item.change() for item in decisions}
     changes |= _updates(planning, [item for item in decisions if item.kind == "update"])
