@@ -194,7 +194,7 @@ def carry_out(run: Run, result: Result, whole: bool = False) -> None:
     result.provisioned = provision(run)
     objects = in_order(run.spec.active())
     result.loaded = apply(run, objects, result.plan.made_at, whole)
-    apply_deletions(run, result.loaded)
+    apply_deletions(run, result.loaded, result.plan.made_at)
 
 
 def written(run: Run) -> frozenset[tuple[str, str]]:

@@ -63,7 +63,7 @@ def _leaning(
         linked = links_to_rows(connection, codec.resource.name, ids)
     found = {}
     for row, row_id in zip(rows, ids, strict=True):
-        if row_id in linked:
+        if any(link.origin == "created" for link in linked.get(row_id, ())):
             continue
         for _, target, other in codec.references(row):
             if target == resource and other in named:

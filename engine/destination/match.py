@@ -120,6 +120,22 @@ def match(
     return found
 
 
+def rows_beside(codec: RowCodec, wanted: Sequence[Wanted], rows: Sequence[Row]) -> list[Row]:
+    """The rows that name the same parents as one that is wanted: no other can be it."""
+    places: dict[tuple[str, ...], set[tuple[str, ...]]] = {}
+    for item in wanted:
+        parents = item.parents(codec)
+        places.setdefault(parents, set()).add(_place(item.values, parents))
+    return [
+        row
+        for row in rows
+        if any(
+            _place(field_values(codec, row, parents), parents) in found
+            for parents, found in places.items()
+        )
+    ]
+
+
 def _by_rule(
     codec: RowCodec,
     rule: Rule,

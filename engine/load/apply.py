@@ -23,13 +23,21 @@ from engine.plan.diff import (
     update_body,
     written_after,
 )
-from engine.plan.make import plan_drafts, planning_of
+from engine.plan.make import FIXED, plan_drafts, planning_of
 from engine.run import Run
 from engine.spec.model import ObjectMapping
 from engine.store.changes import Change, count_changes, stream_changes, stream_work
 from engine.store.journal import counts
-from engine.store.links import Finding, Link, drafts_of, links_of, save_findings, save_link
-from engine.store.schema import remember_in
+from engine.store.links import (
+    Finding,
+    Link,
+    any_links,
+    drafts_of,
+    links_of,
+    save_findings,
+    save_link,
+)
+from engine.store.schema import recall_in, remember_in
 from engine.values import digest, is_empty
 
 FRESH = 900.0  # seconds for which a row that was read for the plan need not be read once more
@@ -96,6 +104,8 @@ def _object(run: Run, mapping: ObjectMapping, planned_at: float, whole: bool) ->
     codec = codec_of(connector, mapping.resource, known)
     work = _Work(run, mapping, codec, known, planned_at, result)
 
+    if not whole:
+        _keep_search_open(work)
     _link_found(work)
     _write(work)
     settle_ages(run, [mapping.resource])
@@ -109,6 +119,14 @@ def _object(run: Run, mapping: ObjectMapping, planned_at: float, whole: bool) ->
 
 
 # -- rows that were there
+
+
+def _keep_search_open(work: _Work) -> None:
+    """A sample makes some rows; those of the other records may be there all the same."""
+    name = work.mapping.name
+    with work.run.store.begin() as connection:
+        if recall_in(connection, ADOPTING + name) is None and not any_links(connection, name):
+            remember_in(connection, ADOPTING + name, OPEN)
 
 
 def _link_found(work: _Work) -> None:
@@ -192,7 +210,7 @@ def _writes(work: _Work) -> Iterator[Write]:
 def _of_batch(work: _Work, batch: Sequence[Change]) -> Iterator[Write]:
     """The writes of some changes; looked at once more where the plan is not fresh."""
     aged = work.run.clock.now() - work.planned_at > FRESH
-    looked_at = [change.key for change in batch if change.kind in ("update", "conflict")]
+    looked_at = [c.key for c in batch if c.kind in ("update", "conflict") or c.send]
     if aged and looked_at:
         fresh = {change.key: change for change in _replanned(work, looked_at)}
         batch = [fresh.get(change.key, change) for change in batch]
@@ -298,6 +316,9 @@ def _keep_up(
     connection: sa.Connection, change: Change, resolved: Resolved, link: Link
 ) -> None:
     """A change that needs no call only moves the link."""
+    if change.reason == FIXED:  # what the row holds is what was written before
+        save_link(connection, replace(link, digest=digest(resolved.effective)))
+        return
     kept = replace(
         link,
         digest=digest(resolved.effective),

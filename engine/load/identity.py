@@ -160,7 +160,7 @@ def learn(
     if fresh and not recall_in(connection, STAMPED + name):
         remember_in(connection, STAMPED + name, "yes")
         demoted += links_marked(connection, name, "age")
-    return demoted
+    return [link for link in demoted if link.run == run.id]
 
 
 def older_rows(connection: sa.Connection, resource: str) -> list[Link]:

@@ -14,17 +14,25 @@ from dataclasses import dataclass, field, replace
 import sqlalchemy as sa
 
 from engine.connector.model import Resource
-from engine.destination.match import RECOGNISE, Wanted, by_key, by_own_id, match
+from engine.destination.match import (
+    RECOGNISE,
+    Wanted,
+    by_key,
+    by_own_id,
+    match,
+    rows_beside,
+)
 from engine.destination.rows import Row, RowCodec, codec_of, load_definitions
 from engine.destination.telling import defining, wanted_of_entry
 from engine.load.files import drop_file, kept_file, never_left
-from engine.load.outcomes import link_after
+from engine.load.outcomes import link_after, report_held
 from engine.load.writes import Answer, Outcome, Write
 from engine.reading import recent, rows_below, rows_now
 from engine.run import Run
 from engine.store.journal import OPEN, Entry, creations, entries, settle
 from engine.store.links import (
     Link,
+    clear_findings,
     drop_link,
     links_of,
     links_to_rows,
@@ -147,12 +155,14 @@ def _commit(look: _Look, connection: sa.Connection, entry: Entry, outcome: Outco
         cost=cost if uncounted else 0,
     )
 
+    clear_findings(connection, "write", entry.object, [entry.key])
     link = links_of(connection, entry.object, [entry.key]).get(entry.key)
     if entry.action == "delete":
         drop_link(connection, entry.object, entry.key)
     elif entry.action == "create":
         made = link_after(look.run, replace(outcome, dest_id=row_id), look.codec)
         save_link(connection, replace(made, run=entry.run))
+        report_held(connection, made)
     elif entry.action == "update" and link and entry.draft:
         _commit_update(look, connection, link, outcome)
 
@@ -300,12 +310,12 @@ def _by_content(look: _Look, group: Sequence[Entry]) -> Committed:
         unsure = unconfirmed_links(connection, look.resource.name, since)
         made = _creations_of(connection, unsure)
 
+    connector, files = look.run.migration.destination, look.run.files
+    wanted = [wanted_of_entry(entry, connector, look.codec, files) for entry in [*made, *group]]
     named = {link.dest_id for link in unsure}
     rows: list[Row] = []
     for page in _rows_since(look, group):
-        rows += _unlinked(look, page, named)
-    connector, files = look.run.migration.destination, look.run.files
-    wanted = [wanted_of_entry(entry, connector, look.codec, files) for entry in [*made, *group]]
+        rows += rows_beside(look.codec, wanted, _unlinked(look, page, named))
     found = match(look.codec, wanted, rows, RECOGNISE)
     _relink(look, made, found)
     held = {entry.dest_id for entry in made if str(entry.id) not in found}

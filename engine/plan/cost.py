@@ -114,7 +114,7 @@ def _too_many(run: Run, steps: Sequence[Step]) -> Iterator[str]:
         most = resource.most.get(side.plan, resource.most.get("*"))
         of_it = [step for step in steps if step.resource == name]
         made = sum(step.create for step in of_it)
-        there = sum(step.adopt + step.update + step.unchanged for step in of_it)
+        there = sum(_there(step) for step in of_it)
         if most is None or not made:
             continue
 
@@ -125,6 +125,11 @@ def _too_many(run: Run, steps: Sequence[Step]) -> Iterator[str]:
                 f"takes {room:,} in all – the rest will be refused: enlarge the plan, or leave "
                 "some out with `where`"
             )
+
+
+def _there(step: Step) -> int:
+    """Rows that are there; `update` counts those that are adopted and written as well."""
+    return step.update + step.unchanged + step.conflict + max(0, step.adopt - step.update)
 
 
 def fields_to_make(run: Run) -> list[str]:

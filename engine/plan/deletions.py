@@ -9,7 +9,7 @@ from engine.destination.edits import edits_of
 from engine.destination.leaning import needed_by_people
 from engine.run import Run
 from engine.spec.model import ObjectMapping
-from engine.store.changes import Change, save_changes
+from engine.store.changes import Change, drop_changes, save_changes, stream_changes
 from engine.store.links import (
     Finding,
     Link,
@@ -45,6 +45,25 @@ def plan_deletions(run: Run) -> None:
             clear_findings(connection, STAGE, mapping.name)
         for batch in stream_links(run.store, mapping.name):
             _plan(run, mapping, _leavers(run, mapping, batch))
+        _keep_needed(run, mapping)
+
+
+def _keep_needed(run: Run, mapping: ObjectMapping) -> None:
+    """Keep the rows that rows of people's lean on: their lists are read once an object."""
+    planned: list[Change] = []
+    for batch in stream_changes(run.store, mapping.name, "delete"):
+        planned += batch
+    needed = needed_by_people(run, mapping.resource, [change.dest_id for change in planned])
+    kept = [change for change in planned if change.dest_id in needed]
+    found = []
+    for change in kept:
+        text = f"{change.reason}; kept, for {needed[change.dest_id]}"
+        found.append(Finding(mapping.name, change.key, STAGE, "", "attention", text))
+    with run.store.begin() as connection:
+        keys = [change.key for change in kept]
+        drop_changes(connection, mapping.name, keys)
+        clear_findings(connection, STAGE, mapping.name, keys)
+        save_findings(connection, found)
 
 
 def _leavers(run: Run, mapping: ObjectMapping, links: Sequence[Link]) -> list[Leaver]:
@@ -107,10 +126,6 @@ def _staying(
     for link in links:
         if link.origin == "matched":
             yield link.key, "kept, for people had it before"
-    needed = needed_by_people(run, mapping.resource, [link.dest_id for link in links])
-    for link in links:
-        if link.dest_id in needed:
-            yield link.key, f"kept, for {needed[link.dest_id]}"
 
 
 def _change(run: Run, mapping: ObjectMapping, item: Leaver) -> Change:
@@ -129,4 +144,4 @@ def _findings(
             text = f"{item.why}; {staying[key]}"
             yield Finding(mapping.name, key, STAGE, "", "attention", text)
         else:
-            yield Finding(mapping.name, key, STAGE, "", "note", f"{item.why}; its row is deleted")
+            yield Finding(mapping.name, key, STAGE, "", "note", f"{item.why}; its row is to go")

@@ -293,7 +293,8 @@ def version(resource: Resource, live: Row) -> dict[str, Any]:
 
 def stored_after(change: Change, link: Link | None) -> dict[str, Any]:
     """What the destination makes of values, those that an adopted row holds among them."""
-    stored = dict(link.stored) if link else {}
+    before = link.stored if link else {}
+    stored = {name: value for name, value in before.items() if name not in change.send}
     return stored | {name: live for name, live in change.before.items() if name not in change.send}
 
 

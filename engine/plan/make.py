@@ -54,6 +54,8 @@ from engine.store.journal import Entry, failures
 from engine.store.links import (
     Draft,
     Link,
+    any_origin,
+    clear_undrafted_findings,
     clear_unlinked_findings,
     drafts_of,
     links_of,
@@ -62,7 +64,7 @@ from engine.store.links import (
 )
 from engine.values import digest
 
-REMOVED = "its row was removed in the destination; it is not made again"
+REMOVED = "its row was removed in the destination; it is not recreated"
 FIXED = "changed in the source, but the destination cannot change such a row"
 TAKEN = "it takes the two for one"  # in the reason of a failed creation
 AS_WANTED = "the row holds what is wanted"
@@ -119,13 +121,17 @@ def foreseen(run: Run) -> dict[tuple[str, str], Definition]:
     return known
 
 
-def plan_object(search: Search, mapping: ObjectMapping, only_failed: bool = False) -> None:
+def plan_object(
+    search: Search, mapping: ObjectMapping, whole: bool = False, only_failed: bool = False
+) -> None:
     """Plan every draft of an object, or those whose last attempt failed."""
     run = search.run
     with run.store.begin() as connection:
         failed = failures(connection, mapping.name)
         if not only_failed:
             clear_unlinked_findings(connection, STAGE, mapping.name)
+        if whole:
+            clear_undrafted_findings(connection, (STAGE, "write"), mapping.name)
 
     only = frozenset(failed) if only_failed else None
     taken = {} if only_failed else taken_for_others(failed)
@@ -156,9 +162,16 @@ def plan_drafts(planning: Planning, drafts: Sequence[Draft]) -> list[Change]:
     """Plan some drafts and keep what is decided; also used to look at a record once more."""
     run, name = planning.run, planning.mapping.name
     with run.store.begin() as connection:
-        known = changes_of(connection, name, [draft.key for draft in drafts])
-        adopted = {key for key, change in known.items() if change.kind == "adopt"}
-        fresh = [draft for draft in drafts if draft.key not in adopted]
+        keys = [draft.key for draft in drafts]
+        linked = links_of(connection, name, keys)
+        known = changes_of(connection, name, keys)
+        adopted = {
+            key: change
+            for key, change in known.items()
+            if change.kind == "adopt" and key not in linked
+        }
+        planned = {key for key, change in adopted.items() if change.draft}
+        fresh = [draft for draft in drafts if draft.key not in planned]
         decided = _decided(planning, connection, fresh)
         decisions = [_unless_taken(planning, item) for item in decided]
 
@@ -167,7 +180,7 @@ def plan_drafts(planning: Planning, drafts: Sequence[Draft]) -> list[Change]:
     changes |= _creations(planning, [item for item in decisions if item.kind == "create"])
     priced = [_priced(planning, change) for change in changes.values()]
     with run.store.begin() as connection:
-        save_changes(connection, priced)
+        save_changes(connection, [change for change in priced if change.key not in adopted])
         report(connection, planning.mapping, decisions, priced)
     return priced
 
@@ -321,7 +334,7 @@ def _adopt_by_key(planning: Planning) -> None:
             hit = Hit(planning.codec.resource.id_of(row), row, "adopted")
             if key in resolved:
                 found.append(_priced(planning, _adopted(planning, *resolved[key], hit)))
-            elif key not in drafts:
+            else:  # no draft, or none that can be written now: its row is ours all the same
                 found.append(Change(mapping.name, key, "adopt", hit.row_id, reason=hit.origin))
         with run.store.begin() as connection:
             save_changes(connection, found)
@@ -349,7 +362,9 @@ def make_plan(
         follow_moves(run)
         plan_deletions(run)
 
-    search = Search(run, foreseen(run))
+    with run.store.begin() as connection:
+        ours = any_origin(connection, "adopted")
+    search = Search(run, foreseen(run), ours=ours)
     for mapping in objects:
-        plan_object(search, mapping, only_failed)
+        plan_object(search, mapping, whole, only_failed)
     return summed_up(run, objects, made_at)

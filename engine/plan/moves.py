@@ -86,10 +86,12 @@ def _words(value: object) -> set[str]:
 
 
 def _has_left(run: Run, key: str) -> bool:
+    name = key.partition("/")[0]
     with run.store.begin() as connection:
         if gone_of(connection, [key]):
             return True
-    return is_gone(run, key.partition("/")[0], key)
+    can_look = "read" in run.migration.source.resources[name].operations
+    return can_look and is_gone(run, name, key)
 
 
 def _carry_over(run: Run, mapping: ObjectMapping, draft: Draft, link: Link) -> None:

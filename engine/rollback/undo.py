@@ -64,7 +64,7 @@ class _Undoing:
     dry: bool
     retained: Retained
     result: RolledBack = field(default_factory=RolledBack)
-    refused: set[int] = field(default_factory=set)  # entries that were refused this time
+    codecs: dict[str, RowCodec] = field(default_factory=dict)
     deferred: set[int] = field(default_factory=set)  # of rows that another object made
     last: bool = False  # whether every object has been gone through once
 
@@ -72,9 +72,13 @@ class _Undoing:
         return self.run.migration.destination.resources[name]
 
     def codec(self, name: str) -> RowCodec:
-        connector = self.run.migration.destination
-        with self.run.store.begin() as connection:
-            return codec_of(connector, name, load_definitions(connection, connector))
+        """The codec of a resource; definitions of fields are taken back last of all."""
+        if name not in self.codecs:
+            connector = self.run.migration.destination
+            with self.run.store.begin() as connection:
+                known = load_definitions(connection, connector)
+            self.codecs[name] = codec_of(connector, name, known)
+        return self.codecs[name]
 
 
 def rollback(
@@ -139,7 +143,6 @@ def _keep(work: _Undoing, entry: Entry, reason: str) -> None:
 
 
 def _fail(work: _Undoing, entry: Entry, reason: str) -> None:
-    work.refused.add(entry.id)
     work.result.failed.append((entry.object, entry.key, reason))
 
 
@@ -233,7 +236,7 @@ def _stands(work: _Undoing, entry: Entry, creation: Entry | None) -> bool:
 
     reason = work.retained.kept.get((entry.resource, entry.dest_id), "")
     if _is_renaming(entry) and creation.state != "undone" and (reason or not work.dry):
-        return True  # a field of ours that stays is called again what it was
+        return True  # a field of ours that stays gets its old name back
     if creation.state == "undone" or (work.dry and not reason):
         _undone(work, entry, "the row itself was removed")
     elif creation.object != entry.object and not work.last:

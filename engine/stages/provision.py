@@ -119,7 +119,8 @@ def survey(run: Run, remake: bool = False) -> Survey:
 def _keep_found(run: Run, found: Survey) -> None:
     """Keep what the account has and the store does not know yet: the plan needs codes and ids."""
     for one in _each(found):
-        if one.link is None and isinstance(one.decision, Found):
+        unknown = one.link is None or GONE in one.link.extra
+        if unknown and isinstance(one.decision, Found):
             _remember(run, _place_of(run, one), one.decision.row)
     for native in run.spec.native_options:
         with run.store.begin() as connection:

@@ -142,6 +142,15 @@ def count_sent(connection: sa.Connection) -> dict[str, int]:
     return {row[0]: row[1] for row in connection.execute(query.group_by(changes.c.object))}
 
 
+def drop_changes(connection: sa.Connection, name: str, keys: Sequence[str]) -> None:
+    """Take changes out of the plan."""
+    for start in range(0, len(keys), BATCH):
+        part = list(keys[start : start + BATCH])
+        connection.execute(
+            changes.delete().where(changes.c.object == name, changes.c.key.in_(part))
+        )
+
+
 def pending_deletes(connection: sa.Connection, name: str, keys: Sequence[str]) -> set[str]:
     """Those of these records whose rows the plan deletes."""
     found: set[str] = set()

@@ -9,7 +9,17 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from engine.store.schema import Store, as_text, drafts, findings, journal, links, upsert, verified
+from engine.store.schema import (
+    Store,
+    as_text,
+    drafts,
+    findings,
+    journal,
+    links,
+    meta,
+    upsert,
+    verified,
+)
 from engine.values import digest
 
 BATCH = 500
@@ -174,15 +184,6 @@ def stream_links(store: Store, name: str, batch: int = BATCH) -> Iterator[list[L
         yield [_link(row) for row in rows]
 
 
-def linked_ids(connection: sa.Connection, resource: str, ids: Sequence[str]) -> dict[str, Link]:
-    """Links of a resource by destination id."""
-    found: dict[str, Link] = {}
-    for part in _parts(ids):
-        query = sa.select(links).where(links.c.resource == resource, links.c.dest_id.in_(part))
-        found |= {row.dest_id: _link(row) for row in connection.execute(query)}
-    return found
-
-
 def linked_rows(connection: sa.Connection, resource: str, ids: Sequence[str], name: str) -> set[str]:
     """Those of these destination rows that stand for a record of an object."""
     found: set[str] = set()
@@ -240,6 +241,12 @@ def rename_key(connection: sa.Connection, name: str, old: str, new: str) -> None
         )
 
 
+def any_origin(connection: sa.Connection, origin: str) -> bool:
+    """Whether any record's row came to its link this way."""
+    query = sa.select(links.c.key).where(links.c.origin == origin, links.c.object.not_like("$%"))
+    return connection.execute(query.limit(1)).first() is not None
+
+
 def any_links(connection: sa.Connection, name: str) -> bool:
     """Whether the store knows any row of an object."""
     return connection.execute(sa.select(links.c.key).where(links.c.object == name).limit(1)).first() is not None
@@ -276,6 +283,20 @@ def clear_unlinked_findings(connection: sa.Connection, stage: str, name: str) ->
     connection.execute(
         findings.delete().where(
             findings.c.stage == stage, findings.c.object == name, findings.c.key.not_in(linked)
+        )
+    )
+
+
+def clear_undrafted_findings(
+    connection: sa.Connection, stages: Sequence[str], name: str
+) -> None:
+    """Forget what stages found about records that make no draft of an object any more."""
+    drafted = sa.select(drafts.c.key).where(drafts.c.object == name)
+    connection.execute(
+        findings.delete().where(
+            findings.c.stage.in_(list(stages)),
+            findings.c.object == name,
+            findings.c.key.not_in(drafted),
         )
     )
 
@@ -371,4 +392,7 @@ def seen_of(connection: sa.Connection, name: str, keys: Sequence[str]) -> set[st
 def forget_found(connection: sa.Connection) -> None:
     """Forget which rows of others stand for records; definitions of fields are still needed."""
     found = links.c.origin.in_(("matched", "adopted"))
-    connection.execute(links.delete().where(found, links.c.object.not_like("$%"), links.c.object != "users"))
+    records = sa.and_(links.c.object.not_like("$%"), links.c.object != "users")
+    connection.execute(links.delete().where(found, records))
+    # What was found once may be found again: no object's search is over.
+    connection.execute(meta.delete().where(meta.c.name.like("adopting.%")))

@@ -55,6 +55,7 @@ def _one_to_two(connection: sa.Connection) -> None:
     )
     connection.exec_driver_sql("CREATE INDEX changes_in_order ON changes (object, seq, key)")
     connection.exec_driver_sql("CREATE INDEX changes_by_kind ON changes (object, kind)")
+    connection.exec_driver_sql("CREATE INDEX changes_by_row ON changes (object, dest_id)")
 
     connection.exec_driver_sql(
         """

@@ -9,15 +9,16 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from engine.store.schema import as_text, cursors, drafts, findings, journal, links, verified
+from engine.store.schema import as_text, cursors, drafts, findings, journal, links, meta, verified
 from engine.values import as_link, digest, link
 
 BATCH = 500
-ADOPTING = "#adopting."  # as the loading stage marks its search for rows that are there already
+ADOPTING = "#adopting."  # cursors by which stores of version 1 marked a search for rows
+SEARCH = "adopting."  # the name in `meta` of what is known of such a search now
 ROWS = "$rows."  # marks the collection of rows that stand in the spec itself
 BY_OBJECT = (links, journal, drafts, findings, verified)  # tables whose rows belong to an object
 DRAFTED = {
-    links: ("written",),
+    links: ("written", "stored", "held"),
     drafts: ("body",),
     journal: ("draft", "before"),
 }  # their columns keyed by target
@@ -71,6 +72,10 @@ def _rename_object(connection: sa.Connection, old: str, new: str) -> None:
         cursors.update()
         .where(cursors.c.collection == ADOPTING + old)
         .values(collection=ADOPTING + new)
+    )
+    connection.execute(meta.delete().where(meta.c.name == SEARCH + new))
+    connection.execute(
+        meta.update().where(meta.c.name == SEARCH + old).values(name=SEARCH + new)
     )
     for table in BY_OBJECT:
         connection.execute(table.update().where(table.c.object == old).values(object=new))

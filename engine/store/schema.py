@@ -162,6 +162,7 @@ changes = sa.Table(
     sa.Column("cost", sa.Double, nullable=False, server_default=sa.text("0")),
     sa.Index("changes_in_order", "object", "seq", "key"),
     sa.Index("changes_by_kind", "object", "kind"),
+    sa.Index("changes_by_row", "object", "dest_id"),
 )
 
 # Scratch: the destination's rows among which ours are looked for.

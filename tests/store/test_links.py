@@ -20,8 +20,8 @@ from engine.store.links import (
     count_links,
     draft_states,
     drop_link,
-    linked_ids,
     links_of,
+    links_to_rows,
     save_drafts,
     save_findings,
     save_link,
@@ -70,7 +70,7 @@ def test_links_come_back_as_they_were(store: Store) -> None:
         assert links_of(connection, "o") == {"c/1": LINK}
         assert links_of(connection, "o", [*MANY, "c/1"]) == {"c/1": LINK}
         assert links_of(connection, "o", []) == {}
-        assert linked_ids(connection, "r", [*MANY, "77"]) == {"77": LINK}
+        assert links_to_rows(connection, "r", [*MANY, "77"]) == {"77": [LINK]}
         assert count_links(connection) == {"o": 1, "p": 1}
         drop_link(connection, "o", "c/1")
         assert links_of(connection, "o") == {}
@@ -147,7 +147,7 @@ def test_streams_and_lookups_go_through_an_index(store: Store) -> None:
     list(stream_links(store, "o", 5))
     with store.begin() as connection:
         links_of(connection, "o", ["c/1"])
-        linked_ids(connection, "r", ["77"])
+        links_to_rows(connection, "r", ["77"])
         draft_states(connection, "o", ["c/1"])
         clear_findings(connection, "load", "o", ["c/1"])
     sa.event.remove(store.engine, "before_cursor_execute", note)

@@ -27,11 +27,11 @@ class Switches:
     lag: float = 5.0  # seconds that lists are behind
     references: bool = True  # answered as objects, in lists and as text
     dedupe: bool = True  # an e-mail that is there answers with its row
-    overwrite: bool = True  # ... whose values are written over
+    overwrite: bool = False  # ... whose values are written over: nobody can know before
     cascade: bool = True  # a company takes its contacts and notes along
     as_text: bool = True  # flags and numbers are texts
     false_for_empty: bool = False
-    odd_pages: bool = True
+    odd_pages: bool = False
     drops: float = 0.02  # writes after which the connection is dropped
     errors: float = 0.02  # reads that are answered with 500
     seed: int = 1

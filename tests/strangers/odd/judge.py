@@ -404,14 +404,16 @@ def leftovers(case: Case, expected: Mapping[str, Wanted]) -> Iterator[Fault]:
                 yield Fault("left behind", key, f"{resource} {row_id}")
 
 
-def kept_rows(there: There, edits: Edits, more: Iterable[tuple[str, str]] = ()) -> set[tuple[str, str]]:
-    """Rows that came and may stay: people changed them, or rows that stay name them; and what `more` rows need."""
+def kept_rows(
+    there: There, edits: Edits, more: Iterable[tuple[str, str]] = (), edited: bool = True
+) -> set[tuple[str, str]]:
+    """Rows that came and may stay: people changed them (`edited`), or rows that stay name them; and what `more` rows need."""
     people = [(name, row_id) for name in REFERENCES for row_id in there.rows[name] if there.own.get((name, row_id)) == "people"]
     changed = {
         (e["resource"], e["id"]) for e in there.journal
         if e["who"] == "people" and e["action"] in ("updated", "merged", "let go") and there.own.get((e["resource"], e["id"])) == "key"
     }  # fmt: skip
-    waiting = [*people, *edits, *changed, *more]
+    waiting = [*people, *edits, *(changed if edited else ()), *more]
     found: set[tuple[str, str]] = set()
     while waiting:
         name, row_id = waiting.pop()
@@ -457,7 +459,7 @@ def taken_back(case: Case, kept: Iterable[str], force: bool) -> list[Fault]:
     listed = set(kept)
     keyed = {OBJECTS[name]: case.there.keyed(OBJECTS[name]) for name in ("firms", "people", "offers")}
     told_of = [(name, row_id) for name, keys in keyed.items() for key in listed & set(keys) for row_id in keys[key]]
-    allowed = set() if force else kept_rows(case.there, case.edits, told_of)
+    allowed = kept_rows(case.there, {}, (), edited=False) if force else kept_rows(case.there, case.edits, told_of)
     faults = [
         Fault("left behind", f"{name} {row_id}", json.dumps(row, ensure_ascii=False)[:80])
         for name, rows in case.there.rows.items() if name not in FIELDS.values()
