@@ -151,6 +151,10 @@ class OutcomeUnknown(ApiError):
     """A write got no usable answer: it may or may not have happened."""
 
 
+class Accepted(OutcomeUnknown):
+    """A write was accepted, but the answer does not say which row it made: it is not repeated."""
+
+
 class UnsafePlan(EtlError):
     """Refused until a person says yes."""
 

@@ -20,7 +20,7 @@ from engine.connector.model import Connector, Operation, Resource, Verb
 from engine.connector.pacing import Clock, Pacer
 from engine.connector.pagers import PAGERS, Page, path_of
 from engine.connector.several import in_order
-from engine.errors import ApiError, EtlError, NotFound, OutcomeUnknown, Rejected, Unavailable
+from engine.errors import Accepted, ApiError, EtlError, NotFound, OutcomeUnknown, Rejected, Unavailable
 
 Sight = Literal["there", "gone", "unclear"]
 
@@ -284,7 +284,7 @@ class Client:
         found = kind.id_of(row) if verb != "create" else new_id(answer.body, answer.response.headers, row, operation, kind)
         found = kind.id_of(given) if found in ("", None) else found
         if verb == "create" and found in ("", None):
-            return OutcomeUnknown(f"{self.connector.title} answered the creation of {kind.name} without an id")
+            return Accepted(f"{self.connector.title} answered the creation of {kind.name} without an id")
 
         date = http_date(call.response.headers.get("date"))
         return Written(str(found), data, answer.response.status_code, date, _shows(data, body, kind), call.repeated)

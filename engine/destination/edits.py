@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import sqlalchemy as sa
 
@@ -12,7 +13,7 @@ from engine.destination.written import bodies_written, linked_ids
 from engine.reading import rows_now
 from engine.run import Run
 from engine.spec.model import ObjectMapping
-from engine.store.links import Link
+from engine.store.links import Link, save_link
 
 
 def edits_of(run: Run, resource: str, links: Sequence[Link]) -> dict[str, str]:
@@ -68,3 +69,10 @@ def _changed(
         if not (ours or stored or (file and target == file[0])):
             found.append(target)
     return found
+
+
+def note_edit(connection: sa.Connection, codec: RowCodec, link: Link, row: Row) -> None:
+    """Keep for a rollback that people changed a row: after a write its fingerprint is another."""
+    seen = link.extra.get("seen")
+    if seen is not None and not codec.is_unchanged(seen, row) and not link.extra.get("touched"):
+        save_link(connection, replace(link, extra=link.extra | {"touched": True}))

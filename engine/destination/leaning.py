@@ -1,20 +1,26 @@
-"""Rows of people's that lean on rows which are to go: platforms may delete them together."""
+"""Rows that stay and lean on rows which are to go: platforms may delete them together."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+import sqlalchemy as sa
+
 from engine.connector.model import FieldType, Resource
 from engine.destination.rows import RowCodec, codec_of, load_definitions
 from engine.reading import rows_below
 from engine.run import Run
-from engine.store.links import links_to_rows
+from engine.store.changes import pending_deletes
+from engine.store.links import Link, draft_states, links_to_rows
 
 Rows = Sequence[dict[str, object]]
 
 
-def needed_by_people(run: Run, resource: str, ids: Sequence[str]) -> dict[str, str]:
-    """Those of these rows that a row of people's refers to, with the reason to keep each.
+def needed_by_others(run: Run, resource: str, ids: Sequence[str]) -> dict[str, str]:
+    """Those of these rows that a row which stays refers to, with the reason to keep each.
+
+    Those are rows of people's, rows of ours that are kept, and rows of ours whose reference cannot
+    be emptied. A row that is planned to go, or to be written without the reference, is none.
 
     Every list is read that may show such a row; none, where nothing is to go.
     """
@@ -61,12 +67,35 @@ def _leaning(
     ids = [codec.resource.id_of(row) for row in rows]
     with run.store.begin() as connection:
         linked = links_to_rows(connection, codec.resource.name, ids)
+        going, live = _ours(connection, [link for some in linked.values() for link in some])
+
     found = {}
     for row, row_id in zip(rows, ids, strict=True):
-        if any(link.origin == "created" for link in linked.get(row_id, ())):
+        if row_id in going:
             continue
-        for _, target, other in codec.references(row):
-            if target == resource and other in named:
-                reason = f"a row that people made needs it: {codec.resource.name} {row_id}"
+        whose = "that people made" if row_id not in linked else "that is kept"
+        for field, target, other in codec.references(row):
+            freed = row_id in live and codec.resource.emptied(field) != "never"
+            if target == resource and other in named and not freed:
+                reason = f"a row {whose} needs it: {codec.resource.name} {row_id}"
                 found[named[other]] = reason
     return found
+
+
+def _ours(connection: sa.Connection, links: Sequence[Link]) -> tuple[set[str], set[str]]:
+    """Rows of ours that are planned to go, and rows that we made and go on writing."""
+    keys: dict[str, list[str]] = {}
+    for link in links:
+        keys.setdefault(link.object, []).append(link.key)
+
+    going, drafted = set(), set()
+    for name, some in keys.items():
+        going |= {(name, key) for key in pending_deletes(connection, name, some)}
+        drafted |= {(name, key) for key in draft_states(connection, name, some)}
+    gone = {link.dest_id for link in links if (link.object, link.key) in going}
+    live = {
+        link.dest_id
+        for link in links
+        if link.origin == "created" and (link.object, link.key) in drafted
+    }
+    return gone, live

@@ -26,7 +26,8 @@ Row = Mapping[str, Any]
 Reference = tuple[str, str, str]  # field or code, resource, id
 
 _FORM = "2:"  # how a fingerprint is made; those of stores of version 1 have no mark
-_ID_NAMES = ("id", "value", "_id", "uuid", "key")  # where an answered reference holds its id
+_ID_NAMES = ("id", "value", "_id", "uuid", "key", "data")  # where a reference holds its id
+_ADDRESSES = ("href", "url", "self", "link", "uri")  # ... or the address that ends with it
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,12 +159,23 @@ class RowCodec:
     def _id_in(self, value: Any, kind: FieldType) -> Any:
         """The id a reference is answered with: bare, in an object, or alone in a list."""
         if isinstance(value, list):
-            return self._id_in(value[0], kind) if len(value) == 1 else value or None
+            ids = [self._id_in(item, kind) for item in value]
+            return ids[0] if len(ids) == 1 else ids or None
         if not isinstance(value, Mapping):
-            return value
+            return _bare_id(value)
 
         names = dict.fromkeys([*(self.id_names.get(to, "id") for to in kind.to), *_ID_NAMES])
-        return next((value[name] for name in names if not is_empty(value.get(name))), value or None)
+        for name in names:
+            if not is_empty(value.get(name)):
+                return self._id_in(value[name], kind)
+        return self._id_beside(value, kind)
+
+    def _id_beside(self, value: Row, kind: FieldType) -> Any:
+        """The id in an object that does not call it so: `company_id`, an address."""
+        for name, item in value.items():
+            if name.lower().endswith("id") or name in _ADDRESSES:
+                return self._id_in(item, kind)
+        return value or None
 
     def equal(self, target: str, wanted: Any, live: Any) -> bool:
         """Whether a field holds the wanted value, as the platform may write it."""
@@ -230,6 +242,15 @@ class RowCodec:
         """The rows that a row refers to, with the field that does."""
         for name, kind in self.resource.fields.items():
             yield from ((name, to, row_id) for to, row_id in _referred(self.get(row, name), kind))
+
+
+def _bare_id(value: Any) -> Any:
+    """The id in a scalar: the last part of an address, a whole number as one."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, str) and "/" in value:
+        return value.partition("?")[0].rstrip("/").rpartition("/")[2]
+    return value
 
 
 def _referred(value: Any, kind: FieldType) -> Iterator[tuple[str, str]]:

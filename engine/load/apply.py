@@ -334,7 +334,8 @@ def held_after(change: Change, link: Link) -> dict[str, Any]:
     held: dict[str, Any] = {}
     for target, before in link.held.items():
         lost = before.get("why") == "lost"
-        if lost and (target in change.send or before.get("tries", 0) >= LOST_TRIES):
+        tried = before.get("tries", 0) >= LOST_TRIES
+        if (lost and (target in change.send or tried)) or before.get("why") == "altered":
             held[target] = before
 
     held |= {target: {"why": "conflict"} for target, _, _ in change.conflicts}

@@ -18,6 +18,7 @@ from engine.connector.client import Written
 from engine.connector.model import Connector
 from engine.destination.rows import RowCodec, codec_of, load_definitions
 from engine.errors import (
+    Accepted,
     AuthError,
     Blocked,
     EtlError,
@@ -29,7 +30,7 @@ from engine.errors import (
     Unavailable,
 )
 from engine.load.files import drop_file, fetch_file
-from engine.load.outcomes import give_up, record
+from engine.load.outcomes import give_up, leave_in_doubt, record
 from engine.load.reconcile import Reconciled, reconcile
 from engine.load.writes import Answer, Outcome, Write
 from engine.run import Run
@@ -68,7 +69,9 @@ def deliver(run: Run, writes: Iterable[Write], in_order: bool = False) -> Iterat
                 continue
             write = outcome.write
             tries[write.object, write.key] += 1
-            if outcome.claimed or tries[write.object, write.key] >= TRIES:
+            if outcome.accepted:
+                yield delivery.leave_in_doubt(outcome)
+            elif outcome.claimed or tries[write.object, write.key] >= TRIES:
                 yield delivery.give_up(outcome, tries[write.object, write.key])
             else:
                 retries.append(replace(write, entry=0))
@@ -127,6 +130,13 @@ class _Delivery:
         reason = f"{outcome.reason}{times}; it is not in the destination"
         with self.run.store.begin() as connection:
             give_up(self.run, connection, outcome.write, reason)
+        return replace(outcome, state="failed", reason=reason)
+
+    def leave_in_doubt(self, outcome: Outcome) -> Outcome:
+        """The failure of a write that was accepted and not found: the next run looks for it."""
+        reason = f"{outcome.reason}; it was not found yet, and is looked for by the next run"
+        with self.run.store.begin() as connection:
+            leave_in_doubt(self.run, connection, outcome.write, reason)
         return replace(outcome, state="failed", reason=reason)
 
     def send(
@@ -298,6 +308,8 @@ def _failed(write: Write, error: EtlError) -> Outcome:
             return Outcome(write, "stale", reason=reason)
         case Rejected():
             return Outcome(write, "failed", reason=reason)
+        case Accepted():
+            return Outcome(write, "unknown", reason=reason, accepted=True)
         case OutcomeUnknown():
             return Outcome(write, "unknown", reason=reason)
         case Paused() | AuthError() | Blocked() | Unavailable():

@@ -13,13 +13,16 @@ from engine.destination.rows import RowCodec
 from engine.load.writes import Answer, Outcome, Write
 from engine.plan.make import TAKEN
 from engine.run import Run
+from engine.store.journal import mark_made
 from engine.store.links import Link, links_marked, links_to, save_link
 from engine.store.schema import recall_in, remember_in
+from engine.values import is_empty
 
 FRESH = "fresh."  # the store keeps under this name that a resource answers 201 for rows it makes
 STAMPED = "stamped."  # ... that the stamps of fresh rows are those of the moment
 MADE, FOUND = 201, 200  # statuses by which platforms tell the two apart, where they do
 BY_THEIR_CLOCK, BY_OURS = 60.0, 600.0  # seconds a row made by the call may seem older than it
+FEWEST = 2  # texts that must differ before an answer shows another row than was sent
 ALIKE = 120.0  # seconds by which the ages of rows may differ that a slow clock makes old
 
 
@@ -43,6 +46,8 @@ def judge_creation(
         there = _was_there(run, connection, write, outcome.answer, codec)
         return _existing(outcome, codec) if there else outcome
 
+    if outcome.answer.status == MADE:
+        _own(run, connection, taken)
     if _answers_found(connection, write, outcome.answer):
         return _taken(outcome, taken[0]) if taken else _existing(outcome, codec)
     held = _holds(write, outcome.answer, codec)
@@ -51,6 +56,14 @@ def judge_creation(
 
     _distrust(run, connection, others)
     return _not_believed(outcome, others[0], held)
+
+
+def _own(run: Run, connection: sa.Connection, links: Sequence[Link]) -> None:
+    """A row that this run made may have been answered to another record before: it is ours still."""
+    for link in links:
+        if link.origin == "matched" and link.run == run.id:
+            save_link(connection, replace(link, origin="created"))
+            mark_made(connection, link.object, link.key, link.dest_id)
 
 
 def _distrust(run: Run, connection: sa.Connection, links: Sequence[Link]) -> None:
@@ -97,7 +110,7 @@ def _existing(outcome: Outcome, codec: RowCodec) -> Outcome:
 def _was_there(
     run: Run, connection: sa.Connection, write: Write, answer: Answer, codec: RowCodec
 ) -> bool:
-    if _answers_found(connection, write, answer):
+    if _answers_found(connection, write, answer) or _shows_another(write, answer, codec):
         return True
     age = age_beyond_call(run, write, answer, codec)
     return bool(age) and recall_in(connection, STAMPED + write.resource) is not None
@@ -107,6 +120,23 @@ def _answers_found(connection: sa.Connection, write: Write, answer: Answer) -> b
     """Whether the status says that the row was there, on a platform that tells the two apart."""
     fresh = recall_in(connection, FRESH + write.resource)
     return answer.status == FOUND and fresh is not None and not answer.repeated
+
+
+def _shows_another(write: Write, answer: Answer, codec: RowCodec) -> bool:
+    """Whether the answer shows a row that holds mostly other values than were sent."""
+    shown = [
+        name
+        for name in write.draft
+        if codec.shows(answer.row, name)
+        and not is_empty(codec.get(answer.row, name))
+        and isinstance(codec.get(write.body, name), str)
+    ]
+    other = [
+        name
+        for name in shown
+        if not codec.alike(name, codec.get(write.body, name), codec.get(answer.row, name))
+    ]
+    return len(other) >= FEWEST and 2 * len(other) > len(shown)
 
 
 def age_beyond_call(run: Run, write: Write, answer: Answer, codec: RowCodec) -> float | None:

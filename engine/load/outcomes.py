@@ -27,6 +27,7 @@ EXISTING = (
     "the destination answered with a row that was there before: it is used, its values may have "
     "been written over, and a rollback keeps it"
 )
+ACCEPTED = "accepted"  # how the reason of a write begins that stays in doubt for this run
 MARKS = ("status", "age")  # what may yet show that a row was there before
 
 
@@ -89,9 +90,13 @@ def _leave(run: Run, connection: sa.Connection, outcome: Outcome, codec: RowCode
 
 def report_held(connection: sa.Connection, link: Link) -> None:
     """Values that the destination dropped are reported as long as they are lost."""
+    texts = {
+        "lost": "the destination did not keep the value: it holds nothing",
+        "altered": "the destination made something else of the value",
+    }
     for target, held in link.held.items():
-        if held.get("why") == "lost":
-            text = "the destination did not keep the value: it holds nothing"
+        if held.get("why") in texts:
+            text = texts[held["why"]]
             save_findings(
                 connection,
                 [Finding(link.object, link.key, "write", target, "attention", text)],
@@ -212,6 +217,15 @@ def note_live(
     stored[target] = live
     if is_empty(live):
         held[target] = {"why": "lost", "tries": tries}
+    elif not codec.alike(target, sent, live):
+        held[target] = {"why": "altered"}
+
+
+def leave_in_doubt(run: Run, connection: sa.Connection, write: Write, reason: str) -> None:
+    """A write that was accepted, and whose row no list shows yet, must not be made twice."""
+    settle(connection, write.entry, "doubt", run.clock.now(), reason=f"{ACCEPTED}: {reason}")
+    clear_findings(connection, "write", write.object, [write.key])
+    _find(connection, write, "", f"failed: {reason}")
 
 
 def give_up(run: Run, connection: sa.Connection, write: Write, reason: str) -> None:

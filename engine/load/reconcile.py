@@ -25,7 +25,7 @@ from engine.destination.match import (
 from engine.destination.rows import Row, RowCodec, codec_of, load_definitions
 from engine.destination.telling import defining, wanted_of_entry
 from engine.load.files import drop_file, kept_file, never_left
-from engine.load.outcomes import link_after, report_held
+from engine.load.outcomes import ACCEPTED, link_after, report_held
 from engine.load.writes import Answer, Outcome, Write
 from engine.reading import recent, rows_below, rows_now
 from engine.run import Run
@@ -120,6 +120,8 @@ def _record(look: _Look, entry: Entry, row: Row | None) -> None:
     write = _as_write(entry)
     outcome = Outcome(write, "done", extra=kept_file(look.run, write))
     with look.run.store.begin() as connection:
+        if row is None and entry.run == look.run.id and entry.reason.startswith(ACCEPTED):
+            return
         if row is None:
             settle(connection, entry.id, "void", look.run.clock.now(), reason="it had not happened")
         else:

@@ -61,5 +61,6 @@ class Outcome:
     extra: Mapping[str, Any] = field(default_factory=dict)
     fatal: EtlError | None = None
     called: bool = True  # False: it ended before the destination was asked, or in another's call
+    accepted: bool = False  # unknown: the platform took it, but does not say what it made
     claimed: bool = False  # unknown: the answer named a row that stands for another record
     existing: bool = False  # done: the row was there before

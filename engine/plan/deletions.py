@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from engine.destination.edits import edits_of
-from engine.destination.leaning import needed_by_people
+from engine.destination.leaning import needed_by_others
 from engine.run import Run
 from engine.spec.model import ObjectMapping
 from engine.store.changes import Change, drop_changes, save_changes, stream_changes
@@ -53,7 +53,7 @@ def _keep_needed(run: Run, mapping: ObjectMapping) -> None:
     planned: list[Change] = []
     for batch in stream_changes(run.store, mapping.name, "delete"):
         planned += batch
-    needed = needed_by_people(run, mapping.resource, [change.dest_id for change in planned])
+    needed = needed_by_others(run, mapping.resource, [change.dest_id for change in planned])
     kept = [change for change in planned if change.dest_id in needed]
     found = []
     for change in kept:

@@ -245,6 +245,8 @@ def _is_settled(link: Link, target: str) -> bool:
     held = link.held.get(target)
     if not held:
         return True
+    if held.get("why") == "altered":
+        return True  # it would be made the same of again
     return bool(held.get("why") == "lost" and held.get("tries", 0) >= LOST_TRIES)
 
 

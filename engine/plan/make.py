@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from engine.connector.model import Verb
 from engine.destination.definitions import GONE
+from engine.destination.edits import note_edit
 from engine.destination.options import wanted_options
 from engine.destination.resolve import Resolved, resolve
 from engine.destination.rows import (
@@ -59,7 +60,6 @@ from engine.store.links import (
     clear_unlinked_findings,
     drafts_of,
     links_of,
-    save_link,
     stream_drafts,
 )
 from engine.values import digest
@@ -249,7 +249,7 @@ def _merged(planning: Planning, item: Decision, row: Row) -> Change:
     run, link = planning.run, item.link
     assert link is not None
     with run.store.begin() as connection:
-        _note_touch(connection, planning.codec, link, row)
+        note_edit(connection, planning.codec, link, row)
         last = _last_written(planning, connection, link)
 
     change = merge(planning.mapping, item, row, last, planning.codec)
@@ -259,13 +259,6 @@ def _merged(planning: Planning, item: Decision, row: Row) -> Change:
 def _last_written(planning: Planning, connection: sa.Connection, link: Link) -> Resolved:
     ids = linked_ids(planning.run, connection)
     return resolve(link.written, planning.mapping, planning.run.spec, planning.codec, ids)
-
-
-def _note_touch(connection: sa.Connection, codec: RowCodec, link: Link, row: Row) -> None:
-    """Keep for a rollback that people changed a row: after an update its fingerprint is another."""
-    seen = link.extra.get("seen")
-    if seen is not None and not codec.is_unchanged(seen, row) and not link.extra.get("touched"):
-        save_link(connection, replace(link, extra=link.extra | {"touched": True}))
 
 
 # -- rows that are to be made, unless they are there

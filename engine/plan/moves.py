@@ -27,7 +27,7 @@ from engine.store.records import gone_of, mark_gone
 from engine.values import canonical, leaves
 
 STAGE = "move"
-SHORTEST = 3  # letters of a word that may show that two records are one
+SHORTEST = 4  # letters of a word that may show that two records are one
 
 
 def follow_moves(run: Run) -> int:
@@ -81,6 +81,7 @@ def _is_same(mapping: ObjectMapping, draft: Draft, link: Link) -> bool:
 
 def _words(value: object) -> set[str]:
     texts = [leaf for _, leaf in leaves(value) if isinstance(leaf, str)]
+    texts = [text for text in texts if "@" not in text and "/" not in text]
     words = (word for text in texts for word in re.findall(r"\w+", text.casefold()))
     return {word for word in words if len(word) >= SHORTEST}
 

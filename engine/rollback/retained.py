@@ -281,7 +281,8 @@ def _hold(
     """Keep what a row that stays leans on: rows, custom fields that hold a value, options."""
     wanted: dict[str, set[str]] = {}
     for name, target, row_id in codec.references(row):
-        if (name, canonical(codec.get(row, name))) not in undone:
+        given_back = (name, canonical(codec.get(row, name))) in undone
+        if not given_back or codec.resource.emptied(name) == "never":
             wanted.setdefault(target, set()).add(row_id)
 
     codes = _codes_in_use(codec, row, undone)

@@ -19,6 +19,7 @@ from engine.destination.compare import (
     FieldView,
     decide_field,
 )
+from engine.destination.edits import note_edit
 from engine.destination.rows import Row, RowCodec, codec_of, is_definition, load_definitions
 from engine.destination.telling import defining
 from engine.load.deliver import deliver
@@ -299,6 +300,8 @@ def _back(
     """The body that restores an update, and why some of it stays as it is."""
     with work.run.store.begin() as connection:
         link = links_of(connection, entry.object, [entry.key]).get(entry.key)
+        if link:
+            note_edit(connection, codec, link, row)
     stored = link.stored if link else {}
     body: dict[str, Any] = {}
     people, fixed = [], []
@@ -336,6 +339,7 @@ def _noted(
         _restored(work, codec, entry, row, outcome.write.extra["stays"])
     else:
         _fail(work, entry, outcome.reason)
+        _keep_below(work, entry)
 
 
 def _restored(work: _Undoing, codec: RowCodec, entry: Entry, row: Row, stays: str) -> None:
@@ -355,6 +359,7 @@ def _restored(work: _Undoing, codec: RowCodec, entry: Entry, row: Row, stays: st
             save_link(connection, before)
     if stays:
         _keep(work, entry, stays)
+        _keep_below(work, entry)
     else:
         _undone(work, entry, "")
 

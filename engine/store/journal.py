@@ -85,6 +85,20 @@ def mark_adopted(connection: sa.Connection, name: str, key: str, dest_id: str) -
     )
 
 
+def mark_made(connection: sa.Connection, name: str, key: str, dest_id: str) -> None:
+    """A creation that seemed to have found a row has made it after all."""
+    connection.execute(
+        journal.update()
+        .where(
+            journal.c.object == name,
+            journal.c.key == key,
+            journal.c.dest_id == dest_id,
+            journal.c.state == "adopted",
+        )
+        .values(state="done")
+    )
+
+
 def entries(connection: sa.Connection, states: Sequence[str] = (), name: str = "") -> list[Entry]:
     """Journal rows in order, filtered by state and object."""
     query = sa.select(journal).order_by(journal.c.id)

@@ -18,6 +18,7 @@ from starlette.routing import Route
 
 from engine.connector.model import ErrorRule, Limit, Operation, Pager
 from engine.errors import (
+    Accepted,
     ApiError,
     AuthError,
     Blocked,
@@ -90,7 +91,7 @@ CREATE: Callable[[Any], Any] = lambda client: client.write("rows", "create", {"n
         (answer(200, b'{"id": 7, "value": NaN}'), Unavailable, OutcomeUnknown),
         (answer(200, b"\xff\xfe\x00"), Unavailable, OutcomeUnknown),
         (answer(302, b"", {"location": "https://elsewhere.example/"}), ApiError, OutcomeUnknown),
-        (answer(201, {"ok": True}), dict, OutcomeUnknown),  # created, but which row?
+        (answer(201, {"ok": True}), dict, Accepted),  # created, but which row?
         (answer(204, b""), None, OutcomeUnknown),
     ],
 )  # fmt: skip
