@@ -154,6 +154,7 @@ class Resource:
     modified: str = ""  # field that moves with every change
     created: str = ""
     recognise: tuple[str, ...] = ()  # fields that tell our own rows apart where no key field exists
+    cascades: bool = False  # whether deleting a row deletes the rows that refer to it
     deleted: str = ""  # field that says a row read by id is deleted
     most: Mapping[str, int] = field(default_factory=dict)  # plan -> how many an account may have in all; "*" = any plan
     most_per_seat: bool = False

@@ -59,7 +59,7 @@ def judge_creation(
 
 
 def _own(run: Run, connection: sa.Connection, links: Sequence[Link]) -> None:
-    """A row that this run made may have been answered to another record before: it is ours still."""
+    """A row that this run made, and that was answered to another record before, is ours still."""
     for link in links:
         if link.origin == "matched" and link.run == run.id:
             save_link(connection, replace(link, origin="created"))

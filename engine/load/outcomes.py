@@ -28,6 +28,7 @@ EXISTING = (
     "been written over, and a rollback keeps it"
 )
 ACCEPTED = "accepted"  # how the reason of a write begins that stays in doubt for this run
+IDENTITY = "identity"  # the stage of findings about whose row a record has
 MARKS = ("status", "age")  # what may yet show that a row was there before
 
 
@@ -83,7 +84,7 @@ def _leave(run: Run, connection: sa.Connection, outcome: Outcome, codec: RowCode
         save_link(connection, link)
         report_held(connection, link)
     if outcome.existing:
-        _find(connection, write, "", EXISTING)
+        report_existing(connection, write.object, write.key)
     if write.action == "create":
         demote(connection, learn(run, connection, outcome, codec))
 
@@ -103,6 +104,12 @@ def report_held(connection: sa.Connection, link: Link) -> None:
             )
 
 
+def report_existing(connection: sa.Connection, name: str, key: str) -> None:
+    """A creation found a row: reported as long as the row stands for the record."""
+    clear_findings(connection, IDENTITY, name, [key])
+    save_findings(connection, [Finding(name, key, IDENTITY, "", "attention", EXISTING)])
+
+
 def demote(connection: sa.Connection, links: Sequence[Link]) -> None:
     """Rows that turn out to have been there before are people's: no rollback removes them."""
     for link in links:
@@ -110,8 +117,7 @@ def demote(connection: sa.Connection, links: Sequence[Link]) -> None:
         people = replace(link, origin="matched", digest="", written={}, extra=extra)
         save_link(connection, replace(people, stored={}, held={}))
         mark_adopted(connection, link.object, link.key, link.dest_id)
-        found = Finding(link.object, link.key, "write", "", "attention", EXISTING)
-        save_findings(connection, [found])
+        report_existing(connection, link.object, link.key)
 
 
 def settle_ages(run: Run, resources: Sequence[str]) -> None:

@@ -253,9 +253,12 @@ def _is_settled(link: Link, target: str) -> bool:
 def _view(
     target: str, resolved: Resolved, link: Link, last: Resolved, live: Row, codec: RowCodec
 ) -> FieldView:
+    stored = link.stored.get(target, UNKNOWN)
+    if link.held.get(target, {}).get("why") == "lost":
+        stored = None  # nothing is what the destination made of it
     return FieldView(
         codec.get(last.body, target),
-        link.stored.get(target, UNKNOWN),
+        stored,
         codec.get(live, target),
         codec.get(resolved.body, target),
         bool(link.digest),

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 
 from engine.errors import UnsafePlan
 from engine.plan.cost import Plan, Step
+from engine.plan.deletions import STAGE
 from engine.run import Run
-from engine.store.links import count_links
+from engine.store.links import call_attention, count_links
 
 UPDATES = 0.3  # share of linked rows that may be rewritten without a person saying yes
 DELETES = 0.3  # share of an object's rows that may be deleted without a person saying yes
@@ -50,7 +51,9 @@ def _guard_updates(run: Run, step: Step, have: int) -> None:
 def _guard_deletes(run: Run, step: Step, have: int) -> None:
     share = run.spec.guards.get("deletes", DELETES)
     if step.delete > FEW and step.delete > share * have:
+        with run.store.begin() as connection:
+            call_attention(connection, STAGE, step.object)
         raise UnsafePlan(
             f"{step.delete} of {have} {step.label} would be deleted, more than {share:.0%} – "
-            "see which with `etl plan SPEC --records`, then add --yes"
+            "see which in `etl status` or `etl plan SPEC --records`, then add --yes"
         )

@@ -90,7 +90,7 @@ def rollback(
         reconcile(run)
         settle_ages(run, list(run.migration.destination.resources))
     before = run.destination.pacer.cost
-    work = _Undoing(run, of_run, force, dry, find_retained(run, of_run, edited=not force))
+    work = _Undoing(run, of_run, force, dry, _retained(run, of_run, force))
     names = _order(run, of_run)
     for position, name in enumerate(names):
         run.progress("taking back", position, len(names))
@@ -108,6 +108,14 @@ def rollback(
             forget_found(connection)
     work.result.cost = run.destination.pacer.cost - before
     return work.result
+
+
+def _retained(run: Run, of_run: int | None, force: bool) -> Retained:
+    """What stays; by force just what people's rows need, where a deletion takes those along."""
+    cascading = any(kind.cascades for kind in run.migration.destination.resources.values())
+    if force and not cascading:
+        return Retained()
+    return find_retained(run, of_run, edited=not force)
 
 
 def _order(run: Run, of_run: int | None) -> list[str]:

@@ -273,7 +273,8 @@ def _news(one: Decided) -> str:
 def _deleted(one: Decided) -> str:
     twin = isinstance(one.decision, Deleted) and one.decision.twin is not None
     way = "to use the one that was made since" if twin else "to make it anew"
-    what = f"people deleted the field {one.item.label!r} in the account; its values are left out"
+    label = one.item.label
+    what = f"people deleted this field ({label!r}) in the account; its values are left out"
     return f"{what} – run with --remake-fields {way} and fill it"
 
 

@@ -202,8 +202,8 @@ def links_to_rows(
     found: dict[str, list[Link]] = {}
     for part in _parts(ids):
         query = sa.select(links).where(links.c.resource == resource, links.c.dest_id.in_(part))
-        for row in connection.execute(query.order_by(links.c.object, links.c.key)):
-            found.setdefault(row.dest_id, []).append(_link(row))
+        for link in sorted(map(_link, connection.execute(query)), key=lambda one: (one.object, one.key)):
+            found.setdefault(link.dest_id, []).append(link)
     return found
 
 
@@ -298,6 +298,15 @@ def clear_undrafted_findings(
             findings.c.object == name,
             findings.c.key.not_in(drafted),
         )
+    )
+
+
+def call_attention(connection: sa.Connection, stage: str, name: str) -> None:
+    """What a stage noted about an object's records has to be seen by a person after all."""
+    connection.execute(
+        findings.update()
+        .where(findings.c.stage == stage, findings.c.object == name)
+        .values(severity="attention")
     )
 
 

@@ -247,7 +247,7 @@ def test_a_field_renamed_by_people_is_used_and_said_once(small: Desk) -> None:
     assert again(small) == ([], NOTHING)
     assert sorted(small.platform.fields) == ["Alias", "Key", "Tier"]
     assert small.platform.values("Alias")[-1] == "Person 4"
-    assert [(item.object, item.key, item.severity) for item in findings(small)] == [("$fields.companies", "nick", "note")]
+    assert findings(small) == []  # it was said; a finding would say it in every report
 
 
 def test_a_field_of_ours_is_renamed_with_the_spec_and_back_by_a_rollback(small: Desk) -> None:
@@ -463,7 +463,7 @@ def test_an_object_under_another_name_goes_on_with_was(small: Desk) -> None:
         written = [link.written for link in links_of(connection, "notes").values()]
     drafts = [draft.body for batch in stream_drafts(small.store, "notes") for draft in batch]
     assert {name for body in (*written, *drafts) for name, _ in links_in(body)} == {"firms"}
-    result = migrate.verify(small.run(), migrate.Result(), None)
+    result = migrate.verify(small.run(), migrate.Result())
     assert (result.tally.lost_in_arrived, result.tally.record_states()["arrived"]) == (0, 6)
     rollback(small.run())
     assert small.platform.tables == {"companies": {}, "notes": {}, "companyFields": {}}
