@@ -104,11 +104,20 @@ def draft(run: Run, result: Result) -> None:
 
 def plan(run: Run, result: Result, only_failed: bool = False) -> None:
     """Find out about writes in doubt, then plan the drafts; the destination is only read."""
-    result.settled = reconcile(run).counts()
-    if any(result.settled.values()):
-        run.lists.clear()  # what was listed before does not show what the writes came to
+    find_out(run, result)
     whole = result.sample is None and not only_failed
     result.plan = make_plan(run, in_order(run.spec.active()), whole, only_failed)
+
+
+def find_out(run: Run, result: Result) -> None:
+    """Reconcile writes in doubt. This comes before the account is surveyed: a definition whose
+    creation is in doubt is ours, not one that was there.
+    """
+    found = reconcile(run).counts()
+    if any(found.values()):
+        run.lists.clear()  # what was listed before does not show what the writes came to
+    if any(found.values()) or not result.settled:
+        result.settled = found
 
 
 def begin(run: Run) -> None:
@@ -121,6 +130,7 @@ def foresee(run: Run, sample: int | None, details: bool = True, remake: bool = F
     """Audit, extract and transform, then the plan; the destination is only read."""
     begin(run)
     result = prepare(run, sample, details)
+    find_out(run, result)
     survey(run, remake)
     draft(run, result)
     plan(run, result)
@@ -160,6 +170,7 @@ def delta(run: Run, yes: bool = False, deletions: bool = False, remake: bool = F
     result.audit = Audit(tuple(people), fallback, ())
     if deletions:
         result.changes += find_gone(run, yes)
+    find_out(run, result)
     survey(run, remake)
     draft(run, result)
     plan(run, result)
