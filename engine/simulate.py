@@ -10,6 +10,7 @@ from pathlib import Path
 
 from engine.connector.client import Client
 from engine.connector.pacing import Clock, Pacer
+from engine.destination.options import wanted_options
 from engine.destination.rows import OPTIONS
 from engine.plan.cost import Plan, cost_of, costs_of, field_cost
 from engine.run import Run
@@ -126,7 +127,10 @@ def _overhead(run: Run) -> list[float]:
         holder = connector.resources[item.resource].fields[item.field].options.partition("/")[0]
         with run.store.begin() as connection:
             known = links_of(connection, OPTIONS + item.resource, [item.field])
-        if not known and "add_options" in connector.resources[holder].operations:
+        there = known[item.field].extra.get("options", {}) if known else {}
+        wanted = wanted_options(run, item.options, item.options_from)
+        lacking = any(label.strip() not in there for label in wanted)
+        if lacking and "add_options" in connector.resources[holder].operations:
             costs += [cost_of(run, holder, "add_options"), cost_of(run, holder, "list")]
     return costs
 
