@@ -32,8 +32,14 @@ from engine.plan.diff import OF_PLAN, Decision, of_plan
 from engine.reading import rows_below
 from engine.run import Run
 from engine.spec.model import ObjectMapping
-from engine.store.changes import add_candidates, adopting_rows, changes_of, find_candidates
-from engine.store.links import any_links, linked_rows, links_of
+from engine.store.changes import (
+    add_candidates,
+    adopting_rows,
+    changes_of,
+    count_changes,
+    find_candidates,
+)
+from engine.store.links import any_links, linked_rows, links_of, objects_with
 from engine.store.records import all_cursors
 from engine.store.schema import recall_in
 from engine.values import as_link
@@ -108,6 +114,17 @@ def rows_by_key(search: Search, mapping: ObjectMapping) -> Iterator[dict[str, Ro
         ours = {key: row for key, row in keyed.items() if key.partition("/")[0] in mapping.sources}
         search.ours = search.ours or bool(ours)
         yield ours
+
+
+def anything_found(search: Search) -> bool:
+    """Whether rows of records were found to be there: what leans on them may be there too."""
+    if search.ours:
+        return True
+    records = {item.name for item in search.run.spec.objects.values() if not item.scaffold}
+    with search.run.store.begin() as connection:
+        planned = {name for (name, kind) in count_changes(connection) if kind == "adopt"}
+        found = planned | objects_with(connection, FOUND)
+    return bool(found & records)
 
 
 def find_rows(

@@ -30,6 +30,7 @@ from engine.plan.adopt import (
     Hit,
     Search,
     Way,
+    anything_found,
     awaits_rows_of_the_plan,
     find_rows,
     offer,
@@ -268,7 +269,10 @@ def _creations(planning: Planning, decisions: Sequence[Decision]) -> dict[str, C
     """Drafts without a row: adopted where one is there already, else created."""
     run, mapping = planning.run, planning.mapping
     offered = awaits_rows_of_the_plan(run, mapping)
-    if not decisions or not (offered or planning.way in ("match", "recognise")):
+    looked_for = planning.way == "match"
+    if planning.way == "recognise":
+        looked_for = anything_found(planning.search)
+    if not decisions or not (offered or looked_for):
         return {}
 
     made = _resolved(planning, decisions)

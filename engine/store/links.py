@@ -247,6 +247,12 @@ def any_origin(connection: sa.Connection, origin: str) -> bool:
     return connection.execute(query.limit(1)).first() is not None
 
 
+def objects_with(connection: sa.Connection, origins: Sequence[str]) -> set[str]:
+    """Objects some of whose links came to be in one of these ways."""
+    query = sa.select(links.c.object).where(links.c.origin.in_(list(origins))).distinct()
+    return set(connection.execute(query).scalars())
+
+
 def any_links(connection: sa.Connection, name: str) -> bool:
     """Whether the store knows any row of an object."""
     return connection.execute(sa.select(links.c.key).where(links.c.object == name).limit(1)).first() is not None
