@@ -72,6 +72,17 @@ def mark(connection: sa.Connection, entry_id: int, state: str, reason: str, at: 
 
 def mark_adopted(connection: sa.Connection, name: str, key: str, dest_id: str) -> None:
     """A creation that answered with a row that was there before has made nothing."""
+    _mark_creation(connection, name, key, dest_id, "done", "adopted")
+
+
+def mark_made(connection: sa.Connection, name: str, key: str, dest_id: str) -> None:
+    """A creation that seemed to have found a row has made it after all."""
+    _mark_creation(connection, name, key, dest_id, "adopted", "done")
+
+
+def _mark_creation(
+    connection: sa.Connection, name: str, key: str, dest_id: str, before: str, state: str
+) -> None:
     connection.execute(
         journal.update()
         .where(
@@ -79,23 +90,9 @@ def mark_adopted(connection: sa.Connection, name: str, key: str, dest_id: str) -
             journal.c.key == key,
             journal.c.dest_id == dest_id,
             journal.c.action == "create",
-            journal.c.state == "done",
+            journal.c.state == before,
         )
-        .values(state="adopted")
-    )
-
-
-def mark_made(connection: sa.Connection, name: str, key: str, dest_id: str) -> None:
-    """A creation that seemed to have found a row has made it after all."""
-    connection.execute(
-        journal.update()
-        .where(
-            journal.c.object == name,
-            journal.c.key == key,
-            journal.c.dest_id == dest_id,
-            journal.c.state == "adopted",
-        )
-        .values(state="done")
+        .values(state=state)
     )
 
 
