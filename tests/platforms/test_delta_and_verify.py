@@ -478,19 +478,28 @@ def test_a_flag_that_becomes_text_deletes_nobody(flag: Any, serve: Serve, tmp_pa
     assert names(trial.platform) == everybody(8)
 
 
-def test_a_link_lets_go_of_a_row_that_is_deleted(serve: Serve, tmp_path: Path) -> None:
-    """People whose firm was deleted with its company stay, and are named."""
-    trial = firms_and_people(serve, tmp_path)
+@pytest.mark.parametrize(
+    ("empty", "companies", "named"),
+    [
+        ("as_null", {"Firm 1"}, {"people/1", "people/3"}),
+        ("never", {"Firm 1", "Firm 2"}, {"firms/2"}),
+    ],
+)
+def test_a_link_lets_go_of_a_row_that_is_deleted(
+    empty: str, companies: set[str], named: set[str], serve: Serve, tmp_path: Path
+) -> None:
+    """People whose firm was deleted with its company stay, and are named; where their link cannot be
+    emptied, the company stays and is named instead, for a platform may delete them with it.
+    """
+    reference = {"type": "ref companies", **({"empty": empty} if empty != "never" else {})}
+    trial = firms_and_people(serve, tmp_path, reference=reference)
     spec = trial.spec()
     spec["objects"]["companies"]["on_delete"] = "delete"
     trial.write_spec(spec)
     trial.full(code=0)
     del trial.platform.tables["firms"][1]
     report = trial.delta("--deletions", "--yes")
-    assert names(trial.platform, "companies") == {"Firm 1"}
+    assert names(trial.platform, "companies") == companies
     assert names(trial.platform) == {"Person 1", "Person 2", "Person 3"}
-    assert {key for name, key in attention(report) if name == "contacts"} == {
-        "people/1",
-        "people/3",
-    }
+    assert {key for _, key in attention(report)} == named
     assert texts(report)

@@ -32,7 +32,9 @@ def addresses(
     return project(folder, platform, source, {"contacts": there}, spec, **connection)
 
 
-def firms_and_people(serve: Serve, folder: Path, people: int = 3) -> Project:
+def firms_and_people(
+    serve: Serve, folder: Path, people: int = 3, reference: Any = "ref companies"
+) -> Project:
     """Two firms become companies, people contacts that point at them."""
     persons = [{"id": n, "name": f"Person {n}", "firm": 1 + n % 2} for n in range(1, people + 1)]
     firms = [{"id": 1, "name": "Firm 1"}, {"id": 2, "name": "Firm 2"}]
@@ -43,7 +45,7 @@ def firms_and_people(serve: Serve, folder: Path, people: int = 3) -> Project:
     }
     destination = {
         "companies": writable("companies", ["name"], name=NAME),
-        "contacts": writable("contacts", ["name", "company"], name=NAME, company="ref companies"),
+        "contacts": writable("contacts", ["name", "company"], name=NAME, company=reference),
     }
     company = {"lookup": "companies", "by": "firm"}
     objects = {
