@@ -18,7 +18,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 ROOT = Path(__file__).resolve().parents[1]
-COPIED = ("engine", "transforms", "workbench", "sandbox", "schemas", "pyproject.toml", "tests/conftest.py")
+COPIED = (
+    "engine", "transforms", "workbench", "sandbox", "schemas", "pyproject.toml", "tests/conftest.py",
+    "tests/spec/connectors",
+)  # fmt: skip
 TESTS = ("tests/destination", "tests/plan", "tests/load", "tests/store/test_durable.py")
 NEEDED = ("tests/platforms",)  # what those tests are built on
 PATIENCE = 300.0  # seconds after which tests that do not end have noticed something
@@ -76,8 +79,8 @@ CHANGES = (
     Change(
         "an object that stands for a reference is not unwrapped",
         "engine/destination/rows.py",
-        "        return next((value[name] for name in names if not is_empty(value.get(name))), value or None)",
-        "        return value if names else None",
+        "                return self._id_in(value[name], kind)\n",
+        "                return value\n",
     ),
     Change(
         "a merge takes what is alike for equal",
@@ -154,8 +157,8 @@ CHANGES = (
     Change(
         "what was held back is not looked at again",
         "engine/plan/diff.py",
-        "    if link and link.digest == draft.digest and not link.held:\n",
-        "    if link and link.digest == draft.digest:\n",
+        "    as_written = link and link.digest == draft.digest and not link.held\n",
+        "    as_written = link and link.digest == draft.digest\n",
     ),
     Change(
         "a lost value is never sent again",
