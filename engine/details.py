@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import islice
 from typing import Any
 
 from engine.connector.model import Connector
@@ -21,7 +20,7 @@ from engine.spec.model import ObjectMapping, Spec
 from engine.spec.uses import needed, paths_read
 from engine.store.links import Finding, clear_findings, save_findings
 from engine.store.records import Record, all_cursors, save_page, stream
-from engine.values import segments
+from engine.values import batches, segments
 
 AT_ONCE = 20  # records whose details are saved together: what a kill makes the next run read again
 
@@ -67,10 +66,9 @@ def complete(run: Run, only: frozenset[str] | None = None) -> int:
     """Read what is left, of all records or of the given ones, as many at a time as the connector allows; how many were read."""
     done, room = 0, run.migration.source.connection.concurrency
     for name, fields in detailed(run.spec, run.migration.source).items():
-        batches = stream(run.store, name, only)
-        waiting = (record for batch in batches for record in batch if _lacks(record, fields))
+        waiting = (record for batch in stream(run.store, name, only) for record in batch if _lacks(record, fields))
         with ThreadPoolExecutor(max_workers=room) as pool:
-            while group := list(islice(waiting, AT_ONCE)):
+            for group in batches(waiting, AT_ONCE):
                 rows = list(pool.map(partial(_read, run, fields), group))
                 if len(group) == AT_ONCE and not any(field in row for row in rows if row for field in fields):
                     raise UnsafePlan(

@@ -11,15 +11,24 @@ import functools
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
+from typing import Any, TypeVar
 
 Json = Any
 Segments = tuple[str | int, ...]
+T = TypeVar("T")
 
 _STEP = r"\[(?:\d+|\*|[^.\[\]=]+=[^\[\]]+)\]"  # a place in a list: by number, all of them, the one with this value
 _PATH = re.compile(rf"(?:[^.\[\]]+|{_STEP})(?:{_STEP}|\.[^.\[\]]+)*")
 _SEGMENT = re.compile(rf"{_STEP}|[^.\[\]]+")
+
+
+def batches(items: Iterable[T], size: int = 500) -> Iterator[list[T]]:
+    """Items in lists of at most `size`: what fits into one statement, or into one call."""
+    left = iter(items)
+    while batch := list(islice(left, size)):
+        yield batch
 
 
 @functools.lru_cache(maxsize=4096)

@@ -21,6 +21,7 @@ from engine.connector.pacing import Clock, Pacer
 from engine.connector.pagers import PAGERS, Page, path_of
 from engine.connector.several import in_order
 from engine.errors import Accepted, ApiError, EtlError, NotFound, OutcomeUnknown, Rejected, Unavailable
+from engine.values import batches
 
 Sight = Literal["there", "gone", "unclear"]
 
@@ -139,8 +140,8 @@ class Client:
         operation, single = kind.operations.get("list"), kind.operations.get("read")
         if operation and operation.ids and not (single and single.etag):
             asked = ids if operation.ids_of else [kind.reference_to(one) for one in ids]
-            for start in range(0, len(asked), operation.ids_max):
-                some = ",".join(asked[start : start + operation.ids_max])
+            for part in batches(asked, operation.ids_max):
+                some = ",".join(part)
                 yield from self.rows(resource, {operation.ids: operation.ids_form.replace("{}", some)})
         elif operation and operation.parent and single is None:
             yield from self._found_below(kind, operation, ids)

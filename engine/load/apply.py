@@ -38,7 +38,7 @@ from engine.store.links import (
     save_link,
 )
 from engine.store.schema import recall_in, remember_in
-from engine.values import digest, is_empty
+from engine.values import batches, digest, is_empty
 
 FRESH = 900.0  # seconds for which a row that was read for the plan need not be read once more
 STAGE = "load"
@@ -175,7 +175,7 @@ def _write(work: _Work) -> None:
     for _ in range(TRIES):
         if not stale:
             return
-        writes = [write for part in _parts(stale) for write in _planned_anew(work, part)]
+        writes = [write for part in batches(stale) for write in _planned_anew(work, part)]
         stale = [item.write.key for item in deliver(work.run, writes) if _noted(work, item)]
 
     for key in sorted(stale):
@@ -192,11 +192,6 @@ def _noted(work: _Work, outcome: Outcome) -> bool:
     if outcome.state == "failed":
         work.result.reasons.append(f"{outcome.write.key}: {outcome.reason}")
     return outcome.state == "stale" or outcome.existing
-
-
-def _parts(keys: Sequence[str], size: int = 500) -> Iterator[list[str]]:
-    for start in range(0, len(keys), size):
-        yield list(keys[start : start + size])
 
 
 def _writes(work: _Work) -> Iterator[Write]:

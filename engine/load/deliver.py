@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
-from itertools import chain, groupby, islice
+from itertools import chain, groupby
 
 from engine.connector.client import Written
 from engine.connector.model import Connector
@@ -35,6 +35,7 @@ from engine.load.reconcile import Reconciled, reconcile
 from engine.load.writes import Answer, Outcome, Write
 from engine.run import Run
 from engine.store.journal import Entry, intend
+from engine.values import batches
 
 GROUP = 40  # intents committed together: one wait for the disk for all of them
 AHEAD = 2 * GROUP  # booked writes that keep the workers busy while the next ones are decided
@@ -148,7 +149,7 @@ class _Delivery:
         size = 1 if in_order else _at_once(connector)
         with ThreadPoolExecutor(max_workers=room) as pool:
             try:
-                for group in _groups(writes, size):
+                for group in batches(writes, size):
                     for call in _calls(connector, _book(self.run, group)):
                         self.pending[pool.submit(_perform, self.run, call, self.halt)] = len(call)
                     yield from _known(self.land(0 if in_order else room + AHEAD), doubtful)
@@ -222,12 +223,7 @@ def _at_once(connector: Connector) -> int:
 def _calls(connector: Connector, group: Sequence[Write]) -> Iterator[list[Write]]:
     """Writes of one call, in their order: one, or as many as the operation takes."""
     for (resource, action), same in groupby(group, lambda write: (write.resource, write.action)):
-        yield from _groups(same, connector.resources[resource].operations[action].rows)
-
-
-def _groups(writes: Iterator[Write], size: int) -> Iterator[list[Write]]:
-    while group := list(islice(writes, size)):
-        yield group
+        yield from batches(same, connector.resources[resource].operations[action].rows)
 
 
 def _book(run: Run, group: Sequence[Write]) -> list[Write]:

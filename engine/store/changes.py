@@ -10,6 +10,7 @@ from typing import Any, Literal
 import sqlalchemy as sa
 
 from engine.store.schema import Store, as_text, candidates, changes, upsert
+from engine.values import batches
 
 Kind = Literal["create", "update", "adopt", "delete", "unchanged", "conflict", "skip", "fail"]
 WRITTEN: tuple[Kind, ...] = ("create", "update", "adopt", "unchanged", "conflict")
@@ -71,8 +72,7 @@ def clear_changes(connection: sa.Connection) -> None:
 def changes_of(connection: sa.Connection, name: str, keys: Sequence[str]) -> dict[str, Change]:
     """The changes planned for these records of an object."""
     found: dict[str, Change] = {}
-    for start in range(0, len(keys), BATCH):
-        part = list(keys[start : start + BATCH])
+    for part in batches(keys):
         query = sa.select(changes).where(changes.c.object == name, changes.c.key.in_(part))
         found |= {row.key: _change(row) for row in connection.execute(query)}
     return found
@@ -144,8 +144,7 @@ def count_sent(connection: sa.Connection) -> dict[str, int]:
 
 def drop_changes(connection: sa.Connection, name: str, keys: Sequence[str]) -> None:
     """Take changes out of the plan."""
-    for start in range(0, len(keys), BATCH):
-        part = list(keys[start : start + BATCH])
+    for part in batches(keys):
         connection.execute(
             changes.delete().where(changes.c.object == name, changes.c.key.in_(part))
         )
@@ -154,8 +153,7 @@ def drop_changes(connection: sa.Connection, name: str, keys: Sequence[str]) -> N
 def pending_deletes(connection: sa.Connection, name: str, keys: Sequence[str]) -> set[str]:
     """Those of these records whose rows the plan deletes."""
     found: set[str] = set()
-    for start in range(0, len(keys), BATCH):
-        part = list(keys[start : start + BATCH])
+    for part in batches(keys):
         query = sa.select(changes.c.key).where(
             changes.c.object == name, changes.c.kind == "delete", changes.c.key.in_(part)
         )
@@ -166,8 +164,7 @@ def pending_deletes(connection: sa.Connection, name: str, keys: Sequence[str]) -
 def adopting_rows(connection: sa.Connection, name: str, ids: Sequence[str]) -> set[str]:
     """Those of these destination rows that the plan adopts for a record of an object."""
     found: set[str] = set()
-    for start in range(0, len(ids), BATCH):
-        part = list(ids[start : start + BATCH])
+    for part in batches(ids):
         query = sa.select(changes.c.dest_id).where(
             changes.c.object == name, changes.c.kind == "adopt", changes.c.dest_id.in_(part)
         )
@@ -213,8 +210,7 @@ def find_candidates(
 ) -> dict[str, dict[str, Any]]:
     """Rows by id that can be looked up by one of these tokens."""
     found: dict[str, dict[str, Any]] = {}
-    for start in range(0, len(tokens), BATCH):
-        part = list(tokens[start : start + BATCH])
+    for part in batches(tokens):
         query = sa.select(candidates).where(
             candidates.c.resource == resource, candidates.c.token.in_(part)
         )

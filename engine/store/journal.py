@@ -10,6 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from engine.store.schema import Store, as_text, journal, links, runs
+from engine.values import batches
 
 OPEN = ("intent", "doubt")
 RUNNING = "running"
@@ -145,8 +146,7 @@ def writes_of_run(connection: sa.Connection, run: int) -> list[tuple[str, str]]:
 def attempted(connection: sa.Connection, name: str, keys: Sequence[str]) -> set[str]:
     """Those of an object's records that a run has sent, or tried to send."""
     found: set[str] = set()
-    for start in range(0, len(keys), 500):
-        part = list(keys[start : start + 500])
+    for part in batches(keys):
         query = sa.select(journal.c.key).where(journal.c.object == name, journal.c.key.in_(part))
         found.update(connection.execute(query.distinct()).scalars())
     return found

@@ -20,7 +20,7 @@ from engine.store.schema import (
     upsert,
     verified,
 )
-from engine.values import digest
+from engine.values import batches, digest
 
 BATCH = 500
 
@@ -109,7 +109,7 @@ def is_linked(connection: sa.Connection, name: str, key: str) -> bool:
 def draft_states(connection: sa.Connection, name: str, keys: Sequence[str]) -> dict[str, str]:
     """The state of these drafts of an object; keys without a draft are left out."""
     found: dict[str, str] = {}
-    for part in _parts(keys):
+    for part in batches(keys):
         query = sa.select(drafts.c.key, drafts.c.state).where(drafts.c.object == name, drafts.c.key.in_(part))
         found |= {row.key: row.state for row in connection.execute(query)}
     return found
@@ -166,7 +166,7 @@ def links_of(connection: sa.Connection, name: str, keys: Sequence[str] | None = 
     if keys is None:
         return {row.key: _link(row) for row in connection.execute(query)}
     return {
-        row.key: _link(row) for part in _parts(keys) for row in connection.execute(query.where(links.c.key.in_(part)))
+        row.key: _link(row) for part in batches(keys) for row in connection.execute(query.where(links.c.key.in_(part)))
     }
 
 
@@ -187,7 +187,7 @@ def stream_links(store: Store, name: str, batch: int = BATCH) -> Iterator[list[L
 def linked_rows(connection: sa.Connection, resource: str, ids: Sequence[str], name: str) -> set[str]:
     """Those of these destination rows that stand for a record of an object."""
     found: set[str] = set()
-    for part in _parts(ids):
+    for part in batches(ids):
         query = sa.select(links.c.dest_id).where(
             links.c.resource == resource, links.c.object == name, links.c.dest_id.in_(part)
         )
@@ -200,7 +200,7 @@ def links_to_rows(
 ) -> dict[str, list[Link]]:
     """Every link to these rows of a resource, by destination id."""
     found: dict[str, list[Link]] = {}
-    for part in _parts(ids):
+    for part in batches(ids):
         query = sa.select(links).where(links.c.resource == resource, links.c.dest_id.in_(part))
         for link in sorted(map(_link, connection.execute(query)), key=lambda one: (one.object, one.key)):
             found.setdefault(link.dest_id, []).append(link)
@@ -279,7 +279,7 @@ def clear_findings(connection: sa.Connection, stage: str, name: str = "", keys: 
     query = findings.delete().where(findings.c.stage == stage)
     if name:
         query = query.where(findings.c.object == name)
-    for part in [None] if keys is None else _parts(keys):
+    for part in [None] if keys is None else batches(keys):
         connection.execute(query if part is None else query.where(findings.c.key.in_(part)))
 
 
@@ -354,12 +354,6 @@ def forget_written(connection: sa.Connection, resource: str, target: str) -> int
 
 def _draft(row: Any) -> Draft:
     return Draft(row.object, row.key, row.record, json.loads(row.body), row.digest, row.state, row.reason, row.seq)
-
-
-def _parts(keys: Sequence[str]) -> Iterator[list[str]]:
-    """Keys in parts that fit into one statement."""
-    for start in range(0, len(keys), BATCH):
-        yield list(keys[start : start + BATCH])
 
 
 def _link(row: Any) -> Link:

@@ -10,6 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from engine.store.schema import Store, as_text, cursors, records, refs, samples, upsert
+from engine.values import batches
 
 BATCH = 200  # records in memory at a time; one may take 50 kB
 
@@ -75,8 +76,7 @@ def _replace_refs(
     """
     fields = list({*fields, *(field for _, field, _, _ in entries)})
     ordered, seqs = sorted(keys), dict[str, int]()
-    for start in range(0, len(ordered), BATCH):
-        part = ordered[start : start + BATCH]
+    for part in batches(ordered, BATCH):
         query = sa.select(records.c.key, records.c.seq).where(records.c.collection == collection, records.c.key.in_(part))
         seqs |= {row.key: row.seq for row in connection.execute(query)}
         for field in fields:
@@ -123,8 +123,7 @@ def one(connection: sa.Connection, key: str) -> Record | None:
 def many(connection: sa.Connection, keys: Sequence[str]) -> dict[str, Record]:
     """The records with these keys."""
     found: dict[str, Record] = {}
-    for start in range(0, len(keys), BATCH):
-        part = list(keys[start : start + BATCH])
+    for part in batches(keys, BATCH):
         names = list({key.partition("/")[0] for key in part})
         rows = connection.execute(
             sa.select(records).where(records.c.collection.in_(names), records.c.key.in_(part), records.c.gone.is_(False))
@@ -136,8 +135,7 @@ def many(connection: sa.Connection, keys: Sequence[str]) -> dict[str, Record]:
 def pointing_at(connection: sa.Connection, collection: str, field: str, targets: Sequence[str]) -> list[Record]:
     """Records of a collection whose `field` names any of the targets, in the order they were read."""
     hits: list[tuple[int, str]] = []
-    for start in range(0, len(targets), BATCH):
-        part = list(targets[start : start + BATCH])
+    for part in batches(targets, BATCH):
         query = sa.select(refs.c.seq, refs.c.key).where(
             refs.c.collection == collection, refs.c.field == field, refs.c.target.in_(part)
         )
@@ -175,8 +173,7 @@ def count(connection: sa.Connection, collection: str) -> int:
 
 def mark_gone(connection: sa.Connection, keys: Sequence[str]) -> None:
     """These records were deleted in the source; they are kept, but no longer migrated."""
-    for start in range(0, len(keys), BATCH):
-        part = list(keys[start : start + BATCH])
+    for part in batches(keys, BATCH):
         names = list({key.partition("/")[0] for key in part})
         connection.execute(
             records.update().where(records.c.collection.in_(names), records.c.key.in_(part)).values(gone=True)
@@ -185,8 +182,7 @@ def mark_gone(connection: sa.Connection, keys: Sequence[str]) -> None:
 
 def note_listed(connection: sa.Connection, keys: Sequence[str], at: float) -> None:
     """These records were listed just now, changed or not."""
-    for start in range(0, len(keys), BATCH):
-        part = list(keys[start : start + BATCH])
+    for part in batches(keys, BATCH):
         names = list({key.partition("/")[0] for key in part})
         connection.execute(
             records.update().where(records.c.collection.in_(names), records.c.key.in_(part)).values(read_at=at)
@@ -216,17 +212,10 @@ def stream_unlisted(store: Store, collection: str, since: float, batch: int = BA
         yield [row.key for row in rows]
 
 
-def gone_keys(connection: sa.Connection, collection: str) -> list[str]:
-    """Records of a collection that were deleted in the source."""
-    query = sa.select(records.c.key).where(records.c.collection == collection, records.c.gone.is_(True))
-    return list(connection.execute(query).scalars())
-
-
 def gone_of(connection: sa.Connection, keys: Sequence[str]) -> set[str]:
     """Those of these records that were deleted in the source."""
     found: set[str] = set()
-    for start in range(0, len(keys), BATCH):
-        part = list(keys[start : start + BATCH])
+    for part in batches(keys, BATCH):
         query = sa.select(records.c.key).where(records.c.key.in_(part), records.c.gone.is_(True))
         names = list({key.partition("/")[0] for key in part})
         found.update(connection.execute(query.where(records.c.collection.in_(names))).scalars())
