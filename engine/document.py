@@ -109,11 +109,16 @@ for _tag, (_pattern, _first) in _SCALARS.items():
 def read(path: Path, shown_as: str = "", limits: Limits = ORDINARY) -> Document:
     """Read a YAML file; raises SpecError with the place of what is wrong, UsageError if unreadable."""
     name = shown_as or str(path)
+    return parse(content(path, name, limits), name, limits)
+
+
+def content(path: Path, name: str, limits: Limits = ORDINARY) -> str:
+    """The text of a file, shown as `name`; raises SpecError and UsageError like `read`."""
     try:
         raw = path.read_bytes()
     except OSError as error:
         raise UsageError(f"{name}: cannot be read: {error.strerror} – check the path") from None
-    return parse(decoded(raw, name, limits), name, limits)
+    return decoded(raw, name, limits)
 
 
 def decoded(raw: bytes, name: str, limits: Limits = ORDINARY) -> str:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import random
+import ssl
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -45,6 +47,12 @@ for _name in ("httpx", "httpcore"):  # at INFO they log addresses, and with some
     logging.getLogger(_name).setLevel(logging.WARNING)
 
 
+@cache
+def _trusted() -> ssl.SSLContext:
+    """The certificates that servers are held against, read once: that takes as long as many a call."""
+    return httpx.create_ssl_context(trust_env=False)
+
+
 @dataclass(slots=True)
 class Calls:
     """Calls one account. Threads may share it."""
@@ -70,6 +78,7 @@ class Calls:
             limits=httpx.Limits(max_connections=room * 2, max_keepalive_connections=room, keepalive_expiry=KEEP),
             follow_redirects=False,
             trust_env=False,
+            verify=_trusted(),
         )
         self.session = Session(connection.auth, self.account.reveal, self.pacer, self._token)
         self.session.learn(self.account.secret, *map(self.account.reveal, variables(connection.auth, secret=True)))

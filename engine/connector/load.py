@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
 from engine.connector import model
 from engine.connector.auth import variables
 from engine.connector.model import PLACE
-from engine.document import Document, Keys, read
+from engine.document import Document, Keys, content, parse
 from engine.errors import Diagnostic, SpecError, meant
 from engine.schema import check_shape
 from engine.values import digest
@@ -34,7 +35,14 @@ Part = TypeVar("Part")
 
 def load_connector(path: Path, shown_as: str = "") -> model.Connector:
     """Read, check and compile a connector; raises SpecError with every problem found."""
-    document = read(path, shown_as)
+    name = shown_as or str(path)
+    return _compiled(content(path, name), name)
+
+
+@lru_cache(maxsize=16)
+def _compiled(text: str, name: str) -> model.Connector:
+    """The same text is compiled once: several commands of one process load the same connectors."""
+    document = parse(text, name)
     problems = check_shape(document, "connector")
     if problems:
         raise SpecError(problems)
