@@ -27,7 +27,7 @@ from engine.load.outcomes import settle_ages
 from engine.load.reconcile import live_rows, reconcile
 from engine.load.writes import RESTORED, Outcome, Write
 from engine.plan.diff import version
-from engine.rollback.retained import Retained, find_retained
+from engine.rollback.retained import Retained, RowId, find_retained
 from engine.run import Run
 from engine.store.journal import (
     Entry,
@@ -67,6 +67,7 @@ class _Undoing:
     result: RolledBack = field(default_factory=RolledBack)
     codecs: dict[str, RowCodec] = field(default_factory=dict)
     deferred: set[int] = field(default_factory=set)  # of rows that another object made
+    followed: set[RowId] = field(default_factory=set)  # kept rows whose own references are kept
     last: bool = False  # whether every object has been gone through once
 
     def resource(self, name: str) -> Resource:
@@ -90,7 +91,8 @@ def rollback(
         reconcile(run)
         settle_ages(run, list(run.migration.destination.resources))
     before = run.destination.pacer.cost
-    work = _Undoing(run, of_run, force, dry, _retained(run, of_run, force))
+    retained = _retained(run, of_run, force)
+    work = _Undoing(run, of_run, force, dry, retained, followed=set(retained.kept))
     names = _order(run, of_run)
     for position, name in enumerate(names):
         run.progress("taking back", position, len(names))
@@ -196,7 +198,8 @@ def _deletions(work: _Undoing, name: str) -> Iterator[Write]:
             reason = work.retained.kept.get((entry.resource, entry.dest_id), "")
             if reason:
                 _keep(work, entry, reason)
-                _keep_below(work, entry)
+                if (entry.resource, entry.dest_id) not in work.followed:
+                    _keep_below(work, entry)
             elif work.dry:
                 _would(work, "delete")
             else:
