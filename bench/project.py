@@ -18,6 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from engine.mapping.project import Projection, Sight, Source, any_key, project  # noqa: E402
+from engine.mapping.typed import reader_of  # noqa: E402
 from engine.spec.load import Migration, load_migration  # noqa: E402
 from engine.spec.uses import needed  # noqa: E402
 from engine.values import dig, segments  # noqa: E402
@@ -61,6 +62,7 @@ class Account:
             pointing_at=self._pointing_at,
             drafted=lambda _, key: key in self.records,
             user=lambda key: key in self.records,
+            typed=reader_of(self.migration.source),
             user_source=spec.users.source if spec.users else "",
         )
 

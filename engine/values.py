@@ -90,13 +90,21 @@ def is_empty(value: Json) -> bool:
 
 
 NO = ("", "0", "0.0", "false", "no", "n", "off", "f", "null", "none")
+YES = ("1", "1.0", "true", "yes", "y", "on", "t", "si", "sí")
+
+
+def flag(value: Json) -> bool | None:
+    """A flag in any form that platforms give it: `0`, `"false"`, `"N"` are no; None for other words."""
+    said = word(value).strip().casefold()
+    if said in NO:
+        return False
+    return True if said in YES else None
 
 
 def is_yes(value: Json) -> bool:
-    """Whether a flag is set, in any form that platforms give it: `0`, `"0"`, `"false"`, `"N"` are no."""
-    if isinstance(value, str):
-        return value.strip().casefold() not in NO
-    return bool(value)
+    """Whether a flag is set; a moment or a name in its place sets it as well."""
+    found = flag(value)
+    return bool(value) if found is None else found
 
 
 def canonical(value: Json) -> str:

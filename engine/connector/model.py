@@ -335,4 +335,5 @@ class Connector:
     pipelines: Pipelines | None = None
     users: Users | None = None
     tries: int = 5
+    empty_values: tuple[Any, ...] = ()  # values by which the platform says that a field is empty
     digest: str = ""

@@ -7,7 +7,7 @@ as a list of one. Whoever reads, writes or compares a row asks the codec.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from engine.connector.model import Connector, FieldType, Resource
 from engine.destination.definitions import GONE
 from engine.destination.equality import alike, equivalent
+from engine.mapping.typed import says_nothing
 from engine.store.links import links_of
 from engine.values import digest, is_empty
 
@@ -67,6 +68,7 @@ class RowCodec:
     resource: Resource
     definitions: Definitions
     id_names: Mapping[str, str]  # resource -> the field its rows have their id in
+    empty_values: Sequence[Any] = ()  # how the platform says that a field is empty
 
     def kind(self, target: str) -> FieldType | None:
         """The declared type of a field; None for custom fields and those not declared."""
@@ -140,9 +142,11 @@ class RowCodec:
         return bool(code) and code in self.custom_values(row)
 
     def _plain(self, value: Any, kind: FieldType | None) -> Any:
-        """A value with every reference in it as an id."""
+        """A value with every reference in it as an id; None where the platform says "empty"."""
         if kind is None:
             return value
+        if self.empty_values and says_nothing(value, kind, self.empty_values):
+            return None
         if kind.kind == "reference":
             return self._id_in(value, kind)
         if not kind.shape:
@@ -268,4 +272,4 @@ def _referred(value: Any, kind: FieldType) -> Iterator[tuple[str, str]]:
 def codec_of(connector: Connector, name: str, definitions: Definitions) -> RowCodec:
     """The codec of a resource of one account."""
     ids = {other: kind.id.rpartition("+")[2] for other, kind in connector.resources.items()}
-    return RowCodec(connector.resources[name], definitions, ids)
+    return RowCodec(connector.resources[name], definitions, ids, connector.empty_values)

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from engine.mapping import notes
+from engine.mapping.typed import Reader
 from engine.spec import model
-from engine.values import as_link, dig, is_empty, link, segments, word
+from engine.values import as_link, dig, flag, is_empty, link, segments, word
 
 FALLBACK = "$fallback"
 SHOWN = 80
@@ -27,6 +28,7 @@ class Source:
     collection: str
     key: str
     body: Mapping[str, Any]
+    misfits: Mapping[str, Sequence[str]] = field(default_factory=dict)  # field -> "place: what it holds instead"
 
     @property
     def id(self) -> str:
@@ -45,6 +47,7 @@ class Sight:
     pointing_at: Callable[[str, str, Sequence[str]], Sequence[tuple[str, Mapping[str, Any]]]]
     drafted: Callable[[str, str], bool]  # will this object have a row for this key?
     user: Callable[[str], bool]  # is this person known in the destination?
+    typed: Reader  # a record with its values as their fields are declared
     user_source: str = ""
 
 
@@ -111,6 +114,7 @@ class _Context:
     sight: Sight
     key: str
     element: Any = None
+    told: dict[str, str] = field(default_factory=dict)  # values that do not fit their type, where one was asked for
     _around: dict[str, Any] = field(default_factory=dict)
 
     def value(self, path: model.Path) -> Any:
@@ -131,22 +135,46 @@ class _Context:
                 return self.sight.settings.get(str(path.segments[1]))
         if head in self.mapping.beside:
             return dig(self.around(str(head)), path.segments[1:])
+        self.tell("", self.source.misfits.get(str(head), ()))
         return dig(self.source.body, path.segments)
+
+    def tell(self, place: str, misfits: Iterable[str]) -> None:
+        """Values that were left out stand in the draft's findings."""
+        for text in misfits:
+            name, _, what = text.partition(": ")
+            self.told.setdefault(place + name, what)
+
+    def read(self, place: str, collection: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        """A related record as its fields are declared."""
+        found = self.sight.typed(collection, body)
+        self.tell(f"{place}.", (text for texts in found.misfits.values() for text in texts))
+        return found.row
 
     def around(self, name: str) -> Any:
         """A related record, the list of children, or the element."""
-        if self.mapping.each and name == self.mapping.each.name:
+        each = self.mapping.each
+        if each and name == each.name:
+            self.tell("", self._of_element(each))
             return self.element
         if name not in self._around:
             self._around[name] = self._related(name) if name in self.mapping.related else self._children(name)
         return self._around[name]
+
+    def _of_element(self, each: model.Each) -> Iterator[str]:
+        """What does not fit in this element, and not in the others of its list."""
+        elements = dig(self.source.body, each.path.segments)
+        position = next((at for at, item in enumerate(elements) if item is self.element), -1) if isinstance(elements, list) else -1
+        place = f"{each.path.text}[{position}]."
+        texts = self.source.misfits.get(str(each.path.segments[0]), ())
+        return (text for text in texts if text.startswith(place))
 
     def _related(self, name: str) -> Any:
         related = self.mapping.related[name]
         value = self.value(related.by)
         values = (value or []) if related.many else [value]
         keys = dict.fromkeys(record_key(item, related.sources, self.sight.pattern) for item in values)
-        found = [body for key in keys if key and (body := self.sight.record(key)) is not None]
+        rows = [(key, self.sight.record(key)) for key in keys if key]
+        found = [self.read(name, key.partition("/")[0], body) for key, body in rows if body is not None]
         return found if related.many else next(iter(found), None)
 
     def _children(self, name: str) -> Any:
@@ -157,7 +185,8 @@ class _Context:
             if is_empty(value):
                 return []
             targets = [any_key(value, self.sight.pattern) or str(value)]
-        found = [body for _, body in self.sight.pointing_at(children.source, children.on, targets)]
+        rows = self.sight.pointing_at(children.source, children.on, targets)
+        found = [self.read(name, children.source, body) for _, body in rows]
         return [body for body in found if children.where is None or _holds_in(children.where, body)]
 
     def template_values(self, template: model.Template) -> dict[str, Any]:
@@ -168,24 +197,40 @@ class _Context:
             if name in self.mapping.beside:
                 values[name] = notes.seen(self.around(name), template.known)
             elif name in record:
+                self.tell("", self.source.misfits.get(name, ()))
                 values[name] = record[name]
         return values
 
 
 def value_at(mapping: model.ObjectMapping, source: Source, path: model.Path, sight: Sight) -> Any:
     """What an object reads at a path of one record, outside the list it may go through."""
-    return _Context(mapping, source, sight, source.key).value(path)
+    return _Context(mapping, _typed(source, sight), sight, source.key).value(path)
 
 
 def project(mapping: model.ObjectMapping, source: Source, sight: Sight) -> Iterator[Projection]:
     """The drafts of one record: one, or one for each element of a list inside it."""
+    source = _typed(source, sight)
     for key, element, fault in _elements(mapping.each, source):
         context = _Context(mapping, source, sight, key, element)
-        if mapping.each and mapping.each.where and not holds(mapping.each.where, context.value):
-            continue
-        if mapping.when and not holds(mapping.when, context.value):
-            continue
-        yield Projection(key, source.key, {}, "failed", fault, (), ()) if fault else _draft(context)
+        if _is_meant(context):
+            yield Projection(key, source.key, {}, "failed", fault, (), ()) if fault else _draft(context)
+        elif context.told:
+            yield Projection(key, source.key, {}, "skipped", f"its condition cannot be judged: {_misfits(context)}", (), ())
+
+
+def _typed(source: Source, sight: Sight) -> Source:
+    found = sight.typed(source.collection, source.body)
+    return replace(source, body=found.row, misfits=found.misfits)
+
+
+def _is_meant(context: _Context) -> bool:
+    """Whether the object is made of this record, and of this element of it."""
+    conditions = (context.mapping.each and context.mapping.each.where, context.mapping.when)
+    return all(holds(condition, context.value) for condition in conditions if condition)
+
+
+def _misfits(context: _Context) -> str:
+    return "; ".join(f"{place} {what}" for place, what in context.told.items())
 
 
 def _elements(each: model.Each | None, source: Source) -> Iterator[tuple[str, Any, str]]:
@@ -229,6 +274,7 @@ def _draft(context: _Context) -> Projection:
             body[target] = value
         traces.append(_trace(item, story, value))
         found += [Note(target, note.text, note.severity) for note in (*story.notes, *story.misses)]
+    found += [Note("", f"{place} is left out: {what}") for place, what in context.told.items()]
     return Projection(context.key, context.source.key, body, state, reason, tuple(traces), tuple(found))
 
 
@@ -336,8 +382,9 @@ def _map(pipe: model.Pipe, value: Any, story: _Story) -> Any:
     rules = pipe.mapping
     assert rules is not None
     story.steps.append("map")
-    if word(value) in rules.entries:
-        return rules.entries[word(value)]
+    entry = word(value) if word(value) in rules.entries else _meant(rules.entries, value)
+    if entry is not None:
+        return rules.entries[entry]
     if rules.fail:
         raise _Fail(f"the value map has no entry for {_shown(value)}")
     if rules.report and not is_empty(value):
@@ -347,6 +394,11 @@ def _map(pipe: model.Pipe, value: Any, story: _Story) -> Any:
     if rules.otherwise is not None:
         story.marks.add("default")
     return rules.otherwise
+
+
+def _meant(entries: Mapping[str, Any], value: Any) -> str | None:
+    """The entry that means a flag: `yes`, `1` and `true` are one value, written in several ways."""
+    return next((entry for entry in entries if flag(entry) is value), None) if isinstance(value, bool) else None
 
 
 def _template(expr: model.Template, context: _Context, story: _Story) -> Any:
@@ -532,8 +584,13 @@ def _passes(test: model.Test, found: Any) -> bool:
 
 
 def _same(found: Any, wanted: Any) -> bool:
+    """Whether a value is the one that the spec names, also where the spec writes it as a text."""
+    if isinstance(found, bool) and isinstance(wanted, str):
+        return flag(wanted) is found
     if isinstance(found, bool) != isinstance(wanted, bool):
         return False
+    if isinstance(found, int | float) and isinstance(wanted, str):
+        return word(found) == wanted.strip()
     if isinstance(found, str) and isinstance(wanted, str):
         return found.strip() == wanted.strip()
     return bool(found == wanted)

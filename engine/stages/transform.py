@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from engine.connector.model import Resource
 from engine.mapping.project import FALLBACK, Projection, Sight, Source, project
+from engine.mapping.typed import reader_of
 from engine.run import Run
 from engine.spec.model import ObjectMapping
 from engine.store.links import (
@@ -95,6 +96,7 @@ def sight_on(
         pointing_at=pointing,
         drafted=drafted or staged,
         user=lambda key: key != FALLBACK and key in users,
+        typed=reader_of(run.migration.source),
         user_source=run.spec.users.source if run.spec.users else "",
     )
 

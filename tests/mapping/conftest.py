@@ -10,12 +10,15 @@ from typing import Any
 
 import pytest
 
+from engine.connector.load import load_connector
 from engine.mapping.project import Projection, Sight, Source, any_key, project
+from engine.mapping.typed import reader_of
 from engine.spec.load import load_migration
 from engine.spec.model import Spec
 from engine.values import dig, segments
 
 HERE = Path(__file__).parent
+ERP = HERE.parent / "spec" / "connectors" / "erp.yaml"
 Record = Mapping[str, Any]
 
 
@@ -73,6 +76,7 @@ def sight_on(spec: Spec, records: Mapping[str, Record], users: Sequence[str] = (
         pointing_at=pointing_at,
         drafted=lambda name, key: key in {*records, *rows} and f"{name} {key}" not in undrafted,
         user=lambda key: key in users,
+        typed=reader_of(load_connector(ERP)),
         user_source="people",
     )
 

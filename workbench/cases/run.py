@@ -12,6 +12,7 @@ from engine.connector.load import near
 from engine.document import Document, Keys, read
 from engine.errors import Diagnostic, Place, SpecError
 from engine.mapping.project import FALLBACK, Projection, Sight, Source, any_key, project
+from engine.mapping.typed import reader_of
 from engine.schema import check_shape
 from engine.spec.load import Migration
 from engine.spec.model import ObjectMapping, ValueMap
@@ -259,7 +260,7 @@ class World:
         return Sight(
             settings=spec.settings, pattern=self.migration.source.reference.pattern, objects=spec.objects, record=self.record,
             pointing_at=self.pointing_at, drafted=self.drafted, user=lambda key: key in self.users,
-            user_source=spec.users.source if spec.users else "",
+            typed=reader_of(self.migration.source), user_source=spec.users.source if spec.users else "",
         )  # fmt: skip
 
     def record(self, key: str) -> Mapping[str, Any] | None:

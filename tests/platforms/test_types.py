@@ -1,0 +1,130 @@
+"""The declared type of a field is how it is read: in conditions, value maps, lists and emptiness."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.platforms.conftest import Serve
+from tests.platforms.platform import Platform, Row
+from tests.platforms.project import (
+    Project,
+    attention,
+    mapped,
+    migration,
+    project,
+    readable,
+    texts,
+    writable,
+)
+from tests.platforms.trials import NAME
+
+YES: list[Any] = [True, 1, "1", "true", "Y", " yes "]
+NO: list[Any] = [False, 0, "0", "false", "N", "no"]
+LIVE = {"active": {"equals": True}}
+FIELDS = {
+    "name": "text",
+    "active": "boolean",
+    "rate": "number",
+    "email": "text",
+    "lines": "list line",
+}
+SHAPES = {"line": {"id": "integer", "text": "text", "paid": "boolean"}}
+
+
+def people(serve: Serve, folder: Path, rows: list[Row], objects: dict[str, Any], **keys: Any) -> Project:
+    """People with flags, numbers and lines; `keys` are the source connector's."""
+    platform = serve(people=rows, contacts=[], others=[])
+    source = {"resources": {"people": readable("people", **FIELDS)}, "shapes": SHAPES, **keys}
+    fields = {"name": NAME, "email": {"type": "text", "empty": "as_null"}, "text": "text"}
+    there = {name: writable(name, ["name"], **fields) for name in ("contacts", "others")}
+    destination = {"resources": there, **keys}
+    return project(folder, platform, source, destination, migration(objects))
+
+
+def names(platform: Platform, table: str) -> list[str]:
+    """The names in a table, in order."""
+    return sorted(str(row["name"]) for row in platform.tables[table])
+
+
+def test_a_condition_reads_flags_in_any_form(serve: Serve, tmp_path: Path) -> None:
+    """Whoever is active goes to one table, whoever is not to the other, however the flag is written."""
+    flags = [*YES, *NO]
+    rows = [{"id": n, "name": f"{'yes' if n <= len(YES) else 'no'} {n}", "active": flag} for n, flag in enumerate(flags, 1)]
+    objects = {
+        "contacts": mapped("people", "contacts", {"name": "name"}, when=LIVE),
+        "others": mapped("people", "others", {"name": "name"}, when={"active": {"equals": False}}),
+    }
+    trial = people(serve, tmp_path, rows, objects)
+    trial.full()
+    assert {name.split()[0] for name in names(trial.platform, "contacts")} == {"yes"}
+    assert {name.split()[0] for name in names(trial.platform, "others")} == {"no"}
+    assert len(names(trial.platform, "contacts")) == len(YES)
+    assert len(names(trial.platform, "others")) == len(NO)
+
+
+def test_a_value_map_reads_flags_and_numbers(serve: Serve, tmp_path: Path) -> None:
+    """`"1"` and `true` have one entry, and `"21.00"` has the entry of 21."""
+    rows = [
+        {"id": 1, "name": "a", "active": "1", "rate": "21.00"},
+        {"id": 2, "name": "b", "active": 0, "rate": 10},
+        {"id": 3, "name": "c", "active": True, "rate": "10"},
+    ]
+    rates = {"21": "normal", "10": "low"}
+    fields = {
+        "name": "name",
+        "email": {"from": "active", "map": {"true": "on", "false": "off"}, "else": "report"},
+        "text": {"from": "rate", "map": rates, "else": "report"},
+    }
+    trial = people(serve, tmp_path, rows, {"contacts": mapped("people", "contacts", fields)})
+    trial.full()
+    found = [(row["email"], row["text"]) for row in trial.platform.tables["contacts"]]
+    assert sorted(found) == [("off", "low"), ("on", "low"), ("on", "normal")]
+
+
+def test_a_list_is_narrowed_by_flags_in_any_form(serve: Serve, tmp_path: Path) -> None:
+    """`each.where` takes the elements whose flag says so."""
+    lines = [{"id": n, "text": f"line {n}", "paid": flag} for n, flag in enumerate(["1", "0", "Y", False], 1)]
+    rows = [{"id": 1, "name": "a", "lines": lines}]
+    where = {"line.paid": {"equals": True}}
+    each = {"name": "line", "path": "lines", "key": "id", "where": where}
+    trial = people(serve, tmp_path, rows, {"contacts": mapped("people", "contacts", {"name": "line.text"}, each=each)})
+    trial.full()
+    assert names(trial.platform, "contacts") == ["line 1", "line 3"]
+
+
+def test_a_value_that_does_not_fit_is_named(serve: Serve, tmp_path: Path) -> None:
+    """It is left out with its place; a record whose condition reads it is not silently passed over."""
+    rows = [
+        {"id": 1, "name": "a", "active": True, "email": False},
+        {"id": 2, "name": "b", "active": "perhaps", "email": "b@example.com"},
+    ]
+    fields = {"name": "name", "email": "email"}
+    trial = people(serve, tmp_path, rows, {"contacts": mapped("people", "contacts", fields, when=LIVE)})
+    report = trial.run("--sample", code=1)
+    assert names(trial.platform, "contacts") == ["a"]
+    assert "email" not in trial.platform.one("contacts", name="a")
+    assert attention(report) == {("contacts", "people/1"), ("contacts", "people/2")}
+    assert "email is left out: False is no text" in texts(report)
+    assert "its condition cannot be judged: active 'perhaps' is neither yes nor no" in texts(report)
+
+
+@pytest.mark.parametrize("nothing", [False, "0000-00-00", 0, "N/A", {"null": True}])
+def test_what_a_platform_writes_for_empty_is_empty(nothing: Any, serve: Serve, tmp_path: Path) -> None:
+    """It is carried over as nothing, and read back as nothing: a later run writes nothing."""
+    rows = [{"id": 1, "name": "a", "email": nothing}, {"id": 2, "name": "b", "email": "b@example.com"}]
+    fields = {"name": "name", "email": "email"}
+    trial = people(serve, tmp_path, rows, {"contacts": mapped("people", "contacts", fields)}, empty_values=[nothing])
+    report = trial.full()
+    platform = trial.platform
+    assert report["findings"] == []
+    assert "email" not in platform.one("contacts", name="a")
+
+    platform.one("contacts", name="a")["email"] = nothing
+    platform.tables["people"][1]["email"] = nothing
+    report = trial.delta(code=0)
+    assert report["verdict"]["updated"] == 1
+    assert platform.one("contacts", name="b")["email"] is None
+    trial.verify(code=0)
