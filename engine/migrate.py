@@ -24,6 +24,7 @@ from engine.stages.names import carry_over, refuse_lost
 from engine.stages.provision import Provisioned, provision, survey
 from engine.stages.transform import Transformed, transform
 from engine.store.journal import writes_of_run
+from engine.store.links import all_findings
 
 CLOSURES = 5  # rounds of fetching rows that sampled rows name, for accounts read only in part
 
@@ -223,6 +224,8 @@ def verify(
 ) -> Result:
     """Read the destination back and compare it, record by record; just what is to be judged."""
     objects = content(run.spec.active())
+    with run.store.begin() as connection:
+        about = {(item.object, item.key) for item in all_findings(connection, "attention")}
     found = compare(run, objects, judged, since, only_written)
-    result.tally = count(found, keep_all=judged is not everything)
+    result.tally = count(found, judged is not everything, about)
     return result

@@ -40,6 +40,7 @@ from engine.errors import (
 BACKOFF = 0.5  # seconds; doubled for each try of a read, with up to half of it at random on top
 CONNECT = 10.0  # seconds to wait for a connection
 KEEP = 3.0  # seconds an idle connection is kept; servers close theirs after 5, and a write on a closed one is a doubt
+UNDONE = (301, 307, 308)  # the request is to be made elsewhere: it was not carried out here (RFC 9110, 15.4)
 WAITS = 50  # times one call is repeated because the platform refused it for its rate
 NEVER_LEFT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
 
@@ -260,6 +261,10 @@ class Calls:
                 return Blocked(f"{title} has shut this client out: {said} – wait some minutes and lower the pace")
             case "moved" if operation.method == "GET":
                 return ApiError(f"{title} answers {call} from another place: {said} – check {connection.base_url_env}")
+            case "moved" if verdict.response.status_code in UNDONE:
+                said += " " + self.session.redact(verdict.response.headers.get("location", ""))[:MESSAGE]
+                advice = f"check {connection.base_url_env} and the path in the connector"
+                return Rejected(f"{title} answers {call} from another place: {said} – {advice}")
             case "missing":
                 return NotFound(f"{title} refuses {call}: {said}", verdict.response.status_code)
             case "forbid":

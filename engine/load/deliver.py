@@ -41,6 +41,7 @@ GROUP = 40  # intents committed together: one wait for the disk for all of them
 AHEAD = 2 * GROUP  # booked writes that keep the workers busy while the next ones are decided
 DOUBTS = 2 * GROUP  # writes in doubt after which nothing more is sent before they are reconciled
 TRIES = 8  # times a write is sent whose outcome stays unknown
+TRIES_ALONE = 3  # ... while others take effect and none of them is answered so: it is the record
 GROWTH = 4  # the pause between two of them grows to so many times the first
 
 
@@ -56,6 +57,7 @@ def deliver(run: Run, writes: Iterable[Write], in_order: bool = False) -> Iterat
     delivery = _Delivery(run)
     waiting: Iterator[Write] = iter(writes)
     tries: Counter[tuple[str, str]] = Counter()
+    words: dict[str, set[tuple[str, str]]] = {}  # what was answered, and to which writes
     limit = 1 if in_order else DOUBTS
     while True:
         doubtful: list[Outcome] = []
@@ -70,9 +72,11 @@ def deliver(run: Run, writes: Iterable[Write], in_order: bool = False) -> Iterat
                 continue
             write = outcome.write
             tries[write.object, write.key] += 1
+            words.setdefault(outcome.reason, set()).add((write.object, write.key))
+            alone = delivery.made > 0 and len(words[outcome.reason]) == 1
             if outcome.accepted:
                 yield delivery.leave_in_doubt(outcome)
-            elif outcome.claimed or tries[write.object, write.key] >= TRIES:
+            elif outcome.claimed or tries[write.object, write.key] >= (TRIES_ALONE if alone else TRIES):
                 yield delivery.give_up(outcome, tries[write.object, write.key])
             else:
                 retries.append(replace(write, entry=0))
@@ -111,6 +115,7 @@ class _Delivery:
     halt: threading.Event = field(default_factory=threading.Event)  # nothing more goes out
     fatal: BaseException | None = None
     codecs: dict[str, RowCodec] = field(default_factory=dict)
+    made: int = 0  # writes that took effect
 
     def codec(self, resource: str) -> RowCodec:
         """The codec of a resource, with the definitions known when it was first asked for."""
@@ -140,9 +145,7 @@ class _Delivery:
             leave_in_doubt(self.run, connection, outcome.write, reason)
         return replace(outcome, state="failed", reason=reason)
 
-    def send(
-        self, writes: Iterator[Write], in_order: bool, limit: int, doubtful: list[Outcome]
-    ) -> Iterator[Outcome]:
+    def send(self, writes: Iterator[Write], in_order: bool, limit: int, doubtful: list[Outcome]) -> Iterator[Outcome]:
         """Send writes until they end or too many are in doubt, which are put into `doubtful`."""
         connector = self.run.destination.connector
         room = 1 if in_order else connector.connection.concurrency
@@ -191,12 +194,11 @@ class _Delivery:
         outcomes = [outcome for future in good for outcome in future.result()]
         codecs = {item.write.resource: self.codec(item.write.resource) for item in outcomes}
         with self.run.store.begin() as connection:
-            judged = [
-                record(self.run, connection, item, codecs[item.write.resource]) for item in outcomes
-            ]
+            judged = [record(self.run, connection, item, codecs[item.write.resource]) for item in outcomes]
 
         for outcome in judged:
             self.fatal = self.fatal or outcome.fatal
+            self.made += outcome.state == "done"
             if outcome.state != "unknown":
                 drop_file(self.run, outcome.write)
         return judged

@@ -7,7 +7,7 @@ import mimetypes
 from pathlib import Path
 from typing import Any
 
-from engine.destination.telling import file_of
+from engine.destination.telling import SentFile, file_of
 from engine.errors import Rejected
 from engine.load.writes import Write
 from engine.run import Run
@@ -16,12 +16,19 @@ FETCHES = 3  # times a file is asked for while something else comes
 PAGES = ("text/html", "application/json")  # what a service answers with when it has no file to give
 
 
+def _file(run: Run, write: Write) -> SentFile | None:
+    """The file that a write sends; a deletion sends none, whatever the row was made with."""
+    if write.action == "delete":
+        return None
+    return file_of(run.files, write.object, write.key, write.body)
+
+
 def fetch_file(run: Run, write: Write) -> tuple[Any, Path | None, dict[str, Any]]:
     """Fetch the file a body asks for: the body with its name, the file, its size and checksum.
 
     Raises Rejected where the link gives a page instead of a file.
     """
-    found = file_of(run.files, write.object, write.key, write.body)
+    found = _file(run, write)
     if found is None:
         return write.body, None, {}
 
@@ -36,14 +43,14 @@ def fetch_file(run: Run, write: Write) -> tuple[Any, Path | None, dict[str, Any]
 
 def drop_file(run: Run, write: Write) -> None:
     """Remove the copy of a file whose outcome is in the journal."""
-    found = file_of(run.files, write.object, write.key, write.body)
+    found = _file(run, write)
     if found is not None:
         found.path.unlink(missing_ok=True)
 
 
 def kept_file(run: Run, write: Write) -> dict[str, Any]:
     """Size and checksum of the file a write sent, from its copy; {} where there is none."""
-    found = file_of(run.files, write.object, write.key, write.body)
+    found = _file(run, write)
     if found is None or not found.path.exists():
         return {}
     with found.path.open("rb") as content:
@@ -53,5 +60,5 @@ def kept_file(run: Run, write: Write) -> dict[str, Any]:
 
 def never_left(run: Run, write: Write) -> bool:
     """A file is fetched before it is sent: without its copy the upload was never begun."""
-    found = file_of(run.files, write.object, write.key, write.body)
+    found = _file(run, write)
     return found is not None and not found.path.exists()

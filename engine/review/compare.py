@@ -22,7 +22,7 @@ from engine.reading import recent, rows_now
 from engine.run import Run
 from engine.spec.model import ObjectMapping
 from engine.spec.uses import paths_read
-from engine.stages.transform import sight_on
+from engine.stages.transform import judged, sight_on
 from engine.store.journal import attempted, failures
 from engine.store.links import (
     Draft,
@@ -279,6 +279,8 @@ def _side_by_side(
             continue
         made = project(pair.mapping, Source(record.collection, record.key, record.body), sight)
         projection = next((item for item in made if item.key == pair.key), None)
+        if projection is not None:
+            projection = judged(run_resource(run, pair.mapping), pair.mapping, projection)
         if projection is None and (pair.mapping.name, pair.key) in drafted:
             projection = _as_linked(pair)
         if projection is not None:

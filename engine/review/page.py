@@ -13,7 +13,7 @@ from string import Template
 from typing import Any
 
 from engine.review.report import private
-from engine.review.terminal import attention
+from engine.review.terminal import attention, causes
 from engine.values import well_formed
 
 PARTS = Path(__file__).parent / "page"
@@ -39,8 +39,13 @@ def page(report: Mapping[str, Any]) -> str:
         style=style,
         script=script,
         report=embedded(report),
-        attention=embedded(attention(report)),
+        attention=embedded(grouped(report)),
     )
+
+
+def grouped(report: Mapping[str, Any]) -> list[list[Any]]:
+    """What needs a person, by cause: object, what is said, whether of all the same, keys and texts."""
+    return [[cause.object, cause.text, cause.alike, cause.records] for cause in causes(attention(report))]
 
 
 def embedded(data: Any) -> str:

@@ -193,7 +193,7 @@ def write_csv(report: Mapping[str, Any], path: Path) -> None:
             for item in row["fields"]:
                 source = "; ".join(f"{name} = {value}" for name, value in item["sources"])
                 cells = [row["object"], row["key"], row["dest_id"], row["state"], item["label"], item["state"], source,
-                         " > ".join(item["steps"]), item["wanted"], item["live"], item["reason"] or row["reason"]]  # fmt: skip
+                         " > ".join(item["steps"]), item["wanted"], item["live"], row["reason"] or item["reason"]]  # fmt: skip
                 writer.writerow([harmless(cell) for cell in cells])
             for name, value in row["unmapped"]:
                 cells = [row["object"], row["key"], row["dest_id"], row["state"], "", "unmapped", f"{name} = {value}", *[""] * 4]

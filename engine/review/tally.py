@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 from engine.review.compare import Comparison, text_of
@@ -48,8 +48,13 @@ def _by_state(counts: Counter[tuple[str, str]], name: str) -> Counter[str]:
     return total
 
 
-def count(comparisons: Iterable[Comparison], keep_all: bool) -> Tally:
-    """Go through a comparison once; keep every record, or only those with something to see."""
+def count(
+    comparisons: Iterable[Comparison], keep_all: bool, found: Collection[tuple[str, str]] = ()
+) -> Tally:
+    """Go through a comparison once; keep every record, or only those with something to see.
+
+    `found` holds object and key of the records that something was found about.
+    """
     tally = Tally()
     for row in comparisons:
         tally.records[row.object, row.state] += 1
@@ -60,7 +65,8 @@ def count(comparisons: Iterable[Comparison], keep_all: bool) -> Tally:
         lost = row.state == "arrived" and any(item.state == "lost" for item in row.fields)
         tally.lost_in_arrived += sum(item.state == "lost" for item in row.fields) if row.state == "arrived" else 0
         _add_money(tally, row)
-        if keep_all or ((row.state != "arrived" or lost) and len(tally.kept) < KEPT):
+        to_see = row.state != "arrived" or lost or (row.object, row.key) in found
+        if keep_all or (to_see and len(tally.kept) < KEPT):
             tally.kept.append(row)
         else:
             tally.left_out += 1

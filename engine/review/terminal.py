@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from rich.cells import cell_len
@@ -13,7 +15,9 @@ from rich.text import Text
 
 from engine.destination.rows import FIELDS, OPTIONS
 
-NAMED = 20  # records and people that are named before the rest is only counted
+NAMED = 20  # records, causes and people that are named before the rest is only counted
+FEW = 3  # records with one cause that are each named
+_VALUES = re.compile(r"'(?:[^'\\]|\\.)*'|\"[^\"]*\"|\S*\d\S*")  # what differs between records of one cause
 COLUMNS = {
     "records": "recs",
     "created": "new",
@@ -58,6 +62,40 @@ def attention(report: Report) -> list[tuple[str, str, list[str]]]:
         if texts:
             found.setdefault((row["object"], row["key"]), texts)
     return [(name, key, texts) for (name, key), texts in found.items()]
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """What is wrong with several records of an object; `text` is what is said of the first."""
+
+    object: str
+    text: str
+    records: list[tuple[str, str]] = field(default_factory=list)  # key, and what is said of it
+
+    @property
+    def alike(self) -> bool:
+        """Whether the same is said of all of them, to the letter."""
+        return all(text == self.text for _, text in self.records)
+
+
+def causes(waiting: Sequence[tuple[str, str, list[str]]]) -> list[Cause]:
+    """What needs a person, grouped: texts that differ only in values and numbers have one cause."""
+    found: dict[tuple[str, str], Cause] = {}
+    for name, key, texts in waiting:
+        for text in texts:
+            cause = found.setdefault((name, _VALUES.sub("", text)), Cause(name, text))
+            cause.records.append((key, text))
+    return list(found.values())
+
+
+def _told(cause: Cause) -> Iterator[str]:
+    """A cause in a line; a few records have one each."""
+    if len(cause.records) <= FEW:
+        yield from (f"{' '.join(filter(None, (cause.object, key)))}: {text}" for key, text in cause.records)
+        return
+    first = ", ".join(key for key, _ in cause.records[:FEW])
+    alike = "" if cause.alike else " or alike"
+    yield f"{cause.object}: {cause.text}{alike} ({len(cause.records):,} records, first {first})"
 
 
 def about(item: Mapping[str, Any]) -> tuple[str, str]:
@@ -134,7 +172,7 @@ def _attention(waiting: Sequence[tuple[str, str, list[str]]], console: Console) 
     if not waiting:
         return
     heading(console, f"Needs attention ({len(waiting):,})")
-    named(console, [f"{' '.join(filter(None, (name, key)))}: {'; '.join(texts)}" for name, key, texts in waiting])
+    named(console, [text for cause in causes(waiting) for text in _told(cause)])
 
 
 def people(report: Report, console: Console, most: int = NAMED) -> None:

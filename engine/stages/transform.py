@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -121,7 +121,8 @@ def _object(run: Run, mapping: ObjectMapping, only: frozenset[str] | None) -> Tr
             for record in batch:
                 for projection in project(mapping, Source(record.collection, record.key, record.body), sight):
                     position += 1
-                    drafts.append(as_draft(run, mapping, projection, position))
+                    projection = judged(run.migration.destination.resources[mapping.resource], mapping, projection)
+                    drafts.append(as_draft(mapping, projection, position))
                     save_findings(connection, findings(mapping, projection))
             for draft in drafts:
                 counts[draft.state] += 1
@@ -141,16 +142,19 @@ def _batches(run: Run, mapping: ObjectMapping, only: frozenset[str] | None) -> A
     yield sorted(everything, key=lambda record: (str(record.body.get(mapping.order) or "").zfill(12), record.seq))
 
 
-def as_draft(run: Run, mapping: ObjectMapping, projection: Projection, position: int) -> Draft:
-    """A projection as it is kept; one the destination is known to refuse has failed."""
-    state, reason = projection.state, projection.reason
-    if state == "ready":
-        reason = too_long(run.migration.destination.resources[mapping.resource], mapping, projection.body)
-        state = "failed" if reason else state
-    return Draft(mapping.name, projection.key, projection.record, projection.body, digest(projection.body), state, reason, position)
+def as_draft(mapping: ObjectMapping, projection: Projection, position: int) -> Draft:
+    """A projection as it is kept."""
+    body = projection.body
+    return Draft(mapping.name, projection.key, projection.record, body, digest(body), projection.state, projection.reason, position)
 
 
-def too_long(resource: Resource, mapping: ObjectMapping, body: Mapping[str, Any]) -> str:
+def judged(resource: Resource, mapping: ObjectMapping, projection: Projection) -> Projection:
+    """A projection that the destination is known to refuse has failed."""
+    reason = _refusal(resource, mapping, projection.body) if projection.state == "ready" else ""
+    return replace(projection, state="failed", reason=reason) if reason else projection
+
+
+def _refusal(resource: Resource, mapping: ObjectMapping, body: Mapping[str, Any]) -> str:
     """What the destination is known to refuse: required fields left empty, texts over their limit."""
     for name, kind in resource.fields.items():
         if kind.required and kind.writable and name not in body and name in mapping.fields:

@@ -91,6 +91,8 @@ CREATE: Callable[[Any], Any] = lambda client: client.write("rows", "create", {"n
         (answer(200, b'{"id": 7, "value": NaN}'), Unavailable, OutcomeUnknown),
         (answer(200, b"\xff\xfe\x00"), Unavailable, OutcomeUnknown),
         (answer(302, b"", {"location": "https://elsewhere.example/"}), ApiError, OutcomeUnknown),
+        (answer(301, b"", {"location": "/rows/"}), ApiError, Rejected),  # to be made elsewhere: not carried out
+        (answer(307, b"", {"location": "/rows/"}), ApiError, Rejected),
         (answer(201, {"ok": True}), dict, Accepted),  # created, but which row?
         (answer(204, b""), None, Accepted),
     ],
@@ -171,7 +173,7 @@ def test_a_redirect_is_not_followed(bench: Any) -> None:
     client = bench.client(bench.serve(Script(answer(307, b"", {"location": f"{other}/rows"})).routes))
     with pytest.raises(ApiError, match="check ACME_BASE_URL"):
         client.read("rows", "7")
-    with pytest.raises(OutcomeUnknown):
+    with pytest.raises(Rejected, match=f"from another place: 307 {other}/rows"):
         client.write("rows", "create", {})
     assert script.asked == []
 

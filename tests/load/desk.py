@@ -17,8 +17,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import certifi
-import pytest
 import sqlalchemy as sa
 
 from engine.connector.auth import Account
@@ -142,10 +140,7 @@ def desk(
 
     sides = ((found.source, found.spec.source), (found.destination, found.spec.destination))
     account = Account(there.base_url, "", "trial")
-    authority = one_certificate()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(certifi, "where", lambda: authority)
-        clients = [connect(connector, side, account, store, clock) for connector, side in sides]
+    clients = [connect(connector, side, account, store, clock) for connector, side in sides]
     try:
         yield Desk(Run(number, found, store, *clients, clock, files=folder / "files"), time, there)
     finally:
@@ -171,15 +166,6 @@ def empty_store() -> Path:
     path = scratch() / "empty.sqlite"
     open_store(str(path)).close()
     return path
-
-
-@functools.cache
-def one_certificate() -> str:
-    """One authority instead of all: reading them takes longer than most tests, and loopback needs none."""
-    path, mark = scratch() / "authority.pem", "-----END CERTIFICATE-----\n"
-    everything = Path(certifi.where()).read_text("utf-8")
-    path.write_text(everything.partition(mark)[0] + mark, "utf-8")
-    return str(path)
 
 
 @functools.cache

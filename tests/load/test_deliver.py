@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from engine.errors import AuthError
-from engine.load.deliver import TRIES, deliver
+from engine.load.deliver import TRIES, TRIES_ALONE, deliver
 from engine.load.writes import Outcome, Write
 from engine.store.journal import Entry, intend
 from tests.load.desk import Desk, desk, link_to
@@ -133,15 +133,38 @@ def test_a_row_of_people_is_not_taken_for_ours(tmp_path: Path) -> None:
 def test_a_write_is_given_up_with_the_platforms_words(tmp_path: Path) -> None:
     """What never takes effect is sent so many times and then fails, saying why and how often."""
     with delivering(tmp_path) as table:
-        table.platform.before.append(failing(TRIES + 4, name="Person 1"))
-        found = {outcome.write.key: outcome for outcome in deliver(table.run, people(2))}
-        assert (found["people/1"].state, found["people/2"].state) == ("failed", "done")
+        table.platform.before.append(failing(TRIES + 4))
+        found = {outcome.write.key: outcome for outcome in deliver(table.run, people(1))}
+        assert found["people/1"].state == "failed"
         assert DOWN in found["people/1"].reason
         assert f"({TRIES} times)" in found["people/1"].reason
         assert "not in the destination" in found["people/1"].reason
         assert posted(table).count("Person 1") == TRIES
-        assert [state for key, state in table.states() if key == "people/1"] == ["void"] * (TRIES - 1) + ["failed"]
-        assert set(table.links()) == {"people/2"}
+        assert table.states() == [("people/1", state) for state in ["void"] * (TRIES - 1) + ["failed"]]
+        assert table.links() == {}
+
+
+@pytest.mark.parametrize("others", ["fail", "pass"])
+def test_a_record_that_alone_never_passes(others: str, tmp_path: Path) -> None:
+    """Where the others pass, it is the record, and it is not sent eight times; where they fail likewise, the platform."""
+    with delivering(tmp_path) as table:
+        table.platform.before.append(failing(TRIES + 4, name="Person 1"))
+        if others == "fail":
+            table.platform.before.append(failing(1, name="Person 2"))
+        found = {outcome.write.key: outcome.state for outcome in deliver(table.run, people(3))}
+        assert found == {"people/1": "failed", "people/2": "done", "people/3": "done"}
+        assert posted(table).count("Person 1") == (TRIES_ALONE if others == "pass" else TRIES)
+        assert names(table) == ["Person 2", "Person 3"]
+
+
+def test_a_deletion_sends_no_file(tmp_path: Path) -> None:
+    """The row of a file is deleted though the link that the file came from is dead by now."""
+    with delivering(tmp_path, {"id": 7, "name": "Ann"}) as table:
+        table.save(link_to("7"))
+        body = {"name": {"$file": {"url": "http://127.0.0.1:9/gone.pdf", "name": "gone.pdf"}}}
+        write = Write("contacts", "people/1", "contacts", "delete", body, {}, "7")
+        assert sent(deliver(table.run, [write])) == {"people/1": "done"}
+        assert table.platform.tables["contacts"] == []
 
 
 def test_the_last_try_may_succeed(tmp_path: Path) -> None:

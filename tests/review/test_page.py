@@ -22,9 +22,8 @@ from jsonschema import Draft202012Validator
 from engine.connector.pacing import Clock
 from engine.environment import accounts
 from engine.migrate import migrate
-from engine.review.page import PARTS, digest, embedded, page, write_html
+from engine.review.page import PARTS, digest, embedded, grouped, page, write_html
 from engine.review.report import STATES, build, write_csv
-from engine.review.terminal import attention
 from engine.run import Run, connect
 from engine.spec.load import load_migration
 from engine.store.journal import start_run
@@ -192,7 +191,7 @@ def test_the_page_holds_the_report_and_nothing_else_of_it(name: str, tmp_path: P
     found = outline(path.read_text(encoding="utf-8"))
     _, data, needs, script = found.texts
     assert json.loads(data) == json.loads(json.dumps(report))
-    assert json.loads(needs) == json.loads(json.dumps(attention(report)))
+    assert json.loads(needs) == json.loads(json.dumps(grouped(report)))
     assert script == (PARTS / "script.js").read_text(encoding="utf-8")
     assert [tag for tag, _ in found.elements] == [tag for tag, _ in outline(page(plain())).elements]
 
@@ -507,7 +506,7 @@ def test_the_browser_itself_refuses_markup_from_text(tab: Tab) -> None:
 def test_the_verdict_names_what_needs_attention_and_leads_to_it(tab: Tab) -> None:
     """The first lines say it in words and numbers, and a click on a record in the list opens it."""
     tab.open(plain())
-    needs = tab.js("return waiting.length")
+    needs = tab.js("return waiting.size")
     assert f"{needs} need attention" in tab.js("return document.getElementById('verdict-title').textContent")
     tab.driver.find_element("css selector", "#attention a.open").click()
     assert tab.opened() == "rows/3"

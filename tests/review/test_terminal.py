@@ -85,9 +85,24 @@ SAID = [
         {"records": [record("skipped", "", LOST)]}, ["nothing needs attention"], id="skipped-is-told-by-findings-only"
     ),
     pytest.param(
-        {"findings": [finding(n) for n in range(NAMED + 5)]},
-        ["odd 19", "  and 5 more, see report"],
+        {"findings": [finding(n, text=f"odd {chr(97 + n)}") for n in range(NAMED + 5)]},
+        ["odd t", "  and 5 more, see report"],
         id="twenty-are-named",
+    ),
+    pytest.param(
+        {"findings": [finding(n, text="odd") for n in range(1_200)]},
+        ["Needs attention (1,200)", "  object_1: odd (1,200 records, first rows/0, rows/1, rows/2)"],
+        id="one-cause-of-many-is-one-line",
+    ),
+    pytest.param(
+        {"findings": [finding(n, text=f"'v{n}' is odd") for n in range(4)]},
+        ["  object_1: 'v0' is odd or alike (4 records, first rows/0, rows/1, rows/2)"],
+        id="texts-that-differ-in-values",
+    ),
+    pytest.param(
+        {"findings": [finding(n, text=f"'v{n}' is odd") for n in range(3)]},
+        ["  object_1 rows/0: 'v0' is odd", "  object_1 rows/2: 'v2' is odd"],
+        id="a-few-are-each-named",
     ),
     pytest.param(
         {"money": [{"object": "a", "label": "Deals", "currency": "EUR", "wanted": 1500.5, "live": 1400.0}]},

@@ -16,7 +16,7 @@ from engine.mapping.typed import reader_of
 from engine.schema import check_shape
 from engine.spec.load import Migration
 from engine.spec.model import ObjectMapping, ValueMap
-from engine.stages.transform import too_long
+from engine.stages.transform import judged
 from engine.values import as_file, as_link, canonical, dig, segments
 
 ROWS = "$rows."
@@ -178,13 +178,11 @@ def _compared(
         if state != "absent":
             yield (), state, "absent: no draft is made", ""
         return
-    resource = migration.destination.resources[mapping.resource]
-    reason = too_long(resource, mapping, made.body) if made.state == "ready" else made.reason
-    found = "failed" if made.state == "ready" and reason else made.state
-    if found != state:
-        yield ("state",), state, f"{found}: {reason}" if reason else found, ""
-    if item.get("reason", "") not in reason:
-        yield ("reason",), item["reason"], reason, ""
+    made = judged(migration.destination.resources[mapping.resource], mapping, made)
+    if made.state != state:
+        yield ("state",), state, f"{made.state}: {made.reason}" if made.reason else made.state, ""
+    if item.get("reason", "") not in made.reason:
+        yield ("reason",), item["reason"], made.reason, ""
     yield from _fields(made, item, seen, mapping)
     yield from _findings(made, item)
 

@@ -23,7 +23,7 @@ from engine.run import Run
 from engine.spec.model import Field, Lookup, ObjectMapping, Path, Template
 from engine.spec.uses import needed, walk
 from engine.stages.extract import index
-from engine.stages.transform import as_draft, sight_on
+from engine.stages.transform import as_draft, judged, sight_on
 from engine.store.links import Draft, Link, count_drafts, drafts_of, is_linked, is_ready, links_of
 from engine.store.records import Record, all_cursors, one, stream
 from engine.values import canonical
@@ -256,10 +256,12 @@ def _complete(
 ) -> dict[str, Draft | None]:
     """Whole drafts of the records that differ: the stored ones with the changed fields put in, or made anew."""
     stored = {} if work.scope.whole else drafts_of(connection, work.mapping.name, list(pairs))
+    resource = work.new.migration.destination.resources[work.mapping.resource]
     found: dict[str, Draft | None] = {}
     for key, (before, now) in pairs.items():
         whole = now if now is None or work.scope.whole else _patched(stored.get(key), before, now, work.scope) or again(now)
-        found[key] = as_draft(work.new, work.mapping, whole, 0) if whole is not None else None
+        whole = judged(resource, work.mapping, whole) if whole is not None else None
+        found[key] = as_draft(work.mapping, whole, 0) if whole is not None else None
     return found
 
 

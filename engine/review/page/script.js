@@ -2,12 +2,14 @@
 // Builds the page from the report inside it. Text of records only ever becomes text nodes.
 
 const report = JSON.parse(document.getElementById("report").textContent);
-const waiting = JSON.parse(document.getElementById("attention").textContent); // [object, key, [text]]
+const causes = JSON.parse(document.getElementById("attention").textContent); // [object, text, alike, [[key, text]]]
+const waiting = new Set(causes.flatMap(([object, , , rows]) => rows.map(([key]) => `${object}|${key}`)));
 const PAGE = 100; // records of the table at once
 const PRINTED = 2000; // records of the table on paper
 const TICK = 5; // seconds by which the report counts calls
 const COLUMNS = 60; // of the chart of calls over time, at most
 const LISTED = 30; // rows of a long list before it has to be asked for
+const FEW = 3; // records of one cause that are shown at once
 const LONG = 600; // characters of a value before it gets its own scroll bar
 const FIELD_STATES = {
   equal: ["equal", "arrived as it was"],
@@ -95,10 +97,10 @@ function table(caption, heads, rows, cls = "") {
 }
 
 /** A list that shows its first rows and the rest on demand. */
-function listed(rows, draw) {
-  const list = el("ul.list", {}, rows.slice(0, LISTED).map(draw));
-  if (rows.length <= LISTED) return list;
-  const more = button(`Show all ${count(rows.length)}`, () => { add(list, rows.slice(LISTED).map(draw)); more.remove(); }, { class: "more" });
+function listed(rows, draw, most = LISTED) {
+  const list = el("ul.list", {}, rows.slice(0, most).map(draw));
+  if (rows.length <= most) return list;
+  const more = button(`Show all ${count(rows.length)}`, () => { add(list, rows.slice(most).map(draw)); more.remove(); }, { class: "more" });
   return [list, more];
 }
 
@@ -210,7 +212,7 @@ function heading() {
 function verdict() {
   const told = report.verdict;
   const all = told.arrived + told.missing + told.skipped + told.failed;
-  const needs = waiting.length;
+  const needs = waiting.size;
   const words = !all ? "No records were compared" : told.arrived === all ? `All ${many(all, "record")} arrived` : `${count(told.arrived)} of ${many(all, "record")} arrived`;
   const rest = needs ? `${many(needs, "needs", "need")} attention` : told.state === "good" ? "nothing needs attention" : "look at the counts below";
   const tiles = [
@@ -236,9 +238,15 @@ function moneyTable() {
   return section("money", "Money", table("Sums wanted and live", [["Object"], ["Currency"], ["Wanted", "number"], ["Live", "number"], ["Check"]], rows));
 }
 function attentionList() {
-  if (!waiting.length) return section("attention", "What needs attention", el("p", {}, "Nothing."));
-  return section("attention", `What needs attention (${count(waiting.length)})`,
-    listed(waiting, ([object, key, texts]) => el("li", {}, recordLink(object, key), texts.map((text) => el(".why", {}, value(text, "name"))))));
+  if (!causes.length) return section("attention", "What needs attention", el("p", {}, "Nothing."));
+  return section("attention", `What needs attention (${count(waiting.size)})`, listed(causes, cause));
+}
+/** One record says it all; several are listed below what they have in common, the first few at once. */
+function cause([object, text, alike, rows]) {
+  if (rows.length === 1) return el("li", {}, recordLink(object, rows[0][0]), el(".why", {}, value(text, "name")));
+  const said = ([key, own]) => el("li", {}, recordLink(object, key), alike ? null : el(".why", {}, value(own, "name")));
+  return el("li.cause", {}, el("strong", {}, value(object, "name"), ` (${many(rows.length, "record")})`),
+    el(".why", {}, value(text, "name"), alike ? null : " or alike"), listed(rows, said, FEW));
 }
 function sampleSection() {
   const sample = report.sample;
@@ -432,7 +440,7 @@ function turn(by) {
 }
 function setUpRecords() {
   const left = report.records_not_shown || 0;
-  if (left) byId("left-out").textContent = `${many(left, "record")} more arrived without anything to see and are only counted here.`;
+  if (left) byId("left-out").textContent = `${many(left, "record")} more arrived, nothing was found about them, and they are only counted here.`;
   else if (!records.length) byId("left-out").textContent = "No records were compared.";
   byId("browser").hidden = !records.length;
   setUpFilters();

@@ -1,0 +1,85 @@
+"""Every record that did not arrive says why, wherever a person may look."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.platforms import oddities as odd
+from tests.platforms.conftest import Serve
+from tests.platforms.platform import Answer, Before, Platform, Request
+from tests.platforms.project import Project, mapped, migration, project, readable, writable
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """Why one record of three does not arrive, and how often it is sent."""
+
+    name: str
+    person: dict[str, Any]
+    reason: str
+    sent: int
+    before: Before | None = None
+
+
+def always(status: int, text: str) -> Before:
+    """Whatever the second person is sent in gets this answer, and nothing is done."""
+
+    def hook(_: Platform, request: Request) -> Answer | None:
+        if request.method == "POST" and request.body.get("email") == "p2@example.com":
+            return Answer(status, {"error": text})
+        return None
+
+    return hook
+
+
+CASES = (
+    Case("required", {"name": ""}, "the destination needs it and the record has nothing for it", 0),
+    Case("too-long", {"name": "x" * 300}, "300 characters, the destination takes 255", 0),
+    Case("no-option", {"kind": "vip"}, "'vip' is not one of a, b", 0),
+    Case("refused", {}, "this account may not do that", 1, odd.refusing("POST", "contacts", name="Person 2")),
+    Case("always-500", {}, "bad value in email", 3, always(500, "bad value in email")),
+    Case("elsewhere", {}, "from another place: 308", 1, always(308, "")),
+)
+
+
+def three(serve: Serve, folder: Path, case: Case) -> Project:
+    """Three people become contacts; the second one is the case."""
+    people = [{"id": n, "name": f"Person {n}", "email": f"p{n}@example.com", "kind": "a"} for n in range(1, 4)]
+    people[1] |= case.person
+    platform = serve(people=people, contacts=[])
+    source = {"people": readable("people", name="text", email="text", kind="text")}
+    name = {"type": "text", "required": True, "max": 255}
+    kind = {"type": "text", "one_of": ["a", "b"]}
+    there = writable("contacts", ["name", "email"], name=name, email="text", kind=kind)
+    fields = {"name": "name", "email": "email", "kind": "kind"}
+    if case.before:
+        platform.before.append(case.before)
+    spec = migration({"contacts": mapped("people", "contacts", fields)})
+    return project(folder, platform, source, {"contacts": there}, spec)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_a_record_that_did_not_arrive_says_why(case: Case, serve: Serve, tmp_path: Path) -> None:
+    """In the terminal, the page, CSV, JSON, `status` and the export; it is sent no oftener than it makes sense."""
+    trial = three(serve, tmp_path, case)
+    done = trial.etl("run", "--sample", code=1)
+    assert case.reason in done.out
+    posts = trial.platform.calls("POST", "contacts")
+    assert len([call for call in posts if call.body.get("email") == "p2@example.com"]) == case.sent
+    assert len(trial.platform.tables["contacts"]) == 2
+
+    folder = tmp_path / "var" / "trial.live.report"
+    report = json.loads((folder / "report.json").read_text("utf-8"))
+    record = next(row for row in report["records"] if row["key"] == "people/2")
+    assert record["state"] == "failed" and case.reason in record["reason"]
+    assert case.reason in (folder / "report.csv").read_text("utf-8-sig")
+    assert case.reason.replace("'", "&#39;") in (folder / "report.html").read_text("utf-8").replace("'", "&#39;")
+    assert case.reason in trial.etl("status").out
+    trial.etl("export", "--out", str(tmp_path / "out"), code=0)
+    assert case.reason in (tmp_path / "out" / "failed_and_skipped.csv").read_text("utf-8-sig")
+    assert case.reason in trial.etl("verify", code=1).out
