@@ -13,20 +13,20 @@ from engine.plan.cost import Plan
 from engine.plan.guards import guard
 from engine.plan.make import make_plan
 from engine.review.compare import Judged, compare, everything, records_of, writes_of
-from engine.review.sample import Sample, choose, missing_links
 from engine.review.tally import Tally, count
 from engine.run import Run
+from engine.sampling.choose import Sample, choose
+from engine.sampling.closure import Wanted, satisfy, wanted_by
+from engine.sampling.shown import report_hidden
 from engine.spec.model import ObjectMapping
 from engine.stages.audit import Audit, check_accounts, match_people, unmapped, vanished
 from engine.stages.delta import Changes, find_gone, read_changes
-from engine.stages.extract import Reading, extract, fetch
+from engine.stages.extract import Reading, extract
 from engine.stages.names import carry_over, refuse_lost
 from engine.stages.provision import Provisioned, provision, survey
 from engine.stages.transform import Transformed, transform
 from engine.store.journal import writes_of_run
 from engine.store.links import all_findings
-
-CLOSURES = 5  # rounds of fetching rows that sampled rows name, for accounts read only in part
 
 
 @dataclass(slots=True)
@@ -64,20 +64,24 @@ def prepare(run: Run, sample: int | None, details: bool = True) -> Result:
     result.audit = Audit(tuple(people), fallback, tuple(unmapped(run)))
     if sample is not None:
         result.sample = _sample(run, sample)
+    report_hidden(run, result.sample)
     return result
 
 
 def _sample(run: Run, size: int) -> Sample:
-    """The choice, with rows it names fetched one by one where a collection was read in part."""
-    chosen = choose(run, size)
-    for _ in range(CLOSURES):
-        more = complete(run, frozenset(chosen.chosen))
-        missing = missing_links(run, chosen.chosen)
-        if not more and not (missing and fetch(run, missing)):
+    """The choice, with all that it needs read where a collection was read only in part.
+
+    What is read meanwhile may show something new: records are added to the choice, none is taken back.
+    """
+    asked, chosen = Wanted(), choose(run, size)
+    while True:
+        detailed = complete(run, frozenset(chosen.chosen))
+        wanted = wanted_by(run, chosen.chosen).without(asked)
+        if not wanted and not detailed:
             return chosen
-        chosen = choose(run, size)
-    complete(run, frozenset(chosen.chosen))
-    return chosen
+        asked.add(wanted)
+        satisfy(run, wanted)
+        chosen = choose(run, size, chosen.chosen)
 
 
 def scaffolding(objects: Sequence[ObjectMapping]) -> list[ObjectMapping]:

@@ -162,9 +162,7 @@ _BLOCKS = (
     "|th|thead|tr|ul"
 )
 _SPACE = r"[ \t\r\n\f]"
-_BLOCK_TAG = re.compile(
-    rf"{_SPACE}*(</?(?:{_BLOCKS})(?:{_SPACE}[^<>]*)?>){_SPACE}*", re.IGNORECASE
-)
+_BLOCK_TAG = re.compile(rf"{_SPACE}*(</?(?:{_BLOCKS})(?:{_SPACE}[^<>]*)?>){_SPACE}*", re.IGNORECASE)
 _BREAK = re.compile(r"<br[ \t]*/>", re.IGNORECASE)
 _CHARACTERS = {
     "&#39;": "'",

@@ -64,9 +64,7 @@ def as_tidied(wanted: Wanted, row: Row, codec: RowCodec) -> bool:
     return _all(wanted, row, codec, codec.alike)
 
 
-def _all(
-    wanted: Wanted, row: Row, codec: RowCodec, same: Callable[[str, Any, Any], bool]
-) -> bool:
+def _all(wanted: Wanted, row: Row, codec: RowCodec, same: Callable[[str, Any, Any], bool]) -> bool:
     if not wanted.filled:
         return False
     return all(same(name, wanted.values[name], codec.get(row, name)) for name in wanted.filled)

@@ -85,7 +85,9 @@ class _Work:
         self.result.failed += word == "failed"
 
 
-def apply(run: Run, objects: Sequence[ObjectMapping], planned_at: float, whole: bool) -> list[Loaded]:
+def apply(
+    run: Run, objects: Sequence[ObjectMapping], planned_at: float, whole: bool
+) -> list[Loaded]:
     """Carry out what is planned for these objects, in their order.
 
     `planned_at` is when the plan was made, epoch seconds; `whole` says that all drafts were in it.
@@ -165,7 +167,11 @@ def _row_id(connection: sa.Connection, change: Change) -> str:
 def _write(work: _Work) -> None:
     """Deliver the writes; what turns out to be stale is planned and delivered once more."""
     in_order = bool(work.mapping.rows or work.mapping.order)
-    stale = [outcome.write.key for outcome in deliver(work.run, _writes(work), in_order) if _noted(work, outcome)]
+    stale = [
+        outcome.write.key
+        for outcome in deliver(work.run, _writes(work), in_order)
+        if _noted(work, outcome)
+    ]
     for _ in range(TRIES):
         if not stale:
             return
@@ -237,7 +243,9 @@ def _prepared(work: _Work, batch: Sequence[Change]) -> list[Write]:
     return writes
 
 
-def _one(work: _Work, connection: sa.Connection, change: Change, resolved: Resolved, link: Link | None) -> Write | None:
+def _one(
+    work: _Work, connection: sa.Connection, change: Change, resolved: Resolved, link: Link | None
+) -> Write | None:
     """The write of a change; None where only the link is to be kept up, or nothing can be sent."""
     if change.kind == "create":
         return _create(work, connection, change, resolved, link)
@@ -250,7 +258,9 @@ def _one(work: _Work, connection: sa.Connection, change: Change, resolved: Resol
     return None
 
 
-def _create(work: _Work, connection: sa.Connection, change: Change, resolved: Resolved, link: Link | None) -> Write | None:
+def _create(
+    work: _Work, connection: sa.Connection, change: Change, resolved: Resolved, link: Link | None
+) -> Write | None:
     if link is not None:
         return None
     if resolved.skipped or resolved.refused:
@@ -258,7 +268,10 @@ def _create(work: _Work, connection: sa.Connection, change: Change, resolved: Re
         work.hold(connection, change.key, word, resolved.skipped or resolved.refused)
         return None
 
-    found = [Finding(change.object, change.key, STAGE, target, "attention", f"left out: {why}") for target, why in resolved.missing]
+    found = [
+        Finding(change.object, change.key, STAGE, target, "attention", f"left out: {why}")
+        for target, why in resolved.missing
+    ]
     save_findings(connection, found)
     effective = resolved.effective
     resource = work.mapping.resource

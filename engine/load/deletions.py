@@ -57,7 +57,8 @@ def _writes(run: Run, item: Loaded, aged: bool) -> Iterator[Write]:
 def _keep(run: Run, name: str, edited: Mapping[str, str]) -> None:
     """Report rows that stay because people have edited them since the plan was made."""
     found = [
-        Finding(name, key, STAGE, "", "attention", f"deleted in the source; kept, for {reason}") for key, reason in edited.items()
+        Finding(name, key, STAGE, "", "attention", f"deleted in the source; kept, for {reason}")
+        for key, reason in edited.items()
     ]
     with run.store.begin() as connection:
         clear_findings(connection, STAGE, name, list(edited))

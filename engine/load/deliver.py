@@ -76,7 +76,9 @@ def deliver(run: Run, writes: Iterable[Write], in_order: bool = False) -> Iterat
             alone = delivery.made > 0 and len(words[outcome.reason]) == 1
             if outcome.accepted:
                 yield delivery.leave_in_doubt(outcome)
-            elif outcome.claimed or tries[write.object, write.key] >= (TRIES_ALONE if alone else TRIES):
+            elif outcome.claimed or tries[write.object, write.key] >= (
+                TRIES_ALONE if alone else TRIES
+            ):
                 yield delivery.give_up(outcome, tries[write.object, write.key])
             else:
                 retries.append(replace(write, entry=0))
@@ -145,7 +147,9 @@ class _Delivery:
             leave_in_doubt(self.run, connection, outcome.write, reason)
         return replace(outcome, state="failed", reason=reason)
 
-    def send(self, writes: Iterator[Write], in_order: bool, limit: int, doubtful: list[Outcome]) -> Iterator[Outcome]:
+    def send(
+        self, writes: Iterator[Write], in_order: bool, limit: int, doubtful: list[Outcome]
+    ) -> Iterator[Outcome]:
         """Send writes until they end or too many are in doubt, which are put into `doubtful`."""
         connector = self.run.destination.connector
         room = 1 if in_order else connector.connection.concurrency
@@ -194,7 +198,9 @@ class _Delivery:
         outcomes = [outcome for future in good for outcome in future.result()]
         codecs = {item.write.resource: self.codec(item.write.resource) for item in outcomes}
         with self.run.store.begin() as connection:
-            judged = [record(self.run, connection, item, codecs[item.write.resource]) for item in outcomes]
+            judged = [
+                record(self.run, connection, item, codecs[item.write.resource]) for item in outcomes
+            ]
 
         for outcome in judged:
             self.fatal = self.fatal or outcome.fatal

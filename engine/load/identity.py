@@ -26,7 +26,9 @@ FEWEST = 2  # texts that must differ before an answer shows another row than was
 ALIKE = 120.0  # seconds by which the ages of rows may differ that a slow clock makes old
 
 
-def judge_creation(run: Run, connection: sa.Connection, outcome: Outcome, codec: RowCodec) -> Outcome:
+def judge_creation(
+    run: Run, connection: sa.Connection, outcome: Outcome, codec: RowCodec
+) -> Outcome:
     """The outcome of a create with a look at whose row it answered with.
 
     A row that stands for another record of the object fails the write, or leaves it unknown where
@@ -105,7 +107,9 @@ def _existing(outcome: Outcome, codec: RowCodec) -> Outcome:
     return replace(outcome, existing=True)
 
 
-def _was_there(run: Run, connection: sa.Connection, write: Write, answer: Answer, codec: RowCodec) -> bool:
+def _was_there(
+    run: Run, connection: sa.Connection, write: Write, answer: Answer, codec: RowCodec
+) -> bool:
     if _answers_found(connection, write, answer) or _shows_another(write, answer, codec):
         return True
     age = age_beyond_call(run, write, answer, codec)
@@ -127,7 +131,11 @@ def _shows_another(write: Write, answer: Answer, codec: RowCodec) -> bool:
         and not is_empty(codec.get(answer.row, name))
         and isinstance(codec.get(write.body, name), str)
     ]
-    other = [name for name in shown if not codec.alike(name, codec.get(write.body, name), codec.get(answer.row, name))]
+    other = [
+        name
+        for name in shown
+        if not codec.alike(name, codec.get(write.body, name), codec.get(answer.row, name))
+    ]
     return len(other) >= FEWEST and 2 * len(other) > len(shown)
 
 

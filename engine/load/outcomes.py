@@ -69,7 +69,9 @@ def _state(outcome: Outcome) -> str:
     """The journal's word for an outcome."""
     if outcome.existing:
         return "adopted"
-    return {"unknown": "doubt", "not sent": "void", "stale": "void"}.get(outcome.state, outcome.state)
+    return {"unknown": "doubt", "not sent": "void", "stale": "void"}.get(
+        outcome.state, outcome.state
+    )
 
 
 def _leave(run: Run, connection: sa.Connection, outcome: Outcome, codec: RowCodec) -> None:
@@ -176,7 +178,9 @@ def _adopted(run: Run, outcome: Outcome) -> Link:
     """The link to a row that was there: nothing of what it holds is ours, and a plan is to see."""
     write = outcome.write
     now = run.clock.now()
-    return Link(write.object, write.key, write.resource, outcome.dest_id, "", {}, "matched", run.id, now)
+    return Link(
+        write.object, write.key, write.resource, outcome.dest_id, "", {}, "matched", run.id, now
+    )
 
 
 def note_stored(

@@ -221,7 +221,9 @@ def _options_gone(look: _Look, group: Sequence[Entry]) -> Committed:
     return _by_options(look, group, key, lambda wanted, there: not wanted & there)
 
 
-def _by_options(look: _Look, group: Sequence[Entry], key: str, done: Callable[[set[str], set[str]], bool]) -> Committed:
+def _by_options(
+    look: _Look, group: Sequence[Entry], key: str, done: Callable[[set[str], set[str]], bool]
+) -> Committed:
     """Entries whose definitions show that the call was executed, by this key of their options."""
     live, found = look.live(group), {}
     options = defining(look.run.migration.destination, look.resource).options
@@ -255,7 +257,9 @@ def _created(look: _Look, group: Sequence[Entry]) -> Committed:
 def _key_target(look: _Look) -> str:
     """The custom field that carries our key, where it is known in the account."""
     fields = look.run.spec.custom_fields.values()
-    name = next((item.name for item in fields if item.resource == look.resource.name and item.key), "")
+    name = next(
+        (item.name for item in fields if item.resource == look.resource.name and item.key), ""
+    )
     target = f"custom.{name}"
     return target if name and look.codec.code(target) else ""
 
@@ -354,7 +358,11 @@ def _unlinked(look: _Look, rows: Sequence[Row], unsure: Collection[str] = ()) ->
     ids = [look.resource.id_of(row) for row in rows]
     with look.run.store.begin() as connection:
         linked = links_to_rows(connection, look.resource.name, ids)
-    return [row for row, row_id in zip(rows, ids, strict=True) if row_id in unsure or row_id not in linked]
+    return [
+        row
+        for row, row_id in zip(rows, ids, strict=True)
+        if row_id in unsure or row_id not in linked
+    ]
 
 
 def _rows_since(look: _Look, group: Sequence[Entry]) -> Iterator[Sequence[Row]]:

@@ -218,6 +218,13 @@ def project(mapping: model.ObjectMapping, source: Source, sight: Sight) -> Itera
             yield Projection(key, source.key, {}, "skipped", f"its condition cannot be judged: {_misfits(context)}", (), ())
 
 
+def takes_part(mapping: model.ObjectMapping, source: Source, sight: Sight) -> bool:
+    """Whether an object is made of this record, or of an element of it; no field is looked at."""
+    source = _typed(source, sight)
+    found = (_Context(mapping, source, sight, key, element) for key, element, _ in _elements(mapping.each, source))
+    return any(_is_meant(context) for context in found)
+
+
 def _typed(source: Source, sight: Sight) -> Source:
     found = sight.typed(source.collection, source.body)
     return replace(source, body=found.row, misfits=found.misfits)

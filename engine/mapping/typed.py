@@ -35,7 +35,9 @@ class Typed:
     """A row with its values in their types, and what is wrong with those that are left out."""
 
     row: Mapping[str, Any]
-    misfits: Mapping[str, list[str]] = field(default_factory=dict)  # field -> "place: what it holds"
+    misfits: Mapping[str, list[str]] = field(
+        default_factory=dict
+    )  # field -> "place: what it holds"
 
 
 Reader = Callable[[str, Mapping[str, Any]], Typed]  # a collection and a row of it

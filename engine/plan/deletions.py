@@ -73,18 +73,14 @@ def _leavers(run: Run, mapping: ObjectMapping, links: Sequence[Link]) -> list[Le
         records = sorted({_record(link) for link in rest})
         gone = gone_of(connection, records)
         there = many(connection, records)
-    return [
-        Leaver(link, why) for link in rest if (why := _why(mapping, link, gone, there))
-    ]
+    return [Leaver(link, why) for link in rest if (why := _why(mapping, link, gone, there))]
 
 
 def _record(link: Link) -> str:
     return link.key.partition("#")[0]
 
 
-def _why(
-    mapping: ObjectMapping, link: Link, gone: set[str], there: Mapping[str, Record]
-) -> str:
+def _why(mapping: ObjectMapping, link: Link, gone: set[str], there: Mapping[str, Record]) -> str:
     """Why a record makes no draft; "" where that cannot be known."""
     name = _record(link)
     if name in gone:

@@ -133,9 +133,7 @@ def _rows(look: _Look, resource: Resource) -> Iterator[Sequence[Row]]:
             yield list(look.run.destination.by_ids(resource.name, ids))
 
 
-def _look_at(
-    look: _Look, connection: sa.Connection, codec: RowCodec, rows: Sequence[Row]
-) -> None:
+def _look_at(look: _Look, connection: sa.Connection, codec: RowCodec, rows: Sequence[Row]) -> None:
     """Note what one page says must stay."""
     name = codec.resource.name
     ids = [codec.resource.id_of(row) for row in rows]

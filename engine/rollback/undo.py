@@ -305,9 +305,7 @@ def _restoring(
     return replace(_undoing(entry, "update", whole, stays=stays), origin=RESTORED)
 
 
-def _back(
-    work: _Undoing, codec: RowCodec, entry: Entry, row: Row
-) -> tuple[dict[str, Any], str]:
+def _back(work: _Undoing, codec: RowCodec, entry: Entry, row: Row) -> tuple[dict[str, Any], str]:
     """The body that restores an update, and why some of it stays as it is."""
     with work.run.store.begin() as connection:
         link = links_of(connection, entry.object, [entry.key]).get(entry.key)
@@ -338,9 +336,7 @@ def _back(
     return body, "; ".join(f"{why} {', '.join(targets)}" for why, targets in reasons if targets)
 
 
-def _noted(
-    work: _Undoing, codec: RowCodec, left: dict[str, Entry], outcome: Outcome
-) -> None:
+def _noted(work: _Undoing, codec: RowCodec, left: dict[str, Entry], outcome: Outcome) -> None:
     """A stale row is looked at once more; anything else is settled."""
     if outcome.state not in ("done", "failed"):
         return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import Any
 
 from engine.connector.client import Rows
 from engine.errors import Forbidden, Rejected
@@ -96,28 +97,37 @@ def _rows_of_the_spec(run: Run) -> None:
                 save_page(connection, found, [], Cursor(name, None, True, len(found), now, now))
 
 
-def fetch(run: Run, keys: Iterable[str]) -> list[Record]:
+def fetch(run: Run, keys: Iterable[str]) -> None:
     """Read single rows by id, for links that lead outside what was read; they are staged too."""
-    fields = needed(run.spec)
-    found = []
+    found: dict[str, list[dict[str, Any]]] = {}
     for key in keys:
         collection, _, row_id = key.partition("/")
-        if collection not in run.migration.source.resources:
-            continue
         try:
             row = run.source.read(collection, row_id)
         except Rejected as error:
             run.notice(f"{key} cannot be read: {error}")
             continue
-        if row is None or not alive(run, collection, [row]):
-            continue
-        found.append(as_record(run, collection, row))
+        if row is not None:
+            found.setdefault(collection, []).append(row)
+    for collection, rows in found.items():
+        stage(run, collection, rows)
+
+
+def stage(run: Run, collection: str, rows: Iterable[dict[str, Any]]) -> None:
+    """Keep rows that were read beside their list, which is still to be read to its end."""
+    fields = needed(run.spec).get(collection, ())
+    found = [as_record(run, collection, row) for row in alive(run, collection, rows)]
+    found = list({record.key: record for record in found}.values())
+    now = run.clock.now()
+    with run.store.begin() as connection:
+        cursor = all_cursors(connection).get(collection) or Cursor(collection, None, False, 0, now, now, fields)
+        every = tuple({*fields, *cursor.indexed})
+        save_page(connection, found, entries(run, found, every), cursor)
+
+
+def read_list(run: Run, collection: str) -> None:
+    """Read a collection to its end."""
+    fields = needed(run.spec)[collection]
     with run.store.begin() as connection:
         known = all_cursors(connection)
-        for record in found:
-            cursor = known.get(record.collection)
-            now = run.clock.now()
-            cursor = cursor or Cursor(record.collection, None, False, 0, now, now, fields.get(record.collection, ()))
-            every = tuple({*fields.get(record.collection, ()), *cursor.indexed})
-            save_page(connection, [record], entries(run, [record], every), cursor)
-    return found
+    _collection(run, collection, fields, known.get(collection), None)

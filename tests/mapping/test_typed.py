@@ -18,7 +18,9 @@ NO = ["0", 0, 0.0, "false", "False", " NO ", "n", "N", "off", "null", False]
 YES = ["1", 1, 1.0, "true", "TRUE", "yes", "Y", "on", "sí", True]
 
 
-@pytest.mark.parametrize(("value", "wanted"), [*((no, False) for no in NO), *((yes, True) for yes in YES)])
+@pytest.mark.parametrize(
+    ("value", "wanted"), [*((no, False) for no in NO), *((yes, True) for yes in YES)]
+)
 def test_a_flag_in_any_form(value: Any, wanted: bool) -> None:
     """Yes and no are read out of texts and numbers alike."""
     assert as_declared(value, "boolean") is wanted
@@ -116,7 +118,10 @@ def test_a_row_as_declared(row: Any, wanted: Any, misfits: Any) -> None:
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["paid", "price", "city", "x"]), inner),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["paid", "price", "city", "x"]), inner)
+    ),
 )
 ROWS = st.dictionaries(st.sampled_from([*FIELDS, "other"]), VALUES)
 
@@ -129,10 +134,16 @@ def test_reading_twice_changes_nothing_more(row: dict[str, Any]) -> None:
     again = typed(once.row, FIELDS)
     assert again.row == once.row and not again.misfits
     assert json.dumps(row, sort_keys=True) == before
-    assert all(is_empty(once.row[name]) or once.row[name] == row[name] or name in FIELDS for name in row)
+    assert all(
+        is_empty(once.row[name]) or once.row[name] == row[name] or name in FIELDS for name in row
+    )
 
 
-@given(st.decimals(allow_nan=False, allow_infinity=False, places=6, min_value=-(10**25), max_value=10**25))
+@given(
+    st.decimals(
+        allow_nan=False, allow_infinity=False, places=6, min_value=-(10**25), max_value=10**25
+    )
+)
 def test_no_digit_of_a_number_is_lost(exact: Decimal) -> None:
     """A number in a text is that number, in whatever type it is kept."""
     found = as_declared(f"{exact:f}", "number")

@@ -42,10 +42,10 @@ def moved_on(tmp_path: Path, serve: Serve) -> Project:
 
 def contacts(folder: Path, platform: Platform) -> Project:
     """People become contacts; those with an address are looked for by it."""
-    there = writable("contacts", ["name", "email"], name={"type": "text", "required": True}, email="text")
-    one = mapped(
-        "people", "contacts", {"name": "name", "email": "email"}, match=["email"]
+    there = writable(
+        "contacts", ["name", "email"], name={"type": "text", "required": True}, email="text"
     )
+    one = mapped("people", "contacts", {"name": "name", "email": "email"}, match=["email"])
     source = {"people": readable("people", name="text", email="text")}
     return project(folder, platform, source, {"contacts": there}, migration({"contacts": one}))
 

@@ -41,7 +41,13 @@ CASES = (
     Case("required", {"name": ""}, "the destination needs it and the record has nothing for it", 0),
     Case("too-long", {"name": "x" * 300}, "300 characters, the destination takes 255", 0),
     Case("no-option", {"kind": "vip"}, "'vip' is not one of a, b", 0),
-    Case("refused", {}, "this account may not do that", 1, odd.refusing("POST", "contacts", name="Person 2")),
+    Case(
+        "refused",
+        {},
+        "this account may not do that",
+        1,
+        odd.refusing("POST", "contacts", name="Person 2"),
+    ),
     Case("always-500", {}, "bad value in email", 3, always(500, "bad value in email")),
     Case("elsewhere", {}, "from another place: 308", 1, always(308, "")),
 )
@@ -49,7 +55,10 @@ CASES = (
 
 def three(serve: Serve, folder: Path, case: Case) -> Project:
     """Three people become contacts; the second one is the case."""
-    people = [{"id": n, "name": f"Person {n}", "email": f"p{n}@example.com", "kind": "a"} for n in range(1, 4)]
+    people = [
+        {"id": n, "name": f"Person {n}", "email": f"p{n}@example.com", "kind": "a"}
+        for n in range(1, 4)
+    ]
     people[1] |= case.person
     platform = serve(people=people, contacts=[])
     source = {"people": readable("people", name="text", email="text", kind="text")}
@@ -78,7 +87,9 @@ def test_a_record_that_did_not_arrive_says_why(case: Case, serve: Serve, tmp_pat
     record = next(row for row in report["records"] if row["key"] == "people/2")
     assert record["state"] == "failed" and case.reason in record["reason"]
     assert case.reason in (folder / "report.csv").read_text("utf-8-sig")
-    assert case.reason.replace("'", "&#39;") in (folder / "report.html").read_text("utf-8").replace("'", "&#39;")
+    assert case.reason.replace("'", "&#39;") in (folder / "report.html").read_text("utf-8").replace(
+        "'", "&#39;"
+    )
     assert case.reason in trial.etl("status").out
     trial.etl("export", "--out", str(tmp_path / "out"), code=0)
     assert case.reason in (tmp_path / "out" / "failed_and_skipped.csv").read_text("utf-8-sig")

@@ -121,9 +121,7 @@ def test_a_kept_contact_keeps_its_company(form: odd.Form, serve: Serve, tmp_path
     assert {key for _, key, _ in found["kept"]} == {"people/2", "firms/1"}
 
 
-def test_a_company_that_people_moved_a_contact_away_from_goes(
-    serve: Serve, tmp_path: Path
-) -> None:
+def test_a_company_that_people_moved_a_contact_away_from_goes(serve: Serve, tmp_path: Path) -> None:
     """What a kept row leaned on when it was made, and no longer leans on, is not kept for it."""
     trial = firms_and_people(serve, tmp_path)
     trial.full(code=None)

@@ -34,7 +34,9 @@ FIELDS = {
 SHAPES = {"line": {"id": "integer", "text": "text", "paid": "boolean"}}
 
 
-def people(serve: Serve, folder: Path, rows: list[Row], objects: dict[str, Any], **keys: Any) -> Project:
+def people(
+    serve: Serve, folder: Path, rows: list[Row], objects: dict[str, Any], **keys: Any
+) -> Project:
     """People with flags, numbers and lines; `keys` are the source connector's."""
     platform = serve(people=rows, contacts=[], others=[])
     source = {"resources": {"people": readable("people", **FIELDS)}, "shapes": SHAPES, **keys}
@@ -52,7 +54,10 @@ def names(platform: Platform, table: str) -> list[str]:
 def test_a_condition_reads_flags_in_any_form(serve: Serve, tmp_path: Path) -> None:
     """Whoever is active goes to one table, whoever is not to the other, however the flag is written."""
     flags = [*YES, *NO]
-    rows = [{"id": n, "name": f"{'yes' if n <= len(YES) else 'no'} {n}", "active": flag} for n, flag in enumerate(flags, 1)]
+    rows = [
+        {"id": n, "name": f"{'yes' if n <= len(YES) else 'no'} {n}", "active": flag}
+        for n, flag in enumerate(flags, 1)
+    ]
     objects = {
         "contacts": mapped("people", "contacts", {"name": "name"}, when=LIVE),
         "others": mapped("people", "others", {"name": "name"}, when={"active": {"equals": False}}),
@@ -86,11 +91,19 @@ def test_a_value_map_reads_flags_and_numbers(serve: Serve, tmp_path: Path) -> No
 
 def test_a_list_is_narrowed_by_flags_in_any_form(serve: Serve, tmp_path: Path) -> None:
     """`each.where` takes the elements whose flag says so."""
-    lines = [{"id": n, "text": f"line {n}", "paid": flag} for n, flag in enumerate(["1", "0", "Y", False], 1)]
+    lines = [
+        {"id": n, "text": f"line {n}", "paid": flag}
+        for n, flag in enumerate(["1", "0", "Y", False], 1)
+    ]
     rows = [{"id": 1, "name": "a", "lines": lines}]
     where = {"line.paid": {"equals": True}}
     each = {"name": "line", "path": "lines", "key": "id", "where": where}
-    trial = people(serve, tmp_path, rows, {"contacts": mapped("people", "contacts", {"name": "line.text"}, each=each)})
+    trial = people(
+        serve,
+        tmp_path,
+        rows,
+        {"contacts": mapped("people", "contacts", {"name": "line.text"}, each=each)},
+    )
     trial.full()
     assert names(trial.platform, "contacts") == ["line 1", "line 3"]
 
@@ -102,7 +115,9 @@ def test_a_value_that_does_not_fit_is_named(serve: Serve, tmp_path: Path) -> Non
         {"id": 2, "name": "b", "active": "perhaps", "email": "b@example.com"},
     ]
     fields = {"name": "name", "email": "email"}
-    trial = people(serve, tmp_path, rows, {"contacts": mapped("people", "contacts", fields, when=LIVE)})
+    trial = people(
+        serve, tmp_path, rows, {"contacts": mapped("people", "contacts", fields, when=LIVE)}
+    )
     report = trial.run("--sample", code=1)
     assert names(trial.platform, "contacts") == ["a"]
     assert "email" not in trial.platform.one("contacts", name="a")
@@ -112,11 +127,22 @@ def test_a_value_that_does_not_fit_is_named(serve: Serve, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("nothing", [False, "0000-00-00", 0, "N/A", {"null": True}])
-def test_what_a_platform_writes_for_empty_is_empty(nothing: Any, serve: Serve, tmp_path: Path) -> None:
+def test_what_a_platform_writes_for_empty_is_empty(
+    nothing: Any, serve: Serve, tmp_path: Path
+) -> None:
     """It is carried over as nothing, and read back as nothing: a later run writes nothing."""
-    rows = [{"id": 1, "name": "a", "email": nothing}, {"id": 2, "name": "b", "email": "b@example.com"}]
+    rows = [
+        {"id": 1, "name": "a", "email": nothing},
+        {"id": 2, "name": "b", "email": "b@example.com"},
+    ]
     fields = {"name": "name", "email": "email"}
-    trial = people(serve, tmp_path, rows, {"contacts": mapped("people", "contacts", fields)}, empty_values=[nothing])
+    trial = people(
+        serve,
+        tmp_path,
+        rows,
+        {"contacts": mapped("people", "contacts", fields)},
+        empty_values=[nothing],
+    )
     report = trial.full()
     platform = trial.platform
     assert report["findings"] == []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from engine.migrate import draft, prepare
-from engine.review.sample import choose
+from engine.sampling.choose import choose
 from engine.store.links import links_of, stream_drafts
 from engine.store.records import many, pointing_at, stream
 from engine.values import links_in

@@ -1,0 +1,1 @@
+"""Which records make a telling sample, and reading all that they need."""

@@ -1,0 +1,131 @@
+"""Reading what sampled records need, where only the first pages of a collection were read.
+
+A sample shows records as a full run would write them. So whatever their drafts ask for is read:
+rows they name, by id; rows that point at them, below them, by a filter, or in the whole list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from engine.mapping.project import Sight, Source, project
+from engine.run import Run
+from engine.spec.model import ObjectMapping
+from engine.stages.extract import fetch, read_list, stage
+from engine.stages.transform import sight_on
+from engine.store.records import all_cursors, many
+from engine.values import batches
+
+AT_ONCE = 200  # records looked at in one transaction
+Pointing = tuple[str, str, str]  # collection, field, and the row that its rows are to point at
+
+
+@dataclass(slots=True)
+class Wanted:
+    """What drafts asked for and did not find, in the order they asked."""
+
+    rows: dict[str, None] = field(default_factory=dict)  # keys
+    lists: dict[Pointing, None] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return bool(self.rows or self.lists)
+
+    def without(self, done: Wanted) -> Wanted:
+        """What was not asked for before."""
+        return Wanted(
+            {key: None for key in self.rows if key not in done.rows},
+            {item: None for item in self.lists if item not in done.lists},
+        )
+
+    def add(self, other: Wanted) -> None:
+        """Remember what has been asked for."""
+        self.rows |= other.rows
+        self.lists |= other.lists
+
+
+def wanted_by(run: Run, keys: Iterable[str]) -> Wanted:
+    """What the drafts of these records ask for in collections that were not read to their end."""
+    found = Wanted()
+    with run.store.begin() as connection:
+        cursors = all_cursors(connection)
+    partial = {
+        name
+        for name in run.migration.source.resources
+        if name in cursors and not cursors[name].complete
+    }
+    if not partial:
+        return found
+
+    mappings = [mapping for mapping in run.spec.active() if not mapping.scaffold]
+    for part in batches(keys, AT_ONCE):
+        with run.store.begin() as connection:
+            staged = lambda _, key: bool(many(connection, [key.partition("#")[0]]))  # noqa: E731
+            sight = _watched(sight_on(run, connection, drafted=staged), partial, found)
+            for record in many(connection, part).values():
+                source = Source(record.collection, record.key, record.body)
+                for mapping in mappings:
+                    if record.collection in mapping.sources:
+                        _ask(mapping, source, sight)
+    return found
+
+
+def _ask(mapping: ObjectMapping, source: Source, sight: Sight) -> None:
+    """Make the drafts of a record, and look at its children though no field reads them."""
+    for _ in project(mapping, source, sight):
+        pass
+    for children in mapping.children.values():
+        if children.by is None:
+            sight.pointing_at(children.source, children.on, [source.key, source.id])
+
+
+def _watched(sight: Sight, partial: set[str], found: Wanted) -> Sight:
+    """A sight that notes what is not to be seen yet."""
+
+    def record(key: str) -> Mapping[str, Any] | None:
+        row = sight.record(key)
+        if row is None and key.partition("/")[0] in partial:
+            found.rows[key] = None
+        return row
+
+    def pointing_at(
+        collection: str, name: str, targets: Sequence[str]
+    ) -> Sequence[tuple[str, Mapping[str, Any]]]:
+        if collection in partial:
+            found.lists[collection, name, targets[-1]] = None
+        return sight.pointing_at(collection, name, targets)
+
+    def drafted(name: str, key: str) -> bool:
+        there = sight.drafted(name, key)
+        row = key.partition("#")[0]
+        if not there and row.partition("/")[0] in partial:
+            found.rows[row] = None
+        return there
+
+    return replace(sight, record=record, pointing_at=pointing_at, drafted=drafted)
+
+
+def satisfy(run: Run, wanted: Wanted) -> None:
+    """Read what was asked for, as directly as each collection allows."""
+    whole: dict[str, None] = {}
+    resources = run.migration.source.resources
+    single = [key for key in wanted.rows if "read" in resources[key.partition("/")[0]].operations]
+    whole |= {key.partition("/")[0]: None for key in wanted.rows if key not in single}
+    fetch(run, single)
+
+    below: dict[str, list[str]] = {}
+    for collection, name, target in wanted.lists:
+        listing = resources[collection].operations["list"]
+        bare = target.partition("/")[2] or target
+        if listing.parent and listing.parent_id == name:
+            below.setdefault(collection, []).append(bare)
+        elif name in listing.filters:
+            stage(run, collection, run.source.rows(collection, {name: bare}))
+        else:
+            whole[collection] = None
+    for collection, parents in below.items():
+        for rows in run.source.below(collection, parents):
+            stage(run, collection, rows)
+    for collection in whole:
+        read_list(run, collection)
