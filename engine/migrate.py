@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from engine.details import complete
 from engine.load.apply import Loaded, apply
@@ -19,7 +19,7 @@ from engine.sampling.choose import Sample, choose
 from engine.sampling.closure import Wanted, satisfy, wanted_by
 from engine.sampling.shown import report_hidden
 from engine.spec.model import ObjectMapping
-from engine.stages.audit import Audit, check_accounts, match_people, unmapped, vanished
+from engine.stages.audit import Audit, check_accounts, match_people, taken_by_none, unmapped, vanished
 from engine.stages.delta import Changes, find_gone, read_changes
 from engine.stages.extract import Reading, extract
 from engine.stages.names import carry_over, refuse_lost
@@ -105,6 +105,9 @@ def draft(run: Run, result: Result) -> None:
     objects = run.spec.active()
     result.transformed = transform(run, scaffolding(objects))
     result.transformed += transform(run, content(objects), only)
+    if only is None and result.audit:
+        left = (*result.audit.unmapped, *taken_by_none(run))
+        result.audit = replace(result.audit, unmapped=left)
 
 
 def plan(run: Run, result: Result, only_failed: bool = False) -> None:

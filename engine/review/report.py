@@ -73,6 +73,7 @@ def _verdict(result: Result, attention: Sequence[Finding]) -> dict[str, Any]:
         "missing": records["missing"],
         "skipped": records["skipped"],
         "failed": records["failed"],
+        "not_taken": sum(item.rows for item in result.audit.unmapped if item.not_taken) if result.audit else 0,
         "fields": {state: fields[state] for state in STATES},
         "lost_in_arrived": lost,
         "need_attention": len({(finding.object, finding.key) for finding in attention}),

@@ -143,6 +143,8 @@ def _verdict(report: Report, waiting: Sequence[Any], console: Console) -> None:
     rest = "nothing needs attention" if good else f"{len(waiting):,} need attention" if waiting else "look at the counts"
     line(console, f"{arrived}; {rest}", "bold green" if good else "bold yellow")
     counts = [f"{verdict[state]:,} {state}" for state in ("skipped", "failed", "missing") if verdict[state]]
+    if verdict.get("not_taken"):
+        counts.append(f"{verdict['not_taken']:,} taken by no object")
     written = [f"{verdict[word]:,} {word}" for word in ("created", "updated", "unchanged")]
     written += [f"{verdict[word]:,} {word}" for word in ("adopted", "deleted") if verdict[word]]
     line(console, ", ".join([*counts, *written]))
@@ -187,7 +189,7 @@ def people(report: Report, console: Console, most: int = NAMED) -> None:
 
 
 def left_behind(report: Report, console: Console) -> None:
-    """Collections with rows that become no record, and why."""
+    """Collections, and rows of others, that become no record, and why."""
     kept = [item for item in report["collections_left_behind"] if item["rows"]]
     rows = [
         [item["collection"], number(item["rows"]) if item["rows"] >= 0 else "unknown", item["reason"] or "NO REASON GIVEN"]

@@ -7,11 +7,11 @@ from typing import Any
 
 from engine.connector.model import Users
 from engine.connector.pagers import path_of
-from engine.errors import Forbidden, UnsafePlan
+from engine.errors import Rejected, UnsafePlan
 from engine.run import Run
 from engine.spec.uses import needed, paths_read
 from engine.store.links import Finding, Link, clear_findings, drop_link, links_of, save_findings, save_link
-from engine.store.records import Cursor, all_cursors, count, save_cursor, stream
+from engine.store.records import Cursor, all_cursors, count, not_taken, save_cursor, stream
 from engine.values import dig, segments
 
 COUNTED = "#"  # marks the cursor of a collection that was counted, not read
@@ -32,12 +32,13 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class Unmapped:
-    """A collection the spec does not migrate."""
+    """A collection the spec does not migrate, or rows of one it does that no object takes."""
 
     collection: str
     rows: int
     reason: str
     read_for_links: bool = False
+    not_taken: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +180,24 @@ def unmapped(run: Run) -> list[Unmapped]:
     return found
 
 
+def taken_by_none(run: Run) -> list[Unmapped]:
+    """The mapped collections of which some records make nothing: no object's conditions take them."""
+    objects: dict[str, list[str]] = {}
+    for mapping in run.spec.active():
+        for name in mapping.sources:
+            if not name.startswith("$"):
+                objects.setdefault(name, []).append(mapping.name)
+
+    found = []
+    with run.store.begin() as connection:
+        for name, some in objects.items():
+            rows, first = not_taken(connection, name, some)
+            if rows:
+                reason = f"the conditions of {', '.join(some)} do not take them, such as {', '.join(first)}"
+                found.append(Unmapped(name, rows, reason, not_taken=True))
+    return found
+
+
 def _rows(run: Run, name: str, staged: bool, cursor: Cursor | None) -> int:
     """Row count from the store where it is known; -1 where the key may not look."""
     if staged:
@@ -189,7 +208,7 @@ def _rows(run: Run, name: str, staged: bool, cursor: Cursor | None) -> int:
     now = run.clock.now()
     try:
         rows = count_rows(run, name)
-    except Forbidden as error:
+    except Rejected as error:
         run.notice(f"{name} cannot be counted: {error}")
         rows = -1
     with run.store.begin() as connection:

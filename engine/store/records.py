@@ -9,7 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from engine.store.schema import Store, as_text, cursors, records, refs, samples, upsert
+from engine.store.schema import Store, as_text, cursors, drafts, records, refs, samples, upsert
 from engine.values import batches
 
 BATCH = 200  # records in memory at a time; one may take 50 kB
@@ -169,6 +169,19 @@ def count(connection: sa.Connection, collection: str) -> int:
     """How many live records of a collection are staged."""
     query = sa.select(sa.func.count()).where(records.c.collection == collection, records.c.gone.is_(False))
     return int(connection.execute(query).scalar_one())
+
+
+def not_taken(
+    connection: sa.Connection, collection: str, objects: Sequence[str], first: int = 3
+) -> tuple[int, list[str]]:
+    """How many live records of a collection none of these objects has a draft of; the first keys."""
+    drafted = sa.select(drafts.c.record).where(drafts.c.object.in_(list(objects)))
+    which = sa.and_(
+        records.c.collection == collection, records.c.gone.is_(False), records.c.key.not_in(drafted)
+    )
+    many_left = connection.execute(sa.select(sa.func.count()).where(which)).scalar_one()
+    query = sa.select(records.c.key).where(which).order_by(records.c.seq).limit(first)
+    return int(many_left), list(connection.execute(query).scalars())
 
 
 def mark_gone(connection: sa.Connection, keys: Sequence[str]) -> None:

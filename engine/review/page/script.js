@@ -219,8 +219,9 @@ function verdict() {
     ["arrived", told.arrived, "arrived"], ["skipped", told.skipped, "skipped"], ["failed", told.failed, "failed"], ["missing", told.missing, "missing"],
     ["lost", told.lost_in_arrived, "fields lost in records that arrived"],
   ];
+  const outside = told.not_taken ? ` ${many(told.not_taken, "record")} of the source taken by no object.` : "";
   const more = ["adopted", "deleted"].filter((word) => told[word]).map((word) => `, ${count(told[word])} ${word}`).join("");
-  const written = `Written: ${count(told.created)} created, ${count(told.updated)} updated, ${count(told.unchanged)} already as wanted${more}.`;
+  const written = `Written: ${count(told.created)} created, ${count(told.updated)} updated, ${count(told.unchanged)} already as wanted${more}.${outside}`;
   return el(`section.verdict.${told.state === "good" ? "good" : "attention"}`, { id: "verdict", "aria-labelledby": "verdict-title" },
     el("h2", { id: "verdict-title", tabindex: -1 }, words, ", ", el("strong", {}, rest), "."),
     el("ul.tiles", {}, tiles.map(([kind, number, word]) => el(`li.tile${number ? `.t-${kind}` : ""}`, {}, el("b", {}, count(number)), ` ${word}`))),
