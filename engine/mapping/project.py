@@ -219,10 +219,10 @@ def project(mapping: model.ObjectMapping, source: Source, sight: Sight) -> Itera
 
 
 def takes_part(mapping: model.ObjectMapping, source: Source, sight: Sight) -> bool:
-    """Whether an object is made of this record, or of an element of it; no field is looked at."""
+    """Whether an object has a draft of this record, or of an element of it; no field is looked at."""
     source = _typed(source, sight)
     found = (_Context(mapping, source, sight, key, element) for key, element, _ in _elements(mapping.each, source))
-    return any(_is_meant(context) for context in found)
+    return any(_is_meant(context) or context.told for context in found)
 
 
 def _typed(source: Source, sight: Sight) -> Source:

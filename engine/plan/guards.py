@@ -8,11 +8,12 @@ from engine.errors import UnsafePlan
 from engine.plan.cost import Plan, Step
 from engine.plan.deletions import STAGE
 from engine.run import Run
-from engine.store.links import call_attention, count_links
+from engine.store.links import call_attention, count_links, troubled_fields
 
 UPDATES = 0.3  # share of linked rows that may be rewritten without a person saying yes
 DELETES = 0.3  # share of an object's rows that may be deleted without a person saying yes
 SMALL = 10  # objects with fewer linked rows may be rewritten
+ENOUGH = 3  # records of an object that, all failing alike, are a fault of the mapping
 FEW = 2  # rows of an object that may be deleted without a question
 
 
@@ -26,6 +27,8 @@ def guard(run: Run, made: Plan, yes: bool) -> None:
     if yes:
         return
 
+    for step in content:
+        _guard_fields(run, step)
     with run.store.begin() as connection:
         linked: Mapping[str, int] = count_links(connection)
     for step in made.steps:
@@ -36,6 +39,27 @@ def guard(run: Run, made: Plan, yes: bool) -> None:
 
 def _ready(step: Step) -> int:
     return step.create + step.update + step.adopt + step.unchanged + step.conflict
+
+
+def _guard_fields(run: Run, step: Step) -> None:
+    """What goes wrong in every record is a fault of the mapping, not of the records."""
+    records = _ready(step) + step.fail
+    if records < ENOUGH:
+        return
+    if step.fail == records:
+        raise UnsafePlan(
+            f"all {records} {step.label} fail – see why in `etl status` or `etl plan SPEC --records`, "
+            "correct the spec, or add --yes to go on without them"
+        )
+
+    with run.store.begin() as connection:
+        troubled = troubled_fields(connection, "transform", step.object)
+    for name, many, text in troubled:
+        if many >= records:
+            raise UnsafePlan(
+                f"objects.{step.object}.fields.{name} fails in all {many} records: {text} – "
+                "correct it in the spec, or add --yes to go on without the field"
+            )
 
 
 def _guard_updates(run: Run, step: Step, have: int) -> None:

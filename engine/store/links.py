@@ -325,6 +325,20 @@ def clear_field_findings(connection: sa.Connection, name: str, key: str, target:
     )
 
 
+def troubled_fields(
+    connection: sa.Connection, stage: str, name: str
+) -> list[tuple[str, int, str]]:
+    """Fields of an object that a stage found something wrong with: in how many records, and what in one."""
+    query = (
+        sa.select(findings.c.field, sa.func.count(findings.c.key.distinct()), sa.func.min(findings.c.text))
+        .where(findings.c.stage == stage, findings.c.object == name)
+        .where(findings.c.severity == "attention", findings.c.field != "")
+        .group_by(findings.c.field)
+        .order_by(findings.c.field)
+    )
+    return [(row[0], row[1], row[2]) for row in connection.execute(query)]
+
+
 def all_findings(connection: sa.Connection, severity: str = "") -> list[Finding]:
     """Findings in the order they were made."""
     query = sa.select(findings).order_by(findings.c.id)

@@ -94,3 +94,36 @@ def test_a_record_that_did_not_arrive_says_why(case: Case, serve: Serve, tmp_pat
     trial.etl("export", "--out", str(tmp_path / "out"), code=0)
     assert case.reason in (tmp_path / "out" / "failed_and_skipped.csv").read_text("utf-8-sig")
     assert case.reason in trial.etl("verify", code=1).out
+
+
+def test_a_field_that_fails_in_every_record_stops_the_run(serve: Serve, tmp_path: Path) -> None:
+    """It is a fault of the mapping: nothing is written until somebody says yes."""
+    people = [{"id": n, "name": f"Person {n}", "email": "31.12.24 or so"} for n in range(1, 6)]
+    platform = serve(people=people, contacts=[])
+    source = {"people": readable("people", name="text", email="text")}
+    name = {"type": "text", "required": True}
+    there = writable("contacts", ["name"], name=name, email="text")
+    fields = {"name": "name", "email": {"from": "email", "using": "dates.iso_text"}}
+    spec = migration({"contacts": mapped("people", "contacts", fields)})
+    trial = project(tmp_path, platform, source, {"contacts": there}, spec)
+    done = trial.etl("run", "--sample", code=4)
+    assert "objects.contacts.fields.email fails in all 5 records: dates.iso_text: " in done.err
+    assert platform.count_writes() == 0
+
+    platform.tables["people"][0]["email"] = "2024-12-31"
+    trial.etl("run", "--sample", "--refresh", code=1)
+    assert len(platform.tables["contacts"]) == 5
+
+
+def test_a_reason_common_to_all_records_is_said_once(serve: Serve, tmp_path: Path) -> None:
+    """One line with the count and the first records, not one for each."""
+    people = [{"id": n, "name": f"Person {n}", "email": f"p{n}@example.com"} for n in range(1, 8)]
+    platform = serve(people=people, contacts=[])
+    platform.before.append(odd.refusing("POST", "contacts"))
+    source = {"people": readable("people", name="text", email="text")}
+    there = writable("contacts", ["name"], name="text", email="text")
+    spec = migration({"contacts": mapped("people", "contacts", {"name": "name"})})
+    trial = project(tmp_path, platform, source, {"contacts": there}, spec)
+    done = trial.etl("run", "--sample", code=1)
+    told = [line for line in done.out.splitlines() if "this account may not do that" in line]
+    assert len(told) == 1 and "(7 records, first " in told[0], done.out
