@@ -102,9 +102,19 @@ def _check_resources(document: Document) -> Iterator[Diagnostic]:
         for field in resource.get("json_api", {}).get("relationships", {}):
             at = ("resources", name, "json_api", "relationships", field)
             yield from _known(document, field, _fields_of(document, resource), at, "field")
+        yield from _check_company(document, name, resource)
         for verb in VERBS:
             if isinstance(resource.get(verb, document.data.get("defaults", {}).get(verb)), dict):
                 yield from _check_path(document, name, verb)
+
+
+def _check_company(document: Document, name: str, resource: Mapping[str, Any]) -> Iterator[Diagnostic]:
+    """The fields that a field is only taken with are the resource's."""
+    known = _fields_of(document, resource)
+    for word, written in resource.get("fields", {}).items():
+        for key in ("only_with", "requires") if isinstance(written, dict) else ():
+            for other in written.get(key, ()):
+                yield from _known(document, other, known, ("resources", name, "fields", word, key), "field")
 
 
 def _check_path(document: Document, name: str, verb: model.Verb) -> Iterator[Diagnostic]:

@@ -31,6 +31,8 @@ class FieldType:
     options: str = ""  # enum: where its options are kept, "fields-resource/field-code"
     one_of: tuple[str, ...] = ()
     empty: str = "never"  # how an update empties the field: as_null, as_list ([]), or never
+    only_with: Mapping[str, Any] = field(default_factory=dict)  # values of other fields without which it is refused
+    requires: tuple[str, ...] = ()  # fields without which it is refused
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from engine.connector.model import Resource
+from engine.connector.model import FieldType, Resource
 from engine.mapping.project import FALLBACK, Projection, Sight, Source, project
 from engine.mapping.typed import reader_of
 from engine.run import Run
@@ -164,6 +164,20 @@ def _refusal(resource: Resource, mapping: ObjectMapping, body: Mapping[str, Any]
             return f"{name}: {len(value):,} characters, the destination takes {kind.max:,}"
         if kind.one_of and value is not None and value not in kind.one_of:
             return f"{name}: {value!r} is not one of {', '.join(kind.one_of)}"
+        if value is not None and (why := _lonely(kind, body)):
+            return f"{name}: the destination takes it only {why}"
+    return ""
+
+
+def _lonely(kind: FieldType, body: Mapping[str, Any]) -> str:
+    """What a field needs beside it that a body has not; "" where it has all."""
+    for other in kind.requires:
+        if other not in body:
+            return f"together with {other}"
+    for other, wanted in kind.only_with.items():
+        values = wanted if isinstance(wanted, list) else [wanted]
+        if body.get(other) not in values:
+            return f"with {other} {' or '.join(map(str, values))}, and here it is {body.get(other, 'not given')}"
     return ""
 
 

@@ -41,6 +41,8 @@ CASES = (
     Case("required", {"name": ""}, "the destination needs it and the record has nothing for it", 0),
     Case("too-long", {"name": "x" * 300}, "300 characters, the destination takes 255", 0),
     Case("no-option", {"kind": "vip"}, "'vip' is not one of a, b", 0),
+    Case("only-with", {"won": "x"}, "takes it only with kind b, and here it is a", 0),
+    Case("requires", {"unit": "x"}, "takes it only together with won", 0),
     Case(
         "refused",
         {},
@@ -56,16 +58,29 @@ CASES = (
 def three(serve: Serve, folder: Path, case: Case) -> Project:
     """Three people become contacts; the second one is the case."""
     people = [
-        {"id": n, "name": f"Person {n}", "email": f"p{n}@example.com", "kind": "a"}
+        {
+            "id": n,
+            "name": f"Person {n}",
+            "email": f"p{n}@example.com",
+            "kind": "a",
+            "won": "",
+            "unit": "",
+        }
         for n in range(1, 4)
     ]
     people[1] |= case.person
     platform = serve(people=people, contacts=[])
-    source = {"people": readable("people", name="text", email="text", kind="text")}
-    name = {"type": "text", "required": True, "max": 255}
-    kind = {"type": "text", "one_of": ["a", "b"]}
-    there = writable("contacts", ["name", "email"], name=name, email="text", kind=kind)
-    fields = {"name": "name", "email": "email", "kind": "kind"}
+    words = ("name", "email", "kind", "won", "unit")
+    source = {"people": readable("people", **dict.fromkeys(words, "text"))}
+    declared = {
+        "name": {"type": "text", "required": True, "max": 255},
+        "email": "text",
+        "kind": {"type": "text", "one_of": ["a", "b"]},
+        "won": {"type": "text", "only_with": {"kind": ["b"]}},
+        "unit": {"type": "text", "requires": ["won"]},
+    }
+    there = writable("contacts", ["name", "email"], **declared)
+    fields = {word: word for word in words}
     if case.before:
         platform.before.append(case.before)
     spec = migration({"contacts": mapped("people", "contacts", fields)})
