@@ -175,11 +175,11 @@ class Paused(EtlError):
 
     exit_code = 75
 
-    def __init__(self, limit: str, until: float) -> None:
+    def __init__(self, limit: str, until: float, spent: bool = True) -> None:
         self.limit = limit
         self.until = until
         moment = datetime.fromtimestamp(until, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
         super().__init__(
-            f"the {limit} quota is spent; everything done so far is saved – "
+            f"{f'the {limit} quota is spent' if spent else f'{limit} asks to wait'}; everything done so far is saved – "
             f"run the same command again from {moment}"
         )

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
-from engine.connector.client import Client, silence
+import sqlalchemy as sa
+
+from engine.connector.client import Client, Rows, silence
 from engine.connector.model import Operation, Resource
+from engine.connector.times import moment
 from engine.errors import Rejected, UnsafePlan
 from engine.mapping.project import any_key
 from engine.run import Run
-from engine.store.records import Record
+from engine.store.links import Finding, clear_findings, save_findings
+from engine.store.records import Cursor, Record, Tally, other_rows
 from engine.values import dig, digest, is_yes, segments, well_formed
 
+OVERLAP = 7200.0  # seconds that a window reaches back: stamps lag behind commits, the bound may be exclusive
+LAG = 14 * 3600.0  # seconds that stamps may lie behind the server's clock: they may be wall time of any zone
 _STYLES = {
     "rfc3339": "%Y-%m-%dT%H:%M:%SZ",
     "space": "%Y-%m-%d %H:%M:%S",
@@ -32,6 +40,69 @@ def as_record(run: Run, collection: str, row: Mapping[str, Any]) -> Record:
         raise UnsafePlan(f"a row of {collection} has an id with '#', which marks the parts of a record here – please report it")
     whole = well_formed(dict(row))
     return Record(collection, f"{collection}/{'+'.join(map(str, values))}", whole, 0, digest(whole))
+
+
+def keyed(run: Run, collection: str, rows: Sequence[dict[str, Any]]) -> tuple[list[Record], int]:
+    """The rows as records, and how many have no id that can be used: those are left out.
+
+    Raises UnsafePlan where no row has one: the connector names the wrong field.
+    """
+    parts = run.migration.source.resources[collection].id_fields
+    usable = [row for row in rows if all(isinstance(row.get(part), str | int | float) and row[part] != "" for part in parts)]
+    if rows and not usable:
+        raise UnsafePlan(f"rows of {collection} have no {'+'.join(parts)} that tells them apart – check `id` in the connector")
+    return [as_record(run, collection, row) for row in usable], len(rows) - len(usable)
+
+
+def tallied(
+    run: Run, connection: sa.Connection, name: str, tally: Tally, page: Rows, found: Sequence[Record], unkeyed: int, since: float
+) -> Tally:
+    """The tally with one more page, of a reading that began at `since` by our clock.
+
+    Another row under an id that was read is the same one where its stamp says that it was changed
+    since the reading began, by the server's clock.
+    """
+    modified, date = run.migration.source.resources[name].modified, page.date if tally.date is None else tally.date
+    stamps = {record.key: moment(dig(record.body, segments(modified))) for record in found if modified}
+    others = [
+        key for key in (other_rows(connection, found, since) if found else ())
+        if date is None or (stamps.get(key) or 0.0) < date
+    ]  # fmt: skip
+    known = [one for one in (tally.stamp, *stamps.values()) if one is not None]
+    return replace(
+        tally, repeated=tally.repeated + len(others), repeated_key=tally.repeated_key or (others[0] if others else ""),
+        unkeyed=tally.unkeyed + unkeyed, doubts=tally.doubts + bool(page.doubt), doubt=tally.doubt or page.doubt,
+        pages=tally.pages + bool(page.rows), date=date, stamp=max(known, default=None),
+    )  # fmt: skip
+
+
+def report(connection: sa.Connection, stage: str, name: str, tally: Tally) -> None:
+    """What a reading left open, for people to see; it takes the place of what the stage said before."""
+    texts = []
+    if tally.repeated:
+        texts.append(
+            f"{tally.repeated:,} rows came under an id that another row has, the first {tally.repeated_key}: of each id one row "
+            "is kept – name in the connector's `id` all fields that tell rows apart, such as order_id+id"
+        )
+    if tally.unkeyed:
+        texts.append(f"{tally.unkeyed:,} rows have an id that cannot be used and were left out – check `id` in the connector")
+    if tally.doubts:
+        many = f" (and {tally.doubts - 1:,} lists more)" if tally.doubts > 1 else ""
+        texts.append(f"{tally.doubt}{many}; rows may be missing – read everything again with --delta --deletions")
+    clear_findings(connection, stage, name)
+    save_findings(connection, [Finding(name, "", stage, "", "attention", text) for text in texts])
+
+
+def watermark(cursor: Cursor, tally: Tally) -> float:
+    """The moment since which rows are asked for: when the last reading began, as the platform tells time.
+
+    The server's clock counts, ours only where it tells none. Stamps that lie behind it may be wall
+    time of another zone: the window reaches back to the newest of them, as far as zones go.
+    """
+    if tally.date is None:
+        return min(cursor.started, cursor.started if tally.stamp is None else tally.stamp) - OVERLAP
+    behind = LAG if tally.stamp is None else tally.date - tally.stamp
+    return tally.date - min(max(behind, 0.0), LAG) - OVERLAP
 
 
 def alive(run: Run, collection: str, rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -120,19 +191,19 @@ def rows_now(
 
 def reaches(rows: Iterable[Mapping[str, Any]], name: str, since: float) -> bool:
     """Whether a page of a list, newest first, holds a row older than the moment; one without a stamp tells nothing."""
-    bound = stamp(since, "space")
-    stamps = (str(row.get(name) or "").replace("T", " ")[:19] for row in rows)
-    return any(text and text < bound for text in stamps)
+    return any(stamp is not None and stamp < since for stamp in (moment(row.get(name)) for row in rows))
 
 
-def filtered(operation: Operation, since: float) -> dict[str, str]:
+def filtered(operation: Operation, since: float) -> dict[str, Any]:
     """What asks a list for the rows changed since a moment; nothing where it cannot be asked so."""
-    text = operation.since_form.replace("{}", stamp(since, operation.since_style))
-    return {operation.since: text} if operation.since else {}
+    if not operation.since:
+        return {}
+    text = operation.since_form.replace("{}", stamp(since, operation.since_style, operation.since_zone))
+    return {**operation.since_params, operation.since: text}
 
 
-def stamp(seconds: float, style: str) -> str:
-    """An instant as a filter wants it; UTC."""
+def stamp(seconds: float, style: str, zone: str = "UTC") -> str:
+    """An instant as a filter wants it, by the clock of a zone."""
     if style in ("epoch", "epoch_ms"):
         return str(int(seconds * (1000 if style == "epoch_ms" else 1)))
-    return datetime.fromtimestamp(seconds, UTC).strftime(_STYLES[style])
+    return datetime.fromtimestamp(seconds, ZoneInfo(zone)).strftime(_STYLES[style])

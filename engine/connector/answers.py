@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 import httpx
 
 from engine.connector.model import Connector, ErrorRule, Limit
 from engine.connector.pagers import path_of
+from engine.connector.times import http_date, wait
 from engine.values import dig
 
 MESSAGE = 300  # characters of a platform's message that are kept
-EPOCH = 1e9  # seconds; a larger figure in a reset header is a moment, not a wait
 _GARBAGE = object()
 
 
@@ -29,6 +26,11 @@ class Verdict:
     body: Any
     rule: ErrorRule | None
     repeated: bool = False  # an earlier try of the same write, without a usable answer, may have been executed
+
+    @property
+    def date(self) -> float | None:
+        """The server's clock: the answer's `Date`, in epoch seconds."""
+        return http_date(self.response.headers.get("date"))
 
 
 def judge(connector: Connector, response: httpx.Response) -> Verdict:
@@ -101,35 +103,23 @@ def as_json(value: Any) -> bytes:
     return well_formed(json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)).encode()
 
 
-def delay(rule: ErrorRule, limit: Limit | None, headers: Mapping[str, str], now: float) -> float:
-    """Seconds to wait after a refusal: as the answer says, else as the rule says."""
-    told = headers.get("retry-after") or headers.get((limit.headers.get("reset") if limit else "") or "")
-    seconds = _seconds(told, now) if told else None
-    return seconds or rule.after or 1.0
+@dataclass(frozen=True, slots=True)
+class Delay:
+    """How long to wait after a refusal, and whether the answer says so."""
+
+    seconds: float
+    told: bool = False
+    odd: str = ""  # a header that says nothing one could wait for
 
 
-def _seconds(text: str, now: float) -> float | None:
-    """Seconds, a moment in epoch seconds, or an HTTP date."""
-    try:
-        number = float(text)
-    except ValueError:
-        moment = http_date(text)
-        if moment is None:
-            return None
-        number = moment
-    if not math.isfinite(number) or number < 0:
-        return None
-    return max(0.0, number - now) if number > EPOCH else number
-
-
-def http_date(text: str | None) -> float | None:
-    """An HTTP date, such as the `Date` of an answer, in epoch seconds; None where there is none or it cannot be parsed."""
-    try:
-        moment = parsedate_to_datetime(text or "")
-    except ValueError:
-        return None
-
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+def delay(rule: ErrorRule, limit: Limit | None, headers: Mapping[str, str], now: float) -> Delay:
+    """How long to wait after a refusal: as the answer says, else as the rule says."""
+    for name in ("retry-after", limit.headers.get("reset", "") if limit else ""):
+        if name and headers.get(name):
+            seconds = wait(headers[name], http_date(headers.get("date")) or now)
+            odd = f"{name}: {headers[name][:MESSAGE]}" if seconds is None else ""
+            return Delay(seconds or rule.after or 1.0, bool(seconds), odd)
+    return Delay(rule.after or 1.0)
 
 
 def selected(body: Any, select: str) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import random
 import ssl
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
@@ -19,7 +20,7 @@ from engine.connector.answers import MESSAGE, Verdict, delay, described, judge, 
 from engine.connector.auth import Account, Signature, variables
 from engine.connector.bodies import BODIES, fields, nested
 from engine.connector.bulk import listed
-from engine.connector.model import PLACE, Connector, Operation, Resource
+from engine.connector.model import PLACE, Connector, ErrorRule, Operation, Resource
 from engine.connector.pacing import Booking, Clock, Pacer
 from engine.connector.session import Grant, Session
 from engine.errors import (
@@ -36,6 +37,7 @@ from engine.errors import (
     Unavailable,
     UsageError,
 )
+from engine.store.links import Finding, clear_findings, save_findings
 
 BACKOFF = 0.5  # seconds; doubled for each try of a read, with up to half of it at random on top
 CONNECT = 10.0  # seconds to wait for a connection
@@ -43,6 +45,19 @@ KEEP = 3.0  # seconds an idle connection is kept; servers close theirs after 5, 
 UNDONE = (301, 307, 308)  # the request is to be made elsewhere: it was not carried out here (RFC 9110, 15.4)
 WAITS = 50  # times one call is repeated because the platform refused it for its rate
 NEVER_LEFT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
+
+CODINGS = ("identity", "", "gzip", "x-gzip", "deflate")  # one of them, once: several inflate without bounds
+FRAMING = ("content-encoding", "content-length", "transfer-encoding")  # how an answer travelled: it is unpacked
+LIMITS = "limits"  # the stage of findings about what answers say of limits
+
+
+class EndlessError(httpx.HTTPError):
+    """An answer is too large, or takes too long in all; `again` where another try may do better."""
+
+    def __init__(self, message: str, again: bool = False) -> None:
+        super().__init__(message)
+        self.again = again
+
 
 for _name in ("httpx", "httpcore"):  # at INFO they log addresses, and with some APIs the key is in the address
     logging.getLogger(_name).setLevel(logging.WARNING)
@@ -66,6 +81,7 @@ class Calls:
     http: httpx.Client = field(init=False)
     session: Session = field(init=False, repr=False)
     home: httpx.URL = field(init=False)
+    ahead: float = 0.0  # seconds by which the server's clock is ahead of ours, as its last answer told
 
     def __post_init__(self) -> None:
         connection = self.connector.connection
@@ -85,6 +101,10 @@ class Calls:
         self.session.learn(self.account.secret, *map(self.account.reveal, variables(connection.auth, secret=True)))
         if not self.session.renewable:
             self.session.signature()  # a key that no request can carry is told before anything else
+
+    def now(self) -> float:
+        """The server's clock, as far as its answers tell it; epoch seconds."""
+        return self.clock.now() + self.ahead
 
     def url(self, operation: Operation, places: Mapping[str, str]) -> httpx.URL:
         """The operation's address. Raises Rejected where its path needs a value that is not there."""
@@ -130,8 +150,9 @@ class Calls:
         def ask(signature: Signature) -> httpx.Response:
             headers = self._headers(operation, signature)
             if operation.params_in == "body":
-                return self.http.post(_with(url, signature.params), headers=headers, json=nested({**operation.params, **params}))
-            return self.http.request(operation.method, _with(url, {**params, **signature.params}), headers=headers)
+                sent = nested({**operation.params, **params})
+                return self._exchange("POST", _with(url, signature.params), headers=headers, json=sent)
+            return self._exchange(operation.method, _with(url, {**params, **signature.params}), headers=headers)
 
         return self._repeated(operation, ask, tries)
 
@@ -142,7 +163,7 @@ class Calls:
         headers, content = {**first.headers, **grant.headers}, {"data": fields(grant.body)} if grant.form else {"json": grant.body}
 
         def ask(_: Signature) -> httpx.Response:
-            return self.http.request("POST", _with(httpx.URL(url), first.params), headers=headers, **content)
+            return self._exchange("POST", _with(httpx.URL(url), first.params), headers=headers, **content)
 
         try:
             return self._repeated(operation, ask, signed=first)
@@ -161,6 +182,11 @@ class Calls:
         for _ in self.tries(tries):
             try:
                 verdict = self._call(operation, ask, signed)
+            except EndlessError as error:
+                hopeless, problem = not error.again or problem == str(error), str(error)
+                if hopeless:
+                    break
+                continue
             except httpx.HTTPError as error:
                 problem = f"{type(error).__name__} at {self.home.netloc.decode()}"
                 continue
@@ -197,7 +223,8 @@ class Calls:
                 )
             except (OutcomeUnknown, httpx.HTTPError) as error:
                 call = f"{operation.method} {operation.path}"
-                problem = str(error) if isinstance(error, OutcomeUnknown) else f"no answer to {call}: {type(error).__name__}"
+                problem = str(error) if isinstance(error, OutcomeUnknown | EndlessError) else type(error).__name__
+                problem = problem if isinstance(error, OutcomeUnknown) else f"no answer to {call}: {problem}"
                 continue
             except EtlError as error:
                 failure = error
@@ -219,15 +246,51 @@ class Calls:
             response = send(signature)
             self.pacer.observe(response.headers, booking)
             verdict = judge(self.connector, response)
+            self.ahead = self.ahead if verdict.date is None else verdict.date - self.clock.now()
             if not renewed and verdict.rule and (verdict.rule.then == "refuse" or verdict.response.status_code == 401):
                 renewed = True
                 if self.session.renew(signature):
                     continue
-            if verdict.rule is None or verdict.rule.then not in ("wait", "pause"):
+            if verdict.rule is None or not self._waits(verdict, verdict.rule):
                 return verdict
-            limit = next((item for item in self.connector.limits if item.name == verdict.rule.limit), None)
-            self.pacer.refused(verdict.rule.limit, delay(verdict.rule, limit, response.headers, self.clock.now()))
         raise Unavailable(f"{self.connector.title} goes on refusing {operation.method} {operation.path} for its rate")
+
+    def _waits(self, verdict: Verdict, rule: ErrorRule) -> bool:
+        """Keep to the wait that an answer asks for; whether the call was not executed and may then be repeated."""
+        limit = next((item for item in self.connector.limits if item.name == rule.limit), None)
+        found, refused = delay(rule, limit, verdict.response.headers, self.clock.now()), rule.then in ("wait", "pause")
+        if refused or (rule.then == "unsure" and found.told):
+            self.pacer.refused(rule.limit, found.seconds, found.told)
+        if refused and found.odd:
+            self._tell(found.odd)
+        return refused
+
+    def _tell(self, odd: str) -> None:
+        """Nonsense in a header, for people to see."""
+        name, _, said = self.session.redact(odd).partition(": ")
+        text = f"{self.connector.title} answered {said!r}, which is no time to wait for – it was asked again a little later"
+        with self.pacer.store.begin() as connection:
+            clear_findings(connection, LIMITS, self.connector.name, [name])
+            save_findings(connection, [Finding(self.connector.name, name, LIMITS, "", "attention", text)])
+
+    def _exchange(self, method: str, url: httpx.URL, **sent: Any) -> httpx.Response:
+        """One request and its whole answer, within the limits of size and time. Raises EndlessError beyond them."""
+        connection = self.connector.connection
+        seconds, most = connection.answer_seconds or 4 * connection.timeout, connection.answer_max_bytes
+        until = time.monotonic() + seconds
+        headers = {"accept-encoding": "gzip, deflate", **sent.pop("headers", {})}
+        with self.http.stream(method, url, headers=headers, **sent) as response:
+            if response.headers.get("content-encoding", "identity").strip().lower() not in CODINGS:
+                raise EndlessError("the answer is packed in a way that was not asked for")
+            content = bytearray()
+            for part in response.iter_bytes():
+                content += part
+                if len(content) > most:
+                    raise EndlessError(f"the answer is larger than {most:,} bytes, `answer_max_bytes` of the connector")
+                if time.monotonic() > until:
+                    raise EndlessError(f"the answer was not whole after {seconds:g} s, `answer_seconds` of the connector", True)
+        kept = [(name, value) for name, value in response.headers.multi_items() if name.lower() not in FRAMING]
+        return httpx.Response(response.status_code, headers=kept, content=bytes(content), request=response.request)
 
     def _headers(self, operation: Operation, signature: Signature) -> dict[str, str]:
         return {**self.connector.connection.headers, **operation.headers, **signature.headers}
@@ -236,17 +299,17 @@ class Calls:
         try:
             return self.pacer.acquire(operation.cost, operation.limits)
         except Paused as pause:
-            raise Paused(f"{self.connector.title} {pause.limit}".strip(), pause.until) from None
+            raise Paused(f"{self.connector.title} {pause.limit}".strip(), pause.until, pause.limit != "") from None
 
     def _request(
         self, operation: Operation, url: httpx.URL, body: Any, kind: Resource, file: Path | None, signature: Signature
     ) -> httpx.Response:
         headers, url = self._headers(operation, signature), _with(url, signature.params)
         if body is None or (operation.method == "DELETE" and isinstance(body, dict)):
-            return self.http.request(operation.method, url, headers=headers)
+            return self._exchange(operation.method, url, headers=headers)
         with file.open("rb") if file is not None else nullcontext() as content:
             sent = BODIES[operation.body](body, operation, kind, content)
-            return self.http.request(operation.method, url, **{**sent, "headers": {**headers, **sent.get("headers", {})}})
+            return self._exchange(operation.method, url, **{**sent, "headers": {**headers, **sent.get("headers", {})}})
 
     def failure(self, verdict: Verdict, operation: Operation) -> ApiError:
         assert verdict.rule is not None

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 from uuid import uuid4
 
-from engine.connector.answers import Verdict, http_date
+from engine.connector.answers import Verdict
 from engine.connector.auth import Account
 from engine.connector.bodies import new_id, rows_of, the_row, with_parts
 from engine.connector.bulk import outcomes, together
@@ -18,9 +18,9 @@ from engine.connector.calls import Calls
 from engine.connector.files import download
 from engine.connector.model import Connector, Operation, Resource, Verb
 from engine.connector.pacing import Clock, Pacer
-from engine.connector.pagers import PAGERS, Page, path_of
+from engine.connector.pagers import COUNTED, PAGERS, SLIPPED, Ask, Page, path_of
 from engine.connector.several import in_order
-from engine.errors import Accepted, ApiError, EtlError, NotFound, OutcomeUnknown, Rejected, Unavailable
+from engine.errors import Accepted, ApiError, EtlError, Forbidden, NotFound, OutcomeUnknown, Rejected, Unavailable
 from engine.values import batches
 
 Sight = Literal["there", "gone", "unclear"]
@@ -46,6 +46,10 @@ class Rows:
     next: Any
     last: bool
     silent: bool = False  # the answer had no body: it does not even say that there are no rows
+    doubt: str = ""  # why the list may have more rows than were read up to here
+    at: Any = None  # the position that the page was asked for at
+    anew: bool = False  # the list was begun again: rows come once more
+    date: float | None = None  # the server's clock when it answered
 
 
 @dataclass(slots=True)
@@ -78,17 +82,30 @@ class Client:
         self.calls.read(check, self.calls.url(check, {}), {}, tries=1)
 
     def pages(
-        self, resource: str, params: Mapping[str, Any] | None = None, position: Any = None, newest_first: bool = False
-    ) -> Iterator[Rows]:
-        """A list, page by page, from a position an earlier page named."""
-        operation = self._operation(resource, "list")
+        self, resource: str, params: Mapping[str, Any] | None = None, position: Any = None, newest_first: bool = False,
+        doubts: bool = False, few: bool = False,
+    ) -> Iterator[Rows]:  # fmt: skip
+        """A list, page by page, from a position an earlier page named.
+
+        Where it may have rows that were not read, the page says so with `doubts`, and a list whose
+        position is no longer good begins anew; without, Unavailable is raised. `few`: what is asked
+        for fits on a page.
+        """
+        kind, operation = self._resource(resource), self._operation(resource, "list")
         if operation.pager is None:
             raise ApiError(f"the connector {self.connector.name} says no pager for the list of {resource}")
+        operation = replace(operation, pager=replace(operation.pager, few=few)) if few else operation
         params = {**(operation.newest_first if newest_first else {}), **(params or {})}
         if operation.parent:
-            yield from self._below(operation, self._resource(resource), params, position or {})
+            pages = self._below(operation, kind, params, position or {})
+        elif doubts:
+            pages = self._steadily(operation, kind, params, position, {})
         else:
-            yield from self._walk(operation, self._resource(resource), params, position, {})
+            pages = self._walk(operation, kind, params, position, {})
+        for page in pages:
+            if page.doubt and not doubts and not page.doubt.startswith(SLIPPED):
+                raise doubtful(self.connector.title, resource, page.doubt)
+            yield page
 
     def _below(
         self, operation: Operation, kind: Resource, params: Mapping[str, Any], position: Mapping[str, Any]
@@ -96,16 +113,38 @@ class Client:
         """The list below each row of the parent; a position names the parents' page, the row and the page below it."""
         field, parent = operation.parent_id, self._resource(operation.parent)
         above, done, at, page = (position.get(name) for name in ("above", "done", "at", "page"))
-        for rows in self.pages(parent.name, position=above):
+        for rows in self.pages(parent.name, position=above, doubts=True):
             ids = [parent.reference_id_of(row) for row in rows.rows]
             for one in ids[ids.index(done) + 1 if done in ids else 0 :]:
                 with suppress(NotFound):  # the parent has gone since it was listed
-                    for found in self._walk(operation, kind, params, page if one == at else None, {field: one}):
-                        here = {"done": one} if found.last else {"done": done, "at": one, "page": found.next}
-                        yield Rows(_placed(found.rows, kind, field, one), {"above": above, **here}, False)
+                    for found in self._steadily(operation, kind, params, page if one == at else None, {field: one}):
+                        here = {"done": done, "at": one, "page": found.next} if found.next is not None else {"done": one}
+                        placed = _placed(found.rows, kind, field, one)
+                        yield replace(found, rows=placed, next={"above": above, **here}, last=False, anew=False)
                 done = one
             above = rows.next
+            if rows.doubt:
+                yield Rows([], {"above": above, "done": done}, False, doubt=f"of the {parent.name} above: {rows.doubt}")
         yield Rows([], None, True)
+
+    def _steadily(
+        self, operation: Operation, kind: Resource, params: Mapping[str, Any], position: Any, places: Mapping[str, str]
+    ) -> Iterator[Rows]:
+        """One list, page by page; once more from its first page where the position is no longer good."""
+        begun, at = False, position
+        while True:
+            try:
+                for page in self._walk(operation, kind, params, at, places):
+                    yield replace(page, anew=begun and page.at is None)
+                    at = page.next
+                return
+            except Rejected as error:
+                if isinstance(error, Forbidden) or at is None:
+                    raise  # the list itself is refused, not a position in it
+                if begun:
+                    yield Rows([], None, False, doubt=f"two positions were refused on the way: {error}")
+                    return
+            begun, at = True, None
 
     def _walk(
         self, operation: Operation, kind: Resource, params: Mapping[str, Any], position: Any, places: Mapping[str, str]
@@ -113,25 +152,55 @@ class Client:
         """One list, page by page."""
         assert operation.pager is not None
         walk = PAGERS[operation.pager.kind](operation.pager, position)
-        ask = next(walk)
+        ask, counted, rows = next(walk), operation.pager.kind in COUNTED, 0
         while True:
-            if ask.url:  # it says everything that was asked for, the filters too
-                answer = self.calls.read(operation, self.calls.home.join(self.calls.local(self.calls.home, ask.url)), {})
-            else:
-                answer = self.calls.read(operation, self.calls.url(operation, places), {**ask.params, **params})
-            rows = rows_of(answer, operation, kind, self.connector.title)
-            response = answer.response
-            page = Page(rows, answer.body, response.headers, lambda link, at=response.url: self.calls.local(at, link))  # type: ignore[misc]
             try:
-                ask = walk.send(page)
-            except StopIteration:
-                yield Rows(rows, None, True, answer.body is None)
+                page, answer = self._page(operation, kind, params, ask, places)
+            except Rejected as error:
+                if not counted or isinstance(error, Forbidden) or not (rows or position):
+                    raise
+                refused = "" if ask.probe else f"page {ask.position} was refused after {rows:,} rows: {error}"
+                yield Rows([], None, True, doubt=refused, at=ask.position)
                 return
-            yield Rows(rows, ask.position, False, answer.body is None)
+            rows += len(page.rows)
+            here = Rows(page.rows, None, True, answer.body is None, at=ask.position, date=answer.date)
+            try:
+                following = walk.send(page)
+                if following.proof:
+                    walk.send(self._again(operation, kind, params, following, places))
+            except StopIteration as end:
+                yield replace(here, doubt=end.value)
+                return
+            yield replace(here, next=following.position, last=False)
+            ask = following
 
-    def rows(self, resource: str, params: Mapping[str, Any] | None = None) -> Iterator[dict[str, Any]]:
+    def _again(
+        self, operation: Operation, kind: Resource, params: Mapping[str, Any], ask: Ask, places: Mapping[str, str]
+    ) -> Page:
+        """A page that was read, as it is now; one that is refused has no rows any more."""
+        try:
+            return self._page(operation, kind, params, ask, places)[0]
+        except Rejected:
+            return Page([])
+
+    def _page(
+        self, operation: Operation, kind: Resource, params: Mapping[str, Any], ask: Ask, places: Mapping[str, str]
+    ) -> tuple[Page, Verdict]:
+        """One page of a list; one without a body is asked for once more."""
+        if ask.url:  # it says everything that was asked for, the filters too
+            url, asked = self.calls.home.join(self.calls.local(self.calls.home, ask.url)), {}
+        else:
+            url, asked = self.calls.url(operation, places), {**ask.params, **params}
+        answer = self.calls.read(operation, url, asked)
+        if answer.body is None and not (operation.pager and operation.pager.few):
+            answer = self.calls.read(operation, url, asked)
+        rows, at = rows_of(answer, operation, kind, self.connector.title), answer.response.url
+        keys = [key for key in map(kind.id_of, rows) if key]
+        return Page(rows, answer.body, answer.response.headers, lambda link: self.calls.local(at, link), keys), answer
+
+    def rows(self, resource: str, params: Mapping[str, Any] | None = None, few: bool = False) -> Iterator[dict[str, Any]]:
         """Every row of a list."""
-        for page in self.pages(resource, params):
+        for page in self.pages(resource, params, few=few):
             yield from page.rows
 
     def by_ids(self, resource: str, ids: list[str]) -> Iterator[dict[str, Any]]:
@@ -142,7 +211,7 @@ class Client:
             asked = ids if operation.ids_of else [kind.reference_to(one) for one in ids]
             for part in batches(asked, operation.ids_max):
                 some = ",".join(part)
-                yield from self.rows(resource, {operation.ids: operation.ids_form.replace("{}", some)})
+                yield from self.rows(resource, {operation.ids: operation.ids_form.replace("{}", some)}, few=True)
         elif operation and operation.parent and single is None:
             yield from self._found_below(kind, operation, ids)
         else:
@@ -169,13 +238,16 @@ class Client:
 
         def listed(parent: str) -> list[dict[str, Any]] | None:
             places = {operation.parent_id: parent}
+            rows: list[dict[str, Any]] = []
             try:
-                pages = list(self._walk(operation, kind, {}, None, places))
+                for page in self._steadily(operation, kind, {}, None, places):
+                    if page.silent and proof:
+                        raise silence(self.connector.title, resource)
+                    if page.doubt and not page.doubt.startswith(SLIPPED):
+                        raise doubtful(self.connector.title, resource, page.doubt)
+                    rows = page.rows if page.anew else rows + page.rows
             except NotFound:
                 return None
-            if proof and any(page.silent for page in pages):
-                raise silence(self.connector.title, resource)
-            rows = [row for page in pages for row in page.rows]
             return _placed(rows, kind, operation.parent_id, parent)
 
         found = in_order(listed, parents, self.connector.connection.concurrency)
@@ -287,8 +359,7 @@ class Client:
         if verb == "create" and found in ("", None):
             return Accepted(f"{self.connector.title} answered the creation of {kind.name} without an id")
 
-        date = http_date(call.response.headers.get("date"))
-        return Written(str(found), data, answer.response.status_code, date, _shows(data, body, kind), call.repeated)
+        return Written(str(found), data, answer.response.status_code, call.date, _shows(data, body, kind), call.repeated)
 
     def _stays(self, kind: Resource, body: Mapping[str, Any], row_id: str, names: Iterable[str]) -> None:
         """Refuse to send a row to another address than its own. Raises Rejected."""
@@ -371,6 +442,11 @@ def silence(title: str, resource: str) -> Unavailable:
         f"{title} answered the list of {resource} without a body: whether rows are there cannot be "
         "known – run the same command again when it answers"
     )
+
+
+def doubtful(title: str, resource: str, doubt: str) -> Unavailable:
+    """A list may have rows that were not read, where all of them have to be known."""
+    return Unavailable(f"{title} has not shown the whole list of {resource}: {doubt} – run the same command again")
 
 
 def _shows(data: Mapping[str, Any], body: Any, kind: Resource) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
+from zoneinfo import available_timezones
 
 from engine.connector import model
 from engine.connector.auth import variables
@@ -59,7 +60,7 @@ def near(word: str, known: list[str] | tuple[str, ...]) -> str:
 
 def _check_names(document: Document) -> list[Diagnostic]:
     """Names used in a connector that nothing in it defines, and calls that cannot be made."""
-    checks = (_check_uses, _check_fields, _check_resources, _check_rules, _check_limits)
+    checks = (_check_uses, _check_fields, _check_resources, _check_rules, _check_limits, _check_zones)
     return list(dict.fromkeys(problem for check in checks for problem in check(document)))
 
 
@@ -154,6 +155,12 @@ def _check_rules(document: Document) -> Iterator[Diagnostic]:
     for position, rule in enumerate(document.data["errors"]):
         if rule["then"] == "pause" and "limit" not in rule:
             yield document.problem(("errors", position), "a pause without the limit that is spent", "add limit: and its name")
+
+
+def _check_zones(document: Document) -> Iterator[Diagnostic]:
+    for keys, zone in _found(document.data, "resources.*.list.since_zone"):
+        if zone not in available_timezones():
+            yield document.problem(keys, f"unknown zone {zone!r}", near(zone, sorted(available_timezones())))
 
 
 def _check_limits(document: Document) -> Iterator[Diagnostic]:
@@ -268,6 +275,7 @@ def _resource(
         written = {"select": defaults.get("select", ""), **_written(own, default)}
         written |= {"body": "json_api"} if "json_api" in data else {}
         written |= {"params": _asked(written.get("params", {}), ",".join(held))}
+        written |= _of_since(written)
         operations[verb] = _operation(written, name, pagers)
     custom = document["custom_fields"] if "custom_fields" in data else None
     file = data.get("file", {})
@@ -281,6 +289,17 @@ def _resource(
         json_api=_json_api(data["json_api"], held, document["resources"]) if "json_api" in data else None,
         file=(file["field"], file["name"], file["size"]) if file else None,
     )
+
+
+def _of_since(written: Mapping[str, Any]) -> dict[str, Any]:
+    """Parameters that are sent with `since` only: as the connector says, in a body those of the same filter."""
+    since, params = written.get("since", ""), dict(written.get("params", {}))
+    filter_, inside, _ = since.rpartition(".")
+    if "since_params" in written or not inside or written.get("params_in") != "body":
+        return {}
+
+    own = {name: value for name, value in params.items() if name.startswith(f"{filter_}.")}
+    return {"since_params": own, "params": {name: value for name, value in params.items() if name not in own}}
 
 
 def _asked(params: Mapping[str, Any], fields: str) -> dict[str, Any]:

@@ -46,6 +46,8 @@ class Pager:
     more: str = ""
     total: str = ""
     first: bool = True
+    ends_short: bool = False  # the platform documents that a page with fewer rows than asked for is the last
+    few: bool = False  # what is asked for fits on a page: set where a list looks rows up, not by a connector
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +101,9 @@ class Operation:
     since: str = ""  # list only: parameter for "changed since"
     since_style: str = "rfc3339"
     since_form: str = "{}"  # the text around the moment
+    since_zone: str = "UTC"  # the zone by whose clock the moment is written
+    since_params: Mapping[str, Any] = field(default_factory=dict)  # what is sent with `since`, and only then
+    stable: bool = False  # list only: the order stays the same while people work
     parent: str = ""  # list only: the resource whose rows each have a list of their own ...
     parent_id: str = ""  # ... and the field that holds which of them it was
     newest_first: Mapping[str, Any] = field(default_factory=dict)
@@ -314,6 +319,8 @@ class Connection:
     check: Operation
     headers: Mapping[str, str] = field(default_factory=dict)
     timeout: float = 60.0
+    answer_seconds: float = 0.0  # an answer that takes longer in all is given up; 0 = four times `timeout`
+    answer_max_bytes: int = 100_000_000
     concurrency: int = 8
     settle_after: float = 3.0  # seconds a request without an answer may still be at work on the other side
     file_hosts: tuple[str, ...] = ()

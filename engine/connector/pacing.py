@@ -10,13 +10,13 @@ import math
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from engine.connector.model import Limit
 from engine.errors import Paused, UsageError
-from engine.store.quota import Slots, book, booked, forget_before, hold
+from engine.store.quota import Slots, block, blocks, book, booked, forget_before, hold
 from engine.store.schema import Store
 
 SLOTS = 200  # a rolling window is counted in half percents, and at most one of them is given away
@@ -104,7 +104,6 @@ class Pacer:
     calls: int = 0
     over_time: dict[int, tuple[int, float]] = field(default_factory=dict)  # calls and cost of every five seconds
     _told: dict[str, float] = field(default_factory=dict)  # allowances the platform's headers name
-    _blocked: _Wait = _Wait(0.0, "")  # until when nothing goes out (epoch seconds), and for which limit
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _turns: dict[tuple[str, ...], Turns] = field(default_factory=dict)
 
@@ -137,8 +136,9 @@ class Pacer:
         with self._lock, self.store.begin() as connection:
             hold(connection, self.account)
             now = self.clock.now()  # only now: the store may have been busy, and what is booked must not look older
-            if now < self._blocked.seconds:
-                return _Wait(self._blocked.seconds - now, self._blocked.limit)
+            asked = _asked(blocks(connection, self.account), now)
+            if asked.seconds > 0:
+                return asked
             slots = booked(connection, self.account, {limit.name: _first_slot(limit, now) for limit in active})
             waits = [
                 _Wait(self._wait(limit, slots[limit.name], _amount(limit, cost), now), limit.name) for limit in active
@@ -198,19 +198,25 @@ class Pacer:
             if missing > 0 and still(now):
                 book(connection, self.account, [(limit.name, _slot(limit, now), missing)])
 
-    def refused(self, limit_name: str, seconds: float) -> None:
-        """The platform refused a call for its rate: nothing goes out for `seconds`, or for the rest of the day."""
+    def refused(self, limit_name: str, seconds: float, told: bool = False) -> None:
+        """The platform refused a call for its rate: nothing goes out for `seconds`, or for the rest of the day.
+
+        A long time that was told is about the day, and counts more than the day by our clock.
+        """
         limit = next((item for item in self.limits if item.name == limit_name), None)
         now = self.clock.now()
-        if limit is not None and limit.window == "calendar":
+        if limit is not None and limit.window == "calendar" and not (told and seconds > PATIENCE):
             # Just after our midnight the platform may still be in the day that is spent.
             new_day = _slot(limit, now) * limit.seconds + _skew(limit)
             if now < new_day:
                 seconds = max(seconds, new_day - now)
             else:
                 self._book_up_to(limit, self.allowance(limit), now)  # nothing is left in this window
-        with self._lock:
-            self._blocked = max(self._blocked, _Wait(now + seconds, limit_name), key=lambda wait: wait.seconds)
+        with self._lock, self.store.begin() as connection:
+            hold(connection, self.account)
+            same = [found for found in blocks(connection, self.account) if found[0] == limit_name]
+            if seconds > _asked(same, now).seconds:
+                block(connection, self.account, limit_name, now + seconds, seconds)
 
     def reset_time(self, limit: Limit) -> float:
         """When a calendar window ends, in epoch seconds; for a rolling one, when all of it is free again."""
@@ -236,6 +242,15 @@ class Pacer:
                 free = (slot + 1) * _width(limit) + limit.seconds * (1 + MARGIN)
                 return min(max(0.001, free - now), limit.seconds * (1 + 2 * MARGIN))
         return limit.seconds
+
+
+def _asked(found: Sequence[tuple[str, float, float]], now: float) -> _Wait:
+    """The longest wait that the platform asked for and that is not over.
+
+    One that began later than now was asked for when our clock was ahead: it is not known any more.
+    """
+    waits = [_Wait(until - now, name) for name, until, seconds in found if until - now <= seconds + 1]
+    return max(waits, key=lambda wait: wait.seconds, default=_Wait(0.0, ""))
 
 
 def _sum(slots: Slots) -> float:

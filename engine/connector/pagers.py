@@ -1,14 +1,14 @@
 """How lists are walked: one generator a kind, nothing kept between lists.
 
-A pager yields what to ask for next, is sent the page that came, and returns after the last one.
-Its position is plain JSON, so that a reading goes on where an earlier process left it. A pager
-that would ask for the same page again raises Unavailable: the list would never end.
+A pager yields what to ask for next, is sent the page that came, and returns after the last one:
+with "" where the end is proven, else with the doubt, what may be missing and why. Its position is
+plain JSON, so that a reading goes on where an earlier process left it.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,14 +16,24 @@ from engine.connector.model import Pager
 from engine.errors import Unavailable
 from engine.values import dig
 
+SLIPPED = "rows moved while the list was read"  # some may have slipped from one page to another
+COUNTED = ("offset", "page", "keyset")  # kinds whose position is counted here, not named by the platform
+STALE = 50  # pages without a new id, one after the other, that make a list one without an end
+
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """One page to ask for: parameters, or an address below the platform's host."""
+    """One page to ask for: parameters, or an address below the platform's host.
+
+    `probe`: only to make sure that the page before was the last. `proof`: a page that came
+    before, once more; its rows are no news.
+    """
 
     params: Mapping[str, Any]
     position: Any = None
     url: str = ""
+    probe: bool = False
+    proof: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +44,10 @@ class Page:
     body: Any = None
     headers: Mapping[str, str] = field(default_factory=dict)
     follow: Callable[[str], str] = str
+    keys: Sequence[str] = ()  # the rows' ids
 
 
-Walk = Generator[Ask, Page, None]
+Walk = Generator[Ask, Page, str]
 
 
 def path_of(text: str) -> tuple[str | int, ...]:
@@ -47,10 +58,11 @@ def path_of(text: str) -> tuple[str | int, ...]:
 def single(_pager: Pager, position: Any) -> Walk:
     """One page with everything."""
     yield Ask({}, position)
+    return ""
 
 
 def offset(pager: Pager, position: Any) -> Walk:
-    """`?start=500&limit=500`; ends with a short page, or where the answer says so."""
+    """`?start=500&limit=500`; ends with an empty page, or where the answer says so."""
 
     def onward(page: Page, start: int) -> int:
         told = dig(page.body, path_of(pager.next)) if pager.next else None
@@ -59,19 +71,22 @@ def offset(pager: Pager, position: Any) -> Walk:
     def params(start: int) -> dict[str, Any]:
         return {pager.params["start"]: start} if start or pager.first else {}
 
-    return _counted(pager, int(position or 0), params, onward, lambda page, start, _: start + len(page.rows))
+    def reached(page: Page, start: int, count: Count) -> int:
+        return start + len(page.rows) - count.twice
+
+    return _counted(pager, int(position or 0), params, onward, reached)
 
 
 def page_number(pager: Pager, position: Any) -> Walk:
-    """`?page=2&per_page=100`; ends with a short page, or where the answer says so."""
-    first = int(position if position is not None else pager.first)
+    """`?page=2&per_page=100`; ends with an empty page, or where the answer says so."""
+    first = int(pager.first)
 
-    def reached(page: Page, number: int, full: bool) -> int:
-        """Where no page was as long as asked for, the platform gives fewer rows a page: nobody knows how many there were."""
-        before = number - int(pager.first)
-        return before * pager.size + len(page.rows) if full or not before else 0
+    def reached(_page: Page, _number: int, count: Count) -> int | None:
+        """Pages may be shorter than asked for, so rows are counted; from the first page on, or they are not known."""
+        return count.rows - count.twice if count.begun == first else None
 
-    return _counted(pager, first, lambda number: {pager.params["page"]: number}, lambda _, number: number + 1, reached)
+    begun = int(position if position is not None else first)
+    return _counted(pager, begun, lambda number: {pager.params["page"]: number}, lambda _, number: number + 1, reached)
 
 
 def cursor(pager: Pager, position: Any) -> Walk:
@@ -100,10 +115,10 @@ def link_header(pager: Pager, position: Any) -> Walk:
 
 
 def keyset(pager: Pager, position: Any) -> Walk:
-    """`?after=<last value>` of the field named by `next`; ends with a short or empty page."""
+    """`?after=<last value>` of the field named by `next`; ends with an empty page."""
 
-    def onward(page: Page, _: Any) -> Any:
-        found = dig(page.rows[-1], path_of(pager.next))
+    def onward(page: Page, last: Any) -> Any:
+        found = dig(page.rows[-1], path_of(pager.next)) if page.rows else last
         if found is None:
             raise Unavailable(f"the last row of a page has no {pager.next}: the list cannot be gone on with")
         return found
@@ -111,74 +126,180 @@ def keyset(pager: Pager, position: Any) -> Walk:
     return _counted(pager, position, lambda last: {} if last is None else {pager.params["key"]: last}, onward)
 
 
+# -- lists that are counted through
+
+
+@dataclass(slots=True)
+class Count:
+    """What has come of a counted list so far."""
+
+    begun: Any  # the position that the walk began at
+    rows: int = 0
+    twice: int = 0  # rows that stood on the page before as well
+    pages: int = 0  # with rows in them
+    full: bool = False  # a page was as long as asked for
+    promised: bool = False  # the page before said that there is more
+    idle: int = 0  # empty pages, one after the other
+    stale: int = 0  # pages without a new id, one after the other
+    first: Page = Page([])
+    last: Page = Page([])
+    at: Any = None  # where the last page with rows was
+    totals: tuple[int, int] | None = None  # the number of all rows as first told and as last told
+
+    def take(self, page: Page, position: Any, pager: Pager) -> None:
+        """Count a page."""
+        total = _total(pager, page)
+        if total is not None:
+            self.totals = (self.totals[0] if self.totals else total, total)
+        if not page.rows:
+            self.idle += 1
+            return
+
+        self.idle, self.rows, self.pages = 0, self.rows + len(page.rows), self.pages + 1
+        self.twice += len(set(page.keys) & set(self.last.keys))
+        self.full = self.full or len(page.rows) >= pager.size
+        self.first, self.last, self.at = self.first if self.first.rows else page, page, position
+
+    def repeats(self, page: Page) -> bool:
+        """Whether a page is the first or the last one again, or one of many that bring no new id."""
+        known = (self.first, self.last)
+        stale = bool(page.keys) and any(set(page.keys) <= set(one.keys) for one in known)
+        self.stale = self.stale + 1 if stale else 0
+        return self.stale > STALE or (page.rows != [] and any(page.rows == one.rows for one in known))
+
+
+Reached = Callable[[Page, Any, Count], int | None]
+
+
 def _counted(
     pager: Pager, position: Any, params: Callable[[Any], dict[str, Any]], onward: Callable[[Page, Any], Any],
-    reached: Callable[[Page, Any, bool], int] = lambda *_: 0,
+    reached: Reached | None = None,
 ) -> Walk:  # fmt: skip
     """Walk on by what came until a page is the last.
 
-    `params` name a position, `onward` is the one after it, `reached` how many rows there were up to here.
+    `params` name a position, `onward` is the one after it, `reached` how many rows there were up to
+    here, where that is known.
     """
-    full = False
+    count, probe, seen = Count(position), False, {repr(position)}
     while True:
-        page = yield Ask({**_size(pager), **params(position)}, position)
-        full = full or len(page.rows) >= pager.size
-        if _last(pager, page, full, reached(page, position, full)):
-            return
-        position = _onward(position, onward(page, position))
+        page = yield Ask({**_size(pager), **params(position)}, position, probe=probe)
+        if count.repeats(page):
+            return _repeated(pager, count)
+        count.take(page, position, pager)
+        word = _word(pager, page, count, reached(page, position, count) if reached else None)
+        due, count.promised = count.promised, word == "more"
+        if _ends(pager, page, count, word):
+            break
+        probe, position = word == "" and len(page.rows) < pager.size, onward(page, position)
+        if page.rows and repr(position) in seen:
+            return _round(count.rows)
+        seen.add(repr(position))
+
+    if word == "more" or (due and not word):
+        return f"it ended after {count.rows:,} rows{_of_total(count)}, where more were due"
+    if pager.kind == "keyset" or pager.few or count.pages < 2:
+        return ""
+    if count.totals:
+        return f"{SLIPPED}: it had {count.totals[0]:,} of them, then {count.totals[1]:,}" if _shrunk(count) else ""
+    page = yield Ask({**_size(pager), **params(count.at)}, count.at, proof=True)
+    return SLIPPED if page.keys[:1] != count.last.keys[:1] else ""
+
+
+def _word(pager: Pager, page: Page, count: Count, reached: int | None) -> str:
+    """What the answer says of further rows: "more", "last", or nothing."""
+    total = _total(pager, page)
+    if total is not None and reached is not None:
+        only_this_page = count.pages == 1 and total == len(page.rows) >= pager.size
+        return "" if only_this_page else "more" if reached < total else "last"
+    if total is not None:
+        return "more" if page.rows else "last"
+    told = dig(page.body, path_of(pager.more)) if pager.more else None
+    return "" if told is None else "more" if told else "last"
+
+
+def _ends(pager: Pager, page: Page, count: Count, word: str) -> bool:
+    """Whether a counted list ends here. An empty page where more is promised is asked for once more."""
+    if word == "last":
+        return True
+    if word == "more":
+        return count.idle > 1 and not (pager.next and dig(page.body, path_of(pager.next)))
+    return not page.rows or ((pager.few or pager.ends_short) and _short(pager, page, count.full))
+
+
+def _short(pager: Pager, page: Page, full: bool) -> bool:
+    """Whether this page is short because the list ends, not because the platform gives fewer rows than asked."""
+    return len(page.rows) < pager.size and (full or not _capped(len(page.rows)))
+
+
+def _capped(rows: int) -> bool:
+    """Whether a page looks like one that the platform has cut: that is done at a round number."""
+    return rows >= 10 and (rows % 10 == 0 or rows % 25 == 0)
+
+
+def _repeated(pager: Pager, count: Count) -> str:
+    """A list that gives the same page again: the doubt, unless that page can only have been the last."""
+    rows = len(count.last.rows)
+    if not count.promised and rows < pager.size and not _capped(rows) and not count.stale > STALE:
+        return ""
+    return f"it does not end: after {count.rows:,} rows{_of_total(count)} it gives the same ones again"
+
+
+def _of_total(count: Count) -> str:
+    return f" of {count.totals[1]:,}" if count.totals else ""
+
+
+def _shrunk(count: Count) -> bool:
+    return count.totals is not None and count.totals[1] < count.totals[0]
 
 
 def _size(pager: Pager) -> dict[str, Any]:
     return {pager.params["limit"]: pager.size} if "limit" in pager.params else {}
 
 
-def _last(pager: Pager, page: Page, full: bool, reached: int) -> bool:
-    """Whether a counted list ends here; an answer that does not say so ends like one that cannot."""
-    total = dig(page.body, path_of(pager.total)) if pager.total else None
-    if isinstance(total, int):
-        return not page.rows or reached >= total
-    told = dig(page.body, path_of(pager.more)) if pager.more else None
-    if told is None:
-        return _short(pager, page, full)
-    further = bool(pager.next and dig(page.body, path_of(pager.next)))
-    return not told or not (page.rows or further)
+def _total(pager: Pager, page: Page) -> int | None:
+    """How many rows the answer says there are in all."""
+    told = dig(page.body, path_of(pager.total)) if pager.total else None
+    if isinstance(told, str) and told.isdecimal():
+        return int(told)
+    return told if isinstance(told, int) and not isinstance(told, bool) else None
 
 
-def _short(pager: Pager, page: Page, full: bool) -> bool:
-    """Whether this page is short because the list ends, not because the platform gives fewer rows than asked.
-
-    A platform that caps its pages does so at a round number. Until a full page was seen, such a
-    page costs one more call; taking it for the last would lose the rest of the collection.
-    """
-    rows = len(page.rows)
-    capped = not full and rows >= 10 and (rows % 10 == 0 or rows % 25 == 0)
-    return rows == 0 or (rows < pager.size and not capped)
-
-
-def _onward(before: Any, after: Any) -> Any:
-    if after == before:
-        raise Unavailable(f"the list does not end: after {before!r} it names {after!r} as the next position")
-    return after
+# -- lists that are led through
 
 
 def _by_token(pager: Pager, position: Any, found: Callable[[Page], Any]) -> Walk:
-    token = position
-    while True:
-        page = yield Ask({**_size(pager), **({pager.params["cursor"]: token} if token else {})}, token)
-        after = found(page)
-        if not after:
-            return
-        token = _onward(token, after)
+    def ask(token: Any) -> Ask:
+        return Ask({**_size(pager), **({pager.params["cursor"]: token} if token else {})}, token)
+
+    return _led(position, ask, found)
 
 
 def _by_address(pager: Pager, position: Any, found: Callable[[Page], Any]) -> Walk:
-    url = position or ""
-    while True:
-        page = yield Ask({} if url else _size(pager), url or None, url)
+    def following(page: Page) -> str:
         link = found(page)
-        if not link:
-            return
-        url = _onward(url, page.follow(str(link)))
+        return page.follow(str(link)) if link else ""
+
+    return _led(position, lambda url: Ask({} if url else _size(pager), url or None, url or ""), following)
+
+
+def _round(rows: int) -> str:
+    return f"it does not end: after {rows:,} rows it leads back to a page that was read"
+
+
+def _led(position: Any, ask: Callable[[Any], Ask], found: Callable[[Page], Any]) -> Walk:
+    """Walk on as each page says; a position that was named before leads round for ever."""
+    seen, rows = {repr(position)}, 0
+    while True:
+        page = yield ask(position)
+        rows += len(page.rows)
+        if page.body is None and position:
+            return f"it ended after {rows:,} rows with an answer without a body, where more were due"
+        position = found(page)
+        if not position:
+            return ""
+        if repr(position) in seen:
+            return _round(rows)
+        seen.add(repr(position))
 
 
 _LINK = re.compile(r'<([^>]*)>((?:\s*;\s*[\w*-]+\s*(?:=\s*(?:"(?:[^"\\]|\\.)*"|[^\s";,]+))?)*)')

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from engine.connector.answers import EPOCH, Verdict
+from engine.connector.answers import Verdict
 from engine.connector.auth import AUTHS, Signature, carries, joined, parts, redactor, sign
 from engine.connector.pacing import Pacer
 from engine.connector.pagers import path_of
@@ -22,6 +22,7 @@ from engine.errors import AuthError
 from engine.store.tokens import exchanging, keep, newest
 from engine.values import dig
 
+EPOCH = 1e9  # seconds; a larger figure is the moment when a token ends, not how long it is good for
 EARLY = 30.0  # seconds before its end that a token is renewed ...
 SHARE = 0.1  # ... and for one that is short-lived the share of its life
 

@@ -246,7 +246,7 @@ def _fields_seen(run: Run, name: str) -> set[str] | None:
 
 def count_rows(run: Run, collection: str) -> int:
     """How many rows a collection has, without reading all of it: its last page is found by doubling and halving."""
-    walk = run.source.pages(collection)
+    walk = run.source.pages(collection, doubts=True)
     first = next(walk)
     if first.last:
         return len(first.rows)
@@ -270,4 +270,4 @@ def _rows_of_page(run: Run, collection: str, number: int, size: int) -> int:
     pager = run.migration.source.resources[collection].operations["list"].pager
     assert pager is not None
     params = {pager.params["start"]: number * size} | ({pager.params["limit"]: size} if "limit" in pager.params else {})
-    return len(next(run.source.pages(collection, params)).rows)
+    return len(next(run.source.pages(collection, params, doubts=True)).rows)

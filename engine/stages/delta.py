@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
 
+import sqlalchemy as sa
+
+from engine.connector.client import Rows
 from engine.errors import Forbidden, Rejected, UnsafePlan
-from engine.reading import alive, as_record, entries, filtered, is_gone, reaches
+from engine.reading import alive, entries, filtered, is_gone, keyed, reaches, report, tallied, watermark
 from engine.run import Run
 from engine.spec.uses import needed
 from engine.store.records import (
+    DELTA,
+    READING,
     Cursor,
+    Record,
+    Tally,
     all_cursors,
     count,
     count_unlisted,
@@ -19,10 +25,12 @@ from engine.store.records import (
     mark_gone,
     note_listed,
     save_page,
+    save_tally,
     stream_unlisted,
+    tally_of,
 )
 
-OVERLAP = 7200.0  # seconds the window reaches back: clocks differ, zones are mistaken, the bound may be exclusive
+TICK = 0.001  # seconds: what is listed from now on is later than what was, whatever our clock says
 GONE = 0.5  # share of a collection that may be gone before it is taken for a fault
 FEW = 10  # rows of a collection or an object that are no reason to ask
 
@@ -65,46 +73,73 @@ def _mapped(run: Run) -> set[str]:
 def _collection(run: Run, name: str, fields: tuple[str, ...], cursor: Cursor, whole: bool) -> Changes:
     operation = run.migration.source.resources[name].operations["list"]
     fields = tuple(sorted({*fields, *cursor.indexed}))
-    started = run.clock.now()
     how = "full" if whole else "filter" if operation.since else "newest first" if operation.newest_first else "full"
     try:
-        return _take(run, name, fields, cursor, started, how)
+        return _take(run, name, fields, cursor, how)
     except Forbidden:
         return Changes(name, how, 0, 0)
     except Rejected:
         # The filter is refused for this collection, whatever the connector says.
         how = "newest first" if operation.newest_first else "full"
-        return _take(run, name, fields, cursor, started, how)
+        return _take(run, name, fields, cursor, how)
 
 
-def _take(run: Run, name: str, fields: tuple[str, ...], cursor: Cursor, started: float, how: str) -> Changes:
-    """Stage what differs from what is known; the watermark moves with the last page, in its transaction."""
-    changed = new = gone = 0
+def _take(run: Run, name: str, fields: tuple[str, ...], cursor: Cursor, how: str) -> Changes:
+    """Stage what differs from what is known, each page in a transaction with what the reading has shown."""
+    with run.store.begin() as connection:
+        earlier = tally_of(connection, name)
+    started, since = max(run.clock.now(), cursor.read_at + TICK), watermark(cursor, earlier)
+    changes, tally = Changes(name, how, 0, 0), Tally(stamp=earlier.stamp)
     modified = run.migration.source.resources[name].modified
-    for rows, last in _pages(run, name, cursor, how):
-        found = [as_record(run, name, row) for row in alive(run, name, rows)]
-        dead = {as_record(run, name, row).key for row in rows} - {record.key for record in found}
+    for page in _pages(run, name, since, how):
+        tally = Tally(stamp=earlier.stamp) if page.anew else tally
+        found, unkeyed = keyed(run, name, alive(run, name, page.rows))
+        dead = {record.key for record in keyed(run, name, page.rows)[0]} - {record.key for record in found}
+        ended = page.last or (how == "newest first" and reaches(page.rows, modified, since))
         with run.store.begin() as connection:
-            before = many(connection, [*dead, *(record.key for record in found)])
-            fresh = [record for record in found if record.key not in before]
-            differ = [record for record in found if record.key in before and before[record.key].digest != record.digest]
-            changed, new, gone = changed + len(differ), new + len(fresh), gone + len(dead & before.keys())
-            ended = last or (how == "newest first" and reaches(rows, modified, cursor.started - OVERLAP))
-            moved = replace(cursor, started=started, rows=cursor.rows + new) if ended else cursor
-            take, now = fresh + differ, run.clock.now()
-            save_page(connection, take, entries(run, take, fields), replace(moved, read_at=now))
-            note_listed(connection, [record.key for record in found], now)
-            mark_gone(connection, sorted(dead))
+            tally = tallied(run, connection, name, tally, page, found, unkeyed, started)
+            moved = replace(cursor, started=started) if ended and not tally.doubts else cursor
+            moved = replace(moved, read_at=max(run.clock.now(), started))
+            changes = _stage(run, connection, fields, moved, found, dead, changes)
+            if ended or tally.doubts:
+                _remember(connection, name, how, tally, earlier)
         if ended:
             break
-    return Changes(name, how, changed, new, gone)
+    return changes
 
 
-def _pages(run: Run, name: str, cursor: Cursor, how: str) -> Iterator[tuple[list[dict[str, Any]], bool]]:
+def _stage(
+    run: Run, connection: sa.Connection, fields: tuple[str, ...], cursor: Cursor, found: list[Record], dead: set[str],
+    changes: Changes,
+) -> Changes:  # fmt: skip
+    """One page's rows that are new or changed; those that say they are deleted are marked."""
+    before = many(connection, [*dead, *(record.key for record in found)])
+    fresh = list({record.key: record for record in found if record.key not in before}.values())
+    differ = [record for record in found if record.key in before and before[record.key].digest != record.digest]
+    take, new = [*fresh, *{record.key: record for record in differ}.values()], changes.new + len(fresh)
+    save_page(connection, take, entries(run, take, fields), replace(cursor, rows=cursor.rows + new))
+    note_listed(connection, [record.key for record in found], cursor.read_at)
+    mark_gone(connection, sorted(dead))
+    gone = changes.gone + len(dead & before.keys())
+    return replace(changes, changed=changes.changed + len(differ), new=new, gone=gone)
+
+
+def _remember(connection: sa.Connection, name: str, how: str, tally: Tally, earlier: Tally) -> None:
+    """Move the watermark, unless the list may have more rows than were read; tell what is in doubt.
+
+    A whole reading takes the place of the first; another one leaves what that said as it is.
+    """
+    whole = how == "full"
+    kept = tally if whole else replace(earlier, date=tally.date, stamp=tally.stamp)
+    save_tally(connection, name, replace(kept, date=earlier.date) if tally.doubts else kept)
+    report(connection, READING, name, kept)
+    report(connection, DELTA, name, Tally() if whole else tally)
+
+
+def _pages(run: Run, name: str, since: float, how: str) -> Iterator[Rows]:
     operation = run.migration.source.resources[name].operations["list"]
-    params = filtered(operation, cursor.started - OVERLAP) if how == "filter" else {}
-    for page in run.source.pages(name, params, newest_first=how == "newest first"):
-        yield page.rows, page.last
+    params = filtered(operation, since) if how == "filter" else {}
+    yield from run.source.pages(name, params, newest_first=how == "newest first", doubts=True)
 
 
 # -- rows that are gone
@@ -117,7 +152,8 @@ def find_gone(run: Run, yes: bool = False) -> list[Changes]:
     """
     with run.store.begin() as connection:
         known = all_cursors(connection)
-    found, mapped = [], sorted(_mapped(run) & known.keys())
+        whole = {name for name in known if tally_of(connection, name).whole}
+    found, mapped = [], sorted(_mapped(run) & whole)  # what was not listed may still be there
     for position, name in enumerate(mapped):
         run.progress("looking for deleted rows", position, len(mapped))
         with run.store.begin() as connection:

@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
 from engine.connector.client import Rows
+from engine.connector.model import Operation
 from engine.errors import Forbidden, Rejected
-from engine.reading import alive, as_record, entries
+from engine.reading import alive, as_record, entries, keyed, report, tallied
 from engine.run import Run
 from engine.spec.uses import needed
-from engine.store.records import Cursor, Record, all_cursors, save_cursor, save_page, save_refs, stream
+from engine.store.records import (
+    READING,
+    Cursor,
+    Record,
+    Tally,
+    all_cursors,
+    save_cursor,
+    save_page,
+    save_refs,
+    save_tally,
+    stream,
+    tally_of,
+)
 from engine.values import digest
 
 
@@ -46,33 +60,79 @@ def _collection(run: Run, name: str, fields: tuple[str, ...], cursor: Cursor | N
         return Reading(name, cursor.rows, cursor.complete, cursor.absent)
     now = run.clock.now()
     cursor = cursor or Cursor(name, None, False, 0, now, now, fields)
-    pager = run.migration.source.resources[name].operations["list"].pager
-    pages = cursor.rows // ((pager and pager.size) or 500)
-    if max_pages is not None and pages >= max_pages:
+    operation = run.migration.source.resources[name].operations["list"]
+    size = (operation.pager and operation.pager.size) or 500
+    if max_pages is not None and cursor.rows // size >= max_pages:
         return Reading(name, cursor.rows, False)
+    calls, most = cursor.rows // size, math.inf if max_pages is None else max_pages
+    if _by_position(operation):
+        most = 2 * most + 1  # pages may be short, and whether one is the last shows with the next
+    cursor, tally = _resumed(run, name, cursor)
     try:
-        for page in run.source.pages(name, position=cursor.position):
-            cursor = _save(run, name, fields, page, cursor)
-            pages += 1
-            if max_pages is not None and pages >= max_pages:
+        for page in run.source.pages(name, position=cursor.position, doubts=True):
+            if page.anew:
+                cursor, tally = _begun_again(run, cursor, tally)
+            cursor, tally = _save(run, name, fields, page, cursor, tally)
+            calls += 1
+            if calls >= most or (max_pages is not None and cursor.rows // size >= max_pages):
                 break
     except Forbidden as error:
         cursor = replace(cursor, absent=str(error))
         run.notice(f"{name} cannot be read: {error}")
         with run.store.begin() as connection:
             save_cursor(connection, cursor)
+    if tally.pages > 1 and _by_position(operation) and not operation.stable:
+        run.notice(
+            f"{name} was read by position, in an order that the connector does not call stable: rows that move while people work "
+            "may have slipped off a page – ask for an order and add `stable: true` to the list, or run with --delta --deletions"
+        )
     return Reading(name, cursor.rows, cursor.complete, cursor.absent)
 
 
-def _save(run: Run, name: str, fields: tuple[str, ...], page: Rows, cursor: Cursor) -> Cursor:
-    found = [as_record(run, name, row) for row in alive(run, name, page.rows)]
-    found = list({record.key: record for record in found}.values())
-    cursor = replace(
-        cursor, position=page.next, complete=page.last, rows=cursor.rows + len(found), read_at=run.clock.now(), indexed=fields
-    )
+def _by_position(operation: Operation) -> bool:
+    """Whether the list's position counts rows or pages: those move when rows come or go."""
+    return operation.pager is not None and operation.pager.kind in ("offset", "page") and not operation.parent
+
+
+def _resumed(run: Run, name: str, cursor: Cursor) -> tuple[Cursor, Tally]:
+    """Where to go on: at the position that is known, if the page before it begins with the same row as it did."""
     with run.store.begin() as connection:
-        save_page(connection, found, entries(run, found, fields), cursor)
-    return cursor
+        tally = tally_of(connection, name)
+    if cursor.position is None or tally.last is None:
+        return cursor, tally
+
+    at, key = tally.last
+    try:
+        page = next(run.source.pages(name, position=at, doubts=True))
+    except Rejected:
+        return _begun_again(run, cursor, tally)
+    found, _ = keyed(run, name, page.rows[:1])
+    same = [record.key for record in found] == [key]
+    return (cursor, tally) if same else _begun_again(run, cursor, tally)
+
+
+def _begun_again(run: Run, cursor: Cursor, tally: Tally) -> tuple[Cursor, Tally]:
+    """A reading from the first page on; rows that were read are known by their keys."""
+    now = max(run.clock.now(), cursor.read_at)
+    return replace(cursor, position=None, rows=0, started=now), Tally(stamp=tally.stamp)
+
+
+def _save(run: Run, name: str, fields: tuple[str, ...], page: Rows, cursor: Cursor, tally: Tally) -> tuple[Cursor, Tally]:
+    found, unkeyed = keyed(run, name, alive(run, name, page.rows))
+    unique = list({record.key: record for record in found}.values())
+    cursor = replace(
+        cursor, position=page.next, complete=page.last, rows=cursor.rows + len(unique), indexed=fields,
+        read_at=max(run.clock.now(), cursor.started),
+    )  # fmt: skip
+    operation = run.migration.source.resources[name].operations["list"]
+    with run.store.begin() as connection:
+        tally = tallied(run, connection, name, tally, page, found, unkeyed, cursor.started)
+        if found and _by_position(operation):
+            tally = replace(tally, last=(page.at, keyed(run, name, page.rows[:1])[0][0].key))
+        save_tally(connection, name, tally)
+        report(connection, READING, name, tally)
+        save_page(connection, unique, entries(run, unique, fields), cursor)
+    return cursor, tally
 
 
 def index(run: Run, name: str, fields: tuple[str, ...], cursor: Cursor) -> Cursor:
@@ -122,6 +182,7 @@ def stage(run: Run, collection: str, rows: Iterable[dict[str, Any]]) -> None:
     with run.store.begin() as connection:
         cursor = all_cursors(connection).get(collection) or Cursor(collection, None, False, 0, now, now, fields)
         every = tuple({*fields, *cursor.indexed})
+        cursor = replace(cursor, read_at=cursor.started - 1)  # the list has not shown them yet
         save_page(connection, found, entries(run, found, every), cursor)
 
 

@@ -25,6 +25,9 @@ def _adding(dialect: type[sqlite.Insert] | type[postgresql.Insert]) -> sqlite.In
     return statement.on_conflict_do_update(index_elements=["account", "name", "slot"], set_={"spent": added})
 
 
+BLOCK = "until "  # before a limit's name: a row that says until when (in milliseconds) the platform asked to wait
+_BLOCKS = sa.select(quota).where(quota.c.account == sa.bindparam("account"), quota.c.name.startswith(BLOCK))
+
 _ADD = {"sqlite": _adding(sqlite.Insert), "postgresql": _adding(postgresql.Insert)}
 
 
@@ -50,6 +53,20 @@ def book(connection: sa.Connection, account: str, amounts: Sequence[tuple[str, i
     rows = [{"account": account, "name": name, "slot": slot, "spent": amount} for name, slot, amount in amounts]
     if rows:
         connection.execute(_ADD[connection.dialect.name], rows)
+
+
+def block(connection: sa.Connection, account: str, name: str, until: float, seconds: float) -> None:
+    """Remember that the platform asked to wait, and how long."""
+    held = (quota.c.account == account, quota.c.name == BLOCK + name)
+    connection.execute(quota.delete().where(*held))
+    row = {"account": account, "name": BLOCK + name, "slot": int(until * 1000), "spent": seconds}
+    connection.execute(quota.insert(), [row])
+
+
+def blocks(connection: sa.Connection, account: str) -> list[tuple[str, float, float]]:
+    """What the platform asked last, by limit: its name, until when, and how long that was."""
+    rows = connection.execute(_BLOCKS, {"account": account})
+    return [(row.name.removeprefix(BLOCK), row.slot / 1000, row.spent) for row in rows]
 
 
 def forget_before(connection: sa.Connection, account: str, name: str, slot: int) -> None:

@@ -4,14 +4,29 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import sqlalchemy as sa
 
-from engine.store.schema import Store, as_text, cursors, drafts, records, refs, samples, upsert
+from engine.store.schema import (
+    Store,
+    as_text,
+    cursors,
+    drafts,
+    findings,
+    meta,
+    recall_in,
+    records,
+    refs,
+    remember_in,
+    samples,
+    upsert,
+)
 from engine.values import batches
 
+DELTA = "delta reading"  # the stage of findings about a reading of what changed
+READING = "reading"  # the stage of findings about whole collections, and where their tallies are kept
 BATCH = 200  # records in memory at a time; one may take 50 kB
 
 
@@ -43,6 +58,49 @@ class Cursor:
     read_at: float
     indexed: tuple[str, ...] = ()
     absent: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What the readings of a collection have shown of it, beside the cursor."""
+
+    repeated: int = 0  # rows under the id of another row
+    repeated_key: str = ""  # the first of those ids
+    unkeyed: int = 0  # rows without an id that can be used
+    doubts: int = 0  # lists that may have more rows than were read
+    doubt: str = ""  # the first of those doubts
+    pages: int = 0
+    last: tuple[Any, str] | None = None  # where the last page was asked for, and the key of its first row
+    date: float | None = None  # the server's clock when the reading began
+    stamp: float | None = None  # the newest stamp in any row
+
+    @property
+    def whole(self) -> bool:
+        """Whether nothing speaks against it that every row was read."""
+        return not (self.repeated or self.unkeyed or self.doubts)
+
+
+def tally_of(connection: sa.Connection, collection: str) -> Tally:
+    """The tally of a collection; an empty one where it was not read, or by an older version."""
+    found = recall_in(connection, f"{READING}.{collection}")
+    return Tally(**json.loads(found)) if found else Tally()
+
+
+def save_tally(connection: sa.Connection, collection: str, tally: Tally) -> None:
+    """Remember what a reading has shown."""
+    remember_in(connection, f"{READING}.{collection}", json.dumps(asdict(tally)))
+
+
+def other_rows(connection: sa.Connection, found: Sequence[Record], since: float) -> list[str]:
+    """Keys under which another row was staged since a moment, or stands among these."""
+    digests = {record.key: record.digest for record in found}
+    others = [record.key for record in found if record.digest != digests[record.key]]
+    for part in batches(list(digests), BATCH):
+        query = sa.select(records.c.key, records.c.digest).where(
+            records.c.collection == found[0].collection, records.c.key.in_(part), records.c.read_at >= since
+        )
+        others += [row.key for row in connection.execute(query) if row.digest != digests[row.key]]
+    return others
 
 
 def save_page(
@@ -239,6 +297,8 @@ def forget(connection: sa.Connection) -> None:
     """Forget everything that was read: the next run reads the source anew."""
     for table in (records, refs, cursors, samples):
         connection.execute(table.delete())
+    connection.execute(meta.delete().where(meta.c.name.startswith(f"{READING}.", autoescape=True)))
+    connection.execute(findings.delete().where(findings.c.stage.in_([READING, DELTA])))
 
 
 def save_sample(connection: sa.Connection, chosen: Sequence[tuple[str, str]]) -> None:

@@ -41,7 +41,7 @@ def serving(app: Starlette) -> Iterator[str]:
     """The application on a loopback port, on a thread of its own."""
     listener = socket.create_server(("127.0.0.1", 0))
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # else each answer waits 40 ms for the acknowledgement of its head
-    config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", ws="none", http="h11")
+    config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", ws="none", http="h11", date_header=False)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()

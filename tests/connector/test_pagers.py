@@ -115,11 +115,28 @@ def walk(pager: Pager, platform: Platform, rows: list[Any], position: Any = None
         query = {key: values[0] for key, values in parse_qs(urlsplit(ask.url).query).items()} if ask.url else {}
         query |= {key: str(value) for key, value in ask.params.items()}
         found, body, headers = platform(rows, query, cap)
-        pages.append((ask.position, found))
+        if not ask.proof:
+            pages.append((ask.position, found))
         try:
             ask = run.send(Page(found, body, headers))
         except StopIteration:
             return pages
+    raise AssertionError("the walk does not end")
+
+
+def doubt(pager: Pager, platform: Platform, rows: list[Any], position: Any = None, cap: int = 10**9) -> str:
+    """What a walk says at its end about rows that may be missing."""
+    run = PAGERS[pager.kind](pager, position)
+    ask = next(run)
+    for _ in range(1000):
+        query = {key: values[0] for key, values in parse_qs(urlsplit(ask.url).query).items()} if ask.url else {}
+        query |= {key: str(value) for key, value in ask.params.items()}
+        found, body, headers = platform(rows, query, cap)
+        keys = [str(row["id"]) for row in found if isinstance(row, dict) and "id" in row]
+        try:
+            ask = run.send(Page(found, body, headers, keys=keys))
+        except StopIteration as end:
+            return str(end.value)
     raise AssertionError("the walk does not end")
 
 
@@ -134,7 +151,7 @@ def test_every_row_comes_once_and_in_order(kind: str, count: int) -> None:
     pager, platform = KINDS[kind]
     pages = walk(pager, platform, numbered(count))
     assert [row for _, rows in pages for row in rows] == numbered(count)
-    assert len(pages) <= count // SIZE + 1
+    assert len(pages) <= count // SIZE + 2  # one call more makes sure of the end where nothing tells it
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -169,9 +186,9 @@ def test_a_total_saves_the_call_after_the_last_full_page(kind: str) -> None:
     assert len(walk(replace(pager, total=""), platform, numbered(6))) == 3
 
 
-def test_a_short_page_after_a_full_one_costs_no_further_call() -> None:
+def test_a_short_page_ends_a_list_where_the_platform_documents_it() -> None:
     """Once a page was full the platform is known to give what is asked, and a round rest is the rest."""
-    pager = Pager("offset", 500, START)
+    pager = Pager("offset", 500, START, ends_short=True)
     assert len(walk(pager, by_offset, numbered(520))) == 2
     assert len(walk(pager, by_offset, numbered(7))) == 1
     assert len(walk(pager, by_offset, numbered(20))) == 2  # it might be a cap: one call more
@@ -215,8 +232,7 @@ def test_single_is_one_page() -> None:
 )
 def test_a_list_that_goes_in_a_circle_is_stopped(pager: Pager, reply: Reply) -> None:
     """A next position that is the present one would read the same page for ever."""
-    with pytest.raises(Unavailable, match="does not end"):
-        walk(pager, lambda rows, query, cap: reply, [])
+    assert "does not end" in doubt(pager, lambda rows, query, cap: reply, [])
 
 
 def test_rows_without_their_key_stop_a_keyset() -> None:
@@ -227,7 +243,8 @@ def test_rows_without_their_key_stop_a_keyset() -> None:
 
 @pytest.mark.parametrize(
     ("told", "rows", "ends"),
-    [(True, 3, False), (True, 0, True), (False, 3, True), (None, 3, False), (None, 2, True), (0, 3, True), (1, 1, False)],
+    [(True, 3, False), (True, 0, False), (False, 3, True), (None, 3, False), (None, 2, False), (None, 0, True), (0, 3, True),
+     (1, 1, False)],
 )
 def test_more_decides_and_without_it_the_length(told: Any, rows: int, ends: bool) -> None:
     """An answer that does not say whether there is more is not taken for the last."""

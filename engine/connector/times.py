@@ -1,0 +1,62 @@
+"""What platforms say of time: moments in several writings, and how long to wait."""
+
+from __future__ import annotations
+
+import math
+import re
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+LONGEST = 32 * 86_400.0  # seconds; no quota lasts longer than a month, so a longer wait is a mistake
+EARLIEST, LATEST = 1e8, 1e10  # epoch seconds between which a figure is a moment: 1973 to 2286
+_UNITS = (1.0, 1e3, 1e6, 1e9)  # a figure counts seconds, or these parts of them
+_SPANS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
+_SPAN = re.compile(rf"(\d+(?:\.\d+)?)\s*({'|'.join(_SPANS)})", re.IGNORECASE)
+
+
+def http_date(text: str | None) -> float | None:
+    """An HTTP date, such as the `Date` of an answer, in epoch seconds; None where there is none or it cannot be parsed."""
+    try:
+        found = parsedate_to_datetime(text or "")
+        return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
+        return None
+
+
+def moment(told: Any) -> float | None:
+    """Epoch seconds of a stamp: an ISO or HTTP date, or a figure in s, ms, µs or ns. Without a zone it is UTC."""
+    figure = _figure(told)
+    if figure is not None:
+        return next((figure / unit for unit in _UNITS if EARLIEST <= figure / unit < LATEST), None)
+    if not isinstance(told, str):
+        return None
+    try:
+        found = datetime.fromisoformat(told.strip())
+        return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
+        return http_date(told)
+
+
+def wait(told: str, now: float) -> float | None:
+    """Seconds to wait: a figure, one with its unit (`1m30s`, `250ms`), or the moment when it ends; None for nonsense.
+
+    `now` is the server's clock: whoever names a moment means its own.
+    """
+    figure = _figure(told)
+    if figure is not None and abs(figure) <= LONGEST:
+        return figure if figure >= 0 else None
+    spans = _SPAN.findall(told)
+    if spans and not _SPAN.sub("", told).strip():
+        seconds = sum(float(many) * _SPANS[unit.lower()] for many, unit in spans)
+        return seconds if seconds <= LONGEST else None
+    end = moment(told)
+    return max(0.0, end - now) if end is not None and end - now <= LONGEST else None
+
+
+def _figure(told: Any) -> float | None:
+    try:
+        number = float(told) if isinstance(told, str | int | float) and not isinstance(told, bool) else math.nan
+    except (ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None
