@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
+from engine.connector.calls import LIMITS
 from engine.details import complete
 from engine.load.apply import Loaded, apply
 from engine.load.deletions import apply_deletions
@@ -26,7 +27,7 @@ from engine.stages.names import carry_over, refuse_lost
 from engine.stages.provision import Provisioned, provision, survey
 from engine.stages.transform import Transformed, transform
 from engine.store.journal import writes_of_run
-from engine.store.links import all_findings
+from engine.store.links import all_findings, clear_findings
 
 
 @dataclass(slots=True)
@@ -132,6 +133,8 @@ def begin(run: Run) -> None:
     """What comes first: the names that the store and the spec have for the same things."""
     carry_over(run)
     refuse_lost(run)
+    with run.store.begin() as connection:
+        clear_findings(connection, LIMITS)  # what answers say of limits is told anew
 
 
 def foresee(run: Run, sample: int | None, details: bool = True, remake: bool = False) -> Result:
@@ -166,10 +169,10 @@ def migrate(
 
 def delta(run: Run, yes: bool = False, deletions: bool = False, remake: bool = False) -> Result:
     """Bring over what changed in the source, or in the mapping, since the last run."""
-    started = run.clock.now()
     result = Result()
     begin(run)
     check_accounts(run, reads=True)
+    started = run.destination.now()
     result.changes = read_changes(run, whole=deletions)
     result.readings = extract(run)
     vanished(run)
@@ -188,10 +191,10 @@ def delta(run: Run, yes: bool = False, deletions: bool = False, remake: bool = F
 
 def again(run: Run) -> Result:
     """Try just the records that failed once more; the source is not read."""
-    started = run.clock.now()
     result = Result()
     begin(run)
     check_accounts(run)
+    started = run.destination.now()
     people, fallback = match_people(run)
     result.audit = Audit(tuple(people), fallback, ())
     draft(run, result)

@@ -48,10 +48,14 @@ def keyed(run: Run, collection: str, rows: Sequence[dict[str, Any]]) -> tuple[li
     Raises UnsafePlan where no row has one: the connector names the wrong field.
     """
     parts = run.migration.source.resources[collection].id_fields
-    usable = [row for row in rows if all(isinstance(row.get(part), str | int | float) and row[part] != "" for part in parts)]
+    usable = [row for row in rows if all(_tells_apart(row.get(part)) for part in parts)]
     if rows and not usable:
         raise UnsafePlan(f"rows of {collection} have no {'+'.join(parts)} that tells them apart – check `id` in the connector")
     return [as_record(run, collection, row) for row in usable], len(rows) - len(usable)
+
+
+def _tells_apart(value: Any) -> bool:
+    return isinstance(value, str | int | float) and not isinstance(value, bool) and value != ""
 
 
 def tallied(
@@ -143,13 +147,15 @@ def entries(run: Run, found: Iterable[Record], fields: tuple[str, ...]) -> list[
 def recent(
     client: Client, resource: Resource, since: float, proof: bool = False
 ) -> Iterator[list[dict[str, Any]]]:
-    """Pages that hold every row made or changed since a moment: filtered, newest first, or all.
+    """Pages that hold every row made or changed since a moment of the platform's clock: filtered, newest first, or all.
 
+    A moment that is not over yet was told by a clock that was ahead: what it was is not known, so all rows are read.
     With `proof`, raises Unavailable for a page without a body: it does not show what is not there.
     """
     operation = resource.operations["list"]
-    params = filtered(operation, since)
-    newest = bool(operation.newest_first) and not operation.since
+    known = since <= client.now()
+    params = filtered(operation, since) if known else {}
+    newest = known and bool(operation.newest_first) and not operation.since
     for page in client.pages(resource.name, params, newest_first=newest):
         if proof and page.silent:
             raise silence(client.connector.title, resource.name)

@@ -70,6 +70,10 @@ class Client:
         """Close the connections."""
         self.calls.http.close()
 
+    def now(self) -> float:
+        """The platform's clock in epoch seconds, as far as its answers tell it; else ours."""
+        return self.calls.now()
+
     def redact(self, text: str) -> str:
         """The text without secrets: what was used to sign in, and the queries of addresses."""
         return self.calls.session.redact(text)
@@ -165,23 +169,11 @@ class Client:
             rows += len(page.rows)
             here = Rows(page.rows, None, True, answer.body is None, at=ask.position, date=answer.date)
             try:
-                following = walk.send(page)
-                if following.proof:
-                    walk.send(self._again(operation, kind, params, following, places))
+                ask = walk.send(page)
             except StopIteration as end:
                 yield replace(here, doubt=end.value)
                 return
-            yield replace(here, next=following.position, last=False)
-            ask = following
-
-    def _again(
-        self, operation: Operation, kind: Resource, params: Mapping[str, Any], ask: Ask, places: Mapping[str, str]
-    ) -> Page:
-        """A page that was read, as it is now; one that is refused has no rows any more."""
-        try:
-            return self._page(operation, kind, params, ask, places)[0]
-        except Rejected:
-            return Page([])
+            yield replace(here, next=ask.position, last=False)
 
     def _page(
         self, operation: Operation, kind: Resource, params: Mapping[str, Any], ask: Ask, places: Mapping[str, str]

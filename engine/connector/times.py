@@ -9,7 +9,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 LONGEST = 32 * 86_400.0  # seconds; no quota lasts longer than a month, so a longer wait is a mistake
-EARLIEST, LATEST = 1e8, 1e10  # epoch seconds between which a figure is a moment: 1973 to 2286
+EARLIEST, LATEST = 1e8, 1e10  # epoch seconds of what can be a moment: 1973 to 2286
 _UNITS = (1.0, 1e3, 1e6, 1e9)  # a figure counts seconds, or these parts of them
 _SPANS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 _SPAN = re.compile(rf"(\d+(?:\.\d+)?)\s*({'|'.join(_SPANS)})", re.IGNORECASE)
@@ -29,13 +29,8 @@ def moment(told: Any) -> float | None:
     figure = _figure(told)
     if figure is not None:
         return next((figure / unit for unit in _UNITS if EARLIEST <= figure / unit < LATEST), None)
-    if not isinstance(told, str):
-        return None
-    try:
-        found = datetime.fromisoformat(told.strip())
-        return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
-    except (ValueError, OverflowError):
-        return http_date(told)
+    found = _dated(told) if isinstance(told, str) else None
+    return found if found is not None and EARLIEST <= found < LATEST else None
 
 
 def wait(told: str, now: float) -> float | None:
@@ -51,7 +46,17 @@ def wait(told: str, now: float) -> float | None:
         seconds = sum(float(many) * _SPANS[unit.lower()] for many, unit in spans)
         return seconds if seconds <= LONGEST else None
     end = moment(told)
-    return max(0.0, end - now) if end is not None and end - now <= LONGEST else None
+    if end is None or end - now > LONGEST or (figure is not None and now - end > LONGEST):
+        return None
+    return max(0.0, end - now)
+
+
+def _dated(told: str) -> float | None:
+    try:
+        found = datetime.fromisoformat(told.strip())
+        return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
+        return http_date(told)
 
 
 def _figure(told: Any) -> float | None:

@@ -146,7 +146,7 @@ def _link_one(work: _Work, connection: sa.Connection, change: Change) -> None:
         work.hold(connection, change.key, "failed", "the row it stands for was not written")
         return
     name, resource = work.mapping.name, work.mapping.resource
-    now = work.run.clock.now()
+    now = work.run.destination.now()
     link = Link(name, change.key, resource, row_id, "", {}, change.reason, work.run.id, now)
     save_link(connection, link)
     work.result.adopted += 1

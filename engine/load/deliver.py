@@ -236,7 +236,7 @@ def _calls(connector: Connector, group: Sequence[Write]) -> Iterator[list[Write]
 
 def _book(run: Run, group: Sequence[Write]) -> list[Write]:
     """Commit the intents; only then may a call go out."""
-    now = run.clock.now()
+    now = run.destination.now()
     with run.store.begin(durable=True) as connection:
         ids = intend(connection, [_as_entry(run, write, now) for write in group])
     return [replace(write, entry=entry, at=now) for write, entry in zip(group, ids, strict=True)]

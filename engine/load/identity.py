@@ -152,7 +152,7 @@ def age_beyond_call(run: Run, write: Write, answer: Answer, codec: RowCodec) -> 
     made = _moment(answer.row.get(name))
     if made is None:
         return None
-    now = run.clock.now()
+    now = run.destination.now()
     asked = write.at or now
     if answer.date is not None:
         asked, margin = answer.date - max(0.0, now - asked), BY_THEIR_CLOCK

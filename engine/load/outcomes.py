@@ -167,7 +167,7 @@ def link_after(run: Run, outcome: Outcome, codec: RowCodec) -> Link:
         dict(write.draft),
         write.origin,
         run.id,
-        run.clock.now(),
+        run.destination.now(),
         extra,
         stored,
         held,
@@ -177,7 +177,7 @@ def link_after(run: Run, outcome: Outcome, codec: RowCodec) -> Link:
 def _adopted(run: Run, outcome: Outcome) -> Link:
     """The link to a row that was there: nothing of what it holds is ours, and a plan is to see."""
     write = outcome.write
-    now = run.clock.now()
+    now = run.destination.now()
     return Link(
         write.object, write.key, write.resource, outcome.dest_id, "", {}, "matched", run.id, now
     )

@@ -95,7 +95,7 @@ def _by_position(operation: Operation) -> bool:
 
 
 def _resumed(run: Run, name: str, cursor: Cursor) -> tuple[Cursor, Tally]:
-    """Where to go on: at the position that is known, if the page before it begins with the same row as it did."""
+    """Where to go on: at the position that is known, if the page before it ends with the same row as it did."""
     with run.store.begin() as connection:
         tally = tally_of(connection, name)
     if cursor.position is None or tally.last is None:
@@ -106,8 +106,8 @@ def _resumed(run: Run, name: str, cursor: Cursor) -> tuple[Cursor, Tally]:
         page = next(run.source.pages(name, position=at, doubts=True))
     except Rejected:
         return _begun_again(run, cursor, tally)
-    found, _ = keyed(run, name, page.rows[:1])
-    same = [record.key for record in found] == [key]
+    found, _ = keyed(run, name, alive(run, name, page.rows))
+    same = [record.key for record in found[-1:]] == [key]
     return (cursor, tally) if same else _begun_again(run, cursor, tally)
 
 
@@ -128,7 +128,7 @@ def _save(run: Run, name: str, fields: tuple[str, ...], page: Rows, cursor: Curs
     with run.store.begin() as connection:
         tally = tallied(run, connection, name, tally, page, found, unkeyed, cursor.started)
         if found and _by_position(operation):
-            tally = replace(tally, last=(page.at, keyed(run, name, page.rows[:1])[0][0].key))
+            tally = replace(tally, last=(page.at, found[-1].key))
         save_tally(connection, name, tally)
         report(connection, READING, name, tally)
         save_page(connection, unique, entries(run, unique, fields), cursor)

@@ -70,7 +70,7 @@ class Tally:
     doubts: int = 0  # lists that may have more rows than were read
     doubt: str = ""  # the first of those doubts
     pages: int = 0
-    last: tuple[Any, str] | None = None  # where the last page was asked for, and the key of its first row
+    last: tuple[Any, str] | None = None  # where the last page was asked for, and the key of its last row
     date: float | None = None  # the server's clock when the reading began
     stamp: float | None = None  # the newest stamp in any row
 

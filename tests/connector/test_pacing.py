@@ -586,3 +586,36 @@ def test_the_books_do_not_grow(store: Store) -> None:
     with store.begin() as connection:
         rows = connection.exec_driver_sql("SELECT COUNT(*) FROM quota").scalar_one()
     assert rows <= 1000
+
+
+# -- waits that the platform asks for
+
+
+def test_a_wait_that_was_asked_for_holds_in_the_next_run(tmp_path: Path) -> None:
+    """Told to come back in an hour, a run pauses until then; another pacer on the same store does the same, and no longer."""
+    time = Time()
+    clock = Clock(lambda: time.now, time.sleep)
+    day = Limit("day", "calls", {"*": 100.0}, 86_400.0, "calendar")
+    store = open_store(str(tmp_path / "told.sqlite"))
+    first = Pacer(store, "acme", (day,), "any", 1, clock=clock)
+    first.acquire(1)
+    until = time.now + 3600
+    first.refused("day", 3600.0, told=True)
+    for pacer in (first, Pacer(store, "acme", (day,), "any", 1, clock=clock)):
+        with pytest.raises(Paused) as caught:
+            pacer.acquire(1)
+        assert caught.value.until == pytest.approx(until, abs=0.01)
+    time.now = until + 1
+    Pacer(store, "acme", (day,), "any", 1, clock=clock).acquire(1)
+    assert time.naps == []
+    store.close()
+
+
+def test_a_clock_set_back_forgets_a_wait_instead_of_adding_to_it(store: Store) -> None:
+    """A wait of ten seconds, begun by a clock that was a day ahead, does not last a day."""
+    time = Time()
+    pacer = Pacer(store, "acme", (), "any", 1, clock=Clock(lambda: time.now, time.sleep))
+    pacer.refused("", 10.0, told=True)
+    time.now -= 86_400
+    pacer.acquire(1)
+    assert sum(time.naps) <= 10

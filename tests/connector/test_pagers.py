@@ -115,8 +115,7 @@ def walk(pager: Pager, platform: Platform, rows: list[Any], position: Any = None
         query = {key: values[0] for key, values in parse_qs(urlsplit(ask.url).query).items()} if ask.url else {}
         query |= {key: str(value) for key, value in ask.params.items()}
         found, body, headers = platform(rows, query, cap)
-        if not ask.proof:
-            pages.append((ask.position, found))
+        pages.append((ask.position, found))
         try:
             ask = run.send(Page(found, body, headers))
         except StopIteration:
@@ -301,3 +300,85 @@ def test_lists_are_walked_over_http(bench: Any, kind: str, count: int) -> None:
     if len(pages) > 1:
         rest = list(client.pages("rows", position=pages[0].next))
         assert [page.rows for page in rest if page.rows] == [page.rows for page in pages[1:] if page.rows]
+
+
+# -- where a list may have more rows than were read
+
+
+def telling_total(rows: list[Any], query: dict[str, str], cap: int, total: Any) -> Reply:
+    page, _, _ = by_offset(rows, query, cap)
+    return page, {"data": page, "total": total}, {}
+
+
+def always(*pages: list[int], **body: Any) -> Platform:
+    """The same pages in turn, whatever is asked for."""
+    turn = iter(range(1000))
+
+    def platform(_rows: list[Any], _query: dict[str, str], _cap: int) -> Reply:
+        page = [{"id": number} for number in pages[next(turn) % len(pages)]]
+        return page, {"data": page, **body}, {}
+
+    return platform
+
+
+def in_turn(*answers: tuple[list[int], Any]) -> Platform:
+    """One answer after the other, the last one for ever: ids, and what else the body says; None for no body."""
+    turn = iter([*answers, *[answers[-1]] * 1000])
+
+    def platform(_rows: list[Any], _query: dict[str, str], _cap: int) -> Reply:
+        ids, body = next(turn)
+        return [{"id": number} for number in ids], body, {}
+
+    return platform
+
+
+OFFSET = Pager("offset", SIZE, START)
+WITH_TOTAL, WITH_MORE = replace(OFFSET, total="total"), replace(OFFSET, more="more")
+NUMBERED = Pager("page", SIZE, {"page": "page", "limit": "limit"})
+TOKEN = KINDS["cursor"][0]
+TO_B, TO_A = {"meta": {"next": "b"}}, {"meta": {"next": "a"}}
+
+
+@pytest.mark.parametrize(
+    ("pager", "platform", "said"),
+    [
+        (TOKEN, in_turn(([1], TO_B), ([2], TO_A), ([1], TO_B)), "does not end"),
+        (TOKEN, in_turn(([1], TO_B), ([], None)), "without a body"),
+        (TOKEN, in_turn(([1], TO_B), ([2], {"meta": {"next": None}})), ""),
+        (OFFSET, always([1, 2, 3]), "same ones again"),
+        (NUMBERED, always([1, 2, 3]), "same ones again"),
+        (OFFSET, always([1, 2]), ""),  # it gives all rows at once, whatever is asked for
+        (replace(OFFSET, size=50), always([*range(10)]), "same ones again"),  # ... or ten of them
+        (WITH_MORE, in_turn(([1, 2, 3], {"more": True}), ([], None)), "where more were due"),
+        (WITH_MORE, in_turn(([1, 2, 3], {"more": True}), ([], {"more": True})), "where more were due"),
+        (WITH_MORE, in_turn(([1, 2, 3], {"more": True}), ([], {"more": False})), ""),
+        (WITH_TOTAL, in_turn(([1, 2, 3], {"total": 5}), ([], {"total": 5})), "after 3 rows of 5"),
+        (WITH_TOTAL, in_turn(([1, 2, 3], {"total": "5"}), ([4, 5], {"total": "5"})), ""),
+        (WITH_TOTAL, in_turn(([1, 2, 3], {"total": 5}), ([5], {"total": 4})), "rows moved"),
+        (WITH_TOTAL, in_turn(([1, 2, 3], {"total": 3}), ([4], {"total": 1}), ([], {"total": 0})), "rows moved"),
+        (OFFSET, in_turn(([1, 2, 3], 0), ([5], 0), ([], 0)), ""),
+        (NUMBERED, in_turn(([1, 2, 3], 0), ([5], 0), ([], 0)), ""),
+        (KINDS["keyset"][0], in_turn(([1, 2, 3], 0), ([4], 0), ([], 0)), ""),
+    ],
+)
+def test_a_list_says_at_its_end_whether_rows_may_be_missing(pager: Pager, platform: Platform, said: str) -> None:
+    """An end that is proven says nothing; a circle, a broken promise, a short total and rows that moved are named."""
+    found = doubt(pager, platform, [])
+    assert said in found if said else found == ""
+
+
+@pytest.mark.parametrize("kind", ["offset", "page"])
+@given(hidden=st.sets(st.integers(0, 39), max_size=12), count=st.integers(0, 40))
+@settings(max_examples=60, deadline=None)
+def test_rows_that_nobody_may_see_hide_no_others(kind: str, hidden: set[int], count: int) -> None:
+    """A platform that takes rows out of a page after cutting it gives short pages in the middle: none is taken for the end."""
+    pager, platform = KINDS[kind]
+
+    def filtering(rows: list[Any], query: dict[str, str], cap: int) -> Reply:
+        page, _, _ = platform(rows, query, cap)
+        kept = [row for row in page if row["id"] not in hidden]
+        return kept, kept, {}
+
+    found = [row["id"] for _, rows in walk(replace(pager, size=6), filtering, numbered(count)) for row in rows]
+    empty = any(set(range(start, start + 6)) <= hidden for start in range(35))
+    assert empty or set(found) == set(range(count)) - hidden

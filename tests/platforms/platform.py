@@ -56,6 +56,7 @@ class Answer:
     body: Any = None
     cut: bool = False
     raw: bytes | None = None
+    headers: dict[str, str] = field(default_factory=dict)
 
 
 Before = Callable[["Platform", Request], Answer | None]  # an answer here is the last word
@@ -196,9 +197,11 @@ def _handler(platform: Platform) -> type[BaseHTTPRequestHandler]:
 
             content = b"" if answer.status == 204 else json.dumps(answer.body).encode()
             content = content if answer.raw is None else answer.raw
-            self.send_response(answer.status)
-            self.send_header("content-type", "application/json")
-            self.send_header("content-length", str(len(content)))
+            self.send_response_only(answer.status)
+            told = {"date": self.date_time_string(), "content-type": "application/json"}
+            told |= {"content-length": str(len(content)), **answer.headers}
+            for name, value in told.items():
+                self.send_header(name, value)
             self.end_headers()
             self.wfile.write(content)
 

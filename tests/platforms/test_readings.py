@@ -1,0 +1,353 @@
+"""A reading of the source is complete or says that it is not, and time is what the source says it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.platforms.conftest import Serve
+from tests.platforms.platform import Answer, Platform, Request, Row, page
+from tests.platforms.project import (
+    Project,
+    attention,
+    mapped,
+    migration,
+    project,
+    readable,
+    texts,
+    writable,
+)
+from tests.platforms.trials import NAME
+
+TOKENS = {"kind": "cursor", "cursor": "cursor", "next": "next"}
+PAGERS = {
+    "rows": {"kind": "offset", "start": "offset", "limit": "limit", "size": 10},
+    "tokens": TOKENS,
+    "totals": {
+        "kind": "offset", "start": "offset", "limit": "limit", "size": 10, "total": "total"
+    },
+}  # fmt: skip
+
+
+def numbered(many: int, **values: Any) -> list[Row]:
+    """So many people."""
+    return [{"id": n, "name": f"Person {n}", **values} for n in range(1, many + 1)]
+
+
+def trial(
+    serve: Serve, folder: Path, people: list[Row], pager: str = "rows", sample: int = 9, **more: Any
+) -> Project:
+    """People become contacts; `more` are keys of the list that shows them."""
+    platform = serve(people=people, contacts=[])
+    listed = {"get": "/people", "pager": pager, **more}
+    if pager != "rows":
+        listed |= {"select": "data"}
+    source = {**readable("people", name="text", updated="datetime"), "list": listed}
+    there = {"contacts": writable("contacts", ["name"], name=NAME)}
+    spec = migration(
+        {"contacts": mapped("people", "contacts", {"name": "name"})}, sample={"pages": sample}
+    )
+    parts = {"pagers": PAGERS, "resources": {"people": {**source, "modified": "updated"}}}
+    return project(folder, platform, parts, there, spec)
+
+
+def listing(answer: Callable[[Platform, Request], Answer | None]) -> Any:
+    """A hook that answers the list of people."""
+
+    def hook(platform: Platform, request: Request) -> Answer | None:
+        is_list = request.method == "GET" and request.parts == ["people"]
+        return answer(platform, request) if is_list else None
+
+    return hook
+
+
+def names(trial: Project) -> set[str]:
+    """Whom the destination has."""
+    return {row["name"] for row in trial.platform.tables["contacts"]}
+
+
+# -- complete, or not
+
+
+def test_rows_under_one_id_are_counted(serve: Serve, tmp_path: Path) -> None:
+    """Ids that are unique within an order only: one row of each is kept, and all others are told."""
+    rows = [{"id": 1 + n % 3, "name": f"Line {n}", "order": n // 3} for n in range(30)]
+    made = trial(serve, tmp_path, rows)
+    report = made.full(code=1)
+    assert ("people", "") in attention(report)
+    assert "27 rows came under an id that another row has, the first people/1" in texts(report)
+    assert made.waiting() == {("people", "")}
+
+
+@pytest.mark.parametrize(("stamped", "code"), [(True, 0), (False, 1)])
+def test_a_row_that_is_changed_while_it_is_read_is_no_other_row(
+    serve: Serve, tmp_path: Path, stamped: bool, code: int
+) -> None:
+    """A row that comes twice because people changed it meanwhile is known by its stamp; without one it is told."""
+    made = trial(serve, tmp_path, numbered(12), "tokens")
+    later = {"updated": "2100-01-01T00:00:00Z"} if stamped else {}
+
+    def pages(platform: Platform, request: Request) -> Answer:
+        rows = platform.tables["people"]
+        if "cursor" not in request.query:
+            return Answer(200, {"data": rows[:10], "next": "b"})
+        return Answer(200, {"data": [*rows[10:], {"id": 1, "name": "Renamed", **later}]})
+
+    made.platform.before.append(listing(pages))
+    made.approve()
+    report = made.run(code=code)
+    assert ("rows came under an id" in texts(report)) is not stamped
+
+
+@pytest.mark.parametrize("odd", [{"a": 1}, [1, 2], "", None, True])
+def test_an_id_that_cannot_be_used_costs_that_row_only(
+    serve: Serve, tmp_path: Path, odd: Any
+) -> None:
+    """An object, a list or nothing for an id: the others arrive, and the row is counted."""
+    made = trial(serve, tmp_path, [*numbered(4), {"id": odd, "name": "Odd"}])
+    report = made.full(code=1)
+    assert len(names(made)) == 4
+    assert "1 rows have an id that cannot be used" in texts(report)
+
+
+@pytest.mark.parametrize("status", [400, 404, 410])
+def test_a_page_token_that_is_dead_begins_the_list_anew(
+    serve: Serve, tmp_path: Path, status: int
+) -> None:
+    """Between a sample and the run the server forgets its tokens: the run reads from the first page, each row once."""
+    made, session = trial(serve, tmp_path, numbered(35), "tokens", sample=1), ["a"]
+
+    def pages(platform: Platform, request: Request) -> Answer:
+        mark, _, at = request.query.get("cursor", f"{session[0]}-0").partition("-")
+        if mark != session[0]:
+            return Answer(status, {"error": "this token is dead"})
+        rows, start = platform.tables["people"], int(at)
+        after = f"{mark}-{start + 10}" if start + 10 < len(rows) else None
+        return Answer(200, {"data": rows[start : start + 10], "next": after})
+
+    made.platform.before.append(listing(pages))
+    made.approve()
+    session[0] = "b"
+    report = made.run(code=0)
+    assert (len(made.platform.tables["contacts"]), texts(report)) == (35, "")
+
+
+def test_a_list_below_a_parent_that_breaks_off_is_told(serve: Serve, tmp_path: Path) -> None:
+    """Only a 404 on the first page means that the parent has gone; a later one leaves notes unread, and says so."""
+    platform = serve(people=numbered(3), contacts=[])
+    notes = {n: [{"id": 100 * n + k, "name": f"Note {k} of {n}"} for k in range(25)] for n in (1, 2)}
+    notes_list = {"get": "/people/{person}/notes", "parent": "people", "parent_id": "person"}
+    kind = {"fields": {"id": "integer", "person": "ref people", "name": "text"}, "read": "none"}
+    source = {
+        "people": readable("people", name="text"),
+        "notes": {**kind, "list": {**notes_list, "pager": "tokens", "select": "data"}},
+    }
+
+    def below(_: Platform, request: Request) -> Answer | None:
+        if len(request.parts) != 3:
+            return None
+        parent, start = int(request.parts[1]), int(request.query.get("cursor", 0))
+        if parent not in notes or (parent == 2 and start):
+            return Answer(404, {"error": "not found"})
+        rows = notes[parent]
+        after = str(start + 10) if start + 10 < len(rows) else None
+        return Answer(200, {"data": rows[start : start + 10], "next": after})
+
+    platform.before.append(below)
+    spec = migration(
+        {"contacts": mapped("notes", "contacts", {"name": "name"})}, sample={"pages": 99}
+    )
+    there = {"contacts": writable("contacts", ["name"], name=NAME)}
+    made = project(tmp_path, platform, {"pagers": PAGERS, "resources": source}, there, spec)
+    report = made.full(code=1)
+    assert len(platform.tables["contacts"]) == 35
+    assert attention(report) == {("notes", "")}
+    assert "refused on the way" in texts(report)
+
+
+def test_rows_that_slip_off_a_page_are_suspected_until_all_is_read_again(
+    serve: Serve, tmp_path: Path
+) -> None:
+    """A row is deleted while the list is read: the run says that rows moved, and a whole reading puts it right."""
+    made, calls = trial(serve, tmp_path, numbered(25), "totals"), [0]
+
+    def deleting(platform: Platform, request: Request) -> Answer:
+        calls[0] += 1
+        rows = platform.tables["people"]
+        if calls[0] == 2:
+            rows.pop(0)
+        return Answer(200, {"data": page(rows, request.query), "total": len(rows)})
+
+    made.platform.before.append(listing(deleting))
+    report = made.full(code=1)
+    assert "rows moved while the list was read" in texts(report)
+    assert "Person 11" not in names(made)
+    after = made.delta("--deletions")
+    assert "Person 11" in names(made)
+    assert attention(after) == {("contacts", "people/1")}  # the row that was deleted, and nothing else
+
+
+@pytest.mark.parametrize("stable", [True, False])
+def test_lists_whose_rows_may_slip_are_named(serve: Serve, tmp_path: Path, stable: bool) -> None:
+    """A list of several pages is read by position: the run names it, unless the connector knows its order as stable."""
+    made = trial(serve, tmp_path, numbered(25), stable=stable)
+    report = made.run("--sample", code=0)
+    told = [text for text in report["notices"] if text.startswith("people was read by position")]
+    assert bool(told) is not stable
+
+
+@pytest.mark.parametrize("deleted", [0, 4, 9])
+def test_a_reading_that_goes_on_days_later_sees_that_rows_have_moved(
+    serve: Serve, tmp_path: Path, deleted: int
+) -> None:
+    """A sample reads the first page; people delete one of its rows; the run begins anew and misses nobody."""
+    made = trial(serve, tmp_path, numbered(35), sample=1)
+    made.approve()
+    made.platform.tables["people"].pop(deleted)
+    made.run()
+    assert {row["name"] for row in made.platform.tables["people"]} <= names(made)
+
+
+def test_nobody_is_taken_for_deleted_after_half_a_list(serve: Serve, tmp_path: Path) -> None:
+    """Rows without a call of their own, in a list that ends before its total: nothing is deleted, and it is told."""
+    made = trial(serve, tmp_path, numbered(25), "totals", **{"params": {"sort": "id"}})
+    short = [False]
+
+    def pages(platform: Platform, request: Request) -> Answer:
+        rows = platform.tables["people"]
+        found = page(rows, request.query)
+        if short[0] and int(request.query["offset"]):
+            found = []
+        return Answer(200, {"data": found, "total": len(rows)})
+
+    made.platform.before.append(listing(pages))
+    made.full(code=0)
+    short[0] = True
+    report = made.delta("--deletions", code=1)
+    assert "after 10 rows of 25" in texts(report)
+    assert report["verdict"]["deleted"] == 0
+    short[0] = False
+    made.delta("--deletions", code=0)
+
+
+# -- time is the server's
+
+
+def filtering(
+    made: Project, ahead: timedelta, zone: timedelta = timedelta(0), dated: bool = True
+) -> None:
+    """The list filters by `since`, in a zone of its own; the server's clock is ahead of ours."""
+
+    def pages(platform: Platform, request: Request) -> Answer:
+        since = request.query.get("since", "")
+        rows = [row for row in platform.tables["people"] if row["updated"] >= since]
+        now = format_datetime(datetime.now(UTC) + ahead, usegmt=True)
+        return Answer(200, page(rows, request.query), headers={"date": now} if dated else {})
+
+    made.platform.before.append(listing(pages))
+
+
+def stamp(ahead: timedelta, zone: timedelta = timedelta(0), ago: float = 0) -> str:
+    """A moment as the platform writes it: wall time of its zone, by its own clock."""
+    moment = datetime.now(UTC) + ahead + zone - timedelta(seconds=ago)
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+@pytest.mark.parametrize("hours", [-24 * 30, -5, 0, 5, 24 * 30])
+@pytest.mark.parametrize("zone", [-11, -6, 0, 2, 13])
+def test_a_delta_misses_nothing_whatever_clocks_and_zones_say(
+    serve: Serve, tmp_path: Path, hours: int, zone: int
+) -> None:
+    """Whether our clock is wrong or the account's zone is not UTC, what is new and changed arrives, and nothing twice."""
+    ahead, there = timedelta(hours=hours), timedelta(hours=zone)
+    people = numbered(5, updated=stamp(ahead, there, ago=86_400))
+    made = trial(serve, tmp_path, people, since="since")
+    filtering(made, ahead, there)
+    made.full(code=0)
+    table = made.platform.tables["people"]
+    table[2] |= {"name": "Renamed", "updated": stamp(ahead, there)}
+    table.append({"id": 6, "name": "New", "updated": stamp(ahead, there)})
+    made.delta(code=0)
+    assert {"Renamed", "New"} <= names(made)
+    assert len(made.platform.tables["contacts"]) == 6
+
+
+def test_a_filter_names_its_zone(serve: Serve, tmp_path: Path) -> None:
+    """With `since_zone` the moment is written by that zone's clock."""
+    made = trial(
+        serve, tmp_path, numbered(2, updated=stamp(timedelta(0))), since="since",
+        since_zone="Etc/GMT-9", since_style="space",
+    )  # fmt: skip
+    filtering(made, timedelta(0))
+    made.full(code=0)
+    made.delta(code=0)
+    told = next(one.query["since"] for one in made.platform.log if "since" in one.query)
+    moment = datetime.strptime(told, "%Y-%m-%d %H:%M:%S").replace(tzinfo=UTC)
+    late = datetime.now(UTC) + timedelta(hours=9) - moment
+    assert timedelta(hours=1, minutes=59) < late < timedelta(hours=2, minutes=5)
+
+
+def test_the_filter_of_a_delta_does_not_bind_the_first_reading(
+    serve: Serve, tmp_path: Path
+) -> None:
+    """A search body whose filter belongs to `since`: the first reading asks without it, and every row comes."""
+    made = trial(serve, tmp_path, numbered(5))
+    path = tmp_path / "source.yaml"
+    written = path.read_text(encoding="utf-8").replace('"get": "/people"', '"post": "/people/search"')
+    more = (
+        '"params_in": "body", "since": "filters.0.value", '
+        '"params": {"filters.0.field": "updated", "filters.0.value": "1970-01-01", "sorts.0": "id"},'
+    )
+    path.write_text(written.replace('"post":', f'{more} "post":'), encoding="utf-8")
+
+    def search(platform: Platform, request: Request) -> Answer | None:
+        if request.parts != ["people", "search"]:
+            return None
+        rows, asked = platform.tables["people"], request.body.get("filters", [])
+        found = [row for row in rows if all(one["field"] in row for one in asked)]
+        query = {name: str(request.body[name]) for name in ("offset", "limit")}
+        return Answer(200, page(found, query))
+
+    made.platform.before.append(search)
+    made.full(code=0)
+    assert len(names(made)) == 5
+    made.delta(code=0)
+    bodies = [one.body for one in made.platform.calls("POST", "people")]
+    filters = [body["filters"] for body in bodies if "filters" in body]
+    assert filters and all(set(one) == {"field", "value"} for one, in filters)
+
+
+# -- waits that are told
+
+
+def test_a_busy_answer_is_waited_for_as_it_says(serve: Serve, tmp_path: Path) -> None:
+    """503 with a `Retry-After` far away ends the run with the time to go on, and the next run keeps to it."""
+    made = trial(serve, tmp_path, numbered(2))
+    made.platform.before.append(
+        listing(lambda *_: Answer(503, {"error": "maintenance"}, headers={"retry-after": "3600"}))
+    )
+    done = made.etl("run", "--sample", code=75)
+    assert "asks to wait" in done.err
+    asked = len(made.platform.log)
+    again = made.etl("run", "--sample", code=75)
+    assert again.err.rpartition("from ")[2][:16] == done.err.rpartition("from ")[2][:16]
+    assert not [one for one in made.platform.log[asked:] if one.parts == ["people"]]
+
+
+def test_a_wait_that_is_nonsense_is_told(serve: Serve, tmp_path: Path) -> None:
+    """A `Retry-After` of years is no wait and no crash: the call is made again a little later, and people see it."""
+    made, asked = trial(serve, tmp_path, numbered(2)), [0]
+
+    def once(*_: Any) -> Answer | None:
+        asked[0] += 1
+        return Answer(429, {}, headers={"retry-after": "99999999999"}) if asked[0] == 1 else None
+
+    made.platform.before.append(listing(once))
+    report = made.run("--sample", code=1)
+    assert ("source", "retry-after") in attention(report)
+    assert len(names(made)) == 2
