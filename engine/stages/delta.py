@@ -76,7 +76,9 @@ def _collection(run: Run, name: str, fields: tuple[str, ...], cursor: Cursor, wh
     how = "full" if whole else "filter" if operation.since else "newest first" if operation.newest_first else "full"
     try:
         return _take(run, name, fields, cursor, how)
-    except Forbidden:
+    except Forbidden as error:
+        with run.store.begin() as connection:
+            report(connection, DELTA, name, Tally(doubts=1, doubt=f"what has changed cannot be read: {error}"))
         return Changes(name, how, 0, 0)
     except Rejected:
         # The filter is refused for this collection, whatever the connector says.
@@ -93,6 +95,8 @@ def _take(run: Run, name: str, fields: tuple[str, ...], cursor: Cursor, how: str
     modified = run.migration.source.resources[name].modified
     for page in _pages(run, name, since, how):
         tally = Tally(stamp=earlier.stamp) if page.anew else tally
+        if page.silent and how == "full" and cursor.rows and not page.doubt:
+            page = replace(page, doubt="an answer had no body, though rows were there before")
         found, unkeyed = keyed(run, name, alive(run, name, page.rows))
         dead = {record.key for record in keyed(run, name, page.rows)[0]} - {record.key for record in found}
         ended = page.last or (how == "newest first" and reaches(page.rows, modified, since))

@@ -81,6 +81,10 @@ def _collection(run: Run, name: str, fields: tuple[str, ...], cursor: Cursor | N
         run.notice(f"{name} cannot be read: {error}")
         with run.store.begin() as connection:
             save_cursor(connection, cursor)
+            if cursor.rows:  # some of it was read before
+                tally = replace(tally, doubts=tally.doubts + 1, doubt=tally.doubt or str(error))
+                save_tally(connection, name, tally)
+                report(connection, READING, name, tally)
     if tally.pages > 1 and _by_position(operation) and not operation.stable:
         run.notice(
             f"{name} was read by position, in an order that the connector does not call stable: rows that move while people work "

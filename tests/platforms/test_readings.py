@@ -40,14 +40,16 @@ def numbered(many: int, **values: Any) -> list[Row]:
 
 
 def trial(
-    serve: Serve, folder: Path, people: list[Row], pager: str = "rows", sample: int = 9, **more: Any
-) -> Project:
+    serve: Serve, folder: Path, people: list[Row], pager: str = "rows", sample: int = 9,
+    read: Any = None, **more: Any,
+) -> Project:  # fmt: skip
     """People become contacts; `more` are keys of the list that shows them."""
     platform = serve(people=people, contacts=[])
     listed = {"get": "/people", "pager": pager, **more}
     if pager != "rows":
         listed |= {"select": "data"}
     source = {**readable("people", name="text", updated="datetime"), "list": listed}
+    source |= {"read": read} if read else {}
     there = {"contacts": writable("contacts", ["name"], name=NAME)}
     spec = migration(
         {"contacts": mapped("people", "contacts", {"name": "name"})}, sample={"pages": sample}
@@ -215,7 +217,7 @@ def test_a_reading_that_goes_on_days_later_sees_that_rows_have_moved(
 
 def test_nobody_is_taken_for_deleted_after_half_a_list(serve: Serve, tmp_path: Path) -> None:
     """Rows without a call of their own, in a list that ends before its total: nothing is deleted, and it is told."""
-    made = trial(serve, tmp_path, numbered(25), "totals", **{"params": {"sort": "id"}})
+    made = trial(serve, tmp_path, numbered(25), "totals", read="none")
     short = [False]
 
     def pages(platform: Platform, request: Request) -> Answer:
@@ -235,19 +237,34 @@ def test_nobody_is_taken_for_deleted_after_half_a_list(serve: Serve, tmp_path: P
     made.delta("--deletions", code=0)
 
 
+@pytest.mark.parametrize("answer", [Answer(204), Answer(403, {"error": "no longer yours"})])
+def test_a_list_that_stops_showing_rows_deletes_nobody(
+    serve: Serve, tmp_path: Path, answer: Answer
+) -> None:
+    """Rows that were there, then a list without a body or without the right to it: told, and nobody is deleted."""
+    made = trial(serve, tmp_path, numbered(5), read="none")
+    path = tmp_path / "source.yaml"
+    forbid = '{"when": {"status": 403}, "then": "forbid"}, {"when": {"status": 404}'
+    written = path.read_text(encoding="utf-8").replace("\n", "").replace("  ", "")
+    path.write_text(written.replace('{"when": {"status": 404}', forbid), encoding="utf-8")
+    made.full(code=0)
+    made.platform.before.append(listing(lambda *_: answer))
+    report = made.delta("--deletions", code=1)
+    assert attention(report) == {("people", "")}
+    assert report["verdict"]["deleted"] == 0
+
+
 # -- time is the server's
 
 
-def filtering(
-    made: Project, ahead: timedelta, zone: timedelta = timedelta(0), dated: bool = True
-) -> None:
-    """The list filters by `since`, in a zone of its own; the server's clock is ahead of ours."""
+def filtering(made: Project, ahead: timedelta) -> None:
+    """The list filters by `since`; the server's clock is ahead of ours."""
 
     def pages(platform: Platform, request: Request) -> Answer:
         since = request.query.get("since", "")
         rows = [row for row in platform.tables["people"] if row["updated"] >= since]
         now = format_datetime(datetime.now(UTC) + ahead, usegmt=True)
-        return Answer(200, page(rows, request.query), headers={"date": now} if dated else {})
+        return Answer(200, page(rows, request.query), headers={"date": now})
 
     made.platform.before.append(listing(pages))
 
@@ -267,7 +284,7 @@ def test_a_delta_misses_nothing_whatever_clocks_and_zones_say(
     ahead, there = timedelta(hours=hours), timedelta(hours=zone)
     people = numbered(5, updated=stamp(ahead, there, ago=86_400))
     made = trial(serve, tmp_path, people, since="since")
-    filtering(made, ahead, there)
+    filtering(made, ahead)
     made.full(code=0)
     table = made.platform.tables["people"]
     table[2] |= {"name": "Renamed", "updated": stamp(ahead, there)}

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from engine.errors import UnsafePlan
-from engine.reading import as_record, reaches, stamp
+from engine.reading import LAG, OVERLAP, as_record, reaches, stamp, watermark
+from engine.store.records import Cursor, Tally
 from tests.stages.conftest import Desk
 
 MOMENT = 1_790_000_000.0  # 2026-09-21 14:13:20 UTC
@@ -25,6 +26,24 @@ def test_a_row_without_a_stamp_does_not_end_a_reading(stamps: list[str | None], 
     """Newest first, a page reaches older rows only where a row says that it is older."""
     assert stamp(MOMENT, "space") == "2026-09-21 14:13:20"
     assert reaches([{"changed": text} if text is not None else {} for text in stamps], "changed", MOMENT) is there
+
+
+@pytest.mark.parametrize(
+    ("date", "newest", "back"),
+    [
+        (MOMENT + 5000, MOMENT + 5000, -5000.0),  # our clock is behind: the server's counts
+        (MOMENT, MOMENT + 3600, 0.0),  # stamps of a zone east of UTC
+        (MOMENT, MOMENT - 6 * 3600, 6 * 3600.0),  # ... and west of it
+        (MOMENT, MOMENT - 1e8, LAG),  # nothing was changed for years: as far as zones go
+        (MOMENT, None, LAG),  # rows show no stamp
+        (None, MOMENT - 1e8, 1e8),  # the server does not tell its clock: its stamps do
+        (None, None, 0.0),
+    ],
+)
+def test_a_window_begins_by_the_platforms_clock(date: float | None, newest: float | None, back: float) -> None:
+    """The server's `Date`, set back to the newest stamp where that lies behind; our clock only where neither is told."""
+    cursor = Cursor("people", None, True, 1, MOMENT, MOMENT)
+    assert watermark(cursor, Tally(date=date, stamp=newest)) == pytest.approx(MOMENT - OVERLAP - back)
 
 
 def test_an_id_that_cannot_be_told_from_a_part_is_refused(desk: Desk) -> None:
