@@ -217,12 +217,13 @@ class Client:
             yield from (row for row in rows if kind.id_of(row) in wanted)
 
     def below(
-        self, resource: str, parents: Iterable[str], proof: bool = False
+        self, resource: str, parents: Iterable[str], proof: bool = False, doubts: bool = False
     ) -> Iterator[list[dict[str, Any]]]:
         """The rows below each of these parents, whole lists in the parents' order, several read at a time.
 
         A parent that the platform does not know (NotFound) has no list. Raises ApiError where the
-        connector declares no list below a parent; with `proof`, Unavailable where a list has no body.
+        connector declares no list below a parent; Unavailable where a list may have more rows than
+        were read, unless `doubts` are fine, and with `proof` where one has no body.
         """
         kind, operation = self._resource(resource), self._operation(resource, "list")
         if not operation.parent:
@@ -235,7 +236,7 @@ class Client:
                 for page in self._steadily(operation, kind, {}, None, places):
                     if page.silent and proof:
                         raise silence(self.connector.title, resource)
-                    if page.doubt and not page.doubt.startswith(SLIPPED):
+                    if page.doubt and not doubts and not page.doubt.startswith(SLIPPED):
                         raise doubtful(self.connector.title, resource, page.doubt)
                     rows = page.rows if page.anew else rows + page.rows
             except NotFound:

@@ -125,7 +125,7 @@ def satisfy(run: Run, wanted: Wanted) -> None:
         else:
             whole[collection] = None
     for collection, parents in below.items():
-        for rows in run.source.below(collection, parents):
+        for rows in run.source.below(collection, parents, doubts=True):
             stage(run, collection, rows)
     for collection in whole:
         read_list(run, collection)

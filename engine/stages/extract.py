@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -61,36 +60,45 @@ def _collection(run: Run, name: str, fields: tuple[str, ...], cursor: Cursor | N
     now = run.clock.now()
     cursor = cursor or Cursor(name, None, False, 0, now, now, fields)
     operation = run.migration.source.resources[name].operations["list"]
-    size = (operation.pager and operation.pager.size) or 500
-    if max_pages is not None and cursor.rows // size >= max_pages:
+    if _enough(operation, cursor, 0, max_pages):
         return Reading(name, cursor.rows, False)
-    calls, most = cursor.rows // size, math.inf if max_pages is None else max_pages
-    if _by_position(operation):
-        most = 2 * most + 1  # pages may be short, and whether one is the last shows with the next
     cursor, tally = _resumed(run, name, cursor)
     try:
-        for page in run.source.pages(name, position=cursor.position, doubts=True):
+        for calls, page in enumerate(run.source.pages(name, position=cursor.position, doubts=True), 1):
             if page.anew:
                 cursor, tally = _begun_again(run, cursor, tally)
             cursor, tally = _save(run, name, fields, page, cursor, tally)
-            calls += 1
-            if calls >= most or (max_pages is not None and cursor.rows // size >= max_pages):
+            if _enough(operation, cursor, calls, max_pages):
                 break
     except Forbidden as error:
         cursor = replace(cursor, absent=str(error))
-        run.notice(f"{name} cannot be read: {error}")
-        with run.store.begin() as connection:
-            save_cursor(connection, cursor)
-            if cursor.rows:  # some of it was read before
-                tally = replace(tally, doubts=tally.doubts + 1, doubt=tally.doubt or str(error))
-                save_tally(connection, name, tally)
-                report(connection, READING, name, tally)
+        _shut_out(run, cursor, tally)
     if tally.pages > 1 and _by_position(operation) and not operation.stable:
         run.notice(
             f"{name} was read by position, in an order that the connector does not call stable: rows that move while people work "
             "may have slipped off a page – ask for an order and add `stable: true` to the list, or run with --delta --deletions"
         )
     return Reading(name, cursor.rows, cursor.complete, cursor.absent)
+
+
+def _enough(operation: Operation, cursor: Cursor, calls: int, max_pages: int | None) -> bool:
+    """Whether a sample has read as many pages as it may; those of a counted list may be short, and the last shows with the next."""
+    if max_pages is None:
+        return False
+    size = (operation.pager and operation.pager.size) or 500
+    most = 2 * max_pages + 1 if _by_position(operation) else max_pages
+    return calls >= most or cursor.rows // size >= max_pages
+
+
+def _shut_out(run: Run, cursor: Cursor, tally: Tally) -> None:
+    """The key has no right to the list; where some of it was read before, rows are missing."""
+    run.notice(f"{cursor.collection} cannot be read: {cursor.absent}")
+    with run.store.begin() as connection:
+        save_cursor(connection, cursor)
+        if cursor.rows:
+            tally = replace(tally, doubts=tally.doubts + 1, doubt=tally.doubt or cursor.absent)
+            save_tally(connection, cursor.collection, tally)
+            report(connection, READING, cursor.collection, tally)
 
 
 def _by_position(operation: Operation) -> bool:

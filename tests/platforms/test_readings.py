@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -244,9 +245,9 @@ def test_a_list_that_stops_showing_rows_deletes_nobody(
     """Rows that were there, then a list without a body or without the right to it: told, and nobody is deleted."""
     made = trial(serve, tmp_path, numbered(5), read="none")
     path = tmp_path / "source.yaml"
-    forbid = '{"when": {"status": 403}, "then": "forbid"}, {"when": {"status": 404}'
-    written = path.read_text(encoding="utf-8").replace("\n", "").replace("  ", "")
-    path.write_text(written.replace('{"when": {"status": 404}', forbid), encoding="utf-8")
+    written = json.loads(path.read_text(encoding="utf-8"))
+    written["errors"].append({"when": {"status": 403}, "then": "forbid"})
+    path.write_text(json.dumps(written), encoding="utf-8")
     made.full(code=0)
     made.platform.before.append(listing(lambda *_: answer))
     report = made.delta("--deletions", code=1)
