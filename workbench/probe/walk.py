@@ -16,7 +16,7 @@ from workbench.probe.lists import note_single
 from workbench.probe.scene import Probe, ids_of
 
 SMALL = 2  # rows of a small page
-COUNTED = ("offset", "page", "keyset")  # kinds that end with a short page
+COUNTED = ("offset", "page", "keyset")  # kinds whose position is counted
 WORDS = ("start", "page", "cursor", "key")  # how the parameter is declared that says where a page begins
 
 
@@ -133,6 +133,7 @@ def _small(probe: Probe, kind: Resource, operation: Operation, pager: Pager) -> 
 def _stuck(probe: Probe, kind: Resource, operation: Operation, said: str) -> Finding:
     at = probe.declared.pager(kind.name, *WORDS, "next")
     advice = "name the parameter that says where a page begins, and where the answer holds it"
+    said = "page two is page one again" if "gives the same ones again" in said else said
     return contradicted(f"list {kind.name}", "pager", said, at, advice, probe.tape.told(operation))
 
 
