@@ -276,8 +276,10 @@ def stamp(ahead: timedelta, zone: timedelta = timedelta(0), ago: float = 0) -> s
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-@pytest.mark.parametrize("hours", [-24 * 30, -5, 0, 5, 24 * 30])
-@pytest.mark.parametrize("zone", [-11, -6, 0, 2, 13])
+@pytest.mark.parametrize(
+    ("hours", "zone"),
+    [(-720, 0), (-720, 13), (-5, 0), (-5, -6), (0, -11), (0, -6), (0, 13), (5, 2), (720, -11)],
+)
 def test_a_delta_misses_nothing_whatever_clocks_and_zones_say(
     serve: Serve, tmp_path: Path, hours: int, zone: int
 ) -> None:
