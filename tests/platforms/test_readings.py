@@ -52,9 +52,7 @@ def trial(
     source = {**readable("people", name="text", updated="datetime"), "list": listed}
     source |= {"read": read} if read else {}
     there = {"contacts": writable("contacts", ["name"], name=NAME)}
-    spec = migration(
-        {"contacts": mapped("people", "contacts", {"name": "name"})}, sample={"pages": sample}
-    )
+    spec = migration({"contacts": mapped("people", "contacts", {"name": "name"})}, sample={"pages": sample})
     parts = {"pagers": PAGERS, "resources": {"people": {**source, "modified": "updated"}}}
     return project(folder, platform, parts, there, spec)
 
@@ -88,9 +86,7 @@ def test_rows_under_one_id_are_counted(serve: Serve, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("stamped", "code"), [(True, 0), (False, 1)])
-def test_a_row_that_is_changed_while_it_is_read_is_no_other_row(
-    serve: Serve, tmp_path: Path, stamped: bool, code: int
-) -> None:
+def test_a_row_that_is_changed_while_it_is_read_is_no_other_row(serve: Serve, tmp_path: Path, stamped: bool, code: int) -> None:
     """A row that comes twice because people changed it meanwhile is known by its stamp; without one it is told."""
     made = trial(serve, tmp_path, numbered(12), "tokens")
     later = {"updated": "2100-01-01T00:00:00Z"} if stamped else {}
@@ -108,9 +104,7 @@ def test_a_row_that_is_changed_while_it_is_read_is_no_other_row(
 
 
 @pytest.mark.parametrize("odd", [{"a": 1}, [1, 2], "", None, True])
-def test_an_id_that_cannot_be_used_costs_that_row_only(
-    serve: Serve, tmp_path: Path, odd: Any
-) -> None:
+def test_an_id_that_cannot_be_used_costs_that_row_only(serve: Serve, tmp_path: Path, odd: Any) -> None:
     """An object, a list or nothing for an id: the others arrive, and the row is counted."""
     made = trial(serve, tmp_path, [*numbered(4), {"id": odd, "name": "Odd"}])
     report = made.full(code=1)
@@ -119,9 +113,7 @@ def test_an_id_that_cannot_be_used_costs_that_row_only(
 
 
 @pytest.mark.parametrize("status", [400, 404, 410])
-def test_a_page_token_that_is_dead_begins_the_list_anew(
-    serve: Serve, tmp_path: Path, status: int
-) -> None:
+def test_a_page_token_that_is_dead_begins_the_list_anew(serve: Serve, tmp_path: Path, status: int) -> None:
     """Between a sample and the run the server forgets its tokens: the run reads from the first page, each row once."""
     made, session = trial(serve, tmp_path, numbered(35), "tokens", sample=1), ["a"]
 
@@ -162,9 +154,7 @@ def test_a_list_below_a_parent_that_breaks_off_is_told(serve: Serve, tmp_path: P
         return Answer(200, {"data": rows[start : start + 10], "next": after})
 
     platform.before.append(below)
-    spec = migration(
-        {"contacts": mapped("notes", "contacts", {"name": "name"})}, sample={"pages": 99}
-    )
+    spec = migration({"contacts": mapped("notes", "contacts", {"name": "name"})}, sample={"pages": 99})
     there = {"contacts": writable("contacts", ["name"], name=NAME)}
     made = project(tmp_path, platform, {"pagers": PAGERS, "resources": source}, there, spec)
     report = made.full(code=1)
@@ -173,9 +163,7 @@ def test_a_list_below_a_parent_that_breaks_off_is_told(serve: Serve, tmp_path: P
     assert "refused on the way" in texts(report)
 
 
-def test_rows_that_slip_off_a_page_are_suspected_until_all_is_read_again(
-    serve: Serve, tmp_path: Path
-) -> None:
+def test_rows_that_slip_off_a_page_are_suspected_until_all_is_read_again(serve: Serve, tmp_path: Path) -> None:
     """A row is deleted while the list is read: the run says that rows moved, and a whole reading puts it right."""
     made, calls = trial(serve, tmp_path, numbered(25), "totals"), [0]
 
@@ -205,9 +193,7 @@ def test_lists_whose_rows_may_slip_are_named(serve: Serve, tmp_path: Path, stabl
 
 
 @pytest.mark.parametrize("deleted", [0, 4, 9])
-def test_a_reading_that_goes_on_days_later_sees_that_rows_have_moved(
-    serve: Serve, tmp_path: Path, deleted: int
-) -> None:
+def test_a_reading_that_goes_on_days_later_sees_that_rows_have_moved(serve: Serve, tmp_path: Path, deleted: int) -> None:
     """A sample reads the first page; people delete one of its rows; the run begins anew and misses nobody."""
     made = trial(serve, tmp_path, numbered(35), sample=1)
     made.approve()
@@ -239,9 +225,7 @@ def test_nobody_is_taken_for_deleted_after_half_a_list(serve: Serve, tmp_path: P
 
 
 @pytest.mark.parametrize("answer", [Answer(204), Answer(403, {"error": "no longer yours"})])
-def test_a_list_that_stops_showing_rows_deletes_nobody(
-    serve: Serve, tmp_path: Path, answer: Answer
-) -> None:
+def test_a_list_that_stops_showing_rows_deletes_nobody(serve: Serve, tmp_path: Path, answer: Answer) -> None:
     """Rows that were there, then a list without a body or without the right to it: told, and nobody is deleted."""
     made = trial(serve, tmp_path, numbered(5), read="none")
     path = tmp_path / "source.yaml"
@@ -280,9 +264,7 @@ def stamp(ahead: timedelta, zone: timedelta = timedelta(0), ago: float = 0) -> s
     ("hours", "zone"),
     [(-720, 0), (-720, 13), (-5, 0), (-5, -6), (0, -11), (0, -6), (0, 13), (5, 2), (720, -11)],
 )
-def test_a_delta_misses_nothing_whatever_clocks_and_zones_say(
-    serve: Serve, tmp_path: Path, hours: int, zone: int
-) -> None:
+def test_a_delta_misses_nothing_whatever_clocks_and_zones_say(serve: Serve, tmp_path: Path, hours: int, zone: int) -> None:
     """Whether our clock is wrong or the account's zone is not UTC, what is new and changed arrives, and nothing twice."""
     ahead, there = timedelta(hours=hours), timedelta(hours=zone)
     people = numbered(5, updated=stamp(ahead, there, ago=86_400))
@@ -312,9 +294,7 @@ def test_a_filter_names_its_zone(serve: Serve, tmp_path: Path) -> None:
     assert timedelta(hours=1, minutes=59) < late < timedelta(hours=2, minutes=5)
 
 
-def test_the_filter_of_a_delta_does_not_bind_the_first_reading(
-    serve: Serve, tmp_path: Path
-) -> None:
+def test_the_filter_of_a_delta_does_not_bind_the_first_reading(serve: Serve, tmp_path: Path) -> None:
     """A search body whose filter belongs to `since`: the first reading asks without it, and every row comes."""
     made = trial(serve, tmp_path, numbered(5))
     path = tmp_path / "source.yaml"
@@ -339,7 +319,7 @@ def test_the_filter_of_a_delta_does_not_bind_the_first_reading(
     made.delta(code=0)
     bodies = [one.body for one in made.platform.calls("POST", "people")]
     filters = [body["filters"] for body in bodies if "filters" in body]
-    assert filters and all(set(one) == {"field", "value"} for one, in filters)
+    assert filters and all(set(one) == {"field", "value"} for (one,) in filters)
 
 
 # -- waits that are told
@@ -348,9 +328,7 @@ def test_the_filter_of_a_delta_does_not_bind_the_first_reading(
 def test_a_busy_answer_is_waited_for_as_it_says(serve: Serve, tmp_path: Path) -> None:
     """503 with a `Retry-After` far away ends the run with the time to go on, and the next run keeps to it."""
     made = trial(serve, tmp_path, numbered(2))
-    made.platform.before.append(
-        listing(lambda *_: Answer(503, {"error": "maintenance"}, headers={"retry-after": "3600"}))
-    )
+    made.platform.before.append(listing(lambda *_: Answer(503, {"error": "maintenance"}, headers={"retry-after": "3600"})))
     done = made.etl("run", "--sample", code=75)
     assert "asks to wait" in done.err
     asked = len(made.platform.log)
