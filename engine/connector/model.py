@@ -312,6 +312,7 @@ class Connection:
     auth: Mapping[str, Any]
     secret_env: str
     check: Operation
+    account: str = ""  # where the answer to it names the account; "" where it does not
     headers: Mapping[str, str] = field(default_factory=dict)
     timeout: float = 60.0
     concurrency: int = 8
