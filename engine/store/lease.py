@@ -34,14 +34,14 @@ _ROW = sa.select(meta.c.value).where(meta.c.name == LEASE)
 
 
 @contextmanager
-def lease(store: Store) -> Iterator[Store]:
+def lease(store: Store, holds: float = HOLDS) -> Iterator[Store]:
     """The store, held while the block runs; raises StoreError when another process holds it.
 
-    It is given back when the process ends, however it ends; on PostgreSQL the machine that was to
-    see to that may be gone, and then the lease runs out.
+    It is free again when the process ends, however it ends. Only where the machine is gone too, a
+    lease in PostgreSQL has to run out first.
     """
     if store.engine.dialect.name == "postgresql":
-        with _row(store) as held:
+        with _row(store, holds) as held:
             yield held
         return
     path = store.engine.url.database
@@ -91,7 +91,7 @@ def _lock(held: int) -> None:
 
 
 @contextmanager
-def _row(store: Store) -> Iterator[Store]:
+def _row(store: Store, holds: float) -> Iterator[Store]:
     """Take the row, renew it in the background, and give it back.
 
     A locked file tells others on this machine that the process lives: they need not wait where it was killed.
@@ -99,8 +99,8 @@ def _row(store: Store) -> Iterator[Store]:
     file, place = tempfile.mkstemp(prefix="etl-", suffix=".lock")
     try:
         fcntl.flock(file, fcntl.LOCK_EX)
-        held = replace(store, fence=_take(store, place))
-        with _renewed(replace(held, patience=0.0), place):
+        held = replace(store, fence=_take(store, place, holds))
+        with _renewed(replace(held, patience=0.0), place, holds):
             yield held
     finally:
         os.close(file)
@@ -108,13 +108,13 @@ def _row(store: Store) -> Iterator[Store]:
 
 
 @contextmanager
-def _renewed(held: Store, place: str) -> Iterator[None]:
+def _renewed(held: Store, place: str, holds: float) -> Iterator[None]:
     """Renew the row every now and then, until it is given back."""
     ended = threading.Event()
 
     def renew() -> None:
-        while not ended.wait(HOLDS / RENEWALS):
-            _hold(held, place, HOLDS)  # one that was taken for dead is told by its next transaction
+        while not ended.wait(holds / RENEWALS):
+            _hold(held, place, holds)  # one that was taken for dead is told by its next transaction
 
     renewing = threading.Thread(target=renew, daemon=True)
     renewing.start()
@@ -131,7 +131,7 @@ def _hold(held: Store, place: str, seconds: float) -> None:
         _write(connection, held.fence, place, seconds)
 
 
-def _take(store: Store, place: str) -> int:
+def _take(store: Store, place: str, holds: float) -> int:
     """The next number; raises StoreError where somebody may still be at work under the last one."""
     with store.begin(durable=True) as connection:
         upsert(connection, meta, [{"name": LEASE, "value": "{}"}], ["name"], keep=("value",))
@@ -145,7 +145,7 @@ def _take(store: Store, place: str) -> int:
             raise StoreError(f"{_BUSY}; if its machine is gone, the store is free in {left:.0f} s")
 
         number = int(last.get("number", 0)) + 1
-        _write(connection, number, place, HOLDS)
+        _write(connection, number, place, holds)
     _remove(str(last.get("place", "")))
     return number
 

@@ -7,7 +7,7 @@ import threading
 from engine.connector.model import Limit
 from engine.connector.pacing import Clock, Pacer
 from engine.store.quota import book, booked, forget_before
-from engine.store.schema import Store
+from engine.store.schema import Store, hold
 
 
 def test_spending_adds_up_in_its_slot(store: Store) -> None:
