@@ -106,8 +106,10 @@ def _readable(found: Path, folder: Path) -> Path:
     """The programs, copied to where another user than root reaches them if need be."""
     if all(os.stat(part).st_mode & 0o005 == 0o005 for part in (found, *found.parents)):
         return found
-    shutil.copytree(found.parent, folder / "programs", symlinks=True)
-    return folder / "programs" / "bin"
+    package, copied = found.parents[1], folder / "programs"
+    for part in (found.parent, *package.parent.glob(f"{package.name}.libs")):
+        shutil.copytree(part, copied / part.relative_to(package.parent), symlinks=True)
+    return copied / found.relative_to(package.parent)
 
 
 @contextmanager
