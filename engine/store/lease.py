@@ -56,7 +56,7 @@ def at_work(store: Store) -> bool:
     """Whether another process holds the store."""
     if store.engine.dialect.name == "postgresql":
         with store.begin() as connection:
-            return _left(connection, json.loads(connection.execute(_ROW).scalar() or "{}")) > 0
+            return _is_held(connection, json.loads(connection.execute(_ROW).scalar() or "{}")) != ""
     try:
         with lease(store):
             return False
@@ -123,7 +123,7 @@ def _renewed(held: Store, place: str, holds: float) -> Iterator[None]:
     finally:
         ended.set()
         renewing.join()
-        _hold(held, place, 0.0)
+        _hold(held, "", 0.0)
 
 
 def _hold(held: Store, place: str, seconds: float) -> None:
@@ -140,9 +140,9 @@ def _take(store: Store, place: str, holds: float) -> int:
             raise StoreError(_BUSY)
 
         last = json.loads(found)
-        left = _left(connection, last)
-        if left > 0:
-            raise StoreError(f"{_BUSY}; if its machine is gone, the store is free in {left:.0f} s")
+        told = _is_held(connection, last)
+        if told:
+            raise StoreError(told)
 
         number = int(last.get("number", 0)) + 1
         _write(connection, number, place, holds)
@@ -150,25 +150,29 @@ def _take(store: Store, place: str, holds: float) -> int:
     return number
 
 
-def _left(connection: sa.Connection, last: Mapping[str, Any]) -> float:
-    """Seconds that a lease still holds; 0 where its holder is known to have ended."""
+def _is_held(connection: sa.Connection, last: Mapping[str, Any]) -> str:
+    """What to say of who may still be at work; "" where nobody is."""
+    alive = _is_alive(str(last.get("place", "")))
+    if alive is not None:
+        return _BUSY if alive else ""
+
     left = float(last.get("until", 0.0) - connection.execute(_NOW).scalar_one())
-    return 0.0 if left > 0 and _has_ended(str(last["place"])) else max(left, 0.0)
+    return f"{_BUSY}; if its machine is gone, the store is free in {left:.0f} s" if left > 0 else ""
 
 
-def _has_ended(place: str) -> bool:
-    """Whether a holder ran on this machine and is no more; where its file is not seen, nobody knows."""
+def _is_alive(place: str) -> bool | None:
+    """Whether a holder on this machine lives, suspended or not; None where its file is not seen."""
     try:
         file = os.open(place, os.O_RDWR)
     except OSError:
-        return False
+        return None
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        return False
+        return True
     finally:
         os.close(file)
-    return True
+    return False
 
 
 def _write(connection: sa.Connection, number: int, place: str, seconds: float) -> None:

@@ -356,7 +356,8 @@ def _in_schema(url: sa.URL) -> sa.URL:
         return url
     if not _SCHEMA.fullmatch(str(name)):
         raise ValueError(f"{name!r} is not a schema's name – take small letters, digits and _")
-    return url.difference_update_query(["schema"]).update_query_dict({"options": f"-csearch_path={name}"})
+    options = " ".join(filter(None, (str(url.query.get("options", "")), f"-csearch_path={name}")))
+    return url.difference_update_query(["schema"]).update_query_dict({"options": options})
 
 
 def _make_schema(engine: sa.Engine, name: str) -> None:

@@ -25,6 +25,7 @@ from engine.store.tokens import exchanging, keep, newest
 from tests.postgres import Cluster, cluster, cut_sessions, execute
 
 ROOT = Path(__file__).resolve().parents[2]
+ELSEWHERE = "/nowhere/etl.lock"  # of a process on another machine
 HOLDER = """
 import sys, time
 from engine.store.lease import lease
@@ -96,9 +97,11 @@ def test_a_killed_process_holds_nothing(store: Store) -> None:
 
 
 def test_a_suspended_process_goes_on_holding(store: Store) -> None:
-    """Stopping is not ending."""
+    """Stopping is not ending, however long it lasts."""
     with another_process(store.engine.url.render_as_string(hide_password=False)) as process:
         process.send_signal(signal.SIGSTOP)
+        if recall(store, LEASE):
+            alter(store, until=0.0)
         refused(store)
 
 
@@ -116,7 +119,7 @@ def test_who_was_taken_for_dead_writes_nothing_any_more(stores: tuple[Store, Sto
     """A lease that ran out is taken over; the first books, plans and calls no more, and does not end the second's lease."""
     first, second = stores
     with lease(first) as held:
-        alter(second, until=0.0)
+        alter(second, until=0.0, place=ELSEWHERE)
         with lease(second) as taken:
             for durable in (True, False):
                 with pytest.raises(StoreError, match="has taken over"), held.begin(durable):
@@ -130,7 +133,7 @@ def test_the_end_of_one_that_was_taken_over_frees_nothing(stores: tuple[Store, S
     """Its last act is fenced off too."""
     first, second = stores
     with lease(first):
-        alter(second, until=0.0)
+        alter(second, until=0.0, place=ELSEWHERE)
         taken = lease(second)
         held = taken.__enter__()
     assert at_work(first)
@@ -144,7 +147,7 @@ def test_nobody_takes_over_in_the_middle_of_a_booking(stores: tuple[Store, Store
     """An open transaction of the holder keeps its lease, even where that has run out meanwhile."""
     first, second = stores
     with lease(first) as held:
-        alter(second, until=0.0)
+        alter(second, until=0.0, place=ELSEWHERE)
         with held.begin(durable=True):
             refused(second)
 
@@ -153,7 +156,7 @@ def test_a_holder_on_a_machine_that_is_gone_is_waited_out(stores: tuple[Store, S
     """Where nobody can tell whether the holder lives, its lease has to run out; how long that takes is told."""
     first, second = stores
     with lease(first):
-        alter(second, place="/nowhere/etl.lock")
+        alter(second, place=ELSEWHERE)
         assert "the store is free in" in refused(second)
         assert at_work(second)
 
@@ -162,7 +165,7 @@ def test_a_lease_is_renewed(stores: tuple[Store, Store]) -> None:
     """It holds for as long as its process is at work, not for a time."""
     first, second = stores
     with lease(first, holds=0.6):
-        alter(second, place="/nowhere/etl.lock")
+        alter(second, place=ELSEWHERE)
         time.sleep(1.5)
         refused(second)
 
@@ -205,7 +208,7 @@ def test_a_new_token_is_kept_by_one_that_was_taken_over_too(stores: tuple[Store,
     """The token before it is good for nothing any more, so it must not be lost."""
     first, second = stores
     with lease(first) as held:
-        alter(second, until=0.0)
+        alter(second, until=0.0, place=ELSEWHERE)
         with lease(second):
             keep(held, "acme", "KEY", "the newest")
             assert newest(second, "acme", "KEY") == "the newest"
