@@ -11,13 +11,14 @@ import fcntl
 import importlib.util
 import os
 import pwd
+import random
 import shutil
 import socket
 import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -96,10 +97,16 @@ def make_cluster(folder: Path) -> Cluster:
     if somebody() is not None:
         shutil.chown(folder, somebody())
         found = _readable(found, folder)
-    with closing(socket.create_server(("127.0.0.1", 0))) as free:
-        port = free.getsockname()[1]
     run(found / "initdb", "-D", folder / "data", "-U", "etl", "-A", "trust", "-E", "UTF8", "--locale=C", "-N")
-    return Cluster(folder, found, port)
+    return Cluster(folder, found, _free_port())
+
+
+def _free_port() -> int:
+    """A port that nobody listens on, below those that the system hands out to whoever asks for any."""
+    for port in random.sample(range(20_000, 30_000), 100):
+        with suppress(OSError), closing(socket.create_server(("127.0.0.1", port))):
+            return port
+    raise NoPostgres("no free port")
 
 
 def _readable(found: Path, folder: Path) -> Path:
