@@ -111,7 +111,7 @@ def _free_port() -> int:
 
 def _readable(found: Path, folder: Path) -> Path:
     """The programs, copied to where another user than root reaches them if need be."""
-    if all(os.stat(part).st_mode & 0o005 == 0o005 for part in (found, *found.parents)):
+    if all(part.stat().st_mode & 0o005 == 0o005 for part in (found, *found.parents)):
         return found
     package, copied = found.parents[1], folder / "programs"
     for part in (found.parent, *package.parent.glob(f"{package.name}.libs")):

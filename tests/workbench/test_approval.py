@@ -147,7 +147,7 @@ def test_the_store_has_seen_what_was_approved(project: Path, sampled: Store, tmp
         with pytest.raises(UnsafePlan, match="no sample of this mapping has been run here"):
             demand(load_migration(project, {}), project, store)
     end_sample(sampled, 1, project, "sandbox")
-    with pytest.raises(UnsafePlan, match="run it again: .* --sample --env live"):
+    with pytest.raises(UnsafePlan, match=r"run it again: .* --sample --env live"):
         demand(load_migration(project, {}), project, sampled)
 
 
