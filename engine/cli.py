@@ -8,7 +8,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,6 +33,7 @@ from engine.run import Progress as Listener
 from engine.run import Run, connect, quiet
 from engine.simulate import simulate
 from engine.spec.load import Migration, load_migration
+from engine.stages.accounts import belongs, of_migration
 from engine.stages.names import carry_over
 from engine.store.journal import all_runs, close_killed, counts, end_run, entries, start_run
 from engine.store.lease import at_work, lease
@@ -43,6 +44,7 @@ from engine.store.schema import Store, open_store
 NO_KEY = "-"  # stands in for the key of an account that is not called
 PASSING = (Unavailable, OutcomeUnknown, Paused, StoreError)  # what a repeated delta may not meet the next time
 OWN_SIZE = 0  # `--sample` without a number
+MOST = 1000  # records of a sample of live accounts, for nobody has approved it
 _CHOSEN = ("yes", "changes", "deletions", "until", "every", "failed", "remake_fields")  # options that make a Choice
 
 
@@ -150,9 +152,10 @@ def cli() -> None:
 @cli.command()
 @common
 @click.option("--refresh", is_flag=True, help="Read the source anew.")
-def audit(refresh: bool, **options: Any) -> None:
+@click.option("--rebind", is_flag=True, help="The store is theirs: the accounts have another key or address, no more.")
+def audit(refresh: bool, rebind: bool, **options: Any) -> None:
     """Look at both accounts: rows, people, what nobody maps. Writes nothing to them."""
-    with opened(Settings(**options), "audit", refresh=refresh) as run:
+    with opened(Settings(**options), "audit", refresh=refresh, rebind=rebind) as run:
         result = stages.prepare(run, None)
         report = build(run, result, "audit", options["environment"])
         report["collections"] = [asdict(reading) for reading in result.readings.values()]
@@ -206,6 +209,7 @@ def run(size: int | None, refresh: bool, wait: bool, **options: Any) -> None:
             if settings.environment == "live" and size is None:
                 _gate().admit(settings.spec, settings.store)
             with opened(settings, command, wait, refresh) as run:
+                _bound(settings, _size(size, run))
                 code = _report(run, _work(run, choice, size, settings.as_json), command, settings)
         except PASSING as error:
             if not pause:
@@ -216,6 +220,15 @@ def run(size: int | None, refresh: bool, wait: bool, **options: Any) -> None:
             break
         time.sleep(max(0.0, wanted - time.time()))
     sys.exit(code)
+
+
+def _bound(settings: Settings, size: int | None) -> None:
+    """A sample that moves everything would be a full run that nobody has approved; raises UnsafePlan."""
+    if settings.environment == "live" and size is not None and size > MOST:
+        raise UnsafePlan(
+            f"a sample of live accounts has at most {MOST:,} records, not {size:,} – take a smaller one, look at it, "
+            f"then: etl approve {settings.spec} --env live --by NAME, and run everything"
+        )
 
 
 def _gate() -> Gate:
@@ -322,14 +335,22 @@ def _tell(as_json: bool, found: Mapping[str, Any], show: Callable[[Mapping[str, 
 
 
 @contextmanager
-def opened(settings: Settings, command: str, wait: bool = False, refresh: bool = False) -> Iterator[Run]:
-    """A run on a migration's two accounts, with its row in the store from start to end; `refresh` forgets what was read."""
+def opened(
+    settings: Settings, command: str, wait: bool = False, refresh: bool = False, rebind: bool = False
+) -> Iterator[Run]:
+    """A run on a migration's two accounts, with its row in the store from start to end; `refresh` forgets what was read.
+
+    With `rebind`, the store belongs to these accounts from now on, whatever it was begun with.
+    """
     env = variables()
     migration = load_migration(settings.spec, env)
-    store = _store(migration, settings)
     clock = Clock()
-    folder = store.folder / f"{migration.spec.name}.sandbox"
-    with lease(store), listening(settings) as listener, accounts(migration, settings.environment, env, folder) as found:
+    with (
+        closing(_store(migration, settings)) as opened_store,
+        lease(opened_store) as store,
+        listening(settings) as listener,
+        accounts(migration, settings.environment, env, store.folder / f"{migration.spec.name}.sandbox") as found,
+    ):
         with store.begin() as connection:
             close_killed(connection)
             run_id = start_run(connection, command, clock.now(), migration.spec.digest)
@@ -341,6 +362,7 @@ def opened(settings: Settings, command: str, wait: bool = False, refresh: bool =
         run = Run(run_id, migration, store, source, destination, clock, listener, files)
         outcome = "interrupted"
         try:
+            belongs(run, rebind)
             yield run
             outcome = "done"
         except EtlError as error:
@@ -351,7 +373,6 @@ def opened(settings: Settings, command: str, wait: bool = False, refresh: bool =
                 end_run(connection, run_id, clock.now(), outcome)
             source.close()
             destination.close()
-            store.close()
 
 
 @contextmanager
@@ -365,7 +386,9 @@ def from_store(settings: Settings) -> Iterator[Run]:
         for connector, side in ((migration.source, migration.spec.source), (migration.destination, migration.spec.destination))
     )
     try:
-        yield Run(0, migration, store, source, destination, clock)
+        run = Run(0, migration, store, source, destination, clock)
+        of_migration(run)
+        yield run
     finally:
         source.close()
         destination.close()

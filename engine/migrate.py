@@ -20,7 +20,8 @@ from engine.sampling.choose import Sample, choose
 from engine.sampling.closure import Wanted, satisfy, wanted_by
 from engine.sampling.shown import report_hidden
 from engine.spec.model import ObjectMapping
-from engine.stages.audit import Audit, check_accounts, match_people, taken_by_none, unmapped, vanished
+from engine.stages.accounts import check_accounts
+from engine.stages.audit import Audit, match_people, taken_by_none, unmapped, vanished
 from engine.stages.delta import Changes, find_gone, read_changes
 from engine.stages.extract import Reading, extract
 from engine.stages.names import carry_over, refuse_lost

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests import postgres as servers
+
 # Run in this process and, as `sitecustomize`, in every Python process that a test starts.
 GUARD = '''
 """Refuses every connection that would leave this machine."""
@@ -54,6 +56,14 @@ def pytest_configure(config: pytest.Config) -> None:
     """A bare `pytest` leaves the long tests out; `-m`, a folder or a file asks for them."""
     if not config.option.markexpr and config.args_source is pytest.Config.ArgsSource.TESTPATHS:
         config.option.markexpr = LONG
+    if not hasattr(config, "workerinput"):
+        servers.begin_session()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """The process that began the session stops its database server."""
+    if not hasattr(config, "workerinput"):
+        servers.end_session()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -73,6 +83,13 @@ def only_loopback(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         sys._tests_watch_sockets = True  # type: ignore[attr-defined]
     yield
     os.environ["PYTHONPATH"] = before
+
+
+@pytest.fixture
+def postgres() -> Iterator[str]:
+    """The address of an empty PostgreSQL database."""
+    with servers.database() as url:
+        yield url
 
 
 @pytest.fixture(scope="session")

@@ -59,7 +59,7 @@ def approve(migration: Migration, spec: Path, store: Store, *, environment: str,
         raise UsageError("an approval names a person – give --by NAME")
     meant = parts(migration)
     digest = digest_of(meant)
-    run, verdict = _sample(store, digest, spec)
+    run, verdict = _sample(store, digest, spec, environment)
     moment = datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     made = Approval(migration.spec.name, digest, by.strip(), moment, environment, run, verdict, _by_area(meant))
     remember(store, _meaning(digest), packed(meant))
@@ -67,26 +67,37 @@ def approve(migration: Migration, spec: Path, store: Store, *, environment: str,
     return made
 
 
-def _sample(store: Store, digest: str, spec: Path) -> tuple[int, Mapping[str, Any]]:
-    """The last sample run of exactly this meaning, and its verdict."""
-    with store.begin() as connection:
-        samples = [row["id"] for row in all_runs(connection) if row["command"] == "run --sample" and row["outcome"] == "done"]
-    for run in reversed(samples):
-        ended = json.loads(recall(store, _ended(run)) or "{}")
-        if ended.get("meaning") == digest:
+def _sample(store: Store | None, digest: str, spec: Path, environment: str) -> tuple[int, Mapping[str, Any]]:
+    """The last sample run of exactly this meaning on this kind of account, and its verdict; raises UnsafePlan for none."""
+    again = f"etl run {spec} --sample --env {environment}"
+    samples = _samples(store) if store else []
+    for run, ended in reversed(samples):
+        if ended.get("meaning") == digest and ended.get("environment") == environment:
             return run, ended["verdict"]
     if samples:
-        raise UnsafePlan(f"the last sample (run {samples[-1]}) was of another mapping – run it again: etl run {spec} --sample")
-    raise UnsafePlan(f"no sample of this mapping has been run here – start with: etl run {spec} --sample")
+        last = f"the last sample (run {samples[-1][0]}) was of another mapping or kind of account"
+        raise UnsafePlan(f"{last} – run it again: {again}")
+    raise UnsafePlan(f"no sample of this mapping has been run here – start with: {again}")
 
 
-def keep_end(store: Store, run: int, migration: Migration, verdict: Mapping[str, Any]) -> None:
-    """Remember what a run came to and what its mapping meant, for whoever approves it later."""
-    remember(store, _ended(run), json.dumps({"meaning": digest_of(parts(migration)), "verdict": verdict}))
+def _samples(store: Store) -> list[tuple[int, Mapping[str, Any]]]:
+    """Every sample run that came to its end, and what is known of it, oldest first."""
+    with store.begin() as connection:
+        done = [row["id"] for row in all_runs(connection) if row["command"] == "run --sample" and row["outcome"] == "done"]
+    return [(run, json.loads(recall(store, _ended(run)) or "{}")) for run in done]
+
+
+def keep_end(store: Store, run: int, migration: Migration, verdict: Mapping[str, Any], environment: str) -> None:
+    """Remember what a run came to, on which kind of account, and what its mapping meant, for whoever approves it later."""
+    ended = {"meaning": digest_of(parts(migration)), "verdict": verdict, "environment": environment}
+    remember(store, _ended(run), json.dumps(ended))
 
 
 def demand(migration: Migration, spec: Path, store: Store | None) -> Approval:
-    """The approval of exactly this mapping; raises UnsafePlan that says what is missing or what changed since."""
+    """The approval of exactly this mapping on live accounts, whose sample this store has seen.
+
+    Raises UnsafePlan that says what is missing or what changed since.
+    """
     path = approval_path(spec)
     if not path.exists():
         raise UnsafePlan(
@@ -96,6 +107,8 @@ def demand(migration: Migration, spec: Path, store: Store | None) -> Approval:
     found, meant = load(path), parts(migration)
     digest = digest_of(meant)
     if found.digest == digest and found.migration == migration.spec.name:
+        _of_live(found, spec)
+        _sample(store, digest, spec, "live")
         return found
     told = "\n".join(f"  {line}" for line in _since(found, meant, store))
     digests = f"{found.digest[:8]}, now {digest[:8]}"
@@ -103,6 +116,15 @@ def demand(migration: Migration, spec: Path, store: Store | None) -> Approval:
         f"the mapping is not the one that {found.by} approved on {found.at} ({digests}):\n"
         f"{told}\nrun a new sample, look at it, then: etl approve {spec} --env live --by NAME"
     )
+
+
+def _of_live(found: Approval, spec: Path) -> None:
+    """What went well with the sandbox's data says little of live ones; raises UnsafePlan."""
+    if found.environment != "live":
+        raise UnsafePlan(
+            f"{found.by} approved this mapping on a sample in the {found.environment}, not of the live accounts – run one: "
+            f"etl run {spec} --sample --env live, look at it, then: etl approve {spec} --env live --by NAME"
+        )
 
 
 def _since(found: Approval, meant: Sequence[Part], store: Store | None) -> Sequence[str]:

@@ -311,8 +311,12 @@ def _pace(connector: Connector) -> dict[str, Any]:
 
 
 def _connection(item: Connection) -> dict[str, Any]:
-    """How to sign in and whence files may come; the names of variables are nobody's data."""
-    return {"base_url": item.base_url, "check": item.check.path, "hosts": list(item.file_hosts), "max_bytes": item.file_max_bytes}
+    """Where the calls go, under which variable too, what each carries, and whence files may come."""
+    return {
+        "base_url": item.base_url, "variable": item.base_url_env, "auth": _plain(item.auth, frozenset()),
+        "headers": dict(item.headers), "check": _plain(item.check, _PACING), "account": item.account,
+        "hosts": list(item.file_hosts), "max_bytes": item.file_max_bytes, "signed": item.file_signed,
+    }  # fmt: skip
 
 
 def _resource(area: str, resource: Resource, used: bool, without: frozenset[str]) -> Iterator[Part]:

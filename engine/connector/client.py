@@ -21,7 +21,7 @@ from engine.connector.pacing import Clock, Pacer
 from engine.connector.pagers import COUNTED, PAGERS, SLIPPED, Ask, Page, path_of
 from engine.connector.several import in_order
 from engine.errors import Accepted, ApiError, EtlError, Forbidden, NotFound, OutcomeUnknown, Rejected, Unavailable
-from engine.values import batches
+from engine.values import batches, dig, word
 
 Sight = Literal["there", "gone", "unclear"]
 
@@ -80,10 +80,11 @@ class Client:
 
     # -- what the stages use
 
-    def check(self) -> None:
-        """Prove that the platform answers and takes the key; raises ApiError."""
-        check = self.connector.connection.check
-        self.calls.read(check, self.calls.url(check, {}), {}, tries=1)
+    def check(self) -> str:
+        """Prove that the platform answers and takes the key; the account's own name, or "". Raises ApiError."""
+        connection = self.connector.connection
+        answer = self.calls.read(connection.check, self.calls.url(connection.check, {}), {}, tries=1)
+        return word(dig(answer.body, path_of(connection.account))) if connection.account else ""
 
     def pages(
         self, resource: str, params: Mapping[str, Any] | None = None, position: Any = None, newest_first: bool = False,

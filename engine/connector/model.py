@@ -317,6 +317,7 @@ class Connection:
     auth: Mapping[str, Any]
     secret_env: str
     check: Operation
+    account: str = ""  # where the answer to it names the account; "" where it does not
     headers: Mapping[str, str] = field(default_factory=dict)
     timeout: float = 60.0
     answer_seconds: float = 0.0  # an answer that takes longer in all is given up; 0 = four times `timeout`

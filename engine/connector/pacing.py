@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 
 from engine.connector.model import Limit
 from engine.errors import Paused, UsageError
-from engine.store.quota import Slots, block, blocks, book, booked, forget_before, hold
-from engine.store.schema import Store
+from engine.store.quota import Slots, block, blocks, book, booked, forget_before
+from engine.store.schema import Store, hold
 
 SLOTS = 200  # a rolling window is counted in half percents, and at most one of them is given away
 MARGIN = 0.035  # share of a rolling window added for calls that arrive closer together than they left
@@ -134,7 +134,7 @@ class Pacer:
     def _try(self, cost: float, active: tuple[Limit, ...]) -> Booking | _Wait:
         """Book the call, or say how long to wait."""
         with self._lock, self.store.begin() as connection:
-            hold(connection, self.account)
+            hold(connection, "quota", self.account)
             now = self.clock.now()  # only now: the store may have been busy, and what is booked must not look older
             asked = _asked(blocks(connection, self.account), now)
             if asked.seconds > 0:
@@ -191,7 +191,7 @@ class Pacer:
     def _book_up_to(self, limit: Limit, amount: float, since: float, still: Callable[[float], bool] = lambda _: True) -> None:
         """Book what the spending since a moment lacks of an amount, if that still holds by now."""
         with self._lock, self.store.begin() as connection:
-            hold(connection, self.account)
+            hold(connection, "quota", self.account)
             now = self.clock.now()
             slots = booked(connection, self.account, {limit.name: _first_slot(limit, since)})
             missing = amount - _sum(slots[limit.name])

@@ -50,22 +50,6 @@ class Audit:
     unmapped: tuple[Unmapped, ...]
 
 
-def check_accounts(run: Run, reads: bool = False) -> None:
-    """Both platforms answer and take their keys; raises ApiError.
-
-    The source is asked only where nothing of it is about to be read: the first page tells as much.
-    With `reads`, something is about to be in any case.
-    """
-    with run.store.begin() as connection:
-        known = all_cursors(connection)
-    staged = not reads and all(name in known and known[name].complete for name in needed(run.spec))
-    clients = (run.source, run.destination) if staged else (run.destination,)
-    for position, client in enumerate(clients):
-        run.progress("signing in", position, len(clients))
-        client.check()
-    run.progress("signing in", len(clients), len(clients))
-
-
 def match_people(run: Run) -> tuple[list[Person], str]:
     """Find every person of the source among the destination's users by e-mail, ignoring case.
 

@@ -16,7 +16,6 @@ _BOOKED = (
     sa.select(quota.c.slot, quota.c.spent).where(*_OF_LIMIT, quota.c.slot >= sa.bindparam("since")).order_by(quota.c.slot)
 )
 _FORGET = quota.delete().where(*_OF_LIMIT, quota.c.slot < sa.bindparam("before"))
-_HOLD = sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtext(sa.bindparam("account"))))
 
 
 def _adding(dialect: type[sqlite.Insert] | type[postgresql.Insert]) -> sqlite.Insert | postgresql.Insert:
@@ -29,15 +28,6 @@ BLOCK = "until "  # before a limit's name: a row that says until when (in millis
 _BLOCKS = sa.select(quota).where(quota.c.account == sa.bindparam("account"), quota.c.name.startswith(BLOCK))
 
 _ADD = {"sqlite": _adding(sqlite.Insert), "postgresql": _adding(postgresql.Insert)}
-
-
-def hold(connection: sa.Connection, account: str) -> None:
-    """Keep other processes from this account's quota until the transaction ends.
-
-    SQLite's transactions exclude each other anyway.
-    """
-    if connection.dialect.name == "postgresql":
-        connection.execute(_HOLD, {"account": account})
 
 
 def booked(connection: sa.Connection, account: str, since: Mapping[str, int]) -> dict[str, Slots]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +19,10 @@ from engine.errors import StoreError
 from engine.store.migrations import MIGRATIONS, bring_up
 
 VERSION = len(MIGRATIONS) + 1  # a store of an older version is brought up to this one when it is opened
+
+_SCHEMA = re.compile("[a-z_][a-z0-9_]{0,62}")
+_CUT = {"connect_timeout": "10", "keepalives_idle": "10", "keepalives_interval": "5", "tcp_user_timeout": "30000"}
+LEASE = "lease"  # the name in `meta` of who is at work on a store
 
 metadata = sa.MetaData()
 
@@ -243,6 +249,8 @@ class Store:
     engine: sa.Engine
     durable: sa.Engine  # the same database; its commits survive a power cut
     folder: Path  # where files that belong to the store lie
+    fence: int = 0  # the number of the lease that this process works under; 0 for none
+    patience: float = 60.0  # seconds that a database server which restarts is waited for
 
     @contextmanager
     def begin(self, durable: bool = False) -> Iterator[sa.Connection]:
@@ -250,9 +258,12 @@ class Store:
 
         Every commit survives a killed process. A `durable` one also survives a power cut, at the
         price of waiting for the disk: intents of writes need it, what can be read again does not.
+        Raises StoreError where another process has taken over the lease of this one.
         """
         try:
-            with (self.durable if durable else self.engine).begin() as connection:
+            with _connected(self.durable if durable else self.engine, self.patience) as connection, connection.begin():
+                if self.fence:
+                    _check_fence(connection, self.fence, durable)
                 yield connection
         except (sa.exc.DBAPIError, sa.exc.TimeoutError) as error:
             raise StoreError(f"the store failed: {_reason(error)} – check the disk and that nothing else holds it") from error
@@ -261,6 +272,36 @@ class Store:
         """Give the file or the connections back."""
         self.engine.dispose()
         self.durable.dispose()
+
+
+def _connected(engine: sa.Engine, patience: float) -> sa.Connection:
+    """A connection; a server that restarts or fails over is waited for."""
+    end = time.monotonic() + patience
+    while True:
+        try:
+            return engine.connect()
+        except sa.exc.OperationalError:
+            if engine.dialect.name == "sqlite" or time.monotonic() >= end:
+                raise
+            time.sleep(0.5)
+
+
+def _check_fence(connection: sa.Connection, fence: int, keep: bool) -> None:
+    """Whether this process still holds the store; with `keep`, nobody can take it over before the transaction ends."""
+    query = sa.select(meta.c.value).where(meta.c.name == LEASE)
+    found = connection.execute(query.with_for_update(read=True, key_share=True) if keep else query).scalar()
+    if json.loads(found or "{}").get("number") != fence:
+        raise StoreError("another etl command has taken over this store, for this one was not heard of – run it again")
+
+
+def hold(connection: sa.Connection, what: str, account: str) -> None:
+    """Keep other processes from something of an account, such as its quota, until the transaction ends.
+
+    SQLite's transactions exclude each other anyway.
+    """
+    if connection.dialect.name == "postgresql":
+        names = (sa.func.hashtext(name) for name in (what, account))
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(*names)))
 
 
 def open_store(url: str) -> Store:
@@ -277,6 +318,8 @@ def open_store(url: str) -> Store:
             _private(path)
         for level in ("NORMAL", "FULL"):
             engines.append(_engine(parsed, level))
+        if parsed.query.get("schema"):
+            _make_schema(engines[0], str(parsed.query["schema"]))
         bring_up(engines[0], _make_tables)
     except (sa.exc.SQLAlchemyError, OSError, ValueError, ImportError, StoreError) as error:
         for engine in engines:
@@ -296,11 +339,31 @@ def _parsed(url: str) -> sa.URL:
 
 
 def _engine(url: sa.URL, level: str) -> sa.Engine:
+    if url.get_backend_name() == "postgresql":
+        # A connection that leads nowhere any more is noticed before it is used, or after half a minute.
+        return sa.create_engine(_in_schema(url.update_query_dict(_CUT | dict(url.query))), pool_pre_ping=True)
+
     engine = sa.create_engine(url)
-    if engine.dialect.name == "sqlite":
-        sa.event.listen(engine, "connect", _tuner(level))
-        sa.event.listen(engine, "begin", _begin_immediate)
+    sa.event.listen(engine, "connect", _tuner(level))
+    sa.event.listen(engine, "begin", _begin_immediate)
     return engine
+
+
+def _in_schema(url: sa.URL) -> sa.URL:
+    """`?schema=NAME` keeps a store apart from others in its database."""
+    name = url.query.get("schema")
+    if name is None:
+        return url
+    if not _SCHEMA.fullmatch(str(name)):
+        raise ValueError(f"{name!r} is not a schema's name – take small letters, digits and _")
+    options = " ".join(filter(None, (str(url.query.get("options", "")), f"-csearch_path={name}")))
+    return url.difference_update_query(["schema"]).update_query_dict({"options": options})
+
+
+def _make_schema(engine: sa.Engine, name: str) -> None:
+    with engine.begin() as connection:
+        if not sa.inspect(connection).has_schema(name):
+            connection.execute(sa.schema.CreateSchema(name, if_not_exists=True))
 
 
 def _make_tables(connection: sa.Connection) -> None:

@@ -6,25 +6,20 @@ import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import sqlalchemy as sa
 
-from engine.store.schema import Store, tokens, upsert
-
-_ALONE = sa.select(sa.func.pg_advisory_lock(sa.func.hashtext(sa.bindparam("account"))))
-_LEAVE = sa.select(sa.func.pg_advisory_unlock(sa.func.hashtext(sa.bindparam("account"))))
+from engine.store.schema import Store, hold, tokens, upsert
 
 
 @contextmanager
 def exchanging(store: Store, account: str) -> Iterator[None]:
     """Wait until no other process exchanges a token of this store, and keep others out; the system frees it after a kill."""
     if store.engine.dialect.name == "postgresql":
-        with store.engine.connect() as connection:
-            connection.execute(_ALONE, {"account": account})
-            try:
-                yield
-            finally:
-                connection.execute(_LEAVE, {"account": account})
+        with store.begin() as connection:
+            hold(connection, "tokens", account)
+            yield
         return
     held = os.open(f"{store.engine.url.database}.tokens.lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
@@ -42,6 +37,9 @@ def newest(store: Store, account: str, name: str) -> str:
 
 
 def keep(store: Store, account: str, name: str, value: str) -> None:
-    """Put a token in the place of the one before; a power cut does not lose it."""
-    with store.begin(durable=True) as connection:
+    """Put a token in the place of the one before; a power cut does not lose it.
+
+    Whoever holds the store by now: the one before is good for nothing any more.
+    """
+    with replace(store, fence=0).begin(durable=True) as connection:
         upsert(connection, tokens, [{"account": account, "name": name, "value": value}], ["account", "name"])

@@ -1,27 +1,32 @@
-"""A store to test with: SQLite always, PostgreSQL too where ETL_TEST_POSTGRES_URL names a database."""
+"""A store to test with, on SQLite and on PostgreSQL."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from engine.store.schema import Store, metadata, open_store
+from tests import postgres
 
-POSTGRES = os.environ.get("ETL_TEST_POSTGRES_URL", "")
+
+@pytest.fixture(scope="session")
+def database() -> Iterator[str]:
+    """A PostgreSQL database for one test after the other."""
+    with postgres.database() as url:
+        yield url
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.skipif(not POSTGRES, reason="no PostgreSQL"))])
+@pytest.fixture(params=["sqlite", "postgresql"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     """An empty store."""
     if request.param == "sqlite":
         opened = open_store(str(tmp_path / "store.sqlite"))
     else:
-        opened = open_store(POSTGRES)
+        opened = open_store(request.getfixturevalue("database"))
         with opened.begin() as connection:
             for table in reversed(metadata.sorted_tables):
-                connection.execute(table.delete() if table.name != "meta" else table.delete().where(table.c.name == "-"))
+                connection.execute(table.delete() if table.name != "meta" else table.delete().where(table.c.name != "version"))
     yield opened
     opened.close()

@@ -13,7 +13,6 @@ import sys
 import textwrap
 import time
 from collections import Counter
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -31,7 +30,6 @@ from engine.store.schema import VERSION, metadata, open_store
 from sandbox.launch import launch
 from tests.chaos.canonical import doubled
 from tests.e2e.driving import SPEC, checkout, etl
-from tests.store.conftest import POSTGRES
 
 DATA = Path(__file__).parent / "data"
 ROOT = Path(__file__).resolve().parents[2]
@@ -299,22 +297,11 @@ def test_a_database_of_another_program_is_left_alone(tmp_path: Path, written: st
 
 
 @pytest.fixture
-def old_postgres(old: Path) -> Iterator[str]:
-    """The same store of version 1 in a schema of its own on a PostgreSQL server."""
-    if not POSTGRES:
-        pytest.skip("no PostgreSQL")
-    url = sa.make_url(POSTGRES)
-    url = url.set(drivername="postgresql+psycopg")
-    engine = sa.create_engine(url)
-    with engine.begin() as connection:
-        connection.exec_driver_sql("DROP SCHEMA IF EXISTS old_store CASCADE")
-        connection.exec_driver_sql("CREATE SCHEMA old_store")
-    there = url.update_query_dict({"options": "-csearch_path=old_store"})
+def old_postgres(old: Path, postgres: str) -> str:
+    """The same store of version 1 in a PostgreSQL database."""
+    there = sa.make_url(postgres).set(drivername="postgresql+psycopg")
     _pour(old, sa.create_engine(there, poolclass=sa.NullPool))
-    yield there.render_as_string(hide_password=False)
-    with engine.begin() as connection:
-        connection.exec_driver_sql("DROP SCHEMA old_store CASCADE")
-    engine.dispose()
+    return there.render_as_string(hide_password=False)
 
 
 def _pour(old: Path, target: sa.Engine) -> None:

@@ -6,14 +6,14 @@ import threading
 
 from engine.connector.model import Limit
 from engine.connector.pacing import Clock, Pacer
-from engine.store.quota import book, booked, forget_before, hold
-from engine.store.schema import Store
+from engine.store.quota import book, booked, forget_before
+from engine.store.schema import Store, hold
 
 
 def test_spending_adds_up_in_its_slot(store: Store) -> None:
     """Two bookings in one slot are one row; limits and accounts are apart; slots come oldest first."""
     with store.begin() as connection:
-        hold(connection, "a")
+        hold(connection, "quota", "a")
         book(connection, "a", [("burst", 7, 1.0), ("day", 1, 10.0)])
         book(connection, "a", [("burst", 7, 1.0), ("burst", 5, 1.0), ("burst", 7, 0.5)])
         book(connection, "b", [("burst", 7, 100.0)])

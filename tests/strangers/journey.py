@@ -281,11 +281,14 @@ def shows(text: str, value: Any) -> bool:
 
 
 def approves(at: Journey) -> None:
-    """A full run is refused until somebody has approved the sample."""
+    """A full run is refused until somebody has approved the sample, and where its store has seen none."""
     at.calm.etl("run", good=(4,))
     at.calm.etl("approve", "--by", "Ana Ruiz", good=(0,))
     approval = at.pair.spec.replace(".yaml", ".approval.yaml")
     shutil.copy(at.calm.folder / approval, at.wild.folder / approval)
+    at.wild.etl("run", good=(4,))
+    at.wild.etl("run", "--sample", "1")
+    at.wild.etl("rollback", "--yes")
 
 
 def runs(at: Journey) -> None:

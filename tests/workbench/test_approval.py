@@ -32,6 +32,13 @@ VOIDING = {
     "a setting": ("timezone: Europe/Madrid", "timezone: Europe/Lisbon"),
     "an option": ("options: [Product, Service]", "options: [Product, Service, Kit]"),
 }
+CALLS = (
+    ("env: PIPEDRIVE_BASE_URL", "env: ANOTHER_BASE_URL"),
+    ("  check:", "  headers: {x-mode: strict}\n  check:"),
+    ("secret: PIPEDRIVE_API_TOKEN", "secret: ANOTHER_TOKEN"),
+    ("kind: header", "kind: query"),
+    ("name: x-api-token", "name: x-token"),
+)
 HARMLESS = {
     "a comment": ("# ----------------------------------------------------------------", "# ----"),
     "a label": ("label: Contacts", "label: People"),
@@ -59,13 +66,19 @@ def sampled(project: Path, tmp_path: Path) -> Store:
     with store.begin() as connection:
         run = start_run(connection, "run --sample", 0.0, "")
         end_run(connection, run, 1.0, "done")
-    keep_end(store, run, load_migration(project, {}), {"state": "good", "arrived": 200, "failed": 0})
+    end_sample(store, run, project, "live")
     return store
 
 
-def approved(project: Path, store: Store) -> None:
+def end_sample(store: Store, run: int, project: Path, environment: str) -> None:
+    """A run of the mapping as it is came to its end on accounts of a kind."""
+    verdict = {"state": "good", "arrived": 200, "failed": 0}
+    keep_end(store, run, load_migration(project, {}), verdict, environment)
+
+
+def approved(project: Path, store: Store, environment: str = "live") -> None:
     """Approve the mapping as it is."""
-    approve(load_migration(project, {}), project, store, environment="live", by="Ana", now=1_700_000_000.0)
+    approve(load_migration(project, {}), project, store, environment=environment, by="Ana", now=1_700_000_000.0)
 
 
 def test_approval_says_what_was_seen_by_whom_and_when(project: Path, sampled: Store) -> None:
@@ -103,6 +116,39 @@ def test_edits_that_do_not_leave_it_alone(project: Path, sampled: Store, name: s
     approved(project, sampled)
     edit(project, HARMLESS[name])
     assert demand(load_migration(project, {}), project, sampled).by == "Ana"
+
+
+@pytest.mark.parametrize("old, new", CALLS)
+def test_where_calls_go_and_what_they_carry_is_approved(project: Path, sampled: Store, old: str, new: str) -> None:
+    """The variable with the address, headers and the way of signing in decide whose data move, and how."""
+    approved(project, sampled)
+    path = project.parents[1] / "connectors" / "pipedrive.yaml"
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new, 1), encoding="utf-8")
+    with pytest.raises(UnsafePlan, match="destination connector: connection"):
+        demand(load_migration(project, {}), project, sampled)
+
+
+def test_toy_data_open_no_live_account(project: Path, sampled: Store) -> None:
+    """An approval on a sample in the sandbox is none for live accounts, and a sample there is none of live ones."""
+    end_sample(sampled, 1, project, "sandbox")
+    with pytest.raises(UnsafePlan, match="kind of account"):
+        approved(project, sampled)
+    approved(project, sampled, "sandbox")
+    with pytest.raises(UnsafePlan, match="in the sandbox, not of the live accounts"):
+        demand(load_migration(project, {}), project, sampled)
+
+
+def test_the_store_has_seen_what_was_approved(project: Path, sampled: Store, tmp_path: Path) -> None:
+    """A file that came with the spec, or that somebody wrote, is not enough where no sample of it was run."""
+    approved(project, sampled)
+    for store in (None, open_store(str(tmp_path / "empty.sqlite"))):
+        with pytest.raises(UnsafePlan, match="no sample of this mapping has been run here"):
+            demand(load_migration(project, {}), project, store)
+    end_sample(sampled, 1, project, "sandbox")
+    with pytest.raises(UnsafePlan, match=r"run it again: .* --sample --env live"):
+        demand(load_migration(project, {}), project, sampled)
 
 
 def test_without_a_sample_of_this_mapping_there_is_no_approval(project: Path, sampled: Store, tmp_path: Path) -> None:
@@ -171,7 +217,7 @@ def test_an_approved_mapping_moves_live_data_until_it_is_edited(tmp_path: Path) 
         live.etl("run", "--sample", "20")
         live.etl("approve", "--by", "Ana", good=[0])
         live.etl("run")
-        live.etl("run", "--failed", "--store", str(tmp_path / "new.sqlite"))
+        assert "no sample" in live.etl("run", "--failed", "--store", str(tmp_path / "new.sqlite"), good=[4]).err
         chaos.edit(live.folder / chaos.SPEC, VOIDING["a value map"])
         calls = chaos.requests(live.destination)
         for words in (["run"], ["run", "--delta"], ["run", "--failed"]):

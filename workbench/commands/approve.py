@@ -49,7 +49,7 @@ def _admit(spec: Path, store: str | None) -> None:
 
 
 def _ended(run: Run, verdict: Mapping[str, Any]) -> None:
-    keep_end(run.store, run.id, run.migration, verdict)
+    keep_end(run.store, run.id, run.migration, verdict, "sandbox" if run.destination.account.name else "live")
 
 
 GATE = Gate(_admit, _ended)
