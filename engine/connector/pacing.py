@@ -213,7 +213,7 @@ class Pacer:
             else:
                 self._book_up_to(limit, self.allowance(limit), now)  # nothing is left in this window
         with self._lock, self.store.begin() as connection:
-            hold(connection, self.account)
+            hold(connection, "quota", self.account)
             same = [found for found in blocks(connection, self.account) if found[0] == limit_name]
             if seconds > _asked(same, now).seconds:
                 block(connection, self.account, limit_name, now + seconds, seconds)
