@@ -72,7 +72,7 @@ def offset(pager: Pager, position: Any) -> Walk:
     def reached(page: Page, start: int, count: Count) -> int:
         return start + len(page.rows) - count.twice
 
-    return _counted(pager, int(position or 0), params, onward, reached)
+    return _counted(pager, int(position or 0), params, onward, reached, lambda start: start + pager.size)
 
 
 def page_number(pager: Pager, position: Any) -> Walk:
@@ -170,18 +170,25 @@ Reached = Callable[[Page, Any, Count], int | None]
 
 def _counted(
     pager: Pager, position: Any, params: Callable[[Any], dict[str, Any]], onward: Callable[[Page, Any], Any],
-    reached: Reached | None = None,
+    reached: Reached | None = None, leap: Callable[[Any], Any] | None = None,
 ) -> Walk:  # fmt: skip
     """Walk on by what came until a page is the last.
 
     `params` name a position, `onward` is the one after it, `reached` how many rows there were up to
-    here, where that is known.
+    here, where that is known. `leap` is the position after a whole page: a page may be short because
+    rows were taken out of it, and then the next one shows the same.
     """
-    count, probe, seen = Count(position), False, {repr(position)}
+    count, probe, seen, taken = Count(position), False, {repr(position)}, position
     while True:
         page = yield Ask({**_size(pager), **params(position)}, position, probe=probe)
         if count.repeats(page):
-            return _repeated(pager, count)
+            further = leap(taken) if leap else position
+            if repr(further) in seen:
+                return _repeated(pager, count)
+            seen.add(repr(further))
+            position, probe = further, True
+            continue
+        taken = position
         count.take(page, pager)
         word = _word(pager, page, count, reached(page, position, count) if reached else None)
         due, count.promised = count.promised, word == "more"
