@@ -7,12 +7,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from engine.connector.client import Client, silence
-from engine.connector.model import Operation, Resource
+from engine.connector.model import Operation, Resource, join_id
 from engine.errors import Rejected, UnsafePlan
 from engine.mapping.project import any_key
 from engine.run import Run
 from engine.store.records import Record
-from engine.values import dig, digest, is_yes, segments, well_formed
+from engine.values import dig, digest, id_in, is_empty, is_yes, key_of, segments, well_formed, word
 
 _STYLES = {
     "rfc3339": "%Y-%m-%dT%H:%M:%SZ",
@@ -24,14 +24,22 @@ _STYLES = {
 
 def as_record(run: Run, collection: str, row: Mapping[str, Any]) -> Record:
     """A row with its key; a composite key ("a+b") joins its parts."""
-    parts = run.migration.source.resources[collection].id.split("+")
-    values = [row.get(part) for part in parts]
-    if any(value is None for value in values):
-        raise UnsafePlan(f"a row of {collection} has no {'+'.join(parts)}: it cannot be told apart – check the connector")
-    if any("#" in str(value) for value in values):
-        raise UnsafePlan(f"a row of {collection} has an id with '#', which marks the parts of a record here – please report it")
+    key = row_key(run.migration.source.resources[collection], row)
     whole = well_formed(dict(row))
-    return Record(collection, f"{collection}/{'+'.join(map(str, values))}", whole, 0, digest(whole))
+    return Record(collection, key, whole, 0, digest(whole))
+
+
+def row_key(kind: Resource, row: Mapping[str, Any]) -> str:
+    """The key of a row; raises UnsafePlan where a field of its id holds no plain value."""
+    if not has_key(kind, row):
+        raise UnsafePlan(f"a row of {kind.name} has no {kind.id}: it cannot be told apart – check the connector")
+    return key_of(kind.name, join_id([word(row[name]) for name in kind.id_fields]))
+
+
+def has_key(kind: Resource, row: Mapping[str, Any]) -> bool:
+    """Whether each field of a row's id holds a plain value."""
+    values = [row.get(name) for name in kind.id_fields]
+    return not any(isinstance(value, dict | list | bool) or is_empty(value) for value in values)
 
 
 def alive(run: Run, collection: str, rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -48,7 +56,7 @@ def is_gone(run: Run, name: str, key: str) -> bool:
     if "read" not in run.migration.source.resources[name].operations:
         return True
     try:
-        row = run.source.read(name, key.partition("/")[2])
+        row = run.source.read(name, id_in(key))
     except Rejected as error:
         run.notice(
             f"{key} is no longer listed and cannot be read, so it is not taken for deleted: {error}"

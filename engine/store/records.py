@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from engine.store.schema import Store, as_text, cursors, drafts, records, refs, samples, upsert
-from engine.values import batches
+from engine.values import batches, id_in
 
 BATCH = 200  # records in memory at a time; one may take 50 kB
 
@@ -28,7 +28,7 @@ class Record:
     @property
     def id(self) -> str:
         """The id within the collection."""
-        return self.key.partition("/")[2]
+        return id_in(self.key)
 
 
 @dataclass(frozen=True, slots=True)
