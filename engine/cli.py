@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import json
 import os
 import sys
+import tempfile
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from engine import migrate as stages
-from engine.connector.auth import Account
+from engine.connector.auth import Account, redactor
 from engine.connector.pacing import Clock
 from engine.environment import accounts, variables
 from engine.errors import ATTENTION, DONE, EtlError, OutcomeUnknown, Paused, StoreError, Unavailable, UnsafePlan, UsageError
@@ -28,6 +31,7 @@ from engine.review.compare import everything, records_of
 from engine.review.page import write_html
 from engine.review.planned import show_planned, write_plan
 from engine.review.report import build, private, write_csv, write_json
+from engine.review.terminal import clean
 from engine.rollback.undo import rollback as take_back
 from engine.run import Progress as Listener
 from engine.run import Run, connect, quiet
@@ -45,6 +49,10 @@ NO_KEY = "-"  # stands in for the key of an account that is not called
 PASSING = (Unavailable, OutcomeUnknown, Paused, StoreError)  # what a repeated delta may not meet the next time
 OWN_SIZE = 0  # `--sample` without a number
 MOST = 1000  # records of a sample of live accounts, for nobody has approved it
+DIGITS = 6  # of a number on the command line; more are a slip, and no clock or list holds so many
+LAST_RUN = 2**31 - 1
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)  # told of a file that nobody names
+REPORTS = {"html": write_html, "json": write_json, "csv": write_csv}
 _CHOSEN = ("yes", "changes", "deletions", "until", "every", "failed", "remake_fields")  # options that make a Choice
 
 
@@ -114,9 +122,13 @@ def interval(written: str | None) -> float:
     if not written:
         return 0.0
     unit = {"s": 1, "m": 60, "h": 3600}.get(written[-1])
-    if unit is None or not written[:-1].isdigit():
+    if unit is None or not _is_number(written[:-1]):
         raise UsageError(f"--every {written!r} is not an interval – write it like 15m")
     return float(int(written[:-1]) * unit)
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) <= DIGITS
 
 
 def until(written: str | None) -> float:
@@ -132,7 +144,7 @@ def until(written: str | None) -> float:
 
 def records(_context: click.Context, _option: click.Parameter, written: str | None) -> int | None:
     """The size of a sample; OWN_SIZE is the spec's."""
-    if written and (not written.isdigit() or int(written) < 1):
+    if written and (not _is_number(written) or int(written) < 1):
         raise UsageError(f"--sample {written!r} is not a number of records")
     return int(written) if written else OWN_SIZE if written == "" else None
 
@@ -159,7 +171,7 @@ def audit(refresh: bool, rebind: bool, **options: Any) -> None:
         result = stages.prepare(run, None)
         report = build(run, result, "audit", options["environment"])
         report["collections"] = [asdict(reading) for reading in result.readings.values()]
-        _tell(options["as_json"], report, screens.show_audit)
+    _tell(options["as_json"], report, screens.show_audit)
 
 
 @cli.command()
@@ -177,11 +189,13 @@ def plan(size: int | None, refresh: bool, simulated: bool, each: bool, **options
         report["plan"] = asdict(result.plan)
         report["timeline"] = asdict(simulate(run, result.plan)) if simulated else None
         if each and options["as_json"]:
-            write_plan(report, run, sys.stdout)
+            with printing():
+                write_plan(report, run, sys.stdout)
             return
         _tell(options["as_json"], report, screens.show_plan)
         if each:
-            show_planned(run, Console())
+            with printing():
+                show_planned(run, Screen())
 
 
 @cli.command()
@@ -210,12 +224,13 @@ def run(size: int | None, refresh: bool, wait: bool, **options: Any) -> None:
                 _gate().admit(settings.spec, settings.store)
             with opened(settings, command, wait, refresh) as run:
                 _bound(settings, _size(size, run))
-                code = _report(run, _work(run, choice, size, settings.as_json), command, settings)
+                told = _report(run, _work(run, choice, size, settings.as_json), command, settings)
+            code = _show(told, settings)
         except PASSING as error:
             if not pause:
                 raise
             code, wanted = error.exit_code, max(wanted, getattr(error, "until", 0.0))
-            click.echo(f"etl: {_safe(str(error))}; trying again at {screens.moment(wanted)} UTC", err=True)
+            _say(f"{error}; trying again at {screens.moment(wanted)} UTC")
         if not pause or (end and wanted > end):
             break
         time.sleep(max(0.0, wanted - time.time()))
@@ -248,14 +263,15 @@ def _work(run: Run, choice: Choice, size: int | None, quietly: bool) -> stages.R
 
     def announce(found: stages.Result) -> None:
         if found.audit and found.plan and not quietly:
-            screens.show_announcement(found.audit, found.plan, Console(stderr=True))
+            with printing():
+                screens.show_announcement(found.audit, found.plan, Screen(stderr=True))
 
     return stages.migrate(run, _size(size, run), choice.yes, announce, choice.remake_fields)
 
 
 @cli.command()
 @common
-@click.option("--run", "of_run", type=int, help="Take back just this run; `etl status` lists them.")
+@click.option("--run", "of_run", type=click.IntRange(1, LAST_RUN), help="Take back just this run; `etl status` lists them.")
 @click.option("--dry-run", "dry", is_flag=True, help="Say what would happen; change nothing.")
 @click.option("--force", is_flag=True, help="Also remove rows that people have touched since.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
@@ -291,8 +307,8 @@ def verify(**options: Any) -> None:
         if not last:
             raise UsageError("nothing has been migrated yet – start with: etl run SPEC --sample")
         result = stages.verify(run, stages.Result(), judged, only_written=_planned_since(runs))
-        code = _report(run, result, "verify", settings)
-    sys.exit(code)
+        told = _report(run, result, "verify", settings)
+    sys.exit(_show(told, settings))
 
 
 def _planned_since(runs: Sequence[Mapping[str, Any]]) -> bool:
@@ -328,10 +344,42 @@ def status(**options: Any) -> None:
 
 def _tell(as_json: bool, found: Mapping[str, Any], show: Callable[[Mapping[str, Any], Console], None]) -> None:
     """What a command found: as JSON, or as its screen shows it."""
-    if as_json:
-        click.echo(json.dumps(found, ensure_ascii=False))
-    else:
-        show(found, Console())
+    with printing():
+        if as_json:
+            click.echo(json.dumps(found, ensure_ascii=False))
+        else:
+            show(found, Screen())
+
+
+class Screen(Console):
+    """A console that leaves it to `printing` what to do when its reader has gone."""
+
+    def on_broken_pipe(self) -> None:
+        """Raise what was raised."""
+        raise  # noqa: PLE0704
+
+
+@contextmanager
+def printing() -> Iterator[None]:
+    """A reader that has gone (`| head`) ends no command. Raises UsageError for output that cannot be written."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _drop_output()
+    except OSError as error:
+        _drop_output()
+        raise UsageError(
+            f"the output cannot be written: {error.strerror} – what the command did is saved; make room, and look at it with: "
+            "etl status SPEC, etl report SPEC"
+        ) from None
+
+
+def _drop_output() -> None:
+    """Let nothing more be written: the interpreter would fail at it once more when it ends."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
 
 
 @contextmanager
@@ -408,13 +456,13 @@ def listening(settings: Settings) -> Iterator[Listener]:
     if settings.as_json or not sys.stderr.isatty():
         yield quiet
         return
-    columns = (TextColumn("{task.description:<48}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (TextColumn("{task.description:<48}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
         tasks: dict[str, Any] = {}
 
         def tell(label: str, done: int, total: int | None) -> None:
             if label not in tasks:
-                tasks[label] = bars.add_task(label, total=total)
+                tasks[label] = bars.add_task(clean(label), total=total)
             bars.update(tasks[label], completed=done, total=total)
 
         yield tell
@@ -424,46 +472,115 @@ def _size(size: int | None, run: Run) -> int | None:
     return run.spec.sample.records if size == OWN_SIZE else size
 
 
-def _report(run: Run, result: stages.Result, command: str, settings: Settings) -> int:
-    """Write every format of the report; the exit code that its verdict deserves."""
+def _report(run: Run, result: stages.Result, command: str, settings: Settings) -> dict[str, Any]:
+    """Write every format of the report; what is to be shown of it once the run has ended."""
     report = build(run, result, command, settings.environment)
     _gate().ended(run, report["verdict"])
     folder = run.store.folder / f"{run.spec.name}.{settings.environment}.report"
-    paths = {kind: folder / f"report.{kind}" for kind in ("html", "json", "csv")}
-    for kind, write in (("html", write_html), ("json", write_json), ("csv", write_csv)):
-        write(report, paths[kind])
-    told = report | {"files": {kind: str(path) for kind, path in paths.items()}}
+    written = {}
+    for kind, write in REPORTS.items():
+        path = folder / f"report.{kind}"
+        try:
+            write(report, path)
+            written[kind] = str(path)
+        except OSError as error:
+            report["notices"].append(f"the report {path} cannot be written: {error.strerror}")
+    return report | {"files": written}
+
+
+def _show(told: Mapping[str, Any], settings: Settings) -> int:
+    """Print a report; the exit code that its verdict deserves. Raises UsageError where a file of it was not written."""
     _tell(settings.as_json, told, lambda told, console: terminal.show(told, console, told["files"]))
-    return DONE if report["verdict"]["state"] == "good" else ATTENTION
+    if len(told["files"]) < len(REPORTS):
+        raise UsageError("the run is done and saved, but its report could not be written – make room for it, then: etl verify SPEC")
+    return DONE if told["verdict"]["state"] == "good" else ATTENTION
 
 
 def main(gate: Gate) -> None:
     """Run a command; expected failures end with their message and exit code, never a traceback."""
+    _write_anything()
     try:
         cli.main(standalone_mode=False, obj=gate)
     except click.exceptions.Exit as stop:
         sys.exit(stop.exit_code)
     except click.ClickException as error:
-        error.show()
+        told = io.StringIO()
+        error.show(told)
+        _write(told.getvalue().rstrip())
         sys.exit(2)
     except (click.Abort, KeyboardInterrupt):
         _end("interrupted; what was done is saved – run the same command again to go on", 130)
     except EtlError as error:
         _end(str(error), error.exit_code)
+    except BrokenPipeError:
+        _drop_output()
+        sys.exit(141)  # what a shell calls a program whose reader has gone
+    except OSError as error:
+        if error.filename is None and error.errno not in FULL:
+            _crash()
+        _end(f"{error.filename or 'a file'} cannot be used: {error.strerror} – check the path, its rights and the disk", 2)
     except Exception:
+        _crash()
+
+
+def _write_anything() -> None:
+    """No letter that a stream cannot take ends a command; what is piped is UTF-8 wherever it goes."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding=stream.encoding if stream.isatty() else "utf-8", errors="backslashreplace")
+
+
+def _crash() -> NoReturn:
+    """Say that etl itself is at fault, and keep the traceback in the first place that takes it."""
+    details = _safe(traceback.format_exc()).encode("utf-8", "backslashreplace")
+    kept = _kept(details)
+    where = f"the details are in {kept}" if kept else f"the details could not be kept: {_last(details)}"
+    _end(f"this is a fault in etl itself, not in your data; {where} – please report it", 70)
+
+
+def _kept(details: bytes) -> str:
+    try:
         crash = private(Path("var") / f"crash.{os.getpid()}.txt")
-        crash.write_text(_safe(traceback.format_exc()), encoding="utf-8")
-        _end(f"this is a fault in etl itself, not in your data; the details are in {crash} – please report it", 70)
+        crash.write_bytes(details)
+        return str(crash)
+    except OSError:
+        pass
+    try:
+        with tempfile.NamedTemporaryFile(prefix="etl-crash-", suffix=".txt", delete=False) as file:
+            file.write(details)
+        return file.name
+    except OSError:
+        return ""
+
+
+def _last(details: bytes) -> str:
+    return details.decode().strip().rpartition("\n")[2]
 
 
 def _safe(text: str) -> str:
     """A text without any value of the environment that looks like a secret."""
-    for name, value in variables().items():
-        if len(value) >= 8 and any(word in name.upper() for word in ("KEY", "TOKEN", "SECRET", "PASSWORD")):
-            text = text.replace(value, "***")
-    return text
+    try:
+        known = variables()
+    except EtlError:  # told already, by the command itself
+        known = dict(os.environ)
+    words = ("KEY", "TOKEN", "SECRET", "PASSWORD")
+    return redactor(value for name, value in known.items() if len(value) >= 8 and any(word in name.upper() for word in words))(text)
 
 
-def _end(message: str, code: int) -> None:
-    click.echo(f"etl: {_safe(message)}", err=True)
+def _plain(text: str) -> str:
+    """A message in which nothing moves the cursor or changes the title of a terminal."""
+    return "\n".join(clean(line) for line in _safe(text).split("\n"))
+
+
+def _say(message: str) -> None:
+    _write(f"etl: {message}")
+
+
+def _write(text: str) -> None:
+    with suppress(OSError):  # nobody reads
+        click.echo(_plain(text), err=True)
+
+
+def _end(message: str, code: int) -> NoReturn:
+    _say(message)
     sys.exit(code)

@@ -97,7 +97,7 @@ def _read(run: Run, fields: tuple[str, ...], record: Record) -> dict[str, Any] |
 def _joined(run: Run, record: Record, row: Mapping[str, Any] | None, fields: tuple[str, ...]) -> Record:
     row = row or {}
     whole = as_record(run, record.collection, {**row, **record.body, **{name: row.get(name) for name in fields}})
-    return replace(whole, digest=record.digest)
+    return replace(whole, key=record.key, digest=record.digest)
 
 
 def _tell(run: Run, record: Record, fields: tuple[str, ...], why: str) -> None:

@@ -17,6 +17,7 @@ from typing import Any, Literal
 import yaml
 
 from engine.errors import Diagnostic, Place, SpecError, UsageError
+from engine.slips import ODD_BLANK, find_slip
 
 MAX_BYTES = 2_000_000
 MAX_DEPTH = 40
@@ -115,9 +116,10 @@ def read(path: Path, shown_as: str = "", limits: Limits = ORDINARY) -> Document:
 def content(path: Path, name: str, limits: Limits = ORDINARY) -> str:
     """The text of a file, shown as `name`; raises SpecError and UsageError like `read`."""
     try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise UsageError(f"{name}: cannot be read: {error.strerror} – check the path") from None
+        with path.open("rb") as file:
+            raw = file.read(limits.bytes + 1)
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{name}: cannot be read: {getattr(error, 'strerror', None) or error} – check the path") from None
     return decoded(raw, name, limits)
 
 
@@ -135,12 +137,14 @@ def decoded(raw: bytes, name: str, limits: Limits = ORDINARY) -> str:
 
 def parse(text: str, name: str = "<text>", limits: Limits = ORDINARY) -> Document:
     """Parse YAML text; raises SpecError with the place of what is wrong."""
+    mark = None
     try:
         loader = _Loader(text)
         loader.name, loader.deepest = name, limits.depth
         try:
             node = loader.get_single_node()
         finally:
+            mark = loader.get_mark()
             loader.dispose()
         builder = _Builder(name, limits)
         data = builder.build(node, ()) if node is not None else None
@@ -149,6 +153,9 @@ def parse(text: str, name: str = "<text>", limits: Limits = ORDINARY) -> Documen
     except yaml.reader.ReaderError as error:
         line, col = text.count("\n", 0, error.position) + 1, error.position - text.rfind("\n", 0, error.position)
         raise _refused(name, line, col, f"the character {error.character!r} cannot be printed", "remove it") from None
+    except (ValueError, OverflowError):  # a character beyond Unicode, a version of thousands of digits
+        line, col = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+        raise _refused(name, line, col, "not valid YAML: this number is too large", "correct it, or remove it") from None
     except RecursionError:
         raise _refused(name, 1, 1, "nested too deeply", f"at most {limits.depth} levels") from None
     return Document(name, data, builder.places, builder.aliases)
@@ -163,7 +170,24 @@ def _not_yaml(error: yaml.MarkedYAMLError, text: str, name: str) -> SpecError:
     if begun and begun.line < mark.line:
         problem = f"not valid YAML: what is opened here is not closed; line {mark.line + 1}: {error.problem}"
         mark, advice = begun, "close it"
+    elif "another document" in str(error.problem):
+        problem, advice = "not valid YAML: a second document begins here", "remove the line ---; a file holds one document"
+    elif slip := find_slip(text.split("\n"), mark.line, _stumbles):
+        return _refused(name, slip.line + 1, slip.col + 1, f"not valid YAML: {slip.meaning}", f"write: {slip.corrected.strip()}")
     return _refused(name, mark.line + 1, mark.column + 1, problem, advice)
+
+
+def _stumbles(text: str) -> tuple[int, int] | None:
+    """Where the parser stumbles in a text; None where it does not."""
+    try:
+        for _ in yaml.parse(text, Loader=_Loader):
+            pass
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        return (mark.line, mark.column) if mark else (0, 0)
+    except (yaml.reader.ReaderError, ValueError, OverflowError, RecursionError):
+        return 0, 0
+    return None
 
 
 def _open_quote(text: str, line: int) -> yaml.Mark | None:
@@ -175,6 +199,8 @@ def _open_quote(text: str, line: int) -> yaml.Mark | None:
                 return begun
     except yaml.MarkedYAMLError as error:
         return error.context_mark if error.context == "while scanning a quoted scalar" else None
+    except (ValueError, OverflowError):
+        return None
     return None
 
 
@@ -254,7 +280,16 @@ class _Builder:
             if key_node.tag == "tag:yaml.org,2002:null" and key_node.value:
                 key = None
             if not isinstance(key, str):
+                if not isinstance(key_node, yaml.ScalarNode):
+                    problem = "a key of brackets: `{{` begins a template only inside quotes"
+                    raise self._error(node, problem, "put the value in quotes")
                 raise self._error(key_node, f"the key {key_node.value!r} is not text", "put it in quotes")
+            if blank := ODD_BLANK.search(key):
+                raise self._error(
+                    key_node, f"a blank in the key {key!r} is none (U+{ord(blank[0]):04X})", "type an ordinary one in its place"
+                )
+            if node.flow_style and value_node.tag == f"{_TAG}null" and re.fullmatch(r"[\w.-]+:\S+", key):
+                raise self._error(key_node, "there is no blank after the colon", f"write: {key.replace(':', ': ', 1)}")
             if key in result:
                 raise self._error(key_node, f"the key {key!r} stands here twice", "keep one of them")
             self.places[(*keys, key)] = self._place(key_node)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -13,6 +14,7 @@ from dotenv import dotenv_values
 from engine.connector.auth import Account, addresses
 from engine.connector.auth import variables as variables_of
 from engine.connector.model import Connector
+from engine.document import content
 from engine.errors import UsageError
 from engine.spec.load import Migration
 from engine.spec.model import Side
@@ -29,7 +31,8 @@ class Accounts:
 def variables(place: Path | None = None) -> dict[str, str]:
     """The process environment over the `.env` file of a folder, or over a file; read once, at the edge."""
     file = place if place and place.is_file() else (place or Path.cwd()) / ".env"
-    found = {key: value for key, value in dotenv_values(file).items() if value is not None}
+    text = content(file, str(file)) if file.is_file() else ""
+    found = {key: value for key, value in dotenv_values(stream=io.StringIO(text)).items() if value is not None}
     return found | dict(os.environ)
 
 

@@ -178,7 +178,10 @@ class Paused(EtlError):
     def __init__(self, limit: str, until: float, spent: bool = True) -> None:
         self.limit = limit
         self.until = until
-        moment = datetime.fromtimestamp(until, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+        try:
+            moment = datetime.fromtimestamp(until, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+        except (ValueError, OverflowError, OSError):
+            moment = "a day that no calendar holds"
         super().__init__(
             f"{f'the {limit} quota is spent' if spent else f'{limit} asks to wait'}; everything done so far is saved – "
             f"run the same command again from {moment}"

@@ -11,14 +11,14 @@ from zoneinfo import ZoneInfo
 import sqlalchemy as sa
 
 from engine.connector.client import Client, Rows, silence
-from engine.connector.model import Operation, Resource
+from engine.connector.model import Operation, Resource, join_id
 from engine.connector.times import moment
 from engine.errors import Rejected, UnsafePlan
 from engine.mapping.project import any_key
 from engine.run import Run
 from engine.store.links import Finding, clear_findings, save_findings
 from engine.store.records import Cursor, Record, Tally, other_rows
-from engine.values import dig, digest, is_yes, segments, well_formed
+from engine.values import dig, digest, id_in, is_empty, is_yes, key_of, segments, well_formed, word
 
 OVERLAP = 7200.0  # seconds that a window reaches back: stamps lag behind commits, the bound may be exclusive
 LAG = 14 * 3600.0  # seconds that stamps may lie behind the server's clock: they may be wall time of any zone
@@ -32,14 +32,22 @@ _STYLES = {
 
 def as_record(run: Run, collection: str, row: Mapping[str, Any]) -> Record:
     """A row with its key; a composite key ("a+b") joins its parts."""
-    parts = run.migration.source.resources[collection].id.split("+")
-    values = [row.get(part) for part in parts]
-    if any(value is None for value in values):
-        raise UnsafePlan(f"a row of {collection} has no {'+'.join(parts)}: it cannot be told apart – check the connector")
-    if any("#" in str(value) for value in values):
-        raise UnsafePlan(f"a row of {collection} has an id with '#', which marks the parts of a record here – please report it")
+    key = row_key(run.migration.source.resources[collection], row)
     whole = well_formed(dict(row))
-    return Record(collection, f"{collection}/{'+'.join(map(str, values))}", whole, 0, digest(whole))
+    return Record(collection, key, whole, 0, digest(whole))
+
+
+def row_key(kind: Resource, row: Mapping[str, Any]) -> str:
+    """The key of a row; raises UnsafePlan where a field of its id holds no plain value."""
+    if not has_key(kind, row):
+        raise UnsafePlan(f"a row of {kind.name} has no {kind.id}: it cannot be told apart – check the connector")
+    return key_of(kind.name, join_id([word(row[name]) for name in kind.id_fields]))
+
+
+def has_key(kind: Resource, row: Mapping[str, Any]) -> bool:
+    """Whether each field of a row's id holds a plain value."""
+    values = [row.get(name) for name in kind.id_fields]
+    return not any(isinstance(value, dict | list | bool) or is_empty(value) for value in values)
 
 
 def keyed(run: Run, collection: str, rows: Sequence[dict[str, Any]]) -> tuple[list[Record], int]:
@@ -47,15 +55,11 @@ def keyed(run: Run, collection: str, rows: Sequence[dict[str, Any]]) -> tuple[li
 
     Raises UnsafePlan where no row has one: the connector names the wrong field.
     """
-    parts = run.migration.source.resources[collection].id_fields
-    usable = [row for row in rows if all(_tells_apart(row.get(part)) for part in parts)]
+    kind = run.migration.source.resources[collection]
+    usable = [row for row in rows if has_key(kind, row)]
     if rows and not usable:
-        raise UnsafePlan(f"rows of {collection} have no {'+'.join(parts)} that tells them apart – check `id` in the connector")
+        raise UnsafePlan(f"rows of {collection} have no {kind.id} that tells them apart – check `id` in the connector")
     return [as_record(run, collection, row) for row in usable], len(rows) - len(usable)
-
-
-def _tells_apart(value: Any) -> bool:
-    return isinstance(value, str | int | float) and not isinstance(value, bool) and value != ""
 
 
 def tallied(
@@ -123,7 +127,7 @@ def is_gone(run: Run, name: str, key: str) -> bool:
     if "read" not in run.migration.source.resources[name].operations:
         return True
     try:
-        row = run.source.read(name, key.partition("/")[2])
+        row = run.source.read(name, id_in(key))
     except Rejected as error:
         run.notice(
             f"{key} is no longer listed and cannot be read, so it is not taken for deleted: {error}"

@@ -10,8 +10,11 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from decimal import Decimal
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -44,7 +47,7 @@ def segments(text: str) -> Segments:
 
 def _segment(part: str) -> str | int:
     place = part[1:-1] if part.startswith("[") else ""
-    return int(place) if place.isdigit() else place if place == "*" else part
+    return int(place) if place.isdecimal() else place if place == "*" else part
 
 
 def dig(value: Json, path: Segments) -> Json:
@@ -131,6 +134,126 @@ def word(value: Json) -> str:
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     return str(value)
+
+
+DEEPEST = 100  # levels of a value; what lies deeper is kept as its JSON text
+_LONGEST = 300  # characters of a number; a longer one is kept as text
+_EXACT = 15  # digits of which a float keeps every one
+_MARKS = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]')
+
+
+def from_json(text: str | bytes) -> Json:
+    """The value of a JSON text, with nothing lost that a program cannot hold; raises ValueError.
+
+    A number that no float is (`1e999`, one digit too many) is its digits as text, and so is a part that is
+    nested too deeply.
+    """
+    try:
+        value = _loaded(text)
+        if not _is_deep(value):
+            return value
+    except RecursionError:
+        pass
+    text = text if isinstance(text, str) else text.decode(json.detect_encoding(text))
+    return _loaded("".join(_shallow(text)))
+
+
+def _loaded(text: str | bytes) -> Json:
+    try:
+        return json.loads(text, parse_constant=_no_constant, parse_float=_float)
+    except ValueError:  # no JSON, or a number of thousands of digits, which only this slower way reads
+        return json.loads(text, parse_constant=_no_constant, parse_float=_float, parse_int=_integer)
+
+
+def _no_constant(word: str) -> Json:
+    raise ValueError(f"{word} is not JSON")
+
+
+def _integer(text: str) -> int | str:
+    return int(text) if len(text) <= _LONGEST else text
+
+
+def _float(text: str) -> float | str:
+    """The float, where the text is one of the forms that programs write it in."""
+    number = float(text)
+    if len(text) <= _EXACT and "e" not in text.lower():
+        return number
+    if len(text) > _LONGEST or not math.isfinite(number):
+        return text
+    try:
+        written = Decimal(text)
+    except ArithmeticError:  # an exponent that is no number either
+        return text
+    digits = len(written.as_tuple().digits)
+    shown = {Decimal(repr(number)), Decimal(f"{number:.{digits}g}")}  # the shortest form, and one of as many digits
+    return number if written in shown else text
+
+
+def _is_deep(value: Json) -> bool:
+    level = [[value]]
+    for _ in range(DEEPEST):
+        inner = [item.values() if isinstance(item, dict) else item for item in level]
+        level = [item for items in inner for item in items if type(item) in (dict, list)]
+        if not level:
+            return False
+    return True
+
+
+def _shallow(text: str) -> Iterator[str]:
+    """The JSON text with everything below the deepest level quoted as a text."""
+    level, done, begun = 0, 0, 0
+    for found in _MARKS.finditer(text):
+        mark = found[0]
+        if mark in "[{":
+            level += 1
+            if level == DEEPEST + 1:
+                begun = found.start()
+                yield text[done:begun]
+        elif mark in "]}":
+            if level == DEEPEST + 1:
+                done = found.end()
+                yield json.dumps(text[begun:done])
+            level -= 1
+    if level > 0:
+        raise ValueError("a bracket is not closed")
+    yield text[done:]
+
+
+# What marks a part of a key, what a store replaces, what would read as a quote.
+_UNKEPT = re.compile(r"[#\0\ud800-\udfff]|%(?=23|25|00|u[dD][89a-fA-F][0-9a-fA-F]{2})")
+_QUOTED = re.compile(r"%(23|00|25|u[dD][89a-fA-F][0-9a-fA-F]{2})")
+
+
+def key_of(collection: str, row_id: str) -> str:
+    """The key of a row, `clients/12`; what a key cannot hold of an id is quoted in it, `clients/C%23-3`."""
+    return f"{collection}/{quoted(row_id)}"
+
+
+def id_in(key: str) -> str:
+    """The id in a record's key, as the platform writes it."""
+    return _QUOTED.sub(lambda found: chr(int(found[1].lstrip("u"), 16)), key.partition("/")[2])
+
+
+def quoted(name: str) -> str:
+    """A name as a part of a key; two names stay two."""
+    return _UNKEPT.sub(lambda found: _quote(ord(found[0])), name)
+
+
+def _quote(code: int) -> str:
+    return f"%u{code:04X}" if code > 0xFF else f"%{code:02X}"
+
+
+def folded(value: Json, ignoring: Sequence[str]) -> Json:
+    """A value with its texts as they are compared: without capitals, without accents."""
+    if isinstance(value, dict):
+        return {key: folded(item, ignoring) for key, item in value.items()}
+    if isinstance(value, list):
+        return [folded(item, ignoring) for item in value]
+    if not isinstance(value, str):
+        return value
+    if "accents" in ignoring:
+        value = "".join(sign for sign in unicodedata.normalize("NFKD", value) if not unicodedata.combining(sign))
+    return unicodedata.normalize("NFC", value.casefold()) if "case" in ignoring else value
 
 
 def well_formed(value: Json) -> Json:

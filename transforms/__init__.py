@@ -5,7 +5,10 @@ from typing import Any
 
 from . import address, dates, ids, money, phone, text
 
-__all__ = ["STEPS"]
+__all__ = ["CHECKS", "STEPS"]
+
+# What an argument that a spec gives must be besides its type; the rest is told by the step itself.
+CHECKS: dict[str, Callable[[str], None]] = {"currency": money.check_currency}
 
 STEPS: dict[str, Callable[..., Any]] = {
     f"{topic.__name__.rpartition('.')[2]}.{name}": getattr(topic, name)

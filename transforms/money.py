@@ -15,6 +15,23 @@ __all__ = ["amount", "entries", "format", "negate", "of", "percent", "sum", "wit
 _SYMBOLS = {"EUR": "€", "USD": "$", "GBP": "£", "JPY": "¥"}
 _WHOLE = frozenset({"CLP", "ISK", "JPY", "KRW", "PYG", "VND"})  # currencies without cents
 
+_CODES = """
+AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BGN BHD BIF BMD BND BOB BOV BRL BSD BTN BWP BYN BZD CAD CDF
+CHE CHF CHW CLF CLP CNY COP COU CRC CUC CUP CVE CZK DJF DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD
+GNF GTQ GYD HKD HNL HRK HTG HUF IDR ILS INR IQD IRR ISK JMD JOD JPY KES KGS KHR KMF KPW KRW KWD KYD KZT LAK LBP
+LKR LRD LSL LYD MAD MDL MGA MKD MMK MNT MOP MRU MUR MVR MWK MXN MXV MYR MZN NAD NGN NIO NOK NPR NZD OMR PAB PEN
+PGK PHP PKR PLN PYG QAR RON RSD RUB RWF SAR SBD SCR SDG SEK SGD SHP SLE SLL SOS SRD SSP STN SVC SYP SZL THB TJS
+TMT TND TOP TRY TTD TWD TZS UAH UGX USD USN UYI UYU UYW UZS VED VES VND VUV WST XAF XCD XCG XOF XPF YER ZAR ZMW
+ZWG ZWL
+"""  # ISO 4217, with some that ended lately
+_CURRENCIES = frozenset(_CODES.split())
+
+
+def check_currency(code: str) -> None:
+    """Raise ValueError for a code that no currency has; a code in a record may be one that its platform made up."""
+    if code not in _CURRENCIES and not code.startswith("X"):  # X.. are for metals, funds and tests
+        raise ValueError(f"there is no currency {quoted(code)}; give its code of three letters, such as EUR")
+
 
 def _currency(code: str) -> str:
     if not re.fullmatch(r"[A-Z]{3}", code):
@@ -140,6 +157,7 @@ def format(value: Any, *, currency: str = "EUR", style: str = "es") -> str | Non
     ```
     `1234.5` becomes `"1.234,50 €"`.
     """
+    grouped(Decimal(0), 0, style)  # a wrong style is told even where there is no number
     code, number = _currency(currency), to_decimal(value)
     if number is None:
         return None

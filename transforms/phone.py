@@ -48,6 +48,7 @@ def entries(value: Any, *, region: str = "ES", strict: bool = False) -> list[dic
     ```
     `{"mobile": "600 000 004"}` becomes `[{"value": "+34600000004", "label": "mobile", "primary": true}]`.
     """
+    _matches("", region)  # a wrong region is told even when there is no number
     found: list[tuple[str, str, str]] = []  # number, extension, label
     for label, raw in labelled(value):
         for number, extension in _numbers(raw, region, strict):

@@ -375,6 +375,7 @@ def number_text(value: Any, *, decimals: int = 2, style: str = "es") -> str | No
     ```
     `1234.5` becomes `"1.234,50"`.
     """
+    grouped(Decimal(0), 0, style)  # a wrong style is told even where there is no number
     number = to_decimal(value)
     return None if number is None else grouped(number, decimals, style)
 

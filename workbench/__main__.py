@@ -1,5 +1,20 @@
 """`python -m workbench` is `etl`."""
 
-from workbench.cli import main
+from __future__ import annotations
 
-main()
+import sys
+
+
+def main() -> None:
+    """Start `etl`; whoever interrupts it before it has begun sees no traceback."""
+    try:
+        from workbench.cli import main as start
+
+        start()
+    except KeyboardInterrupt:
+        sys.stderr.write("etl: interrupted; what was done is saved – run the same command again to go on\n")
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

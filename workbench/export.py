@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import petl
+from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
 
 from engine.mapping.project import Source, project
 from engine.review.report import harmless, private, shown
@@ -18,12 +20,16 @@ from engine.stages.transform import sight_on
 from engine.store.journal import attempts, stream_entries
 from engine.store.links import all_findings, links_of, stream_drafts
 from engine.store.records import many
+from engine.values import well_formed
 
 petl.config.failonerror = True  # a conversion that fails must not become an empty cell
 
 LOG = ("when", "run", "object", "source", "resource", "destination id", "action", "outcome", "reason", "calls", "cost")
 ATTENTION = ("object", "source", "stage", "field", "attempts", "reason")
 SHEET = 31  # characters a workbook allows in the name of a sheet
+ROWS = 1_048_576  # rows of a sheet
+CELL = 32_767  # characters a workbook takes in a cell
+CUT = " […] cut here: the whole text is in the CSV file"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +43,30 @@ class Table:
     def __iter__(self) -> Iterator[Sequence[Any]]:
         yield self.heads
         for row in self.rows():
-            yield [harmless(cell) if isinstance(cell, str) else cell for cell in row]
+            yield [_in_csv(cell) if isinstance(cell, str) else cell for cell in row]
+
+
+def _in_csv(cell: str) -> str:
+    """A cell that a spreadsheet takes for text and UTF-8 can hold."""
+    return harmless(well_formed(cell))
+
+
+@dataclass(frozen=True, slots=True)
+class _InWorkbook:
+    """A table without the characters that a workbook cannot hold; a text too long for it says that it is cut."""
+
+    table: Table
+
+    def __iter__(self) -> Iterator[Sequence[Any]]:
+        for row in islice(self.table, ROWS - 1):
+            yield [_fitting(cell) if isinstance(cell, str) else cell for cell in row]
+        if next(islice(self.table, ROWS - 1, None), None) is not None:
+            yield ["a sheet holds no more rows: all of them are in the CSV file"]
+
+
+def _fitting(cell: str) -> str:
+    shown: str = ILLEGAL_CHARACTERS_RE.sub(lambda found: f"\\u{ord(found[0]):04x}", cell)
+    return shown if len(shown) <= CELL else shown[: CELL - len(CUT)] + CUT
 
 
 def export(run: Run, folder: Path) -> list[Path]:
@@ -57,12 +86,23 @@ def export(run: Run, folder: Path) -> list[Path]:
 
 
 def _workbook(tables: Sequence[Table], path: Path) -> Path:
-    private(path)
+    """One sheet a table; the workbook stands in its place only when it is whole."""
+    unfinished, taken = private(path.with_suffix(".part.xlsx")), set[str]()
     for position, table in enumerate(tables):
         mode = "overwrite" if position == 0 else "add"
-        petl.toxlsx(petl.wrap(table), str(path), sheet=table.name[:SHEET], mode=mode)
-    path.chmod(0o600)
-    return path
+        petl.toxlsx(petl.wrap(_InWorkbook(table)), str(unfinished), sheet=_sheet(table.name, taken), mode=mode)
+    unfinished.chmod(0o600)
+    return unfinished.replace(path)
+
+
+def _sheet(name: str, taken: set[str]) -> str:
+    """A name that a workbook takes and that no other sheet of it has; capitals do not count."""
+    short, number = name[:SHEET], 2
+    while short.casefold() in taken:
+        short = f"{name[: SHEET - 2 - len(str(number))]}~{number}"
+        number += 1
+    taken.add(short.casefold())
+    return short
 
 
 def _fixed(run: Run) -> list[Table]:

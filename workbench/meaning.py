@@ -159,12 +159,15 @@ def _templates(mapping: ObjectMapping) -> Iterator[Template]:
         yield from (expr for expr in walk(item.expr) if isinstance(expr, Template))
 
 
+_WRITTEN = {"sources": "from", "resource": "to", "ignoring": "match"}
+
+
 def _object(mapping: ObjectMapping, written: Written) -> Iterator[Part]:
     weight: Weight = "identity" if mapping.enabled else "none"
-    for name in ("sources", "resource", "when", "each", "match", "rows", "order"):
+    for name in ("sources", "resource", "when", "each", "match", "ignoring", "rows", "order"):
         value = _meant(getattr(mapping, name), _In(mapping))
         if value not in (None, [], ""):
-            shown = written((*mapping.keys, {"sources": "from", "resource": "to"}.get(name, name)))
+            shown = written((*mapping.keys, _WRITTEN.get(name, name)))
             yield Part(mapping.name, name, value, shown if shown is not None else value, weight)
     yield Part(mapping.name, "on_delete", mapping.on_delete, mapping.on_delete, "data" if mapping.enabled else "none")
     for item in mapping.fields.values():

@@ -12,7 +12,7 @@ import httpx
 from engine.connector.model import Connector, ErrorRule, Limit
 from engine.connector.pagers import path_of
 from engine.connector.times import http_date, wait
-from engine.values import dig
+from engine.values import dig, from_json
 
 MESSAGE = 300  # characters of a platform's message that are kept
 _GARBAGE = object()
@@ -57,13 +57,9 @@ def _json(response: httpx.Response) -> Any:
     if not response.content.strip():
         return None
     try:
-        return json.loads(response.content, parse_constant=_no_constant)
-    except (ValueError, RecursionError):
+        return from_json(response.content)
+    except ValueError:
         return _GARBAGE
-
-
-def _no_constant(word: str) -> Any:
-    raise ValueError(f"{word} is not JSON")
 
 
 def _matches(rule: ErrorRule, response: httpx.Response, body: Any) -> bool:

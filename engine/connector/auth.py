@@ -126,6 +126,9 @@ def joined(signatures: Iterable[Signature]) -> Signature:
     )
 
 
+LONG = 12  # characters of a secret of which pieces are known again; a shorter one only as a whole
+PIECE = 8  # characters of a piece that says too much
+ANCHOR = 4
 _QUERY = re.compile(r"(https?://[^\s?\"']+)\?[^\s\"')]*")
 _USERINFO = re.compile(r"(https?://)[^\s/@\"']+@")
 
@@ -134,15 +137,60 @@ def redactor(secrets: Iterable[str]) -> Callable[[str], str]:
     """A function that takes secrets, and the queries of addresses (links are capabilities), out of a text."""
     known = {form for secret in secrets if len(secret) >= 4 for form in _forms(secret)}
     longest_first = sorted(known, key=lambda form: (-len(form), form))
+    long = [form.lower() for form in longest_first if len(form) >= LONG]
 
     def redact(text: str) -> str:
         for form in longest_first:
             text = text.replace(form, "***")
+        for form in long:
+            text = _without_pieces(text, form)
         return _USERINFO.sub(r"\1***@", _QUERY.sub(r"\1?***", text))
 
     return redact
 
 
 def _forms(secret: str) -> set[str]:
-    """The secret as it may stand in an address, in JSON or in a quoted text."""
-    return {secret, quote(secret), quote(secret, safe=""), quote_plus(secret), json.dumps(secret)[1:-1], repr(secret)[1:-1]}
+    """The secret as it may stand in an address, in JSON or in a quoted text, turned round or in base 64."""
+    inside = base64.b64encode(secret.encode(errors="replace")).decode().rstrip("=")
+    plain = {secret, quote(secret), quote(secret, safe=""), quote_plus(secret), json.dumps(secret)[1:-1], repr(secret)[1:-1]}
+    return {*plain, secret[::-1], inside} if len(secret) >= LONG else plain
+
+
+def _without_pieces(text: str, form: str) -> str:
+    """The text without any piece of a long secret, in any capitals: platforms echo a key cut short.
+
+    Every piece of PIECE characters holds one of the form's anchors, short texts at equal distances; only where
+    one of those is found is looked closer.
+    """
+    low = text.lower()
+    if len(low) != len(text):  # a letter whose small form is longer: places would not agree
+        low = text
+    spans = [
+        span
+        for at in range(0, len(form) - ANCHOR + 1, PIECE - ANCHOR + 1)
+        for found in re.finditer(re.escape(form[at : at + ANCHOR]), low)
+        if (span := _grown(low, found.start(), form, at))
+    ]
+    for begin, end in reversed(_merged(spans)):
+        text = text[:begin] + "***" + text[end:]
+    return text
+
+
+def _merged(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Spans in order, those that overlap made one."""
+    found: list[tuple[int, int]] = []
+    for begin, end in sorted(spans):
+        if found and begin <= found[-1][1]:
+            begin, end = found[-1][0], max(found.pop()[1], end)
+        found.append((begin, end))
+    return found
+
+
+def _grown(text: str, begin: int, form: str, at: int) -> tuple[int, int] | None:
+    """The whole piece of the form around a place where text and form agree; None for one too short to tell."""
+    end, until = begin, at
+    while begin and at and text[begin - 1] == form[at - 1]:
+        begin, at = begin - 1, at - 1
+    while end < len(text) and until < len(form) and text[end] == form[until]:
+        end, until = end + 1, until + 1
+    return (begin, end) if end - begin >= PIECE else None

@@ -48,7 +48,7 @@ def _lists(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
     inner = {name: _lists(item) for name, item in value.items()}
-    return list(inner.values()) if inner and all(name.isdigit() for name in inner) else inner
+    return list(inner.values()) if inner and all(name.isdecimal() for name in inner) else inner
 
 
 def form(body: Any, _operation: Operation, _kind: Resource, _file: IO[bytes] | None) -> Sent:

@@ -40,7 +40,7 @@ def _filled(template: Any, values: Mapping[str, Any], kind: Resource) -> Any:
     alone = PLACE.fullmatch(template)
     if alone:
         value, held = values.get(alone[1]), kind.fields.get(alone[1])
-        return int(str(value)) if held and held.kind == "integer" and str(value).isdigit() else value
+        return int(str(value)) if held and held.kind == "integer" and str(value).isdecimal() else value
     in_path = template.startswith("/")
     texts = {name: quote(str(value), safe="") if in_path else str(value) for name, value in values.items()}
     return PLACE.sub(lambda found: texts.get(found[1], ""), template)

@@ -23,6 +23,7 @@ from engine.connector.bulk import listed
 from engine.connector.model import PLACE, Connector, ErrorRule, Operation, Resource
 from engine.connector.pacing import Booking, Clock, Pacer
 from engine.connector.session import Grant, Session
+from engine.connector.urls import url_of
 from engine.errors import (
     ApiError,
     AuthError,
@@ -86,8 +87,8 @@ class Calls:
     def __post_init__(self) -> None:
         connection = self.connector.connection
         try:
-            self.home = httpx.URL(self.account.base_url.rstrip("/"))
-        except httpx.InvalidURL as error:
+            self.home = url_of(self.account.base_url.rstrip("/"))
+        except ValueError as error:
             raise UsageError(f"{connection.base_url_env} is not an address: {error}") from None
         room = connection.concurrency
         self.http = httpx.Client(
@@ -119,7 +120,11 @@ class Calls:
 
         sent = {} if operation.params_in == "body" else operation.params
         params = {name: filled(value, None) if isinstance(value, str) else value for name, value in sent.items()}
-        return _with(httpx.URL(f"{self.home}{filled(operation.path, '')}"), params)
+        path = filled(operation.path, "")
+        try:
+            return _with(url_of(f"{self.home}{path}"), params)
+        except (ValueError, httpx.InvalidURL):
+            raise Rejected(f"{operation.method} {operation.path} makes no address of {path[:100]!r}") from None
 
     def local(self, page: httpx.URL, link: str) -> str:
         """A link found in a page as an address below the platform's host, without the key.
@@ -127,8 +132,8 @@ class Calls:
         Raises ApiError for other hosts: the key that goes with every call must not go there.
         """
         try:
-            url = page.join(link)
-        except httpx.InvalidURL:
+            url = url_of(link, page)
+        except ValueError:
             raise ApiError(f"{self.connector.title} names a next page that is not an address") from None
         home = {_origin(self.home), _origin(httpx.URL(self.connector.connection.base_url))}
         if url.scheme not in ("http", "https") or _origin(url) not in home:
@@ -158,12 +163,15 @@ class Calls:
 
     def _token(self, grant: Grant, first: Signature) -> Verdict:
         """Sign in: ask for a token, signed by an earlier one where it takes two steps."""
-        url = grant.address if grant.address.startswith("http") else f"{self.home}{grant.address}"
+        try:
+            url = _with(url_of(grant.address if grant.address.startswith("http") else f"{self.home}{grant.address}"), first.params)
+        except ValueError as error:
+            raise AuthError(f"the address to sign in at is none: {error} – check the connector") from None
         operation = Operation("POST", grant.address)
         headers, content = {**first.headers, **grant.headers}, {"data": fields(grant.body)} if grant.form else {"json": grant.body}
 
         def ask(_: Signature) -> httpx.Response:
-            return self._exchange("POST", _with(httpx.URL(url), first.params), headers=headers, **content)
+            return self._exchange("POST", url, headers=headers, **content)
 
         try:
             return self._repeated(operation, ask, signed=first)
@@ -243,7 +251,10 @@ class Calls:
         for _ in range(WAITS):
             booking = self._acquire(operation)
             signature = signed or self.session.signature()
-            response = send(signature)
+            try:
+                response = send(signature)
+            except (httpx.InvalidURL, UnicodeError) as error:  # a cursor, a version or a mark out of an answer
+                raise Rejected(f"{operation.method} {operation.path} holds what no request can carry: {error}") from None
             self.pacer.observe(response.headers, booking)
             verdict = judge(self.connector, response)
             self.ahead = self.ahead if verdict.date is None else verdict.date - self.clock.now()

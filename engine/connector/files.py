@@ -17,6 +17,7 @@ import httpx
 
 from engine.connector.auth import Signature
 from engine.connector.model import Connection
+from engine.connector.urls import url_of
 from engine.errors import Rejected
 
 HOPS = 5  # redirects followed, each to an allowed host only
@@ -87,6 +88,9 @@ def download(
             try:
                 kind = _attempt(http, address, part, connection, base_url, sign)
                 return *part.finish(into), kind
+            except UnicodeError:
+                part.drop()  # its mark cannot be sent back: the file starts anew
+                problem = "its version is marked with letters that no request can carry"
             except (httpx.HTTPError, _CutError) as error:
                 problem = str(error) if isinstance(error, _CutError) else type(error).__name__
     except Rejected:
@@ -104,8 +108,8 @@ def allowed(url: str, connection: Connection, base_url: str, page: httpx.URL | N
     """
     written = url if _SCHEME.match(url) or page else f"https://{url.removeprefix('//')}"
     try:
-        address = page.join(written) if page else httpx.URL(written)
-    except (httpx.InvalidURL, ValueError):
+        address = url_of(written, page)
+    except ValueError:
         raise Rejected("the link is not an address") from None
     place, home, production = _place(address), httpx.URL(base_url), _place(httpx.URL(connection.base_url))
     hosts = {*connection.file_hosts, *((_place(home),) if production in connection.file_hosts else ())}
@@ -163,7 +167,7 @@ def _begin(response: httpx.Response, part: _Part, have: int) -> int | None:
             return int(found[2])
     elif status == 200:
         part.start(response)
-        return int(length) if length.isdigit() and "content-encoding" not in response.headers else None
+        return int(length) if length.isdecimal() and "content-encoding" not in response.headers else None
     elif status not in (408, 416, 429) and status < 500:
         raise Rejected(f"the link is dead: {response.url.host} answered {status}", status)
     if status in (206, 416):

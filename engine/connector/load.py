@@ -12,6 +12,7 @@ from zoneinfo import available_timezones
 from engine.connector import model
 from engine.connector.auth import variables
 from engine.connector.model import PLACE
+from engine.connector.urls import url_of
 from engine.document import Document, Keys, content, parse
 from engine.errors import Diagnostic, SpecError, meant
 from engine.schema import check_shape
@@ -60,8 +61,15 @@ def near(word: str, known: list[str] | tuple[str, ...]) -> str:
 
 def _check_names(document: Document) -> list[Diagnostic]:
     """Names used in a connector that nothing in it defines, and calls that cannot be made."""
-    checks = (_check_uses, _check_fields, _check_resources, _check_rules, _check_limits, _check_zones)
+    checks = (_check_address, _check_uses, _check_fields, _check_resources, _check_rules, _check_limits, _check_zones)
     return list(dict.fromkeys(problem for check in checks for problem in check(document)))
+
+
+def _check_address(document: Document) -> Iterator[Diagnostic]:
+    try:
+        url_of(document.data["connection"]["base_url"]["production"])
+    except ValueError as error:
+        yield document.problem(("connection", "base_url", "production"), f"no address: {error}", "correct the name of the host")
 
 
 def _known(document: Document, name: str, known: Iterable[str], keys: Keys, what: str) -> Iterator[Diagnostic]:

@@ -50,7 +50,7 @@ Walk = Generator[Ask, Page, str]
 
 def path_of(text: str) -> tuple[str | int, ...]:
     """A dotted path in a connector file; digits are list positions."""
-    return tuple(int(part) if part.isdigit() else part for part in text.split(".")) if text else ()
+    return tuple(int(part) if part.isdecimal() else part for part in text.split(".")) if text else ()
 
 
 def single(_pager: Pager, position: Any) -> Walk:

@@ -250,7 +250,7 @@ def _same_phone(wanted: str, live: str) -> bool:
     """One number, though one of the two may lack the country's prefix."""
     if not (_PHONE.fullmatch(wanted.strip()) and _PHONE.fullmatch(live.strip())):
         return False
-    if wanted.strip().isdigit() and live.strip().isdigit():
+    if wanted.strip().isdecimal() and live.strip().isdigit():
         return False  # two codes, as far as can be seen
 
     shorter, longer = sorted((_digits(wanted), _digits(live)), key=len)

@@ -14,7 +14,7 @@ from typing import Any
 
 from engine.connector.model import FieldType
 from engine.destination.rows import Row, RowCodec
-from engine.values import is_empty, word
+from engine.values import folded, is_empty, word
 
 EXACT = ("text", "integer", "id", "reference")  # kinds whose values agree only where they are equal
 
@@ -96,6 +96,20 @@ BY_OWN_ID = (
     Rule("as the platform tidies it", as_tidied),
 )
 AGREEING = (Rule("agrees in the fields of `match`", as_sent),)
+
+
+def agreeing(ignoring: Sequence[str]) -> tuple[Rule, ...]:
+    """The rules of `match`: a row that agrees to the letter comes first."""
+    if not ignoring:
+        return AGREEING
+
+    def fits(wanted: Wanted, row: Row, codec: RowCodec) -> bool:
+        def same(name: str, value: Any, live: Any) -> bool:
+            return codec.equal(name, folded(value, ignoring), folded(live, ignoring))
+
+        return _all(wanted, row, codec, same)
+
+    return (*AGREEING, Rule(f"agrees but for {' and '.join(ignoring)}", fits))
 
 
 def match(
@@ -201,7 +215,10 @@ def tokens(codec: RowCodec, values: Row, fields: Sequence[str]) -> list[str]:
     return named or [exact_token(codec, values, fields)]
 
 
-def exact_token(codec: RowCodec, values: Row, fields: Sequence[str]) -> str:
+def exact_token(
+    codec: RowCodec, values: Row, fields: Sequence[str], ignoring: Sequence[str] = ()
+) -> str:
     """What two rows must have in common to agree in these fields at all."""
     exact = [name for name in fields if _kind(codec, name).kind in EXACT]
-    return "\n".join(f"{name}={word(values.get(name)).strip()}" for name in exact)
+    texts = {name: word(values.get(name)).strip() for name in exact}
+    return "\n".join(f"{name}={folded(text, ignoring)}" for name, text in texts.items())

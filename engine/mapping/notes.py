@@ -7,8 +7,10 @@ much text; and only what cannot blow a small text up is there to be called.
 from __future__ import annotations
 
 import functools
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextvars import ContextVar
+from dataclasses import dataclass, field
 from typing import Any
 
 import jinja2
@@ -23,6 +25,8 @@ from transforms import STEPS
 
 MAX_TEXT = 1_000_000  # characters of any text made on the way
 MAX_TURNS = 100_000  # turns of all loops of one rendering
+MAX_WORK = 5_000_000  # characters and items that all filters and methods of one rendering are handed
+MAX_SECONDS = 2.0  # of the processor for one rendering: what no count foresees ends here
 _ALLOWED = (
     "abs", "capitalize", "count", "d", "default", "e", "escape", "first", "float", "groupby", "int", "join", "last",
     "length", "list", "lower", "map", "max", "min", "reject", "rejectattr", "replace", "reverse", "round", "safe", "select",
@@ -40,9 +44,42 @@ _METHODS = frozenset({"lower", "upper", "strip", "lstrip", "rstrip", "startswith
 _REFUSED: dict[type[nodes.Node], str] = {
     nodes.Include: "include", nodes.Import: "import", nodes.FromImport: "import", nodes.Extends: "extends",
 }  # fmt: skip
+_FAILS = (
+    jinja2.TemplateError, TypeError, ArithmeticError, LookupError, AttributeError, RecursionError, AssertionError,
+    MemoryError,
+)  # fmt: skip
 ESCAPING = ("text_paragraphs", "text_html_escape", "escape", "e")
 
-_turns: ContextVar[list[int]] = ContextVar("turns")
+
+
+@dataclass(slots=True)
+class _Allowance:
+    """What one rendering may still do."""
+
+    turns: int = MAX_TURNS
+    work: int = MAX_WORK
+    until: float = field(default_factory=lambda: time.thread_time() + MAX_SECONDS)
+
+    def take(self, turns: int, work: int) -> None:
+        """Count it; raises SecurityError where it is too much."""
+        self.turns -= turns
+        self.work -= work
+        if self.turns < 0:
+            raise SecurityError(f"more than {MAX_TURNS:,} turns of its loops")
+        if self.work < 0 or time.thread_time() > self.until:
+            raise SecurityError("it goes over large texts or lists too often")
+
+
+_left: ContextVar[_Allowance] = ContextVar("left")
+
+
+class _Turns(list[Any]):
+    """What a loop goes over; each turn looks at the clock."""
+
+    def __iter__(self) -> Iterator[Any]:
+        for item in super().__iter__():
+            _left.get().take(0, 0)
+            yield item
 
 
 class _Unknown(jinja2.StrictUndefined):
@@ -129,6 +166,11 @@ class _Environment(ImmutableSandboxedEnvironment):
             return isinstance(obj, str) and attr in _METHODS
         return super().is_safe_attribute(obj, attr, value)
 
+    def call(__self, __context: Any, __obj: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N805 - Jinja's names
+        """A method of a text goes over it."""
+        _left.get().take(0, _size(getattr(__obj, "__self__", "")))
+        return super().call(__context, __obj, *args, **kwargs)
+
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
         numbers = all(isinstance(item, int | float) and abs(item) < 1e30 for item in (left, right))
         if operator == "**" or not (numbers or (operator == "+" and isinstance(left, str) and isinstance(right, str))):
@@ -154,11 +196,8 @@ def _shown(value: Any) -> Any:
 def _turning(items: Any) -> list[Any]:
     """What a loop goes over, its turns counted."""
     found = [] if items is None else list(items)
-    left = _turns.get()
-    left[0] -= len(found)
-    if left[0] < 0:
-        raise SecurityError(f"more than {MAX_TURNS:,} turns of its loops")
-    return found
+    _left.get().take(len(found), 0)
+    return _Turns(found)
 
 
 def _range(*args: int) -> list[int]:
@@ -179,6 +218,7 @@ def _guarded(function: Callable[..., Any], name: str = "") -> Callable[..., Any]
     @functools.wraps(function)
     def run(*args: Any, **named: Any) -> Any:
         value, *rest = args[place:]
+        _left.get().take(0, _size(value))
         longest = max((len(item) for item in [*rest, *named.values()] if isinstance(item, str)), default=0)
         if longest > 100 and longest * _size(value) > MAX_TEXT:
             raise SecurityError("the text becomes too long")
@@ -196,6 +236,7 @@ def _join(join: Callable[..., str]) -> Callable[..., str]:
     @functools.wraps(join)
     def run(context: Any, value: Any, d: str = "", attribute: str | None = None) -> str:
         value = [] if value is None else value
+        _left.get().take(0, _size(value))
         picked = [context.environment.getitem(item, attribute) for item in value] if attribute else list(value)
         parts = [_shown(item) for item in picked]
         if len(d) * len(parts) + sum(len(str(part)) for part in parts) > MAX_TEXT:
@@ -283,7 +324,11 @@ def syntax_problem(source: str) -> tuple[str, int] | None:
         _compiled(source, True)
     except jinja2.TemplateSyntaxError as error:
         return error.message or "not a template", error.lineno
-    except (jinja2.TemplateError, RecursionError, ValueError) as error:
+    except SyntaxError as error:  # Python's own: an argument twice, blocks too deep
+        return str(error.msg), 1
+    except (RecursionError, MemoryError):
+        return "it is nested too deeply, or one expression is too long", 1
+    except (jinja2.TemplateError, ValueError, AssertionError) as error:
         return str(error), 1
     return None
 
@@ -291,13 +336,13 @@ def syntax_problem(source: str) -> tuple[str, int] | None:
 def render(source: str, html: bool, values: Mapping[str, Any]) -> str:
     """The text a template makes of the values; raises ValueError where it cannot."""
     template = _compiled(source, html)
-    token = _turns.set([MAX_TURNS])
+    token = _left.set(_Allowance())
     try:
         return "".join(_chunks(template, values)).strip()
-    except (jinja2.TemplateError, TypeError, ArithmeticError, LookupError, AttributeError, RecursionError) as error:
+    except _FAILS as error:
         raise ValueError(f"the template cannot be rendered: {error}") from None
     finally:
-        _turns.reset(token)
+        _left.reset(token)
 
 
 def _chunks(template: jinja2.Template, values: Mapping[str, Any]) -> Iterator[str]:

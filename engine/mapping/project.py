@@ -14,7 +14,7 @@ from typing import Any
 from engine.mapping import notes
 from engine.mapping.typed import Reader
 from engine.spec import model
-from engine.values import as_link, dig, flag, is_empty, link, segments, word
+from engine.values import as_link, dig, flag, id_in, is_empty, key_of, link, quoted, segments, word
 
 FALLBACK = "$fallback"
 SHOWN = 80
@@ -33,7 +33,7 @@ class Source:
     @property
     def id(self) -> str:
         """The id within the collection."""
-        return self.key.partition("/")[2]
+        return id_in(self.key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,7 +249,7 @@ def _elements(each: model.Each | None, source: Source) -> Iterator[tuple[str, An
     taken: set[str] = set()
     for position, element in enumerate(found if isinstance(found, list) else [] if is_empty(found) else [found]):
         name = word(dig(element, segments(each.key)))
-        key = f"{source.key}#{each.name}/{name}"
+        key = f"{source.key}#{each.name}/{quoted(name)}"
         if not isinstance(found, list):
             yield key, element, f"{each.path.text} is not a list"
         elif not name:
@@ -473,7 +473,7 @@ def _spellings(value: Any, context: _Context) -> list[str]:
     """How fields of other records may name this value: a row by its key or by its bare id, anything else as it is."""
     text = str(value)
     key = any_key(value, context.sight.pattern) or (text if text.partition("/")[0] in context.mapping.sources else "")
-    return [key, key.partition("/")[2]] if key.partition("/")[2] else [text]
+    return [key, id_in(key)] if id_in(key) else [text]
 
 
 def _missed(expr: model.Lookup, value: Any, context: _Context, story: _Story) -> Any:
@@ -522,9 +522,7 @@ def record_key(value: Any, sources: Sequence[str], pattern: str) -> str | None:
     head, _, rest = text.partition("/")
     if rest and head in sources:
         return text
-    if rest and not sources[0].startswith("$"):
-        return None  # the key of a row of another collection
-    return f"{sources[0]}/{text}" if len(sources) == 1 else None
+    return key_of(sources[0], text) if len(sources) == 1 else None
 
 
 def any_key(value: Any, pattern: str) -> str | None:

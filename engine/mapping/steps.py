@@ -5,12 +5,12 @@ from __future__ import annotations
 import functools
 import inspect
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from engine.errors import meant
 from engine.spec.model import NamedStep
-from transforms import STEPS
+from transforms import CHECKS, STEPS
 
 _WORDS = {str: "text", int: "a whole number", float: "a number", bool: "true or false", list: "a list", dict: "a mapping"}
 
@@ -41,7 +41,20 @@ def bind(name: str, args: Any = None) -> NamedStep:
     missing = [key for key, (_, needed) in accepted.items() if needed and key not in args]
     if missing:
         raise ValueError(f"step {name!r} needs {', '.join(map(repr, missing))}")
-    return NamedStep(name, dict(args), functools.partial(function, **args))
+    run = functools.partial(function, **args)
+    if "" not in args.values():  # a setting that is not there is told by itself
+        _try(name, args, run)
+    return NamedStep(name, dict(args), run)
+
+
+def _try(name: str, args: Mapping[str, Any], run: Callable[[Any], Any]) -> None:
+    """Ask the step about nothing: a zone, region, language or style that does not exist is told before there is a record."""
+    try:
+        for key in args.keys() & CHECKS.keys():
+            CHECKS[key](args[key])
+        run(None)
+    except ValueError as error:
+        raise ValueError(f"step {name!r}: {str(error).replace('; ', ' – ', 1)}") from None
 
 
 @functools.cache

@@ -15,10 +15,10 @@ from typing import Literal
 import sqlalchemy as sa
 
 from engine.destination.match import (
-    AGREEING,
     RECOGNISE,
     Rule,
     Wanted,
+    agreeing,
     by_key,
     exact_token,
     field_values,
@@ -149,8 +149,10 @@ def _agreeing(
         for key, (_, resolved) in made.items()
     ]
     complete = [item for item in wanted if set(item.filled) == set(mapping.match)]
-    looked_up = [exact_token(codec, item.values, mapping.match) for item in complete]
-    return _matched(search, mapping, complete, looked_up, AGREEING)
+    looked_up = [
+        exact_token(codec, item.values, mapping.match, mapping.ignoring) for item in complete
+    ]
+    return _matched(search, mapping, complete, looked_up, agreeing(mapping.ignoring))
 
 
 def _matched(
@@ -286,10 +288,14 @@ def _tokened(
 ) -> Iterator[tuple[str, str, Row]]:
     """Each row under all that it may be looked up by."""
     run, name = search.run, codec.resource.name
-    matched = [item.match for item in run.spec.active() if item.resource == name and item.match]
+    matching = [item for item in run.spec.active() if item.resource == name and item.match]
+    matched = dict.fromkeys((item.match, item.ignoring) for item in matching)
     fields = telling_fields(run.migration.destination, codec.resource)
     for row_id, row in rows:
-        found = {exact_token(codec, field_values(codec, row, names), names) for names in matched}
+        found = {
+            exact_token(codec, field_values(codec, row, names), names, ignoring)
+            for names, ignoring in matched
+        }
         found.update(tokens(codec, field_values(codec, row, fields), fields) if fields else ())
         yield from ((token, row_id, row) for token in sorted(found))
 

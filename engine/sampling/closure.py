@@ -16,7 +16,7 @@ from engine.spec.model import ObjectMapping
 from engine.stages.extract import fetch, read_list, stage
 from engine.stages.transform import sight_on
 from engine.store.records import all_cursors, many
-from engine.values import batches
+from engine.values import batches, id_in
 
 AT_ONCE = 200  # records looked at in one transaction
 Pointing = tuple[str, str, str]  # collection, field, and the row that its rows are to point at
@@ -117,7 +117,7 @@ def satisfy(run: Run, wanted: Wanted) -> None:
     below: dict[str, list[str]] = {}
     for collection, name, target in wanted.lists:
         listing = resources[collection].operations["list"]
-        bare = target.partition("/")[2] or target
+        bare = id_in(target) or target
         if listing.parent and listing.parent_id == name:
             below.setdefault(collection, []).append(bare)
         elif name in listing.filters:

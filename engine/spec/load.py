@@ -330,8 +330,10 @@ class _Compiler:
             for target, item in data["fields"].items()
         }
         self._complete(data["to"], fields, keys)
-        for position, target in enumerate(data.get("match", ())):
-            self.known(target, fields, (*keys, "match", position), f"{target!r} is not one of this object's fields")
+        match, ignoring = _match(data.get("match", ()))
+        for position, target in enumerate(match):
+            at = ("fields",) if isinstance(data["match"], dict) else ()
+            self.known(target, fields, (*keys, "match", *at, position), f"{target!r} is not one of this object's fields")
         return model.ObjectMapping(
             name=name,
             sources=sources,
@@ -341,7 +343,8 @@ class _Compiler:
             related=related,
             children=children,
             each=each,
-            match=tuple(data.get("match", ())),
+            match=match,
+            ignoring=ignoring,
             enabled=self._enabled(data.get("enabled", True), builder, (*keys, "enabled")),
             ignore=data.get("ignore", {}),
             rows=rows,
@@ -480,3 +483,10 @@ class _Compiler:
     def _left_behind(self, data: Mapping[str, str]) -> None:
         for name in data:
             self._collection(name, ("left_behind", name))
+
+
+def _match(written: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """`[email]`, or `{fields: [email], ignoring: [case]}`: the fields, and what does not count in them."""
+    if isinstance(written, dict):
+        return tuple(written["fields"]), tuple(written.get("ignoring", ()))
+    return tuple(written), ()

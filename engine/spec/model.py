@@ -201,6 +201,7 @@ class ObjectMapping:
     children: Mapping[str, Children] = field(default_factory=dict)
     each: Each | None = None
     match: tuple[str, ...] = ()  # adopt a destination row that agrees in these fields
+    ignoring: tuple[str, ...] = ()  # what does not count when they are compared: case, accents
     enabled: bool = True
     ignore: Mapping[str, str] = field(default_factory=dict)  # source field -> why it stays behind
     rows: tuple[Mapping[str, Any], ...] = ()  # records written in the spec itself

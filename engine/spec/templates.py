@@ -35,7 +35,10 @@ class Fault:
 def read_template(folder: Path, written: str) -> str | Fault:
     """The text of a template file; it must lie in the project, the folder above the spec's."""
     root = folder.resolve().parent
-    file = (folder / written).resolve()  # symlinks are followed before the check
+    try:
+        file = (folder / written).resolve()  # symlinks are followed before the check
+    except (ValueError, OSError, RuntimeError):
+        return Fault(f"{written!r} is not a path", "name a template file")
     if not file.is_relative_to(root):
         return Fault(f"{written!r} leaves the project folder", f"keep templates below {root.name}/")
     try:

@@ -25,7 +25,7 @@ from engine.store.records import (
     stream,
     tally_of,
 )
-from engine.values import digest
+from engine.values import digest, id_in, key_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +164,7 @@ def _rows_of_the_spec(run: Run) -> None:
     for mapping in run.spec.active():
         if mapping.rows:
             name = mapping.sources[0]
-            found = [Record(name, f"{name}/{row['id']}", dict(row), 0, digest(row)) for row in mapping.rows]
+            found = [Record(name, key_of(name, str(row["id"])), dict(row), 0, digest(row)) for row in mapping.rows]
             with run.store.begin() as connection:
                 save_page(connection, found, [], Cursor(name, None, True, len(found), now, now))
 
@@ -173,9 +173,9 @@ def fetch(run: Run, keys: Iterable[str]) -> None:
     """Read single rows by id, for links that lead outside what was read; they are staged too."""
     found: dict[str, list[dict[str, Any]]] = {}
     for key in keys:
-        collection, _, row_id = key.partition("/")
+        collection = key.partition("/")[0]
         try:
-            row = run.source.read(collection, row_id)
+            row = run.source.read(collection, id_in(key))
         except Rejected as error:
             run.notice(f"{key} cannot be read: {error}")
             continue

@@ -13,6 +13,7 @@ from engine.spec.model import ObjectMapping
 from engine.store.journal import OPEN, entries
 from engine.store.links import links_of, stream_links
 from engine.store.renames import ROWS, Renames, known_objects, linked_objects, rename
+from engine.values import key_of
 
 
 def carry_over(run: Run) -> None:
@@ -120,7 +121,7 @@ def _heirs(run: Run, resource: str, linked: Mapping[str, str]) -> Iterator[Objec
 
 def _overlap(run: Run, lost: str, heir: ObjectMapping) -> bool:
     """Whether an object would make a row of a record that another has made one of."""
-    own = {f"{ROWS}{lost}/{row['id']}" for row in heir.rows}
+    own = {key_of(f"{ROWS}{lost}", str(row["id"])) for row in heir.rows}
     for batch in stream_links(run.store, lost):
         for link in batch:
             if link.key.partition("/")[0] in heir.sources or link.key in own:

@@ -23,7 +23,7 @@ from engine.store.schema import (
     samples,
     upsert,
 )
-from engine.values import batches
+from engine.values import batches, id_in
 
 DELTA = "delta reading"  # the stage of findings about a reading of what changed
 READING = "reading"  # the stage of findings about whole collections, and where their tallies are kept
@@ -43,7 +43,7 @@ class Record:
     @property
     def id(self) -> str:
         """The id within the collection."""
-        return self.key.partition("/")[2]
+        return id_in(self.key)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
@@ -312,7 +313,7 @@ def open_store(url: str) -> Store:
     shown, engines = url.partition("://")[0] if "://" in url else url, list[sa.Engine]()
     try:
         parsed = _parsed(url)
-        shown = parsed.render_as_string(hide_password=True)
+        shown = parsed.set(query={}).render_as_string(hide_password=True)
         path = Path(parsed.database or "") if parsed.get_backend_name() == "sqlite" else None
         if path is not None:
             _private(path)
@@ -324,8 +325,20 @@ def open_store(url: str) -> Store:
     except (sa.exc.SQLAlchemyError, OSError, ValueError, ImportError, StoreError) as error:
         for engine in engines:
             engine.dispose()
-        raise StoreError(f"the store {shown} cannot be opened: {_reason(error)}") from None
+        raise StoreError(f"the store {shown} cannot be opened: {_without_secrets(_reason(error), url)}") from None
     return Store(engines[0], engines[1], path.parent if path else Path("var"))
+
+
+_SECRET = re.compile(r"://[^/@:]*:(.*)@|[?&]\w*pass\w*=([^&]*)")
+
+
+def _without_secrets(reason: str, url: str) -> str:
+    """A reason without the passwords of the address: drivers and parsers repeat them."""
+    for found in _SECRET.finditer(url):
+        secret = found[1] or found[2] or ""
+        for form in {secret, unquote(secret)} - {""}:
+            reason = reason.replace(form, "***")
+    return reason
 
 
 def _parsed(url: str) -> sa.URL:

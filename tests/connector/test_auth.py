@@ -76,3 +76,35 @@ def test_no_key_survives(secret: str, before: str, after: str) -> None:
 def test_short_words_are_not_taken_for_keys() -> None:
     """An empty or tiny secret would blank out every text."""
     assert redactor(("", "ab"))("abracadabra") == "abracadabra"
+
+
+LONG_KEY = "canary-src-7Hq2Zx"
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        LONG_KEY[:14], LONG_KEY[-9:], LONG_KEY[4:12], LONG_KEY.upper(), LONG_KEY[::-1], LONG_KEY.title(),
+        base64.b64encode(LONG_KEY.encode()).decode(), f"{LONG_KEY[:8]}…", f"{LONG_KEY[:9]}{LONG_KEY[5:]}", LONG_KEY[:10] * 3,
+    ],
+)  # fmt: skip
+def test_a_piece_of_a_key_is_found(shown: str) -> None:
+    """Platforms echo a key cut short, in other capitals, turned round or in base 64."""
+    text = redactor((LONG_KEY,))(f"the key {shown} is none of ours")
+    assert text.startswith("the key ***") and text.endswith(" is none of ours")
+    assert not any(LONG_KEY[at : at + 8].lower() in text.lower() for at in range(len(LONG_KEY) - 7))
+
+
+@given(st.text(min_size=12, max_size=60), st.data())
+def test_no_piece_of_a_long_key_is_left(key: str, data: st.DataObject) -> None:
+    """Wherever a piece of eight characters stands, and whatever stands around it."""
+    begin = data.draw(st.integers(0, len(key) - 8))
+    piece = key[begin : begin + data.draw(st.integers(8, len(key)))]
+    text = redactor((key,))(data.draw(st.text()) + piece + data.draw(st.text()))
+    assert piece not in text
+
+
+@pytest.mark.parametrize("text", ["canary", "src-7Hq", "a source", "7Hq2Zx", ""])
+def test_what_is_shorter_than_a_piece_stays(text: str) -> None:
+    """A word that a key happens to hold is no key."""
+    assert redactor((LONG_KEY, "short1"))(text) == text

@@ -12,6 +12,7 @@ from engine.destination.match import (
     AGREEING,
     RECOGNISE,
     Wanted,
+    agreeing,
     by_key,
     by_own_id,
     exact_token,
@@ -35,6 +36,12 @@ def test_case(case: dict[str, Any]) -> None:
     if rules == "own":
         live = {codec.resource.id_of(row): row for row in case["rows"]}
         found = by_own_id(codec, {item.key: item for item in wanted}, live)
+    elif "ignoring" in case:
+        found = match(codec, wanted, case["rows"], agreeing(case["ignoring"]))
+        tokens_of = {one.key: exact_token(codec, one.values, telling, case["ignoring"]) for one in wanted}
+        for key, row in found.items():
+            values = {name: codec.get(row, name) for name in telling}
+            assert exact_token(codec, values, telling, case["ignoring"]) == tokens_of[key]
     else:
         found = match(codec, wanted, case["rows"], RULES[rules])
     assert {key: row["id"] for key, row in found.items()} == case["expect"]

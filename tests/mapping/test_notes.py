@@ -226,3 +226,43 @@ def test_syntax_problems_have_lines(source: str, line: int) -> None:
     found = syntax_problem(source)
     assert found is not None
     assert found[1] == line
+
+
+BIG = "{% set big %}{% for i in range(1000) %}" + "Ab " * 300 + "{% endfor %}{% endset %}"
+
+
+@pytest.mark.parametrize(
+    "loop",
+    [
+        "{% if big|title == 'z' %}a{% endif %}", "{% if big|striptags == 'z' %}a{% endif %}", "{{ big.split('A')|sort|first }}",
+        "{% if big.upper() == 'z' %}a{% endif %}", "{% if 'zz' in big %}a{% endif %}", "{{ big|wordcount }}",
+    ],
+)  # fmt: skip
+def test_a_rendering_comes_to_an_end(loop: str) -> None:
+    """However often a template goes over a large text, it is refused within seconds."""
+    begun = time.thread_time()
+    with pytest.raises(ValueError, match="cannot be rendered"):
+        render(BIG + "{% for i in range(99000) %}" + loop + "{% endfor %}", True, {})
+    assert time.thread_time() - begun < 4
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{% for a in range(1) %}" * 21 + "a" + "{% endfor %}" * 21, "{% if name %}" * 101 + "a" + "{% endif %}" * 101,
+        "{% macro m(a,a) %}{% endmacro %}x", '{{ "a"|join(d=1,d=2) }}', "{{ 1" + "+1" * 300 + " }}", "{{ " + "(" * 300 + "1" + ")" * 300 + " }}",
+        "{{ " + "not " * 2000 + "1 }}", "{{ name" + "|upper" * 500 + " }}", "{{ a" + ".b" * 500 + " }}", "{% set range.x = 1 %}",
+    ],
+    ids=lambda source: source[:24],
+)  # fmt: skip
+def test_what_python_cannot_compile_is_a_mistake_in_the_template(source: str) -> None:
+    """It is told, or it is compiled; nothing else is raised."""
+    found = syntax_problem(source)
+    assert found is None or (found[0] and found[1] >= 1)
+
+
+@pytest.mark.parametrize("source", ["{{ 'abc'|truncate(2) }}", "{{ 'a'|truncate('x') }}", "{{ range(1, 'a') }}", "{{ [1]|map('nosuch')|list }}"])
+def test_what_a_filter_refuses_is_told(source: str) -> None:
+    """An argument that makes no sense fails the one record."""
+    with pytest.raises(ValueError):
+        render(source, True, {})

@@ -13,11 +13,12 @@ from engine.document import Document, Keys, read
 from engine.errors import Diagnostic, Place, SpecError
 from engine.mapping.project import FALLBACK, Projection, Sight, Source, any_key, project
 from engine.mapping.typed import reader_of
+from engine.reading import has_key, row_key
 from engine.schema import check_shape
 from engine.spec.load import Migration
 from engine.spec.model import ObjectMapping, ValueMap
 from engine.stages.transform import judged
-from engine.values import as_file, as_link, canonical, dig, segments
+from engine.values import as_file, as_link, canonical, dig, id_in, segments
 
 ROWS = "$rows."
 
@@ -94,9 +95,9 @@ def _problems(document: Document, migration: Migration) -> Iterator[Diagnostic]:
         for name, rows in holder.get("records", {}).items():
             yield from _unknown(document, (*keys, "records", name), "collection", name, list(migration.source.resources))
             for at, row in enumerate(rows):
-                parts = migration.source.resources[name].id.split("+") if name in migration.source.resources else []
-                if any(part not in row for part in parts):
-                    yield document.problem((*keys, "records", name, at), f"the record has no {'+'.join(parts)}", "add it")
+                kind = migration.source.resources.get(name)
+                if kind and not has_key(kind, row):
+                    yield document.problem((*keys, "records", name, at), f"the record has no {kind.id}", "add it")
         for name in holder.get("links", {}):
             yield from _unknown(document, (*keys, "links", name), "object", name, list(objects))
         for name, wanted in holder.get("expect", {}).items():
@@ -118,16 +119,11 @@ def _case(document: Document, position: int, migration: Migration) -> Case:
     records: dict[str, Mapping[str, Any]] = {}
     for holder in (shared, own):
         for name, rows in holder.get("records", {}).items():
-            records |= {_key(migration, name, row): row for row in rows}
+            records |= {row_key(migration.source.resources[name], row): row for row in rows}
     links = {**shared.get("links", {}), **own.get("links", {})}
     users = {key for holder in (shared, own) for key in holder.get("users", ())}
     named = {name: frozenset(keys) for name, keys in links.items()}
     return Case(own["case"], records, frozenset(users), named, own["expect"], ("cases", position))
-
-
-def _key(migration: Migration, collection: str, row: Mapping[str, Any]) -> str:
-    parts = migration.source.resources[collection].id.split("+")
-    return f"{collection}/{'+'.join(str(row[part]) for part in parts)}"
 
 
 # -- running
@@ -264,9 +260,8 @@ class World:
     def record(self, key: str) -> Mapping[str, Any] | None:
         """A record of the case, or a row written in the spec."""
         if key.startswith(ROWS):
-            name, _, row_id = key.removeprefix(ROWS).partition("/")
-            mapping = self.migration.spec.objects.get(name)
-            return next((row for row in mapping.rows if row["id"] == row_id), None) if mapping else None
+            mapping = self.migration.spec.objects.get(key.removeprefix(ROWS).partition("/")[0])
+            return next((row for row in mapping.rows if str(row["id"]) == id_in(key)), None) if mapping else None
         return self.records.get(key)
 
     def pointing_at(self, collection: str, name: str, targets: Sequence[str]) -> list[tuple[str, Mapping[str, Any]]]:

@@ -26,7 +26,7 @@ from engine.stages.extract import index
 from engine.stages.transform import as_draft, judged, sight_on
 from engine.store.links import Draft, Link, count_drafts, drafts_of, is_linked, is_ready, links_of
 from engine.store.records import Record, all_cursors, one, stream
-from engine.values import canonical
+from engine.values import canonical, key_of
 from workbench.diff.differences import Difference
 from workbench.meaning import field_steps
 
@@ -197,7 +197,7 @@ def _records(work: _Work) -> Iterator[list[Record]]:
     for mapping in both:
         if mapping.rows:
             name = mapping.sources[0]
-            yield [Record(name, f"{name}/{row['id']}", dict(row)) for row in mapping.rows]
+            yield [Record(name, key_of(name, str(row["id"])), dict(row)) for row in mapping.rows]
     for name in dict.fromkeys(source for mapping in both for source in mapping.sources):
         if not name.startswith("$rows"):
             yield from stream(work.new.store, name)

@@ -134,7 +134,8 @@ def _remarks(item: ObjectMapping) -> Iterator[str]:
     for name, children in item.children.items():
         yield f"{name} are the rows of {children.source} whose {children.on} names the record."
     if item.match:
-        yield f"A record of the destination that agrees in {', '.join(item.match)} is taken over instead of making a new one."
+        but = f" but for {' and '.join(item.ignoring)}" if item.ignoring else ""
+        yield f"A record of the destination that agrees in {', '.join(item.match)}{but} is taken over instead of making a new one."
     if item.on_delete == "delete":
         yield "What is deleted in the source later is deleted in the destination too."
 

@@ -143,7 +143,7 @@ def _preferred(medias: tuple[str, ...] | list[str]) -> str:
 
 def _answer(api: Api, call: Node, code: str, node: Node) -> Answer:
     headers = {name.lower(): node.at("headers").at(name).text("description") for name in node.at("headers").names()}
-    status = 0 if code == "default" else int(code[:1]) * 100 if not code.isdigit() else int(code)
+    status = 0 if code == "default" else int(code[:1]) * 100 if not code.isdecimal() else int(code)
     if api.swagger:
         has = isinstance(node.value, dict) and isinstance(node.value.get("schema"), dict)
         medias = [one for one in _consumed(call, "produces") if isinstance(one, str)]

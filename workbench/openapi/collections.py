@@ -81,7 +81,7 @@ def _places(path: str) -> int:
 def _collection(path: str, table: Mapping[str, Mapping[str, Call]]) -> Collection | None:
     """The collection at a path, if there is one: rows to list, or rows to read by id."""
     own, word = table.get(path, {}), resource_word(_last(path))
-    if not word or word.isdigit():
+    if not word or word.isdecimal():
         return None
     items = [one for one in table if one.rpartition("/")[0] == _ENDING.sub("", path) and _ITEM.fullmatch(_last(one))]
     items.sort(key=lambda one: -len(table[one]))

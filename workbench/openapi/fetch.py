@@ -8,6 +8,7 @@ from pathlib import Path
 
 import httpx
 
+from engine.connector.urls import url_of
 from engine.errors import UsageError
 from workbench.openapi.names import told
 from workbench.openapi.reading import LARGE, file
@@ -50,8 +51,8 @@ def _read(answer: httpx.Response, url: httpx.URL, most: int, longest: float) -> 
 
 def _allowed(address: str) -> httpx.URL:
     try:
-        url = httpx.URL(address)
-    except httpx.InvalidURL as error:
+        url = url_of(address)
+    except ValueError as error:
         raise UsageError(f"{told(address, 100)!r} is no address: {told(error)} – write it whole, with https://") from None
     if url.userinfo:
         raise UsageError("the address holds a name or password – save the document and name the file")

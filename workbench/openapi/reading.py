@@ -156,7 +156,7 @@ def _target(node: Node) -> Node:
     found = node.api.root
     for part in unquote(reference[1:]).strip("/").split("/"):
         name = part.replace("~1", "/").replace("~0", "~")
-        found = found.raw(int(name) if name.isdigit() and len(name) < 6 and isinstance(found.value, list) else name)
+        found = found.raw(int(name) if name.isdecimal() and len(name) < 6 and isinstance(found.value, list) else name)
     if found.value is None:
         raise _wrong(node, "leads nowhere", "correct it, or add what it names")
     return found

@@ -94,7 +94,7 @@ def try_limits(probe: Probe, tell: Tell) -> None:
         for word, name in limit.headers.items():
             tell(_header(subject, limit, word, name, name.lower() in seen))
         told = seen.get(limit.headers.get("limit", "").lower(), "")
-        if told.replace(".", "", 1).isdigit():
+        if told.replace(".", "", 1).isdecimal():
             tell(_amount(probe, limit, float(told)))
     _retry(probe, tell)
 

@@ -12,7 +12,7 @@ from engine.errors import Rejected
 from engine.run import Run
 from engine.store.records import Cursor, Record, all_cursors, save_page, stream
 from engine.store.schema import Store
-from engine.values import digest, word
+from engine.values import digest, key_of, word
 from workbench.propose.profile import Rows
 
 LOOKED_AT = 400  # records of a collection
@@ -73,7 +73,7 @@ def _first_page(run: Run, client: Client, collection: str, name: str) -> Iterato
         return
     ids = client.connector.resources[collection].id.split("+")
     found = [
-        Record(name, f"{name}/{'+'.join(word(row.get(part)) for part in ids)}", dict(row), 0, digest(row)) for row in page.rows
+        Record(name, key_of(name, "+".join(word(row.get(part)) for part in ids)), dict(row), 0, digest(row)) for row in page.rows
     ]
     cursor = Cursor(name, page.next, page.last, len(found), now, now)
     with run.store.begin() as connection:

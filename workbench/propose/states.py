@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine.mapping.project import record_key
-from engine.values import dig, segments, word
+from engine.values import dig, key_of, segments, word
 from workbench.propose.profile import Column, business, columns
 from workbench.propose.scene import Scene, label_of
 from workbench.propose.words import kind, state
@@ -61,7 +61,7 @@ def linked_rows(scene: Scene, column: Column) -> list[tuple[Mapping[str, Any], i
     """The staged rows that a link's values name, with how many records name each."""
     resource = scene.source.resources
     by_key = {
-        f"{name}/{'+'.join(word(body.get(part)) for part in resource[name].id.split('+'))}": body
+        key_of(name, "+".join(word(body.get(part)) for part in resource[name].id.split("+"))): body
         for name in column.links
         for body in scene.rows.get(name, ())
     }

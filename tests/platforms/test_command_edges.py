@@ -1,0 +1,181 @@
+"""The edges of the command line: what cannot be written, printed or read ends a command with one clear line."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.cli import interval, records, until
+from engine.errors import UsageError
+from tests.platforms.conftest import Serve
+from tests.platforms.platform import Answer, Platform, Request
+from tests.platforms.project import Project, call, mapped, migration, project, readable, writable
+
+ETL = (sys.executable, "-m", "workbench")
+
+
+@pytest.fixture
+def trial(serve: Serve, tmp_path: Path) -> Project:
+    """Two people who become contacts."""
+    platform = serve(people=[{"id": at, "name": f"Person {at}"} for at in (1, 2)], contacts=[])
+    source = {"people": readable("people", name="text")}
+    destination = {"contacts": writable("contacts", ["name"], name="text")}
+    objects = {"contacts": mapped("people", "contacts", {"name": "name"})}
+    return project(tmp_path, platform, source, destination, migration(objects))
+
+
+def started(trial: Project, *words: str, **more: Any) -> subprocess.Popen[bytes]:
+    """`etl` as a process of its own."""
+    return subprocess.Popen([*ETL, *words], cwd=trial.folder, env={**os.environ, **trial.env}, stderr=subprocess.PIPE, **more)
+
+
+def outcomes(trial: Project) -> list[str]:
+    """What the store says of each run."""
+    return [run["outcome"] for run in trial.etl("status", "--json", code=0).data()["runs"]]
+
+
+def test_a_reader_that_has_gone_voids_no_sample(trial: Project) -> None:
+    """`etl run --sample | head -0`: the run is done, its outcome saved, the sample can be approved."""
+    read, write = os.pipe()
+    os.close(read)
+    process = started(trial, "run", "spec.yaml", "--sample", "--env", "live", stdout=write)
+    os.close(write)
+    _, told = process.communicate(timeout=60)
+    assert (process.returncode, b"Traceback" in told, b"Exception" in told) == (0, False, False)
+    assert outcomes(trial) == ["done"]
+    trial.etl("approve", "--by", "me", code=0)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a disk that is always full")
+def test_a_full_disk_behind_the_output_voids_no_sample(trial: Project) -> None:
+    """Code 2 and one line that says where to look; the run itself is saved."""
+    with Path("/dev/full").open("wb") as full:
+        process = started(trial, "run", "spec.yaml", "--sample", "--env", "live", stdout=full)
+        _, told = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert b"the output cannot be written" in told and b"Traceback" not in told
+    assert outcomes(trial) == ["done"]
+
+
+def test_a_report_that_cannot_be_written_is_told(trial: Project) -> None:
+    """A file where the report's folder should be: the run is saved, its summary printed, the code is 2."""
+    (trial.folder / "var").mkdir()
+    (trial.folder / "var" / "trial.live.report").write_text("")
+    done = trial.etl("run", "--sample", code=2)
+    assert "2 of 2 records arrived" in done.out and "report.html cannot be written" in done.out
+    assert outcomes(trial) == ["done"]
+
+
+@pytest.mark.parametrize("raw", [b"FOO=caf\xe9\n", "FOO=1\n".encode("utf-16"), b"\xff\xfe\x00"], ids=["latin", "utf-16", "bytes"])
+def test_an_env_file_in_another_encoding_is_told(trial: Project, raw: bytes) -> None:
+    """With its place, by every command."""
+    (trial.folder / ".env").write_bytes(raw)
+    done = trial.etl("status", code=2)
+    assert ".env:1:" in done.err and "not UTF-8" in done.err
+
+
+def test_a_folder_called_env_is_no_file(trial: Project) -> None:
+    """It is passed over."""
+    (trial.folder / ".env").mkdir()
+    trial.etl("run", "--sample", code=0)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("run", "--sample", "²"),
+        ("run", "--sample", "9" * 5000),
+        ("run", "--delta", "--every", "²m"),
+        ("run", "--delta", "--every", "99999999999999999999h"),
+        ("run", "--delta", "--every", "15m", "--until", "noon"),
+        ("rollback", "--yes", "--run", "99999999999999999999"),
+        ("rollback", "--yes", "--run", "-1"),
+        ("status", "--store", "postgresql+psycopg://u:canary-1234@[::1/x"),
+        ("status", "--store", "nosuch://u:canary-1234@h/x"),
+        ("status", "--store", "postgresql://h:canary-1234/x?password=canary-1234"),
+        ("status", "--store", "postgresql://u:canary-1234@127.0.0.1:1/x?password=canary-1234&sslmode=canary"),
+        ("status", "--store", "sqlite:////proc/nowhere/x.sqlite"),
+    ],
+    ids=lambda words: " ".join(words)[:60],
+)
+def test_an_option_that_makes_no_sense_is_told(trial: Project, words: tuple[str, ...]) -> None:
+    """Usage, or the store: never a fault of ours, and no password."""
+    done = trial.etl(*words)
+    assert done.code in (2, 5) and "canary-1234" not in done.err.replace("h:canary-1234", "")
+    assert len(done.err) < 6000
+
+
+@pytest.mark.parametrize("written", ["1e5", "٣", "１２", "-1", "0x10", "1_0", " 1", ""])
+def test_digits_that_are_none(written: str) -> None:
+    """Only plain digits are a number on the command line."""
+    with pytest.raises(UsageError):
+        interval(f"{written}m")
+    if written:
+        with pytest.raises(UsageError):
+            records(None, None, written)  # type: ignore[arg-type]
+
+
+def test_a_moment_at_the_edge_of_the_calendar() -> None:
+    """The first and the last year are moments like any other."""
+    assert until("0001-01-01T00:00+14:00") < 0 < until("9999-12-31T23:59-14:00")
+
+
+def refusing(text: str) -> Any:
+    """A platform that refuses everything with a message."""
+
+    def hook(_: Platform, request: Request) -> Answer | None:
+        return Answer(401, {"error": text}) if request.reads("people") else None
+
+    return hook
+
+
+def test_what_a_stranger_says_moves_no_cursor(trial: Project) -> None:
+    """Escape sequences of an answer are shown, not sent to the terminal; those of an option too."""
+    trial.platform.before.append(refusing("\x1b]0;PWNED\x07\x1b[2J\u202e"))
+    for done in (trial.etl("run", "--sample"), call(trial.folder, trial.env, "run", "\x1b[2J.yaml", "--nosuch\x1b[2J")):
+        assert done.code in (2, 3)
+        assert not set("\x1b\x07\u202e") & set(done.err)
+
+
+def test_a_crash_finds_a_place_for_its_details(trial: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No folder var/ can be made: the details go elsewhere; with no place at all their last line is told."""
+
+    def broken(*_: Any, **__: Any) -> None:
+        raise LookupError("canary")
+
+    monkeypatch.setattr("engine.cli.load_migration", broken)
+    (trial.folder / "var").write_text("")
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    for folder, said in ((elsewhere, str(elsewhere)), (tmp_path / "nowhere", "LookupError: canary")):
+        monkeypatch.setattr("tempfile.tempdir", str(folder))
+        done = call(trial.folder, trial.env, "status", "spec.yaml")
+        assert done.code == 70 and said in done.err and "Traceback" not in done.err
+
+
+def test_letters_that_a_stream_cannot_take(trial: Project) -> None:
+    """Half a character and a letter beyond ASCII are printed as far as they can be."""
+    trial.platform.tables["people"][0]["name"] = "\ud800ñ"
+    with_ascii = {**os.environ, **trial.env, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0", "LC_ALL": "C"}
+    words = [*ETL, "run", "spec.yaml", "--sample", "--env", "live", "--json"]
+    done = subprocess.run(words, cwd=trial.folder, env=with_ascii, capture_output=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "ñ" in done.stdout.decode()
+
+
+@pytest.mark.parametrize("wait", [0.03, 0.1, 0.3])
+def test_whoever_interrupts_a_start_sees_no_traceback(trial: Project, wait: float) -> None:
+    """Ctrl-C at any moment of the start, while modules are read too."""
+    program = "import time, threading, os, signal, sys\nfrom workbench.__main__ import main\n"
+    program += f"threading.Timer({wait}, os.kill, (os.getpid(), signal.SIGINT)).start()\n"
+    program += "sys.argv = ['etl', 'run', 'spec.yaml', '--sample', '--env', 'live']\nmain()\n"
+    words = [sys.executable, "-c", program]
+    done = subprocess.run(words, cwd=trial.folder, env={**os.environ, **trial.env}, capture_output=True, timeout=60, check=False)
+    assert b"Traceback" not in done.stderr
+    assert done.returncode in (130, 0, -signal.SIGINT)
