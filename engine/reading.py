@@ -18,8 +18,9 @@ from engine.mapping.project import any_key
 from engine.run import Run
 from engine.store.links import Finding, clear_findings, save_findings
 from engine.store.records import Cursor, Record, Tally, other_rows
-from engine.values import dig, digest, id_in, is_empty, is_yes, key_of, segments, well_formed, word
+from engine.values import dig, digest, flag, id_in, is_empty, is_yes, key_of, segments, well_formed, word
 
+FLAGS = "flags"  # the stage of findings about flags that say neither yes nor no
 OVERLAP = 7200.0  # seconds that a window reaches back: stamps lag behind commits, the bound may be exclusive
 LAG = 14 * 3600.0  # seconds that stamps may lie behind the server's clock: they may be wall time of any zone
 _STYLES = {
@@ -115,8 +116,26 @@ def watermark(cursor: Cursor, tally: Tally) -> float:
 
 def alive(run: Run, collection: str, rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     """The rows that do not say of themselves that they are deleted; some lists show those too."""
-    deleted = run.migration.source.resources[collection].deleted
-    return [row for row in rows if not (deleted and is_yes(row.get(deleted)))]
+    kind = run.migration.source.resources[collection]
+    if not kind.deleted:
+        return list(rows)
+    declared = kind.fields.get(kind.deleted)
+    is_flag = declared is not None and declared.kind == "boolean"
+    return [row for row in rows if not (_says_so(run, kind, row) if is_flag else is_yes(row.get(kind.deleted)))]
+
+
+def _says_so(run: Run, kind: Resource, row: Mapping[str, Any]) -> bool:
+    """Whether a flag says that a row is deleted; a word that is neither yes nor no does not, which is reported."""
+    value = row.get(kind.deleted)
+    said = flag(value)
+    if said is None:
+        odd = f"{kind.deleted} is {value!r}, which is neither yes nor no"
+        text = f"{odd}: such rows are taken for live – check its type in the connector"
+        if f"{kind.name}: {text}" not in run.notices:
+            run.notice(f"{kind.name}: {text}")
+            with run.store.begin() as connection:
+                save_findings(connection, [Finding(kind.name, "", FLAGS, "", "attention", text)])
+    return said is True
 
 
 def is_gone(run: Run, name: str, key: str) -> bool:

@@ -48,8 +48,8 @@ def _guard_fields(run: Run, step: Step) -> None:
         return
     if step.fail == records:
         raise UnsafePlan(
-            f"all {records} {step.label} fail – see why in `etl status` or `etl plan SPEC --records`, "
-            "correct the spec, or add --yes to go on without them"
+            f"all {records} {step.label} fail – see why in `etl status` or with "
+            "`etl plan SPEC --records`, correct the spec, or add --yes to go on without them"
         )
 
     with run.store.begin() as connection:

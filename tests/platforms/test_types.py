@@ -154,3 +154,23 @@ def test_what_a_platform_writes_for_empty_is_empty(
     assert report["verdict"]["updated"] == 1
     assert platform.one("contacts", name="b")["email"] is None
     trial.verify(code=0)
+
+
+@pytest.mark.parametrize("flags", [NO, ["maybe"], ["N", "unknown"]], ids=["no", "other", "both"])
+def test_a_deleted_flag_that_says_no_or_nothing_takes_nobody_away(
+    flags: list[Any], serve: Serve, tmp_path: Path
+) -> None:
+    """Only yes takes a row for deleted; a word that is neither is reported with its field."""
+    rows = [{"id": n, "name": f"p{n}", "active": flag} for n, flag in enumerate(flags, 1)]
+    rows.append({"id": 99, "name": "gone", "active": "Y"})
+    spec = {"contacts": mapped("people", "contacts", {"name": "name"})}
+    trial = people(serve, tmp_path, rows, spec)
+    path = tmp_path / "source.yaml"
+    path.write_text(
+        path.read_text("utf-8").replace('"people": {', '"people": {"deleted": "active", '), "utf-8"
+    )
+    odd = [flag for flag in flags if flag in ("maybe", "unknown")]
+    report = trial.run("--sample", code=1 if odd else 0)
+    assert names(trial.platform, "contacts") == sorted(f"p{n}" for n in range(1, len(flags) + 1))
+    told = [item["text"] for item in report["findings"] if item["object"] == "people"]
+    assert len(told) == len(odd) and all("neither yes nor no" in text for text in told)
