@@ -60,7 +60,7 @@ def limit(name: str, unit: str, seconds: float, allowance: float, left: float) -
     return {"name": name, "unit": unit, "seconds": seconds, "allowance": allowance, "left": left}
 
 
-def account(title: str, limits: list[dict[str, Any]]) -> dict[str, Any]:
+def account(title: str, cost_unit: str, limits: list[dict[str, Any]]) -> dict[str, Any]:
     """What a made-up account was used for."""
     return {
         "title": title,
@@ -68,6 +68,7 @@ def account(title: str, limits: list[dict[str, Any]]) -> dict[str, Any]:
         "seats": 5,
         "calls": 438,
         "cost": 3077.0,
+        "cost_unit": cost_unit,
         "waited": 106.2,
         "over_time": [[1_767_323_045 + 5 * at, calls, 10.0 * calls] for at, calls in enumerate((3, 40, 38, 0, 12))],
         "limits": limits,
@@ -82,8 +83,8 @@ def synthetic(records: int, fields: int = 11) -> dict[str, Any]:
         "run": 1, "generated_at": "2026-01-02 03:04:05 UTC", "spec_digest": "0123456789abcdef0123456789abcdef",
         "verdict": verdict(rows),
         "accounts": {
-            "source": account("Old", [limit("minute", "calls", 60.0, 60.0, 1.0)]),
-            "destination": account("New", [
+            "source": account("Old", "calls", [limit("minute", "calls", 60.0, 60.0, 1.0)]),
+            "destination": account("New", "tokens", [
                 limit("burst", "calls", 2.0, 40.0, 3.0), limit("day", "cost", 86400.0, 300000.0, 296923.0),
             ]),
         },

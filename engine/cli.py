@@ -287,7 +287,10 @@ def rollback(of_run: int | None, dry: bool, force: bool, yes: bool, **options: A
                 f"Undo {many} writes in {run.migration.destination.title} ({settings.environment})?", abort=True, err=True
             )
         result = take_back(run, of_run, force, dry)
-    found = {"undone": result.undone, "kept": result.kept, "failed": result.failed, "would": result.would, "cost": result.cost}
+    found = {
+        "undone": result.undone, "kept": result.kept, "failed": result.failed, "would": result.would,
+        "cost": result.cost, "cost_unit": run.migration.destination.cost_unit,
+    }  # fmt: skip
     _tell(settings.as_json, found, lambda told, console: screens.show_rollback(told, dry, console))
     sys.exit(ATTENTION if result.kept or result.failed else DONE)
 

@@ -326,7 +326,7 @@ def _resource(area: str, resource: Resource, used: bool, without: frozenset[str]
     for name, kind in resource.fields.items():
         value = _plain(kind, without)
         yield Part(area, f"{resource.name}.{name}", value, value, "data" if used else "none")
-    names = [item.name for item in dataclasses.fields(resource) if item.name not in {"fields", "note"}]
+    names = [item.name for item in dataclasses.fields(resource) if item.name not in {"fields", "note", "called", "money"}]
     rest = {name: _plain(getattr(resource, name), without) for name in names}
     yield Part(area, resource.name, rest, rest, "data" if used else "none")
 

@@ -111,6 +111,9 @@ def _check_resources(document: Document) -> Iterator[Diagnostic]:
         for field in resource.get("json_api", {}).get("relationships", {}):
             at = ("resources", name, "json_api", "relationships", field)
             yield from _known(document, field, _fields_of(document, resource), at, "field")
+        for part, field in resource.get("money", {}).items():
+            head = field.partition(".")[0]
+            yield from _known(document, head, _fields_of(document, resource), ("resources", name, "money", part), "field")
         yield from _check_company(document, name, resource)
         for verb in VERBS:
             if isinstance(resource.get(verb, document.data.get("defaults", {}).get(verb)), dict):
@@ -186,6 +189,8 @@ def _build(document: Document) -> model.Connector:
     data = document.data
     shapes = _shapes(data.get("shapes", {}))
     pagers = {name: _pager(item) for name, item in data.get("pagers", {}).items()}
+    resources = {name: _resource(name, data, shapes, pagers) for name in data["resources"]}
+    costs = {operation.cost for item in resources.values() for operation in item.operations.values()}
     return _made(
         model.Connector,
         data,
@@ -195,10 +200,11 @@ def _build(document: Document) -> model.Connector:
         limits=tuple(_made(model.Limit, item, name=name, seconds=item["per"]) for name, item in data["limits"].items()),
         errors=tuple(_rule(item) for item in data["errors"]),
         message=tuple(data.get("message", ())),
-        resources={name: _resource(name, data, shapes, pagers) for name in data["resources"]},
+        resources=resources,
         reference=_made(model.Reference, data.get("reference", {})),
         pipelines=_made(model.Pipelines, data["pipelines"]) if "pipelines" in data else None,
-        users=_made(model.Users, data["users"]) if "users" in data else None,
+        users=_made(model.Users, data["users"], name=_words(data["users"].get("name", ()))) if "users" in data else None,
+        cost_unit=data.get("cost_unit") or ("calls" if costs <= {1} else "units"),
         digest=digest(data),
     )
 
@@ -208,6 +214,11 @@ def _made(part: Callable[..., Part], written: Mapping[str, Any], /, **more: Any)
     names = inspect.signature(part).parameters
     said = {name: tuple(value) if isinstance(value, list) else value for name, value in written.items() if name in names}
     return part(**{**said, **more})
+
+
+def _words(written: Any) -> tuple[str, ...]:
+    """One word or a list of them."""
+    return (written,) if isinstance(written, str) else tuple(written)
 
 
 def _connection(data: Mapping[str, Any]) -> model.Connection:
@@ -286,7 +297,7 @@ def _resource(
         written |= _of_since(written)
         operations[verb] = _operation(written, name, pagers)
     custom = document["custom_fields"] if "custom_fields" in data else None
-    file = data.get("file", {})
+    file, money = data.get("file", {}), data.get("money", {})
     return _made(
         model.Resource,
         {**defaults, **data},
@@ -296,6 +307,8 @@ def _resource(
         custom=_made(model.CustomFields, custom, resource=data["custom_fields"]) if custom else None,
         json_api=_json_api(data["json_api"], held, document["resources"]) if "json_api" in data else None,
         file=(file["field"], file["name"], file["size"]) if file else None,
+        money=(money["amount"], money["currency"]) if money else None,
+        called=_words(data.get("called", defaults.get("called", "name"))),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -168,6 +168,8 @@ class Resource:
     json_api: JsonApi | None = None
     inside: str = ""  # where a row's fields stand, beside its id
     file: tuple[str, str, str] | None = None  # the fields that take the file, hold its name, its size
+    called: tuple[str, ...] = ("name",)  # the fields people call a row by, the first that is filled
+    money: tuple[str, str] | None = None  # the fields that hold an amount and its currency
 
     @property
     def written_over(self) -> str:
@@ -305,7 +307,7 @@ class Users:
     resource: str
     email: str
     active: str = ""
-    name: str = ""
+    name: tuple[str, ...] = ()  # the fields of a person's name, joined by spaces
 
 
 @dataclass(frozen=True, slots=True)
@@ -346,4 +348,15 @@ class Connector:
     users: Users | None = None
     tries: int = 5
     empty_values: tuple[Any, ...] = ()  # values by which the platform says that a field is empty
+    same_as: Mapping[str, str] = field(default_factory=dict)  # field -> one that says all it says; * stands for any text
+    cost_unit: str = "calls"  # what the platform calls the cost of a call, in the plural
     digest: str = ""
+
+    def said_by(self, name: str) -> Iterator[str]:
+        """The fields that say all that this field says."""
+        for pattern, other in self.same_as.items():
+            head, star, tail = pattern.partition("*")
+            if star and name.startswith(head) and name[len(head) :].endswith(tail):
+                yield other.replace("*", name[len(head) : len(name) - len(tail)])
+            elif name == pattern:
+                yield other

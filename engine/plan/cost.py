@@ -61,6 +61,7 @@ class Plan:
     seconds: float
     warnings: tuple[str, ...] = field(default=())
     made_at: float = 0.0  # UTC epoch seconds
+    cost_unit: str = "calls"
 
 
 def summed_up(run: Run, objects: Sequence[ObjectMapping], made_at: float) -> Plan:
@@ -76,8 +77,9 @@ def summed_up(run: Run, objects: Sequence[ObjectMapping], made_at: float) -> Pla
     limits += _limits(run.source, reads, costs)
     seconds = max((use.time for use in limits), default=0.0)
     warnings = (*_too_many(run, steps), *_unread(unread))
+    unit = run.migration.destination.cost_unit
     return Plan(
-        tuple(steps), tuple(missing), calls, cost, tuple(limits), seconds, warnings, made_at
+        tuple(steps), tuple(missing), calls, cost, tuple(limits), seconds, warnings, made_at, unit
     )
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
 
+from engine.connector.called import first_word
 from engine.connector.model import Resource
 from engine.destination.compare import UNKNOWN, FieldView, holds_wanted
 from engine.destination.resolve import Resolved, resolve
@@ -81,6 +82,7 @@ class Comparison:
     why: str = ""
     title: str = ""
     file: Mapping[str, Any] | None = None
+    money: tuple[FieldState, FieldState] | None = None  # amount and currency
 
 
 Judged = Callable[[str, str], bool]  # whether an object's record of this key is to be judged
@@ -358,6 +360,8 @@ def _one(
     side = _Side(codec, resolved, link, row)
     fields = tuple(field_state(bench.run, mapping, trace, side) for trace in projection.traces)
     state, reason = _record_state(projection, resolved, link, row)
+    source = bench.run.migration.source
+    read = source.resources[record.collection]
     return Comparison(
         mapping.name,
         mapping.label,
@@ -368,10 +372,11 @@ def _one(
         state,
         reason,
         fields,
-        unmapped_fields(record.body, bench.touched.get(record.collection, set())),
+        unmapped_fields(record.body, bench.touched.get(record.collection, set()), read, source.said_by),
         bench.whys.get(record.key, ""),
-        _title(projection.body, record.body),
+        first_word(projection.body, codec.resource.called) or first_word(record.body, read.called),
         link.extra if link and link.extra.get("sha256") else None,
+        _money(codec.resource, fields),
     )
 
 
@@ -545,11 +550,11 @@ def _file_state(live: Any, wanted: Any, link: Link | None) -> str:
     return "transformed" if good else "lost"
 
 
-def _title(body: Mapping[str, Any], record: Mapping[str, Any]) -> str:
-    for name in ("title", "name", "subject"):
-        if isinstance(body.get(name), str):
-            return str(body[name])
-    return str(record.get("full-reference") or record.get("name") or "")
+def _money(kind: Resource, fields: Sequence[FieldState]) -> tuple[FieldState, FieldState] | None:
+    """The amount and the currency of a record, where its resource has both and both are mapped."""
+    found = {item.target: item for item in fields}
+    amount, currency = (found.get(name) for name in kind.money or ("", ""))
+    return (amount, currency) if amount and currency else None
 
 
 # -- what no mapping touches
@@ -565,15 +570,21 @@ def touched_fields(objects: Sequence[ObjectMapping]) -> dict[str, set[str]]:
     return found
 
 
-_BOOKKEEPING = ("id", "path", "deleted")  # a row's own address and life sign, used by the engine itself
+def unmapped_fields(
+    body: Mapping[str, Any],
+    touched: set[str],
+    kind: Resource,
+    said_by: Callable[[str], Iterable[str]],
+) -> tuple[tuple[str, Any], ...]:
+    """Filled source fields that no mapping reads and none says why it leaves behind.
 
-
-def unmapped_fields(body: Mapping[str, Any], touched: set[str]) -> tuple[tuple[str, Any], ...]:
-    """Filled source fields that no mapping reads and none says why it leaves behind."""
+    A row's own id and its life sign are used by the engine itself; a field whose whole content
+    another one that is read says as well is not left behind.
+    """
+    known = touched | {kind.own_field, kind.deleted}
     found = []
     for name, value in body.items():
-        twin = name.removesuffix("-id") + "-path" if name.endswith("-id") else name
-        if name in touched or twin in touched or name in _BOOKKEEPING or is_empty(value):
+        if name in known or not known.isdisjoint(said_by(name)) or is_empty(value):
             continue
         if all(is_empty(leaf) for _, leaf in leaves(value)):
             continue

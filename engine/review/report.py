@@ -94,6 +94,7 @@ def _account(client: Client) -> dict[str, Any]:
         "seats": pacer.seats,
         "calls": pacer.calls,
         "cost": pacer.cost,
+        "cost_unit": client.connector.cost_unit,
         "waited": round(pacer.waited, 1),
         "over_time": [[at, *spent] for at, spent in sorted(pacer.over_time.items())],
         "limits": [

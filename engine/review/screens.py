@@ -11,7 +11,20 @@ from typing import Any
 from rich.console import Console
 
 from engine.plan.cost import Plan
-from engine.review.terminal import NAMED, about, heading, left_behind, line, named, notices, number, people, spent, table
+from engine.review.terminal import (
+    NAMED,
+    about,
+    calls_and_cost,
+    heading,
+    left_behind,
+    line,
+    named,
+    notices,
+    number,
+    people,
+    spent,
+    table,
+)
 from engine.stages.audit import Audit
 
 
@@ -46,7 +59,7 @@ def show_announcement(audit: Audit, plan: Plan, console: Console) -> None:
     line(
         console,
         f"{made:,} rows and {len(plan.fields_missing)} custom fields to make, {changed:,} rows to change{''.join(more)}: "
-        f"{plan.cost:,.0f} tokens, about {period(plan.seconds)}",
+        f"{plan.cost:,.0f} {plan.cost_unit}, about {period(plan.seconds)}",
     )
     for text in plan.warnings:
         line(console, f"warning: {text}", "bold")
@@ -64,13 +77,14 @@ def show_plan(report: Mapping[str, Any], console: Console) -> None:
         line(console, f"A sample of {report['sample']['chosen']} records (asked for: {report['sample']['wanted']})")
     words = ("create", "update", "adopt", "unchanged", "conflict", "delete", "skip", "fail", "cost")
     steps = [[step["label"], *(number(step[word]) for word in words)] for step in plan["steps"]]
-    heads = ("Object", *words[:-1], "tokens")
+    heads = ("Object", *words[:-1], plan["cost_unit"])
     table(console, "Changes", heads, steps, range(1, len(heads)))
     _listed(console, "Custom fields to make", plan["fields_missing"])
     _people(report, console)
     left_behind(report, console)
     _listed(console, "Warnings", plan["warnings"])
-    heading(console, f"Cost: {plan['calls']:,} calls, {plan['cost']:,.0f} tokens; about {period(plan['seconds'])}")
+    cost = calls_and_cost(plan["calls"], plan["cost"], plan["cost_unit"])
+    heading(console, f"Cost: {cost}; about {period(plan['seconds'])}")
     limits = [
         [
             use["account"], f"{use['limit']} (per {period(use['seconds'])})",
@@ -79,12 +93,12 @@ def show_plan(report: Mapping[str, Any], console: Console) -> None:
         for use in plan["limits"]
     ]  # fmt: skip
     table(console, "Quotas", ("Account", "Limit", "needed", "left now", "allowed", "takes"), limits, (2, 3, 4))
-    _timeline(report.get("timeline"), console)
+    _timeline(report.get("timeline"), plan["cost_unit"], console)
     _listed(console, "Needs attention", _findings(item for item in report["findings"] if item["severity"] == "attention"))
     notices(report, console)
 
 
-def _timeline(timeline: Mapping[str, Any] | None, console: Console) -> None:
+def _timeline(timeline: Mapping[str, Any] | None, unit: str, console: Console) -> None:
     """When what would happen, as lived through on the simulated clock."""
     if not timeline:
         return
@@ -93,10 +107,10 @@ def _timeline(timeline: Mapping[str, Any] | None, console: Console) -> None:
         for span in timeline["spans"]
     ]
     title = (
-        f"Simulated: {timeline['calls']:,} calls, {timeline['cost']:,.0f} tokens, "
+        f"Simulated: {calls_and_cost(timeline['calls'], timeline['cost'], unit)}, "
         f"{period(timeline['end'] - timeline['start'])}, {timeline['pauses']} nights of waiting for a new day's quota"
     )
-    table(console, title, ("Part", "calls", "tokens", "from (UTC)", "to (UTC)"), rows, (1, 2))
+    table(console, title, ("Part", "calls", "cost" if unit == "calls" else unit, "from (UTC)", "to (UTC)"), rows, (1, 2))
 
 
 def show_status(found: Mapping[str, Any], console: Console) -> None:
@@ -122,7 +136,7 @@ def show_rollback(found: Mapping[str, Any], dry: bool, console: Console) -> None
         told = ", ".join(f"{action} {many}" for action, many in found["would"].items()) or "nothing to undo"
         line(console, f"A rollback would: {told}; nothing was changed")
     else:
-        line(console, f"{found['undone']:,} writes undone; {found['cost']:,.0f} tokens")
+        line(console, f"{found['undone']:,} writes undone; {found['cost']:,.0f} {found['cost_unit']}")
     for word in ("kept", "failed"):
         _listed(console, word.capitalize(), [f"{name} {key}: {reason}" for name, key, reason in found[word]])
 

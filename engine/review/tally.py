@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
@@ -74,11 +75,22 @@ def count(
 
 
 def _add_money(tally: Tally, row: Comparison) -> None:
-    """The record's value in its currency: what was wanted, and what arrived."""
-    values = {item.target: item for item in row.fields}
-    amount, currency = values.get("value"), values.get("currency")
-    if amount is None or currency is None or not isinstance(amount.wanted, int | float):
+    """The record's amount in its currency: what was wanted, and what arrived."""
+    wanted = _number(row.money[0].wanted) if row.money else None
+    if row.money is None or wanted is None:
         return
+    amount, currency = row.money
     total = tally.money.setdefault((row.object, row.label, text_of(currency.wanted)), Money())
-    total.wanted += amount.wanted
-    total.live += float(amount.live or 0) if row.state == "arrived" else 0.0
+    total.wanted += wanted
+    total.live += _number(amount.live) or 0.0 if row.state == "arrived" else 0.0
+
+
+def _number(value: object) -> float | None:
+    """An amount, which some platforms write as text; None for anything else."""
+    if not isinstance(value, str | int | float):
+        return None
+    try:
+        found = float(value)
+    except ValueError:
+        return None
+    return found if math.isfinite(found) else None

@@ -27,7 +27,7 @@ COLUMNS = {
     "failed": "fail",
     "adopted": "adopt",
     "deleted": "del",  # only where something was deleted
-    "cost": "tokens",
+    "cost": "cost",  # called as the destination calls it
     "least": "least",
 }
 Report = Mapping[str, Any]
@@ -162,7 +162,7 @@ def _sum(row: Mapping[str, Any]) -> str:
 
 
 def _objects(report: Report, console: Console) -> None:
-    columns = dict(COLUMNS)
+    columns = COLUMNS | {"cost": cost_unit(report["accounts"]["destination"])}
     if not any(row.get("deleted") for row in report["objects"]):
         del columns["deleted"]
     words, heads = list(columns), ["Object", *columns.values()]
@@ -198,6 +198,16 @@ def left_behind(report: Report, console: Console) -> None:
     table(console, "Collections left behind", ("Collection", "rows", "why"), rows, numbers=[1])
 
 
+def cost_unit(account: Mapping[str, Any]) -> str:
+    """What a platform calls the cost of a call; reports of an older etl do not say it."""
+    return str(account.get("cost_unit", "units"))
+
+
+def calls_and_cost(calls: int, cost: float, unit: str) -> str:
+    """What was called and what that cost, where it is something else."""
+    return f"{calls:,} calls" if unit == "calls" else f"{calls:,} calls, {cost:,.0f} {unit}"
+
+
 def spent(report: Report, console: Console) -> None:
     """What is used of each account's limits."""
     cost = sum(row.get("cost", 0) for row in report["objects"])
@@ -205,13 +215,14 @@ def spent(report: Report, console: Console) -> None:
     heading(console, "Limits")
     if cost and least:
         above = f"{(cost - least) / least:.1%} above it"
-        line(console, f"  tokens for writing: {cost:,.0f}; least possible: {least:,.0f} ({above})")
+        unit = cost_unit(report["accounts"]["destination"])
+        line(console, f"  {unit} for writing: {cost:,.0f}; least possible: {least:,.0f} ({above})")
     for account in report["accounts"].values():
-        tokens = f", {account['cost']:,.0f} tokens" if any(limit["unit"] == "cost" for limit in account["limits"]) else ""
-        used = f"{account['calls']:,} calls{tokens}, waited {account['waited']:,.0f} s"
+        called = calls_and_cost(account["calls"], account["cost"], cost_unit(account))
+        used = f"{called}, waited {account['waited']:,.0f} s"
         line(console, f"  {account['title']} ({account['plan']}): {used}")
         for limit in account["limits"]:
-            unit = "tokens" if limit["unit"] == "cost" else "calls"
+            unit = cost_unit(account) if limit["unit"] == "cost" else "calls"
             gone = max(0.0, limit["allowance"] - limit["left"])
             share = f" ({gone / limit['allowance']:.1%})" if limit["allowance"] else ""
             window = f"per {limit['seconds']:,.0f} s"

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from engine.connector.called import at_place, first_word
 from engine.connector.model import Users
-from engine.connector.pagers import path_of
 from engine.errors import Rejected, UnsafePlan
 from engine.run import Run
 from engine.spec.uses import needed, paths_read
@@ -75,7 +76,7 @@ def match_people(run: Run) -> tuple[list[Person], str]:
             state, user_id = _match(run, found, rules)
             people.append(Person(record.key, _name(run, match.source, record.body), email, state, user_id))
     _save(run, people, _user_id(run, fallback[0], rules), rules)
-    return people, f"{_text(fallback[0], rules.name)} <{match.fallback}>".strip()
+    return people, f"{_joined(fallback[0], rules.name)} <{match.fallback}>".strip()
 
 
 def _match(run: Run, found: list[dict[str, Any]], rules: Users) -> tuple[str, str]:
@@ -99,26 +100,23 @@ def _user_id(run: Run, user: dict[str, Any], rules: Users) -> str:
 
 
 def _name(run: Run, collection: str, body: dict[str, Any]) -> str:
-    """A person's name: where the source's connector says, else in the fields that usually hold it."""
+    """A person's name: where the source's connector says, else what any row of the collection is called by."""
     users = run.migration.source.users
-    if users and users.name and users.resource == collection and (told := _text(body, users.name)):
+    if users and users.resource == collection and (told := _joined(body, users.name)):
         return told
-    return " ".join(_text(body, part) for part in ("name", "surname")).strip()
+    return first_word(body, run.migration.source.resources[collection].called)
+
+
+def _joined(row: dict[str, Any], places: Iterable[str]) -> str:
+    return " ".join(filter(None, (_text(row, place) for place in places)))
 
 
 def _active(user: dict[str, Any], rules: Users) -> bool:
-    return not rules.active or bool(_at(user, rules.active))
+    return not rules.active or bool(at_place(user, rules.active))
 
 
 def _text(row: dict[str, Any], place: str) -> str:
-    return str(_at(row, place) or "").strip()
-
-
-def _at(row: dict[str, Any], place: str) -> Any:
-    """What a row holds at a place that a connector names; a field may have a dot in its name."""
-    if place in row:
-        return row[place]
-    return dig(row, path_of(place)) if place else None
+    return str(at_place(row, place) or "").strip()
 
 
 def _save(run: Run, people: list[Person], fallback: str, rules: Users) -> None:

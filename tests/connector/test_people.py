@@ -136,7 +136,13 @@ def test_an_id_of_two_fields_is_joined(bench: Any, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("users", "expected"),
-    [("", "First 4 Last"), (NAMED, "Person 4"), (NAMED.replace("profile.full", "profile.short"), "First 4 Last")],
+    [
+        ("", "First 4"),
+        (NAMED, "Person 4"),
+        (NAMED.replace("profile.full", "[name, surname]"), "First 4 Last"),
+        (NAMED.replace("profile.full", "[profile.none, surname, profile.full]"), "Last Person 4"),
+        (NAMED.replace("profile.full", "profile.short"), "First 4"),
+    ],
 )
 def test_a_person_is_named_as_the_source_says(bench: Any, tmp_path: Path, users: str, expected: str) -> None:
     """By the place the connector declares; by `name` and `surname` where it declares none or it holds nothing."""

@@ -198,7 +198,7 @@ ANNOUNCED = [
 def test_a_run_says_beforehand_what_it_is_going_to_do(kinds: dict[str, int], said: str) -> None:
     """Rows that would be linked or deleted are announced with those to make and to change."""
     step = Step("contacts", "Contacts", "contacts", create=3, update=2, **kinds)
-    plan = Plan((step,), ("contacts.key",), 6, 12.0, (), 30.0)
+    plan = Plan((step,), ("contacts.key",), 6, 12.0, (), 30.0, cost_unit="tokens")
     out = io.StringIO()
     show_announcement(Audit((), "", ()), plan, Console(file=out, width=80))
     assert said in out.getvalue()

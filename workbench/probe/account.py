@@ -181,7 +181,9 @@ def _people(probe: Probe, connector: Connector, names: Sequence[str]) -> Iterato
     users = connector.users
     rows = probe.sample(users.resource).rows if users and users.resource in names else []
     if users and rows:
-        yield from _keys("users", "users", {word: getattr(users, word) for word in ("email", "active", "name")}, rows)
+        yield from _keys("users", "users", {"email": users.email, "active": users.active}, rows)
+        for name in users.name:
+            yield from _keys("users", "users", {"name": name}, rows)
 
 
 def _pipelines(probe: Probe, connector: Connector, names: Sequence[str]) -> Iterator[Finding]:

@@ -153,40 +153,42 @@ function recordChart() {
     return chartRow(value(row.label, "name"), bar(parts, most, `${row.label}: ${told}`), rest ? `${count(row.records)}, ${rest}` : count(row.records));
   }));
 }
+/** What a platform calls the cost of a call; reports of an older etl do not say it. */
+const costUnit = (account) => account.cost_unit || "units";
+const unitOf = (account, limit) => limit.unit === "cost" ? costUnit(account) : "calls";
 const period = (seconds) => ({ 1: "second", 60: "minute", 3600: "hour", 86400: "day" })[seconds] || `${count(seconds)} s`;
 function limitChart(account) {
   const rows = account.limits.map((limit) => {
     const used = Math.max(0, limit.allowance - limit.left);
     const share = limit.allowance ? used / limit.allowance : 0;
-    const unit = limit.unit === "cost" ? "tokens" : "calls";
-    const told = `${count(used)} of ${count(limit.allowance)} ${unit}`;
+    const told = `${count(used)} of ${count(limit.allowance)} ${unitOf(account, limit)}`;
     const kind = share > 0.9 ? "high" : "used";
     const image = bar([[kind, used, "used"]], limit.allowance, `${limit.name}: ${told} per ${period(limit.seconds)}`);
     const percent = share > 0 && share < 0.001 ? "under 0.1" : count(share * 100);
     return chartRow([value(limit.name, "name"), el("span.muted", {}, ` per ${period(limit.seconds)}`)], image, `${told} (${percent} %)`);
   });
-  const tokens = account.limits.some((limit) => limit.unit === "cost") ? `, ${many(account.cost, "token")}` : "";
-  const spent = `This run: ${many(account.calls, "call")}${tokens}; it waited ${count(account.waited)} s for the limits.`;
+  const cost = costUnit(account) === "calls" ? "" : `, ${count(account.cost)} ${costUnit(account)}`;
+  const spent = `This run: ${many(account.calls, "call")}${cost}; it waited ${count(account.waited)} s for the limits.`;
   const plan = `plan ${account.plan || "unknown"}, ${many(account.seats, "seat")}`;
   return el(".chart", {}, el("h3", {}, value(account.title, "name"), " ", el("span.muted", {}, value(plan, "name"))), el("p", {}, spent), rows, timeChart(account));
 }
 /** Columns over time: how much in each stretch, with what the account would have allowed for one as a line. */
 function timeChart(account) {
   const ticks = account.over_time;
-  const tokens = account.limits.some((limit) => limit.unit === "cost");
+  const costs = account.limits.some((limit) => limit.unit === "cost");
   if (ticks.length < 2) return null;
   const start = ticks[0][0], end = ticks.at(-1)[0] + TICK;
   const seconds = Math.ceil((end - start) / TICK / COLUMNS) * TICK;
   const most = new Array(Math.ceil((end - start) / seconds)).fill(0);
-  for (const [at, calls, cost] of ticks) most[Math.floor((at - start) / seconds)] += tokens ? cost : calls;
+  for (const [at, calls, cost] of ticks) most[Math.floor((at - start) / seconds)] += costs ? cost : calls;
   const top = Math.max(1, ...most);
-  const unit = tokens ? "tokens" : "calls";
+  const unit = costs ? costUnit(account) : "calls";
   const label = `${account.title}: ${unit} over time, at most ${count(top)} in ${count(seconds)} s`;
   const image = svg("svg", { class: "columns", viewBox: `0 0 ${most.length} 20`, preserveAspectRatio: "none", role: "img", "aria-label": label, height: 48 });
   image.append(svg("title", {}, label));
   most.forEach((number, at) => image.append(svg("rect", { class: "f-used", x: at + 0.05, y: 20 - (number / top) * 20, width: 0.9, height: (number / top) * 20 })));
   const clock = (moment) => new Date(moment * 1000).toISOString().slice(11, 19);
-  const tightest = account.limits.filter((limit) => limit.unit === (tokens ? "cost" : "calls") && limit.allowance).map((limit) => ({ name: limit.name, number: (limit.allowance / limit.seconds) * seconds })).sort((one, other) => one.number - other.number)[0];
+  const tightest = account.limits.filter((limit) => limit.unit === (costs ? "cost" : "calls") && limit.allowance).map((limit) => ({ name: limit.name, number: (limit.allowance / limit.seconds) * seconds })).sort((one, other) => one.number - other.number)[0];
   const share = tightest ? `; the quota ${tightest.name} gives ${count(tightest.number)} ${unit} for as long` : "";
   return [el("p.muted", {}, `${unit} over time: ${count(seconds)} s a column, ${count(top)} at most${share}`), image,
     el("p.muted", {}, `${clock(start)} to ${clock(end)} UTC`)];
@@ -263,15 +265,16 @@ function objectTable() {
     count(row.records), ACTIONS.map((name) => zero(row[name])), stateBar(row.fields, FIELD_STATES), zero(row.cost), zero(row.least),
   ].flat());
   rows.push(["All objects", count(sum(report.objects, "records")), ...ACTIONS.map((name) => zero(sum(report.objects, name))), stateBar(report.verdict.fields, FIELD_STATES), zero(sum(report.objects, "cost")), zero(sum(report.objects, "least"))]);
-  const heads = [["Object"], ["Records", "number"], ...ACTIONS.map((name) => [name, "number"]), ["Fields", "bars"], ["Tokens", "number"], ["Least possible", "number"]];
-  return section("objects", "Objects", table("Objects and what became of them", heads, rows, ".totalled"), legend(FIELD_STATES), tokenLine(), provisionedLine());
+  const unit = costUnit(report.accounts.destination);
+  const heads = [["Object"], ["Records", "number"], ...ACTIONS.map((name) => [name, "number"]), ["Fields", "bars"], [unit[0].toUpperCase() + unit.slice(1), "number"], ["Least possible", "number"]];
+  return section("objects", "Objects", table("Objects and what became of them", heads, rows, ".totalled"), legend(FIELD_STATES), costLine(), provisionedLine());
 }
 const zero = (number) => number === undefined ? "" : number ? count(number) : el("span.muted", {}, "0");
-function tokenLine() {
+function costLine() {
   const cost = sum(report.objects, "cost"), least = sum(report.objects, "least");
   if (!cost) return null;
   const over = least ? `, ${count(((cost - least) / least) * 100)} % above it` : "";
-  return el("p", {}, `Writing took ${count(cost)} tokens; the writes alone cost at least ${count(least)}${over}.`);
+  return el("p", {}, `Writing took ${count(cost)} ${costUnit(report.accounts.destination)}; the writes alone cost at least ${count(least)}${over}.`);
 }
 function provisionedLine() {
   const made = report.provisioned;
