@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import io
+import json
 import re
 import subprocess
 import sys
@@ -13,6 +14,8 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+
+from engine.connector.load import load_connector
 
 ROOT = Path(__file__).resolve().parent.parent
 OURS = ("engine", "transforms", "sandbox", "workbench")
@@ -274,6 +277,78 @@ def test_the_engine_knows_no_platform() -> None:
         if re.search("stel|pipedrive", line, re.IGNORECASE)
     ]
     assert wrong == []
+
+
+STANDARD = {  # words that are fields of a connector, and that the engine has from elsewhere
+    "content", "location",  # HTTP and its client
+    "length",  # a filter of Jinja
+    "duration", "units",  # a type of field, and what cost is counted in where nobody says it
+}  # fmt: skip
+
+
+@cache
+def words_of_our_own() -> frozenset[str]:
+    """The keys and words of the schemas, and what the engine's own classes and functions call their parts."""
+    found: set[str] = set()
+
+    def collect(value: object) -> None:
+        if isinstance(value, dict):
+            found.update(value.get("properties", {}), value.get("enum", ()), [value.get("const", "")])
+            for item in value.values():
+                collect(item)
+        elif isinstance(value, list):
+            for item in value:
+                collect(item)
+
+    for path in sorted((ROOT / "schemas").glob("*.json")):
+        collect(json.loads(path.read_text(encoding="utf-8")))
+    for path in files("engine"):
+        nodes = list(ast.walk(tree(path)))
+        found |= {node.target.id for node in nodes if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)}
+        found |= {node.arg for node in nodes if isinstance(node, ast.arg)}
+    return frozenset(word for word in found if isinstance(word, str))
+
+
+def words_of_connectors() -> tuple[set[str], set[str], set[str]]:
+    """What the shipped connectors call fields, the fixed ends of fields that say the same, and their units of cost."""
+    loaded = [load_connector(path) for path in sorted((ROOT / "connectors").glob("*.yaml"))]
+    shapes = [resource.fields for connector in loaded for resource in connector.resources.values()]
+    inner = [kind.shape for fields in shapes for kind in fields.values() if kind.shape]
+    ends = {end for connector in loaded for pair in connector.same_as.items() for text in pair for end in text.split("*") if "*" in text}
+    units = {connector.cost_unit for connector in loaded} - {"calls"}
+    return {name for fields in (*shapes, *inner) for name in fields}, ends - {""}, units
+
+
+def texts_of(path: Path) -> Iterator[tuple[int, str]]:
+    """The texts in a file's code, docstrings aside, with their lines."""
+    told = {line for node in ast.walk(tree(path)) for line in docstring_lines(node)}
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.lineno not in told:
+            yield node.lineno, node.value
+
+
+def test_the_engine_knows_no_field_of_a_platform() -> None:
+    """No text in the engine is a field of a shipped connector, or its ending, unless it is a word of ours."""
+    fields, ends, _ = words_of_connectors()
+    theirs = (fields | ends) - words_of_our_own() - STANDARD
+    assert {"full-reference", "surname", "subject", "-id", "-path"} <= theirs
+    wrong = [f"{shown(path)}:{line}: {text}" for path in files("engine") for line, text in texts_of(path) if text in theirs]
+    assert wrong == []
+
+
+def test_what_is_shown_counts_in_no_platforms_unit() -> None:
+    """What a platform calls its cost comes from its connector, on the terminal and on the page."""
+    *_, units = words_of_connectors()
+    unit = re.compile(rf"\b({'|'.join(sorted({form for word in units for form in (word, word.removesuffix('s'))}))})\b", re.IGNORECASE)
+    assert unit.search("3 tokens")
+    wrong = [
+        f"{shown(path)}:{line}: {text[:80]}"
+        for path in files("engine/review", "engine/plan", "engine/stages")
+        for line, text in texts_of(path)
+        if unit.search(text)
+    ]
+    script = (ROOT / "engine/review/page/script.js").read_text(encoding="utf-8")
+    assert wrong + unit.findall(script) == []
 
 
 def test_names_say_what_a_thing_is() -> None:

@@ -3,11 +3,16 @@
 import re
 from typing import Any
 
-from .text import quoted, refusal, squashed
+from .text import AS_IT_IS, quoted, refusal, shaped, squashed
 
 __all__ = ["components", "country_name", "one_line"]
 
 _PARTS = ("street", "extra", "city", "region", "postal_code", "country")
+
+_COMPONENTS = (
+    "value", "route", "street_number", "subpremise",
+    "locality", "admin_area_level_1", "postal_code", "country",
+)  # fmt: skip
 
 _COUNTRIES = {
     "AD": ("Andorra", "Andorra"),
@@ -90,12 +95,16 @@ _DOOR = r"(?:\d{1,3} ?[A-Z]|\d{1,3}|[A-Z])(?![^\W_])"
 _UNIT = re.compile(rf"(?:{_DOOR}[ ,.\-]*)?{_SURE}(?:[ ,.\-]*(?:{_SURE}|{_DOOR}))*[ .]*|\d{{1,2}} ?[A-Z]", re.IGNORECASE)
 
 
-def components(value: Any, *, language: str = "") -> dict[str, Any] | None:
+def components(
+    value: Any, *, language: str = "", shape: dict[str, str] = AS_IT_IS
+) -> dict[str, Any] | None:
     """Build an address with its parts, as far as they are sure.
 
     The value is a dict with any of street, extra, city, region, postal_code and country. `value` in the result is
     the whole address on one line. A street that cannot be told apart with certainty stays whole in `route`.
     `language` (es, en) writes a country code out as its name.
+    The other fields are street_number, subpremise, locality, admin_area_level_1, postal_code and country; `shape`
+    names those of another destination, and which of these each holds: `{line: value, town: locality}`.
 
     ```yaml
     using: address.components
@@ -115,7 +124,7 @@ def components(value: Any, *, language: str = "") -> dict[str, Any] | None:
         "postal_code": parts.get("postal_code", ""),
         "country": parts.get("country", ""),
     }
-    return {name: text for name, text in result.items() if text}
+    return shaped({name: text for name, text in result.items() if text}, shape, _COMPONENTS) or None
 
 
 def one_line(value: Any, *, language: str = "") -> str | None:

@@ -8,11 +8,12 @@ import re
 from decimal import Decimal
 from typing import Any
 
-from .text import empty, grouped, quoted, refusal, rounded, to_decimal
+from .text import AS_IT_IS, empty, grouped, quoted, refusal, rounded, shaped, to_decimal
 
 __all__ = ["amount", "entries", "format", "negate", "of", "percent", "sum", "with_currency"]
 
 _SYMBOLS = {"EUR": "€", "USD": "$", "GBP": "£", "JPY": "¥"}
+_AMOUNT, _PRICE = ("value", "currency"), ("currency", "price", "cost")
 _WHOLE = frozenset({"CLP", "ISK", "JPY", "KRW", "PYG", "VND"})  # currencies without cents
 
 _CODES = """
@@ -116,10 +117,11 @@ def percent(value: Any, *, decimals: int = 2, fraction: bool = False) -> float |
     return float(rounded(number * 100 if fraction and not marked else number, decimals))
 
 
-def of(value: Any, *, currency: str) -> dict[str, Any] | None:
+def of(value: Any, *, currency: str, shape: dict[str, str] = AS_IT_IS) -> dict[str, Any] | None:
     """Put a number together with its currency.
 
-    `currency` is the code of three letters.
+    `currency` is the code of three letters. The result has the fields value and currency; `shape` names those of
+    another destination, and which of the two each holds: `{amount: value, currency_code: currency}`.
 
     ```yaml
     using: {money.of: EUR}
@@ -127,13 +129,17 @@ def of(value: Any, *, currency: str) -> dict[str, Any] | None:
     `12.5` becomes `{"value": 12.5, "currency": "EUR"}`.
     """
     code, number = _currency(currency), _float(to_decimal(value))
-    return None if number is None else {"value": number, "currency": code}
+    return None if number is None else shaped({"value": number, "currency": code}, shape, _AMOUNT)
 
 
-def entries(value: Any, *, currency: str) -> list[dict[str, Any]] | None:
+def entries(
+    value: Any, *, currency: str, shape: dict[str, str] = AS_IT_IS
+) -> list[dict[str, Any]] | None:
     """Make the price list of one product, which has one entry.
 
     The value is a price, or a dict with `price`, `cost` or both; `currency` is the code of three letters.
+    The entry has the fields currency, price and cost; `shape` names those of another destination, and which of
+    the three each holds: `{unit_price: price, currency_code: currency}`.
 
     ```yaml
     using: {money.entries: EUR}
@@ -144,7 +150,7 @@ def entries(value: Any, *, currency: str) -> list[dict[str, Any]] | None:
     given = value if isinstance(value, dict) else {"price": value}
     read = {part: _float(to_decimal(given.get(part))) for part in ("price", "cost")}
     known = {part: number for part, number in read.items() if number is not None}
-    return [{"currency": code, **known}] if known else None
+    return [shaped({"currency": code, **known}, shape, _PRICE)] if known else None
 
 
 def format(value: Any, *, currency: str = "EUR", style: str = "es") -> str | None:
@@ -168,8 +174,11 @@ def format(value: Any, *, currency: str = "EUR", style: str = "es") -> str | Non
     return f"{text} {symbol or code}"
 
 
-def with_currency(value: Any) -> dict[str, Any] | None:
+def with_currency(value: Any, *, shape: dict[str, str] = AS_IT_IS) -> dict[str, Any] | None:
     """Pair an amount with the currency the record itself names; no amount gives nothing.
+
+    The result has the fields value and currency; `shape` names those of another destination, and which of the two
+    each holds: `{amount: value, currency_code: currency}`.
 
     ```yaml
     using: money.with_currency
@@ -181,4 +190,7 @@ def with_currency(value: Any) -> dict[str, Any] | None:
     if not isinstance(value, dict) or set(value) - {"value", "currency"}:
         raise refusal(value, "is not an amount with its currency; give {value: ..., currency: ...}")
     found = amount(value.get("value"))
-    return None if found is None else {"value": found, "currency": _currency(str(value.get("currency", "")).upper())}
+    if found is None:
+        return None
+    code = _currency(str(value.get("currency", "")).upper())
+    return shaped({"value": found, "currency": code}, shape, _AMOUNT)

@@ -5,7 +5,7 @@ from typing import Any
 
 import phonenumbers
 
-from .text import entries_of, labelled, quoted, refusal, squashed
+from .text import AS_IT_IS, entries_of, labelled, quoted, refusal, squashed
 
 __all__ = ["e164", "entries"]
 
@@ -36,12 +36,16 @@ def e164(value: Any, *, region: str = "ES", strict: bool = False) -> str | None:
     return text
 
 
-def entries(value: Any, *, region: str = "ES", strict: bool = False) -> list[dict[str, Any]] | None:
+def entries(
+    value: Any, *, region: str = "ES", strict: bool = False, shape: dict[str, str] = AS_IT_IS
+) -> list[dict[str, Any]] | None:
     """List the phone numbers with their labels, each once, the first one primary.
 
     The value is a dict from label to text; a list or a text is labelled `work`. A text may hold several numbers.
     `region` is the country of numbers written without a prefix. A text, or a part of it with digits, that is no
     valid number becomes an entry as it is; `strict` refuses it. An extension follows its number as ` ext. 12`.
+    An entry has the fields value, label and primary; `shape` names those of another destination, and what of
+    the three each holds: `{number: value, kind: label}`.
 
     ```yaml
     using: {phone.entries: {region: ES}}
@@ -53,7 +57,7 @@ def entries(value: Any, *, region: str = "ES", strict: bool = False) -> list[dic
     for label, raw in labelled(value):
         for number, extension in _numbers(raw, region, strict):
             _add(found, number, extension, label)
-    return entries_of([(f"{n} ext. {extension}" if extension else n, label) for n, extension, label in found])
+    return entries_of([(f"{n} ext. {extension}" if extension else n, label) for n, extension, label in found], shape)
 
 
 def _matches(text: str, region: str) -> list[phonenumbers.PhoneNumberMatch]:

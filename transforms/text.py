@@ -41,6 +41,9 @@ __all__ = [
 
 # --- shared by the topics ---------------------------------------------------------------------
 
+AS_IT_IS: dict[str, str] = {}  # no shape of a destination's own
+ENTRY = ("value", "label", "primary")
+
 
 def quoted(value: Any) -> str:
     """The value as it stands in a message: in quotes, at most 60 characters of it."""
@@ -88,6 +91,14 @@ def squashed(value: Any) -> str | None:
     """The text of a scalar on one line, with single blanks."""
     text = plain(value)
     return None if text is None else " ".join(text.split())
+
+
+def shaped(made: dict[str, Any], shape: dict[str, str], parts: tuple[str, ...]) -> dict[str, Any]:
+    """What a step has made, under the fields of a destination; `shape` says which of the parts each holds."""
+    unknown = [part for part in shape.values() if part not in parts]
+    if unknown:
+        raise ValueError(f"unknown part {quoted(unknown[0])} in shape; known are {', '.join(parts)}")
+    return {name: made[part] for name, part in shape.items() if part in made} if shape else made
 
 
 def items(value: Any) -> list[Any]:
@@ -633,12 +644,16 @@ def _plausible(text: str) -> str | None:
     return address if len(address) <= 254 and _ADDRESS.fullmatch(address) else None
 
 
-def emails(value: Any, *, strict: bool = True) -> list[dict[str, Any]] | None:
+def emails(
+    value: Any, *, strict: bool = True, shape: dict[str, str] = AS_IT_IS
+) -> list[dict[str, Any]] | None:
     """List the e-mail addresses with their labels, each once, the first one primary.
 
     The value is a dict from label to text; a list or a text is labelled `work`. A text may hold several
     addresses, parted by commas, semicolons, slashes or blanks.
     `strict` refuses what is not plausible; `strict: false` leaves it out.
+    An entry has the fields value, label and primary; `shape` names those of another destination, and what of
+    the three each holds: `{address: value, kind: label}`.
 
     ```yaml
     using: text.emails
@@ -653,10 +668,10 @@ def emails(value: Any, *, strict: bool = True) -> list[dict[str, Any]] | None:
                 found.setdefault(address, label)
             elif strict and piece:
                 raise ValueError(f"{quoted(piece)} in {quoted(raw)} is not an e-mail address")
-    return entries_of(list(found.items()))
+    return entries_of(list(found.items()), shape)
 
 
-def entries_of(pairs: list[tuple[str, str]]) -> list[dict[str, Any]] | None:
+def entries_of(pairs: list[tuple[str, str]], shape: dict[str, str]) -> list[dict[str, Any]] | None:
     """The (value, label) pairs as a list of entries whose first one is primary."""
     rows = [{"value": one, "label": label, "primary": at == 0} for at, (one, label) in enumerate(pairs)]
-    return rows or None
+    return [shaped(row, shape, ENTRY) for row in rows] or None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 
 import pytest
@@ -165,3 +167,41 @@ def test_shapes_may_hold_themselves(tmp_path: Path) -> None:
 def test_the_nearest_word_is_offered(word: str, known: list[str], advice: str) -> None:
     """Or, where none is near, what there is."""
     assert near(word, known) == advice
+
+
+TWINS = [
+    ({"*-id": "*-path"}, "account-id", ["account-path"]),
+    ({"*-id": "*-path"}, "account-path", []),
+    ({"*-id": "*-path"}, "id", []),
+    ({"fk_*": "url_*"}, "fk_owner", ["url_owner"]),
+    ({"*Id": "*Link", "ownerId": "owner"}, "ownerId", ["ownerLink", "owner"]),
+    ({"a*a": "b*b"}, "a", []),
+    ({"path": "id"}, "path", ["id"]),
+]
+
+
+@pytest.mark.parametrize(("same_as", "name", "said_by"), TWINS)
+def test_fields_that_say_the_same(tmp_path: Path, same_as: dict[str, str], name: str, said_by: list[str]) -> None:
+    """A pattern stands for the same text on both sides and names one direction only."""
+    path = tmp_path / "c.yaml"
+    path.write_text(f"{GOOD}same_as: {json.dumps(same_as)}\n", encoding="utf-8")
+    assert list(load_connector(path).said_by(name)) == said_by
+
+
+UNITS = [("", "units"), ("cost_unit: credits\n", "credits")]
+
+
+@pytest.mark.parametrize(("more", "unit"), UNITS)
+def test_the_unit_of_cost(tmp_path: Path, more: str, unit: str) -> None:
+    """What the connector says; without it calls, unless a call costs something else than one."""
+    path = tmp_path / "c.yaml"
+    path.write_text(GOOD + more, encoding="utf-8")
+    assert load_connector(path).cost_unit == unit
+    path.write_text(re.sub(r", cost: \d", "", GOOD), encoding="utf-8")
+    assert load_connector(path).cost_unit == "calls"
+
+
+def test_money_names_fields_of_the_resource(tmp_path: Path) -> None:
+    """An amount in a field that the resource does not have is a mistake, told where it stands."""
+    with pytest.raises(SpecError, match=r"c.yaml:\d+:\d+: resources.deals.money.amount: unknown field 'totl'"):
+        load(tmp_path, f"{GOOD}    money: {{amount: totl, currency: title}}\n")

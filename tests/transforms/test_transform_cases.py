@@ -104,7 +104,7 @@ def test_signature(name: str, step: Any) -> None:
             (list, (str,)),
             (dict, (str, str)),
         )
-        assert argument.default is NEEDED or type(argument.default) is kind
+        assert argument.default is NEEDED or type(argument.default) is (get_origin(kind) or kind)
 
 
 def test_steps_are_named_by_topic() -> None:
