@@ -153,15 +153,13 @@ function recordChart() {
     return chartRow(value(row.label, "name"), bar(parts, most, `${row.label}: ${told}`), rest ? `${count(row.records)}, ${rest}` : count(row.records));
   }));
 }
-/** What a platform calls the cost of a call; reports of an older etl do not say it. */
-const costUnit = (account) => account.cost_unit || "units";
-const unitOf = (account, limit) => limit.unit === "cost" ? costUnit(account) : "calls";
+const costUnit = (account = report.accounts.destination) => account.cost_unit || "units"; // older reports do not say it
 const period = (seconds) => ({ 1: "second", 60: "minute", 3600: "hour", 86400: "day" })[seconds] || `${count(seconds)} s`;
 function limitChart(account) {
   const rows = account.limits.map((limit) => {
     const used = Math.max(0, limit.allowance - limit.left);
     const share = limit.allowance ? used / limit.allowance : 0;
-    const told = `${count(used)} of ${count(limit.allowance)} ${unitOf(account, limit)}`;
+    const told = `${count(used)} of ${count(limit.allowance)} ${limit.unit === "cost" ? costUnit(account) : "calls"}`;
     const kind = share > 0.9 ? "high" : "used";
     const image = bar([[kind, used, "used"]], limit.allowance, `${limit.name}: ${told} per ${period(limit.seconds)}`);
     const percent = share > 0 && share < 0.001 ? "under 0.1" : count(share * 100);
@@ -265,8 +263,7 @@ function objectTable() {
     count(row.records), ACTIONS.map((name) => zero(row[name])), stateBar(row.fields, FIELD_STATES), zero(row.cost), zero(row.least),
   ].flat());
   rows.push(["All objects", count(sum(report.objects, "records")), ...ACTIONS.map((name) => zero(sum(report.objects, name))), stateBar(report.verdict.fields, FIELD_STATES), zero(sum(report.objects, "cost")), zero(sum(report.objects, "least"))]);
-  const unit = costUnit(report.accounts.destination);
-  const heads = [["Object"], ["Records", "number"], ...ACTIONS.map((name) => [name, "number"]), ["Fields", "bars"], [unit[0].toUpperCase() + unit.slice(1), "number"], ["Least possible", "number"]];
+  const heads = [["Object"], ["Records", "number"], ...ACTIONS.map((name) => [name, "number"]), ["Fields", "bars"], [costUnit()[0].toUpperCase() + costUnit().slice(1), "number"], ["Least possible", "number"]];
   return section("objects", "Objects", table("Objects and what became of them", heads, rows, ".totalled"), legend(FIELD_STATES), costLine(), provisionedLine());
 }
 const zero = (number) => number === undefined ? "" : number ? count(number) : el("span.muted", {}, "0");
@@ -274,7 +271,7 @@ function costLine() {
   const cost = sum(report.objects, "cost"), least = sum(report.objects, "least");
   if (!cost) return null;
   const over = least ? `, ${count(((cost - least) / least) * 100)} % above it` : "";
-  return el("p", {}, `Writing took ${count(cost)} ${costUnit(report.accounts.destination)}; the writes alone cost at least ${count(least)}${over}.`);
+  return el("p", {}, `Writing took ${count(cost)} ${costUnit()}; the writes alone cost at least ${count(least)}${over}.`);
 }
 function provisionedLine() {
   const made = report.provisioned;
