@@ -10,8 +10,8 @@ import sqlalchemy as sa
 
 from engine.mapping.project import Sight, Source, project, takes_part, value_at
 from engine.run import Run
-from engine.spec.model import ObjectMapping, Path, Pipe
-from engine.spec.uses import conditions, paths_read, tested, walk
+from engine.spec.model import Condition, ObjectMapping, Path, Pipe
+from engine.spec.uses import conditions, paths_read, walk
 from engine.stages.transform import sight_on
 from engine.store.records import Record, many, pointing_at, save_sample, stream
 from engine.values import dig, is_empty, links_in, segments
@@ -81,85 +81,68 @@ def _by_source(objects: Sequence[ObjectMapping]) -> dict[str, list[ObjectMapping
 
 
 def _features(run: Run, name: str, mappings: Sequence[ObjectMapping]) -> Rows:
-    """Each record with what it shows: its objects, fields filled or empty, values that decide."""
-    looks = [_Look(run, name, mapping, len(mappings) > 1) for mapping in mappings]
-    keys: list[str] = []
+    """Each record with what it shows: its objects, fields filled or empty, values that decide.
+
+    What no object is made of shows nothing.
+    """
+    own = sorted({path for m in mappings for path in paths_read(m) if not _outside(m, path)})
+    sorting = sorted({path for m in mappings for path in _sorting_paths(m)})
+    unread = _unread(run, name)
+    looks: list[_Look] = []
     for batch in stream(run.store, name):
         with run.store.begin() as connection:
             sight = sight_on(run, connection)
             for record in batch:
-                for look in looks:
-                    look.at(record, sight)
-                keys.append(record.key)
-        if len(keys) >= LOOKED_AT:
+                source = Source(record.collection, record.key, record.body)
+                objects = [m.name for m in mappings if takes_part(m, source, sight)]
+                if objects:
+                    shape = _shape(record, own, unread)
+                    values = {path: _value(mappings, source, path, sight) for path in sorting}
+                    looks.append(_Look(record.key, objects, shape, values))
+        if len(looks) >= LOOKED_AT:
             break
-    shown: dict[str, set[str]] = {key: set() for key in keys}
-    for look in looks:
-        for key, has in look.features():
-            shown[key].update(has)
-    return [(key, frozenset(has)) for key, has in shown.items() if has]
+
+    few = {path for path in sorting if len({look.values[path] for look in looks}) <= VALUES}
+    return [(look.key, frozenset(look.features(few))) for look in looks]
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Look:
-    """What the records of one collection show of one object."""
+    """What one record shows."""
 
-    run: Run
-    collection: str
-    mapping: ObjectMapping
-    one_of_several: bool
-    shapes: dict[str, dict[str, bool]] = field(default_factory=dict)  # key -> path -> filled?
-    values: dict[str, dict[str, str]] = field(default_factory=dict)  # key -> deciding path -> value
+    key: str
+    objects: Sequence[str]
+    shape: Mapping[str, bool]  # path -> filled?
+    values: Mapping[str, str]  # deciding path -> value
 
-    def at(self, record: Record, sight: Sight) -> None:
-        """Look at a record; one that makes nothing of the object shows nothing of it."""
-        source = Source(record.collection, record.key, record.body)
-        if not takes_part(self.mapping, source, sight):
-            return
-        unread = self._unread()
-        paths = [path for path in paths_read(self.mapping) if not _outside(self.mapping, path)]
-        known = [
-            path
-            for path in paths
-            if segments(path)[0] in record.body or segments(path)[0] not in unread
-        ]
-        self.shapes[record.key] = {
-            path: not is_empty(dig(record.body, segments(path))) for path in known
-        }
-        self.values[record.key] = {
-            path: self._value(source, path, sight) for path in _sorting_paths(self.mapping)
-        }
+    def features(self, few: Collection[str]) -> Iterator[str]:
+        """In words; a path with many values decides nothing that a sample could show."""
+        yield from (
+            f"{path} {'filled' if filled else 'empty'}" for path, filled in self.shape.items()
+        )
+        yield from (f"{path} = {self.values[path]}" for path in few if self.values[path] != "")
+        yield from map(_any, self.objects)
 
-    def _unread(self) -> Sequence[str]:
-        """Fields that only the record's own read holds."""
-        resource = self.run.migration.source.resources.get(self.collection)
-        return resource.operations["list"].detail if resource else ()
 
-    def _value(self, source: Source, path: str, sight: Sight) -> str:
-        """The value of a deciding path; through a related record where it leads there."""
-        if path.startswith("$"):
-            return ""
-        found = value_at(self.mapping, source, Path(path, segments(path)), sight)
-        return "" if found is None or isinstance(found, dict | list) else str(found)
+def _unread(run: Run, name: str) -> Sequence[str]:
+    """Fields that only a record's own read holds."""
+    resource = run.migration.source.resources.get(name)
+    return resource.operations["list"].detail if resource else ()
 
-    def features(self) -> Iterator[tuple[str, list[str]]]:
-        """Each record with what it shows, in words."""
-        name = self.mapping.name
-        place = f"{name}: " if self.one_of_several else ""
-        paths = sorted({path for values in self.values.values() for path in values})
-        few = [
-            path
-            for path in paths
-            if len({values[path] for values in self.values.values()}) <= VALUES
-        ]
-        for key, shape in self.shapes.items():
-            shown = [
-                f"{place}{path} {'filled' if filled else 'empty'}"
-                for path, filled in sorted(shape.items())
-            ]
-            decided = self.values[key]
-            shown += [f"{place}{path} = {decided[path]}" for path in few if decided[path] != ""]
-            yield key, [*shown, _any(name)]
+
+def _shape(record: Record, paths: Sequence[str], unread: Sequence[str]) -> dict[str, bool]:
+    heads = {path: segments(path)[0] for path in paths}
+    known = [path for path in paths if heads[path] in record.body or heads[path] not in unread]
+    return {path: not is_empty(dig(record.body, segments(path))) for path in known}
+
+
+def _value(mappings: Sequence[ObjectMapping], source: Source, path: str, sight: Sight) -> str:
+    """The value of a deciding path; through a related record where it leads there."""
+    if path.startswith("$"):
+        return ""
+    values = (value_at(mapping, source, Path(path, segments(path)), sight) for mapping in mappings)
+    found = next((value for value in values if value is not None), "")
+    return "" if isinstance(found, dict | list) else str(found)
 
 
 def _any(name: str) -> str:
@@ -171,15 +154,20 @@ def _outside(mapping: ObjectMapping, path: str) -> bool:
 
 
 def _sorting_paths(mapping: ObjectMapping) -> set[str]:
-    """Paths whose values decide something: value maps, cases, conditions, stages."""
-    found = set(tested(mapping.when))
+    """Paths whose values decide something: in value maps, and where conditions name values."""
+    found: set[str] = set()
     for item in mapping.fields.values():
         for expr in walk(item.expr):
             if isinstance(expr, Pipe) and expr.mapping and isinstance(expr.head, Path):
                 found.add(expr.head.text)
         for condition in conditions(item):
-            found.update(tested(condition))
+            found.update(_named_values(condition))
     return found
+
+
+def _named_values(condition: Condition) -> Iterator[str]:
+    tests = (test for some in condition.any_of for test in some)
+    return (test.path.text for test in tests if test.op in ("equals", "not", "in"))
 
 
 # -- the choice
