@@ -17,6 +17,7 @@ from engine.store.schema import (
     journal,
     links,
     meta,
+    samples,
     upsert,
     verified,
 )
@@ -140,6 +141,13 @@ def count_drafts(connection: sa.Connection, name: str) -> dict[str, int]:
     """How many drafts of an object are in which state."""
     query = sa.select(drafts.c.state, sa.func.count()).where(drafts.c.object == name).group_by(drafts.c.state)
     return {row[0]: row[1] for row in connection.execute(query)}
+
+
+def drafted_beyond_sample(connection: sa.Connection, name: str) -> bool:
+    """Whether an object has drafts of records that the sample does not hold."""
+    chosen = sa.select(samples.c.key)
+    query = sa.select(drafts.c.key).where(drafts.c.object == name, drafts.c.record.not_in(chosen))
+    return connection.execute(query.limit(1)).first() is not None
 
 
 def save_link(connection: sa.Connection, link: Link) -> None:

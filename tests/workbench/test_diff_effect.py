@@ -146,3 +146,14 @@ def test_a_renamed_object_is_compared_with_what_it_was(desk: Desk, changed: Call
     result = migrate.migrate(other.run(), 60, yes=True)
     assert {item.object: item.updated for item in result.loaded if item.updated or item.created} == {"agenda": 1}
     assert {item.object: item.rewritten for item in told} == {"agenda": 1}
+
+
+def test_after_a_sample_no_link_counts_as_lost(desk: Desk, changed: Callable[[Edit], Desk]) -> None:
+    """Records that nobody has drafted yet fail and come by no change: another time zone moves times and nothing else."""
+    migrate.migrate(desk.run(), 60)
+    other = changed(lambda text: text.replace("timezone: Europe/Madrid", "timezone: Atlantic/Canary"))
+    told = foretold(desk.store, desk.migration, other.migration)
+    assert sum(item.rewritten for item in told.values()) > 0
+    assert {name: (item.failing, item.created, item.gone) for name, item in told.items() if item.failing or item.created or item.gone} == {}
+    lost = [one for item in told.values() for one in item.examples if one.before and not one.after]
+    assert lost == []

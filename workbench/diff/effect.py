@@ -24,8 +24,8 @@ from engine.spec.model import Field, Lookup, ObjectMapping, Path, Template
 from engine.spec.uses import needed, walk
 from engine.stages.extract import index
 from engine.stages.transform import as_draft, judged, sight_on
-from engine.store.links import Draft, Link, count_drafts, drafts_of, is_linked, is_ready, links_of
-from engine.store.records import Record, all_cursors, one, stream
+from engine.store.links import Draft, Link, count_drafts, drafted_beyond_sample, drafts_of, is_linked, is_ready, links_of
+from engine.store.records import Record, all_cursors, one, sample, stream
 from engine.values import canonical, key_of
 from workbench.diff.differences import Difference
 from workbench.meaning import field_steps
@@ -52,7 +52,7 @@ class Effect:
     records: int = 0  # staged and mapped
     changed: int = 0  # whose draft is another, came or went
     rewritten: int = 0  # of those, rows a following delta updates
-    created: int = 0  # drafts that have no row yet
+    created: int = 0  # drafts that the change brings
     gone: int = 0  # rows whose record is no longer mapped; they stay as they are
     failing: int = 0  # drafts that were ready and are not any more
     fields: Counter[str] = field(default_factory=Counter)
@@ -62,7 +62,7 @@ class Effect:
 def effect(old: Run, new: Run, found: Sequence[Difference]) -> list[Effect]:
     """The effect on every object whose drafts can differ, in the order of the new spec."""
     _index(new)
-    moved, known = _Moved(_undrafted(old, new)), foreseen(new)
+    moved, known = _drafted_so_far(old, new), foreseen(new)
     effects = []
     for mapping in new.spec.active():
         before = next((item for item in old.spec.active() if item.name == mapping.name), None)
@@ -79,11 +79,17 @@ class _Moved:
     """Records that have a draft under one spec and none under the other: (object, key) -> has one now."""
 
     undrafted: frozenset[str]  # objects nothing was drafted of yet
+    sampled: frozenset[str]  # objects that only records of the sample were drafted of
+    sample: frozenset[str]  # keys of those records
     old: dict[tuple[str, str], bool] = field(default_factory=dict)
     new: dict[tuple[str, str], bool] = field(default_factory=dict)
 
     def objects(self) -> set[str]:
         return {name for name, _ in self.new}
+
+    def not_asked(self, name: str, record: str) -> bool:
+        """Whether nobody has tried to draft an object of this record: that there is no draft says nothing."""
+        return name in self.undrafted or (name in self.sampled and record not in self.sample)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,10 +115,13 @@ class _Work:
     result: Effect
 
 
-def _undrafted(*runs: Run) -> frozenset[str]:
+def _drafted_so_far(*runs: Run) -> _Moved:
+    names = {mapping.name for run in runs for mapping in run.spec.active()}
     with runs[0].store.begin() as connection:
-        names = {mapping.name for run in runs for mapping in run.spec.active()}
-        return frozenset(name for name in names if not count_drafts(connection, name))
+        chosen = frozenset(sample(connection))
+        undrafted = frozenset(name for name in names if not count_drafts(connection, name))
+        sampled = frozenset(name for name in names - undrafted if chosen and not drafted_beyond_sample(connection, name))
+    return _Moved(undrafted, sampled, chosen)
 
 
 def _index(run: Run) -> None:
@@ -172,16 +181,19 @@ def _object(work: _Work) -> Effect:
     for batch in _records(work):
         work.result.records += len(batch)
         with work.new.store.begin() as connection:
-            undrafted = work.moved.undrafted
-            sight = _sight(work.new, connection, work.moved.new, undrafted)
-            was = _drafts(before, batch, _sight(work.old, connection, work.moved.old, undrafted))
+            sight = _sight(work.new, connection, work.moved.new, work.moved)
+            earlier = _sight(work.old, connection, work.moved.old, work.moved)
+            was = _drafts(before, batch, earlier)
             now = _drafts(after, batch, sight)
             if work.scope.stale:
                 was = _as_stored(connection, work, was)
             differing = [key for key in dict.fromkeys([*now, *was]) if _differs(was.get(key), now.get(key))]
             if differing:
-                again = _again(work.mapping, {record.key: record for record in batch}, sight)
+                records = {record.key: record for record in batch}
+                again = _again(work.mapping, records, sight)
                 drafts = _complete(connection, work, {key: (was.get(key), now.get(key)) for key in differing}, again)
+                if work.before is not None and not work.scope.whole:
+                    was = _as_wholes(was, drafts, _again(work.before, records, earlier))
                 _count(connection, work, was, drafts)
         work.new.progress(f"comparing {work.mapping.label}", work.result.records, None)
     return work.result
@@ -203,15 +215,18 @@ def _records(work: _Work) -> Iterator[list[Record]]:
             yield from stream(work.new.store, name)
 
 
-def _sight(run: Run, connection: sa.Connection, moved: Mapping[tuple[str, str], bool], undrafted: frozenset[str]) -> Sight:
-    """What projections see; where nothing was drafted yet, whatever is staged counts as drafted."""
+def _sight(run: Run, connection: sa.Connection, known: Mapping[tuple[str, str], bool], moved: _Moved) -> Sight:
+    """What projections see; where nobody has tried to draft a record, being staged counts as being drafted."""
     memory: dict[tuple[str, str], bool] = {}
 
     def look(name: str, key: str) -> bool:
-        if (name, key) in moved:
-            return moved[name, key]
-        if name in undrafted:
-            return one(connection, key.partition("#")[0]) is not None or key.startswith("$rows")
+        record = key.partition("#")[0]
+        if (name, key) in known:
+            return known[name, key]
+        if moved.not_asked(name, record) and not key.startswith("$rows"):
+            return one(connection, record) is not None
+        if name in moved.undrafted:
+            return True
         return is_ready(connection, name, key) or is_linked(connection, name, key)
 
     def drafted(name: str, key: str) -> bool:
@@ -286,6 +301,18 @@ def _again(mapping: ObjectMapping, records: Mapping[str, Record], sight: Sight) 
     return again
 
 
+def _as_wholes(
+    was: Mapping[str, Projection], drafts: Mapping[str, Draft | None], again: Callable[[Projection], Projection | None]
+) -> dict[str, Projection]:
+    """What was, where the draft fails now: of the changed fields alone it does not show that it failed before as well."""
+    found = dict(was)
+    for key, draft in drafts.items():
+        if draft is not None and draft.state != "ready" and key in was:
+            whole = again(was[key])
+            found[key] = replace(was[key], state=whole.state if whole else "skipped")
+    return found
+
+
 # -- counting
 
 
@@ -306,6 +333,9 @@ def _count(
     codec = codec_of(work.new.migration.destination, work.mapping.resource, work.known)
     ids = rows_as_drafted(work.new, connection, whole)
     for decision in decide(work.new, work.mapping, whole, links, codec, ids):
+        earlier = was.get(decision.draft.key)
+        # A draft that was there before and has no row yet is made with and without the change.
+        result.created += decision.kind == "create" and (earlier is None or earlier.state != "ready")
         _tally(connection, work, decision, codec)
         _examples(decision.draft, was.get(decision.draft.key), work)
 
@@ -315,7 +345,6 @@ def _tally(
 ) -> None:
     """What a run would do, were the row as we last wrote it."""
     mapping, link = work.mapping, decision.link
-    work.result.created += decision.kind == "create"
     updatable = "update" in codec.resource.operations
     if decision.kind != "update" or not updatable or link is None:
         return
