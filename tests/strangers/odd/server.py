@@ -53,6 +53,15 @@ class Desk:
     lock: threading.Lock = field(default_factory=threading.Lock)
     strike: Strike = field(default_factory=Strike)
 
+    def dated(self) -> dict[str, str]:
+        """What its clock says, where it is not ours."""
+        return {"date": formatdate(self.platform.now(), usegmt=True)} if self.platform.on.clock else {}
+
+    def asked(self, method: str, address: str, sent: bytes, key: str) -> tuple[int, Any]:
+        """Status and body, of a request as it comes. Raises Refused and Dropped."""
+        there = urlsplit(address)
+        return self.answer(method, there.path, dict(parse_qsl(there.query)), json.loads(sent) if sent else None, key)
+
     def answer(self, method: str, path: str, query: dict[str, str], body: Any, key: str) -> tuple[int, Any]:
         """Status and body. Raises Dropped."""
         parts = [unquote(part) for part in path.strip("/").split("/")]
@@ -185,6 +194,15 @@ def _place(parts: list[str], platform: Platform) -> tuple[str, str, str, str]:
     return parts[0], "", meant(parts[0], parts[1]) if len(parts) > 1 else "", parts[2] if len(parts) > 2 else ""
 
 
+def _send(asked: BaseHTTPRequestHandler, status: int, headers: Mapping[str, str], content: bytes) -> None:
+    asked.send_response_only(status)
+    for name, text in headers.items():
+        asked.send_header(name, text)
+    asked.end_headers()
+    asked.wfile.write(content)
+    asked.wfile.flush()
+
+
 def handler(desk: Desk) -> type[BaseHTTPRequestHandler]:
     """Requests of one account."""
 
@@ -193,31 +211,18 @@ def handler(desk: Desk) -> type[BaseHTTPRequestHandler]:
         wbufsize = -1  # headers and body leave together
 
         def answered(self) -> None:
-            there = urlsplit(self.path)
             sent = self.rfile.read(int(self.headers.get("content-length") or 0))
-            headers: Mapping[str, str] = {}
+            headers: Mapping[str, str] = desk.dated()
             try:
-                body = json.loads(sent) if sent else None
-                query = dict(parse_qsl(there.query))
-                status, found = desk.answer(self.command, there.path, query, body, self.headers.get("x-key", ""))
+                status, found = desk.asked(self.command, self.path, sent, self.headers.get("x-key", ""))
             except Refused as refused:
-                status, found, headers = refused.status, {"error": str(refused)}, refused.headers
+                status, found, headers = refused.status, {"error": str(refused)}, {**headers, **refused.headers}
             except Dropped:
                 self.close_connection = True
                 self.connection.shutdown(socket.SHUT_RDWR)
                 return
             content = b"" if found is None and status == 204 else json.dumps(found).encode()
-            if desk.platform.on.clock:
-                headers = {**headers, "date": formatdate(desk.platform.now(), usegmt=True)}
-            self.told(status, {"content-type": "application/json", "content-length": str(len(content)), **headers}, content)
-
-        def told(self, status: int, headers: Mapping[str, str], content: bytes) -> None:
-            self.send_response_only(status)
-            for name, text in headers.items():
-                self.send_header(name, text)
-            self.end_headers()
-            self.wfile.write(content)
-            self.wfile.flush()
+            _send(self, status, {"content-type": "application/json", "content-length": str(len(content)), **headers}, content)
 
         do_GET = do_POST = do_PATCH = do_DELETE = answered
 
