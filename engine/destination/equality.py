@@ -23,9 +23,10 @@ def equivalent(wanted: Any, live: Any, kind: FieldType | None) -> bool:
     """Whether a destination's value is the wanted one, as the platform may write it.
 
     No difference is: null for something empty; keys of an object that were not sent; blanks around
-    a text; true as 1 or `"Y"`; in a field of that kind, a number or option as text, an instant with a space
-    for the T and another zone, a time with seconds :00, a date as its midnight, HTML with other
-    white space where a browser shows none, other forms of `<br>` and of quotes. Anything else is.
+    a text; true as 1 or `"Y"`; in a field of that kind, a number or option as text, an instant with
+    a space for the T and another zone, a time with seconds :00, a date as its midnight, HTML with
+    other white space where a browser shows none, other forms of `<br>` and of quotes. Anything else
+    is one.
     """
     return _compared(wanted, live, kind, _same)
 

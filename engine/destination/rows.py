@@ -249,7 +249,10 @@ class RowCodec:
 
 
 def _bare_id(value: Any, kind: FieldType) -> Any:
-    """The id in a scalar: the last part of an address, a whole number as one; an id may hold `/` itself."""
+    """The id in a scalar: the last part of an address, a whole number as one.
+
+    An id may hold `/` itself: an address leads to a host or a root, or names the resource.
+    """
     if isinstance(value, float) and value.is_integer():
         return int(value)
     if not isinstance(value, str) or "/" not in value:
