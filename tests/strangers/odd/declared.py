@@ -33,7 +33,7 @@ def spec(text: str, on: Switches) -> str:
 
 def _of_connector(on: Switches) -> Iterator[Edit]:
     if on.cap:
-        yield ", total: total}", "}"
+        yield ", size: 50, total: total}", ", size: 500}"  # more than it gives
     if on.zone:
         yield "since: updated_since}", f"since: updated_since, since_style: space, since_zone: {ZONES[on.zone]}}}"
     if on.refuses:
