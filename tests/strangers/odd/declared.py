@@ -18,7 +18,10 @@ def connector(text: str, on: Switches) -> str:
 
 def source(text: str, on: Switches) -> str:
     """The connector of a desk, whose moments are wall time where it has a zone."""
-    moments = [("      joined: datetime\n", "      joined: wall_time\n"), ("text: html, at: datetime}", "text: html, at: wall_time}")]
+    moments = [
+        ("      joined: datetime\n", "      joined: wall_time\n"),
+        ("text: html, at: datetime}", "text: html, at: wall_time}"),
+    ]
     return connector(_edited(text, moments if on.zone else []), on)
 
 
