@@ -108,11 +108,11 @@ class Delay:
     odd: str = ""  # a header that says nothing one could wait for
 
 
-def delay(rule: ErrorRule, limit: Limit | None, headers: Mapping[str, str], now: float) -> Delay:
+def delay(rule: ErrorRule, limit: Limit | None, headers: Mapping[str, str], now: float, unit: float = 1.0) -> Delay:
     """How long to wait after a refusal: as the answer says, else as the rule says."""
     for name in ("retry-after", limit.headers.get("reset", "") if limit else ""):
         if name and headers.get(name):
-            seconds = wait(headers[name], http_date(headers.get("date")) or now)
+            seconds = wait(headers[name], http_date(headers.get("date")) or now, unit)
             odd = f"{name}: {headers[name][:MESSAGE]}" if seconds is None else ""
             return Delay(seconds or rule.after or 1.0, bool(seconds), odd)
     return Delay(rule.after or 1.0)

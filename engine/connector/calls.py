@@ -269,7 +269,8 @@ class Calls:
     def _waits(self, verdict: Verdict, rule: ErrorRule) -> bool:
         """Keep to the wait that an answer asks for; whether the call was not executed and may then be repeated."""
         limit = next((item for item in self.connector.limits if item.name == rule.limit), None)
-        found, refused = delay(rule, limit, verdict.response.headers, self.clock.now()), rule.then in ("wait", "pause")
+        unit = 1e-3 if self.connector.connection.wait_unit == "milliseconds" else 1.0
+        found, refused = delay(rule, limit, verdict.response.headers, self.clock.now(), unit), rule.then in ("wait", "pause")
         if refused or (rule.then == "unsure" and found.told):
             self.pacer.refused(rule.limit, found.seconds, found.told)
         if refused and found.odd:

@@ -324,6 +324,7 @@ class Connection:
     timeout: float = 60.0
     answer_seconds: float = 0.0  # an answer that takes longer in all is given up; 0 = four times `timeout`
     answer_max_bytes: int = 100_000_000
+    wait_unit: str = "seconds"  # what a bare figure of `Retry-After` or a reset header counts
     concurrency: int = 8
     settle_after: float = 3.0  # seconds a request without an answer may still be at work on the other side
     file_hosts: tuple[str, ...] = ()

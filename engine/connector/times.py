@@ -33,14 +33,14 @@ def moment(told: Any) -> float | None:
     return found if found is not None and EARLIEST <= found < LATEST else None
 
 
-def wait(told: str, now: float) -> float | None:
+def wait(told: str, now: float, unit: float = 1.0) -> float | None:
     """Seconds to wait: a figure, one with its unit (`1m30s`, `250ms`), or the moment when it ends; None for nonsense.
 
-    `now` is the server's clock: whoever names a moment means its own.
+    `now` is the server's clock: whoever names a moment means its own. A bare figure counts `unit` seconds.
     """
     figure = _figure(told)
-    if figure is not None and abs(figure) <= LONGEST:
-        return figure if figure >= 0 else None
+    if figure is not None and abs(figure) < EARLIEST and abs(figure) * unit <= LONGEST:
+        return figure * unit if figure >= 0 else None
     spans = _SPAN.findall(told)
     if spans and not _SPAN.sub("", told).strip():
         seconds = sum(float(many) * _SPANS[unit.lower()] for many, unit in spans)

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from engine.connector.model import FieldType
-from engine.values import is_empty
+from engine.values import flag, is_empty
 
 _NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]+)?")
 _NUMERIC = ("number", "integer", "id", "reference", "enum")  # kinds whose text may be a number
@@ -23,9 +23,10 @@ def equivalent(wanted: Any, live: Any, kind: FieldType | None) -> bool:
     """Whether a destination's value is the wanted one, as the platform may write it.
 
     No difference is: null for something empty; keys of an object that were not sent; blanks around
-    a text; true as 1; in a field of that kind, a number or option as text, an instant with a space
-    for the T and another zone, a time with seconds :00, a date as its midnight, HTML with other
-    white space where a browser shows none, other forms of `<br>` and of quotes. Anything else is.
+    a text; true as 1 or `"Y"`; in a field of that kind, a number or option as text, an instant with
+    a space for the T and another zone, a time with seconds :00, a date as its midnight, HTML with
+    other white space where a browser shows none, other forms of `<br>` and of quotes. Anything else
+    is one.
     """
     return _compared(wanted, live, kind, _same)
 
@@ -77,10 +78,10 @@ def _lists(wanted: list[Any], live: list[Any], kind: FieldType | None, same: Sam
 
 
 def _same(wanted: Any, live: Any, kind: str) -> bool:
-    if isinstance(wanted, bool):
-        return _truth(live) is wanted
+    if isinstance(wanted, bool) or (kind == "boolean" and _truth(wanted) is not None):
+        return _truth(live) is _truth(wanted)
     if isinstance(live, bool):
-        return kind == "boolean" and _truth(wanted) is live
+        return False
 
     numbers = [_number(item, kind) for item in (wanted, live)]
     if None not in numbers:
@@ -91,7 +92,7 @@ def _same(wanted: Any, live: Any, kind: str) -> bool:
 
 
 def _truth(value: Any) -> bool | None:
-    return {"True": True, "1": True, "False": False, "0": False}.get(str(value))
+    return None if is_empty(value) else flag(value)
 
 
 def _number(value: Any, kind: str) -> int | float | None:

@@ -166,7 +166,7 @@ class RowCodec:
             ids = [self._id_in(item, kind) for item in value]
             return ids[0] if len(ids) == 1 else ids or None
         if not isinstance(value, Mapping):
-            return _bare_id(value)
+            return _bare_id(value, kind)
 
         names = dict.fromkeys([*(self.id_names.get(to, "id") for to in kind.to), *_ID_NAMES])
         for name in names:
@@ -248,13 +248,19 @@ class RowCodec:
             yield from ((name, to, row_id) for to, row_id in _referred(self.get(row, name), kind))
 
 
-def _bare_id(value: Any) -> Any:
-    """The id in a scalar: the last part of an address, a whole number as one."""
+def _bare_id(value: Any, kind: FieldType) -> Any:
+    """The id in a scalar: the last part of an address, a whole number as one.
+
+    An id may hold `/` itself: an address leads to a host or a root, or names the resource.
+    """
     if isinstance(value, float) and value.is_integer():
         return int(value)
-    if isinstance(value, str) and "/" in value:
-        return value.partition("?")[0].rstrip("/").rpartition("/")[2]
-    return value
+    if not isinstance(value, str) or "/" not in value:
+        return value
+
+    above, _, last = value.partition("?")[0].rstrip("/").rpartition("/")
+    is_address = value.startswith("/") or "://" in value or above.rpartition("/")[2] in kind.to
+    return last if is_address else value
 
 
 def _referred(value: Any, kind: FieldType) -> Iterator[tuple[str, str]]:

@@ -14,7 +14,7 @@ from engine.load.writes import Answer, Outcome, Write
 from engine.plan.make import TAKEN
 from engine.run import Run
 from engine.store.journal import mark_made
-from engine.store.links import Link, links_marked, links_to, save_link
+from engine.store.links import Link, drafts_of, links_marked, links_to, save_link
 from engine.store.schema import recall_in, remember_in
 from engine.values import is_empty
 
@@ -31,9 +31,10 @@ def judge_creation(
 ) -> Outcome:
     """The outcome of a create with a look at whose row it answered with.
 
-    A row that stands for another record of the object fails the write, or leaves it unknown where
-    the answer shows nothing but the id: then the id may be wrong. A row that was there before is
-    adopted, or fails where the connector says `existing: refuse`.
+    A row that stands for another record of the object, by its link or by the key that it carries,
+    fails the write, or leaves it unknown where the answer shows nothing but the id: then the id may
+    be wrong. A row that was there before is adopted, or fails where the connector says
+    `existing: refuse`.
     """
     write = outcome.write
     others = [
@@ -42,6 +43,9 @@ def judge_creation(
         if (link.object, link.key) != (write.object, write.key)
     ]
     taken = [link for link in others if link.object == write.object]
+    named = "" if others else _named_by_row(run, connection, write, outcome.answer, codec)
+    if named:
+        return _taken(outcome, named)
     if not others:
         there = _was_there(run, connection, write, outcome.answer, codec)
         return _existing(outcome, codec) if there else outcome
@@ -49,7 +53,7 @@ def judge_creation(
     if outcome.answer.status == MADE:
         _own(run, connection, taken)
     if _answers_found(connection, write, outcome.answer):
-        return _taken(outcome, taken[0]) if taken else _existing(outcome, codec)
+        return _taken(outcome, taken[0].key) if taken else _existing(outcome, codec)
     held = _holds(write, outcome.answer, codec)
     if held and not taken:
         return _existing(outcome, codec)
@@ -85,17 +89,29 @@ def _not_believed(outcome: Outcome, link: Link, held: bool) -> Outcome:
     """Either the two are one for the destination, or the answer names a wrong row: a look shows."""
     reason = f"the answer names row {outcome.dest_id}, which stands for {link.object} {link.key}"
     if held:
-        reason = _one_for_two(outcome, link)
+        reason = _one_for_two(outcome, link.key)
     return replace(outcome, state="unknown", reason=reason, dest_id="", claimed=True)
 
 
-def _taken(outcome: Outcome, link: Link) -> Outcome:
-    return replace(outcome, state="failed", reason=_one_for_two(outcome, link), dest_id="")
+def _named_by_row(
+    run: Run, connection: sa.Connection, write: Write, answer: Answer, codec: RowCodec
+) -> str:
+    """The other record whose key the row carries: its own creation may be without an answer yet."""
+    mapping = run.spec.objects.get(write.object)
+    if mapping is None or not mapping.key_field or not codec.shows(answer.row, mapping.key_field):
+        return ""
+    key = codec.get(answer.row, mapping.key_field)
+    other = isinstance(key, str) and key != write.key
+    return key if other and drafts_of(connection, write.object, [key]) else ""
 
 
-def _one_for_two(outcome: Outcome, link: Link) -> str:
+def _taken(outcome: Outcome, key: str) -> Outcome:
+    return replace(outcome, state="failed", reason=_one_for_two(outcome, key), dest_id="")
+
+
+def _one_for_two(outcome: Outcome, key: str) -> str:
     return (
-        f"the destination answered with row {outcome.dest_id}, which stands for {link.key} "
+        f"the destination answered with row {outcome.dest_id}, which stands for {key} "
         f"already: {TAKEN} – merge them in the source, or leave one out with `when`"
     )
 

@@ -29,7 +29,7 @@ from engine.load.outcomes import ACCEPTED, link_after, report_held
 from engine.load.writes import Answer, Outcome, Write
 from engine.reading import recent, rows_below, rows_now
 from engine.run import Run
-from engine.store.journal import OPEN, Entry, creations, entries, settle
+from engine.store.journal import OPEN, Entry, creations, entries, last_settled, settle
 from engine.store.links import (
     Link,
     clear_findings,
@@ -59,15 +59,20 @@ class Reconciled:
 
 
 def reconcile(run: Run) -> Reconciled:
-    """Find out about every write whose outcome is not known, and record it."""
-    with run.store.begin() as connection:
-        doubtful = entries(connection, OPEN)
+    """Find out about every write whose outcome is not known, and record it.
 
-    result = Reconciled()
+    Whoever looks at the destination afterwards finds in its lists what was written last.
+    """
+    with run.store.begin() as connection:
+        doubtful, ago = entries(connection, OPEN), run.clock.now() - last_settled(connection)
+
+    result, lag = Reconciled(), run.destination.connector.connection.settle_after
     if not doubtful:
+        if 0 <= ago < lag:
+            run.clock.sleep(lag - ago)
         return result
 
-    run.clock.sleep(run.destination.connector.connection.settle_after)
+    run.clock.sleep(lag)
     groups: dict[tuple[str, str], list[Entry]] = {}
     for entry in doubtful:
         groups.setdefault((entry.resource, entry.action), []).append(entry)

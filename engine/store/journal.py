@@ -64,6 +64,11 @@ def settle(
     connection.execute(journal.update().where(journal.c.id == entry_id).values(**values))
 
 
+def last_settled(connection: sa.Connection) -> float:
+    """When the outcome of a write was last recorded, in epoch seconds; 0 for never."""
+    return connection.execute(sa.select(sa.func.max(journal.c.settled))).scalar() or 0.0
+
+
 def mark(connection: sa.Connection, entry_id: int, state: str, reason: str, at: float) -> None:
     """What later became of a write: undone or kept, and why."""
     connection.execute(

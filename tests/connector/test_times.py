@@ -49,6 +49,18 @@ def test_how_long_a_platform_asks_to_wait(told: str, seconds: float | None) -> N
     assert wait(told, NOW) == (None if seconds is None else pytest.approx(seconds))
 
 
+@pytest.mark.parametrize(
+    ("told", "seconds"),
+    [
+        ("1500", 1.5), ("0", 0.0), ("250.5", 0.2505), ("2s", 2.0), ("250ms", 0.25), (str(int(NOW + 12)), 12.0), (str(int((NOW + 3) * 1e3)), 3.0),
+        ("60000000", 60000.0), ("-7", None), ("1000000000000", None), ("Thu, 01 Jan 2026 12:00:30 GMT", 30.0),
+    ],
+)  # fmt: skip
+def test_a_platform_that_counts_milliseconds(told: str, seconds: float | None) -> None:
+    """A bare figure counts in the unit that the connector names; one with a unit, a moment and a date are what they were."""
+    assert wait(told, NOW, 1e-3) == (None if seconds is None else pytest.approx(seconds))
+
+
 @given(st.text() | st.floats().map(str) | st.integers().map(str) | st.datetimes().map(str))
 def test_no_text_makes_a_wait_without_an_end(told: str) -> None:
     """Whatever a header says, it is a wait of at most a month, or nonsense."""

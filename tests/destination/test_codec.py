@@ -131,6 +131,15 @@ def test_what_is_no_single_reference(held: Any, read: Any) -> None:
     assert codec().get({"firm": held}, "firm") == read
 
 
+@pytest.mark.parametrize("row_id", ["N/7", "C/x/7?", "+/#7", "a/b c", "%2F/1"])
+def test_an_id_that_holds_a_slash_is_no_address(row_id: str) -> None:
+    """An id is read as it is, whatever signs of an address stand in it; a link to its row names what it is a row of."""
+    for form in (row_id, {"id": row_id, "name": "Acme"}, [{"id": row_id}], {"firm_id": row_id}):
+        assert codec().get({"firm": form}, "firm") == row_id
+        assert list(codec().references({"firm": form})) == [("firm", "firms", row_id)]
+    assert codec().get({"firm": "v2/firms/7"}, "firm") == "7"
+
+
 def test_references_name_the_rows_a_row_refers_to() -> None:
     """Each reference with its field, in whatever form, in lists and objects too; empty ones are none."""
     row = {

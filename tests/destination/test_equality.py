@@ -57,6 +57,7 @@ def test_plain_texts_agree_only_if_they_are_equal(one: Any, other: Any, kind: st
         ("", None, "text"), (None, "", "text"), ([], None, "list"), ({}, None, "object"),
         (" a ", "a", "text"),
         (True, 1, "boolean"), (False, 0, "boolean"), (True, "1", ""), (1, True, "boolean"), (False, "0", ""),
+        (True, "Y", "boolean"), (False, "N", "boolean"), (True, "true", "boolean"), (False, "false", ""), ("1", "true", "boolean"),
         (12, "12", "number"), (12.5, "12.50", "number"), (12, 12.0, ""), ("12", 12, "integer"), (7, "7", "enum"),
         (7, "7", "reference"),
         (0.1 + 0.2, 0.3, "number"), (1e-17, 0, "number"), (123456789.12, 123456789.12000001, "number"),
@@ -85,7 +86,7 @@ def test_no_difference(wanted: Any, live: Any, kind: str) -> None:
     [
         ("a", None, "text"), (0, None, "number"), (False, None, "boolean"), ("a", "A", "text"), ("a b", "a  b", "text"),
         ("a b", "ab", "text"),
-        ("1", 1, "text"), (1, "1", "text"), ("1", 1, ""), (1, "1", ""), ("true", True, "text"), (True, "true", "boolean"),
+        ("1", 1, "text"), (1, "1", "text"), ("1", 1, ""), (1, "1", ""), ("true", True, "text"), (True, "N", "boolean"), (False, "", "boolean"),
         (True, 2, "boolean"),
         (1, True, "number"), (True, "x", ""), (True, [], "boolean"), (True, {}, ""), ("0034", "34", "text"), ("", 0, "text"),
         ([], 0, "list"),
@@ -134,7 +135,7 @@ def test_what_a_platform_may_have_tidied_is_alike(wanted: Any, live: Any, kind: 
         ("a", "b", "text"), ("ab", "a b", "text"), (10.12, 10.13, "number"), (10, 11, "reference"), ("5", 5, "text"), ("0034", 34, ""),
         ("600112233", "600112234", "phone"), ("12345", "0012345", "phone"), ("2024-01-31", "2024-01-30", "text"),
         ("01/02/03", "03/02/01", "text"), ("2024-01-01T10:00:00Z", "2024-01-01T10:00:01Z", "datetime"),
-        (True, "yes", "boolean"), ("a", None, "text"), (None, "a", "text"),
+        (True, "no", "boolean"), ("a", None, "text"), (None, "a", "text"),
     ],
 )  # fmt: skip
 def test_other_values_are_not_alike(wanted: Any, live: Any, kind: str) -> None:

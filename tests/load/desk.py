@@ -129,7 +129,10 @@ def desk(
     connection: Mapping[str, Any] | None = None,
     **spec: Any,
 ) -> Iterator[Desk]:
-    """A run on an empty store; `connection` are keys of the connectors, `spec` keys of the spec."""
+    """A run on an empty store; `connection` are keys of the connectors, `spec` keys of the spec.
+
+    `contacts` among the latter are more fields of contacts, or other ones.
+    """
     there = platform or Platform({}, base_url=NOWHERE)
     found = compiled(json.dumps([connection or {}, spec], sort_keys=True))
     shutil.copy(empty_store(), folder / "store.sqlite")
@@ -172,6 +175,7 @@ def empty_store() -> Path:
 def compiled(keys: str) -> Migration:
     """The migration with these keys of its connections and its spec; read once for all tests."""
     connection, spec = json.loads(keys)
+    fields = MAPPED | spec.pop("contacts", {})
     people = dict.fromkeys(("name", "email", "phone", "note"), "text")
     source = {
         "firms": readable("firms", name="text"),
@@ -183,7 +187,7 @@ def compiled(keys: str) -> Migration:
     }
     objects = {
         "companies": mapped("firms", "companies", {"name": "name"}),
-        "contacts": mapped("people", "contacts", MAPPED),
+        "contacts": mapped("people", "contacts", fields),
     }
     parts = {"resources": destination, "errors": ERRORS}
     made = project(

@@ -22,7 +22,8 @@ from engine.load.identity import (
 from engine.load.outcomes import demote, record
 from engine.load.writes import Answer, Outcome, Write
 from engine.store.journal import Entry, intend
-from engine.store.schema import remember
+from engine.store.links import Draft, save_drafts
+from engine.store.schema import remember, remember_in
 from tests.load.desk import START, Desk, desk, link_to
 
 ANN = {"name": "Ann", "email": "a@x.es"}
@@ -115,6 +116,33 @@ def test_a_row_of_another_record_is_no_second_ones(table: Desk) -> None:
     assert (found.state, found.dest_id, found.claimed) == ("failed", "", False)
     assert "stands for people/2 already" in found.reason
     assert "merge them in the source" in found.reason
+
+
+@pytest.mark.parametrize(
+    ("drafted", "carried", "state"),
+    [
+        ("people/2", "people/2", "failed"),
+        ("people/2", "people/1", "done"),
+        ("people/2", "people/3", "done"),
+        ("people/2", "", "done"),
+        ("people/2", None, "done"),
+        ("people/2", 7, "done"),
+        ("people/N%23 2", "people/N%23 2", "failed"),
+    ],
+)
+def test_a_row_with_the_key_of_another_record_is_that_ones(
+    drafted: str, carried: Any, state: str, tmp_path: Path
+) -> None:
+    """A row that carries the key of a record on its way is no other's, though it has no link yet: its answer was lost."""
+    with desk(tmp_path, contacts={"note": "$key"}) as table:
+        with table.store() as connection:
+            remember_in(connection, FRESH + "contacts", "201")
+            save_drafts(connection, [Draft("contacts", drafted, drafted, {}, "")])
+        found = judged(table, created(Answer({**ROW, "note": carried}, 200, shown=True)))
+        assert found.state == state
+        assert ("stands for" in found.reason) is (state == "failed")
+        assert found.existing is (state == "done")
+        assert judged(table, created(Answer({"id": 5}, 200, shown=True))).state == "done"
 
 
 def test_a_row_of_another_record_may_be_the_wrong_id(table: Desk) -> None:

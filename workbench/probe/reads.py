@@ -8,12 +8,12 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 from uuid import UUID, uuid4
 
-from engine.connector.model import FieldType, Resource
+from engine.connector.model import FieldType, Resource, join_id, split_id
 from engine.connector.pagers import path_of
 from engine.destination.equality import equivalent
 from engine.errors import AuthError, Blocked, Forbidden, NotFound, Rejected, Unavailable
 from engine.mapping.project import any_key
-from engine.values import dig, word
+from engine.values import dig, is_yes, word
 from workbench.probe.found import Finding, Tell, confirmed, contradicted, noted, untried
 from workbench.probe.scene import Probe, Row, id_of, ids_of
 from workbench.probe.tape import kind_of, texts_in
@@ -61,7 +61,7 @@ def _listed(probe: Probe, kind: Resource, row: Row) -> Iterator[Finding]:
     if etag:
         text, at = "the answer has no ETag header", probe.declared.call(kind.name, "read", "etag")
         yield contradicted(subject, "etag", text, at, "drop `etag`, and `lock` where it names it", evidence)
-    found = id_of({**dict.fromkeys(kind.id.split("+")), **(live or {})}, kind)
+    found = id_of({**dict.fromkeys(kind.id_fields), **(live or {})}, kind)
     if live is None or found is None:
         yield _unread(probe, kind)
     elif found != id_of(row, kind):
@@ -118,12 +118,11 @@ def stranger(ids: Sequence[str]) -> str:
 def _missing(probe: Probe, kind: Resource) -> Finding:
     """What a read of an id that is not there comes to; it must be read as `missing`."""
     subject, operation = f"read {kind.name}", kind.operations["read"]
-    parts = [
-        stranger(column) for column in zip(*(one.split("+") for one in ids_of(probe.sample(kind.name).rows, kind)), strict=True)
-    ]
+    ids = [split_id(one, len(kind.id_fields)) for one in ids_of(probe.sample(kind.name).rows, kind)]
+    parts = [stranger(column) for column in zip(*ids, strict=True)]
     path, rule = probe.declared.path(kind.name, "read"), ("errors",)
     try:
-        live = probe.client.read(kind.name, "+".join(parts))
+        live = probe.client.read(kind.name, join_id(parts))
     except Blocked:
         raise
     except (Rejected, AuthError, Unavailable) as error:
@@ -131,7 +130,7 @@ def _missing(probe: Probe, kind: Resource) -> Finding:
         text = f"an id that is not there is answered {status}, and read as {_read_as(error)}"
         advice = f"add {{when: {{status: {status}}}, then: missing}}, before the rules that match it, with what tells it apart"
         return contradicted(subject, "missing", text, rule, advice, probe.tape.told(operation))
-    if live is not None and not (kind.deleted and live.get(kind.deleted)):
+    if live is not None and not (kind.deleted and is_yes(live.get(kind.deleted))):
         return contradicted(
             subject,
             "missing",

@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Any
 
 from engine.connector.client import Client, Rows
-from engine.connector.model import Operation, Resource
+from engine.connector.model import Operation, Resource, join_id
 from engine.errors import ApiError, Blocked
 from workbench.probe.found import Declared
 from workbench.probe.tape import Tape
@@ -76,8 +76,8 @@ class Probe:
 
 def id_of(row: Row, kind: Resource) -> str | None:
     """A row's id, joined where it is joined of several fields; None where a part is missing."""
-    parts = [row.get(name) for name in kind.id.split("+")]
-    return None if any(part in (None, "") for part in parts) else "+".join(map(str, parts))
+    parts = [row.get(name) for name in kind.id_fields]
+    return None if any(part in (None, "") for part in parts) else join_id(parts)
 
 
 def ids_of(rows: Iterable[Row], kind: Resource) -> list[str]:

@@ -7,7 +7,7 @@ from itertools import islice
 from typing import Any
 
 from engine.connector.client import Client
-from engine.connector.model import Connector, Resource
+from engine.connector.model import Connector, Resource, join_id
 from engine.errors import Rejected
 from engine.run import Run
 from engine.store.records import Cursor, Record, all_cursors, save_page, stream
@@ -71,9 +71,9 @@ def _first_page(run: Run, client: Client, collection: str, name: str) -> Iterato
     except Rejected as error:
         yield f"{collection} cannot be read: {error}"
         return
-    ids = client.connector.resources[collection].id.split("+")
+    ids = client.connector.resources[collection].id_fields
     found = [
-        Record(name, key_of(name, "+".join(word(row.get(part)) for part in ids)), dict(row), 0, digest(row)) for row in page.rows
+        Record(name, key_of(name, join_id([word(row.get(part)) for part in ids])), dict(row), 0, digest(row)) for row in page.rows
     ]
     cursor = Cursor(name, page.next, page.last, len(found), now, now)
     with run.store.begin() as connection:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from engine.connector.model import join_id
 from engine.mapping.project import record_key
 from engine.values import dig, key_of, segments, word
 from workbench.propose.profile import Column, business, columns
@@ -61,7 +62,7 @@ def linked_rows(scene: Scene, column: Column) -> list[tuple[Mapping[str, Any], i
     """The staged rows that a link's values name, with how many records name each."""
     resource = scene.source.resources
     by_key = {
-        key_of(name, "+".join(word(body.get(part)) for part in resource[name].id.split("+"))): body
+        key_of(name, join_id([word(body.get(part)) for part in resource[name].id_fields])): body
         for name in column.links
         for body in scene.rows.get(name, ())
     }

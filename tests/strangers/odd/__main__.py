@@ -7,12 +7,15 @@ import sys
 import tempfile
 from pathlib import Path
 
+from tests.strangers.odd.crm import STRANGE
 from tests.strangers.odd.journey import STEPS, Settings, faults, table, travel
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--lag", type=float, default=5.0, help="seconds that lists are behind")
     parser.add_argument("--set", action="append", default=[], help="a switch of the destination, as in tidy=off")
+    parser.add_argument("--desk", action="append", default=[], help="a switch of the source, as in zone=-6")
+    parser.add_argument("--strange", action="store_true", help="turn on what both platforms can do besides")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--kills", help="of the full run, delta, rollback, run again, rollback by force: 11,3,3,2,1")
     parser.add_argument("--joined-ids", action="store_true", help="notes are known by their company's id and their own")
@@ -23,7 +26,8 @@ if __name__ == "__main__":
     kills = tuple(map(int, given.kills.split(","))) if given.kills else Settings().kills
     names = [step.__name__ for step in STEPS]
     steps = STEPS[: names.index(given.until) + 1] if given.until else STEPS
-    settings = Settings(given.lag, tuple(given.set), given.seed, kills, not given.joined_ids)
+    crm, desk = (STRANGE["crm"], STRANGE["desk"]) if given.strange else ((), ())
+    settings = Settings(given.lag, (*crm, *given.set), given.seed, kills, not given.joined_ids, (*desk, *given.desk))
     with tempfile.TemporaryDirectory() as folder:
         at = travel(settings, given.keep or Path(folder), steps)
     print(table(at, given.details))

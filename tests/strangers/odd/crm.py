@@ -8,10 +8,11 @@ from __future__ import annotations
 import copy
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.strangers.odd import dialect
 from tests.strangers.odd.tidy import PARSED, TIDY
 
 Row = dict[str, Any]
@@ -35,16 +36,29 @@ class Switches:
     drops: float = 0.02  # writes after which the connection is dropped
     errors: float = 0.02  # reads that are answered with 500
     seed: int = 1
+    cap: int = 0  # rows on a page at most, and no word of how many there are; 0: as many as asked for
+    words: bool = False  # flags are "1", "true" or "Y", from row to row
+    zone: float = 0.0  # hours of the account's zone; stamps and filters are by its clock, and do not say so
+    clock: float = 0.0  # seconds by which its clock is ahead, as `Date` tells
+    refuses: float = 0.0  # calls that are answered 429 or 503, with the wait in milliseconds
+    ids: bool = False  # ids hold what means something in addresses and keys
+    bin: bool = False  # deleted rows stay in the lists and say that they are deleted
 
 
 PLAIN = Switches(False, 0.0, False, False, False, False, False, False, False, 0.0, 0.0)
+STRANGE: Mapping[str, Sequence[str]] = {  # what the stranger journey turns on
+    "desk": (
+        "cap=64", "as_text=on", "words=on", "zone=-6", "clock=3600", "refuses=0.03", "errors=0.02", "ids=on", "bin=on",
+    ),
+    "crm": ("cap=64", "words=on", "zone=5.5", "clock=-3600", "refuses=0.03", "ids=on"),
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
     """A resource: its fields with their kinds, how references are answered, and what it stands below."""
 
-    fields: Mapping[str, str]  # a kind of TIDY, `raw`, or `ref RESOURCE`
+    fields: Mapping[str, str]  # a kind of TIDY, `raw`, `wall` (a moment), `to RESOURCE` (no matter whether it is there), or `ref RESOURCE`
     answered: Mapping[str, str] = field(default_factory=dict)  # reference -> object, list, text
     required: tuple[str, ...] = ()
     definitions: str = ""  # resource that holds its custom fields
@@ -53,10 +67,13 @@ class Kind:
 
 
 DESK: Mapping[str, Kind] = {
-    "firms": Kind(dict.fromkeys(("name", "phone", "web", "vat", "rating", "active", "founded", "joined", "about", "kind", "region", "credit"), "raw")),
-    "people": Kind(dict.fromkeys(("name", "email", "phone", "firm", "score", "subscribed", "role"), "raw")),
-    "remarks": Kind(dict.fromkeys(("firm", "text", "at"), "raw")),
-    "offers": Kind(dict.fromkeys(("title", "firm", "person", "amount", "state", "due"), "raw")),
+    "firms": Kind(
+        {**dict.fromkeys(("name", "phone", "web", "vat", "rating", "active", "founded", "about", "kind", "region", "credit"), "raw"),
+         "joined": "wall"},
+    ),
+    "people": Kind({**dict.fromkeys(("name", "email", "phone", "score", "subscribed", "role"), "raw"), "firm": "to firms"}),
+    "remarks": Kind({"firm": "to firms", "text": "raw", "at": "wall"}),
+    "offers": Kind({**dict.fromkeys(("title", "amount", "state", "due"), "raw"), "firm": "to firms", "person": "to people"}),
 }  # fmt: skip
 _DEFINITION = Kind({"label": "text", "kind": "raw", "options": "raw"}, required=("label", "kind"))
 CRM: Mapping[str, Kind] = {
@@ -92,9 +109,9 @@ CUSTOM_KINDS = {"string": "text", "decimal": "number", "day": "date", "choice": 
 class Refused(Exception):
     """An answer that is no row: status and what is wrong."""
 
-    def __init__(self, status: int, message: str) -> None:
+    def __init__(self, status: int, message: str, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(message)
-        self.status = status
+        self.status, self.headers = status, headers or {}
 
 
 @dataclass(slots=True)
@@ -103,10 +120,11 @@ class Platform:
 
     kinds: Mapping[str, Kind]
     on: Switches
-    now: Callable[[], float] = time.time
+    time: Callable[[], float] = time.time
     rows: dict[str, dict[str, Row]] = field(default_factory=dict)
     journal: list[Row] = field(default_factory=list)
     versions: dict[str, dict[str, list[tuple[float, Row | None]]]] = field(default_factory=dict)
+    binned: dict[str, dict[str, Row]] = field(default_factory=dict)
     last: int = 0
     luck: random.Random = field(default_factory=random.Random)
     counts: dict[str, int] = field(default_factory=dict)
@@ -116,6 +134,11 @@ class Platform:
         for name in self.kinds:
             self.rows.setdefault(name, {})
             self.versions.setdefault(name, {})
+            self.binned.setdefault(name, {})
+
+    def now(self) -> float:
+        """What its clock says."""
+        return self.time() + self.on.clock
 
     # -- reading
 
@@ -127,7 +150,13 @@ class Platform:
         above = self.kinds[name].below[1]
         if above:
             rows = [row for row in rows if str(row.get(above)) == parent]
-        return [row for row in rows if row["updated"] >= since] if since else rows
+        if not since:
+            return rows
+        try:
+            since = dialect.bound(since, self.on.zone) if self.on.zone else since
+        except ValueError:
+            raise Refused(422, f"{since!r} is no moment here") from None
+        return [row for row in rows if row["updated"] >= since]
 
     def _as_of(self, name: str, row_id: str, bound: float) -> Row | None:
         past = [row for at, row in self.versions[name][row_id] if at <= bound]
@@ -140,42 +169,75 @@ class Platform:
         except KeyError:
             raise Refused(404, f"no {name} {row_id}") from None
 
+    def looked_up(self, name: str, row_id: str) -> Row:
+        """A row as the API knows it, which may be in the bin. Raises Refused."""
+        found = self.binned[name].get(row_id)
+        return found if found is not None else self.one(name, row_id)
+
+    def meant(self, name: str, written: str) -> str:
+        """The number of the row that an id in an address or a body means. Raises Refused."""
+        if not self.on.ids or name.endswith("Fields"):
+            return written
+        try:
+            return str(dialect.number_of(written))
+        except ValueError as error:
+            raise Refused(404, str(error)) from None
+
     def shown(self, name: str, row: Row) -> Row:
         """A row as it is answered."""
-        kind, found = self.kinds[name], {}
+        kind, found = self.kinds[name], self._shown_marks(name, row)
+        number = number_in(row["id"])
         for key, value in row.items():
             answered = kind.answered.get(key, "")
             if key == "custom":
-                found[key] = {code: self._shown_value("", one) for code, one in value.items()}
-            elif key in ("id", "updated", "created"):
-                found[key] = value
-            else:
-                found[key] = self._shown_value(kind.fields.get(key, "raw"), value, answered)
+                found[key] = {code: self._shown_value("", one, number) for code, one in value.items()}
+            elif key not in found:
+                found[key] = self._shown_value(kind.fields.get(key, "raw"), value, number, answered)
         return found
 
-    def _shown_value(self, kind: str, value: Any, answered: str = "") -> Any:
+    def _shown_marks(self, name: str, row: Row) -> Row:
+        """Id and stamps, and whether the row is in the bin."""
+        found = {"id": row["id"] if name.endswith("Fields") else self.shown_id(row["id"])}
+        for key in ("updated", "created"):
+            found[key] = dialect.local(row[key], self.on.zone) if self.on.zone else row[key]
+        if self.on.bin:
+            found["deleted"] = self._shown_value("raw", bool(row.get("deleted")), number_in(row["id"]))
+        return found
+
+    def shown_id(self, number: int) -> int | str:
+        """The id of a row as it is answered."""
+        return dialect.odd_id(number) if self.on.ids else number
+
+    def _shown_value(self, kind: str, value: Any, number: int, answered: str = "") -> Any:
         if value is None:
             return False if self.on.false_for_empty else None
         if kind.startswith("ref "):
-            return self._reference(kind[4:], value, answered) if self.on.references else value
+            return self._reference(kind[4:], value, answered) if self.on.references else self.shown_id(value)
+        if kind.startswith("to "):
+            return self.shown_id(value)
+        if kind == "wall":
+            return dialect.wall(value, self.on.zone)
+        if self.on.words and isinstance(value, bool):
+            return dialect.flag(value, number)
         if self.on.as_text and isinstance(value, bool):
             return "1" if value else "0"
         if self.on.as_text and isinstance(value, int | float):
-            return f"{value:.2f}" if kind == "number" or isinstance(value, float) else str(value)
+            tidied = kind == "number" or (self.on.tidy and isinstance(value, float))
+            return f"{value:.2f}" if tidied else str(value)
         return value
 
     def _reference(self, target: str, value: int, answered: str) -> Any:
-        row = self.rows[target].get(str(value), {})
+        row, shown = self.rows[target].get(str(value), {}), self.shown_id(value)
         if answered == "object":
-            return {"id": value, "name": row.get("name") or row.get("title")}
-        return [{"id": value}] if answered == "list" else str(value)
+            return {"id": shown, "name": row.get("name") or row.get("title")}
+        return [{"id": shown}] if answered == "list" else str(shown)
 
     # -- writing
 
     def create(self, name: str, body: Row, who: str) -> tuple[Row, bool]:
         """A new row, or the one that stands for it already; whether it is new. Raises Refused."""
         kind = self.kinds[name]
-        values = self._taken(name, body)
+        values = self._taken(name, body, who)
         for wanted in kind.required:
             if values.get(wanted) in (None, ""):
                 raise Refused(422, f"{wanted} is empty")
@@ -205,7 +267,7 @@ class Platform:
     def update(self, name: str, row_id: str, body: Row, who: str) -> Row:
         """A changed row. Raises Refused."""
         row = self.one(name, row_id)
-        return self._change(name, row, self._taken(name, body), who, "updated")
+        return self._change(name, row, self._taken(name, body, who), who, "updated")
 
     def _change(self, name: str, row: Row, values: Row, who: str, action: str) -> Row:
         before = copy.deepcopy(row)
@@ -226,7 +288,10 @@ class Platform:
         if name.endswith("Fields"):
             self._without_field(name, row_id, who)
         del self.rows[name][row_id]
-        self._note(name, row_id, who, action, row, None)
+        last = {**row, "updated": self._stamp(), "deleted": True} if self.on.bin else None
+        if last is not None:
+            self.binned[name][row_id] = last
+        self._note(name, row_id, who, action, row, None, last)
         self._let_go(name, row_id, who)
 
     def _let_go(self, name: str, row_id: str, who: str) -> None:
@@ -283,22 +348,23 @@ class Platform:
 
     # -- values
 
-    def _taken(self, name: str, body: Row) -> Row:
+    def _taken(self, name: str, body: Row, who: str) -> Row:
         """What is stored of a body: known fields, as the platform writes them. Raises Refused."""
         kind = self.kinds[name]
-        found = {key: self._value(kind.fields[key], value) for key, value in body.items() if key in kind.fields}
+        found = {key: self._value(kind.fields[key], value, who) for key, value in body.items() if key in kind.fields}
         if kind.definitions and "custom" in body:
             known = self.rows[kind.definitions]
             found["custom"] = {
-                code: self._value(CUSTOM_KINDS[known[code]["kind"]], value)
+                code: self._value(CUSTOM_KINDS[known[code]["kind"]], value, who)
                 for code, value in (body["custom"] or {}).items() if code in known
             }  # fmt: skip
         return found
 
-    def _value(self, kind: str, value: Any) -> Any:
+    def _value(self, kind: str, value: Any, who: str) -> Any:
         if value is None or value == "":
             return None
         if kind.startswith("ref "):
+            value = self.meant(kind[4:], value) if who == "key" else value
             if str(value) not in self.rows[kind[4:]]:
                 raise Refused(422, f"no {kind[4:]} {value}")
             return int(value)
@@ -319,10 +385,12 @@ class Platform:
         self.rows[name][str(row["id"])] = row
         self._note(name, str(row["id"]), who, action, before, copy.deepcopy(row))
 
-    def _note(self, name: str, row_id: str, who: str, action: str, before: Row | None, after: Row | None) -> None:
+    def _note(
+        self, name: str, row_id: str, who: str, action: str, before: Row | None, after: Row | None, listed: Row | None = None
+    ) -> None:  # fmt: skip
         now = self.now()
         past = self.versions[name].setdefault(row_id, [])
-        past.append((now, after))
+        past.append((now, after or listed))
         while len(past) > 1 and past[1][0] < now - KEEP_S:
             past.pop(0)
         self.journal.append(
@@ -341,8 +409,13 @@ class Platform:
             self.versions[name] = {row_id: [(0.0, copy.deepcopy(row))] for row_id, row in rows.items()}
 
 
+def number_in(row_id: int | str) -> int:
+    """The number of a row or of a definition."""
+    return int(str(row_id).removeprefix("f_"))
+
+
 def _order(row_id: str) -> tuple[int, str]:
-    return (int(row_id.removeprefix("f_")), row_id)
+    return (number_in(row_id), row_id)
 
 
 def _names(kind: Kind, row: Row, target: str, row_id: str) -> bool:

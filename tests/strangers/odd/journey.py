@@ -20,7 +20,9 @@ from typing import Any
 
 from tests.e2e.driving import ETL, environment
 from tests.strangers.journey import PROJECTS
-from tests.strangers.odd import seeds
+from tests.strangers.odd import declared, seeds
+from tests.strangers.odd.crm import PLAIN, Switches
+from tests.strangers.odd.dialect import plain_key
 from tests.strangers.odd.judge import (
     Case,
     Difference,
@@ -34,7 +36,7 @@ from tests.strangers.odd.judge import (
     told,
     wanted,
 )
-from tests.strangers.odd.server import KEY
+from tests.strangers.odd.server import KEY, switches
 from tests.strangers.servers import HTTP, Account, Dump, Row, Stranger, answered, running
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -54,6 +56,17 @@ class Settings:
     seed: int = 1
     kills: tuple[int, ...] = (11, 3, 3, 2, 1)  # full run, delta, rollback, run again, rollback by force
     own_ids: bool = True  # notes have ids of their own; False: ids joined of the company's and the note's
+    desk: tuple[str, ...] = ()  # switches of the source, as in zone=-6
+
+    @property
+    def source_is(self) -> Switches:
+        """What is odd about the source."""
+        return switches(self.desk, PLAIN)
+
+    @property
+    def destination_is(self) -> Switches:
+        """What is odd about the destination."""
+        return switches((f"lag={self.lag}", f"seed={self.seed}", *self.switches), Switches())
 
 
 @dataclass(slots=True)
@@ -105,6 +118,7 @@ class Journey:
     last: Mapping[str, Wanted] = field(default_factory=dict)  # what the judge wanted last
     gone: frozenset[str] = frozenset()  # keys of records whose rows people deleted or merged away
     counted: Row = field(default_factory=dict)  # what the destination has counted in the end
+    asked: Row = field(default_factory=dict)  # and the source
 
     # -- commands
 
@@ -167,6 +181,11 @@ class Journey:
     # -- looking
 
     @property
+    def plain(self) -> Callable[[str], str]:
+        """A record's key with the number of its row."""
+        return plain_key if self.settings.source_is.ids else str
+
+    @property
     def step(self) -> Step:
         """The step that is under way."""
         return self.steps[-1]
@@ -185,12 +204,12 @@ class Journey:
 
     def there(self) -> There:
         """The destination, past the API."""
-        return There(self.destination.read(), self._own("GET", "/__journal__"), self.labels)
+        return There(self.destination.read(), self._own("GET", "/__journal__"), self.labels, plain=self.plain)
 
     def said(self, done: Done | None) -> Told:
         """What a command said, with what the status says."""
         status = self._ended(self._started("status", "--json"))
-        return told(done.data() if done else None, status.data(), done.code if done else 0)
+        return told(done.data() if done else None, status.data(), done.code if done else 0, self.plain)
 
     def case(self, done: Done | None, only: frozenset[str] | None = None) -> Case:
         """What a judge needs."""
@@ -223,7 +242,7 @@ def looks(at: Journey) -> None:
 def samples(at: Journey) -> None:
     """A sample."""
     done = at.etl("run", "--sample", "--json")
-    only = frozenset(row["key"] for row in done.data().get("records", []))
+    only = frozenset(at.plain(row["key"]) for row in done.data().get("records", []))
     at.judged(done, only)
     at.etl("approve", "--by", "Ana Ruiz", good=(0,))
 
@@ -295,7 +314,7 @@ def _no_writes(at: Journey) -> None:
 def _take_back(at: Journey, kills: int, *more: str) -> None:
     done = at.killed(kills, 25, "rollback", "--yes", "--json", *more)
     case = at.case(None)
-    kept = [key for _, key, _ in done.data().get("kept", [])]
+    kept = [at.plain(key) for _, key, _ in done.data().get("kept", [])]
     at.step.faults += taken_back(case, kept, force=bool(more))
 
 
@@ -333,7 +352,7 @@ def server(kind: str, *words: str) -> Stranger:
 def accounts(settings: Settings, folder: Path) -> Iterator[tuple[Account, Account]]:
     """Both accounts, filled."""
     odd = (f"lag={settings.lag}", f"seed={settings.seed}", *settings.switches)
-    with running(server("desk"), folder / "desk") as desk, running(server("crm", *odd), folder / "crm") as crm:
+    with running(server("desk", *settings.desk), folder / "desk") as desk, running(server("crm", *odd), folder / "crm") as crm:
         source, destination = _account(desk, "ODD_DESK_URL"), _account(crm, "ODD_CRM_URL")
         seeds.fill(source, destination)
         yield source, destination
@@ -354,7 +373,10 @@ def project(settings: Settings, folder: Path) -> Path:
     """What an analyst would have; the connector knows how far lists are behind."""
     shutil.copytree(PROJECTS / "connectors", folder / "connectors", dirs_exist_ok=True)
     shutil.copytree(PROJECTS / "odd", folder, dirs_exist_ok=True)
+    _declare(folder / "connectors" / "odd_desk.yaml", declared.source, settings.source_is)
+    _declare(folder / SPEC, declared.spec, settings.source_is)
     path = folder / "connectors" / "odd_crm.yaml"
+    _declare(path, declared.connector, settings.destination_is)
     text = path.read_text(encoding="utf-8")
     assert "settle_after: 6" in text
     text = text.replace("settle_after: 6", f"settle_after: {settings.lag + 0.5:g}")
@@ -362,6 +384,10 @@ def project(settings: Settings, folder: Path) -> Path:
         text = text.replace("  notes: # listed", "  notes:\n    id: company_id+id # listed")
     path.write_text(text, encoding="utf-8")
     return folder
+
+
+def _declare(path: Path, how: Callable[[str, Switches], str], on: Switches) -> None:
+    path.write_text(how(path.read_text(encoding="utf-8"), on), encoding="utf-8")
 
 
 def travel(settings: Settings, folder: Path, steps: Sequence[Callable[[Journey], None]] = STEPS) -> Journey:
@@ -379,6 +405,7 @@ def travel(settings: Settings, folder: Path, steps: Sequence[Callable[[Journey],
             many = dict(Counter(fault.kind for fault in at.step.faults))
             print(f"{step.__name__}: {at.step.seconds:.0f} s, {many or 'good'}", file=sys.stderr, flush=True)
         at.counted = at.stats()
+        at.asked = answered(HTTP.get(f"{source.url}/__stats__"))
         return at
 
 
@@ -398,7 +425,8 @@ def table(at: Journey, details: int = 12) -> str:
     shown = ["  ".join(text.rjust(width) for text, width in zip(line, widths, strict=True)) for line in lines]
     total, kills = sum(step.seconds for step in at.steps), sum(step.kills for step in at.steps)
     faults = sum(len(step.faults) for step in at.steps)
-    shown.append(f"odd: {kills} kills, {faults} faults, {total:.1f} s; the destination {json.dumps(at.counted)}")
+    shown.append(f"odd: {kills} kills, {faults} faults, {total:.1f} s")
+    shown.append(f"the source {json.dumps(at.asked)}; the destination {json.dumps(at.counted)}")
     for step in at.steps:
         shown += _details(step, details)
     return "\n".join(shown)

@@ -136,6 +136,7 @@ class There:
     journal: list[Row]
     labels: Mapping[str, str] = field(default_factory=dict)  # ours -> people's
     own: dict[tuple[str, str], str] = field(default_factory=dict)  # who made a row: key or people
+    plain: Callable[[str], str] = str  # a record's key with the number of its row
 
     def __post_init__(self) -> None:
         for entry in self.journal:
@@ -154,7 +155,7 @@ class There:
         for row_id, row in self.rows[resource].items():
             key = (row.get("custom") or {}).get(code)
             if key:
-                found.setdefault(key, []).append(row_id)
+                found.setdefault(self.plain(key), []).append(row_id)
         return found
 
     def value(self, resource: str, row: Row, target: str) -> Any:
@@ -191,27 +192,28 @@ class Told:
         return key in self.records or (key, target) in self.fields or target in self.definitions
 
 
-def told(report: Row | None, status: Row, code: int) -> Told:
+def told(report: Row | None, status: Row, code: int, plain: Callable[[str], str] = str) -> Told:
     """From a report document and what the status says."""
     records, fields, alarms, definitions = set(), set(), set(), set()
     for item in [*(report or {}).get("findings", []), *status.get("attention", [])]:
         if item["object"].startswith("$fields."):
             definitions.add(f"custom.{item['key']}")
             continue
-        place = (item["key"], item.get("field") or "")
+        place = (plain(item["key"]), item.get("field") or "")
         (fields if place[1] else records).add(place if place[1] else place[0])
         if item["severity"] == "attention":
             alarms.add(place)
     for row in (report or {}).get("records", []):
+        key = plain(row["key"])
         if row["state"] != "arrived":
-            records.add(row["key"])
-            alarms.add((row["key"], ""))
+            records.add(key)
+            alarms.add((key, ""))
             continue
         for item in row["fields"]:
             if item["state"] in ("lost", "dropped"):
-                fields.add((row["key"], item["target"]))
+                fields.add((key, item["target"]))
             if item["state"] == "lost":
-                alarms.add((row["key"], item["target"]))
+                alarms.add((key, item["target"]))
     verdict = (report or {}).get("verdict")
     good = verdict["state"] == "good" and code == 0 if verdict else None
     known = [frozenset(found) for found in (records, fields, alarms)]

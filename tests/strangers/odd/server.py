@@ -15,8 +15,9 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from tests.strangers.odd.crm import CRM, DESK, PAGE, PLAIN, Platform, Refused, Row, Switches
 
 KEY = "canary-of-the-odd-platform"
+WAIT_S = 0.4  # that it asks for when it refuses a call
 OWN = ("__dump__", "__journal__", "__stats__", "__strike__", "__people__")
 
 
@@ -51,6 +53,15 @@ class Desk:
     lock: threading.Lock = field(default_factory=threading.Lock)
     strike: Strike = field(default_factory=Strike)
 
+    def dated(self) -> dict[str, str]:
+        """What its clock says, where it is not ours."""
+        return {"date": formatdate(self.platform.now(), usegmt=True)} if self.platform.on.clock else {}
+
+    def asked(self, method: str, address: str, sent: bytes, key: str) -> tuple[int, Any]:
+        """Status and body, of a request as it comes. Raises Refused and Dropped."""
+        there = urlsplit(address)
+        return self.answer(method, there.path, dict(parse_qsl(there.query)), json.loads(sent) if sent else None, key)
+
     def answer(self, method: str, path: str, query: dict[str, str], body: Any, key: str) -> tuple[int, Any]:
         """Status and body. Raises Dropped."""
         parts = [unquote(part) for part in path.strip("/").split("/")]
@@ -70,6 +81,8 @@ class Desk:
         due = self._due(write)
         if due and self.strike.early:
             self._hit()
+        if self.platform.luck.random() < on.refuses:
+            self._refuse()
         if not write and self.platform.luck.random() < on.errors:
             counts["answered 500"] = counts.get("answered 500", 0) + 1
             return 500, {"error": "something went wrong"}
@@ -80,6 +93,16 @@ class Desk:
             counts["dropped"] = counts.get("dropped", 0) + 1
             raise Dropped
         return found
+
+    def _refuse(self) -> None:
+        """Not carried out, for the rate: the wait in milliseconds, or when it ends in milliseconds since 1970. Raises Refused."""
+        counts, later = self.platform.counts, int((self.platform.now() + WAIT_S) * 1000)
+        status, headers = (
+            (429, {"retry-after": f"{WAIT_S * 1000:.0f}"}), (503, {"retry-after": f"{WAIT_S * 1000:.0f}"}),
+            (429, {"x-reset": str(later)}), (429, {"x-reset": f"{WAIT_S * 1000:.0f}"}),
+        )[counts.get("refused", 0) % 4]  # fmt: skip
+        counts["refused"] = counts.get("refused", 0) + 1
+        raise Refused(status, "too many calls", headers)
 
     def _due(self, write: bool) -> bool:
         if not self.strike.left or (self.strike.writes and not write):
@@ -101,9 +124,9 @@ class Desk:
         if method == "GET":
             if not row_id:
                 return 200, self._page(name, parent, query)
-            return 200, {"data": self.platform.shown(name, self._held(name, parent, row_id))}
+            return 200, {"data": self.platform.shown(name, self._held(name, parent, row_id, seen=True))}
         if method == "POST":
-            above = {self.platform.kinds[name].below[1]: parent} if parent else {}
+            above = {self.platform.kinds[name].below[1]: self.platform.shown_id(int(parent))} if parent else {}
             row, new = self.platform.create(name, {**body, **above}, "key")
             return 201 if new else 200, {"data": self.platform.shown(name, row)}
         self._held(name, parent, row_id)
@@ -112,8 +135,8 @@ class Desk:
         self.platform.delete(name, row_id, "key")
         return 204, None
 
-    def _held(self, name: str, parent: str, row_id: str) -> Row:
-        row = self.platform.one(name, row_id)
+    def _held(self, name: str, parent: str, row_id: str, seen: bool = False) -> Row:
+        row = (self.platform.looked_up if seen else self.platform.one)(name, row_id)
         if parent and str(row.get(self.platform.kinds[name].below[1])) != parent:
             raise Refused(404, f"no {name} {row_id} below {parent}")
         return row
@@ -126,9 +149,10 @@ class Desk:
         """A page, and how many rows there are in all where the list is not below a row."""
         rows = self.platform.listed(name, query.get("updated_since", ""), parent)
         asked, start = int(query.get("limit", 50)), int(query.get("start", 0))
-        size = min(PAGE, asked) if self.platform.on.odd_pages else asked
+        on = self.platform.on
+        size = min(PAGE if on.odd_pages else asked, on.cap or asked, asked)
         found = [self.platform.shown(name, row) for row in rows[start : start + size]]
-        return {"data": found} if parent else {"data": found, "total": len(rows)}
+        return {"data": found} if parent or on.cap else {"data": found, "total": len(rows)}
 
     # -- people and judges
 
@@ -159,13 +183,24 @@ class Desk:
 
 def _place(parts: list[str], platform: Platform) -> tuple[str, str, str, str]:
     """Resource, parent's id, row's id, and what of the row. Raises Refused."""
+    meant = platform.meant
     below = {kind.below[0]: name for name, kind in platform.kinds.items() if kind.below[0]}
     if len(parts) >= 3 and below.get(parts[0]) == parts[2]:
-        platform.one(parts[0], parts[1])
-        return parts[2], parts[1], parts[3] if len(parts) > 3 else "", ""
+        parent = meant(parts[0], parts[1])
+        platform.one(parts[0], parent)
+        return parts[2], parent, meant(parts[2], parts[3]) if len(parts) > 3 else "", ""
     if parts[0] not in platform.kinds or platform.kinds[parts[0]].below[0]:
         raise Refused(404, f"no {parts[0]} here")
-    return parts[0], "", parts[1] if len(parts) > 1 else "", parts[2] if len(parts) > 2 else ""
+    return parts[0], "", meant(parts[0], parts[1]) if len(parts) > 1 else "", parts[2] if len(parts) > 2 else ""
+
+
+def _send(asked: BaseHTTPRequestHandler, status: int, headers: Mapping[str, str], content: bytes) -> None:
+    asked.send_response_only(status)
+    for name, text in headers.items():
+        asked.send_header(name, text)
+    asked.end_headers()
+    asked.wfile.write(content)
+    asked.wfile.flush()
 
 
 def handler(desk: Desk) -> type[BaseHTTPRequestHandler]:
@@ -176,25 +211,18 @@ def handler(desk: Desk) -> type[BaseHTTPRequestHandler]:
         wbufsize = -1  # headers and body leave together
 
         def answered(self) -> None:
-            there = urlsplit(self.path)
             sent = self.rfile.read(int(self.headers.get("content-length") or 0))
+            headers: Mapping[str, str] = desk.dated()
             try:
-                body = json.loads(sent) if sent else None
-                query = dict(parse_qsl(there.query))
-                status, found = desk.answer(self.command, there.path, query, body, self.headers.get("x-key", ""))
+                status, found = desk.asked(self.command, self.path, sent, self.headers.get("x-key", ""))
             except Refused as refused:
-                status, found = refused.status, {"error": str(refused)}
+                status, found, headers = refused.status, {"error": str(refused)}, {**headers, **refused.headers}
             except Dropped:
                 self.close_connection = True
                 self.connection.shutdown(socket.SHUT_RDWR)
                 return
             content = b"" if found is None and status == 204 else json.dumps(found).encode()
-            self.send_response_only(status)
-            self.send_header("content-type", "application/json")
-            self.send_header("content-length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
-            self.wfile.flush()
+            _send(self, status, {"content-type": "application/json", "content-length": str(len(content)), **headers}, content)
 
         do_GET = do_POST = do_PATCH = do_DELETE = answered
 

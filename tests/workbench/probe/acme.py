@@ -147,7 +147,7 @@ class Acme:
             "long_name": {"name": "x" * 41},
             "phones_text": {"phones": ["+34 600 000 001"]},
             "phone_number": {"phones": [{"value": 34600, "main": True}]},
-            "strange_owner": {"owner_id": 900 + row["id"] if "id" in row else 0},
+            "strange_owner": {"owner_id": 900 + row.get("owner_id", 0)},
             "same_id": {"id": 1},
             "bad_stamp": {"made": "yesterday"},
         }

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.workbench.probe.acme import Acme
 from tests.workbench.probe.conftest import Check
 
 CASES: list[dict[str, Any]] = yaml.safe_load(Path(__file__).with_name("cases.yaml").read_text(encoding="utf-8"))
@@ -49,3 +50,18 @@ def test_an_honest_server_is_contradicted_in_nothing(checked: Check, seeded: Any
     }  # fmt: skip
     assert done.server.rows == seeded
     assert done.calls <= done.bound.calls
+
+
+@pytest.mark.parametrize("form", ["n+{}", "n{}", "{0}+{0}+{0}"])
+def test_ids_may_hold_any_number_of_plus_signs(checked: Check, form: str) -> None:
+    """An id is one however many plus signs stand in it: only a declared joined id has parts, and each part may hold one."""
+    server = Acme()
+    for row in server.rows["notes"]:
+        row["id"] = form.format(row["id"] if row["id"] % 2 else f"{row['id']}+")
+    for row in server.rows["orders"]:
+        row["id"] = f"o+{row['id']}"
+    for row in server.rows["lines"]:
+        row["order_id"] = f"o+{row['order_id']}"
+    done = checked(only="notes,lines", server=server)
+    assert {item.claim for item in done.of("contradicted")} == {"type"}
+    assert {("read notes", "missing"), ("read lines", "missing"), ("read lines", "row")} <= {(one.subject, one.claim) for one in done.of("confirmed")}
