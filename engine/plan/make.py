@@ -174,7 +174,7 @@ def plan_drafts(planning: Planning, drafts: Sequence[Draft]) -> list[Change]:
         planned = {key for key, change in adopted.items() if change.draft}
         fresh = [draft for draft in drafts if draft.key not in planned]
         decided = _decided(planning, connection, fresh)
-        decisions = [_unless_taken(planning, item) for item in decided]
+        decisions = [unless_taken(planning.taken, item) for item in decided]
 
     changes = {item.draft.key: item.change() for item in decisions}
     changes |= _updates(planning, [item for item in decisions if item.kind == "update"])
@@ -186,11 +186,16 @@ def plan_drafts(planning: Planning, drafts: Sequence[Draft]) -> list[Change]:
     return priced
 
 
-def _unless_taken(planning: Planning, item: Decision) -> Decision:
-    entry = planning.taken.get(item.draft.key)
-    if item.kind != "create" or entry is None or digest(entry.draft) != item.draft.digest:
+def unless_taken(taken: Mapping[str, Entry], item: Decision) -> Decision:
+    """The decision, or a failure where the same was answered with another record's row before.
+
+    What was sent then may lack a field that the account does not have.
+    """
+    entry = taken.get(item.draft.key)
+    if item.kind != "create" or entry is None or item.resolved is None:
         return item
-    return replace(item, kind="fail", reason=entry.reason)
+    same = digest(entry.draft) in (item.draft.digest, digest(item.resolved.effective))
+    return replace(item, kind="fail", reason=entry.reason) if same else item
 
 
 def _decided(

@@ -271,6 +271,7 @@ def follows(at: Journey) -> None:
     seeds.renames(at.destination)
     at.labels = dict(seeds.RENAMED)
     at.before = _peoples(at)
+    time.sleep(at.settings.lag)  # nobody can know of a row before a list shows it
     at.judged(at.killed(at.settings.kills[1], 8, "run", "--delta", "--deletions", "--yes", "--json"), changes=True)
 
 
