@@ -19,7 +19,7 @@ from tempfile import TemporaryDirectory
 
 ROOT = Path(__file__).resolve().parents[1]
 COPIED = (
-    "engine", "transforms", "workbench", "sandbox", "schemas", "pyproject.toml", "tests/conftest.py",
+    "engine", "transforms", "workbench", "sandbox", "schemas", "pyproject.toml", "tests/conftest.py", "tests/postgres.py",
     "tests/spec/connectors",
 )  # fmt: skip
 TESTS = ("tests/destination", "tests/plan", "tests/load", "tests/store/test_durable.py")
