@@ -145,7 +145,7 @@ CHANGES = (
     Change(
         "a write is sent without end",
         "engine/load/deliver.py",
-        "if outcome.claimed or tries[write.object, write.key] >= TRIES:",
+        "if outcome.claimed or tries[write.object, write.key] >= most:",
         "if outcome.claimed:",
     ),
     Change(

@@ -74,11 +74,10 @@ def deliver(run: Run, writes: Iterable[Write], in_order: bool = False) -> Iterat
             tries[write.object, write.key] += 1
             words.setdefault(outcome.reason, set()).add((write.object, write.key))
             alone = delivery.made > 0 and len(words[outcome.reason]) == 1
+            most = TRIES_ALONE if alone else TRIES
             if outcome.accepted:
                 yield delivery.leave_in_doubt(outcome)
-            elif outcome.claimed or tries[write.object, write.key] >= (
-                TRIES_ALONE if alone else TRIES
-            ):
+            elif outcome.claimed or tries[write.object, write.key] >= most:
                 yield delivery.give_up(outcome, tries[write.object, write.key])
             else:
                 retries.append(replace(write, entry=0))
