@@ -174,8 +174,8 @@ def plan_drafts(planning: Planning, drafts: Sequence[Draft]) -> list[Change]:
         planned = {key for key, change in adopted.items() if change.draft}
         fresh = [draft for draft in drafts if draft.key not in planned]
         decided = _decided(planning, connection, fresh)
-        decisions = [unless_taken(planning.taken, item) for item in decided]
 
+    decisions = _without_taken(planning, decided)
     changes = {item.draft.key: item.change() for item in decisions}
     changes |= _updates(planning, [item for item in decisions if item.kind == "update"])
     changes |= _creations(planning, [item for item in decisions if item.kind == "create"])
@@ -186,16 +186,21 @@ def plan_drafts(planning: Planning, drafts: Sequence[Draft]) -> list[Change]:
     return priced
 
 
-def unless_taken(taken: Mapping[str, Entry], item: Decision) -> Decision:
-    """The decision, or a failure where the same was answered with another record's row before.
+def _without_taken(planning: Planning, decided: Sequence[Decision]) -> list[Decision]:
+    """The decisions, failures for the creations that were answered with another record's row before."""
+    taken = planning.taken
+    again = [item for item in decided if item.kind == "create" and item.draft.key in taken]
+    failed = {
+        key: replace(item, kind="fail", reason=taken[key].reason)
+        for key, (item, resolved) in _resolved(planning, again).items()
+        if sent_before(taken[key], item.draft, resolved)
+    }
+    return [failed.get(item.draft.key, item) for item in decided]
 
-    What was sent then may lack a field that the account does not have.
-    """
-    entry = taken.get(item.draft.key)
-    if item.kind != "create" or entry is None or item.resolved is None:
-        return item
-    same = digest(entry.draft) in (item.draft.digest, digest(item.resolved.effective))
-    return replace(item, kind="fail", reason=entry.reason) if same else item
+
+def sent_before(entry: Entry, draft: Draft, resolved: Resolved) -> bool:
+    """Whether a write sent what a draft says, or what the account has the fields for."""
+    return digest(entry.draft) in (draft.digest, digest(resolved.effective))
 
 
 def _decided(

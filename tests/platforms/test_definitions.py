@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.platforms import oddities as odd
 from tests.platforms.conftest import Serve
 from tests.platforms.fields import (
     CONTAINERS,
@@ -286,3 +287,24 @@ def test_an_object_that_is_renamed_without_a_word_is_refused(
     assert "contacts" in done.err
     assert trial.platform.count_writes() == before
     assert len(trial.platform.tables["contacts"]) == 3
+
+
+def test_a_deleted_field_sends_no_creation_again(serve: Serve, tmp_path: Path) -> None:
+    """A record that the destination takes for one with another is tried once after it has changed,
+    not in every run.
+    """
+    trial = members(serve, tmp_path)
+    platform = trial.platform
+    platform.before.append(odd.one_for_each("contacts", "name", "left as it was", 200))
+    people = platform.tables["people"]
+    people.append({**person(4, "Gold"), "name": people[0]["name"]})
+    trial.full(code=1)
+    calls = platform.count_writes()
+    trial.full(code=1)
+    assert platform.count_writes() == calls
+    delete_field(platform, "Tax id")
+    people[3]["tier"] = "Silver"
+    trial.delta(code=1)
+    assert platform.count_writes() == calls + 1
+    trial.delta(code=1)
+    assert platform.count_writes() == calls + 1
