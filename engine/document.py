@@ -237,6 +237,11 @@ _TAG = "tag:yaml.org,2002:"
 _TAGS = ("str", "null", "bool", "int", "float", "seq", "map")
 
 
+def _is_left_out(node: yaml.Node) -> bool:
+    """Whether nothing is written where a value would stand."""
+    return isinstance(node, yaml.ScalarNode) and node.value == "" and node.style is None
+
+
 class _Builder:
     """Nodes to plain data, noting places; refuses duplicate and non-text keys, cycles and bombs."""
 
@@ -288,7 +293,7 @@ class _Builder:
                 raise self._error(
                     key_node, f"a blank in the key {key!r} is none (U+{ord(blank[0]):04X})", "type an ordinary one in its place"
                 )
-            if node.flow_style and value_node.tag == f"{_TAG}null" and re.fullmatch(r"[\w.-]+:\S+", key):
+            if node.flow_style and key_node.style is None and _is_left_out(value_node) and re.fullmatch(r"[\w.-]+:\S+", key):
                 raise self._error(key_node, "there is no blank after the colon", f"write: {key.replace(':', ': ', 1)}")
             if key in result:
                 raise self._error(key_node, f"the key {key!r} stands here twice", "keep one of them")
