@@ -187,7 +187,7 @@ def plan_drafts(planning: Planning, drafts: Sequence[Draft]) -> list[Change]:
 
 
 def _without_taken(planning: Planning, decided: Sequence[Decision]) -> list[Decision]:
-    """The decisions, failures for the creations that were answered with another record's row before."""
+    """The decisions; creations that were answered with another record's row before fail."""
     taken = planning.taken
     again = [item for item in decided if item.kind == "create" and item.draft.key in taken]
     failed = {
