@@ -240,7 +240,11 @@ function moneyTable() {
 }
 function attentionList() {
   if (!causes.length) return section("attention", "What needs attention", el("p", {}, "Nothing."));
-  return section("attention", `What needs attention (${count(waiting.size)})`, listed(causes, cause));
+  return section("attention", `What needs attention (${count(waiting.size)})`, listed(causes.flatMap(eachOfFew), cause));
+}
+/** A few records with one cause are each named, as in the terminal. */
+function eachOfFew([object, text, alike, rows]) {
+  return rows.length > FEW ? [[object, text, alike, rows]] : rows.map((row) => [object, row[1], true, [row]]);
 }
 /** One record says it all; several are listed below what they have in common, the first few at once. */
 function cause([object, text, alike, rows]) {
