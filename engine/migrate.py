@@ -228,6 +228,14 @@ def written(run: Run) -> frozenset[tuple[str, str]]:
         return frozenset(writes_of_run(connection, run.id))
 
 
+def found_about(run: Run, judged: Judged) -> frozenset[tuple[str, str]]:
+    """Object and key of what needs attention; not asked for where every record is shown."""
+    if judged is not everything:
+        return frozenset()
+    with run.store.begin() as connection:
+        return frozenset((item.object, item.key) for item in all_findings(connection, "attention"))
+
+
 def verify(
     run: Run,
     result: Result,
@@ -237,8 +245,6 @@ def verify(
 ) -> Result:
     """Read the destination back and compare it, record by record; just what is to be judged."""
     objects = content(run.spec.active())
-    with run.store.begin() as connection:
-        about = {(item.object, item.key) for item in all_findings(connection, "attention")}
     found = compare(run, objects, judged, since, only_written)
-    result.tally = count(found, judged is not everything, about)
+    result.tally = count(found, judged is not everything, found_about(run, judged))
     return result

@@ -99,7 +99,8 @@ class Client:
         kind, operation = self._resource(resource), self._operation(resource, "list")
         if operation.pager is None:
             raise ApiError(f"the connector {self.connector.name} says no pager for the list of {resource}")
-        operation = replace(operation, pager=replace(operation.pager, few=few)) if few else operation
+        if few:
+            operation = replace(operation, pager=replace(operation.pager, few=True))
         params = {**(operation.newest_first if newest_first else {}), **(params or {})}
         if operation.parent:
             pages = self._below(operation, kind, params, position or {})
@@ -108,9 +109,14 @@ class Client:
         else:
             pages = self._walk(operation, kind, params, position, {})
         for page in pages:
-            if page.doubt and not doubts and not page.doubt.startswith(SLIPPED):
-                raise doubtful(self.connector.title, resource, page.doubt)
+            if not doubts:
+                self._prove(resource, page)
             yield page
+
+    def _prove(self, resource: str, page: Rows) -> None:
+        """A page of a list that has to be whole. Raises Unavailable where rows may be missing."""
+        if page.doubt and not page.doubt.startswith(SLIPPED):
+            raise doubtful(self.connector.title, resource, page.doubt)
 
     def _below(
         self, operation: Operation, kind: Resource, params: Mapping[str, Any], position: Mapping[str, Any]
@@ -237,8 +243,8 @@ class Client:
                 for page in self._steadily(operation, kind, {}, None, places):
                     if page.silent and proof:
                         raise silence(self.connector.title, resource)
-                    if page.doubt and not doubts and not page.doubt.startswith(SLIPPED):
-                        raise doubtful(self.connector.title, resource, page.doubt)
+                    if not doubts:
+                        self._prove(resource, page)
                     rows = page.rows if page.anew else rows + page.rows
             except NotFound:
                 return None

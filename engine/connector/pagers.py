@@ -210,12 +210,15 @@ def _word(pager: Pager, page: Page, count: Count, reached: int | None) -> str:
     """What the answer says of further rows: "more", "last", or nothing."""
     total = _total(pager, page)
     if total is not None and reached is not None:
-        only_this_page = count.pages == 1 and total == len(page.rows) >= pager.size
-        return "" if only_this_page else "more" if reached < total else "last"
+        if count.pages == 1 and total == len(page.rows) >= pager.size:
+            return ""  # it may count this page only
+        return "more" if reached < total else "last"
     if total is not None:
         return "more" if page.rows else "last"
     told = dig(page.body, path_of(pager.more)) if pager.more else None
-    return "" if told is None else "more" if told else "last"
+    if told is None:
+        return ""
+    return "more" if told else "last"
 
 
 def _ends(pager: Pager, page: Page, count: Count, word: str) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from engine.mapping import notes
@@ -29,6 +29,7 @@ class Source:
     key: str
     body: Mapping[str, Any]
     misfits: Mapping[str, Sequence[str]] = field(default_factory=dict)  # field -> "place: what it holds instead"
+    is_read: bool = False  # whether its values are in their declared types already
 
     @property
     def id(self) -> str:
@@ -49,6 +50,11 @@ class Sight:
     user: Callable[[str], bool]  # is this person known in the destination?
     typed: Reader  # a record with its values as their fields are declared
     user_source: str = ""
+
+    def read(self, collection: str, key: str, body: Mapping[str, Any]) -> Source:
+        """A record with its values in their types: several objects may look at it, and it is read once."""
+        found = self.typed(collection, body)
+        return Source(collection, key, found.row, found.misfits, True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,8 +232,7 @@ def takes_part(mapping: model.ObjectMapping, source: Source, sight: Sight) -> bo
 
 
 def _typed(source: Source, sight: Sight) -> Source:
-    found = sight.typed(source.collection, source.body)
-    return replace(source, body=found.row, misfits=found.misfits)
+    return source if source.is_read else sight.read(source.collection, source.key, source.body)
 
 
 def _is_meant(context: _Context) -> bool:

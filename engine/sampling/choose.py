@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from engine.mapping.project import Sight, Source, project, takes_part, value_at
 from engine.run import Run
 from engine.spec.model import Condition, ObjectMapping, Path, Pipe
-from engine.spec.uses import conditions, paths_read, walk
+from engine.spec.uses import by_source, conditions, paths_read, walk
 from engine.stages.transform import sight_on
 from engine.store.records import Record, many, pointing_at, save_sample, stream
 from engine.values import dig, is_empty, links_in, segments
@@ -21,7 +21,14 @@ LOOKED_AT = 20_000  # records of a collection considered for the choice
 A_FEW = 3  # records of each object that a sample shows where there are so many
 _GOLDEN = 0.6180339887498949  # multiples of it, without their whole part, are spread evenly
 
-Rows = list[tuple[str, frozenset[str]]]  # keys of records, and what each shows
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What one record shows."""
+
+    key: str
+    objects: Sequence[str]  # that are made of it
+    features: frozenset[str]  # in words
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,87 +48,73 @@ def choose(run: Run, size: int, kept: Mapping[str, str] = MappingProxyType({})) 
     The size counts records that objects are made of, not the rows that are read for them. Records
     that were `kept` from an earlier choice stay.
     """
-    by_source = _by_source(run.spec.active())
-    found = {name: _features(run, name, mappings) for name, mappings in by_source.items()}
+    makers = by_source(mapping for mapping in run.spec.active() if not mapping.scaffold)
+    found = {name: _looks(run, name, mappings) for name, mappings in makers.items()}
     chosen = dict(kept)
-    for rows in found.values():
-        for key, reason in _cover(rows, chosen):
+    for looks in found.values():
+        for key, reason in _cover(looks, chosen):
             chosen.setdefault(key, reason)
-    _close(run, by_source, chosen)
+    _close(run, makers, chosen, list(chosen))
 
-    pools = _pools(found)
+    pools = _pools(look for looks in found.values() for look in looks)
     for name, pool in pools.items():
-        _fill(run, by_source, chosen, pool, min(A_FEW, len(pool)), f"one more of {name}")
-    _fill(run, by_source, chosen, _in_turn(pools), size, "fills the sample up", by_source)
+        counts = set(pool).__contains__
+        _fill(run, makers, chosen, pool, min(A_FEW, len(pool)), f"one more of {name}", counts)
+    makes_rows: Counted = lambda key: key.partition("/")[0] in makers  # noqa: E731
+    _fill(run, makers, chosen, _in_turn(pools), size, "fills the sample up", makes_rows)
 
     with run.store.begin() as connection:
         save_sample(connection, list(chosen.items()))
-    shown = {
-        (name, what)
-        for name, rows in found.items()
-        for key, has in rows
-        for what in has
-        if key in chosen
-    }
-    features = {(name, what) for name, rows in found.items() for _, has in rows for what in has}
-    counts = {name: sum(key in chosen for key in pool) for name, pool in pools.items()}
-    return Sample(chosen, size, len(features), len(shown), counts)
+    shown = {name: sum(key in chosen for key in pool) for name, pool in pools.items()}
+    features, covered = _counted(found, chosen)
+    return Sample(chosen, size, features, covered, shown)
 
 
-def _by_source(objects: Sequence[ObjectMapping]) -> dict[str, list[ObjectMapping]]:
-    found: dict[str, list[ObjectMapping]] = {}
-    for mapping in objects:
-        for name in mapping.sources:
-            if not mapping.scaffold:
-                found.setdefault(name, []).append(mapping)
-    return found
+def _counted(found: Mapping[str, Sequence[_Look]], chosen: Collection[str]) -> tuple[int, int]:
+    """How many features there are in all collections, and how many of them chosen records show."""
+    features, covered = 0, 0
+    for looks in found.values():
+        features += len({what for look in looks for what in look.features})
+        covered += len({what for look in looks if look.key in chosen for what in look.features})
+    return features, covered
 
 
 # -- what records show
 
 
-def _features(run: Run, name: str, mappings: Sequence[ObjectMapping]) -> Rows:
-    """Each record with what it shows: its objects, fields filled or empty, values that decide.
+def _looks(run: Run, name: str, mappings: Sequence[ObjectMapping]) -> list[_Look]:
+    """What each record shows: its objects, fields filled or empty, values that decide.
 
-    What no object is made of shows nothing.
+    A record that no object is made of shows nothing. A path with many values decides nothing that
+    a sample could show.
     """
     own = sorted({path for m in mappings for path in paths_read(m) if not _outside(m, path)})
     sorting = sorted({path for m in mappings for path in _sorting_paths(m)})
     unread = _unread(run, name)
-    looks: list[_Look] = []
+    seen: list[tuple[str, list[str], list[str], dict[str, str]]] = []
     for batch in stream(run.store, name):
         with run.store.begin() as connection:
             sight = sight_on(run, connection)
             for record in batch:
-                source = Source(record.collection, record.key, record.body)
+                source = sight.read(record.collection, record.key, record.body)
                 objects = [m.name for m in mappings if takes_part(m, source, sight)]
                 if objects:
-                    shape = _shape(record, own, unread)
                     values = {path: _value(mappings, source, path, sight) for path in sorting}
-                    looks.append(_Look(record.key, objects, shape, values))
-        if len(looks) >= LOOKED_AT:
+                    seen.append((record.key, objects, _shape(record, own, unread), values))
+        if len(seen) >= LOOKED_AT:
             break
 
-    few = {path for path in sorting if len({look.values[path] for look in looks}) <= VALUES}
-    return [(look.key, frozenset(look.features(few))) for look in looks]
-
-
-@dataclass(frozen=True, slots=True)
-class _Look:
-    """What one record shows."""
-
-    key: str
-    objects: Sequence[str]
-    shape: Mapping[str, bool]  # path -> filled?
-    values: Mapping[str, str]  # deciding path -> value
-
-    def features(self, few: Collection[str]) -> Iterator[str]:
-        """In words; a path with many values decides nothing that a sample could show."""
-        yield from (
-            f"{path} {'filled' if filled else 'empty'}" for path, filled in self.shape.items()
+    few = [path for path in sorting if len({values[path] for *_, values in seen}) <= VALUES]
+    return [
+        _Look(
+            key, objects, frozenset([*shape, *_words(few, values), *map("any {}".format, objects)])
         )
-        yield from (f"{path} = {self.values[path]}" for path in few if self.values[path] != "")
-        yield from map(_any, self.objects)
+        for key, objects, shape, values in seen
+    ]
+
+
+def _words(paths: Sequence[str], values: Mapping[str, str]) -> Iterator[str]:
+    return (f"{path} = {values[path]}" for path in paths if values[path] != "")
 
 
 def _unread(run: Run, name: str) -> Sequence[str]:
@@ -130,10 +123,14 @@ def _unread(run: Run, name: str) -> Sequence[str]:
     return resource.operations["list"].detail if resource else ()
 
 
-def _shape(record: Record, paths: Sequence[str], unread: Sequence[str]) -> dict[str, bool]:
-    heads = {path: segments(path)[0] for path in paths}
-    known = [path for path in paths if heads[path] in record.body or heads[path] not in unread]
-    return {path: not is_empty(dig(record.body, segments(path))) for path in known}
+def _shape(record: Record, paths: Sequence[str], unread: Sequence[str]) -> list[str]:
+    """Which fields are filled and which are empty, of those that were read."""
+    shown = []
+    for path in paths:
+        place = segments(path)
+        if place[0] in record.body or place[0] not in unread:
+            shown.append(f"{path} {'empty' if is_empty(dig(record.body, place)) else 'filled'}")
+    return shown
 
 
 def _value(mappings: Sequence[ObjectMapping], source: Source, path: str, sight: Sight) -> str:
@@ -143,10 +140,6 @@ def _value(mappings: Sequence[ObjectMapping], source: Source, path: str, sight: 
     values = (value_at(mapping, source, Path(path, segments(path)), sight) for mapping in mappings)
     found = next((value for value in values if value is not None), "")
     return "" if isinstance(found, dict | list) else str(found)
-
-
-def _any(name: str) -> str:
-    return f"any {name}"
 
 
 def _outside(mapping: ObjectMapping, path: str) -> bool:
@@ -173,30 +166,26 @@ def _named_values(condition: Condition) -> Iterator[str]:
 # -- the choice
 
 
-def _cover(rows: Rows, chosen: Collection[str]) -> Iterator[tuple[str, str]]:
+def _cover(looks: Sequence[_Look], chosen: Collection[str]) -> Iterator[tuple[str, str]]:
     """Greedy set cover: the record that shows most of what is still unseen, the earliest of equals."""
-    seen = {feature for key, has in rows if key in chosen for feature in has}
-    missing = {feature for _, has in rows for feature in has} - seen
-    candidates = list(rows)
+    missing = {what for look in looks for what in look.features}
+    missing -= {what for look in looks if look.key in chosen for what in look.features}
+    candidates = list(looks)
     while missing:
-        best = max(candidates, key=lambda row: len(row[1] & missing))
-        new = sorted(best[1] & missing)
-        if not new:
-            return
-        missing -= best[1]
+        best = max(candidates, key=lambda look: len(look.features & missing))
+        new = sorted(best.features & missing)
+        missing -= best.features
         shown = ", ".join(new[:3]) + (f" and {len(new) - 3} more" if len(new) > 3 else "")
-        yield best[0], f"shows {shown}"
-        candidates = [row for row in candidates if row[1] & missing]
+        yield best.key, f"shows {shown}"
+        candidates = [look for look in candidates if look.features & missing]
 
 
-def _pools(found: Mapping[str, Rows]) -> dict[str, list[str]]:
+def _pools(looks: Iterable[_Look]) -> dict[str, list[str]]:
     """The records of each object, so that any first few of them are spread over all."""
     pools: dict[str, list[str]] = {}
-    for rows in found.values():
-        for key, has in rows:
-            for what in has:
-                if what.startswith("any "):
-                    pools.setdefault(what.removeprefix("any "), []).append(key)
+    for look in looks:
+        for name in look.objects:
+            pools.setdefault(name, []).append(look.key)
     return {name: _spread(pool) for name, pool in pools.items()}
 
 
@@ -215,53 +204,51 @@ def _in_turn(pools: Mapping[str, list[str]]) -> list[str]:
     return [key for _, _, key in sorted(placed)]
 
 
+Counted = Callable[[str], bool]  # whether a chosen record is one of those that are asked for
+
+
 def _fill(
     run: Run,
-    by_source: Mapping[str, list[ObjectMapping]],
+    makers: Mapping[str, list[ObjectMapping]],
     chosen: dict[str, str],
     keys: Sequence[str],
     size: int,
     reason: str,
-    counted: Iterable[str] | None = None,
+    counts: Counted,
 ) -> None:
-    """Add keys with what they lean on until so many are chosen: of these, or of these collections."""
-    mine, sources = set(keys), set(counted or ())
-
-    def many_chosen() -> int:
-        if counted is None:
-            return len(mine & chosen.keys())
-        return sum(key.partition("/")[0] in sources for key in chosen)
-
-    left = size - many_chosen()
+    """Add keys with what they lean on until so many are chosen of those that count."""
+    left = size - sum(map(counts, chosen))
     for key in keys:
         if left <= 0:
             return
         if key not in chosen:
             chosen[key] = reason
-            _close(run, by_source, chosen, [key])
-            left = size - many_chosen()
+            added = _close(run, makers, chosen, [key])
+            left -= sum(map(counts, added))
 
 
 def _close(
     run: Run,
-    by_source: Mapping[str, list[ObjectMapping]],
+    makers: Mapping[str, list[ObjectMapping]],
     chosen: dict[str, str],
-    start: Iterable[str] | None = None,
-) -> None:
-    """Add what chosen records lean on, and their declared children, until nothing is missing."""
-    waiting = list(start if start is not None else chosen)
+    start: Sequence[str],
+) -> list[str]:
+    """Add what records lean on, and their declared children, until nothing is missing; all of them."""
+    waiting, closed = list(start), list(start)
     while waiting:
         found: dict[str, str] = {}
         with run.store.begin() as connection:
             staged = many(connection, waiting)
             sight = sight_on(run, connection, drafted=lambda _, key: bool(many(connection, [key])))
             for record in staged.values():
-                for mapping in by_source.get(record.collection, ()):
+                for mapping in makers.get(record.collection, ()):
                     for other, reason in _leans_on(run, mapping, record, sight, connection):
                         found.setdefault(other, reason)
         waiting = [key for key in found if key not in chosen]
+        closed += waiting
         for key in waiting:
             chosen[key] = found[key]
+    return closed
 
 
 def _leans_on(

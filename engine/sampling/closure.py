@@ -13,6 +13,7 @@ from typing import Any
 from engine.mapping.project import Sight, Source, project
 from engine.run import Run
 from engine.spec.model import ObjectMapping
+from engine.spec.uses import by_source
 from engine.stages.extract import fetch, read_list, stage
 from engine.stages.transform import sight_on
 from engine.store.records import all_cursors, many
@@ -58,16 +59,15 @@ def wanted_by(run: Run, keys: Iterable[str]) -> Wanted:
     if not partial:
         return found
 
-    mappings = [mapping for mapping in run.spec.active() if not mapping.scaffold]
+    makers = by_source(mapping for mapping in run.spec.active() if not mapping.scaffold)
     for part in batches(keys, AT_ONCE):
         with run.store.begin() as connection:
             staged = lambda _, key: bool(many(connection, [key.partition("#")[0]]))  # noqa: E731
             sight = _watched(sight_on(run, connection, drafted=staged), partial, found)
             for record in many(connection, part).values():
-                source = Source(record.collection, record.key, record.body)
-                for mapping in mappings:
-                    if record.collection in mapping.sources:
-                        _ask(mapping, source, sight)
+                source = sight.read(record.collection, record.key, record.body)
+                for mapping in makers.get(record.collection, ()):
+                    _ask(mapping, source, sight)
     return found
 
 

@@ -33,6 +33,15 @@ def _needs(spec: Spec) -> Iterator[tuple[str, ...]]:
                 yield from ((name, lookup.on) for name in spec.objects[target].sources)
 
 
+def by_source(objects: Iterable[ObjectMapping]) -> dict[str, list[ObjectMapping]]:
+    """The collections that objects are made of, each with its objects in their order."""
+    found: dict[str, list[ObjectMapping]] = {}
+    for mapping in objects:
+        for name in mapping.sources:
+            found.setdefault(name, []).append(mapping)
+    return found
+
+
 def lookups(item: ObjectMapping | Field) -> Iterable[Lookup]:
     """Every lookup inside a field, or inside all fields of an object."""
     whole = item.fields.values() if isinstance(item, ObjectMapping) else (item,)

@@ -10,7 +10,7 @@ from engine.connector.called import at_place, first_word
 from engine.connector.model import Users
 from engine.errors import Rejected, UnsafePlan
 from engine.run import Run
-from engine.spec.uses import needed, paths_read
+from engine.spec.uses import by_source, needed, paths_read
 from engine.store.links import Finding, Link, clear_findings, drop_link, links_of, save_findings, save_link
 from engine.store.records import Cursor, all_cursors, count, not_taken, save_cursor, stream
 from engine.values import dig, segments
@@ -164,16 +164,11 @@ def unmapped(run: Run) -> list[Unmapped]:
 
 def taken_by_none(run: Run) -> list[Unmapped]:
     """The mapped collections of which some records make nothing: no object's conditions take them."""
-    objects: dict[str, list[str]] = {}
-    for mapping in run.spec.active():
-        for name in mapping.sources:
-            if not name.startswith("$"):
-                objects.setdefault(name, []).append(mapping.name)
-
     found = []
     with run.store.begin() as connection:
-        for name, some in objects.items():
-            rows, first = not_taken(connection, name, some)
+        for name, mappings in by_source(run.spec.active()).items():
+            some = [mapping.name for mapping in mappings]
+            rows, first = (0, []) if name.startswith("$") else not_taken(connection, name, some)
             if rows:
                 reason = f"the conditions of {', '.join(some)} do not take them, such as {', '.join(first)}"
                 found.append(Unmapped(name, rows, reason, not_taken=True))
