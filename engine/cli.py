@@ -114,7 +114,11 @@ class Choice:
 
     def command(self, size: int | None) -> str:
         """The command as the store remembers it."""
-        return "run --delta" if self.changes else "run --failed" if self.failed else "run --sample" if size is not None else "run"
+        if self.changes:
+            return "run --delta"
+        if self.failed:
+            return "run --failed"
+        return "run" if size is None else "run --sample"
 
 
 def interval(written: str | None) -> float:
@@ -146,7 +150,9 @@ def records(_context: click.Context, _option: click.Parameter, written: str | No
     """The size of a sample; OWN_SIZE is the spec's."""
     if written and (not _is_number(written) or int(written) < 1):
         raise UsageError(f"--sample {written!r} is not a number of records")
-    return int(written) if written else OWN_SIZE if written == "" else None
+    if written is None:
+        return None
+    return int(written) if written else OWN_SIZE
 
 
 sampled = click.option(

@@ -47,7 +47,9 @@ def segments(text: str) -> Segments:
 
 def _segment(part: str) -> str | int:
     place = part[1:-1] if part.startswith("[") else ""
-    return int(place) if place.isdecimal() else place if place == "*" else part
+    if place.isdecimal():
+        return int(place)
+    return place if place == "*" else part
 
 
 def dig(value: Json, path: Segments) -> Json:

@@ -65,7 +65,7 @@ def outcomes(connector: Connector, bulk: Bulk, answer: Verdict, many: int) -> li
 
 def _done(wanted: Any, item: Any) -> bool:
     """Whether an outcome says what it has to say of a row that was written."""
-    said = wanted if isinstance(wanted, Mapping) else {wanted: True} if wanted else {}
+    said = wanted if isinstance(wanted, Mapping) else dict.fromkeys([wanted] if wanted else [], True)
     return all(dig(item, path_of(place)) == value for place, value in said.items())
 
 

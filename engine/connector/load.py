@@ -81,8 +81,9 @@ def _known(document: Document, name: str, known: Iterable[str], keys: Keys, what
 def _found(value: Any, pattern: str, keys: Keys = ()) -> Iterator[tuple[Keys, Any]]:
     """Every value at a place that fits the pattern, with its place; `*` stands for any key or position."""
     head, _, rest = pattern.partition(".")
-    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    for key, item in items:
+    if not isinstance(value, dict | list):
+        return
+    for key, item in value.items() if isinstance(value, dict) else enumerate(value):
         if head in ("*", key):
             yield from _found(item, rest, (*keys, key)) if rest else [((*keys, key), item)]
 
