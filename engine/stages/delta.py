@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 import sqlalchemy as sa
 
 from engine.connector.client import Rows
+from engine.connector.model import Operation
 from engine.errors import Forbidden, Rejected, UnsafePlan
-from engine.reading import alive, entries, filtered, is_gone, keyed, reaches, report, tallied, watermark
+from engine.reading import alive, entries, filtered, is_gone, keyed, proving, reaches, report, tallied, watermark
 from engine.run import Run
 from engine.spec.uses import needed
 from engine.store.records import (
@@ -73,9 +74,13 @@ def _mapped(run: Run) -> set[str]:
 def _collection(run: Run, name: str, fields: tuple[str, ...], cursor: Cursor, whole: bool) -> Changes:
     operation = run.migration.source.resources[name].operations["list"]
     fields = tuple(sorted({*fields, *cursor.indexed}))
-    how = "full" if whole else "filter" if operation.since else "newest first" if operation.newest_first else "full"
+    with run.store.begin() as connection:
+        distrusted = tally_of(connection, name).missed
+    how = "full" if whole or distrusted else _cheapest(operation)
     try:
-        return _take(run, name, fields, cursor, how)
+        changes = _take(run, name, fields, cursor, how)
+        left_out = _left_out(run, name) if how != "full" else []
+        return _compared(run, fields, changes, left_out) if left_out else changes
     except Forbidden as error:
         with run.store.begin() as connection:
             report(connection, DELTA, name, Tally(doubts=1, doubt=f"what has changed cannot be read: {error}"))
@@ -86,11 +91,45 @@ def _collection(run: Run, name: str, fields: tuple[str, ...], cursor: Cursor, wh
         return _take(run, name, fields, cursor, how)
 
 
+def _cheapest(operation: Operation) -> str:
+    if operation.since:
+        return "filter"
+    return "newest first" if operation.newest_first else "full"
+
+
+def _left_out(run: Run, name: str) -> list[str]:
+    """The rows that the filter or the order had to bring and did not; those that are deleted meanwhile do not count."""
+    with run.store.begin() as connection:
+        tally = tally_of(connection, name)
+        save_tally(connection, name, replace(tally, newest=()))
+    if "read" not in run.migration.source.resources[name].operations:
+        return [key for _, key in tally.newest]
+    return [key for _, key in tally.newest if not is_gone(run, name, key)]
+
+
+def _compared(run: Run, fields: tuple[str, ...], changes: Changes, left_out: list[str]) -> Changes:
+    """Read the list as a whole; a filter or an order that left out what is there is remembered, and not used again."""
+    name = changes.collection
+    with run.store.begin() as connection:
+        cursor = all_cursors(connection)[name]
+    found = _take(run, name, fields, cursor, "full")
+    with run.store.begin() as connection:
+        begun = all_cursors(connection)[name].started
+    unlisted = {key for keys in stream_unlisted(run.store, name, begun) for key in keys}
+    missed = sorted(set(left_out) - unlisted)
+    with run.store.begin() as connection:
+        kept = replace(tally_of(connection, name), missed=len(missed), missed_key=missed[0] if missed else "")
+        save_tally(connection, name, kept)
+        report(connection, READING, name, kept)
+    return replace(found, changed=found.changed + changes.changed, new=found.new + changes.new, gone=found.gone + changes.gone)
+
+
 def _take(run: Run, name: str, fields: tuple[str, ...], cursor: Cursor, how: str) -> Changes:
     """Stage what differs from what is known, each page in a transaction with what the reading has shown."""
     with run.store.begin() as connection:
         earlier = tally_of(connection, name)
     started, since = max(run.clock.now(), cursor.read_at + TICK), watermark(cursor, earlier)
+    since = since if how == "full" else proving(earlier, since)
     changes, tally = Changes(name, how, 0, 0), Tally(stamp=earlier.stamp)
     modified = run.migration.source.resources[name].modified
     for page in _pages(run, name, since, how):
@@ -98,7 +137,9 @@ def _take(run: Run, name: str, fields: tuple[str, ...], cursor: Cursor, how: str
         if page.silent and how == "full" and cursor.rows and not page.doubt:
             page = replace(page, doubt="an answer had no body, though rows were there before")
         found, unkeyed = keyed(run, name, alive(run, name, page.rows))
-        dead = {record.key for record in keyed(run, name, page.rows)[0]} - {record.key for record in found}
+        shown = {record.key for record in keyed(run, name, page.rows)[0]}
+        dead = shown - {record.key for record in found}
+        earlier = replace(earlier, newest=tuple(one for one in earlier.newest if one[1] not in shown))
         ended = page.last or (how == "newest first" and reaches(page.rows, modified, since))
         with run.store.begin() as connection:
             tally = tallied(run, connection, name, tally, page, found, unkeyed, started)
@@ -134,7 +175,9 @@ def _remember(connection: sa.Connection, name: str, how: str, tally: Tally, earl
     A whole reading takes the place of the first; another one leaves what that said as it is.
     """
     whole = how == "full"
-    kept = tally if whole else replace(earlier, date=tally.date, stamp=tally.stamp)
+    kept = replace(earlier, date=tally.date, stamp=tally.stamp, newest=() if tally.doubts else earlier.newest)
+    if whole:
+        kept = replace(tally, missed=earlier.missed, missed_key=earlier.missed_key)
     save_tally(connection, name, replace(kept, date=earlier.date) if tally.doubts else kept)
     report(connection, READING, name, kept)
     report(connection, DELTA, name, Tally() if whole else tally)

@@ -73,6 +73,9 @@ class Tally:
     last: tuple[Any, str] | None = None  # where the last page was asked for, and the key of its last row
     date: float | None = None  # the server's clock when the reading began
     stamp: float | None = None  # the newest stamp in any row
+    newest: tuple[tuple[float, str], ...] = ()  # rows with the newest stamps, which the next delta has to see
+    missed: int = 0  # of these, how many a delta's list left out: from then on all rows are read
+    missed_key: str = ""  # the first of them
 
     @property
     def whole(self) -> bool:
@@ -83,7 +86,10 @@ class Tally:
 def tally_of(connection: sa.Connection, collection: str) -> Tally:
     """The tally of a collection; an empty one where it was not read, or by an older version."""
     found = recall_in(connection, f"{READING}.{collection}")
-    return Tally(**json.loads(found)) if found else Tally()
+    if not found:
+        return Tally()
+    kept = json.loads(found)
+    return Tally(**kept | {"newest": tuple((stamp, key) for stamp, key in kept.get("newest", ()))})
 
 
 def save_tally(connection: sa.Connection, collection: str, tally: Tally) -> None:

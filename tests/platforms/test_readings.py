@@ -287,8 +287,9 @@ def test_a_filter_names_its_zone(serve: Serve, tmp_path: Path) -> None:
     )  # fmt: skip
     filtering(made, timedelta(0))
     made.full(code=0)
+    made.delta(code=0)  # reaches back to what is known
     made.delta(code=0)
-    told = next(one.query["since"] for one in made.platform.log if "since" in one.query)
+    told = [one.query["since"] for one in made.platform.log if "since" in one.query][-1]
     moment = datetime.strptime(told, "%Y-%m-%d %H:%M:%S").replace(tzinfo=UTC)
     late = datetime.now(UTC) + timedelta(hours=9) - moment
     assert timedelta(hours=1, minutes=59) < late < timedelta(hours=2, minutes=5)
@@ -349,3 +350,73 @@ def test_a_wait_that_is_nonsense_is_told(serve: Serve, tmp_path: Path) -> None:
     report = made.run("--sample", code=1)
     assert ("source", "retry-after") in attention(report)
     assert len(names(made)) == 2
+
+
+# -- the filter of a delta is proven by what is known
+
+
+def days(rows: list[Row]) -> list[Row]:
+    """The rows, each changed a day before the one before it."""
+    for age, row in enumerate(rows):
+        row["updated"] = (datetime.now(UTC) - timedelta(days=age)).isoformat()
+    return rows
+
+
+def blind(platform: Platform, request: Request) -> Answer | None:
+    """A filter that brings nothing, whatever has changed."""
+    return Answer(200, []) if "since" in request.query else None
+
+
+def short_sighted(platform: Platform, request: Request) -> Answer | None:
+    """A filter that knows of rows with an even id only."""
+    rows = [row for row in platform.tables["people"] if row["id"] % 2 == 0]
+    return Answer(200, page(rows, request.query)) if "since" in request.query else None
+
+
+def oldest_first(platform: Platform, request: Request) -> Answer | None:
+    """A list that cannot be put in the order that is asked for."""
+    rows = sorted(platform.tables["people"], key=lambda row: str(row["updated"]))
+    return Answer(200, page(rows, request.query)) if "order" in request.query else None
+
+
+@pytest.mark.parametrize("filter_", [blind, short_sighted, oldest_first])
+def test_a_list_that_leaves_out_known_rows_is_read_as_a_whole(
+    filter_: Callable[..., Any], serve: Serve, tmp_path: Path
+) -> None:
+    """The first delta has the list bring rows that are known; one that does not is named, and all rows are read."""
+    asked_by = {"newest_first": {"order": "-updated"}} if filter_ is oldest_first else {"since": "since"}
+    made = trial(serve, tmp_path, days(numbered(25)), **asked_by)
+    made.platform.before.append(listing(filter_))
+    made.full(code=0)
+    made.platform.tables["people"][2]["name"] = "Somebody else"
+    report = made.delta(code=1)
+    assert "Somebody else" in names(made)
+    assert attention(report) == {("people", "")}
+    assert "left out" in texts(report)
+    mark = "order" if filter_ is oldest_first else "since"
+    asked = len([one for one in made.platform.log if mark in one.query])
+
+    made.platform.tables["people"][4]["name"] = "Another one"
+    made.delta(code=1)
+    assert "Another one" in names(made)
+    assert len([one for one in made.platform.log if mark in one.query]) == asked
+
+
+def test_a_filter_that_brings_what_is_known_is_trusted(serve: Serve, tmp_path: Path) -> None:
+    """Rows that were deleted since the run speak against no filter; the list is not read as a whole."""
+    made = trial(serve, tmp_path, days(numbered(25)), since="since", read={"get": "/people/{id}"})
+
+    def since(platform: Platform, request: Request) -> Answer | None:
+        bound = request.query.get("since")
+        rows = [row for row in platform.tables["people"] if not bound or row["updated"] >= bound]
+        return Answer(200, page(rows, request.query))
+
+    made.platform.before.append(listing(since))
+    made.full(code=0)
+    del made.platform.tables["people"][1]
+    made.platform.tables["people"][2]["name"] = "Somebody else"
+    before = len(made.platform.log)
+    made.delta(code=0)
+    lists = [one for one in made.platform.log[before:] if one.reads("people") and one.parts == ["people"]]
+    assert lists and all("since" in one.query for one in lists)
+    assert "Somebody else" in names(made)

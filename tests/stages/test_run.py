@@ -123,6 +123,7 @@ def test_people_keep_their_edit(desk: Desk) -> None:
 def test_delta_with_nothing_changed(desk: Desk) -> None:
     """A delta with nothing changed writes nothing and calls each filtered collection once."""
     migrate.migrate(desk.run(), None)
+    migrate.delta(desk.run())  # has each filter bring rows that are known
     before = desk.dump()
     run = desk.run()
     result = migrate.delta(run)

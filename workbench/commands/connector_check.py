@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import click
 from rich.console import Console
 
+from engine.connector.address import addressed
 from engine.connector.auth import Account
 from engine.connector.client import Client
 from engine.connector.load import load_connector, near
@@ -59,7 +60,7 @@ TRIES = 1  # a check does not wait for a server that gives no usable answer
 def check_command(connector: str, env_file: Path | None, json_file: Path | None, **options: Any) -> None:
     """Try what a connector declares against the live server, and say what the server contradicts. Reads only, without --write."""
     path = _file(connector)
-    loaded = load_connector(path)
+    loaded = addressed(load_connector(path))
     choice = _choice(loaded, options)
     account = named(variables(env_file), loaded)[0]
     _ask(loaded, account, choice, options["yes"])

@@ -9,7 +9,7 @@ from engine.connector.model import Connector, Operation, Resource
 from engine.errors import ApiError, Blocked
 from workbench.probe.account import try_blocks, try_connection, try_limits
 from workbench.probe.bodies import Bodies
-from workbench.probe.filters import try_filters
+from workbench.probe.filters import narrowing, try_filters, try_params
 from workbench.probe.found import Tell, untried
 from workbench.probe.lists import try_list
 from workbench.probe.reads import SPOTS, try_message, try_read, try_references
@@ -69,7 +69,8 @@ def _reads(kind: Resource, chosen: bool) -> Iterator[tuple[Operation, int]]:
     references = [field for field in kind.fields.values() if field.kind == "reference"]
     if listing and listing.pager:
         below = 2 if listing.parent else 1
-        filters = 3 * bool(listing.since) + bool(listing.newest_first) + bool(listing.ids) + len(listing.filters)
+        asked = (listing.newest_first, listing.ids, narrowing(listing))
+        filters = 3 * bool(listing.since) + sum(map(bool, asked)) + len(listing.filters)
         yield listing, below * (PAGES + (5 + filters) * chosen)
     if single:
         yield single, (2 + SPOTS * len(references)) * chosen
@@ -114,9 +115,12 @@ def _read(probe: Probe, kind: Resource, tell: Tell) -> None:
     if "list" not in kind.operations:
         tell(untried(f"list {kind.name}", "answers", "the file says no way to list it"))
         return
-    if not try_list(probe, kind, tell):
+    listed = try_list(probe, kind, tell)
+    try_params(probe, kind, tell)
+    if not listed:
         return
-    for finding in try_rows(probe.declared, kind, probe.sample(kind.name).rows[: probe.enough]):
+    rows, nothing = probe.sample(kind.name).rows[: probe.enough], probe.client.connector.empty_values
+    for finding in try_rows(probe.declared, kind, rows, nothing):
         tell(finding)
     try_walk(probe, kind, tell)
     try_filters(probe, kind, tell)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any
 
-from engine.connector.model import Operation, Resource
+from engine.connector.model import PLACE, Operation, Resource
+from engine.connector.pagers import path_of
 from engine.errors import Rejected, Unavailable
 from engine.reading import filtered
 from engine.values import dig, segments, word
@@ -30,6 +32,48 @@ def try_filters(probe: Probe, kind: Resource, tell: Tell) -> None:
         _obeyed(probe, kind, "ids", tell, lambda: _ids(probe, kind, operation))
     for name in operation.filters:
         _obeyed(probe, kind, "filters", tell, lambda name=name: _filter(probe, kind, operation, name))
+
+
+def narrowing(operation: Operation) -> dict[str, Any]:
+    """The parameters that every call of a list sends as they are written, which may keep rows from it."""
+    return {name: value for name, value in operation.params.items() if not PLACE.search(str(value))}
+
+
+def try_params(probe: Probe, kind: Resource, tell: Tell) -> None:
+    """Whether a list holds more rows without the parameters that it is always asked with."""
+    operation, subject = kind.operations["list"], f"list {kind.name}"
+    params = narrowing(operation)
+    if not params or operation.pager is None:
+        return
+    found = probe.sample(kind.name)
+    before = _total(operation, found.body)
+    left = {name: value for name, value in operation.params.items() if name not in params}
+    other = probe.asking(kind, replace(operation, params=left))
+    position = found.fullest[0] if operation.parent and found.pages else None
+    try:
+        rows = other.pages(kind, position=position)[0].rows
+    except (Rejected, Unavailable) as error:
+        tell(untried(subject, "params", f"it is refused without them: {error}"))
+        return
+    after = _total(operation, probe.tape.body)
+    unseen = set(ids_of(rows, kind)) - set(ids_of(found.rows, kind)) if found.whole else ()
+    more = max(len(unseen), after - before)
+    named = ", ".join(params)
+    if more > 0:
+        text = f"without {named} the list has at least {more} rows more, which no run would read"
+        advice = "drop what narrows the list, or list the others as a resource"
+        tell(_no(probe, kind, "params", text, advice))
+    elif found.whole or after:
+        tell(confirmed(subject, "params", f"without {named} there are no more rows"))
+    else:
+        tell(untried(subject, "params", f"the list is too long to see whether {named} keeps rows from it"))
+
+
+def _total(operation: Operation, body: Any) -> int:
+    """How many rows a list says that it has; 0 where it does not."""
+    place = operation.pager.total if operation.pager else ""
+    told = word(dig(body, path_of(place))) if place else ""
+    return int(told) if told.isdecimal() else 0
 
 
 def _obeyed(probe: Probe, kind: Resource, claim: str, tell: Tell, tried: Any) -> None:

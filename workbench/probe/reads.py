@@ -207,7 +207,7 @@ def _followed(probe: Probe, kind: Resource, name: str, field: FieldType, values:
 
 def _ids(probe: Probe, name: str) -> set[str]:
     kind = probe.client.connector.resources[name]
-    return set(ids_of(probe.sample(name).rows, kind)) if "list" in kind.operations else set()
+    return {kind.reference_id_of(row) for row in probe.sample(name).rows} - {""} if "list" in kind.operations else set()
 
 
 def _there(probe: Probe, row_id: str, names: Sequence[str]) -> bool | None:

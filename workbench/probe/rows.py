@@ -10,6 +10,7 @@ from datetime import date
 from typing import Any
 
 from engine.connector.model import FieldType, Resource
+from engine.mapping.typed import Misfit, as_declared, says_nothing
 from engine.values import dig, is_empty, segments
 from workbench.probe.filters import instant
 from workbench.probe.found import Declared, Finding, confirmed, contradicted, noted, untried
@@ -27,25 +28,31 @@ class _Misfit:
     """One way in which values of one field differ from what is declared."""
 
     path: tuple[str, ...]
-    said: str  # the key of the declaration that is contradicted: type, one_of, max
+    said: str  # the key of the declaration that is contradicted: type, one_of, max; "" = it can be read as declared
     text: str
 
 
-def try_rows(declared: Declared, kind: Resource, rows: Sequence[Row]) -> Iterator[Finding]:
-    """Everything that rows contradict, and what they neither show nor have declared."""
+def try_rows(declared: Declared, kind: Resource, rows: Sequence[Row], nothing: Sequence[Any] = ()) -> Iterator[Finding]:
+    """Everything that rows contradict, and what they neither show nor have declared.
+
+    `nothing` lists the values by which the platform says "empty".
+    """
     subject = f"rows of {kind.name}"
     yield from _ids(declared, kind, rows)
     for name in ("modified", "created"):
         yield from _stamps(declared, kind, rows, name)
-    misfits = Counter(misfit for row in rows for misfit in set(_misfits(row, kind.fields, ())))
+    misfits = Counter(misfit for row in rows for misfit in set(_misfits(row, kind.fields, (), nothing)))
     for misfit, many in misfits.items():
+        if not misfit.said:
+            yield noted(subject, "form", f"{'.'.join(misfit.path)}: {misfit.text} in {many} of {len(rows)} rows")
+            continue
         at = declared.field(kind.name, misfit.path, misfit.said)
         text = f"{'.'.join(misfit.path)}: {misfit.text} in {many} of {len(rows)} rows"
         advice = (
             "correct the length" if misfit.said == "max" else "add the value" if misfit.said == "one_of" else "correct the type"
         )
         yield contradicted(subject, misfit.said, text, at, advice)
-    if not misfits and kind.fields:
+    if not any(misfit.said for misfit in misfits) and kind.fields:
         yield confirmed(subject, "types", f"{len(kind.fields)} fields fit in {len(rows)} rows")
     yield from _strangers(kind, rows)
 
@@ -123,26 +130,47 @@ def _named(names: Sequence[str]) -> str:
 # -- values against the kinds of fields
 
 
-def _misfits(row: Row, fields: Mapping[str, FieldType], above: tuple[str, ...]) -> Iterator[_Misfit]:
+def _misfits(row: Row, fields: Mapping[str, FieldType], above: tuple[str, ...], nothing: Sequence[Any]) -> Iterator[_Misfit]:
     """Each value of a row that is not as its field is declared; nothing and empty texts are always taken."""
     for name, kind in fields.items():
         value, path = row.get(name), (*above, name)
-        if is_empty(value):
+        if is_empty(value) or says_nothing(value, kind, nothing):
+            continue
+        if _reads(value, kind):
+            yield _Misfit(path, "", f"declared {kind.kind}, sent as {kind_of(value)}, which a run reads as declared")
             continue
         expected = _expected(value, kind)
         if expected:
             yield _Misfit(path, "type", f"declared {kind.kind}, got {expected}")
         elif kind.kind in ("object", "list") and kind.shape and len(path) < 5:
-            for item in value if isinstance(value, list) else [value]:
-                if isinstance(item, Mapping):
-                    yield from _misfits(item, kind.shape, path)
-                elif not is_empty(item):
-                    yield _Misfit(path, "type", f"declared a list of objects, got {kind_of(item)} in it")
+            yield from _inside(value, kind.shape, path, nothing)
         elif kind.one_of and str(value) not in kind.one_of:
             shown = f"{value!r}" if isinstance(value, str) and _WORD.fullmatch(value) else f"{kind_of(value)} that is none of them"
             yield _Misfit(path, "one_of", f"declared one of {', '.join(kind.one_of)}, got {shown}")
         elif kind.max and isinstance(value, str) and len(value) > kind.max:
             yield _Misfit(path, "max", f"declared at most {kind.max} characters, got more")
+
+
+def _inside(value: Any, shape: Mapping[str, FieldType], path: tuple[str, ...], nothing: Sequence[Any]) -> Iterator[_Misfit]:
+    """The misfits of an object, or of the objects in a list."""
+    for item in value if isinstance(value, list) else [value]:
+        if isinstance(item, Mapping):
+            yield from _misfits(item, shape, path, nothing)
+        elif not is_empty(item):
+            yield _Misfit(path, "type", f"declared a list of objects, got {kind_of(item)} in it")
+
+
+def _reads(value: Any, kind: FieldType) -> bool:
+    """Whether a run reads a value in the type of its field, though the platform sends it in another form."""
+    if kind.kind == "reference":
+        return isinstance(value, Mapping) and "id" in value
+    if kind.kind not in ("boolean", "integer", "number") or not isinstance(value, str):
+        return False
+    try:
+        as_declared(value, kind.kind)
+    except Misfit:
+        return False
+    return True
 
 
 def _expected(value: Any, kind: FieldType) -> str:

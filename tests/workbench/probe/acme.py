@@ -93,6 +93,8 @@ class Acme:
         if "ids" in asked and "ids_refused" in wrong:
             return self.error(400, "unknown parameter ids")
         shown = self.chosen(asked, shown)
+        if name == "users" and "active" in asked:
+            shown = shown[:1]
         if asked.get("sort") == "-made" and "unsorted" not in wrong:
             shown.sort(key=lambda row: row["made"], reverse=True)
         if name in ("users", "contactFields"):
@@ -141,13 +143,14 @@ class Acme:
         """A row as it is answered."""
         row, wrong = copy.deepcopy(row), self.wrong
         changes: dict[str, Any] = {
+            "age_words": {"age": "thirty"},
             "age_text": {"age": str(row.get("age"))},
             "bad_date": {"born": "3 of February"},
             "bad_state": {"state": "lost"},
             "long_name": {"name": "x" * 41},
             "phones_text": {"phones": ["+34 600 000 001"]},
             "phone_number": {"phones": [{"value": 34600, "main": True}]},
-            "strange_owner": {"owner_id": 900 + row.get("owner_id", 0)},
+            "strange_owner": {"owner_id": f"9{row.get('id')}"},
             "same_id": {"id": 1},
             "bad_stamp": {"made": "yesterday"},
         }

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from engine.connector.address import addressed
 from engine.connector.auth import Account
 from engine.connector.client import Client
 from engine.connector.load import load_connector
@@ -70,7 +71,7 @@ def checked(tmp_path: Path) -> Iterator[Check]:
                 text = text.replace(old, new, 1)
             path = tmp_path / "acme.yaml"
             path.write_text(text, encoding="utf-8")
-            connector, server = load_connector(path), server or Acme(frozenset(wrong))
+            connector, server = addressed(load_connector(path)), server or Acme(frozenset(wrong))
             base = stack.enter_context(serving(server.app()))
             store = open_store(str(tmp_path / "store.sqlite"))
             stack.callback(store.close)

@@ -65,3 +65,30 @@ def test_ids_may_hold_any_number_of_plus_signs(checked: Check, form: str) -> Non
     done = checked(only="notes,lines", server=server)
     assert {item.claim for item in done.of("contradicted")} == {"type"}
     assert {("read notes", "missing"), ("read lines", "missing"), ("read lines", "row")} <= {(one.subject, one.claim) for one in done.of("confirmed")}
+
+
+def test_another_form_of_a_value_is_a_note(checked: Check) -> None:
+    """A number sent as text, and a reference sent as an object, are read as declared: told, and no contradiction."""
+    server = Acme(frozenset({"age_text"}))
+    for row in server.rows["contacts"]:
+        row["owner_id"] = {"id": row["owner_id"]}
+        row["phones"][0]["main"] = "N"
+    done = checked(only="contacts", server=server, file={", filters: [owner_id, name]": ""})
+    assert done.of("contradicted") == []
+    forms = {one.detail.partition(":")[0] for one in done.of("note") if one.claim == "form"}
+    assert forms == {"age", "owner_id", "phones.main"}
+
+
+def test_what_a_platform_sends_for_empty_is_no_contradiction(checked: Check) -> None:
+    """`false` in the place of a text, where the connector declares that this means empty."""
+    server = Acme()
+    server.rows["contacts"][0] |= {"remark": False, "born": "0000-00-00"}
+    done = checked(only="contacts", server=server, file={"plans:": "empty_values: [false]\nplans:"})
+    assert done.of("contradicted") == []
+
+
+def test_rows_that_their_parent_leads_to_are_read(checked: Check) -> None:
+    """A row listed below a parent, with an id of its own, is read through its parent."""
+    done = checked(only="lines", file={"id: order_id+id\n    fields": "fields"})
+    assert done.of("contradicted") == []
+    assert ("read lines", "row") in {(one.subject, one.claim) for one in done.of("confirmed")}

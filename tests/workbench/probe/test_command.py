@@ -96,7 +96,7 @@ def test_what_nobody_had_confirmed_is_found_out(tmp_path: Path, run_etl: Etl) ->
 
 def test_a_contradiction_is_shown_with_its_line(tmp_path: Path, run_etl: Etl, serve: Serve) -> None:
     """Exit code 1; the place, the line with a caret, what was sent and answered; the same in the JSON file."""
-    serve("age_text", "since_ignored")
+    serve("age_words", "since_ignored")
     out = tmp_path / "found.json"
     code, text = run_etl("connector", "check", str(FILE), "--env", "trial.env", "--only", "contacts", "--json", str(out))
     lines = text.splitlines()
