@@ -169,10 +169,11 @@ def _newest(probe: Probe, kind: Resource) -> Finding:
     rows, _ = _asked(probe, kind, {}, newest_first=True)
     names = [name for name in dict.fromkeys([kind.created, kind.modified, kind.id]) if name]
     columns = {name: [_rank(dig(row, segments(name))) for row in rows] for name in names if "+" not in name}
-    telling = {name: values for name, values in columns.items() if None not in values and len(set(values)) > 1}
+    known = {name: [one for one in values if one is not None] for name, values in columns.items()}
+    telling = {name: values for name, values in known.items() if len(values) == len(rows) and len(set(values)) > 1}
     if not telling:
         return untried(f"list {kind.name}", "newest_first", "no two rows differ in a stamp or an id")
-    falling = [name for name, values in telling.items() if all(a >= b for a, b in pairwise(values))]  # type: ignore[operator]
+    falling = [name for name, values in telling.items() if all(a >= b for a, b in pairwise(values))]
     if not falling:
         text = f"the rows do not fall by {' or '.join(telling)}"
         return _no(probe, kind, "newest_first", text, "name the parameter that sorts, newest first")
