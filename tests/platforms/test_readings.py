@@ -29,6 +29,9 @@ TOKENS = {"kind": "cursor", "cursor": "cursor", "next": "next"}
 PAGERS = {
     "rows": {"kind": "offset", "start": "offset", "limit": "limit", "size": 10},
     "tokens": TOKENS,
+    "starts": {
+        "kind": "offset", "start": "offset", "limit": "limit", "size": 10, "next": "next"
+    },
     "totals": {
         "kind": "offset", "start": "offset", "limit": "limit", "size": 10, "total": "total"
     },
@@ -130,6 +133,38 @@ def test_a_page_token_that_is_dead_begins_the_list_anew(serve: Serve, tmp_path: 
     session[0] = "b"
     report = made.run(code=0)
     assert (len(made.platform.tables["contacts"]), texts(report)) == (35, "")
+
+
+ODD_TOTALS: list[Any] = [0, -1, 10, "10", "25.0", "1,025", "9" * 5000, {"n": 25}, [25], True, "many"]
+ODD_STARTS: list[Any] = ["x", "1e5", "10.0", -5, 0, {"a": 1}, [10], "9" * 5000, True]
+
+
+@pytest.mark.parametrize(
+    ("pager", "told"),
+    [*(("totals", {"total": one}) for one in ODD_TOTALS), *(("starts", {"next": one}) for one in ODD_STARTS)],
+    ids=lambda told: str(told)[:30],
+)
+def test_a_total_or_position_that_cannot_be_meant_ends_no_list(serve: Serve, tmp_path: Path, pager: str, told: Any) -> None:
+    """Below the rows that came, of one page only, or no number at all: the list is read on to its empty page."""
+    made = trial(serve, tmp_path, numbered(25), pager)
+    made.platform.before.append(
+        listing(lambda platform, request: Answer(200, {"data": page(platform.tables["people"], request.query), **told}))
+    )
+    report = made.run("--sample", code=0)
+    assert (len(names(made)), texts(report)) == (25, "")
+
+
+def test_an_answer_without_anything_after_a_full_page_is_told(serve: Serve, tmp_path: Path) -> None:
+    """A 200 without a body does not say that there are no more rows; a 204, or an empty list, does."""
+    for end, code in ((Answer(200, raw=b""), 1), (Answer(204), 0), (Answer(200, []), 0)):
+        folder = tmp_path / f"{code}{end.status}"
+        folder.mkdir(exist_ok=True)
+        made = trial(serve, folder, numbered(10))
+        made.platform.before.append(
+            listing(lambda _, request, end=end: end if int(request.query.get("offset", 0)) else None)
+        )
+        report = made.run("--sample", code=code)
+        assert ("with an answer without a body" in texts(report)) is (code == 1)
 
 
 def test_a_list_below_a_parent_that_breaks_off_is_told(serve: Serve, tmp_path: Path) -> None:

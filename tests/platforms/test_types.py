@@ -174,3 +174,34 @@ def test_a_deleted_flag_that_says_no_or_nothing_takes_nobody_away(
     assert names(trial.platform, "contacts") == sorted(f"p{n}" for n in range(1, len(flags) + 1))
     told = [item["text"] for item in report["findings"] if item["object"] == "people"]
     assert len(told) == len(odd) and all("neither yes nor no" in text for text in told)
+
+
+GONE_SINCE: list[Any] = ["2024-01-01 10:00:00", "2024-01-01T10:00:00+02:00", 1704103200]
+NOT_GONE: list[Any] = ["0000-00-00 00:00:00", None, "", [], {}, 0, "0.00"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "gone", "live", "odd"),
+    [
+        ("datetime", GONE_SINCE, NOT_GONE, ["9999-12-31", "soon"]),
+        ("date", GONE_SINCE[:1], NOT_GONE, ["00/00/0000"]),
+        ("text", [*GONE_SINCE, "yes", 1], [*NOT_GONE, "off", "00"], ["active", "-", 2]),
+        ("integer", [1, "1"], [0, "0", " 0 ", "0.0"], ["x", -1]),
+        ("ref people", [7, "people/7", {"id": 7}], NOT_GONE, []),
+        ("boolean", [True], [0.0, "00", "no", "off"], ["2024-01-01", [True]]),
+    ],
+)
+def test_who_is_deleted_is_read_by_the_declared_type(
+    kind: str, gone: list[Any], live: list[Any], odd: list[Any], serve: Serve, tmp_path: Path
+) -> None:
+    """A moment or a person says so, what means empty does not; anything else leaves the row live and is reported."""
+    values = [*live, *odd, *gone]
+    rows = [{"id": n, "name": f"p{n}", "gone": value} for n, value in enumerate(values, 1)]
+    platform = serve(people=rows, contacts=[])
+    source = {**readable("people", name="text", gone=kind), "deleted": "gone"}
+    parts = {"resources": {"people": source}, "empty_values": ["0000-00-00 00:00:00"]}
+    there = {"contacts": writable("contacts", ["name"], name=NAME)}
+    spec = migration({"contacts": mapped("people", "contacts", {"name": "name"})})
+    report = project(tmp_path, platform, parts, there, spec).run("--sample", code=1 if odd else 0)
+    assert len(names(platform, "contacts")) == len(live) + len(odd)
+    assert texts(report).count("neither yes nor no") == len(odd)
