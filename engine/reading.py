@@ -106,13 +106,11 @@ def report(connection: sa.Connection, stage: str, name: str, tally: Tally) -> No
 def watermark(cursor: Cursor, tally: Tally) -> float:
     """The moment since which rows are asked for: when the last reading began, as the platform tells time.
 
-    The server's clock counts, ours only where it tells none. Stamps that lie behind it may be wall
-    time of another zone: the window reaches back to the newest of them, as far as zones go.
+    The server's clock counts, ours only where it tells none. The newest stamp counts where it lies
+    behind: stamps may be wall time of another zone, and a clock that was ahead may be put right.
     """
-    if tally.date is None:
-        return min(cursor.started, cursor.started if tally.stamp is None else tally.stamp) - OVERLAP
-    behind = LAG if tally.stamp is None else tally.date - tally.stamp
-    return tally.date - min(max(behind, 0.0), LAG) - OVERLAP
+    begun = cursor.started if tally.date is None else tally.date
+    return min(begun, begun - LAG if tally.stamp is None else tally.stamp) - OVERLAP
 
 
 def alive(run: Run, collection: str, rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
