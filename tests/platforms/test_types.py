@@ -70,6 +70,45 @@ def test_a_condition_reads_flags_in_any_form(serve: Serve, tmp_path: Path) -> No
     assert len(names(trial.platform, "others")) == len(NO)
 
 
+@pytest.mark.parametrize(
+    ("kind", "values", "condition", "taken"),
+    [
+        ("number", ["5.00", 7, " 4.5 ", 10.0, "1e1"], {"gte": "5"}, ["5.00", 7, 10.0, "1e1"]),
+        ("integer", ["10", 9, "9"], {"lt": "10", "gt": 8}, [9, "9"]),
+        ("number", [5, "x"], {"gt": "soon"}, []),
+        (
+            "datetime",
+            ["2024-01-05T00:30:00+02:00", "2024-01-04T22:30:00Z", "2024-01-04 22:31:00"],
+            {"equals": "2024-01-04T22:30:00Z"},
+            ["2024-01-05T00:30:00+02:00", "2024-01-04T22:30:00Z"],
+        ),
+        (
+            "datetime",
+            ["2024-01-05T00:30:00+02:00", "2024-01-04T23:30:00Z"],
+            {"gt": "2024-01-04T23:00:00Z"},
+            ["2024-01-04T23:30:00Z"],
+        ),
+        ("date", ["2024-01-05", "2024-01-04"], {"gte": "2024-01-05"}, ["2024-01-05"]),
+        ("text", ["10:30", "9:30"], {"equals": "10:30"}, ["10:30"]),
+    ],
+)
+def test_numbers_and_moments_are_compared_as_such(
+    kind: str, values: list[Any], condition: Any, taken: list[Any], serve: Serve, tmp_path: Path
+) -> None:
+    """Whether the spec quotes a number, and whichever zone a moment is written in."""
+    rows = [{"id": n, "name": f"p{n}", "size": value} for n, value in enumerate(values, 1)]
+    platform = serve(people=[*rows, {"id": 99, "name": "other"}], contacts=[], others=[])
+    source = {"people": readable("people", name="text", size=kind)}
+    there = {name: writable(name, ["name"], name=NAME) for name in ("contacts", "others")}
+    objects = {
+        "contacts": mapped("people", "contacts", {"name": "name"}, when={"size": condition}),
+        "others": mapped("people", "others", {"name": "name"}, when={"name": "other"}),
+    }
+    project(tmp_path, platform, source, there, migration(objects)).run("--sample")
+    found = [values[int(name[1:]) - 1] for name in names(platform, "contacts")]
+    assert found == taken
+
+
 def test_a_value_map_reads_flags_and_numbers(serve: Serve, tmp_path: Path) -> None:
     """`"1"` and `true` have one entry, and `"21.00"` has the entry of 21."""
     rows = [
