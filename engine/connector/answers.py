@@ -88,7 +88,8 @@ def described(connector: Connector, verdict: Verdict) -> str:
     if body is _GARBAGE:
         told, body = f"{told}, not JSON", _MARKUP.sub(" ", verdict.response.text[:_READ])
     found = [] if isinstance(body, str) else [dig(body, path_of(path)) for path in connector.message]
-    said = "; ".join(item if isinstance(item, str) else as_json(item).decode() for item in (*filter(None, found),) or (body,) if item)
+    words = [item if isinstance(item, str) else as_json(item).decode() for item in filter(None, found if any(found) else [body])]
+    said = "; ".join(words)
     return " ".join(well_formed(f"{told} {said}").split())
 
 
