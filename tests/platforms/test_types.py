@@ -215,6 +215,30 @@ def test_a_deleted_flag_that_says_no_or_nothing_takes_nobody_away(
     assert len(told) == len(odd) and all("neither yes nor no" in text for text in told)
 
 
+def test_what_means_empty_is_empty_inside_objects_and_lists(serve: Serve, tmp_path: Path) -> None:
+    """Whether its place is declared by a shape or not, no row gets the platform's word for nothing."""
+    rows = [
+        {"id": 1, "name": "a", "place": {"city": "N/A"}, "tags": ["N/A", "x"], "lines": [{"text": "N/A"}, {"text": "y"}]},
+        {"id": 2, "name": "b", "place": {"city": "Rome"}, "tags": ["N/A"], "lines": []},
+    ]
+    platform = serve(people=rows, contacts=[])
+    kinds = {"name": "text", "place": "object place", "tags": "list", "lines": "list line"}
+    shapes = {"place": {"city": "text"}, "line": {"text": "text"}}
+    source = {"resources": {"people": readable("people", **kinds)}, "shapes": shapes, "empty_values": ["N/A"]}
+    there = {"contacts": writable("contacts", ["name"], name=NAME, city="text", tags="text", lines="text")}
+    comma = {"text.join": ","}
+    fields = {
+        "name": "name",
+        "city": "place.city",
+        "tags": {"from": "tags", "using": comma},
+        "lines": {"from": "lines[*].text", "using": comma},
+    }
+    trial = project(tmp_path, platform, source, there, migration({"contacts": mapped("people", "contacts", fields)}))
+    trial.run("--sample", code=0)
+    found = [{name: value for name, value in row.items() if name != "id"} for row in platform.tables["contacts"]]
+    assert found == [{"name": "a", "tags": "x", "lines": "y"}, {"name": "b", "city": "Rome"}]
+
+
 GONE_SINCE: list[Any] = ["2024-01-01 10:00:00", "2024-01-01T10:00:00+02:00", 1704103200]
 NOT_GONE: list[Any] = ["0000-00-00 00:00:00", None, "", [], {}, 0, "0.00"]
 
