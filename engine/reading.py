@@ -12,14 +12,15 @@ from zoneinfo import ZoneInfo
 import sqlalchemy as sa
 
 from engine.connector.client import Client, Rows, silence
-from engine.connector.model import Operation, Resource, join_id
+from engine.connector.model import FieldType, Operation, Resource, join_id
 from engine.connector.times import moment
 from engine.errors import Rejected, UnsafePlan
 from engine.mapping.project import any_key
+from engine.mapping.typed import says_nothing
 from engine.run import Run
 from engine.store.links import Finding, clear_findings, save_findings
 from engine.store.records import READING, Cursor, Record, Tally, other_rows
-from engine.values import dig, digest, flag, id_in, is_empty, is_yes, key_of, segments, well_formed, word
+from engine.values import dig, digest, flag, id_in, is_empty, key_of, segments, well_formed, word
 
 FLAGS = "flags"  # the stage of findings about flags that say neither yes nor no
 PROOFS = 10  # rows with the newest stamps that the filter of the first delta has to bring
@@ -115,13 +116,11 @@ def report(connection: sa.Connection, stage: str, name: str, tally: Tally) -> No
 def watermark(cursor: Cursor, tally: Tally) -> float:
     """The moment since which rows are asked for: when the last reading began, as the platform tells time.
 
-    The server's clock counts, ours only where it tells none. Stamps that lie behind it may be wall
-    time of another zone: the window reaches back to the newest of them, as far as zones go.
+    The server's clock counts, ours only where it tells none. The newest stamp counts where it lies
+    behind: stamps may be wall time of another zone, and a clock that was ahead may be put right.
     """
-    if tally.date is None:
-        return min(cursor.started, cursor.started if tally.stamp is None else tally.stamp) - OVERLAP
-    behind = LAG if tally.stamp is None else tally.date - tally.stamp
-    return tally.date - min(max(behind, 0.0), LAG) - OVERLAP
+    begun = cursor.started if tally.date is None else tally.date
+    return min(begun, begun - LAG if tally.stamp is None else tally.stamp) - OVERLAP
 
 
 def proving(tally: Tally, since: float) -> float:
@@ -134,17 +133,22 @@ def alive(run: Run, collection: str, rows: Iterable[dict[str, Any]]) -> list[dic
     kind = run.migration.source.resources[collection]
     if not kind.deleted:
         return list(rows)
-    declared = kind.fields.get(kind.deleted)
-    is_flag = declared is not None and declared.kind == "boolean"
-    return [row for row in rows if not (_says_so(run, kind, row) if is_flag else is_yes(row.get(kind.deleted)))]
+    return [row for row in rows if not _says_so(run, kind, row)]
 
 
 def _says_so(run: Run, kind: Resource, row: Mapping[str, Any]) -> bool:
-    """Whether a flag says that a row is deleted; a word that is neither yes nor no does not, which is reported."""
-    value = row.get(kind.deleted)
+    """Whether a row says that it is deleted: by a yes, by a moment, or by who did it.
+
+    What else stands there, as the field's type is declared, does not say so, which is reported.
+    """
+    value, declared = row.get(kind.deleted), kind.fields.get(kind.deleted, FieldType("text"))
+    if is_empty(value) or says_nothing(value, declared, run.migration.source.empty_values):
+        return False
     said = flag(value)
+    if said is None and declared.kind != "boolean":
+        said = moment(value) is not None or declared.kind in ("reference", "id", "object") or None
     if said is None:
-        odd = f"{kind.deleted} is {value!r}, which is neither yes nor no"
+        odd = f"{kind.deleted} is {value!r:.60}, which is neither yes nor no"
         text = f"{odd}: such rows are taken for live – check its type in the connector"
         if f"{kind.name}: {text}" not in run.notices:
             run.notice(f"{kind.name}: {text}")

@@ -94,14 +94,15 @@ def is_empty(value: Json) -> bool:
     return not value and isinstance(value, (list, dict))
 
 
-NO = ("", "0", "0.0", "false", "no", "n", "off", "f", "null", "none")
+NO = ("", "false", "no", "n", "off", "f", "null", "none")
+_ZERO = re.compile(r"[+-]?0+(?:\.0*)?")
 YES = ("1", "1.0", "true", "yes", "y", "on", "t", "si", "sí")
 
 
 def flag(value: Json) -> bool | None:
     """A flag in any form that platforms give it: `0`, `"false"`, `"N"` are no; None for other words."""
     said = word(value).strip().casefold()
-    if said in NO:
+    if said in NO or _ZERO.fullmatch(said):
         return False
     return True if said in YES else None
 

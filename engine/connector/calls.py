@@ -273,7 +273,7 @@ class Calls:
         found, refused = delay(rule, limit, verdict.response.headers, self.clock.now(), unit), rule.then in ("wait", "pause")
         if refused or (rule.then == "unsure" and found.told):
             self.pacer.refused(rule.limit, found.seconds, found.told)
-        if refused and found.odd:
+        if found.odd and (refused or rule.then == "unsure"):
             self._tell(found.odd)
         return refused
 

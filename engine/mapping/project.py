@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from engine.connector.times import moment
 from engine.mapping import notes
-from engine.mapping.typed import Reader
+from engine.mapping.typed import Misfit, Reader, as_declared
 from engine.spec import model
 from engine.values import as_link, dig, flag, id_in, is_empty, key_of, link, quoted, segments, word
 
@@ -585,6 +586,7 @@ def _passes(test: model.Test, found: Any) -> bool:
             return not (any(_same(found, item) for item in wanted) if isinstance(wanted, list) else _same(found, wanted))
         case "in":
             return any(_same(found, item) for item in wanted)
+    found, wanted = _in_one_form(found, wanted)
     if not isinstance(found, int | float | str) or isinstance(found, bool) or isinstance(found, str) != isinstance(wanted, str):
         return False
     compare: dict[str, bool] = {
@@ -601,9 +603,23 @@ def _same(found: Any, wanted: Any) -> bool:
         return False
     if isinstance(found, int | float) and isinstance(wanted, str):
         return word(found) == wanted.strip()
+    found, wanted = _in_one_form(found, wanted)
     if isinstance(found, str) and isinstance(wanted, str):
         return found.strip() == wanted.strip()
     return bool(found == wanted)
+
+
+def _in_one_form(found: Any, wanted: Any) -> tuple[Any, Any]:
+    """What a record holds and what the spec names, comparable: two instants in any zone, a number beside one written as text."""
+    if not isinstance(wanted, str) or not isinstance(found, int | float | str):
+        return found, wanted
+    if isinstance(found, str):
+        instants = [moment(text) if ":" in text else None for text in (found, wanted)]
+        return (found, wanted) if None in instants else (instants[0], instants[1])
+    try:
+        return found, as_declared(wanted, "number")
+    except Misfit:
+        return found, wanted
 
 
 def _shown(value: Any) -> str:

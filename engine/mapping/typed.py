@@ -69,6 +69,8 @@ def _read(value: Any, kind: FieldType, nothing: Sequence[Any], place: str, wrong
         return None
     if kind.shape and isinstance(value, list | dict):
         return _nested(value, kind.shape, nothing, place, wrong)
+    if isinstance(value, list) and any(says_nothing(item, kind, nothing) for item in value):
+        value = [item for item in value if not says_nothing(item, kind, nothing)]
     try:
         return as_declared(value, kind.kind)
     except Misfit as error:

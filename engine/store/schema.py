@@ -394,7 +394,9 @@ def _reason(error: Exception) -> str:
 
 
 def _private(path: Path) -> None:
-    """Create the file for this user only before SQLite does it for everybody."""
+    """Create the file for this user only before SQLite does it for everybody; a device keeps its rights."""
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise ValueError("a store is a file, and this is none")
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
     path.chmod(0o600)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -29,6 +30,9 @@ TOKENS = {"kind": "cursor", "cursor": "cursor", "next": "next"}
 PAGERS = {
     "rows": {"kind": "offset", "start": "offset", "limit": "limit", "size": 10},
     "tokens": TOKENS,
+    "starts": {
+        "kind": "offset", "start": "offset", "limit": "limit", "size": 10, "next": "next"
+    },
     "totals": {
         "kind": "offset", "start": "offset", "limit": "limit", "size": 10, "total": "total"
     },
@@ -130,6 +134,38 @@ def test_a_page_token_that_is_dead_begins_the_list_anew(serve: Serve, tmp_path: 
     session[0] = "b"
     report = made.run(code=0)
     assert (len(made.platform.tables["contacts"]), texts(report)) == (35, "")
+
+
+ODD_TOTALS: list[Any] = [0, -1, 10, "10", "25.0", "1,025", "9" * 5000, {"n": 25}, [25], True, "many"]
+ODD_STARTS: list[Any] = ["x", "1e5", "10.0", -5, 0, {"a": 1}, [10], "9" * 5000, True]
+
+
+@pytest.mark.parametrize(
+    ("pager", "told"),
+    [*(("totals", {"total": one}) for one in ODD_TOTALS), *(("starts", {"next": one}) for one in ODD_STARTS)],
+    ids=lambda told: str(told)[:30],
+)
+def test_a_total_or_position_that_cannot_be_meant_ends_no_list(serve: Serve, tmp_path: Path, pager: str, told: Any) -> None:
+    """Below the rows that came, of one page only, or no number at all: the list is read on to its empty page."""
+    made = trial(serve, tmp_path, numbered(25), pager)
+    made.platform.before.append(
+        listing(lambda platform, request: Answer(200, {"data": page(platform.tables["people"], request.query), **told}))
+    )
+    report = made.run("--sample", code=0)
+    assert (len(names(made)), texts(report)) == (25, "")
+
+
+def test_an_answer_without_anything_after_a_full_page_is_told(serve: Serve, tmp_path: Path) -> None:
+    """A 200 without a body does not say that there are no more rows; a 204, or an empty list, does."""
+    for end, code in ((Answer(200, raw=b""), 1), (Answer(204), 0), (Answer(200, []), 0)):
+        folder = tmp_path / f"{code}{end.status}"
+        folder.mkdir(exist_ok=True)
+        made = trial(serve, folder, numbered(10))
+        made.platform.before.append(
+            listing(lambda _, request, end=end: end if int(request.query.get("offset", 0)) else None)
+        )
+        report = made.run("--sample", code=code)
+        assert ("with an answer without a body" in texts(report)) is (code == 1)
 
 
 def test_a_list_below_a_parent_that_breaks_off_is_told(serve: Serve, tmp_path: Path) -> None:
@@ -279,6 +315,37 @@ def test_a_delta_misses_nothing_whatever_clocks_and_zones_say(serve: Serve, tmp_
     assert len(made.platform.tables["contacts"]) == 6
 
 
+@pytest.mark.parametrize("stamped", [True, False])
+@pytest.mark.parametrize(("first", "later"), [(30, 0), (720, 0), (720, 720), (0, 720), (-720, 0), (5e5, 0), (-4e5, 0)])
+def test_a_clock_that_is_put_right_loses_nothing(
+    serve: Serve, tmp_path: Path, first: float, later: float, stamped: bool
+) -> None:
+    """The server's `Date` is hours off while its stamps are right, and is mended before the delta: nothing is missed or doubled."""
+    now = stamp(timedelta(0), ago=7200)
+    made = trial(serve, tmp_path, numbered(5, updated=now), since="since")
+    ahead = [first]
+    if not stamped:
+        if later > 0:
+            return  # nothing tells that this clock is wrong
+        path = tmp_path / "source.yaml"
+        path.write_text(path.read_text("utf-8").replace('"modified": "updated"', '"called": "name"'), "utf-8")
+
+    def dated(_: Platform, __: Request, answer: Answer) -> Answer:
+        date = format_datetime(datetime.now(UTC) + timedelta(hours=ahead[0]), usegmt=True)
+        return replace(answer, headers={**answer.headers, "date": date})
+
+    filtering(made, timedelta(0))
+    made.platform.after.append(dated)
+    made.full(code=0)
+    ahead[0] = later
+    table = made.platform.tables["people"]
+    table[2] |= {"name": "Renamed", "updated": stamp(timedelta(0))}
+    table.append({"id": 6, "name": "New", "updated": stamp(timedelta(0))})
+    made.delta(code=0)
+    assert {"Renamed", "New"} <= names(made)
+    assert len(made.platform.tables["contacts"]) == 6
+
+
 def test_a_filter_names_its_zone(serve: Serve, tmp_path: Path) -> None:
     """With `since_zone` the moment is written by that zone's clock."""
     made = trial(
@@ -338,13 +405,15 @@ def test_a_busy_answer_is_waited_for_as_it_says(serve: Serve, tmp_path: Path) ->
     assert not [one for one in made.platform.log[asked:] if one.parts == ["people"]]
 
 
-def test_a_wait_that_is_nonsense_is_told(serve: Serve, tmp_path: Path) -> None:
+@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize("told", ["99999999999", "-5", "soon", "1, 2"])
+def test_a_wait_that_is_nonsense_is_told(serve: Serve, tmp_path: Path, status: int, told: str) -> None:
     """A `Retry-After` of years is no wait and no crash: the call is made again a little later, and people see it."""
     made, asked = trial(serve, tmp_path, numbered(2)), [0]
 
     def once(*_: Any) -> Answer | None:
         asked[0] += 1
-        return Answer(429, {}, headers={"retry-after": "99999999999"}) if asked[0] == 1 else None
+        return Answer(status, {}, headers={"retry-after": told}) if asked[0] == 1 else None
 
     made.platform.before.append(listing(once))
     report = made.run("--sample", code=1)

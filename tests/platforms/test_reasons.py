@@ -37,6 +37,16 @@ def always(status: int, text: str) -> Before:
     return hook
 
 
+def saying(raw: bytes, status: int = 400) -> Before:
+    """The second person is refused with this body."""
+
+    def hook(_: Platform, request: Request) -> Answer | None:
+        second = request.method == "POST" and request.body.get("email") == "p2@example.com"
+        return Answer(status, raw=raw) if second else None
+
+    return hook
+
+
 CASES = (
     Case("required", {"name": ""}, "the destination needs it and the record has nothing for it", 0),
     Case("too-long", {"name": "x" * 300}, "300 characters, the destination takes 255", 0),
@@ -51,6 +61,9 @@ CASES = (
         odd.refusing("POST", "contacts", name="Person 2"),
     ),
     Case("always-500", {}, "bad value in email", 3, always(500, "bad value in email")),
+    Case("as-text", {}, "the name is bad", 1, saying(b"the name is bad")),
+    Case("as-html", {}, "bad name !", 1, saying(b"<p>bad <b>name</b>!</p><script>x()</script>", 413)),
+    Case("in-another-place", {}, "the name is bad", 1, saying(b'{"errors": {"name": ["the name is bad"]}}')),
     Case("elsewhere", {}, "from another place: 308", 1, always(308, "")),
 )
 
