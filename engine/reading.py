@@ -11,16 +11,16 @@ from zoneinfo import ZoneInfo
 import sqlalchemy as sa
 
 from engine.connector.client import Client, Rows, silence
-from engine.connector.model import Operation, Resource, join_id
+from engine.connector.model import FieldType, Operation, Resource, join_id
 from engine.connector.times import moment
 from engine.errors import Rejected, UnsafePlan
 from engine.mapping.project import any_key
+from engine.mapping.typed import says_nothing
 from engine.run import Run
-from engine.store.links import Finding, clear_findings, save_findings
-from engine.store.records import Cursor, Record, Tally, other_rows
-from engine.values import dig, digest, flag, id_in, is_empty, is_yes, key_of, segments, well_formed, word
+from engine.store.links import Finding, clear_findings, save_findings, save_once
+from engine.store.records import FLAGS, Cursor, Record, Tally, other_rows
+from engine.values import dig, digest, fits_index, flag, id_in, is_empty, is_yes, key_of, segments, well_formed, word
 
-FLAGS = "flags"  # the stage of findings about flags that say neither yes nor no
 OVERLAP = 7200.0  # seconds that a window reaches back: stamps lag behind commits, the bound may be exclusive
 LAG = 14 * 3600.0  # seconds that stamps may lie behind the server's clock: they may be wall time of any zone
 _STYLES = {
@@ -46,19 +46,21 @@ def row_key(kind: Resource, row: Mapping[str, Any]) -> str:
 
 
 def has_key(kind: Resource, row: Mapping[str, Any]) -> bool:
-    """Whether each field of a row's id holds a plain value."""
+    """Whether each field of a row's id holds a plain value, and all of them are no longer than a key may be."""
     values = [row.get(name) for name in kind.id_fields]
-    return not any(isinstance(value, dict | list | bool) or is_empty(value) for value in values)
+    if any(isinstance(value, dict | list | bool) or is_empty(value) for value in values):
+        return False
+    return fits_index(join_id([word(value) for value in values]))
 
 
-def keyed(run: Run, collection: str, rows: Sequence[dict[str, Any]]) -> tuple[list[Record], int]:
+def keyed(run: Run, collection: str, rows: Sequence[dict[str, Any]], known: int) -> tuple[list[Record], int]:
     """The rows as records, and how many have no id that can be used: those are left out.
 
-    Raises UnsafePlan where no row has one: the connector names the wrong field.
+    Raises UnsafePlan where no row has one, and none is `known` that has: the connector names the wrong field.
     """
     kind = run.migration.source.resources[collection]
     usable = [row for row in rows if has_key(kind, row)]
-    if rows and not usable:
+    if rows and not usable and not known:
         raise UnsafePlan(f"rows of {collection} have no {kind.id} that tells them apart – check `id` in the connector")
     return [as_record(run, collection, row) for row in usable], len(rows) - len(usable)
 
@@ -66,23 +68,34 @@ def keyed(run: Run, collection: str, rows: Sequence[dict[str, Any]]) -> tuple[li
 def tallied(
     run: Run, connection: sa.Connection, name: str, tally: Tally, page: Rows, found: Sequence[Record], unkeyed: int, since: float
 ) -> Tally:
-    """The tally with one more page, of a reading that began at `since` by our clock.
-
-    Another row under an id that was read is the same one where its stamp says that it was changed
-    since the reading began, by the server's clock.
-    """
-    modified, date = run.migration.source.resources[name].modified, page.date if tally.date is None else tally.date
-    stamps = {record.key: moment(dig(record.body, segments(modified))) for record in found if modified}
-    others = [
-        key for key in (other_rows(connection, found, since) if found else ())
-        if date is None or (stamps.get(key) or 0.0) < date
-    ]  # fmt: skip
-    known = [one for one in (tally.stamp, *stamps.values()) if one is not None]
+    """The tally with one more page, of a reading that began at `since` by our clock."""
+    kind, date = run.migration.source.resources[name], page.date if tally.date is None else tally.date
+    pairs = other_rows(connection, found, since) if found else []
+    others = [now.key for before, now in pairs if not _is_changed(kind, before, now, date)]
+    stamps = (_moment_in(record, kind.modified) for record in found)
+    known = [one for one in (tally.stamp, *stamps) if one is not None]
     return replace(
         tally, repeated=tally.repeated + len(others), repeated_key=tally.repeated_key or (others[0] if others else ""),
         unkeyed=tally.unkeyed + unkeyed, doubts=tally.doubts + bool(page.doubt), doubt=tally.doubt or page.doubt,
         pages=tally.pages + bool(page.rows), date=date, stamp=max(known, default=None),
     )  # fmt: skip
+
+
+def _is_changed(kind: Resource, before: Record, now: Record, date: float | None) -> bool:
+    """Whether two rows under one id are one that was changed while the list was read.
+
+    It was made when it was made, and has a later stamp: that tells in any zone. Where no row says
+    when it was made, the stamp has to be later than the `date` when the reading began, by the server's clock.
+    """
+    made = _moment_in(before, kind.created), _moment_in(now, kind.created)
+    changed = _moment_in(now, kind.modified) or 0.0
+    if None not in made:
+        return made[0] == made[1] and changed > (_moment_in(before, kind.modified) or 0.0)
+    return date is not None and changed >= date
+
+
+def _moment_in(record: Record, place: str) -> float | None:
+    return moment(dig(record.body, segments(place))) if place else None
 
 
 def report(connection: sa.Connection, stage: str, name: str, tally: Tally) -> None:
@@ -119,14 +132,20 @@ def alive(run: Run, collection: str, rows: Iterable[dict[str, Any]]) -> list[dic
     kind = run.migration.source.resources[collection]
     if not kind.deleted:
         return list(rows)
-    declared = kind.fields.get(kind.deleted)
-    is_flag = declared is not None and declared.kind == "boolean"
-    return [row for row in rows if not (_says_so(run, kind, row) if is_flag else is_yes(row.get(kind.deleted)))]
+    return [row for row in rows if not _says_so(run, kind, row.get(kind.deleted))]
 
 
-def _says_so(run: Run, kind: Resource, row: Mapping[str, Any]) -> bool:
-    """Whether a flag says that a row is deleted; a word that is neither yes nor no does not, which is reported."""
-    value = row.get(kind.deleted)
+def _says_so(run: Run, kind: Resource, value: Any) -> bool:
+    """Whether a row says that it is deleted: by a flag, or by a moment or name where the field is none.
+
+    A flag that says neither yes nor no does not, which is reported.
+    """
+    declared = kind.fields.get(kind.deleted, FieldType("text"))
+    if says_nothing(value, declared, run.migration.source.empty_values):
+        return False
+    if declared.kind != "boolean":
+        return is_yes(value)
+
     said = flag(value)
     if said is None:
         odd = f"{kind.deleted} is {value!r}, which is neither yes nor no"
@@ -134,7 +153,7 @@ def _says_so(run: Run, kind: Resource, row: Mapping[str, Any]) -> bool:
         if f"{kind.name}: {text}" not in run.notices:
             run.notice(f"{kind.name}: {text}")
             with run.store.begin() as connection:
-                save_findings(connection, [Finding(kind.name, "", FLAGS, "", "attention", text)])
+                save_once(connection, Finding(kind.name, "", FLAGS, "", "attention", text))
     return said is True
 
 

@@ -14,10 +14,11 @@ from typing import Any
 
 from engine.connector.model import Pager
 from engine.errors import Unavailable
-from engine.values import dig
+from engine.values import dig, is_yes, word
 
 SLIPPED = "rows moved while the list was read"  # some may have slipped from one page to another
 COUNTED = ("offset", "page", "keyset")  # kinds whose position is counted here, not named by the platform
+_DIGITS = 18  # of the largest number that counts rows
 STALE = 50  # pages without a new id, one after the other, that make a list one without an end
 
 
@@ -63,8 +64,7 @@ def offset(pager: Pager, position: Any) -> Walk:
     """`?start=500&limit=500`; ends with an empty page, or where the answer says so."""
 
     def onward(page: Page, start: int) -> int:
-        told = dig(page.body, path_of(pager.next)) if pager.next else None
-        return int(told) if told else start + len(page.rows)
+        return _whole(page, pager.next) or start + len(page.rows)
 
     def params(start: int) -> dict[str, Any]:
         return {pager.params["start"]: start} if start or pager.first else {}
@@ -218,7 +218,7 @@ def _word(pager: Pager, page: Page, count: Count, reached: int | None) -> str:
     told = dig(page.body, path_of(pager.more)) if pager.more else None
     if told is None:
         return ""
-    return "more" if told else "last"
+    return "more" if is_yes(told) else "last"
 
 
 def _ends(pager: Pager, page: Page, count: Count, word: str) -> bool:
@@ -258,10 +258,13 @@ def _size(pager: Pager) -> dict[str, Any]:
 
 def _total(pager: Pager, page: Page) -> int | None:
     """How many rows the answer says there are in all."""
-    told = dig(page.body, path_of(pager.total)) if pager.total else None
-    if isinstance(told, str) and told.isdecimal():
-        return int(told)
-    return told if isinstance(told, int) and not isinstance(told, bool) else None
+    return _whole(page, pager.total)
+
+
+def _whole(page: Page, place: str) -> int | None:
+    """A count or position that an answer names; None where it names none, or something else there."""
+    told = word(dig(page.body, path_of(place))) if place else ""
+    return int(told) if told.isdecimal() and len(told) <= _DIGITS else None
 
 
 # -- lists that are led through

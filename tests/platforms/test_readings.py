@@ -103,6 +103,33 @@ def test_a_row_that_is_changed_while_it_is_read_is_no_other_row(serve: Serve, tm
     assert ("rows came under an id" in texts(report)) is not stamped
 
 
+@pytest.mark.parametrize("zone", [-6, 0, 9])
+@pytest.mark.parametrize("same", [True, False])
+def test_rows_of_one_id_are_told_apart_in_any_zone(serve: Serve, tmp_path: Path, same: bool, zone: int) -> None:
+    """Stamps are wall time of the account: a row that is changed while it is read was made when it was made,
+    another one under its id was not.
+    """
+    there = timedelta(hours=zone)
+    times = {"made": stamp(timedelta(0), there, ago=3600), "updated": stamp(timedelta(0), there, ago=3600)}
+    made = trial(serve, tmp_path, numbered(12, **times), "tokens")
+    path = tmp_path / "source.yaml"
+    declared = '"updated": "datetime", "made": "datetime"'
+    written = path.read_text("utf-8").replace('"updated": "datetime"', declared).replace('"modified":', '"created": "made", "modified":')
+    path.write_text(written, "utf-8")
+
+    def pages(platform: Platform, request: Request) -> Answer:
+        rows = platform.tables["people"]
+        if "cursor" not in request.query:
+            return Answer(200, {"data": rows[:10], "next": "b"})
+        begun = times["made"] if same else stamp(timedelta(0), there, ago=1800)
+        again = {"id": 1, "name": "Renamed", "made": begun, "updated": stamp(timedelta(0), there)}
+        return Answer(200, {"data": [*rows[10:], again]})
+
+    made.platform.before.append(listing(pages))
+    report = made.run("--sample", code=0 if same else 1)
+    assert ("rows came under an id" in texts(report)) is not same
+
+
 @pytest.mark.parametrize("odd", [{"a": 1}, [1, 2], "", None, True])
 def test_an_id_that_cannot_be_used_costs_that_row_only(serve: Serve, tmp_path: Path, odd: Any) -> None:
     """An object, a list or nothing for an id: the others arrive, and the row is counted."""
@@ -237,6 +264,62 @@ def test_a_list_that_stops_showing_rows_deletes_nobody(serve: Serve, tmp_path: P
     report = made.delta("--deletions", code=1)
     assert attention(report) == {("people", "")}
     assert report["verdict"]["deleted"] == 0
+
+
+@pytest.mark.parametrize("last", ["false", "0", "no", False, None])
+def test_a_word_that_there_is_no_more_is_read_as_a_flag(serve: Serve, tmp_path: Path, last: Any) -> None:
+    """`"false"` and `"0"` say that a page is the last: no further page is asked for, and nothing is in doubt."""
+    made = trial(serve, tmp_path, numbered(15), "totals")
+    path = tmp_path / "source.yaml"
+    path.write_text(path.read_text("utf-8").replace('"total": "total"', '"more": "more"'), "utf-8")
+
+    def pages(platform: Platform, request: Request) -> Answer:
+        begins = request.query.get("offset", "0") == "0"
+        return Answer(200, {"data": page(platform.tables["people"], request.query), "more": "true" if begins else last})
+
+    made.platform.before.append(listing(pages))
+    made.run("--sample", code=0)
+    assert len(names(made)) == 15
+
+
+@pytest.mark.parametrize("place", ["next", "total"])
+@pytest.mark.parametrize("said", ["abc", {"a": 1}, [3], "9" * 5000, -5, True, "\u00b2"], ids=lambda said: repr(said)[:12])
+def test_a_count_that_is_none_is_passed_over(serve: Serve, tmp_path: Path, said: Any, place: str) -> None:
+    """Where the next offset or the total is no number, rows are counted: all of them arrive."""
+    made = trial(serve, tmp_path, numbered(15), "totals")
+    path = tmp_path / "source.yaml"
+    path.write_text(path.read_text("utf-8").replace('"total": "total"', f'"{place}": "{place}"'), "utf-8")
+    made.platform.before.append(
+        listing(lambda there, asked: Answer(200, {"data": page(there.tables["people"], asked.query), place: said}))
+    )
+    made.run("--sample", code=0)
+    assert len(names(made)) == 15
+
+
+def test_a_list_that_the_key_may_read_by_now_is_read(serve: Serve, tmp_path: Path) -> None:
+    """The key has no right to a list, and is given it: the next run reads the rows, without --refresh."""
+    made, shut = trial(serve, tmp_path, numbered(25)), [True]
+    path = tmp_path / "source.yaml"
+    written = json.loads(path.read_text(encoding="utf-8"))
+    written["errors"].append({"when": {"status": 403}, "then": "forbid"})
+    path.write_text(json.dumps(written), encoding="utf-8")
+
+    def pages(_: Platform, request: Request) -> Answer | None:
+        return Answer(403, {"error": "not yours"}) if shut[0] and request.query.get("offset", "0") != "0" else None
+
+    made.platform.before.append(listing(pages))
+    assert "not yours" in texts(made.run("--sample", "100", code=1))
+    shut[0] = False
+    made.run("--sample", "100", code=0)
+    assert len(names(made)) == 25
+
+
+def test_a_page_of_nothing_but_odd_ids_ends_no_reading(serve: Serve, tmp_path: Path) -> None:
+    """Ten people have ids, and the only one of the last page has none: it is counted, the others arrive."""
+    made = trial(serve, tmp_path, [*numbered(10), {"id": None, "name": "Odd"}])
+    report = made.run("--sample", code=1)
+    assert len(names(made)) == 10
+    assert "1 rows have an id that cannot be used" in texts(report)
 
 
 # -- time is the server's
