@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from engine.reading import watermark
+from engine.store.records import Cursor, Tally
 from tests.platforms.conftest import Serve
 from tests.platforms.platform import Answer, Platform, Request, Row, page
 from tests.platforms.project import (
@@ -104,10 +106,12 @@ def test_a_row_that_is_changed_while_it_is_read_is_no_other_row(serve: Serve, tm
 
 
 @pytest.mark.parametrize("zone", [-6, 0, 9])
-@pytest.mark.parametrize("same", [True, False])
-def test_rows_of_one_id_are_told_apart_in_any_zone(serve: Serve, tmp_path: Path, same: bool, zone: int) -> None:
-    """Stamps are wall time of the account: a row that is changed while it is read was made when it was made,
-    another one under its id was not.
+@pytest.mark.parametrize(("begun", "changed", "same"), [(3600, 0, True), (1800, 0, False), (3600, 3600, False)])
+def test_rows_of_one_id_are_told_apart_in_any_zone(
+    serve: Serve, tmp_path: Path, begun: int, changed: int, same: bool, zone: int
+) -> None:
+    """Stamps are wall time of the account: a row that is changed while it is read was made when it was made
+    and has a later stamp, another one under its id has not.
     """
     there = timedelta(hours=zone)
     times = {"made": stamp(timedelta(0), there, ago=3600), "updated": stamp(timedelta(0), there, ago=3600)}
@@ -121,8 +125,9 @@ def test_rows_of_one_id_are_told_apart_in_any_zone(serve: Serve, tmp_path: Path,
         rows = platform.tables["people"]
         if "cursor" not in request.query:
             return Answer(200, {"data": rows[:10], "next": "b"})
-        begun = times["made"] if same else stamp(timedelta(0), there, ago=1800)
-        again = {"id": 1, "name": "Renamed", "made": begun, "updated": stamp(timedelta(0), there)}
+        later = times if changed else {"updated": stamp(timedelta(0), there)}
+        born = times["made"] if begun == 3600 else stamp(timedelta(0), there, ago=begun)
+        again = {"id": 1, "name": "Renamed", **later, "made": born}
         return Answer(200, {"data": [*rows[10:], again]})
 
     made.platform.before.append(listing(pages))
@@ -322,6 +327,43 @@ def test_a_page_of_nothing_but_odd_ids_ends_no_reading(serve: Serve, tmp_path: P
     assert "1 rows have an id that cannot be used" in texts(report)
 
 
+def test_an_answer_without_a_body_is_asked_for_once_more(serve: Serve, tmp_path: Path) -> None:
+    """The second page comes without a body, once: it is no end, all people arrive."""
+    made, silent = trial(serve, tmp_path, numbered(25)), [True]
+
+    def once(_: Platform, request: Request) -> Answer | None:
+        if request.query.get("offset") != "10" or not silent[0]:
+            return None
+        silent[0] = False
+        return Answer(204)
+
+    made.platform.before.append(listing(once))
+    made.run("--sample", "100", code=0)
+    assert len(names(made)) == 25
+
+
+@pytest.mark.parametrize("status", [400, 404])
+def test_a_page_behind_the_last_may_be_refused(serve: Serve, tmp_path: Path, status: int) -> None:
+    """A short page may be cut, so the next is asked for; that it is refused says that there is none."""
+    made = trial(serve, tmp_path, numbered(15))
+
+    def refuse(_: Platform, request: Request) -> Answer | None:
+        return Answer(status, {"error": "no such page"}) if request.query.get("offset") == "15" else None
+
+    made.platform.before.append(listing(refuse))
+    report = made.run("--sample", "100", code=0)
+    assert report["findings"] == []
+    assert [one.query.get("offset") for one in made.platform.calls("GET", "people")][-1] == "15"
+
+
+def test_what_a_reading_counted_is_counted_anew_with_refresh(serve: Serve, tmp_path: Path) -> None:
+    """27 rows come under ids of others; read once more they are 27, not 54."""
+    made = trial(serve, tmp_path, [{"id": 1 + n % 3, "name": f"Line {n}"} for n in range(30)])
+    made.run("--sample", code=1)
+    report = made.run("--sample", "--refresh", code=1)
+    assert "27 rows came under an id" in texts(report)
+
+
 # -- time is the server's
 
 
@@ -360,6 +402,39 @@ def test_a_delta_misses_nothing_whatever_clocks_and_zones_say(serve: Serve, tmp_
     made.delta(code=0)
     assert {"Renamed", "New"} <= names(made)
     assert len(made.platform.tables["contacts"]) == 6
+
+
+@pytest.mark.parametrize(("stamped", "back"), [(-8 * 3600, 10), (-60, 2), (9 * 3600, 2), (-900 * 3600, 16), (None, 16)])
+def test_a_window_reaches_back_as_far_as_stamps_lag(stamped: float | None, back: int) -> None:
+    """Two hours before the server's clock, and as far as its newest stamp lies behind; one ahead of it shortens nothing."""
+    date = 1_800_000_000.0
+    tally = Tally(date=date, stamp=None if stamped is None else date + stamped)
+    found = watermark(Cursor("people", None, True, 1, 0.0, 0.0), tally)
+    assert 0 <= date - found - back * 3600 <= 60
+
+
+def test_a_delta_that_breaks_off_is_asked_for_again(serve: Serve, tmp_path: Path) -> None:
+    """Of 15 changed people the second page is refused: that is told, and the next delta brings all, days later too."""
+    made = trial(serve, tmp_path, numbered(15, updated=stamp(timedelta(0), ago=86_400)), since="since")
+    ahead, refused = [timedelta(0)], [True]
+
+    def pages(platform: Platform, request: Request) -> Answer:
+        since = request.query.get("since", "")
+        if since and refused[0] and request.query.get("offset", "0") != "0":
+            return Answer(404, {"error": "no such page"})
+        rows = [row for row in platform.tables["people"] if row["updated"] >= since]
+        now = format_datetime(datetime.now(UTC) + ahead[0], usegmt=True)
+        return Answer(200, page(rows, request.query), headers={"date": now})
+
+    made.platform.before.append(listing(pages))
+    made.full(code=0)
+    for row in made.platform.tables["people"]:
+        row |= {"name": f"Changed {row['id']}", "updated": stamp(timedelta(hours=24))}
+    ahead[0] = timedelta(hours=48)
+    made.delta("--yes", code=1)
+    refused[0] = False
+    made.delta("--yes", code=0)
+    assert names(made) == {f"Changed {n}" for n in range(1, 16)}
 
 
 def test_a_filter_names_its_zone(serve: Serve, tmp_path: Path) -> None:
