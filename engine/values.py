@@ -222,6 +222,19 @@ def _shallow(text: str) -> Iterator[str]:
     yield text[done:]
 
 
+LONGEST_KEY = 1000  # bytes of an id, or of what rows are looked up by: no index of PostgreSQL takes much more than two of them
+
+
+def indexed(text: str) -> str:
+    """A text that rows are looked up by; one too long for an index is known by its beginning and its digest."""
+    return text if fits_index(text) else f"{text[:100]}…{digest(text)}"
+
+
+def fits_index(text: str) -> bool:
+    """Whether an index takes a text."""
+    return len(text.encode(errors="surrogatepass")) <= LONGEST_KEY
+
+
 # What marks a part of a key, what a store replaces, what would read as a quote.
 _UNKEPT = re.compile(r"[#\0\ud800-\udfff]|%(?=23|25|00|u[dD][89a-fA-F][0-9a-fA-F]{2})")
 _QUOTED = re.compile(r"%(23|00|25|u[dD][89a-fA-F][0-9a-fA-F]{2})")

@@ -14,7 +14,7 @@ from typing import Any
 
 from engine.connector.model import Pager
 from engine.errors import Unavailable
-from engine.values import dig, word
+from engine.values import dig, is_yes, word
 
 SLIPPED = "rows moved while the list was read"  # some may have slipped from one page to another
 COUNTED = ("offset", "page", "keyset")  # kinds whose position is counted here, not named by the platform
@@ -65,7 +65,7 @@ def offset(pager: Pager, position: Any) -> Walk:
     """`?start=500&limit=500`; ends with an empty page, or where the answer says so."""
 
     def onward(page: Page, start: int) -> int:
-        told = _whole(dig(page.body, path_of(pager.next))) if pager.next else None
+        told = _whole(page, pager.next)
         return told if told is not None and told > start else start + len(page.rows)
 
     def params(start: int) -> dict[str, Any]:
@@ -222,7 +222,7 @@ def _word(pager: Pager, page: Page, count: Count, reached: int | None) -> str:
     told = dig(page.body, path_of(pager.more)) if pager.more else None
     if told is None:
         return ""
-    return "more" if told else "last"
+    return "more" if is_yes(told) else "last"
 
 
 def _ends(pager: Pager, page: Page, count: Count, said: str) -> bool:
@@ -262,13 +262,13 @@ def _size(pager: Pager) -> dict[str, Any]:
 
 def _total(pager: Pager, page: Page) -> int | None:
     """How many rows the answer says there are in all."""
-    return _whole(dig(page.body, path_of(pager.total))) if pager.total else None
+    return _whole(page, pager.total)
 
 
-def _whole(told: Any) -> int | None:
-    """A count or a position that an answer tells, as a number or as text; None for anything else."""
-    text = word(told).strip()
-    return int(text) if text.isdecimal() and len(text) <= DIGITS else None
+def _whole(page: Page, place: str) -> int | None:
+    """A count or position that an answer names, as a number or as text; None for anything else there."""
+    told = word(dig(page.body, path_of(place))).strip() if place else ""
+    return int(told) if told.isdecimal() and len(told) <= DIGITS else None
 
 
 # -- lists that are led through

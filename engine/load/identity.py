@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 
 import sqlalchemy as sa
 
+from engine.connector.times import moment
 from engine.destination.match import BY_OWN_ID, Wanted, field_values
 from engine.destination.rows import RowCodec
 from engine.load.writes import Answer, Outcome, Write
@@ -165,8 +165,9 @@ def age_beyond_call(run: Run, write: Write, answer: Answer, codec: RowCodec) -> 
     if not name or name in write.body or (kind and kind.kind != "datetime"):
         return None
 
-    made = _moment(answer.row.get(name))
-    if made is None:
+    told = answer.row.get(name)
+    made = moment(told)
+    if made is None or len(str(told).strip()) <= len("2024-01-01"):  # a mere date tells nothing
         return None
     now = run.destination.now()
     asked = write.at or now
@@ -175,18 +176,6 @@ def age_beyond_call(run: Run, write: Write, answer: Answer, codec: RowCodec) -> 
     else:
         margin = BY_OURS
     return max(0.0, asked - margin - made)
-
-
-def _moment(value: object) -> float | None:
-    """Epoch seconds of a stamp; one without a zone is UTC, a mere date tells nothing."""
-    text = value.strip() if isinstance(value, str) else ""
-    try:
-        moment = datetime.fromisoformat(text) if len(text) > len("2024-01-01") else None
-    except ValueError:
-        return None
-    if moment is None:
-        return None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
 def learn(run: Run, connection: sa.Connection, outcome: Outcome, codec: RowCodec) -> list[Link]:

@@ -6,6 +6,7 @@ Pure: everything it may look at besides the record comes through a `Sight`.
 from __future__ import annotations
 
 import functools
+import operator
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,9 +14,9 @@ from typing import Any
 
 from engine.connector.times import moment
 from engine.mapping import notes
-from engine.mapping.typed import Misfit, Reader, as_declared
+from engine.mapping.typed import Misfit, Reader, as_declared, beyond_float
 from engine.spec import model
-from engine.values import as_link, dig, flag, id_in, is_empty, key_of, link, quoted, segments, word
+from engine.values import LONGEST_KEY, as_link, dig, fits_index, flag, id_in, is_empty, key_of, link, quoted, segments, word
 
 FALLBACK = "$fallback"
 SHOWN = 80
@@ -260,6 +261,9 @@ def _elements(each: model.Each | None, source: Source) -> Iterator[tuple[str, An
             yield key, element, f"{each.path.text} is not a list"
         elif not name:
             yield f"{source.key}#{each.name}/[{position}]", element, f"element {position} of {each.path.text} has no {each.key}"
+        elif not fits_index(name):
+            fault = f"the {each.key} of element {position} of {each.path.text} is longer than {LONGEST_KEY:,} bytes"
+            yield f"{source.key}#{each.name}/[{position}]", element, fault
         elif key in taken:
             yield f"{key}[{position}]", element, f"two elements of {each.path.text} have the {each.key} {name}"
         else:
@@ -587,12 +591,14 @@ def _passes(test: model.Test, found: Any) -> bool:
         case "in":
             return any(_same(found, item) for item in wanted)
     found, wanted = _in_one_form(found, wanted)
-    if not isinstance(found, int | float | str) or isinstance(found, bool) or isinstance(found, str) != isinstance(wanted, str):
+    if isinstance(found, str) and not isinstance(wanted, str):
+        found = beyond_float(found)
+    if found is None or isinstance(found, bool | list | dict) or isinstance(found, str) != isinstance(wanted, str):
         return False
-    compare: dict[str, bool] = {
-        "gt": found > wanted, "gte": found >= wanted, "lt": found < wanted, "lte": found <= wanted,
-    }  # fmt: skip
-    return compare[test.op]
+    return bool(_ORDERS[test.op](found, wanted))
+
+
+_ORDERS = {"gt": operator.gt, "gte": operator.ge, "lt": operator.lt, "lte": operator.le}
 
 
 def _same(found: Any, wanted: Any) -> bool:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import sqlalchemy as sa
 
-from engine.store.schema import Store, as_text, journal, links, runs
-from engine.values import batches
+from engine.store.schema import Store, journal, links, row_of, runs, those_of
 
 OPEN = ("intent", "doubt")
 RUNNING = "running"
@@ -41,11 +40,8 @@ def intend(connection: sa.Connection, entries: Sequence[Entry]) -> list[int]:
     """Write intents; their ids, in order."""
     ids = []
     for e in entries:
-        row = {
-            "run": e.run, "object": e.object, "key": e.key, "resource": e.resource, "action": e.action, "state": "intent",
-            "body": as_text(e.body), "draft": as_text(e.draft), "before": as_text(e.before), "dest_id": e.dest_id,
-            "reason": "", "calls": 0, "cost": 0, "at": e.at,
-        }  # fmt: skip
+        row = row_of(replace(e, state="intent", reason="", calls=0, cost=0.0), "body", "draft", "before")
+        del row["id"]
         result = connection.execute(journal.insert(), row)
         ids.append(_number(result))
     return ids
@@ -150,11 +146,7 @@ def writes_of_run(connection: sa.Connection, run: int) -> list[tuple[str, str]]:
 
 def attempted(connection: sa.Connection, name: str, keys: Sequence[str]) -> set[str]:
     """Those of an object's records that a run has sent, or tried to send."""
-    found: set[str] = set()
-    for part in batches(keys):
-        query = sa.select(journal.c.key).where(journal.c.object == name, journal.c.key.in_(part))
-        found.update(connection.execute(query.distinct()).scalars())
-    return found
+    return those_of(connection, journal.c.key, keys, journal.c.object == name)
 
 
 def attempts(connection: sa.Connection, name: str, key: str) -> int:

@@ -11,13 +11,14 @@ import sqlalchemy as sa
 
 from engine.store.schema import (
     Store,
-    as_text,
     drafts,
     findings,
     journal,
     links,
     meta,
+    row_of,
     samples,
+    those_of,
     upsert,
     verified,
 )
@@ -72,11 +73,7 @@ class Finding:
 
 def save_drafts(connection: sa.Connection, found: Sequence[Draft]) -> None:
     """Insert or replace drafts."""
-    rows = [
-        {"object": d.object, "key": d.key, "seq": d.seq, "record": d.record, "digest": d.digest,
-         "body": as_text(d.body), "state": d.state, "reason": d.reason}
-        for d in found
-    ]  # fmt: skip
+    rows = [row_of(draft, "body") for draft in found]
     upsert(connection, drafts, rows, ["object", "key"])
 
 
@@ -152,12 +149,7 @@ def drafted_beyond_sample(connection: sa.Connection, name: str) -> bool:
 
 def save_link(connection: sa.Connection, link: Link) -> None:
     """Insert or replace a link."""
-    row = {
-        "object": link.object, "key": link.key, "resource": link.resource, "dest_id": link.dest_id,
-        "digest": link.digest, "written": as_text(link.written), "origin": link.origin,
-        "extra": as_text(link.extra), "run": link.run, "at": link.at,
-        "stored": as_text(link.stored), "held": as_text(link.held),
-    }  # fmt: skip
+    row = row_of(link, "written", "extra", "stored", "held")
     # A row we made stays one we made, however often it is written again.
     keep = ("origin",) if link.origin == "updated" else ()
     upsert(connection, links, [row], ["object", "key"], keep)
@@ -194,13 +186,7 @@ def stream_links(store: Store, name: str, batch: int = BATCH) -> Iterator[list[L
 
 def linked_rows(connection: sa.Connection, resource: str, ids: Sequence[str], name: str) -> set[str]:
     """Those of these destination rows that stand for a record of an object."""
-    found: set[str] = set()
-    for part in batches(ids):
-        query = sa.select(links.c.dest_id).where(
-            links.c.resource == resource, links.c.object == name, links.c.dest_id.in_(part)
-        )
-        found.update(connection.execute(query).scalars())
-    return found
+    return those_of(connection, links.c.dest_id, ids, links.c.resource == resource, links.c.object == name)
 
 
 def links_to_rows(
@@ -274,12 +260,15 @@ def count_links(connection: sa.Connection) -> dict[str, int]:
 
 def save_findings(connection: sa.Connection, found: Sequence[Finding]) -> None:
     """Add findings."""
-    rows = [
-        {"object": f.object, "key": f.key, "stage": f.stage, "field": f.field, "severity": f.severity, "text": f.text}
-        for f in found
-    ]
-    if rows:
-        connection.execute(findings.insert(), rows)
+    if found:
+        connection.execute(findings.insert(), [row_of(finding) for finding in found])
+
+
+def save_once(connection: sa.Connection, finding: Finding) -> None:
+    """Add a finding that may have been made before."""
+    row = row_of(finding)
+    connection.execute(findings.delete().where(*(findings.c[name] == value for name, value in row.items())))
+    connection.execute(findings.insert(), row)
 
 
 def clear_findings(connection: sa.Connection, stage: str, name: str = "", keys: Sequence[str] | None = None) -> None:
@@ -336,10 +325,14 @@ def clear_field_findings(connection: sa.Connection, name: str, key: str, target:
 def troubled_fields(
     connection: sa.Connection, stage: str, name: str
 ) -> list[tuple[str, int, str]]:
-    """Fields of an object that a stage found something wrong with: in how many records, and what in one."""
+    """Fields of an object that a stage found something wrong with: in how many drafts, and what in one.
+
+    Drafts that are skipped do not count: nothing is written of them anyway.
+    """
+    meant = sa.select(drafts.c.key).where(drafts.c.object == name, drafts.c.state != "skipped")
     query = (
         sa.select(findings.c.field, sa.func.count(findings.c.key.distinct()), sa.func.min(findings.c.text))
-        .where(findings.c.stage == stage, findings.c.object == name)
+        .where(findings.c.stage == stage, findings.c.object == name, findings.c.key.in_(meant))
         .where(findings.c.severity == "attention", findings.c.field != "")
         .group_by(findings.c.field)
         .order_by(findings.c.field)
@@ -399,10 +392,7 @@ def unverified_drafts(store: Store, name: str, batch: int = BATCH) -> Iterator[l
     """Drafts of an object that no row of the destination was seen for."""
     for found in stream_drafts(store, name, batch):
         with store.begin() as connection:
-            query = sa.select(verified.c.key).where(
-                verified.c.object == name, verified.c.key.in_([draft.key for draft in found])
-            )
-            seen = set(connection.execute(query).scalars())
+            seen = seen_of(connection, name, [draft.key for draft in found])
         missing = [draft for draft in found if draft.key not in seen]
         if missing:
             yield missing
@@ -416,8 +406,7 @@ def first_written(connection: sa.Connection, resource: str) -> float | None:
 
 def seen_of(connection: sa.Connection, name: str, keys: Sequence[str]) -> set[str]:
     """Those of an object's keys that were marked as seen in the destination."""
-    query = sa.select(verified.c.key).where(verified.c.object == name, verified.c.key.in_(list(keys)))
-    return set(connection.execute(query).scalars())
+    return those_of(connection, verified.c.key, keys, verified.c.object == name)
 
 
 def forget_found(connection: sa.Connection) -> None:

@@ -6,9 +6,9 @@ import json
 import os
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -18,6 +18,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from engine.errors import StoreError
 from engine.store.migrations import MIGRATIONS, bring_up
+from engine.values import batches
 
 VERSION = len(MIGRATIONS) + 1  # a store of an older version is brought up to this one when it is opened
 
@@ -417,6 +418,12 @@ def _begin_immediate(connection: sa.Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
+def row_of(item: Any, *texts: str) -> dict[str, Any]:
+    """A dataclass as a row of its table; the fields named in `texts` as JSON."""
+    found = {field.name: getattr(item, field.name) for field in fields(item)}
+    return found | {name: as_text(found[name]) for name in texts}
+
+
 def upsert(
     connection: sa.Connection, table: sa.Table, rows: list[dict[str, Any]], keys: list[str], keep: tuple[str, ...] = ()
 ) -> None:
@@ -430,6 +437,16 @@ def upsert(
         connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=changed), rows)
     else:
         connection.execute(statement.on_conflict_do_nothing(index_elements=keys), rows)
+
+
+def those_of(
+    connection: sa.Connection, column: sa.Column[Any], values: Iterable[str], *conditions: sa.ColumnElement[bool]
+) -> set[str]:
+    """Those of the values that a column holds in rows for which the conditions hold."""
+    found: set[str] = set()
+    for part in batches(values):
+        found.update(connection.execute(sa.select(column).where(column.in_(part), *conditions)).scalars())
+    return found
 
 
 # -- single values worth keeping: what runs came to, what approved mappings meant

@@ -268,3 +268,82 @@ def test_who_is_deleted_is_read_by_the_declared_type(
     report = project(tmp_path, platform, parts, there, spec).run("--sample", code=1 if odd else 0)
     assert len(names(platform, "contacts")) == len(live) + len(odd)
     assert texts(report).count("neither yes nor no") == len(odd)
+
+
+def with_keys(folder: Path, side: str, old: str, new: str) -> None:
+    """Write something else into a connector."""
+    path = folder / f"{side}.yaml"
+    text = path.read_text("utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new), "utf-8")
+
+
+def test_a_moment_that_means_nothing_takes_nobody_away(serve: Serve, tmp_path: Path) -> None:
+    """`deleted` names a moment, and the platform writes `0000-00-00` for none: such a row is alive."""
+    moments = {"a": "0000-00-00", "b": "2024-01-01", "c": None}
+    rows = [{"id": n, "name": name, "email": at} for n, (name, at) in enumerate(moments.items())]
+    spec = {"contacts": mapped("people", "contacts", {"name": "name"})}
+    trial = people(serve, tmp_path, rows, spec, empty_values=["0000-00-00"])
+    with_keys(tmp_path, "source", '"people": {', '"people": {"deleted": "email", ')
+    trial.run("--sample", code=0)
+    assert names(trial.platform, "contacts") == ["a", "c"]
+
+
+def test_what_is_said_of_a_flag_is_said_until_it_is_read_anew(
+    serve: Serve, tmp_path: Path
+) -> None:
+    """A later run that reads nothing still names the odd flag, once; a whole reading takes it back."""
+    rows = [{"id": 1, "name": "a", "active": "maybe"}, {"id": 2, "name": "b", "active": "N"}]
+    spec = {"contacts": mapped("people", "contacts", {"name": "name"})}
+    trial = people(serve, tmp_path, rows, spec)
+    with_keys(tmp_path, "source", '"people": {', '"people": {"deleted": "active", ')
+    trial.full(code=1)
+    assert texts(trial.run(code=1)).count("neither yes nor no") == 1
+    assert texts(trial.delta(code=1)).count("neither yes nor no") == 1
+    trial.platform.tables["people"][0]["active"] = "N"
+    assert "neither" not in texts(trial.delta("--deletions", code=0))
+
+
+@pytest.mark.parametrize("far", ["33.33333333333333333333", "12345678901234567890.5"])
+def test_an_amount_of_many_digits_is_compared(far: str, serve: Serve, tmp_path: Path) -> None:
+    """A number that no float holds is a number in a condition too."""
+    rates = {"a": far, "b": "3.5", "c": "50.00", "d": "0.33333333333333333333"}
+    rows = [{"id": n, "name": name, "rate": rate} for n, (name, rate) in enumerate(rates.items())]
+    large = mapped("people", "contacts", {"name": "name"}, when={"rate": {"gt": 10}})
+    small = mapped("people", "others", {"name": "name"}, when={"rate": {"lte": 10}})
+    trial = people(serve, tmp_path, rows, {"contacts": large, "others": small})
+    trial.run("--sample", code=0)
+    assert names(trial.platform, "contacts") == ["a", "c"]
+    assert names(trial.platform, "others") == ["b", "d"]
+
+
+@pytest.mark.parametrize("no", ["0", "false", "N", 0, False])
+def test_a_user_whose_flag_says_no_owns_nothing(no: Any, serve: Serve, tmp_path: Path) -> None:
+    """However it is written: the fallback owner stands in for a person whose user is not active."""
+    ann = {"id": 5, "name": "Ann", "email": "ann@example.com", "active": no}
+    boss = {"id": 6, "name": "Boss", "email": "boss@example.com", "active": "1"}
+    platform = serve(
+        staff=[{"id": 1, "name": "Ann", "email": "ann@example.com"}],
+        deals=[{"id": 1, "name": "Deal", "owner": 1}],
+        users=[ann, boss],
+        cards=[],
+    )
+    source = {
+        "staff": readable("staff", name="text", email="text"),
+        "deals": readable("deals", name="text", owner="ref staff"),
+    }
+    users = readable("users", name="text", email="text", active="boolean")
+    destination = {
+        "resources": {
+            "users": users,
+            "cards": writable("cards", ["name"], name=NAME, owner="ref users"),
+        },
+        "users": {"resource": "users", "email": "email", "name": "name", "active": "active"},
+    }
+    owner = {"lookup": "users", "by": "owner"}
+    spec = migration(
+        {"cards": mapped("deals", "cards", {"name": "name", "owner": owner})},
+        users={"from": "staff", "email": "email", "fallback": "boss@example.com"},
+    )
+    project(tmp_path, platform, source, destination, spec).run("--sample")
+    assert platform.one("cards")["owner"] == 6
