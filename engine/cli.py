@@ -287,7 +287,8 @@ def rollback(of_run: int | None, dry: bool, force: bool, yes: bool, **options: A
     with opened(settings, "rollback --dry-run" if dry else "rollback") as run:
         known = _begun(run, settings)
         if of_run and of_run not in {row["id"] for row in known}:
-            raise UsageError(f"there is no run {of_run} – see which there are: etl status {settings.spec} --env {settings.environment}")
+            listed = f"etl status {settings.spec} --env {settings.environment}"
+            raise UsageError(f"there is no run {of_run} – see which there are: {listed}")
         carry_over(run)
         if not dry and not yes:
             foreseen = take_back(run, of_run, force, dry=True)

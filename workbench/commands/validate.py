@@ -14,6 +14,7 @@ from engine.cli import Settings, opened
 from engine.document import read
 from engine.environment import variables
 from engine.errors import DONE, Diagnostic, SpecError, in_order
+from engine.review.terminal import counted
 from engine.spec.load import load_migration
 from workbench.commands.options import from_environment, machine, stored
 from workbench.doubts import doubts, quotes
@@ -64,6 +65,6 @@ def _show(settings: Settings, problems: Sequence[Diagnostic], objects: int) -> N
         return
     for item in problems:
         click.echo("\n".join(excerpt(item, folder)), err=True)
-    many = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"
-    good = f"{settings.spec}: good; {objects} objects{', ' + many if problems else ''}"
+    many = counted(len(problems), "problem" if wrong else "warning")
+    good = f"{settings.spec}: good; {counted(objects, 'object')}{', ' + many if problems else ''}"
     click.echo(many if wrong else good, err=wrong)
