@@ -285,13 +285,17 @@ def rollback(of_run: int | None, dry: bool, force: bool, yes: bool, **options: A
     """Take a migration back: delete what it made, restore what it changed, keep what people touched."""
     settings = Settings(**options)
     with opened(settings, "rollback --dry-run" if dry else "rollback") as run:
+        known = _begun(run, settings)
+        if of_run and of_run not in {row["id"] for row in known}:
+            listed = f"etl status {settings.spec} --env {settings.environment}"
+            raise UsageError(f"there is no run {of_run} – see which there are: {listed}")
         carry_over(run)
         if not dry and not yes:
             foreseen = take_back(run, of_run, force, dry=True)
             many = sum(many for action, many in foreseen.would.items() if action != "keep")
-            click.confirm(
-                f"Undo {many} writes in {run.migration.destination.title} ({settings.environment})?", abort=True, err=True
-            )
+            question = f"Undo {many} writes in {run.migration.destination.title} ({settings.environment})?"
+            if many and not click.confirm(question, err=True):
+                raise UsageError("nothing was undone")
         result = take_back(run, of_run, force, dry)
     found = {
         "undone": result.undone, "kept": result.kept, "failed": result.failed, "would": result.would,
@@ -301,20 +305,27 @@ def rollback(of_run: int | None, dry: bool, force: bool, yes: bool, **options: A
     sys.exit(ATTENTION if result.kept or result.failed else DONE)
 
 
+def _begun(run: Run, settings: Settings) -> list[dict[str, Any]]:
+    """The runs of a store; raises UsageError where none has migrated anything, as in a store that was misspelt."""
+    with run.store.begin() as connection:
+        runs = all_runs(connection)
+    if not any(row["command"].startswith("run") for row in runs):
+        first = f"etl run {settings.spec} --sample --env {settings.environment}"
+        raise UsageError(f"nothing has been migrated with this store yet – check --store and --env, or start with: {first}")
+    return runs
+
+
 @cli.command()
 @common
 def verify(**options: Any) -> None:
     """Read the destination back and compare it with what was wanted, field by field."""
     settings = Settings(**options)
     with opened(settings, "verify") as run:
+        runs = _begun(run, settings)
         carry_over(run)
         with run.store.begin() as connection:
-            runs = all_runs(connection)
             last = [row["command"] for row in runs if row["command"].startswith("run")]
-            sampled_last = bool(last) and last[-1] == "run --sample"
-            judged = records_of(frozenset(sample(connection))) if sampled_last else everything
-        if not last:
-            raise UsageError("nothing has been migrated yet – start with: etl run SPEC --sample")
+            judged = records_of(frozenset(sample(connection))) if last[-1] == "run --sample" else everything
         result = stages.verify(run, stages.Result(), judged, only_written=_planned_since(runs))
         told = _report(run, result, "verify", settings)
     sys.exit(_show(told, settings))

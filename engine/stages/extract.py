@@ -67,7 +67,7 @@ def _collection(run: Run, name: str, fields: tuple[str, ...], cursor: Cursor | N
         for calls, page in enumerate(run.source.pages(name, position=cursor.position, doubts=True), 1):
             if page.anew:
                 cursor, tally = _begun_again(run, cursor, tally)
-            cursor, tally = _save(run, name, fields, page, cursor, tally)
+            cursor, tally = save(run, name, fields, page, cursor, tally)
             if _enough(operation, cursor, calls, max_pages):
                 break
     except Forbidden as error:
@@ -134,7 +134,8 @@ def _begun_again(run: Run, cursor: Cursor, tally: Tally) -> tuple[Cursor, Tally]
     return replace(cursor, position=None, rows=0, started=now), Tally(stamp=tally.stamp)
 
 
-def _save(run: Run, name: str, fields: tuple[str, ...], page: Rows, cursor: Cursor, tally: Tally) -> tuple[Cursor, Tally]:
+def save(run: Run, name: str, fields: tuple[str, ...], page: Rows, cursor: Cursor, tally: Tally) -> tuple[Cursor, Tally]:
+    """Keep one page of a list: its live rows, and what the reading has shown."""
     found, unkeyed = keyed(run, name, alive(run, name, page.rows), cursor.rows)
     unique = list({record.key: record for record in found}.values())
     cursor = replace(

@@ -207,3 +207,26 @@ def test_whoever_interrupts_a_start_sees_no_traceback(trial: Project, wait: floa
     done = subprocess.run(words, cwd=trial.folder, env={**os.environ, **trial.env}, capture_output=True, timeout=60, check=False)
     assert b"Traceback" not in done.stderr
     assert done.returncode in (130, 0, -signal.SIGINT)
+
+
+@pytest.mark.parametrize("command", [("rollback", "--yes"), ("rollback", "--dry-run"), ("verify",)])
+def test_a_store_without_a_run_is_told(trial: Project, command: tuple[str, ...]) -> None:
+    """A misspelt --store is not taken for one in which nothing is left to do."""
+    trial.full()
+    done = trial.etl(*command, "--store", "misspelt.sqlite", code=2)
+    assert "misspelt" not in done.out and "--store" in done.err
+
+
+def test_a_run_that_there_is_not_is_told(trial: Project) -> None:
+    """Nobody is asked whether nothing shall be undone."""
+    trial.full()
+    done = trial.etl("rollback", "--run", "77", code=2)
+    assert "no run 77" in done.err and "?" not in done.err
+    assert len(trial.platform.tables["contacts"]) == 2
+
+
+def test_a_broken_line_of_an_env_file_is_told(trial: Project) -> None:
+    """With its place, in one message."""
+    (trial.folder / ".env").write_text("FOO=1\nfoo bar\n")
+    done = trial.etl("status", code=2)
+    assert ".env:2:1:" in done.err and done.err.count("\n") == 1

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from itertools import pairwise
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from engine.connector.model import PLACE, Operation, Resource
 from engine.connector.pagers import path_of
@@ -130,7 +131,9 @@ def _since(probe: Probe, kind: Resource, operation: Operation) -> Finding:
 
 def _between(probe: Probe, kind: Resource, operation: Operation, known: Sequence[Row]) -> Finding | None:
     """Rows since the stamp of one of them; None where the stamps cannot tell."""
-    stamps = {one: at for row, one in zip(known, ids_of(known, kind), strict=False) if (at := instant(row.get(kind.modified)))}
+    zone = ZoneInfo(operation.since_zone)
+    moments = [instant(row.get(kind.modified), zone) for row in known]
+    stamps = {one: at for one, at in zip(ids_of(known, kind), moments, strict=False) if at}
     if len(stamps) < len(known) or len(set(stamps.values())) < 2 or operation.since_style == "date":
         return None
     bound = sorted(set(stamps.values()))[len(set(stamps.values())) // 2]
@@ -150,15 +153,15 @@ def _between(probe: Probe, kind: Resource, operation: Operation, known: Sequence
     return confirmed(f"list {kind.name}", "since", f"obeyed in the future, the past and between; {bounds}")
 
 
-def instant(value: Any) -> float | None:
-    """A stamp in epoch seconds; None where it is none."""
+def instant(value: Any, zone: tzinfo = UTC) -> float | None:
+    """A stamp in epoch seconds, one that names no zone by the clock of `zone`; None where it is none."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         return value / 1000 if value > 1e11 else float(value)
     try:
         moment = datetime.fromisoformat(value) if isinstance(value, str) else None
     except ValueError:
         return None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() if moment else None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).timestamp() if moment else None
 
 
 # -- newest first
