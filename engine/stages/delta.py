@@ -79,7 +79,7 @@ def _collection(run: Run, name: str, fields: tuple[str, ...], cursor: Cursor, wh
     how = "full" if whole or distrusted else _cheapest(operation)
     try:
         changes = _take(run, name, fields, cursor, how)
-        left_out = _left_out(run, name) if how != "full" else []
+        left_out = _left_out(run, name) if changes.how != "full" else []
         return _compared(run, fields, changes, left_out) if left_out else changes
     except Forbidden as error:
         with run.store.begin() as connection:
