@@ -1,0 +1,44 @@
+"""`etl rollback`."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import click
+
+from engine.cli.opening import opened
+from engine.cli.options import Settings, common
+from engine.cli.screen import tell
+from engine.errors import ATTENTION, DONE
+from engine.review import screens
+from engine.rollback.undo import rollback as take_back
+from engine.stages.names import carry_over
+
+LAST_RUN = 2**31 - 1
+
+
+@click.command()
+@common
+@click.option("--run", "of_run", type=click.IntRange(1, LAST_RUN), help="Take back just this run; `etl status` lists them.")
+@click.option("--dry-run", "dry", is_flag=True, help="Say what would happen; change nothing.")
+@click.option("--force", is_flag=True, help="Also remove rows that people have touched since.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def rollback(of_run: int | None, dry: bool, force: bool, yes: bool, **options: Any) -> None:
+    """Take a migration back: delete what it made, restore what it changed, keep what people touched."""
+    settings = Settings(**options)
+    with opened(settings, "rollback --dry-run" if dry else "rollback") as run:
+        carry_over(run)
+        if not dry and not yes:
+            foreseen = take_back(run, of_run, force, dry=True)
+            many = sum(many for action, many in foreseen.would.items() if action != "keep")
+            click.confirm(
+                f"Undo {many} writes in {run.migration.destination.title} ({settings.environment})?", abort=True, err=True
+            )
+        result = take_back(run, of_run, force, dry)
+    found = {
+        "undone": result.undone, "kept": result.kept, "failed": result.failed, "would": result.would,
+        "cost": result.cost, "cost_unit": run.migration.destination.cost_unit,
+    }  # fmt: skip
+    tell(settings.as_json, found, lambda told, console: screens.show_rollback(told, dry, console))
+    sys.exit(ATTENTION if result.kept or result.failed else DONE)
