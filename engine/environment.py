@@ -9,8 +9,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from dotenv import dotenv_values
-
 from engine.connector.auth import Account, addresses
 from engine.connector.auth import variables as variables_of
 from engine.connector.model import Connector
@@ -31,9 +29,15 @@ class Accounts:
 def variables(place: Path | None = None) -> dict[str, str]:
     """The process environment over the `.env` file of a folder, or over a file; read once, at the edge."""
     file = place if place and place.is_file() else (place or Path.cwd()) / ".env"
-    text = content(file, str(file)) if file.is_file() else ""
-    found = {key: value for key, value in dotenv_values(stream=io.StringIO(text)).items() if value is not None}
-    return found | dict(os.environ)
+    return (_written(file) if file.is_file() else {}) | dict(os.environ)
+
+
+def _written(file: Path) -> dict[str, str]:
+    """What an `.env` file says."""
+    from dotenv import dotenv_values  # most commands meet no file
+
+    text = content(file, str(file))
+    return {key: value for key, value in dotenv_values(stream=io.StringIO(text)).items() if value is not None}
 
 
 @contextmanager

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import errno
+import gc
 import io
 import os
 import sys
-import tempfile
 import traceback
 from pathlib import Path
 from typing import NoReturn
@@ -18,11 +19,13 @@ from engine.cli.streams import drop_output, safe, say, write, write_anything
 from engine.errors import EtlError
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)  # told of a file that nobody names
+COLLECT_AFTER = 20_000  # objects; Python looks for garbage after 700
 
 
 def main(commands: click.Group, gate: Gate) -> None:
     """Run one of the commands; expected failures end with their message and exit code, never a traceback."""
     write_anything()
+    _collect_seldom()
     try:
         commands.main(standalone_mode=False, obj=gate)
     except click.exceptions.Exit as stop:
@@ -47,6 +50,12 @@ def main(commands: click.Group, gate: Gate) -> None:
         _crash()
 
 
+def _collect_seldom() -> None:
+    """Most of what a start makes stays: to look through it for garbage again and again, and once more at the end, is idle."""
+    gc.set_threshold(COLLECT_AFTER)
+    atexit.register(gc.freeze)
+
+
 def _crash() -> NoReturn:
     """Say that etl itself is at fault, and keep the traceback in the first place that takes it."""
     details = safe(traceback.format_exc()).encode("utf-8", "backslashreplace")
@@ -64,6 +73,8 @@ def _kept(details: bytes) -> str:
         return str(crash)
     except OSError:
         pass
+    import tempfile  # (nor this)
+
     try:
         with tempfile.NamedTemporaryFile(prefix="etl-crash-", suffix=".txt", delete=False) as file:
             file.write(details)
