@@ -18,6 +18,7 @@ import click
 DOCS = Path(__file__).resolve().parent
 sys.path.insert(0, str(DOCS.parent))
 
+from engine.cli.commands import Later  # noqa: E402
 from transforms import STEPS  # noqa: E402
 from workbench.cli import etl  # noqa: E402  (the checkout's, wherever this is started from)
 
@@ -37,6 +38,7 @@ def commands(group: click.Group, above: str = "etl") -> Iterator[tuple[str, clic
     """Every command that does something, with its whole name."""
     for name, command in sorted(group.commands.items()):
         whole = f"{above} {name}"
+        command = command.command() if isinstance(command, Later) else command
         if isinstance(command, click.Group):
             yield from commands(command, whole)
         else:

@@ -9,9 +9,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from dotenv import dotenv_values
-from dotenv.parser import parse_stream
-
 from engine.connector.auth import Account, addresses
 from engine.connector.auth import variables as variables_of
 from engine.connector.model import Connector
@@ -32,11 +29,18 @@ class Accounts:
 def variables(place: Path | None = None) -> dict[str, str]:
     """The process environment over the `.env` file of a folder, or over a file; read once, at the edge."""
     file = place if place and place.is_file() else (place or Path.cwd()) / ".env"
-    text = content(file, str(file)) if file.is_file() else ""
+    return (_written(file) if file.is_file() else {}) | dict(os.environ)
+
+
+def _written(file: Path) -> dict[str, str]:
+    """What an `.env` file says; raises UsageError with the place of a line that says nothing."""
+    from dotenv import dotenv_values  # most commands meet no file
+    from dotenv.parser import parse_stream
+
+    text = content(file, str(file))
     if wrong := [line.original.line for line in parse_stream(io.StringIO(text)) if line.error]:
         raise UsageError(f"{file}:{wrong[0]}:1: not a variable – write NAME=value, or # before a remark")
-    found = {key: value for key, value in dotenv_values(stream=io.StringIO(text)).items() if value is not None}
-    return found | dict(os.environ)
+    return {key: value for key, value in dotenv_values(stream=io.StringIO(text)).items() if value is not None}
 
 
 @contextmanager

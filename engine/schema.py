@@ -16,13 +16,15 @@ from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import ValidationError
-
+from engine.conforms import Check, Unsure, compiled
 from engine.document import Document, Keys
 from engine.errors import Diagnostic, in_order, meant, nearest
+
+if TYPE_CHECKING:
+    from jsonschema import Draft202012Validator
+    from jsonschema.exceptions import ValidationError
 
 # In a checkout a link to the folder of the same name at its top; in a wheel a folder of its own.
 _FOLDER = files("engine") / "schemas"
@@ -69,15 +71,37 @@ class _Problem:
 
 def check_shape(document: Document, schema_name: str) -> list[Diagnostic]:
     """Every place where the document differs from `schemas/<schema_name>.schema.json`, in order."""
+    if _conforms(document.data, schema_name):
+        return []
     errors = _validator(schema_name).iter_errors(document.data)
     faults = (cause for error in errors for cause in _causes(_fault(error)))
     problems = [problem for fault in faults for problem in _WORDS.get(fault.rule, _by_rule)(fault)]
     return in_order(document.problem(item.keys, item.text, item.advice) for item in _without_echoes(problems))
 
 
+def _conforms(value: Any, name: str) -> bool:
+    """Whether there is surely nothing to say."""
+    try:
+        return _check(name)(value)
+    except Unsure:
+        return False
+
+
+@cache
+def _check(name: str) -> Check:
+    return compiled(_schema(name))
+
+
 @cache
 def _validator(name: str) -> Draft202012Validator:
-    return Draft202012Validator(json.loads(_file(name).read_text(encoding="utf-8")))
+    from jsonschema import Draft202012Validator  # only what is wrong waits for it
+
+    return Draft202012Validator(_schema(name))
+
+
+@cache
+def _schema(name: str) -> Any:
+    return json.loads(_file(name).read_text(encoding="utf-8"))
 
 
 def _file(name: str) -> Traversable:

@@ -23,7 +23,7 @@ OURS = ("engine", "transforms", "sandbox", "workbench")
 # Imports run upwards in this table only: a module uses rows above its own. Modules of one row may
 # use each other where the row says so. A new module has to be entered here.
 LAYERS: tuple[tuple[str, bool], ...] = (
-    ("engine.errors engine.values engine.slips", False),
+    ("engine.errors engine.values engine.slips engine.conforms", False),
     ("engine.document", False),
     ("engine.schema engine.spec.model engine.connector.model", False),
     ("engine.store.migrations", False),
@@ -56,7 +56,7 @@ LAYERS: tuple[tuple[str, bool], ...] = (
     ("workbench.probe.*", True),
     ("workbench.openapi.*", True),
     ("workbench.approval workbench.scaffold", False),
-    ("engine.cli", False),
+    ("engine.cli.*", True),
     ("workbench.commands.options", False),
     ("workbench.commands.connector_check workbench.commands.connector_new", False),
     ("workbench.commands.*", False),
@@ -73,8 +73,8 @@ DOORS = {
     "petl": ("workbench/export.py",),
     "openpyxl": ("workbench/export.py",),
     "sqlalchemy": ("engine/store/",),
-    "click": ("engine/cli.py", "workbench/cli.py", "workbench/commands/"),
-    "rich": ("engine/cli.py", "engine/review/", "workbench/commands/"),
+    "click": ("engine/cli/", "workbench/cli.py", "workbench/commands/"),
+    "rich": ("engine/cli/", "engine/review/", "workbench/commands/"),
     "jsonschema": ("engine/schema.py",),
     "dotenv": ("engine/environment.py",),
     "starlette": (),
@@ -394,7 +394,7 @@ def tokens(path: Path) -> int:
 
 def test_the_engine_keeps_its_budget() -> None:
     """All of engine/ but its command line and its reviews keeps below a number of tokens, which only goes down."""
-    counted = [path for path in files("engine") if not shown(path).startswith(("engine/cli.py", "engine/review/"))]
+    counted = [path for path in files("engine") if not shown(path).startswith(("engine/cli/", "engine/review/"))]
     total = sum(tokens(path) for path in counted)
     assert total <= BUDGET, f"engine/ has {total:,} tokens of code; the budget is {BUDGET:,}"
 

@@ -7,7 +7,6 @@ saw and the written offset means nothing; with `wall: false` the offset holds. A
 
 import datetime as dt
 import re
-from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -138,6 +137,8 @@ def read(value: Any, *, pattern: str) -> str | None:
         if pattern in ("epoch", "epoch_ms"):
             found = dt.datetime.fromtimestamp(float(value) / (1000 if pattern == "epoch_ms" else 1), dt.UTC)
         elif pattern == "http":
+            from email.utils import parsedate_to_datetime  # a large import for the one who writes dates like mail
+
             found = parsedate_to_datetime(str(value))
         else:
             found = dt.datetime.strptime(str(value).strip(), pattern)  # noqa: DTZ007 - the zone is the next step's

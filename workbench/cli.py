@@ -2,53 +2,106 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
 import click
 
-from engine import cli as engine
-from workbench.commands.approve import GATE, approve_command
-from workbench.commands.completion import completion_command
-from workbench.commands.connector import connector_group
-from workbench.commands.diff import diff_command
-from workbench.commands.docs import docs_command
-from workbench.commands.export import export_command
-from workbench.commands.init import init_command
-from workbench.commands.propose import propose_command
-from workbench.commands.report import report_command
-from workbench.commands.test import test_command
-from workbench.commands.validate import validate_command
+from engine.cli import commands as engine
+from engine.cli.commands import Later
+from engine.cli.gate import Gate
+from engine.cli.main import main as start
 
-COMMANDS: tuple[click.Command, ...] = (
-    init_command,
-    propose_command,
-    validate_command,
-    test_command,
-    diff_command,
-    approve_command,
-    report_command,
-    export_command,
-    docs_command,
-    connector_group,
-    completion_command,
+if TYPE_CHECKING:  # nothing of a run is needed to begin with
+    from engine.run import Run
+
+COMMANDS = (
+    Later(
+        "init",
+        "workbench.commands.init:init_command",
+        "Write a first spec for a pair of connectors, with a test file; refuses to overwrite.",
+    ),
+    Later(
+        "propose",
+        "workbench.commands.propose:propose_command",
+        "Propose a mapping from staged records and both connectors; makes no call, unless asked to read.",
+    ),
+    Later(
+        "validate",
+        "workbench.commands.validate:validate_command",
+        "Check specs, their connectors and templates; every problem at once.",
+    ),
+    Later(
+        "test",
+        "workbench.commands.test:test_command",
+        "Run the cases beside SPEC (NAME.test.yaml): records in, drafts out, in memory.",
+    ),
+    Later(
+        "diff",
+        "workbench.commands.diff:diff_command",
+        "What changed between OLD and NEW in meaning, and what it does to the staged data. Makes no call.",
+    ),
+    Later(
+        "approve",
+        "workbench.commands.approve:approve_command",
+        "Approve a mapping whose sample was looked at; the full run against live asks for it.",
+    ),
+    Later(
+        "report",
+        "workbench.commands.report:report_command",
+        "Show the report of the last run, and where its page is. Makes no call.",
+    ),
+    Later(
+        "export",
+        "workbench.commands.export:export_command",
+        "Write the audit log, people, failures and every object's records as CSV and one workbook.",
+    ),
+    Later(
+        "docs",
+        "workbench.commands.docs:docs_command",
+        "Write the mapping as a document that a customer reads and signs. Makes no call.",
+    ),
+    Later(
+        "connector",
+        "workbench.commands.connector:connector_group",
+        "Draft the description of a platform, and hold it against the server.",
+    ),
+    Later(
+        "completion",
+        "workbench.commands.completion:completion_command",
+        "Print the script that completes commands, options and files in your shell; see docs/workbench/editor.md.",
+    ),
 )
+SANDBOX = Later("sandbox", "sandbox.cli:sandbox", "Local stand-ins for the platforms records are moved between.")
 
 
 def etl() -> click.Group:
     """Every command there is."""
-    for command in (*COMMANDS, *_emulators()):
-        engine.cli.add_command(command)
-    return engine.cli
+    return engine.group([*engine.COMMANDS, *COMMANDS, *([SANDBOX] if _has_emulators() else [])])
 
 
-def _emulators() -> list[click.Command]:
-    """The sandbox's commands, where it is installed."""
+def _has_emulators() -> bool:
+    """Whether the sandbox is installed."""
     try:
-        from sandbox.cli import sandbox
+        return find_spec(SANDBOX.module) is not None
     except ImportError:
-        return []
-    return [sandbox]
+        return False
+
+
+def _admit(spec: Path, store: str | None) -> None:
+    from workbench.commands.approve import admit
+
+    admit(spec, store)
+
+
+def _ended(run: Run, verdict: Mapping[str, Any]) -> None:
+    from workbench.commands.approve import ended
+
+    ended(run, verdict)
 
 
 def main() -> None:
     """Start `etl`; a full run against live accounts asks for an approval."""
-    etl()
-    engine.main(GATE)
+    start(etl(), Gate(_admit, _ended))

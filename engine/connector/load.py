@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 from zoneinfo import available_timezones
@@ -12,7 +13,6 @@ from zoneinfo import available_timezones
 from engine.connector import model
 from engine.connector.auth import variables
 from engine.connector.model import PLACE
-from engine.connector.urls import url_of
 from engine.document import Document, Keys, content, parse
 from engine.errors import Diagnostic, SpecError, meant
 from engine.schema import check_shape
@@ -32,6 +32,7 @@ _USES = (  # where a name is used, where it is defined, what it names
     *((f"{call}.pager", "pagers", "pager") for call in _CALLS),
     *((f"{call}.limits.*", "limits", "limit") for call in _CALLS),
 )
+_ORDINARY = re.compile(r"https?://[a-z]+([.-][a-z0-9]+)*(:[0-9]{1,4})?(/[A-Za-z0-9_.-]+)*/?")  # an address beyond doubt
 Part = TypeVar("Part")
 
 
@@ -66,8 +67,13 @@ def _check_names(document: Document) -> list[Diagnostic]:
 
 
 def _check_address(document: Document) -> Iterator[Diagnostic]:
+    written = document.data["connection"]["base_url"]["production"]
+    if _ORDINARY.fullmatch(written):
+        return
+    from engine.connector.urls import url_of  # the rules for all other addresses take long to import
+
     try:
-        url_of(document.data["connection"]["base_url"]["production"])
+        url_of(written)
     except ValueError as error:
         yield document.problem(("connection", "base_url", "production"), f"no address: {error}", "correct the name of the host")
 
@@ -212,9 +218,14 @@ def _build(document: Document) -> model.Connector:
 
 def _made(part: Callable[..., Part], written: Mapping[str, Any], /, **more: Any) -> Part:
     """A part of the model from what the file says of its fields; what is not said keeps the model's default."""
-    names = inspect.signature(part).parameters
+    names = _names(part)
     said = {name: tuple(value) if isinstance(value, list) else value for name, value in written.items() if name in names}
     return part(**{**said, **more})
+
+
+@cache
+def _names(part: Callable[..., Any]) -> frozenset[str]:
+    return frozenset(inspect.signature(part).parameters)
 
 
 def _words(written: Any) -> tuple[str, ...]:

@@ -313,10 +313,16 @@ def _compiled(source: str, html: bool) -> jinja2.Template:
     return jinja2.Template.from_code(environment, code, dict(environment.globals))
 
 
+@functools.lru_cache(maxsize=64)
+def _parsed(source: str) -> nodes.Template:
+    """A template to look at; `_compiled` changes its own."""
+    return _ENVIRONMENTS[True].parse(source)
+
+
 def syntax_problem(source: str) -> tuple[str, int] | None:
     """What is wrong with a template and in which of its lines; None when it can be compiled."""
     try:
-        tree = _ENVIRONMENTS[True].parse(source)
+        tree = _parsed(source)
         refused = [(name, node.lineno) for kind, name in _REFUSED.items() for node in tree.find_all(kind)]
         refused += [("a recursive loop", node.lineno) for node in tree.find_all(nodes.For) if node.recursive]
         for name, line in refused:
@@ -370,13 +376,13 @@ def paths_used(source: str) -> list[tuple[Names, int]]:
     A loop variable is followed to what it loops over: in `{% for l in lines %}{{ l.units }}` the
     path `("lines", "*", "units")` is used.
     """
-    return list(_walk(_ENVIRONMENTS[True].parse(source), {}))
+    return list(_walk(_parsed(source), {}))
 
 
 def filters_used(source: str) -> list[tuple[str, tuple[str, ...], bool, int]]:
     """Every filter a template calls: its name, the names of its arguments, whether it is handed escaped text, the line."""
     found: list[tuple[str, tuple[str, ...], bool, int]] = []
-    for node in _ENVIRONMENTS[True].parse(source).find_all(nodes.Filter):
+    for node in _parsed(source).find_all(nodes.Filter):
         inner = node.node
         escaped = isinstance(inner, nodes.Const) or (isinstance(inner, nodes.Filter) and inner.name in ESCAPING)
         found.append((node.name, tuple(str(item.key) for item in node.kwargs), escaped, node.lineno))

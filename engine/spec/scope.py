@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from engine.connector.load import near
@@ -26,9 +27,9 @@ class Found:
     listed: int = 0  # so many parts of the path are names that the connector or the spec lists
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Scope:
-    """The names a path may start with inside one object."""
+    """The names a path may start with inside one object; what they stand for is put together once."""
 
     connector: Connector
     sources: tuple[str, ...]
@@ -38,9 +39,16 @@ class Scope:
     lists: frozenset[str] = frozenset()  # the related names that are lists of rows
     children: Mapping[str, str] = field(default_factory=dict)
     each: tuple[str, Segments] | None = None
+    _shapes: dict[tuple[str, ...], Shape | None] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def shape(self, collections: Sequence[str]) -> Shape | None:
         """All fields of the collections together; None where the connector lists none."""
+        asked = tuple(collections)
+        if asked not in self._shapes:
+            self._shapes[asked] = self._together(asked)
+        return self._shapes[asked]
+
+    def _together(self, collections: Sequence[str]) -> Shape | None:
         found: dict[str, FieldType] = {}
         for name in collections:
             resource = self.connector.resources.get(name)
@@ -51,7 +59,8 @@ class Scope:
                 found[key] = kind if key not in found else _either(found[key], kind)
         return found
 
-    def names(self) -> dict[str, FieldType]:
+    @cached_property
+    def names(self) -> Shape:
         """What stands beside the record's own fields, and hides a field of the same name."""
         found = {
             name: FieldType("list" if name in self.lists else "object", self.shape(sources))
@@ -65,7 +74,7 @@ class Scope:
 
     def find(self, path: Segments, *, own: bool = False, template: bool = False) -> Found:
         """What the path leads to; with `own` in the record alone, with `template` in the names of templates."""
-        beside = {} if own else self.names()
+        beside = {} if own else self.names
         shape = self.shape(self.sources)
         if shape is None and path[0] not in beside:
             return Found()
@@ -122,7 +131,7 @@ def _key(shape: Shape, part: str, template: bool) -> str | None:
 
 def real(path: Sequence[str], scope: Scope) -> str:
     """A path of a template as the spec writes it: `line.item_name` is `line.item-name`."""
-    shape: Shape | None = {**(scope.shape(scope.sources) or {}), **scope.names()}
+    shape: Shape | None = {**(scope.shape(scope.sources) or {}), **scope.names}
     found: list[str] = []
     for part in path:
         key = _key(shape, part, template=True) if shape and part != "*" else part

@@ -29,7 +29,13 @@ FAULTS = {"429": 0.01, "500": 0.02, "timeout-after-write": 0.01, "cut-connection
 DONE = (0, 1)  # ended by itself; 1: some records need attention
 UNREACHED = 3  # too many faults in a row: people start the command again
 # The program with a gate that lets every mapping through: approvals have tests of their own (tests/workbench).
-START = "import engine.cli as it, workbench.cli; workbench.cli.etl(); it.main(it.Gate(lambda *_: None, lambda *_: None))"
+START = """\
+from engine.cli.gate import Gate
+from engine.cli.main import main
+from workbench.cli import etl
+
+main(etl(), Gate(lambda *_: None, lambda *_: None))
+"""
 ETL = (sys.executable, "-c", START)
 
 Row = dict[str, Any]

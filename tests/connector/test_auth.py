@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.cli import NO_KEY
+from engine.cli.opening import NO_KEY
 from engine.connector.auth import AUTHS, redactor, sign
 
 KEY = 'k3y "quoted" /+=ñ?'

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from engine.cli import interval, records, until
+from engine.cli.options import interval, records, until
 from engine.errors import UsageError
 from engine.review.report import private
 from tests.platforms.conftest import Serve
@@ -177,7 +177,7 @@ def test_a_crash_finds_a_place_for_its_details(trial: Project, monkeypatch: pyte
     def broken(*_: Any, **__: Any) -> None:
         raise LookupError("canary")
 
-    monkeypatch.setattr("engine.cli.load_migration", broken)
+    monkeypatch.setattr("engine.cli.opening.load_migration", broken)
     (trial.folder / "var").write_text("")
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()

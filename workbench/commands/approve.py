@@ -10,7 +10,6 @@ from typing import Any
 
 import click
 
-from engine.cli import Gate
 from engine.connector.pacing import Clock
 from engine.environment import variables
 from engine.errors import UnsafePlan
@@ -42,14 +41,13 @@ def approve_command(spec: Path, by: str, environment: str, store: str | None, as
     click.echo("commit it with the spec; an edit that changes data voids it")
 
 
-def _admit(spec: Path, store: str | None) -> None:
+def admit(spec: Path, store: str | None) -> None:
+    """A full run against live accounts asks for an approval; raises UnsafePlan without one."""
     migration = load_migration(spec, variables())
     with staged(migration, store or "live", begun=False) as kept:
         demand(migration, spec, kept)
 
 
-def _ended(run: Run, verdict: Mapping[str, Any]) -> None:
+def ended(run: Run, verdict: Mapping[str, Any]) -> None:
+    """Keep what a run came to, for whoever approves it."""
     keep_end(run.store, run.id, run.migration, verdict, "sandbox" if run.destination.account.name else "live")
-
-
-GATE = Gate(_admit, _ended)

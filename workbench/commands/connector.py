@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import click
 
-from workbench.commands.connector_check import check_command
-from workbench.commands.connector_new import new_command
+from engine.cli.commands import Later
 
 
 @click.group("connector")
@@ -13,5 +12,17 @@ def connector_group() -> None:
     """Draft the description of a platform, and hold it against the server."""
 
 
-connector_group.add_command(new_command)
-connector_group.add_command(check_command)
+connector_group.add_command(
+    Later(
+        "new",
+        "workbench.commands.connector_new:new_command",
+        "Draft a connector from an OpenAPI document (Swagger 2.0, OpenAPI 3.0, 3.1); refuses to overwrite. Does not call the API.",
+    )
+)
+connector_group.add_command(
+    Later(
+        "check",
+        "workbench.commands.connector_check:check_command",
+        "Try what a connector declares against the live server, and say what the server contradicts. Reads only, without --write.",
+    )
+)

@@ -8,7 +8,8 @@ from typing import Any
 
 import click
 
-from engine.cli import Settings, common, from_store
+from engine.cli.opening import from_store
+from engine.cli.options import Settings, common
 from workbench.export import export
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
-from engine.cli import Settings, opened
+from engine.cli.options import Settings
 from engine.document import read
 from engine.environment import variables
 from engine.errors import DONE, Diagnostic, SpecError, in_order
@@ -18,8 +18,6 @@ from engine.review.terminal import counted
 from engine.spec.load import load_migration
 from workbench.commands.options import from_environment, machine, stored
 from workbench.doubts import doubts, quotes
-from workbench.excerpt import excerpt, places
-from workbench.live import check_live
 
 
 @click.command("validate")
@@ -47,10 +45,18 @@ def _validated(settings: Settings, live: bool) -> int:
     except SpecError as error:
         problems = in_order([*problems, *error.diagnostics])
     if live and not _refused(problems):
-        with opened(settings, "validate --live") as run:
-            problems += check_live(run)
+        problems += _live(settings)
     _show(settings, problems, objects)
     return 2 if _refused(problems) else DONE
+
+
+def _live(settings: Settings) -> list[Diagnostic]:
+    """What both accounts say against a spec."""
+    from engine.cli.opening import opened
+    from workbench.live import check_live
+
+    with opened(settings, "validate --live") as run:
+        return list(check_live(run))
 
 
 def _refused(problems: Sequence[Diagnostic]) -> bool:
@@ -60,11 +66,26 @@ def _refused(problems: Sequence[Diagnostic]) -> bool:
 def _show(settings: Settings, problems: Sequence[Diagnostic], objects: int) -> None:
     folder, wrong = settings.spec.parent, _refused(problems)
     if settings.as_json:
-        told = [places(item, folder) for item in problems]
+        told = _places(problems, folder)
         click.echo(json.dumps({"spec": str(settings.spec), "valid": not wrong, "problems": told}, ensure_ascii=False))
         return
-    for item in problems:
-        click.echo("\n".join(excerpt(item, folder)), err=True)
+    if problems:
+        _excerpts(problems, folder)
     many = counted(len(problems), "problem" if wrong else "warning")
     good = f"{settings.spec}: good; {counted(objects, 'object')}{', ' + many if problems else ''}"
     click.echo(many if wrong else good, err=wrong)
+
+
+def _places(problems: Sequence[Diagnostic], folder: Path) -> list[Mapping[str, object]]:
+    if not problems:
+        return []
+    from workbench.excerpt import places  # nothing is shown of a good spec
+
+    return [places(item, folder) for item in problems]
+
+
+def _excerpts(problems: Sequence[Diagnostic], folder: Path) -> None:
+    from workbench.excerpt import excerpt  # nothing is shown of a good spec
+
+    for item in problems:
+        click.echo("\n".join(excerpt(item, folder)), err=True)

@@ -1,0 +1,48 @@
+"""What commands show: as JSON or on a screen, for a reader that may go away."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import click
+from rich.console import Console
+
+from engine.cli.streams import drop_output
+from engine.errors import UsageError
+
+
+def tell(as_json: bool, found: Mapping[str, Any], show: Callable[[Mapping[str, Any], Console], None]) -> None:
+    """What a command found: as JSON, or as its screen shows it."""
+    with printing():
+        if as_json:
+            click.echo(json.dumps(found, ensure_ascii=False))
+        else:
+            show(found, Screen())
+
+
+class Screen(Console):
+    """A console that leaves it to `printing` what to do when its reader has gone."""
+
+    def on_broken_pipe(self) -> None:
+        """Raise what was raised."""
+        raise  # noqa: PLE0704
+
+
+@contextmanager
+def printing() -> Iterator[None]:
+    """A reader that has gone (`| head`) ends no command. Raises UsageError for output that cannot be written."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        drop_output()
+    except OSError as error:
+        drop_output()
+        raise UsageError(
+            f"the output cannot be written: {error.strerror} – what the command did is saved; make room, and look at it with: "
+            "etl status SPEC, etl report SPEC"
+        ) from None
