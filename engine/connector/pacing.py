@@ -2,7 +2,7 @@
 
 Each limit's spending is booked in the store in slots of time, in one transaction with the check
 whether it fits. So a restart, or a second process on the same account, continues the count. Who
-calls often books a few calls ahead, a lease, and spends it in memory within the slots it was booked in.
+calls often books a few calls ahead, a lease, and spends them in memory before the moment it is booked at.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ PATIENCE = 300.0  # seconds; a longer wait is a pause: the run ends and says whe
 NAP = 60.0  # seconds slept at a time: clocks jump when a machine was suspended
 LEASED = 64  # calls booked ahead at most: what a killed process takes from a day
 LEASED_SHARE = 0.01  # ... and of each limit's allowance: what other processes may miss meanwhile
-LEASED_FOR = 0.25  # seconds for which they are good, as long as every limit is in the slot they stand in
+LEASED_FOR = 0.25  # seconds for which they are good ...
+LEASED_PART = 0.05  # ... and part of the shortest rolling window; they are booked at the end of that time
 GIVE_BACK = 2.0  # seconds after which what is left of a lease is given back, if no call has done so
 
 
@@ -60,9 +61,10 @@ class _Wait:
 
 @dataclass(slots=True)
 class _Lease:
-    """Calls booked ahead in the slots that limits were in at a moment, and what is left of them."""
+    """Calls booked ahead and what is left of them. They stand in the slots in which the lease ends: no call is later."""
 
     at: float
+    until: float
     slots: Mapping[str, int]
     spent: dict[str, float]  # of each limit by now, with the calls that were made of the lease
     left: dict[str, float]
@@ -71,12 +73,11 @@ class _Lease:
 
     def take(self, active: Sequence[Limit], cost: float, now: float) -> Booking | None:
         """A call of the lease; None where it does not have it, or has run out."""
-        if not self.at <= now < self.at + LEASED_FOR:
+        if not self.at <= now < self.until:
             return None
         amounts = {limit.name: _amount(limit, cost) for limit in active}
-        for limit in active:
-            if self.slots.get(limit.name) != _slot(limit, now) or self.left[limit.name] < amounts[limit.name]:
-                return None
+        if any(self.left.get(name, -1.0) < amount for name, amount in amounts.items()):
+            return None
         for name, amount in amounts.items():
             self.left[name] -= amount
             self.spent[name] += amount
@@ -236,7 +237,9 @@ class Pacer:
         amounts = {limit.name: _amount(limit, cost) for limit in active}
         after = {name: spent[name] + amount for name, amount in amounts.items()}
         left = {name: amount * (calls - 1) for name, amount in amounts.items()}
-        return _Lease(now, {limit.name: _slot(limit, now) for limit in active}, after, left, calls)
+        until = min((_end_of_lease(limit, now) for limit in active), default=now + LEASED_FOR) if calls > 1 else now
+        slots = {limit.name: _slot(limit, now if limit.window == "calendar" else until) for limit in active}
+        return _Lease(now, until, slots, after, left, calls)
 
     def _give_back(self, connection: sa.Connection) -> int:
         """What is left of the lease goes back to where it was booked; how many calls the next one may be good for."""
@@ -381,6 +384,13 @@ def _width(limit: Limit) -> float:
 
 def _slot(limit: Limit, now: float) -> int:
     return int(now // _width(limit))
+
+
+def _end_of_lease(limit: Limit, now: float) -> float:
+    """Until when a call may be made that is booked now: in the same day, and in a small part of a rolling window."""
+    if limit.window == "calendar":
+        return min(now + LEASED_FOR, (_slot(limit, now) + 1) * limit.seconds)
+    return now + min(LEASED_FOR, limit.seconds * LEASED_PART)
 
 
 def _first_slot(limit: Limit, now: float) -> int:

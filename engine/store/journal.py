@@ -37,18 +37,58 @@ class Entry:
     id: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """The outcome of an intent; `calls` and `cost` are added to what it took before."""
+
+    entry: int
+    state: str
+    at: float
+    dest_id: str = ""
+    reason: str = ""
+    calls: int = 0
+    cost: float = 0.0
+
+
+_INTEND = journal.insert().returning(journal.c.id, sort_by_parameter_order=True)
+_SETTLE = (
+    journal.update()
+    .where(journal.c.id == sa.bindparam("entry"))
+    .values(
+        state=sa.bindparam("to_state"),
+        settled=sa.bindparam("settled_at"),
+        reason=sa.bindparam("why"),
+        dest_id=sa.case((sa.bindparam("row_id") == "", journal.c.dest_id), else_=sa.bindparam("row_id")),
+        calls=journal.c.calls + sa.bindparam("more_calls"),
+        cost=journal.c.cost + sa.bindparam("more_cost"),
+    )
+)
+
+
 def intend(connection: sa.Connection, entries: Sequence[Entry]) -> list[int]:
     """Write intents; their ids, in order."""
-    ids = []
-    for e in entries:
-        row = {
+    rows = [
+        {
             "run": e.run, "object": e.object, "key": e.key, "resource": e.resource, "action": e.action, "state": "intent",
             "body": as_text(e.body), "draft": as_text(e.draft), "before": as_text(e.before), "dest_id": e.dest_id,
             "reason": "", "calls": 0, "cost": 0, "at": e.at,
-        }  # fmt: skip
-        result = connection.execute(journal.insert(), row)
-        ids.append(_number(result))
-    return ids
+        }
+        for e in entries
+    ]  # fmt: skip
+    return list(connection.execute(_INTEND, rows).scalars()) if rows else []
+
+
+def settle_all(connection: sa.Connection, outcomes: Sequence[Settled]) -> None:
+    """The outcomes of intents."""
+    rows = [
+        {
+            "entry": one.entry, "to_state": one.state, "settled_at": one.at, "why": one.reason, "row_id": one.dest_id,
+            "more_calls": one.calls, "more_cost": one.cost,
+        }
+        for one in outcomes
+    ]  # fmt: skip
+    if rows:
+        connection.execute(_SETTLE, rows)
 
 
 def settle(
@@ -56,12 +96,7 @@ def settle(
     calls: int = 0, cost: float = 0.0,
 ) -> None:  # fmt: skip
     """The outcome of an intent."""
-    values: dict[str, Any] = {"state": state, "settled": at, "reason": reason}
-    if dest_id:
-        values["dest_id"] = dest_id
-    if calls:
-        values |= {"calls": journal.c.calls + calls, "cost": journal.c.cost + cost}
-    connection.execute(journal.update().where(journal.c.id == entry_id).values(**values))
+    settle_all(connection, [Settled(entry_id, state, at, dest_id, reason, calls, cost)])
 
 
 def last_settled(connection: sa.Connection) -> float:

@@ -152,15 +152,24 @@ def drafted_beyond_sample(connection: sa.Connection, name: str) -> bool:
 
 def save_link(connection: sa.Connection, link: Link) -> None:
     """Insert or replace a link."""
-    row = {
-        "object": link.object, "key": link.key, "resource": link.resource, "dest_id": link.dest_id,
-        "digest": link.digest, "written": as_text(link.written), "origin": link.origin,
-        "extra": as_text(link.extra), "run": link.run, "at": link.at,
-        "stored": as_text(link.stored), "held": as_text(link.held),
-    }  # fmt: skip
+    save_links(connection, [link])
+
+
+def save_links(connection: sa.Connection, found: Sequence[Link]) -> None:
+    """Insert or replace links."""
+    rows = [
+        {
+            "object": link.object, "key": link.key, "resource": link.resource, "dest_id": link.dest_id,
+            "digest": link.digest, "written": as_text(link.written), "origin": link.origin,
+            "extra": as_text(link.extra), "run": link.run, "at": link.at,
+            "stored": as_text(link.stored), "held": as_text(link.held),
+        }
+        for link in found
+    ]  # fmt: skip
     # A row we made stays one we made, however often it is written again.
-    keep = ("origin",) if link.origin == "updated" else ()
-    upsert(connection, links, [row], ["object", "key"], keep)
+    for keep in ((), ("origin",)):
+        some = [row for row in rows if (row["origin"] == "updated") == bool(keep)]
+        upsert(connection, links, some, ["object", "key"], keep)
 
 
 def drop_link(connection: sa.Connection, name: str, key: str) -> None:
@@ -289,6 +298,20 @@ def clear_findings(connection: sa.Connection, stage: str, name: str = "", keys: 
         query = query.where(findings.c.object == name)
     for part in [None] if keys is None else batches(keys):
         connection.execute(query if part is None else query.where(findings.c.key.in_(part)))
+
+
+_CLEAR_FOUND = findings.delete().where(
+    findings.c.stage == sa.bindparam("of_stage"),
+    findings.c.object == sa.bindparam("of_object"),
+    findings.c.key == sa.bindparam("of_key"),
+)
+
+
+def clear_findings_of(connection: sa.Connection, places: Sequence[tuple[str, str, str]]) -> None:
+    """Forget what was found about records, each named by stage, object and key."""
+    rows = [{"of_stage": stage, "of_object": name, "of_key": key} for stage, name, key in places]
+    if rows:
+        connection.execute(_CLEAR_FOUND, rows)
 
 
 def clear_unlinked_findings(connection: sa.Connection, stage: str, name: str) -> None:

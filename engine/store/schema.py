@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -289,8 +290,7 @@ def _connected(engine: sa.Engine, patience: float) -> sa.Connection:
 
 def _check_fence(connection: sa.Connection, fence: int, keep: bool) -> None:
     """Whether this process still holds the store; with `keep`, nobody can take it over before the transaction ends."""
-    query = sa.select(meta.c.value).where(meta.c.name == LEASE)
-    found = connection.execute(query.with_for_update(read=True, key_share=True) if keep else query).scalar()
+    found = connection.execute(_HELD if keep else _RECALL, {"name": LEASE}).scalar()
     if json.loads(found or "{}").get("number") != fence:
         raise StoreError("another etl command has taken over this store, for this one was not heard of – run it again")
 
@@ -419,15 +419,18 @@ def upsert(
     connection: sa.Connection, table: sa.Table, rows: list[dict[str, Any]], keys: list[str], keep: tuple[str, ...] = ()
 ) -> None:
     """Insert rows or replace those that agree in `keys`; columns in `keep` stay as they were."""
-    if not rows:
-        return
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    statement = dialect.insert(table)
-    changed = {name: statement.excluded[name] for name in rows[0] if name not in keys and name not in keep}
+    if rows:
+        connection.execute(_upsert(connection.dialect.name, table, tuple(rows[0]), tuple(keys), keep), rows)
+
+
+@cache
+def _upsert(dialect: str, table: sa.Table, columns: tuple[str, ...], keys: tuple[str, ...], keep: tuple[str, ...]) -> sa.Insert:
+    """The statement, built once: building one costs more than running it."""
+    statement: sqlite.Insert | postgresql.Insert = (postgresql if dialect == "postgresql" else sqlite).insert(table)
+    changed = {name: statement.excluded[name] for name in columns if name not in keys and name not in keep}
     if changed:
-        connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=changed), rows)
-    else:
-        connection.execute(statement.on_conflict_do_nothing(index_elements=keys), rows)
+        return statement.on_conflict_do_update(index_elements=keys, set_=changed)
+    return statement.on_conflict_do_nothing(index_elements=keys)
 
 
 # -- single values worth keeping: what runs came to, what approved mappings meant
@@ -450,6 +453,10 @@ def recall(store: Store, name: str) -> str | None:
         return recall_in(connection, name)
 
 
+_RECALL = sa.select(meta.c.value).where(meta.c.name == sa.bindparam("name"))
+_HELD = _RECALL.with_for_update(read=True, key_share=True)
+
+
 def recall_in(connection: sa.Connection, name: str) -> str | None:
     """The value kept under a name, or None, within a transaction."""
-    return connection.execute(sa.select(meta.c.value).where(meta.c.name == name)).scalar()
+    return connection.execute(_RECALL, {"name": name}).scalar()
