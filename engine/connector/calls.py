@@ -48,7 +48,8 @@ UNDONE = (301, 307, 308)  # the request is to be made elsewhere: it was not carr
 WAITS = 50  # times one call is repeated because the platform refused it for its rate
 NEVER_LEFT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
 
-CODINGS = ("identity", "", "gzip", "x-gzip", "deflate")  # one of them, once: several inflate without bounds
+PLAIN = ("identity", "")
+CODINGS = (*PLAIN, "gzip", "x-gzip", "deflate")  # one of them, once: several inflate without bounds
 FRAMING = (b"content-encoding", b"content-length", b"transfer-encoding")  # how an answer travelled: it is unpacked
 SAID = {  # what every request says
     "accept": "*/*", "accept-encoding": "gzip, deflate", "connection": "keep-alive",
@@ -297,7 +298,7 @@ class Calls:
             if coding not in CODINGS:
                 raise EndlessError("the answer is packed in a way that was not asked for")
             content = bytearray()
-            for part in response.iter_bytes():
+            for part in response.stream if coding in PLAIN else response.iter_bytes():  # type: ignore[union-attr]
                 content += part
                 if len(content) > most:
                     raise EndlessError(f"the answer is larger than {most:,} bytes, `answer_max_bytes` of the connector")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import sqlalchemy as sa
 
-from engine.store.schema import Store, as_text, journal, links, runs
+from engine.store.schema import Store, as_text, from_text, journal, links, runs
 from engine.values import batches
 
 OPEN = ("intent", "doubt")
@@ -228,8 +227,8 @@ def _number(result: sa.CursorResult[Any]) -> int:
 
 def _entry(row: Any) -> Entry:
     return Entry(
-        row.run, row.object, row.key, row.resource, row.action, json.loads(row.body), json.loads(row.draft),
-        json.loads(row.before or "{}"), row.dest_id, row.state, row.reason, row.calls, row.cost, row.at, row.id,
+        row.run, row.object, row.key, row.resource, row.action, from_text(row.body), from_text(row.draft),
+        from_text(row.before or "{}"), row.dest_id, row.state, row.reason, row.calls, row.cost, row.at, row.id,
     )  # fmt: skip
 
 
@@ -299,7 +298,7 @@ def written_before(connection: sa.Connection, entry: Entry) -> dict[str, Any]:
         .order_by(journal.c.id.desc())
     )  # fmt: skip
     found = connection.execute(query).scalars().first()
-    return dict(json.loads(found)) if found else {}
+    return dict(from_text(found)) if found else {}
 
 
 def made_rows(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -14,6 +13,7 @@ from engine.store.schema import (
     as_text,
     drafts,
     findings,
+    from_text,
     journal,
     links,
     meta,
@@ -398,13 +398,13 @@ def forget_written(connection: sa.Connection, resource: str, target: str) -> int
 
 
 def _draft(row: Any) -> Draft:
-    return Draft(row.object, row.key, row.record, json.loads(row.body), row.digest, row.state, row.reason, row.seq)
+    return Draft(row.object, row.key, row.record, from_text(row.body), row.digest, row.state, row.reason, row.seq)
 
 
 def _link(row: Any) -> Link:
     return Link(
-        row.object, row.key, row.resource, row.dest_id, row.digest, json.loads(row.written), row.origin, row.run,
-        row.at, json.loads(row.extra), json.loads(row.stored), json.loads(row.held),
+        row.object, row.key, row.resource, row.dest_id, row.digest, from_text(row.written), row.origin, row.run,
+        row.at, from_text(row.extra), from_text(row.stored), from_text(row.held),
     )  # fmt: skip
 
 

@@ -37,9 +37,17 @@ class Words(sa.types.TypeDecorator[str]):
 
     def process_bind_param(self, value: str | None, dialect: sa.Dialect) -> str | None:  # noqa: ARG002
         """The text as it is stored, and as it is looked for."""
-        if value is None or (value.isascii() and "\0" not in value):
-            return value
-        return value.encode("utf-8", "replace").decode().replace("\0", "?")
+        return _kept(value)
+
+    def bind_processor(self, dialect: sa.Dialect) -> Callable[[str | None], str | None]:  # noqa: ARG002
+        """The same without a call in between: it is asked for every value that is stored."""
+        return _kept
+
+
+def _kept(value: str | None) -> str | None:
+    if value is None or (value.isascii() and "\0" not in value):
+        return value
+    return value.encode("utf-8", "replace").decode().replace("\0", "?")
 
 
 # SQLite counts rows only in a column that is exactly INTEGER; its integers are 64 bits wide anyway.
@@ -48,12 +56,24 @@ BIG = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 def as_text(value: Any) -> str:
     """JSON as it is stored. Half a character cannot be stored as itself; its escape can, and reads back the same."""
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return json.dumps(value, separators=(",", ":"))
+    text = "{}" if value == {} else _AS_TEXT(value)
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            return json.dumps(value, separators=(",", ":"))
     return text
+
+
+_AS_TEXT = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
+def from_text(text: str) -> Any:
+    """The value of a JSON text that was stored."""
+    return {} if text == "{}" else _FROM_TEXT(text)
+
+
+_FROM_TEXT = json.JSONDecoder().decode
 
 
 meta = sa.Table(
