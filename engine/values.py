@@ -87,11 +87,9 @@ def _collect(value: Json, rest: Segments) -> list[Json]:
 
 def is_empty(value: Json) -> bool:
     """Null, blank text, an empty list or an empty object. False and 0 are values."""
-    if value is None:
-        return True
     if isinstance(value, str):
         return not value or value.isspace()
-    return not value and isinstance(value, (list, dict))
+    return not value and (value is None or isinstance(value, (list, dict)))
 
 
 NO = ("", "false", "no", "n", "off", "f", "null", "none")
@@ -115,14 +113,20 @@ def is_yes(value: Json) -> bool:
 
 def canonical(value: Json) -> str:
     """The one JSON text of a value: sorted keys, no blanks, whole floats as integers; raises ValueError for NaN."""
-    return json.dumps(_plain(value), sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return _CANONICAL(_plain(value))
+
+
+_CANONICAL = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
+_AS_THEY_ARE = frozenset((str, int, bool, type(None)))  # most values by far
 
 
 def _plain(value: Json) -> Json:
+    if type(value) in _AS_THEY_ARE:
+        return value
     if isinstance(value, float):
         return int(value) if value.is_integer() else value
     if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
+        return {key: item if type(item) in _AS_THEY_ARE else _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     return value
@@ -294,7 +298,9 @@ def link(target: str, key: str) -> dict[str, list[str]]:
 
 def as_link(value: Json) -> tuple[str, str] | None:
     """The object and key of a link symbol, or None."""
-    found = value.get("$link") if isinstance(value, dict) and len(value) == 1 else None
+    if not isinstance(value, dict):
+        return None
+    found = value.get("$link") if len(value) == 1 else None
     return (found[0], found[1]) if found else None
 
 
@@ -308,13 +314,15 @@ def as_file(value: Json) -> dict[str, Any] | None:
 
 def links_in(value: Json) -> Iterator[tuple[str, str]]:
     """Every link symbol inside a value."""
+    if not isinstance(value, (dict, list)):
+        return
     found = as_link(value)
     if found:
         yield found
     elif isinstance(value, dict):
         for item in value.values():
             yield from links_in(item)
-    elif isinstance(value, list):
+    else:
         for item in value:
             yield from links_in(item)
 

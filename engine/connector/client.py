@@ -67,8 +67,9 @@ class Client:
         self.calls = Calls(self.connector, self.account, self.pacer, self.clock, self.random)
 
     def close(self) -> None:
-        """Close the connections."""
+        """Close the connections, and give back what was booked ahead."""
         self.calls.http.close()
+        self.pacer.release()
 
     def now(self) -> float:
         """The platform's clock in epoch seconds, as far as its answers tell it; else ours."""

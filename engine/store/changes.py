@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import sqlalchemy as sa
 
-from engine.store.schema import Store, as_text, candidates, changes, row_of, those_of, upsert
+from engine.store.schema import Store, as_text, candidates, changes, from_text, row_of, those_of, upsert
 from engine.values import batches, indexed
 
 Kind = Literal["create", "update", "adopt", "delete", "unchanged", "conflict", "skip", "fail"]
@@ -144,17 +143,17 @@ def adopting_rows(connection: sa.Connection, name: str, ids: Sequence[str]) -> s
 
 
 def _change(row: Any) -> Change:
-    conflicts = tuple((target, live, wanted) for target, live, wanted in json.loads(row.conflicts))
+    conflicts = tuple((target, live, wanted) for target, live, wanted in from_text(row.conflicts))
     return Change(
         row.object,
         row.key,
         row.kind,
         row.dest_id,
-        json.loads(row.send),
-        json.loads(row.before),
+        from_text(row.send),
+        from_text(row.before),
         conflicts,
-        tuple(json.loads(row.stuck)),
-        json.loads(row.version),
+        tuple(from_text(row.stuck)),
+        from_text(row.version),
         row.draft,
         row.reason,
         row.cost,
@@ -186,5 +185,5 @@ def find_candidates(
             candidates.c.resource == resource, candidates.c.token.in_(part)
         )
         rows = connection.execute(query.order_by(candidates.c.dest_id))
-        found |= {row.dest_id: json.loads(row.body) for row in rows}
+        found |= {row.dest_id: from_text(row.body) for row in rows}
     return found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -13,6 +12,7 @@ from engine.store.schema import (
     Store,
     drafts,
     findings,
+    from_text,
     journal,
     links,
     meta,
@@ -149,10 +149,16 @@ def drafted_beyond_sample(connection: sa.Connection, name: str) -> bool:
 
 def save_link(connection: sa.Connection, link: Link) -> None:
     """Insert or replace a link."""
-    row = row_of(link, "written", "extra", "stored", "held")
+    save_links(connection, [link])
+
+
+def save_links(connection: sa.Connection, found: Sequence[Link]) -> None:
+    """Insert or replace links."""
+    rows = [row_of(link, "written", "extra", "stored", "held") for link in found]
     # A row we made stays one we made, however often it is written again.
-    keep = ("origin",) if link.origin == "updated" else ()
-    upsert(connection, links, [row], ["object", "key"], keep)
+    for keep in ((), ("origin",)):
+        some = [row for row in rows if (row["origin"] == "updated") == bool(keep)]
+        upsert(connection, links, some, ["object", "key"], keep)
 
 
 def drop_link(connection: sa.Connection, name: str, key: str) -> None:
@@ -280,6 +286,20 @@ def clear_findings(connection: sa.Connection, stage: str, name: str = "", keys: 
         connection.execute(query if part is None else query.where(findings.c.key.in_(part)))
 
 
+_CLEAR_FOUND = findings.delete().where(
+    findings.c.stage == sa.bindparam("of_stage"),
+    findings.c.object == sa.bindparam("of_object"),
+    findings.c.key == sa.bindparam("of_key"),
+)
+
+
+def clear_findings_of(connection: sa.Connection, places: Sequence[tuple[str, str, str]]) -> None:
+    """Forget what was found about records, each named by stage, object and key."""
+    rows = [{"of_stage": stage, "of_object": name, "of_key": key} for stage, name, key in places]
+    if rows:
+        connection.execute(_CLEAR_FOUND, rows)
+
+
 def clear_unlinked_findings(connection: sa.Connection, stage: str, name: str) -> None:
     """Forget what a stage found about an object's records that have no row: it is found anew."""
     linked = sa.select(links.c.key).where(links.c.object == name)
@@ -368,13 +388,13 @@ def forget_written(connection: sa.Connection, resource: str, target: str) -> int
 
 
 def _draft(row: Any) -> Draft:
-    return Draft(row.object, row.key, row.record, json.loads(row.body), row.digest, row.state, row.reason, row.seq)
+    return Draft(row.object, row.key, row.record, from_text(row.body), row.digest, row.state, row.reason, row.seq)
 
 
 def _link(row: Any) -> Link:
     return Link(
-        row.object, row.key, row.resource, row.dest_id, row.digest, json.loads(row.written), row.origin, row.run,
-        row.at, json.loads(row.extra), json.loads(row.stored), json.loads(row.held),
+        row.object, row.key, row.resource, row.dest_id, row.digest, from_text(row.written), row.origin, row.run,
+        row.at, from_text(row.extra), from_text(row.stored), from_text(row.held),
     )  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from engine.store.schema import (
     cursors,
     drafts,
     findings,
+    from_text,
     meta,
     recall_in,
     records,
@@ -91,7 +92,7 @@ def tally_of(connection: sa.Connection, collection: str) -> Tally:
     found = recall_in(connection, f"{READING}.{collection}")
     if not found:
         return Tally()
-    kept = json.loads(found)
+    kept = from_text(found)
     return Tally(**kept | {"newest": tuple((stamp, key) for stamp, key in kept.get("newest", ()))})
 
 
@@ -165,8 +166,8 @@ def all_cursors(connection: sa.Connection) -> dict[str, Cursor]:
     rows = connection.execute(sa.select(cursors)).mappings()
     return {
         row["collection"]: Cursor(
-            row["collection"], json.loads(row["position"] or "null"), row["complete"], row["rows"], row["started"],
-            row["read_at"], tuple(json.loads(row["indexed"])), row["absent"],
+            row["collection"], from_text(row["position"] or "null"), row["complete"], row["rows"], row["started"],
+            row["read_at"], tuple(from_text(row["indexed"])), row["absent"],
         )
         for row in rows
     }  # fmt: skip
@@ -320,4 +321,4 @@ def sample(connection: sa.Connection) -> dict[str, str]:
 
 
 def _record(row: Any) -> Record:
-    return Record(row.collection, row.key, json.loads(row.body), row.seq, row.digest)
+    return Record(row.collection, row.key, from_text(row.body), row.seq, row.digest)
