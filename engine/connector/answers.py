@@ -82,12 +82,16 @@ def _holds(found: Any, wanted: Any) -> bool:
     return any(type(found) is type(option) and found == option for option in options)
 
 
-def described(connector: Connector, verdict: Verdict) -> str:
-    """What an answer says is wrong, in a line: in the places that the connector names, else anywhere; secrets are still in it."""
+def described(connector: Connector, verdict: Verdict, quiet: bool = False) -> str:
+    """What an answer says is wrong, in a line: in the places that the connector names, else anywhere; secrets are still in it.
+
+    With `quiet` only in those places.
+    """
     told, body = str(verdict.response.status_code), verdict.body
     if body is _GARBAGE:
         told, body = f"{told}, not JSON", _MARKUP.sub(" ", verdict.response.text[:_READ])
     found = [] if isinstance(body, str) else [dig(body, path_of(path)) for path in connector.message]
+    body = None if quiet else body
     words = [item if isinstance(item, str) else as_json(item).decode() for item in filter(None, found if any(found) else [body])]
     said = "; ".join(words)
     return " ".join(well_formed(f"{told} {said}").split())

@@ -168,7 +168,7 @@ class Calls:
             url = _with(url_of(grant.address if grant.address.startswith("http") else f"{self.home}{grant.address}"), first.params)
         except ValueError as error:
             raise AuthError(f"the address to sign in at is none: {error} – check the connector") from None
-        operation = Operation("POST", grant.address)
+        operation = Operation("POST", grant.address, quiet=True)
         headers, content = {**first.headers, **grant.headers}, {"data": fields(grant.body)} if grant.form else {"json": grant.body}
 
         def ask(_: Signature) -> httpx.Response:
@@ -203,7 +203,7 @@ class Calls:
                 return verdict
             if verdict.rule is not None and verdict.rule.then != "unsure":
                 raise self.failure(verdict, operation)
-            problem = self._described(verdict) if verdict.rule else f"there is no {operation.select} in it"
+            problem = self._described(verdict, operation) if verdict.rule else f"there is no {operation.select} in it"
         raise Unavailable(
             f"{self.connector.title} gave no usable answer to {operation.method} {operation.path}: {problem} – "
             f"try again later, or check {self.connector.connection.base_url_env}"
@@ -346,7 +346,7 @@ class Calls:
 
     def failure(self, verdict: Verdict, operation: Operation) -> ApiError:
         assert verdict.rule is not None
-        said, connection = self._described(verdict), self.connector.connection
+        said, connection = self._described(verdict, operation), self.connector.connection
         title, call = self.connector.title, f"{operation.method} {operation.path}"
         if operation.lock and verdict.response.status_code in (409, 412):
             return Outdated(f"{title} refuses {call}, for the row was changed meanwhile: {said}", verdict.response.status_code)
@@ -369,9 +369,9 @@ class Calls:
                 return Rejected(f"{title} refuses {call}: {said}", verdict.response.status_code)
         return OutcomeUnknown(f"{title} answered {call} with {said}")
 
-    def _described(self, verdict: Verdict) -> str:
+    def _described(self, verdict: Verdict, operation: Operation) -> str:
         """What an answer says is wrong, in a line, without secrets; cut only after they are out."""
-        return self.session.redact(described(self.connector, verdict))[:MESSAGE].strip()
+        return self.session.redact(described(self.connector, verdict, operation.quiet))[:MESSAGE].strip()
 
 
 def _with(url: httpx.URL, params: Mapping[str, Any]) -> httpx.URL:
