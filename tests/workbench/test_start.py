@@ -15,7 +15,7 @@ from engine.cli.commands import Later
 from workbench.cli import etl
 
 ROOT = Path(__file__).resolve().parents[2]
-HEAVY = ("engine.migrate", "httpx", "sqlalchemy", "jinja2", "jsonschema", "rich", "openpyxl", "petl", "phonenumbers")
+HEAVY = ("engine.pipeline", "httpx", "sqlalchemy", "jinja2", "jsonschema", "rich", "openpyxl", "petl", "phonenumbers")
 # One child runs a command and prints what it has imported, behind everything that the command prints itself.
 CHILD = """
 import sys

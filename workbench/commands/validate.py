@@ -10,19 +10,28 @@ from typing import Any
 
 import click
 
+from engine.cli.environment import variables
 from engine.cli.options import Settings
-from engine.document import read
-from engine.environment import variables
+from engine.config.document import read
 from engine.errors import DONE, Diagnostic, SpecError, in_order
-from engine.review.terminal import counted
-from engine.spec.load import load_migration
+from engine.language.compile import load_migration
+from engine.report.terminal import counted
 from workbench.commands.options import from_environment, machine, stored
 from workbench.doubts import doubts, quotes
 
 
 @click.command("validate")
-@click.argument("specs", metavar="SPEC...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--live", is_flag=True, help="Also look at both accounts: fields, options, types, lengths, room for custom fields.")
+@click.argument(
+    "specs", metavar="SPEC...", nargs=-1, required=True, type=click.Path(path_type=Path)
+)
+@click.option(
+    "--live",
+    is_flag=True,
+    help=(
+        "Also look at both accounts: fields, options, types, lengths, room for custom"
+        " fields."
+    ),
+)
 @from_environment
 @stored
 @machine
@@ -41,7 +50,9 @@ def _validated(settings: Settings, live: bool) -> int:
         problems = list(quotes(document))
         migration = load_migration(settings.spec, variables())
         objects = len(migration.spec.active())
-        problems = in_order([*problems, *migration.warnings, *doubts(document, migration)])
+        problems = in_order(
+            [*problems, *migration.warnings, *doubts(document, migration)]
+        )
     except SpecError as error:
         problems = in_order([*problems, *error.diagnostics])
     if live and not _refused(problems):
@@ -67,12 +78,20 @@ def _show(settings: Settings, problems: Sequence[Diagnostic], objects: int) -> N
     folder, wrong = settings.spec.parent, _refused(problems)
     if settings.as_json:
         told = _places(problems, folder)
-        click.echo(json.dumps({"spec": str(settings.spec), "valid": not wrong, "problems": told}, ensure_ascii=False))
+        click.echo(
+            json.dumps(
+                {"spec": str(settings.spec), "valid": not wrong, "problems": told},
+                ensure_ascii=False,
+            )
+        )
         return
     if problems:
         _excerpts(problems, folder)
     many = counted(len(problems), "problem" if wrong else "warning")
-    good = f"{settings.spec}: good; {counted(objects, 'object')}{', ' + many if problems else ''}"
+    good = (
+        f"{settings.spec}: good;"
+        f" {counted(objects, 'object')}{', ' + many if problems else ''}"
+    )
     click.echo(many if wrong else good, err=wrong)
 
 
