@@ -40,6 +40,7 @@ LAYERS: tuple[tuple[str, bool], ...] = (
     ("engine.pipeline", False),
     ("engine.report.*", True),
     ("engine.cli.environment", False),
+    ("engine.library.*", True),
     ("workbench.export workbench.writing workbench.doubts workbench.editors workbench.meaning workbench.excerpt "
      "workbench.live workbench.staged", False),
     ("workbench.diff.*", True),
@@ -78,7 +79,7 @@ MAY_START_THE_SANDBOX = ("workbench.cli", "engine.cli.environment")
 VAGUE = re.compile(r"(Manager|Helper|Util|Utils|Base|Factory|Handler|Processor)$")
 UNFINISHED = re.compile(r"NotImplementedError|\bTODO\b|\bFIXME\b|\bXXX\b")
 
-BUDGET = 160_000  # tokens of engine/ without its command line and its reports. It only goes down: what is saved is taken off.
+BUDGET = 160_000  # tokens of engine/ without its faces: command line, reports, library. It only goes down: what is saved is taken off.
 # It is raised only by a page in docs/decisions/ that says what the tokens are for and why nothing else can go.
 
 READ = ("engine", "transforms", "workbench")  # under the rules of what a reader feels
@@ -380,8 +381,8 @@ def tokens(path: Path) -> int:
 
 
 def test_the_engine_keeps_its_budget() -> None:
-    """All of engine/ but its command line and its reports keeps below a number of tokens, which only goes down."""
-    counted = [path for path in files("engine") if not shown(path).startswith(("engine/cli/", "engine/report/"))]
+    """All of engine/ but its faces (docs/decisions/0019) keeps below a number of tokens, which only goes down."""
+    counted = [path for path in files("engine") if not shown(path).startswith(("engine/cli/", "engine/report/", "engine/library/"))]
     total = sum(tokens(path) for path in counted)
     assert total <= BUDGET, f"engine/ has {total:,} tokens of code; the budget is {BUDGET:,}"
 

@@ -21,12 +21,15 @@ from engine.config.document import Document, read
 from engine.config.validation import check_shape
 from engine.errors import SpecError, UnsafePlan, UsageError
 from engine.language.compile import Migration
+from engine.library.gate import Gate
+from engine.session import Run
 from engine.store.journal import all_runs
 from engine.store.tables import Store, recall, remember
 from workbench.diff.differences import differences
 from workbench.diff.text import Compared, as_lines
 from workbench.editors import beside
 from workbench.meaning import Part, digest_of, parts
+from workbench.staged import staged
 from workbench.writing import write
 
 HEAD = """\
@@ -274,3 +277,23 @@ def unpacked(text: str) -> tuple[Part, ...]:
             zlib.decompress(base64.b64decode(text)).decode("utf-8", "surrogatepass")
         )
     )
+
+
+# -- the gate
+
+
+def _admit(migration: Migration, spec: Path, place: str | None) -> None:
+    """A full run against live accounts asks for an approval; raises UnsafePlan without one."""
+    with staged(migration, place or "live", begun=False) as kept:
+        demand(migration, spec, kept)
+
+
+def _keep(run: Run, verdict: Mapping[str, Any]) -> None:
+    """Keep what a run came to, for whoever approves it."""
+    environment = "sandbox" if run.destination.account.name else "live"
+    keep_end(run.store, run.id, run.migration, verdict, environment)
+
+
+# what a full run against live accounts is asked, by `etl` and by programs that give it to
+# `engine.open`
+APPROVALS = Gate(_admit, _keep)

@@ -11,10 +11,11 @@ import click
 
 from engine.cli import commands as engine
 from engine.cli.commands import Later
-from engine.cli.gate import Gate
 from engine.cli.main import main as start
+from engine.library.gate import Gate
 
 if TYPE_CHECKING:  # nothing of a run is needed to begin with
+    from engine.language.compile import Migration
     from engine.session import Run
 
 COMMANDS = (
@@ -104,16 +105,16 @@ def _has_emulators() -> bool:
         return False
 
 
-def _admit(spec: Path, store: str | None) -> None:
-    from workbench.commands.approve import admit
+def _admit(migration: Migration, spec: Path, store: str | None) -> None:
+    from workbench.approval import APPROVALS
 
-    admit(spec, store)
+    APPROVALS.admit(migration, spec, store)
 
 
 def _ended(run: Run, verdict: Mapping[str, Any]) -> None:
-    from workbench.commands.approve import ended
+    from workbench.approval import APPROVALS
 
-    ended(run, verdict)
+    APPROVALS.ended(run, verdict)
 
 
 def main() -> None:

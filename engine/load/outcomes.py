@@ -67,7 +67,7 @@ def _record(run: Run, ledger: Ledger, outcome: Outcome, codec: RowCodec) -> Outc
         ledger.clear_findings("write", write.object, write.key)
 
     if outcome.state == "failed":
-        ledger.save_finding(_failure(write, outcome.reason))
+        ledger.save_finding(_failure(run, write, outcome.reason))
     elif outcome.state == "done":
         _leave(run, ledger, outcome, codec)
     return outcome
@@ -168,7 +168,8 @@ def _doubts_of(run: Run, outcome: Outcome, codec: RowCodec) -> dict[str, Any]:
     return found | ({"status": FOUND} if outcome.answer.status == FOUND else {})
 
 
-def _failure(write: Write, reason: str) -> Finding:
+def _failure(run: Run, write: Write, reason: str) -> Finding:
+    run.failed(write.object, write.key)
     return Finding(
         write.object, write.key, "write", "", "attention", f"failed: {reason}"
     )
@@ -286,11 +287,11 @@ def leave_in_doubt(
         reason=f"{ACCEPTED}: {reason}",
     )
     clear_findings(connection, "write", write.object, [write.key])
-    save_findings(connection, [_failure(write, reason)])
+    save_findings(connection, [_failure(run, write, reason)])
 
 
 def give_up(run: Run, connection: sa.Connection, write: Write, reason: str) -> None:
     """A write that is not tried any more has failed, with the platform's last words."""
     mark(connection, write.entry, "failed", reason, run.clock.now())
     clear_findings(connection, "write", write.object, [write.key])
-    save_findings(connection, [_failure(write, reason)])
+    save_findings(connection, [_failure(run, write, reason)])

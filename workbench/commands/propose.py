@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,12 +15,12 @@ from rich.table import Table
 from rich.text import Text
 
 from engine.cli.environment import accounts, variables
-from engine.connector.rate_limit import Clock
 from engine.errors import UsageError
 from engine.language.compile import Migration
 from engine.language.model import Side, Spec
+from engine.library.opening import place_of
 from engine.report.terminal import counted
-from engine.session import Run, connect
+from engine.session import Run, wire
 from engine.store.tables import Store, open_store
 from workbench.commands.options import from_environment, machine, stored
 from workbench.propose import reading
@@ -65,9 +65,8 @@ def propose_command(
     if writes and out:
         raise UsageError("--write and --out exclude each other – give one of them")
     started = begun(spec)
-    where = (
-        options["store"]
-        or f"var/{started.data['migration']}.{options['environment']}.sqlite"
+    where = options["store"] or place_of(
+        started.data["migration"], options["environment"]
     )
     if reads:
         _read(started, where, options["environment"])
@@ -117,25 +116,12 @@ def _read(started: Begun, where: str, environment: str) -> None:
 def _connected(
     migration: Migration, store: Store, environment: str, env: dict[str, str]
 ) -> Iterator[Run]:
-    clock = Clock()
-    with accounts(
-        migration, environment, env, store.folder / f"{migration.spec.name}.sandbox"
-    ) as found:
-        source = connect(
-            migration.source, migration.spec.source, found.source, store, clock
-        )
-        destination = connect(
-            migration.destination,
-            migration.spec.destination,
-            found.destination,
-            store,
-            clock,
-        )
-        try:
-            yield Run(0, migration, store, source, destination, clock)
-        finally:
-            source.close()
-            destination.close()
+    folder = store.folder / f"{migration.spec.name}.sandbox"
+    with (
+        accounts(migration, environment, env, folder) as found,
+        closing(wire(migration, found, store)) as run,
+    ):
+        yield run
 
 
 def _as_data(proposed: Proposed) -> dict[str, Any]:
