@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import functools
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,10 +19,6 @@ from engine.language.compile import Migration
 from engine.language.model import Side, Spec
 from engine.store.journal import start_run
 from engine.store.tables import Store
-
-LOGGER = logging.getLogger("etl")
-LOGGER.addHandler(logging.NullHandler())  # only who asks for records gets them
-NO_KEY = "-"  # stands in for the key of an account that is not called
 
 Progress = Callable[[str, int, int | None], None]
 
@@ -113,20 +108,13 @@ class Run:
         if text not in self.notices:
             self.notices.append(text)
 
-    def tell(self, event: Event) -> None:
-        """Pass on what happens: to the logger, and to whoever listens."""
-        level = logging.WARNING if event.kind == "record fails" else logging.INFO
-        named = {"run": event.run, "object": event.object, "key": event.key}
-        LOGGER.log(level, "%s: %s", event.kind, event.text or event.key, extra=named)
-        self.log(event)
-
     def failed(self, object: str, key: str) -> None:
         """A record fails; why stands in the report, for that may hold its values."""
-        self.tell(Event("record fails", self.id, object, key))
+        self.log(Event("record fails", self.id, object, key))
 
     def waits(self, limit: str, seconds: float) -> None:
         """A call waits for a limit."""
-        self.tell(Event("wait begins", self.id, text=limit, seconds=seconds))
+        self.log(Event("wait begins", self.id, text=limit, seconds=seconds))
 
     def close(self) -> None:
         """Let both accounts go."""
@@ -152,29 +140,17 @@ def wire(
     clock, number = clock or Clock(), 0
     if command:
         with store.begin() as connection:
-            digest = migration.spec.digest
-            number = start_run(connection, command, clock.now(), digest)
+            number = start_run(connection, command, clock.now(), migration.spec.digest)
 
-    source = _client(
-        migration.source, migration.spec.source, accounts.source, store, clock, wait
+    spec = migration.spec
+    ends = (
+        (migration.source, spec.source, accounts.source),
+        (migration.destination, spec.destination, accounts.destination),
     )
-    destination = _client(
-        migration.destination,
-        migration.spec.destination,
-        accounts.destination,
-        store,
-        clock,
-        wait,
-    )
+    source, destination = (_client(*end, store, clock, wait) for end in ends)
     run = Run(number, migration, store, source, destination, clock, progress, log)
     source.limiter.heard = destination.limiter.heard = run.waits
     return run
-
-
-def nobody(migration: Migration) -> Accounts:
-    """Accounts for a run that calls nobody."""
-    sides = migration.source, migration.destination
-    return Accounts(*(Account(side.connection.base_url, NO_KEY) for side in sides))
 
 
 def _client(
@@ -208,11 +184,11 @@ def stage(name: str) -> Callable[[Stage], Stage]:
     def told(function: Stage) -> Stage:
         @functools.wraps(function)
         def at_work(run: Run, *args: Any, **named: Any) -> Any:
-            run.tell(Event("stage begins", run.id, text=name))
+            run.log(Event("stage begins", run.id, text=name))
             try:
                 return function(run, *args, **named)
             finally:
-                run.tell(Event("stage ends", run.id, text=name))
+                run.log(Event("stage ends", run.id, text=name))
 
         return cast(Stage, at_work)
 

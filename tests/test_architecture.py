@@ -382,7 +382,8 @@ def tokens(path: Path) -> int:
 
 def test_the_engine_keeps_its_budget() -> None:
     """All of engine/ but its faces (docs/decisions/0019) keeps below a number of tokens, which only goes down."""
-    counted = [path for path in files("engine") if not shown(path).startswith(("engine/cli/", "engine/report/", "engine/library/"))]
+    faces = ("engine/cli/", "engine/report/", "engine/library/", "engine/__init__.py")
+    counted = [path for path in files("engine") if not shown(path).startswith(faces)]
     total = sum(tokens(path) for path in counted)
     assert total <= BUDGET, f"engine/ has {total:,} tokens of code; the budget is {BUDGET:,}"
 

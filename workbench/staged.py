@@ -8,8 +8,8 @@ from pathlib import Path
 
 from engine.errors import UsageError
 from engine.language.compile import Migration
-from engine.library.opening import place_of
-from engine.session import Run, nobody, wire
+from engine.library.opening import nobody, place_of
+from engine.session import Run, wire
 from engine.store.tables import Store, open_store
 
 

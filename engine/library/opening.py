@@ -11,15 +11,19 @@ from typing import Any
 
 from engine.cli.environment import accounts as accounts_of
 from engine.cli.environment import variables
+from engine.connector.auth import Account
 from engine.connector.rate_limit import Clock
 from engine.errors import EtlError, UsageError
 from engine.extract.accounts import belongs
 from engine.language.compile import Migration, load_migration
+from engine.library.events import to_logger
 from engine.session import Accounts, Event, Log, Progress, Run, quiet, unheard, wire
 from engine.store.journal import all_runs, close_killed, end_run
 from engine.store.lease import lease
 from engine.store.records import forget
 from engine.store.tables import Store, open_store
+
+NO_KEY = "-"  # stands in for the key of an account that is not called
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,12 @@ class Held:
 def place_of(name: str, environment: str) -> str:
     """Where the store of a migration lies, if nobody says otherwise."""
     return f"var/{name}.{environment}.sqlite"
+
+
+def nobody(migration: Migration) -> Accounts:
+    """Accounts for a run that calls nobody."""
+    sides = migration.source, migration.destination
+    return Accounts(*(Account(side.connection.base_url, NO_KEY) for side in sides))
 
 
 @contextmanager
@@ -122,7 +132,7 @@ def _wired(held: Held, command: str, wait: bool) -> Run:
         command=command,
         wait=wait,
         progress=held.progress,
-        log=held.log,
+        log=to_logger(held.log),
     )
 
 
@@ -131,7 +141,7 @@ def _told(run: Run, command: str) -> Iterator[None]:
     """Tell that a run begins and how it ends, and write that down."""
     outcome = told = "interrupted"
     try:
-        run.tell(Event("run begins", run.id, text=command))
+        run.log(Event("run begins", run.id, text=command))
         yield
         outcome = told = "done"
     except EtlError as error:
@@ -142,7 +152,7 @@ def _told(run: Run, command: str) -> Iterator[None]:
     finally:
         with run.store.begin() as connection:
             end_run(connection, run.id, run.clock.now(), outcome)
-        run.tell(Event("run ends", run.id, text=told))
+        run.log(Event("run ends", run.id, text=told))
 
 
 def begun(run: Run, spec: Path, environment: str) -> list[dict[str, Any]]:
