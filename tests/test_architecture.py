@@ -180,6 +180,17 @@ def test_four_files_stand_in_the_root() -> None:
     assert found == {"__init__", "errors", "values", "session", "pipeline"}
 
 
+def test_a_run_is_wired_in_one_place() -> None:
+    """Commands, programs, tests and measurements get their run from `wire`: nothing else makes a Run."""
+    makers = {
+        shown(path)
+        for path in files("engine", "workbench", "tests", "bench")
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Run"
+    }
+    assert makers == {"engine/session.py"}
+
+
 def only_names_a_type(path: Path) -> bool:
     """Whether sqlalchemy is used for nothing but the type of a connection that is handed on."""
     hints = [getattr(node, name, None) for node in ast.walk(tree(path)) for name in ("annotation", "returns")]
