@@ -18,7 +18,7 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine.conforms import Check, Unsure, compiled
+from engine.conforms import Unsure, compiled
 from engine.document import Document, Keys
 from engine.errors import Diagnostic, in_order, meant, nearest
 
@@ -88,7 +88,7 @@ def _conforms(value: Any, name: str) -> bool:
 
 
 @cache
-def _check(name: str) -> Check:
+def _check(name: str) -> Callable[[Any], bool]:
     return compiled(_schema(name))
 
 

@@ -31,7 +31,7 @@ class Slip:
 
 def find_slip(lines: Sequence[str], line: int, stumbles: Stumble) -> Slip | None:
     """The slip behind a parser's complaint about a line: in that line, or in the one before it."""
-    above = [number for number in range(line - 1, -1, -1) if lines[number].strip()][:1]
+    above = [number for number in range(min(line, len(lines)) - 1, -1, -1) if lines[number].strip()][:1]
     there = [number for number in [line, *above] if number < len(lines)]
     near = [number for number in there if lines[number].strip() and len(lines[number]) <= LONGEST]
     for rules, number in [(_corrections, number) for number in near] + [(_indented, number) for number in near]:
