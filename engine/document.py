@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 import yaml
 
-from engine.errors import Diagnostic, Place, SpecError, UsageError
+from engine.errors import Diagnostic, Place, SpecError, UsageError, meant
 from engine.slips import ODD_BLANK, find_slip
 
 MAX_BYTES = 2_000_000
@@ -198,10 +198,12 @@ def _not_yaml(error: yaml.MarkedYAMLError, text: str, name: str) -> SpecError:
     mark, problem, context = error.problem_mark, f"not valid YAML: {error.problem}", error.context or ""
     assert mark is not None
     begun = _open_quote(text, mark.line) or (error.context_mark if context.startswith("while parsing a flow") else None)
-    advice = "indent with spaces, not tabs" if "'\\t'" in str(error.problem) else "correct the YAML"
+    advice = "correct the YAML"
     if begun and begun.line < mark.line:
         problem = f"not valid YAML: what is opened here is not closed; line {mark.line + 1}: {error.problem}"
         mark, advice = begun, "close it"
+    elif "undefined alias" in problem and (near := meant(problem.split("'")[1], re.findall(r"&([\w-]+)", text))):
+        problem, advice = "no anchor has this name", near
     elif "another document" in str(error.problem):
         problem, advice = "not valid YAML: a second document begins here", "remove the line ---; a file holds one document"
     elif slip := find_slip(text.split("\n"), mark.line, _stumbles):
@@ -325,10 +327,10 @@ class _Builder:
                 raise self._error(key_node, f"the key {key_node.value!r} is not text", "put it in quotes")
             if blank := ODD_BLANK.search(key):
                 raise self._error(
-                    key_node, f"a blank in the key {key!r} is none (U+{ord(blank[0]):04X})", "type an ordinary one in its place"
+                    key_node, f"the key {key!r} holds a special space (U+{ord(blank[0]):04X})", "type an ordinary one in its place"
                 )
             if node.flow_style and not key_node.style and _is_left_out(value_node) and re.fullmatch(r"[\w.-]+:\S+", key):
-                raise self._error(key_node, "there is no blank after the colon", f"write: {key.replace(':', ': ', 1)}")
+                raise self._error(key_node, "there is no space after the colon", f"write: {key.replace(':', ': ', 1)}")
             if key in result:
                 raise self._error(key_node, f"the key {key!r} stands here twice", "keep one of them")
             self.places[(*keys, key)] = self._place(key_node)

@@ -33,10 +33,13 @@ def variables(place: Path | None = None) -> dict[str, str]:
 
 
 def _written(file: Path) -> dict[str, str]:
-    """What an `.env` file says."""
+    """What an `.env` file says; raises UsageError with the place of a line that says nothing."""
     from dotenv import dotenv_values  # most commands meet no file
+    from dotenv.parser import parse_stream
 
     text = content(file, str(file))
+    if wrong := [line.original.line for line in parse_stream(io.StringIO(text)) if line.error]:
+        raise UsageError(f"{file}:{wrong[0]}:1: not a variable – write NAME=value, or # before a remark")
     return {key: value for key, value in dotenv_values(stream=io.StringIO(text)).items() if value is not None}
 
 

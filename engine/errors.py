@@ -77,10 +77,11 @@ def in_order(problems: Iterable[Diagnostic]) -> list[Diagnostic]:
 def nearest(word: str, known: Iterable[str]) -> str:
     """The known word that was probably meant, or ""."""
     folded = {other.casefold(): other for other in known}
-    small, first = word.casefold(), word.casefold().partition(" ")[0]
+    small = word.casefold()
     swapped = [other for other in folded if sorted(other) == sorted(small)]
-    close = next(filter(None, (difflib.get_close_matches(text, folded, 1, 0.65) for text in (small, first))), [])
-    return next((folded[other] for other in (*swapped, *close)), "")
+    close = next(filter(None, (difflib.get_close_matches(text, folded, 1, 0.65) for text in (small, small.partition(" ")[0]))), [])
+    close += [other for other in folded if other.startswith((small + "-", small + "_"))]
+    return next((folded[other] for other in swapped + close), "")
 
 
 def meant(word: str, known: Iterable[str]) -> str:

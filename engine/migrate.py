@@ -13,7 +13,6 @@ from engine.load.reconcile import reconcile
 from engine.plan.cost import Plan
 from engine.plan.guards import guard
 from engine.plan.make import make_plan
-from engine.reading import FLAGS
 from engine.review.compare import Judged, compare, everything, records_of, writes_of
 from engine.review.tally import Tally, count
 from engine.run import Run
@@ -136,8 +135,7 @@ def begin(run: Run) -> None:
     carry_over(run)
     refuse_lost(run)
     with run.store.begin() as connection:
-        for stage in (LIMITS, FLAGS):  # what answers say of limits and of rows is told anew
-            clear_findings(connection, stage)
+        clear_findings(connection, LIMITS)  # what answers say of limits is told anew
 
 
 def foresee(run: Run, sample: int | None, details: bool = True, remake: bool = False) -> Result:

@@ -12,16 +12,16 @@ from zoneinfo import ZoneInfo
 import sqlalchemy as sa
 
 from engine.connector.client import Client, Rows, silence
-from engine.connector.model import Operation, Resource, join_id
+from engine.connector.model import FieldType, Operation, Resource, join_id
 from engine.connector.times import moment
 from engine.errors import Rejected, UnsafePlan
 from engine.mapping.project import any_key
+from engine.mapping.typed import says_nothing
 from engine.run import Run
-from engine.store.links import Finding, clear_findings, save_findings
-from engine.store.records import READING, Cursor, Record, Tally, other_rows
-from engine.values import dig, digest, flag, id_in, is_empty, is_yes, key_of, segments, well_formed, word
+from engine.store.links import Finding, clear_findings, save_findings, save_once
+from engine.store.records import FLAGS, READING, Cursor, Record, Tally, other_rows
+from engine.values import dig, digest, fits_index, flag, id_in, is_empty, key_of, segments, well_formed, word
 
-FLAGS = "flags"  # the stage of findings about flags that say neither yes nor no
 PROOFS = 10  # rows with the newest stamps that the filter of the first delta has to bring
 OVERLAP = 7200.0  # seconds that a window reaches back: stamps lag behind commits, the bound may be exclusive
 LAG = 14 * 3600.0  # seconds that stamps may lie behind the server's clock: they may be wall time of any zone
@@ -48,19 +48,21 @@ def row_key(kind: Resource, row: Mapping[str, Any]) -> str:
 
 
 def has_key(kind: Resource, row: Mapping[str, Any]) -> bool:
-    """Whether each field of a row's id holds a plain value."""
+    """Whether each field of a row's id holds a plain value, and all of them are no longer than a key may be."""
     values = [row.get(name) for name in kind.id_fields]
-    return not any(isinstance(value, dict | list | bool) or is_empty(value) for value in values)
+    if any(isinstance(value, dict | list | bool) or is_empty(value) for value in values):
+        return False
+    return fits_index(join_id([word(value) for value in values]))
 
 
-def keyed(run: Run, collection: str, rows: Sequence[dict[str, Any]]) -> tuple[list[Record], int]:
+def keyed(run: Run, collection: str, rows: Sequence[dict[str, Any]], known: int) -> tuple[list[Record], int]:
     """The rows as records, and how many have no id that can be used: those are left out.
 
-    Raises UnsafePlan where no row has one: the connector names the wrong field.
+    Raises UnsafePlan where no row has one, and none is `known` that has: the connector names the wrong field.
     """
     kind = run.migration.source.resources[collection]
     usable = [row for row in rows if has_key(kind, row)]
-    if rows and not usable:
+    if rows and not usable and not known:
         raise UnsafePlan(f"rows of {collection} have no {kind.id} that tells them apart – check `id` in the connector")
     return [as_record(run, collection, row) for row in usable], len(rows) - len(usable)
 
@@ -68,17 +70,11 @@ def keyed(run: Run, collection: str, rows: Sequence[dict[str, Any]]) -> tuple[li
 def tallied(
     run: Run, connection: sa.Connection, name: str, tally: Tally, page: Rows, found: Sequence[Record], unkeyed: int, since: float
 ) -> Tally:
-    """The tally with one more page, of a reading that began at `since` by our clock.
-
-    Another row under an id that was read is the same one where its stamp says that it was changed
-    since the reading began, by the server's clock.
-    """
-    modified, date = run.migration.source.resources[name].modified, page.date if tally.date is None else tally.date
-    stamps = {record.key: moment(dig(record.body, segments(modified))) for record in found if modified}
-    others = [
-        key for key in (other_rows(connection, found, since) if found else ())
-        if date is None or (stamps.get(key) or 0.0) < date
-    ]  # fmt: skip
+    """The tally with one more page, of a reading that began at `since` by our clock."""
+    kind, date = run.migration.source.resources[name], page.date if tally.date is None else tally.date
+    pairs = other_rows(connection, found, since) if found else []
+    others = [now.key for before, now in pairs if not _is_changed(kind, before, now, date)]
+    stamps = {record.key: _moment_in(record, kind.modified) for record in found}
     stamped = {key: one for key, one in stamps.items() if one is not None}
     known = [one for one in (tally.stamp, *stamped.values()) if one is not None]
     newest = {key: one for one, key in tally.newest} | stamped
@@ -88,6 +84,23 @@ def tallied(
         pages=tally.pages + bool(page.rows), date=date, stamp=max(known, default=None),
         newest=tuple(nlargest(PROOFS, ((one, key) for key, one in newest.items()))),
     )  # fmt: skip
+
+
+def _is_changed(kind: Resource, before: Record, now: Record, date: float | None) -> bool:
+    """Whether two rows under one id are one that was changed while the list was read.
+
+    It was made when it was made, and has a later stamp: that tells in any zone. Where no row says
+    when it was made, the stamp has to be later than the `date` when the reading began, by the server's clock.
+    """
+    made = _moment_in(before, kind.created), _moment_in(now, kind.created)
+    changed = _moment_in(now, kind.modified) or 0.0
+    if None not in made:
+        return made[0] == made[1] and changed > (_moment_in(before, kind.modified) or 0.0)
+    return date is not None and changed >= date
+
+
+def _moment_in(record: Record, place: str) -> float | None:
+    return moment(dig(record.body, segments(place))) if place else None
 
 
 def report(connection: sa.Connection, stage: str, name: str, tally: Tally) -> None:
@@ -115,13 +128,11 @@ def report(connection: sa.Connection, stage: str, name: str, tally: Tally) -> No
 def watermark(cursor: Cursor, tally: Tally) -> float:
     """The moment since which rows are asked for: when the last reading began, as the platform tells time.
 
-    The server's clock counts, ours only where it tells none. Stamps that lie behind it may be wall
-    time of another zone: the window reaches back to the newest of them, as far as zones go.
+    The server's clock counts, ours only where it tells none. The newest stamp counts where it lies
+    behind: stamps may be wall time of another zone, and a clock that was ahead may be put right.
     """
-    if tally.date is None:
-        return min(cursor.started, cursor.started if tally.stamp is None else tally.stamp) - OVERLAP
-    behind = LAG if tally.stamp is None else tally.date - tally.stamp
-    return tally.date - min(max(behind, 0.0), LAG) - OVERLAP
+    begun = cursor.started if tally.date is None else tally.date
+    return min(begun, begun - LAG if tally.stamp is None else tally.stamp) - OVERLAP
 
 
 def proving(tally: Tally, since: float) -> float:
@@ -134,22 +145,27 @@ def alive(run: Run, collection: str, rows: Iterable[dict[str, Any]]) -> list[dic
     kind = run.migration.source.resources[collection]
     if not kind.deleted:
         return list(rows)
-    declared = kind.fields.get(kind.deleted)
-    is_flag = declared is not None and declared.kind == "boolean"
-    return [row for row in rows if not (_says_so(run, kind, row) if is_flag else is_yes(row.get(kind.deleted)))]
+    return [row for row in rows if not _says_so(run, kind, row)]
 
 
 def _says_so(run: Run, kind: Resource, row: Mapping[str, Any]) -> bool:
-    """Whether a flag says that a row is deleted; a word that is neither yes nor no does not, which is reported."""
-    value = row.get(kind.deleted)
+    """Whether a row says that it is deleted: by a yes, by a moment, or by who did it.
+
+    What else stands there, as the field's type is declared, does not say so, which is reported.
+    """
+    value, declared = row.get(kind.deleted), kind.fields.get(kind.deleted, FieldType("text"))
+    if is_empty(value) or says_nothing(value, declared, run.migration.source.empty_values):
+        return False
     said = flag(value)
+    if said is None and declared.kind != "boolean":
+        said = moment(value) is not None or declared.kind in ("reference", "id", "object") or None
     if said is None:
-        odd = f"{kind.deleted} is {value!r}, which is neither yes nor no"
+        odd = f"{kind.deleted} is {value!r:.60}, which is neither yes nor no"
         text = f"{odd}: such rows are taken for live – check its type in the connector"
         if f"{kind.name}: {text}" not in run.notices:
             run.notice(f"{kind.name}: {text}")
             with run.store.begin() as connection:
-                save_findings(connection, [Finding(kind.name, "", FLAGS, "", "attention", text)])
+                save_once(connection, Finding(kind.name, "", FLAGS, "", "attention", text))
     return said is True
 
 

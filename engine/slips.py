@@ -70,14 +70,14 @@ def _indent(text: str) -> int:
 def _corrections(lines: Sequence[str], number: int) -> Iterator[tuple[str, str]]:
     """Every meaning a line may have had, the likeliest first."""
     text = lines[number]
-    yield "there is a blank that is none, as text editors for letters make it", ODD_BLANK.sub(" ", text)
-    yield "a tab stands in the indentation, where only blanks may", text.replace("\t", "  ")
-    yield "a tab stands in the indentation, where only blanks may", text.replace("\t", "")
-    yield "these quotes are none, they only look so", text.translate(_QUOTES)
+    yield "there is a special space, as word processors make it", ODD_BLANK.sub(" ", text)
+    for width in ("  ", ""):
+        yield "the line is indented with a tab; only spaces may indent", text.replace("\t", width)
+    yield "these are typographic quotes, as word processors make them", text.translate(_QUOTES)
     yield "this colon is another letter that looks like one", re.sub(" ?： ?", ": ", text)
-    yield "there is no blank after the dash", re.sub(r"^( *)-(?=[^\s-])", r"\1- ", text)
+    yield "there is no space after the dash", re.sub(r"^( *)-(?=[^\s-])", r"\1- ", text)
     yield "a dash that is another letter begins a list item", re.sub(r"^( *)[–—•·] ?", r"\1- ", text)
-    yield "there is no blank after the colon", re.sub(rf"^({_KEY}):(?=[^\s:/])", r"\1: ", text)
+    yield "there is no space after the colon", re.sub(rf"^({_KEY}):(?=[^\s:/])", r"\1: ", text)
     yield "a key is joined to its value by a colon", re.sub(rf"^({_KEY}) *=>? *", r"\1: ", text)
     yield "there is no colon after the key", re.sub(rf"^({_KEY}) *$", r"\1:", text)
     yield "there is no colon after the key", re.sub(rf"^({_KEY}) +(?=[^\s:#][^:#]*$)", r"\1: ", text)
@@ -98,7 +98,7 @@ def _quoted_value(text: str) -> Iterator[tuple[str, str]]:
         inside = value[1:-1] if len(value) > 1 and value[0] == value[-1] else value.replace(value[0], "")
         yield meaning, f"{found[1]}{_in_quotes(inside)}{found[3]}"
     elif ": " in value:
-        meaning = "a value that holds a colon and a blank needs quotes"
+        meaning = "a value that holds a colon and a space needs quotes"
     yield meaning, f"{found[1]}{_in_quotes(value)}{found[3]}"
 
 
@@ -123,8 +123,4 @@ def _indented(lines: Sequence[str], number: int) -> Iterator[tuple[str, str]]:
     text, depth = lines[number].lstrip(), _indent(lines[number])
     before = [_indent(line) for line in lines[max(0, number - AROUND) : number] if line.strip()]
     for other in sorted(dict.fromkeys(reversed(before)), key=lambda one: abs(one - depth)):
-        yield f"the line is indented by {_blanks(depth)}, those beside it by {other}", " " * other + text
-
-
-def _blanks(number: int) -> str:
-    return f"{number} blank" if number == 1 else f"{number} blanks"
+        yield f"the indentation here is {depth}, that of the lines beside it {other}", " " * other + text

@@ -87,21 +87,20 @@ def _collect(value: Json, rest: Segments) -> list[Json]:
 
 def is_empty(value: Json) -> bool:
     """Null, blank text, an empty list or an empty object. False and 0 are values."""
-    if value is None:
-        return True
     if isinstance(value, str):
         return not value or value.isspace()
-    return not value and isinstance(value, (list, dict))
+    return not value and (value is None or isinstance(value, (list, dict)))
 
 
-NO = ("", "0", "0.0", "false", "no", "n", "off", "f", "null", "none")
+NO = ("", "false", "no", "n", "off", "f", "null", "none")
+_ZERO = re.compile(r"[+-]?0+(?:\.0*)?")
 YES = ("1", "1.0", "true", "yes", "y", "on", "t", "si", "sí")
 
 
 def flag(value: Json) -> bool | None:
     """A flag in any form that platforms give it: `0`, `"false"`, `"N"` are no; None for other words."""
     said = word(value).strip().casefold()
-    if said in NO:
+    if said in NO or _ZERO.fullmatch(said):
         return False
     return True if said in YES else None
 
@@ -114,14 +113,20 @@ def is_yes(value: Json) -> bool:
 
 def canonical(value: Json) -> str:
     """The one JSON text of a value: sorted keys, no blanks, whole floats as integers; raises ValueError for NaN."""
-    return json.dumps(_plain(value), sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return _CANONICAL(_plain(value))
+
+
+_CANONICAL = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
+_AS_THEY_ARE = frozenset((str, int, bool, type(None)))  # most values by far
 
 
 def _plain(value: Json) -> Json:
+    if type(value) in _AS_THEY_ARE:
+        return value
     if isinstance(value, float):
         return int(value) if value.is_integer() else value
     if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
+        return {key: item if type(item) in _AS_THEY_ARE else _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     return value
@@ -221,6 +226,19 @@ def _shallow(text: str) -> Iterator[str]:
     yield text[done:]
 
 
+LONGEST_KEY = 1000  # bytes of an id, or of what rows are looked up by: no index of PostgreSQL takes much more than two of them
+
+
+def indexed(text: str) -> str:
+    """A text that rows are looked up by; one too long for an index is known by its beginning and its digest."""
+    return text if fits_index(text) else f"{text[:100]}…{digest(text)}"
+
+
+def fits_index(text: str) -> bool:
+    """Whether an index takes a text."""
+    return len(text.encode(errors="surrogatepass")) <= LONGEST_KEY
+
+
 # What marks a part of a key, what a store replaces, what would read as a quote.
 _UNKEPT = re.compile(r"[#\0\ud800-\udfff]|%(?=23|25|00|u[dD][89a-fA-F][0-9a-fA-F]{2})")
 _QUOTED = re.compile(r"%(23|00|25|u[dD][89a-fA-F][0-9a-fA-F]{2})")
@@ -280,7 +298,9 @@ def link(target: str, key: str) -> dict[str, list[str]]:
 
 def as_link(value: Json) -> tuple[str, str] | None:
     """The object and key of a link symbol, or None."""
-    found = value.get("$link") if isinstance(value, dict) and len(value) == 1 else None
+    if not isinstance(value, dict):
+        return None
+    found = value.get("$link") if len(value) == 1 else None
     return (found[0], found[1]) if found else None
 
 
@@ -294,13 +314,15 @@ def as_file(value: Json) -> dict[str, Any] | None:
 
 def links_in(value: Json) -> Iterator[tuple[str, str]]:
     """Every link symbol inside a value."""
+    if not isinstance(value, (dict, list)):
+        return
     found = as_link(value)
     if found:
         yield found
     elif isinstance(value, dict):
         for item in value.values():
             yield from links_in(item)
-    elif isinstance(value, list):
+    else:
         for item in value:
             yield from links_in(item)
 

@@ -47,7 +47,8 @@ LAYERS: tuple[tuple[str, bool], ...] = (
     ("engine.migrate", False),
     ("engine.review.*", True),
     ("engine.environment", False),
-    ("workbench.export workbench.writing workbench.editors workbench.meaning workbench.excerpt workbench.live workbench.staged", False),
+    ("workbench.export workbench.writing workbench.doubts workbench.editors workbench.meaning workbench.excerpt "
+     "workbench.live workbench.staged", False),
     ("workbench.diff.*", True),
     ("workbench.cases.*", True),
     ("workbench.manual.*", True),

@@ -51,7 +51,7 @@ def _column(file: Path, line: int, problem: str) -> int:
 
 def _marked(place: Place) -> Iterator[str]:
     text = _line(place.file, place.line)
-    if not text.strip() and place.col > 1:
+    if "\0" in text or (not text.strip() and place.col > 1):
         return
     start = max(0, place.col - WIDTH + 20) if place.col > WIDTH - 20 else 0
     part = text[start : start + WIDTH]

@@ -207,10 +207,10 @@ _NO_USERS = "# users: {from: COLLECTION, email: FIELD, fallback: owner@example.c
 
 _HEAD = """\
 {schema}# {source} -> {destination}. Begun by `etl init`; go on with:
-#   etl propose {file} --read     what the records say could go where
+#   etl propose {file} --read     what the records suggest; with --env live where there is no emulator
 #   etl validate {file}           every mistake at once
 #   etl test {file}               the cases beside this file
-#   etl run {file} --sample       a first look at the sandbox
+#   etl run {file} --sample       a first look; with --env live where there is no emulator
 migration: {name}
 source: {{connector: {from_}, plan: {plan}}} # plans: {plans}
 destination: {{connector: {to}, plan: {to_plan}, seats: 1}} # plans: {to_plans}

@@ -21,7 +21,7 @@ from engine.run import Progress as Listener
 from engine.run import Run, connect, quiet
 from engine.spec.load import Migration, load_migration
 from engine.stages.accounts import belongs, of_migration
-from engine.store.journal import close_killed, end_run, start_run
+from engine.store.journal import all_runs, close_killed, end_run, start_run
 from engine.store.lease import lease
 from engine.store.records import forget
 from engine.store.schema import Store, open_store
@@ -88,6 +88,16 @@ def from_store(settings: Settings) -> Iterator[Run]:
         source.close()
         destination.close()
         store.close()
+
+
+def begun(run: Run, settings: Settings) -> list[dict[str, Any]]:
+    """The runs of a store; raises UsageError where none has migrated anything, as in a store that was misspelt."""
+    with run.store.begin() as connection:
+        runs = all_runs(connection)
+    if not any(row["command"].startswith("run") for row in runs):
+        first = f"etl run {settings.spec} --sample --env {settings.environment}"
+        raise UsageError(f"nothing has been migrated with this store yet – check --store and --env, or start with: {first}")
+    return runs
 
 
 def _store(migration: Migration, settings: Settings, make: bool = True) -> Store:

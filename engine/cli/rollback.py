@@ -7,12 +7,13 @@ from typing import Any
 
 import click
 
-from engine.cli.opening import opened
+from engine.cli.opening import begun, opened
 from engine.cli.options import Settings, common
 from engine.cli.screen import tell
-from engine.errors import ATTENTION, DONE
+from engine.errors import ATTENTION, DONE, UsageError
 from engine.review import screens
 from engine.rollback.undo import rollback as take_back
+from engine.run import Run
 from engine.stages.names import carry_over
 
 LAST_RUN = 2**31 - 1
@@ -28,13 +29,13 @@ def rollback(of_run: int | None, dry: bool, force: bool, yes: bool, **options: A
     """Take a migration back: delete what it made, restore what it changed, keep what people touched."""
     settings = Settings(**options)
     with opened(settings, "rollback --dry-run" if dry else "rollback") as run:
+        known = begun(run, settings)
+        if of_run and of_run not in {row["id"] for row in known}:
+            listed = f"etl status {settings.spec} --env {settings.environment}"
+            raise UsageError(f"there is no run {of_run} – see which there are: {listed}")
         carry_over(run)
         if not dry and not yes:
-            foreseen = take_back(run, of_run, force, dry=True)
-            many = sum(many for action, many in foreseen.would.items() if action != "keep")
-            click.confirm(
-                f"Undo {many} writes in {run.migration.destination.title} ({settings.environment})?", abort=True, err=True
-            )
+            _ask(run, settings, of_run, force)
         result = take_back(run, of_run, force, dry)
     found = {
         "undone": result.undone, "kept": result.kept, "failed": result.failed, "would": result.would,
@@ -42,3 +43,12 @@ def rollback(of_run: int | None, dry: bool, force: bool, yes: bool, **options: A
     }  # fmt: skip
     tell(settings.as_json, found, lambda told, console: screens.show_rollback(told, dry, console))
     sys.exit(ATTENTION if result.kept or result.failed else DONE)
+
+
+def _ask(run: Run, settings: Settings, of_run: int | None, force: bool) -> None:
+    """Name how many writes are to be undone; raises UsageError where the answer is no."""
+    foreseen = take_back(run, of_run, force, dry=True)
+    many = sum(many for action, many in foreseen.would.items() if action != "keep")
+    question = f"Undo {many} writes in {run.migration.destination.title} ({settings.environment})?"
+    if many and not click.confirm(question, err=True):
+        raise UsageError("nothing was undone")

@@ -6,6 +6,7 @@ import io
 import os
 import sys
 from contextlib import suppress
+from pathlib import Path
 
 import click
 
@@ -21,7 +22,12 @@ def drop_output() -> None:
 
 
 def write_anything() -> None:
-    """No letter that a stream cannot take ends a command; what is piped is UTF-8 wherever it goes."""
+    """No letter that a stream cannot take ends a command; what is piped is UTF-8 wherever it goes.
+
+    A stream that is closed (`>&-`) writes nowhere, and no file that a command opens takes its place.
+    """
+    sys.stdout = sys.stdout or Path(os.devnull).open("w")  # noqa: SIM115
+    sys.stderr = sys.stderr or Path(os.devnull).open("w")  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding=stream.encoding if stream.isatty() else "utf-8", errors="backslashreplace")

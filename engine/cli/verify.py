@@ -9,13 +9,11 @@ from typing import Any
 import click
 
 from engine import migrate as stages
-from engine.cli.opening import opened
+from engine.cli.opening import begun, opened
 from engine.cli.options import Settings, common
 from engine.cli.reports import report_of, show
-from engine.errors import UsageError
 from engine.review.compare import everything, records_of
 from engine.stages.names import carry_over
-from engine.store.journal import all_runs
 from engine.store.records import sample
 
 
@@ -25,14 +23,11 @@ def verify(**options: Any) -> None:
     """Read the destination back and compare it with what was wanted, field by field."""
     settings = Settings(**options)
     with opened(settings, "verify") as run:
+        runs = begun(run, settings)
         carry_over(run)
+        last = [row["command"] for row in runs if row["command"].startswith("run")]
         with run.store.begin() as connection:
-            runs = all_runs(connection)
-            last = [row["command"] for row in runs if row["command"].startswith("run")]
-            sampled_last = bool(last) and last[-1] == "run --sample"
-            judged = records_of(frozenset(sample(connection))) if sampled_last else everything
-        if not last:
-            raise UsageError("nothing has been migrated yet – start with: etl run SPEC --sample")
+            judged = records_of(frozenset(sample(connection))) if last[-1] == "run --sample" else everything
         result = stages.verify(run, stages.Result(), judged, only_written=_planned_since(runs))
         told = report_of(run, result, "verify", settings)
     sys.exit(show(told, settings))

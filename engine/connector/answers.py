@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,8 @@ from engine.values import dig, from_json
 
 MESSAGE = 300  # characters of a platform's message that are kept
 _GARBAGE = object()
+_READ = 10_000  # characters of an answer that is not JSON in which its words are looked for
+_MARKUP = re.compile(r"<(script|style)\b.*?</\1>|<[^>]*>", re.DOTALL | re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,14 +82,19 @@ def _holds(found: Any, wanted: Any) -> bool:
     return any(type(found) is type(option) and found == option for option in options)
 
 
-def described(connector: Connector, verdict: Verdict) -> str:
-    """What an answer says is wrong, in a line; secrets are still in it."""
-    status = verdict.response.status_code
-    if verdict.body is _GARBAGE:
-        return f"{status}, not JSON"
-    found = [verdict.body] if isinstance(verdict.body, str) else [dig(verdict.body, path_of(path)) for path in connector.message]
-    text = "; ".join(str(item) for item in found if item)
-    return " ".join(well_formed(f"{status} {text}").split())
+def described(connector: Connector, verdict: Verdict, quiet: bool = False) -> str:
+    """What an answer says is wrong, in a line: in the places that the connector names, else anywhere; secrets are still in it.
+
+    With `quiet` only in those places.
+    """
+    told, body = str(verdict.response.status_code), verdict.body
+    if body is _GARBAGE:
+        told, body = f"{told}, not JSON", _MARKUP.sub(" ", verdict.response.text[:_READ])
+    found = [] if isinstance(body, str) else [dig(body, path_of(path)) for path in connector.message]
+    body = None if quiet else body
+    words = [item if isinstance(item, str) else as_json(item).decode() for item in filter(None, found if any(found) else [body])]
+    said = "; ".join(words)
+    return " ".join(well_formed(f"{told} {said}").split())
 
 
 def well_formed(text: str) -> str:

@@ -20,6 +20,7 @@ from engine.connector.answers import MESSAGE, Verdict, delay, described, judge, 
 from engine.connector.auth import Account, Signature, variables
 from engine.connector.bodies import BODIES, fields, nested
 from engine.connector.bulk import listed
+from engine.connector.door import Door
 from engine.connector.model import PLACE, Connector, ErrorRule, Operation, Resource
 from engine.connector.pacing import Booking, Clock, Pacer
 from engine.connector.session import Grant, Session
@@ -47,8 +48,13 @@ UNDONE = (301, 307, 308)  # the request is to be made elsewhere: it was not carr
 WAITS = 50  # times one call is repeated because the platform refused it for its rate
 NEVER_LEFT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
 
-CODINGS = ("identity", "", "gzip", "x-gzip", "deflate")  # one of them, once: several inflate without bounds
-FRAMING = ("content-encoding", "content-length", "transfer-encoding")  # how an answer travelled: it is unpacked
+PLAIN = ("identity", "")
+CODINGS = (*PLAIN, "gzip", "x-gzip", "deflate")  # one of them, once: several inflate without bounds
+FRAMING = (b"content-encoding", b"content-length", b"transfer-encoding")  # how an answer travelled: it is unpacked
+SAID = {  # what every request says
+    "accept": "*/*", "accept-encoding": "gzip, deflate", "connection": "keep-alive",
+    "user-agent": f"python-httpx/{httpx.__version__}",
+}  # fmt: skip
 LIMITS = "limits"  # the stage of findings about what answers say of limits
 
 
@@ -79,7 +85,8 @@ class Calls:
     pacer: Pacer
     clock: Clock = field(default_factory=Clock)
     random: Callable[[], float] = random.random
-    http: httpx.Client = field(init=False)
+    door: httpx.BaseTransport = field(init=False, repr=False)
+    http: httpx.Client = field(init=False)  # the same door, for files
     session: Session = field(init=False, repr=False)
     home: httpx.URL = field(init=False)
     ahead: float = 0.0  # seconds by which the server's clock is ahead of ours, as its last answer told
@@ -90,14 +97,8 @@ class Calls:
             self.home = url_of(self.account.base_url.rstrip("/"))
         except ValueError as error:
             raise UsageError(f"{connection.base_url_env} is not an address: {error}") from None
-        room = connection.concurrency
-        self.http = httpx.Client(
-            timeout=httpx.Timeout(connection.timeout, connect=min(CONNECT, connection.timeout)),
-            limits=httpx.Limits(max_connections=room * 2, max_keepalive_connections=room, keepalive_expiry=KEEP),
-            follow_redirects=False,
-            trust_env=False,
-            verify=_trusted(),
-        )
+        self.door = Door(min(CONNECT, connection.timeout), connection.timeout, KEEP, connection.concurrency, _trusted())
+        self.http = httpx.Client(transport=self.door, follow_redirects=False, trust_env=False)
         self.session = Session(connection.auth, self.account.reveal, self.pacer, self._token)
         self.session.learn(self.account.secret, *map(self.account.reveal, variables(connection.auth, secret=True)))
         if not self.session.renewable:
@@ -167,7 +168,7 @@ class Calls:
             url = _with(url_of(grant.address if grant.address.startswith("http") else f"{self.home}{grant.address}"), first.params)
         except ValueError as error:
             raise AuthError(f"the address to sign in at is none: {error} – check the connector") from None
-        operation = Operation("POST", grant.address)
+        operation = Operation("POST", grant.address, quiet=True)
         headers, content = {**first.headers, **grant.headers}, {"data": fields(grant.body)} if grant.form else {"json": grant.body}
 
         def ask(_: Signature) -> httpx.Response:
@@ -202,7 +203,7 @@ class Calls:
                 return verdict
             if verdict.rule is not None and verdict.rule.then != "unsure":
                 raise self.failure(verdict, operation)
-            problem = self._described(verdict) if verdict.rule else f"there is no {operation.select} in it"
+            problem = self._described(verdict, operation) if verdict.rule else f"there is no {operation.select} in it"
         raise Unavailable(
             f"{self.connector.title} gave no usable answer to {operation.method} {operation.path}: {problem} – "
             f"try again later, or check {self.connector.connection.base_url_env}"
@@ -273,7 +274,7 @@ class Calls:
         found, refused = delay(rule, limit, verdict.response.headers, self.clock.now(), unit), rule.then in ("wait", "pause")
         if refused or (rule.then == "unsure" and found.told):
             self.pacer.refused(rule.limit, found.seconds, found.told)
-        if refused and found.odd:
+        if found.odd and (refused or rule.then == "unsure"):
             self._tell(found.odd)
         return refused
 
@@ -289,20 +290,40 @@ class Calls:
         """One request and its whole answer, within the limits of size and time. Raises EndlessError beyond them."""
         connection = self.connector.connection
         seconds, most = connection.answer_seconds or 4 * connection.timeout, connection.answer_max_bytes
+        request = self._asked(method, url, **sent)
         until = time.monotonic() + seconds
-        headers = {"accept-encoding": "gzip, deflate", **sent.pop("headers", {})}
-        with self.http.stream(method, url, headers=headers, **sent) as response:
-            if response.headers.get("content-encoding", "identity").strip().lower() not in CODINGS:
+        response = self.door.handle_request(request)
+        try:
+            coding = response.headers.get("content-encoding", "identity").strip().lower()
+            if coding not in CODINGS:
                 raise EndlessError("the answer is packed in a way that was not asked for")
             content = bytearray()
-            for part in response.iter_bytes():
+            for part in response.stream if coding in PLAIN else response.iter_bytes():  # type: ignore[union-attr]
                 content += part
                 if len(content) > most:
                     raise EndlessError(f"the answer is larger than {most:,} bytes, `answer_max_bytes` of the connector")
                 if time.monotonic() > until:
                     raise EndlessError(f"the answer was not whole after {seconds:g} s, `answer_seconds` of the connector", True)
-        kept = [(name, value) for name, value in response.headers.multi_items() if name.lower() not in FRAMING]
-        return httpx.Response(response.status_code, headers=kept, content=bytes(content), request=response.request)
+        finally:
+            response.close()
+        kept = [header for header in response.headers.raw if header[0].lower() not in FRAMING]
+        whole = httpx.Response(response.status_code, headers=kept, content=bytes(content), request=request)
+        if "set-cookie" in whole.headers:
+            self.http.cookies.extract_cookies(whole)
+        for listen in self.http.event_hooks["response"]:
+            listen(whole)
+        return whole
+
+    def _asked(self, method: str, url: httpx.URL, headers: Mapping[str, str], **sent: Any) -> httpx.Request:
+        """A request as a client of httpx would make it."""
+        request = httpx.Request(method, url, headers={**SAID, **headers}, **sent)
+        if url.userinfo:
+            request = next(httpx.BasicAuth(url.username, url.password).auth_flow(request))
+        if self.http.cookies:
+            self.http.cookies.set_cookie_header(request)
+        for listen in self.http.event_hooks["request"]:
+            listen(request)
+        return request
 
     def _headers(self, operation: Operation, signature: Signature) -> dict[str, str]:
         return {**self.connector.connection.headers, **operation.headers, **signature.headers}
@@ -325,7 +346,7 @@ class Calls:
 
     def failure(self, verdict: Verdict, operation: Operation) -> ApiError:
         assert verdict.rule is not None
-        said, connection = self._described(verdict), self.connector.connection
+        said, connection = self._described(verdict, operation), self.connector.connection
         title, call = self.connector.title, f"{operation.method} {operation.path}"
         if operation.lock and verdict.response.status_code in (409, 412):
             return Outdated(f"{title} refuses {call}, for the row was changed meanwhile: {said}", verdict.response.status_code)
@@ -348,9 +369,9 @@ class Calls:
                 return Rejected(f"{title} refuses {call}: {said}", verdict.response.status_code)
         return OutcomeUnknown(f"{title} answered {call} with {said}")
 
-    def _described(self, verdict: Verdict) -> str:
+    def _described(self, verdict: Verdict, operation: Operation) -> str:
         """What an answer says is wrong, in a line, without secrets; cut only after they are out."""
-        return self.session.redact(described(self.connector, verdict))[:MESSAGE].strip()
+        return self.session.redact(described(self.connector, verdict, operation.quiet))[:MESSAGE].strip()
 
 
 def _with(url: httpx.URL, params: Mapping[str, Any]) -> httpx.URL:

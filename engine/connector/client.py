@@ -67,8 +67,9 @@ class Client:
         self.calls = Calls(self.connector, self.account, self.pacer, self.clock, self.random)
 
     def close(self) -> None:
-        """Close the connections."""
+        """Close the connections, and give back what was booked ahead."""
         self.calls.http.close()
+        self.pacer.release()
 
     def now(self) -> float:
         """The platform's clock in epoch seconds, as far as its answers tell it; else ours."""
@@ -195,7 +196,8 @@ class Client:
             answer = self.calls.read(operation, url, asked)
         rows, at = rows_of(answer, operation, kind, self.connector.title), answer.response.url
         keys = [key for key in map(kind.id_of, rows) if key]
-        return Page(rows, answer.body, answer.response.headers, lambda link: self.calls.local(at, link), keys), answer
+        bare = answer.response.status_code != 204 and not answer.response.content.strip()
+        return Page(rows, answer.body, answer.response.headers, lambda link: self.calls.local(at, link), keys, bare), answer
 
     def rows(self, resource: str, params: Mapping[str, Any] | None = None, few: bool = False) -> Iterator[dict[str, Any]]:
         """Every row of a list."""

@@ -109,6 +109,7 @@ class Operation:
     newest_first: Mapping[str, Any] = field(default_factory=dict)
     detail: tuple[str, ...] = ()  # list only: fields that only the row's own read holds
     filters: tuple[str, ...] = ()  # list only: fields that can be asked for by equality
+    quiet: bool = False  # its answers may hold a secret: of a refusal nothing is shown but what stands at `message`
 
     @property
     def rows(self) -> int:

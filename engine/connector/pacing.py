@@ -1,7 +1,8 @@
 """When the next call may go out: all of an account's limits at once, remembered in the store.
 
 Each limit's spending is booked in the store in slots of time, in one transaction with the check
-whether it fits. So a restart, or a second process on the same account, continues the count.
+whether it fits. So a restart, or a second process on the same account, continues the count. Who
+calls often books a few calls ahead, a lease, and spends them in memory before the moment it is booked at.
 """
 
 from __future__ import annotations
@@ -11,11 +12,13 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
+import sqlalchemy as sa
+
 from engine.connector.model import Limit
-from engine.errors import Paused, UsageError
+from engine.errors import Paused, StoreError, UsageError
 from engine.store.quota import Slots, block, blocks, book, booked, forget_before
 from engine.store.schema import Store, hold
 
@@ -25,6 +28,11 @@ SKEW = 120.0  # seconds by which a platform's day may start before or after ours
 SKEW_SHARE = 0.01  # ... and for shorter windows the share of one
 PATIENCE = 300.0  # seconds; a longer wait is a pause: the run ends and says when to go on
 NAP = 60.0  # seconds slept at a time: clocks jump when a machine was suspended
+LEASED = 64  # calls booked ahead at most: what a killed process takes from a day
+LEASED_SHARE = 0.01  # ... and of each limit's allowance: what other processes may miss meanwhile
+LEASED_FOR = 0.25  # seconds for which they are good ...
+LEASED_PART = 0.05  # ... and part of the shortest rolling window; they are booked at the end of that time
+GIVE_BACK = 2.0  # seconds after which what is left of a lease is given back, if no call has done so
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +59,32 @@ class _Wait:
     limit: str
 
 
+@dataclass(slots=True)
+class _Lease:
+    """Calls booked ahead and what is left of them. They stand in the slots in which the lease ends: no call is later."""
+
+    at: float
+    until: float
+    slots: Mapping[str, int]
+    spent: dict[str, float]  # of each limit by now, with the calls that were made of the lease
+    left: dict[str, float]
+    calls: int  # booked in all, the first one too
+    made: int = 1
+
+    def take(self, active: Sequence[Limit], cost: float, now: float) -> Booking | None:
+        """A call of the lease; None where it does not have it, or has run out."""
+        if not self.at <= now < self.until:
+            return None
+        amounts = {limit.name: _amount(limit, cost) for limit in active}
+        if any(self.left.get(name, -1.0) < amount for name, amount in amounts.items()):
+            return None
+        for name, amount in amounts.items():
+            self.left[name] -= amount
+            self.spent[name] += amount
+        self.made += 1
+        return Booking(now, {name: self.spent[name] for name in amounts})
+
+
 class Turns:
     """A lock handed on in the order of asking: one thread at a time waits for the quota, first come, first served."""
 
@@ -60,6 +94,11 @@ class Turns:
         self._guard = threading.Lock()
         self._queue: deque[threading.Event] = deque()
         self._taken = False
+
+    @property
+    def free(self) -> bool:
+        """Whether nobody waits."""
+        return not self._taken
 
     @contextmanager
     def turn(self) -> Iterator[None]:
@@ -106,6 +145,9 @@ class Pacer:
     _told: dict[str, float] = field(default_factory=dict)  # allowances the platform's headers name
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _turns: dict[tuple[str, ...], Turns] = field(default_factory=dict)
+    _active: dict[tuple[str, ...], tuple[Limit, ...]] = field(default_factory=dict)
+    _lease: _Lease | None = None
+    _timer: threading.Timer | None = None
 
     def acquire(self, cost: float, extra: tuple[str, ...] = ()) -> Booking:
         """Wait until a call of this cost fits every limit, and book it.
@@ -113,9 +155,14 @@ class Pacer:
         Raises Paused when the wait would be longer than a run should hang around, and UsageError
         when the call is larger than a whole window.
         """
-        active = tuple(limit for limit in self.limits if limit.general or limit.name in extra)
         with self._lock:
             turns = self._turns.setdefault(extra, Turns())
+            if extra not in self._active:
+                self._active[extra] = tuple(limit for limit in self.limits if limit.general or limit.name in extra)
+            active = self._active[extra]
+            booking = self._take(active, cost) if turns.free else None
+        if booking is not None:
+            return booking
         with turns.turn():
             while True:
                 found = self._try(cost, active)
@@ -131,30 +178,94 @@ class Pacer:
             self.waited += seconds
         self.clock.sleep(seconds)
 
+    def _take(self, active: Sequence[Limit], cost: float) -> Booking | None:
+        """A call of what was booked ahead, if there is one."""
+        booking = self._lease.take(active, cost, self.clock.now()) if self._lease else None
+        if booking is not None:
+            self._count(booking.at, cost)
+        return booking
+
+    def _count(self, now: float, cost: float) -> None:
+        self.calls += 1
+        self.cost += cost
+        calls, spent = self.over_time.get(tick := int(now) // 5 * 5, (0, 0.0))
+        self.over_time[tick] = calls + 1, spent + cost
+
     def _try(self, cost: float, active: tuple[Limit, ...]) -> Booking | _Wait:
         """Book the call, or say how long to wait."""
-        with self._lock, self.store.begin() as connection:
-            hold(connection, "quota", self.account)
-            now = self.clock.now()  # only now: the store may have been busy, and what is booked must not look older
-            asked = _asked(blocks(connection, self.account), now)
-            if asked.seconds > 0:
-                return asked
-            slots = booked(connection, self.account, {limit.name: _first_slot(limit, now) for limit in active})
-            waits = [
-                _Wait(self._wait(limit, slots[limit.name], _amount(limit, cost), now), limit.name) for limit in active
-            ]
-            longest = max(waits, key=lambda wait: wait.seconds, default=_Wait(0.0, ""))
-            if longest.seconds > 0:
-                return longest
-            book(connection, self.account, [(limit.name, _slot(limit, now), _amount(limit, cost)) for limit in active])
-            if self.calls % 200 == 0:
-                for limit in active:
-                    forget_before(connection, self.account, limit.name, _first_slot(limit, now) - 2 * SLOTS)
-            self.calls += 1
-            self.cost += cost
-            calls, spent = self.over_time.get(tick := int(now) // 5 * 5, (0, 0.0))
-            self.over_time[tick] = calls + 1, spent + cost
-        return Booking(now, {limit.name: _sum(slots[limit.name]) + _amount(limit, cost) for limit in active})
+        with self._lock:
+            booking = self._take(active, cost)  # another thread may have booked ahead meanwhile
+            if booking is not None:
+                return booking
+            with self.store.begin() as connection:
+                hold(connection, "quota", self.account)
+                ahead = self._give_back(connection)
+                now = self.clock.now()  # only now: the store may have been busy, and what is booked must not look older
+                asked = _asked(blocks(connection, self.account), now)
+                if asked.seconds > 0:
+                    return asked
+                slots = booked(connection, self.account, {limit.name: _first_slot(limit, now) for limit in active})
+                waits = [
+                    _Wait(self._wait(limit, slots[limit.name], _amount(limit, cost), now), limit.name) for limit in active
+                ]
+                longest = max(waits, key=lambda wait: wait.seconds, default=_Wait(0.0, ""))
+                if longest.seconds > 0:
+                    return longest
+                spent = {limit.name: _sum(slots[limit.name]) for limit in active}
+                lease = self._leased(active, cost, spent, ahead, now)
+                amounts = {limit.name: _amount(limit, cost) * lease.calls for limit in active}
+                book(connection, self.account, [(name, lease.slots[name], amount) for name, amount in amounts.items()])
+                if self.calls % 200 < lease.calls:
+                    for limit in active:
+                        forget_before(connection, self.account, limit.name, _first_slot(limit, now) - 2 * SLOTS)
+            self._lease = lease
+            self._count(now, cost)
+            if lease.calls > 1:
+                self._watch()
+            return Booking(now, dict(lease.spent))
+
+    def _leased(
+        self, active: Sequence[Limit], cost: float, spent: Mapping[str, float], ahead: int, now: float
+    ) -> _Lease:
+        """This call, with as many more as are likely to be made, fit, and leave others their share."""
+        calls = min(ahead, LEASED)
+        for limit in active:
+            amount, allowance = _amount(limit, cost), self.allowance(limit)
+            if amount:
+                fitting = min(allowance - spent[limit.name], allowance * LEASED_SHARE) // amount
+                calls = min(calls, max(1, int(fitting)))
+        amounts = {limit.name: _amount(limit, cost) for limit in active}
+        after = {name: spent[name] + amount for name, amount in amounts.items()}
+        left = {name: amount * (calls - 1) for name, amount in amounts.items()}
+        until = min((_end_of_lease(limit, now) for limit in active), default=now + LEASED_FOR) if calls > 1 else now
+        slots = {limit.name: _slot(limit, now if limit.window == "calendar" else until) for limit in active}
+        return _Lease(now, until, slots, after, left, calls)
+
+    def _give_back(self, connection: sa.Connection) -> int:
+        """What is left of the lease goes back to where it was booked; how many calls the next one may be good for."""
+        lease, self._lease = self._lease, None
+        if lease is None:
+            return 1
+        book(connection, self.account, [(name, lease.slots[name], -left) for name, left in lease.left.items() if left])
+        return 2 * lease.made if lease.made >= lease.calls else max(1, lease.made)
+
+    def release(self) -> None:
+        """Book nothing ahead any more: at the end, and where nothing was called for a while."""
+        with self._lock, suppress(StoreError):  # a store that is closed or another's: the window passes
+            timer, self._timer = self._timer, None
+            if timer is not None:
+                timer.cancel()
+            if self._lease is not None and any(self._lease.left.values()):
+                with self.store.begin() as connection:
+                    hold(connection, "quota", self.account)
+                    self._give_back(connection)
+
+    def _watch(self) -> None:
+        """An idle process holds nothing for long."""
+        if self._timer is None:
+            self._timer = threading.Timer(GIVE_BACK, self.release)
+            self._timer.daemon = True
+            self._timer.start()
 
     def allowance(self, limit: Limit) -> float:
         """Units per window: what the platform's headers say, else the plan's; less the reserve."""
@@ -165,7 +276,12 @@ class Pacer:
         """Units left in the window that is open now."""
         with self.store.begin() as connection:
             slots = booked(connection, self.account, {limit.name: _first_slot(limit, self.clock.now())})
-        return max(0.0, self.allowance(limit) - _sum(slots[limit.name]))
+        return max(0.0, self.allowance(limit) - _sum(slots[limit.name]) + self._ahead(limit))
+
+    def _ahead(self, limit: Limit) -> float:
+        """Units that are booked and not spent."""
+        lease = self._lease
+        return lease.left.get(limit.name, 0.0) if lease else 0.0
 
     def observe(self, headers: Mapping[str, str], booking: Booking) -> None:
         """Learn from the answer to a booked call: another allowance than declared, or spending that is not ours."""
@@ -194,7 +310,7 @@ class Pacer:
             hold(connection, "quota", self.account)
             now = self.clock.now()
             slots = booked(connection, self.account, {limit.name: _first_slot(limit, since)})
-            missing = amount - _sum(slots[limit.name])
+            missing = amount - _sum(slots[limit.name]) + self._ahead(limit)
             if missing > 0 and still(now):
                 book(connection, self.account, [(limit.name, _slot(limit, now), missing)])
 
@@ -214,6 +330,7 @@ class Pacer:
                 self._book_up_to(limit, self.allowance(limit), now)  # nothing is left in this window
         with self._lock, self.store.begin() as connection:
             hold(connection, "quota", self.account)
+            self._give_back(connection)
             same = [found for found in blocks(connection, self.account) if found[0] == limit_name]
             if seconds > _asked(same, now).seconds:
                 block(connection, self.account, limit_name, now + seconds, seconds)
@@ -267,6 +384,13 @@ def _width(limit: Limit) -> float:
 
 def _slot(limit: Limit, now: float) -> int:
     return int(now // _width(limit))
+
+
+def _end_of_lease(limit: Limit, now: float) -> float:
+    """Until when a call may be made that is booked now: in the same day, and in a small part of a rolling window."""
+    if limit.window == "calendar":
+        return min(now + LEASED_FOR, (_slot(limit, now) + 1) * limit.seconds)
+    return now + min(LEASED_FOR, limit.seconds * LEASED_PART)
 
 
 def _first_slot(limit: Limit, now: float) -> int:

@@ -14,10 +14,11 @@ from typing import Any
 
 from engine.connector.model import Pager
 from engine.errors import Unavailable
-from engine.values import dig
+from engine.values import dig, is_yes, word
 
 SLIPPED = "rows moved while the list was read"  # some may have slipped from one page to another
 COUNTED = ("offset", "page", "keyset")  # kinds whose position is counted here, not named by the platform
+DIGITS = 18  # of the largest count that is believed
 STALE = 50  # pages without a new id, one after the other, that make a list one without an end
 
 
@@ -43,6 +44,7 @@ class Page:
     headers: Mapping[str, str] = field(default_factory=dict)
     follow: Callable[[str], str] = str
     keys: Sequence[str] = ()  # the rows' ids
+    bare: bool = False  # a good answer without anything in it: it does not even say that there are no rows
 
 
 Walk = Generator[Ask, Page, str]
@@ -63,8 +65,8 @@ def offset(pager: Pager, position: Any) -> Walk:
     """`?start=500&limit=500`; ends with an empty page, or where the answer says so."""
 
     def onward(page: Page, start: int) -> int:
-        told = dig(page.body, path_of(pager.next)) if pager.next else None
-        return int(told) if told else start + len(page.rows)
+        told = _whole(page, pager.next)
+        return told if told is not None and told > start else start + len(page.rows)
 
     def params(start: int) -> dict[str, Any]:
         return {pager.params["start"]: start} if start or pager.first else {}
@@ -190,18 +192,20 @@ def _counted(
             continue
         taken = position
         count.take(page, pager)
-        word = _word(pager, page, count, reached(page, position, count) if reached else None)
-        due, count.promised = count.promised, word == "more"
-        if _ends(pager, page, count, word):
+        said = _word(pager, page, count, reached(page, position, count) if reached else None)
+        due, count.promised = count.promised, said == "more"
+        if _ends(pager, page, count, said):
             break
-        probe, position = word == "" and len(page.rows) < pager.size, onward(page, position)
+        probe, position = said == "" and len(page.rows) < pager.size, onward(page, position)
         if page.rows and repr(position) in seen:
             return _round(count.rows)
         seen.add(repr(position))
 
-    if word == "more" or (due and not word):
+    if said == "more" or (due and not said):
         return f"it ended after {count.rows:,} rows{_of_total(count)}, where more were due"
-    if count.totals and count.totals[1] < count.totals[0]:
+    if page.bare and len(count.last.rows) >= pager.size:
+        return f"it ended after {count.rows:,} rows with an answer without a body"
+    if count.totals and count.totals[1] < count.totals[0] and count.rows - count.twice <= count.totals[0]:
         return f"{SLIPPED}: it had {count.totals[0]:,} of them, then {count.totals[1]:,}"
     return ""
 
@@ -210,22 +214,22 @@ def _word(pager: Pager, page: Page, count: Count, reached: int | None) -> str:
     """What the answer says of further rows: "more", "last", or nothing."""
     total = _total(pager, page)
     if total is not None and reached is not None:
-        if count.pages == 1 and total == len(page.rows) >= pager.size:
-            return ""  # it may count this page only
+        if reached > total or (count.pages == 1 and total == len(page.rows) and not _short(pager, page, count.full)):
+            return ""  # it does not count all rows, perhaps those of this page only
         return "more" if reached < total else "last"
     if total is not None:
         return "more" if page.rows else "last"
     told = dig(page.body, path_of(pager.more)) if pager.more else None
     if told is None:
         return ""
-    return "more" if told else "last"
+    return "more" if is_yes(told) else "last"
 
 
-def _ends(pager: Pager, page: Page, count: Count, word: str) -> bool:
+def _ends(pager: Pager, page: Page, count: Count, said: str) -> bool:
     """Whether a counted list ends here. An empty page where more is promised is asked for once more."""
-    if word == "last":
+    if said == "last":
         return True
-    if word == "more":
+    if said == "more":
         return count.idle > 1 and not (pager.next and dig(page.body, path_of(pager.next)))
     return not page.rows or ((pager.few or pager.ends_short) and _short(pager, page, count.full))
 
@@ -236,8 +240,8 @@ def _short(pager: Pager, page: Page, full: bool) -> bool:
 
 
 def _capped(rows: int) -> bool:
-    """Whether a page looks like one that the platform has cut: that is done at a round number."""
-    return rows >= 10 and (rows % 10 == 0 or rows % 25 == 0)
+    """Whether a page looks like one that the platform has cut: that is done at a round number, or a power of two."""
+    return rows >= 10 and (rows % 10 == 0 or rows % 25 == 0 or rows & (rows - 1) == 0)
 
 
 def _repeated(pager: Pager, count: Count) -> str:
@@ -258,10 +262,13 @@ def _size(pager: Pager) -> dict[str, Any]:
 
 def _total(pager: Pager, page: Page) -> int | None:
     """How many rows the answer says there are in all."""
-    told = dig(page.body, path_of(pager.total)) if pager.total else None
-    if isinstance(told, str) and told.isdecimal():
-        return int(told)
-    return told if isinstance(told, int) and not isinstance(told, bool) else None
+    return _whole(page, pager.total)
+
+
+def _whole(page: Page, place: str) -> int | None:
+    """A count or position that an answer names, as a number or as text; None for anything else there."""
+    told = word(dig(page.body, path_of(place))).strip() if place else ""
+    return int(told) if told.isdecimal() and len(told) <= DIGITS else None
 
 
 # -- lists that are led through

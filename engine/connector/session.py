@@ -11,13 +11,13 @@ import math
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 
 from engine.connector.answers import Verdict
 from engine.connector.auth import AUTHS, Signature, carries, joined, parts, redactor, sign
 from engine.connector.pacing import Pacer
 from engine.connector.pagers import path_of
+from engine.connector.times import moment
 from engine.errors import AuthError
 from engine.store.tokens import exchanging, keep, newest
 from engine.values import dig
@@ -192,10 +192,9 @@ def _life(told: Any, unit: str | None, now: float) -> float:
     try:
         seconds = float(told) / (1000 if unit == "milliseconds" else 1)
     except (TypeError, ValueError):
-        try:
-            moment = datetime.fromisoformat(str(told))
-        except ValueError:
+        end = moment(told)
+        if end is None:
             return math.inf
-        seconds = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+        seconds = end
     life = seconds - now if seconds > EPOCH else seconds
     return life if life > 0 else math.inf

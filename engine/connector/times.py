@@ -6,6 +6,7 @@ import math
 import re
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import Any
 
 LONGEST = 32 * 86_400.0  # seconds; no quota lasts longer than a month, so a longer wait is a mistake
@@ -15,6 +16,7 @@ _SPANS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, 
 _SPAN = re.compile(rf"(\d+(?:\.\d+)?)\s*({'|'.join(_SPANS)})", re.IGNORECASE)
 
 
+@lru_cache(maxsize=256)
 def http_date(text: str | None) -> float | None:
     """An HTTP date, such as the `Date` of an answer, in epoch seconds; None where there is none or it cannot be parsed."""
     try:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import httpx
 
 
+@lru_cache(maxsize=1024)
 def url_of(text: str, page: httpx.URL | None = None) -> httpx.URL:
     """The address in a text, seen from the page it was found in; raises ValueError where it is none.
 

@@ -16,6 +16,8 @@ from engine.values import flag, is_empty
 _NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]+)?")
 _NUMERIC = ("number", "integer", "id", "reference", "enum")  # kinds whose text may be a number
 
+_SCALARS = (str, int, bool, type(None))
+
 Same = Callable[[Any, Any, str], bool]  # two scalars in a field of this kind
 
 
@@ -41,7 +43,14 @@ def alike(wanted: Any, live: Any, kind: FieldType | None) -> bool:
     return _compared(wanted, live, kind, _same_when_tidied)
 
 
+def is_same(wanted: Any, live: Any) -> bool:
+    """Whether two scalars are one to the last letter: then nothing else need be asked."""
+    return type(wanted) is type(live) and type(wanted) in _SCALARS and bool(wanted == live)
+
+
 def _compared(wanted: Any, live: Any, kind: FieldType | None, same: Same) -> bool:
+    if is_same(wanted, live):
+        return True
     if is_empty(wanted):
         return is_empty(live)
 

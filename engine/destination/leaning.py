@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from engine.connector.model import FieldType, Resource
 from engine.destination.rows import RowCodec, codec_of, load_definitions
-from engine.reading import rows_below
+from engine.reading import recent, rows_below
 from engine.run import Run
 from engine.store.changes import pending_deletes
 from engine.store.links import Link, draft_states, links_to_rows
@@ -16,13 +16,16 @@ from engine.store.links import Link, draft_states, links_to_rows
 Rows = Sequence[dict[str, object]]
 
 
-def needed_by_others(run: Run, resource: str, ids: Sequence[str]) -> dict[str, str]:
+def needed_by_others(
+    run: Run, resource: str, ids: Sequence[str], since: float | None = None
+) -> dict[str, str]:
     """Those of these rows that a row which stays refers to, with the reason to keep each.
 
     Those are rows of people's, rows of ours that are kept, and rows of ours whose reference cannot
     be emptied. A row that is planned to go, or to be written without the reference, is none.
 
-    Every list is read that may show such a row; none, where nothing is to go.
+    Every list is read that may show such a row; none, where nothing is to go. With `since`, a
+    moment of the platform's clock, only rows that were made or changed since then are asked for.
     """
     if not ids:
         return {}
@@ -36,7 +39,7 @@ def needed_by_others(run: Run, resource: str, ids: Sequence[str]) -> dict[str, s
     for name, other in connector.resources.items():
         if "list" in other.operations and _points_at(other, resource):
             codec = codec_of(connector, name, known)
-            for rows in _rows(run, other, list(named)):
+            for rows in _rows(run, other, list(named), since):
                 found |= _leaning(run, codec, resource, named, rows)
     return found
 
@@ -51,11 +54,16 @@ def _fields(kind: Resource) -> Iterator[FieldType]:
         yield from (field.shape or {}).values()
 
 
-def _rows(run: Run, kind: Resource, parents: Sequence[str]) -> Iterator[Rows]:
+def _rows(
+    run: Run, kind: Resource, parents: Sequence[str], since: float | None
+) -> Iterator[Rows]:
     """The rows of a list; of one below parents, those below the given rows."""
     listing = kind.operations["list"]
     if listing.ids_of or listing.parent:
         yield from rows_below(run.destination, kind, parents)
+        return
+    if since is not None:
+        yield from recent(run.destination, kind, since)
         return
     for page in run.destination.pages(kind.name):
         yield page.rows

@@ -78,6 +78,8 @@ def unlinked(draft: Mapping[str, Any], mapping: ObjectMapping, ids: Ids) -> Unli
 
 
 def _lost(value: Any, ids: Ids) -> list[Symbol]:
+    if not isinstance(value, dict | list):
+        return []
     return [found for found in dict.fromkeys(links_in(value)) if ids(*found) is None]
 
 
@@ -109,6 +111,8 @@ def _names(item: Any, lost: frozenset[Symbol]) -> bool:
 
 def _with_ids(value: Any, ids: Ids) -> Any:
     """The value with ids for links; a whole number travels as a number."""
+    if not isinstance(value, dict | list):
+        return value
     found = as_link(value)
     if found:
         row_id = str(ids(*found))

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from engine.connector.model import Connector, FieldType, Resource
 from engine.destination.definitions import GONE
-from engine.destination.equality import alike, equivalent
+from engine.destination.equality import alike, equivalent, is_same
 from engine.mapping.typed import says_nothing
 from engine.store.links import links_of
 from engine.values import digest, is_empty
@@ -69,6 +69,7 @@ class RowCodec:
     definitions: Definitions
     id_names: Mapping[str, str]  # resource -> the field its rows have their id in
     empty_values: Sequence[Any] = ()  # how the platform says that a field is empty
+    _bare: dict[str, bool] = field(default_factory=dict, compare=False, repr=False)
 
     def kind(self, target: str) -> FieldType | None:
         """The declared type of a field; None for custom fields and those not declared."""
@@ -87,11 +88,22 @@ class RowCodec:
 
     def get(self, row: Row, target: str) -> Any:
         """What a row holds in a field; references as ids, None where there is nothing."""
+        if self._is_bare(target):
+            return row.get(target)
         if not self.is_custom(target):
             return self._plain(row.get(target), self.kind(target))
 
         code = self.code(target)
         return self.custom_values(row).get(code) if code else None
+
+    def _is_bare(self, target: str) -> bool:
+        """Whether a field holds its value as it is: one that is not custom, without a reference or a shape."""
+        bare = self._bare.get(target)
+        if bare is None:
+            kind = self.kind(target)
+            bare = kind is None or not (self.empty_values or kind.kind == "reference" or kind.shape)
+            bare = self._bare[target] = bare and not self.is_custom(target)
+        return bare
 
     def plain(self, target: str, value: Any) -> Any:
         """A value of a field with every reference in it as an id."""
@@ -183,11 +195,11 @@ class RowCodec:
 
     def equal(self, target: str, wanted: Any, live: Any) -> bool:
         """Whether a field holds the wanted value, as the platform may write it."""
-        return equivalent(wanted, live, self._compared_as(target, wanted))
+        return is_same(wanted, live) or equivalent(wanted, live, self._compared_as(target, wanted))
 
     def alike(self, target: str, wanted: Any, live: Any) -> bool:
         """Whether a field holds what the platform may have made of the wanted value."""
-        return alike(wanted, live, self._compared_as(target, wanted))
+        return is_same(wanted, live) or alike(wanted, live, self._compared_as(target, wanted))
 
     def _compared_as(self, target: str, wanted: Any) -> FieldType | None:
         """The type two values are compared as: a custom field may answer numbers as text."""
@@ -210,7 +222,7 @@ class RowCodec:
 
     def _held(self, row: Row) -> dict[str, Any]:
         held = {
-            name: self._plain(value, self.kind(name))
+            name: value if self._is_bare(name) else self._plain(value, self.kind(name))
             for name, value in row.items()
             if self.resource.is_theirs(name) and not is_empty(value)
         }

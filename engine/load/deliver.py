@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import math
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from itertools import chain, groupby
+from queue import Empty, SimpleQueue
 
 from engine.connector.client import Written
 from engine.connector.model import Connector
@@ -30,7 +32,7 @@ from engine.errors import (
     Unavailable,
 )
 from engine.load.files import drop_file, fetch_file
-from engine.load.outcomes import give_up, leave_in_doubt, record
+from engine.load.outcomes import give_up, leave_in_doubt, record_all
 from engine.load.reconcile import Reconciled, reconcile
 from engine.load.writes import Answer, Outcome, Write
 from engine.run import Run
@@ -38,6 +40,7 @@ from engine.store.journal import Entry, intend
 from engine.values import batches
 
 GROUP = 40  # intents committed together: one wait for the disk for all of them
+TOGETHER = 0.1  # seconds that an outcome may wait for others, so that they are recorded together
 AHEAD = 2 * GROUP  # booked writes that keep the workers busy while the next ones are decided
 DOUBTS = 2 * GROUP  # writes in doubt after which nothing more is sent before they are reconciled
 TRIES = 8  # times a write is sent whose outcome stays unknown
@@ -113,6 +116,7 @@ class _Delivery:
 
     run: Run
     pending: dict[Future[list[Outcome]], int] = field(default_factory=dict)  # and writes in each
+    ended: SimpleQueue[Future[list[Outcome]]] = field(default_factory=SimpleQueue)
     halt: threading.Event = field(default_factory=threading.Event)  # nothing more goes out
     fatal: BaseException | None = None
     codecs: dict[str, RowCodec] = field(default_factory=dict)
@@ -157,7 +161,9 @@ class _Delivery:
             try:
                 for group in batches(writes, size):
                     for call in _calls(connector, _book(self.run, group)):
-                        self.pending[pool.submit(_perform, self.run, call, self.halt)] = len(call)
+                        future = pool.submit(_perform, self.run, call, self.halt)
+                        self.pending[future] = len(call)
+                        future.add_done_callback(self.ended.put)
                     yield from _known(self.land(0 if in_order else room + AHEAD), doubtful)
                     if self.halt.is_set() or len(doubtful) >= limit:
                         break
@@ -175,16 +181,34 @@ class _Delivery:
         found: list[Outcome] = []
         while self.pending:
             most = 0 if self.halt.is_set() else down_to
-            full = sum(self.pending.values()) > most
-            timeout = None if full else 0
-            ended, _ = wait(self.pending, timeout=timeout, return_when=FIRST_COMPLETED)
-            if ended:
+            full = self.under_way > most
+            if ended := self.gather(most):
                 found += self.note(ended)
             if not full:
                 break
         return found
 
-    def note(self, ended: set[Future[list[Outcome]]]) -> list[Outcome]:
+    def gather(self, down_to: int) -> list[Future[list[Outcome]]]:
+        """Calls that have ended: where some are waited for, as many as can be recorded together."""
+        ended: list[Future[list[Outcome]]] = []
+        left, timeout, until = self.under_way, None, 0.0
+        while len(ended) < GROUP:
+            try:
+                future = self.ended.get(left > down_to, timeout)
+            except Empty:
+                break
+            until = until or time.monotonic() + TOGETHER
+            timeout = max(0.0, until - time.monotonic())
+            left -= self.pending[future]
+            ended.append(future)
+        return ended
+
+    @property
+    def under_way(self) -> int:
+        """Writes that were sent, or are to be."""
+        return sum(self.pending.values())
+
+    def note(self, ended: Sequence[Future[list[Outcome]]]) -> list[Outcome]:
         """Outcomes into the journal, in one transaction.
 
         What ended in an internal error stays an intent: it is reconciled before the next write.
@@ -195,11 +219,9 @@ class _Delivery:
 
         good = [future for future in ended if future.exception() is None]
         outcomes = [outcome for future in good for outcome in future.result()]
-        codecs = {item.write.resource: self.codec(item.write.resource) for item in outcomes}
+        coded = [(outcome, self.codec(outcome.write.resource)) for outcome in outcomes]
         with self.run.store.begin() as connection:
-            judged = [
-                record(self.run, connection, item, codecs[item.write.resource]) for item in outcomes
-            ]
+            judged = record_all(self.run, connection, coded)
 
         for outcome in judged:
             self.fatal = self.fatal or outcome.fatal

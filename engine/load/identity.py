@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 
 import sqlalchemy as sa
 
+from engine.connector.times import moment
 from engine.destination.match import BY_OWN_ID, Wanted, field_values
 from engine.destination.rows import RowCodec
 from engine.load.writes import Answer, Outcome, Write
 from engine.plan.make import TAKEN
 from engine.run import Run
 from engine.store.journal import mark_made
-from engine.store.links import Link, drafts_of, links_marked, links_to, save_link
-from engine.store.schema import recall_in, remember_in
+from engine.store.ledger import Ledger
+from engine.store.links import Link, drafts_of, links_marked
 from engine.values import is_empty
 
 FRESH = "fresh."  # the store keeps under this name that a resource answers 201 for rows it makes
@@ -26,9 +26,7 @@ FEWEST = 2  # texts that must differ before an answer shows another row than was
 ALIKE = 120.0  # seconds by which the ages of rows may differ that a slow clock makes old
 
 
-def judge_creation(
-    run: Run, connection: sa.Connection, outcome: Outcome, codec: RowCodec
-) -> Outcome:
+def judge_creation(run: Run, ledger: Ledger, outcome: Outcome, codec: RowCodec) -> Outcome:
     """The outcome of a create with a look at whose row it answered with.
 
     A row that stands for another record of the object, by its link or by the key that it carries,
@@ -39,43 +37,43 @@ def judge_creation(
     write = outcome.write
     others = [
         link
-        for link in links_to(connection, write.resource, outcome.dest_id)
+        for link in ledger.links_to(write.resource, outcome.dest_id)
         if (link.object, link.key) != (write.object, write.key)
     ]
     taken = [link for link in others if link.object == write.object]
-    named = "" if others else _named_by_row(run, connection, write, outcome.answer, codec)
+    named = "" if others else _named_by_row(run, ledger, write, outcome.answer, codec)
     if named:
         return _taken(outcome, named)
     if not others:
-        there = _was_there(run, connection, write, outcome.answer, codec)
+        there = _was_there(run, ledger, write, outcome.answer, codec)
         return _existing(outcome, codec) if there else outcome
 
     if outcome.answer.status == MADE:
-        _own(run, connection, taken)
-    if _answers_found(connection, write, outcome.answer):
+        _own(run, ledger, taken)
+    if _answers_found(ledger, write, outcome.answer):
         return _taken(outcome, taken[0].key) if taken else _existing(outcome, codec)
     held = _holds(write, outcome.answer, codec)
     if held and not taken:
         return _existing(outcome, codec)
 
-    _distrust(run, connection, others)
+    _distrust(run, ledger, others)
     return _not_believed(outcome, others[0], held)
 
 
-def _own(run: Run, connection: sa.Connection, links: Sequence[Link]) -> None:
+def _own(run: Run, ledger: Ledger, links: Sequence[Link]) -> None:
     """A row that this run made, and that was answered to another record before, is ours still."""
     for link in links:
         if link.origin == "matched" and link.run == run.id:
-            save_link(connection, replace(link, origin="created"))
-            mark_made(connection, link.object, link.key, link.dest_id)
+            ledger.save_link(replace(link, origin="created"))
+            mark_made(ledger.connection, link.object, link.key, link.dest_id)
 
 
-def _distrust(run: Run, connection: sa.Connection, links: Sequence[Link]) -> None:
+def _distrust(run: Run, ledger: Ledger, links: Sequence[Link]) -> None:
     """One id for several rows may be wrong for the first too: that is to be found by content."""
     for link in links:
         if link.run == run.id and link.origin == "created":
             extra = {name: value for name, value in link.extra.items() if name != "seen"}
-            save_link(connection, replace(link, extra=extra))
+            ledger.save_link(replace(link, extra=extra))
 
 
 def _holds(write: Write, answer: Answer, codec: RowCodec) -> bool:
@@ -94,7 +92,7 @@ def _not_believed(outcome: Outcome, link: Link, held: bool) -> Outcome:
 
 
 def _named_by_row(
-    run: Run, connection: sa.Connection, write: Write, answer: Answer, codec: RowCodec
+    run: Run, ledger: Ledger, write: Write, answer: Answer, codec: RowCodec
 ) -> str:
     """The other record whose key the row carries: its own creation may be without an answer yet."""
     mapping = run.spec.objects.get(write.object)
@@ -102,7 +100,7 @@ def _named_by_row(
         return ""
     key = codec.get(answer.row, mapping.key_field)
     other = isinstance(key, str) and key != write.key
-    return key if other and drafts_of(connection, write.object, [key]) else ""
+    return key if other and drafts_of(ledger.connection, write.object, [key]) else ""
 
 
 def _taken(outcome: Outcome, key: str) -> Outcome:
@@ -123,18 +121,16 @@ def _existing(outcome: Outcome, codec: RowCodec) -> Outcome:
     return replace(outcome, existing=True)
 
 
-def _was_there(
-    run: Run, connection: sa.Connection, write: Write, answer: Answer, codec: RowCodec
-) -> bool:
-    if _answers_found(connection, write, answer) or _shows_another(write, answer, codec):
+def _was_there(run: Run, ledger: Ledger, write: Write, answer: Answer, codec: RowCodec) -> bool:
+    if _answers_found(ledger, write, answer) or _shows_another(write, answer, codec):
         return True
     age = age_beyond_call(run, write, answer, codec)
-    return bool(age) and recall_in(connection, STAMPED + write.resource) is not None
+    return bool(age) and ledger.recall(STAMPED + write.resource) is not None
 
 
-def _answers_found(connection: sa.Connection, write: Write, answer: Answer) -> bool:
+def _answers_found(ledger: Ledger, write: Write, answer: Answer) -> bool:
     """Whether the status says that the row was there, on a platform that tells the two apart."""
-    fresh = recall_in(connection, FRESH + write.resource)
+    fresh = ledger.recall(FRESH + write.resource)
     return answer.status == FOUND and fresh is not None and not answer.repeated
 
 
@@ -165,8 +161,9 @@ def age_beyond_call(run: Run, write: Write, answer: Answer, codec: RowCodec) -> 
     if not name or name in write.body or (kind and kind.kind != "datetime"):
         return None
 
-    made = _moment(answer.row.get(name))
-    if made is None:
+    told = answer.row.get(name)
+    made = moment(told)
+    if made is None or len(str(told).strip()) <= len("2024-01-01"):  # a mere date tells nothing
         return None
     now = run.destination.now()
     asked = write.at or now
@@ -177,19 +174,7 @@ def age_beyond_call(run: Run, write: Write, answer: Answer, codec: RowCodec) -> 
     return max(0.0, asked - margin - made)
 
 
-def _moment(value: object) -> float | None:
-    """Epoch seconds of a stamp; one without a zone is UTC, a mere date tells nothing."""
-    text = value.strip() if isinstance(value, str) else ""
-    try:
-        moment = datetime.fromisoformat(text) if len(text) > len("2024-01-01") else None
-    except ValueError:
-        return None
-    if moment is None:
-        return None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-
-
-def learn(run: Run, connection: sa.Connection, outcome: Outcome, codec: RowCodec) -> list[Link]:
+def learn(run: Run, ledger: Ledger, outcome: Outcome, codec: RowCodec) -> list[Link]:
     """Learn from a row that was made how the platform answers then; links to rows it did not make.
 
     Those are links of this run to rows that were answered with 200 before the first 201 came, or
@@ -197,13 +182,13 @@ def learn(run: Run, connection: sa.Connection, outcome: Outcome, codec: RowCodec
     """
     name, answer = outcome.write.resource, outcome.answer
     demoted = []
-    if answer.status == MADE and not recall_in(connection, FRESH + name):
-        remember_in(connection, FRESH + name, str(MADE))
-        demoted += links_marked(connection, name, "status")
+    if answer.status == MADE and not ledger.recall(FRESH + name):
+        ledger.remember(FRESH + name, str(MADE))
+        demoted += links_marked(ledger.connection, name, "status")
     fresh = age_beyond_call(run, outcome.write, answer, codec) == 0.0
-    if fresh and not recall_in(connection, STAMPED + name):
-        remember_in(connection, STAMPED + name, "yes")
-        demoted += links_marked(connection, name, "age")
+    if fresh and not ledger.recall(STAMPED + name):
+        ledger.remember(STAMPED + name, "yes")
+        demoted += links_marked(ledger.connection, name, "age")
     return [link for link in demoted if link.run == run.id]
 
 

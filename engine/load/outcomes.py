@@ -12,15 +12,9 @@ from engine.destination.rows import RowCodec
 from engine.load.identity import FOUND, age_beyond_call, judge_creation, learn, older_rows
 from engine.load.writes import RESTORED, Outcome, Write
 from engine.run import Run
-from engine.store.journal import mark, mark_adopted, settle
-from engine.store.links import (
-    Finding,
-    Link,
-    clear_findings,
-    drop_link,
-    save_findings,
-    save_link,
-)
+from engine.store.journal import Settled, mark, mark_adopted, settle
+from engine.store.ledger import Ledger
+from engine.store.links import Finding, Link, clear_findings, drop_link, save_findings
 from engine.values import as_file, digest, is_empty
 
 EXISTING = (
@@ -33,35 +27,54 @@ MARKS = ("status", "age")  # what may yet show that a row was there before
 
 
 def record(run: Run, connection: sa.Connection, outcome: Outcome, codec: RowCodec) -> Outcome:
-    """Record an outcome with all that follows from it in one transaction; the outcome as judged."""
+    """Record one outcome with all that follows from it; the outcome as judged."""
+    return record_all(run, connection, [(outcome, codec)])[0]
+
+
+def record_all(
+    run: Run, connection: sa.Connection, outcomes: Sequence[tuple[Outcome, RowCodec]]
+) -> list[Outcome]:
+    """Record outcomes with all that follows from them in one transaction; as judged."""
+    ledger = Ledger(connection)
+    rows: dict[str, list[str]] = {}
+    for outcome, _ in outcomes:
+        if outcome.state == "done" and outcome.write.action == "create":
+            rows.setdefault(outcome.write.resource, []).append(outcome.dest_id)
+    for resource, ids in rows.items():
+        ledger.look_at(resource, ids)
+
+    judged = [_record(run, ledger, outcome, codec) for outcome, codec in outcomes]
+    ledger.write()
+    return judged
+
+
+def _record(run: Run, ledger: Ledger, outcome: Outcome, codec: RowCodec) -> Outcome:
     write = outcome.write
     if outcome.state == "done" and write.action == "create":
-        outcome = judge_creation(run, connection, outcome, codec)
+        outcome = judge_creation(run, ledger, outcome, codec)
 
-    _journal(run, connection, outcome, codec)
+    ledger.settle(_settled(run, outcome, codec))
     if outcome.state in ("done", "failed"):
-        clear_findings(connection, "write", write.object, [write.key])
+        ledger.clear_findings("write", write.object, write.key)
 
     if outcome.state == "failed":
-        _find(connection, write, "", f"failed: {outcome.reason}")
+        ledger.save_finding(_failure(write, outcome.reason))
     elif outcome.state == "done":
-        _leave(run, connection, outcome, codec)
+        _leave(run, ledger, outcome, codec)
     return outcome
 
 
-def _journal(run: Run, connection: sa.Connection, outcome: Outcome, codec: RowCodec) -> None:
-    write = outcome.write
-    cost = codec.resource.operations[write.action].cost
+def _settled(run: Run, outcome: Outcome, codec: RowCodec) -> Settled:
+    cost = codec.resource.operations[outcome.write.action].cost
     called = outcome.called and outcome.state != "not sent"
-    settle(
-        connection,
-        write.entry,
+    return Settled(
+        outcome.write.entry,
         _state(outcome),
         run.clock.now(),
-        dest_id=outcome.dest_id,
-        reason=outcome.reason,
-        calls=1 if called else 0,
-        cost=cost if called else 0,
+        outcome.dest_id,
+        outcome.reason,
+        1 if called else 0,
+        cost if called else 0,
     )
 
 
@@ -74,50 +87,60 @@ def _state(outcome: Outcome) -> str:
     )
 
 
-def _leave(run: Run, connection: sa.Connection, outcome: Outcome, codec: RowCodec) -> None:
+def _leave(run: Run, ledger: Ledger, outcome: Outcome, codec: RowCodec) -> None:
     """The link that a successful write leaves, or takes away."""
     write = outcome.write
     if write.action == "delete":
-        drop_link(connection, write.object, write.key)
+        drop_link(ledger.connection, write.object, write.key)
     elif write.action in ("create", "update") and write.origin != RESTORED:
         link = link_after(run, outcome, codec)
-        save_link(connection, link)
-        report_held(connection, link)
+        ledger.save_link(link)
+        for found in held_findings(link):
+            ledger.save_finding(found)
     if outcome.existing:
-        report_existing(connection, write.object, write.key)
+        _report_existing(ledger, write.object, write.key)
     if write.action == "create":
-        demote(connection, learn(run, connection, outcome, codec))
+        _demote(ledger, learn(run, ledger, outcome, codec))
 
 
 def report_held(connection: sa.Connection, link: Link) -> None:
     """Values that the destination dropped are reported as long as they are lost."""
+    save_findings(connection, held_findings(link))
+
+
+def held_findings(link: Link) -> list[Finding]:
+    """What is to be said of values that the destination dropped or altered."""
     texts = {
         "lost": "the destination did not keep the value: it holds nothing",
         "altered": "the destination made something else of the value",
     }
-    for target, held in link.held.items():
-        if held.get("why") in texts:
-            text = texts[held["why"]]
-            save_findings(
-                connection,
-                [Finding(link.object, link.key, "write", target, "attention", text)],
-            )
+    return [
+        Finding(link.object, link.key, "write", target, "attention", texts[held["why"]])
+        for target, held in link.held.items()
+        if held.get("why") in texts
+    ]
 
 
-def report_existing(connection: sa.Connection, name: str, key: str) -> None:
+def _report_existing(ledger: Ledger, name: str, key: str) -> None:
     """A creation found a row: reported as long as the row stands for the record."""
-    clear_findings(connection, IDENTITY, name, [key])
-    save_findings(connection, [Finding(name, key, IDENTITY, "", "attention", EXISTING)])
+    ledger.clear_findings(IDENTITY, name, key)
+    ledger.save_finding(Finding(name, key, IDENTITY, "", "attention", EXISTING))
 
 
 def demote(connection: sa.Connection, links: Sequence[Link]) -> None:
     """Rows that turn out to have been there before are people's: no rollback removes them."""
+    ledger = Ledger(connection)
+    _demote(ledger, links)
+    ledger.write()
+
+
+def _demote(ledger: Ledger, links: Sequence[Link]) -> None:
     for link in links:
         extra = {name: link.extra[name] for name in link.extra.keys() - {*MARKS, "seen"}}
         people = replace(link, origin="matched", digest="", written={}, extra=extra)
-        save_link(connection, replace(people, stored={}, held={}))
-        mark_adopted(connection, link.object, link.key, link.dest_id)
-        report_existing(connection, link.object, link.key)
+        ledger.save_link(replace(people, stored={}, held={}))
+        mark_adopted(ledger.connection, link.object, link.key, link.dest_id)
+        _report_existing(ledger, link.object, link.key)
 
 
 def settle_ages(run: Run, resources: Sequence[str]) -> None:
@@ -134,9 +157,8 @@ def _doubts_of(run: Run, outcome: Outcome, codec: RowCodec) -> dict[str, Any]:
     return found | ({"status": FOUND} if outcome.answer.status == FOUND else {})
 
 
-def _find(connection: sa.Connection, write: Write, target: str, text: str) -> None:
-    found = Finding(write.object, write.key, "write", target, "attention", text)
-    save_findings(connection, [found])
+def _failure(write: Write, reason: str) -> Finding:
+    return Finding(write.object, write.key, "write", "", "attention", f"failed: {reason}")
 
 
 def link_after(run: Run, outcome: Outcome, codec: RowCodec) -> Link:
@@ -231,11 +253,11 @@ def leave_in_doubt(run: Run, connection: sa.Connection, write: Write, reason: st
     """A write that was accepted, and whose row no list shows yet, must not be made twice."""
     settle(connection, write.entry, "doubt", run.clock.now(), reason=f"{ACCEPTED}: {reason}")
     clear_findings(connection, "write", write.object, [write.key])
-    _find(connection, write, "", f"failed: {reason}")
+    save_findings(connection, [_failure(write, reason)])
 
 
 def give_up(run: Run, connection: sa.Connection, write: Write, reason: str) -> None:
     """A write that is not tried any more has failed, with the platform's last words."""
     mark(connection, write.entry, "failed", reason, run.clock.now())
     clear_findings(connection, "write", write.object, [write.key])
-    _find(connection, write, "", f"failed: {reason}")
+    save_findings(connection, [_failure(write, reason)])

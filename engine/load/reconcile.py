@@ -25,9 +25,10 @@ from engine.destination.match import (
 from engine.destination.rows import Row, RowCodec, codec_of, load_definitions
 from engine.destination.telling import defining, wanted_of_entry
 from engine.load.files import drop_file, kept_file, never_left
+from engine.load.identity import STAMPED
 from engine.load.outcomes import ACCEPTED, link_after, report_held
 from engine.load.writes import Answer, Outcome, Write
-from engine.reading import recent, rows_below, rows_now
+from engine.reading import LAG, recent, rows_below, rows_now
 from engine.run import Run
 from engine.store.journal import OPEN, Entry, creations, entries, last_settled, settle
 from engine.store.links import (
@@ -39,6 +40,7 @@ from engine.store.links import (
     save_link,
     unconfirmed_links,
 )
+from engine.store.schema import recall_in
 from engine.values import is_empty
 
 MARGIN = 600.0  # seconds our clock and the platform's may differ
@@ -379,8 +381,14 @@ def _rows_since(look: _Look, group: Sequence[Entry]) -> Iterator[Sequence[Row]]:
         named = sorted(parent for parent in parents if not is_empty(parent) and parent != "None")
         yield from rows_below(look.run.destination, look.resource, named)
     else:
-        since = min(entry.at for entry in group) - MARGIN
+        since = min(entry.at for entry in group) - MARGIN - _lag(look)
         yield from recent(look.run.destination, look.resource, since, proof=True)
+
+
+def _lag(look: _Look) -> float:
+    """Seconds that fresh rows may look older than they are: by wall time in the west they do."""
+    with look.run.store.begin() as connection:
+        return 0.0 if recall_in(connection, STAMPED + look.resource.name) else LAG
 
 
 _LOOKERS: Mapping[str, Callable[[_Look, Sequence[Entry]], Committed]] = {

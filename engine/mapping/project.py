@@ -6,15 +6,17 @@ Pure: everything it may look at besides the record comes through a `Sight`.
 from __future__ import annotations
 
 import functools
+import operator
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from engine.connector.times import moment
 from engine.mapping import notes
-from engine.mapping.typed import Reader
+from engine.mapping.typed import Misfit, Reader, as_declared, beyond_float
 from engine.spec import model
-from engine.values import as_link, dig, flag, id_in, is_empty, key_of, link, quoted, segments, word
+from engine.values import LONGEST_KEY, as_link, dig, fits_index, flag, id_in, is_empty, key_of, link, quoted, segments, word
 
 FALLBACK = "$fallback"
 SHOWN = 80
@@ -259,6 +261,9 @@ def _elements(each: model.Each | None, source: Source) -> Iterator[tuple[str, An
             yield key, element, f"{each.path.text} is not a list"
         elif not name:
             yield f"{source.key}#{each.name}/[{position}]", element, f"element {position} of {each.path.text} has no {each.key}"
+        elif not fits_index(name):
+            fault = f"the {each.key} of element {position} of {each.path.text} is longer than {LONGEST_KEY:,} bytes"
+            yield f"{source.key}#{each.name}/[{position}]", element, fault
         elif key in taken:
             yield f"{key}[{position}]", element, f"two elements of {each.path.text} have the {each.key} {name}"
         else:
@@ -585,12 +590,15 @@ def _passes(test: model.Test, found: Any) -> bool:
             return not (any(_same(found, item) for item in wanted) if isinstance(wanted, list) else _same(found, wanted))
         case "in":
             return any(_same(found, item) for item in wanted)
-    if not isinstance(found, int | float | str) or isinstance(found, bool) or isinstance(found, str) != isinstance(wanted, str):
+    found, wanted = _in_one_form(found, wanted)
+    if isinstance(found, str) and not isinstance(wanted, str):
+        found = beyond_float(found)
+    if found is None or isinstance(found, bool | list | dict) or isinstance(found, str) != isinstance(wanted, str):
         return False
-    compare: dict[str, bool] = {
-        "gt": found > wanted, "gte": found >= wanted, "lt": found < wanted, "lte": found <= wanted,
-    }  # fmt: skip
-    return compare[test.op]
+    return bool(_ORDERS[test.op](found, wanted))
+
+
+_ORDERS = {"gt": operator.gt, "gte": operator.ge, "lt": operator.lt, "lte": operator.le}
 
 
 def _same(found: Any, wanted: Any) -> bool:
@@ -601,9 +609,23 @@ def _same(found: Any, wanted: Any) -> bool:
         return False
     if isinstance(found, int | float) and isinstance(wanted, str):
         return word(found) == wanted.strip()
+    found, wanted = _in_one_form(found, wanted)
     if isinstance(found, str) and isinstance(wanted, str):
         return found.strip() == wanted.strip()
     return bool(found == wanted)
+
+
+def _in_one_form(found: Any, wanted: Any) -> tuple[Any, Any]:
+    """What a record holds and what the spec names, comparable: two instants in any zone, a number beside one written as text."""
+    if not isinstance(wanted, str) or not isinstance(found, int | float | str):
+        return found, wanted
+    if isinstance(found, str):
+        instants = [moment(text) if ":" in text else None for text in (found, wanted)]
+        return (found, wanted) if None in instants else (instants[0], instants[1])
+    try:
+        return found, as_declared(wanted, "number")
+    except Misfit:
+        return found, wanted
 
 
 def _shown(value: Any) -> str:

@@ -69,6 +69,8 @@ def _read(value: Any, kind: FieldType, nothing: Sequence[Any], place: str, wrong
         return None
     if kind.shape and isinstance(value, list | dict):
         return _nested(value, kind.shape, nothing, place, wrong)
+    if isinstance(value, list) and any(says_nothing(item, kind, nothing) for item in value):
+        value = [item for item in value if not says_nothing(item, kind, nothing)]
     try:
         return as_declared(value, kind.kind)
     except Misfit as error:
@@ -107,15 +109,25 @@ def _number(value: Any, kind: str) -> Any:
     """A number; as text where a float would lose digits."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         return value
-    written = value.strip() if isinstance(value, str) and len(value) <= _LONGEST else ""
-    if not _NUMBER.fullmatch(written):
+    exact = _exact_number(value) if isinstance(value, str) else None
+    if exact is None:
         raise Misfit(f"{_shown(value)} is {_CALLED[kind]}")
 
-    exact = Decimal(written)
+    written = value.strip()
     if exact.adjusted() < _WHOLE and exact == exact.to_integral_value():
         return int(exact)
-    near = float(written)
-    return near if Decimal(repr(near)) == exact else written
+    return written if beyond_float(written) else float(written)
+
+
+def beyond_float(text: str) -> Decimal | None:
+    """The number in a text that is kept as one since a float would lose digits; None for any other text."""
+    exact = _exact_number(text)
+    return exact if exact is not None and Decimal(repr(float(text))) != exact else None
+
+
+def _exact_number(text: str) -> Decimal | None:
+    written = text.strip() if len(text) <= _LONGEST else ""
+    return Decimal(written) if _NUMBER.fullmatch(written) else None
 
 
 def _scalar(value: Any, kind: str) -> Any:

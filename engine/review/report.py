@@ -216,8 +216,9 @@ def _is_number(text: str) -> bool:
 
 
 def private(path: Path) -> Path:
-    """The path, with its folder made and the file open to this user only."""
+    """The path, with its folder made and the file open to this user only; a device is everybody's."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     path.touch(mode=0o600)
-    path.chmod(0o600)
+    if path.is_file():
+        path.chmod(0o600)
     return path

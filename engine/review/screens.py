@@ -15,6 +15,7 @@ from engine.review.terminal import (
     NAMED,
     about,
     calls_and_cost,
+    counted,
     heading,
     left_behind,
     line,
@@ -58,7 +59,8 @@ def show_announcement(audit: Audit, plan: Plan, console: Console) -> None:
     more = [f", {_sum_of(plan, word):,} to {word}" for word in ("adopt", "delete") if _sum_of(plan, word)]
     line(
         console,
-        f"{made:,} rows and {len(plan.fields_missing)} custom fields to make, {changed:,} rows to change{''.join(more)}: "
+        f"{counted(made, 'row')} and {counted(len(plan.fields_missing), 'custom field')} to make, "
+        f"{counted(changed, 'row')} to change{''.join(more)}: "
         f"{plan.cost:,.0f} {plan.cost_unit}, about {period(plan.seconds)}",
     )
     for text in plan.warnings:

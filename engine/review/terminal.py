@@ -205,7 +205,8 @@ def cost_unit(account: Mapping[str, Any]) -> str:
 
 def calls_and_cost(calls: int, cost: float, unit: str) -> str:
     """What was called and what that cost, where it is something else."""
-    return f"{calls:,} calls" if unit == "calls" else f"{calls:,} calls, {cost:,.0f} {unit}"
+    made = counted(calls, "call")
+    return made if unit == "calls" else f"{made}, {cost:,.0f} {unit}"
 
 
 def spent(report: Report, console: Console) -> None:
@@ -247,6 +248,11 @@ def heading(console: Console, text: str) -> None:
     """A bold line below an empty one."""
     line(console, "")
     line(console, text, "bold")
+
+
+def counted(many: int, word: str) -> str:
+    """`1 row`, `2 rows`."""
+    return f"{many:,} {word}{'' if many == 1 else 's'}"
 
 
 def number(value: float | None) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 import sqlalchemy as sa
@@ -239,7 +239,7 @@ def _close(
         found: dict[str, str] = {}
         with run.store.begin() as connection:
             staged = many(connection, waiting)
-            sight = sight_on(run, connection, drafted=lambda _, key: bool(many(connection, [key])))
+            sight = sight_ahead(run, connection)
             for record in staged.values():
                 for mapping in makers.get(record.collection, ()):
                     for other, reason in _leans_on(run, mapping, record, sight, connection):
@@ -249,6 +249,20 @@ def _close(
         for key in waiting:
             chosen[key] = found[key]
     return closed
+
+
+def sight_ahead(run: Run, connection: sa.Connection) -> Sight:
+    """What projections may look at before there are drafts: an object will have one of each record that it takes."""
+    sight = sight_on(run, connection)
+
+    def drafted(name: str, key: str) -> bool:
+        record = key.partition("#")[0]  # the key may be that of an element
+        body = sight.record(record)
+        if body is None:
+            return False
+        return takes_part(run.spec.objects[name], sight.read(record.partition("/")[0], record, body), sight)
+
+    return replace(sight, drafted=drafted)
 
 
 def _leans_on(

@@ -12,10 +12,10 @@ from typing import Any
 
 from engine.mapping.project import Sight, Source, project
 from engine.run import Run
+from engine.sampling.choose import sight_ahead
 from engine.spec.model import ObjectMapping
 from engine.spec.uses import by_source
 from engine.stages.extract import fetch, read_list, stage
-from engine.stages.transform import sight_on
 from engine.store.records import all_cursors, many
 from engine.values import batches, id_in
 
@@ -62,8 +62,7 @@ def wanted_by(run: Run, keys: Iterable[str]) -> Wanted:
     makers = by_source(mapping for mapping in run.spec.active() if not mapping.scaffold)
     for part in batches(keys, AT_ONCE):
         with run.store.begin() as connection:
-            staged = lambda _, key: bool(many(connection, [key.partition("#")[0]]))  # noqa: E731
-            sight = _watched(sight_on(run, connection, drafted=staged), partial, found)
+            sight = _watched(sight_ahead(run, connection), partial, found)
             for record in many(connection, part).values():
                 source = sight.read(record.collection, record.key, record.body)
                 for mapping in makers.get(record.collection, ()):
@@ -97,11 +96,8 @@ def _watched(sight: Sight, partial: set[str], found: Wanted) -> Sight:
         return sight.pointing_at(collection, name, targets)
 
     def drafted(name: str, key: str) -> bool:
-        there = sight.drafted(name, key)
-        row = key.partition("#")[0]
-        if not there and row.partition("/")[0] in partial:
-            found.rows[row] = None
-        return there
+        record(key.partition("#")[0])
+        return sight.drafted(name, key)
 
     return replace(sight, record=record, pointing_at=pointing_at, drafted=drafted)
 

@@ -201,6 +201,9 @@ class Builder:
                 steps.append(bind(name, self._arguments(args, at)))
             except ValueError as error:
                 problem, _, advice = str(error).partition(" – ")
+                for setting, value in self.scope.settings.items():
+                    if f"$settings.{setting}" in str(args) and problem.endswith(f" {value!r}"):
+                        at, problem = ("settings", setting), problem.partition(": ")[2]
                 self.problem(at, problem, advice)
         return tuple(steps)
 

@@ -53,7 +53,7 @@ def load_migration(path: Path, env: Mapping[str, str] | None = None) -> Migratio
         except SpecError as error:
             problems += error.diagnostics
         except UsageError as error:
-            problems.append(document.problem((side, "connector"), str(error), "check the path"))
+            problems.append(document.problem((side, "connector"), str(error)))
     if len(connectors) < 2:
         raise SpecError(in_order(problems))
     compiler = _Compiler(document, path.parent, connectors["source"], connectors["destination"])
@@ -450,6 +450,8 @@ class _Compiler:
     def _kind(self, target: str, keys: Keys, resource: str) -> FieldType | None:
         """The type of a destination field; None where there is no such field."""
         known = self.destination.resources.get(resource)
+        if known is None:
+            return None
         if target.startswith("custom."):
             name = target.removeprefix("custom.")
             if (resource, name) in self.custom:
@@ -457,11 +459,11 @@ class _Compiler:
             names = [other for of, other in self.custom if of == resource]
             self.known(name, names, keys, f"custom field {name!r} is not declared for {resource}")
             return None
-        kind = known.fields.get(target) if known else None
-        if known is not None and kind is None:
+        kind = known.fields.get(target)
+        if kind is None:
             writable = [name for name, item in known.fields.items() if item.writable]
             self.problem(keys, f"{resource} have no field {target!r}", near(target, writable))
-        elif kind is not None and not kind.writable:
+        elif not kind.writable:
             self.problem(keys, f"{target!r} cannot be written", "keep the value in a custom field")
         return kind
 

@@ -13,7 +13,7 @@ from engine.run import Run
 from engine.spec.uses import by_source, needed, paths_read
 from engine.store.links import Finding, Link, clear_findings, drop_link, links_of, save_findings, save_link
 from engine.store.records import Cursor, all_cursors, count, not_taken, save_cursor, stream
-from engine.values import dig, segments
+from engine.values import dig, is_yes, segments
 
 COUNTED = "#"  # marks the cursor of a collection that was counted, not read
 STANDS_IN = "the fallback owner stands in"
@@ -112,7 +112,7 @@ def _joined(row: dict[str, Any], places: Iterable[str]) -> str:
 
 
 def _active(user: dict[str, Any], rules: Users) -> bool:
-    return not rules.active or bool(at_place(user, rules.active))
+    return not rules.active or is_yes(at_place(user, rules.active))
 
 
 def _text(row: dict[str, Any], place: str) -> str:

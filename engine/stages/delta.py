@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import sqlalchemy as sa
 
-from engine.connector.client import Rows
 from engine.connector.model import Operation
 from engine.errors import Forbidden, Rejected, UnsafePlan
 from engine.reading import alive, entries, filtered, is_gone, keyed, proving, reaches, report, tallied, watermark
 from engine.run import Run
 from engine.spec.uses import needed
+from engine.store.links import clear_findings
 from engine.store.records import (
     DELTA,
+    FLAGS,
     READING,
     Cursor,
     Record,
@@ -60,7 +60,7 @@ def read_changes(run: Run, whole: bool = False) -> list[Changes]:
     for position, (name, fields) in enumerate(wanted.items()):
         run.progress("reading changes", position, len(wanted))
         cursor = known.get(name)
-        if cursor is None or not cursor.complete or cursor.absent:
+        if cursor is None or not cursor.complete:
             continue  # not read yet: the ordinary reading takes care of it
         found.append(_collection(run, name, fields, cursor, whole and name in mapped))
     run.progress("reading changes", len(wanted), len(wanted))
@@ -79,7 +79,7 @@ def _collection(run: Run, name: str, fields: tuple[str, ...], cursor: Cursor, wh
     how = "full" if whole or distrusted else _cheapest(operation)
     try:
         changes = _take(run, name, fields, cursor, how)
-        left_out = _left_out(run, name) if how != "full" else []
+        left_out = _left_out(run, name) if changes.how != "full" else []
         return _compared(run, fields, changes, left_out) if left_out else changes
     except Forbidden as error:
         with run.store.begin() as connection:
@@ -128,19 +128,24 @@ def _take(run: Run, name: str, fields: tuple[str, ...], cursor: Cursor, how: str
     """Stage what differs from what is known, each page in a transaction with what the reading has shown."""
     with run.store.begin() as connection:
         earlier = tally_of(connection, name)
+        if how == "full":
+            clear_findings(connection, FLAGS, name)
     started, since = max(run.clock.now(), cursor.read_at + TICK), watermark(cursor, earlier)
+    if since > run.source.now():  # told by a clock that was ahead: what it was then is not known
+        how = "full"
     since = since if how == "full" else proving(earlier, since)
     changes, tally = Changes(name, how, 0, 0), Tally(stamp=earlier.stamp)
-    modified = run.migration.source.resources[name].modified
-    for page in _pages(run, name, since, how):
+    kind = run.migration.source.resources[name]
+    params = filtered(kind.operations["list"], since) if how == "filter" else {}
+    for page in run.source.pages(name, params, newest_first=how == "newest first", doubts=True):
         tally = Tally(stamp=earlier.stamp) if page.anew else tally
         if page.silent and how == "full" and cursor.rows and not page.doubt:
             page = replace(page, doubt="an answer had no body, though rows were there before")
-        found, unkeyed = keyed(run, name, alive(run, name, page.rows))
-        shown = {record.key for record in keyed(run, name, page.rows)[0]}
+        found, unkeyed = keyed(run, name, alive(run, name, page.rows), cursor.rows)
+        shown = {record.key for record in keyed(run, name, page.rows, cursor.rows)[0]}
         dead = shown - {record.key for record in found}
         earlier = replace(earlier, newest=tuple(one for one in earlier.newest if one[1] not in shown))
-        ended = page.last or (how == "newest first" and reaches(page.rows, modified, since))
+        ended = page.last or (how == "newest first" and reaches(page.rows, kind.modified, since))
         with run.store.begin() as connection:
             tally = tallied(run, connection, name, tally, page, found, unkeyed, started)
             moved = replace(cursor, started=started) if ended and not tally.doubts else cursor
@@ -181,12 +186,6 @@ def _remember(connection: sa.Connection, name: str, how: str, tally: Tally, earl
     save_tally(connection, name, replace(kept, date=earlier.date) if tally.doubts else kept)
     report(connection, READING, name, kept)
     report(connection, DELTA, name, Tally() if whole else tally)
-
-
-def _pages(run: Run, name: str, since: float, how: str) -> Iterator[Rows]:
-    operation = run.migration.source.resources[name].operations["list"]
-    params = filtered(operation, since) if how == "filter" else {}
-    yield from run.source.pages(name, params, newest_first=how == "newest first", doubts=True)
 
 
 # -- rows that are gone

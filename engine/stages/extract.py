@@ -9,7 +9,7 @@ from typing import Any
 from engine.connector.client import Rows
 from engine.connector.model import Operation
 from engine.errors import Forbidden, Rejected
-from engine.reading import alive, as_record, entries, keyed, report, tallied
+from engine.reading import alive, entries, keyed, report, tallied
 from engine.run import Run
 from engine.spec.uses import needed
 from engine.store.records import (
@@ -55,8 +55,8 @@ def extract(run: Run, max_pages: int | None = None) -> dict[str, Reading]:
 def _collection(run: Run, name: str, fields: tuple[str, ...], cursor: Cursor | None, max_pages: int | None) -> Reading:
     if cursor and set(fields) - set(cursor.indexed):
         cursor = index(run, name, fields, cursor)
-    if cursor and (cursor.complete or cursor.absent):
-        return Reading(name, cursor.rows, cursor.complete, cursor.absent)
+    if cursor and cursor.complete:
+        return Reading(name, cursor.rows, True)
     now = run.clock.now()
     cursor = cursor or Cursor(name, None, False, 0, now, now, fields)
     operation = run.migration.source.resources[name].operations["list"]
@@ -67,7 +67,7 @@ def _collection(run: Run, name: str, fields: tuple[str, ...], cursor: Cursor | N
         for calls, page in enumerate(run.source.pages(name, position=cursor.position, doubts=True), 1):
             if page.anew:
                 cursor, tally = _begun_again(run, cursor, tally)
-            cursor, tally = _save(run, name, fields, page, cursor, tally)
+            cursor, tally = save(run, name, fields, page, cursor, tally)
             if _enough(operation, cursor, calls, max_pages):
                 break
     except Forbidden as error:
@@ -107,9 +107,14 @@ def _by_position(operation: Operation) -> bool:
 
 
 def _resumed(run: Run, name: str, cursor: Cursor) -> tuple[Cursor, Tally]:
-    """Where to go on: at the position that is known, if the page before it ends with the same row as it did."""
+    """Where to go on: at the position that is known, if the page before it ends with the same row as it did.
+
+    A list that the key had no right to is read anew: it may have been given since.
+    """
     with run.store.begin() as connection:
         tally = tally_of(connection, name)
+    if cursor.absent:
+        return _begun_again(run, replace(cursor, absent=""), tally)
     if cursor.position is None or tally.last is None:
         return cursor, tally
 
@@ -118,7 +123,7 @@ def _resumed(run: Run, name: str, cursor: Cursor) -> tuple[Cursor, Tally]:
         page = next(run.source.pages(name, position=at, doubts=True))
     except Rejected:
         return _begun_again(run, cursor, tally)
-    found, _ = keyed(run, name, alive(run, name, page.rows))
+    found, _ = keyed(run, name, alive(run, name, page.rows), cursor.rows)
     same = [record.key for record in found[-1:]] == [key]
     return (cursor, tally) if same else _begun_again(run, cursor, tally)
 
@@ -129,8 +134,9 @@ def _begun_again(run: Run, cursor: Cursor, tally: Tally) -> tuple[Cursor, Tally]
     return replace(cursor, position=None, rows=0, started=now), Tally(stamp=tally.stamp)
 
 
-def _save(run: Run, name: str, fields: tuple[str, ...], page: Rows, cursor: Cursor, tally: Tally) -> tuple[Cursor, Tally]:
-    found, unkeyed = keyed(run, name, alive(run, name, page.rows))
+def save(run: Run, name: str, fields: tuple[str, ...], page: Rows, cursor: Cursor, tally: Tally) -> tuple[Cursor, Tally]:
+    """Keep one page of a list: its live rows, and what the reading has shown."""
+    found, unkeyed = keyed(run, name, alive(run, name, page.rows), cursor.rows)
     unique = list({record.key: record for record in found}.values())
     cursor = replace(
         cursor, position=page.next, complete=page.last, rows=cursor.rows + len(unique), indexed=fields,
@@ -188,7 +194,7 @@ def fetch(run: Run, keys: Iterable[str]) -> None:
 def stage(run: Run, collection: str, rows: Iterable[dict[str, Any]]) -> None:
     """Keep rows that were read beside their list, which is still to be read to its end."""
     fields = needed(run.spec).get(collection, ())
-    found = [as_record(run, collection, row) for row in alive(run, collection, rows)]
+    found, _ = keyed(run, collection, alive(run, collection, rows), known=1)  # the list is to tell what has no id
     found = list({record.key: record for record in found}.values())
     now = run.clock.now()
     with run.store.begin() as connection:

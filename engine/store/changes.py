@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import sqlalchemy as sa
 
-from engine.store.schema import Store, as_text, candidates, changes, upsert
-from engine.values import batches
+from engine.store.schema import Store, as_text, candidates, changes, from_text, row_of, those_of, upsert
+from engine.values import batches, indexed
 
 Kind = Literal["create", "update", "adopt", "delete", "unchanged", "conflict", "skip", "fail"]
 WRITTEN: tuple[Kind, ...] = ("create", "update", "adopt", "unchanged", "conflict")
@@ -42,24 +41,7 @@ class Change:
 
 def save_changes(connection: sa.Connection, found: Sequence[Change]) -> None:
     """Insert changes or replace those of the same records."""
-    rows = [
-        {
-            "object": change.object,
-            "key": change.key,
-            "seq": change.seq,
-            "kind": change.kind,
-            "dest_id": change.dest_id,
-            "send": as_text(change.send),
-            "before": as_text(change.before),
-            "conflicts": as_text(change.conflicts),
-            "stuck": as_text(change.stuck),
-            "version": as_text(change.version),
-            "draft": change.draft,
-            "reason": change.reason,
-            "cost": change.cost,
-        }
-        for change in found
-    ]
+    rows = [row_of(change, "send", "before", "conflicts", "stuck", "version") for change in found]
     upsert(connection, changes, rows, ["object", "key"])
 
 
@@ -152,38 +134,26 @@ def drop_changes(connection: sa.Connection, name: str, keys: Sequence[str]) -> N
 
 def pending_deletes(connection: sa.Connection, name: str, keys: Sequence[str]) -> set[str]:
     """Those of these records whose rows the plan deletes."""
-    found: set[str] = set()
-    for part in batches(keys):
-        query = sa.select(changes.c.key).where(
-            changes.c.object == name, changes.c.kind == "delete", changes.c.key.in_(part)
-        )
-        found.update(connection.execute(query).scalars())
-    return found
+    return those_of(connection, changes.c.key, keys, changes.c.object == name, changes.c.kind == "delete")
 
 
 def adopting_rows(connection: sa.Connection, name: str, ids: Sequence[str]) -> set[str]:
     """Those of these destination rows that the plan adopts for a record of an object."""
-    found: set[str] = set()
-    for part in batches(ids):
-        query = sa.select(changes.c.dest_id).where(
-            changes.c.object == name, changes.c.kind == "adopt", changes.c.dest_id.in_(part)
-        )
-        found.update(connection.execute(query).scalars())
-    return found
+    return those_of(connection, changes.c.dest_id, ids, changes.c.object == name, changes.c.kind == "adopt")
 
 
 def _change(row: Any) -> Change:
-    conflicts = tuple((target, live, wanted) for target, live, wanted in json.loads(row.conflicts))
+    conflicts = tuple((target, live, wanted) for target, live, wanted in from_text(row.conflicts))
     return Change(
         row.object,
         row.key,
         row.kind,
         row.dest_id,
-        json.loads(row.send),
-        json.loads(row.before),
+        from_text(row.send),
+        from_text(row.before),
         conflicts,
-        tuple(json.loads(row.stuck)),
-        json.loads(row.version),
+        tuple(from_text(row.stuck)),
+        from_text(row.version),
         row.draft,
         row.reason,
         row.cost,
@@ -199,7 +169,7 @@ def add_candidates(
 ) -> None:
     """Keep rows as (token, id, fields) so that a batch of records can be looked up among them."""
     found = [
-        {"resource": resource, "token": token, "dest_id": row_id, "body": as_text(dict(body))}
+        {"resource": resource, "token": indexed(token), "dest_id": row_id, "body": as_text(dict(body))}
         for token, row_id, body in rows
     ]
     upsert(connection, candidates, found, ["resource", "token", "dest_id"])
@@ -210,10 +180,10 @@ def find_candidates(
 ) -> dict[str, dict[str, Any]]:
     """Rows by id that can be looked up by one of these tokens."""
     found: dict[str, dict[str, Any]] = {}
-    for part in batches(tokens):
+    for part in batches(map(indexed, tokens)):
         query = sa.select(candidates).where(
             candidates.c.resource == resource, candidates.c.token.in_(part)
         )
         rows = connection.execute(query.order_by(candidates.c.dest_id))
-        found |= {row.dest_id: json.loads(row.body) for row in rows}
+        found |= {row.dest_id: from_text(row.body) for row in rows}
     return found

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import sqlalchemy as sa
 
-from engine.store.schema import Store, as_text, journal, links, runs
-from engine.values import batches
+from engine.store.schema import Store, from_text, journal, links, row_of, runs, those_of
 
 OPEN = ("intent", "doubt")
 RUNNING = "running"
@@ -37,18 +35,56 @@ class Entry:
     id: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """The outcome of an intent; `calls` and `cost` are added to what it took before."""
+
+    entry: int
+    state: str
+    at: float
+    dest_id: str = ""
+    reason: str = ""
+    calls: int = 0
+    cost: float = 0.0
+
+
+_INTEND = journal.insert().returning(journal.c.id, sort_by_parameter_order=True)
+_SETTLE = (
+    journal.update()
+    .where(journal.c.id == sa.bindparam("entry"))
+    .values(
+        state=sa.bindparam("to_state"),
+        settled=sa.bindparam("settled_at"),
+        reason=sa.bindparam("why"),
+        dest_id=sa.case((sa.bindparam("row_id") == "", journal.c.dest_id), else_=sa.bindparam("row_id")),
+        calls=journal.c.calls + sa.bindparam("more_calls"),
+        cost=journal.c.cost + sa.bindparam("more_cost"),
+    )
+)
+
+
 def intend(connection: sa.Connection, entries: Sequence[Entry]) -> list[int]:
     """Write intents; their ids, in order."""
-    ids = []
-    for e in entries:
-        row = {
-            "run": e.run, "object": e.object, "key": e.key, "resource": e.resource, "action": e.action, "state": "intent",
-            "body": as_text(e.body), "draft": as_text(e.draft), "before": as_text(e.before), "dest_id": e.dest_id,
-            "reason": "", "calls": 0, "cost": 0, "at": e.at,
-        }  # fmt: skip
-        result = connection.execute(journal.insert(), row)
-        ids.append(_number(result))
-    return ids
+    rows = [
+        row_of(replace(entry, state="intent", reason="", calls=0, cost=0.0), "body", "draft", "before")
+        for entry in entries
+    ]
+    for row in rows:
+        del row["id"]
+    return list(connection.execute(_INTEND, rows).scalars()) if rows else []
+
+
+def settle_all(connection: sa.Connection, outcomes: Sequence[Settled]) -> None:
+    """The outcomes of intents."""
+    rows = [
+        {
+            "entry": one.entry, "to_state": one.state, "settled_at": one.at, "why": one.reason, "row_id": one.dest_id,
+            "more_calls": one.calls, "more_cost": one.cost,
+        }
+        for one in outcomes
+    ]  # fmt: skip
+    if rows:
+        connection.execute(_SETTLE, rows)
 
 
 def settle(
@@ -56,12 +92,7 @@ def settle(
     calls: int = 0, cost: float = 0.0,
 ) -> None:  # fmt: skip
     """The outcome of an intent."""
-    values: dict[str, Any] = {"state": state, "settled": at, "reason": reason}
-    if dest_id:
-        values["dest_id"] = dest_id
-    if calls:
-        values |= {"calls": journal.c.calls + calls, "cost": journal.c.cost + cost}
-    connection.execute(journal.update().where(journal.c.id == entry_id).values(**values))
+    settle_all(connection, [Settled(entry_id, state, at, dest_id, reason, calls, cost)])
 
 
 def last_settled(connection: sa.Connection) -> float:
@@ -150,11 +181,7 @@ def writes_of_run(connection: sa.Connection, run: int) -> list[tuple[str, str]]:
 
 def attempted(connection: sa.Connection, name: str, keys: Sequence[str]) -> set[str]:
     """Those of an object's records that a run has sent, or tried to send."""
-    found: set[str] = set()
-    for part in batches(keys):
-        query = sa.select(journal.c.key).where(journal.c.object == name, journal.c.key.in_(part))
-        found.update(connection.execute(query.distinct()).scalars())
-    return found
+    return those_of(connection, journal.c.key, keys, journal.c.object == name)
 
 
 def attempts(connection: sa.Connection, name: str, key: str) -> int:
@@ -193,8 +220,8 @@ def _number(result: sa.CursorResult[Any]) -> int:
 
 def _entry(row: Any) -> Entry:
     return Entry(
-        row.run, row.object, row.key, row.resource, row.action, json.loads(row.body), json.loads(row.draft),
-        json.loads(row.before or "{}"), row.dest_id, row.state, row.reason, row.calls, row.cost, row.at, row.id,
+        row.run, row.object, row.key, row.resource, row.action, from_text(row.body), from_text(row.draft),
+        from_text(row.before or "{}"), row.dest_id, row.state, row.reason, row.calls, row.cost, row.at, row.id,
     )  # fmt: skip
 
 
@@ -264,7 +291,7 @@ def written_before(connection: sa.Connection, entry: Entry) -> dict[str, Any]:
         .order_by(journal.c.id.desc())
     )  # fmt: skip
     found = connection.execute(query).scalars().first()
-    return dict(json.loads(found)) if found else {}
+    return dict(from_text(found)) if found else {}
 
 
 def made_rows(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -11,13 +10,15 @@ import sqlalchemy as sa
 
 from engine.store.schema import (
     Store,
-    as_text,
     drafts,
     findings,
+    from_text,
     journal,
     links,
     meta,
+    row_of,
     samples,
+    those_of,
     upsert,
     verified,
 )
@@ -72,11 +73,7 @@ class Finding:
 
 def save_drafts(connection: sa.Connection, found: Sequence[Draft]) -> None:
     """Insert or replace drafts."""
-    rows = [
-        {"object": d.object, "key": d.key, "seq": d.seq, "record": d.record, "digest": d.digest,
-         "body": as_text(d.body), "state": d.state, "reason": d.reason}
-        for d in found
-    ]  # fmt: skip
+    rows = [row_of(draft, "body") for draft in found]
     upsert(connection, drafts, rows, ["object", "key"])
 
 
@@ -152,15 +149,16 @@ def drafted_beyond_sample(connection: sa.Connection, name: str) -> bool:
 
 def save_link(connection: sa.Connection, link: Link) -> None:
     """Insert or replace a link."""
-    row = {
-        "object": link.object, "key": link.key, "resource": link.resource, "dest_id": link.dest_id,
-        "digest": link.digest, "written": as_text(link.written), "origin": link.origin,
-        "extra": as_text(link.extra), "run": link.run, "at": link.at,
-        "stored": as_text(link.stored), "held": as_text(link.held),
-    }  # fmt: skip
+    save_links(connection, [link])
+
+
+def save_links(connection: sa.Connection, found: Sequence[Link]) -> None:
+    """Insert or replace links."""
+    rows = [row_of(link, "written", "extra", "stored", "held") for link in found]
     # A row we made stays one we made, however often it is written again.
-    keep = ("origin",) if link.origin == "updated" else ()
-    upsert(connection, links, [row], ["object", "key"], keep)
+    for keep in ((), ("origin",)):
+        some = [row for row in rows if (row["origin"] == "updated") == bool(keep)]
+        upsert(connection, links, some, ["object", "key"], keep)
 
 
 def drop_link(connection: sa.Connection, name: str, key: str) -> None:
@@ -194,13 +192,7 @@ def stream_links(store: Store, name: str, batch: int = BATCH) -> Iterator[list[L
 
 def linked_rows(connection: sa.Connection, resource: str, ids: Sequence[str], name: str) -> set[str]:
     """Those of these destination rows that stand for a record of an object."""
-    found: set[str] = set()
-    for part in batches(ids):
-        query = sa.select(links.c.dest_id).where(
-            links.c.resource == resource, links.c.object == name, links.c.dest_id.in_(part)
-        )
-        found.update(connection.execute(query).scalars())
-    return found
+    return those_of(connection, links.c.dest_id, ids, links.c.resource == resource, links.c.object == name)
 
 
 def links_to_rows(
@@ -274,12 +266,15 @@ def count_links(connection: sa.Connection) -> dict[str, int]:
 
 def save_findings(connection: sa.Connection, found: Sequence[Finding]) -> None:
     """Add findings."""
-    rows = [
-        {"object": f.object, "key": f.key, "stage": f.stage, "field": f.field, "severity": f.severity, "text": f.text}
-        for f in found
-    ]
-    if rows:
-        connection.execute(findings.insert(), rows)
+    if found:
+        connection.execute(findings.insert(), [row_of(finding) for finding in found])
+
+
+def save_once(connection: sa.Connection, finding: Finding) -> None:
+    """Add a finding that may have been made before."""
+    row = row_of(finding)
+    connection.execute(findings.delete().where(*(findings.c[name] == value for name, value in row.items())))
+    connection.execute(findings.insert(), row)
 
 
 def clear_findings(connection: sa.Connection, stage: str, name: str = "", keys: Sequence[str] | None = None) -> None:
@@ -289,6 +284,20 @@ def clear_findings(connection: sa.Connection, stage: str, name: str = "", keys: 
         query = query.where(findings.c.object == name)
     for part in [None] if keys is None else batches(keys):
         connection.execute(query if part is None else query.where(findings.c.key.in_(part)))
+
+
+_CLEAR_FOUND = findings.delete().where(
+    findings.c.stage == sa.bindparam("of_stage"),
+    findings.c.object == sa.bindparam("of_object"),
+    findings.c.key == sa.bindparam("of_key"),
+)
+
+
+def clear_findings_of(connection: sa.Connection, places: Sequence[tuple[str, str, str]]) -> None:
+    """Forget what was found about records, each named by stage, object and key."""
+    rows = [{"of_stage": stage, "of_object": name, "of_key": key} for stage, name, key in places]
+    if rows:
+        connection.execute(_CLEAR_FOUND, rows)
 
 
 def clear_unlinked_findings(connection: sa.Connection, stage: str, name: str) -> None:
@@ -336,10 +345,14 @@ def clear_field_findings(connection: sa.Connection, name: str, key: str, target:
 def troubled_fields(
     connection: sa.Connection, stage: str, name: str
 ) -> list[tuple[str, int, str]]:
-    """Fields of an object that a stage found something wrong with: in how many records, and what in one."""
+    """Fields of an object that a stage found something wrong with: in how many drafts, and what in one.
+
+    Drafts that are skipped do not count: nothing is written of them anyway.
+    """
+    meant = sa.select(drafts.c.key).where(drafts.c.object == name, drafts.c.state != "skipped")
     query = (
         sa.select(findings.c.field, sa.func.count(findings.c.key.distinct()), sa.func.min(findings.c.text))
-        .where(findings.c.stage == stage, findings.c.object == name)
+        .where(findings.c.stage == stage, findings.c.object == name, findings.c.key.in_(meant))
         .where(findings.c.severity == "attention", findings.c.field != "")
         .group_by(findings.c.field)
         .order_by(findings.c.field)
@@ -375,13 +388,13 @@ def forget_written(connection: sa.Connection, resource: str, target: str) -> int
 
 
 def _draft(row: Any) -> Draft:
-    return Draft(row.object, row.key, row.record, json.loads(row.body), row.digest, row.state, row.reason, row.seq)
+    return Draft(row.object, row.key, row.record, from_text(row.body), row.digest, row.state, row.reason, row.seq)
 
 
 def _link(row: Any) -> Link:
     return Link(
-        row.object, row.key, row.resource, row.dest_id, row.digest, json.loads(row.written), row.origin, row.run,
-        row.at, json.loads(row.extra), json.loads(row.stored), json.loads(row.held),
+        row.object, row.key, row.resource, row.dest_id, row.digest, from_text(row.written), row.origin, row.run,
+        row.at, from_text(row.extra), from_text(row.stored), from_text(row.held),
     )  # fmt: skip
 
 
@@ -399,10 +412,7 @@ def unverified_drafts(store: Store, name: str, batch: int = BATCH) -> Iterator[l
     """Drafts of an object that no row of the destination was seen for."""
     for found in stream_drafts(store, name, batch):
         with store.begin() as connection:
-            query = sa.select(verified.c.key).where(
-                verified.c.object == name, verified.c.key.in_([draft.key for draft in found])
-            )
-            seen = set(connection.execute(query).scalars())
+            seen = seen_of(connection, name, [draft.key for draft in found])
         missing = [draft for draft in found if draft.key not in seen]
         if missing:
             yield missing
@@ -416,8 +426,7 @@ def first_written(connection: sa.Connection, resource: str) -> float | None:
 
 def seen_of(connection: sa.Connection, name: str, keys: Sequence[str]) -> set[str]:
     """Those of an object's keys that were marked as seen in the destination."""
-    query = sa.select(verified.c.key).where(verified.c.object == name, verified.c.key.in_(list(keys)))
-    return set(connection.execute(query).scalars())
+    return those_of(connection, verified.c.key, keys, verified.c.object == name)
 
 
 def forget_found(connection: sa.Connection) -> None:

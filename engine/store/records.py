@@ -15,18 +15,22 @@ from engine.store.schema import (
     cursors,
     drafts,
     findings,
+    from_text,
     meta,
     recall_in,
     records,
     refs,
     remember_in,
+    row_of,
     samples,
+    those_of,
     upsert,
 )
-from engine.values import batches, id_in
+from engine.values import batches, id_in, indexed
 
 DELTA = "delta reading"  # the stage of findings about a reading of what changed
 READING = "reading"  # the stage of findings about whole collections, and where their tallies are kept
+FLAGS = "flags"  # the stage of findings about flags that say neither yes nor no
 BATCH = 200  # records in memory at a time; one may take 50 kB
 
 
@@ -88,7 +92,7 @@ def tally_of(connection: sa.Connection, collection: str) -> Tally:
     found = recall_in(connection, f"{READING}.{collection}")
     if not found:
         return Tally()
-    kept = json.loads(found)
+    kept = from_text(found)
     return Tally(**kept | {"newest": tuple((stamp, key) for stamp, key in kept.get("newest", ()))})
 
 
@@ -97,16 +101,16 @@ def save_tally(connection: sa.Connection, collection: str, tally: Tally) -> None
     remember_in(connection, f"{READING}.{collection}", json.dumps(asdict(tally)))
 
 
-def other_rows(connection: sa.Connection, found: Sequence[Record], since: float) -> list[str]:
-    """Keys under which another row was staged since a moment, or stands among these."""
-    digests = {record.key: record.digest for record in found}
-    others = [record.key for record in found if record.digest != digests[record.key]]
-    for part in batches(list(digests), BATCH):
-        query = sa.select(records.c.key, records.c.digest).where(
+def other_rows(connection: sa.Connection, found: Sequence[Record], since: float) -> list[tuple[Record, Record]]:
+    """Rows that were staged since a moment, or stand among these, each with the other one that these hold under its key."""
+    last = {record.key: record for record in found}
+    others = [record for record in found if record.digest != last[record.key].digest]
+    for part in batches(last, BATCH):
+        query = sa.select(records).where(
             records.c.collection == found[0].collection, records.c.key.in_(part), records.c.read_at >= since
         )
-        others += [row.key for row in connection.execute(query) if row.digest != digests[row.key]]
-    return others
+        others += [_record(row) for row in connection.execute(query) if row.digest != last[row.key].digest]
+    return [(record, last[record.key]) for record in others]
 
 
 def save_page(
@@ -147,17 +151,13 @@ def _replace_refs(
             connection.execute(
                 refs.delete().where(refs.c.collection == collection, refs.c.field == field, refs.c.key.in_(part))
             )
-    rows = [{"collection": c, "field": f, "target": t, "key": k, "seq": seqs.get(k, 0)} for c, f, t, k in entries]
+    rows = [{"collection": c, "field": f, "target": indexed(t), "key": k, "seq": seqs.get(k, 0)} for c, f, t, k in entries]
     upsert(connection, refs, rows, ["collection", "field", "target", "key"])
 
 
 def save_cursor(connection: sa.Connection, cursor: Cursor) -> None:
     """Remember how far a reading has come."""
-    row = {
-        "collection": cursor.collection, "position": json.dumps(cursor.position), "complete": cursor.complete,
-        "rows": cursor.rows, "started": cursor.started, "read_at": cursor.read_at,
-        "indexed": json.dumps(list(cursor.indexed)), "absent": cursor.absent,
-    }  # fmt: skip
+    row = row_of(cursor, "position", "indexed")
     upsert(connection, cursors, [row], ["collection"])
 
 
@@ -166,8 +166,8 @@ def all_cursors(connection: sa.Connection) -> dict[str, Cursor]:
     rows = connection.execute(sa.select(cursors)).mappings()
     return {
         row["collection"]: Cursor(
-            row["collection"], json.loads(row["position"] or "null"), row["complete"], row["rows"], row["started"],
-            row["read_at"], tuple(json.loads(row["indexed"])), row["absent"],
+            row["collection"], from_text(row["position"] or "null"), row["complete"], row["rows"], row["started"],
+            row["read_at"], tuple(from_text(row["indexed"])), row["absent"],
         )
         for row in rows
     }  # fmt: skip
@@ -199,7 +199,7 @@ def many(connection: sa.Connection, keys: Sequence[str]) -> dict[str, Record]:
 def pointing_at(connection: sa.Connection, collection: str, field: str, targets: Sequence[str]) -> list[Record]:
     """Records of a collection whose `field` names any of the targets, in the order they were read."""
     hits: list[tuple[int, str]] = []
-    for part in batches(targets, BATCH):
+    for part in batches(map(indexed, targets), BATCH):
         query = sa.select(refs.c.seq, refs.c.key).where(
             refs.c.collection == collection, refs.c.field == field, refs.c.target.in_(part)
         )
@@ -268,10 +268,12 @@ def note_listed(connection: sa.Connection, keys: Sequence[str], at: float) -> No
 
 def count_unlisted(connection: sa.Connection, collection: str, since: float) -> int:
     """How many live records of a collection were not listed since a moment."""
-    query = sa.select(sa.func.count()).where(
-        records.c.collection == collection, records.c.gone.is_(False), records.c.read_at < since
-    )
+    query = sa.select(sa.func.count()).where(*_unlisted(collection, since))
     return int(connection.execute(query).scalar_one())
+
+
+def _unlisted(collection: str, since: float) -> tuple[sa.ColumnElement[bool], ...]:
+    return records.c.collection == collection, records.c.gone.is_(False), records.c.read_at < since
 
 
 def stream_unlisted(store: Store, collection: str, since: float, batch: int = BATCH) -> Iterator[list[str]]:
@@ -279,9 +281,7 @@ def stream_unlisted(store: Store, collection: str, since: float, batch: int = BA
     after = 0
     while True:
         with store.begin() as connection:
-            query = sa.select(records.c.seq, records.c.key).where(
-                records.c.collection == collection, records.c.gone.is_(False), records.c.read_at < since, records.c.seq > after
-            )
+            query = sa.select(records.c.seq, records.c.key).where(*_unlisted(collection, since), records.c.seq > after)
             rows = connection.execute(query.order_by(records.c.seq).limit(batch)).all()
         if not rows:
             return
@@ -291,12 +291,8 @@ def stream_unlisted(store: Store, collection: str, since: float, batch: int = BA
 
 def gone_of(connection: sa.Connection, keys: Sequence[str]) -> set[str]:
     """Those of these records that were deleted in the source."""
-    found: set[str] = set()
-    for part in batches(keys, BATCH):
-        query = sa.select(records.c.key).where(records.c.key.in_(part), records.c.gone.is_(True))
-        names = list({key.partition("/")[0] for key in part})
-        found.update(connection.execute(query.where(records.c.collection.in_(names))).scalars())
-    return found
+    names = {key.partition("/")[0] for key in keys}
+    return those_of(connection, records.c.key, keys, records.c.collection.in_(names), records.c.gone.is_(True))
 
 
 def forget(connection: sa.Connection) -> None:
@@ -304,7 +300,7 @@ def forget(connection: sa.Connection) -> None:
     for table in (records, refs, cursors, samples):
         connection.execute(table.delete())
     connection.execute(meta.delete().where(meta.c.name.startswith(f"{READING}.", autoescape=True)))
-    connection.execute(findings.delete().where(findings.c.stage.in_([READING, DELTA])))
+    connection.execute(findings.delete().where(findings.c.stage.in_([READING, DELTA, FLAGS])))
 
 
 def save_sample(connection: sa.Connection, chosen: Sequence[tuple[str, str]]) -> None:
@@ -325,4 +321,4 @@ def sample(connection: sa.Connection) -> dict[str, str]:
 
 
 def _record(row: Any) -> Record:
-    return Record(row.collection, row.key, json.loads(row.body), row.seq, row.digest)
+    return Record(row.collection, row.key, from_text(row.body), row.seq, row.digest)

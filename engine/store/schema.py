@@ -6,9 +6,10 @@ import json
 import os
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -18,6 +19,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from engine.errors import StoreError
 from engine.store.migrations import MIGRATIONS, bring_up
+from engine.values import batches
 
 VERSION = len(MIGRATIONS) + 1  # a store of an older version is brought up to this one when it is opened
 
@@ -36,9 +38,17 @@ class Words(sa.types.TypeDecorator[str]):
 
     def process_bind_param(self, value: str | None, dialect: sa.Dialect) -> str | None:  # noqa: ARG002
         """The text as it is stored, and as it is looked for."""
-        if value is None or (value.isascii() and "\0" not in value):
-            return value
-        return value.encode("utf-8", "replace").decode().replace("\0", "?")
+        return _kept(value)
+
+    def bind_processor(self, dialect: sa.Dialect) -> Callable[[str | None], str | None]:  # noqa: ARG002
+        """The same without a call in between: it is asked for every value that is stored."""
+        return _kept
+
+
+def _kept(value: str | None) -> str | None:
+    if value is None or (value.isascii() and "\0" not in value):
+        return value
+    return value.encode("utf-8", "replace").decode().replace("\0", "?")
 
 
 # SQLite counts rows only in a column that is exactly INTEGER; its integers are 64 bits wide anyway.
@@ -47,12 +57,24 @@ BIG = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 def as_text(value: Any) -> str:
     """JSON as it is stored. Half a character cannot be stored as itself; its escape can, and reads back the same."""
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return json.dumps(value, separators=(",", ":"))
+    text = "{}" if value == {} else _AS_TEXT(value)
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            return json.dumps(value, separators=(",", ":"))
     return text
+
+
+_AS_TEXT = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
+def from_text(text: str) -> Any:
+    """The value of a JSON text that was stored."""
+    return {} if text == "{}" else _FROM_TEXT(text)
+
+
+_FROM_TEXT = json.JSONDecoder().decode
 
 
 meta = sa.Table(
@@ -289,8 +311,7 @@ def _connected(engine: sa.Engine, patience: float) -> sa.Connection:
 
 def _check_fence(connection: sa.Connection, fence: int, keep: bool) -> None:
     """Whether this process still holds the store; with `keep`, nobody can take it over before the transaction ends."""
-    query = sa.select(meta.c.value).where(meta.c.name == LEASE)
-    found = connection.execute(query.with_for_update(read=True, key_share=True) if keep else query).scalar()
+    found = connection.execute(_HELD if keep else _RECALL, {"name": LEASE}).scalar()
     if json.loads(found or "{}").get("number") != fence:
         raise StoreError("another etl command has taken over this store, for this one was not heard of – run it again")
 
@@ -394,7 +415,9 @@ def _reason(error: Exception) -> str:
 
 
 def _private(path: Path) -> None:
-    """Create the file for this user only before SQLite does it for everybody."""
+    """Create the file for this user only before SQLite does it for everybody; a device keeps its rights."""
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise ValueError("a store is a file, and this is none")
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
     path.chmod(0o600)
@@ -415,19 +438,38 @@ def _begin_immediate(connection: sa.Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
+def row_of(item: Any, *texts: str) -> dict[str, Any]:
+    """A dataclass as a row of its table; the fields named in `texts` as JSON."""
+    found = {field.name: getattr(item, field.name) for field in fields(item)}
+    return found | {name: as_text(found[name]) for name in texts}
+
+
 def upsert(
     connection: sa.Connection, table: sa.Table, rows: list[dict[str, Any]], keys: list[str], keep: tuple[str, ...] = ()
 ) -> None:
     """Insert rows or replace those that agree in `keys`; columns in `keep` stay as they were."""
-    if not rows:
-        return
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    statement = dialect.insert(table)
-    changed = {name: statement.excluded[name] for name in rows[0] if name not in keys and name not in keep}
+    if rows:
+        connection.execute(_upsert(connection.dialect.name, table, tuple(rows[0]), tuple(keys), keep), rows)
+
+
+@cache
+def _upsert(dialect: str, table: sa.Table, columns: tuple[str, ...], keys: tuple[str, ...], keep: tuple[str, ...]) -> sa.Insert:
+    """The statement, built once: building one costs more than running it."""
+    statement: sqlite.Insert | postgresql.Insert = (postgresql if dialect == "postgresql" else sqlite).insert(table)
+    changed = {name: statement.excluded[name] for name in columns if name not in keys and name not in keep}
     if changed:
-        connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=changed), rows)
-    else:
-        connection.execute(statement.on_conflict_do_nothing(index_elements=keys), rows)
+        return statement.on_conflict_do_update(index_elements=keys, set_=changed)
+    return statement.on_conflict_do_nothing(index_elements=keys)
+
+
+def those_of(
+    connection: sa.Connection, column: sa.Column[Any], values: Iterable[str], *conditions: sa.ColumnElement[bool]
+) -> set[str]:
+    """Those of the values that a column holds in rows for which the conditions hold."""
+    found: set[str] = set()
+    for part in batches(values):
+        found.update(connection.execute(sa.select(column).where(column.in_(part), *conditions)).scalars())
+    return found
 
 
 # -- single values worth keeping: what runs came to, what approved mappings meant
@@ -450,6 +492,10 @@ def recall(store: Store, name: str) -> str | None:
         return recall_in(connection, name)
 
 
+_RECALL = sa.select(meta.c.value).where(meta.c.name == sa.bindparam("name"))
+_HELD = _RECALL.with_for_update(read=True, key_share=True)
+
+
 def recall_in(connection: sa.Connection, name: str) -> str | None:
     """The value kept under a name, or None, within a transaction."""
-    return connection.execute(sa.select(meta.c.value).where(meta.c.name == name)).scalar()
+    return connection.execute(_RECALL, {"name": name}).scalar()

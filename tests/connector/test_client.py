@@ -339,8 +339,7 @@ def test_a_request_that_never_left_is_no_doubt(bench: Any, error: type[Exception
         raise error("no")
 
     client = bench.client("http://127.0.0.1:1")
-    client.calls.http.close()
-    client.calls.http = httpx.Client(transport=httpx.MockTransport(fail))
+    client.calls.door = httpx.MockTransport(fail)
     with pytest.raises(Unavailable):
         client.write("rows", "create", {})
 
@@ -348,8 +347,7 @@ def test_a_request_that_never_left_is_no_doubt(bench: Any, error: type[Exception
 def test_idle_connections_are_dropped_before_servers_drop_them(bench: Any) -> None:
     """A connection idle for longer than servers keep theirs is not used for a write: that would be a doubt."""
     client = bench.client(bench.serve(Script(OK).routes))
-    pool = client.calls.http._transport._pool
-    assert pool._keepalive_expiry < 5
+    assert client.calls.door.keep_for < 5
 
 
 # -- secrets

@@ -619,3 +619,96 @@ def test_a_clock_set_back_forgets_a_wait_instead_of_adding_to_it(store: Store) -
     time.now -= 86_400
     pacer.acquire(1)
     assert sum(time.naps) <= 10
+
+
+# -- calls booked ahead
+
+
+@given(
+    st.sampled_from([0.5, 2.0, 60.0]),
+    st.lists(st.tuples(st.floats(0, 0.02), st.integers(1, 3), st.integers(0, 1)), min_size=100, max_size=300),
+    st.floats(0, DAY),
+)
+@settings(max_examples=40, deadline=None)
+def test_what_two_processes_book_ahead_never_breaks_a_limit(
+    shared: Store, seconds: float, calls: list[tuple[float, int, int]], start: float
+) -> None:
+    """Where limits are large enough for calls to be booked ahead, the last hundred units before each are kept all the same."""
+    every = (Limit("burst", "cost", {"*": 3000.0}, seconds, "rolling"), Limit("day", "cost", {"*": 8000.0}, DAY, "calendar"))
+    time = Time(MIDNIGHT + start)
+    account = next(ACCOUNTS)
+    both = [pacer(shared, time, *every, account=account, wait_for_day=True) for _ in range(2)]
+    sent: list[tuple[float, float]] = []
+    for idle, cost, who in [(0.0, 2900, 0), *calls, (0.0, 2900, 1), *calls]:
+        time.now += idle
+        assert both[who].acquire(cost).at == time.now
+        sent.append((time.now, cost))
+    for limit in every:
+        assert MOST[limit.window](sent, limit.seconds) <= limit.amount["*"] + EPSILON
+    for each in both:
+        each.release()
+    spent = sum(units for at, units in sent if at >= time.now // DAY * DAY)
+    assert both[0].remaining(every[1]) == 8000 - spent
+
+
+def test_calls_in_quick_succession_take_few_transactions(store: Store) -> None:
+    """A thousand calls on large limits are booked in a few dozen steps; small limits are booked call by call."""
+    for amount, most in ((1e6, 40), (80, 80)):
+        with store.begin() as connection:
+            connection.exec_driver_sql("DELETE FROM quota")
+        begun = []
+        watched = counted(store, begun)
+        paced = Pacer(watched, "a", (rolling(amount, 2), daily(1e9)), "any", 1, clock=Time().clock)
+        for _ in range(min(1000, int(amount))):
+            paced.acquire(1)
+        assert len(begun) <= most and (amount > 100 or len(begun) == most)
+        paced.release()
+
+
+def counted(store: Store, begun: list[bool]) -> Store:
+    """The same store, which counts its transactions."""
+
+    class Counted(Store):
+        def begin(self, durable: bool = False):  # type: ignore[no-untyped-def]
+            begun.append(durable)
+            return super().begin(durable)
+
+    return Counted(store.engine, store.durable, store.folder)
+
+
+def test_what_is_booked_ahead_is_given_back_at_the_end(store: Store) -> None:
+    """Another process has all that is left of the day once the first one has ended; a killed one takes 64 calls at most."""
+    time, day = Time(), daily(100_000)
+    first, other = pacer(store, time, day), pacer(store, time, day)
+    for _ in range(200):
+        first.acquire(1)
+    assert first.remaining(day) == 99_800
+    assert 99_800 - 64 <= other.remaining(day) < 99_800
+    first.release()
+    assert other.remaining(day) == 99_800
+
+
+def test_an_idle_process_holds_nothing_for_long(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is called for a while: what was booked ahead is given back without a call."""
+    monkeypatch.setattr("engine.connector.pacing.GIVE_BACK", 0.05)
+    day = daily(100_000)
+    first, other = (Pacer(store, "a", (day,), "any", 1, clock=Time().clock) for _ in range(2))
+    for _ in range(10):
+        first.acquire(1)
+    done = threading.Event()
+    for _ in range(100):
+        if other.remaining(day) == 99_990:
+            return
+        done.wait(0.05)
+    assert other.remaining(day) == 99_990
+
+
+def test_a_platform_that_asks_to_wait_stops_what_was_booked_ahead(store: Store) -> None:
+    """A refusal holds for the calls that are booked already."""
+    time = Time()
+    paced = pacer(store, time, rolling(1e6, 2))
+    for _ in range(10):
+        paced.acquire(1)
+    paced.refused("burst", 7)
+    paced.acquire(1)
+    assert time.now == NOON + 7

@@ -22,6 +22,7 @@ from engine.load.identity import (
 from engine.load.outcomes import demote, record
 from engine.load.writes import Answer, Outcome, Write
 from engine.store.journal import Entry, intend
+from engine.store.ledger import Ledger
 from engine.store.links import Draft, save_drafts
 from engine.store.schema import remember, remember_in
 from tests.load.desk import START, Desk, desk, link_to
@@ -48,7 +49,10 @@ def created(answer: Answer, row_id: str = "5", key: str = "people/1", body: Any 
 def judged(table: Desk, outcome: Outcome, codec: RowCodec | None = None) -> Outcome:
     """The outcome after a look at whose row it is."""
     with table.store() as connection:
-        return judge_creation(table.run, connection, outcome, codec or table.codec())
+        ledger = Ledger(connection)
+        judged = judge_creation(table.run, ledger, outcome, codec or table.codec())
+        ledger.write()
+        return judged
 
 
 def refusing(table: Desk) -> RowCodec:
@@ -263,11 +267,11 @@ def test_the_first_created_shows_who_was_there(table: Desk) -> None:
     """Rows that were answered with 200 before the first 201 came were there before; it is learnt once."""
     table.save(link_to("4", "people/4", extra={"status": 200}), link_to("6", "people/6"), link_to("3", "people/3", extra={"status": 200}, origin="matched"))
     with table.store() as connection:
-        assert learn(table.run, connection, created(shown(200)), table.codec()) == []
-        found = learn(table.run, connection, created(shown(201)), table.codec())
+        assert learn(table.run, Ledger(connection), created(shown(200)), table.codec()) == []
+        found = learn(table.run, Ledger(connection), created(shown(201)), table.codec())
         demote(connection, found)
         assert [link.key for link in found] == ["people/4"]
-        assert learn(table.run, connection, created(shown(201)), table.codec()) == []
+        assert learn(table.run, Ledger(connection), created(shown(201)), table.codec()) == []
     assert (table.links()["people/4"].origin, table.links()["people/4"].extra) == ("matched", {})
     assert judged(table, created(shown(200))).existing is True
 
@@ -276,8 +280,8 @@ def test_the_first_fresh_stamp_shows_who_was_there(table: Desk) -> None:
     """Rows with old stamps were there before, as soon as one shows what the stamp of a fresh row is."""
     table.save(link_to("4", "people/4", extra={"age": 99.0}))
     with table.store() as connection:
-        assert learn(table.run, connection, created(stamped("2020-01-01T00:00:00Z")), table.codec()) == []
-        assert [link.key for link in learn(table.run, connection, created(stamped(LATER)), table.codec())] == ["people/4"]
+        assert learn(table.run, Ledger(connection), created(stamped("2020-01-01T00:00:00Z")), table.codec()) == []
+        assert [link.key for link in learn(table.run, Ledger(connection), created(stamped(LATER)), table.codec())] == ["people/4"]
 
 
 @pytest.mark.parametrize(("ages", "older"), [((5.0, 5.0 + ALIKE), 0), ((5.0, 6.0 + ALIKE), 2), ((5.0,), 1), ((), 0)])

@@ -127,3 +127,37 @@ def test_links_are_found_wherever_they_are() -> None:
 def test_leaves() -> None:
     """Every scalar is told with its path, positions of lists as [*]."""
     assert list(leaves({"a": [{"b": 1}, {"b": None}], "c": "d"})) == [("a[*].b", 1), ("a[*].b", None), ("c", "d")]
+
+
+# -- digests are what stores hold: one that changed would have every row written anew
+
+
+def first_canonical(value: Any) -> str:
+    """The canonical text as it was made when the first stores were."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, float):
+            return int(value) if value.is_integer() else value
+        if isinstance(value, dict):
+            return {key: plain(item) for key, item in value.items()}
+        if isinstance(value, list | tuple):
+            return [plain(item) for item in value]
+        return value
+
+    return json.dumps(plain(value), sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
+@given(JSON)
+def test_canonical_texts_are_those_of_the_first_stores(value: Any) -> None:
+    """Byte for byte, whatever is behind it."""
+    assert canonical(value) == first_canonical(value)
+
+
+def test_digests_are_those_of_the_first_stores() -> None:
+    """Of texts, numbers of every size, nested values and links."""
+    value = {"ñ": ["é", 1, 1.0, 1.5, 1e16, 1e-7, 2**70, -0.0, True, None, {}], "b": {"$link": ["clients", "clients/12"]}, "a": " \n\"\\/"}
+    assert canonical(value) == (
+        '{"a":" \\n\\"\\\\/","b":{"$link":["clients","clients/12"]},'
+        '"ñ":["é",1,1,1.5,10000000000000000,1e-07,1180591620717411303424,0,true,null,{}]}'
+    )
+    assert digest(value) == "00dff6522cc192e0a72672e56279c2f6"

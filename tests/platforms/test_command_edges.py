@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 
 from engine.cli.options import interval, records, until
 from engine.errors import UsageError
+from engine.review.report import private
 from tests.platforms.conftest import Serve
 from tests.platforms.platform import Answer, Platform, Request
 from tests.platforms.project import Project, call, mapped, migration, project, readable, writable
@@ -50,6 +52,32 @@ def test_a_reader_that_has_gone_voids_no_sample(trial: Project) -> None:
     assert (process.returncode, b"Traceback" in told, b"Exception" in told) == (0, False, False)
     assert outcomes(trial) == ["done"]
     trial.etl("approve", "--by", "me", code=0)
+
+
+def test_what_is_no_file_keeps_its_rights(trial: Project, tmp_path: Path) -> None:
+    """A device or a pipe is refused as a store, and as the place of a report keeps its rights: others use it too."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    pipe.chmod(0o666)
+    done = trial.etl("run", "--sample", "--store", str(pipe), code=5)
+    assert "a store is a file" in done.err
+    private(pipe)
+    assert stat.S_IMODE(pipe.stat().st_mode) == 0o666
+    assert list(tmp_path.glob("pipe*")) == [pipe]
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-", "<&-"])
+def test_a_stream_that_is_closed_is_no_fault(trial: Project, closed: str) -> None:
+    """`etl run … >&-` does its work and keeps its store, though nobody can be told."""
+    words = "run spec.yaml --sample --env live"
+    program = f"{sys.executable} -m workbench {words} {closed}"
+    environment = {**os.environ, **trial.env}
+    done = subprocess.run(
+        program, shell=True, cwd=trial.folder, env=environment, timeout=60, stderr=subprocess.PIPE, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert trial.platform.tables["contacts"]
+    trial.etl("status", code=0)
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a disk that is always full")
@@ -179,3 +207,26 @@ def test_whoever_interrupts_a_start_sees_no_traceback(trial: Project, wait: floa
     done = subprocess.run(words, cwd=trial.folder, env={**os.environ, **trial.env}, capture_output=True, timeout=60, check=False)
     assert b"Traceback" not in done.stderr
     assert done.returncode in (130, 0, -signal.SIGINT)
+
+
+@pytest.mark.parametrize("command", [("rollback", "--yes"), ("rollback", "--dry-run"), ("verify",)])
+def test_a_store_without_a_run_is_told(trial: Project, command: tuple[str, ...]) -> None:
+    """A misspelt --store is not taken for one in which nothing is left to do."""
+    trial.full()
+    done = trial.etl(*command, "--store", "misspelt.sqlite", code=2)
+    assert "misspelt" not in done.out and "--store" in done.err
+
+
+def test_a_run_that_there_is_not_is_told(trial: Project) -> None:
+    """Nobody is asked whether nothing shall be undone."""
+    trial.full()
+    done = trial.etl("rollback", "--run", "77", code=2)
+    assert "no run 77" in done.err and "?" not in done.err
+    assert len(trial.platform.tables["contacts"]) == 2
+
+
+def test_a_broken_line_of_an_env_file_is_told(trial: Project) -> None:
+    """With its place, in one message."""
+    (trial.folder / ".env").write_text("FOO=1\nfoo bar\n")
+    done = trial.etl("status", code=2)
+    assert ".env:2:1:" in done.err and done.err.count("\n") == 1

@@ -11,7 +11,7 @@ import pytest
 
 from tests.platforms import oddities as odd
 from tests.platforms.conftest import Serve
-from tests.platforms.platform import Platform, Row
+from tests.platforms.platform import Answer, Platform, Request, Row
 from tests.platforms.project import (
     Project,
     attention,
@@ -503,3 +503,34 @@ def test_a_link_lets_go_of_a_row_that_is_deleted(
     assert names(trial.platform) == {"Person 1", "Person 2", "Person 3"}
     assert {key for _, key in attention(report)} == named
     assert texts(report)
+
+
+def test_what_people_add_while_a_run_writes_keeps_its_row(serve: Serve, tmp_path: Path) -> None:
+    """After the plan somebody adds a contact to a company that is to go, on a platform that deletes
+    contacts with their company: the company stays, and is named.
+    """
+    reference = {"type": "ref companies", "empty": "as_null"}
+    trial = firms_and_people(serve, tmp_path, reference=reference)
+    spec = trial.spec()
+    spec["objects"]["companies"]["on_delete"] = "delete"
+    trial.write_spec(spec)
+    trial.full(code=0)
+    tables = trial.platform.tables
+    tables["people"][0]["firm"] = tables["people"][2]["firm"] = 1
+    del tables["firms"][1]
+    company = trial.platform.one("companies", name="Firm 2")["id"]
+
+    def adds(platform: Platform, request: Request) -> Answer | None:
+        there = any(row["name"] == "Theirs" for row in platform.tables["contacts"])
+        if request.writes("contacts") and not there:
+            platform.add("contacts", {"name": "Theirs", "company": company})
+        if request.method == "DELETE":
+            rows = platform.tables["contacts"]
+            rows[:] = [row for row in rows if str(row["company"]) != request.parts[1]]
+        return None
+
+    trial.platform.before.append(adds)
+    report = trial.delta("--deletions", "--yes", code=1)
+    assert names(trial.platform) == {"Person 1", "Person 2", "Person 3", "Theirs"}
+    assert names(trial.platform, "companies") == {"Firm 1", "Firm 2"}
+    assert attention(report) == {("companies", "firms/2")}

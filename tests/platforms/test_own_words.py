@@ -103,7 +103,7 @@ def test_a_connector_that_declares_nothing_gets_what_is_plain(serve: Serve, tmp_
     fields = {"name": "name", "value": "value", "currency": "currency", "link": "a-path"}
     objects = {"contacts": mapped("people", "contacts", fields)}
     made = project(tmp_path, platform, {"people": readable("people", **kinds)}, {"contacts": there}, migration(objects))
-    assert "Cost: 1 calls; about" in made.etl("plan").out
+    assert "Cost: 1 call; about" in made.etl("plan").out
     done = made.etl("run", "--sample")
     assert "calls for writing: 1; least possible: 1" in done.out
     report = json.loads((tmp_path / "var/trial.live.report/report.json").read_text(encoding="utf-8"))

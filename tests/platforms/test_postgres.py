@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -144,3 +145,38 @@ def test_a_refresh_token_is_exchanged(tmp_path: Path, platform: Platform, postgr
         monkeypatch.setenv(name, value)
     at.complete()
     assert used[0] == "the first" and len(set(used)) > 1 and used[-1].startswith("r")
+
+
+LONG = "".join(sha256(str(number).encode()).hexdigest() for number in range(200))  # nothing that packs well
+
+
+@pytest.mark.parametrize("case", ["id", "element", "reference", "match"])
+def test_texts_that_no_index_takes_stop_no_run(case: str, tmp_path: Path, serve: Serve, postgres: str) -> None:
+    """12,800 letters as an id cost that record only; what rows are found by may be as long as it likes."""
+    rows: list[dict[str, Any]] = [{"id": n, "name": f"P{n}", "note": f"note {n}", "lines": [{"id": 1}]} for n in range(1, 4)]
+    rows[1]["id"] = LONG if case == "id" else 2
+    rows[1]["note"] = LONG if case in ("reference", "match") else "note 2"
+    rows[1]["lines"][0]["id"] = LONG if case == "element" else 1
+    theirs = [{"id": 1, "name": "P2", "note": LONG}] if case == "match" else []
+    platform = serve(people=rows, calls=[{"id": 1, "name": "call", "of": LONG}], contacts=theirs, others=[])
+    people = {**readable("people", name="text", note="text", lines="list line")}
+    people["fields"]["id"] = "text"
+    source = {
+        "resources": {"people": people, "calls": readable("calls", name="text", of="text")},
+        "shapes": {"line": {"id": "text"}},
+    }
+    destination = {
+        "contacts": writable("contacts", ["name"], name="text", note="text"),
+        "others": writable("others", ["name"], name="text", who="ref contacts"),
+    }
+    more: dict[str, Any] = {"match": ["note"]} if case == "match" else {}
+    more |= {"each": {"name": "line", "path": "lines", "key": "id"}} if case == "element" else {}
+    who = {"lookup": "contacts", "by": "of", "on": "note"}
+    objects = {"contacts": mapped("people", "contacts", {"name": "name", "note": "note"}, **more)}
+    objects |= {"others": mapped("calls", "others", {"name": "name", "who": who})} if case == "reference" else {}
+    at = Journey(project(tmp_path, platform, source, destination, migration(objects)), postgres)
+
+    report = at.etl("run", *SAMPLE, "--json", code=1 if case in ("id", "element") else 0).data()
+    assert len(platform.tables["contacts"]) == (2 if case in ("id", "element") else 3)
+    assert report["verdict"]["adopted"] == len(theirs)
+    assert all(row["who"] for row in platform.tables["others"])

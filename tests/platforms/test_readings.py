@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -11,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from engine.reading import watermark
+from engine.store.records import Cursor, Tally
 from tests.platforms.conftest import Serve
 from tests.platforms.platform import Answer, Platform, Request, Row, page
 from tests.platforms.project import (
@@ -29,6 +32,9 @@ TOKENS = {"kind": "cursor", "cursor": "cursor", "next": "next"}
 PAGERS = {
     "rows": {"kind": "offset", "start": "offset", "limit": "limit", "size": 10},
     "tokens": TOKENS,
+    "starts": {
+        "kind": "offset", "start": "offset", "limit": "limit", "size": 10, "next": "next"
+    },
     "totals": {
         "kind": "offset", "start": "offset", "limit": "limit", "size": 10, "total": "total"
     },
@@ -103,6 +109,36 @@ def test_a_row_that_is_changed_while_it_is_read_is_no_other_row(serve: Serve, tm
     assert ("rows came under an id" in texts(report)) is not stamped
 
 
+@pytest.mark.parametrize("zone", [-6, 0, 9])
+@pytest.mark.parametrize(("begun", "changed", "same"), [(3600, 0, True), (1800, 0, False), (3600, 3600, False)])
+def test_rows_of_one_id_are_told_apart_in_any_zone(
+    serve: Serve, tmp_path: Path, begun: int, changed: int, same: bool, zone: int
+) -> None:
+    """Stamps are wall time of the account: a row that is changed while it is read was made when it was made
+    and has a later stamp, another one under its id has not.
+    """
+    there = timedelta(hours=zone)
+    times = {"made": stamp(timedelta(0), there, ago=3600), "updated": stamp(timedelta(0), there, ago=3600)}
+    made = trial(serve, tmp_path, numbered(12, **times), "tokens")
+    path = tmp_path / "source.yaml"
+    declared = '"updated": "datetime", "made": "datetime"'
+    written = path.read_text("utf-8").replace('"updated": "datetime"', declared).replace('"modified":', '"created": "made", "modified":')
+    path.write_text(written, "utf-8")
+
+    def pages(platform: Platform, request: Request) -> Answer:
+        rows = platform.tables["people"]
+        if "cursor" not in request.query:
+            return Answer(200, {"data": rows[:10], "next": "b"})
+        later = times if changed else {"updated": stamp(timedelta(0), there)}
+        born = times["made"] if begun == 3600 else stamp(timedelta(0), there, ago=begun)
+        again = {"id": 1, "name": "Renamed", **later, "made": born}
+        return Answer(200, {"data": [*rows[10:], again]})
+
+    made.platform.before.append(listing(pages))
+    report = made.run("--sample", code=0 if same else 1)
+    assert ("rows came under an id" in texts(report)) is not same
+
+
 @pytest.mark.parametrize("odd", [{"a": 1}, [1, 2], "", None, True])
 def test_an_id_that_cannot_be_used_costs_that_row_only(serve: Serve, tmp_path: Path, odd: Any) -> None:
     """An object, a list or nothing for an id: the others arrive, and the row is counted."""
@@ -130,6 +166,38 @@ def test_a_page_token_that_is_dead_begins_the_list_anew(serve: Serve, tmp_path: 
     session[0] = "b"
     report = made.run(code=0)
     assert (len(made.platform.tables["contacts"]), texts(report)) == (35, "")
+
+
+ODD_TOTALS: list[Any] = [0, -1, 10, "10", "25.0", "1,025", "9" * 5000, {"n": 25}, [25], True, "many"]
+ODD_STARTS: list[Any] = ["x", "1e5", "10.0", -5, 0, {"a": 1}, [10], "9" * 5000, True]
+
+
+@pytest.mark.parametrize(
+    ("pager", "told"),
+    [*(("totals", {"total": one}) for one in ODD_TOTALS), *(("starts", {"next": one}) for one in ODD_STARTS)],
+    ids=lambda told: str(told)[:30],
+)
+def test_a_total_or_position_that_cannot_be_meant_ends_no_list(serve: Serve, tmp_path: Path, pager: str, told: Any) -> None:
+    """Below the rows that came, of one page only, or no number at all: the list is read on to its empty page."""
+    made = trial(serve, tmp_path, numbered(25), pager)
+    made.platform.before.append(
+        listing(lambda platform, request: Answer(200, {"data": page(platform.tables["people"], request.query), **told}))
+    )
+    report = made.run("--sample", code=0)
+    assert (len(names(made)), texts(report)) == (25, "")
+
+
+def test_an_answer_without_anything_after_a_full_page_is_told(serve: Serve, tmp_path: Path) -> None:
+    """A 200 without a body does not say that there are no more rows; a 204, or an empty list, does."""
+    for end, code in ((Answer(200, raw=b""), 1), (Answer(204), 0), (Answer(200, []), 0)):
+        folder = tmp_path / f"{code}{end.status}"
+        folder.mkdir(exist_ok=True)
+        made = trial(serve, folder, numbered(10))
+        made.platform.before.append(
+            listing(lambda _, request, end=end: end if int(request.query.get("offset", 0)) else None)
+        )
+        report = made.run("--sample", code=code)
+        assert ("with an answer without a body" in texts(report)) is (code == 1)
 
 
 def test_a_list_below_a_parent_that_breaks_off_is_told(serve: Serve, tmp_path: Path) -> None:
@@ -239,6 +307,99 @@ def test_a_list_that_stops_showing_rows_deletes_nobody(serve: Serve, tmp_path: P
     assert report["verdict"]["deleted"] == 0
 
 
+@pytest.mark.parametrize("last", ["false", "0", "no", False, None])
+def test_a_word_that_there_is_no_more_is_read_as_a_flag(serve: Serve, tmp_path: Path, last: Any) -> None:
+    """`"false"` and `"0"` say that a page is the last: no further page is asked for, and nothing is in doubt."""
+    made = trial(serve, tmp_path, numbered(15), "totals")
+    path = tmp_path / "source.yaml"
+    path.write_text(path.read_text("utf-8").replace('"total": "total"', '"more": "more"'), "utf-8")
+
+    def pages(platform: Platform, request: Request) -> Answer:
+        begins = request.query.get("offset", "0") == "0"
+        return Answer(200, {"data": page(platform.tables["people"], request.query), "more": "true" if begins else last})
+
+    made.platform.before.append(listing(pages))
+    made.run("--sample", code=0)
+    assert len(names(made)) == 15
+
+
+@pytest.mark.parametrize("place", ["next", "total"])
+@pytest.mark.parametrize("said", ["abc", {"a": 1}, [3], "9" * 5000, -5, True, "\u00b2"], ids=lambda said: repr(said)[:12])
+def test_a_count_that_is_none_is_passed_over(serve: Serve, tmp_path: Path, said: Any, place: str) -> None:
+    """Where the next offset or the total is no number, rows are counted: all of them arrive."""
+    made = trial(serve, tmp_path, numbered(15), "totals")
+    path = tmp_path / "source.yaml"
+    path.write_text(path.read_text("utf-8").replace('"total": "total"', f'"{place}": "{place}"'), "utf-8")
+    made.platform.before.append(
+        listing(lambda there, asked: Answer(200, {"data": page(there.tables["people"], asked.query), place: said}))
+    )
+    made.run("--sample", code=0)
+    assert len(names(made)) == 15
+
+
+def test_a_list_that_the_key_may_read_by_now_is_read(serve: Serve, tmp_path: Path) -> None:
+    """The key has no right to a list, and is given it: the next run reads the rows, without --refresh."""
+    made, shut = trial(serve, tmp_path, numbered(25)), [True]
+    path = tmp_path / "source.yaml"
+    written = json.loads(path.read_text(encoding="utf-8"))
+    written["errors"].append({"when": {"status": 403}, "then": "forbid"})
+    path.write_text(json.dumps(written), encoding="utf-8")
+
+    def pages(_: Platform, request: Request) -> Answer | None:
+        return Answer(403, {"error": "not yours"}) if shut[0] and request.query.get("offset", "0") != "0" else None
+
+    made.platform.before.append(listing(pages))
+    assert "not yours" in texts(made.run("--sample", "100", code=1))
+    shut[0] = False
+    made.run("--sample", "100", code=0)
+    assert len(names(made)) == 25
+
+
+def test_a_page_of_nothing_but_odd_ids_ends_no_reading(serve: Serve, tmp_path: Path) -> None:
+    """Ten people have ids, and the only one of the last page has none: it is counted, the others arrive."""
+    made = trial(serve, tmp_path, [*numbered(10), {"id": None, "name": "Odd"}])
+    report = made.run("--sample", code=1)
+    assert len(names(made)) == 10
+    assert "1 rows have an id that cannot be used" in texts(report)
+
+
+def test_an_answer_without_a_body_is_asked_for_once_more(serve: Serve, tmp_path: Path) -> None:
+    """The second page comes without a body, once: it is no end, all people arrive."""
+    made, silent = trial(serve, tmp_path, numbered(25)), [True]
+
+    def once(_: Platform, request: Request) -> Answer | None:
+        if request.query.get("offset") != "10" or not silent[0]:
+            return None
+        silent[0] = False
+        return Answer(204)
+
+    made.platform.before.append(listing(once))
+    made.run("--sample", "100", code=0)
+    assert len(names(made)) == 25
+
+
+@pytest.mark.parametrize("status", [400, 404])
+def test_a_page_behind_the_last_may_be_refused(serve: Serve, tmp_path: Path, status: int) -> None:
+    """A short page may be cut, so the next is asked for; that it is refused says that there is none."""
+    made = trial(serve, tmp_path, numbered(15))
+
+    def refuse(_: Platform, request: Request) -> Answer | None:
+        return Answer(status, {"error": "no such page"}) if request.query.get("offset") == "15" else None
+
+    made.platform.before.append(listing(refuse))
+    report = made.run("--sample", "100", code=0)
+    assert report["findings"] == []
+    assert [one.query.get("offset") for one in made.platform.calls("GET", "people")][-1] == "15"
+
+
+def test_what_a_reading_counted_is_counted_anew_with_refresh(serve: Serve, tmp_path: Path) -> None:
+    """27 rows come under ids of others; read once more they are 27, not 54."""
+    made = trial(serve, tmp_path, [{"id": 1 + n % 3, "name": f"Line {n}"} for n in range(30)])
+    made.run("--sample", code=1)
+    report = made.run("--sample", "--refresh", code=1)
+    assert "27 rows came under an id" in texts(report)
+
+
 # -- time is the server's
 
 
@@ -277,6 +438,70 @@ def test_a_delta_misses_nothing_whatever_clocks_and_zones_say(serve: Serve, tmp_
     made.delta(code=0)
     assert {"Renamed", "New"} <= names(made)
     assert len(made.platform.tables["contacts"]) == 6
+
+
+@pytest.mark.parametrize("stamped", [True, False])
+@pytest.mark.parametrize(("first", "later"), [(30, 0), (720, 0), (720, 720), (0, 720), (-720, 0), (5e5, 0), (-4e5, 0)])
+def test_a_clock_that_is_put_right_loses_nothing(
+    serve: Serve, tmp_path: Path, first: float, later: float, stamped: bool
+) -> None:
+    """The server's `Date` is hours off while its stamps are right, and is mended before the delta: nothing is missed or doubled."""
+    now = stamp(timedelta(0), ago=7200)
+    made = trial(serve, tmp_path, numbered(5, updated=now), since="since")
+    ahead = [first]
+    if not stamped:
+        if later > 0:
+            return  # nothing tells that this clock is wrong
+        path = tmp_path / "source.yaml"
+        path.write_text(path.read_text("utf-8").replace('"modified": "updated"', '"called": "name"'), "utf-8")
+
+    def dated(_: Platform, __: Request, answer: Answer) -> Answer:
+        date = format_datetime(datetime.now(UTC) + timedelta(hours=ahead[0]), usegmt=True)
+        return replace(answer, headers={**answer.headers, "date": date})
+
+    filtering(made, timedelta(0))
+    made.platform.after.append(dated)
+    made.full(code=0)
+    ahead[0] = later
+    table = made.platform.tables["people"]
+    table[2] |= {"name": "Renamed", "updated": stamp(timedelta(0))}
+    table.append({"id": 6, "name": "New", "updated": stamp(timedelta(0))})
+    made.delta(code=0)
+    assert {"Renamed", "New"} <= names(made)
+    assert len(made.platform.tables["contacts"]) == 6
+
+
+@pytest.mark.parametrize(("stamped", "back"), [(-8 * 3600, 10), (-60, 2), (9 * 3600, 2), (-900 * 3600, 902), (None, 16)])
+def test_a_window_reaches_back_as_far_as_stamps_lag(stamped: float | None, back: int) -> None:
+    """Two hours before the server's clock, and as far as its newest stamp lies behind; one ahead of it shortens nothing."""
+    date = 1_800_000_000.0
+    tally = Tally(date=date, stamp=None if stamped is None else date + stamped)
+    found = watermark(Cursor("people", None, True, 1, 0.0, 0.0), tally)
+    assert 0 <= date - found - back * 3600 <= 60
+
+
+def test_a_delta_that_breaks_off_is_asked_for_again(serve: Serve, tmp_path: Path) -> None:
+    """Of 15 changed people the second page is refused: that is told, and the next delta brings all, days later too."""
+    made = trial(serve, tmp_path, numbered(15, updated=stamp(timedelta(0), ago=86_400)), since="since")
+    ahead, refused = [timedelta(0)], [True]
+
+    def pages(platform: Platform, request: Request) -> Answer:
+        since = request.query.get("since", "")
+        if since and refused[0] and request.query.get("offset", "0") != "0":
+            return Answer(404, {"error": "no such page"})
+        rows = [row for row in platform.tables["people"] if row["updated"] >= since]
+        now = format_datetime(datetime.now(UTC) + ahead[0], usegmt=True)
+        return Answer(200, page(rows, request.query), headers={"date": now})
+
+    made.platform.before.append(listing(pages))
+    made.full(code=0)
+    for row in made.platform.tables["people"]:
+        row |= {"name": f"Changed {row['id']}", "updated": stamp(timedelta(hours=24))}
+    ahead[0] = timedelta(hours=48)
+    made.delta("--yes", code=1)
+    refused[0] = False
+    made.delta("--yes", code=0)
+    assert names(made) == {f"Changed {n}" for n in range(1, 16)}
 
 
 def test_a_filter_names_its_zone(serve: Serve, tmp_path: Path) -> None:
@@ -338,13 +563,15 @@ def test_a_busy_answer_is_waited_for_as_it_says(serve: Serve, tmp_path: Path) ->
     assert not [one for one in made.platform.log[asked:] if one.parts == ["people"]]
 
 
-def test_a_wait_that_is_nonsense_is_told(serve: Serve, tmp_path: Path) -> None:
+@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize("told", ["99999999999", "-5", "soon", "1, 2"])
+def test_a_wait_that_is_nonsense_is_told(serve: Serve, tmp_path: Path, status: int, told: str) -> None:
     """A `Retry-After` of years is no wait and no crash: the call is made again a little later, and people see it."""
     made, asked = trial(serve, tmp_path, numbered(2)), [0]
 
     def once(*_: Any) -> Answer | None:
         asked[0] += 1
-        return Answer(429, {}, headers={"retry-after": "99999999999"}) if asked[0] == 1 else None
+        return Answer(status, {}, headers={"retry-after": told}) if asked[0] == 1 else None
 
     made.platform.before.append(listing(once))
     report = made.run("--sample", code=1)

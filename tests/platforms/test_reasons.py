@@ -37,6 +37,16 @@ def always(status: int, text: str) -> Before:
     return hook
 
 
+def saying(raw: bytes, status: int = 400) -> Before:
+    """The second person is refused with this body."""
+
+    def hook(_: Platform, request: Request) -> Answer | None:
+        second = request.method == "POST" and request.body.get("email") == "p2@example.com"
+        return Answer(status, raw=raw) if second else None
+
+    return hook
+
+
 CASES = (
     Case("required", {"name": ""}, "the destination needs it and the record has nothing for it", 0),
     Case("too-long", {"name": "x" * 300}, "300 characters, the destination takes 255", 0),
@@ -51,6 +61,9 @@ CASES = (
         odd.refusing("POST", "contacts", name="Person 2"),
     ),
     Case("always-500", {}, "bad value in email", 3, always(500, "bad value in email")),
+    Case("as-text", {}, "the name is bad", 1, saying(b"the name is bad")),
+    Case("as-html", {}, "bad name !", 1, saying(b"<p>bad <b>name</b>!</p><script>x()</script>", 413)),
+    Case("in-another-place", {}, "the name is bad", 1, saying(b'{"errors": {"name": ["the name is bad"]}}')),
     Case("elsewhere", {}, "from another place: 308", 1, always(308, "")),
 )
 
@@ -142,3 +155,23 @@ def test_a_reason_common_to_all_records_is_said_once(serve: Serve, tmp_path: Pat
     done = trial.etl("run", "--sample", code=1)
     told = [line for line in done.out.splitlines() if "this account may not do that" in line]
     assert len(told) == 1 and "(7 records, first " in told[0], done.out
+
+
+def test_what_goes_wrong_in_skipped_records_refuses_no_run(serve: Serve, tmp_path: Path) -> None:
+    """A value without an entry in 20 records that are skipped anyway: the 4 that are written have one."""
+    people = [
+        {"id": n, "name": f"Person {n}", "kind": "ok" if n < 5 else "odd"} for n in range(1, 25)
+    ]
+    platform = serve(people=people, contacts=[], others=[])
+    there = writable("others", ["name"], name="text", kind="text", who="ref contacts")
+    destination = {"contacts": writable("contacts", ["name"], name="text"), "others": there}
+    kind = {"from": "kind", "map": {"ok": "fine"}, "else": "report"}
+    who = {"lookup": "contacts", "by": "id", "on_miss": "skip"}
+    objects = {
+        "contacts": mapped("people", "contacts", {"name": "name"}, when={"kind": "ok"}),
+        "others": mapped("people", "others", {"name": "name", "kind": kind, "who": who}),
+    }
+    source = {"people": readable("people", name="text", kind="text")}
+    trial = project(tmp_path, platform, source, destination, migration(objects))
+    trial.run("--sample", "100", code=1)
+    assert [row["kind"] for row in platform.tables["others"]] == ["fine"] * 4

@@ -185,3 +185,34 @@ def test_a_sample_of_any_account_is_whole(account: Account) -> None:
 def test_samples_of_two_hundred_accounts_are_whole(account: Account) -> None:
     """The same for two hundred of them."""
     _any_account(account)
+
+
+def test_a_lookup_in_objects_of_one_collection_is_closed(serve: Serve, tmp_path: Path) -> None:
+    """`on_many: fail` over two objects that share a collection: each record has a row in one of them only."""
+    people = [
+        {"id": n, "name": f"Person {n}", "kind": "lead" if n % 2 else "client"}
+        for n in range(1, 300)
+    ]
+    calls = [{"id": n, "name": f"Call {n}", "person": 300 - n} for n in range(1, 200)]
+    platform = serve(people=people, calls=calls, contacts=[], prospects=[], cards=[])
+    source = {
+        "people": readable("people", name="text", kind="text"),
+        "calls": readable("calls", name="text", person="ref people"),
+    }
+    destination = {
+        "contacts": writable("contacts", ["name"], name=NAME),
+        "prospects": writable("prospects", ["name"], name=NAME),
+        "cards": writable("cards", ["name"], name=NAME, who="ref contacts|prospects"),
+    }
+    who = {"lookup": ["contacts", "prospects"], "by": "person", "on_many": "fail"}
+    objects = {
+        "contacts": mapped("people", "contacts", {"name": "name"}, when={"kind": "client"}),
+        "prospects": mapped("people", "prospects", {"name": "name"}, when={"kind": "lead"}),
+        "cards": mapped("calls", "cards", {"name": "name", "who": who}),
+    }
+    spec = migration(objects, sample={"records": 20, "pages": 50})
+    made = project(tmp_path, platform, source, destination, spec)
+    assert made.run("--sample", code=0)["findings"] == []
+    assert platform.tables["cards"] and all(row["who"] for row in platform.tables["cards"])
+    made.etl("approve", "--by", "tester", code=0)
+    assert made.run(code=0)["verdict"]["updated"] == 0

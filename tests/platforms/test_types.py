@@ -70,6 +70,45 @@ def test_a_condition_reads_flags_in_any_form(serve: Serve, tmp_path: Path) -> No
     assert len(names(trial.platform, "others")) == len(NO)
 
 
+@pytest.mark.parametrize(
+    ("kind", "values", "condition", "taken"),
+    [
+        ("number", ["5.00", 7, " 4.5 ", 10.0, "1e1"], {"gte": "5"}, ["5.00", 7, 10.0, "1e1"]),
+        ("integer", ["10", 9, "9"], {"lt": "10", "gt": 8}, [9, "9"]),
+        ("number", [5, "x"], {"gt": "soon"}, []),
+        (
+            "datetime",
+            ["2024-01-05T00:30:00+02:00", "2024-01-04T22:30:00Z", "2024-01-04 22:31:00"],
+            {"equals": "2024-01-04T22:30:00Z"},
+            ["2024-01-05T00:30:00+02:00", "2024-01-04T22:30:00Z"],
+        ),
+        (
+            "datetime",
+            ["2024-01-05T00:30:00+02:00", "2024-01-04T23:30:00Z"],
+            {"gt": "2024-01-04T23:00:00Z"},
+            ["2024-01-04T23:30:00Z"],
+        ),
+        ("date", ["2024-01-05", "2024-01-04"], {"gte": "2024-01-05"}, ["2024-01-05"]),
+        ("text", ["10:30", "9:30"], {"equals": "10:30"}, ["10:30"]),
+    ],
+)
+def test_numbers_and_moments_are_compared_as_such(
+    kind: str, values: list[Any], condition: Any, taken: list[Any], serve: Serve, tmp_path: Path
+) -> None:
+    """Whether the spec quotes a number, and whichever zone a moment is written in."""
+    rows = [{"id": n, "name": f"p{n}", "size": value} for n, value in enumerate(values, 1)]
+    platform = serve(people=[*rows, {"id": 99, "name": "other"}], contacts=[], others=[])
+    source = {"people": readable("people", name="text", size=kind)}
+    there = {name: writable(name, ["name"], name=NAME) for name in ("contacts", "others")}
+    objects = {
+        "contacts": mapped("people", "contacts", {"name": "name"}, when={"size": condition}),
+        "others": mapped("people", "others", {"name": "name"}, when={"name": "other"}),
+    }
+    project(tmp_path, platform, source, there, migration(objects)).run("--sample")
+    found = [values[int(name[1:]) - 1] for name in names(platform, "contacts")]
+    assert found == taken
+
+
 def test_a_value_map_reads_flags_and_numbers(serve: Serve, tmp_path: Path) -> None:
     """`"1"` and `true` have one entry, and `"21.00"` has the entry of 21."""
     rows = [
@@ -174,3 +213,137 @@ def test_a_deleted_flag_that_says_no_or_nothing_takes_nobody_away(
     assert names(trial.platform, "contacts") == sorted(f"p{n}" for n in range(1, len(flags) + 1))
     told = [item["text"] for item in report["findings"] if item["object"] == "people"]
     assert len(told) == len(odd) and all("neither yes nor no" in text for text in told)
+
+
+def test_what_means_empty_is_empty_inside_objects_and_lists(serve: Serve, tmp_path: Path) -> None:
+    """Whether its place is declared by a shape or not, no row gets the platform's word for nothing."""
+    rows = [
+        {"id": 1, "name": "a", "place": {"city": "N/A"}, "tags": ["N/A", "x"], "lines": [{"text": "N/A"}, {"text": "y"}]},
+        {"id": 2, "name": "b", "place": {"city": "Rome"}, "tags": ["N/A"], "lines": []},
+    ]
+    platform = serve(people=rows, contacts=[])
+    kinds = {"name": "text", "place": "object place", "tags": "list", "lines": "list line"}
+    shapes = {"place": {"city": "text"}, "line": {"text": "text"}}
+    source = {"resources": {"people": readable("people", **kinds)}, "shapes": shapes, "empty_values": ["N/A"]}
+    there = {"contacts": writable("contacts", ["name"], name=NAME, city="text", tags="text", lines="text")}
+    comma = {"text.join": ","}
+    fields = {
+        "name": "name",
+        "city": "place.city",
+        "tags": {"from": "tags", "using": comma},
+        "lines": {"from": "lines[*].text", "using": comma},
+    }
+    trial = project(tmp_path, platform, source, there, migration({"contacts": mapped("people", "contacts", fields)}))
+    trial.run("--sample", code=0)
+    found = [{name: value for name, value in row.items() if name != "id"} for row in platform.tables["contacts"]]
+    assert found == [{"name": "a", "tags": "x", "lines": "y"}, {"name": "b", "city": "Rome"}]
+
+
+GONE_SINCE: list[Any] = ["2024-01-01 10:00:00", "2024-01-01T10:00:00+02:00", 1704103200]
+NOT_GONE: list[Any] = ["0000-00-00 00:00:00", None, "", [], {}, 0, "0.00"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "gone", "live", "odd"),
+    [
+        ("datetime", GONE_SINCE, NOT_GONE, ["9999-12-31", "soon"]),
+        ("date", GONE_SINCE[:1], NOT_GONE, ["00/00/0000"]),
+        ("text", [*GONE_SINCE, "yes", 1], [*NOT_GONE, "off", "00"], ["active", "-", 2]),
+        ("integer", [1, "1"], [0, "0", " 0 ", "0.0"], ["x", -1]),
+        ("ref people", [7, "people/7", {"id": 7}], NOT_GONE, []),
+        ("boolean", [True], [0.0, "00", "no", "off"], ["2024-01-01", [True]]),
+    ],
+)
+def test_who_is_deleted_is_read_by_the_declared_type(
+    kind: str, gone: list[Any], live: list[Any], odd: list[Any], serve: Serve, tmp_path: Path
+) -> None:
+    """A moment or a person says so, what means empty does not; anything else leaves the row live and is reported."""
+    values = [*live, *odd, *gone]
+    rows = [{"id": n, "name": f"p{n}", "gone": value} for n, value in enumerate(values, 1)]
+    platform = serve(people=rows, contacts=[])
+    source = {**readable("people", name="text", gone=kind), "deleted": "gone"}
+    parts = {"resources": {"people": source}, "empty_values": ["0000-00-00 00:00:00"]}
+    there = {"contacts": writable("contacts", ["name"], name=NAME)}
+    spec = migration({"contacts": mapped("people", "contacts", {"name": "name"})})
+    report = project(tmp_path, platform, parts, there, spec).run("--sample", code=1 if odd else 0)
+    assert len(names(platform, "contacts")) == len(live) + len(odd)
+    assert texts(report).count("neither yes nor no") == len(odd)
+
+
+def with_keys(folder: Path, side: str, old: str, new: str) -> None:
+    """Write something else into a connector."""
+    path = folder / f"{side}.yaml"
+    text = path.read_text("utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new), "utf-8")
+
+
+def test_a_moment_that_means_nothing_takes_nobody_away(serve: Serve, tmp_path: Path) -> None:
+    """`deleted` names a moment, and the platform writes `0000-00-00` for none: such a row is alive."""
+    moments = {"a": "0000-00-00", "b": "2024-01-01", "c": None}
+    rows = [{"id": n, "name": name, "email": at} for n, (name, at) in enumerate(moments.items())]
+    spec = {"contacts": mapped("people", "contacts", {"name": "name"})}
+    trial = people(serve, tmp_path, rows, spec, empty_values=["0000-00-00"])
+    with_keys(tmp_path, "source", '"people": {', '"people": {"deleted": "email", ')
+    trial.run("--sample", code=0)
+    assert names(trial.platform, "contacts") == ["a", "c"]
+
+
+def test_what_is_said_of_a_flag_is_said_until_it_is_read_anew(
+    serve: Serve, tmp_path: Path
+) -> None:
+    """A later run that reads nothing still names the odd flag, once; a whole reading takes it back."""
+    rows = [{"id": 1, "name": "a", "active": "maybe"}, {"id": 2, "name": "b", "active": "N"}]
+    spec = {"contacts": mapped("people", "contacts", {"name": "name"})}
+    trial = people(serve, tmp_path, rows, spec)
+    with_keys(tmp_path, "source", '"people": {', '"people": {"deleted": "active", ')
+    trial.full(code=1)
+    assert texts(trial.run(code=1)).count("neither yes nor no") == 1
+    assert texts(trial.delta(code=1)).count("neither yes nor no") == 1
+    trial.platform.tables["people"][0]["active"] = "N"
+    assert "neither" not in texts(trial.delta("--deletions", code=0))
+
+
+@pytest.mark.parametrize("far", ["33.33333333333333333333", "12345678901234567890.5"])
+def test_an_amount_of_many_digits_is_compared(far: str, serve: Serve, tmp_path: Path) -> None:
+    """A number that no float holds is a number in a condition too."""
+    rates = {"a": far, "b": "3.5", "c": "50.00", "d": "0.33333333333333333333"}
+    rows = [{"id": n, "name": name, "rate": rate} for n, (name, rate) in enumerate(rates.items())]
+    large = mapped("people", "contacts", {"name": "name"}, when={"rate": {"gt": 10}})
+    small = mapped("people", "others", {"name": "name"}, when={"rate": {"lte": 10}})
+    trial = people(serve, tmp_path, rows, {"contacts": large, "others": small})
+    trial.run("--sample", code=0)
+    assert names(trial.platform, "contacts") == ["a", "c"]
+    assert names(trial.platform, "others") == ["b", "d"]
+
+
+@pytest.mark.parametrize("no", ["0", "false", "N", 0, False])
+def test_a_user_whose_flag_says_no_owns_nothing(no: Any, serve: Serve, tmp_path: Path) -> None:
+    """However it is written: the fallback owner stands in for a person whose user is not active."""
+    ann = {"id": 5, "name": "Ann", "email": "ann@example.com", "active": no}
+    boss = {"id": 6, "name": "Boss", "email": "boss@example.com", "active": "1"}
+    platform = serve(
+        staff=[{"id": 1, "name": "Ann", "email": "ann@example.com"}],
+        deals=[{"id": 1, "name": "Deal", "owner": 1}],
+        users=[ann, boss],
+        cards=[],
+    )
+    source = {
+        "staff": readable("staff", name="text", email="text"),
+        "deals": readable("deals", name="text", owner="ref staff"),
+    }
+    users = readable("users", name="text", email="text", active="boolean")
+    destination = {
+        "resources": {
+            "users": users,
+            "cards": writable("cards", ["name"], name=NAME, owner="ref users"),
+        },
+        "users": {"resource": "users", "email": "email", "name": "name", "active": "active"},
+    }
+    owner = {"lookup": "users", "by": "owner"}
+    spec = migration(
+        {"cards": mapped("deals", "cards", {"name": "name", "owner": owner})},
+        users={"from": "staff", "email": "email", "fallback": "boss@example.com"},
+    )
+    project(tmp_path, platform, source, destination, spec).run("--sample")
+    assert platform.one("cards")["owner"] == 6

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 
 from tests.platforms import oddities as odd
 from tests.platforms.conftest import Serve
-from tests.platforms.platform import Platform, Row
+from tests.platforms.platform import Answer, Platform, Request, Row, page
 from tests.platforms.project import (
     Project,
     attention,
@@ -262,3 +263,33 @@ def test_one_id_for_every_create_is_not_believed(
 
     trial.rollback()
     assert platform.tables["comments"] == list(case.theirs)
+
+
+@pytest.mark.parametrize("zone", [-12, -6, 0, 9])
+def test_a_creation_in_doubt_is_found_by_any_zone(zone: int, serve: Serve, tmp_path: Path) -> None:
+    """Rows carry wall time of the account's zone: the row of a lost answer, pages further down in a
+    list of the newest first, is found and not made twice.
+    """
+    platform = serve(people=[person(number) for number in range(1, 31)], contacts=[])
+    made = contacts(tmp_path, platform)
+    path = tmp_path / "destination.yaml"
+    listed = '"get": "/contacts", "newest_first": {"sort": "-created"}'
+    path.write_text(path.read_text("utf-8").replace('"get": "/contacts"', listed, 1), "utf-8")
+
+    def newest_first(there: Platform, request: Request) -> Answer | None:
+        if request.method != "GET" or "sort" not in request.query:
+            return None
+        return Answer(200, page(there.tables["contacts"][::-1], request.query))
+
+    def stamped(there: Platform, request: Request, answer: Answer) -> Answer:
+        if not request.creates("contacts"):
+            return answer
+        row = there.tables["contacts"][-1]
+        now = datetime.now(UTC) + timedelta(hours=zone)
+        row["created"] = now.strftime("%Y-%m-%dT%H:%M:%SZ")
+        return replace(answer, body=dict(row), cut=len(there.tables["contacts"]) == 2)
+
+    platform.before.append(newest_first)
+    platform.after.append(stamped)
+    made.etl("run", "--sample", "100")
+    assert len(platform.tables["contacts"]) == 30

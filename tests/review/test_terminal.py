@@ -185,10 +185,10 @@ def test_says_nothing_about_nothing(changes: dict[str, Any], word: str) -> None:
 
 
 ANNOUNCED = [
-    pytest.param({}, "3 rows and 1 custom fields to make, 2 rows to change: 12 tokens", id="nothing-of-theirs"),
+    pytest.param({}, "3 rows and 1 custom field to make, 2 rows to change: 12 tokens", id="nothing-of-theirs"),
     pytest.param(
         {"adopt": 4, "delete": 1_000},
-        "3 rows and 1 custom fields to make, 2 rows to change, 4 to adopt, 1,000 to delete: 12 tokens",
+        "3 rows and 1 custom field to make, 2 rows to change, 4 to adopt, 1,000 to delete: 12 tokens",
         id="adopted-and-deleted",
     ),
 ]

@@ -157,3 +157,12 @@ def test_after_a_sample_no_link_counts_as_lost(desk: Desk, changed: Callable[[Ed
     assert {name: (item.failing, item.created, item.gone) for name, item in told.items() if item.failing or item.created or item.gone} == {}
     lost = [one for item in told.values() for one in item.examples if one.before and not one.after]
     assert lost == []
+
+
+def test_why_records_fail_is_told(desk: Desk, changed: Callable[[Edit], Desk]) -> None:
+    """A closed quote that is lost fails, for its `won_time` stays: the reason stands beside the number, with a record."""
+    migrate.migrate(desk.run(), 60)
+    edit = changed(lambda text: text.replace("Aceptada: won, Cerrada: won", "Aceptada: won, Cerrada: lost"))
+    told = foretold(desk.store, desk.migration, edit.migration)["quotes"]
+    assert told.failing > 0 and [reason.split(":")[0] for reason in told.reasons] == ["won_time"]
+    assert all(key.startswith("salesEstimates/") for key in told.reasons.values())

@@ -53,4 +53,4 @@ def _say(made: Made) -> None:
     for path in made.files:
         click.echo(str(path))
     spec = next(iter(made.files))
-    click.echo(f"next: etl propose {spec} --read, then etl validate {spec}")
+    click.echo(f"next: etl propose {spec} --read, then etl validate {spec} (with --env live where a platform has no emulator)")

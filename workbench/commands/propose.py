@@ -17,6 +17,7 @@ from rich.text import Text
 from engine.connector.pacing import Clock
 from engine.environment import accounts, variables
 from engine.errors import UsageError
+from engine.review.terminal import counted
 from engine.run import Run, connect
 from engine.spec.load import Migration
 from engine.spec.model import Side, Spec
@@ -56,7 +57,8 @@ def propose_command(spec: Path, reads: bool, writes: bool, out: Path | None, **o
         click.echo(json.dumps(_as_data(proposed), ensure_ascii=False))
     elif target:
         made = sum(len(item.proposals) for item in proposed.drafted)
-        click.echo(f"{target}: {made} proposals for {len(proposed.drafted)} objects; those that are unsure stand commented out")
+        objects = counted(len(proposed.drafted), "object")
+        click.echo(f"{target}: {made} proposals for {objects}; those that are unsure stand commented out")
     else:
         _show(proposed, Console())
 

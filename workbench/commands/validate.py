@@ -11,10 +11,13 @@ from typing import Any
 import click
 
 from engine.cli.options import Settings
+from engine.document import read
 from engine.environment import variables
-from engine.errors import DONE, Diagnostic, SpecError
+from engine.errors import DONE, Diagnostic, SpecError, in_order
+from engine.review.terminal import counted
 from engine.spec.load import load_migration
 from workbench.commands.options import from_environment, machine, stored
+from workbench.doubts import doubts, quotes
 
 
 @click.command("validate")
@@ -34,10 +37,13 @@ def _validated(settings: Settings, live: bool) -> int:
     problems: list[Diagnostic] = []
     objects = 0
     try:
+        document = read(settings.spec, str(settings.spec))
+        problems = list(quotes(document))
         migration = load_migration(settings.spec, variables())
-        objects, problems = len(migration.spec.active()), list(migration.warnings)
+        objects = len(migration.spec.active())
+        problems = in_order([*problems, *migration.warnings, *doubts(document, migration)])
     except SpecError as error:
-        problems = list(error.diagnostics)
+        problems = in_order([*problems, *error.diagnostics])
     if live and not _refused(problems):
         problems += _live(settings)
     _show(settings, problems, objects)
@@ -65,8 +71,8 @@ def _show(settings: Settings, problems: Sequence[Diagnostic], objects: int) -> N
         return
     if problems:
         _excerpts(problems, folder)
-    many = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"
-    good = f"{settings.spec}: good; {objects} objects{', ' + many if problems else ''}"
+    many = counted(len(problems), "problem" if wrong else "warning")
+    good = f"{settings.spec}: good; {counted(objects, 'object')}{', ' + many if problems else ''}"
     click.echo(many if wrong else good, err=wrong)
 
 

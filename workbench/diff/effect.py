@@ -55,6 +55,7 @@ class Effect:
     created: int = 0  # drafts that the change brings
     gone: int = 0  # rows whose record is no longer mapped; they stay as they are
     failing: int = 0  # drafts that were ready and are not any more
+    reasons: dict[str, str] = field(default_factory=dict)  # why they fail -> the first that does; a few of them
     fields: Counter[str] = field(default_factory=Counter)
     examples: list[Example] = field(default_factory=list)
 
@@ -327,7 +328,10 @@ def _count(
         had = before is not None and before.state == "ready"
         if had != ready:
             moved.old[name, key], moved.new[name, key] = had or key in links, ready or key in links
-        result.failing += had and draft is not None and not ready
+        if had and draft is not None and not ready:
+            result.failing += 1
+            if len(result.reasons) < EXAMPLES:
+                result.reasons.setdefault(draft.reason, key)
         result.gone += key in links and draft is None
     whole = [draft for draft in drafts.values() if draft is not None]
     codec = codec_of(work.new.migration.destination, work.mapping.resource, work.known)

@@ -91,7 +91,7 @@ def _effect_lines(compared: Compared) -> Iterator[str]:
         yield f"effect on staged records: {rewritten:,} rewritten by the next delta"
     for item in compared.effects:
         yield clean(f"  {item.label}: {_counts(item)}")
-        yield from (clean(f"      {text}") for text in _fields(item))
+        yield from (clean(f"      {text}") for text in [*_failures(item), *_fields(item)])
         yield from (clean(f"      {sample.key} {sample.field}: {_arrow(*_values(sample))}") for sample in item.examples)
 
 
@@ -99,6 +99,10 @@ def _counts(item: Effect) -> str:
     told = [f"{item.changed:,} of {item.records:,} records map differently", f"{item.rewritten:,} rewritten"]
     told += [f"{many:,} {word}" for word, many in (("to create", item.created), ("failing", item.failing)) if many]
     return ", ".join(told + ([f"{item.gone:,} rows no longer mapped, kept as they are"] if item.gone else []))
+
+
+def _failures(item: Effect) -> list[str]:
+    return [f"fails, such as {key}: {reason}" for reason, key in item.reasons.items()]
 
 
 def _fields(item: Effect) -> list[str]:
@@ -136,6 +140,8 @@ def _effect_markdown(compared: Compared) -> Iterator[str]:
     yield ""
     for item in compared.effects:
         yield f"<details><summary>{_escape(item.label)}: {_counts(item)}</summary>"
+        yield ""
+        yield from (f"- {_inline(text)}" for text in _failures(item))
         yield ""
         yield from _example_table(item.examples)
         yield "</details>"

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from itertools import pairwise
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from engine.connector.model import PLACE, Operation, Resource
 from engine.connector.pagers import path_of
@@ -130,7 +131,9 @@ def _since(probe: Probe, kind: Resource, operation: Operation) -> Finding:
 
 def _between(probe: Probe, kind: Resource, operation: Operation, known: Sequence[Row]) -> Finding | None:
     """Rows since the stamp of one of them; None where the stamps cannot tell."""
-    stamps = {one: at for row, one in zip(known, ids_of(known, kind), strict=False) if (at := instant(row.get(kind.modified)))}
+    zone = ZoneInfo(operation.since_zone)
+    moments = [instant(row.get(kind.modified), zone) for row in known]
+    stamps = {one: at for one, at in zip(ids_of(known, kind), moments, strict=False) if at}
     if len(stamps) < len(known) or len(set(stamps.values())) < 2 or operation.since_style == "date":
         return None
     bound = sorted(set(stamps.values()))[len(set(stamps.values())) // 2]
@@ -150,15 +153,15 @@ def _between(probe: Probe, kind: Resource, operation: Operation, known: Sequence
     return confirmed(f"list {kind.name}", "since", f"obeyed in the future, the past and between; {bounds}")
 
 
-def instant(value: Any) -> float | None:
-    """A stamp in epoch seconds; None where it is none."""
+def instant(value: Any, zone: tzinfo = UTC) -> float | None:
+    """A stamp in epoch seconds, one that names no zone by the clock of `zone`; None where it is none."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         return value / 1000 if value > 1e11 else float(value)
     try:
         moment = datetime.fromisoformat(value) if isinstance(value, str) else None
     except ValueError:
         return None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() if moment else None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).timestamp() if moment else None
 
 
 # -- newest first
@@ -169,10 +172,11 @@ def _newest(probe: Probe, kind: Resource) -> Finding:
     rows, _ = _asked(probe, kind, {}, newest_first=True)
     names = [name for name in dict.fromkeys([kind.created, kind.modified, kind.id]) if name]
     columns = {name: [_rank(dig(row, segments(name))) for row in rows] for name in names if "+" not in name}
-    telling = {name: values for name, values in columns.items() if None not in values and len(set(values)) > 1}
+    known = {name: [one for one in values if one is not None] for name, values in columns.items()}
+    telling = {name: values for name, values in known.items() if len(values) == len(rows) and len(set(values)) > 1}
     if not telling:
         return untried(f"list {kind.name}", "newest_first", "no two rows differ in a stamp or an id")
-    falling = [name for name, values in telling.items() if all(a >= b for a, b in pairwise(values))]  # type: ignore[operator]
+    falling = [name for name, values in telling.items() if all(a >= b for a, b in pairwise(values))]
     if not falling:
         text = f"the rows do not fall by {' or '.join(telling)}"
         return _no(probe, kind, "newest_first", text, "name the parameter that sorts, newest first")

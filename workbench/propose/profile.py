@@ -85,7 +85,7 @@ class Column:
 
 
 def columns(connector: Connector, sources: Sequence[str], rows: Rows) -> tuple[Column, ...]:
-    """Every field of the collections, declared or seen, objects opened up."""
+    """Every field of the collections that a mapping may name, objects opened up."""
     own = meaning(sources[0]) if sources else ()
     declared: dict[str, FieldType] = {}
     for name in sources:
@@ -114,12 +114,20 @@ def _opened(fields: Mapping[str, FieldType], prefix: str = "") -> Iterator[tuple
             yield prefix + name, kind
 
 
+def _nameable(path: str, declared: Mapping[str, FieldType]) -> bool:
+    """Whether a mapping may name a path: it, or an object around it whose inside is not described, is declared."""
+    parts = path.split(".")
+    return not declared or any(".".join(parts[:count]) in declared for count in range(1, len(parts) + 1))
+
+
 def _profiled(
     connector: Connector, declared: Mapping[str, FieldType], bodies: Sequence[Mapping[str, Any]], own: Meaning
 ) -> tuple[Column, ...]:
     held: dict[str, list[Any]] = {path: [] for path in declared}
     for body in bodies:
         for path, value in _leaves(body):
+            if not _nameable(path, declared):
+                continue
             held.setdefault(path, [])
             if not is_empty(value):
                 held[path].append(value)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from itertools import islice
 from typing import Any
 
-from engine.connector.client import Client
 from engine.connector.model import Connector, Resource, join_id
 from engine.errors import Rejected
 from engine.run import Run
-from engine.store.records import Cursor, Record, all_cursors, save_page, stream
+from engine.stages.extract import save
+from engine.store.records import Cursor, Record, Tally, all_cursors, save_page, stream
 from engine.store.schema import Store
 from engine.values import digest, key_of, word
 from workbench.propose.profile import Rows
@@ -58,20 +59,30 @@ def read(run: Run) -> Iterator[str]:
         known = set(all_cursors(connection))
     for name, resource in run.migration.source.resources.items():
         if name not in known and "list" in resource.operations:
-            yield from _first_page(run, run.source, name, name)
+            yield from _read(name, partial(_records, run, name))
     for resource in run.migration.destination.resources.values():
         if resource.custom and DESTINATION + resource.custom.resource not in known:
-            yield from _first_page(run, run.destination, resource.custom.resource, DESTINATION + resource.custom.resource)
+            yield from _read(resource.custom.resource, partial(_fields, run, resource.custom.resource))
 
 
-def _first_page(run: Run, client: Client, collection: str, name: str) -> Iterator[str]:
-    now = run.clock.now()
+def _read(name: str, page: Callable[[], None]) -> Iterator[str]:
     try:
-        page = next(iter(client.pages(collection)))
+        page()
     except Rejected as error:
-        yield f"{collection} cannot be read: {error}"
-        return
-    ids = client.connector.resources[collection].id_fields
+        yield f"{name} cannot be read: {error}"
+
+
+def _records(run: Run, name: str) -> None:
+    """The first page of a collection, kept as a run keeps it: a run goes on from here."""
+    now = run.clock.now()
+    save(run, name, (), next(run.source.pages(name, doubts=True)), Cursor(name, None, False, 0, now, now), Tally())
+
+
+def _fields(run: Run, resource: str) -> None:
+    """The first page of a destination's definitions."""
+    now, name = run.clock.now(), DESTINATION + resource
+    page = next(run.destination.pages(resource))
+    ids = run.migration.destination.resources[resource].id_fields
     found = [
         Record(name, key_of(name, join_id([word(row.get(part)) for part in ids])), dict(row), 0, digest(row)) for row in page.rows
     ]

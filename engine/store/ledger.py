@@ -1,0 +1,103 @@
+"""What a group of outcomes leaves behind, collected and written in a few statements."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import sqlalchemy as sa
+
+from engine.store.journal import Settled, settle_all
+from engine.store.links import (
+    Finding,
+    Link,
+    clear_findings_of,
+    links_to_rows,
+    save_findings,
+    save_links,
+)
+from engine.store.schema import recall_in, remember_in
+
+Place = tuple[str, str]  # object and key, or resource and id of a row
+
+
+@dataclass(slots=True)
+class Ledger:
+    """Outcomes of one transaction. Whoever asks for the connection finds all of them written."""
+
+    _connection: sa.Connection
+    _settled: list[Settled] = field(default_factory=list)
+    _links: dict[Place, Link] = field(default_factory=dict)
+    _cleared: dict[tuple[str, str, str], None] = field(default_factory=dict)  # stage, object, key
+    _found: list[Finding] = field(default_factory=list)
+    _to_rows: dict[Place, list[Link]] = field(default_factory=dict)  # as far as they were looked at
+    _recalled: dict[str, str | None] = field(default_factory=dict)
+
+    @property
+    def connection(self) -> sa.Connection:
+        """The connection, with everything written; what was looked at may change through it."""
+        self.write()
+        self._to_rows.clear()
+        self._recalled.clear()
+        return self._connection
+
+    def look_at(self, resource: str, ids: Iterable[str]) -> None:
+        """Find the links to these rows in one go: they will be asked for."""
+        wanted = [row_id for row_id in ids if (resource, row_id) not in self._to_rows]
+        if wanted:
+            found = links_to_rows(self._connection, resource, wanted)
+            self._to_rows |= {(resource, row_id): found.get(row_id, []) for row_id in wanted}
+
+    def links_to(self, resource: str, row_id: str) -> list[Link]:
+        """Every link to a row, those that are not written yet among them."""
+        if (resource, row_id) not in self._to_rows:
+            self.write()
+            self.look_at(resource, [row_id])
+        return self._to_rows[resource, row_id]
+
+    def save_link(self, link: Link) -> None:
+        """Insert or replace a link."""
+        self._links[link.object, link.key] = link
+        for place, links in self._to_rows.items():
+            if any((one.object, one.key) == (link.object, link.key) for one in links):
+                self._to_rows[place] = [
+                    one for one in links if (one.object, one.key) != (link.object, link.key)
+                ]
+        row = (link.resource, link.dest_id)
+        if row in self._to_rows:
+            links = [*self._to_rows[row], link]
+            self._to_rows[row] = sorted(links, key=lambda one: (one.object, one.key))
+
+    def settle(self, outcome: Settled) -> None:
+        """Record the outcome of an intent."""
+        self._settled.append(outcome)
+
+    def clear_findings(self, stage: str, name: str, key: str) -> None:
+        """Forget what a stage found about a record."""
+        self._cleared[stage, name, key] = None
+        place = (stage, name, key)
+        self._found = [one for one in self._found if (one.stage, one.object, one.key) != place]
+
+    def save_finding(self, found: Finding) -> None:
+        """Add a finding."""
+        self._found.append(found)
+
+    def recall(self, name: str) -> str | None:
+        """The value kept under a name, or None."""
+        if name not in self._recalled:
+            self._recalled[name] = recall_in(self._connection, name)
+        return self._recalled[name]
+
+    def remember(self, name: str, value: str) -> None:
+        """Keep a value under a name."""
+        remember_in(self._connection, name, value)
+        self._recalled[name] = value
+
+    def write(self) -> None:
+        """Write everything that was collected."""
+        settle_all(self._connection, self._settled)
+        save_links(self._connection, list(self._links.values()))
+        clear_findings_of(self._connection, list(self._cleared))
+        save_findings(self._connection, self._found)
+        for collected in (self._settled, self._links, self._cleared, self._found):
+            collected.clear()

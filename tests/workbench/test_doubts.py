@@ -1,0 +1,89 @@
+"""What `etl validate` warns of: a spec may say it, and hardly means it."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from engine.document import read
+from engine.errors import SpecError
+from engine.spec.load import load_migration
+from tests.workbench.mutations import ROOT
+from workbench.doubts import doubts, quotes
+
+NAME = "stel_order_to_pipedrive.yaml"
+STATUS = "      status: {from: state.name, using: text.strip, map: {Pendiente: open, En curso: open, Aceptada: won, Cerrada: won, Rechazada: lost}, else: open}\n"
+
+
+@pytest.fixture
+def spec(tmp_path: Path) -> Path:
+    """A copy of the shipped spec with all that it needs."""
+    for name in ("connectors", "templates", "specs"):
+        shutil.copytree(ROOT / name, tmp_path / name)
+    return tmp_path / "specs" / NAME
+
+
+def edited(spec: Path, old: str, new: str) -> Path:
+    """The spec with one edit, the first place it fits."""
+    text = spec.read_text(encoding="utf-8")
+    assert old in text
+    spec.write_text(text.replace(old, new, 1), encoding="utf-8")
+    return spec
+
+
+def doubted(spec: Path) -> list[str]:
+    """The places of all warnings, as paths."""
+    document = read(spec)
+    return [item.path for item in (*quotes(document), *doubts(document, load_migration(spec, {})))]
+
+
+def test_the_shipped_spec_raises_no_doubt(spec: Path) -> None:
+    """A warning is for what is hardly meant."""
+    assert doubted(spec) == []
+
+
+@pytest.mark.parametrize("instead", ["", "      status: {value: open}\n"])
+def test_a_field_without_what_it_needs_beside_it(spec: Path, instead: str) -> None:
+    """`won_time` and `lost_time` are taken with their status only: nothing maps it, or it is always another."""
+    expected = ["objects.quotes.fields.won_time", "objects.quotes.fields.lost_time"]
+    assert doubted(edited(spec, STATUS, instead)) == expected
+
+
+def test_a_condition_that_compares_with_the_name_of_a_test(spec: Path) -> None:
+    """`{comments: filled}` holds of no comment but the word itself."""
+    assert doubted(edited(spec, "when: {comments: {filled: true}}", "when: {comments: filled}")) == ["objects.contact_comments.when.comments"]
+
+
+def test_typographic_quotes_are_letters(spec: Path) -> None:
+    """They would be part of a name that people see in their account."""
+    assert doubted(edited(spec, 'name: "Discount %"', "name: “Discount %”")) == ["custom_fields.organizations.discount.name"]
+
+
+def refused(spec: Path) -> list[str]:
+    """The places of all errors, as paths."""
+    with pytest.raises(SpecError) as caught:
+        load_migration(spec, {})
+    return [item.path for item in caught.value.diagnostics]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "place"),
+    [("timezone: Europe/Madrid", "timezone: Europe/Madird", "settings.timezone"), ("region: ES", "region: XX", "settings.phone_region")],
+)
+def test_a_setting_that_steps_cannot_use_is_told_where_it_stands(spec: Path, old: str, new: str, place: str) -> None:
+    """Once, and not at every step that it goes to."""
+    assert refused(edited(spec, old, new)) == [place]
+
+
+def test_a_destination_that_there_is_not_is_told_without_its_fields(spec: Path) -> None:
+    """What the fields of an unknown resource are, nobody knows."""
+    assert not any(".fields.custom." in path for path in refused(edited(spec, "    to: deals\n", "    to: deal\n")))
+
+
+def test_a_connector_that_is_not_there_is_told_with_one_advice(spec: Path) -> None:
+    """The path, once."""
+    with pytest.raises(SpecError) as caught:
+        load_migration(edited(spec, "../connectors/pipedrive.yaml", "connectors/pipedrive.yaml"), {})
+    assert str(caught.value).count("check the path") == 1
