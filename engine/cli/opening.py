@@ -16,7 +16,7 @@ from engine.connector.auth import Account
 from engine.connector.pacing import Clock
 from engine.environment import accounts, variables
 from engine.errors import EtlError, UsageError
-from engine.review.terminal import clean
+from engine.review.words import clean
 from engine.run import Progress as Listener
 from engine.run import Run, connect, quiet
 from engine.spec.load import Migration, load_migration

@@ -15,7 +15,6 @@ from engine.review.terminal import (
     NAMED,
     about,
     calls_and_cost,
-    counted,
     heading,
     left_behind,
     line,
@@ -26,6 +25,7 @@ from engine.review.terminal import (
     spent,
     table,
 )
+from engine.review.words import counted
 from engine.stages.audit import Audit
 
 

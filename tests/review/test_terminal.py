@@ -13,7 +13,8 @@ from rich.console import Console
 
 from engine.plan.cost import Plan, Step
 from engine.review.screens import show_announcement
-from engine.review.terminal import NAMED, attention, clean, show
+from engine.review.terminal import NAMED, attention, show
+from engine.review.words import clean
 from engine.stages.audit import Audit
 
 ROOT = Path(__file__).resolve().parents[2]

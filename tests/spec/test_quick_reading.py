@@ -36,7 +36,7 @@ PIECES = [
     "\r\n", "- ", "? ", ": ", "--- ", "---\n", "...\n", "%YAML 1.1\n---\n", "%TAG ! x\n---\n", "&a ", "*a", "!!str ", "!x ",
     "! ", "!<a> ", "|\n", ">-\n", "|2\n", "|+\n", "|#", '"\\x41"', '"\\U00110000"', '"\\\n', "''", "[a:b, ?c]", "{a?: 1}",
     '{"a":1}', "{a,b: }", " #x", "a#b", "? a\n: b\n", "<<", "- - a\n", "!!map {}", "[[[[", '"a"b', "k: 'a\n\n b'\n",
-    "k: a\n  b\n\n  c\n", "k: >\n a\n\n  b\n c\n",
+    "[" * 41 + "]" * 41, "k: a\n  b\n\n  c\n", "k: >\n a\n\n  b\n c\n",
 ]  # fmt: skip
 
 
@@ -122,7 +122,10 @@ def test_shipped_files_are_read_and_checked_fast(path: Path, monkeypatch: pytest
 
 def test_many_brackets_cost_no_more_than_a_message() -> None:
     """A text nested beyond the limit is refused before any scanner runs out of stack."""
-    assert "nested too deeply" in outcome("[" * 200_000, quick=True)
+    for text in ("[" * 200_000, "[" * 41 + "]" * 41, "- " * 41, "{a: " * 41 + "1" + "}" * 41):
+        assert "nested too deeply" in outcome(text, quick=True) == outcome(text, quick=False)
+    text = "[" * 40 + "]" * 40
+    assert outcome(text, quick=True) == outcome(text, quick=False) != ""
 
 
 def parts(value: Any) -> Iterator[Any]:

@@ -25,6 +25,7 @@ from engine.environment import named, variables
 from engine.errors import ATTENTION, DONE, UnsafePlan, UsageError
 from engine.review import terminal
 from engine.review.report import private
+from engine.review.words import clean
 from engine.store.schema import open_store
 from workbench.excerpt import excerpt
 from workbench.probe import report
@@ -121,7 +122,7 @@ def _announce(connector: Connector, account: Account, choice: Choice, calls: int
     what = "reads and writes" if choice.write else "reads only"
     spent = f" ({cost:,} units of cost)" if any(limit.unit == "cost" for limit in connector.limits) else ""
     told = f"{connector.title} at {account.base_url}: {what}, {len(choice.names)} resources, at most {calls:,} calls{spent}"
-    click.echo(terminal.clean(told), err=True)
+    click.echo(clean(told), err=True)
 
 
 @contextmanager

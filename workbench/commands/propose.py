@@ -17,7 +17,7 @@ from rich.text import Text
 from engine.connector.pacing import Clock
 from engine.environment import accounts, variables
 from engine.errors import UsageError
-from engine.review.terminal import counted
+from engine.review.words import counted
 from engine.run import Run, connect
 from engine.spec.load import Migration
 from engine.spec.model import Side, Spec

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from engine.review.report import shown as value_text
-from engine.review.terminal import clean
+from engine.review.words import clean
 from workbench.diff.differences import Difference
 from workbench.diff.effect import Effect, Example
 
