@@ -19,7 +19,7 @@ from engine.cli.streams import drop_output, safe, say, write, write_anything
 from engine.errors import EtlError
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)  # told of a file that nobody names
-COLLECT_AFTER = 20_000  # objects; Python looks for garbage after 700
+COLLECT_AFTER = 50_000  # objects; Python looks for garbage after 700
 
 
 def main(commands: click.Group, gate: Gate) -> None:
