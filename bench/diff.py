@@ -9,12 +9,12 @@ import time
 from pathlib import Path
 from typing import Any
 
-from engine.migrate import Result, draft
-from engine.run import Run
-from engine.spec.load import load_migration
+from engine.language.compile import load_migration
+from engine.pipeline import Result, draft
+from engine.session import Run
 from engine.store.links import Link, save_link, stream_drafts
 from engine.store.records import Cursor, Record, save_page
-from engine.store.schema import open_store
+from engine.store.tables import open_store
 from engine.values import digest
 from workbench.diff.differences import differences
 from workbench.diff.effect import effect

@@ -16,8 +16,8 @@ from pathlib import Path
 from engine.connector.auth import Account
 from engine.connector.client import Client
 from engine.connector.load import load_connector
-from engine.connector.pacing import Pacer
-from engine.store.schema import open_store
+from engine.connector.rate_limit import RateLimiter
+from engine.store.tables import open_store
 from sandbox.launch import launch
 
 CONNECTOR = Path(__file__).resolve().parent.parent / "connectors" / "pipedrive.yaml"
@@ -44,8 +44,8 @@ def measure(plan: str, threads: int, latency_ms: int, seconds: float) -> str:
     extra = ("--latency-ms", str(latency_ms))
     with tempfile.TemporaryDirectory() as folder, launch("pipedrive", data=None, plan=plan, seats=5, extra_args=extra) as it:
         store = open_store(f"{folder}/store.sqlite")
-        pacer = Pacer(store, "bench", connector.limits, plan, 5)
-        client = Client(connector, Account(it.base_url, it.key), pacer)
+        limiter = RateLimiter(store, "bench", connector.limits, plan, 5)
+        client = Client(connector, Account(it.base_url, it.key), limiter)
         every, steady = saturate(client, threads, seconds)
         client.close()
         store.close()

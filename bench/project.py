@@ -17,10 +17,11 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from engine.mapping.project import Projection, Sight, Source, any_key, project  # noqa: E402
-from engine.mapping.typed import reader_of  # noqa: E402
-from engine.spec.load import Migration, load_migration  # noqa: E402
-from engine.spec.uses import needed  # noqa: E402
+from engine.connector.references import any_key  # noqa: E402
+from engine.connector.typed import reader_of  # noqa: E402
+from engine.language.compile import Migration, load_migration  # noqa: E402
+from engine.language.dependencies import needed  # noqa: E402
+from engine.mapping.evaluate import Evaluation, LookupContext, Source, evaluate  # noqa: E402
 from engine.values import dig, segments  # noqa: E402
 from sandbox.stel_order.records import COLLECTIONS, all_records  # noqa: E402
 from sandbox.stel_order.world import World  # noqa: E402
@@ -51,10 +52,10 @@ class Account:
                 if value is not None:
                     self.refs.setdefault((name, field, any_key(value, pattern) or str(value)), []).append((key, row))
 
-    def sight(self) -> Sight:
+    def sight(self) -> LookupContext:
         """What projections may look at."""
         spec = self.migration.spec
-        return Sight(
+        return LookupContext(
             settings=spec.settings,
             pattern=self.migration.source.reference.pattern,
             objects=spec.objects,
@@ -70,7 +71,7 @@ class Account:
         return [row for target in targets for row in self.refs.get((name, field, target), ())]
 
 
-def run(account: Account) -> tuple[list[Projection], float]:
+def run(account: Account) -> tuple[list[Evaluation], float]:
     """Every draft of the account, and the CPU seconds it took."""
     by_source: dict[str, list[Source]] = {}
     for key, row in account.records.items():
@@ -83,7 +84,7 @@ def run(account: Account) -> tuple[list[Projection], float]:
         for mapping in account.migration.spec.objects.values()
         for name in mapping.sources
         for source in by_source.get(name, ())
-        for draft in project(mapping, source, sight)
+        for draft in evaluate(mapping, source, sight)
     ]
     return found, time.process_time() - began
 

@@ -18,16 +18,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from engine import migrate
-from engine.connector.pacing import Clock
-from engine.environment import accounts
-from engine.run import Run, connect
-from engine.spec.load import Migration, load_migration
-from engine.spec.model import Field, Lookup, ObjectMapping, Template
-from engine.spec.model import Path as SourcePath
-from engine.spec.uses import walk
+from engine import pipeline
+from engine.cli.environment import accounts
+from engine.connector.rate_limit import Clock
+from engine.language.compile import Migration, load_migration
+from engine.language.dependencies import walk
+from engine.language.model import Field, Lookup, ObjectMapping, Template
+from engine.language.model import Path as SourcePath
+from engine.session import Run, connect
 from engine.store.journal import start_run
-from engine.store.schema import open_store
+from engine.store.tables import open_store
 from engine.values import segments
 from workbench.propose.draft import draft
 from workbench.propose.pair import pairs
@@ -210,7 +210,7 @@ def shipped_rows(migration: Migration, folder: Path, size: str = "1000") -> Mapp
             number = start_run(connection, "bench", clock.now(), migration.spec.digest)
         source = connect(migration.source, migration.spec.source, found.source, store, clock)
         destination = connect(migration.destination, migration.spec.destination, found.destination, store, clock)
-        migrate.prepare(Run(number, migration, store, source, destination, clock, files=folder / "files"), None)
+        pipeline.extract_and_audit(Run(number, migration, store, source, destination, clock, files=folder / "files"), None)
         source.close()
         destination.close()
     rows = staged(store, migration.source.resources)

@@ -149,7 +149,7 @@ def measure(page: Path) -> dict[str, float]:
 def main() -> None:
     """Write the page, open it three times, print what it took."""
     sys.path.insert(0, str(ROOT))
-    from engine.review.page import write_html
+    from engine.report.page import write_html
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("records", nargs="?", type=int, default=10_000)

@@ -39,7 +39,7 @@ def loading() -> float:
 import time
 from pathlib import Path
 from workbench.commands import validate
-from engine import migrate
+from engine import pipeline
 start = time.process_time()
 validate.load_migration(Path({SPEC!r}), {{}})
 print(time.process_time() - start)

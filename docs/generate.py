@@ -31,10 +31,19 @@ TOPICS = {
     "address": "Addresses",
     "ids": "Tax ids and links",
 }
-WORDS = {"str": "text", "int": "whole number", "float": "number", "bool": "true or false", "list": "list", "dict": "mapping"}
+WORDS = {
+    "str": "text",
+    "int": "whole number",
+    "float": "number",
+    "bool": "true or false",
+    "list": "list",
+    "dict": "mapping",
+}
 
 
-def commands(group: click.Group, above: str = "etl") -> Iterator[tuple[str, click.Command]]:
+def commands(
+    group: click.Group, above: str = "etl"
+) -> Iterator[tuple[str, click.Command]]:
     """Every command that does something, with its whole name."""
     for name, command in sorted(group.commands.items()):
         whole = f"{above} {name}"
@@ -57,13 +66,28 @@ def command_page() -> str:
 
 def _command(name: str, command: click.Command) -> str:
     context = click.Context(command, info_name=name)
-    arguments = [item.make_metavar(context) for item in command.params if isinstance(item, click.Argument)]
-    lines = [f"## `{' '.join([name, *arguments])}`", "", inspect.cleandoc(command.help or ""), ""]
-    options = [item.get_help_record(context) for item in command.get_params(context) if isinstance(item, click.Option)]
+    arguments = [
+        item.make_metavar(context)
+        for item in command.params
+        if isinstance(item, click.Argument)
+    ]
+    lines = [
+        f"## `{' '.join([name, *arguments])}`",
+        "",
+        inspect.cleandoc(command.help or ""),
+        "",
+    ]
+    options = [
+        item.get_help_record(context)
+        for item in command.get_params(context)
+        if isinstance(item, click.Option)
+    ]
     rows = [record for record in options if record and "--help" not in record[0]]
     if rows:
         lines += ["| Option | Meaning |", "| --- | --- |"]
-        lines += [f"| `{_cell(option)}` | {_cell(text) or '–'} |" for option, text in rows]
+        lines += [
+            f"| `{_cell(option)}` | {_cell(text) or '–'} |" for option, text in rows
+        ]
         lines.append("")
     return "\n".join(lines)
 
@@ -79,24 +103,42 @@ def step_page() -> str:
 
 def _topic(topic: str, title: str) -> str:
     steps = {name: step for name, step in STEPS.items() if name.startswith(f"{topic}.")}
-    return "\n".join([f"## {title}", "", *(_step(name, step) for name, step in sorted(steps.items()))])
+    return "\n".join(
+        [
+            f"## {title}",
+            "",
+            *(_step(name, step) for name, step in sorted(steps.items())),
+        ]
+    )
 
 
 def _step(name: str, step: Callable[..., Any]) -> str:
-    arguments = [_argument(item, step) for item in list(inspect.signature(step).parameters.values())[1:]]
+    arguments = [
+        _argument(item, step)
+        for item in list(inspect.signature(step).parameters.values())[1:]
+    ]
     takes = [f"Arguments: {', '.join(arguments)}.", ""] if arguments else []
-    return "\n".join([f"### `{name}`", "", *takes, inspect.cleandoc(step.__doc__ or ""), ""])
+    return "\n".join(
+        [f"### `{name}`", "", *takes, inspect.cleandoc(step.__doc__ or ""), ""]
+    )
 
 
 def _argument(item: inspect.Parameter, step: Callable[..., Any]) -> str:
     hint = typing.get_type_hints(step).get(item.name, str)
     plain = typing.get_origin(hint) or hint
     word = WORDS.get(getattr(plain, "__name__", str(plain)), str(plain))
-    default = "" if item.default is inspect.Parameter.empty else f", {item.default!r} without it"
+    default = (
+        ""
+        if item.default is inspect.Parameter.empty
+        else f", {item.default!r} without it"
+    )
     return f"`{item.name}` ({word}{default})"
 
 
-PAGES: dict[str, Callable[[], str]] = {"cli.md": command_page, "transforms.md": step_page}
+PAGES: dict[str, Callable[[], str]] = {
+    "cli.md": command_page,
+    "transforms.md": step_page,
+}
 
 
 def made(page: str) -> str:

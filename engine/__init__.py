@@ -1,1 +1,3 @@
-"""A declarative migration engine: it interprets specs and connectors and knows no platform by name."""
+"""A declarative migration engine: it interprets specs and connectors and knows no platform by
+name.
+"""

@@ -22,7 +22,6 @@ run, the request or the record at hand cannot go on.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -71,23 +70,14 @@ def in_order(problems: Iterable[Diagnostic]) -> list[Diagnostic]:
     once: dict[tuple[Place | None, str], Diagnostic] = {}
     for item in problems:
         once.setdefault((item.where, item.problem), item)
-    return sorted(once.values(), key=lambda item: (item.where.file, item.where.line, item.where.col) if item.where else ("", 0, 0))
-
-
-def nearest(word: str, known: Iterable[str]) -> str:
-    """The known word that was probably meant, or ""."""
-    folded = {other.casefold(): other for other in known}
-    small = word.casefold()
-    swapped = [other for other in folded if sorted(other) == sorted(small)]
-    close = next(filter(None, (difflib.get_close_matches(text, folded, 1, 0.65) for text in (small, small.partition(" ")[0]))), [])
-    close += [other for other in folded if other.startswith((small + "-", small + "_"))]
-    return next((folded[other] for other in swapped + close), "")
-
-
-def meant(word: str, known: Iterable[str]) -> str:
-    """The nearest known word as advice; nothing where none is near."""
-    found = nearest(word, known)
-    return f"did you mean {found!r}?" if found else ""
+    return sorted(
+        once.values(),
+        key=lambda item: (
+            (item.where.file, item.where.line, item.where.col)
+            if item.where
+            else ("", 0, 0)
+        ),
+    )
 
 
 class EtlError(Exception):
@@ -120,7 +110,7 @@ class AuthError(ApiError):
     """The key is refused."""
 
 
-class Blocked(ApiError):
+class ClientBlocked(ApiError):
     """The platform has shut this client out; repeating the request would make it worse."""
 
 
@@ -128,7 +118,7 @@ class Unavailable(ApiError):
     """No usable answer to a read, after the tries the connector allows."""
 
 
-class Rejected(ApiError):
+class RequestRejected(ApiError):
     """The platform refuses this request; other requests may pass."""
 
     def __init__(self, message: str, status: int = 0) -> None:
@@ -136,16 +126,18 @@ class Rejected(ApiError):
         super().__init__(message)
 
 
-class NotFound(Rejected):
+class NotFound(RequestRejected):
     """There is no such row."""
 
 
-class Forbidden(Rejected):
+class Forbidden(RequestRejected):
     """The key has no right to this collection or operation."""
 
 
-class Outdated(Rejected):
-    """The row was changed since it was read: nothing was written, and it has to be looked at again."""
+class VersionConflict(RequestRejected):
+    """The row was changed since it was read: nothing was written, and it has to be looked at
+    again.
+    """
 
 
 class OutcomeUnknown(ApiError):
@@ -168,7 +160,7 @@ class StoreError(EtlError):
     exit_code = 5
 
 
-class Paused(EtlError):
+class QuotaExhausted(EtlError):
     """A quota that lasts longer than a run may wait is spent.
 
     `until` is UTC epoch seconds: the moment from which it makes sense to go on.
@@ -180,10 +172,13 @@ class Paused(EtlError):
         self.limit = limit
         self.until = until
         try:
-            moment = datetime.fromtimestamp(until, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+            moment = datetime.fromtimestamp(until, UTC).strftime(
+                "%Y-%m-%d %H:%M:%S UTC"
+            )
         except (ValueError, OverflowError, OSError):
             moment = "a day that no calendar holds"
         super().__init__(
-            f"{f'the {limit} quota is spent' if spent else f'{limit} asks to wait'}; everything done so far is saved – "
-            f"run the same command again from {moment}"
+            f"{f'the {limit} quota is spent' if spent else f'{limit} asks to wait'};"
+            " everything done so far is saved – run the same command again from"
+            f" {moment}"
         )

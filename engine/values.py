@@ -22,7 +22,8 @@ Json = Any
 Segments = tuple[str | int, ...]
 T = TypeVar("T")
 
-_STEP = r"\[(?:\d+|\*|[^.\[\]=]+=[^\[\]]+)\]"  # a place in a list: by number, all of them, the one with this value
+# a place in a list: by number, all of them, the one with this value
+_STEP = r"\[(?:\d+|\*|[^.\[\]=]+=[^\[\]]+)\]"
 _PATH = re.compile(rf"(?:[^.\[\]]+|{_STEP})(?:{_STEP}|\.[^.\[\]]+)*")
 _SEGMENT = re.compile(rf"{_STEP}|[^.\[\]]+")
 
@@ -53,29 +54,52 @@ def _segment(part: str) -> str | int:
 
 
 def dig(value: Json, path: Segments) -> Json:
-    """The value at `path`; None where it leads nowhere. `*` collects over a list, a further `*` into the same list."""
+    """The value at `path`; None where it leads nowhere. `*` collects over a list, a further `*`
+    into the same list.
+    """
     for position, part in enumerate(path):
         if part == "*":
             return _collect(value, path[position + 1 :])
         if isinstance(part, int):
-            value = value[part] if isinstance(value, list) and part < len(value) else None
+            value = (
+                value[part] if isinstance(value, list) and part < len(value) else None
+            )
         else:
-            value = value.get(part) if isinstance(value, dict) else _picked(value, part) if isinstance(value, list) else None
+            value = (
+                value.get(part)
+                if isinstance(value, dict)
+                else _picked(value, part)
+                if isinstance(value, list)
+                else None
+            )
         if value is None:
             return None
     return value
 
 
 def picks(part: str | int) -> tuple[str, str] | None:
-    """The field and the value that `[name=Budget]` picks an element of a list by; None for another part of a path."""
-    name, _, wanted = part[1:-1].partition("=") if isinstance(part, str) and part.startswith("[") else ("", "", "")
+    """The field and the value that `[name=Budget]` picks an element of a list by; None for
+    another part of a path.
+    """
+    name, _, wanted = (
+        part[1:-1].partition("=")
+        if isinstance(part, str) and part.startswith("[")
+        else ("", "", "")
+    )
     return (name, wanted) if name else None
 
 
 def _picked(found: list[Json], part: str) -> Json:
     """The first element that has the value."""
     by = picks(part)
-    return next((item for item in found if by and isinstance(item, dict) and word(item.get(by[0])) == by[1]), None)
+    return next(
+        (
+            item
+            for item in found
+            if by and isinstance(item, dict) and word(item.get(by[0])) == by[1]
+        ),
+        None,
+    )
 
 
 def _collect(value: Json, rest: Segments) -> list[Json]:
@@ -98,7 +122,9 @@ YES = ("1", "1.0", "true", "yes", "y", "on", "t", "si", "sí")
 
 
 def flag(value: Json) -> bool | None:
-    """A flag in any form that platforms give it: `0`, `"false"`, `"N"` are no; None for other words."""
+    """A flag in any form that platforms give it: `0`, `"false"`, `"N"` are no; None for other
+    words.
+    """
     said = word(value).strip().casefold()
     if said in NO or _ZERO.fullmatch(said):
         return False
@@ -112,11 +138,15 @@ def is_yes(value: Json) -> bool:
 
 
 def canonical(value: Json) -> str:
-    """The one JSON text of a value: sorted keys, no blanks, whole floats as integers; raises ValueError for NaN."""
+    """The one JSON text of a value: sorted keys, no blanks, whole floats as integers; raises
+    ValueError for NaN.
+    """
     return _CANONICAL(_plain(value))
 
 
-_CANONICAL = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
+_CANONICAL = json.JSONEncoder(
+    sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False
+).encode
 _AS_THEY_ARE = frozenset((str, int, bool, type(None)))  # most values by far
 
 
@@ -126,14 +156,19 @@ def _plain(value: Json) -> Json:
     if isinstance(value, float):
         return int(value) if value.is_integer() else value
     if isinstance(value, Mapping):
-        return {key: item if type(item) in _AS_THEY_ARE else _plain(item) for key, item in value.items()}
+        return {
+            key: item if type(item) in _AS_THEY_ARE else _plain(item)
+            for key, item in value.items()
+        }
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     return value
 
 
 def word(value: Json) -> str:
-    """A scalar as text, the way value maps and keys name it: `true`, `12`, `Pendiente`; nothing is the empty text."""
+    """A scalar as text, the way value maps and keys name it: `true`, `12`, `Pendiente`; nothing
+    is the empty text.
+    """
     if value is None:
         return ""
     if isinstance(value, bool):
@@ -152,8 +187,8 @@ _MARKS = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]')
 def from_json(text: str | bytes) -> Json:
     """The value of a JSON text, with nothing lost that a program cannot hold; raises ValueError.
 
-    A number that no float is (`1e999`, one digit too many) is its digits as text, and so is a part that is
-    nested too deeply.
+    A number that no float is (`1e999`, one digit too many) is its digits as text, and so is a
+    part that is nested too deeply.
     """
     try:
         value = _loaded(text)
@@ -168,8 +203,11 @@ def from_json(text: str | bytes) -> Json:
 def _loaded(text: str | bytes) -> Json:
     try:
         return json.loads(text, parse_constant=_no_constant, parse_float=_float)
-    except ValueError:  # no JSON, or a number of thousands of digits, which only this slower way reads
-        return json.loads(text, parse_constant=_no_constant, parse_float=_float, parse_int=_integer)
+    # no JSON, or a number of thousands of digits, which only this slower way reads
+    except ValueError:
+        return json.loads(
+            text, parse_constant=_no_constant, parse_float=_float, parse_int=_integer
+        )
 
 
 def _no_constant(word: str) -> Json:
@@ -192,7 +230,8 @@ def _float(text: str) -> float | str:
     except ArithmeticError:  # an exponent that is no number either
         return text
     digits = len(written.as_tuple().digits)
-    shown = {Decimal(repr(number)), Decimal(f"{number:.{digits}g}")}  # the shortest form, and one of as many digits
+    # the shortest form, and one of as many digits
+    shown = {Decimal(repr(number)), Decimal(f"{number:.{digits}g}")}
     return number if written in shown else text
 
 
@@ -200,7 +239,9 @@ def _is_deep(value: Json) -> bool:
     level = [[value]]
     for _ in range(DEEPEST):
         inner = [item.values() if isinstance(item, dict) else item for item in level]
-        level = [item for items in inner for item in items if type(item) in (dict, list)]
+        level = [
+            item for items in inner for item in items if type(item) in (dict, list)
+        ]
         if not level:
             return False
     return True
@@ -226,11 +267,15 @@ def _shallow(text: str) -> Iterator[str]:
     yield text[done:]
 
 
-LONGEST_KEY = 1000  # bytes of an id, or of what rows are looked up by: no index of PostgreSQL takes much more than two of them
+# bytes of an id, or of what rows are looked up by: no index of PostgreSQL takes much more than two
+# of them
+LONGEST_KEY = 1000
 
 
 def indexed(text: str) -> str:
-    """A text that rows are looked up by; one too long for an index is known by its beginning and its digest."""
+    """A text that rows are looked up by; one too long for an index is known by its beginning and
+    its digest.
+    """
     return text if fits_index(text) else f"{text[:100]}…{digest(text)}"
 
 
@@ -245,13 +290,17 @@ _QUOTED = re.compile(r"%(23|00|25|u[dD][89a-fA-F][0-9a-fA-F]{2})")
 
 
 def key_of(collection: str, row_id: str) -> str:
-    """The key of a row, `clients/12`; what a key cannot hold of an id is quoted in it, `clients/C%23-3`."""
+    """The key of a row, `clients/12`; what a key cannot hold of an id is quoted in it,
+    `clients/C%23-3`.
+    """
     return f"{collection}/{quoted(row_id)}"
 
 
 def id_in(key: str) -> str:
     """The id in a record's key, as the platform writes it."""
-    return _QUOTED.sub(lambda found: chr(int(found[1].lstrip("u"), 16)), key.partition("/")[2])
+    return _QUOTED.sub(
+        lambda found: chr(int(found[1].lstrip("u"), 16)), key.partition("/")[2]
+    )
 
 
 def quoted(name: str) -> str:
@@ -272,12 +321,20 @@ def folded(value: Json, ignoring: Sequence[str]) -> Json:
     if not isinstance(value, str):
         return value
     if "accents" in ignoring:
-        value = "".join(sign for sign in unicodedata.normalize("NFKD", value) if not unicodedata.combining(sign))
-    return unicodedata.normalize("NFC", value.casefold()) if "case" in ignoring else value
+        value = "".join(
+            sign
+            for sign in unicodedata.normalize("NFKD", value)
+            if not unicodedata.combining(sign)
+        )
+    return (
+        unicodedata.normalize("NFC", value.casefold()) if "case" in ignoring else value
+    )
 
 
 def well_formed(value: Json) -> Json:
-    """The value with every half of a surrogate pair, which is no text and cannot be sent, replaced by `?`."""
+    """The value with every half of a surrogate pair, which is no text and cannot be sent,
+    replaced by `?`.
+    """
     text = json.dumps(value, ensure_ascii=False)
     try:
         text.encode()
@@ -288,7 +345,9 @@ def well_formed(value: Json) -> Json:
 
 def digest(value: Json) -> str:
     """A short stable fingerprint of a JSON value."""
-    return hashlib.sha256(canonical(value).encode(errors="surrogatepass")).hexdigest()[:32]
+    return hashlib.sha256(canonical(value).encode(errors="surrogatepass")).hexdigest()[
+        :32
+    ]
 
 
 def link(target: str, key: str) -> dict[str, list[str]]:

@@ -1,1 +1,1 @@
-"""Local emulators of the shipped platforms; they import nothing of the engine and read no connector."""
+"""Local emulators of the shipped platforms: nothing of the engine, and no connector, is read."""

@@ -10,9 +10,15 @@ __all__ = ["components", "country_name", "one_line"]
 _PARTS = ("street", "extra", "city", "region", "postal_code", "country")
 
 _COMPONENTS = (
-    "value", "route", "street_number", "subpremise",
-    "locality", "admin_area_level_1", "postal_code", "country",
-)  # fmt: skip
+    "value",
+    "route",
+    "street_number",
+    "subpremise",
+    "locality",
+    "admin_area_level_1",
+    "postal_code",
+    "country",
+)
 
 _COUNTRIES = {
     "AD": ("Andorra", "Andorra"),
@@ -67,32 +73,43 @@ _COUNTRIES = {
 # A house number, perhaps after "nº"; then, after a separator, floor and door, or nothing.
 _NUMBER = re.compile(
     r"(?<![^\s,])(?:(?:n[º°o]?\.?º?|n\.[º°]|n[úu]m\.?|n[úu]mero|#) ?)?"
-    r"(?P<number>\d{1,4}(?:[-–/]\d{1,4}|[A-Z])?(?: ?(?:bis|ter|dup\.?|duplicado)(?![^\W_]))?|s/ ?n\.?|s\.n\.)"
+    r"(?P<number>\d{1,4}(?:[-–/]\d{1,4}|[A-Z])?(?:"
+    r" ?(?:bis|ter|dup\.?|duplicado)(?![^\W_]))?|s/ ?n\.?|s\.n\.)"
     r"(?![\wºª°])",
     re.IGNORECASE,
 )
 _TYPE = (
-    r"(?:c/?|c\.|cl\.?|calle|carrer|av\.?|avd\.?|avda\.?|avenida|avinguda|pl\.?|pza\.?|plaza|plaça|p[ºo]|paseo|passeig"
-    r"|rda\.?|ronda|camino|cam[ií]|ctra\.?|crta\.?|carretera|traves[ií]a|rambla|r[úu]a|glorieta|cuesta|callej[óo]n|urb\.?)"
+    r"(?:c/?|c\.|cl\.?|calle|carrer|av\.?|avd\.?|avda\.?|avenida|avinguda"
+    r"|pl\.?|pza\.?|plaza|plaça|p[ºo]|paseo|passeig"
+    r"|rda\.?|ronda|camino|cam[ií]|ctra\.?|crta\.?|carretera|traves[ií]a"
+    r"|rambla|r[úu]a|glorieta|cuesta|callej[óo]n|urb\.?)"
 )
 _ONLY_TYPE = re.compile(rf"{_TYPE}(?: (?:del?|la|las|los|el))*", re.IGNORECASE)
 _NUMBERED_STREET = re.compile(rf"{_TYPE} ?\d+", re.IGNORECASE)
 # Words after which a number is not that of a house.
 _NOT_A_HOUSE = re.compile(
-    r"(?:.*[\s,.-])?(?:km|kil[óo]metro|p\.?k|apdo|apartado(?: de correos)?|nave|naves|parcela|local|bloque|bl|portal"
-    r"|edificio|edif|pol[ií]gono|pol|sector|manzana|fase|m[óo]dulo|puerta|pta|piso|planta|oficina|of|esc|escalera"
+    r"(?:.*[\s,.-])?(?:km|kil[óo]metro|p\.?k|apdo|apartado(?: de"
+    r" correos)?|nave|naves|parcela|local|bloque|bl|portal"
+    r"|edificio|edif|pol[ií]gono|pol|sector|manzana|fase|m[óo]dulo|puerta|pta"
+    r"|piso|planta|oficina|of|esc|escalera"
     r"|despacho|cp|n|[a-z]{1,2}-?)\.?",
     re.IGNORECASE,
 )
 _WORD = (
-    r"(?:piso|planta|puerta|pta|pt|escalera|esc|local|loc|oficina|ofic|of|despacho|desp|nave|bloque|bl|blq|portal|bajos?"
-    r"|bjo|entresuelo|entlo|ático|atico|principal|ppal|sótano|sotano|semisótano|dcha|derecha|izda|izq|izquierda"
+    r"(?:piso|planta|puerta|pta|pt|escalera|esc|local|loc|oficina|ofic|of|despacho|desp|nave"
+    r"|bloque|bl|blq|portal|bajos?"
+    r"|bjo|entresuelo|entlo|ático|atico|principal|ppal|sótano|sotano|semisótano"
+    r"|dcha|derecha|izda|izq|izquierda"
     r"|centro|ctro)(?![^\W_])"
 )
 _ORDINAL = r"\d{1,2} ?\.?[ºª°]"
 _SURE = rf"(?:{_WORD}|{_ORDINAL})"
 _DOOR = r"(?:\d{1,3} ?[A-Z]|\d{1,3}|[A-Z])(?![^\W_])"
-_UNIT = re.compile(rf"(?:{_DOOR}[ ,.\-]*)?{_SURE}(?:[ ,.\-]*(?:{_SURE}|{_DOOR}))*[ .]*|\d{{1,2}} ?[A-Z]", re.IGNORECASE)
+_UNIT = re.compile(
+    rf"(?:{_DOOR}[ ,.\-]*)?{_SURE}(?:[ ,.\-]*(?:{_SURE}|{_DOOR}))*[ .]*|\d{{1,2}}"
+    r" ?[A-Z]",
+    re.IGNORECASE,
+)
 
 
 def components(
@@ -100,11 +117,12 @@ def components(
 ) -> dict[str, Any] | None:
     """Build an address with its parts, as far as they are sure.
 
-    The value is a dict with any of street, extra, city, region, postal_code and country. `value` in the result is
-    the whole address on one line. A street that cannot be told apart with certainty stays whole in `route`.
-    `language` (es, en) writes a country code out as its name.
-    The other fields are street_number, subpremise, locality, admin_area_level_1, postal_code and country; `shape`
-    names those of another destination, and which of these each holds: `{line: value, town: locality}`.
+    The value is a dict with any of street, extra, city, region, postal_code and country. `value`
+    in the result is the whole address on one line. A street that cannot be told apart with
+    certainty stays whole in `route`. `language` (es, en) writes a country code out as its name.
+    The other fields are street_number, subpremise, locality, admin_area_level_1, postal_code and
+    country; `shape` names those of another destination, and which of these each holds: `{line:
+    value, town: locality}`.
 
     ```yaml
     using: address.components
@@ -124,7 +142,12 @@ def components(
         "postal_code": parts.get("postal_code", ""),
         "country": parts.get("country", ""),
     }
-    return shaped({name: text for name, text in result.items() if text}, shape, _COMPONENTS) or None
+    return (
+        shaped(
+            {name: text for name, text in result.items() if text}, shape, _COMPONENTS
+        )
+        or None
+    )
 
 
 def one_line(value: Any, *, language: str = "") -> str | None:
@@ -133,11 +156,9 @@ def one_line(value: Any, *, language: str = "") -> str | None:
     The value is a dict with any of street, extra, city, region, postal_code and country.
     `language` (es, en) writes a country code out as its name.
 
-    ```yaml
-    using: {address.one_line: es}
-    ```
-    `{"street": "Calle Mayor, 12", "city": "Valencia", "postal_code": "46001", "country": "ES"}` becomes
-    `"Calle Mayor, 12, 46001 Valencia, España"`.
+    ```yaml using: {address.one_line: es} ``` `{"street": "Calle Mayor, 12", "city": "Valencia",
+    "postal_code": "46001", "country": "ES"}` becomes `"Calle Mayor, 12, 46001 Valencia,
+    España"`.
     """
     return _line(_read(value, language)) or None
 
@@ -167,8 +188,14 @@ def _read(value: Any, language: str) -> dict[str, str]:
         raise refusal(value, "is not a dict of address parts")
     unknown = [name for name in value or {} if name not in _PARTS]
     if unknown:
-        raise ValueError(f"unknown address part {quoted(unknown[0])}; known are {', '.join(_PARTS)}")
-    parts = {name: text for name, given in (value or {}).items() if (text := squashed(given)) is not None}
+        raise ValueError(
+            f"unknown address part {quoted(unknown[0])}; known are {', '.join(_PARTS)}"
+        )
+    parts = {
+        name: text
+        for name, given in (value or {}).items()
+        if (text := squashed(given)) is not None
+    }
     if language:
         written = country_name(parts.get("country"), language=language)
         return {**parts, "country": written} if written else parts
@@ -180,17 +207,29 @@ def _line(parts: dict[str, str]) -> str:
     region = parts.get("region", "")
     if region.casefold() == parts.get("city", "").casefold():
         region = ""
-    shown = (parts.get("street"), parts.get("extra"), city, region, parts.get("country"))
+    shown = (
+        parts.get("street"),
+        parts.get("extra"),
+        city,
+        region,
+        parts.get("country"),
+    )
     return ", ".join(part for part in shown if part)
 
 
 def _street(street: str) -> dict[str, str]:
-    """Route, number and unit of a Spanish street line; the whole line as route where this is not sure."""
+    """Route, number and unit of a Spanish street line; the whole line as route where this is not
+    sure.
+    """
     for match in _NUMBER.finditer(street):
         route = street[: match.start()].rstrip(" ,-")
         rest = street[match.end() :].strip(" ,.-/")
         if _is_route(route) and (not rest or _UNIT.fullmatch(rest)):
-            return {"route": route, "street_number": match["number"], "subpremise": rest}
+            return {
+                "route": route,
+                "street_number": match["number"],
+                "subpremise": rest,
+            }
     return {"route": street}
 
 

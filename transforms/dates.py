@@ -1,8 +1,9 @@
 """Steps for dates and times: `dates.*`.
 
-A stamp is read as 2025-03-04T09:30:00+0000, with `T` or a blank, with or without seconds, fractions of them and
-an offset (+0000, +00:00, Z), or as a bare date. With `wall: true` the clock reading is what the account's people
-saw and the written offset means nothing; with `wall: false` the offset holds. A null date (0000-00-00) is no date.
+A stamp is read as 2025-03-04T09:30:00+0000, with `T` or a blank, with or without seconds,
+fractions of them and an offset (+0000, +00:00, Z), or as a bare date. With `wall: true` the
+clock reading is what the account's people saw and the written offset means nothing; with `wall:
+false` the offset holds. A null date (0000-00-00) is no date.
 """
 
 import datetime as dt
@@ -46,12 +47,17 @@ def _parse(value: Any) -> _Stamp | None:
         return None
     match = _STAMP.fullmatch(value.strip()) if isinstance(value, str) else None
     if match is None or (match["offset"] and not match["clock"]):
-        raise refusal(value, "is not a date; it should look like 2025-03-04 or 2025-03-04T09:30:00+0000")
+        raise refusal(
+            value,
+            "is not a date; it should look like 2025-03-04 or 2025-03-04T09:30:00+0000",
+        )
     if match["date"] == "0000-00-00":
         return None
     try:
         parts = [int(match[group] or 0) for group in (2, 3, 4, 6, 7, 8)]
-        reading = dt.datetime(parts[0], parts[1], parts[2], parts[3], parts[4], parts[5])
+        reading = dt.datetime(
+            parts[0], parts[1], parts[2], parts[3], parts[4], parts[5]
+        )
         return _Stamp(reading, _offset(match["offset"] or ""), match["clock"] is None)
     except ValueError:
         raise refusal(value, "is no day or time that exists") from None
@@ -60,10 +66,14 @@ def _parse(value: Any) -> _Stamp | None:
 def _offset(text: str) -> dt.timezone | None:
     if not text:
         return None
-    hours, minutes = (int(text[1:3]), int(text[3:].strip(":") or 0)) if len(text) > 1 else (0, 0)
+    hours, minutes = (
+        (int(text[1:3]), int(text[3:].strip(":") or 0)) if len(text) > 1 else (0, 0)
+    )
     if minutes > 59:
         raise ValueError(text)
-    return dt.timezone(dt.timedelta(hours=hours, minutes=minutes) * (-1 if text[0] == "-" else 1))
+    return dt.timezone(
+        dt.timedelta(hours=hours, minutes=minutes) * (-1 if text[0] == "-" else 1)
+    )
 
 
 def _zone(name: str) -> dt.tzinfo:
@@ -71,37 +81,47 @@ def _zone(name: str) -> dt.tzinfo:
     try:
         return ZoneInfo(name) if name not in ("", "UTC") else dt.UTC
     except (KeyError, ValueError, OSError):
-        raise ValueError(f"unknown time zone {quoted(name)}; give a name such as Europe/Madrid") from None
+        raise ValueError(
+            f"unknown time zone {quoted(name)}; give a name such as Europe/Madrid"
+        ) from None
 
 
 def _moved(stamp: _Stamp, zone: str, wall: bool, to: dt.tzinfo) -> dt.datetime:
     """The moment of the stamp on the clock of another zone.
 
-    A reading skipped by a clock change moves forward, one that occurs twice means the first time: this is what
-    `fold=0`, the default, gives.
+    A reading skipped by a clock change moves forward, one that occurs twice means the first
+    time: this is what `fold=0`, the default, gives.
     """
     home = _zone(zone)
     source = home if wall or stamp.offset is None else stamp.offset
     try:
         return stamp.reading.replace(tzinfo=source).astimezone(to)
     except OverflowError:
-        raise ValueError(f"{quoted(stamp.reading.isoformat())} is too near to the end of the calendar") from None
+        raise ValueError(
+            f"{quoted(stamp.reading.isoformat())} is too near to the end of the"
+            " calendar"
+        ) from None
 
 
 def _local(value: Any, zone: str, wall: bool) -> _Stamp | None:
-    """The stamp as written if it is a wall stamp or a bare date, else as the clock in `zone` showed it."""
+    """The stamp as written if it is a wall stamp or a bare date, else as the clock in `zone`
+    showed it.
+    """
     target, stamp = _zone(zone), _parse(value)
     if stamp is None or wall or stamp.bare:
         return stamp
     return stamp._replace(reading=_moved(stamp, "", wall, target).replace(tzinfo=None))
 
 
-def to_utc(value: Any, *, zone: str = "UTC", wall: bool = True, style: str = "rfc3339") -> str | None:
+def to_utc(
+    value: Any, *, zone: str = "UTC", wall: bool = True, style: str = "rfc3339"
+) -> str | None:
     """Give the moment of a stamp in UTC.
 
-    `zone` is the account's time zone, used for wall stamps and for those without an offset; `wall: false` keeps to
-    the written offset; `style` is rfc3339 (2025-03-04T08:30:00Z) or space (2025-03-04 08:30:00).
-    A reading that a clock change skips moves forward; one that occurs twice means the first time.
+    `zone` is the account's time zone, used for wall stamps and for those without an offset;
+    `wall: false` keeps to the written offset; `style` is rfc3339 (2025-03-04T08:30:00Z) or space
+    (2025-03-04 08:30:00). A reading that a clock change skips moves forward; one that occurs
+    twice means the first time.
 
     ```yaml
     using: {dates.to_utc: {zone: Europe/Madrid}}
@@ -121,8 +141,8 @@ def to_utc(value: Any, *, zone: str = "UTC", wall: bool = True, style: str = "rf
 def read(value: Any, *, pattern: str) -> str | None:
     """Read a date that is written in another way, as what the other steps take.
 
-    `pattern` is epoch (seconds), epoch_ms, http (an HTTP or mail date), or a pattern of %d %m %y %Y %H %I %M %S %p %z;
-    a pattern without a time gives a bare date.
+    `pattern` is epoch (seconds), epoch_ms, http (an HTTP or mail date), or a pattern of %d %m %y
+    %Y %H %I %M %S %p %z; a pattern without a time gives a bare date.
 
     ```yaml
     using: {dates.read: {pattern: "%d/%m/%Y"}}
@@ -131,17 +151,24 @@ def read(value: Any, *, pattern: str) -> str | None:
     """
     if empty(value):
         return None
-    if pattern not in ("epoch", "epoch_ms", "http") and set(re.findall(r"%(.?)", pattern)) - set("dmyYHIMSpz%"):
-        raise ValueError(f"unknown pattern {quoted(pattern)}; it takes %d %m %y %Y %H %I %M %S %p %z")
+    if pattern not in ("epoch", "epoch_ms", "http") and set(
+        re.findall(r"%(.?)", pattern)
+    ) - set("dmyYHIMSpz%"):
+        raise ValueError(
+            f"unknown pattern {quoted(pattern)}; it takes %d %m %y %Y %H %I %M %S %p %z"
+        )
     try:
         if pattern in ("epoch", "epoch_ms"):
-            found = dt.datetime.fromtimestamp(float(value) / (1000 if pattern == "epoch_ms" else 1), dt.UTC)
+            found = dt.datetime.fromtimestamp(
+                float(value) / (1000 if pattern == "epoch_ms" else 1), dt.UTC
+            )
         elif pattern == "http":
-            from email.utils import parsedate_to_datetime  # a large import for the one who writes dates like mail
+            # a large import for the one who writes dates like mail
+            from email.utils import parsedate_to_datetime
 
             found = parsedate_to_datetime(str(value))
         else:
-            found = dt.datetime.strptime(str(value).strip(), pattern)  # noqa: DTZ007 - the zone is the next step's
+            found = dt.datetime.strptime(str(value).strip(), pattern)  # noqa: DTZ007
     except (ValueError, TypeError, OverflowError, OSError):
         raise refusal(value, f"is not a date as {pattern} writes it") from None
     bare = not re.search(r"%[HIMS]|epoch|http", pattern)
@@ -151,7 +178,8 @@ def read(value: Any, *, pattern: str) -> str | None:
 def date(value: Any, *, zone: str = "", wall: bool = True) -> str | None:
     """Give the date of a stamp as the account's people saw it.
 
-    `wall: true` takes the date as written; `wall: false` takes the day it was in `zone`, where "" is UTC.
+    `wall: true` takes the date as written; `wall: false` takes the day it was in `zone`, where
+    "" is UTC.
 
     ```yaml
     using: {dates.date: {zone: Europe/Madrid, wall: false}}
@@ -165,8 +193,8 @@ def date(value: Any, *, zone: str = "", wall: bool = True) -> str | None:
 def utc_date(value: Any, *, zone: str = "", wall: bool = True) -> str | None:
     """Give the date that it was in UTC; it goes with the time that `dates.time` gives.
 
-    `zone` is the account's time zone, used for wall stamps and for those without an offset; `wall: false` keeps to
-    the written offset. A date without a time stays as it is.
+    `zone` is the account's time zone, used for wall stamps and for those without an offset;
+    `wall: false` keeps to the written offset. A date without a time stays as it is.
 
     ```yaml
     using: {dates.utc_date: {zone: Europe/Madrid}}
@@ -181,11 +209,14 @@ def utc_date(value: Any, *, zone: str = "", wall: bool = True) -> str | None:
     return moment.date().isoformat()
 
 
-def time(value: Any, *, zone: str = "", to: str = "UTC", wall: bool = True) -> str | None:
+def time(
+    value: Any, *, zone: str = "", to: str = "UTC", wall: bool = True
+) -> str | None:
     """Give the time of day as HH:MM; a date without a time has none.
 
-    `zone` is the account's time zone, used for wall stamps and for those without an offset; `to` is the zone of the
-    result, or "" for the time as written; `wall: false` keeps to the written offset.
+    `zone` is the account's time zone, used for wall stamps and for those without an offset; `to`
+    is the zone of the result, or "" for the time as written; `wall: false` keeps to the written
+    offset.
 
     ```yaml
     using: {dates.time: {zone: Europe/Madrid}}
@@ -201,10 +232,12 @@ def time(value: Any, *, zone: str = "", to: str = "UTC", wall: bool = True) -> s
 
 
 def duration(value: Any, *, zone: str = "", wall: bool = True) -> str | None:
-    """Give the time from `start` to `end` as HH:MM, seconds dropped; an end before its start gives none.
+    """Give the time from `start` to `end` as HH:MM, seconds dropped; an end before its start
+    gives none.
 
-    The value is a dict with both stamps. `zone` is the account's time zone, so that a clock change in between
-    counts; `wall: false` keeps to the written offsets. More than 99:59 is refused.
+    The value is a dict with both stamps. `zone` is the account's time zone, so that a clock
+    change in between counts; `wall: false` keeps to the written offsets. More than 99:59 is
+    refused.
 
     ```yaml
     using: dates.duration
@@ -220,13 +253,20 @@ def duration(value: Any, *, zone: str = "", wall: bool = True) -> str | None:
     if start is None or end is None:
         return None
     passed = _moved(end, zone, wall, dt.UTC) - _moved(start, zone, wall, dt.UTC)
-    return None if passed < dt.timedelta() else _hours(passed // dt.timedelta(minutes=1), value)
+    return (
+        None
+        if passed < dt.timedelta()
+        else _hours(passed // dt.timedelta(minutes=1), value)
+    )
 
 
 def _hours(count: int, value: Any) -> str:
     """So many minutes as HH:MM."""
     if not 0 <= count < 6000:
-        raise ValueError(f"{quoted(value)} is {count} minutes, which is not from 00:00 to 99:59 hours")
+        raise ValueError(
+            f"{quoted(value)} is {count} minutes, which is not from 00:00 to 99:59"
+            " hours"
+        )
     return f"{count // 60:02}:{count % 60:02}"
 
 
@@ -255,30 +295,45 @@ _DIRECTIVES = {
 }
 
 
-def format(value: Any, *, pattern: str = "%d/%m/%Y", zone: str = "", wall: bool = True) -> str | None:
+def format(
+    value: Any, *, pattern: str = "%d/%m/%Y", zone: str = "", wall: bool = True
+) -> str | None:
     """Write the date or time for people.
 
-    `pattern` may hold %d %m %Y %y %H %M %S %j and %%. `wall: true` takes the stamp as written; `wall: false` takes
-    what the clock in `zone` showed, where "" is UTC.
+    `pattern` may hold %d %m %Y %y %H %M %S %j and %%. `wall: true` takes the stamp as written;
+    `wall: false` takes what the clock in `zone` showed, where "" is UTC.
 
     ```yaml
     using: {dates.format: {pattern: "%d/%m/%Y"}}
     ```
     `"2025-03-04T09:30:00+0000"` becomes `"04/03/2025"`.
     """
-    unknown = [found for found in re.findall(r"%.?", pattern, re.DOTALL) if found not in _DIRECTIVES]
+    unknown = [
+        found
+        for found in re.findall(r"%.?", pattern, re.DOTALL)
+        if found not in _DIRECTIVES
+    ]
     if unknown:
-        raise ValueError(f"unknown {quoted(unknown[0])} in the pattern; known are {' '.join(_DIRECTIVES)}")
+        raise ValueError(
+            f"unknown {quoted(unknown[0])} in the pattern; known are"
+            f" {' '.join(_DIRECTIVES)}"
+        )
     stamp = _local(value, zone, wall)
     if stamp is None:
         return None
-    return re.sub(r"%.", lambda found: _DIRECTIVES[found[0]].format(stamp.reading), pattern) or None
+    return (
+        re.sub(
+            r"%.", lambda found: _DIRECTIVES[found[0]].format(stamp.reading), pattern
+        )
+        or None
+    )
 
 
 def year(value: Any, *, zone: str = "", wall: bool = True) -> int | None:
     """Give the year of a stamp as a number.
 
-    `wall: true` takes the year as written; `wall: false` takes the year it was in `zone`, where "" is UTC.
+    `wall: true` takes the year as written; `wall: false` takes the year it was in `zone`, where
+    "" is UTC.
 
     ```yaml
     using: dates.year
@@ -300,7 +355,11 @@ def iso_text(value: Any) -> str | None:
     stamp = _parse(value)
     if stamp is None:
         return None
-    return stamp.reading.date().isoformat() if stamp.bare else stamp.reading.isoformat(sep=" ")
+    return (
+        stamp.reading.date().isoformat()
+        if stamp.bare
+        else stamp.reading.isoformat(sep=" ")
+    )
 
 
 def earliest(value: Any) -> str | None:
@@ -329,5 +388,7 @@ def latest(value: Any) -> str | None:
 
 def _in_order(value: Any) -> list[str]:
     items = value if isinstance(value, list) else [value]
-    found = [(stamp.reading, item) for item in items if (stamp := _parse(item)) is not None]
+    found = [
+        (stamp.reading, item) for item in items if (stamp := _parse(item)) is not None
+    ]
     return [item for _, item in sorted(found, key=lambda pair: pair[0])]

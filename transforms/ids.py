@@ -29,7 +29,14 @@ def tax_id(value: Any) -> str | None:
     if text is None:
         return None
     compact = re.sub(r"[\s.\-‐‑–/]", "", text.upper())
-    spanish = next((form for form in (compact, compact.removeprefix("ES")) if _TAX_ID.fullmatch(form)), None)
+    spanish = next(
+        (
+            form
+            for form in (compact, compact.removeprefix("ES"))
+            if _TAX_ID.fullmatch(form)
+        ),
+        None,
+    )
     return spanish or text.upper()
 
 
@@ -46,7 +53,11 @@ def valid_tax_id(value: Any) -> bool | None:
         return None
     if not _TAX_ID.fullmatch(number):
         return False
-    return _person_check(number) if number[0] in "0123456789XYZKLM" else _company_check(number)
+    return (
+        _person_check(number)
+        if number[0] in "0123456789XYZKLM"
+        else _company_check(number)
+    )
 
 
 def _person_check(number: str) -> bool:
@@ -56,7 +67,9 @@ def _person_check(number: str) -> bool:
 
 
 def _company_check(number: str) -> bool:
-    """Whether the check digit or letter of a CIF is right; its first letter says which of the two it has."""
+    """Whether the check digit or letter of a CIF is right; its first letter says which of the
+    two it has.
+    """
     doubled = [sum(divmod(2 * int(digit), 10)) for digit in number[1:8:2]]
     check = -(sum(doubled) + sum(int(digit) for digit in number[2:8:2])) % 10
     as_digit = number[-1] == str(check) and number[0] not in "NPQRSW"
@@ -66,7 +79,11 @@ def _company_check(number: str) -> bool:
 
 def _segments(value: Any) -> list[str]:
     text = re.sub(r"^[A-Za-z][\w+.-]*://", "", plain(value) or "")
-    return [part.strip() for part in re.split(r"[?#]", text, maxsplit=1)[0].split("/") if part.strip()]
+    return [
+        part.strip()
+        for part in re.split(r"[?#]", text, maxsplit=1)[0].split("/")
+        if part.strip()
+    ]
 
 
 def from_path(value: Any) -> str | None:

@@ -10,28 +10,45 @@ from typing import Any
 
 from .text import AS_IT_IS, empty, grouped, quoted, refusal, rounded, shaped, to_decimal
 
-__all__ = ["amount", "entries", "format", "negate", "of", "percent", "sum", "with_currency"]
+__all__ = [
+    "amount",
+    "entries",
+    "format",
+    "negate",
+    "of",
+    "percent",
+    "sum",
+    "with_currency",
+]
 
 _SYMBOLS = {"EUR": "€", "USD": "$", "GBP": "£", "JPY": "¥"}
 _AMOUNT, _PRICE = ("value", "currency"), ("currency", "price", "cost")
-_WHOLE = frozenset({"CLP", "ISK", "JPY", "KRW", "PYG", "VND"})  # currencies without cents
+# currencies without cents
+_WHOLE = frozenset({"CLP", "ISK", "JPY", "KRW", "PYG", "VND"})
 
 _CODES = """
-AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BGN BHD BIF BMD BND BOB BOV BRL BSD BTN BWP BYN BZD CAD CDF
-CHE CHF CHW CLF CLP CNY COP COU CRC CUC CUP CVE CZK DJF DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD
-GNF GTQ GYD HKD HNL HRK HTG HUF IDR ILS INR IQD IRR ISK JMD JOD JPY KES KGS KHR KMF KPW KRW KWD KYD KZT LAK LBP
-LKR LRD LSL LYD MAD MDL MGA MKD MMK MNT MOP MRU MUR MVR MWK MXN MXV MYR MZN NAD NGN NIO NOK NPR NZD OMR PAB PEN
-PGK PHP PKR PLN PYG QAR RON RSD RUB RWF SAR SBD SCR SDG SEK SGD SHP SLE SLL SOS SRD SSP STN SVC SYP SZL THB TJS
-TMT TND TOP TRY TTD TWD TZS UAH UGX USD USN UYI UYU UYW UZS VED VES VND VUV WST XAF XCD XCG XOF XPF YER ZAR ZMW
+AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BGN BHD BIF BMD BND BOB BOV BRL BSD BTN BWP
+BYN BZD CAD CDF CHE CHF CHW CLF CLP CNY COP COU CRC CUC CUP CVE CZK DJF DKK DOP DZD EGP ERN ETB
+EUR FJD FKP GBP GEL GHS GIP GMD GNF GTQ GYD HKD HNL HRK HTG HUF IDR ILS INR IQD IRR ISK JMD JOD
+JPY KES KGS KHR KMF KPW KRW KWD KYD KZT LAK LBP LKR LRD LSL LYD MAD MDL MGA MKD MMK MNT MOP MRU
+MUR MVR MWK MXN MXV MYR MZN NAD NGN NIO NOK NPR NZD OMR PAB PEN PGK PHP PKR PLN PYG QAR RON RSD
+RUB RWF SAR SBD SCR SDG SEK SGD SHP SLE SLL SOS SRD SSP STN SVC SYP SZL THB TJS TMT TND TOP TRY
+TTD TWD TZS UAH UGX USD USN UYI UYU UYW UZS VED VES VND VUV WST XAF XCD XCG XOF XPF YER ZAR ZMW
 ZWG ZWL
 """  # ISO 4217, with some that ended lately
 _CURRENCIES = frozenset(_CODES.split())
 
 
 def check_currency(code: str) -> None:
-    """Raise ValueError for a code that no currency has; a code in a record may be one that its platform made up."""
-    if code not in _CURRENCIES and not code.startswith("X"):  # X.. are for metals, funds and tests
-        raise ValueError(f"there is no currency {quoted(code)}; give its code of three letters, such as EUR")
+    """Raise ValueError for a code that no currency has; a code in a record may be one that its
+    platform made up.
+    """
+    # X.. are for metals, funds and tests
+    if code not in _CURRENCIES and not code.startswith("X"):
+        raise ValueError(
+            f"there is no currency {quoted(code)}; give its code of three letters, such"
+            " as EUR"
+        )
 
 
 def _currency(code: str) -> str:
@@ -47,8 +64,8 @@ def _float(number: Decimal | None) -> float | None:
 def amount(value: Any, *, decimals: int = 2, style: str = "") -> float | None:
     """Read a number and round it, halves away from zero.
 
-    `decimals` is how many are kept; `style` says how a text is written: es (1.234,50), en (1,234.50) or "" to
-    tell it from the text.
+    `decimals` is how many are kept; `style` says how a text is written: es (1.234,50), en
+    (1,234.50) or "" to tell it from the text.
 
     ```yaml
     using: {money.amount: {decimals: 2}}
@@ -85,7 +102,9 @@ def sum(value: Any, *, field: str = "") -> float | None:
         return None
     if not isinstance(value, list):
         raise refusal(value, "is not a list of numbers")
-    numbers = [number for item in value if (number := _number_of(item, field)) is not None]
+    numbers = [
+        number for item in value if (number := _number_of(item, field)) is not None
+    ]
     total = Decimal(0)
     for number in numbers:
         total += number
@@ -94,7 +113,9 @@ def sum(value: Any, *, field: str = "") -> float | None:
 
 def _number_of(item: Any, field: str) -> Decimal | None:
     if isinstance(item, dict) and not field:
-        raise refusal(item, "is not a number; say with field which of its numbers is meant")
+        raise refusal(
+            item, "is not a number; say with field which of its numbers is meant"
+        )
     if field and not isinstance(item, dict | None):
         raise ValueError(f"{quoted(item)} has no field {quoted(field)}")
     return to_decimal(item.get(field) if isinstance(item, dict) else item)
@@ -117,11 +138,14 @@ def percent(value: Any, *, decimals: int = 2, fraction: bool = False) -> float |
     return float(rounded(number * 100 if fraction and not marked else number, decimals))
 
 
-def of(value: Any, *, currency: str, shape: dict[str, str] = AS_IT_IS) -> dict[str, Any] | None:
+def of(
+    value: Any, *, currency: str, shape: dict[str, str] = AS_IT_IS
+) -> dict[str, Any] | None:
     """Put a number together with its currency.
 
-    `currency` is the code of three letters. The result has the fields value and currency; `shape` names those of
-    another destination, and which of the two each holds: `{amount: value, currency_code: currency}`.
+    `currency` is the code of three letters. The result has the fields value and currency;
+    `shape` names those of another destination, and which of the two each holds: `{amount: value,
+    currency_code: currency}`.
 
     ```yaml
     using: {money.of: EUR}
@@ -129,7 +153,11 @@ def of(value: Any, *, currency: str, shape: dict[str, str] = AS_IT_IS) -> dict[s
     `12.5` becomes `{"value": 12.5, "currency": "EUR"}`.
     """
     code, number = _currency(currency), _float(to_decimal(value))
-    return None if number is None else shaped({"value": number, "currency": code}, shape, _AMOUNT)
+    return (
+        None
+        if number is None
+        else shaped({"value": number, "currency": code}, shape, _AMOUNT)
+    )
 
 
 def entries(
@@ -137,9 +165,10 @@ def entries(
 ) -> list[dict[str, Any]] | None:
     """Make the price list of one product, which has one entry.
 
-    The value is a price, or a dict with `price`, `cost` or both; `currency` is the code of three letters.
-    The entry has the fields currency, price and cost; `shape` names those of another destination, and which of
-    the three each holds: `{unit_price: price, currency_code: currency}`.
+    The value is a price, or a dict with `price`, `cost` or both; `currency` is the code of three
+    letters. The entry has the fields currency, price and cost; `shape` names those of another
+    destination, and which of the three each holds: `{unit_price: price, currency_code:
+    currency}`.
 
     ```yaml
     using: {money.entries: EUR}
@@ -174,11 +203,13 @@ def format(value: Any, *, currency: str = "EUR", style: str = "es") -> str | Non
     return f"{text} {symbol or code}"
 
 
-def with_currency(value: Any, *, shape: dict[str, str] = AS_IT_IS) -> dict[str, Any] | None:
+def with_currency(
+    value: Any, *, shape: dict[str, str] = AS_IT_IS
+) -> dict[str, Any] | None:
     """Pair an amount with the currency the record itself names; no amount gives nothing.
 
-    The result has the fields value and currency; `shape` names those of another destination, and which of the two
-    each holds: `{amount: value, currency_code: currency}`.
+    The result has the fields value and currency; `shape` names those of another destination, and
+    which of the two each holds: `{amount: value, currency_code: currency}`.
 
     ```yaml
     using: money.with_currency
@@ -188,7 +219,10 @@ def with_currency(value: Any, *, shape: dict[str, str] = AS_IT_IS) -> dict[str, 
     if empty(value):
         return None
     if not isinstance(value, dict) or set(value) - {"value", "currency"}:
-        raise refusal(value, "is not an amount with its currency; give {value: ..., currency: ...}")
+        raise refusal(
+            value,
+            "is not an amount with its currency; give {value: ..., currency: ...}",
+        )
     found = amount(value.get("value"))
     if found is None:
         return None

@@ -47,7 +47,11 @@ ENTRY = ("value", "label", "primary")
 
 def quoted(value: Any) -> str:
     """The value as it stands in a message: in quotes, at most 60 characters of it."""
-    shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=repr)
+    shown = (
+        value
+        if isinstance(value, str)
+        else json.dumps(value, ensure_ascii=False, default=repr)
+    )
     return f"'{shown}'" if len(shown) <= 60 else f"'{shown[:59]}…'"
 
 
@@ -62,8 +66,14 @@ def filled(text: str) -> str | None:
 
 
 def empty(value: Any) -> bool:
-    """Whether the value holds nothing: null, blank text, an empty list or dict; 0 and false do hold something."""
-    return not value.strip() if isinstance(value, str) else value is None or value in ([], {})
+    """Whether the value holds nothing: null, blank text, an empty list or dict; 0 and false do
+    hold something.
+    """
+    return (
+        not value.strip()
+        if isinstance(value, str)
+        else value is None or value in ([], {})
+    )
 
 
 def plain(value: Any) -> str | None:
@@ -84,7 +94,11 @@ def _is_number(value: Any) -> bool:
 
 
 def _float_text(value: float) -> str:
-    return str(int(value)) if value.is_integer() and abs(value) < 1e15 else f"{Decimal(str(value)):f}"
+    return (
+        str(int(value))
+        if value.is_integer() and abs(value) < 1e15
+        else f"{Decimal(str(value)):f}"
+    )
 
 
 def squashed(value: Any) -> str | None:
@@ -93,24 +107,48 @@ def squashed(value: Any) -> str | None:
     return None if text is None else " ".join(text.split())
 
 
-def shaped(made: dict[str, Any], shape: dict[str, str], parts: tuple[str, ...]) -> dict[str, Any]:
-    """What a step has made, under the fields of a destination; `shape` says which of the parts each holds."""
+def shaped(
+    made: dict[str, Any], shape: dict[str, str], parts: tuple[str, ...]
+) -> dict[str, Any]:
+    """What a step has made, under the fields of a destination; `shape` says which of the parts
+    each holds.
+    """
     unknown = [part for part in shape.values() if part not in parts]
     if unknown:
-        raise ValueError(f"unknown part {quoted(unknown[0])} in shape; known are {', '.join(parts)}")
-    return {name: made[part] for name, part in shape.items() if part in made} if shape else made
+        raise ValueError(
+            f"unknown part {quoted(unknown[0])} in shape; known are {', '.join(parts)}"
+        )
+    return (
+        {name: made[part] for name, part in shape.items() if part in made}
+        if shape
+        else made
+    )
 
 
 def items(value: Any) -> list[Any]:
-    """What a list or dict holds; any other value counts as the only item. Empty items are left out."""
-    held = list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else [value]
+    """What a list or dict holds; any other value counts as the only item. Empty items are left
+    out.
+    """
+    held = (
+        list(value.values())
+        if isinstance(value, dict)
+        else value
+        if isinstance(value, list)
+        else [value]
+    )
     return [item for item in held if not empty(item)]
 
 
 def labelled(value: Any) -> list[tuple[str, str]]:
-    """Every (label, text) of a dict label -> text or list of texts; a bare list or text is labelled `work`."""
+    """Every (label, text) of a dict label -> text or list of texts; a bare list or text is
+    labelled `work`.
+    """
     by_label = value if isinstance(value, dict) else {"work": value}
-    pairs = [(label or "work", plain(raw)) for label, held in by_label.items() for raw in _as_list(held)]
+    pairs = [
+        (label or "work", plain(raw))
+        for label, held in by_label.items()
+        for raw in _as_list(held)
+    ]
     return [(label, raw) for label, raw in pairs if raw is not None]
 
 
@@ -127,7 +165,9 @@ _NUMBERS = {
 
 
 def to_decimal(value: Any, style: str = "") -> Decimal | None:
-    """The exact number in a number or a numeric text; `style` is es, en, or "" to tell it from the text."""
+    """The exact number in a number or a numeric text; `style` is es, en, or "" to tell it from
+    the text.
+    """
     if style not in ("", *_NUMBERS):
         raise ValueError(f"unknown style {quoted(style)}; known are es and en")
     if empty(value):
@@ -150,7 +190,10 @@ def _number_in(raw: str, style: str) -> Decimal:
     found = {_read(text, known) for known in ([style] if style else _NUMBERS)} - {None}
     if len(found) > 1:
         both = " or ".join(sorted(str(number) for number in found))
-        raise ValueError(f"{quoted(raw)} can be read as {both}; say which with style: es or style: en")
+        raise ValueError(
+            f"{quoted(raw)} can be read as {both}; say which with style: es or"
+            " style: en"
+        )
     number = found.pop() if found and not (before and after) else None
     if number is None:
         raise refusal(raw, "is not a number")
@@ -251,7 +294,9 @@ def title(value: Any) -> str | None:
     text = plain(value)
     if text is None:
         return None
-    return _WORD.sub(lambda word: word[0].capitalize(), unicodedata.normalize("NFC", text))
+    return _WORD.sub(
+        lambda word: word[0].capitalize(), unicodedata.normalize("NFC", text)
+    )
 
 
 def replace(value: Any, *, old: str, new: str = "") -> str | None:
@@ -300,7 +345,9 @@ def _sticks(text: str, at: int) -> bool:
     """Whether the character at this place belongs to the one before it."""
     before, here = text[at - 1], text[at]
     if _flag(here) and _flag(before):
-        run = len(text[:at]) - len(text[:at].rstrip("".join(map(chr, range(0x1F1E6, 0x1F200)))))
+        run = len(text[:at]) - len(
+            text[:at].rstrip("".join(map(chr, range(0x1F1E6, 0x1F200))))
+        )
         return run % 2 == 1
     return (
         unicodedata.category(here) in ("Mn", "Mc", "Me")
@@ -338,7 +385,9 @@ def without_control(value: Any) -> str | None:
     if text is None:
         return None
     text = text.replace("\r\n", "\n").replace("\r", "\n")
-    return filled("".join(c for c in text if c in "\n\t" or unicodedata.category(c) != "Cc"))
+    return filled(
+        "".join(c for c in text if c in "\n\t" or unicodedata.category(c) != "Cc")
+    )
 
 
 def default(given: Any, *, value: str) -> Any:
@@ -370,7 +419,11 @@ def yes_no(value: Any, *, yes: str = "Sí", no: str = "No") -> str | None:
     """
     if empty(value):
         return None
-    word = str(value).lower() if isinstance(value, bool) else (plain(value) or "").strip().lower()
+    word = (
+        str(value).lower()
+        if isinstance(value, bool)
+        else (plain(value) or "").strip().lower()
+    )
     if word not in _TRUE | _FALSE:
         raise refusal(value, "is neither yes nor no")
     return filled(yes if word in _TRUE else no)
@@ -404,7 +457,9 @@ def join(value: Any, *, separator: str = ", ") -> str | None:
     ```
     `["a", null, "b"]` becomes `"a, b"`.
     """
-    return filled(separator.join(part for part in map(plain, items(value)) if part is not None))
+    return filled(
+        separator.join(part for part in map(plain, items(value)) if part is not None)
+    )
 
 
 def split(value: Any, *, separator: str = ",") -> list[str] | None:
@@ -469,7 +524,9 @@ def length(value: Any) -> int | None:
     """
     if value is None:
         return None
-    return len(value) if isinstance(value, str | list | dict) else len(plain(value) or "")
+    return (
+        len(value) if isinstance(value, str | list | dict) else len(plain(value) or "")
+    )
 
 
 # --- HTML and file names ----------------------------------------------------------------------
@@ -488,7 +545,8 @@ def html_escape(value: Any) -> str | None:
 
 
 def paragraphs(value: Any) -> str | None:
-    """Turn plain text into safe HTML: blank lines part paragraphs, other line breaks stay line breaks.
+    """Turn plain text into safe HTML: blank lines part paragraphs, other line breaks stay line
+    breaks.
 
     ```yaml
     using: text.paragraphs
@@ -510,10 +568,16 @@ def _tidy(text: str) -> str:
 
 
 _MARKUP = re.compile(r"<[a-zA-Z/!?]")
-_DECLARATION = re.compile(r"<!--.*?(?:-->|\Z)|<!doctype[^>]*>|<!\[[^>]*>", re.DOTALL | re.IGNORECASE)
-_LINE_TAGS = frozenset({"div", "li", "tr", "dt", "dd", "section", "article", "header", "footer"})
+_DECLARATION = re.compile(
+    r"<!--.*?(?:-->|\Z)|<!doctype[^>]*>|<!\[[^>]*>", re.DOTALL | re.IGNORECASE
+)
+_LINE_TAGS = frozenset(
+    {"div", "li", "tr", "dt", "dd", "section", "article", "header", "footer"}
+)
 _HEADINGS = {f"h{level}" for level in range(1, 7)}
-_BLOCK_TAGS = frozenset({"p", "ul", "ol", "dl", "table", "blockquote", "pre", "hr"} | _HEADINGS)
+_BLOCK_TAGS = frozenset(
+    {"p", "ul", "ol", "dl", "table", "blockquote", "pre", "hr"} | _HEADINGS
+)
 _CELL_TAGS = frozenset({"td", "th"})
 _UNSEEN_TAGS = frozenset({"script", "style", "title"})
 
@@ -570,7 +634,9 @@ def strip_html(value: Any) -> str | None:
 
 
 _RESERVED = re.compile(r'[<>:"|?*/\\]')
-_DEVICES = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d)(?:\.|$)", re.IGNORECASE | re.ASCII)
+_DEVICES = re.compile(
+    r"(?:con|prn|aux|nul|com\d|lpt\d)(?:\.|$)", re.IGNORECASE | re.ASCII
+)
 
 
 def safe_filename(value: Any, *, extension: str = "") -> str | None:
@@ -595,7 +661,11 @@ def safe_filename(value: Any, *, extension: str = "") -> str | None:
 
 def _fit(text: str) -> str:
     """The part of a name without what a file system refuses."""
-    kept = "".join(c for c in text if c.isspace() or unicodedata.category(c) not in ("Cc", "Cf", "Cs"))
+    kept = "".join(
+        c
+        for c in text
+        if c.isspace() or unicodedata.category(c) not in ("Cc", "Cf", "Cs")
+    )
     kept = unicodedata.normalize("NFC", _RESERVED.sub("", kept))
     return " ".join(kept.split()).lstrip(". ").rstrip(". ")
 
@@ -607,7 +677,9 @@ def _shortened(name: str) -> str:
         stem, dot, ending = name, "", ""
     room = 120 - len(dot + ending)
     while len(stem) > room or len((stem + dot + ending).encode()) > 255:
-        stem = stem[: _boundary(stem, min(len(stem) - 1, room))] or stem[: len(stem) - 1]
+        stem = (
+            stem[: _boundary(stem, min(len(stem) - 1, room))] or stem[: len(stem) - 1]
+        )
     return (stem.rstrip(". ") or "_") + dot + ending
 
 
@@ -649,11 +721,11 @@ def emails(
 ) -> list[dict[str, Any]] | None:
     """List the e-mail addresses with their labels, each once, the first one primary.
 
-    The value is a dict from label to text; a list or a text is labelled `work`. A text may hold several
-    addresses, parted by commas, semicolons, slashes or blanks.
-    `strict` refuses what is not plausible; `strict: false` leaves it out.
-    An entry has the fields value, label and primary; `shape` names those of another destination, and what of
-    the three each holds: `{address: value, kind: label}`.
+    The value is a dict from label to text; a list or a text is labelled `work`. A text may hold
+    several addresses, parted by commas, semicolons, slashes or blanks. `strict` refuses what is
+    not plausible; `strict: false` leaves it out. An entry has the fields value, label and
+    primary; `shape` names those of another destination, and what of the three each holds:
+    `{address: value, kind: label}`.
 
     ```yaml
     using: text.emails
@@ -667,11 +739,18 @@ def emails(
             if address is not None:
                 found.setdefault(address, label)
             elif strict and piece:
-                raise ValueError(f"{quoted(piece)} in {quoted(raw)} is not an e-mail address")
+                raise ValueError(
+                    f"{quoted(piece)} in {quoted(raw)} is not an e-mail address"
+                )
     return entries_of(list(found.items()), shape)
 
 
-def entries_of(pairs: list[tuple[str, str]], shape: dict[str, str]) -> list[dict[str, Any]] | None:
+def entries_of(
+    pairs: list[tuple[str, str]], shape: dict[str, str]
+) -> list[dict[str, Any]] | None:
     """The (value, label) pairs as a list of entries whose first one is primary."""
-    rows = [{"value": one, "label": label, "primary": at == 0} for at, (one, label) in enumerate(pairs)]
+    rows = [
+        {"value": one, "label": label, "primary": at == 0}
+        for at, (one, label) in enumerate(pairs)
+    ]
     return [shaped(row, shape, ENTRY) for row in rows] or None

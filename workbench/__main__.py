@@ -12,7 +12,10 @@ def main() -> None:
 
         start()
     except KeyboardInterrupt:
-        sys.stderr.write("etl: interrupted; what was done is saved – run the same command again to go on\n")
+        sys.stderr.write(
+            "etl: interrupted; what was done is saved – run the same command again to"
+            " go on\n"
+        )
         sys.exit(130)
 
 

@@ -1,4 +1,5 @@
-"""Approvals: a named person has looked at a sample of exactly this mapping before it moves live data.
+"""Approvals: a named person has looked at a sample of exactly this mapping before it moves live
+data.
 
 The approval is a small file beside the spec that goes through code review with it. It says what
 each part meant in eight digits; the store that held the sample keeps it in full, so that a refusal
@@ -16,12 +17,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from engine.document import Document, read
+from engine.config.document import Document, read
+from engine.config.validation import check_shape
 from engine.errors import SpecError, UnsafePlan, UsageError
-from engine.schema import check_shape
-from engine.spec.load import Migration
+from engine.language.compile import Migration
 from engine.store.journal import all_runs
-from engine.store.schema import Store, recall, remember
+from engine.store.tables import Store, recall, remember
 from workbench.diff.differences import differences
 from workbench.diff.text import Compared, as_lines
 from workbench.editors import beside
@@ -29,7 +30,8 @@ from workbench.meaning import Part, digest_of, parts
 from workbench.writing import write
 
 HEAD = """\
-# Made by `etl approve`. It goes through code review together with the spec; an edit that changes data voids it.
+# Made by `etl approve`. It goes through code review together with the spec;
+# an edit that changes data voids it.
 """
 TOLD = 12  # changes a refusal names
 
@@ -53,43 +55,87 @@ def approval_path(spec: Path) -> Path:
     return spec.with_name(f"{spec.stem}.approval.yaml")
 
 
-def approve(migration: Migration, spec: Path, store: Store, *, environment: str, by: str, now: float) -> Approval:
-    """Approve the present meaning on the strength of the last sample; raises UnsafePlan where there is none of it."""
+def approve(
+    migration: Migration,
+    spec: Path,
+    store: Store,
+    *,
+    environment: str,
+    by: str,
+    now: float,
+) -> Approval:
+    """Approve the present meaning on the strength of the last sample; raises UnsafePlan where
+    there is none of it.
+    """
     if not by.strip():
         raise UsageError("an approval names a person – give --by NAME")
     meant = parts(migration)
     digest = digest_of(meant)
     run, verdict = _sample(store, digest, spec, environment)
     moment = datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    made = Approval(migration.spec.name, digest, by.strip(), moment, environment, run, verdict, _by_area(meant))
+    made = Approval(
+        migration.spec.name,
+        digest,
+        by.strip(),
+        moment,
+        environment,
+        run,
+        verdict,
+        _by_area(meant),
+    )
     remember(store, _meaning(digest), packed(meant))
     write(approval_path(spec), _as_data(made), beside(spec.parent, "approval") + HEAD)
     return made
 
 
-def _sample(store: Store | None, digest: str, spec: Path, environment: str) -> tuple[int, Mapping[str, Any]]:
-    """The last sample run of exactly this meaning on this kind of account, and its verdict; raises UnsafePlan for none."""
+def _sample(
+    store: Store | None, digest: str, spec: Path, environment: str
+) -> tuple[int, Mapping[str, Any]]:
+    """The last sample run of exactly this meaning on this kind of account, and its verdict;
+    raises UnsafePlan for none.
+    """
     again = f"etl run {spec} --sample --env {environment}"
     samples = _samples(store) if store else []
     for run, ended in reversed(samples):
         if ended.get("meaning") == digest and ended.get("environment") == environment:
             return run, ended["verdict"]
     if samples:
-        last = f"the last sample (run {samples[-1][0]}) was of another mapping or kind of account"
+        last = (
+            f"the last sample (run {samples[-1][0]}) was of another mapping or kind of"
+            " account"
+        )
         raise UnsafePlan(f"{last} – run it again: {again}")
-    raise UnsafePlan(f"no sample of this mapping has been run here – start with: {again}")
+    raise UnsafePlan(
+        f"no sample of this mapping has been run here – start with: {again}"
+    )
 
 
 def _samples(store: Store) -> list[tuple[int, Mapping[str, Any]]]:
     """Every sample run that came to its end, and what is known of it, oldest first."""
     with store.begin() as connection:
-        done = [row["id"] for row in all_runs(connection) if row["command"] == "run --sample" and row["outcome"] == "done"]
+        done = [
+            row["id"]
+            for row in all_runs(connection)
+            if row["command"] == "run --sample" and row["outcome"] == "done"
+        ]
     return [(run, json.loads(recall(store, _ended(run)) or "{}")) for run in done]
 
 
-def keep_end(store: Store, run: int, migration: Migration, verdict: Mapping[str, Any], environment: str) -> None:
-    """Remember what a run came to, on which kind of account, and what its mapping meant, for whoever approves it later."""
-    ended = {"meaning": digest_of(parts(migration)), "verdict": verdict, "environment": environment}
+def keep_end(
+    store: Store,
+    run: int,
+    migration: Migration,
+    verdict: Mapping[str, Any],
+    environment: str,
+) -> None:
+    """Remember what a run came to, on which kind of account, and what its mapping meant, for
+    whoever approves it later.
+    """
+    ended = {
+        "meaning": digest_of(parts(migration)),
+        "verdict": verdict,
+        "environment": environment,
+    }
     remember(store, _ended(run), json.dumps(ended))
 
 
@@ -101,8 +147,8 @@ def demand(migration: Migration, spec: Path, store: Store | None) -> Approval:
     path = approval_path(spec)
     if not path.exists():
         raise UnsafePlan(
-            f"nobody has approved this mapping: {path} does not exist – run a sample, look at it, then: "
-            f"etl approve {spec} --env live --by NAME"
+            f"nobody has approved this mapping: {path} does not exist – run a sample,"
+            f" look at it, then: etl approve {spec} --env live --by NAME"
         )
     found, meant = load(path), parts(migration)
     digest = digest_of(meant)
@@ -113,8 +159,9 @@ def demand(migration: Migration, spec: Path, store: Store | None) -> Approval:
     told = "\n".join(f"  {line}" for line in _since(found, meant, store))
     digests = f"{found.digest[:8]}, now {digest[:8]}"
     raise UnsafePlan(
-        f"the mapping is not the one that {found.by} approved on {found.at} ({digests}):\n"
-        f"{told}\nrun a new sample, look at it, then: etl approve {spec} --env live --by NAME"
+        f"the mapping is not the one that {found.by} approved on {found.at}"
+        f" ({digests}):\n{told}\nrun a new sample, look at it, then: etl approve {spec}"
+        " --env live --by NAME"
     )
 
 
@@ -122,21 +169,36 @@ def _of_live(found: Approval, spec: Path) -> None:
     """What went well with the sandbox's data says little of live ones; raises UnsafePlan."""
     if found.environment != "live":
         raise UnsafePlan(
-            f"{found.by} approved this mapping on a sample in the {found.environment}, not of the live accounts – run one: "
-            f"etl run {spec} --sample --env live, look at it, then: etl approve {spec} --env live --by NAME"
+            f"{found.by} approved this mapping on a sample in the {found.environment},"
+            f" not of the live accounts – run one: etl run {spec} --sample --env live,"
+            f" look at it, then: etl approve {spec} --env live --by NAME"
         )
 
 
-def _since(found: Approval, meant: Sequence[Part], store: Store | None) -> Sequence[str]:
+def _since(
+    found: Approval, meant: Sequence[Part], store: Store | None
+) -> Sequence[str]:
     """What changed since an approval, as far as the approved meaning is known here."""
     kept = recall(store, _meaning(found.digest)) if store else None
     if kept is None:
         now = _by_area(meant)
-        areas = [area for area in {**found.parts, **now} if found.parts.get(area) != now.get(area)]
-        return [f"changed since: {', '.join(areas)}", "how, this store does not know; to see it: etl diff --git COMMIT SPEC"]
-    told = list(as_lines(Compared("approved", "now", differences(unpacked(kept), meant), ())))
+        areas = [
+            area
+            for area in {**found.parts, **now}
+            if found.parts.get(area) != now.get(area)
+        ]
+        return [
+            f"changed since: {', '.join(areas)}",
+            "how, this store does not know; to see it: etl diff --git COMMIT SPEC",
+        ]
+    told = list(
+        as_lines(Compared("approved", "now", differences(unpacked(kept), meant), ()))
+    )
     told = [line for line in told if not line.startswith("effect on")]
-    return [*told[:TOLD], *([f"and {len(told) - TOLD} lines more"] if len(told) > TOLD else [])]
+    return [
+        *told[:TOLD],
+        *([f"and {len(told) - TOLD} lines more"] if len(told) > TOLD else []),
+    ]
 
 
 def load(path: Path) -> Approval:
@@ -152,9 +214,15 @@ def _from(document: Document) -> Approval:
     data = document.data
     sample = data["sample"]
     return Approval(
-        data["migration"], data["digest"], data["approved"]["by"], data["approved"]["at"], sample["environment"], sample["run"],
-        sample["verdict"], data["parts"],
-    )  # fmt: skip
+        data["migration"],
+        data["digest"],
+        data["approved"]["by"],
+        data["approved"]["at"],
+        sample["environment"],
+        sample["run"],
+        sample["verdict"],
+        data["parts"],
+    )
 
 
 def _as_data(made: Approval) -> dict[str, Any]:
@@ -162,7 +230,11 @@ def _as_data(made: Approval) -> dict[str, Any]:
         "migration": made.migration,
         "digest": made.digest,
         "approved": {"by": made.by, "at": made.at},
-        "sample": {"run": made.run, "environment": made.environment, "verdict": dict(made.verdict)},
+        "sample": {
+            "run": made.run,
+            "environment": made.environment,
+            "verdict": dict(made.verdict),
+        },
         "parts": dict(made.parts),
     }
 
@@ -170,7 +242,10 @@ def _as_data(made: Approval) -> dict[str, Any]:
 def _by_area(meant: Sequence[Part]) -> dict[str, str]:
     """What each object, connector or section means, in eight digits."""
     areas = dict.fromkeys(part.area for part in meant if part.weight != "none")
-    return {area: digest_of(part for part in meant if part.area == area)[:8] for area in areas}
+    return {
+        area: digest_of(part for part in meant if part.area == area)[:8]
+        for area in areas
+    }
 
 
 def _meaning(digest: str) -> str:
@@ -183,10 +258,19 @@ def _ended(run: int) -> str:
 
 def packed(meant: Sequence[Part]) -> str:
     """Parts as a short text."""
-    text = json.dumps([asdict(part) for part in meant], ensure_ascii=False, separators=(",", ":"))
-    return base64.b64encode(zlib.compress(text.encode("utf-8", "surrogatepass"), 9)).decode()
+    text = json.dumps(
+        [asdict(part) for part in meant], ensure_ascii=False, separators=(",", ":")
+    )
+    return base64.b64encode(
+        zlib.compress(text.encode("utf-8", "surrogatepass"), 9)
+    ).decode()
 
 
 def unpacked(text: str) -> tuple[Part, ...]:
     """The parts behind a packed text."""
-    return tuple(Part(**item) for item in json.loads(zlib.decompress(base64.b64decode(text)).decode("utf-8", "surrogatepass")))
+    return tuple(
+        Part(**item)
+        for item in json.loads(
+            zlib.decompress(base64.b64decode(text)).decode("utf-8", "surrogatepass")
+        )
+    )

@@ -15,18 +15,20 @@ from engine.cli.gate import Gate
 from engine.cli.main import main as start
 
 if TYPE_CHECKING:  # nothing of a run is needed to begin with
-    from engine.run import Run
+    from engine.session import Run
 
 COMMANDS = (
     Later(
         "init",
         "workbench.commands.init:init_command",
-        "Write a first spec for a pair of connectors, with a test file; refuses to overwrite.",
+        "Write a first spec for a pair of connectors, with a test file; refuses to"
+        " overwrite.",
     ),
     Later(
         "propose",
         "workbench.commands.propose:propose_command",
-        "Propose a mapping from staged records and both connectors; makes no call, unless asked to read.",
+        "Propose a mapping from staged records and both connectors; makes no call,"
+        " unless asked to read.",
     ),
     Later(
         "validate",
@@ -36,17 +38,20 @@ COMMANDS = (
     Later(
         "test",
         "workbench.commands.test:test_command",
-        "Run the cases beside SPEC (NAME.test.yaml): records in, drafts out, in memory.",
+        "Run the cases beside SPEC (NAME.test.yaml): records in, drafts out, in"
+        " memory.",
     ),
     Later(
         "diff",
         "workbench.commands.diff:diff_command",
-        "What changed between OLD and NEW in meaning, and what it does to the staged data. Makes no call.",
+        "What changed between OLD and NEW in meaning, and what it does to the staged"
+        " data. Makes no call.",
     ),
     Later(
         "approve",
         "workbench.commands.approve:approve_command",
-        "Approve a mapping whose sample was looked at; the full run against live asks for it.",
+        "Approve a mapping whose sample was looked at; the full run against live asks"
+        " for it.",
     ),
     Later(
         "report",
@@ -56,12 +61,14 @@ COMMANDS = (
     Later(
         "export",
         "workbench.commands.export:export_command",
-        "Write the audit log, people, failures and every object's records as CSV and one workbook.",
+        "Write the audit log, people, failures and every object's records as CSV and"
+        " one workbook.",
     ),
     Later(
         "docs",
         "workbench.commands.docs:docs_command",
-        "Write the mapping as a document that a customer reads and signs. Makes no call.",
+        "Write the mapping as a document that a customer reads and signs. Makes no"
+        " call.",
     ),
     Later(
         "connector",
@@ -71,15 +78,22 @@ COMMANDS = (
     Later(
         "completion",
         "workbench.commands.completion:completion_command",
-        "Print the script that completes commands, options and files in your shell; see docs/workbench/editor.md.",
+        "Print the script that completes commands, options and files in your shell; see"
+        " docs/workbench/editor.md.",
     ),
 )
-SANDBOX = Later("sandbox", "sandbox.cli:sandbox", "Local stand-ins for the platforms records are moved between.")
+SANDBOX = Later(
+    "sandbox",
+    "sandbox.cli:sandbox",
+    "Local stand-ins for the platforms records are moved between.",
+)
 
 
 def etl() -> click.Group:
     """Every command there is."""
-    return engine.group([*engine.COMMANDS, *COMMANDS, *([SANDBOX] if _has_emulators() else [])])
+    return engine.group(
+        [*engine.COMMANDS, *COMMANDS, *([SANDBOX] if _has_emulators() else [])]
+    )
 
 
 def _has_emulators() -> bool:

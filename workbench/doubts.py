@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from engine.config.document import Document, Keys
 from engine.connector.model import FieldType
-from engine.document import Document, Keys
 from engine.errors import Diagnostic
-from engine.spec.load import Migration
-from engine.spec.model import Condition, Const, Field, ObjectMapping, Pipe
-from engine.spec.uses import conditions
+from engine.language.compile import Migration
+from engine.language.dependencies import conditions
+from engine.language.model import Condition, Const, Field, ObjectMapping, Pipe
 
 TYPOGRAPHIC = ("“", "”", "„", "‟")
 TESTS_OF_PRESENCE = ("filled", "empty")
@@ -22,11 +22,19 @@ def quotes(document: Document) -> Iterator[Diagnostic]:
         value = _at(document.data, keys)
         if isinstance(value, str) and value.startswith(TYPOGRAPHIC):
             problem = f"the typographic quotes of {value[:40]!r} are part of the text"
-            yield Diagnostic(place, document.problem(keys, "").path, problem, 'write " in their place', "warning")
+            yield Diagnostic(
+                place,
+                document.problem(keys, "").path,
+                problem,
+                'write " in their place',
+                "warning",
+            )
 
 
 def doubts(document: Document, migration: Migration) -> Iterator[Diagnostic]:
-    """Fields that the destination will refuse, and conditions that compare with the name of a test."""
+    """Fields that the destination will refuse, and conditions that compare with the name of a
+    test.
+    """
     for mapping in migration.spec.active():
         kinds = migration.destination.resources[mapping.resource].fields
         yield from _presence(document, mapping.when, (*mapping.keys, "when"))
@@ -34,7 +42,9 @@ def doubts(document: Document, migration: Migration) -> Iterator[Diagnostic]:
             for condition in conditions(item):
                 yield from _presence(document, condition, item.keys)
             for problem, advice in _alone(mapping, kinds.get(item.target)):
-                yield document.problem(item.keys, f"{item.target!r} {problem}", advice, "warning")
+                yield document.problem(
+                    item.keys, f"{item.target!r} {problem}", advice, "warning"
+                )
 
 
 def _at(data: Any, keys: Keys) -> Any:
@@ -43,26 +53,47 @@ def _at(data: Any, keys: Keys) -> Any:
     return data
 
 
-def _presence(document: Document, condition: Condition | None, keys: Keys) -> Iterator[Diagnostic]:
-    for test in (test for tests in (condition.any_of if condition else ()) for test in tests):
+def _presence(
+    document: Document, condition: Condition | None, keys: Keys
+) -> Iterator[Diagnostic]:
+    for test in (
+        test for tests in (condition.any_of if condition else ()) for test in tests
+    ):
         if test.op == "equals" and test.value in TESTS_OF_PRESENCE:
             text = f"{test.path.text!r} is compared with the text {test.value!r}"
             place = (*keys, test.path.text)
-            yield document.problem(place, text, f"to test whether it is, write {{{test.value}: true}}", "warning")
+            yield document.problem(
+                place,
+                text,
+                f"to test whether it is, write {{{test.value}: true}}",
+                "warning",
+            )
 
 
 def _alone(mapping: ObjectMapping, kind: FieldType | None) -> Iterator[tuple[str, str]]:
     """What a field needs beside it that no record of this object will have."""
     for other in kind.requires if kind else ():
         if other not in mapping.fields:
-            yield f"is taken only together with {other!r}, which nothing maps", f"map {other}"
+            yield (
+                f"is taken only together with {other!r}, which nothing maps",
+                f"map {other}",
+            )
     for other, wanted in (kind.only_with if kind else {}).items():
         values = wanted if isinstance(wanted, list) else [wanted]
         said = " or ".join(map(str, values))
         if other not in mapping.fields:
-            yield f"is taken only with {other} {said}, and nothing maps {other}", f"map {other}"
+            yield (
+                f"is taken only with {other} {said}, and nothing maps {other}",
+                f"map {other}",
+            )
         elif (fixed := _fixed(mapping.fields, other)) and fixed.value not in values:
-            yield f"is taken only with {other} {said}, and here it is always {fixed.value}", "leave one of them out"
+            yield (
+                (
+                    f"is taken only with {other} {said}, and here it is always"
+                    f" {fixed.value}"
+                ),
+                "leave one of them out",
+            )
 
 
 def _fixed(fields: Mapping[str, Field], name: str) -> Const | None:

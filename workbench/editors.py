@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from engine.schema import schema_path
+from engine.config.validation import schema_path
 
 
 def beside(folder: Path, name: str) -> str:
@@ -23,7 +23,11 @@ def at_hand(folder: Path, name: str) -> str:
         return line
 
     installed = schema_path(name)
-    return _line(Path(os.path.relpath(installed, folder.resolve())).as_posix()) if installed else ""
+    return (
+        _line(Path(os.path.relpath(installed, folder.resolve())).as_posix())
+        if installed
+        else ""
+    )
 
 
 def _line(path: str) -> str:

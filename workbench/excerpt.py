@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from engine.errors import Diagnostic, Place
-from engine.review.words import clean
+from engine.report.words import clean
 
 WIDTH = 120  # characters of a line that are shown
 _IN_TEMPLATE = re.compile(r"(?P<file>\S+\.j2):(?P<line>\d+): ")
@@ -31,16 +31,24 @@ def excerpt(problem: Diagnostic, folder: Path) -> Iterator[str]:
 
 def places(problem: Diagnostic, folder: Path) -> Mapping[str, object]:
     """A diagnostic as plain data, with its line and, inside a template, the template's place."""
-    data = problem.data() | {"line": _line(problem.where.file, problem.where.line) if problem.where else ""}
+    data = problem.data() | {
+        "line": _line(problem.where.file, problem.where.line) if problem.where else ""
+    }
     inside = _IN_TEMPLATE.match(problem.problem)
     if inside:
         file, line = folder / inside["file"], int(inside["line"])
-        data["template"] = {"file": str(file), "line": line, "col": _column(file, line, problem.problem)}
+        data["template"] = {
+            "file": str(file),
+            "line": line,
+            "col": _column(file, line, problem.problem),
+        }
     return data
 
 
 def _column(file: Path, line: int, problem: str) -> int:
-    """Where in a template's line the name stands that the problem is about; 1 where that is not known."""
+    """Where in a template's line the name stands that the problem is about; 1 where that is not
+    known.
+    """
     text = _line(str(file), line)
     for name in _QUOTED.findall(problem):
         at = text.find(name)
@@ -71,6 +79,11 @@ def _line(file: str, number: int) -> str:
 def _lines(file: str) -> tuple[str, ...]:
     """A file's lines as far as they can be read; a byte that is no text is a question mark."""
     try:
-        return tuple(Path(file).read_bytes()[:4_000_000].decode("utf-8-sig", errors="replace").split("\n"))
+        return tuple(
+            Path(file)
+            .read_bytes()[:4_000_000]
+            .decode("utf-8-sig", errors="replace")
+            .split("\n")
+        )
     except OSError:
         return ()

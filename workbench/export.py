@@ -1,4 +1,6 @@
-"""Tables people take away: audit log, payments, work orders, people, failures; as CSV and one workbook."""
+"""Tables people take away: audit log, payments, work orders, people, failures; as CSV and one
+workbook.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +14,11 @@ from typing import Any
 import petl
 from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
 
-from engine.mapping.project import Source, project
-from engine.review.report import harmless, private, shown
-from engine.run import Run
-from engine.spec.model import Export, Field, ObjectMapping
-from engine.stages.transform import sight_on
+from engine.language.model import Export, Field, ObjectMapping
+from engine.mapping.draft import sight_on
+from engine.mapping.evaluate import Source, evaluate
+from engine.report.document import harmless, private, shown
+from engine.session import Run
 from engine.store.journal import attempts, stream_entries
 from engine.store.links import all_findings, links_of, stream_drafts
 from engine.store.records import many
@@ -24,7 +26,19 @@ from engine.values import well_formed
 
 petl.config.failonerror = True  # a conversion that fails must not become an empty cell
 
-LOG = ("when", "run", "object", "source", "resource", "destination id", "action", "outcome", "reason", "calls", "cost")
+LOG = (
+    "when",
+    "run",
+    "object",
+    "source",
+    "resource",
+    "destination id",
+    "action",
+    "outcome",
+    "reason",
+    "calls",
+    "cost",
+)
 ATTENTION = ("object", "source", "stage", "field", "attempts", "reason")
 SHEET = 31  # characters a workbook allows in the name of a sheet
 ROWS = 1_048_576  # rows of a sheet
@@ -53,7 +67,9 @@ def _in_csv(cell: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _InWorkbook:
-    """A table without the characters that a workbook cannot hold; a text too long for it says that it is cut."""
+    """A table without the characters that a workbook cannot hold; a text too long for it says
+    that it is cut.
+    """
 
     table: Table
 
@@ -65,7 +81,9 @@ class _InWorkbook:
 
 
 def _fitting(cell: str) -> str:
-    shown: str = ILLEGAL_CHARACTERS_RE.sub(lambda found: f"\\u{ord(found[0]):04x}", cell)
+    shown: str = ILLEGAL_CHARACTERS_RE.sub(
+        lambda found: f"\\u{ord(found[0]):04x}", cell
+    )
     return shown if len(shown) <= CELL else shown[: CELL - len(CUT)] + CUT
 
 
@@ -90,7 +108,12 @@ def _workbook(tables: Sequence[Table], path: Path) -> Path:
     unfinished, taken = private(path.with_suffix(".part.xlsx")), set[str]()
     for position, table in enumerate(tables):
         mode = "overwrite" if position == 0 else "add"
-        petl.toxlsx(petl.wrap(_InWorkbook(table)), str(unfinished), sheet=_sheet(table.name, taken), mode=mode)
+        petl.toxlsx(
+            petl.wrap(_InWorkbook(table)),
+            str(unfinished),
+            sheet=_sheet(table.name, taken),
+            mode=mode,
+        )
     unfinished.chmod(0o600)
     return unfinished.replace(path)
 
@@ -109,22 +132,39 @@ def _fixed(run: Run) -> list[Table]:
     """The tables every migration has."""
     return [
         Table("audit_log", LOG, lambda: _log(run)),
-        Table("unmatched_users", ("state", "source", "what"), lambda: _findings(run, "users")),
+        Table(
+            "unmatched_users",
+            ("state", "source", "what"),
+            lambda: _findings(run, "users"),
+        ),
         Table("failed_and_skipped", ATTENTION, lambda: _attention(run)),
-    ]  # fmt: skip
+    ]
 
 
 def _log(run: Run) -> Iterator[Sequence[Any]]:
     for batch in stream_entries(run.store):
         for entry in batch:
             when = datetime.fromtimestamp(entry.at, UTC).strftime("%Y-%m-%d %H:%M:%S")
-            yield (when, entry.run, entry.object, entry.key, entry.resource, entry.dest_id, entry.action, entry.state,
-                   entry.reason, entry.calls, entry.cost)  # fmt: skip
+            yield (
+                when,
+                entry.run,
+                entry.object,
+                entry.key,
+                entry.resource,
+                entry.dest_id,
+                entry.action,
+                entry.state,
+                entry.reason,
+                entry.calls,
+                entry.cost,
+            )
 
 
 def _findings(run: Run, name: str) -> Iterator[Sequence[Any]]:
     with run.store.begin() as connection:
-        found = [finding for finding in all_findings(connection) if finding.object == name]
+        found = [
+            finding for finding in all_findings(connection) if finding.object == name
+        ]
     for finding in found:
         state, _, what = finding.text.partition(": ")
         yield state, finding.key, what
@@ -133,25 +173,45 @@ def _findings(run: Run, name: str) -> Iterator[Sequence[Any]]:
 def _attention(run: Run) -> Iterator[Sequence[Any]]:
     with run.store.begin() as connection:
         found = all_findings(connection, "attention")
-        tried = {(item.object, item.key): attempts(connection, item.object, item.key) for item in found}
+        tried = {
+            (item.object, item.key): attempts(connection, item.object, item.key)
+            for item in found
+        }
     for item in found:
-        yield item.object, item.key, item.stage, item.field, tried[item.object, item.key], item.text
+        yield (
+            item.object,
+            item.key,
+            item.stage,
+            item.field,
+            tried[item.object, item.key],
+            item.text,
+        )
 
 
 def _object(run: Run, mapping: ObjectMapping) -> Table:
-    """An object's records as they were written: a reference for the people who will look them up."""
-    targets = [target for target in mapping.fields if target not in ("content", "note", "file")]
+    """An object's records as they were written: a reference for the people who will look them
+    up.
+    """
+    targets = [
+        target for target in mapping.fields if target not in ("content", "note", "file")
+    ]
     labels = [run.spec.label(mapping.resource, target) for target in targets]
     heads = ("source", "destination id", "state", *labels)
 
     def rows() -> Iterator[Sequence[Any]]:
         for batch in stream_drafts(run.store, mapping.name):
             with run.store.begin() as connection:
-                links = links_of(connection, mapping.name, [draft.key for draft in batch])
+                links = links_of(
+                    connection, mapping.name, [draft.key for draft in batch]
+                )
             for draft in batch:
                 link = links.get(draft.key)
-                yield (draft.key, link.dest_id if link else "", "written" if link else draft.state,
-                       *(shown(draft.body.get(target)) for target in targets))  # fmt: skip
+                yield (
+                    draft.key,
+                    link.dest_id if link else "",
+                    "written" if link else draft.state,
+                    *(shown(draft.body.get(target)) for target in targets),
+                )
 
     return Table(mapping.name.replace(".", "_"), heads, rows)
 
@@ -159,21 +219,34 @@ def _object(run: Run, mapping: ObjectMapping) -> Table:
 def _of_spec(run: Run, wanted: Export) -> Table:
     """A table the spec asks for: its columns are worked out from the records, as fields are."""
     mapping = run.spec.objects[wanted.object]
-    columns = {heading: Field(heading, expr, ()) for heading, expr in wanted.columns.items()}
+    columns = {
+        heading: Field(heading, expr, ()) for heading, expr in wanted.columns.items()
+    }
     looking = replace(mapping, fields=columns, when=None)
 
     def rows() -> Iterator[Sequence[Any]]:
         for batch in stream_drafts(run.store, mapping.name):
             with run.store.begin() as connection:
-                links = links_of(connection, mapping.name, [draft.key for draft in batch])
+                links = links_of(
+                    connection, mapping.name, [draft.key for draft in batch]
+                )
                 records = many(connection, [draft.record for draft in batch])
                 sight = sight_on(run, connection)
-                sources = [Source(record.collection, record.key, record.body) for record in records.values()]
-                bodies = {made.key: made.body for source in sources for made in project(looking, source, sight)}
+                sources = [
+                    Source(record.collection, record.key, record.body)
+                    for record in records.values()
+                ]
+                bodies = {
+                    made.key: made.body
+                    for source in sources
+                    for made in evaluate(looking, source, sight)
+                }
             for draft in batch:
                 link = links.get(draft.key)
                 if draft.key in bodies:
-                    cells = (shown(bodies[draft.key].get(heading)) for heading in columns)
+                    cells = (
+                        shown(bodies[draft.key].get(heading)) for heading in columns
+                    )
                     yield (draft.key, link.dest_id if link else "", *cells)
 
     return Table(wanted.name, ("source", "destination id", *columns), rows)

@@ -1,4 +1,6 @@
-"""A spec against the two accounts as they are: fields, options, types, lengths, room for custom fields."""
+"""A spec against the two accounts as they are: fields, options, types, lengths, room for custom
+fields.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from engine.config.document import Keys
+from engine.config.suggestions import suggest
 from engine.connector.client import Client
-from engine.connector.load import near
 from engine.connector.model import CustomFields, Resource
 from engine.destination.definitions import (
     Decision,
@@ -22,14 +25,13 @@ from engine.destination.definitions import (
     remembered,
 )
 from engine.destination.rows import FIELDS
-from engine.document import Keys
-from engine.errors import Diagnostic, Forbidden, Rejected
-from engine.run import Run
-from engine.spec.fits import custom_kind
-from engine.spec.model import Const, CustomField, Field, ObjectMapping, Pipe
-from engine.spec.scope import NUMBERS
-from engine.spec.uses import needed, paths_read, walk
-from engine.stages.provision import can_rename
+from engine.errors import Diagnostic, Forbidden, RequestRejected
+from engine.language.dependencies import needed, paths_read, walk
+from engine.language.model import Const, CustomField, Field, ObjectMapping, Pipe
+from engine.language.scope import NUMBERS
+from engine.language.typecheck import custom_kind
+from engine.load.custom_fields import can_rename
+from engine.session import Run
 from engine.store.links import links_of
 from engine.values import dig, is_empty, segments, word
 
@@ -38,13 +40,23 @@ _OF_TEMPLATES = ("settings", "key", "collection")
 
 
 def check_live(run: Run) -> list[Diagnostic]:
-    """Everything about the accounts that will not do; only lists are asked for, nothing is written."""
+    """Everything about the accounts that will not do; only lists are asked for, nothing is
+    written.
+    """
     definitions = {name: _rows(run.destination, name) for name in _holders(run)}
     found = [
         *_people(run),
         *_room(run, definitions),
-        *(item for resource in _custom_resources(run) for item in _custom_fields(run, resource, definitions)),
-        *(item for mapping in run.spec.active() for item in _fields(run, mapping, definitions)),
+        *(
+            item
+            for resource in _custom_resources(run)
+            for item in _custom_fields(run, resource, definitions)
+        ),
+        *(
+            item
+            for mapping in run.spec.active()
+            for item in _fields(run, mapping, definitions)
+        ),
         *_source(run),
     ]
     return list(dict.fromkeys(found))
@@ -55,11 +67,18 @@ def _rows(client: Client, name: str) -> Rows:
 
 
 def _holders(run: Run) -> list[str]:
-    """Resources whose rows define fields: all that custom fields count against, and those of built-in options."""
+    """Resources whose rows define fields: all that custom fields count against, and those of
+    built-in options.
+    """
     resources = run.migration.destination.resources
     written = list(resources.values())
     found = [item.custom.resource for item in written if item.custom]
-    found += [kind.options.partition("/")[0] for item in written for kind in item.fields.values() if kind.options]
+    found += [
+        kind.options.partition("/")[0]
+        for item in written
+        for kind in item.fields.values()
+        if kind.options
+    ]
     return [name for name in dict.fromkeys(found) if name in resources]
 
 
@@ -68,8 +87,12 @@ def _custom_resources(run: Run) -> list[Resource]:
     return [run.migration.destination.resources[name] for name in names]
 
 
-def _problem(run: Run, keys: Keys, text: str, advice: str = "", sure: bool = True) -> Diagnostic:
-    return run.migration.document.problem(keys, text, advice, "error" if sure else "warning")
+def _problem(
+    run: Run, keys: Keys, text: str, advice: str = "", sure: bool = True
+) -> Diagnostic:
+    return run.migration.document.problem(
+        keys, text, advice, "error" if sure else "warning"
+    )
 
 
 # -- people
@@ -81,9 +104,15 @@ def _people(run: Run) -> Iterator[Diagnostic]:
         return
     wanted = match.fallback.strip().casefold()
     rows = _rows(run.destination, rules.resource)
-    owner = next((row for row in rows if str(row.get(rules.email) or "").casefold() == wanted), None)
+    owner = next(
+        (row for row in rows if str(row.get(rules.email) or "").casefold() == wanted),
+        None,
+    )
     if owner is None or (rules.active and not owner.get(rules.active)):
-        text = f"{match.fallback!r} is not an active user of {run.migration.destination.title}"
+        text = (
+            f"{match.fallback!r} is not an active user of"
+            f" {run.migration.destination.title}"
+        )
         yield _problem(run, ("users", "fallback"), text, "name somebody who is")
 
 
@@ -105,11 +134,24 @@ class _Held:
         """Which of them a custom field is: by the code of earlier runs, else by name and type."""
         with run.store.begin() as connection:
             links = links_of(connection, FIELDS + item.resource)
-        declared = {name for resource, name in run.spec.custom_fields if resource == item.resource} - {item.name}
+        declared = {
+            name
+            for resource, name in run.spec.custom_fields
+            if resource == item.resource
+        } - {item.name}
         others = {link.dest_id for name, link in links.items() if name in declared}
         known = remembered(links.get(item.name) or links.get(item.was))
-        ours_to_name = can_rename(run.migration.destination.resources[self.custom.resource], self.custom)
-        return decide(item, self.custom, known, self.rows, taken=frozenset(others), can_rename=ours_to_name)
+        ours_to_name = can_rename(
+            run.migration.destination.resources[self.custom.resource], self.custom
+        )
+        return decide(
+            item,
+            self.custom,
+            known,
+            self.rows,
+            taken=frozenset(others),
+            can_rename=ours_to_name,
+        )
 
     def codes(self) -> set[str]:
         """The platform's own names of all fields."""
@@ -117,15 +159,25 @@ class _Held:
 
     def own(self) -> list[Mapping[str, Any]]:
         """Definitions that somebody made."""
-        return [row for row in self.rows if self.custom.own and dig(row, segments(self.custom.own))]
+        return [
+            row
+            for row in self.rows
+            if self.custom.own and dig(row, segments(self.custom.own))
+        ]
 
 
-def _custom_fields(run: Run, resource: Resource, definitions: Mapping[str, Rows]) -> Iterator[Diagnostic]:
+def _custom_fields(
+    run: Run, resource: Resource, definitions: Mapping[str, Rows]
+) -> Iterator[Diagnostic]:
     custom = resource.custom
     if custom is None:
         return
     held = _Held(custom, definitions.get(custom.resource, ()))
-    wanted = [item for item in run.spec.custom_fields.values() if item.resource == resource.name]
+    wanted = [
+        item
+        for item in run.spec.custom_fields.values()
+        if item.resource == resource.name
+    ]
     for item in wanted:
         yield from _definition(run, item, held)
 
@@ -140,19 +192,35 @@ def _room(run: Run, definitions: Mapping[str, Rows]) -> Iterator[Diagnostic]:
         held = _Held(resource.custom, definitions[resource.custom.resource])
         most = resource.custom.most.get(plan, resource.custom.most.get("*", 0))
         have += len(held.own())
-        wanted = [item for item in run.spec.custom_fields.values() if item.resource == resource.name]
+        wanted = [
+            item
+            for item in run.spec.custom_fields.values()
+            if item.resource == resource.name
+        ]
         missing += sum(isinstance(held.decision(run, item), Make) for item in wanted)
     if most and missing and have + missing > most:
-        text = f"the account has {have} custom fields and needs {missing} more; the plan {plan} allows {most}"
-        yield _problem(run, ("custom_fields",), text, "drop some from the spec, or take a larger plan")
+        text = (
+            f"the account has {have} custom fields and needs {missing} more; the plan"
+            f" {plan} allows {most}"
+        )
+        yield _problem(
+            run,
+            ("custom_fields",),
+            text,
+            "drop some from the spec, or take a larger plan",
+        )
 
 
 def _definition(run: Run, item: CustomField, held: _Held) -> Iterator[Diagnostic]:
     """One custom field against what the account has under its name."""
     keys: Keys = ("custom_fields", item.resource, item.name)
-    label = run.migration.destination.resources[held.custom.resource].fields.get(held.custom.name)
+    label = run.migration.destination.resources[held.custom.resource].fields.get(
+        held.custom.name
+    )
     if label and label.max and len(item.label) > label.max:
-        text = f"the name has {len(item.label)} characters, the account takes {label.max}"
+        text = (
+            f"the name has {len(item.label)} characters, the account takes {label.max}"
+        )
         yield _problem(run, (*keys, "name"), text, "shorten it")
     match held.decision(run, item):
         case Make():
@@ -161,17 +229,39 @@ def _definition(run: Run, item: CustomField, held: _Held) -> Iterator[Diagnostic
             yield from _lacking_options(run, item, held, row)
         case Renamed(row, now):
             text = f"the account calls this field {now!r}; it is used as it is"
-            yield _problem(run, (*keys, "name"), text, "rename it there, or write its name here", sure=False)
+            yield _problem(
+                run,
+                (*keys, "name"),
+                text,
+                "rename it there, or write its name here",
+                sure=False,
+            )
             yield from _lacking_options(run, item, held, row)
         case Rename(row, now):
-            yield _problem(run, (*keys, "name"), f"the next run renames the account's field {now!r}", sure=False)
+            yield _problem(
+                run,
+                (*keys, "name"),
+                f"the next run renames the account's field {now!r}",
+                sure=False,
+            )
             yield from _lacking_options(run, item, held, row)
         case Retyped(_, was):
             text = f"the account's field is of type {was}, which cannot be changed"
-            yield _problem(run, (*keys, "type"), text, "put the type back, or give the field another name in the spec")
+            yield _problem(
+                run,
+                (*keys, "type"),
+                text,
+                "put the type back, or give the field another name in the spec",
+            )
         case Deleted():
             text = "people deleted this field in the account; its values are left out"
-            yield _problem(run, keys, text, "run with --remake-fields to make it anew and fill it", sure=False)
+            yield _problem(
+                run,
+                keys,
+                text,
+                "run with --remake-fields to make it anew and fill it",
+                sure=False,
+            )
 
 
 def _of_another_type(run: Run, item: CustomField, held: _Held) -> Iterator[Diagnostic]:
@@ -179,30 +269,50 @@ def _of_another_type(run: Run, item: CustomField, held: _Held) -> Iterator[Diagn
     same = held.named(item.label)
     if same:
         types = ", ".join(sorted(str(row.get(held.custom.type)) for row in same))
-        text = f"the account has a field {item.label!r} of another type ({types}); a second one would be made"
+        text = (
+            f"the account has a field {item.label!r} of another type ({types}); a"
+            " second one would be made"
+        )
         place = ("custom_fields", item.resource, item.name, "type")
         yield _problem(run, place, text, "take that type, or another name", sure=False)
 
 
-def _lacking_options(run: Run, item: CustomField, held: _Held, row: Mapping[str, Any]) -> Iterator[Diagnostic]:
+def _lacking_options(
+    run: Run, item: CustomField, held: _Held, row: Mapping[str, Any]
+) -> Iterator[Diagnostic]:
     """Options written in the spec that a field does not have yet."""
     with run.store.begin() as connection:
         links = links_of(connection, FIELDS + item.resource, [item.name, item.was])
     known = remembered(links.get(item.name) or links.get(item.was))
-    new = match_options(item.options, dict(item.options_were), held.custom, known, row).missing
+    new = match_options(
+        item.options, dict(item.options_were), held.custom, known, row
+    ).missing
     if item.type in ("enum", "set") and new:
-        text = f"the account's field {item.label!r} lacks the options {', '.join(new)}; they would be added"
-        yield _problem(run, ("custom_fields", item.resource, item.name, "options"), text, sure=False)
+        text = (
+            f"the account's field {item.label!r} lacks the options {', '.join(new)};"
+            " they would be added"
+        )
+        yield _problem(
+            run,
+            ("custom_fields", item.resource, item.name, "options"),
+            text,
+            sure=False,
+        )
 
 
 def _labels(custom: CustomFields, row: Mapping[str, Any]) -> set[str]:
-    return {str(option.get(custom.option_label)).strip() for option in row.get(custom.options) or []}
+    return {
+        str(option.get(custom.option_label)).strip()
+        for option in row.get(custom.options) or []
+    }
 
 
 # -- the fields of an object
 
 
-def _fields(run: Run, mapping: ObjectMapping, definitions: Mapping[str, Rows]) -> Iterator[Diagnostic]:
+def _fields(
+    run: Run, mapping: ObjectMapping, definitions: Mapping[str, Rows]
+) -> Iterator[Diagnostic]:
     resource = run.migration.destination.resources[mapping.resource]
     if mapping.keys[:1] != ("objects",):
         return
@@ -217,44 +327,95 @@ def _fields(run: Run, mapping: ObjectMapping, definitions: Mapping[str, Rows]) -
 
 def _known(run: Run, mapping: ObjectMapping, held: _Held) -> Iterator[Diagnostic]:
     """Built-in fields that this account neither lists nor has in any row of a first page."""
-    missing = [item for target, item in mapping.fields.items() if not item.custom and target not in held.codes()]
-    rows = next((page.rows for page in run.destination.pages(mapping.resource)), []) if missing else []
+    missing = [
+        item
+        for target, item in mapping.fields.items()
+        if not item.custom and target not in held.codes()
+    ]
+    rows = (
+        next((page.rows for page in run.destination.pages(mapping.resource)), [])
+        if missing
+        else []
+    )
     for item in missing:
         target = item.target
         if rows and not any(target in row for row in rows):
             text = f"the account has no field {target!r} of {mapping.resource}"
-            yield _problem(run, item.keys, text, near(target, sorted(held.codes())), sure=False)
+            yield _problem(
+                run, item.keys, text, suggest(target, sorted(held.codes())), sure=False
+            )
 
 
-def _types(run: Run, mapping: ObjectMapping, resource: Resource, held: _Held) -> Iterator[Diagnostic]:
+def _types(
+    run: Run, mapping: ObjectMapping, resource: Resource, held: _Held
+) -> Iterator[Diagnostic]:
     """Built-in fields that are of another type in this account than the connector says."""
     ours = {theirs: name for name, theirs in held.custom.types.items()}
-    of_code = {str(row.get(held.custom.code)): ours.get(str(row.get(held.custom.type))) for row in held.rows}
+    of_code = {
+        str(row.get(held.custom.code)): ours.get(str(row.get(held.custom.type)))
+        for row in held.rows
+    }
     for target, item in mapping.fields.items():
         kind, live = resource.fields.get(target), of_code.get(target)
-        expected = custom_kind(CustomField(resource.name, target, target, live)).kind if live else ""
+        expected = (
+            custom_kind(CustomField(resource.name, target, target, live)).kind
+            if live
+            else ""
+        )
         if kind and live and not _alike(kind.kind, expected):
-            text = f"the account's field {target!r} is of type {live}, the connector says {kind.kind}"
-            yield _problem(run, item.keys, text, "look at the field in the account, and correct the connector", sure=False)
+            text = (
+                f"the account's field {target!r} is of type {live}, the connector says"
+                f" {kind.kind}"
+            )
+            yield _problem(
+                run,
+                item.keys,
+                text,
+                "look at the field in the account, and correct the connector",
+                sure=False,
+            )
 
 
 def _alike(one: str, other: str) -> bool:
-    """Whether values of one type fit a field of the other; told of plain types only, the rest travels in forms of its own."""
-    return one == other or {one, other} <= set(NUMBERS) or not {one, other} <= {"text", "date", "time", *NUMBERS}
+    """Whether values of one type fit a field of the other; told of plain types only, the rest
+    travels in forms of its own.
+    """
+    return (
+        one == other
+        or {one, other} <= set(NUMBERS)
+        or not {one, other} <= {"text", "date", "time", *NUMBERS}
+    )
 
 
 def _required(run: Run, mapping: ObjectMapping, held: _Held) -> Iterator[Diagnostic]:
     """Fields this account demands that the object does not map."""
-    labels = {field.label for field in run.spec.custom_fields.values() if field.resource == mapping.resource}
+    labels = {
+        field.label
+        for field in run.spec.custom_fields.values()
+        if field.resource == mapping.resource
+    }
     for row in held.rows:
-        demanded = bool(held.custom.demanded) and dig(row, segments(held.custom.demanded))
+        demanded = bool(held.custom.demanded) and dig(
+            row, segments(held.custom.demanded)
+        )
         code, name = str(row.get(held.custom.code)), row.get(held.custom.name)
         if demanded and code not in mapping.fields and name not in labels:
-            text = f"the account demands the field {name!r} of {mapping.resource}, and {mapping.name} does not map it"
-            yield _problem(run, (*mapping.keys, "fields"), text, "map it, or lift the demand in the account", sure=False)
+            text = (
+                f"the account demands the field {name!r} of {mapping.resource}, and"
+                f" {mapping.name} does not map it"
+            )
+            yield _problem(
+                run,
+                (*mapping.keys, "fields"),
+                text,
+                "map it, or lift the demand in the account",
+                sure=False,
+            )
 
 
-def _fixed_values(run: Run, mapping: ObjectMapping, item: Field, definitions: Mapping[str, Rows]) -> Iterator[Diagnostic]:
+def _fixed_values(
+    run: Run, mapping: ObjectMapping, item: Field, definitions: Mapping[str, Rows]
+) -> Iterator[Diagnostic]:
     """Values written in the spec against the options and lengths of the account's field."""
     kind = run.migration.destination.resources[mapping.resource].fields.get(item.target)
     if kind is None:
@@ -263,31 +424,48 @@ def _fixed_values(run: Run, mapping: ObjectMapping, item: Field, definitions: Ma
     if kind.max:
         for value in values:
             if len(value) > kind.max:
-                text = f"{value[:30]!r}… has {len(value)} characters, the account takes {kind.max}"
+                text = (
+                    f"{value[:30]!r}… has {len(value)} characters, the account takes"
+                    f" {kind.max}"
+                )
                 yield _problem(run, item.keys, text, "shorten it")
     options = _options(run, mapping.resource, kind.options, definitions)
     for value in values if options is not None else ():
         if options is not None and value not in options:
             text = f"the account's field {item.target!r} has no option {value!r}"
-            yield _problem(run, item.keys, text, near(value, sorted(options)))
+            yield _problem(run, item.keys, text, suggest(value, sorted(options)))
 
 
 def _values(item: Field) -> Iterator[Any]:
     for expr in walk(item.expr):
         if isinstance(expr, Pipe) and expr.mapping:
-            yield from (value for value in expr.mapping.entries.values() if not is_empty(value))
+            yield from (
+                value for value in expr.mapping.entries.values() if not is_empty(value)
+            )
     if isinstance(item.expr, Const) and not is_empty(item.expr.value):
         yield item.expr.value
 
 
-def _options(run: Run, resource: str, origin: str, definitions: Mapping[str, Rows]) -> set[str] | None:
-    """Options the account has for a built-in field, with those the spec adds; None where there are none."""
+def _options(
+    run: Run, resource: str, origin: str, definitions: Mapping[str, Rows]
+) -> set[str] | None:
+    """Options the account has for a built-in field, with those the spec adds; None where there
+    are none.
+    """
     holder, _, code = origin.partition("/")
     custom = run.migration.destination.resources[resource].custom
     if not origin or custom is None:
         return None
-    row = next((row for row in definitions.get(holder, ()) if row.get(custom.code) == code), None)
-    added = {option for item in run.spec.native_options if item.resource == resource for option in item.options}
+    row = next(
+        (row for row in definitions.get(holder, ()) if row.get(custom.code) == code),
+        None,
+    )
+    added = {
+        option
+        for item in run.spec.native_options
+        if item.resource == resource
+        for option in item.options
+    }
     return None if row is None else _labels(custom, row) | added
 
 
@@ -301,21 +479,50 @@ def _source(run: Run) -> Iterator[Diagnostic]:
         keys = users[0].keys if users else ("objects",)
         try:
             rows = next((page.rows for page in run.source.pages(name)), [])
-        except (Forbidden, Rejected) as error:
-            yield _problem(run, (*keys, "from"), f"{name} cannot be read: {error}", "ask for the right, or leave it behind")
+        except (Forbidden, RequestRejected) as error:
+            yield _problem(
+                run,
+                (*keys, "from"),
+                f"{name} cannot be read: {error}",
+                "ask for the right, or leave it behind",
+            )
             continue
         for mapping in users:
             yield from _vanished(run, mapping, name, rows)
 
 
-def _vanished(run: Run, mapping: ObjectMapping, name: str, rows: Rows) -> Iterator[Diagnostic]:
+def _vanished(
+    run: Run, mapping: ObjectMapping, name: str, rows: Rows
+) -> Iterator[Diagnostic]:
     """Source fields whose name no row has; a field that is merely empty is there."""
-    beside = {*mapping.related, *mapping.children, *([mapping.each.name] if mapping.each else [])}
-    heads = {str(part[0]) for part in map(segments, _plain_paths(mapping)) if part[0] not in beside}
-    known = {key for row in rows for key in row} | {key.replace("-", "_") for row in rows for key in row}
-    for head in sorted(heads - known) if len(rows) > 1 and len(mapping.sources) == 1 else ():
-        yield _problem(run, mapping.keys, f"none of {len(rows)} {name} has a field {head!r}", near(head, sorted(known)), sure=False)
+    beside = {
+        *mapping.related,
+        *mapping.children,
+        *([mapping.each.name] if mapping.each else []),
+    }
+    heads = {
+        str(part[0])
+        for part in map(segments, _plain_paths(mapping))
+        if part[0] not in beside
+    }
+    known = {key for row in rows for key in row} | {
+        key.replace("-", "_") for row in rows for key in row
+    }
+    for head in (
+        sorted(heads - known) if len(rows) > 1 and len(mapping.sources) == 1 else ()
+    ):
+        yield _problem(
+            run,
+            mapping.keys,
+            f"none of {len(rows)} {name} has a field {head!r}",
+            suggest(head, sorted(known)),
+            sure=False,
+        )
 
 
 def _plain_paths(mapping: ObjectMapping) -> set[str]:
-    return {path for path in paths_read(mapping) if path[0] != "$" and path.partition(".")[0] not in _OF_TEMPLATES}
+    return {
+        path
+        for path in paths_read(mapping)
+        if path[0] != "$" and path.partition(".")[0] not in _OF_TEMPLATES
+    }

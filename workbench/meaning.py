@@ -18,11 +18,12 @@ from pathlib import Path as FilePath
 from typing import Any, Literal
 
 import transforms
+from engine.config.document import Keys
 from engine.connector.model import Connection, Connector, CustomFields, Resource
-from engine.document import Keys
-from engine.mapping.notes import filters_used, paths_used
-from engine.spec.load import Migration
-from engine.spec.model import (
+from engine.language.compile import Migration
+from engine.language.dependencies import needed, walk
+from engine.language.jinja import filters_used, paths_used
+from engine.language.model import (
     Condition,
     Field,
     NamedStep,
@@ -34,14 +35,41 @@ from engine.spec.model import (
     Template,
     ValueMap,
 )
-from engine.spec.uses import needed, walk
 from engine.values import canonical, digest
 
 Weight = Literal["none", "data", "schema", "identity"]
 STEPS_FOLDER = FilePath(transforms.__file__).resolve().parent
-_COSMETIC = frozenset({"keys", "label", "ignore", "note", "title", "digest", "uses", "heads", "known", "run"})
-_FORMER = frozenset({"was", "options_were"})  # what things were called: the diff says so
-_PACING = frozenset({"timeout", "concurrency", "cost", "limits", "plans", "tries", "message", "size", "most", "own", "demanded"})
+_COSMETIC = frozenset(
+    {
+        "keys",
+        "label",
+        "ignore",
+        "note",
+        "title",
+        "digest",
+        "uses",
+        "heads",
+        "known",
+        "run",
+    }
+)
+# what things were called: the diff says so
+_FORMER = frozenset({"was", "options_were"})
+_PACING = frozenset(
+    {
+        "timeout",
+        "concurrency",
+        "cost",
+        "limits",
+        "plans",
+        "tries",
+        "message",
+        "size",
+        "most",
+        "own",
+        "demanded",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +109,11 @@ def parts(migration: Migration, steps: FilePath = STEPS_FOLDER) -> tuple[Part, .
 
     found = [
         *_frame(spec, written),
-        *(part for mapping in spec.objects.values() for part in _object(mapping, written)),
+        *(
+            part
+            for mapping in spec.objects.values()
+            for part in _object(mapping, written)
+        ),
         *_connector("source", source, _read_collections(spec)),
         *_connector("destination", destination, _written_resources(spec, destination)),
         *_steps(spec, steps),
@@ -91,7 +123,13 @@ def parts(migration: Migration, steps: FilePath = STEPS_FOLDER) -> tuple[Part, .
 
 def digest_of(found: Iterable[Part]) -> str:
     """The fingerprint of everything that bears on the data."""
-    return digest({f"{part.area}\t{part.name}": part.value for part in found if part.weight != "none"})
+    return digest(
+        {
+            f"{part.area}\t{part.name}": part.value
+            for part in found
+            if part.weight != "none"
+        }
+    )
 
 
 # -- the spec's own parts
@@ -105,13 +143,27 @@ def _frame(spec: Spec, written: Written) -> Iterator[Part]:
         # Where the variable of a fallback is not set, its default counts.
         yield Part("users", "match", _plain(spec.users), written(("users",)), "data")
     for name in sorted(_settings_used(spec)):
-        yield Part("settings", name, spec.settings.get(name), spec.settings.get(name), "data")
+        yield Part(
+            "settings", name, spec.settings.get(name), spec.settings.get(name), "data"
+        )
     for (resource, name), item in spec.custom_fields.items():
         value = _plain(item, _FORMER)
-        yield Part("custom_fields", f"{resource}.{name}", value, written(("custom_fields", resource, name)), "schema")
+        yield Part(
+            "custom_fields",
+            f"{resource}.{name}",
+            value,
+            written(("custom_fields", resource, name)),
+            "schema",
+        )
     for native in spec.native_options:
         at = f"{native.resource}.{native.field}"
-        yield Part("native_options", at, _plain(native, _COSMETIC | _FORMER), written(("native_options", at)), "schema")
+        yield Part(
+            "native_options",
+            at,
+            _plain(native, _COSMETIC | _FORMER),
+            written(("native_options", at)),
+            "schema",
+        )
     yield from _weightless(spec, written)
 
 
@@ -122,7 +174,13 @@ def _weightless(spec: Spec, written: Written) -> Iterator[Part]:
     for name, why in spec.left_behind.items():
         yield Part("left_behind", name, why, why, "none")
     for side, account in (("source", spec.source), ("destination", spec.destination)):
-        yield Part(side, "plan", [account.plan, account.seats, account.reserve], written((side,)), "none")
+        yield Part(
+            side,
+            "plan",
+            [account.plan, account.seats, account.reserve],
+            written((side,)),
+            "none",
+        )
 
 
 def _settings_used(spec: Spec) -> set[str]:
@@ -164,31 +222,62 @@ _WRITTEN = {"sources": "from", "resource": "to", "ignoring": "match"}
 
 def _object(mapping: ObjectMapping, written: Written) -> Iterator[Part]:
     weight: Weight = "identity" if mapping.enabled else "none"
-    for name in ("sources", "resource", "when", "each", "match", "ignoring", "rows", "order"):
+    for name in (
+        "sources",
+        "resource",
+        "when",
+        "each",
+        "match",
+        "ignoring",
+        "rows",
+        "order",
+    ):
         value = _meant(getattr(mapping, name), _In(mapping))
         if value not in (None, [], ""):
             shown = written((*mapping.keys, _WRITTEN.get(name, name)))
-            yield Part(mapping.name, name, value, shown if shown is not None else value, weight)
-    yield Part(mapping.name, "on_delete", mapping.on_delete, mapping.on_delete, "data" if mapping.enabled else "none")
+            yield Part(
+                mapping.name, name, value, shown if shown is not None else value, weight
+            )
+    yield Part(
+        mapping.name,
+        "on_delete",
+        mapping.on_delete,
+        mapping.on_delete,
+        "data" if mapping.enabled else "none",
+    )
     for item in mapping.fields.values():
         yield _field(item, mapping, written)
     yield Part(mapping.name, "label", mapping.label, mapping.label, "none")
     if not mapping.enabled:
-        yield Part(mapping.name, "enabled", False, written((*mapping.keys, "enabled")), "none")
+        yield Part(
+            mapping.name, "enabled", False, written((*mapping.keys, "enabled")), "none"
+        )
     for name, why in mapping.ignore.items():
         yield Part(mapping.name, f"ignore {name}", why, why, "none")
 
 
 def _field(item: Field, mapping: ObjectMapping, written: Written) -> Part:
-    weight: Weight = "identity" if item.target == mapping.key_field or item.target in mapping.match else "data"
+    weight: Weight = (
+        "identity"
+        if item.target == mapping.key_field or item.target in mapping.match
+        else "data"
+    )
     value = {"value": _meant(item.expr, _In(mapping)), "on_conflict": item.on_conflict}
     shown = written(item.keys) if item.keys[:1] == ("objects",) else value
-    return Part(mapping.name, f"fields.{item.target}", value, shown, weight if mapping.enabled else "none")
+    return Part(
+        mapping.name,
+        f"fields.{item.target}",
+        value,
+        shown,
+        weight if mapping.enabled else "none",
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class _In:
-    """Where an expression stands: its object, and whether the order of named values counts there."""
+    """Where an expression stands: its object, and whether the order of named values counts
+    there.
+    """
 
     mapping: ObjectMapping
     ordered: bool = False
@@ -206,17 +295,28 @@ def _meant(value: Any, where: _In) -> Any:
 
 
 def _meant_fields(value: Any, where: _In) -> dict[str, Any]:
-    names = [item.name for item in dataclasses.fields(value) if item.name not in _COSMETIC]
+    names = [
+        item.name for item in dataclasses.fields(value) if item.name not in _COSMETIC
+    ]
     return {name: _meant(getattr(value, name), where) for name in names}
 
 
 def _condition(value: Condition, where: _In) -> Any:
-    return {"any": sorted(sorted(canonical(_meant(test, where)) for test in tests) for tests in value.any_of)}
+    return {
+        "any": sorted(
+            sorted(canonical(_meant(test, where)) for test in tests)
+            for tests in value.any_of
+        )
+    }
 
 
 def _template(value: Template, where: _In) -> Any:
     names = {head: _around(head, where.mapping) for head in sorted(value.heads)}
-    return {"template": value.source, "html": value.html, "names": {head: text for head, text in names.items() if text}}
+    return {
+        "template": value.source,
+        "html": value.html,
+        "names": {head: text for head, text in names.items() if text},
+    }
 
 
 def _parts(value: Parts, where: _In) -> Any:
@@ -226,14 +326,24 @@ def _parts(value: Parts, where: _In) -> Any:
 
 
 def _pipe(value: Pipe, where: _In) -> Any:
-    return {"pipe": _meant_fields(value, dataclasses.replace(where, ordered=where.ordered or bool(value.steps)))}
+    return {
+        "pipe": _meant_fields(
+            value,
+            dataclasses.replace(where, ordered=where.ordered or bool(value.steps)),
+        )
+    }
 
 
 _FORMS: Mapping[type, Callable[[Any, _In], Any]] = {
     Path: lambda value, where: {"path": _full(value, where.mapping)},
     Condition: _condition,
     NamedStep: lambda value, _: {"step": value.name, "args": _plain(value.args)},
-    ValueMap: lambda value, _: {"map": dict(value.entries), "else": value.otherwise, "report": value.report, "fail": value.fail},
+    ValueMap: lambda value, _: {
+        "map": dict(value.entries),
+        "else": value.otherwise,
+        "report": value.report,
+        "fail": value.fail,
+    },
     Template: _template,
     Parts: _parts,
     Pipe: _pipe,
@@ -241,7 +351,10 @@ _FORMS: Mapping[type, Callable[[Any, _In], Any]] = {
 
 
 def _full(path: Path, mapping: ObjectMapping) -> str:
-    head, rest = str(path.segments[0]), "".join(f".{part}" for part in path.segments[1:])
+    head, rest = (
+        str(path.segments[0]),
+        "".join(f".{part}" for part in path.segments[1:]),
+    )
     around = _around(head, mapping)
     return f"<{around}>{rest}" if around else path.text
 
@@ -253,13 +366,19 @@ def _around(head: str, mapping: ObjectMapping) -> str:
         return f"{'|'.join(related.sources)} by {_full(related.by, mapping)}"
     if head in mapping.children:
         return f"{mapping.children[head].source} on {mapping.children[head].on}"
-    return f"each {mapping.each.path.text}" if mapping.each and head == mapping.each.name else ""
+    return (
+        f"each {mapping.each.path.text}"
+        if mapping.each and head == mapping.each.name
+        else ""
+    )
 
 
 def _plain(value: Any, without: frozenset[str] = _COSMETIC) -> Any:
     """Dataclasses, mappings and tuples as JSON."""
     if dataclasses.is_dataclass(value):
-        names = [item.name for item in dataclasses.fields(value) if item.name not in without]
+        names = [
+            item.name for item in dataclasses.fields(value) if item.name not in without
+        ]
         return {name: _plain(getattr(value, name), without) for name in names}
     if isinstance(value, Mapping):
         return {str(key): _plain(item, without) for key, item in value.items()}
@@ -278,8 +397,14 @@ def _read_collections(spec: Spec) -> set[str]:
 
 
 def _written_resources(spec: Spec, destination: Connector) -> set[str]:
-    found = {mapping.resource for mapping in spec.active()} | {item.resource for item in spec.custom_fields.values()}
-    holders = [destination.resources[name].custom for name in found if name in destination.resources]
+    found = {mapping.resource for mapping in spec.active()} | {
+        item.resource for item in spec.custom_fields.values()
+    }
+    holders = [
+        destination.resources[name].custom
+        for name in found
+        if name in destination.resources
+    ]
     found |= {holder.resource for holder in holders if isinstance(holder, CustomFields)}
     if destination.users:
         found.add(destination.users.resource)
@@ -287,7 +412,9 @@ def _written_resources(spec: Spec, destination: Connector) -> set[str]:
 
 
 def _connector(side: str, connector: Connector, used: set[str]) -> Iterator[Part]:
-    """What of a connector bears on this spec's data, resource by resource; how fast it may go does not."""
+    """What of a connector bears on this spec's data, resource by resource; how fast it may go
+    does not.
+    """
     area = f"{side} connector"
     bearing = _COSMETIC | _PACING
     whole = {"name": connector.name, "reference": connector.reference.pattern}
@@ -308,25 +435,45 @@ def _pace(connector: Connector) -> dict[str, Any]:
         for name, item in connector.resources.items()
     }
     return {
-        "limits": _plain(connector.limits, frozenset()), "plans": list(connector.plans), "tries": connector.tries,
-        "timeout": connector.connection.timeout, "concurrency": connector.connection.concurrency, "cost": costs,
-    }  # fmt: skip
+        "limits": _plain(connector.limits, frozenset()),
+        "plans": list(connector.plans),
+        "tries": connector.tries,
+        "timeout": connector.connection.timeout,
+        "concurrency": connector.connection.concurrency,
+        "cost": costs,
+    }
 
 
 def _connection(item: Connection) -> dict[str, Any]:
-    """Where the calls go, under which variable too, what each carries, and whence files may come."""
+    """Where the calls go, under which variable too, what each carries, and whence files may
+    come.
+    """
     return {
-        "base_url": item.base_url, "variable": item.base_url_env, "auth": _plain(item.auth, frozenset()),
-        "headers": dict(item.headers), "check": _plain(item.check, _PACING), "account": item.account,
-        "hosts": list(item.file_hosts), "max_bytes": item.file_max_bytes, "signed": item.file_signed,
-    }  # fmt: skip
+        "base_url": item.base_url,
+        "variable": item.base_url_env,
+        "auth": _plain(item.auth, frozenset()),
+        "headers": dict(item.headers),
+        "check": _plain(item.check, _PACING),
+        "account": item.account,
+        "hosts": list(item.file_hosts),
+        "max_bytes": item.file_max_bytes,
+        "signed": item.file_signed,
+    }
 
 
-def _resource(area: str, resource: Resource, used: bool, without: frozenset[str]) -> Iterator[Part]:
+def _resource(
+    area: str, resource: Resource, used: bool, without: frozenset[str]
+) -> Iterator[Part]:
     for name, kind in resource.fields.items():
         value = _plain(kind, without)
-        yield Part(area, f"{resource.name}.{name}", value, value, "data" if used else "none")
-    names = [item.name for item in dataclasses.fields(resource) if item.name not in {"fields", "note", "called", "money"}]
+        yield Part(
+            area, f"{resource.name}.{name}", value, value, "data" if used else "none"
+        )
+    names = [
+        item.name
+        for item in dataclasses.fields(resource)
+        if item.name not in {"fields", "note", "called", "money"}
+    ]
     rest = {name: _plain(getattr(resource, name), without) for name in names}
     yield Part(area, resource.name, rest, rest, "data" if used else "none")
 
@@ -349,20 +496,33 @@ def field_steps(item: Field) -> set[str]:
             found |= {step.name for step in expr.steps}
         elif isinstance(expr, Template):
             called = {name for name, *_ in filters_used(expr.source)}
-            found |= {step for step in transforms.STEPS if step.replace(".", "_") in called}
+            found |= {
+                step for step in transforms.STEPS if step.replace(".", "_") in called
+            }
     return found
 
 
 def _steps(spec: Spec, folder: FilePath) -> Iterator[Part]:
     code = step_digests(folder)
     for name in sorted(steps_used(spec)):
-        yield Part("steps", name, code.get(name, ""), f"source code {code.get(name, 'missing')[:8]}", "data")
+        yield Part(
+            "steps",
+            name,
+            code.get(name, ""),
+            f"source code {code.get(name, 'missing')[:8]}",
+            "data",
+        )
 
 
 @cache
 def step_digests(folder: FilePath) -> Mapping[str, str]:
-    """Each step's name and a digest of its code and of all code of the folder that it calls; comments do not count."""
-    modules = {file.stem: ast.parse(file.read_text(encoding="utf-8")) for file in sorted(folder.glob("*.py"))}
+    """Each step's name and a digest of its code and of all code of the folder that it calls;
+    comments do not count.
+    """
+    modules = {
+        file.stem: ast.parse(file.read_text(encoding="utf-8"))
+        for file in sorted(folder.glob("*.py"))
+    }
     pieces: dict[tuple[str, str], ast.stmt] = {}
     for module, tree in modules.items():
         for node in tree.body:
@@ -372,28 +532,50 @@ def step_digests(folder: FilePath) -> Mapping[str, str]:
     return {
         f"{module}.{name}": digest(sorted(_reach((module, name), pieces, imported)))
         for module, name in pieces
-        if not name.startswith("_") and isinstance(pieces[module, name], ast.FunctionDef)
+        if not name.startswith("_")
+        and isinstance(pieces[module, name], ast.FunctionDef)
     }
 
 
 def _names_of(node: ast.stmt) -> list[str]:
     if isinstance(node, ast.FunctionDef | ast.ClassDef):
         return [node.name]
-    targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
-    return [name.id for target in targets for name in ast.walk(target) if isinstance(name, ast.Name)]
+    targets = (
+        node.targets
+        if isinstance(node, ast.Assign)
+        else [node.target]
+        if isinstance(node, ast.AnnAssign)
+        else []
+    )
+    return [
+        name.id
+        for target in targets
+        for name in ast.walk(target)
+        if isinstance(name, ast.Name)
+    ]
 
 
 def _imports(tree: ast.Module) -> Iterator[tuple[str, tuple[str, str]]]:
     """Names that a module has from its siblings: what each stands for there."""
     for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and (node.level or (node.module or "").startswith("transforms")):
+        if isinstance(node, ast.ImportFrom) and (
+            node.level or (node.module or "").startswith("transforms")
+        ):
             module = (node.module or "").removeprefix("transforms").lstrip(".")
             for item in node.names:
-                yield item.asname or item.name, (module or item.name, item.name if module else "")
+                yield (
+                    item.asname or item.name,
+                    (
+                        module or item.name,
+                        item.name if module else "",
+                    ),
+                )
 
 
 def _reach(
-    start: tuple[str, str], pieces: Mapping[tuple[str, str], ast.stmt], imported: Mapping[str, Mapping[str, tuple[str, str]]]
+    start: tuple[str, str],
+    pieces: Mapping[tuple[str, str], ast.stmt],
+    imported: Mapping[str, Mapping[str, tuple[str, str]]],
 ) -> Iterator[str]:
     """The code that a function is made of, every piece once."""
     seen: set[tuple[str, str]] = set()
@@ -407,12 +589,18 @@ def _reach(
         for node in ast.walk(pieces[at]):
             if isinstance(node, ast.Name):
                 waiting.append(imported[at[0]].get(node.id, (at[0], node.id)))
-            elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in imported[at[0]]:
+            elif (
+                isinstance(node, ast.Attribute)
+                and isinstance(node.value, ast.Name)
+                and node.value.id in imported[at[0]]
+            ):
                 waiting.append((imported[at[0]][node.value.id][0], node.attr))
 
 
 def _code(node: ast.stmt) -> str:
     """A piece of code without its docstring; where it stands does not count."""
     if isinstance(node, ast.FunctionDef) and ast.get_docstring(node) is not None:
-        node = ast.FunctionDef(**{**dict(ast.iter_fields(node)), "body": node.body[1:] or [ast.Pass()]})
+        node = ast.FunctionDef(
+            **{**dict(ast.iter_fields(node)), "body": node.body[1:] or [ast.Pass()]}
+        )
     return ast.dump(node)

@@ -1,4 +1,6 @@
-"""The first files of a migration: a spec that is valid from the start, a case to test it by, a hook that checks it."""
+"""The first files of a migration: a spec that is valid from the start, a case to test it by, a
+hook that checks it.
+"""
 
 from __future__ import annotations
 
@@ -44,16 +46,33 @@ class Made:
 
 
 def make(asked: Asked) -> Made:
-    """The texts of the files; raises UsageError where a name is wrong or something would be overwritten."""
+    """The texts of the files; raises UsageError where a name is wrong or something would be
+    overwritten.
+    """
     if not _NAME.fullmatch(asked.name):
-        raise UsageError(f"{asked.name!r} is not a name for a migration – small letters, digits and _, e.g. erp_to_crm")
-    spec, cases = asked.folder / f"{asked.name}.yaml", asked.folder / f"{asked.name}.test.yaml"
+        raise UsageError(
+            f"{asked.name!r} is not a name for a migration – small letters, digits and"
+            " _, e.g. erp_to_crm"
+        )
+    spec, cases = (
+        asked.folder / f"{asked.name}.yaml",
+        asked.folder / f"{asked.name}.test.yaml",
+    )
     for path in (spec, cases):
         if path.exists():
-            raise UsageError(f"{path} exists and is not overwritten – choose another --name or --folder")
-    source, destination = load_connector(asked.source), load_connector(asked.destination)
+            raise UsageError(
+                f"{path} exists and is not overwritten – choose another --name or"
+                " --folder"
+            )
+    source, destination = (
+        load_connector(asked.source),
+        load_connector(asked.destination),
+    )
     drafted = _drafted(source, destination)
-    files = {spec: _spec(asked, source, destination, drafted), cases: _cases(asked, source, drafted)}
+    files = {
+        spec: _spec(asked, source, destination, drafted),
+        cases: _cases(asked, source, drafted),
+    }
     hook = asked.folder.parent / HOOK
     if hook.exists():
         return Made(files, (hook,))
@@ -69,11 +88,18 @@ def write(made: Made) -> None:
 
 
 def _drafted(source: Connector, destination: Connector) -> list[Drafted]:
-    """The objects that pair beyond doubt, with the fields they cannot do without; where none does, the first that can be."""
+    """The objects that pair beyond doubt, with the fields they cannot do without; where none
+    does, the first that can be.
+    """
     found = [pair for pair in pairs(source, destination, {}) if pair.confidence >= HIGH]
-    drafted = [item for item in draft(outlined(found), source, destination, {}) if _possible(item, destination)]
+    drafted = [
+        item
+        for item in draft(outlined(found), source, destination, {})
+        if _possible(item, destination)
+    ]
     names = {item.outline.name for item in drafted}
-    again = [pair for pair in found if slug(pair.collection) in names]  # without the objects that cannot stand, for the lookups
+    # without the objects that cannot stand, for the lookups
+    again = [pair for pair in found if slug(pair.collection) in names]
     if again:
         return draft(outlined(again), source, destination, {})
     return draft([_any(source, destination)], source, destination, {})
@@ -83,12 +109,25 @@ def _possible(item: Drafted, destination: Connector) -> bool:
     """Whether every field the destination insists on was found, links at least."""
     fields = destination.resources[item.outline.resource].fields
     found = {proposal.target for proposal in item.proposals}
-    links = all(name in found or kind.kind != "reference" for name, kind in fields.items() if kind.required and kind.writable)
-    return links and any(_needed(destination, item, proposal) for proposal in item.proposals)
+    links = all(
+        name in found or kind.kind != "reference"
+        for name, kind in fields.items()
+        if kind.required and kind.writable
+    )
+    return links and any(
+        _needed(destination, item, proposal) for proposal in item.proposals
+    )
 
 
 def _any(source: Connector, destination: Connector) -> Outline:
-    read = next((name for name, resource in source.resources.items() if "list" in resource.operations), "")
+    read = next(
+        (
+            name
+            for name, resource in source.resources.items()
+            if "list" in resource.operations
+        ),
+        "",
+    )
     made = next(
         (
             name
@@ -98,55 +137,95 @@ def _any(source: Connector, destination: Connector) -> Outline:
         "",
     )
     if not read or not made:
-        raise UsageError("nothing can be read from the one or written to the other – check the connectors' resources")
+        raise UsageError(
+            "nothing can be read from the one or written to the other – check the"
+            " connectors' resources"
+        )
     return outlined([Pair(read, made, 0.0, ())])[0]
 
 
 def _needs_links(destination: Connector, name: str) -> bool:
-    return any(kind.required and kind.kind in ("reference", "file") for kind in destination.resources[name].fields.values())
+    return any(
+        kind.required and kind.kind in ("reference", "file")
+        for kind in destination.resources[name].fields.values()
+    )
 
 
 # -- the spec
 
 
-def _spec(asked: Asked, source: Connector, destination: Connector, drafted: list[Drafted]) -> str:
+def _spec(
+    asked: Asked, source: Connector, destination: Connector, drafted: list[Drafted]
+) -> str:
     people = people_of(source, {})
     users = _NO_USERS
     if people[0] and destination.users:
-        users = f"users: {{from: {people[0]}, email: {people[1]}, fallback: {written(FALLBACK)}}}"
+        users = (
+            f"users: {{from: {people[0]}, email: {people[1]}, fallback:"
+            f" {written(FALLBACK)}}}"
+        )
     head = _HEAD.format(
-        schema=at_hand(asked.folder, "spec"), name=asked.name, source=source.title, destination=destination.title,
-        from_=_relative(asked.source, asked.folder), to=_relative(asked.destination, asked.folder),
-        plan=source.plans[0], plans=", ".join(source.plans), to_plan=destination.plans[0], to_plans=", ".join(destination.plans),
-        users=users, file=f"{asked.folder}/{asked.name}.yaml",
-    )  # fmt: skip
+        schema=at_hand(asked.folder, "spec"),
+        name=asked.name,
+        source=source.title,
+        destination=destination.title,
+        from_=_relative(asked.source, asked.folder),
+        to=_relative(asked.destination, asked.folder),
+        plan=source.plans[0],
+        plans=", ".join(source.plans),
+        to_plan=destination.plans[0],
+        to_plans=", ".join(destination.plans),
+        users=users,
+        file=f"{asked.folder}/{asked.name}.yaml",
+    )
     return inserted(head, list(_insertions(source, destination, drafted))) + _FOOT
 
 
-def _insertions(source: Connector, destination: Connector, drafted: list[Drafted]) -> Iterator[Insertion]:
+def _insertions(
+    source: Connector, destination: Connector, drafted: list[Drafted]
+) -> Iterator[Insertion]:
     for item in drafted:
-        key = next((proposal for proposal in item.proposals if proposal.custom.get("key")), None)
+        key = next(
+            (proposal for proposal in item.proposals if proposal.custom.get("key")),
+            None,
+        )
         if key:
             yield Insertion(
-                ("custom_fields", item.outline.resource, "source_key"), dict(key.custom), "finds a record again; keep it"
+                ("custom_fields", item.outline.resource, "source_key"),
+                dict(key.custom),
+                "finds a record again; keep it",
             )
     for item in drafted:
         yield from _object(source, destination, item)
 
 
-def _object(source: Connector, destination: Connector, item: Drafted) -> Iterator[Insertion]:
+def _object(
+    source: Connector, destination: Connector, item: Drafted
+) -> Iterator[Insertion]:
     at = ("objects", item.outline.name)
     yield Insertion((*at, "from"), item.outline.sources[0])
     yield Insertion((*at, "to"), item.outline.resource)
-    needed = [proposal for proposal in item.proposals if _needed(destination, item, proposal)]
+    needed = [
+        proposal for proposal in item.proposals if _needed(destination, item, proposal)
+    ]
     made = destination.resources[item.outline.resource]
-    if made.written_over in {name for name, kind in made.fields.items() if kind.required}:
-        yield Insertion((*at, "match"), [made.written_over], "a row that people have is adopted, not written over")
+    if made.written_over in {
+        name for name, kind in made.fields.items() if kind.required
+    }:
+        yield Insertion(
+            (*at, "match"),
+            [made.written_over],
+            "a row that people have is adopted, not written over",
+        )
     for proposal in needed:
         for alias, row in proposal.related.items():
             yield Insertion((*at, "related", alias), dict(row))
     for proposal in needed:
-        remark = "; ".join(proposal.reasons) if proposal.confidence < HIGH or "DECIDE" in proposal.reasons[0] else ""
+        remark = (
+            "; ".join(proposal.reasons)
+            if proposal.confidence < HIGH or "DECIDE" in proposal.reasons[0]
+            else ""
+        )
         yield Insertion((*at, "fields", proposal.target), proposal.written, remark)
     mapped = {proposal.target for proposal in needed}
     for name, kind in destination.resources[item.outline.resource].fields.items():
@@ -154,14 +233,17 @@ def _object(source: Connector, destination: Connector, item: Drafted) -> Iterato
             yield Insertion(
                 (*at, "fields", name),
                 STAND_IN,
-                f"DECIDE: {destination.title} needs it, and nothing like it was found in {source.title}",
+                f"DECIDE: {destination.title} needs it, and nothing like it was found"
+                f" in {source.title}",
             )
 
 
 def _needed(destination: Connector, item: Drafted, proposal: Proposal) -> bool:
     kind = destination.resources[item.outline.resource].fields.get(proposal.target)
     return (
-        bool(proposal.custom.get("key")) or (kind is not None and kind.required) or proposal.target in ("name", "title", "subject")
+        bool(proposal.custom.get("key"))
+        or (kind is not None and kind.required)
+        or proposal.target in ("name", "title", "subject")
     )
 
 
@@ -169,7 +251,14 @@ def _needed(destination: Connector, item: Drafted, proposal: Proposal) -> bool:
 
 
 def _cases(asked: Asked, source: Connector, drafted: list[Drafted]) -> str:
-    item = next((item for item in drafted if "+" not in source.resources[item.outline.sources[0]].id), drafted[0])
+    item = next(
+        (
+            item
+            for item in drafted
+            if "+" not in source.resources[item.outline.sources[0]].id
+        ),
+        drafted[0],
+    )
     collection, name = item.outline.sources[0], item.outline.name
     record: dict[str, Any] = {source.resources[collection].id: 1}
     fields: dict[str, str] = {}
@@ -177,10 +266,17 @@ def _cases(asked: Asked, source: Connector, drafted: list[Drafted]) -> str:
         path = proposal.paths[0] if proposal.paths else ""
         if proposal.custom.get("key"):
             fields["custom.source_key"] = f"{collection}/1"
-        elif proposal.target in ("name", "title") and path and _is_plain(proposal.written) and "." not in path:
+        elif (
+            proposal.target in ("name", "title")
+            and path
+            and _is_plain(proposal.written)
+            and "." not in path
+        ):
             record |= {path: f"{path} of an example"}
             fields[proposal.target] = f"{path} of an example"
-    expected = {name: {f"{collection}/1": {"fields": fields} if fields else {"state": "ready"}}}
+    expected = {
+        name: {f"{collection}/1": {"fields": fields} if fields else {"state": "ready"}}
+    }
     return _CASES.format(
         schema=at_hand(asked.folder, "cases"),
         file=f"{asked.folder}/{asked.name}.yaml",
@@ -192,7 +288,9 @@ def _cases(asked: Asked, source: Connector, drafted: list[Drafted]) -> str:
 
 def _is_plain(expression: Any) -> bool:
     """Whether a value comes from one path, or the first of several."""
-    return isinstance(expression, dict) and isinstance(expression.get("from"), str | list)
+    return isinstance(expression, dict) and isinstance(
+        expression.get("from"), str | list
+    )
 
 
 def _hook(asked: Asked) -> str:
@@ -203,11 +301,14 @@ def _relative(path: Path, folder: Path) -> str:
     return Path(os.path.relpath(path, folder)).as_posix()
 
 
-_NO_USERS = "# users: {from: COLLECTION, email: FIELD, fallback: owner@example.com} # nobody was found who could own records"
+_NO_USERS = (
+    "# users: {from: COLLECTION, email: FIELD, fallback: owner@example.com} # nobody"
+    " was found who could own records"
+)
 
 _HEAD = """\
 {schema}# {source} -> {destination}. Begun by `etl init`; go on with:
-#   etl propose {file} --read     what the records suggest; with --env live where there is no emulator
+#   etl propose {file} --read     what the records suggest; --env live without an emulator
 #   etl validate {file}           every mistake at once
 #   etl test {file}               the cases beside this file
 #   etl run {file} --sample       a first look; with --env live where there is no emulator
@@ -221,7 +322,7 @@ settings:
   currency: EUR # DECIDE: for records that name none
   phone_region: ES # DECIDE: the country of phone numbers without a prefix
 
-# Who owns the records: people are matched by e-mail address; the fallback gets what nobody else can.
+# Who owns the records: people are matched by e-mail address; the fallback gets the rest.
 {users}
 """
 
@@ -233,7 +334,7 @@ _FOOT = """
 
 _CASES = """\
 {schema}# Given these records, expect these fields: etl test {file}
-# A case from a record that was read, with personal data replaced: etl test {file} --capture OBJECT ID
+# A case from a staged record, personal data replaced: etl test {file} --capture OBJECT ID
 cases:
   - case: {case}
     records: {records}
@@ -241,7 +342,7 @@ cases:
 """
 
 _HOOK = """\
-# Copy to .pre-commit-config.yaml at the top of your repository, or add the entry to the one you have.
+# Copy to .pre-commit-config.yaml at the top of your repository, or add the entry to it.
 repos:
   - repo: https://git.example.com/etl # DECIDE: where you keep etl
     rev: v0.1.0 # DECIDE: the version you use

@@ -7,20 +7,26 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from engine.connector.auth import Account
-from engine.connector.pacing import Clock
+from engine.connector.rate_limit import Clock
 from engine.errors import UsageError
-from engine.run import Run, connect
-from engine.spec.load import Migration
-from engine.store.schema import Store, open_store
+from engine.language.compile import Migration
+from engine.session import Run, connect
+from engine.store.tables import Store, open_store
 
 
 @contextmanager
-def staged(migration: Migration, store: str, begun: bool = True) -> Iterator[Store | None]:
+def staged(
+    migration: Migration, store: str, begun: bool = True
+) -> Iterator[Store | None]:
     """The store of an environment or at a place; None where nothing has been staged yet.
 
     A place that is named has to be there, unless the migration may only be about to begin.
     """
-    url = f"var/{migration.spec.name}.{store}.sqlite" if store in ("sandbox", "live") else store
+    url = (
+        f"var/{migration.spec.name}.{store}.sqlite"
+        if store in ("sandbox", "live")
+        else store
+    )
     if "://" not in url and not Path(url).exists():
         if begun and store not in ("sandbox", "live"):
             raise UsageError(f"there is no store {url} – check the path")
@@ -39,8 +45,14 @@ def runs(store: Store, *migrations: Migration) -> Iterator[list[Run]]:
     clock = Clock()
     made = []
     for migration in migrations:
-        sides = ((migration.source, migration.spec.source), (migration.destination, migration.spec.destination))
-        source, destination = (connect(item, side, Account(item.connection.base_url, ""), store, clock) for item, side in sides)
+        sides = (
+            (migration.source, migration.spec.source),
+            (migration.destination, migration.spec.destination),
+        )
+        source, destination = (
+            connect(item, side, Account(item.connection.base_url, ""), store, clock)
+            for item, side in sides
+        )
         made.append(Run(0, migration, store, source, destination, clock))
     try:
         yield made

@@ -1,4 +1,6 @@
-"""YAML written: lines added to a file as it stands, and small files made anew; each reads back as what was meant."""
+"""YAML written: lines added to a file as it stands, and small files made anew; each reads back
+as what was meant.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,7 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.nodes import CollectionNode, MappingNode, Node, ScalarNode
 
-from engine.document import Document, Keys, dotted, parse, read
+from engine.config.document import Document, Keys, dotted, parse, read
 from engine.errors import SpecError, UsageError
 
 WIDE = 130  # columns that a new line and its remark may take together
@@ -36,7 +38,11 @@ class Insertion:
 def written(value: Any) -> str:
     """A value on one line of YAML 1.2."""
     if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{_key(key)}: {written(item)}" for key, item in value.items()) + "}"
+        return (
+            "{"
+            + ", ".join(f"{_key(key)}: {written(item)}" for key, item in value.items())
+            + "}"
+        )
     if isinstance(value, list | tuple):
         return "[" + ", ".join(map(written, value)) + "]"
     return _text(value) if isinstance(value, str) else _dumped(value)
@@ -46,10 +52,14 @@ def written(value: Any) -> str:
 def _text(value: str) -> str:
     """A text, in quotes where a reader of YAML could take it for something else."""
     if value.lower() in _ONCE_BOOLEAN:
-        return f'"{value}"'  # readers of YAML 1.1, as in some editors, take them for true and false
+        # readers of YAML 1.1, as in some editors, take them for true and false
+        return f'"{value}"'
     plain = _dumped(value)
     try:
-        same = all(parse(template.format(plain)).data == {"k": value} for template in ("{{k: {}}}", "k: {} # remark"))
+        same = all(
+            parse(template.format(plain)).data == {"k": value}
+            for template in ("{{k: {}}}", "k: {} # remark")
+        )
         same = same and parse(f"{{{plain}: 1}}").data == {value: 1}
     except SpecError:
         same = False
@@ -68,9 +78,11 @@ def _key(value: Any) -> str:
 
 
 def inserted(text: str, wanted: Sequence[Insertion], name: str = "<text>") -> str:
-    """The text with the keys added at the end of the mappings they belong to; keys that stand there already stay.
+    """The text with the keys added at the end of the mappings they belong to; keys that stand
+    there already stay.
 
-    Mappings on the way that are missing are made. Nothing that stood in the text is moved or rewritten.
+    Mappings on the way that are missing are made. Nothing that stood in the text is moved or
+    rewritten.
     """
     parse(text, name)  # a text that cannot be read is not written to either
     root = YAML(typ="safe", pure=True).compose(text)
@@ -105,39 +117,70 @@ class _Edit:
 
     def apply(self, lines: list[str]) -> None:
         if self.brace is None:
-            lines[self.line : self.line] = list(_block(self.tree, self.column, self.live))
+            lines[self.line : self.line] = list(
+                _block(self.tree, self.column, self.live)
+            )
             return
         line, column = self.brace
         live = [text for text in map(_flow, self.tree, self.tree.values()) if text]
         if live:
             glue = "" if self.empty else ", "
-            lines[line] = f"{lines[line][:column]}{glue}{', '.join(live)}{lines[line][column:]}"
+            lines[line] = (
+                f"{lines[line][:column]}{glue}{', '.join(live)}{lines[line][column:]}"
+            )
 
 
-def _place(root: Node | None, item: Insertion, edits: dict[tuple[int, int], _Edit]) -> None:
-    """Find the deepest mapping on the way that stands in the text, and note there what is to be added."""
+def _place(
+    root: Node | None, item: Insertion, edits: dict[tuple[int, int], _Edit]
+) -> None:
+    """Find the deepest mapping on the way that stands in the text, and note there what is to be
+    added.
+    """
     assert root is not None
     node, above, depth = root, root.start_mark, 0
     while depth < len(item.keys) and isinstance(node, MappingNode):
-        found = next(((key, value) for key, value in node.value if key.value == str(item.keys[depth])), None)
+        found = next(
+            (
+                (key, value)
+                for key, value in node.value
+                if key.value == str(item.keys[depth])
+            ),
+            None,
+        )
         if found is None:
             edit = edits.setdefault((id(node), above.line), _into(node, above))
             edit.add(item.keys[depth:], item)
             return
         above, node, depth = found[0].start_mark, found[1], depth + 1
     if depth < len(item.keys) and isinstance(node, ScalarNode) and not node.value:
-        below = _Edit(above.line + 1, above.column + 2, order=(above.line + 1, -above.column - 2))
+        below = _Edit(
+            above.line + 1, above.column + 2, order=(above.line + 1, -above.column - 2)
+        )
         edits.setdefault((id(node), above.line), below).add(item.keys[depth:], item)
 
 
 def _into(node: MappingNode, above: Any) -> _Edit:
-    if node.start_mark.line < above.line:  # repeated by an alias: what stands there is another's
-        return _Edit(above.line + 1, above.column + 2, live=False, order=(above.line + 1, -above.column - 2))
+    # repeated by an alias: what stands there is another's
+    if node.start_mark.line < above.line:
+        return _Edit(
+            above.line + 1,
+            above.column + 2,
+            live=False,
+            order=(above.line + 1, -above.column - 2),
+        )
     if node.flow_style:
         end = node.end_mark
-        return _Edit(end.line, 0, (end.line, end.column - 1), not node.value, order=(end.line, end.column))
+        return _Edit(
+            end.line,
+            0,
+            (end.line, end.column - 1),
+            not node.value,
+            order=(end.line, end.column),
+        )
     line = _last_line(node) + 1
-    return _Edit(line, node.value[0][0].start_mark.column, order=(line, -node.start_mark.column))
+    return _Edit(
+        line, node.value[0][0].start_mark.column, order=(line, -node.start_mark.column)
+    )
 
 
 def _last_line(node: Node) -> int:
@@ -161,7 +204,11 @@ def _block(tree: Mapping[Any, Any], column: int, live: bool) -> Iterator[str]:
         if not alive:
             yield from (f"{pad}# {line}" for line in _entry(key, inner, 0, True))
         else:
-            yield from ["", *_entry(key, inner, column, False)] if column == 0 else _entry(key, inner, column, False)
+            yield from (
+                ["", *_entry(key, inner, column, False)]
+                if column == 0
+                else _entry(key, inner, column, False)
+            )
 
 
 def _entry(key: Any, inner: Any, column: int, dead: bool) -> Iterator[str]:
@@ -169,9 +216,16 @@ def _entry(key: Any, inner: Any, column: int, dead: bool) -> Iterator[str]:
     if not isinstance(inner, Insertion):
         yield f"{pad}{_key(key)}:"
         for name, item in inner.items():
-            yield from _entry(name, item, column + 2, True) if dead else _block({name: item}, column + 2, True)
+            yield from (
+                _entry(name, item, column + 2, True)
+                if dead
+                else _block({name: item}, column + 2, True)
+            )
         return
-    line, remark = f"{pad}{_key(key)}: {written(inner.value)}", " ".join(inner.comment.split())
+    line, remark = (
+        f"{pad}{_key(key)}: {written(inner.value)}",
+        " ".join(inner.comment.split()),
+    )
     if remark and not dead and len(line) + len(remark) > WIDE:
         yield f"{pad}# {remark}:"
         remark = ""
@@ -179,7 +233,9 @@ def _entry(key: Any, inner: Any, column: int, dead: bool) -> Iterator[str]:
 
 
 def _any_live(tree: Any) -> bool:
-    return tree.live if isinstance(tree, Insertion) else any(map(_any_live, tree.values()))
+    return (
+        tree.live if isinstance(tree, Insertion) else any(map(_any_live, tree.values()))
+    )
 
 
 def _flow(key: Any, tree: Any) -> str:
@@ -191,7 +247,11 @@ def _flow(key: Any, tree: Any) -> str:
 def _plain_tree(tree: Any) -> Any:
     if isinstance(tree, Insertion):
         return tree.value if tree.live else None
-    found = {key: inner for key, value in tree.items() if (inner := _plain_tree(value)) is not None}
+    found = {
+        key: inner
+        for key, value in tree.items()
+        if (inner := _plain_tree(value)) is not None
+    }
     return found or None
 
 
@@ -207,15 +267,26 @@ def write(path: Path, data: Any, head: str = "") -> None:
 
 
 def append(path: Path, key: str, items: list[Any], head: str = "") -> None:
-    """Add items to the list at a top-level key of a YAML file; what stands there keeps its comments and layout."""
+    """Add items to the list at a top-level key of a YAML file; what stands there keeps its
+    comments and layout.
+    """
     if not path.exists():
         write(path, {key: items}, head)
         return
     before = read(path)
     data = {**before.data, key: [*before.data[key], *items]}
-    last = before.data[key] and key == list(before.data)[-1] and before.places[key, 0].line > before.places[(key,)].line
+    last = (
+        before.data[key]
+        and key == list(before.data)[-1]
+        and before.places[key, 0].line > before.places[(key,)].line
+    )
     text = path.read_text(encoding="utf-8-sig")
-    _replace(path, _lengthened(text, before, key, items) if last else _extended(text, key, items), data, (key,))
+    _replace(
+        path,
+        _lengthened(text, before, key, items) if last else _extended(text, key, items),
+        data,
+        (key,),
+    )
 
 
 def _lengthened(text: str, before: Document, key: str, items: list[Any]) -> str:
@@ -224,7 +295,10 @@ def _lengthened(text: str, before: Document, key: str, items: list[Any]) -> str:
     _writer().dump({key: items}, out)
     dash = text.splitlines()[before.places[key, 0].line - 1].index("-")
     added = out.getvalue().splitlines()[1:]
-    return "\n".join([text.rstrip("\n"), *(" " * dash + line[2:] for line in added)]) + "\n"
+    return (
+        "\n".join([text.rstrip("\n"), *(" " * dash + line[2:] for line in added)])
+        + "\n"
+    )
 
 
 def _extended(text: str, key: str, items: list[Any]) -> str:
@@ -245,10 +319,15 @@ def _writer() -> Any:
 
 
 def _replace(path: Path, text: str, data: Any, keys: Keys) -> None:
-    """Put a text in place of a file, whole or not at all, once it is sure that it says what it should."""
+    """Put a text in place of a file, whole or not at all, once it is sure that it says what it
+    should.
+    """
     if parse(text, str(path)).data != data:
         what = dotted(keys) or "the file"
-        raise UsageError(f"{path}: {what} cannot be written so that it reads back the same – edit it by hand")
+        raise UsageError(
+            f"{path}: {what} cannot be written so that it reads back the same – edit it"
+            " by hand"
+        )
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.new")
     beside.write_text(text, encoding="utf-8", newline="\n")
@@ -277,16 +356,28 @@ class Block:
     @property
     def data(self) -> Any:
         """What it says, without the remarks."""
-        plain = {key: item.data if isinstance(item, Block) else item.value for key, item in self.entries.items()}
-        return list(plain.values()) if plain and all(isinstance(key, int) for key in plain) else plain
+        plain = {
+            key: item.data if isinstance(item, Block) else item.value
+            for key, item in self.entries.items()
+        }
+        return (
+            list(plain.values())
+            if plain and all(isinstance(key, int) for key in plain)
+            else plain
+        )
 
 
 def composed(block: Block, head: Sequence[str] = ()) -> str:
-    """A YAML file with its remarks, one line each; raises UsageError where it would not read back as what was meant."""
+    """A YAML file with its remarks, one line each; raises UsageError where it would not read
+    back as what was meant.
+    """
     lines = [*(f"# {line}" for line in head), *_composed(block, 0)]
     text = "\n".join(lines) + "\n"
     if parse(text).data != block.data:
-        raise UsageError("the file cannot be written so that it reads back the same – this is a mistake of ours, please tell us")
+        raise UsageError(
+            "the file cannot be written so that it reads back the same – this is a"
+            " mistake of ours, please tell us"
+        )
     return text
 
 
@@ -302,7 +393,11 @@ def _composed(block: Block, column: int) -> Iterator[str]:
             yield f"{pad}{name}"
             yield from _composed(item, column + 2)
         else:
-            value, remark = ({}, "") if isinstance(item, Block) else (item.value, " ".join(item.remark.split()))
+            value, remark = (
+                ({}, "")
+                if isinstance(item, Block)
+                else (item.value, " ".join(item.remark.split()))
+            )
             line = f"{pad}{name} {written(value)}"
             if remark and len(line) + len(remark) + 3 > WIDE:
                 yield f"{pad}# {remark}:"

@@ -1,1 +1,4 @@
-"""The engine's commands: a module a command, named in `commands.py` and imported when it is called."""
+"""The command line: one command a job, one exit code a kind of ending.
+
+Door: main.main, commands.group, environment.accounts.
+"""

@@ -7,22 +7,28 @@ from typing import Any
 
 import click
 
-from engine import migrate as stages
+from engine import pipeline as stages
 from engine.cli.opening import opened
 from engine.cli.options import Settings, common
 from engine.cli.screen import tell
-from engine.review import screens
-from engine.review.report import build
+from engine.report import screens
+from engine.report.document import build
 
 
 @click.command()
 @common
 @click.option("--refresh", is_flag=True, help="Read the source anew.")
-@click.option("--rebind", is_flag=True, help="The store is theirs: the accounts have another key or address, no more.")
+@click.option(
+    "--rebind",
+    is_flag=True,
+    help="The store is theirs: the accounts have another key or address, no more.",
+)
 def audit(refresh: bool, rebind: bool, **options: Any) -> None:
     """Look at both accounts: rows, people, what nobody maps. Writes nothing to them."""
     with opened(Settings(**options), "audit", refresh=refresh, rebind=rebind) as run:
-        result = stages.prepare(run, None)
+        result = stages.extract_and_audit(run, None)
         report = build(run, result, "audit", options["environment"])
-        report["collections"] = [asdict(reading) for reading in result.readings.values()]
+        report["collections"] = [
+            asdict(reading) for reading in result.readings.values()
+        ]
     tell(options["as_json"], report, screens.show_audit)

@@ -1,4 +1,6 @@
-"""The commands of the engine by name and help: what each one needs is imported when it is called."""
+"""The commands of the engine by name and help: what each one needs is imported when it is
+called.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,9 @@ import click
 
 
 class Later(click.Command):
-    """A command that is known by its name and help; the rest, at `module:attribute`, is imported when it is called."""
+    """A command that is known by its name and help; the rest, at `module:attribute`, is imported
+    when it is called.
+    """
 
     def __init__(self, name: str, place: str, help: str) -> None:
         super().__init__(name, help=help)
@@ -22,29 +26,45 @@ class Later(click.Command):
         return found
 
     def make_context(
-        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+        self,
+        info_name: str | None,
+        args: list[str],
+        parent: click.Context | None = None,
+        **extra: Any,
     ) -> click.Context:
         """From here on the command itself is at work: it parses its options and is called."""
         return self.command().make_context(info_name, args, parent, **extra)
 
 
 COMMANDS = (
-    Later("audit", "engine.cli.audit:audit", "Look at both accounts: rows, people, what nobody maps. Writes nothing to them."),
+    Later(
+        "audit",
+        "engine.cli.audit:audit",
+        "Look at both accounts: rows, people, what nobody maps. Writes nothing to"
+        " them.",
+    ),
     Later(
         "plan",
         "engine.cli.plan:plan",
-        "What a run would create and change, its calls and cost against the quotas, and the time. Writes nothing.",
+        "What a run would create and change, its calls and cost against the quotas, and"
+        " the time. Writes nothing.",
     ),
-    Later("run", "engine.cli.run:run", "Migrate: audit, provision, extract, transform, load, verify. Safe to repeat."),
+    Later(
+        "run",
+        "engine.cli.run:run",
+        "Migrate: audit, provision, extract, transform, load, verify. Safe to repeat.",
+    ),
     Later(
         "rollback",
         "engine.cli.rollback:rollback",
-        "Take a migration back: delete what it made, restore what it changed, keep what people touched.",
+        "Take a migration back: delete what it made, restore what it changed, keep what"
+        " people touched.",
     ),
     Later(
         "verify",
         "engine.cli.verify:verify",
-        "Read the destination back and compare it with what was wanted, field by field.",
+        "Read the destination back and compare it with what was wanted, field by"
+        " field.",
     ),
     Later(
         "status",
@@ -60,6 +80,9 @@ def group(commands: Sequence[click.Command]) -> click.Group:
         "cli",
         {str(command.name): command for command in commands},
         context_settings={"help_option_names": ["-h", "--help"]},
-        help="Move a company's records from one SaaS platform to another, as a YAML spec says.",
+        help=(
+            "Move a company's records from one SaaS platform to another, as a YAML spec"
+            " says."
+        ),
     )
     return click.version_option(package_name="etl", prog_name="etl")(made)

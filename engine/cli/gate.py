@@ -11,22 +11,31 @@ import click
 
 from engine.errors import UnsafePlan
 
-if TYPE_CHECKING:  # the gate is there before any command is, and nothing of a run is needed for it
-    from engine.run import Run
+# the gate is there before any command is, and nothing of a run is needed for it
+if TYPE_CHECKING:
+    from engine.session import Run
 
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """What a full run against live accounts is asked before it starts, and who hears what a run came to."""
+    """What a full run against live accounts is asked before it starts, and who hears what a run
+    came to.
+    """
 
-    admit: Callable[[Path, str | None], None]  # the spec and the store's place; raises UnsafePlan
+    # the spec and the store's place; raises UnsafePlan
+    admit: Callable[[Path, str | None], None]
     ended: Callable[[Run, Mapping[str, Any]], None]  # the run and its verdict
 
 
 def gate_of_program() -> Gate:
-    """The gate that the program was started with; started without one, nobody can admit anything."""
+    """The gate that the program was started with; started without one, nobody can admit
+    anything.
+    """
     return click.get_current_context().find_object(Gate) or Gate(_shut, lambda *_: None)
 
 
 def _shut(spec: Path, _: str | None) -> None:
-    raise UnsafePlan(f"nobody can say here whether the mapping is approved – start it as: etl run {spec} --env live")
+    raise UnsafePlan(
+        "nobody can say here whether the mapping is approved – start it as: etl run"
+        f" {spec} --env live"
+    )

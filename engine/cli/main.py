@@ -18,12 +18,15 @@ from engine.cli.gate import Gate
 from engine.cli.streams import drop_output, safe, say, write, write_anything
 from engine.errors import EtlError
 
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)  # told of a file that nobody names
+# told of a file that nobody names
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
 COLLECT_AFTER = 50_000  # objects; Python looks for garbage after 700
 
 
 def main(commands: click.Group, gate: Gate) -> None:
-    """Run one of the commands; expected failures end with their message and exit code, never a traceback."""
+    """Run one of the commands; expected failures end with their message and exit code, never a
+    traceback.
+    """
     write_anything()
     _collect_seldom()
     try:
@@ -36,7 +39,10 @@ def main(commands: click.Group, gate: Gate) -> None:
         write(told.getvalue().rstrip())
         sys.exit(2)
     except (click.Abort, KeyboardInterrupt):
-        end("interrupted; what was done is saved – run the same command again to go on", 130)
+        end(
+            "interrupted; what was done is saved – run the same command again to go on",
+            130,
+        )
     except EtlError as error:
         end(str(error), error.exit_code)
     except BrokenPipeError:
@@ -45,13 +51,19 @@ def main(commands: click.Group, gate: Gate) -> None:
     except OSError as error:
         if error.filename is None and error.errno not in FULL:
             _crash()
-        end(f"{error.filename or 'a file'} cannot be used: {error.strerror} – check the path, its rights and the disk", 2)
+        end(
+            f"{error.filename or 'a file'} cannot be used: {error.strerror} – check the"
+            " path, its rights and the disk",
+            2,
+        )
     except Exception:
         _crash()
 
 
 def _collect_seldom() -> None:
-    """Most of what a start makes stays: to look through it for garbage again and again, and once more at the end, is idle."""
+    """Most of what a start makes stays: to look through it for garbage again and again, and once
+    more at the end, is idle.
+    """
     gc.set_threshold(COLLECT_AFTER)
     atexit.register(gc.freeze)
 
@@ -60,12 +72,19 @@ def _crash() -> NoReturn:
     """Say that etl itself is at fault, and keep the traceback in the first place that takes it."""
     details = safe(traceback.format_exc()).encode("utf-8", "backslashreplace")
     kept = _kept(details)
-    where = f"the details are in {kept}" if kept else f"the details could not be kept: {_last(details)}"
-    end(f"this is a fault in etl itself, not in your data; {where} – please report it", 70)
+    where = (
+        f"the details are in {kept}"
+        if kept
+        else f"the details could not be kept: {_last(details)}"
+    )
+    end(
+        f"this is a fault in etl itself, not in your data; {where} – please report it",
+        70,
+    )
 
 
 def _kept(details: bytes) -> str:
-    from engine.review.report import private  # reports are not needed to begin with
+    from engine.report.document import private  # reports are not needed to begin with
 
     try:
         crash = private(Path("var") / f"crash.{os.getpid()}.txt")
@@ -76,7 +95,9 @@ def _kept(details: bytes) -> str:
     import tempfile  # (nor this)
 
     try:
-        with tempfile.NamedTemporaryFile(prefix="etl-crash-", suffix=".txt", delete=False) as file:
+        with tempfile.NamedTemporaryFile(
+            prefix="etl-crash-", suffix=".txt", delete=False
+        ) as file:
             file.write(details)
         return file.name
     except OSError:

@@ -9,31 +9,42 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+)
 
+from engine.cli.environment import accounts, variables
 from engine.cli.options import OWN_SIZE, Settings
 from engine.connector.auth import Account
-from engine.connector.pacing import Clock
-from engine.environment import accounts, variables
+from engine.connector.rate_limit import Clock
 from engine.errors import EtlError, UsageError
-from engine.review.words import clean
-from engine.run import Progress as Listener
-from engine.run import Run, connect, quiet
-from engine.spec.load import Migration, load_migration
-from engine.stages.accounts import belongs, of_migration
+from engine.extract.accounts import belongs, of_migration
+from engine.language.compile import Migration, load_migration
+from engine.report.words import clean
+from engine.session import Progress as Listener
+from engine.session import Run, connect, quiet
 from engine.store.journal import all_runs, close_killed, end_run, start_run
 from engine.store.lease import lease
 from engine.store.records import forget
-from engine.store.schema import Store, open_store
+from engine.store.tables import Store, open_store
 
 NO_KEY = "-"  # stands in for the key of an account that is not called
 
 
 @contextmanager
 def opened(
-    settings: Settings, command: str, wait: bool = False, refresh: bool = False, rebind: bool = False
+    settings: Settings,
+    command: str,
+    wait: bool = False,
+    refresh: bool = False,
+    rebind: bool = False,
 ) -> Iterator[Run]:
-    """A run on a migration's two accounts, with its row in the store from start to end; `refresh` forgets what was read.
+    """A run on a migration's two accounts, with its row in the store from start to end;
+    `refresh` forgets what was read.
 
     With `rebind`, the store belongs to these accounts from now on, whatever it was begun with.
     """
@@ -44,15 +55,29 @@ def opened(
         closing(_store(migration, settings)) as opened_store,
         lease(opened_store) as store,
         listening(settings) as listener,
-        accounts(migration, settings.environment, env, store.folder / f"{migration.spec.name}.sandbox") as found,
+        accounts(
+            migration,
+            settings.environment,
+            env,
+            store.folder / f"{migration.spec.name}.sandbox",
+        ) as found,
     ):
         with store.begin() as connection:
             close_killed(connection)
             run_id = start_run(connection, command, clock.now(), migration.spec.digest)
             if refresh:
                 forget(connection)
-        source = connect(migration.source, migration.spec.source, found.source, store, clock, wait)
-        destination = connect(migration.destination, migration.spec.destination, found.destination, store, clock, wait)
+        source = connect(
+            migration.source, migration.spec.source, found.source, store, clock, wait
+        )
+        destination = connect(
+            migration.destination,
+            migration.spec.destination,
+            found.destination,
+            store,
+            clock,
+            wait,
+        )
         files = store.folder / f"{migration.spec.name}.files"
         run = Run(run_id, migration, store, source, destination, clock, listener, files)
         outcome = "interrupted"
@@ -77,8 +102,17 @@ def from_store(settings: Settings) -> Iterator[Run]:
     store = _store(migration, settings, make=False)
     clock = Clock()
     source, destination = (
-        connect(connector, side, Account(connector.connection.base_url, NO_KEY), store, clock)
-        for connector, side in ((migration.source, migration.spec.source), (migration.destination, migration.spec.destination))
+        connect(
+            connector,
+            side,
+            Account(connector.connection.base_url, NO_KEY),
+            store,
+            clock,
+        )
+        for connector, side in (
+            (migration.source, migration.spec.source),
+            (migration.destination, migration.spec.destination),
+        )
     )
     try:
         run = Run(0, migration, store, source, destination, clock)
@@ -91,19 +125,27 @@ def from_store(settings: Settings) -> Iterator[Run]:
 
 
 def begun(run: Run, settings: Settings) -> list[dict[str, Any]]:
-    """The runs of a store; raises UsageError where none has migrated anything, as in a store that was misspelt."""
+    """The runs of a store; raises UsageError where none has migrated anything, as in a store
+    that was misspelt.
+    """
     with run.store.begin() as connection:
         runs = all_runs(connection)
     if not any(row["command"].startswith("run") for row in runs):
         first = f"etl run {settings.spec} --sample --env {settings.environment}"
-        raise UsageError(f"nothing has been migrated with this store yet – check --store and --env, or start with: {first}")
+        raise UsageError(
+            "nothing has been migrated with this store yet – check --store and --env,"
+            f" or start with: {first}"
+        )
     return runs
 
 
 def _store(migration: Migration, settings: Settings, make: bool = True) -> Store:
     url = settings.store or f"var/{migration.spec.name}.{settings.environment}.sqlite"
     if not make and "://" not in url and not Path(url).exists():
-        raise UsageError(f"there is no store {url} yet – start with: etl run {settings.spec} --sample")
+        raise UsageError(
+            f"there is no store {url} yet – start with: etl run {settings.spec}"
+            " --sample"
+        )
     return open_store(url)
 
 
@@ -113,7 +155,12 @@ def listening(settings: Settings) -> Iterator[Listener]:
     if settings.as_json or not sys.stderr.isatty():
         yield quiet
         return
-    columns = (TextColumn("{task.description:<48}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description:<48}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
         tasks: dict[str, Any] = {}
 

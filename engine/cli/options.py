@@ -12,7 +12,8 @@ import click
 from engine.errors import UsageError
 
 OWN_SIZE = 0  # `--sample` without a number
-DIGITS = 6  # of a number on the command line; more are a slip, and no clock or list holds so many
+# of a number on the command line; more are a slip, and no clock or list holds so many
+DIGITS = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +31,29 @@ def common(function: Any) -> Any:
     for decorate in reversed(
         (
             click.argument("spec", type=click.Path(path_type=Path)),
-            click.option("--env", "environment", type=click.Choice(["sandbox", "live"]), default="sandbox", show_default=True,
-                         help="The embedded emulators, or accounts named by the environment or .env."),
-            click.option("--store", help="SQLAlchemy URL or file; default var/MIGRATION.ENV.sqlite."),
-            click.option("--json", "as_json", is_flag=True, help="Machine-readable output on stdout."),
+            click.option(
+                "--env",
+                "environment",
+                type=click.Choice(["sandbox", "live"]),
+                default="sandbox",
+                show_default=True,
+                help=(
+                    "The embedded emulators, or accounts named by the environment or"
+                    " .env."
+                ),
+            ),
+            click.option(
+                "--store",
+                help="SQLAlchemy URL or file; default var/MIGRATION.ENV.sqlite.",
+            ),
+            click.option(
+                "--json",
+                "as_json",
+                is_flag=True,
+                help="Machine-readable output on stdout.",
+            ),
         )
-    ):  # fmt: skip
+    ):
         function = decorate(function)
     return function
 
@@ -61,11 +79,15 @@ def until(written: str | None) -> float:
     try:
         moment = datetime.fromisoformat(written)
     except ValueError:
-        raise UsageError(f"--until {written!r} is not a time – write it like 2026-12-01T18:00") from None
+        raise UsageError(
+            f"--until {written!r} is not a time – write it like 2026-12-01T18:00"
+        ) from None
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
-def records(_context: click.Context, _option: click.Parameter, written: str | None) -> int | None:
+def records(
+    _context: click.Context, _option: click.Parameter, written: str | None
+) -> int | None:
     """The size of a sample; OWN_SIZE is the spec's."""
     if written and (not is_number(written) or int(written) < 1):
         raise UsageError(f"--sample {written!r} is not a number of records")
@@ -75,6 +97,12 @@ def records(_context: click.Context, _option: click.Parameter, written: str | No
 
 
 sampled = click.option(
-    "--sample", "size", is_flag=False, flag_value="", default=None, metavar="[N]", callback=records,
+    "--sample",
+    "size",
+    is_flag=False,
+    flag_value="",
+    default=None,
+    metavar="[N]",
+    callback=records,
     help="Work on a telling slice of about N records (default: the spec's, 200).",
-)  # fmt: skip
+)

@@ -8,26 +8,40 @@ from typing import Any
 
 import click
 
-from engine import migrate as stages
+from engine import pipeline as stages
 from engine.cli.opening import opened, size_of
 from engine.cli.options import Settings, common, sampled
 from engine.cli.screen import Screen, printing, tell
-from engine.review import screens
-from engine.review.planned import show_planned, write_plan
-from engine.review.report import build
-from engine.simulate import simulate
+from engine.plan.simulate import simulate
+from engine.report import screens
+from engine.report.document import build
+from engine.report.plan import show_planned, write_plan
 
 
 @click.command()
 @common
 @sampled
 @click.option("--refresh", is_flag=True, help="Read the source anew.")
-@click.option("--simulate", "simulated", is_flag=True, help="Live through the plan on a simulated clock and print the timeline.")
-@click.option("--records", "each", is_flag=True, help="Also list the records that do not stay as they are, with their fields.")
-def plan(size: int | None, refresh: bool, simulated: bool, each: bool, **options: Any) -> None:
-    """What a run would create and change, its calls and cost against the quotas, and the time. Writes nothing."""
+@click.option(
+    "--simulate",
+    "simulated",
+    is_flag=True,
+    help="Live through the plan on a simulated clock and print the timeline.",
+)
+@click.option(
+    "--records",
+    "each",
+    is_flag=True,
+    help="Also list the records that do not stay as they are, with their fields.",
+)
+def plan(
+    size: int | None, refresh: bool, simulated: bool, each: bool, **options: Any
+) -> None:
+    """What a run would create and change, its calls and cost against the quotas, and the time.
+    Writes nothing.
+    """
     with opened(Settings(**options), "plan", refresh=refresh) as run:
-        result = stages.foresee(run, size_of(size, run), details=False)
+        result = stages.preview(run, size_of(size, run), details=False)
         report = build(run, result, "plan", options["environment"])
         assert result.plan is not None
         report["plan"] = asdict(result.plan)

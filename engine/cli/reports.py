@@ -9,16 +9,18 @@ from engine.cli.gate import gate_of_program
 from engine.cli.options import Settings
 from engine.cli.screen import tell
 from engine.errors import ATTENTION, DONE, UsageError
-from engine.migrate import Result
-from engine.review import terminal
-from engine.review.page import write_html
-from engine.review.report import build, write_csv, write_json
-from engine.run import Run
+from engine.pipeline import Result
+from engine.report import terminal
+from engine.report.document import build, write_csv, write_json
+from engine.report.page import write_html
+from engine.session import Run
 
 REPORTS = {"html": write_html, "json": write_json, "csv": write_csv}
 
 
-def report_of(run: Run, result: Result, command: str, settings: Settings) -> dict[str, Any]:
+def report_of(
+    run: Run, result: Result, command: str, settings: Settings
+) -> dict[str, Any]:
     """Write every format of the report; what is to be shown of it once the run has ended."""
     report = build(run, result, command, settings.environment)
     gate_of_program().ended(run, report["verdict"])
@@ -30,13 +32,24 @@ def report_of(run: Run, result: Result, command: str, settings: Settings) -> dic
             write(report, path)
             written[kind] = str(path)
         except OSError as error:
-            report["notices"].append(f"the report {path} cannot be written: {error.strerror}")
+            report["notices"].append(
+                f"the report {path} cannot be written: {error.strerror}"
+            )
     return report | {"files": written}
 
 
 def show(told: Mapping[str, Any], settings: Settings) -> int:
-    """Print a report; the exit code that its verdict deserves. Raises UsageError where a file of it was not written."""
-    tell(settings.as_json, told, lambda told, console: terminal.show(told, console, told["files"]))
+    """Print a report; the exit code that its verdict deserves. Raises UsageError where a file of
+    it was not written.
+    """
+    tell(
+        settings.as_json,
+        told,
+        lambda told, console: terminal.show(told, console, told["files"]),
+    )
     if len(told["files"]) < len(REPORTS):
-        raise UsageError("the run is done and saved, but its report could not be written – make room for it, then: etl verify SPEC")
+        raise UsageError(
+            "the run is done and saved, but its report could not be written – make room"
+            " for it, then: etl verify SPEC"
+        )
     return DONE if told["verdict"]["state"] == "good" else ATTENTION

@@ -11,37 +11,60 @@ from engine.cli.opening import begun, opened
 from engine.cli.options import Settings, common
 from engine.cli.screen import tell
 from engine.errors import ATTENTION, DONE, UsageError
-from engine.review import screens
+from engine.plan.renames import carry_over
+from engine.report import screens
 from engine.rollback.undo import rollback as take_back
-from engine.run import Run
-from engine.stages.names import carry_over
+from engine.session import Run
 
 LAST_RUN = 2**31 - 1
 
 
 @click.command()
 @common
-@click.option("--run", "of_run", type=click.IntRange(1, LAST_RUN), help="Take back just this run; `etl status` lists them.")
-@click.option("--dry-run", "dry", is_flag=True, help="Say what would happen; change nothing.")
-@click.option("--force", is_flag=True, help="Also remove rows that people have touched since.")
+@click.option(
+    "--run",
+    "of_run",
+    type=click.IntRange(1, LAST_RUN),
+    help="Take back just this run; `etl status` lists them.",
+)
+@click.option(
+    "--dry-run", "dry", is_flag=True, help="Say what would happen; change nothing."
+)
+@click.option(
+    "--force", is_flag=True, help="Also remove rows that people have touched since."
+)
 @click.option("--yes", is_flag=True, help="Do not ask.")
-def rollback(of_run: int | None, dry: bool, force: bool, yes: bool, **options: Any) -> None:
-    """Take a migration back: delete what it made, restore what it changed, keep what people touched."""
+def rollback(
+    of_run: int | None, dry: bool, force: bool, yes: bool, **options: Any
+) -> None:
+    """Take a migration back: delete what it made, restore what it changed, keep what people
+    touched.
+    """
     settings = Settings(**options)
     with opened(settings, "rollback --dry-run" if dry else "rollback") as run:
         known = begun(run, settings)
         if of_run and of_run not in {row["id"] for row in known}:
             listed = f"etl status {settings.spec} --env {settings.environment}"
-            raise UsageError(f"there is no run {of_run} – see which there are: {listed}")
+            raise UsageError(
+                f"there is no run {of_run} – see which there are: {listed}"
+            )
         carry_over(run)
         if not dry and not yes:
             _ask(run, settings, of_run, force)
         result = take_back(run, of_run, force, dry)
     found = {
-        "undone": result.undone, "kept": result.kept, "failed": result.failed, "would": result.would,
-        "cost": result.cost, "cost_unit": run.migration.destination.cost_unit,
-    }  # fmt: skip
-    tell(settings.as_json, found, lambda told, console: screens.show_rollback(told, dry, console))
+        "undone": result.undone,
+        "kept": result.kept,
+        "failed": result.failed,
+        "would": result.would,
+        "cost": result.cost,
+        "cost_unit": run.migration.destination.cost_unit,
+    }
+    tell(
+        settings.as_json,
+        found,
+        lambda told, console: screens.show_rollback(told, dry, console),
+    )
     sys.exit(ATTENTION if result.kept or result.failed else DONE)
 
 
@@ -49,6 +72,9 @@ def _ask(run: Run, settings: Settings, of_run: int | None, force: bool) -> None:
     """Name how many writes are to be undone; raises UsageError where the answer is no."""
     foreseen = take_back(run, of_run, force, dry=True)
     many = sum(many for action, many in foreseen.would.items() if action != "keep")
-    question = f"Undo {many} writes in {run.migration.destination.title} ({settings.environment})?"
+    question = (
+        f"Undo {many} writes in {run.migration.destination.title}"
+        f" ({settings.environment})?"
+    )
     if many and not click.confirm(question, err=True):
         raise UsageError("nothing was undone")

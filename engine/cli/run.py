@@ -9,20 +9,29 @@ from typing import Any
 
 import click
 
-from engine import migrate as stages
+from engine import pipeline as stages
 from engine.cli.gate import gate_of_program
 from engine.cli.opening import opened, size_of
 from engine.cli.options import Settings, common, interval, sampled, until
 from engine.cli.reports import report_of, show
 from engine.cli.screen import Screen, printing
 from engine.cli.streams import say
-from engine.errors import OutcomeUnknown, Paused, StoreError, Unavailable, UnsafePlan, UsageError
-from engine.review import screens
-from engine.run import Run
+from engine.errors import (
+    OutcomeUnknown,
+    QuotaExhausted,
+    StoreError,
+    Unavailable,
+    UnsafePlan,
+    UsageError,
+)
+from engine.report import screens
+from engine.session import Run
 
-PASSING = (Unavailable, OutcomeUnknown, Paused, StoreError)  # what a repeated delta may not meet the next time
+# what a repeated delta may not meet the next time
+PASSING = (Unavailable, OutcomeUnknown, QuotaExhausted, StoreError)
 MOST = 1000  # records of a sample of live accounts, for nobody has approved it
-_CHOSEN = ("yes", "changes", "deletions", "until", "every", "failed", "remake_fields")  # options that make a Choice
+# options that make a Choice
+_CHOSEN = ("yes", "changes", "deletions", "until", "every", "failed", "remake_fields")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +48,23 @@ class Choice:
 
     def check(self, size: int | None) -> None:
         """Refuse options that contradict each other."""
-        if size is not None and (self.changes or self.failed) or self.changes and self.failed:
-            raise UsageError("--sample, --delta and --failed exclude each other – give one of them")
+        if (
+            size is not None
+            and (self.changes or self.failed)
+            or self.changes
+            and self.failed
+        ):
+            raise UsageError(
+                "--sample, --delta and --failed exclude each other – give one of them"
+            )
         if (self.every or self.deletions) and not self.changes:
             raise UsageError("--every and --deletions go with --delta")
         if self.until and not self.every:
             raise UsageError("--until goes with --every")
         if self.remake_fields and self.failed:
-            raise UsageError("--remake-fields and --failed exclude each other – give one of them")
+            raise UsageError(
+                "--remake-fields and --failed exclude each other – give one of them"
+            )
 
     def command(self, size: int | None) -> str:
         """The command as the store remembers it."""
@@ -61,14 +79,41 @@ class Choice:
 @common
 @sampled
 @click.option("--refresh", is_flag=True, help="Read the source anew.")
-@click.option("--yes", is_flag=True, help="Go on where a plan is refused as surprising.")
-@click.option("--wait", is_flag=True, help="Wait when a day's quota is spent, instead of ending with code 75.")
-@click.option("--delta", "changes", is_flag=True, help="Bring over what changed in the source or in the spec since the last run.")
-@click.option("--deletions", is_flag=True, help="With --delta: also look for rows deleted in the source (reads every list).")
-@click.option("--until", metavar="TIME", help="With --every: stop repeating at this time (ISO 8601, UTC).")
-@click.option("--every", metavar="15m", help="With --delta: repeat at this interval (s, m or h).")
-@click.option("--failed", is_flag=True, help="Try just the records that failed once more.")
-@click.option("--remake-fields", is_flag=True, help="Make custom fields that people have deleted anew, and fill them.")
+@click.option(
+    "--yes", is_flag=True, help="Go on where a plan is refused as surprising."
+)
+@click.option(
+    "--wait",
+    is_flag=True,
+    help="Wait when a day's quota is spent, instead of ending with code 75.",
+)
+@click.option(
+    "--delta",
+    "changes",
+    is_flag=True,
+    help="Bring over what changed in the source or in the spec since the last run.",
+)
+@click.option(
+    "--deletions",
+    is_flag=True,
+    help="With --delta: also look for rows deleted in the source (reads every list).",
+)
+@click.option(
+    "--until",
+    metavar="TIME",
+    help="With --every: stop repeating at this time (ISO 8601, UTC).",
+)
+@click.option(
+    "--every", metavar="15m", help="With --delta: repeat at this interval (s, m or h)."
+)
+@click.option(
+    "--failed", is_flag=True, help="Try just the records that failed once more."
+)
+@click.option(
+    "--remake-fields",
+    is_flag=True,
+    help="Make custom fields that people have deleted anew, and fill them.",
+)
 def run(size: int | None, refresh: bool, wait: bool, **options: Any) -> None:
     """Migrate: audit, provision, extract, transform, load, verify. Safe to repeat."""
     choice = Choice(**{name: options.pop(name) for name in _CHOSEN})
@@ -83,7 +128,9 @@ def run(size: int | None, refresh: bool, wait: bool, **options: Any) -> None:
                 gate_of_program().admit(settings.spec, settings.store)
             with opened(settings, command, wait, refresh) as run:
                 _bound(settings, size_of(size, run))
-                told = report_of(run, _work(run, choice, size, settings.as_json), command, settings)
+                told = report_of(
+                    run, _work(run, choice, size, settings.as_json), command, settings
+                )
             code = show(told, settings)
         except PASSING as error:
             if not pause:
@@ -97,11 +144,14 @@ def run(size: int | None, refresh: bool, wait: bool, **options: Any) -> None:
 
 
 def _bound(settings: Settings, size: int | None) -> None:
-    """A sample that moves everything would be a full run that nobody has approved; raises UnsafePlan."""
+    """A sample that moves everything would be a full run that nobody has approved; raises
+    UnsafePlan.
+    """
     if settings.environment == "live" and size is not None and size > MOST:
         raise UnsafePlan(
-            f"a sample of live accounts has at most {MOST:,} records, not {size:,} – take a smaller one, look at it, "
-            f"then: etl approve {settings.spec} --env live --by NAME, and run everything"
+            f"a sample of live accounts has at most {MOST:,} records, not {size:,} –"
+            f" take a smaller one, look at it, then: etl approve {settings.spec} --env"
+            " live --by NAME, and run everything"
         )
 
 
@@ -109,11 +159,13 @@ def _work(run: Run, choice: Choice, size: int | None, quietly: bool) -> stages.R
     if choice.changes:
         return stages.delta(run, choice.yes, choice.deletions, choice.remake_fields)
     if choice.failed:
-        return stages.again(run)
+        return stages.retry_failed(run)
 
     def announce(found: stages.Result) -> None:
         if found.audit and found.plan and not quietly:
             with printing():
                 screens.show_announcement(found.audit, found.plan, Screen(stderr=True))
 
-    return stages.migrate(run, size_of(size, run), choice.yes, announce, choice.remake_fields)
+    return stages.migrate(
+        run, size_of(size, run), choice.yes, announce, choice.remake_fields
+    )

@@ -15,7 +15,11 @@ from engine.cli.streams import drop_output
 from engine.errors import UsageError
 
 
-def tell(as_json: bool, found: Mapping[str, Any], show: Callable[[Mapping[str, Any], Console], None]) -> None:
+def tell(
+    as_json: bool,
+    found: Mapping[str, Any],
+    show: Callable[[Mapping[str, Any], Console], None],
+) -> None:
     """What a command found: as JSON, or as its screen shows it."""
     with printing():
         if as_json:
@@ -34,7 +38,9 @@ class Screen(Console):
 
 @contextmanager
 def printing() -> Iterator[None]:
-    """A reader that has gone (`| head`) ends no command. Raises UsageError for output that cannot be written."""
+    """A reader that has gone (`| head`) ends no command. Raises UsageError for output that
+    cannot be written.
+    """
     try:
         yield
         sys.stdout.flush()
@@ -43,6 +49,6 @@ def printing() -> Iterator[None]:
     except OSError as error:
         drop_output()
         raise UsageError(
-            f"the output cannot be written: {error.strerror} – what the command did is saved; make room, and look at it with: "
-            "etl status SPEC, etl report SPEC"
+            f"the output cannot be written: {error.strerror} – what the command did is"
+            " saved; make room, and look at it with: etl status SPEC, etl report SPEC"
         ) from None

@@ -10,7 +10,7 @@ import click
 from engine.cli.opening import from_store
 from engine.cli.options import Settings, common
 from engine.cli.screen import tell
-from engine.review import screens
+from engine.report import screens
 from engine.store.journal import all_runs, close_killed, counts, entries
 from engine.store.lease import at_work
 from engine.store.links import all_findings, count_links
@@ -29,10 +29,22 @@ def status(**options: Any) -> None:
             "migration": run.spec.name,
             "environment": settings.environment,
             "runs": all_runs(connection)[-10:],
-            "read": {name: cursor.rows for name, cursor in all_cursors(connection).items() if not name.startswith("#")},
-            "linked": {name: many for name, many in count_links(connection).items() if not name.startswith("$")},
-            "journal": [[*key, many, cost] for key, (many, cost) in counts(connection).items()],
+            "read": {
+                name: cursor.rows
+                for name, cursor in all_cursors(connection).items()
+                if not name.startswith("#")
+            },
+            "linked": {
+                name: many
+                for name, many in count_links(connection).items()
+                if not name.startswith("$")
+            },
+            "journal": [
+                [*key, many, cost] for key, (many, cost) in counts(connection).items()
+            ],
             "in_doubt": len(entries(connection, ("intent", "doubt"))),
-            "attention": [asdict(item) for item in all_findings(connection, "attention")],
+            "attention": [
+                asdict(item) for item in all_findings(connection, "attention")
+            ],
         }
     tell(settings.as_json, found, screens.show_status)

@@ -1,4 +1,6 @@
-"""The standard streams: letters they cannot take, readers that go away, secrets that must not be shown."""
+"""The standard streams: letters they cannot take, readers that go away, secrets that must not be
+shown.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,7 @@ import click
 
 from engine.connector.auth import redactor
 from engine.errors import EtlError
-from engine.review.words import clean
+from engine.report.words import clean
 
 
 def drop_output() -> None:
@@ -23,27 +25,37 @@ def drop_output() -> None:
 
 
 def write_anything() -> None:
-    """No letter that a stream cannot take ends a command; what is piped is UTF-8 wherever it goes.
+    """No letter that a stream cannot take ends a command; what is piped is UTF-8 wherever it
+    goes.
 
-    A stream that is closed (`>&-`) writes nowhere, and no file that a command opens takes its place.
+    A stream that is closed (`>&-`) writes nowhere, and no file that a command opens takes its
+    place.
     """
     sys.stdout = sys.stdout or Path(os.devnull).open("w")  # noqa: SIM115
     sys.stderr = sys.stderr or Path(os.devnull).open("w")  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(encoding=stream.encoding if stream.isatty() else "utf-8", errors="backslashreplace")
+            stream.reconfigure(
+                encoding=stream.encoding if stream.isatty() else "utf-8",
+                errors="backslashreplace",
+            )
 
 
 def safe(text: str) -> str:
     """A text without any value of the environment that looks like a secret."""
-    from engine.environment import variables  # only whoever meets an error waits for it
+    # only whoever meets an error waits for it
+    from engine.cli.environment import variables
 
     try:
         known = variables()
     except EtlError:  # told already, by the command itself
         known = dict(os.environ)
     words = ("KEY", "TOKEN", "SECRET", "PASSWORD")
-    return redactor(value for name, value in known.items() if len(value) >= 8 and any(word in name.upper() for word in words))(text)
+    return redactor(
+        value
+        for name, value in known.items()
+        if len(value) >= 8 and any(word in name.upper() for word in words)
+    )(text)
 
 
 def _plain(text: str) -> str:

@@ -8,13 +8,13 @@ from typing import Any
 
 import click
 
-from engine import migrate as stages
+from engine import pipeline as stages
 from engine.cli.opening import begun, opened
 from engine.cli.options import Settings, common
 from engine.cli.reports import report_of, show
-from engine.review.compare import everything, records_of
-from engine.stages.names import carry_over
+from engine.plan.renames import carry_over
 from engine.store.records import sample
+from engine.verify.compare import everything, records_of
 
 
 @click.command()
@@ -27,8 +27,14 @@ def verify(**options: Any) -> None:
         carry_over(run)
         last = [row["command"] for row in runs if row["command"].startswith("run")]
         with run.store.begin() as connection:
-            judged = records_of(frozenset(sample(connection))) if last[-1] == "run --sample" else everything
-        result = stages.verify(run, stages.Result(), judged, only_written=_planned_since(runs))
+            judged = (
+                records_of(frozenset(sample(connection)))
+                if last[-1] == "run --sample"
+                else everything
+            )
+        result = stages.verify(
+            run, stages.Result(), judged, only_written=_planned_since(runs)
+        )
         told = report_of(run, result, "verify", settings)
     sys.exit(show(told, settings))
 

@@ -1,1 +1,4 @@
-"""How an API behaves: the connector, compiled, and the one client that interprets it."""
+"""One platform's API: the connector, compiled, and the one client that interprets it.
+
+Door: load.load_connector, client.Client.
+"""

@@ -20,8 +20,10 @@ class Account:
 
     base_url: str
     secret: str = field(repr=False)
-    name: str = ""  # set where the address changes from run to run, as the sandbox's does
-    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)  # every variable that signing in takes
+    # set where the address changes from run to run, as the sandbox's does
+    name: str = ""
+    # every variable that signing in takes
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def reveal(self, variable: str) -> str:
         """The value of one of the variables; the key where nothing else is known."""
@@ -31,7 +33,9 @@ class Account:
     def id(self) -> str:
         """A name for the account that does not tell the key."""
         keys = "\n".join(dict.fromkeys([self.secret, *self.secrets.values()]))
-        return hashlib.sha256(f"{self.name or self.base_url}\n{keys}".encode()).hexdigest()[:16]
+        return hashlib.sha256(
+            f"{self.name or self.base_url}\n{keys}".encode()
+        ).hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,14 +84,23 @@ AUTHS: Mapping[str, Callable[[Mapping[str, Any], str], Signature]] = {
 def parts(auth: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     """A way of signing in, and those it is made of."""
     yield auth
-    for part in (*auth.get("all", ()), *([auth["signed_by"]] if "signed_by" in auth else ())):
+    for part in (
+        *auth.get("all", ()),
+        *([auth["signed_by"]] if "signed_by" in auth else ()),
+    ):
         yield from parts(part)
 
 
 def variables(auth: Mapping[str, Any], secret: bool = False) -> Iterator[str]:
-    """The environment variables that signing in takes; with `secret`, those that must show in no text."""
+    """The environment variables that signing in takes; with `secret`, those that must show in no
+    text.
+    """
     for part in parts(auth):
-        yield from (part[key] for key in ("secret", "refresh_token", "client_secret") if key in part)
+        yield from (
+            part[key]
+            for key in ("secret", "refresh_token", "client_secret")
+            if key in part
+        )
         yield from part.get("secrets", {}).values()
         if not secret:
             yield from (part[key] for key in ("client_id", "user_env") if key in part)
@@ -96,25 +109,34 @@ def variables(auth: Mapping[str, Any], secret: bool = False) -> Iterator[str]:
 
 def addresses(auth: Mapping[str, Any]) -> Iterator[str]:
     """The environment variables that can name another place to sign in at."""
-    yield from (part["post"]["env"] for part in parts(auth) if isinstance(part.get("post"), Mapping))
+    yield from (
+        part["post"]["env"]
+        for part in parts(auth)
+        if isinstance(part.get("post"), Mapping)
+    )
 
 
 def sign(auth: Mapping[str, Any], reveal: Callable[[str], str]) -> Signature:
-    """What requests carry with a key that stays; raises UsageError for a key that no request can carry."""
+    """What requests carry with a key that stays; raises UsageError for a key that no request can
+    carry.
+    """
     if "user_env" in auth:
         auth = {**auth, "user": reveal(auth["user_env"])}
     signature = AUTHS[auth["kind"]](auth, reveal(auth.get("secret", "")))
     if not carries(signature):
         raise UsageError(
-            f"{auth['secret']} holds a blank, a line break or a letter that no key has – "
-            "copy the key again, without anything before or after it"
+            f"{auth['secret']} holds a blank, a line break or a letter that no key has"
+            " – copy the key again, without anything before or after it"
         )
     return signature
 
 
 def carries(signature: Signature) -> bool:
     """Whether a request can carry these headers."""
-    return all(value.isascii() and value.isprintable() and value == value.strip() for value in signature.headers.values())
+    return all(
+        value.isascii() and value.isprintable() and value == value.strip()
+        for value in signature.headers.values()
+    )
 
 
 def joined(signatures: Iterable[Signature]) -> Signature:
@@ -126,7 +148,8 @@ def joined(signatures: Iterable[Signature]) -> Signature:
     )
 
 
-LONG = 12  # characters of a secret of which pieces are known again; a shorter one only as a whole
+# characters of a secret of which pieces are known again; a shorter one only as a whole
+LONG = 12
 PIECE = 8  # characters of a piece that says too much
 ANCHOR = 4
 _QUERY = re.compile(r"(https?://[^\s?\"']+)\?[^\s\"')]*")
@@ -134,7 +157,9 @@ _USERINFO = re.compile(r"(https?://)[^\s/@\"']+@")
 
 
 def redactor(secrets: Iterable[str]) -> Callable[[str], str]:
-    """A function that takes secrets, and the queries of addresses (links are capabilities), out of a text."""
+    """A function that takes secrets, and the queries of addresses (links are capabilities), out
+    of a text.
+    """
     known = {form for secret in secrets if len(secret) >= 4 for form in _forms(secret)}
     longest_first = sorted(known, key=lambda form: (-len(form), form))
     long = [form.lower() for form in longest_first if len(form) >= LONG]
@@ -150,20 +175,31 @@ def redactor(secrets: Iterable[str]) -> Callable[[str], str]:
 
 
 def _forms(secret: str) -> set[str]:
-    """The secret as it may stand in an address, in JSON or in a quoted text, turned round or in base 64."""
+    """The secret as it may stand in an address, in JSON or in a quoted text, turned round or in
+    base 64.
+    """
     inside = base64.b64encode(secret.encode(errors="replace")).decode().rstrip("=")
-    plain = {secret, quote(secret), quote(secret, safe=""), quote_plus(secret), json.dumps(secret)[1:-1], repr(secret)[1:-1]}
+    plain = {
+        secret,
+        quote(secret),
+        quote(secret, safe=""),
+        quote_plus(secret),
+        json.dumps(secret)[1:-1],
+        repr(secret)[1:-1],
+    }
     return {*plain, secret[::-1], inside} if len(secret) >= LONG else plain
 
 
 def _without_pieces(text: str, form: str) -> str:
-    """The text without any piece of a long secret, in any capitals: platforms echo a key cut short.
+    """The text without any piece of a long secret, in any capitals: platforms echo a key cut
+    short.
 
-    Every piece of PIECE characters holds one of the form's anchors, short texts at equal distances; only where
-    one of those is found is looked closer.
+    Every piece of PIECE characters holds one of the form's anchors, short texts at equal
+    distances; only where one of those is found is looked closer.
     """
     low = text.lower()
-    if len(low) != len(text):  # a letter whose small form is longer: places would not agree
+    # a letter whose small form is longer: places would not agree
+    if len(low) != len(text):
         low = text
     spans = [
         span
@@ -187,7 +223,9 @@ def _merged(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
 
 
 def _grown(text: str, begin: int, form: str, at: int) -> tuple[int, int] | None:
-    """The whole piece of the form around a place where text and form agree; None for one too short to tell."""
+    """The whole piece of the form around a place where text and form agree; None for one too
+    short to tell.
+    """
     end, until = begin, at
     while begin and at and text[begin - 1] == form[at - 1]:
         begin, at = begin - 1, at - 1

@@ -8,22 +8,30 @@ from urllib.parse import quote
 
 import httpx
 
-from engine.connector.answers import Verdict, judge
-from engine.connector.bodies import inside, wrapped
+from engine.connector.classify import Classified, classify
+from engine.connector.encoding import inside, wrapped
 from engine.connector.model import PLACE, Bulk, Connector, ErrorRule, Resource
-from engine.connector.pagers import path_of
+from engine.connector.pagination import path_of
 from engine.errors import OutcomeUnknown
 from engine.values import dig
 
 
-def together(bulk: Bulk, rows: Sequence[tuple[Any, Mapping[str, str]]], kind: Resource) -> Any:
+def together(
+    bulk: Bulk, rows: Sequence[tuple[Any, Mapping[str, str]]], kind: Resource
+) -> Any:
     """The body of a call for rows, each with what fills in the places of its item."""
-    found = wrapped([_item(bulk, body, places, kind) for body, places in rows], bulk.rows)
+    found = wrapped(
+        [_item(bulk, body, places, kind) for body, places in rows], bulk.rows
+    )
     return {**bulk.more, **found} if isinstance(found, dict) else found
 
 
 def _item(bulk: Bulk, body: Any, places: Mapping[str, str], kind: Resource) -> Any:
-    values = {**(body if isinstance(body, dict) else {}), **places, "resource": kind.name}
+    values = {
+        **(body if isinstance(body, dict) else {}),
+        **places,
+        "resource": kind.name,
+    }
     item, used = _filled(bulk.item, values, kind), set(PLACE.findall(str(bulk.item)))
     if not isinstance(item, dict) or not isinstance(body, dict) or not body:
         return item
@@ -32,7 +40,9 @@ def _item(bulk: Bulk, body: Any, places: Mapping[str, str], kind: Resource) -> A
 
 
 def _filled(template: Any, values: Mapping[str, Any], kind: Resource) -> Any:
-    """A template with its places filled in; one that is nothing but a place takes the value as it is."""
+    """A template with its places filled in; one that is nothing but a place takes the value as
+    it is.
+    """
     if isinstance(template, dict):
         return {key: _filled(item, values, kind) for key, item in template.items()}
     if not isinstance(template, str):
@@ -40,41 +50,61 @@ def _filled(template: Any, values: Mapping[str, Any], kind: Resource) -> Any:
     alone = PLACE.fullmatch(template)
     if alone:
         value, held = values.get(alone[1]), kind.fields.get(alone[1])
-        return int(str(value)) if held and held.kind == "integer" and str(value).isdecimal() else value
+        return (
+            int(str(value))
+            if held and held.kind == "integer" and str(value).isdecimal()
+            else value
+        )
     in_path = template.startswith("/")
-    texts = {name: quote(str(value), safe="") if in_path else str(value) for name, value in values.items()}
+    texts = {
+        name: quote(str(value), safe="") if in_path else str(value)
+        for name, value in values.items()
+    }
     return PLACE.sub(lambda found: texts.get(found[1], ""), template)
 
 
 def listed(bulk: Bulk, body: Any) -> list[Any] | None:
-    """The outcomes that an answer lists; None where it lists none: then it is about the call as a whole."""
+    """The outcomes that an answer lists; None where it lists none: then it is about the call as
+    a whole.
+    """
     found = dig(body, path_of(bulk.answers)) if bulk.answers else body
     return found if isinstance(found, list) else None
 
 
-def outcomes(connector: Connector, bulk: Bulk, answer: Verdict, many: int) -> list[Verdict]:
-    """What the call answered for each row, in their order. Raises OutcomeUnknown where that cannot be told."""
+def outcomes(
+    connector: Connector, bulk: Bulk, answer: Classified, many: int
+) -> list[Classified]:
+    """What the call answered for each row, in their order. Raises OutcomeUnknown where that
+    cannot be told.
+    """
     found = listed(bulk, answer.body)
     if found is None or len(found) != many:
         told = "no" if found is None else len(found)
         raise OutcomeUnknown(
-            f"{connector.title} answered {many} rows in one call with {told} outcomes – check `bulk` in the connector"
+            f"{connector.title} answered {many} rows in one call with {told} outcomes –"
+            " check `bulk` in the connector"
         )
-    return [_outcome(connector, bulk, item, answer.response.status_code) for item in found]
+    return [
+        _outcome(connector, bulk, item, answer.response.status_code) for item in found
+    ]
 
 
 def _done(wanted: Any, item: Any) -> bool:
     """Whether an outcome says what it has to say of a row that was written."""
-    said = wanted if isinstance(wanted, Mapping) else dict.fromkeys([wanted] if wanted else [], True)
+    said = (
+        wanted
+        if isinstance(wanted, Mapping)
+        else dict.fromkeys([wanted] if wanted else [], True)
+    )
     return all(dig(item, path_of(place)) == value for place, value in said.items())
 
 
-def _outcome(connector: Connector, bulk: Bulk, item: Any, status: int) -> Verdict:
+def _outcome(connector: Connector, bulk: Bulk, item: Any, status: int) -> Classified:
     body = dig(item, path_of(bulk.answer)) if bulk.answer else item
     told = dig(item, path_of(bulk.status)) if bulk.status else status
     if not isinstance(told, int):
-        return Verdict(httpx.Response(status), body, ErrorRule("unsure"))
+        return Classified(httpx.Response(status), body, ErrorRule("unsure"))
     response = httpx.Response(told, json=body)
     if (bulk.failed and dig(item, path_of(bulk.failed))) or not _done(bulk.done, item):
-        return Verdict(response, body, ErrorRule("reject"))
-    return judge(connector, response)
+        return Classified(response, body, ErrorRule("reject"))
+    return classify(connector, response)

@@ -1,4 +1,6 @@
-"""What the stages ask of a platform: lists, rows, writes and files, as a connector declares them."""
+"""What the stages ask of a platform: lists, rows, writes and files, as a connector declares
+them.
+"""
 
 from __future__ import annotations
 
@@ -10,17 +12,26 @@ from pathlib import Path
 from typing import Any, Literal
 from uuid import uuid4
 
-from engine.connector.answers import Verdict
 from engine.connector.auth import Account
-from engine.connector.bodies import new_id, rows_of, the_row, with_parts
 from engine.connector.bulk import outcomes, together
-from engine.connector.calls import Calls
-from engine.connector.files import download
+from engine.connector.classify import Classified
+from engine.connector.downloads import download
+from engine.connector.encoding import new_id, rows_of, the_row, with_parts
 from engine.connector.model import Connector, Operation, Resource, Verb
-from engine.connector.pacing import Clock, Pacer
-from engine.connector.pagers import COUNTED, PAGERS, SLIPPED, Ask, Page, path_of
-from engine.connector.several import in_order
-from engine.errors import Accepted, ApiError, EtlError, Forbidden, NotFound, OutcomeUnknown, Rejected, Unavailable
+from engine.connector.pagination import COUNTED, PAGERS, SLIPPED, Ask, Page, path_of
+from engine.connector.parallel import in_order
+from engine.connector.rate_limit import Clock, RateLimiter
+from engine.connector.transport import Calls
+from engine.errors import (
+    Accepted,
+    ApiError,
+    EtlError,
+    Forbidden,
+    NotFound,
+    OutcomeUnknown,
+    RequestRejected,
+    Unavailable,
+)
 from engine.values import batches, dig, word
 
 Sight = Literal["there", "gone", "unclear"]
@@ -32,10 +43,13 @@ class Written:
 
     id: str
     data: dict[str, Any]  # the row of the answer; {} where it holds none
-    status: int  # HTTP status; for a row that travelled with others its own, where the answer has one for each
-    date: float | None  # the server's clock in epoch seconds: the answer's `Date`; None where it says none
+    # HTTP status; for a row that travelled with others its own, where the answer has one for each
+    status: int
+    # the server's clock in epoch seconds: the answer's `Date`; None where it says none
+    date: float | None
     shown: bool  # the answer holds fields of the row, not only its id
-    repeated: bool = False  # the write was sent several times: an earlier try may be what made the row
+    # the write was sent several times: an earlier try may be what made the row
+    repeated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +59,8 @@ class Rows:
     rows: list[dict[str, Any]]
     next: Any
     last: bool
-    silent: bool = False  # the answer had no body: it does not even say that there are no rows
+    # the answer had no body: it does not even say that there are no rows
+    silent: bool = False
     doubt: str = ""  # why the list may have more rows than were read up to here
     at: Any = None  # the position that the page was asked for at
     anew: bool = False  # the list was begun again: rows come once more
@@ -58,18 +73,20 @@ class Client:
 
     connector: Connector
     account: Account
-    pacer: Pacer
+    limiter: RateLimiter
     clock: Clock = field(default_factory=Clock)
     random: Callable[[], float] = random.random
     calls: Calls = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        self.calls = Calls(self.connector, self.account, self.pacer, self.clock, self.random)
+        self.calls = Calls(
+            self.connector, self.account, self.limiter, self.clock, self.random
+        )
 
     def close(self) -> None:
         """Close the connections, and give back what was booked ahead."""
         self.calls.http.close()
-        self.pacer.release()
+        self.limiter.release()
 
     def now(self) -> float:
         """The platform's clock in epoch seconds, as far as its answers tell it; else ours."""
@@ -82,15 +99,28 @@ class Client:
     # -- what the stages use
 
     def check(self) -> str:
-        """Prove that the platform answers and takes the key; the account's own name, or "". Raises ApiError."""
+        """Prove that the platform answers and takes the key; the account's own name, or "".
+        Raises ApiError.
+        """
         connection = self.connector.connection
-        answer = self.calls.read(connection.check, self.calls.url(connection.check, {}), {}, tries=1)
-        return word(dig(answer.body, path_of(connection.account))) if connection.account else ""
+        answer = self.calls.read(
+            connection.check, self.calls.url(connection.check, {}), {}, tries=1
+        )
+        return (
+            word(dig(answer.body, path_of(connection.account)))
+            if connection.account
+            else ""
+        )
 
     def pages(
-        self, resource: str, params: Mapping[str, Any] | None = None, position: Any = None, newest_first: bool = False,
-        doubts: bool = False, few: bool = False,
-    ) -> Iterator[Rows]:  # fmt: skip
+        self,
+        resource: str,
+        params: Mapping[str, Any] | None = None,
+        position: Any = None,
+        newest_first: bool = False,
+        doubts: bool = False,
+        few: bool = False,
+    ) -> Iterator[Rows]:
         """A list, page by page, from a position an earlier page named.
 
         Where it may have rows that were not read, the page says so with `doubts`, and a list whose
@@ -99,7 +129,10 @@ class Client:
         """
         kind, operation = self._resource(resource), self._operation(resource, "list")
         if operation.pager is None:
-            raise ApiError(f"the connector {self.connector.name} says no pager for the list of {resource}")
+            raise ApiError(
+                f"the connector {self.connector.name} says no pager for the list of"
+                f" {resource}"
+            )
         if few:
             operation = replace(operation, pager=replace(operation.pager, few=True))
         params = {**(operation.newest_first if newest_first else {}), **(params or {})}
@@ -120,29 +153,65 @@ class Client:
             raise doubtful(self.connector.title, resource, page.doubt)
 
     def _below(
-        self, operation: Operation, kind: Resource, params: Mapping[str, Any], position: Mapping[str, Any]
+        self,
+        operation: Operation,
+        kind: Resource,
+        params: Mapping[str, Any],
+        position: Mapping[str, Any],
     ) -> Iterator[Rows]:
-        """The list below each row of the parent; a position names the parents' page, the row and the page below it."""
+        """The list below each row of the parent; a position names the parents' page, the row and
+        the page below it.
+        """
         field, parent = operation.parent_id, self._resource(operation.parent)
-        above, done, at, page = (position.get(name) for name in ("above", "done", "at", "page"))
+        above, done, at, page = (
+            position.get(name) for name in ("above", "done", "at", "page")
+        )
         for rows in self.pages(parent.name, position=above, doubts=True):
             ids = [parent.reference_id_of(row) for row in rows.rows]
             for one in ids[ids.index(done) + 1 if done in ids else 0 :]:
                 with suppress(NotFound):  # the parent has gone since it was listed
-                    for found in self._steadily(operation, kind, params, page if one == at else None, {field: one}):
-                        here = {"done": done, "at": one, "page": found.next} if found.next is not None else {"done": one}
+                    for found in self._steadily(
+                        operation,
+                        kind,
+                        params,
+                        page if one == at else None,
+                        {field: one},
+                    ):
+                        here = (
+                            {"done": done, "at": one, "page": found.next}
+                            if found.next is not None
+                            else {"done": one}
+                        )
                         placed = _placed(found.rows, kind, field, one)
-                        yield replace(found, rows=placed, next={"above": above, **here}, last=False, anew=False)
+                        yield replace(
+                            found,
+                            rows=placed,
+                            next={"above": above, **here},
+                            last=False,
+                            anew=False,
+                        )
                 done = one
             above = rows.next
             if rows.doubt:
-                yield Rows([], {"above": above, "done": done}, False, doubt=f"of the {parent.name} above: {rows.doubt}")
+                yield Rows(
+                    [],
+                    {"above": above, "done": done},
+                    False,
+                    doubt=f"of the {parent.name} above: {rows.doubt}",
+                )
         yield Rows([], None, True)
 
     def _steadily(
-        self, operation: Operation, kind: Resource, params: Mapping[str, Any], position: Any, places: Mapping[str, str]
+        self,
+        operation: Operation,
+        kind: Resource,
+        params: Mapping[str, Any],
+        position: Any,
+        places: Mapping[str, str],
     ) -> Iterator[Rows]:
-        """One list, page by page; once more from its first page where the position is no longer good."""
+        """One list, page by page; once more from its first page where the position is no longer
+        good.
+        """
         begun, at = False, position
         while True:
             try:
@@ -150,16 +219,26 @@ class Client:
                     yield replace(page, anew=begun and page.at is None)
                     at = page.next
                 return
-            except Rejected as error:
+            except RequestRejected as error:
                 if isinstance(error, Forbidden) or at is None:
                     raise  # the list itself is refused, not a position in it
                 if begun:
-                    yield Rows([], None, False, doubt=f"two positions were refused on the way: {error}")
+                    yield Rows(
+                        [],
+                        None,
+                        False,
+                        doubt=f"two positions were refused on the way: {error}",
+                    )
                     return
             begun, at = True, None
 
     def _walk(
-        self, operation: Operation, kind: Resource, params: Mapping[str, Any], position: Any, places: Mapping[str, str]
+        self,
+        operation: Operation,
+        kind: Resource,
+        params: Mapping[str, Any],
+        position: Any,
+        places: Mapping[str, str],
     ) -> Iterator[Rows]:
         """One list, page by page."""
         assert operation.pager is not None
@@ -168,14 +247,29 @@ class Client:
         while True:
             try:
                 page, answer = self._page(operation, kind, params, ask, places)
-            except Rejected as error:
-                if not counted or isinstance(error, Forbidden) or not (rows or position):
+            except RequestRejected as error:
+                if (
+                    not counted
+                    or isinstance(error, Forbidden)
+                    or not (rows or position)
+                ):
                     raise
-                refused = "" if ask.probe else f"page {ask.position} was refused after {rows:,} rows: {error}"
+                refused = (
+                    ""
+                    if ask.probe
+                    else f"page {ask.position} was refused after {rows:,} rows: {error}"
+                )
                 yield Rows([], None, True, doubt=refused, at=ask.position)
                 return
             rows += len(page.rows)
-            here = Rows(page.rows, None, True, answer.body is None, at=ask.position, date=answer.date)
+            here = Rows(
+                page.rows,
+                None,
+                True,
+                answer.body is None,
+                at=ask.position,
+                date=answer.date,
+            )
             try:
                 ask = walk.send(page)
             except StopIteration as end:
@@ -184,51 +278,102 @@ class Client:
             yield replace(here, next=ask.position, last=False)
 
     def _page(
-        self, operation: Operation, kind: Resource, params: Mapping[str, Any], ask: Ask, places: Mapping[str, str]
-    ) -> tuple[Page, Verdict]:
+        self,
+        operation: Operation,
+        kind: Resource,
+        params: Mapping[str, Any],
+        ask: Ask,
+        places: Mapping[str, str],
+    ) -> tuple[Page, Classified]:
         """One page of a list; one without a body is asked for once more."""
         if ask.url:  # it says everything that was asked for, the filters too
-            url, asked = self.calls.home.join(self.calls.local(self.calls.home, ask.url)), {}
+            url, asked = (
+                self.calls.home.join(self.calls.local(self.calls.home, ask.url)),
+                {},
+            )
         else:
             url, asked = self.calls.url(operation, places), {**ask.params, **params}
         answer = self.calls.read(operation, url, asked)
         if answer.body is None and not (operation.pager and operation.pager.few):
             answer = self.calls.read(operation, url, asked)
-        rows, at = rows_of(answer, operation, kind, self.connector.title), answer.response.url
+        rows, at = (
+            rows_of(answer, operation, kind, self.connector.title),
+            answer.response.url,
+        )
         keys = [key for key in map(kind.id_of, rows) if key]
-        bare = answer.response.status_code != 204 and not answer.response.content.strip()
-        return Page(rows, answer.body, answer.response.headers, lambda link: self.calls.local(at, link), keys, bare), answer
+        bare = (
+            answer.response.status_code != 204 and not answer.response.content.strip()
+        )
+        return (
+            Page(
+                rows,
+                answer.body,
+                answer.response.headers,
+                lambda link: self.calls.local(at, link),
+                keys,
+                bare,
+            ),
+            answer,
+        )
 
-    def rows(self, resource: str, params: Mapping[str, Any] | None = None, few: bool = False) -> Iterator[dict[str, Any]]:
+    def rows(
+        self, resource: str, params: Mapping[str, Any] | None = None, few: bool = False
+    ) -> Iterator[dict[str, Any]]:
         """Every row of a list."""
         for page in self.pages(resource, params, few=few):
             yield from page.rows
 
     def by_ids(self, resource: str, ids: list[str]) -> Iterator[dict[str, Any]]:
-        """Rows with these ids: as many a call as the list takes, else one by one, else by the lists below their parents."""
+        """Rows with these ids: as many a call as the list takes, else one by one, else by the
+        lists below their parents.
+        """
         kind = self._resource(resource)
         operation, single = kind.operations.get("list"), kind.operations.get("read")
         if operation and operation.ids and not (single and single.etag):
             asked = ids if operation.ids_of else [kind.reference_to(one) for one in ids]
             for part in batches(asked, operation.ids_max):
                 some = ",".join(part)
-                yield from self.rows(resource, {operation.ids: operation.ids_form.replace("{}", some)}, few=True)
+                yield from self.rows(
+                    resource,
+                    {operation.ids: operation.ids_form.replace("{}", some)},
+                    few=True,
+                )
         elif operation and operation.parent and single is None:
             yield from self._found_below(kind, operation, ids)
         else:
-            yield from (row for row in (self.read(resource, one) for one in ids) if row is not None)
+            yield from (
+                row
+                for row in (self.read(resource, one) for one in ids)
+                if row is not None
+            )
 
-    def _found_below(self, kind: Resource, operation: Operation, ids: Sequence[str]) -> Iterator[dict[str, Any]]:
-        """Rows that only their parents' lists show: of the parents that the ids name, of all where an id names none."""
-        wanted, parents = set(ids), {kind.parts_of(one).get(operation.parent_id, "") for one in ids}
-        lists = (page.rows for page in self.pages(kind.name)) if "" in parents else self.below(kind.name, sorted(parents))
+    def _found_below(
+        self, kind: Resource, operation: Operation, ids: Sequence[str]
+    ) -> Iterator[dict[str, Any]]:
+        """Rows that only their parents' lists show: of the parents that the ids name, of all
+        where an id names none.
+        """
+        wanted, parents = (
+            set(ids),
+            {kind.parts_of(one).get(operation.parent_id, "") for one in ids},
+        )
+        lists = (
+            (page.rows for page in self.pages(kind.name))
+            if "" in parents
+            else self.below(kind.name, sorted(parents))
+        )
         for rows in lists:
             yield from (row for row in rows if kind.id_of(row) in wanted)
 
     def below(
-        self, resource: str, parents: Iterable[str], proof: bool = False, doubts: bool = False
+        self,
+        resource: str,
+        parents: Iterable[str],
+        proof: bool = False,
+        doubts: bool = False,
     ) -> Iterator[list[dict[str, Any]]]:
-        """The rows below each of these parents, whole lists in the parents' order, several read at a time.
+        """The rows below each of these parents, whole lists in the parents' order, several read
+        at a time.
 
         A parent that the platform does not know (NotFound) has no list. Raises ApiError where the
         connector declares no list below a parent; Unavailable where a list may have more rows than
@@ -236,7 +381,9 @@ class Client:
         """
         kind, operation = self._resource(resource), self._operation(resource, "list")
         if not operation.parent:
-            raise ApiError(f"the connector {self.connector.name} lists {resource} below no parent")
+            raise ApiError(
+                f"the connector {self.connector.name} lists {resource} below no parent"
+            )
 
         def listed(parent: str) -> list[dict[str, Any]] | None:
             places = {operation.parent_id: parent}
@@ -259,14 +406,24 @@ class Client:
         """One row by id; None when there is none."""
         operation = self._operation(resource, "read")
         try:
-            answer = self.calls.read(operation, self.calls.url(operation, self._places(resource, row_id)), {})
+            answer = self.calls.read(
+                operation, self.calls.url(operation, self._places(resource, row_id)), {}
+            )
         except NotFound:
             return None
         kind = self._resource(resource)
         row = the_row(answer.body, operation, kind)
         if row and len(kind.id_fields) > 1:
             row = with_parts(row, kind.parts_of(row_id))
-        return row | ({operation.etag: answer.response.headers.get("etag")} if operation.etag and row else {}) or None
+        return (
+            row
+            | (
+                {operation.etag: answer.response.headers.get("etag")}
+                if operation.etag and row
+                else {}
+            )
+            or None
+        )
 
     def look(self, resource: str, row_id: str) -> tuple[Sight, dict[str, Any]]:
         """Whether a row is there, gone, or whether the platform does not say; with the row.
@@ -279,12 +436,19 @@ class Client:
             answer = self.calls.read(operation, url, {})
         except NotFound:
             return "gone", {}
-        except Rejected:
+        except RequestRejected:
             return "unclear", {}
         row = the_row(answer.body, operation, self._resource(resource))
         return ("there", row) if row else ("unclear", {})
 
-    def write(self, resource: str, verb: Verb, body: Any, row_id: str = "", file: Path | None = None) -> Written:
+    def write(
+        self,
+        resource: str,
+        verb: Verb,
+        body: Any,
+        row_id: str = "",
+        file: Path | None = None,
+    ) -> Written:
         """Create, update or delete; the row's id and what the platform answered.
 
         Raises Rejected (not done, and why) or OutcomeUnknown (perhaps done).
@@ -293,15 +457,30 @@ class Client:
         if operation.bulk:
             return _done(self.write_many(resource, verb, [(body, row_id)])[0])
         body, places = self._prepared(kind, verb, body, row_id)
-        headers: dict[str, str] = {operation.idempotency: uuid4().hex} if operation.idempotency else {}
+        headers: dict[str, str] = (
+            {operation.idempotency: uuid4().hex} if operation.idempotency else {}
+        )
         if operation.lock_header and isinstance(body, dict) and operation.lock in body:
             headers[operation.lock_header] = str(body.pop(operation.lock))
-        again = bool(operation.idempotency) or (verb == "create" and bool(kind.written_over))
-        answer = self.calls.send(operation, self.calls.url(operation, places), body, kind, file, headers, again)
+        again = bool(operation.idempotency) or (
+            verb == "create" and bool(kind.written_over)
+        )
+        answer = self.calls.send(
+            operation,
+            self.calls.url(operation, places),
+            body,
+            kind,
+            file,
+            headers,
+            again,
+        )
         return _done(self._written(kind, verb, body, places, answer, answer))
 
-    def write_many(self, resource: str, verb: Verb, rows: Sequence[tuple[Any, str]]) -> list[Written | EtlError]:
-        """Write rows, each a body with its id, in one call: what `write` gives for each of them, or raises.
+    def write_many(
+        self, resource: str, verb: Verb, rows: Sequence[tuple[Any, str]]
+    ) -> list[Written | EtlError]:
+        """Write rows, each a body with its id, in one call: what `write` gives for each of them,
+        or raises.
 
         Where the call is refused as a whole nothing was done, and each row is sent alone.
         """
@@ -309,29 +488,50 @@ class Client:
         assert operation.bulk is not None
         try:
             sent = [self._prepared(kind, verb, body, row_id) for body, row_id in rows]
-            body, url = together(operation.bulk, sent, kind), self.calls.url(operation, {})
+            body, url = (
+                together(operation.bulk, sent, kind),
+                self.calls.url(operation, {}),
+            )
             again = verb == "create" and bool(kind.written_over)
-            answer = self.calls.send(replace(operation, wrap=""), url, body, replace(kind, inside=""), again=again)
+            answer = self.calls.send(
+                replace(operation, wrap=""),
+                url,
+                body,
+                replace(kind, inside=""),
+                again=again,
+            )
             found = outcomes(self.connector, operation.bulk, answer, len(rows))
-        except Rejected as error:
+        except RequestRejected as error:
             return [error] if len(rows) == 1 else self._alone(resource, verb, rows)
         except EtlError as error:
             return [error] * len(rows)
         return [
-            self.calls.failure(one, operation) if one.rule else self._written(kind, verb, body, places, one, answer)
+            (
+                self.calls.failure(one, operation)
+                if one.rule
+                else self._written(kind, verb, body, places, one, answer)
+            )
             for one, (body, places) in zip(found, sent, strict=True)
         ]
 
-    def _alone(self, resource: str, verb: Verb, rows: Sequence[tuple[Any, str]]) -> list[Written | EtlError]:
+    def _alone(
+        self, resource: str, verb: Verb, rows: Sequence[tuple[Any, str]]
+    ) -> list[Written | EtlError]:
         """Rows one by one; what makes going on pointless holds for those that are left."""
         done: list[Written | EtlError] = []
         for row in rows:
             last = done[-1] if done else None
-            pointless = isinstance(last, EtlError) and not isinstance(last, Rejected | OutcomeUnknown)
-            done += [last] if last and pointless else self.write_many(resource, verb, [row])
+            pointless = isinstance(last, EtlError) and not isinstance(
+                last, RequestRejected | OutcomeUnknown
+            )
+            done += (
+                [last] if last and pointless else self.write_many(resource, verb, [row])
+            )
         return done
 
-    def _prepared(self, kind: Resource, verb: Verb, body: Any, row_id: str) -> tuple[Any, dict[str, str]]:
+    def _prepared(
+        self, kind: Resource, verb: Verb, body: Any, row_id: str
+    ) -> tuple[Any, dict[str, str]]:
         """A body as it travels, and what fills in the places of the path. Raises NotFound."""
         operation, places = kind.operations[verb], self._places(kind.name, row_id)
         if verb == "delete" and operation.lock:
@@ -342,13 +542,28 @@ class Client:
         if verb == "update":
             self._stays(kind, body, row_id, names)
             body = self._over_live(kind, body, row_id) if operation.whole else body
-        places |= {name: str(body[name]) for name in {*names, *kind.id_fields} if name in body and not places.get(name)}
-        return {key: value for key, value in body.items() if key not in names and key not in operation.omit}, places
+        places |= {
+            name: str(body[name])
+            for name in {*names, *kind.id_fields}
+            if name in body and not places.get(name)
+        }
+        return {
+            key: value
+            for key, value in body.items()
+            if key not in names and key not in operation.omit
+        }, places
 
     def _written(
-        self, kind: Resource, verb: Verb, body: Any, places: Mapping[str, str], answer: Verdict, call: Verdict
+        self,
+        kind: Resource,
+        verb: Verb,
+        body: Any,
+        places: Mapping[str, str],
+        answer: Classified,
+        call: Classified,
     ) -> Written | EtlError:
-        """What the answer says of one row that was sent; `call` is the whole call's answer, where several rows travelled.
+        """What the answer says of one row that was sent; `call` is the whole call's answer,
+        where several rows travelled.
 
         OutcomeUnknown where a creation has no id.
         """
@@ -356,35 +571,66 @@ class Client:
         data = the_row(answer.body, operation, kind)
         given = {name: value for name, value in places.items() if value}
         row = with_parts(data, given)
-        found = kind.id_of(row) if verb != "create" else new_id(answer.body, answer.response.headers, row, operation, kind)
+        found = (
+            kind.id_of(row)
+            if verb != "create"
+            else new_id(answer.body, answer.response.headers, row, operation, kind)
+        )
         found = kind.id_of(given) if found in ("", None) else found
         if verb == "create" and found in ("", None):
-            return Accepted(f"{self.connector.title} answered the creation of {kind.name} without an id")
+            return Accepted(
+                f"{self.connector.title} answered the creation of {kind.name} without"
+                " an id"
+            )
 
-        return Written(str(found), data, answer.response.status_code, call.date, _shows(data, body, kind), call.repeated)
+        return Written(
+            str(found),
+            data,
+            answer.response.status_code,
+            call.date,
+            _shows(data, body, kind),
+            call.repeated,
+        )
 
-    def _stays(self, kind: Resource, body: Mapping[str, Any], row_id: str, names: Iterable[str]) -> None:
+    def _stays(
+        self, kind: Resource, body: Mapping[str, Any], row_id: str, names: Iterable[str]
+    ) -> None:
         """Refuse to send a row to another address than its own. Raises Rejected."""
         parts = kind.parts_of(row_id) if len(kind.id_fields) > 1 else {}
         for name in sorted(parts.keys() & set(names)):
             if body.get(name) is not None and str(body[name]) != parts[name]:
-                raise Rejected(
-                    f"{self.connector.title} has row {row_id} of {kind.name} below {name} {parts[name]}, and no call that "
-                    f"moves it to {body[name]} – move it there by hand, or delete it in the destination"
+                raise RequestRejected(
+                    f"{self.connector.title} has row {row_id} of {kind.name} below"
+                    f" {name} {parts[name]}, and no call that moves it to {body[name]}"
+                    " – move it there by hand, or delete it in the destination"
                 )
 
     def _live(self, kind: Resource, row_id: str) -> dict[str, Any]:
         live = self.read(kind.name, row_id)
         if live is None:
-            raise NotFound(f"{self.connector.title} has no row {row_id} of {kind.name}", 404)
+            raise NotFound(
+                f"{self.connector.title} has no row {row_id} of {kind.name}", 404
+            )
         return live
 
-    def _over_live(self, kind: Resource, body: dict[str, Any], row_id: str) -> dict[str, Any]:
-        """What is to change over everything else that the row holds now, what is not declared too. Raises NotFound."""
+    def _over_live(
+        self, kind: Resource, body: dict[str, Any], row_id: str
+    ) -> dict[str, Any]:
+        """What is to change over everything else that the row holds now, what is not declared
+        too. Raises NotFound.
+        """
         live = self._live(kind, row_id).items()
-        held = {name: value for name, value in live if kind.is_theirs(name) and name not in kind.id_fields}
+        held = {
+            name: value
+            for name, value in live
+            if kind.is_theirs(name) and name not in kind.id_fields
+        }
         whole = _over(held, body, path_of(kind.custom.container) if kind.custom else ())
-        return {name: value for name, value in whole.items() if value is not None or kind.emptied(name) != "left_out"}
+        return {
+            name: value
+            for name, value in whole.items()
+            if value is not None or kind.emptied(name) != "left_out"
+        }
 
     def download(self, url: str, into: Path) -> tuple[int, str, str]:
         """Stream a file from a link in a record; its size in bytes, SHA-256 and content type.
@@ -392,8 +638,20 @@ class Client:
         Only hosts the connector names; raises Rejected for a dead link, another host or a file
         over the limit.
         """
-        connection, tries, sign = self.connector.connection, self.calls.tries(), self.calls.session.signature
-        return download(self.calls.http, url, into, connection, self.account.base_url, tries=tries, sign=sign)
+        connection, tries, sign = (
+            self.connector.connection,
+            self.calls.tries(),
+            self.calls.session.signature,
+        )
+        return download(
+            self.calls.http,
+            url,
+            into,
+            connection,
+            self.account.base_url,
+            tries=tries,
+            sign=sign,
+        )
 
     # -- one call
 
@@ -406,17 +664,24 @@ class Client:
         try:
             return self.connector.resources[name]
         except KeyError:
-            raise ApiError(f"the connector {self.connector.name} has no resource {name}") from None
+            raise ApiError(
+                f"the connector {self.connector.name} has no resource {name}"
+            ) from None
 
     def _operation(self, resource: str, verb: Verb) -> Operation:
         try:
             return self._resource(resource).operations[verb]
         except KeyError:
-            raise ApiError(f"the connector {self.connector.name} says no way to {verb} {resource}") from None
+            raise ApiError(
+                f"the connector {self.connector.name} says no way to {verb} {resource}"
+            ) from None
 
 
-def _over(held: Mapping[str, Any], body: Mapping[str, Any], container: Sequence[str | int]) -> dict[str, Any]:
-    """A body over what a row holds; the custom fields in the container, `()` for none or `custom.values`, one by one.
+def _over(
+    held: Mapping[str, Any], body: Mapping[str, Any], container: Sequence[str | int]
+) -> dict[str, Any]:
+    """A body over what a row holds; the custom fields in the container, `()` for none or
+    `custom.values`, one by one.
 
     Whatever else stands beside them on the way to the container is kept as well.
     """
@@ -431,7 +696,9 @@ def _over(held: Mapping[str, Any], body: Mapping[str, Any], container: Sequence[
     return whole
 
 
-def _placed(rows: list[dict[str, Any]], kind: Resource, field: str, parent: str) -> list[dict[str, Any]]:
+def _placed(
+    rows: list[dict[str, Any]], kind: Resource, field: str, parent: str
+) -> list[dict[str, Any]]:
     """Rows of a list below a parent, with the parent's id in each that does not hold it."""
     if field in kind.id_fields:
         return [with_parts(row, {field: parent}) for row in rows]
@@ -441,18 +708,23 @@ def _placed(rows: list[dict[str, Any]], kind: Resource, field: str, parent: str)
 def silence(title: str, resource: str) -> Unavailable:
     """A list was answered without a body where it has to show which rows are there."""
     return Unavailable(
-        f"{title} answered the list of {resource} without a body: whether rows are there cannot be "
-        "known – run the same command again when it answers"
+        f"{title} answered the list of {resource} without a body: whether rows are"
+        " there cannot be known – run the same command again when it answers"
     )
 
 
 def doubtful(title: str, resource: str, doubt: str) -> Unavailable:
     """A list may have rows that were not read, where all of them have to be known."""
-    return Unavailable(f"{title} has not shown the whole list of {resource}: {doubt} – run the same command again")
+    return Unavailable(
+        f"{title} has not shown the whole list of {resource}: {doubt} – run the same"
+        " command again"
+    )
 
 
 def _shows(data: Mapping[str, Any], body: Any, kind: Resource) -> bool:
-    """Whether an answer holds the row: a field that was sent, besides its id; of a row that is all id, any field."""
+    """Whether an answer holds the row: a field that was sent, besides its id; of a row that is
+    all id, any field.
+    """
     sent = set(body) - set(kind.id_fields) if isinstance(body, dict) else set()
     known = sent or kind.fields.keys() - set(kind.id_fields)
     return not known.isdisjoint(data)

@@ -1,7 +1,8 @@
 """The door to the network: HTTP/1.1 over a socket, behind httpx's interface for transports.
 
-httpx's own machinery takes three times the processor time of a call (docs/decisions/0017-the-http-door.md).
-Connections are kept and used again, no proxy is used, no redirect is followed, nothing is sent twice.
+httpx's own machinery takes three times the processor time of a call
+(docs/decisions/0017-the-http-door.md). Connections are kept and used again, no proxy is used, no
+redirect is followed, nothing is sent twice.
 """
 
 from __future__ import annotations
@@ -40,10 +41,13 @@ class _Wire:
     origin: Origin
     left: bytes = b""
     idle_since: float = 0.0
-    is_broken: bool = False  # the request may not have been taken whole: no other may follow it
+    # the request may not have been taken whole: no other may follow it
+    is_broken: bool = False
 
     def is_good(self, keep: float) -> bool:
-        """Whether the server is likely to take another request: nobody has closed it, nothing unasked has come."""
+        """Whether the server is likely to take another request: nobody has closed it, nothing
+        unasked has come.
+        """
         if time.monotonic() - self.idle_since > keep:
             return False
         if sys.platform == "win32":
@@ -57,8 +61,11 @@ class _Wire:
         self.socket.close()
 
     def send(self, request: httpx.Request) -> None:
-        """The request as it travels. A server that stops reading may have answered already: then that counts."""
-        parts, chunked = iter(request.stream), "transfer-encoding" in request.headers  # type: ignore[arg-type]
+        """The request as it travels. A server that stops reading may have answered already: then
+        that counts.
+        """
+        parts = iter(request.stream)  # type: ignore[arg-type]
+        chunked = "transfer-encoding" in request.headers
         head = _head(request)
         try:
             first = next(parts, b"")
@@ -68,7 +75,9 @@ class _Wire:
             if chunked:
                 self.socket.sendall(b"0\r\n\r\n")
         except TimeoutError:
-            raise httpx.WriteTimeout("the request was not taken in time", request=request) from None
+            raise httpx.WriteTimeout(
+                "the request was not taken in time", request=request
+            ) from None
         except OSError:
             self.is_broken = True
 
@@ -89,7 +98,9 @@ class _Wire:
             if len(self.left) > HEAD:
                 raise httpx.RemoteProtocolError("the head of the answer has no end")
             if not self.fill():
-                raise httpx.RemoteProtocolError("the server ended the connection without an answer")
+                raise httpx.RemoteProtocolError(
+                    "the server ended the connection without an answer"
+                )
         text, self.left = self.left[: found.start()], self.left[found.end() :]
         return text
 
@@ -117,7 +128,9 @@ class _Head:
 
 
 class _Body(httpx.SyncByteStream):
-    """The body of an answer, part by part; a connection that can be used again goes back when it was read whole."""
+    """The body of an answer, part by part; a connection that can be used again goes back when it
+    was read whole.
+    """
 
     def __init__(self, door: Door, wire: _Wire, head: _Head, method: str) -> None:
         self._door, self._wire, self._head = door, wire, head
@@ -125,8 +138,13 @@ class _Body(httpx.SyncByteStream):
         self._open = True
 
     def __iter__(self) -> Iterator[bytes]:
-        coded, lengths = self._head.values(b"transfer-encoding"), set(self._head.values(b"content-length"))
-        kept = self._head.version == b"1.1" and b"close" not in self._head.values(b"connection")
+        coded, lengths = (
+            self._head.values(b"transfer-encoding"),
+            set(self._head.values(b"content-length")),
+        )
+        kept = self._head.version == b"1.1" and b"close" not in self._head.values(
+            b"connection"
+        )
         if self._bare:
             pass
         elif coded:
@@ -145,13 +163,18 @@ class _Body(httpx.SyncByteStream):
         while length:
             part = self._wire.some(min(length, PART))
             if not part:
-                raise httpx.RemoteProtocolError(f"the server ended the connection {length:,} bytes before the end of its answer")
+                raise httpx.RemoteProtocolError(
+                    f"the server ended the connection {length:,} bytes before the end"
+                    " of its answer"
+                )
             length -= len(part)
             yield part
 
     def _chunks(self, coded: list[bytes]) -> Iterator[bytes]:
         if coded != [b"chunked"]:
-            raise httpx.RemoteProtocolError("the answer travels in a coding that was not asked for")
+            raise httpx.RemoteProtocolError(
+                "the answer travels in a coding that was not asked for"
+            )
         while True:
             size = _SIZE.fullmatch(self._wire.until(_LINE_END))
             if not size:
@@ -160,7 +183,9 @@ class _Body(httpx.SyncByteStream):
                 break
             yield from self._exactly(int(size[1], 16))
             if self._wire.until(_LINE_END):
-                raise httpx.RemoteProtocolError("a part of the answer is larger than it says")
+                raise httpx.RemoteProtocolError(
+                    "a part of the answer is larger than it says"
+                )
         while self._wire.until(_LINE_END):
             pass  # trailers say nothing that anybody asks for
 
@@ -183,7 +208,9 @@ class Door(httpx.BaseTransport):
     _idle: deque[_Wire] = field(default_factory=deque)
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Send a request and read the head of its answer; the body is read from the response's stream."""
+        """Send a request and read the head of its answer; the body is read from the response's
+        stream.
+        """
         wire = self._wire(request.url)
         try:
             wire.send(request)
@@ -199,7 +226,10 @@ class Door(httpx.BaseTransport):
             head.status,
             headers=head.headers,
             stream=_Body(self, wire, head, request.method),
-            extensions={"http_version": b"HTTP/" + head.version, "reason_phrase": head.reason},
+            extensions={
+                "http_version": b"HTTP/" + head.version,
+                "reason_phrase": head.reason,
+            },
         )
 
     def keep(self, wire: _Wire) -> None:
@@ -231,7 +261,9 @@ class Door(httpx.BaseTransport):
         if scheme not in ("http", "https"):
             raise httpx.UnsupportedProtocol(f"{scheme} is not spoken here")
         try:
-            made = socket.create_connection((host, port or {"http": 80, "https": 443}[scheme]), self.connect)
+            made = socket.create_connection(
+                (host, port or {"http": 80, "https": 443}[scheme]), self.connect
+            )
             made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if scheme == "https":
                 made = self.trusted.wrap_socket(made, server_hostname=host)
@@ -249,7 +281,9 @@ def _head(request: httpx.Request) -> bytes:
     lines += [b"%b: %b" % header for header in request.headers.raw]
     head = b"\r\n".join(lines)
     if b"\0" in head or not head.count(b"\r") == head.count(b"\n") == len(lines) - 1:
-        raise httpx.LocalProtocolError("a header holds what no header can carry", request=request)
+        raise httpx.LocalProtocolError(
+            "a header holds what no header can carry", request=request
+        )
     return head + b"\r\n\r\n"
 
 
@@ -261,13 +295,20 @@ def _answered(wire: _Wire) -> _Head:
     """The head of the answer; what comes before it, as 103 Early Hints, is passed over."""
     while True:
         text = wire.until(_BLANK_LINE)
-        first, *lines = _LINE_END.split(_FOLDED.sub(b" ", text) if _FOLDED.search(text) else text)
+        first, *lines = _LINE_END.split(
+            _FOLDED.sub(b" ", text) if _FOLDED.search(text) else text
+        )
         status = _STATUS.fullmatch(first)
         headers = [_HEADER.fullmatch(line) for line in lines]
         if not status or not all(headers):
             raise httpx.RemoteProtocolError("the answer is not HTTP")
         if int(status[2]) >= 200:
-            return _Head(status[1], int(status[2]), status[3] or b"", [(one[1], one[2]) for one in headers if one])
+            return _Head(
+                status[1],
+                int(status[2]),
+                status[3] or b"",
+                [(one[1], one[2]) for one in headers if one],
+            )
 
 
 def _length(said: set[bytes]) -> int:

@@ -10,17 +10,29 @@ from pathlib import Path
 from typing import Any, TypeVar
 from zoneinfo import available_timezones
 
+from engine.config.document import Document, Keys, content, parse
+from engine.config.suggestions import suggest
+from engine.config.validation import check_shape
 from engine.connector import model
 from engine.connector.auth import variables
 from engine.connector.model import PLACE
-from engine.document import Document, Keys, content, parse
-from engine.errors import Diagnostic, SpecError, meant
-from engine.schema import check_shape
+from engine.errors import Diagnostic, SpecError
 from engine.values import digest
 
-VERBS: tuple[model.Verb, ...] = ("list", "read", "create", "update", "delete", "add_options", "remove_options")
+VERBS: tuple[model.Verb, ...] = (
+    "list",
+    "read",
+    "create",
+    "update",
+    "delete",
+    "add_options",
+    "remove_options",
+)
 _METHODS = ("get", "post", "put", "patch", "delete")
-_CALLS = ("connection.check", *(f"{place}.{verb}" for place in ("defaults", "resources.*") for verb in VERBS))
+_CALLS = (
+    "connection.check",
+    *(f"{place}.{verb}" for place in ("defaults", "resources.*") for verb in VERBS),
+)
 _USES = (  # where a name is used, where it is defined, what it names
     ("resources.*.like.*", "shapes", "shape"),
     ("resources.*.custom_fields", "resources", "resource"),
@@ -32,7 +44,10 @@ _USES = (  # where a name is used, where it is defined, what it names
     *((f"{call}.pager", "pagers", "pager") for call in _CALLS),
     *((f"{call}.limits.*", "limits", "limit") for call in _CALLS),
 )
-_ORDINARY = re.compile(r"https?://[a-z]+([.-][a-z0-9]+)*(:[0-9]{1,4})?(/[A-Za-z0-9_.-]+)*/?")  # an address beyond doubt
+# an address beyond doubt
+_ORDINARY = re.compile(
+    r"https?://[a-z]+([.-][a-z0-9]+)*(:[0-9]{1,4})?(/[A-Za-z0-9_.-]+)*/?"
+)
 Part = TypeVar("Part")
 
 
@@ -55,88 +70,137 @@ def _compiled(text: str, name: str) -> model.Connector:
     return _build(document)
 
 
-def near(word: str, known: list[str] | tuple[str, ...]) -> str:
-    """Advice for an unknown word: the nearest known one, or the list."""
-    return meant(word, known) or f"known: {', '.join(sorted(known)[:20])}"
-
-
 def _check_names(document: Document) -> list[Diagnostic]:
     """Names used in a connector that nothing in it defines, and calls that cannot be made."""
-    checks = (_check_address, _check_uses, _check_fields, _check_resources, _check_rules, _check_limits, _check_zones)
-    return list(dict.fromkeys(problem for check in checks for problem in check(document)))
+    checks = (
+        _check_address,
+        _check_uses,
+        _check_fields,
+        _check_resources,
+        _check_rules,
+        _check_limits,
+        _check_zones,
+    )
+    return list(
+        dict.fromkeys(problem for check in checks for problem in check(document))
+    )
 
 
 def _check_address(document: Document) -> Iterator[Diagnostic]:
     written = document.data["connection"]["base_url"]["production"]
     if _ORDINARY.fullmatch(written):
         return
-    from engine.connector.urls import url_of  # the rules for all other addresses take long to import
+    # the rules for all other addresses take long to import
+    from engine.connector.urls import url_of
 
     try:
         url_of(written)
     except ValueError as error:
-        yield document.problem(("connection", "base_url", "production"), f"no address: {error}", "correct the name of the host")
+        yield document.problem(
+            ("connection", "base_url", "production"),
+            f"no address: {error}",
+            "correct the name of the host",
+        )
 
 
-def _known(document: Document, name: str, known: Iterable[str], keys: Keys, what: str) -> Iterator[Diagnostic]:
+def _known(
+    document: Document, name: str, known: Iterable[str], keys: Keys, what: str
+) -> Iterator[Diagnostic]:
     words = list(known)
     if name not in words:
-        yield document.problem(keys, f"unknown {what} {name!r}", near(name, words))
+        yield document.problem(keys, f"unknown {what} {name!r}", suggest(name, words))
 
 
 def _found(value: Any, pattern: str, keys: Keys = ()) -> Iterator[tuple[Keys, Any]]:
-    """Every value at a place that fits the pattern, with its place; `*` stands for any key or position."""
+    """Every value at a place that fits the pattern, with its place; `*` stands for any key or
+    position.
+    """
     head, _, rest = pattern.partition(".")
     if not isinstance(value, dict | list):
         return
     for key, item in value.items() if isinstance(value, dict) else enumerate(value):
         if head in ("*", key):
-            yield from _found(item, rest, (*keys, key)) if rest else [((*keys, key), item)]
+            yield from (
+                _found(item, rest, (*keys, key)) if rest else [((*keys, key), item)]
+            )
 
 
 def _check_uses(document: Document) -> Iterator[Diagnostic]:
     for pattern, definitions, what in _USES:
         for keys, name in _found(document.data, pattern):
-            yield from _known(document, name, document.data.get(definitions, {}), keys, what)
+            yield from _known(
+                document, name, document.data.get(definitions, {}), keys, what
+            )
 
 
 def _check_fields(document: Document) -> Iterator[Diagnostic]:
     data = document.data
-    for keys, written in [*_found(data, "shapes.*.*"), *_found(data, "resources.*.fields.*")]:
-        kind, _, rest = (written if isinstance(written, str) else written["type"]).partition(" ")
+    for keys, written in [
+        *_found(data, "shapes.*.*"),
+        *_found(data, "resources.*.fields.*"),
+    ]:
+        kind, _, rest = (
+            written if isinstance(written, str) else written["type"]
+        ).partition(" ")
         if kind in ("list", "object") and rest:
             yield from _known(document, rest, data.get("shapes", {}), keys, "shape")
         for target in rest.split("|") if kind == "ref" else ():
-            yield from _known(document, target.strip(), data["resources"], keys, "resource")
+            yield from _known(
+                document, target.strip(), data["resources"], keys, "resource"
+            )
 
 
 def _check_resources(document: Document) -> Iterator[Diagnostic]:
     for name, resource in document.data["resources"].items():
         if "custom_fields" in resource and "custom_fields" not in document.data:
             advice = "add a top-level custom_fields block that says how they are made"
-            yield document.problem(("resources", name, "custom_fields"), "nothing says how custom fields work here", advice)
+            yield document.problem(
+                ("resources", name, "custom_fields"),
+                "nothing says how custom fields work here",
+                advice,
+            )
         for field in resource.get("json_api", {}).get("relationships", {}):
             at = ("resources", name, "json_api", "relationships", field)
-            yield from _known(document, field, _fields_of(document, resource), at, "field")
+            yield from _known(
+                document, field, _fields_of(document, resource), at, "field"
+            )
         for part, field in resource.get("money", {}).items():
             head = field.partition(".")[0]
-            yield from _known(document, head, _fields_of(document, resource), ("resources", name, "money", part), "field")
+            yield from _known(
+                document,
+                head,
+                _fields_of(document, resource),
+                ("resources", name, "money", part),
+                "field",
+            )
         yield from _check_company(document, name, resource)
         for verb in VERBS:
-            if isinstance(resource.get(verb, document.data.get("defaults", {}).get(verb)), dict):
+            if isinstance(
+                resource.get(verb, document.data.get("defaults", {}).get(verb)), dict
+            ):
                 yield from _check_path(document, name, verb)
 
 
-def _check_company(document: Document, name: str, resource: Mapping[str, Any]) -> Iterator[Diagnostic]:
+def _check_company(
+    document: Document, name: str, resource: Mapping[str, Any]
+) -> Iterator[Diagnostic]:
     """The fields that a field is only taken with are the resource's."""
     known = _fields_of(document, resource)
     for word, written in resource.get("fields", {}).items():
         for key in ("only_with", "requires") if isinstance(written, dict) else ():
             for other in written.get(key, ()):
-                yield from _known(document, other, known, ("resources", name, "fields", word, key), "field")
+                yield from _known(
+                    document,
+                    other,
+                    known,
+                    ("resources", name, "fields", word, key),
+                    "field",
+                )
 
 
-def _check_path(document: Document, name: str, verb: model.Verb) -> Iterator[Diagnostic]:
+def _check_path(
+    document: Document, name: str, verb: model.Verb
+) -> Iterator[Diagnostic]:
     """A call needs a method, and the fields its path names must be the resource's."""
     data = document.data
     resource = data["resources"][name]
@@ -145,40 +209,93 @@ def _check_path(document: Document, name: str, verb: model.Verb) -> Iterator[Dia
     method = next((word for word in _METHODS if word in call), None)
     if verb == "list":
         for position, field in enumerate(call.get("detail", ())):
-            yield from _known(document, field, _fields_of(document, resource), (*at, "detail", position), "field")
-        if call.get("detail") and "read" not in {**data.get("defaults", {}), **resource}:
-            yield document.problem((*at, "detail"), "nothing says how a row is read by itself", "add read: and its path")
+            yield from _known(
+                document,
+                field,
+                _fields_of(document, resource),
+                (*at, "detail", position),
+                "field",
+            )
+        if call.get("detail") and "read" not in {
+            **data.get("defaults", {}),
+            **resource,
+        }:
+            yield document.problem(
+                (*at, "detail"),
+                "nothing says how a row is read by itself",
+                "add read: and its path",
+            )
     if method is None:
-        advice = f"add one of {', '.join(_METHODS)} with a path, here or in defaults.{verb}"
+        advice = (
+            f"add one of {', '.join(_METHODS)} with a path, here or in defaults.{verb}"
+        )
         yield document.problem(at, "this call has no method", advice)
         return
-    known = ["fields", *([call.get("parent_id", "")] if verb == "list" else ["id", *_fields_of(document, resource)])]
+    known = [
+        "fields",
+        *(
+            [call.get("parent_id", "")]
+            if verb == "list"
+            else ["id", *_fields_of(document, resource)]
+        ),
+    ]
     for param, value in call.get("params", {}).items():
         for place in PLACE.findall(value) if isinstance(value, str) else ():
-            yield from _known(document, place, known, (*at, "params", param), "field in the parameter")
+            yield from _known(
+                document, place, known, (*at, "params", param), "field in the parameter"
+            )
     for place in PLACE.findall(call[method]):
         if "bulk" in call and place != "resource":
-            yield document.problem((*at, method), f"several rows in one call have no one {place}", "name it in bulk.item instead")
-        yield from _known(document, place, ["id", "resource", *_fields_of(document, resource)], (*at, method), "field in the path")
+            yield document.problem(
+                (*at, method),
+                f"several rows in one call have no one {place}",
+                "name it in bulk.item instead",
+            )
+        yield from _known(
+            document,
+            place,
+            ["id", "resource", *_fields_of(document, resource)],
+            (*at, method),
+            "field in the path",
+        )
         if verb == "list" and place not in ("resource", call.get("parent_id")):
-            yield document.problem((*at, method), f"nothing fills in {place}", f"add parent: RESOURCE and parent_id: {place}")
+            yield document.problem(
+                (*at, method),
+                f"nothing fills in {place}",
+                f"add parent: RESOURCE and parent_id: {place}",
+            )
 
 
 def _fields_of(document: Document, resource: Mapping[str, Any]) -> set[str]:
     shapes = document.data.get("shapes", {})
-    return {*resource.get("fields", {}), *(field for shape in resource.get("like", ()) for field in shapes.get(shape, {}))}
+    return {
+        *resource.get("fields", {}),
+        *(
+            field
+            for shape in resource.get("like", ())
+            for field in shapes.get(shape, {})
+        ),
+    }
 
 
 def _check_rules(document: Document) -> Iterator[Diagnostic]:
     for position, rule in enumerate(document.data["errors"]):
         if rule["then"] == "pause" and "limit" not in rule:
-            yield document.problem(("errors", position), "a pause without the limit that is spent", "add limit: and its name")
+            yield document.problem(
+                ("errors", position),
+                "a pause without the limit that is spent",
+                "add limit: and its name",
+            )
 
 
 def _check_zones(document: Document) -> Iterator[Diagnostic]:
     for keys, zone in _found(document.data, "resources.*.list.since_zone"):
         if zone not in available_timezones():
-            yield document.problem(keys, f"unknown zone {zone!r}", near(zone, sorted(available_timezones())))
+            yield document.problem(
+                keys,
+                f"unknown zone {zone!r}",
+                suggest(zone, sorted(available_timezones())),
+            )
 
 
 def _check_limits(document: Document) -> Iterator[Diagnostic]:
@@ -189,37 +306,66 @@ def _check_limits(document: Document) -> Iterator[Diagnostic]:
             yield from _known(document, plan, [*plans, "*"], (*at, plan), "plan")
         missing = [plan for plan in plans if plan not in limit["amount"]]
         if missing and "*" not in limit["amount"]:
-            yield document.problem(at, f"no amount for {', '.join(missing)}", 'add one, or "*" for every other plan')
+            yield document.problem(
+                at,
+                f"no amount for {', '.join(missing)}",
+                'add one, or "*" for every other plan',
+            )
 
 
 def _build(document: Document) -> model.Connector:
     data = document.data
     shapes = _shapes(data.get("shapes", {}))
     pagers = {name: _pager(item) for name, item in data.get("pagers", {}).items()}
-    resources = {name: _resource(name, data, shapes, pagers) for name in data["resources"]}
-    costs = {operation.cost for item in resources.values() for operation in item.operations.values()}
+    resources = {
+        name: _resource(name, data, shapes, pagers) for name in data["resources"]
+    }
+    costs = {
+        operation.cost
+        for item in resources.values()
+        for operation in item.operations.values()
+    }
     return _made(
         model.Connector,
         data,
         name=data["connector"],
         title=data.get("title", data["connector"]),
         connection=_connection(data["connection"]),
-        limits=tuple(_made(model.Limit, item, name=name, seconds=item["per"]) for name, item in data["limits"].items()),
+        limits=tuple(
+            _made(model.Limit, item, name=name, seconds=item["per"])
+            for name, item in data["limits"].items()
+        ),
         errors=tuple(_rule(item) for item in data["errors"]),
         message=tuple(data.get("message", ())),
         resources=resources,
         reference=_made(model.Reference, data.get("reference", {})),
-        pipelines=_made(model.Pipelines, data["pipelines"]) if "pipelines" in data else None,
-        users=_made(model.Users, data["users"], name=_words(data["users"].get("name", ()))) if "users" in data else None,
+        pipelines=(
+            _made(model.Pipelines, data["pipelines"]) if "pipelines" in data else None
+        ),
+        users=(
+            _made(
+                model.Users, data["users"], name=_words(data["users"].get("name", ()))
+            )
+            if "users" in data
+            else None
+        ),
         cost_unit=data.get("cost_unit") or ("calls" if costs <= {1} else "units"),
         digest=digest(data),
     )
 
 
-def _made(part: Callable[..., Part], written: Mapping[str, Any], /, **more: Any) -> Part:
-    """A part of the model from what the file says of its fields; what is not said keeps the model's default."""
+def _made(
+    part: Callable[..., Part], written: Mapping[str, Any], /, **more: Any
+) -> Part:
+    """A part of the model from what the file says of its fields; what is not said keeps the
+    model's default.
+    """
     names = _names(part)
-    said = {name: tuple(value) if isinstance(value, list) else value for name, value in written.items() if name in names}
+    said = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in written.items()
+        if name in names
+    }
     return part(**{**said, **more})
 
 
@@ -238,7 +384,10 @@ def _connection(data: Mapping[str, Any]) -> model.Connection:
     auth = {"kind": "all", "all": auth} if isinstance(auth, list) else auth
     return _made(
         model.Connection,
-        {**data, **{f"file_{name}": value for name, value in data.get("files", {}).items()}},
+        {
+            **data,
+            **{f"file_{name}": value for name, value in data.get("files", {}).items()},
+        },
         base_url_env=address["env"],
         base_url=address["production"].rstrip("/"),
         auth=auth,
@@ -254,13 +403,17 @@ def _rule(data: Mapping[str, Any]) -> model.ErrorRule:
         model.ErrorRule,
         {**data, **when},
         status=(status,) if isinstance(status, int) else tuple(status),
-        headers={key.lower(): str(value) for key, value in when.get("headers", {}).items()},
+        headers={
+            key.lower(): str(value) for key, value in when.get("headers", {}).items()
+        },
     )
 
 
 def _pager(data: Mapping[str, Any]) -> model.Pager:
     words = ("start", "limit", "cursor", "page", "key")
-    return _made(model.Pager, data, params={word: data[word] for word in words if word in data})
+    return _made(
+        model.Pager, data, params={word: data[word] for word in words if word in data}
+    )
 
 
 def _shapes(data: Mapping[str, Any]) -> dict[str, dict[str, model.FieldType]]:
@@ -270,7 +423,10 @@ def _shapes(data: Mapping[str, Any]) -> dict[str, dict[str, model.FieldType]]:
     def build(name: str, above: tuple[str, ...]) -> dict[str, model.FieldType]:
         if name not in built:
             inner = {} if name in above else data[name]
-            built[name] = {key: _field(item, lambda n: build(n, (*above, name))) for key, item in inner.items()}
+            built[name] = {
+                key: _field(item, lambda n: build(n, (*above, name)))
+                for key, item in inner.items()
+            }
         return built[name]
 
     for name in data:
@@ -291,13 +447,19 @@ def _field(written: Any, shape: Any) -> model.FieldType:
 
 
 def _resource(
-    name: str, document: Mapping[str, Any], shapes: Mapping[str, Mapping[str, model.FieldType]], pagers: Mapping[str, model.Pager]
+    name: str,
+    document: Mapping[str, Any],
+    shapes: Mapping[str, Mapping[str, model.FieldType]],
+    pagers: Mapping[str, model.Pager],
 ) -> model.Resource:
     data, defaults = document["resources"][name], document.get("defaults", {})
     held: dict[str, model.FieldType] = {}
     for shape in data.get("like", ()):
         held |= shapes[shape]
-    held |= {key: _field(item, lambda shape: shapes[shape]) for key, item in data.get("fields", {}).items()}
+    held |= {
+        key: _field(item, lambda shape: shapes[shape])
+        for key, item in data.get("fields", {}).items()
+    }
     operations: dict[model.Verb, model.Operation] = {}
     for verb in VERBS:
         default, own = defaults.get(verb), data.get(verb)
@@ -316,8 +478,16 @@ def _resource(
         name=name,
         operations=operations,
         fields=held,
-        custom=_made(model.CustomFields, custom, resource=data["custom_fields"]) if custom else None,
-        json_api=_json_api(data["json_api"], held, document["resources"]) if "json_api" in data else None,
+        custom=(
+            _made(model.CustomFields, custom, resource=data["custom_fields"])
+            if custom
+            else None
+        ),
+        json_api=(
+            _json_api(data["json_api"], held, document["resources"])
+            if "json_api" in data
+            else None
+        ),
         file=(file["field"], file["name"], file["size"]) if file else None,
         money=(money["amount"], money["currency"]) if money else None,
         called=_words(data.get("called", defaults.get("called", "name"))),
@@ -325,24 +495,47 @@ def _resource(
 
 
 def _of_since(written: Mapping[str, Any]) -> dict[str, Any]:
-    """Parameters that are sent with `since` only: as the connector says, in a body those of the same filter."""
+    """Parameters that are sent with `since` only: as the connector says, in a body those of the
+    same filter.
+    """
     since, params = written.get("since", ""), dict(written.get("params", {}))
     filter_, inside, _ = since.rpartition(".")
     if "since_params" in written or not inside or written.get("params_in") != "body":
         return {}
 
-    own = {name: value for name, value in params.items() if name.startswith(f"{filter_}.")}
-    return {"since_params": own, "params": {name: value for name, value in params.items() if name not in own}}
+    own = {
+        name: value for name, value in params.items() if name.startswith(f"{filter_}.")
+    }
+    return {
+        "since_params": own,
+        "params": {name: value for name, value in params.items() if name not in own},
+    }
 
 
 def _asked(params: Mapping[str, Any], fields: str) -> dict[str, Any]:
-    return {key: value.replace("{fields}", fields) if isinstance(value, str) else value for key, value in params.items()}
+    return {
+        key: value.replace("{fields}", fields) if isinstance(value, str) else value
+        for key, value in params.items()
+    }
 
 
-def _json_api(data: Mapping[str, Any], held: Mapping[str, model.FieldType], resources: Mapping[str, Any]) -> model.JsonApi:
+def _json_api(
+    data: Mapping[str, Any],
+    held: Mapping[str, model.FieldType],
+    resources: Mapping[str, Any],
+) -> model.JsonApi:
     links = data.get("relationships", {})
-    types = {name: next((resources[to].get("json_api", {}).get("type", to) for to in held[name].to), name) for name in links}
-    return model.JsonApi(data["type"], {name: (relation, types[name]) for name, relation in links.items()})
+    types = {
+        name: next(
+            (resources[to].get("json_api", {}).get("type", to) for to in held[name].to),
+            name,
+        )
+        for name in links
+    }
+    return model.JsonApi(
+        data["type"],
+        {name: (relation, types[name]) for name, relation in links.items()},
+    )
 
 
 def _written(own: Mapping[str, Any] | None, default: Any) -> dict[str, Any]:
@@ -353,7 +546,9 @@ def _written(own: Mapping[str, Any] | None, default: Any) -> dict[str, Any]:
     return {**below, **(own or {})}
 
 
-def _operation(data: Mapping[str, Any], resource: str, pagers: Mapping[str, model.Pager]) -> model.Operation:
+def _operation(
+    data: Mapping[str, Any], resource: str, pagers: Mapping[str, model.Pager]
+) -> model.Operation:
     method = next(word for word in _METHODS if word in data)
     return _made(
         model.Operation,
@@ -362,5 +557,9 @@ def _operation(data: Mapping[str, Any], resource: str, pagers: Mapping[str, mode
         path=data[method].replace("{resource}", resource),
         select=data.get("select", "").replace("{resource}", resource),
         pager=pagers[data["pager"]] if "pager" in data else None,
-        bulk=_made(model.Bulk, data["bulk"], more=data["bulk"].get("with", {})) if "bulk" in data else None,
+        bulk=(
+            _made(model.Bulk, data["bulk"], more=data["bulk"].get("with", {}))
+            if "bulk" in data
+            else None
+        ),
     )

@@ -9,7 +9,9 @@ from typing import Any, Literal
 
 PLACE = re.compile(r"\{(\w+)\}")  # a place in a path or parameter that a field fills in
 
-Verb = Literal["list", "read", "create", "update", "delete", "add_options", "remove_options"]
+Verb = Literal[
+    "list", "read", "create", "update", "delete", "add_options", "remove_options"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,14 +32,16 @@ class FieldType:
     max: int | None = None
     options: str = ""  # enum: where its options are kept, "fields-resource/field-code"
     one_of: tuple[str, ...] = ()
-    empty: str = "never"  # how an update empties the field: as_null, as_list ([]), or never
-    only_with: Mapping[str, Any] = field(default_factory=dict)  # values of other fields without which it is refused
+    # how an update empties the field: as_null, as_list ([]), or never
+    empty: str = "never"
+    # values of other fields without which it is refused
+    only_with: Mapping[str, Any] = field(default_factory=dict)
     requires: tuple[str, ...] = ()  # fields without which it is refused
 
 
 @dataclass(frozen=True, slots=True)
 class Pager:
-    """How one list is walked: see engine/connector/pagers.py for the kinds."""
+    """How one list is walked: see engine/connector/pagination.py for the kinds."""
 
     kind: str
     size: int = 0
@@ -46,8 +50,10 @@ class Pager:
     more: str = ""
     total: str = ""
     first: bool = True
-    ends_short: bool = False  # the platform documents that a page with fewer rows than asked for is the last
-    few: bool = False  # what is asked for fits on a page: set where a list looks rows up, not by a connector
+    # the platform documents that a page with fewer rows than asked for is the last
+    ends_short: bool = False
+    # what is asked for fits on a page: set where a list looks rows up, not by a connector
+    few: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +65,13 @@ class Bulk:
     more: Mapping[str, Any] = field(default_factory=dict)  # what else the body holds
     item: Any = field(default_factory=dict)  # what goes with each row
     wrap: str = ""  # where the row stands in its item
-    answers: str = ""  # where the outcomes stand in the answer, in the order of the rows
+    # where the outcomes stand in the answer, in the order of the rows
+    answers: str = ""
     status: str = ""  # where each outcome has its status ...
     done: Any = ""  # ... or says true, or {place: value}
     failed: str = ""  # ... or says what is wrong
-    answer: str = ""  # where each outcome holds what a call of its own would have answered
+    # where each outcome holds what a call of its own would have answered
+    answer: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,25 +82,33 @@ class Operation:
     path: str
     cost: int = 1
     pager: Pager | None = None
-    params: Mapping[str, Any] = field(default_factory=dict)  # {id} and {field} are filled in
+    # {id} and {field} are filled in
+    params: Mapping[str, Any] = field(default_factory=dict)
     params_in: Literal["query", "body"] = "query"  # list only
     headers: Mapping[str, str] = field(default_factory=dict)
     body: Literal["json", "multipart", "form", "json_api"] = "json"
     wrap: str = ""  # what the row is put into when it is sent
     each: str = ""  # list only: where the row stands in each item
-    id_at: str = ""  # create only: where the answer holds the new id, and the header that does
+    # create only: where the answer holds the new id, and the header that does
+    id_at: str = ""
     id_header: str = ""
-    idempotency: str = ""  # create only: header with a key by which the platform knows a repetition
-    upsert: str = ""  # create only: field by which the platform makes a row or writes over the one that is there
+    # create only: header with a key by which the platform knows a repetition
+    idempotency: str = ""
+    # create only: field by which the platform makes a row or writes over the one that is there
+    upsert: str = ""
     only_new: bool = False  # create only: refused where there is such a row
-    existing: Literal["adopt", "refuse"] = "adopt"  # create only: an answer with a row that was there
+    # create only: an answer with a row that was there
+    existing: Literal["adopt", "refuse"] = "adopt"
     bulk: Bulk | None = None
-    lock: str = ""  # update only: field with the row's version, sent back so that a change in between is refused
+    # update only: field with the row's version, sent back so that a change in between is refused
+    lock: str = ""
     lock_header: str = ""  # the header that it is sent in, instead of the body
     etag: str = ""  # read only: field that takes the ETag header of the answer
-    whole: bool = False  # update only: what is not sent is emptied, so everything is sent
+    # update only: what is not sent is emptied, so everything is sent
+    whole: bool = False
     select: str = ""  # where the row or rows stand in the answer; "" = the whole body
-    limits: tuple[str, ...] = ()  # extra limits this call counts against, besides the general ones
+    # extra limits this call counts against, besides the general ones
+    limits: tuple[str, ...] = ()
     omit: tuple[str, ...] = ()  # fields this call does not take
     ids: str = ""  # list only: parameter that takes a comma list of ids
     ids_of: str = ""  # the field those ids are of, where it is not the row's own
@@ -102,14 +118,17 @@ class Operation:
     since_style: str = "rfc3339"
     since_form: str = "{}"  # the text around the moment
     since_zone: str = "UTC"  # the zone by whose clock the moment is written
-    since_params: Mapping[str, Any] = field(default_factory=dict)  # what is sent with `since`, and only then
+    # what is sent with `since`, and only then
+    since_params: Mapping[str, Any] = field(default_factory=dict)
     stable: bool = False  # list only: the order stays the same while people work
-    parent: str = ""  # list only: the resource whose rows each have a list of their own ...
+    # list only: the resource whose rows each have a list of their own ...
+    parent: str = ""
     parent_id: str = ""  # ... and the field that holds which of them it was
     newest_first: Mapping[str, Any] = field(default_factory=dict)
     detail: tuple[str, ...] = ()  # list only: fields that only the row's own read holds
     filters: tuple[str, ...] = ()  # list only: fields that can be asked for by equality
-    quiet: bool = False  # its answers may hold a secret: of a refusal nothing is shown but what stands at `message`
+    # its answers may hold a secret: of a refusal nothing is shown but what stands at `message`
+    quiet: bool = False
 
     @property
     def rows(self) -> int:
@@ -119,7 +138,10 @@ class Operation:
     @property
     def places(self) -> tuple[str, ...]:
         """The fields that the path and the parameters name in braces."""
-        texts = (self.path, *(value for value in self.params.values() if isinstance(value, str)))
+        texts = (
+            self.path,
+            *(value for value in self.params.values() if isinstance(value, str)),
+        )
         return tuple(dict.fromkeys(PLACE.findall(" ".join(texts))))
 
 
@@ -138,7 +160,8 @@ class CustomFields:
     option_id: str = "id"
     own: str = ""  # the definition's key that says whether people made the field
     demanded: str = ""  # the definition's key that says whether people demand the field
-    most: Mapping[str, int] = field(default_factory=dict)  # plan -> how many an account may have in all; "*" = any plan
+    # plan -> how many an account may have in all; "*" = any plan
+    most: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +169,8 @@ class JsonApi:
     """How a row travels as a JSON:API resource object."""
 
     type: str
-    links: Mapping[str, tuple[str, str]]  # field -> name of the relationship, type of the other row
+    # field -> name of the relationship, type of the other row
+    links: Mapping[str, tuple[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,28 +181,45 @@ class Resource:
     operations: Mapping[Verb, Operation]
     fields: Mapping[str, FieldType]
     id: str = "id"
-    own: str = ""  # where `id` joins a row's own id with what leads to the row: the field of the own id; see address.py
+    # where `id` joins a row's own id with what leads to the row: the field of the own id; see
+    # address.py
+    own: str = ""
     custom: CustomFields | None = None
     modified: str = ""  # field that moves with every change
     created: str = ""
-    recognise: tuple[str, ...] = ()  # fields that tell our own rows apart where no key field exists
+    # fields that tell our own rows apart where no key field exists
+    recognise: tuple[str, ...] = ()
     cascades: bool = False  # whether deleting a row deletes the rows that refer to it
     deleted: str = ""  # field that says a row read by id is deleted
-    most: Mapping[str, int] = field(default_factory=dict)  # plan -> how many an account may have in all; "*" = any plan
+    # plan -> how many an account may have in all; "*" = any plan
+    most: Mapping[str, int] = field(default_factory=dict)
     most_per_seat: bool = False
     json_api: JsonApi | None = None
     inside: str = ""  # where a row's fields stand, beside its id
-    file: tuple[str, str, str] | None = None  # the fields that take the file, hold its name, its size
-    called: tuple[str, ...] = ("name",)  # the fields people call a row by, the first that is filled
-    money: tuple[str, str] | None = None  # the fields that hold an amount and its currency
+    # the fields that take the file, hold its name, its size
+    file: tuple[str, str, str] | None = None
+    # the fields people call a row by, the first that is filled
+    called: tuple[str, ...] = ("name",)
+    # the fields that hold an amount and its currency
+    money: tuple[str, str] | None = None
 
     @property
     def written_over(self) -> str:
-        """The field by which a creation finds a row that is there and writes over it; "" where none is written over."""
+        """The field by which a creation finds a row that is there and writes over it; "" where
+        none is written over.
+        """
         create = self.operations.get("create")
-        if create is None or create.only_new or any(name.lower() == "if-none-match" for name in create.headers):
+        if (
+            create is None
+            or create.only_new
+            or any(name.lower() == "if-none-match" for name in create.headers)
+        ):
             return ""
-        return create.upsert or (self.own_field if create.method == "PUT" and f"{{{self.own_field}}}" in create.path else "")
+        return create.upsert or (
+            self.own_field
+            if create.method == "PUT" and f"{{{self.own_field}}}" in create.path
+            else ""
+        )
 
     @property
     def id_fields(self) -> tuple[str, ...]:
@@ -191,43 +232,76 @@ class Resource:
         return self.own or self.id
 
     def emptied(self, name: str) -> str:
-        """How an update empties a field: as_null, as_list, left_out (where a row is sent whole), or never."""
+        """How an update empties a field: as_null, as_list, left_out (where a row is sent whole),
+        or never.
+        """
         kind, update = self.fields.get(name), self.operations.get("update")
         never = "left_out" if update and update.whole else "never"
-        return "as_null" if kind is None else never if kind.empty == "never" else kind.empty
+        return (
+            "as_null"
+            if kind is None
+            else never
+            if kind.empty == "never"
+            else kind.empty
+        )
 
     def is_theirs(self, name: str) -> bool:
-        """Whether people can change a field: of a row that is sent whole also one that is not declared."""
-        kind, update, single = self.fields.get(name), self.operations.get("update"), self.operations.get("read")
+        """Whether people can change a field: of a row that is sent whole also one that is not
+        declared.
+        """
+        kind, update, single = (
+            self.fields.get(name),
+            self.operations.get("update"),
+            self.operations.get("read"),
+        )
         if self.own and name in self.id_fields:
             return False  # a row with another one is another row
         if kind is not None:
             return kind.writable
-        moving = (*self.id_fields, self.modified, self.created, single.etag if single else "")
+        moving = (
+            *self.id_fields,
+            self.modified,
+            self.created,
+            single.etag if single else "",
+        )
         return bool(update and update.whole) and name not in moving
 
     def id_of(self, row: Mapping[str, Any]) -> str:
-        """A row's id; several fields joined where it is made of them, "" where one of them is missing."""
+        """A row's id; several fields joined where it is made of them, "" where one of them is
+        missing.
+        """
         parts = [row.get(name) for name in self.id_fields]
         return "" if None in parts else join_id(parts)
 
     def parts_of(self, row_id: str) -> dict[str, str]:
-        """The fields an id is made of, with their values; {} for the id of no row and for one with fewer parts."""
+        """The fields an id is made of, with their values; {} for the id of no row and for one
+        with fewer parts.
+        """
         parts = split_id(row_id, len(self.id_fields))
-        return dict(zip(self.id_fields, parts, strict=True)) if row_id and len(parts) == len(self.id_fields) else {}
+        return (
+            dict(zip(self.id_fields, parts, strict=True))
+            if row_id and len(parts) == len(self.id_fields)
+            else {}
+        )
 
     def reference_to(self, row_id: str) -> str:
-        """What a row of another resource holds to name the row with this id: its own id, without what leads to it."""
+        """What a row of another resource holds to name the row with this id: its own id, without
+        what leads to it.
+        """
         return self.parts_of(row_id).get(self.own, row_id) if self.own else row_id
 
     def reference_id_of(self, row: Mapping[str, Any]) -> str:
-        """What a row of another resource holds to name this row; "" where the row does not show it."""
+        """What a row of another resource holds to name this row; "" where the row does not show
+        it.
+        """
         value = row.get(self.own) if self.own else self.id_of(row)
         return "" if value is None else str(value)
 
 
 def join_id(parts: Sequence[Any]) -> str:
-    """Values as one id, `12+7`; a plus inside any but the last is quoted, so that `split_id` finds them."""
+    """Values as one id, `12+7`; a plus inside any but the last is quoted, so that `split_id`
+    finds them.
+    """
     *above, last = map(str, parts)
     return "+".join([*map(_quoted, above), last])
 
@@ -323,14 +397,18 @@ class Connection:
     account: str = ""  # where the answer to it names the account; "" where it does not
     headers: Mapping[str, str] = field(default_factory=dict)
     timeout: float = 60.0
-    answer_seconds: float = 0.0  # an answer that takes longer in all is given up; 0 = four times `timeout`
+    # an answer that takes longer in all is given up; 0 = four times `timeout`
+    answer_seconds: float = 0.0
     answer_max_bytes: int = 100_000_000
-    wait_unit: str = "seconds"  # what a bare figure of `Retry-After` or a reset header counts
+    # what a bare figure of `Retry-After` or a reset header counts
+    wait_unit: str = "seconds"
     concurrency: int = 8
-    settle_after: float = 3.0  # seconds a request without an answer may still be at work on the other side
+    # seconds a request without an answer may still be at work on the other side
+    settle_after: float = 3.0
     file_hosts: tuple[str, ...] = ()
     file_max_bytes: int = 100_000_000
-    file_signed: bool = False  # files on the account's own server are asked for with the key
+    # files on the account's own server are asked for with the key
+    file_signed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -349,9 +427,12 @@ class Connector:
     pipelines: Pipelines | None = None
     users: Users | None = None
     tries: int = 5
-    empty_values: tuple[Any, ...] = ()  # values by which the platform says that a field is empty
-    same_as: Mapping[str, str] = field(default_factory=dict)  # field -> one that says all it says; * stands for any text
-    cost_unit: str = "calls"  # what the platform calls the cost of a call, in the plural
+    # values by which the platform says that a field is empty
+    empty_values: tuple[Any, ...] = ()
+    # field -> one that says all it says; * stands for any text
+    same_as: Mapping[str, str] = field(default_factory=dict)
+    # what the platform calls the cost of a call, in the plural
+    cost_unit: str = "calls"
     digest: str = ""
 
     def said_by(self, name: str) -> Iterator[str]:

@@ -9,16 +9,28 @@ from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from typing import Any
 
-LONGEST = 32 * 86_400.0  # seconds; no quota lasts longer than a month, so a longer wait is a mistake
+# seconds; no quota lasts longer than a month, so a longer wait is a mistake
+LONGEST = 32 * 86_400.0
 EARLIEST, LATEST = 1e8, 1e10  # epoch seconds of what can be a moment: 1973 to 2286
 _UNITS = (1.0, 1e3, 1e6, 1e9)  # a figure counts seconds, or these parts of them
-_SPANS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
+_SPANS = {
+    "ns": 1e-9,
+    "us": 1e-6,
+    "µs": 1e-6,
+    "ms": 1e-3,
+    "s": 1.0,
+    "m": 60.0,
+    "h": 3600.0,
+    "d": 86_400.0,
+}
 _SPAN = re.compile(rf"(\d+(?:\.\d+)?)\s*({'|'.join(_SPANS)})", re.IGNORECASE)
 
 
 @lru_cache(maxsize=256)
 def http_date(text: str | None) -> float | None:
-    """An HTTP date, such as the `Date` of an answer, in epoch seconds; None where there is none or it cannot be parsed."""
+    """An HTTP date, such as the `Date` of an answer, in epoch seconds; None where there is none
+    or it cannot be parsed.
+    """
     try:
         found = parsedate_to_datetime(text or "")
         return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
@@ -27,18 +39,25 @@ def http_date(text: str | None) -> float | None:
 
 
 def moment(told: Any) -> float | None:
-    """Epoch seconds of a stamp: an ISO or HTTP date, or a figure in s, ms, µs or ns. Without a zone it is UTC."""
+    """Epoch seconds of a stamp: an ISO or HTTP date, or a figure in s, ms, µs or ns. Without a
+    zone it is UTC.
+    """
     figure = _figure(told)
     if figure is not None:
-        return next((figure / unit for unit in _UNITS if EARLIEST <= figure / unit < LATEST), None)
+        return next(
+            (figure / unit for unit in _UNITS if EARLIEST <= figure / unit < LATEST),
+            None,
+        )
     found = _dated(told) if isinstance(told, str) else None
     return found if found is not None and EARLIEST <= found < LATEST else None
 
 
 def wait(told: str, now: float, unit: float = 1.0) -> float | None:
-    """Seconds to wait: a figure, one with its unit (`1m30s`, `250ms`), or the moment when it ends; None for nonsense.
+    """Seconds to wait: a figure, one with its unit (`1m30s`, `250ms`), or the moment when it
+    ends; None for nonsense.
 
-    `now` is the server's clock: whoever names a moment means its own. A bare figure counts `unit` seconds.
+    `now` is the server's clock: whoever names a moment means its own. A bare figure counts
+    `unit` seconds.
     """
     figure = _figure(told)
     if figure is not None and abs(figure) < EARLIEST and abs(figure) * unit <= LONGEST:
@@ -48,7 +67,11 @@ def wait(told: str, now: float, unit: float = 1.0) -> float | None:
         seconds = sum(float(many) * _SPANS[unit.lower()] for many, unit in spans)
         return seconds if seconds <= LONGEST else None
     end = moment(told)
-    if end is None or end - now > LONGEST or (figure is not None and now - end > LONGEST):
+    if (
+        end is None
+        or end - now > LONGEST
+        or (figure is not None and now - end > LONGEST)
+    ):
         return None
     return max(0.0, end - now)
 
@@ -63,7 +86,11 @@ def _dated(told: str) -> float | None:
 
 def _figure(told: Any) -> float | None:
     try:
-        number = float(told) if isinstance(told, str | int | float) and not isinstance(told, bool) else math.nan
+        number = (
+            float(told)
+            if isinstance(told, str | int | float) and not isinstance(told, bool)
+            else math.nan
+        )
     except (ValueError, OverflowError):
         return None
     return number if math.isfinite(number) else None

@@ -47,10 +47,12 @@ class FieldView:
     """One field of one row as each side knows it."""
 
     written: Any  # what we sent last, None if never
-    stored_as: Any  # what the destination then made of it, UNKNOWN where it holds what we sent
+    # what the destination then made of it, UNKNOWN where it holds what we sent
+    stored_as: Any
     live: Any  # what it holds now
     wanted: Any  # what the mapping says now
-    linked: bool = True  # False: the row was there before us and we have never written it
+    # False: the row was there before us and we have never written it
+    linked: bool = True
 
 
 def ownership(view: FieldView, same: Equality) -> Ownership:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine.connector.model import CustomFields
-from engine.spec.model import CustomField
+from engine.language.model import CustomField
 from engine.store.links import Link
 
 GONE = "gone"  # in a link's extra: people have deleted the definition
@@ -148,7 +148,8 @@ def by_name(item: CustomField, custom: CustomFields, rows: Sequence[Row]) -> Row
     """The definition with this name and type; names alone are not unique."""
     wanted = (item.label, custom.types[item.type])
     return next(
-        (row for row in rows if (row.get(custom.name), row.get(custom.type)) == wanted), None
+        (row for row in rows if (row.get(custom.name), row.get(custom.type)) == wanted),
+        None,
     )
 
 
@@ -157,7 +158,9 @@ def by_code(code: str, custom: CustomFields, rows: Sequence[Row]) -> Row | None:
     return next((row for row in rows if str(row.get(custom.code)) == code), None)
 
 
-def _other_type(item: CustomField, custom: CustomFields, known: Remembered, row: Row) -> str:
+def _other_type(
+    item: CustomField, custom: CustomFields, known: Remembered, row: Row
+) -> str:
     """The type a field has, where that is not the one the spec wants; "" where it is."""
     wanted = custom.types[item.type]
     if known.type:
@@ -168,7 +171,11 @@ def _other_type(item: CustomField, custom: CustomFields, known: Remembered, row:
 
 
 def _by_its_names(
-    item: CustomField, custom: CustomFields, known: Remembered, row: Row, can_rename: bool
+    item: CustomField,
+    custom: CustomFields,
+    known: Remembered,
+    row: Row,
+    can_rename: bool,
 ) -> Decision:
     now, wanted = name_of(custom, row), item.label.strip()
     if now == wanted:
@@ -198,8 +205,10 @@ class Options:
     names: Mapping[str, str]  # id -> its label in the account
     ours: frozenset[str]  # the labels that a spec has asked for
     missing: tuple[str, ...]  # labels to add
-    renamed: tuple[tuple[str, str], ...]  # a label of ours, and what the account calls that option
-    news: tuple[tuple[str, str], ...]  # those of them that have come apart since we last looked
+    # a label of ours, and what the account calls that option
+    renamed: tuple[tuple[str, str], ...]
+    # those of them that have come apart since we last looked
+    news: tuple[tuple[str, str], ...]
 
 
 def match_options(
@@ -257,13 +266,21 @@ def _carried(
         if label in known.ours and str(found) in names
     }
     return {
-        label.strip(): ours[was.strip()] for label, was in were.items() if was.strip() in ours
+        label.strip(): ours[was.strip()]
+        for label, was in were.items()
+        if was.strip() in ours
     } | ours
 
 
-def _is_news(pair: tuple[str, str], ids: Mapping[str, Any], known: Remembered | None) -> bool:
+def _is_news(
+    pair: tuple[str, str], ids: Mapping[str, Any], known: Remembered | None
+) -> bool:
     label, now = pair
-    return known is None or label not in known.options or known.names.get(str(ids[label])) != now
+    return (
+        known is None
+        or label not in known.options
+        or known.names.get(str(ids[label])) != now
+    )
 
 
 def _label(custom: CustomFields, option: Row) -> str:

@@ -10,9 +10,9 @@ import sqlalchemy as sa
 from engine.destination.resolve import resolve
 from engine.destination.rows import Row, RowCodec, codec_of, load_definitions
 from engine.destination.written import bodies_written, linked_ids
-from engine.reading import rows_now
-from engine.run import Run
-from engine.spec.model import ObjectMapping
+from engine.extract.records import rows_now
+from engine.language.model import ObjectMapping
+from engine.session import Run
 from engine.store.links import Link, save_link
 
 
@@ -33,7 +33,9 @@ def edits_of(run: Run, resource: str, links: Sequence[Link]) -> dict[str, str]:
     return {key: reason for key, reason in reasons.items() if reason}
 
 
-def edit_of(run: Run, connection: sa.Connection, codec: RowCodec, link: Link, row: Row) -> str:
+def edit_of(
+    run: Run, connection: sa.Connection, codec: RowCodec, link: Link, row: Row
+) -> str:
     """Why a row of ours counts as edited, or ""."""
     seen, touched = link.extra.get("seen"), link.extra.get("touched")
     mapping = run.spec.objects.get(link.object)
@@ -65,7 +67,9 @@ def _changed(
     for target in last.effective:
         live = codec.get(row, target)
         ours = codec.equal(target, codec.get(last.body, target), live)
-        stored = target in link.stored and codec.equal(target, link.stored[target], live)
+        stored = target in link.stored and codec.equal(
+            target, link.stored[target], live
+        )
         if not (ours or stored or (file and target == file[0])):
             found.append(target)
     return found
@@ -74,5 +78,9 @@ def _changed(
 def note_edit(connection: sa.Connection, codec: RowCodec, link: Link, row: Row) -> None:
     """Keep for a rollback that people changed a row: after a write its fingerprint is another."""
     seen = link.extra.get("seen")
-    if seen is not None and not codec.is_unchanged(seen, row) and not link.extra.get("touched"):
+    if (
+        seen is not None
+        and not codec.is_unchanged(seen, row)
+        and not link.extra.get("touched")
+    ):
         save_link(connection, replace(link, extra=link.extra | {"touched": True}))

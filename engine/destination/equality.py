@@ -14,7 +14,8 @@ from engine.connector.model import FieldType
 from engine.values import flag, is_empty
 
 _NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]+)?")
-_NUMERIC = ("number", "integer", "id", "reference", "enum")  # kinds whose text may be a number
+# kinds whose text may be a number
+_NUMERIC = ("number", "integer", "id", "reference", "enum")
 
 _SCALARS = (str, int, bool, type(None))
 
@@ -45,7 +46,9 @@ def alike(wanted: Any, live: Any, kind: FieldType | None) -> bool:
 
 def is_same(wanted: Any, live: Any) -> bool:
     """Whether two scalars are one to the last letter: then nothing else need be asked."""
-    return type(wanted) is type(live) and type(wanted) in _SCALARS and bool(wanted == live)
+    return (
+        type(wanted) is type(live) and type(wanted) in _SCALARS and bool(wanted == live)
+    )
 
 
 def _compared(wanted: Any, live: Any, kind: FieldType | None, same: Same) -> bool:
@@ -64,15 +67,21 @@ def _compared(wanted: Any, live: Any, kind: FieldType | None, same: Same) -> boo
 
 
 def _objects(
-    wanted: Mapping[str, Any], live: Mapping[str, Any], kind: FieldType | None, same: Same
+    wanted: Mapping[str, Any],
+    live: Mapping[str, Any],
+    kind: FieldType | None,
+    same: Same,
 ) -> bool:
     shape = (kind.shape if kind else None) or {}
     return all(
-        _compared(item, live.get(name), shape.get(name), same) for name, item in wanted.items()
+        _compared(item, live.get(name), shape.get(name), same)
+        for name, item in wanted.items()
     )
 
 
-def _lists(wanted: list[Any], live: list[Any], kind: FieldType | None, same: Same) -> bool:
+def _lists(
+    wanted: list[Any], live: list[Any], kind: FieldType | None, same: Same
+) -> bool:
     if len(wanted) != len(live):
         return False
 
@@ -111,7 +120,8 @@ def _number(value: Any, kind: str) -> int | float | None:
     if kind not in _NUMERIC or not isinstance(value, str) or len(value) > _LONGEST:
         return None
 
-    written = _NUMBER if kind in ("number", "integer") else _PLAIN_NUMBER  # "007" is an id
+    # "007" is an id
+    written = _NUMBER if kind in ("number", "integer") else _PLAIN_NUMBER
     if not written.fullmatch(value.strip()):
         return None
     return float(value) if "." in value else int(value)
@@ -172,7 +182,9 @@ _BLOCKS = (
     "|th|thead|tr|ul"
 )
 _SPACE = r"[ \t\r\n\f]"
-_BLOCK_TAG = re.compile(rf"{_SPACE}*(</?(?:{_BLOCKS})(?:{_SPACE}[^<>]*)?>){_SPACE}*", re.IGNORECASE)
+_BLOCK_TAG = re.compile(
+    rf"{_SPACE}*(</?(?:{_BLOCKS})(?:{_SPACE}[^<>]*)?>){_SPACE}*", re.IGNORECASE
+)
 _BREAK = re.compile(r"<br[ \t]*/>", re.IGNORECASE)
 _CHARACTERS = {
     "&#39;": "'",
@@ -252,7 +264,11 @@ def _same_rounded(wanted: Any, live: Any, kind: str) -> bool:
 
 def _bare(text: str) -> str:
     """A text without capitals, markup, scheme and any blanks but single ones between words."""
-    words = html.unescape(_TAG.sub(" ", unicodedata.normalize("NFKC", text))).casefold().split()
+    words = (
+        html.unescape(_TAG.sub(" ", unicodedata.normalize("NFKC", text)))
+        .casefold()
+        .split()
+    )
     return _SCHEME.sub("", " ".join(words)).rstrip("/")
 
 
@@ -290,4 +306,8 @@ def _same_moment(wanted: str, live: str) -> bool:
 
     days = [text.strip()[:10] for text in (wanted, live)]
     dated = all(re.fullmatch(r"\d{4}-\d{2}-\d{2}", day) for day in days)
-    return dated and days[0] == days[1] and any(len(text.strip()) == 10 for text in (wanted, live))
+    return (
+        dated
+        and days[0] == days[1]
+        and any(len(text.strip()) == 10 for text in (wanted, live))
+    )

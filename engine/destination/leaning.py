@@ -8,8 +8,8 @@ import sqlalchemy as sa
 
 from engine.connector.model import FieldType, Resource
 from engine.destination.rows import RowCodec, codec_of, load_definitions
-from engine.reading import recent, rows_below
-from engine.run import Run
+from engine.extract.records import recent, rows_below
+from engine.session import Run
 from engine.store.changes import pending_deletes
 from engine.store.links import Link, draft_states, links_to_rows
 
@@ -75,7 +75,9 @@ def _leaning(
     ids = [codec.resource.id_of(row) for row in rows]
     with run.store.begin() as connection:
         linked = links_to_rows(connection, codec.resource.name, ids)
-        going, live = _ours(connection, [link for some in linked.values() for link in some])
+        going, live = _ours(
+            connection, [link for some in linked.values() for link in some]
+        )
 
     found = {}
     for row, row_id in zip(rows, ids, strict=True):
@@ -90,7 +92,9 @@ def _leaning(
     return found
 
 
-def _ours(connection: sa.Connection, links: Sequence[Link]) -> tuple[set[str], set[str]]:
+def _ours(
+    connection: sa.Connection, links: Sequence[Link]
+) -> tuple[set[str], set[str]]:
     """Rows of ours that are planned to go, and rows that we made and go on writing."""
     keys: dict[str, list[str]] = {}
     for link in links:

@@ -16,7 +16,8 @@ from engine.connector.model import FieldType
 from engine.destination.rows import Row, RowCodec
 from engine.values import folded, is_empty, word
 
-EXACT = ("text", "integer", "id", "reference")  # kinds whose values agree only where they are equal
+# kinds whose values agree only where they are equal
+EXACT = ("text", "integer", "id", "reference")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,9 @@ class Wanted:
     @property
     def filled(self) -> tuple[str, ...]:
         """The telling fields that have a value."""
-        return tuple(name for name in self.fields if not is_empty(self.values.get(name)))
+        return tuple(
+            name for name in self.fields if not is_empty(self.values.get(name))
+        )
 
     def parents(self, codec: RowCodec) -> tuple[str, ...]:
         """The telling fields with a value that refer to other rows."""
@@ -51,7 +54,9 @@ class Rule:
 def exactly(wanted: Wanted, row: Row, codec: RowCodec) -> bool:
     """Everything as it was sent, and nothing where nothing was sent."""
     unsent = [name for name in wanted.fields if name not in wanted.filled]
-    return as_sent(wanted, row, codec) and all(is_empty(codec.get(row, name)) for name in unsent)
+    return as_sent(wanted, row, codec) and all(
+        is_empty(codec.get(row, name)) for name in unsent
+    )
 
 
 def as_sent(wanted: Wanted, row: Row, codec: RowCodec) -> bool:
@@ -64,10 +69,14 @@ def as_tidied(wanted: Wanted, row: Row, codec: RowCodec) -> bool:
     return _all(wanted, row, codec, codec.alike)
 
 
-def _all(wanted: Wanted, row: Row, codec: RowCodec, same: Callable[[str, Any, Any], bool]) -> bool:
+def _all(
+    wanted: Wanted, row: Row, codec: RowCodec, same: Callable[[str, Any, Any], bool]
+) -> bool:
     if not wanted.filled:
         return False
-    return all(same(name, wanted.values[name], codec.get(row, name)) for name in wanted.filled)
+    return all(
+        same(name, wanted.values[name], codec.get(row, name)) for name in wanted.filled
+    )
 
 
 def edited_since(wanted: Wanted, row: Row, codec: RowCodec) -> bool:
@@ -113,7 +122,10 @@ def agreeing(ignoring: Sequence[str]) -> tuple[Rule, ...]:
 
 
 def match(
-    codec: RowCodec, wanted: Sequence[Wanted], rows: Iterable[Row], rules: Sequence[Rule]
+    codec: RowCodec,
+    wanted: Sequence[Wanted],
+    rows: Iterable[Row],
+    rules: Sequence[Rule],
 ) -> dict[str, Row]:
     """The row of each key, as far as one is found; no row stands for two keys.
 
@@ -128,11 +140,20 @@ def match(
     found: dict[str, Row] = {}
     for rule in rules:
         for parents, items in waiting.items():
-            _by_rule(codec, rule, parents, [i for i in items if i.key not in found], free, found)
+            _by_rule(
+                codec,
+                rule,
+                parents,
+                [i for i in items if i.key not in found],
+                free,
+                found,
+            )
     return found
 
 
-def rows_beside(codec: RowCodec, wanted: Sequence[Wanted], rows: Sequence[Row]) -> list[Row]:
+def rows_beside(
+    codec: RowCodec, wanted: Sequence[Wanted], rows: Sequence[Row]
+) -> list[Row]:
     """The rows that name the same parents as one that is wanted: no other can be it."""
     places: dict[tuple[str, ...], set[tuple[str, ...]]] = {}
     for item in wanted:
@@ -159,13 +180,20 @@ def _by_rule(
     """Give each of these the first free row that fits; what is given is free no longer."""
     beside: dict[tuple[str, ...], list[Row]] = {}
     for row in free if items else ():
-        beside.setdefault(_place(field_values(codec, row, parents), parents), []).append(row)
+        beside.setdefault(
+            _place(field_values(codec, row, parents), parents), []
+        ).append(row)
 
     taken = set()
     for item in items:
         rows = beside.get(_place(item.values, parents), [])
         hit = next(
-            (row for row in rows if id(row) not in taken and rule.fits(item, row, codec)), None
+            (
+                row
+                for row in rows
+                if id(row) not in taken and rule.fits(item, row, codec)
+            ),
+            None,
         )
         if hit is not None:
             found[item.key] = hit

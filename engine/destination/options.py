@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from engine.run import Run
+from engine.session import Run
 from engine.store.records import stream
 from engine.values import dig, segments
 
 
-def wanted_options(run: Run, fixed: tuple[str, ...], origin: tuple[str, str]) -> list[str]:
+def wanted_options(
+    run: Run, fixed: tuple[str, ...], origin: tuple[str, str]
+) -> list[str]:
     """The labels, each once; `origin` is a collection and the path of its label, or two blanks."""
     collection, label = origin
     if not collection:
         return list(fixed)
 
     path = segments(label)
-    bodies = (record.body for batch in stream(run.store, collection) for record in batch)
+    bodies = (
+        record.body for batch in stream(run.store, collection) for record in batch
+    )
     found = [str(dig(body, path) or "").strip() for body in bodies]
     return list(dict.fromkeys(text for text in found if text))

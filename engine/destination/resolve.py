@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine.destination.rows import Definition, RowCodec
-from engine.spec.model import CustomField, ObjectMapping, Spec
-from engine.spec.uses import lookups
+from engine.language.dependencies import lookups
+from engine.language.model import CustomField, ObjectMapping, Spec
 from engine.values import as_file, as_link, is_empty, links_in, word
 
 Ids = Callable[[str, str], str | None]  # object and key -> the id of its row
@@ -39,7 +39,11 @@ class Unlinked:
 
 
 def resolve(
-    draft: Mapping[str, Any], mapping: ObjectMapping, spec: Spec, codec: RowCodec, ids: Ids
+    draft: Mapping[str, Any],
+    mapping: ObjectMapping,
+    spec: Spec,
+    codec: RowCodec,
+    ids: Ids,
 ) -> Resolved:
     """A draft with ids for symbols; a link without a row follows the policy of its lookup."""
     body: dict[str, Any] = {}
@@ -85,7 +89,8 @@ def _lost(value: Any, ids: Ids) -> list[Symbol]:
 
 def miss_policy(mapping: ObjectMapping, target: str) -> str:
     """What a field's lookup says about a miss; the strictest where there are several."""
-    item = mapping.fields.get(target)  # none where the spec no longer maps what was written once
+    # none where the spec no longer maps what was written once
+    item = mapping.fields.get(target)
     policies = {lookup.on_miss for lookup in lookups(item)} if item else set()
     return next((policy for policy in _STRICTEST if policy in policies), "omit")
 
@@ -170,7 +175,8 @@ def _text(value: Any) -> str:
     parts: Sequence[Any] = value if isinstance(value, list) else [value]
     if any(isinstance(part, dict | list) for part in parts):
         raise ValueError(
-            "the value is an object and the field holds text: a step must turn it into text"
+            "the value is an object and the field holds text: a step must turn it into"
+            " text"
         )
     return ", ".join(word(part) for part in parts if not is_empty(part))
 

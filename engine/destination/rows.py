@@ -14,21 +14,24 @@ from typing import Any
 import sqlalchemy as sa
 
 from engine.connector.model import Connector, FieldType, Resource
+from engine.connector.typed import says_nothing
 from engine.destination.definitions import GONE
 from engine.destination.equality import alike, equivalent, is_same
-from engine.mapping.typed import says_nothing
 from engine.store.links import links_of
 from engine.values import digest, is_empty
 
-FIELDS = "$fields."  # links of this object say which custom field of the account a name stands for
+# links of this object say which custom field of the account a name stands for
+FIELDS = "$fields."
 OPTIONS = "$options."  # the same for built-in fields with options
 
 Row = Mapping[str, Any]
 Reference = tuple[str, str, str]  # field or code, resource, id
 
 _FORM = "2:"  # how a fingerprint is made; those of stores of version 1 have no mark
-_ID_NAMES = ("id", "value", "_id", "uuid", "key", "data")  # where a reference holds its id
-_ADDRESSES = ("href", "url", "self", "link", "uri")  # ... or the address that ends with it
+# where a reference holds its id
+_ID_NAMES = ("id", "value", "_id", "uuid", "key", "data")
+# ... or the address that ends with it
+_ADDRESSES = ("href", "url", "self", "link", "uri")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +82,9 @@ class RowCodec:
         """The account's name of a custom field, or None; of another field its own name."""
         if not self.is_custom(target):
             return target
-        definition = self.definitions.get((self.resource.name, target.removeprefix("custom.")))
+        definition = self.definitions.get(
+            (self.resource.name, target.removeprefix("custom."))
+        )
         return definition.code if definition else None
 
     def is_custom(self, target: str) -> bool:
@@ -97,11 +102,15 @@ class RowCodec:
         return self.custom_values(row).get(code) if code else None
 
     def _is_bare(self, target: str) -> bool:
-        """Whether a field holds its value as it is: one that is not custom, without a reference or a shape."""
+        """Whether a field holds its value as it is: one that is not custom, without a reference
+        or a shape.
+        """
         bare = self._bare.get(target)
         if bare is None:
             kind = self.kind(target)
-            bare = kind is None or not (self.empty_values or kind.kind == "reference" or kind.shape)
+            bare = kind is None or not (
+                self.empty_values or kind.kind == "reference" or kind.shape
+            )
             bare = self._bare[target] = bare and not self.is_custom(target)
         return bare
 
@@ -138,7 +147,11 @@ class RowCodec:
             held = held.get(name) if isinstance(held, Mapping) else None
         if not isinstance(held, Mapping):
             return {}
-        return dict(held) if self._path() else {code: held[code] for code in self._codes(held)}
+        return (
+            dict(held)
+            if self._path()
+            else {code: held[code] for code in self._codes(held)}
+        )
 
     def _codes(self, row: Row) -> Iterator[str]:
         for (resource, name), definition in self.definitions.items():
@@ -170,7 +183,9 @@ class RowCodec:
     def _inner(self, value: Any, shape: Mapping[str, FieldType]) -> Any:
         if not isinstance(value, Mapping):
             return value
-        return {name: self._plain(item, shape.get(name)) for name, item in value.items()}
+        return {
+            name: self._plain(item, shape.get(name)) for name, item in value.items()
+        }
 
     def _id_in(self, value: Any, kind: FieldType) -> Any:
         """The id a reference is answered with: bare, in an object, or alone in a list."""
@@ -180,7 +195,9 @@ class RowCodec:
         if not isinstance(value, Mapping):
             return _bare_id(value, kind)
 
-        names = dict.fromkeys([*(self.id_names.get(to, "id") for to in kind.to), *_ID_NAMES])
+        names = dict.fromkeys(
+            [*(self.id_names.get(to, "id") for to in kind.to), *_ID_NAMES]
+        )
         for name in names:
             if not is_empty(value.get(name)):
                 return self._id_in(value[name], kind)
@@ -195,11 +212,15 @@ class RowCodec:
 
     def equal(self, target: str, wanted: Any, live: Any) -> bool:
         """Whether a field holds the wanted value, as the platform may write it."""
-        return is_same(wanted, live) or equivalent(wanted, live, self._compared_as(target, wanted))
+        return is_same(wanted, live) or equivalent(
+            wanted, live, self._compared_as(target, wanted)
+        )
 
     def alike(self, target: str, wanted: Any, live: Any) -> bool:
         """Whether a field holds what the platform may have made of the wanted value."""
-        return is_same(wanted, live) or alike(wanted, live, self._compared_as(target, wanted))
+        return is_same(wanted, live) or alike(
+            wanted, live, self._compared_as(target, wanted)
+        )
 
     def _compared_as(self, target: str, wanted: Any) -> FieldType | None:
         """The type two values are compared as: a custom field may answer numbers as text."""
@@ -207,9 +228,14 @@ class RowCodec:
         if kind is not None or not self.is_custom(target):
             return kind
         items = wanted if isinstance(wanted, list) else [wanted]
-        if any(isinstance(item, bool) or not isinstance(item, int | float) for item in items):
+        if any(
+            isinstance(item, bool) or not isinstance(item, int | float)
+            for item in items
+        ):
             return None
-        return FieldType("enum" if all(isinstance(item, int) for item in items) else "number")
+        return FieldType(
+            "enum" if all(isinstance(item, int) for item in items) else "number"
+        )
 
     def names_parent(self, name: str) -> bool:
         """Whether a field refers to another row."""
@@ -228,7 +254,9 @@ class RowCodec:
         }
         if self.resource.custom:
             values = self.custom_values(row)
-            held["custom"] = {code: value for code, value in values.items() if not is_empty(value)}
+            held["custom"] = {
+                code: value for code, value in values.items() if not is_empty(value)
+            }
         return held
 
     def is_unchanged(self, seen: str, row: Row) -> bool:
@@ -241,10 +269,16 @@ class RowCodec:
         """As stores of version 1 made it: custom fields in a plain container only."""
         custom = self.resource.custom
         theirs = self.resource.is_theirs
-        held = {name: item for name, item in row.items() if theirs(name) and not is_empty(item)}
+        held = {
+            name: item
+            for name, item in row.items()
+            if theirs(name) and not is_empty(item)
+        }
         if custom:
             values = row.get(custom.container) or {}
-            held["custom"] = {code: item for code, item in values.items() if not is_empty(item)}
+            held["custom"] = {
+                code: item for code, item in values.items() if not is_empty(item)
+            }
         return digest(held)
 
     def cleared(self, target: str) -> Any:
@@ -257,7 +291,10 @@ class RowCodec:
     def references(self, row: Row) -> Iterator[Reference]:
         """The rows that a row refers to, with the field that does."""
         for name, kind in self.resource.fields.items():
-            yield from ((name, to, row_id) for to, row_id in _referred(self.get(row, name), kind))
+            yield from (
+                (name, to, row_id)
+                for to, row_id in _referred(self.get(row, name), kind)
+            )
 
 
 def _bare_id(value: Any, kind: FieldType) -> Any:
@@ -271,7 +308,9 @@ def _bare_id(value: Any, kind: FieldType) -> Any:
         return value
 
     above, _, last = value.partition("?")[0].rstrip("/").rpartition("/")
-    is_address = value.startswith("/") or "://" in value or above.rpartition("/")[2] in kind.to
+    is_address = (
+        value.startswith("/") or "://" in value or above.rpartition("/")[2] in kind.to
+    )
     return last if is_address else value
 
 
@@ -279,7 +318,9 @@ def _referred(value: Any, kind: FieldType) -> Iterator[tuple[str, str]]:
     """The resource and id of every row a value refers to."""
     if kind.kind == "reference":
         ids = value if isinstance(value, list) else [value]
-        yield from ((to, str(one)) for one in ids if not is_empty(one) for to in kind.to)
+        yield from (
+            (to, str(one)) for one in ids if not is_empty(one) for to in kind.to
+        )
     elif kind.shape:
         for item in value if isinstance(value, list) else [value]:
             for name, inner in kind.shape.items():
@@ -289,5 +330,7 @@ def _referred(value: Any, kind: FieldType) -> Iterator[tuple[str, str]]:
 
 def codec_of(connector: Connector, name: str, definitions: Definitions) -> RowCodec:
     """The codec of a resource of one account."""
-    ids = {other: kind.id.rpartition("+")[2] for other, kind in connector.resources.items()}
+    ids = {
+        other: kind.id.rpartition("+")[2] for other, kind in connector.resources.items()
+    }
     return RowCodec(connector.resources[name], definitions, ids, connector.empty_values)

@@ -29,7 +29,9 @@ def file_of(folder: Path, name: str, key: str, body: Any) -> SentFile | None:
     for target, value in body.items() if isinstance(body, dict) else ():
         described = as_file(value)
         if described:
-            mark = hashlib.sha256(f"{name}{key}{described['url']}".encode()).hexdigest()[:32]
+            mark = hashlib.sha256(
+                f"{name}{key}{described['url']}".encode()
+            ).hexdigest()[:32]
             return SentFile(target, described, folder / mark)
     return None
 
@@ -58,7 +60,9 @@ def telling_fields(connector: Connector, resource: Resource) -> tuple[str, ...]:
     return (create.upsert,) if create and create.upsert else ()
 
 
-def wanted_of_entry(entry: Entry, connector: Connector, codec: RowCodec, files: Path) -> Wanted:
+def wanted_of_entry(
+    entry: Entry, connector: Connector, codec: RowCodec, files: Path
+) -> Wanted:
     """What an intended creation sent; a file is shown as the fields that describe it."""
     resource, fields = codec.resource, telling_fields(connector, codec.resource)
     values = field_values(codec, entry.body, fields)

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from engine.destination.resolve import Ids, resolve
 from engine.destination.rows import RowCodec
-from engine.run import Run
+from engine.session import Run
 from engine.store.links import Link, links_of
 
 
@@ -33,5 +33,7 @@ def bodies_written(
     for link in links:
         mapping = run.spec.objects.get(link.object)
         if mapping is not None:
-            found[link.dest_id] = resolve(link.written, mapping, run.spec, codec, ids).body
+            found[link.dest_id] = resolve(
+                link.written, mapping, run.spec, codec, ids
+            ).body
     return found

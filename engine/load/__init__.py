@@ -1,1 +1,4 @@
-"""Carrying a plan out: intent first, then the call, then the outcome, until none is unknown."""
+"""Carrying a plan out: intent first, then the call, then the outcome, until none is unknown.
+
+Door: apply.apply, deliver.deliver, reconcile.reconcile, custom_fields.provision.
+"""

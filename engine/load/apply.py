@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from engine.destination.resolve import Resolved, resolve
 from engine.destination.rows import Definitions, RowCodec, codec_of, load_definitions
+from engine.language.model import ObjectMapping
 from engine.load.deliver import TRIES, deliver
 from engine.load.outcomes import settle_ages
 from engine.load.writes import Outcome, Write
@@ -24,8 +25,7 @@ from engine.plan.diff import (
     written_after,
 )
 from engine.plan.make import FIXED, plan_drafts, planning_of
-from engine.run import Run
-from engine.spec.model import ObjectMapping
+from engine.session import Run
 from engine.store.changes import Change, count_changes, stream_changes, stream_work
 from engine.store.journal import counts
 from engine.store.links import (
@@ -37,10 +37,11 @@ from engine.store.links import (
     save_findings,
     save_link,
 )
-from engine.store.schema import recall_in, remember_in
+from engine.store.tables import recall_in, remember_in
 from engine.values import batches, digest, is_empty
 
-FRESH = 900.0  # seconds for which a row that was read for the plan need not be read once more
+# seconds for which a row that was read for the plan need not be read once more
+FRESH = 900.0
 STAGE = "load"
 
 
@@ -96,7 +97,7 @@ def apply(
 
 
 def _object(run: Run, mapping: ObjectMapping, planned_at: float, whole: bool) -> Loaded:
-    before = run.destination.pacer.cost
+    before = run.destination.limiter.cost
     connector = run.migration.destination
     result = Loaded(mapping.name, mapping.label, mapping.resource)
     with run.store.begin() as connection:
@@ -114,7 +115,7 @@ def _object(run: Run, mapping: ObjectMapping, planned_at: float, whole: bool) ->
             remember_in(connection, ADOPTING + mapping.name, CLOSED)
 
     _count(work)
-    result.cost = run.destination.pacer.cost - before
+    result.cost = run.destination.limiter.cost - before
     return result
 
 
@@ -125,7 +126,9 @@ def _keep_search_open(work: _Work) -> None:
     """A sample makes some rows; those of the other records may be there all the same."""
     name = work.mapping.name
     with work.run.store.begin() as connection:
-        if recall_in(connection, ADOPTING + name) is None and not any_links(connection, name):
+        if recall_in(connection, ADOPTING + name) is None and not any_links(
+            connection, name
+        ):
             remember_in(connection, ADOPTING + name, OPEN)
 
 
@@ -143,11 +146,15 @@ def _link_found(work: _Work) -> None:
 def _link_one(work: _Work, connection: sa.Connection, change: Change) -> None:
     row_id = _row_id(connection, change)
     if not row_id:
-        work.hold(connection, change.key, "failed", "the row it stands for was not written")
+        work.hold(
+            connection, change.key, "failed", "the row it stands for was not written"
+        )
         return
     name, resource = work.mapping.name, work.mapping.resource
     now = work.run.destination.now()
-    link = Link(name, change.key, resource, row_id, "", {}, change.reason, work.run.id, now)
+    link = Link(
+        name, change.key, resource, row_id, "", {}, change.reason, work.run.id, now
+    )
     save_link(connection, link)
     work.result.adopted += 1
 
@@ -175,12 +182,19 @@ def _write(work: _Work) -> None:
     for _ in range(TRIES):
         if not stale:
             return
-        writes = [write for part in batches(stale) for write in _planned_anew(work, part)]
-        stale = [item.write.key for item in deliver(work.run, writes) if _noted(work, item)]
+        writes = [
+            write for part in batches(stale) for write in _planned_anew(work, part)
+        ]
+        stale = [
+            item.write.key for item in deliver(work.run, writes) if _noted(work, item)
+        ]
 
     for key in sorted(stale):
         with work.run.store.begin() as connection:
-            reason = "not updated, for its row changed between reading and writing every time"
+            reason = (
+                "not updated, for its row changed between reading and writing every"
+                " time"
+            )
             work.hold(connection, key, "failed", reason)
 
 
@@ -244,7 +258,11 @@ def _prepared(work: _Work, batch: Sequence[Change]) -> list[Write]:
 
 
 def _one(
-    work: _Work, connection: sa.Connection, change: Change, resolved: Resolved, link: Link | None
+    work: _Work,
+    connection: sa.Connection,
+    change: Change,
+    resolved: Resolved,
+    link: Link | None,
 ) -> Write | None:
     """The write of a change; None where only the link is to be kept up, or nothing can be sent."""
     if change.kind == "create":
@@ -259,7 +277,11 @@ def _one(
 
 
 def _create(
-    work: _Work, connection: sa.Connection, change: Change, resolved: Resolved, link: Link | None
+    work: _Work,
+    connection: sa.Connection,
+    change: Change,
+    resolved: Resolved,
+    link: Link | None,
 ) -> Write | None:
     if link is not None:
         return None
@@ -269,13 +291,17 @@ def _create(
         return None
 
     found = [
-        Finding(change.object, change.key, STAGE, target, "attention", f"left out: {why}")
+        Finding(
+            change.object, change.key, STAGE, target, "attention", f"left out: {why}"
+        )
         for target, why in resolved.missing
     ]
     save_findings(connection, found)
     effective = resolved.effective
     resource = work.mapping.resource
-    return Write(change.object, change.key, resource, "create", resolved.body, effective)
+    return Write(
+        change.object, change.key, resource, "create", resolved.body, effective
+    )
 
 
 def _sendable(work: _Work, change: Change, resolved: Resolved) -> Change:
@@ -284,7 +310,8 @@ def _sendable(work: _Work, change: Change, resolved: Resolved) -> Change:
     send = {
         name: value
         for name, value in change.send.items()
-        if codec.code(name) and (is_empty(value) or codec.get(resolved.body, name) is not None)
+        if codec.code(name)
+        and (is_empty(value) or codec.get(resolved.body, name) is not None)
     }
     return replace(change, send=send)
 
@@ -307,7 +334,9 @@ def _update(work: _Work, change: Change, resolved: Resolved, link: Link) -> Writ
     )
 
 
-def _keep_up(connection: sa.Connection, change: Change, resolved: Resolved, link: Link) -> None:
+def _keep_up(
+    connection: sa.Connection, change: Change, resolved: Resolved, link: Link
+) -> None:
     """A change that needs no call only moves the link."""
     if change.reason == FIXED:  # what the row holds is what was written before
         save_link(connection, replace(link, digest=digest(resolved.effective)))
@@ -328,7 +357,9 @@ def held_after(change: Change, link: Link) -> dict[str, Any]:
     for target, before in link.held.items():
         lost = before.get("why") == "lost"
         tried = before.get("tries", 0) >= LOST_TRIES
-        if (lost and (target in change.send or tried)) or before.get("why") == "altered":
+        if (lost and (target in change.send or tried)) or before.get(
+            "why"
+        ) == "altered":
             held[target] = before
 
     held |= {target: {"why": "conflict"} for target, _, _ in change.conflicts}
@@ -353,11 +384,15 @@ def _count(work: _Work) -> None:
     result.updated = of("update", "done")
     result.adopted += of("create", "adopted")
     result.failed += of("create", "failed") + of("update", "failed")
-    result.unchanged = planned.get((name, "unchanged"), 0) + planned.get((name, "conflict"), 0)
+    result.unchanged = planned.get((name, "unchanged"), 0) + planned.get(
+        (name, "conflict"), 0
+    )
     result.conflicts = planned.get((name, "conflict"), 0)
     result.skipped += planned.get((name, "skip"), 0)
     result.failed += planned.get((name, "fail"), 0)
-    result.least = _least(work.codec, {"create": result.created, "update": result.updated})
+    result.least = _least(
+        work.codec, {"create": result.created, "update": result.updated}
+    )
 
 
 def _least(codec: RowCodec, many: Mapping[str, int]) -> float:

@@ -13,7 +13,7 @@ from engine.load.deliver import deliver
 from engine.load.reconcile import MARGIN
 from engine.load.writes import Write
 from engine.plan.deletions import STAGE
-from engine.run import Run
+from engine.session import Run
 from engine.store.changes import Change, stream_changes
 from engine.store.links import Finding, Link, clear_findings, links_of, save_findings
 
@@ -30,7 +30,9 @@ def apply_deletions(run: Run, loaded: Sequence[Loaded], planned_at: float) -> No
                 item.deleted += 1
             elif outcome.state in ("failed", "stale"):
                 item.failed += 1
-                item.reasons.append(f"{outcome.write.key}: not deleted: {outcome.reason}")
+                item.reasons.append(
+                    f"{outcome.write.key}: not deleted: {outcome.reason}"
+                )
 
 
 def _writes(run: Run, item: Loaded, age: float) -> Iterator[Write]:
@@ -42,7 +44,9 @@ def _writes(run: Run, item: Loaded, age: float) -> Iterator[Write]:
     if "delete" not in connector.resources[item.resource].operations:
         return
     with run.store.begin() as connection:
-        codec = codec_of(connector, item.resource, load_definitions(connection, connector))
+        codec = codec_of(
+            connector, item.resource, load_definitions(connection, connector)
+        )
     needed = codec.resource.operations["delete"].places
     for batch in stream_changes(run.store, name, "delete"):
         with run.store.begin() as connection:
@@ -55,7 +59,9 @@ def _writes(run: Run, item: Loaded, age: float) -> Iterator[Write]:
                 continue
             written = bodies.get(change.dest_id, {})
             body = {place: written[place] for place in needed if place in written}
-            yield Write(name, change.key, item.resource, "delete", body, {}, change.dest_id)
+            yield Write(
+                name, change.key, item.resource, "delete", body, {}, change.dest_id
+            )
 
 
 def _kept(
@@ -63,15 +69,28 @@ def _kept(
 ) -> dict[str, str]:
     """Keys of rows that stay for what people have done since the plan, and what that is."""
     since = run.destination.now() - age - MARGIN
-    needed = needed_by_others(run, resource, [change.dest_id for change in batch], since)
-    kept = {change.key: needed[change.dest_id] for change in batch if change.dest_id in needed}
+    needed = needed_by_others(
+        run, resource, [change.dest_id for change in batch], since
+    )
+    kept = {
+        change.key: needed[change.dest_id]
+        for change in batch
+        if change.dest_id in needed
+    }
     return kept | (edits_of(run, resource, links) if age > FRESH else {})
 
 
 def _keep(run: Run, name: str, kept: Mapping[str, str]) -> None:
     """Report rows that stay for what people have done since the plan was made."""
     found = [
-        Finding(name, key, STAGE, "", "attention", f"deleted in the source; kept, for {reason}")
+        Finding(
+            name,
+            key,
+            STAGE,
+            "",
+            "attention",
+            f"deleted in the source; kept, for {reason}",
+        )
         for key, reason in kept.items()
     ]
     with run.store.begin() as connection:

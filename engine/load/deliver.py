@@ -22,33 +22,39 @@ from engine.destination.rows import RowCodec, codec_of, load_definitions
 from engine.errors import (
     Accepted,
     AuthError,
-    Blocked,
+    ClientBlocked,
     EtlError,
     NotFound,
     OutcomeUnknown,
-    Outdated,
-    Paused,
-    Rejected,
+    QuotaExhausted,
+    RequestRejected,
     Unavailable,
+    VersionConflict,
 )
 from engine.load.files import drop_file, fetch_file
 from engine.load.outcomes import give_up, leave_in_doubt, record_all
 from engine.load.reconcile import Reconciled, reconcile
 from engine.load.writes import Answer, Outcome, Write
-from engine.run import Run
+from engine.session import Run
 from engine.store.journal import Entry, intend
 from engine.values import batches
 
 GROUP = 40  # intents committed together: one wait for the disk for all of them
-TOGETHER = 0.1  # seconds that an outcome may wait for others, so that they are recorded together
-AHEAD = 2 * GROUP  # booked writes that keep the workers busy while the next ones are decided
-DOUBTS = 2 * GROUP  # writes in doubt after which nothing more is sent before they are reconciled
+# seconds that an outcome may wait for others, so that they are recorded together
+TOGETHER = 0.1
+# booked writes that keep the workers busy while the next ones are decided
+AHEAD = 2 * GROUP
+# writes in doubt after which nothing more is sent before they are reconciled
+DOUBTS = 2 * GROUP
 TRIES = 8  # times a write is sent whose outcome stays unknown
-TRIES_ALONE = 3  # ... while others take effect and none of them is answered so: it is the record
+# ... while others take effect and none of them is answered so: it is the record
+TRIES_ALONE = 3
 GROWTH = 4  # the pause between two of them grows to so many times the first
 
 
-def deliver(run: Run, writes: Iterable[Write], in_order: bool = False) -> Iterator[Outcome]:
+def deliver(
+    run: Run, writes: Iterable[Write], in_order: bool = False
+) -> Iterator[Outcome]:
     """Make the writes, as many at a time as the connector allows; each outcome as it is known.
 
     What is unknown is reconciled, and what turns out not to have taken effect is sent again, at
@@ -60,7 +66,8 @@ def deliver(run: Run, writes: Iterable[Write], in_order: bool = False) -> Iterat
     delivery = _Delivery(run)
     waiting: Iterator[Write] = iter(writes)
     tries: Counter[tuple[str, str]] = Counter()
-    words: dict[str, set[tuple[str, str]]] = {}  # what was answered, and to which writes
+    # what was answered, and to which writes
+    words: dict[str, set[tuple[str, str]]] = {}
     limit = 1 if in_order else DOUBTS
     while True:
         doubtful: list[Outcome] = []
@@ -85,7 +92,9 @@ def deliver(run: Run, writes: Iterable[Write], in_order: bool = False) -> Iterat
             else:
                 retries.append(replace(write, entry=0))
 
-        _pause(run, max((tries[write.object, write.key] for write in retries), default=0))
+        _pause(
+            run, max((tries[write.object, write.key] for write in retries), default=0)
+        )
         waiting = chain(retries, waiting)
 
 
@@ -100,7 +109,9 @@ def _reconciled(delivery: _Delivery, doubtful: Sequence[Outcome]) -> Iterator[Ou
         else:
             resource = delivery.codec(outcome.write.resource).resource
             row_id = resource.id_of(row) or outcome.write.dest_id
-            yield replace(outcome, state="done", dest_id=row_id, answer=Answer(row, shown=True))
+            yield replace(
+                outcome, state="done", dest_id=row_id, answer=Answer(row, shown=True)
+            )
 
 
 def _pause(run: Run, tried: int) -> None:
@@ -115,9 +126,11 @@ class _Delivery:
     """Calls under way: what was booked for each, and what became of those that ended."""
 
     run: Run
-    pending: dict[Future[list[Outcome]], int] = field(default_factory=dict)  # and writes in each
+    # and writes in each
+    pending: dict[Future[list[Outcome]], int] = field(default_factory=dict)
     ended: SimpleQueue[Future[list[Outcome]]] = field(default_factory=SimpleQueue)
-    halt: threading.Event = field(default_factory=threading.Event)  # nothing more goes out
+    # nothing more goes out
+    halt: threading.Event = field(default_factory=threading.Event)
     fatal: BaseException | None = None
     codecs: dict[str, RowCodec] = field(default_factory=dict)
     made: int = 0  # writes that took effect
@@ -145,13 +158,19 @@ class _Delivery:
 
     def leave_in_doubt(self, outcome: Outcome) -> Outcome:
         """The failure of a write that was accepted and not found: the next run looks for it."""
-        reason = f"{outcome.reason}; it was not found yet, and is looked for by the next run"
+        reason = (
+            f"{outcome.reason}; it was not found yet, and is looked for by the next run"
+        )
         with self.run.store.begin() as connection:
             leave_in_doubt(self.run, connection, outcome.write, reason)
         return replace(outcome, state="failed", reason=reason)
 
     def send(
-        self, writes: Iterator[Write], in_order: bool, limit: int, doubtful: list[Outcome]
+        self,
+        writes: Iterator[Write],
+        in_order: bool,
+        limit: int,
+        doubtful: list[Outcome],
     ) -> Iterator[Outcome]:
         """Send writes until they end or too many are in doubt, which are put into `doubtful`."""
         connector = self.run.destination.connector
@@ -164,7 +183,9 @@ class _Delivery:
                         future = pool.submit(_perform, self.run, call, self.halt)
                         self.pending[future] = len(call)
                         future.add_done_callback(self.ended.put)
-                    yield from _known(self.land(0 if in_order else room + AHEAD), doubtful)
+                    yield from _known(
+                        self.land(0 if in_order else room + AHEAD), doubtful
+                    )
                     if self.halt.is_set() or len(doubtful) >= limit:
                         break
             except BaseException:
@@ -245,13 +266,17 @@ def _known(outcomes: Iterable[Outcome], doubtful: list[Outcome]) -> Iterator[Out
 def _at_once(connector: Connector) -> int:
     """How many intents are committed together: as many as fill the largest calls."""
     resources = connector.resources.values()
-    most = max(item.rows for resource in resources for item in resource.operations.values())
+    most = max(
+        item.rows for resource in resources for item in resource.operations.values()
+    )
     return most * math.ceil(GROUP / most)
 
 
 def _calls(connector: Connector, group: Sequence[Write]) -> Iterator[list[Write]]:
     """Writes of one call, in their order: one, or as many as the operation takes."""
-    for (resource, action), same in groupby(group, lambda write: (write.resource, write.action)):
+    for (resource, action), same in groupby(
+        group, lambda write: (write.resource, write.action)
+    ):
         yield from batches(same, connector.resources[resource].operations[action].rows)
 
 
@@ -260,7 +285,10 @@ def _book(run: Run, group: Sequence[Write]) -> list[Write]:
     now = run.destination.now()
     with run.store.begin(durable=True) as connection:
         ids = intend(connection, [_as_entry(run, write, now) for write in group])
-    return [replace(write, entry=entry, at=now) for write, entry in zip(group, ids, strict=True)]
+    return [
+        replace(write, entry=entry, at=now)
+        for write, entry in zip(group, ids, strict=True)
+    ]
 
 
 def _as_entry(run: Run, write: Write, now: float) -> Entry:
@@ -312,7 +340,9 @@ def _single(run: Run, write: Write) -> Outcome:
     try:
         body, path, extra = fetch_file(run, write)
         called = True
-        answer = run.destination.write(write.resource, write.action, body, write.dest_id, path)
+        answer = run.destination.write(
+            write.resource, write.action, body, write.dest_id, path
+        )
     except EtlError as error:
         return replace(_failed(write, error), called=called)
     return replace(_done(write, answer), extra=extra)
@@ -329,14 +359,14 @@ def _failed(write: Write, error: EtlError) -> Outcome:
     match error:
         case NotFound() if write.action == "delete":
             return Outcome(write, "done", write.dest_id, reason="it was gone already")
-        case Outdated():
+        case VersionConflict():
             return Outcome(write, "stale", reason=reason)
-        case Rejected():
+        case RequestRejected():
             return Outcome(write, "failed", reason=reason)
         case Accepted():
             return Outcome(write, "unknown", reason=reason, accepted=True)
         case OutcomeUnknown():
             return Outcome(write, "unknown", reason=reason)
-        case Paused() | AuthError() | Blocked() | Unavailable():
+        case QuotaExhausted() | AuthError() | ClientBlocked() | Unavailable():
             return Outcome(write, "not sent", reason=reason, fatal=error)
     raise error

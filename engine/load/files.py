@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from engine.destination.telling import SentFile, file_of
-from engine.errors import Rejected
+from engine.errors import RequestRejected
 from engine.load.writes import Write
-from engine.run import Run
+from engine.session import Run
 
 FETCHES = 3  # times a file is asked for while something else comes
-PAGES = ("text/html", "application/json")  # what a service answers with when it has no file to give
+# what a service answers with when it has no file to give
+PAGES = ("text/html", "application/json")
 
 
 def _file(run: Run, write: Write) -> SentFile | None:
@@ -36,9 +37,11 @@ def fetch_file(run: Run, write: Write) -> tuple[Any, Path | None, dict[str, Any]
     for _ in range(FETCHES):
         size, checksum, kind = run.source.download(described["url"], found.path)
         if kind not in PAGES or mimetypes.guess_type(described["name"])[0] == kind:
-            body = write.body | {found.target: {"name": described["name"], "type": kind}}
+            body = write.body | {
+                found.target: {"name": described["name"], "type": kind}
+            }
             return body, found.path, {"size": size, "sha256": checksum, "type": kind}
-    raise Rejected(f"the link answers with {kind} instead of a file")
+    raise RequestRejected(f"the link answers with {kind} instead of a file")
 
 
 def drop_file(run: Run, write: Write) -> None:

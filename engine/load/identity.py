@@ -12,21 +12,26 @@ from engine.destination.match import BY_OWN_ID, Wanted, field_values
 from engine.destination.rows import RowCodec
 from engine.load.writes import Answer, Outcome, Write
 from engine.plan.make import TAKEN
-from engine.run import Run
+from engine.session import Run
 from engine.store.journal import mark_made
 from engine.store.ledger import Ledger
 from engine.store.links import Link, drafts_of, links_marked
 from engine.values import is_empty
 
-FRESH = "fresh."  # the store keeps under this name that a resource answers 201 for rows it makes
+# the store keeps under this name that a resource answers 201 for rows it makes
+FRESH = "fresh."
 STAMPED = "stamped."  # ... that the stamps of fresh rows are those of the moment
 MADE, FOUND = 201, 200  # statuses by which platforms tell the two apart, where they do
-BY_THEIR_CLOCK, BY_OURS = 60.0, 600.0  # seconds a row made by the call may seem older than it
+# seconds a row made by the call may seem older than it
+BY_THEIR_CLOCK, BY_OURS = 60.0, 600.0
 FEWEST = 2  # texts that must differ before an answer shows another row than was sent
-ALIKE = 120.0  # seconds by which the ages of rows may differ that a slow clock makes old
+# seconds by which the ages of rows may differ that a slow clock makes old
+ALIKE = 120.0
 
 
-def judge_creation(run: Run, ledger: Ledger, outcome: Outcome, codec: RowCodec) -> Outcome:
+def judge_creation(
+    run: Run, ledger: Ledger, outcome: Outcome, codec: RowCodec
+) -> Outcome:
     """The outcome of a create with a look at whose row it answered with.
 
     A row that stands for another record of the object, by its link or by the key that it carries,
@@ -72,7 +77,9 @@ def _distrust(run: Run, ledger: Ledger, links: Sequence[Link]) -> None:
     """One id for several rows may be wrong for the first too: that is to be found by content."""
     for link in links:
         if link.run == run.id and link.origin == "created":
-            extra = {name: value for name, value in link.extra.items() if name != "seen"}
+            extra = {
+                name: value for name, value in link.extra.items() if name != "seen"
+            }
             ledger.save_link(replace(link, extra=extra))
 
 
@@ -80,12 +87,17 @@ def _holds(write: Write, answer: Answer, codec: RowCodec) -> bool:
     """Whether the answer shows a row with what was sent."""
     sent = tuple(name for name in write.draft if codec.shows(answer.row, name))
     wanted = Wanted(write.key, field_values(codec, write.body, sent), sent)
-    return answer.shown and any(rule.fits(wanted, answer.row, codec) for rule in BY_OWN_ID)
+    return answer.shown and any(
+        rule.fits(wanted, answer.row, codec) for rule in BY_OWN_ID
+    )
 
 
 def _not_believed(outcome: Outcome, link: Link, held: bool) -> Outcome:
     """Either the two are one for the destination, or the answer names a wrong row: a look shows."""
-    reason = f"the answer names row {outcome.dest_id}, which stands for {link.object} {link.key}"
+    reason = (
+        f"the answer names row {outcome.dest_id}, which stands for {link.object}"
+        f" {link.key}"
+    )
     if held:
         reason = _one_for_two(outcome, link.key)
     return replace(outcome, state="unknown", reason=reason, dest_id="", claimed=True)
@@ -96,7 +108,11 @@ def _named_by_row(
 ) -> str:
     """The other record whose key the row carries: its own creation may be without an answer yet."""
     mapping = run.spec.objects.get(write.object)
-    if mapping is None or not mapping.key_field or not codec.shows(answer.row, mapping.key_field):
+    if (
+        mapping is None
+        or not mapping.key_field
+        or not codec.shows(answer.row, mapping.key_field)
+    ):
         return ""
     key = codec.get(answer.row, mapping.key_field)
     other = isinstance(key, str) and key != write.key
@@ -104,7 +120,9 @@ def _named_by_row(
 
 
 def _taken(outcome: Outcome, key: str) -> Outcome:
-    return replace(outcome, state="failed", reason=_one_for_two(outcome, key), dest_id="")
+    return replace(
+        outcome, state="failed", reason=_one_for_two(outcome, key), dest_id=""
+    )
 
 
 def _one_for_two(outcome: Outcome, key: str) -> str:
@@ -121,7 +139,9 @@ def _existing(outcome: Outcome, codec: RowCodec) -> Outcome:
     return replace(outcome, existing=True)
 
 
-def _was_there(run: Run, ledger: Ledger, write: Write, answer: Answer, codec: RowCodec) -> bool:
+def _was_there(
+    run: Run, ledger: Ledger, write: Write, answer: Answer, codec: RowCodec
+) -> bool:
     if _answers_found(ledger, write, answer) or _shows_another(write, answer, codec):
         return True
     age = age_beyond_call(run, write, answer, codec)
@@ -146,12 +166,16 @@ def _shows_another(write: Write, answer: Answer, codec: RowCodec) -> bool:
     other = [
         name
         for name in shown
-        if not codec.alike(name, codec.get(write.body, name), codec.get(answer.row, name))
+        if not codec.alike(
+            name, codec.get(write.body, name), codec.get(answer.row, name)
+        )
     ]
     return len(other) >= FEWEST and 2 * len(other) > len(shown)
 
 
-def age_beyond_call(run: Run, write: Write, answer: Answer, codec: RowCodec) -> float | None:
+def age_beyond_call(
+    run: Run, write: Write, answer: Answer, codec: RowCodec
+) -> float | None:
     """Seconds by which a row says it was made before it was asked for; 0 for a fresh one.
 
     None where the row shows no stamp of its own, or one that we have sent.
@@ -163,7 +187,8 @@ def age_beyond_call(run: Run, write: Write, answer: Answer, codec: RowCodec) -> 
 
     told = answer.row.get(name)
     made = moment(told)
-    if made is None or len(str(told).strip()) <= len("2024-01-01"):  # a mere date tells nothing
+    # a mere date tells nothing
+    if made is None or len(str(told).strip()) <= len("2024-01-01"):
         return None
     now = run.destination.now()
     asked = write.at or now

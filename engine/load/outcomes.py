@@ -9,24 +9,33 @@ from typing import Any
 import sqlalchemy as sa
 
 from engine.destination.rows import RowCodec
-from engine.load.identity import FOUND, age_beyond_call, judge_creation, learn, older_rows
+from engine.load.identity import (
+    FOUND,
+    age_beyond_call,
+    judge_creation,
+    learn,
+    older_rows,
+)
 from engine.load.writes import RESTORED, Outcome, Write
-from engine.run import Run
+from engine.session import Run
 from engine.store.journal import Settled, mark, mark_adopted, settle
 from engine.store.ledger import Ledger
 from engine.store.links import Finding, Link, clear_findings, drop_link, save_findings
 from engine.values import as_file, digest, is_empty
 
 EXISTING = (
-    "the destination answered with a row that was there before: it is used, its values may have "
-    "been written over, and a rollback keeps it"
+    "the destination answered with a row that was there before: it is used, its values"
+    " may have been written over, and a rollback keeps it"
 )
-ACCEPTED = "accepted"  # how the reason of a write begins that stays in doubt for this run
+# how the reason of a write begins that stays in doubt for this run
+ACCEPTED = "accepted"
 IDENTITY = "identity"  # the stage of findings about whose row a record has
 MARKS = ("status", "age")  # what may yet show that a row was there before
 
 
-def record(run: Run, connection: sa.Connection, outcome: Outcome, codec: RowCodec) -> Outcome:
+def record(
+    run: Run, connection: sa.Connection, outcome: Outcome, codec: RowCodec
+) -> Outcome:
     """Record one outcome with all that follows from it; the outcome as judged."""
     return record_all(run, connection, [(outcome, codec)])[0]
 
@@ -136,7 +145,9 @@ def demote(connection: sa.Connection, links: Sequence[Link]) -> None:
 
 def _demote(ledger: Ledger, links: Sequence[Link]) -> None:
     for link in links:
-        extra = {name: link.extra[name] for name in link.extra.keys() - {*MARKS, "seen"}}
+        extra = {
+            name: link.extra[name] for name in link.extra.keys() - {*MARKS, "seen"}
+        }
         people = replace(link, origin="matched", digest="", written={}, extra=extra)
         ledger.save_link(replace(people, stored={}, held={}))
         mark_adopted(ledger.connection, link.object, link.key, link.dest_id)
@@ -158,7 +169,9 @@ def _doubts_of(run: Run, outcome: Outcome, codec: RowCodec) -> dict[str, Any]:
 
 
 def _failure(write: Write, reason: str) -> Finding:
-    return Finding(write.object, write.key, "write", "", "attention", f"failed: {reason}")
+    return Finding(
+        write.object, write.key, "write", "", "attention", f"failed: {reason}"
+    )
 
 
 def link_after(run: Run, outcome: Outcome, codec: RowCodec) -> Link:
@@ -168,7 +181,11 @@ def link_after(run: Run, outcome: Outcome, codec: RowCodec) -> Link:
     then the first reading gives it. What the destination made of our values is kept beside them.
     """
     write, answer = outcome.write, outcome.answer
-    extra = {name: value for name, value in write.extra.items() if name not in ("seen", *MARKS)}
+    extra = {
+        name: value
+        for name, value in write.extra.items()
+        if name not in ("seen", *MARKS)
+    }
     extra |= outcome.extra
     if write.action == "create":
         extra |= _doubts_of(run, outcome, codec)
@@ -201,7 +218,15 @@ def _adopted(run: Run, outcome: Outcome) -> Link:
     write = outcome.write
     now = run.destination.now()
     return Link(
-        write.object, write.key, write.resource, outcome.dest_id, "", {}, "matched", run.id, now
+        write.object,
+        write.key,
+        write.resource,
+        outcome.dest_id,
+        "",
+        {},
+        "matched",
+        run.id,
+        now,
     )
 
 
@@ -249,9 +274,17 @@ def note_live(
         held[target] = {"why": "altered"}
 
 
-def leave_in_doubt(run: Run, connection: sa.Connection, write: Write, reason: str) -> None:
+def leave_in_doubt(
+    run: Run, connection: sa.Connection, write: Write, reason: str
+) -> None:
     """A write that was accepted, and whose row no list shows yet, must not be made twice."""
-    settle(connection, write.entry, "doubt", run.clock.now(), reason=f"{ACCEPTED}: {reason}")
+    settle(
+        connection,
+        write.entry,
+        "doubt",
+        run.clock.now(),
+        reason=f"{ACCEPTED}: {reason}",
+    )
     clear_findings(connection, "write", write.object, [write.key])
     save_findings(connection, [_failure(write, reason)])
 

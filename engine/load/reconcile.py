@@ -24,12 +24,12 @@ from engine.destination.match import (
 )
 from engine.destination.rows import Row, RowCodec, codec_of, load_definitions
 from engine.destination.telling import defining, wanted_of_entry
+from engine.extract.records import LAG, recent, rows_below, rows_now
 from engine.load.files import drop_file, kept_file, never_left
 from engine.load.identity import STAMPED
 from engine.load.outcomes import ACCEPTED, link_after, report_held
 from engine.load.writes import Answer, Outcome, Write
-from engine.reading import LAG, recent, rows_below, rows_now
-from engine.run import Run
+from engine.session import Run
 from engine.store.journal import OPEN, Entry, creations, entries, last_settled, settle
 from engine.store.links import (
     Link,
@@ -40,7 +40,7 @@ from engine.store.links import (
     save_link,
     unconfirmed_links,
 )
-from engine.store.schema import recall_in
+from engine.store.tables import recall_in
 from engine.values import is_empty
 
 MARGIN = 600.0  # seconds our clock and the platform's may differ
@@ -57,7 +57,10 @@ class Reconciled:
 
     def counts(self) -> dict[str, int]:
         """How many took effect and how many did not."""
-        return {"committed": len(self.committed), "not committed": len(self.not_committed)}
+        return {
+            "committed": len(self.committed),
+            "not committed": len(self.not_committed),
+        }
 
 
 def reconcile(run: Run) -> Reconciled:
@@ -66,7 +69,10 @@ def reconcile(run: Run) -> Reconciled:
     Whoever looks at the destination afterwards finds in its lists what was written last.
     """
     with run.store.begin() as connection:
-        doubtful, ago = entries(connection, OPEN), run.clock.now() - last_settled(connection)
+        doubtful, ago = (
+            entries(connection, OPEN),
+            run.clock.now() - last_settled(connection),
+        )
 
     result, lag = Reconciled(), run.destination.connector.connection.settle_after
     if not doubtful:
@@ -116,7 +122,9 @@ def _codec(run: Run, name: str) -> RowCodec:
 def live_rows(run: Run, name: str, found: Iterable[Entry]) -> Mapping[str, Row]:
     """The rows that entries are about as they are now, by id."""
     resource = run.migration.destination.resources[name]
-    return rows_now(run.destination, resource, {entry.dest_id: entry.body for entry in found})
+    return rows_now(
+        run.destination, resource, {entry.dest_id: entry.body for entry in found}
+    )
 
 
 # -- what is recorded
@@ -127,12 +135,27 @@ def _record(look: _Look, entry: Entry, row: Row | None) -> None:
     write = _as_write(entry)
     outcome = Outcome(write, "done", extra=kept_file(look.run, write))
     with look.run.store.begin() as connection:
-        if row is None and entry.run == look.run.id and entry.reason.startswith(ACCEPTED):
+        if (
+            row is None
+            and entry.run == look.run.id
+            and entry.reason.startswith(ACCEPTED)
+        ):
             return
         if row is None:
-            settle(connection, entry.id, "void", look.run.clock.now(), reason="it had not happened")
+            settle(
+                connection,
+                entry.id,
+                "void",
+                look.run.clock.now(),
+                reason="it had not happened",
+            )
         else:
-            _commit(look, connection, entry, replace(outcome, answer=Answer(row, shown=bool(row))))
+            _commit(
+                look,
+                connection,
+                entry,
+                replace(outcome, answer=Answer(row, shown=bool(row))),
+            )
     drop_file(look.run, write)
 
 
@@ -148,7 +171,9 @@ def _as_write(entry: Entry) -> Write:
     )
 
 
-def _commit(look: _Look, connection: sa.Connection, entry: Entry, outcome: Outcome) -> None:
+def _commit(
+    look: _Look, connection: sa.Connection, entry: Entry, outcome: Outcome
+) -> None:
     row = outcome.answer.row
     cost = look.resource.operations[entry.action].cost  # type: ignore[index]
     row_id = look.resource.id_of(row) or entry.dest_id
@@ -176,7 +201,9 @@ def _commit(look: _Look, connection: sa.Connection, entry: Entry, outcome: Outco
         _commit_update(look, connection, link, outcome)
 
 
-def _commit_update(look: _Look, connection: sa.Connection, link: Link, outcome: Outcome) -> None:
+def _commit_update(
+    look: _Look, connection: sa.Connection, link: Link, outcome: Outcome
+) -> None:
     write = replace(
         outcome.write,
         dest_id=link.dest_id,
@@ -206,7 +233,9 @@ def _updated(look: _Look, group: Sequence[Entry]) -> Committed:
     found = {}
     for entry in group:
         row = live.get(entry.dest_id)
-        if row and any(_took_effect(look.codec, entry, row, target) for target in entry.before):
+        if row and any(
+            _took_effect(look.codec, entry, row, target) for target in entry.before
+        ):
             found[entry.id] = row
     return found
 
@@ -229,7 +258,10 @@ def _options_gone(look: _Look, group: Sequence[Entry]) -> Committed:
 
 
 def _by_options(
-    look: _Look, group: Sequence[Entry], key: str, done: Callable[[set[str], set[str]], bool]
+    look: _Look,
+    group: Sequence[Entry],
+    key: str,
+    done: Callable[[set[str], set[str]], bool],
 ) -> Committed:
     """Entries whose definitions show that the call was executed, by this key of their options."""
     live, found = look.live(group), {}
@@ -265,7 +297,12 @@ def _key_target(look: _Look) -> str:
     """The custom field that carries our key, where it is known in the account."""
     fields = look.run.spec.custom_fields.values()
     name = next(
-        (item.name for item in fields if item.resource == look.resource.name and item.key), ""
+        (
+            item.name
+            for item in fields
+            if item.resource == look.resource.name and item.key
+        ),
+        "",
     )
     target = f"custom.{name}"
     return target if name and look.codec.code(target) else ""
@@ -300,11 +337,15 @@ def _by_own_id(look: _Look, group: Sequence[Entry]) -> Committed:
 
 def _wanted(look: _Look, entry: Entry, row: Row) -> Wanted:
     """What an entry sent; where the connector does not say what tells rows apart, all it shows."""
-    wanted = wanted_of_entry(entry, look.run.migration.destination, look.codec, look.run.files)
+    wanted = wanted_of_entry(
+        entry, look.run.migration.destination, look.codec, look.run.files
+    )
     if wanted.filled:
         return wanted
     names = tuple(name for name in entry.body if name in row)
-    return Wanted(str(entry.id), {name: look.codec.get(entry.body, name) for name in names}, names)
+    return Wanted(
+        str(entry.id), {name: look.codec.get(entry.body, name) for name in names}, names
+    )
 
 
 def _by_content(look: _Look, group: Sequence[Entry]) -> Committed:
@@ -320,7 +361,10 @@ def _by_content(look: _Look, group: Sequence[Entry]) -> Committed:
         made = _creations_of(connection, unsure)
 
     connector, files = look.run.migration.destination, look.run.files
-    wanted = [wanted_of_entry(entry, connector, look.codec, files) for entry in [*made, *group]]
+    wanted = [
+        wanted_of_entry(entry, connector, look.codec, files)
+        for entry in [*made, *group]
+    ]
     named = {link.dest_id for link in unsure}
     rows: list[Row] = []
     for page in _rows_since(look, group):
@@ -331,7 +375,8 @@ def _by_content(look: _Look, group: Sequence[Entry]) -> Committed:
     return {
         entry.id: found[str(entry.id)]
         for entry in group
-        if str(entry.id) in found and look.resource.id_of(found[str(entry.id)]) not in held
+        if str(entry.id) in found
+        and look.resource.id_of(found[str(entry.id)]) not in held
     }
 
 
@@ -340,7 +385,9 @@ def _creations_of(connection: sa.Connection, links: Iterable[Link]) -> list[Entr
     found = []
     for link in links:
         made = creations(connection, link.object, [link.key])
-        found += [entry for place, entry in made.items() if place == (link.key, link.dest_id)]
+        found += [
+            entry for place, entry in made.items() if place == (link.key, link.dest_id)
+        ]
     return found
 
 
@@ -355,12 +402,23 @@ def _relink(look: _Look, made: Sequence[Entry], found: Mapping[str, Row]) -> Non
                 continue
             if row_id != entry.dest_id:
                 now = look.run.clock.now()
-                settle(connection, entry.id, "done", now, dest_id=row_id, reason="found by content")
+                settle(
+                    connection,
+                    entry.id,
+                    "done",
+                    now,
+                    dest_id=row_id,
+                    reason="found by content",
+                )
             seen = {"seen": look.codec.fingerprint(row)}
-            save_link(connection, replace(link, dest_id=row_id, extra=link.extra | seen))
+            save_link(
+                connection, replace(link, dest_id=row_id, extra=link.extra | seen)
+            )
 
 
-def _unlinked(look: _Look, rows: Sequence[Row], unsure: Collection[str] = ()) -> list[Row]:
+def _unlinked(
+    look: _Look, rows: Sequence[Row], unsure: Collection[str] = ()
+) -> list[Row]:
     """Rows that stand for no record, or whose link nothing has confirmed."""
     ids = [look.resource.id_of(row) for row in rows]
     with look.run.store.begin() as connection:
@@ -378,7 +436,9 @@ def _rows_since(look: _Look, group: Sequence[Entry]) -> Iterator[Sequence[Row]]:
     above = operation.ids_of or (operation.parent_id if operation.parent else "")
     if above:
         parents = {str(look.codec.get(entry.body, above)) for entry in group}
-        named = sorted(parent for parent in parents if not is_empty(parent) and parent != "None")
+        named = sorted(
+            parent for parent in parents if not is_empty(parent) and parent != "None"
+        )
         yield from rows_below(look.run.destination, look.resource, named)
     else:
         since = min(entry.at for entry in group) - MARGIN - _lag(look)

@@ -31,8 +31,10 @@ class Write:
     before: Mapping[str, Any] = field(default_factory=dict)
     origin: str = "created"
     extra: Mapping[str, Any] = field(default_factory=dict)
-    stored: Mapping[str, Any] = field(default_factory=dict)  # what the destination made of fields
-    held: Mapping[str, Any] = field(default_factory=dict)  # fields that are not as wanted, and why
+    # what the destination made of fields
+    stored: Mapping[str, Any] = field(default_factory=dict)
+    # fields that are not as wanted, and why
+    held: Mapping[str, Any] = field(default_factory=dict)
     digest: str = ""
     entry: int = 0
     at: float = 0.0  # when it was booked
@@ -60,7 +62,10 @@ class Outcome:
     reason: str = ""
     extra: Mapping[str, Any] = field(default_factory=dict)
     fatal: EtlError | None = None
-    called: bool = True  # False: it ended before the destination was asked, or in another's call
-    accepted: bool = False  # unknown: the platform took it, but does not say what it made
-    claimed: bool = False  # unknown: the answer named a row that stands for another record
+    # False: it ended before the destination was asked, or in another's call
+    called: bool = True
+    # unknown: the platform took it, but does not say what it made
+    accepted: bool = False
+    # unknown: the answer named a row that stands for another record
+    claimed: bool = False
     existing: bool = False  # done: the row was there before

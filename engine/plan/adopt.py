@@ -28,10 +28,10 @@ from engine.destination.match import (
 from engine.destination.resolve import Resolved
 from engine.destination.rows import FIELDS, Definitions, Row, RowCodec, codec_of
 from engine.destination.telling import telling_fields, wanted_of_body
+from engine.extract.records import rows_below
+from engine.language.model import ObjectMapping
 from engine.plan.diff import OF_PLAN, Decision, of_plan
-from engine.reading import rows_below
-from engine.run import Run
-from engine.spec.model import ObjectMapping
+from engine.session import Run
 from engine.store.changes import (
     add_candidates,
     adopting_rows,
@@ -41,11 +41,12 @@ from engine.store.changes import (
 )
 from engine.store.links import any_links, linked_rows, links_of, objects_with
 from engine.store.records import all_cursors
-from engine.store.schema import recall_in
+from engine.store.tables import recall_in
 from engine.values import as_link
 
 Way = Literal["key", "match", "recognise", ""]
-ADOPTING = "adopting."  # the store keeps under this name whether an object is still looked for
+# the store keeps under this name whether an object is still looked for
+ADOPTING = "adopting."
 OPEN, CLOSED = "open", "closed"
 FOUND = ("adopted", "matched")  # origins of links to rows that were there
 
@@ -56,7 +57,8 @@ class Search:
 
     run: Run
     known: Definitions
-    read: set[str] = field(default_factory=set)  # resources whose rows are candidates by now
+    # resources whose rows are candidates by now
+    read: set[str] = field(default_factory=set)
     ours: bool = False  # whether rows of an earlier migration were found by their key
 
     def codec(self, resource: str) -> RowCodec:
@@ -84,7 +86,11 @@ def way_of(search: Search, mapping: ObjectMapping) -> Way:
             return ""
         if mapping.key_field:
             return "key" if _key_was_there(connection, mapping) else ""
-    return "recognise" if telling_fields(connector, connector.resources[mapping.resource]) else ""
+    return (
+        "recognise"
+        if telling_fields(connector, connector.resources[mapping.resource])
+        else ""
+    )
 
 
 def _is_open(connection: sa.Connection, mapping: ObjectMapping) -> bool:
@@ -93,7 +99,8 @@ def _is_open(connection: sa.Connection, mapping: ObjectMapping) -> bool:
     if state:
         return state == OPEN
 
-    begun = all_cursors(connection).get(f"#{ADOPTING}{mapping.name}")  # by a store of version 1
+    # by a store of version 1
+    begun = all_cursors(connection).get(f"#{ADOPTING}{mapping.name}")
     if begun and not begun.complete:
         return True
     return not any_links(connection, mapping.name)
@@ -111,7 +118,11 @@ def rows_by_key(search: Search, mapping: ObjectMapping) -> Iterator[dict[str, Ro
     codec = search.codec(mapping.resource)
     for page in search.run.destination.pages(mapping.resource):
         keyed = by_key(codec, mapping.key_field, page.rows)
-        ours = {key: row for key, row in keyed.items() if key.partition("/")[0] in mapping.sources}
+        ours = {
+            key: row
+            for key, row in keyed.items()
+            if key.partition("/")[0] in mapping.sources
+        }
         search.ours = search.ours or bool(ours)
         yield ours
 
@@ -120,15 +131,22 @@ def anything_found(search: Search) -> bool:
     """Whether rows of records were found to be there: what leans on them may be there too."""
     if search.ours:
         return True
-    records = {item.name for item in search.run.spec.objects.values() if not item.scaffold}
+    records = {
+        item.name for item in search.run.spec.objects.values() if not item.scaffold
+    }
     with search.run.store.begin() as connection:
-        planned = {name for (name, kind) in count_changes(connection) if kind == "adopt"}
+        planned = {
+            name for (name, kind) in count_changes(connection) if kind == "adopt"
+        }
         found = planned | objects_with(connection, FOUND)
     return bool(found & records)
 
 
 def find_rows(
-    search: Search, mapping: ObjectMapping, way: Way, made: Mapping[str, tuple[Decision, Resolved]]
+    search: Search,
+    mapping: ObjectMapping,
+    way: Way,
+    made: Mapping[str, tuple[Decision, Resolved]],
 ) -> dict[str, Hit]:
     """Rows that stand for drafts that would be created, by the drafts' keys."""
     if way == "match":
@@ -140,7 +158,9 @@ def find_rows(
 
 
 def _agreeing(
-    search: Search, mapping: ObjectMapping, made: Mapping[str, tuple[Decision, Resolved]]
+    search: Search,
+    mapping: ObjectMapping,
+    made: Mapping[str, tuple[Decision, Resolved]],
 ) -> dict[str, Hit]:
     codec = search.codec(mapping.resource)
     _read(search, mapping.resource)
@@ -150,7 +170,8 @@ def _agreeing(
     ]
     complete = [item for item in wanted if set(item.filled) == set(mapping.match)]
     looked_up = [
-        exact_token(codec, item.values, mapping.match, mapping.ignoring) for item in complete
+        exact_token(codec, item.values, mapping.match, mapping.ignoring)
+        for item in complete
     ]
     return _matched(search, mapping, complete, looked_up, agreeing(mapping.ignoring))
 
@@ -165,7 +186,9 @@ def _matched(
     """The rows among the candidates that fit, those left out that stand for others already."""
     run, codec = search.run, search.codec(mapping.resource)
     with run.store.begin() as connection:
-        found = find_candidates(connection, mapping.resource, list(dict.fromkeys(looked_up)))
+        found = find_candidates(
+            connection, mapping.resource, list(dict.fromkeys(looked_up))
+        )
         rows = _free(connection, mapping, found)
     return _hits(codec, wanted, rows, rules)
 
@@ -186,7 +209,10 @@ def _free(
 
 
 def _hits(
-    codec: RowCodec, wanted: Sequence[Wanted], rows: Mapping[str, Row], rules: Sequence[Rule]
+    codec: RowCodec,
+    wanted: Sequence[Wanted],
+    rows: Mapping[str, Row],
+    rules: Sequence[Rule],
 ) -> dict[str, Hit]:
     ids = {id(row): row_id for row_id, row in rows.items()}
     found = match(codec, wanted, rows.values(), rules)
@@ -197,7 +223,9 @@ def _hits(
 
 
 def _recognised(
-    search: Search, mapping: ObjectMapping, made: Mapping[str, tuple[Decision, Resolved]]
+    search: Search,
+    mapping: ObjectMapping,
+    made: Mapping[str, tuple[Decision, Resolved]],
 ) -> dict[str, Hit]:
     run, connector = search.run, search.run.migration.destination
     codec = search.codec(mapping.resource)
@@ -215,17 +243,25 @@ def _recognised(
         return _recognised_below(search, mapping, wanted)
 
     _read(search, mapping.resource)
-    looked_up = [token for item in wanted for token in tokens(codec, item.values, item.fields)]
+    looked_up = [
+        token for item in wanted for token in tokens(codec, item.values, item.fields)
+    ]
     return _matched(search, mapping, wanted, looked_up, RECOGNISE)
 
 
 def _may_be_there(
-    search: Search, connection: sa.Connection, decision: Decision, item: Wanted, codec: RowCodec
+    search: Search,
+    connection: sa.Connection,
+    decision: Decision,
+    item: Wanted,
+    codec: RowCodec,
 ) -> bool:
     """Whether what the row would lean on is in the account; or, without such rows, our rows are."""
     body = decision.draft.body
     named = [as_link(body.get(name)) for name in item.parents(codec)]
-    parents = [symbol for symbol in named if symbol and _is_record(search.run, symbol[0])]
+    parents = [
+        symbol for symbol in named if symbol and _is_record(search.run, symbol[0])
+    ]
     if not parents:
         return search.ours
     return all(_is_found(connection, *symbol) for symbol in parents)
@@ -252,7 +288,9 @@ def _recognised_below(
     codec = search.codec(mapping.resource)
     listing = codec.resource.operations["list"]
     above = listing.ids_of or listing.parent_id
-    parents = sorted({str(item.values[above]) for item in wanted if above in item.filled})
+    parents = sorted(
+        {str(item.values[above]) for item in wanted if above in item.filled}
+    )
     found = rows_below(search.run.destination, codec.resource, parents)
     below = {codec.resource.id_of(row): row for page in found for row in page}
     with search.run.store.begin() as connection:
@@ -288,7 +326,9 @@ def _tokened(
 ) -> Iterator[tuple[str, str, Row]]:
     """Each row under all that it may be looked up by."""
     run, name = search.run, codec.resource.name
-    matching = [item for item in run.spec.active() if item.resource == name and item.match]
+    matching = [
+        item for item in run.spec.active() if item.resource == name and item.match
+    ]
     matched = dict.fromkeys((item.match, item.ignoring) for item in matching)
     fields = telling_fields(run.migration.destination, codec.resource)
     for row_id, row in rows:
@@ -296,7 +336,9 @@ def _tokened(
             exact_token(codec, field_values(codec, row, names), names, ignoring)
             for names, ignoring in matched
         }
-        found.update(tokens(codec, field_values(codec, row, fields), fields) if fields else ())
+        found.update(
+            tokens(codec, field_values(codec, row, fields), fields) if fields else ()
+        )
         yield from ((token, row_id, row) for token in sorted(found))
 
 

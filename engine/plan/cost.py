@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from engine.connector.client import Client
 from engine.connector.model import Limit, Verb
 from engine.destination.rows import FIELDS
-from engine.details import Left, left
-from engine.run import Run
-from engine.spec.model import ObjectMapping
+from engine.extract.hydrate import PendingReads, pending_reads
+from engine.language.model import ObjectMapping
+from engine.session import Run
 from engine.store.changes import count_changes, count_sent
 from engine.store.links import links_of
 
@@ -69,17 +69,27 @@ def summed_up(run: Run, objects: Sequence[ObjectMapping], made_at: float) -> Pla
     missing = fields_to_make(run)
     steps = _steps(run, objects)
     calls = sum(step.calls for step in steps) + len(missing)
-    cost = sum(step.cost for step in steps) + sum(field_cost(run, name) for name in missing)
+    cost = sum(step.cost for step in steps) + sum(
+        field_cost(run, name) for name in missing
+    )
     limits = _limits(run.destination, calls, cost)
 
-    unread = left(run)
+    unread = pending_reads(run)
     reads, costs = sum(item.calls for item in unread), sum(item.cost for item in unread)
     limits += _limits(run.source, reads, costs)
     seconds = max((use.time for use in limits), default=0.0)
     warnings = (*_too_many(run, steps), *_unread(unread))
     unit = run.migration.destination.cost_unit
     return Plan(
-        tuple(steps), tuple(missing), calls, cost, tuple(limits), seconds, warnings, made_at, unit
+        tuple(steps),
+        tuple(missing),
+        calls,
+        cost,
+        tuple(limits),
+        seconds,
+        warnings,
+        made_at,
+        unit,
     )
 
 
@@ -99,13 +109,13 @@ def _steps(run: Run, objects: Sequence[ObjectMapping]) -> list[Step]:
     return found
 
 
-def _unread(found: Sequence[Left]) -> Iterator[str]:
+def _unread(found: Sequence[PendingReads]) -> Iterator[str]:
     """Records that a run has to read one by one first; a plan does not, for that may take days."""
     for item in found:
         names = ", ".join(item.fields)
         yield (
-            f"{item.calls:,} {item.collection} are still to be read one by one for {names}; "
-            "what comes of that is not in this plan"
+            f"{item.calls:,} {item.collection} are still to be read one by one for"
+            f" {names}; what comes of that is not in this plan"
         )
 
 
@@ -123,22 +133,26 @@ def _too_many(run: Run, steps: Sequence[Step]) -> Iterator[str]:
         room = most * (side.seats if resource.most_per_seat else 1)
         if made + there > room:
             yield (
-                f"{made:,} {name} to make and {there:,} made so far, but the plan {side.plan} "
-                f"takes {room:,} in all – the rest will be refused: enlarge the plan, or leave "
-                "some out with `where`"
+                f"{made:,} {name} to make and {there:,} made so far, but the plan"
+                f" {side.plan} takes {room:,} in all – the rest will be refused:"
+                " enlarge the plan, or leave some out with `where`"
             )
 
 
 def _there(step: Step) -> int:
     """Rows that are there; `update` counts those that are adopted and written as well."""
-    return step.update + step.unchanged + step.conflict + max(0, step.adopt - step.update)
+    return (
+        step.update + step.unchanged + step.conflict + max(0, step.adopt - step.update)
+    )
 
 
 def fields_to_make(run: Run) -> list[str]:
     """Custom fields that neither the store nor the account knows, as resource.name."""
     found = []
     for name, resource in run.migration.destination.resources.items():
-        wanted = [item for item in run.spec.custom_fields.values() if item.resource == name]
+        wanted = [
+            item for item in run.spec.custom_fields.values() if item.resource == name
+        ]
         custom = resource.custom
         if not wanted or custom is None:
             continue
@@ -148,7 +162,11 @@ def fields_to_make(run: Run) -> list[str]:
         unknown = [item for item in wanted if item.name not in known]
         rows = run.listed(custom.resource) if unknown else []
         there = {(row.get(custom.name), row.get(custom.type)) for row in rows}
-        missing = [item for item in unknown if (item.label, custom.types[item.type]) not in there]
+        missing = [
+            item
+            for item in unknown
+            if (item.label, custom.types[item.type]) not in there
+        ]
         found += [f"{name}.{item.name}" for item in missing]
     return found
 
@@ -160,13 +178,21 @@ def costs_of(run: Run, step: Step) -> Iterator[float]:
     """What each call costs for an object's changes, those that look at rows before among them."""
     operations = run.migration.destination.resources[step.resource].operations
     if step.create:
-        yield from _times(run, step.resource, "create", step.create, operations["create"].rows)
+        yield from _times(
+            run, step.resource, "create", step.create, operations["create"].rows
+        )
     if step.delete:
-        yield from _times(run, step.resource, "delete", step.delete, operations["delete"].rows)
+        yield from _times(
+            run, step.resource, "delete", step.delete, operations["delete"].rows
+        )
 
     if not step.update or "update" not in operations:
         return
-    update, listed, single = operations["update"], operations["list"], operations.get("read")
+    update, listed, single = (
+        operations["update"],
+        operations["list"],
+        operations.get("read"),
+    )
     by_list = bool(listed.ids) and not (single and single.etag)
     looked_at, most = ("list", listed.ids_max) if by_list else ("read", 1)
     yield from _times(run, step.resource, looked_at, step.update, most)  # type: ignore[arg-type]
@@ -174,7 +200,9 @@ def costs_of(run: Run, step: Step) -> Iterator[float]:
     yield from _times(run, step.resource, "update", step.update, update.rows)
 
 
-def _times(run: Run, resource: str, verb: Verb, rows: int, most: int) -> Iterator[float]:
+def _times(
+    run: Run, resource: str, verb: Verb, rows: int, most: int
+) -> Iterator[float]:
     yield from (cost_of(run, resource, verb) for _ in range(math.ceil(rows / most)))
 
 
@@ -196,10 +224,10 @@ def _limits(client: Client, calls: int, cost: float) -> list[LimitUse]:
 
 
 def _use(client: Client, limit: Limit, calls: int, cost: float) -> LimitUse:
-    pacer = client.pacer
+    limiter = client.limiter
     needed = cost if limit.unit == "cost" else float(calls)
-    allowance, left_now = pacer.allowance(limit), pacer.remaining(limit)
-    until_reset = pacer.reset_time(limit) - client.clock.now()
+    allowance, left_now = limiter.allowance(limit), limiter.remaining(limit)
+    until_reset = limiter.reset_time(limit) - client.clock.now()
     return LimitUse(
         client.connector.title,
         limit.name,

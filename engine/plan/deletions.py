@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from engine.destination.edits import edits_of
 from engine.destination.leaning import needed_by_others
-from engine.run import Run
-from engine.spec.model import ObjectMapping
+from engine.language.model import ObjectMapping
+from engine.session import Run
 from engine.store.changes import Change, drop_changes, save_changes, stream_changes
 from engine.store.links import (
     Finding,
@@ -53,7 +53,9 @@ def _keep_needed(run: Run, mapping: ObjectMapping) -> None:
     planned: list[Change] = []
     for batch in stream_changes(run.store, mapping.name, "delete"):
         planned += batch
-    needed = needed_by_others(run, mapping.resource, [change.dest_id for change in planned])
+    needed = needed_by_others(
+        run, mapping.resource, [change.dest_id for change in planned]
+    )
     kept = [change for change in planned if change.dest_id in needed]
     found = []
     for change in kept:
@@ -73,14 +75,18 @@ def _leavers(run: Run, mapping: ObjectMapping, links: Sequence[Link]) -> list[Le
         records = sorted({_record(link) for link in rest})
         gone = gone_of(connection, records)
         there = many(connection, records)
-    return [Leaver(link, why) for link in rest if (why := _why(mapping, link, gone, there))]
+    return [
+        Leaver(link, why) for link in rest if (why := _why(mapping, link, gone, there))
+    ]
 
 
 def _record(link: Link) -> str:
     return link.key.partition("#")[0]
 
 
-def _why(mapping: ObjectMapping, link: Link, gone: set[str], there: Mapping[str, Record]) -> str:
+def _why(
+    mapping: ObjectMapping, link: Link, gone: set[str], there: Mapping[str, Record]
+) -> str:
     """Why a record makes no draft; "" where that cannot be known."""
     name = _record(link)
     if name in gone:
@@ -125,10 +131,14 @@ def _staying(
 
 
 def _change(run: Run, mapping: ObjectMapping, item: Leaver) -> Change:
-    operation = run.migration.destination.resources[mapping.resource].operations["delete"]
+    operation = run.migration.destination.resources[mapping.resource].operations[
+        "delete"
+    ]
     cost = operation.cost / operation.rows
     link = item.link
-    return Change(mapping.name, link.key, "delete", link.dest_id, reason=item.why, cost=cost)
+    return Change(
+        mapping.name, link.key, "delete", link.dest_id, reason=item.why, cost=cost
+    )
 
 
 def _findings(
@@ -140,4 +150,6 @@ def _findings(
             text = f"{item.why}; {staying[key]}"
             yield Finding(mapping.name, key, STAGE, "", "attention", text)
         else:
-            yield Finding(mapping.name, key, STAGE, "", "note", f"{item.why}; its row is to go")
+            yield Finding(
+                mapping.name, key, STAGE, "", "note", f"{item.why}; its row is to go"
+            )

@@ -23,8 +23,8 @@ from engine.destination.compare import (
 )
 from engine.destination.resolve import Ids, Resolved, resolve, unlinked
 from engine.destination.rows import Row, RowCodec
-from engine.run import Run
-from engine.spec.model import ObjectMapping
+from engine.language.model import ObjectMapping
+from engine.session import Run
 from engine.store.changes import Change, Kind, changes_of, pending_deletes
 from engine.store.links import Draft, Link, draft_states, links_of
 from engine.values import canonical, digest, links_in
@@ -107,7 +107,9 @@ def _decide(
 # -- ids, now and after the plan was carried out
 
 
-def rows_as_planned(run: Run, connection: sa.Connection, drafts: Iterable[Draft]) -> Ids:
+def rows_as_planned(
+    run: Run, connection: sa.Connection, drafts: Iterable[Draft]
+) -> Ids:
     """The ids that symbols lead to once the plan is carried out, as far as they are known."""
     return _known(run, connection, drafts, _planned)
 
@@ -117,12 +119,16 @@ def rows_as_linked(run: Run, connection: sa.Connection, drafts: Iterable[Draft])
     return _known(run, connection, drafts, _linked)
 
 
-def rows_as_drafted(run: Run, connection: sa.Connection, drafts: Iterable[Draft]) -> Ids:
+def rows_as_drafted(
+    run: Run, connection: sa.Connection, drafts: Iterable[Draft]
+) -> Ids:
     """The ids that symbols would lead to if every draft were written; for comparing specs."""
     return _known(run, connection, drafts, _drafted)
 
 
-def leaving_rows(connection: sa.Connection, drafts: Iterable[Draft]) -> frozenset[Symbol]:
+def leaving_rows(
+    connection: sa.Connection, drafts: Iterable[Draft]
+) -> frozenset[Symbol]:
     """Rows that these drafts name and the plan deletes."""
     wanted = _symbols(draft.body for draft in drafts)
     return frozenset(
@@ -135,13 +141,17 @@ def leaving_rows(connection: sa.Connection, drafts: Iterable[Draft]) -> frozense
 Look = Callable[[Run, sa.Connection, str, list[str]], dict[str, str]]
 
 
-def _known(run: Run, connection: sa.Connection, drafts: Iterable[Draft], look: Look) -> Ids:
+def _known(
+    run: Run, connection: sa.Connection, drafts: Iterable[Draft], look: Look
+) -> Ids:
     found: dict[Symbol, str] = {}
     for name, keys in _symbols(draft.body for draft in drafts).items():
         ordered = sorted(keys)
         gone = pending_deletes(connection, name, ordered)
         rows = look(run, connection, name, ordered)
-        found |= {(name, key): row_id for key, row_id in rows.items() if key not in gone}
+        found |= {
+            (name, key): row_id for key, row_id in rows.items() if key not in gone
+        }
     return lambda name, key: found.get((name, key))
 
 
@@ -153,11 +163,16 @@ def _symbols(bodies: Iterable[Any]) -> dict[str, set[str]]:
     return wanted
 
 
-def _linked(run: Run, connection: sa.Connection, name: str, keys: list[str]) -> dict[str, str]:
+def _linked(
+    run: Run, connection: sa.Connection, name: str, keys: list[str]
+) -> dict[str, str]:
     """What rows of other resources name linked rows by."""
     resources = run.migration.destination.resources
     found = links_of(connection, name, keys)
-    return {key: resources[link.resource].reference_to(link.dest_id) for key, link in found.items()}
+    return {
+        key: resources[link.resource].reference_to(link.dest_id)
+        for key, link in found.items()
+    }
 
 
 def of_plan(name: str, key: str) -> str:
@@ -165,7 +180,9 @@ def of_plan(name: str, key: str) -> str:
     return f"{OF_PLAN}{name} {key}"
 
 
-def _planned(run: Run, connection: sa.Connection, name: str, keys: list[str]) -> dict[str, str]:
+def _planned(
+    run: Run, connection: sa.Connection, name: str, keys: list[str]
+) -> dict[str, str]:
     """Linked rows, rows to be adopted, and rows to be made under an id that nobody has."""
     made = changes_of(connection, name, keys)
     found = {
@@ -176,10 +193,14 @@ def _planned(run: Run, connection: sa.Connection, name: str, keys: list[str]) ->
     return found | _linked(run, connection, name, keys)
 
 
-def _drafted(run: Run, connection: sa.Connection, name: str, keys: list[str]) -> dict[str, str]:
+def _drafted(
+    run: Run, connection: sa.Connection, name: str, keys: list[str]
+) -> dict[str, str]:
     """Linked rows, and whatever has a draft that can be written."""
     states = draft_states(connection, name, keys)
-    ready = {key: of_plan(name, key) for key, state in states.items() if state == "ready"}
+    ready = {
+        key: of_plan(name, key) for key, state in states.items() if state == "ready"
+    }
     return ready | _linked(run, connection, name, keys)
 
 
@@ -204,7 +225,11 @@ class _Merged:
 
 
 def merge(
-    mapping: ObjectMapping, decision: Decision, live: Row, last: Resolved, codec: RowCodec
+    mapping: ObjectMapping,
+    decision: Decision,
+    live: Row,
+    last: Resolved,
+    codec: RowCodec,
 ) -> Change:
     """A three-way comparison: last written, live now, wanted now; field by field."""
     resolved, link = decision.resolved, decision.link
@@ -251,7 +276,12 @@ def _is_settled(link: Link, target: str) -> bool:
 
 
 def _view(
-    target: str, resolved: Resolved, link: Link, last: Resolved, live: Row, codec: RowCodec
+    target: str,
+    resolved: Resolved,
+    link: Link,
+    last: Resolved,
+    live: Row,
+    codec: RowCodec,
 ) -> FieldView:
     stored = link.stored.get(target, UNKNOWN)
     if link.held.get(target, {}).get("why") == "lost":
@@ -266,7 +296,11 @@ def _view(
 
 
 def _note(
-    found: _Merged, target: str, view: FieldView, mapping: ObjectMapping, codec: RowCodec
+    found: _Merged,
+    target: str,
+    view: FieldView,
+    mapping: ObjectMapping,
+    codec: RowCodec,
 ) -> None:
     item = mapping.fields.get(target)
     policy: ConflictPolicy = "keep"
@@ -277,7 +311,8 @@ def _note(
 
     there = not view.linked and codec.alike(target, view.wanted, view.live)
     if action is Action.CONFLICT and there:
-        found.before[target] = view.live  # it is there, in the form that the platform gives it
+        # it is there, in the form that the platform gives it
+        found.before[target] = view.live
         return
 
     match action:
@@ -300,7 +335,9 @@ def stored_after(change: Change, link: Link | None) -> dict[str, Any]:
     """What the destination makes of values, those that an adopted row holds among them."""
     before = link.stored if link else {}
     stored = {name: value for name, value in before.items() if name not in change.send}
-    return stored | {name: live for name, live in change.before.items() if name not in change.send}
+    return stored | {
+        name: live for name, live in change.before.items() if name not in change.send
+    }
 
 
 def update_body(change: Change, resolved: Resolved, codec: RowCodec) -> dict[str, Any]:
@@ -315,7 +352,9 @@ def update_body(change: Change, resolved: Resolved, codec: RowCodec) -> dict[str
     return {**body, **change.version, **places}
 
 
-def written_after(change: Change, resolved: Resolved, link: Link | None) -> dict[str, Any]:
+def written_after(
+    change: Change, resolved: Resolved, link: Link | None
+) -> dict[str, Any]:
     """The draft as it will have been written: what people keep stays what we last wrote of it."""
     written = dict(resolved.effective)
     before = link.written if link else {}

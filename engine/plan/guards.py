@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from engine.errors import UnsafePlan
 from engine.plan.cost import Plan, Step
 from engine.plan.deletions import STAGE
-from engine.run import Run
+from engine.session import Run
 from engine.store.links import call_attention, count_links, troubled_fields
 
 UPDATES = 0.3  # share of linked rows that may be rewritten without a person saying yes
-DELETES = 0.3  # share of an object's rows that may be deleted without a person saying yes
+# share of an object's rows that may be deleted without a person saying yes
+DELETES = 0.3
 SMALL = 10  # objects with fewer linked rows may be rewritten
 ENOUGH = 3  # records of an object that, all failing alike, are a fault of the mapping
 FEW = 2  # rows of an object that may be deleted without a question
@@ -19,10 +20,13 @@ FEW = 2  # rows of an object that may be deleted without a question
 
 def guard(run: Run, made: Plan, yes: bool) -> None:
     """Raise UnsafePlan for an empty source, or where much that was migrated would change or go."""
-    content = [step for step in made.steps if not run.spec.objects[step.object].scaffold]
+    content = [
+        step for step in made.steps if not run.spec.objects[step.object].scaffold
+    ]
     if not any(_ready(step) for step in content):
         raise UnsafePlan(
-            "the source gave no record that can be migrated – is this the right account?"
+            "the source gave no record that can be migrated – is this the right"
+            " account?"
         )
     if yes:
         return
@@ -48,8 +52,9 @@ def _guard_fields(run: Run, step: Step) -> None:
         return
     if step.fail == records:
         raise UnsafePlan(
-            f"all {records} {step.label} fail – see why in `etl status` or with "
-            "`etl plan SPEC --records`, correct the spec, or add --yes to go on without them"
+            f"all {records} {step.label} fail – see why in `etl status` or with `etl"
+            " plan SPEC --records`, correct the spec, or add --yes to go on without"
+            " them"
         )
 
     with run.store.begin() as connection:
@@ -57,8 +62,9 @@ def _guard_fields(run: Run, step: Step) -> None:
     for name, many, text in troubled:
         if many >= records:
             raise UnsafePlan(
-                f"objects.{step.object}.fields.{name} fails in all {many} records: {text} – "
-                "correct it in the spec, or add --yes to go on without the field"
+                f"objects.{step.object}.fields.{name} fails in all {many} records:"
+                f" {text} – correct it in the spec, or add --yes to go on without the"
+                " field"
             )
 
 
@@ -67,8 +73,9 @@ def _guard_updates(run: Run, step: Step, have: int) -> None:
     there = have + step.adopt
     if there >= SMALL and step.update > share * there:
         raise UnsafePlan(
-            f"{step.update} of {there} {step.label} would be rewritten, more than {share:.0%} – "
-            "look at them with `etl plan SPEC --records`, then add --yes"
+            f"{step.update} of {there} {step.label} would be rewritten, more than"
+            f" {share:.0%} – look at them with `etl plan SPEC --records`, then add"
+            " --yes"
         )
 
 
@@ -78,6 +85,7 @@ def _guard_deletes(run: Run, step: Step, have: int) -> None:
         with run.store.begin() as connection:
             call_attention(connection, STAGE, step.object)
         raise UnsafePlan(
-            f"{step.delete} of {have} {step.label} would be deleted, more than {share:.0%} – "
-            "see which in `etl status` or `etl plan SPEC --records`, then add --yes"
+            f"{step.delete} of {have} {step.label} would be deleted, more than"
+            f" {share:.0%} – see which in `etl status` or `etl plan SPEC --records`,"
+            " then add --yes"
         )

@@ -26,6 +26,8 @@ from engine.destination.rows import (
     load_definitions,
 )
 from engine.destination.written import linked_ids
+from engine.extract.records import rows_now
+from engine.language.model import ObjectMapping
 from engine.plan.adopt import (
     Hit,
     Search,
@@ -48,9 +50,7 @@ from engine.plan.diff import (
 )
 from engine.plan.moves import follow_moves
 from engine.plan.notes import STAGE, report, report_rows
-from engine.reading import rows_now
-from engine.run import Run
-from engine.spec.model import ObjectMapping
+from engine.session import Run
 from engine.store.changes import Change, changes_of, clear_changes, save_changes
 from engine.store.journal import Entry, failures
 from engine.store.links import (
@@ -98,9 +98,13 @@ def foreseen(run: Run) -> dict[tuple[str, str], Definition]:
         for item in run.spec.native_options
     }
     were = {
-        (item.resource, item.name): item.options_were for item in run.spec.custom_fields.values()
+        (item.resource, item.name): item.options_were
+        for item in run.spec.custom_fields.values()
     }
-    were |= {(item.resource, item.field): item.options_were for item in run.spec.native_options}
+    were |= {
+        (item.resource, item.field): item.options_were
+        for item in run.spec.native_options
+    }
     with run.store.begin() as connection:
         known = load_definitions(connection, run.migration.destination)
 
@@ -117,13 +121,18 @@ def foreseen(run: Run) -> dict[tuple[str, str], Definition]:
         found = known.get(place) or Definition(f"new {place[1]}")
         labels = {label.strip(): label for label in wanted_options(run, *origin)}
         old = dict(were[place]).items()
-        renamed = {label: found.options[was] for label, was in old if was in found.options}
+        renamed = {
+            label: found.options[was] for label, was in old if was in found.options
+        }
         known[place] = Definition(found.code, labels | renamed | dict(found.options))
     return known
 
 
 def plan_object(
-    search: Search, mapping: ObjectMapping, whole: bool = False, only_failed: bool = False
+    search: Search,
+    mapping: ObjectMapping,
+    whole: bool = False,
+    only_failed: bool = False,
 ) -> None:
     """Plan every draft of an object, or those whose last attempt failed."""
     run = search.run
@@ -178,10 +187,14 @@ def plan_drafts(planning: Planning, drafts: Sequence[Draft]) -> list[Change]:
     decisions = _without_taken(planning, decided)
     changes = {item.draft.key: item.change() for item in decisions}
     changes |= _updates(planning, [item for item in decisions if item.kind == "update"])
-    changes |= _creations(planning, [item for item in decisions if item.kind == "create"])
+    changes |= _creations(
+        planning, [item for item in decisions if item.kind == "create"]
+    )
     priced = [_priced(planning, change) for change in changes.values()]
     with run.store.begin() as connection:
-        save_changes(connection, [change for change in priced if change.key not in adopted])
+        save_changes(
+            connection, [change for change in priced if change.key not in adopted]
+        )
         report(connection, planning.mapping, decisions, priced)
     return priced
 
@@ -189,7 +202,9 @@ def plan_drafts(planning: Planning, drafts: Sequence[Draft]) -> list[Change]:
 def _without_taken(planning: Planning, decided: Sequence[Decision]) -> list[Decision]:
     """The decisions; creations that were answered with another record's row before fail."""
     taken = planning.taken
-    again = [item for item in decided if item.kind == "create" and item.draft.key in taken]
+    again = [
+        item for item in decided if item.kind == "create" and item.draft.key in taken
+    ]
     failed = {
         key: replace(item, kind="fail", reason=taken[key].reason)
         for key, (item, resolved) in _resolved(planning, again).items()
@@ -221,7 +236,9 @@ def _priced(planning: Planning, change: Change) -> Change:
         verb = "update"
 
     operation = resource.operations.get(verb) if verb else None
-    return replace(change, cost=operation.cost / operation.rows) if operation else change
+    return (
+        replace(change, cost=operation.cost / operation.rows) if operation else change
+    )
 
 
 # -- rows that are linked
@@ -237,7 +254,9 @@ def _updates(planning: Planning, decisions: Sequence[Decision]) -> dict[str, Cha
         return {item.draft.key: _unchanging(item) for item in decisions}
 
     bodies = {
-        item.link.dest_id: item.resolved.body for item in decisions if item.link and item.resolved
+        item.link.dest_id: item.resolved.body
+        for item in decisions
+        if item.link and item.resolved
     }
     live = rows_now(planning.run.destination, resource, bodies)
     found = {}
@@ -267,9 +286,13 @@ def _merged(planning: Planning, item: Decision, row: Row) -> Change:
     return replace(change, reason=AS_WANTED) if change.kind == "unchanged" else change
 
 
-def _last_written(planning: Planning, connection: sa.Connection, link: Link) -> Resolved:
+def _last_written(
+    planning: Planning, connection: sa.Connection, link: Link
+) -> Resolved:
     ids = linked_ids(planning.run, connection)
-    return resolve(link.written, planning.mapping, planning.run.spec, planning.codec, ids)
+    return resolve(
+        link.written, planning.mapping, planning.run.spec, planning.codec, ids
+    )
 
 
 # -- rows that are to be made, unless they are there
@@ -311,12 +334,16 @@ def _resolved(
     return found
 
 
-def _adopted(planning: Planning, item: Decision, resolved: Resolved, hit: Hit) -> Change:
+def _adopted(
+    planning: Planning, item: Decision, resolved: Resolved, hit: Hit
+) -> Change:
     """A row to be linked, and what has to be written into it."""
     resource, draft = planning.codec.resource, item.draft
     link = Link(draft.object, draft.key, resource.name, hit.row_id, "", {}, hit.origin)
     if "update" not in resource.operations:
-        return replace(item.change(), kind="adopt", dest_id=hit.row_id, reason=hit.origin)
+        return replace(
+            item.change(), kind="adopt", dest_id=hit.row_id, reason=hit.origin
+        )
 
     nothing = Resolved({}, {}, ())
     seen = Decision("adopt", draft, resolved, link)
@@ -333,7 +360,9 @@ def _adopt_by_key(planning: Planning) -> None:
             linked = links_of(connection, mapping.name, list(rows))
             decided = _decided(planning, connection, list(drafts.values()))
 
-        resolved = _resolved(planning, [item for item in decided if item.kind == "create"])
+        resolved = _resolved(
+            planning, [item for item in decided if item.kind == "create"]
+        )
         found = []
         for key, row in rows.items():
             if key in linked:
@@ -341,8 +370,11 @@ def _adopt_by_key(planning: Planning) -> None:
             hit = Hit(planning.codec.resource.id_of(row), row, "adopted")
             if key in resolved:
                 found.append(_priced(planning, _adopted(planning, *resolved[key], hit)))
-            else:  # no draft, or none that can be written now: its row is ours all the same
-                found.append(Change(mapping.name, key, "adopt", hit.row_id, reason=hit.origin))
+            # no draft, or none that can be written now: its row is ours all the same
+            else:
+                found.append(
+                    Change(mapping.name, key, "adopt", hit.row_id, reason=hit.origin)
+                )
         with run.store.begin() as connection:
             save_changes(connection, found)
             report_rows(connection, mapping, found)
@@ -355,7 +387,10 @@ def planning_of(run: Run, mapping: ObjectMapping, known: Definitions) -> Plannin
 
 
 def make_plan(
-    run: Run, objects: Sequence[ObjectMapping], whole: bool = False, only_failed: bool = False
+    run: Run,
+    objects: Sequence[ObjectMapping],
+    whole: bool = False,
+    only_failed: bool = False,
 ) -> Plan:
     """Plan these objects anew and keep every change; what they come to.
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from engine.reading import is_gone
-from engine.run import Run
-from engine.spec.model import ObjectMapping
+from engine.extract.records import is_gone
+from engine.language.model import ObjectMapping
+from engine.session import Run
 from engine.store.links import (
     Draft,
     Finding,
@@ -47,13 +47,20 @@ def _of_batch(
 ) -> int:
     with run.store.begin() as connection:
         linked = links_of(connection, mapping.name, [draft.key for draft in drafts])
-        fresh = [draft for draft in drafts if draft.key not in linked and draft.state == "ready"]
+        fresh = [
+            draft
+            for draft in drafts
+            if draft.key not in linked and draft.state == "ready"
+        ]
         elsewhere = [key for draft in fresh for key in _siblings(draft.key, sources)]
         before = links_of(connection, mapping.name, elsewhere)
 
     moved = 0
     for draft in fresh:
-        link = next((before[key] for key in _siblings(draft.key, sources) if key in before), None)
+        link = next(
+            (before[key] for key in _siblings(draft.key, sources) if key in before),
+            None,
+        )
         if link and _is_same(mapping, draft, link) and _has_left(run, link.key):
             _carry_over(run, mapping, draft, link)
             moved += 1
@@ -101,4 +108,6 @@ def _carry_over(run: Run, mapping: ObjectMapping, draft: Draft, link: Link) -> N
         mark_gone(connection, [link.key])
         drop_drafts(connection, link.key)
         rename_key(connection, mapping.name, link.key, draft.key)
-        save_findings(connection, [Finding(mapping.name, draft.key, STAGE, "", "note", text)])
+        save_findings(
+            connection, [Finding(mapping.name, draft.key, STAGE, "", "note", text)]
+        )

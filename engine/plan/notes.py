@@ -7,8 +7,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from engine.language.model import ObjectMapping
 from engine.plan.diff import Decision
-from engine.spec.model import ObjectMapping
 from engine.store.changes import Change
 from engine.store.links import Finding, clear_findings, save_findings
 from engine.values import canonical
@@ -36,7 +36,9 @@ def report(
     clear_findings(connection, "write", mapping.name, over)
 
     failed = {item.draft.key for item in decisions if item.draft.state != "ready"}
-    found = [item for change in changes for item in _of_change(change, change.key in failed)]
+    found = [
+        item for change in changes for item in _of_change(change, change.key in failed)
+    ]
     found += [item for decision in decisions for item in _left_out(decision)]
     save_findings(connection, found)
 
@@ -46,7 +48,9 @@ def report_rows(
 ) -> None:
     """The same for rows that were found by their key."""
     clear_findings(connection, STAGE, mapping.name, [change.key for change in changes])
-    save_findings(connection, [item for change in changes for item in _of_change(change, False)])
+    save_findings(
+        connection, [item for change in changes for item in _of_change(change, False)]
+    )
 
 
 def _of_change(change: Change, known: bool) -> Iterator[Finding]:
@@ -69,7 +73,9 @@ def _left_out(decision: Decision) -> Iterator[Finding]:
     """Links and options that are left out of a record that is written all the same."""
     draft, resolved = decision.draft, decision.resolved
     for target, why in resolved.missing if resolved else ():
-        yield Finding(draft.object, draft.key, STAGE, target, "attention", f"left out: {why}")
+        yield Finding(
+            draft.object, draft.key, STAGE, target, "attention", f"left out: {why}"
+        )
 
 
 def _finding(change: Change, target: str, text: str) -> Finding:

@@ -1,1 +1,4 @@
-"""Taking a migration back: what must stay, and how the rest is undone."""
+"""Taking a migration back: what must stay, and how the rest is undone.
+
+Door: undo.rollback, retained.find_retained.
+"""

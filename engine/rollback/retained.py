@@ -24,9 +24,21 @@ from engine.destination.rows import (
     load_definitions,
 )
 from engine.destination.telling import holders
-from engine.run import Run
-from engine.store.journal import Entry, made_rows, stream_undoable, undoable_objects, updates_of
-from engine.store.links import Link, clear_verified, links_to_rows, mark_verified, seen_of
+from engine.session import Run
+from engine.store.journal import (
+    Entry,
+    made_rows,
+    stream_undoable,
+    undoable_objects,
+    updates_of,
+)
+from engine.store.links import (
+    Link,
+    clear_verified,
+    links_to_rows,
+    mark_verified,
+    seen_of,
+)
 from engine.values import canonical, is_empty
 
 RowId = tuple[str, str]  # resource and id
@@ -34,7 +46,9 @@ Values = frozenset[tuple[str, str]]  # field or code, and its value as canonical
 
 HIDDEN = "people have put it where lists do not show it"
 UNSEEN = "it could not be looked at: the platform answers without a row"
-UNLISTED = "it could not be looked at: the list shows none of our rows, and none can be read"
+UNLISTED = (
+    "it could not be looked at: the list shows none of our rows, and none can be read"
+)
 
 
 @dataclass(slots=True)
@@ -42,7 +56,8 @@ class Retained:
     """Rows that stay with the reason, and the options that rows which stay use."""
 
     kept: dict[RowId, str] = field(default_factory=dict)
-    used: dict[RowId, set[str]] = field(default_factory=dict)  # (resource, field or code) -> ids
+    # (resource, field or code) -> ids
+    used: dict[RowId, set[str]] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -54,9 +69,12 @@ class _Look:
     known: Definitions
     edited: bool
     found: Retained = field(default_factory=Retained)
-    waiting: list[RowId] = field(default_factory=list)  # kept rows that are still to be followed
-    choices: set[str] = field(default_factory=set)  # codes of the spec's fields that have options
-    shown: set[str] = field(default_factory=set)  # resources whose lists show rows of ours
+    # kept rows that are still to be followed
+    waiting: list[RowId] = field(default_factory=list)
+    # codes of the spec's fields that have options
+    choices: set[str] = field(default_factory=set)
+    # resources whose lists show rows of ours
+    shown: set[str] = field(default_factory=set)
 
     def resource(self, name: str) -> Resource:
         return self.run.migration.destination.resources[name]
@@ -83,7 +101,9 @@ def find_retained(run: Run, of_run: int | None, edited: bool = True) -> Retained
         known = load_definitions(connection, run.migration.destination)
         look = _Look(run, of_run, known, edited)
         order = _order(look, connection)
-    look.choices = {definition.code for definition in known.values() if definition.options}
+    look.choices = {
+        definition.code for definition in known.values() if definition.options
+    }
 
     for position, name in enumerate(order):
         run.progress("looking for what people edited", position, len(order))
@@ -133,7 +153,9 @@ def _rows(look: _Look, resource: Resource) -> Iterator[Sequence[Row]]:
             yield list(look.run.destination.by_ids(resource.name, ids))
 
 
-def _look_at(look: _Look, connection: sa.Connection, codec: RowCodec, rows: Sequence[Row]) -> None:
+def _look_at(
+    look: _Look, connection: sa.Connection, codec: RowCodec, rows: Sequence[Row]
+) -> None:
     """Note what one page says must stay."""
     name = codec.resource.name
     ids = [codec.resource.id_of(row) for row in rows]
@@ -141,10 +163,14 @@ def _look_at(look: _Look, connection: sa.Connection, codec: RowCodec, rows: Sequ
     links = links_to_rows(connection, name, ids)
     if ours:
         look.shown.add(name)
-    seen = [(link.object, link.key) for row_id in ours for link in links.get(row_id, ())]
+    seen = [
+        (link.object, link.key) for row_id in ours for link in links.get(row_id, ())
+    ]
     mark_verified(connection, seen)
 
-    others = [link for row_id in ids if row_id not in ours for link in links.get(row_id, ())]
+    others = [
+        link for row_id in ids if row_id not in ours for link in links.get(row_id, ())
+    ]
     undone = _to_be_restored(look, connection, others)
     for row, row_id in zip(rows, ids, strict=True):
         linked = links.get(row_id, [])
@@ -161,7 +187,11 @@ def _whose(links: Sequence[Link]) -> str:
 
 
 def _keep_edited(
-    look: _Look, connection: sa.Connection, codec: RowCodec, row: Row, links: Sequence[Link]
+    look: _Look,
+    connection: sa.Connection,
+    codec: RowCodec,
+    row: Row,
+    links: Sequence[Link],
 ) -> bool:
     """Keep a row of ours that people have edited; whether it was."""
     reasons = [edit_of(look.run, connection, codec, link, row) for link in links]
@@ -310,7 +340,11 @@ def _note_options(
     resource = codec.resource
     for name, kind in resource.fields.items():
         value = codec.get(row, name)
-        if kind.options and not is_empty(value) and (name, canonical(value)) not in undone:
+        if (
+            kind.options
+            and not is_empty(value)
+            and (name, canonical(value)) not in undone
+        ):
             _use(look, resource.name, name, value)
     for code in look.choices & codes.keys() if resource.custom else ():
         assert resource.custom is not None

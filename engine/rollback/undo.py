@@ -20,7 +20,13 @@ from engine.destination.compare import (
     decide_field,
 )
 from engine.destination.edits import note_edit
-from engine.destination.rows import Row, RowCodec, codec_of, is_definition, load_definitions
+from engine.destination.rows import (
+    Row,
+    RowCodec,
+    codec_of,
+    is_definition,
+    load_definitions,
+)
 from engine.destination.telling import defining
 from engine.load.deliver import deliver
 from engine.load.outcomes import settle_ages
@@ -28,7 +34,7 @@ from engine.load.reconcile import live_rows, reconcile
 from engine.load.writes import RESTORED, Outcome, Write
 from engine.plan.diff import version
 from engine.rollback.retained import Retained, RowId, find_retained
-from engine.run import Run
+from engine.session import Run
 from engine.store.journal import (
     Entry,
     creations_of_rows,
@@ -49,7 +55,8 @@ class RolledBack:
     """Every journal row: undone, kept or failed, with its reason."""
 
     undone: int = 0
-    kept: list[tuple[str, str, str]] = field(default_factory=list)  # object, key, reason
+    # object, key, reason
+    kept: list[tuple[str, str, str]] = field(default_factory=list)
     failed: list[tuple[str, str, str]] = field(default_factory=list)
     would: dict[str, int] = field(default_factory=dict)
     cost: float = 0.0
@@ -67,7 +74,8 @@ class _Undoing:
     result: RolledBack = field(default_factory=RolledBack)
     codecs: dict[str, RowCodec] = field(default_factory=dict)
     deferred: set[int] = field(default_factory=set)  # of rows that another object made
-    followed: set[RowId] = field(default_factory=set)  # kept rows whose own references are kept
+    # kept rows whose own references are kept
+    followed: set[RowId] = field(default_factory=set)
     last: bool = False  # whether every object has been gone through once
 
     def resource(self, name: str) -> Resource:
@@ -90,7 +98,7 @@ def rollback(
     if not dry:
         reconcile(run)
         settle_ages(run, list(run.migration.destination.resources))
-    before = run.destination.pacer.cost
+    before = run.destination.limiter.cost
     retained = _retained(run, of_run, force)
     work = _Undoing(run, of_run, force, dry, retained, followed=set(retained.kept))
     names = _order(run, of_run)
@@ -108,13 +116,15 @@ def rollback(
     if of_run is None and not dry:
         with run.store.begin() as connection:
             forget_found(connection)
-    work.result.cost = run.destination.pacer.cost - before
+    work.result.cost = run.destination.limiter.cost - before
     return work.result
 
 
 def _retained(run: Run, of_run: int | None, force: bool) -> Retained:
     """What stays; by force just what people's rows need, where a deletion takes those along."""
-    cascading = any(kind.cascades for kind in run.migration.destination.resources.values())
+    cascading = any(
+        kind.cascades for kind in run.migration.destination.resources.values()
+    )
     if force and not cascading:
         return Retained()
     return find_retained(run, of_run, edited=not force)
@@ -183,7 +193,9 @@ def _remove_made(work: _Undoing, name: str) -> None:
 def _keep_below(work: _Undoing, entry: Entry) -> None:
     """A row that stays after all keeps what it leans on; that is taken back after it."""
     codec = work.codec(entry.resource)
-    reason = f"a row that could not be removed needs it: {entry.resource} {entry.dest_id}"
+    reason = (
+        f"a row that could not be removed needs it: {entry.resource} {entry.dest_id}"
+    )
     for _, resource, row_id in codec.references(entry.body):
         work.retained.kept.setdefault((resource, row_id), reason)
     custom = codec.resource.custom
@@ -209,7 +221,14 @@ def _deletions(work: _Undoing, name: str) -> Iterator[Write]:
 def _undoing(entry: Entry, action: Any, body: Any, **more: Any) -> Write:
     extra = {"undoes": entry, **more}
     return Write(
-        entry.object, entry.key, entry.resource, action, body, {}, entry.dest_id, extra=extra
+        entry.object,
+        entry.key,
+        entry.resource,
+        action,
+        body,
+        {},
+        entry.dest_id,
+        extra=extra,
     )
 
 
@@ -226,7 +245,9 @@ def _restore_changed(work: _Undoing, name: str) -> None:
             for entry in standing:
                 newest.setdefault(entry.dest_id, entry)
             _restore(work, dict(newest))
-            standing = [entry for entry in standing if newest[entry.dest_id] is not entry]
+            standing = [
+                entry for entry in standing if newest[entry.dest_id] is not entry
+            ]
 
 
 def _on_rows_that_stand(work: _Undoing, batch: Sequence[Entry]) -> list[Entry]:
@@ -289,7 +310,11 @@ def _restore(work: _Undoing, left: dict[str, Entry]) -> None:
 
 
 def _restoring(
-    work: _Undoing, codec: RowCodec, entry: Entry, row: Row | None, left: dict[str, Entry]
+    work: _Undoing,
+    codec: RowCodec,
+    entry: Entry,
+    row: Row | None,
+    left: dict[str, Entry],
 ) -> Write | None:
     """The call that restores an update; None where nothing is left to be done, which is noted."""
     gone = "its row was removed since"
@@ -305,7 +330,9 @@ def _restoring(
     return replace(_undoing(entry, "update", whole, stays=stays), origin=RESTORED)
 
 
-def _back(work: _Undoing, codec: RowCodec, entry: Entry, row: Row) -> tuple[dict[str, Any], str]:
+def _back(
+    work: _Undoing, codec: RowCodec, entry: Entry, row: Row
+) -> tuple[dict[str, Any], str]:
     """The body that restores an update, and why some of it stays as it is."""
     with work.run.store.begin() as connection:
         link = links_of(connection, entry.object, [entry.key]).get(entry.key)
@@ -333,10 +360,14 @@ def _back(work: _Undoing, codec: RowCodec, entry: Entry, row: Row) -> tuple[dict
             codec.put(body, target, codec.cleared(target) if emptied else view.wanted)
 
     reasons = [("people changed", people), ("the destination cannot empty", fixed)]
-    return body, "; ".join(f"{why} {', '.join(targets)}" for why, targets in reasons if targets)
+    return body, "; ".join(
+        f"{why} {', '.join(targets)}" for why, targets in reasons if targets
+    )
 
 
-def _noted(work: _Undoing, codec: RowCodec, left: dict[str, Entry], outcome: Outcome) -> None:
+def _noted(
+    work: _Undoing, codec: RowCodec, left: dict[str, Entry], outcome: Outcome
+) -> None:
     """A stale row is looked at once more; anything else is settled."""
     if outcome.state not in ("done", "failed"):
         return
@@ -349,7 +380,9 @@ def _noted(work: _Undoing, codec: RowCodec, left: dict[str, Entry], outcome: Out
         _keep_below(work, entry)
 
 
-def _restored(work: _Undoing, codec: RowCodec, entry: Entry, row: Row, stays: str) -> None:
+def _restored(
+    work: _Undoing, codec: RowCodec, entry: Entry, row: Row, stays: str
+) -> None:
     """The entry is settled, and the link says what the write before this one said."""
     with work.run.store.begin() as connection:
         link = links_of(connection, entry.object, [entry.key]).get(entry.key)
@@ -361,7 +394,12 @@ def _restored(work: _Undoing, codec: RowCodec, entry: Entry, row: Row, stays: st
                 seen |= {"label": name, "wanted": name}
             mark_of = digest(written) if written else ""
             before = replace(
-                link, digest=mark_of, written=written, extra=link.extra | seen, stored={}, held={}
+                link,
+                digest=mark_of,
+                written=written,
+                extra=link.extra | seen,
+                stored={},
+                held={},
             )
             save_link(connection, before)
     if stays:
@@ -390,13 +428,17 @@ def _take_out(work: _Undoing, entry: Entry) -> None:
     used = _used(work, entry)
     row = live_rows(work.run, entry.resource, [entry]).get(entry.dest_id, {})
     there = row.get(custom.options) or []
-    ours = [option for option in there if str(option.get(custom.option_label)) in labels]
+    ours = [
+        option for option in there if str(option.get(custom.option_label)) in labels
+    ]
     free = [
         {custom.option_id: option[custom.option_id]}
         for option in ours
         if str(option[custom.option_id]) not in used
     ]
-    for outcome in deliver(work.run, [_undoing(entry, "remove_options", free)] if free else []):
+    for outcome in deliver(
+        work.run, [_undoing(entry, "remove_options", free)] if free else []
+    ):
         if outcome.state != "done":
             _fail(work, entry, outcome.reason)
             return

@@ -8,18 +8,25 @@ from types import MappingProxyType
 
 import sqlalchemy as sa
 
-from engine.mapping.project import Sight, Source, project, takes_part, value_at
-from engine.run import Run
-from engine.spec.model import Condition, ObjectMapping, Path, Pipe
-from engine.spec.uses import by_source, conditions, paths_read, walk
-from engine.stages.transform import sight_on
+from engine.language.dependencies import by_source, conditions, paths_read, walk
+from engine.language.model import Condition, ObjectMapping, Path, Pipe
+from engine.mapping.draft import sight_on
+from engine.mapping.evaluate import (
+    LookupContext,
+    Source,
+    evaluate,
+    takes_part,
+    value_at,
+)
+from engine.session import Run
 from engine.store.records import Record, many, pointing_at, save_sample, stream
 from engine.values import dig, is_empty, links_in, segments
 
 VALUES = 25  # a field with more different values than this is not an enumeration
 LOOKED_AT = 20_000  # records of a collection considered for the choice
 A_FEW = 3  # records of each object that a sample shows where there are so many
-_GOLDEN = 0.6180339887498949  # multiples of it, without their whole part, are spread evenly
+# multiples of it, without their whole part, are spread evenly
+_GOLDEN = 0.6180339887498949
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +46,13 @@ class Sample:
     wanted: int
     features: int
     covered: int
-    shown: Mapping[str, int] = field(default_factory=dict)  # object -> its records in the sample
+    # object -> its records in the sample
+    shown: Mapping[str, int] = field(default_factory=dict)
 
 
-def choose(run: Run, size: int, kept: Mapping[str, str] = MappingProxyType({})) -> Sample:
+def choose(
+    run: Run, size: int, kept: Mapping[str, str] = MappingProxyType({})
+) -> Sample:
     """Choose deterministically from what is staged: cover every feature, close over links, fill up.
 
     The size counts records that objects are made of, not the rows that are read for them. Records
@@ -59,7 +69,15 @@ def choose(run: Run, size: int, kept: Mapping[str, str] = MappingProxyType({})) 
     pools = _pools(look for looks in found.values() for look in looks)
     for name, pool in pools.items():
         counts = set(pool).__contains__
-        _fill(run, makers, chosen, pool, min(A_FEW, len(pool)), f"one more of {name}", counts)
+        _fill(
+            run,
+            makers,
+            chosen,
+            pool,
+            min(A_FEW, len(pool)),
+            f"one more of {name}",
+            counts,
+        )
     makes_rows: Counted = lambda key: key.partition("/")[0] in makers  # noqa: E731
     _fill(run, makers, chosen, _in_turn(pools), size, "fills the sample up", makes_rows)
 
@@ -70,12 +88,16 @@ def choose(run: Run, size: int, kept: Mapping[str, str] = MappingProxyType({})) 
     return Sample(chosen, size, features, covered, shown)
 
 
-def _counted(found: Mapping[str, Sequence[_Look]], chosen: Collection[str]) -> tuple[int, int]:
+def _counted(
+    found: Mapping[str, Sequence[_Look]], chosen: Collection[str]
+) -> tuple[int, int]:
     """How many features there are in all collections, and how many of them chosen records show."""
     features, covered = 0, 0
     for looks in found.values():
         features += len({what for look in looks for what in look.features})
-        covered += len({what for look in looks if look.key in chosen for what in look.features})
+        covered += len(
+            {what for look in looks if look.key in chosen for what in look.features}
+        )
     return features, covered
 
 
@@ -88,7 +110,9 @@ def _looks(run: Run, name: str, mappings: Sequence[ObjectMapping]) -> list[_Look
     A record that no object is made of shows nothing. A path with many values decides nothing that
     a sample could show.
     """
-    own = sorted({path for m in mappings for path in paths_read(m) if not _outside(m, path)})
+    own = sorted(
+        {path for m in mappings for path in paths_read(m) if not _outside(m, path)}
+    )
     sorting = sorted({path for m in mappings for path in _sorting_paths(m)})
     unread = _unread(run, name)
     seen: list[tuple[str, list[str], list[str], dict[str, str]]] = []
@@ -99,15 +123,23 @@ def _looks(run: Run, name: str, mappings: Sequence[ObjectMapping]) -> list[_Look
                 source = sight.read(record.collection, record.key, record.body)
                 objects = [m.name for m in mappings if takes_part(m, source, sight)]
                 if objects:
-                    values = {path: _value(mappings, source, path, sight) for path in sorting}
-                    seen.append((record.key, objects, _shape(record, own, unread), values))
+                    values = {
+                        path: _value(mappings, source, path, sight) for path in sorting
+                    }
+                    seen.append(
+                        (record.key, objects, _shape(record, own, unread), values)
+                    )
         if len(seen) >= LOOKED_AT:
             break
 
-    few = [path for path in sorting if len({values[path] for *_, values in seen}) <= VALUES]
+    few = [
+        path for path in sorting if len({values[path] for *_, values in seen}) <= VALUES
+    ]
     return [
         _Look(
-            key, objects, frozenset([*shape, *_words(few, values), *map("any {}".format, objects)])
+            key,
+            objects,
+            frozenset([*shape, *_words(few, values), *map("any {}".format, objects)]),
         )
         for key, objects, shape, values in seen
     ]
@@ -129,15 +161,22 @@ def _shape(record: Record, paths: Sequence[str], unread: Sequence[str]) -> list[
     for path in paths:
         place = segments(path)
         if place[0] in record.body or place[0] not in unread:
-            shown.append(f"{path} {'empty' if is_empty(dig(record.body, place)) else 'filled'}")
+            shown.append(
+                f"{path} {'empty' if is_empty(dig(record.body, place)) else 'filled'}"
+            )
     return shown
 
 
-def _value(mappings: Sequence[ObjectMapping], source: Source, path: str, sight: Sight) -> str:
+def _value(
+    mappings: Sequence[ObjectMapping], source: Source, path: str, sight: LookupContext
+) -> str:
     """The value of a deciding path; through a related record where it leads there."""
     if path.startswith("$"):
         return ""
-    values = (value_at(mapping, source, Path(path, segments(path)), sight) for mapping in mappings)
+    values = (
+        value_at(mapping, source, Path(path, segments(path)), sight)
+        for mapping in mappings
+    )
     found = next((value for value in values if value is not None), "")
     return "" if isinstance(found, dict | list) else str(found)
 
@@ -166,8 +205,12 @@ def _named_values(condition: Condition) -> Iterator[str]:
 # -- the choice
 
 
-def _cover(looks: Sequence[_Look], chosen: Collection[str]) -> Iterator[tuple[str, str]]:
-    """Greedy set cover: the record that shows most of what is still unseen, the earliest of equals."""
+def _cover(
+    looks: Sequence[_Look], chosen: Collection[str]
+) -> Iterator[tuple[str, str]]:
+    """Greedy set cover: the record that shows most of what is still unseen, the earliest of
+    equals.
+    """
     missing = {what for look in looks for what in look.features}
     missing -= {what for look in looks if look.key in chosen for what in look.features}
     candidates = list(looks)
@@ -175,7 +218,9 @@ def _cover(looks: Sequence[_Look], chosen: Collection[str]) -> Iterator[tuple[st
         best = max(candidates, key=lambda look: len(look.features & missing))
         new = sorted(best.features & missing)
         missing -= best.features
-        shown = ", ".join(new[:3]) + (f" and {len(new) - 3} more" if len(new) > 3 else "")
+        shown = ", ".join(new[:3]) + (
+            f" and {len(new) - 3} more" if len(new) > 3 else ""
+        )
         yield best.key, f"shows {shown}"
         candidates = [look for look in candidates if look.features & missing]
 
@@ -204,7 +249,8 @@ def _in_turn(pools: Mapping[str, list[str]]) -> list[str]:
     return [key for _, _, key in sorted(placed)]
 
 
-Counted = Callable[[str], bool]  # whether a chosen record is one of those that are asked for
+# whether a chosen record is one of those that are asked for
+Counted = Callable[[str], bool]
 
 
 def _fill(
@@ -233,7 +279,9 @@ def _close(
     chosen: dict[str, str],
     start: Sequence[str],
 ) -> list[str]:
-    """Add what records lean on, and their declared children, until nothing is missing; all of them."""
+    """Add what records lean on, and their declared children, until nothing is missing; all of
+    them.
+    """
     waiting, closed = list(start), list(start)
     while waiting:
         found: dict[str, str] = {}
@@ -242,7 +290,9 @@ def _close(
             sight = sight_ahead(run, connection)
             for record in staged.values():
                 for mapping in makers.get(record.collection, ()):
-                    for other, reason in _leans_on(run, mapping, record, sight, connection):
+                    for other, reason in _leans_on(
+                        run, mapping, record, sight, connection
+                    ):
                         found.setdefault(other, reason)
         waiting = [key for key in found if key not in chosen]
         closed += waiting
@@ -251,8 +301,10 @@ def _close(
     return closed
 
 
-def sight_ahead(run: Run, connection: sa.Connection) -> Sight:
-    """What projections may look at before there are drafts: an object will have one of each record that it takes."""
+def sight_ahead(run: Run, connection: sa.Connection) -> LookupContext:
+    """What projections may look at before there are drafts: an object will have one of each
+    record that it takes.
+    """
     sight = sight_on(run, connection)
 
     def drafted(name: str, key: str) -> bool:
@@ -260,15 +312,25 @@ def sight_ahead(run: Run, connection: sa.Connection) -> Sight:
         body = sight.record(record)
         if body is None:
             return False
-        return takes_part(run.spec.objects[name], sight.read(record.partition("/")[0], record, body), sight)
+        return takes_part(
+            run.spec.objects[name],
+            sight.read(record.partition("/")[0], record, body),
+            sight,
+        )
 
     return replace(sight, drafted=drafted)
 
 
 def _leans_on(
-    run: Run, mapping: ObjectMapping, record: Record, sight: Sight, connection: sa.Connection
+    run: Run,
+    mapping: ObjectMapping,
+    record: Record,
+    sight: LookupContext,
+    connection: sa.Connection,
 ) -> Iterator[tuple[str, str]]:
-    for projection in project(mapping, Source(record.collection, record.key, record.body), sight):
+    for projection in evaluate(
+        mapping, Source(record.collection, record.key, record.body), sight
+    ):
         for name, key in links_in(projection.body):
             target = run.spec.objects.get(name)
             if target and not target.scaffold:
@@ -276,5 +338,7 @@ def _leans_on(
     for name, children in mapping.children.items():
         if children.by is not None:
             continue  # not its own: rows beside it, read for their values only
-        for child in pointing_at(connection, children.source, children.on, [record.key, record.id]):
+        for child in pointing_at(
+            connection, children.source, children.on, [record.key, record.id]
+        ):
             yield child.key, f"one of the {name} of {record.key}"

@@ -10,17 +10,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from engine.mapping.project import Sight, Source, project
-from engine.run import Run
+from engine.extract.full import fetch, read_list, stage
+from engine.language.dependencies import by_source
+from engine.language.model import ObjectMapping
+from engine.mapping.evaluate import LookupContext, Source, evaluate
 from engine.sampling.choose import sight_ahead
-from engine.spec.model import ObjectMapping
-from engine.spec.uses import by_source
-from engine.stages.extract import fetch, read_list, stage
+from engine.session import Run
 from engine.store.records import all_cursors, many
 from engine.values import batches, id_in
 
 AT_ONCE = 200  # records looked at in one transaction
-Pointing = tuple[str, str, str]  # collection, field, and the row that its rows are to point at
+# collection, field, and the row that its rows are to point at
+Pointing = tuple[str, str, str]
 
 
 @dataclass(slots=True)
@@ -70,16 +71,16 @@ def wanted_by(run: Run, keys: Iterable[str]) -> Wanted:
     return found
 
 
-def _ask(mapping: ObjectMapping, source: Source, sight: Sight) -> None:
+def _ask(mapping: ObjectMapping, source: Source, sight: LookupContext) -> None:
     """Make the drafts of a record, and look at its children though no field reads them."""
-    for _ in project(mapping, source, sight):
+    for _ in evaluate(mapping, source, sight):
         pass
     for children in mapping.children.values():
         if children.by is None:
             sight.pointing_at(children.source, children.on, [source.key, source.id])
 
 
-def _watched(sight: Sight, partial: set[str], found: Wanted) -> Sight:
+def _watched(sight: LookupContext, partial: set[str], found: Wanted) -> LookupContext:
     """A sight that notes what is not to be seen yet."""
 
     def record(key: str) -> Mapping[str, Any] | None:
@@ -106,7 +107,11 @@ def satisfy(run: Run, wanted: Wanted) -> None:
     """Read what was asked for, as directly as each collection allows."""
     whole: dict[str, None] = {}
     resources = run.migration.source.resources
-    single = [key for key in wanted.rows if "read" in resources[key.partition("/")[0]].operations]
+    single = [
+        key
+        for key in wanted.rows
+        if "read" in resources[key.partition("/")[0]].operations
+    ]
     whole |= {key.partition("/")[0]: None for key in wanted.rows if key not in single}
     fetch(run, single)
 

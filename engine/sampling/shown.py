@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from engine.run import Run
+from engine.language.model import ObjectMapping
 from engine.sampling.choose import A_FEW, Sample
-from engine.spec.model import ObjectMapping
+from engine.session import Run
 from engine.store.links import Finding, clear_findings, save_findings
 from engine.store.records import Cursor, all_cursors
 
@@ -18,10 +18,14 @@ def report_hidden(run: Run, sample: Sample | None) -> None:
     with run.store.begin() as connection:
         clear_findings(connection, STAGE)
         if sample is not None:
-            save_findings(connection, list(_hidden(run, sample, all_cursors(connection))))
+            save_findings(
+                connection, list(_hidden(run, sample, all_cursors(connection)))
+            )
 
 
-def _hidden(run: Run, sample: Sample, cursors: Mapping[str, Cursor]) -> Iterator[Finding]:
+def _hidden(
+    run: Run, sample: Sample, cursors: Mapping[str, Cursor]
+) -> Iterator[Finding]:
     for mapping in run.spec.active():
         text = _why(mapping, sample.shown.get(mapping.name, 0), cursors)
         if text and not mapping.scaffold:
@@ -37,6 +41,6 @@ def _why(mapping: ObjectMapping, shown: int, cursors: Mapping[str, Cursor]) -> s
     few = f"only {shown}" if shown else "none"
     listed = " and ".join(mapping.sources)
     return (
-        f"the sample shows {few} of these: of {listed} {rows:,} rows were read, and not the rest "
-        "– raise `sample: {pages: …}` in the spec until some are found"
+        f"the sample shows {few} of these: of {listed} {rows:,} rows were read, and not"
+        " the rest – raise `sample: {pages: …}` in the spec until some are found"
     )

@@ -1,4 +1,6 @@
-"""The plan as it is kept: one change for each draft and each row to delete; and rows to look among."""
+"""The plan as it is kept: one change for each draft and each row to delete; and rows to look
+among.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +10,21 @@ from typing import Any, Literal
 
 import sqlalchemy as sa
 
-from engine.store.schema import Store, as_text, candidates, changes, from_text, row_of, those_of, upsert
+from engine.store.tables import (
+    Store,
+    as_text,
+    candidates,
+    changes,
+    from_text,
+    row_of,
+    those_of,
+    upsert,
+)
 from engine.values import batches, indexed
 
-Kind = Literal["create", "update", "adopt", "delete", "unchanged", "conflict", "skip", "fail"]
+Kind = Literal[
+    "create", "update", "adopt", "delete", "unchanged", "conflict", "skip", "fail"
+]
 WRITTEN: tuple[Kind, ...] = ("create", "update", "adopt", "unchanged", "conflict")
 BATCH = 500
 
@@ -32,7 +45,8 @@ class Change:
     before: Mapping[str, Any] = field(default_factory=dict)
     conflicts: tuple[tuple[str, Any, Any], ...] = ()
     stuck: tuple[str, ...] = ()
-    version: Mapping[str, Any] = field(default_factory=dict)  # of the row it was decided on
+    # of the row it was decided on
+    version: Mapping[str, Any] = field(default_factory=dict)
     draft: str = ""  # digest of the draft it was decided for
     reason: str = ""
     cost: float = 0.0
@@ -41,7 +55,10 @@ class Change:
 
 def save_changes(connection: sa.Connection, found: Sequence[Change]) -> None:
     """Insert changes or replace those of the same records."""
-    rows = [row_of(change, "send", "before", "conflicts", "stuck", "version") for change in found]
+    rows = [
+        row_of(change, "send", "before", "conflicts", "stuck", "version")
+        for change in found
+    ]
     upsert(connection, changes, rows, ["object", "key"])
 
 
@@ -51,16 +68,22 @@ def clear_changes(connection: sa.Connection) -> None:
     connection.execute(candidates.delete())
 
 
-def changes_of(connection: sa.Connection, name: str, keys: Sequence[str]) -> dict[str, Change]:
+def changes_of(
+    connection: sa.Connection, name: str, keys: Sequence[str]
+) -> dict[str, Change]:
     """The changes planned for these records of an object."""
     found: dict[str, Change] = {}
     for part in batches(keys):
-        query = sa.select(changes).where(changes.c.object == name, changes.c.key.in_(part))
+        query = sa.select(changes).where(
+            changes.c.object == name, changes.c.key.in_(part)
+        )
         found |= {row.key: _change(row) for row in connection.execute(query)}
     return found
 
 
-def stream_changes(store: Store, name: str, kind: Kind, batch: int = BATCH) -> Iterator[list[Change]]:
+def stream_changes(
+    store: Store, name: str, kind: Kind, batch: int = BATCH
+) -> Iterator[list[Change]]:
     """An object's changes of one kind in the order of their records, a batch at a time."""
     yield from _stream(store, name, changes.c.kind == kind, batch)
 
@@ -73,7 +96,9 @@ def stream_work(store: Store, name: str, batch: int = BATCH) -> Iterator[list[Ch
 
 
 def stream_all(store: Store, batch: int = BATCH) -> Iterator[list[Change]]:
-    """Every change but those where nothing is to be done, by object and in the order of its records."""
+    """Every change but those where nothing is to be done, by object and in the order of its
+    records.
+    """
     name, seq, key = "", -1, ""
     while True:
         place = sa.tuple_(changes.c.object, changes.c.seq, changes.c.key)
@@ -121,7 +146,9 @@ def count_sent(connection: sa.Connection) -> dict[str, int]:
     query = sa.select(changes.c.object, sa.func.count()).where(
         changes.c.kind == "adopt", changes.c.send != "{}"
     )
-    return {row[0]: row[1] for row in connection.execute(query.group_by(changes.c.object))}
+    return {
+        row[0]: row[1] for row in connection.execute(query.group_by(changes.c.object))
+    }
 
 
 def drop_changes(connection: sa.Connection, name: str, keys: Sequence[str]) -> None:
@@ -132,18 +159,34 @@ def drop_changes(connection: sa.Connection, name: str, keys: Sequence[str]) -> N
         )
 
 
-def pending_deletes(connection: sa.Connection, name: str, keys: Sequence[str]) -> set[str]:
+def pending_deletes(
+    connection: sa.Connection, name: str, keys: Sequence[str]
+) -> set[str]:
     """Those of these records whose rows the plan deletes."""
-    return those_of(connection, changes.c.key, keys, changes.c.object == name, changes.c.kind == "delete")
+    return those_of(
+        connection,
+        changes.c.key,
+        keys,
+        changes.c.object == name,
+        changes.c.kind == "delete",
+    )
 
 
 def adopting_rows(connection: sa.Connection, name: str, ids: Sequence[str]) -> set[str]:
     """Those of these destination rows that the plan adopts for a record of an object."""
-    return those_of(connection, changes.c.dest_id, ids, changes.c.object == name, changes.c.kind == "adopt")
+    return those_of(
+        connection,
+        changes.c.dest_id,
+        ids,
+        changes.c.object == name,
+        changes.c.kind == "adopt",
+    )
 
 
 def _change(row: Any) -> Change:
-    conflicts = tuple((target, live, wanted) for target, live, wanted in from_text(row.conflicts))
+    conflicts = tuple(
+        (target, live, wanted) for target, live, wanted in from_text(row.conflicts)
+    )
     return Change(
         row.object,
         row.key,
@@ -165,11 +208,18 @@ def _change(row: Any) -> Change:
 
 
 def add_candidates(
-    connection: sa.Connection, resource: str, rows: Sequence[tuple[str, str, Mapping[str, Any]]]
+    connection: sa.Connection,
+    resource: str,
+    rows: Sequence[tuple[str, str, Mapping[str, Any]]],
 ) -> None:
     """Keep rows as (token, id, fields) so that a batch of records can be looked up among them."""
     found = [
-        {"resource": resource, "token": indexed(token), "dest_id": row_id, "body": as_text(dict(body))}
+        {
+            "resource": resource,
+            "token": indexed(token),
+            "dest_id": row_id,
+            "body": as_text(dict(body)),
+        }
         for token, row_id, body in rows
     ]
     upsert(connection, candidates, found, ["resource", "token", "dest_id"])

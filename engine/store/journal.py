@@ -8,7 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from engine.store.schema import Store, from_text, journal, links, row_of, runs, those_of
+from engine.store.tables import Store, from_text, journal, links, row_of, runs, those_of
 
 OPEN = ("intent", "doubt")
 RUNNING = "running"
@@ -56,7 +56,10 @@ _SETTLE = (
         state=sa.bindparam("to_state"),
         settled=sa.bindparam("settled_at"),
         reason=sa.bindparam("why"),
-        dest_id=sa.case((sa.bindparam("row_id") == "", journal.c.dest_id), else_=sa.bindparam("row_id")),
+        dest_id=sa.case(
+            (sa.bindparam("row_id") == "", journal.c.dest_id),
+            else_=sa.bindparam("row_id"),
+        ),
         calls=journal.c.calls + sa.bindparam("more_calls"),
         cost=journal.c.cost + sa.bindparam("more_cost"),
     )
@@ -66,7 +69,12 @@ _SETTLE = (
 def intend(connection: sa.Connection, entries: Sequence[Entry]) -> list[int]:
     """Write intents; their ids, in order."""
     rows = [
-        row_of(replace(entry, state="intent", reason="", calls=0, cost=0.0), "body", "draft", "before")
+        row_of(
+            replace(entry, state="intent", reason="", calls=0, cost=0.0),
+            "body",
+            "draft",
+            "before",
+        )
         for entry in entries
     ]
     for row in rows:
@@ -78,19 +86,31 @@ def settle_all(connection: sa.Connection, outcomes: Sequence[Settled]) -> None:
     """The outcomes of intents."""
     rows = [
         {
-            "entry": one.entry, "to_state": one.state, "settled_at": one.at, "why": one.reason, "row_id": one.dest_id,
-            "more_calls": one.calls, "more_cost": one.cost,
+            "entry": one.entry,
+            "to_state": one.state,
+            "settled_at": one.at,
+            "why": one.reason,
+            "row_id": one.dest_id,
+            "more_calls": one.calls,
+            "more_cost": one.cost,
         }
         for one in outcomes
-    ]  # fmt: skip
+    ]
     if rows:
         connection.execute(_SETTLE, rows)
 
 
 def settle(
-    connection: sa.Connection, entry_id: int, state: str, at: float, *, dest_id: str = "", reason: str = "",
-    calls: int = 0, cost: float = 0.0,
-) -> None:  # fmt: skip
+    connection: sa.Connection,
+    entry_id: int,
+    state: str,
+    at: float,
+    *,
+    dest_id: str = "",
+    reason: str = "",
+    calls: int = 0,
+    cost: float = 0.0,
+) -> None:
     """The outcome of an intent."""
     settle_all(connection, [Settled(entry_id, state, at, dest_id, reason, calls, cost)])
 
@@ -100,10 +120,14 @@ def last_settled(connection: sa.Connection) -> float:
     return connection.execute(sa.select(sa.func.max(journal.c.settled))).scalar() or 0.0
 
 
-def mark(connection: sa.Connection, entry_id: int, state: str, reason: str, at: float) -> None:
+def mark(
+    connection: sa.Connection, entry_id: int, state: str, reason: str, at: float
+) -> None:
     """What later became of a write: undone or kept, and why."""
     connection.execute(
-        journal.update().where(journal.c.id == entry_id).values(state=state, reason=reason, settled=at)
+        journal.update()
+        .where(journal.c.id == entry_id)
+        .values(state=state, reason=reason, settled=at)
     )
 
 
@@ -118,7 +142,12 @@ def mark_made(connection: sa.Connection, name: str, key: str, dest_id: str) -> N
 
 
 def _mark_creation(
-    connection: sa.Connection, name: str, key: str, dest_id: str, before: str, state: str
+    connection: sa.Connection,
+    name: str,
+    key: str,
+    dest_id: str,
+    before: str,
+    state: str,
 ) -> None:
     connection.execute(
         journal.update()
@@ -133,7 +162,9 @@ def _mark_creation(
     )
 
 
-def entries(connection: sa.Connection, states: Sequence[str] = (), name: str = "") -> list[Entry]:
+def entries(
+    connection: sa.Connection, states: Sequence[str] = (), name: str = ""
+) -> list[Entry]:
     """Journal rows in order, filtered by state and object."""
     query = sa.select(journal).order_by(journal.c.id)
     if states:
@@ -148,7 +179,12 @@ def stream_entries(store: Store, batch: int = 500) -> Iterator[list[Entry]]:
     after = 0
     while True:
         with store.begin() as connection:
-            query = sa.select(journal).where(journal.c.id > after).order_by(journal.c.id).limit(batch)
+            query = (
+                sa.select(journal)
+                .where(journal.c.id > after)
+                .order_by(journal.c.id)
+                .limit(batch)
+            )
             found = [_entry(row) for row in connection.execute(query)]
         if not found:
             return
@@ -156,26 +192,45 @@ def stream_entries(store: Store, batch: int = 500) -> Iterator[list[Entry]]:
         yield found
 
 
-def counts(connection: sa.Connection, run: int | None = None) -> dict[tuple[str, str, str], tuple[int, float]]:
+def counts(
+    connection: sa.Connection, run: int | None = None
+) -> dict[tuple[str, str, str], tuple[int, float]]:
     """(object, action, state) -> how many and at what cost."""
     query = sa.select(
-        journal.c.object, journal.c.action, journal.c.state, sa.func.count(), sa.func.sum(journal.c.cost)
+        journal.c.object,
+        journal.c.action,
+        journal.c.state,
+        sa.func.count(),
+        sa.func.sum(journal.c.cost),
     ).group_by(journal.c.object, journal.c.action, journal.c.state)
     if run is not None:
         query = query.where(journal.c.run == run)
-    return {(row[0], row[1], row[2]): (row[3], float(row[4] or 0)) for row in connection.execute(query)}
+    return {
+        (row[0], row[1], row[2]): (row[3], float(row[4] or 0))
+        for row in connection.execute(query)
+    }
 
 
 def failures(connection: sa.Connection, name: str) -> dict[str, Entry]:
     """The last word on each record of an object, where that word is a failure."""
-    last = sa.select(sa.func.max(journal.c.id)).where(journal.c.object == name).group_by(journal.c.key)
-    query = sa.select(journal).where(journal.c.id.in_(last), journal.c.state == "failed")
+    last = (
+        sa.select(sa.func.max(journal.c.id))
+        .where(journal.c.object == name)
+        .group_by(journal.c.key)
+    )
+    query = sa.select(journal).where(
+        journal.c.id.in_(last), journal.c.state == "failed"
+    )
     return {row.key: _entry(row) for row in connection.execute(query)}
 
 
 def writes_of_run(connection: sa.Connection, run: int) -> list[tuple[str, str]]:
     """What a run wrote or tried to write, by object and key."""
-    query = sa.select(journal.c.object, journal.c.key).where(journal.c.run == run).distinct()
+    query = (
+        sa.select(journal.c.object, journal.c.key)
+        .where(journal.c.run == run)
+        .distinct()
+    )
     return [(row[0], row[1]) for row in connection.execute(query)]
 
 
@@ -186,31 +241,46 @@ def attempted(connection: sa.Connection, name: str, keys: Sequence[str]) -> set[
 
 def attempts(connection: sa.Connection, name: str, key: str) -> int:
     """How often a record was sent, or tried to be sent."""
-    query = sa.select(sa.func.count()).where(journal.c.object == name, journal.c.key == key, journal.c.state != "void")
+    query = sa.select(sa.func.count()).where(
+        journal.c.object == name, journal.c.key == key, journal.c.state != "void"
+    )
     return int(connection.execute(query).scalar_one())
 
 
 def close_killed(connection: sa.Connection) -> None:
-    """Runs that were killed could not say so; only who holds the store knows that none of them is at work."""
-    connection.execute(runs.update().where(runs.c.outcome == RUNNING).values(outcome="killed"))
+    """Runs that were killed could not say so; only who holds the store knows that none of them
+    is at work.
+    """
+    connection.execute(
+        runs.update().where(runs.c.outcome == RUNNING).values(outcome="killed")
+    )
 
 
-def start_run(connection: sa.Connection, command: str, at: float, spec_digest: str) -> int:
+def start_run(
+    connection: sa.Connection, command: str, at: float, spec_digest: str
+) -> int:
     """A new run's number."""
     result = connection.execute(
-        runs.insert().values(command=command, started=at, spec_digest=spec_digest, outcome=RUNNING)
+        runs.insert().values(
+            command=command, started=at, spec_digest=spec_digest, outcome=RUNNING
+        )
     )
     return _number(result)
 
 
 def end_run(connection: sa.Connection, run: int, at: float, outcome: str) -> None:
     """How a run ended."""
-    connection.execute(runs.update().where(runs.c.id == run).values(ended=at, outcome=outcome))
+    connection.execute(
+        runs.update().where(runs.c.id == run).values(ended=at, outcome=outcome)
+    )
 
 
 def all_runs(connection: sa.Connection) -> list[dict[str, Any]]:
     """Every run, oldest first."""
-    return [dict(row) for row in connection.execute(sa.select(runs).order_by(runs.c.id)).mappings()]
+    return [
+        dict(row)
+        for row in connection.execute(sa.select(runs).order_by(runs.c.id)).mappings()
+    ]
 
 
 def _number(result: sa.CursorResult[Any]) -> int:
@@ -220,9 +290,22 @@ def _number(result: sa.CursorResult[Any]) -> int:
 
 def _entry(row: Any) -> Entry:
     return Entry(
-        row.run, row.object, row.key, row.resource, row.action, from_text(row.body), from_text(row.draft),
-        from_text(row.before or "{}"), row.dest_id, row.state, row.reason, row.calls, row.cost, row.at, row.id,
-    )  # fmt: skip
+        row.run,
+        row.object,
+        row.key,
+        row.resource,
+        row.action,
+        from_text(row.body),
+        from_text(row.draft),
+        from_text(row.before or "{}"),
+        row.dest_id,
+        row.state,
+        row.reason,
+        row.calls,
+        row.cost,
+        row.at,
+        row.id,
+    )
 
 
 # -- what can be taken back
@@ -234,36 +317,59 @@ def _of_run(query: sa.Select[Any], run: int | None) -> sa.Select[Any]:
     return query if run is None else query.where(journal.c.run == run)
 
 
-def undoable_objects(connection: sa.Connection, run: int | None) -> dict[str, tuple[str, int]]:
-    """Objects with writes of a run, or of all, that can be taken back: resource and first entry of each."""
+def undoable_objects(
+    connection: sa.Connection, run: int | None
+) -> dict[str, tuple[str, int]]:
+    """Objects with writes of a run, or of all, that can be taken back: resource and first entry
+    of each.
+    """
     columns = (journal.c.object, journal.c.resource)
-    query = sa.select(*columns, sa.func.min(journal.c.id)).where(journal.c.state.in_(UNDOABLE)).group_by(*columns)
+    query = (
+        sa.select(*columns, sa.func.min(journal.c.id))
+        .where(journal.c.state.in_(UNDOABLE))
+        .group_by(*columns)
+    )
     return {row[0]: (row[1], row[2]) for row in connection.execute(_of_run(query, run))}
 
 
-def stream_undoable(store: Store, name: str, action: str, run: int | None, batch: int = 500) -> Iterator[list[Entry]]:
-    """An object's writes of one kind that can be taken back, newest first; updates only with a before-image."""
+def stream_undoable(
+    store: Store, name: str, action: str, run: int | None, batch: int = 500
+) -> Iterator[list[Entry]]:
+    """An object's writes of one kind that can be taken back, newest first; updates only with a
+    before-image.
+    """
     before: int | None = None
     while True:
         query = sa.select(journal).where(
-            journal.c.object == name, journal.c.action == action, journal.c.state.in_(UNDOABLE)
+            journal.c.object == name,
+            journal.c.action == action,
+            journal.c.state.in_(UNDOABLE),
         )
         query = query if action != "update" else query.where(journal.c.before != "{}")
         query = query if before is None else query.where(journal.c.id < before)
         with store.begin() as connection:
-            found = [_entry(row) for row in connection.execute(_of_run(query, run).order_by(journal.c.id.desc()).limit(batch))]
+            found = [
+                _entry(row)
+                for row in connection.execute(
+                    _of_run(query, run).order_by(journal.c.id.desc()).limit(batch)
+                )
+            ]
         if not found:
             return
         before = found[-1].id
         yield found
 
 
-def creations(connection: sa.Connection, name: str, keys: Sequence[str]) -> dict[tuple[str, str], Entry]:
+def creations(
+    connection: sa.Connection, name: str, keys: Sequence[str]
+) -> dict[tuple[str, str], Entry]:
     """The entries that made an object's rows, by key and destination id, taken back or not."""
     query = sa.select(journal).where(
-        journal.c.object == name, journal.c.key.in_(list(keys)), journal.c.action == "create",
+        journal.c.object == name,
+        journal.c.key.in_(list(keys)),
+        journal.c.action == "create",
         journal.c.state.in_((*UNDOABLE, "undone")),
-    )  # fmt: skip
+    )
     return {(row.key, row.dest_id): _entry(row) for row in connection.execute(query)}
 
 
@@ -277,7 +383,10 @@ def creations_of_rows(
         journal.c.action == "create",
         journal.c.state.in_((*UNDOABLE, "undone")),
     )
-    return {row.dest_id: _entry(row) for row in connection.execute(query.order_by(journal.c.id))}
+    return {
+        row.dest_id: _entry(row)
+        for row in connection.execute(query.order_by(journal.c.id))
+    }
 
 
 def written_before(connection: sa.Connection, entry: Entry) -> dict[str, Any]:
@@ -285,40 +394,65 @@ def written_before(connection: sa.Connection, entry: Entry) -> dict[str, Any]:
     query = (
         sa.select(journal.c.draft)
         .where(
-            journal.c.object == entry.object, journal.c.key == entry.key, journal.c.id < entry.id,
-            journal.c.state.in_(UNDOABLE), journal.c.action.in_(("create", "update")),
+            journal.c.object == entry.object,
+            journal.c.key == entry.key,
+            journal.c.id < entry.id,
+            journal.c.state.in_(UNDOABLE),
+            journal.c.action.in_(("create", "update")),
         )
         .order_by(journal.c.id.desc())
-    )  # fmt: skip
+    )
     found = connection.execute(query).scalars().first()
     return dict(from_text(found)) if found else {}
 
 
 def made_rows(
-    connection: sa.Connection, resource: str, ids: Sequence[str], run: int | None, own: bool = False
+    connection: sa.Connection,
+    resource: str,
+    ids: Sequence[str],
+    run: int | None,
+    own: bool = False,
 ) -> set[str]:
     """Those of these destination rows that a creation which can be taken back has made.
 
     With `own` the given ids are the rows' own: the last part of the joined ids in the store.
     """
-    ending = sa.or_(sa.false(), *(links.c.dest_id.endswith(f"+{one}", autoescape=True) for one in ids)) if own else None
+    ending = (
+        sa.or_(
+            sa.false(),
+            *(links.c.dest_id.endswith(f"+{one}", autoescape=True) for one in ids),
+        )
+        if own
+        else None
+    )
     query = (
         sa.select(links.c.dest_id)
         .join(
             journal,
-            sa.and_(journal.c.object == links.c.object, journal.c.key == links.c.key, journal.c.dest_id == links.c.dest_id),
+            sa.and_(
+                journal.c.object == links.c.object,
+                journal.c.key == links.c.key,
+                journal.c.dest_id == links.c.dest_id,
+            ),
         )
         .where(
-            links.c.resource == resource, links.c.dest_id.in_(list(ids)) if ending is None else ending,
-            journal.c.action == "create", journal.c.state.in_(UNDOABLE),
+            links.c.resource == resource,
+            links.c.dest_id.in_(list(ids)) if ending is None else ending,
+            journal.c.action == "create",
+            journal.c.state.in_(UNDOABLE),
         )
-    )  # fmt: skip
+    )
     return set(connection.execute(_of_run(query, run)).scalars())
 
 
-def updates_of(connection: sa.Connection, name: str, keys: Sequence[str], run: int | None) -> list[Entry]:
+def updates_of(
+    connection: sa.Connection, name: str, keys: Sequence[str], run: int | None
+) -> list[Entry]:
     """The updates of these records that can be taken back."""
     query = sa.select(journal).where(
-        journal.c.object == name, journal.c.key.in_(list(keys)), journal.c.action == "update", journal.c.state.in_(UNDOABLE)
+        journal.c.object == name,
+        journal.c.key.in_(list(keys)),
+        journal.c.action == "update",
+        journal.c.state.in_(UNDOABLE),
     )
     return [_entry(row) for row in connection.execute(_of_run(query, run))]

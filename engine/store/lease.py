@@ -23,13 +23,18 @@ from typing import Any
 import sqlalchemy as sa
 
 from engine.errors import StoreError
-from engine.store.schema import LEASE, Store, meta, remember_in, upsert
+from engine.store.tables import LEASE, Store, meta, remember_in, upsert
 
 GLANCE = 8  # times 50 ms
 HOLDS = 90.0  # seconds without a renewal; longer than a call to a platform takes
 RENEWALS = 6  # in that time
-_BUSY = "another etl command is at work on this store – wait until it has ended, or look at it with: etl status SPEC"
-_NOW = sa.select(sa.cast(sa.func.extract("epoch", sa.func.clock_timestamp()), sa.Double))
+_BUSY = (
+    "another etl command is at work on this store – wait until it has ended, or look at"
+    " it with: etl status SPEC"
+)
+_NOW = sa.select(
+    sa.cast(sa.func.extract("epoch", sa.func.clock_timestamp()), sa.Double)
+)
 _ROW = sa.select(meta.c.value).where(meta.c.name == LEASE)
 
 
@@ -56,7 +61,12 @@ def at_work(store: Store) -> bool:
     """Whether another process holds the store."""
     if store.engine.dialect.name == "postgresql":
         with store.begin() as connection:
-            return _is_held(connection, json.loads(connection.execute(_ROW).scalar() or "{}")) != ""
+            return (
+                _is_held(
+                    connection, json.loads(connection.execute(_ROW).scalar() or "{}")
+                )
+                != ""
+            )
     try:
         with lease(store):
             return False
@@ -94,7 +104,8 @@ def _lock(held: int) -> None:
 def _row(store: Store, holds: float) -> Iterator[Store]:
     """Take the row, renew it in the background, and give it back.
 
-    A locked file tells others on this machine that the process lives: they need not wait where it was killed.
+    A locked file tells others on this machine that the process lives: they need not wait where
+    it was killed.
     """
     file, place = tempfile.mkstemp(prefix="etl-", suffix=".lock")
     try:
@@ -114,7 +125,8 @@ def _renewed(held: Store, place: str, holds: float) -> Iterator[None]:
 
     def renew() -> None:
         while not ended.wait(holds / RENEWALS):
-            _hold(held, place, holds)  # one that was taken for dead is told by its next transaction
+            # one that was taken for dead is told by its next transaction
+            _hold(held, place, holds)
 
     renewing = threading.Thread(target=renew, daemon=True)
     renewing.start()
@@ -134,7 +146,13 @@ def _hold(held: Store, place: str, seconds: float) -> None:
 def _take(store: Store, place: str, holds: float) -> int:
     """The next number; raises StoreError where somebody may still be at work under the last one."""
     with store.begin(durable=True) as connection:
-        upsert(connection, meta, [{"name": LEASE, "value": "{}"}], ["name"], keep=("value",))
+        upsert(
+            connection,
+            meta,
+            [{"name": LEASE, "value": "{}"}],
+            ["name"],
+            keep=("value",),
+        )
         found = connection.execute(_ROW.with_for_update(skip_locked=True)).scalar()
         if found is None:  # its holder is just booking
             raise StoreError(_BUSY)
@@ -157,7 +175,11 @@ def _is_held(connection: sa.Connection, last: Mapping[str, Any]) -> str:
         return _BUSY if alive else ""
 
     left = float(last.get("until", 0.0) - connection.execute(_NOW).scalar_one())
-    return f"{_BUSY}; if its machine is gone, the store is free in {left:.0f} s" if left > 0 else ""
+    return (
+        f"{_BUSY}; if its machine is gone, the store is free in {left:.0f} s"
+        if left > 0
+        else ""
+    )
 
 
 def _is_alive(place: str) -> bool | None:
@@ -177,7 +199,11 @@ def _is_alive(place: str) -> bool | None:
 
 def _write(connection: sa.Connection, number: int, place: str, seconds: float) -> None:
     until = connection.execute(_NOW).scalar_one() + seconds
-    remember_in(connection, LEASE, json.dumps({"number": number, "place": place, "until": until}))
+    remember_in(
+        connection,
+        LEASE,
+        json.dumps({"number": number, "place": place, "until": until}),
+    )
 
 
 def _remove(place: str) -> None:

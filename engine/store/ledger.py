@@ -16,7 +16,7 @@ from engine.store.links import (
     save_findings,
     save_links,
 )
-from engine.store.schema import recall_in, remember_in
+from engine.store.tables import recall_in, remember_in
 
 Place = tuple[str, str]  # object and key, or resource and id of a row
 
@@ -28,9 +28,11 @@ class Ledger:
     _connection: sa.Connection
     _settled: list[Settled] = field(default_factory=list)
     _links: dict[Place, Link] = field(default_factory=dict)
-    _cleared: dict[tuple[str, str, str], None] = field(default_factory=dict)  # stage, object, key
+    # stage, object, key
+    _cleared: dict[tuple[str, str, str], None] = field(default_factory=dict)
     _found: list[Finding] = field(default_factory=list)
-    _to_rows: dict[Place, list[Link]] = field(default_factory=dict)  # as far as they were looked at
+    # as far as they were looked at
+    _to_rows: dict[Place, list[Link]] = field(default_factory=dict)
     _recalled: dict[str, str | None] = field(default_factory=dict)
 
     @property
@@ -46,7 +48,9 @@ class Ledger:
         wanted = [row_id for row_id in ids if (resource, row_id) not in self._to_rows]
         if wanted:
             found = links_to_rows(self._connection, resource, wanted)
-            self._to_rows |= {(resource, row_id): found.get(row_id, []) for row_id in wanted}
+            self._to_rows |= {
+                (resource, row_id): found.get(row_id, []) for row_id in wanted
+            }
 
     def links_to(self, resource: str, row_id: str) -> list[Link]:
         """Every link to a row, those that are not written yet among them."""
@@ -61,7 +65,9 @@ class Ledger:
         for place, links in self._to_rows.items():
             if any((one.object, one.key) == (link.object, link.key) for one in links):
                 self._to_rows[place] = [
-                    one for one in links if (one.object, one.key) != (link.object, link.key)
+                    one
+                    for one in links
+                    if (one.object, one.key) != (link.object, link.key)
                 ]
         row = (link.resource, link.dest_id)
         if row in self._to_rows:
@@ -76,7 +82,9 @@ class Ledger:
         """Forget what a stage found about a record."""
         self._cleared[stage, name, key] = None
         place = (stage, name, key)
-        self._found = [one for one in self._found if (one.stage, one.object, one.key) != place]
+        self._found = [
+            one for one in self._found if (one.stage, one.object, one.key) != place
+        ]
 
     def save_finding(self, found: Finding) -> None:
         """Add a finding."""

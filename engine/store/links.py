@@ -8,7 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from engine.store.schema import (
+from engine.store.tables import (
     Store,
     drafts,
     findings,
@@ -55,8 +55,10 @@ class Link:
     run: int = 0
     at: float = 0.0
     extra: dict[str, Any] = field(default_factory=dict)
-    stored: dict[str, Any] = field(default_factory=dict)  # target field -> what the destination made of our value
-    held: dict[str, Any] = field(default_factory=dict)  # target field -> why it is not sent, and what that rests on
+    # target field -> what the destination made of our value
+    stored: dict[str, Any] = field(default_factory=dict)
+    # target field -> why it is not sent, and what that rests on
+    held: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +89,16 @@ def drop_drafts(connection: sa.Connection, record: str) -> None:
     connection.execute(drafts.delete().where(drafts.c.record == record))
 
 
-# Asked once for every lookup of every record: built once, since building a statement costs more than running it.
+# Asked once for every lookup of every record: built once, since building a statement costs more
+# than running it.
 _READY = sa.select(drafts.c.key).where(
-    drafts.c.object == sa.bindparam("object"), drafts.c.key == sa.bindparam("key"), drafts.c.state == "ready"
+    drafts.c.object == sa.bindparam("object"),
+    drafts.c.key == sa.bindparam("key"),
+    drafts.c.state == "ready",
 )
-_LINKED = sa.select(links.c.key).where(links.c.object == sa.bindparam("object"), links.c.key == sa.bindparam("key"))
+_LINKED = sa.select(links.c.key).where(
+    links.c.object == sa.bindparam("object"), links.c.key == sa.bindparam("key")
+)
 
 
 def is_ready(connection: sa.Connection, name: str, key: str) -> bool:
@@ -104,18 +111,26 @@ def is_linked(connection: sa.Connection, name: str, key: str) -> bool:
     return connection.execute(_LINKED, {"object": name, "key": key}).first() is not None
 
 
-def draft_states(connection: sa.Connection, name: str, keys: Sequence[str]) -> dict[str, str]:
+def draft_states(
+    connection: sa.Connection, name: str, keys: Sequence[str]
+) -> dict[str, str]:
     """The state of these drafts of an object; keys without a draft are left out."""
     found: dict[str, str] = {}
     for part in batches(keys):
-        query = sa.select(drafts.c.key, drafts.c.state).where(drafts.c.object == name, drafts.c.key.in_(part))
+        query = sa.select(drafts.c.key, drafts.c.state).where(
+            drafts.c.object == name, drafts.c.key.in_(part)
+        )
         found |= {row.key: row.state for row in connection.execute(query)}
     return found
 
 
-def drafts_of(connection: sa.Connection, name: str, keys: Sequence[str]) -> dict[str, Draft]:
+def drafts_of(
+    connection: sa.Connection, name: str, keys: Sequence[str]
+) -> dict[str, Draft]:
     """These drafts of an object, as far as there are any."""
-    query = sa.select(drafts).where(drafts.c.object == name, drafts.c.key.in_(list(keys)))
+    query = sa.select(drafts).where(
+        drafts.c.object == name, drafts.c.key.in_(list(keys))
+    )
     return {row.key: _draft(row) for row in connection.execute(query)}
 
 
@@ -126,7 +141,10 @@ def stream_drafts(store: Store, name: str, batch: int = BATCH) -> Iterator[list[
         with store.begin() as connection:
             after = sa.tuple_(drafts.c.seq, drafts.c.key) > sa.tuple_(seq, key)
             rows = connection.execute(
-                sa.select(drafts).where(drafts.c.object == name, after).order_by(drafts.c.seq, drafts.c.key).limit(batch)
+                sa.select(drafts)
+                .where(drafts.c.object == name, after)
+                .order_by(drafts.c.seq, drafts.c.key)
+                .limit(batch)
             ).all()
         if not rows:
             return
@@ -136,14 +154,20 @@ def stream_drafts(store: Store, name: str, batch: int = BATCH) -> Iterator[list[
 
 def count_drafts(connection: sa.Connection, name: str) -> dict[str, int]:
     """How many drafts of an object are in which state."""
-    query = sa.select(drafts.c.state, sa.func.count()).where(drafts.c.object == name).group_by(drafts.c.state)
+    query = (
+        sa.select(drafts.c.state, sa.func.count())
+        .where(drafts.c.object == name)
+        .group_by(drafts.c.state)
+    )
     return {row[0]: row[1] for row in connection.execute(query)}
 
 
 def drafted_beyond_sample(connection: sa.Connection, name: str) -> bool:
     """Whether an object has drafts of records that the sample does not hold."""
     chosen = sa.select(samples.c.key)
-    query = sa.select(drafts.c.key).where(drafts.c.object == name, drafts.c.record.not_in(chosen))
+    query = sa.select(drafts.c.key).where(
+        drafts.c.object == name, drafts.c.record.not_in(chosen)
+    )
     return connection.execute(query.limit(1)).first() is not None
 
 
@@ -166,13 +190,17 @@ def drop_link(connection: sa.Connection, name: str, key: str) -> None:
     connection.execute(links.delete().where(links.c.object == name, links.c.key == key))
 
 
-def links_of(connection: sa.Connection, name: str, keys: Sequence[str] | None = None) -> dict[str, Link]:
+def links_of(
+    connection: sa.Connection, name: str, keys: Sequence[str] | None = None
+) -> dict[str, Link]:
     """An object's links, all or those of the given keys."""
     query = sa.select(links).where(links.c.object == name)
     if keys is None:
         return {row.key: _link(row) for row in connection.execute(query)}
     return {
-        row.key: _link(row) for part in batches(keys) for row in connection.execute(query.where(links.c.key.in_(part)))
+        row.key: _link(row)
+        for part in batches(keys)
+        for row in connection.execute(query.where(links.c.key.in_(part)))
     }
 
 
@@ -182,7 +210,10 @@ def stream_links(store: Store, name: str, batch: int = BATCH) -> Iterator[list[L
     while True:
         with store.begin() as connection:
             rows = connection.execute(
-                sa.select(links).where(links.c.object == name, links.c.key > key).order_by(links.c.key).limit(batch)
+                sa.select(links)
+                .where(links.c.object == name, links.c.key > key)
+                .order_by(links.c.key)
+                .limit(batch)
             ).all()
         if not rows:
             return
@@ -190,9 +221,17 @@ def stream_links(store: Store, name: str, batch: int = BATCH) -> Iterator[list[L
         yield [_link(row) for row in rows]
 
 
-def linked_rows(connection: sa.Connection, resource: str, ids: Sequence[str], name: str) -> set[str]:
+def linked_rows(
+    connection: sa.Connection, resource: str, ids: Sequence[str], name: str
+) -> set[str]:
     """Those of these destination rows that stand for a record of an object."""
-    return those_of(connection, links.c.dest_id, ids, links.c.resource == resource, links.c.object == name)
+    return those_of(
+        connection,
+        links.c.dest_id,
+        ids,
+        links.c.resource == resource,
+        links.c.object == name,
+    )
 
 
 def links_to_rows(
@@ -201,8 +240,12 @@ def links_to_rows(
     """Every link to these rows of a resource, by destination id."""
     found: dict[str, list[Link]] = {}
     for part in batches(ids):
-        query = sa.select(links).where(links.c.resource == resource, links.c.dest_id.in_(part))
-        for link in sorted(map(_link, connection.execute(query)), key=lambda one: (one.object, one.key)):
+        query = sa.select(links).where(
+            links.c.resource == resource, links.c.dest_id.in_(part)
+        )
+        for link in sorted(
+            map(_link, connection.execute(query)), key=lambda one: (one.object, one.key)
+        ):
             found.setdefault(link.dest_id, []).append(link)
     return found
 
@@ -219,10 +262,14 @@ def links_marked(connection: sa.Connection, resource: str, mark: str) -> list[Li
         links.c.origin == "created",
         links.c.extra.contains(f'"{mark}":'),
     )
-    return [link for link in map(_link, connection.execute(query)) if mark in link.extra]
+    return [
+        link for link in map(_link, connection.execute(query)) if mark in link.extra
+    ]
 
 
-def unconfirmed_links(connection: sa.Connection, resource: str, since: float) -> list[Link]:
+def unconfirmed_links(
+    connection: sa.Connection, resource: str, since: float
+) -> list[Link]:
     """Links to rows that we made since a moment and that no answer or reading has shown."""
     query = sa.select(links).where(
         links.c.resource == resource,
@@ -237,25 +284,36 @@ def rename_key(connection: sa.Connection, name: str, old: str, new: str) -> None
     """A record of an object goes by another key from now on: its link, journal and findings too."""
     for table in (links, journal, findings):
         connection.execute(
-            table.update().where(table.c.object == name, table.c.key == old).values(key=new)
+            table.update()
+            .where(table.c.object == name, table.c.key == old)
+            .values(key=new)
         )
 
 
 def any_origin(connection: sa.Connection, origin: str) -> bool:
     """Whether any record's row came to its link this way."""
-    query = sa.select(links.c.key).where(links.c.origin == origin, links.c.object.not_like("$%"))
+    query = sa.select(links.c.key).where(
+        links.c.origin == origin, links.c.object.not_like("$%")
+    )
     return connection.execute(query.limit(1)).first() is not None
 
 
 def objects_with(connection: sa.Connection, origins: Sequence[str]) -> set[str]:
     """Objects some of whose links came to be in one of these ways."""
-    query = sa.select(links.c.object).where(links.c.origin.in_(list(origins))).distinct()
+    query = (
+        sa.select(links.c.object).where(links.c.origin.in_(list(origins))).distinct()
+    )
     return set(connection.execute(query).scalars())
 
 
 def any_links(connection: sa.Connection, name: str) -> bool:
     """Whether the store knows any row of an object."""
-    return connection.execute(sa.select(links.c.key).where(links.c.object == name).limit(1)).first() is not None
+    return (
+        connection.execute(
+            sa.select(links.c.key).where(links.c.object == name).limit(1)
+        ).first()
+        is not None
+    )
 
 
 def count_links(connection: sa.Connection) -> dict[str, int]:
@@ -273,17 +331,28 @@ def save_findings(connection: sa.Connection, found: Sequence[Finding]) -> None:
 def save_once(connection: sa.Connection, finding: Finding) -> None:
     """Add a finding that may have been made before."""
     row = row_of(finding)
-    connection.execute(findings.delete().where(*(findings.c[name] == value for name, value in row.items())))
+    connection.execute(
+        findings.delete().where(
+            *(findings.c[name] == value for name, value in row.items())
+        )
+    )
     connection.execute(findings.insert(), row)
 
 
-def clear_findings(connection: sa.Connection, stage: str, name: str = "", keys: Sequence[str] | None = None) -> None:
+def clear_findings(
+    connection: sa.Connection,
+    stage: str,
+    name: str = "",
+    keys: Sequence[str] | None = None,
+) -> None:
     """Forget what a stage found, before it looks again."""
     query = findings.delete().where(findings.c.stage == stage)
     if name:
         query = query.where(findings.c.object == name)
     for part in [None] if keys is None else batches(keys):
-        connection.execute(query if part is None else query.where(findings.c.key.in_(part)))
+        connection.execute(
+            query if part is None else query.where(findings.c.key.in_(part))
+        )
 
 
 _CLEAR_FOUND = findings.delete().where(
@@ -293,9 +362,14 @@ _CLEAR_FOUND = findings.delete().where(
 )
 
 
-def clear_findings_of(connection: sa.Connection, places: Sequence[tuple[str, str, str]]) -> None:
+def clear_findings_of(
+    connection: sa.Connection, places: Sequence[tuple[str, str, str]]
+) -> None:
     """Forget what was found about records, each named by stage, object and key."""
-    rows = [{"of_stage": stage, "of_object": name, "of_key": key} for stage, name, key in places]
+    rows = [
+        {"of_stage": stage, "of_object": name, "of_key": key}
+        for stage, name, key in places
+    ]
     if rows:
         connection.execute(_CLEAR_FOUND, rows)
 
@@ -305,7 +379,9 @@ def clear_unlinked_findings(connection: sa.Connection, stage: str, name: str) ->
     linked = sa.select(links.c.key).where(links.c.object == name)
     connection.execute(
         findings.delete().where(
-            findings.c.stage == stage, findings.c.object == name, findings.c.key.not_in(linked)
+            findings.c.stage == stage,
+            findings.c.object == name,
+            findings.c.key.not_in(linked),
         )
     )
 
@@ -333,7 +409,9 @@ def call_attention(connection: sa.Connection, stage: str, name: str) -> None:
     )
 
 
-def clear_field_findings(connection: sa.Connection, name: str, key: str, target: str) -> None:
+def clear_field_findings(
+    connection: sa.Connection, name: str, key: str, target: str
+) -> None:
     """What was reported of one field of a record is over."""
     connection.execute(
         findings.delete().where(
@@ -345,14 +423,25 @@ def clear_field_findings(connection: sa.Connection, name: str, key: str, target:
 def troubled_fields(
     connection: sa.Connection, stage: str, name: str
 ) -> list[tuple[str, int, str]]:
-    """Fields of an object that a stage found something wrong with: in how many drafts, and what in one.
+    """Fields of an object that a stage found something wrong with: in how many drafts, and what
+    in one.
 
     Drafts that are skipped do not count: nothing is written of them anyway.
     """
-    meant = sa.select(drafts.c.key).where(drafts.c.object == name, drafts.c.state != "skipped")
+    meant = sa.select(drafts.c.key).where(
+        drafts.c.object == name, drafts.c.state != "skipped"
+    )
     query = (
-        sa.select(findings.c.field, sa.func.count(findings.c.key.distinct()), sa.func.min(findings.c.text))
-        .where(findings.c.stage == stage, findings.c.object == name, findings.c.key.in_(meant))
+        sa.select(
+            findings.c.field,
+            sa.func.count(findings.c.key.distinct()),
+            sa.func.min(findings.c.text),
+        )
+        .where(
+            findings.c.stage == stage,
+            findings.c.object == name,
+            findings.c.key.in_(meant),
+        )
         .where(findings.c.severity == "attention", findings.c.field != "")
         .group_by(findings.c.field)
         .order_by(findings.c.field)
@@ -365,37 +454,76 @@ def all_findings(connection: sa.Connection, severity: str = "") -> list[Finding]
     query = sa.select(findings).order_by(findings.c.id)
     if severity:
         query = query.where(findings.c.severity == severity)
-    return [Finding(r.object, r.key, r.stage, r.field, r.severity, r.text) for r in connection.execute(query)]
+    return [
+        Finding(r.object, r.key, r.stage, r.field, r.severity, r.text)
+        for r in connection.execute(query)
+    ]
 
 
 def forget_written(connection: sa.Connection, resource: str, target: str) -> int:
     """Forget that a field of a resource's rows was written; how many rows had it.
 
-    A row that was never written keeps its empty digest, which says that whatever it holds is people's.
+    A row that was never written keeps its empty digest, which says that whatever it holds is
+    people's.
     """
     many, after = 0, ("", "")
     while True:
-        query = sa.select(links).where(links.c.resource == resource, sa.tuple_(links.c.object, links.c.key) > sa.tuple_(*after))
-        rows = connection.execute(query.order_by(links.c.object, links.c.key).limit(BATCH)).all()
+        query = sa.select(links).where(
+            links.c.resource == resource,
+            sa.tuple_(links.c.object, links.c.key) > sa.tuple_(*after),
+        )
+        rows = connection.execute(
+            query.order_by(links.c.object, links.c.key).limit(BATCH)
+        ).all()
         if not rows:
             return many
         after = (rows[-1].object, rows[-1].key)
         for link in map(_link, rows):
             if target in link.written:
-                written = {name: value for name, value in link.written.items() if name != target}
-                save_link(connection, replace(link, written=written, digest=digest(written) if link.digest else ""))
+                written = {
+                    name: value
+                    for name, value in link.written.items()
+                    if name != target
+                }
+                save_link(
+                    connection,
+                    replace(
+                        link,
+                        written=written,
+                        digest=digest(written) if link.digest else "",
+                    ),
+                )
                 many += 1
 
 
 def _draft(row: Any) -> Draft:
-    return Draft(row.object, row.key, row.record, from_text(row.body), row.digest, row.state, row.reason, row.seq)
+    return Draft(
+        row.object,
+        row.key,
+        row.record,
+        from_text(row.body),
+        row.digest,
+        row.state,
+        row.reason,
+        row.seq,
+    )
 
 
 def _link(row: Any) -> Link:
     return Link(
-        row.object, row.key, row.resource, row.dest_id, row.digest, from_text(row.written), row.origin, row.run,
-        row.at, from_text(row.extra), from_text(row.stored), from_text(row.held),
-    )  # fmt: skip
+        row.object,
+        row.key,
+        row.resource,
+        row.dest_id,
+        row.digest,
+        from_text(row.written),
+        row.origin,
+        row.run,
+        row.at,
+        from_text(row.extra),
+        from_text(row.stored),
+        from_text(row.held),
+    )
 
 
 def clear_verified(connection: sa.Connection) -> None:
@@ -405,10 +533,17 @@ def clear_verified(connection: sa.Connection) -> None:
 
 def mark_verified(connection: sa.Connection, found: Sequence[tuple[str, str]]) -> None:
     """These rows were seen in the destination."""
-    upsert(connection, verified, [{"object": name, "key": key} for name, key in found], ["object", "key"])
+    upsert(
+        connection,
+        verified,
+        [{"object": name, "key": key} for name, key in found],
+        ["object", "key"],
+    )
 
 
-def unverified_drafts(store: Store, name: str, batch: int = BATCH) -> Iterator[list[Draft]]:
+def unverified_drafts(
+    store: Store, name: str, batch: int = BATCH
+) -> Iterator[list[Draft]]:
     """Drafts of an object that no row of the destination was seen for."""
     for found in stream_drafts(store, name, batch):
         with store.begin() as connection:
@@ -420,7 +555,9 @@ def unverified_drafts(store: Store, name: str, batch: int = BATCH) -> Iterator[l
 
 def first_written(connection: sa.Connection, resource: str) -> float | None:
     """When the oldest link of a resource was last written; None where there is none."""
-    found = connection.execute(sa.select(sa.func.min(links.c.at)).where(links.c.resource == resource)).scalar()
+    found = connection.execute(
+        sa.select(sa.func.min(links.c.at)).where(links.c.resource == resource)
+    ).scalar()
     return float(found) if found is not None else None
 
 

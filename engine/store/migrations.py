@@ -33,8 +33,7 @@ def _one_to_two(connection: sa.Connection) -> None:
 
     integer = "INTEGER" if connection.dialect.name == "sqlite" else "BIGINT"
     double = "DOUBLE" if connection.dialect.name == "sqlite" else "DOUBLE PRECISION"
-    connection.exec_driver_sql(
-        f"""
+    connection.exec_driver_sql(f"""
         CREATE TABLE changes (
             object TEXT NOT NULL,
             key TEXT NOT NULL,
@@ -51,14 +50,16 @@ def _one_to_two(connection: sa.Connection) -> None:
             cost {double} DEFAULT 0 NOT NULL,
             PRIMARY KEY (object, key)
         )
-        """
-    )
-    connection.exec_driver_sql("CREATE INDEX changes_in_order ON changes (object, seq, key)")
-    connection.exec_driver_sql("CREATE INDEX changes_by_kind ON changes (object, kind)")
-    connection.exec_driver_sql("CREATE INDEX changes_by_row ON changes (object, dest_id)")
-
+        """)
     connection.exec_driver_sql(
-        """
+        "CREATE INDEX changes_in_order ON changes (object, seq, key)"
+    )
+    connection.exec_driver_sql("CREATE INDEX changes_by_kind ON changes (object, kind)")
+    connection.exec_driver_sql(
+        "CREATE INDEX changes_by_row ON changes (object, dest_id)"
+    )
+
+    connection.exec_driver_sql("""
         CREATE TABLE candidates (
             resource TEXT NOT NULL,
             token TEXT NOT NULL,
@@ -66,8 +67,7 @@ def _one_to_two(connection: sa.Connection) -> None:
             body TEXT NOT NULL,
             PRIMARY KEY (resource, token, dest_id)
         )
-        """
-    )
+        """)
 
 
 # The step at position N leads from version N + 1 to version N + 2. Steps are only ever added.
@@ -90,13 +90,17 @@ def bring_up(engine: sa.Engine, make: Step, steps: Sequence[Step] = MIGRATIONS) 
                 make(connection)
                 return
             if found > wanted:
-                raise StoreError(f"it was made by a newer etl (version {found}) – update etl")
+                raise StoreError(
+                    f"it was made by a newer etl (version {found}) – update etl"
+                )
 
             if not copied:
                 _back_up(engine, found)
                 copied = True
             steps[found - 1](connection)
-            connection.execute(_META.update().where(_VERSION).values(value=str(found + 1)))
+            connection.execute(
+                _META.update().where(_VERSION).values(value=str(found + 1))
+            )
 
 
 @contextmanager
@@ -141,7 +145,9 @@ def _back_up(engine: sa.Engine, version: int) -> None:
         with suppress(OSError):
             part.unlink()
         reason = f"it could not be copied before its update: {error}"
-        raise StoreError(f"{reason} – check the space left in {store.parent}") from error
+        raise StoreError(
+            f"{reason} – check the space left in {store.parent}"
+        ) from error
 
 
 def _copy(engine: sa.Engine, target: Path) -> None:
@@ -149,7 +155,10 @@ def _copy(engine: sa.Engine, target: Path) -> None:
     target.unlink(missing_ok=True)  # of a process that was killed
     os.close(os.open(target, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
 
-    with closing(engine.raw_connection()) as source, closing(sqlite3.connect(target)) as copy:
+    with (
+        closing(engine.raw_connection()) as source,
+        closing(sqlite3.connect(target)) as copy,
+    ):
         driver = source.driver_connection
         assert isinstance(driver, sqlite3.Connection)
         driver.backup(copy)

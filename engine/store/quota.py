@@ -7,49 +7,80 @@ from collections.abc import Mapping, Sequence
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from engine.store.schema import quota
+from engine.store.tables import quota
 
 Slots = list[tuple[int, float]]  # (slot, amount), oldest first
 
-_OF_LIMIT = (quota.c.account == sa.bindparam("account"), quota.c.name == sa.bindparam("name"))
+_OF_LIMIT = (
+    quota.c.account == sa.bindparam("account"),
+    quota.c.name == sa.bindparam("name"),
+)
 _BOOKED = (
-    sa.select(quota.c.slot, quota.c.spent).where(*_OF_LIMIT, quota.c.slot >= sa.bindparam("since")).order_by(quota.c.slot)
+    sa.select(quota.c.slot, quota.c.spent)
+    .where(*_OF_LIMIT, quota.c.slot >= sa.bindparam("since"))
+    .order_by(quota.c.slot)
 )
 _FORGET = quota.delete().where(*_OF_LIMIT, quota.c.slot < sa.bindparam("before"))
 
 
-def _adding(dialect: type[sqlite.Insert] | type[postgresql.Insert]) -> sqlite.Insert | postgresql.Insert:
+def _adding(
+    dialect: type[sqlite.Insert] | type[postgresql.Insert],
+) -> sqlite.Insert | postgresql.Insert:
     statement = dialect(quota)
     added = quota.c.spent + statement.excluded.spent
-    return statement.on_conflict_do_update(index_elements=["account", "name", "slot"], set_={"spent": added})
+    return statement.on_conflict_do_update(
+        index_elements=["account", "name", "slot"], set_={"spent": added}
+    )
 
 
-BLOCK = "until "  # before a limit's name: a row that says until when (in milliseconds) the platform asked to wait
-_BLOCKS = sa.select(quota).where(quota.c.account == sa.bindparam("account"), quota.c.name.startswith(BLOCK))
+# before a limit's name: a row that says until when (in milliseconds) the platform asked to wait
+BLOCK = "until "
+_BLOCKS = sa.select(quota).where(
+    quota.c.account == sa.bindparam("account"), quota.c.name.startswith(BLOCK)
+)
 
 _ADD = {"sqlite": _adding(sqlite.Insert), "postgresql": _adding(postgresql.Insert)}
 
 
-def booked(connection: sa.Connection, account: str, since: Mapping[str, int]) -> dict[str, Slots]:
+def booked(
+    connection: sa.Connection, account: str, since: Mapping[str, int]
+) -> dict[str, Slots]:
     """Each limit's slots from the one given."""
     return {
-        name: [(slot, spent) for slot, spent in connection.execute(_BOOKED, {"account": account, "name": name, "since": slot})]
+        name: [
+            (slot, spent)
+            for slot, spent in connection.execute(
+                _BOOKED, {"account": account, "name": name, "since": slot}
+            )
+        ]
         for name, slot in since.items()
     }
 
 
-def book(connection: sa.Connection, account: str, amounts: Sequence[tuple[str, int, float]]) -> None:
+def book(
+    connection: sa.Connection, account: str, amounts: Sequence[tuple[str, int, float]]
+) -> None:
     """Add (limit, slot, amount); one statement, safe between processes."""
-    rows = [{"account": account, "name": name, "slot": slot, "spent": amount} for name, slot, amount in amounts]
+    rows = [
+        {"account": account, "name": name, "slot": slot, "spent": amount}
+        for name, slot, amount in amounts
+    ]
     if rows:
         connection.execute(_ADD[connection.dialect.name], rows)
 
 
-def block(connection: sa.Connection, account: str, name: str, until: float, seconds: float) -> None:
+def block(
+    connection: sa.Connection, account: str, name: str, until: float, seconds: float
+) -> None:
     """Remember that the platform asked to wait, and how long."""
     held = (quota.c.account == account, quota.c.name == BLOCK + name)
     connection.execute(quota.delete().where(*held))
-    row = {"account": account, "name": BLOCK + name, "slot": int(until * 1000), "spent": seconds}
+    row = {
+        "account": account,
+        "name": BLOCK + name,
+        "slot": int(until * 1000),
+        "spent": seconds,
+    }
     connection.execute(quota.insert(), [row])
 
 
@@ -59,6 +90,8 @@ def blocks(connection: sa.Connection, account: str) -> list[tuple[str, float, fl
     return [(row.name.removeprefix(BLOCK), row.slot / 1000, row.spent) for row in rows]
 
 
-def forget_before(connection: sa.Connection, account: str, name: str, slot: int) -> None:
+def forget_before(
+    connection: sa.Connection, account: str, name: str, slot: int
+) -> None:
     """Drop slots that no window reaches any more."""
     connection.execute(_FORGET, {"account": account, "name": name, "before": slot})

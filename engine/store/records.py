@@ -9,7 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from engine.store.schema import (
+from engine.store.tables import (
     Store,
     as_text,
     cursors,
@@ -29,7 +29,8 @@ from engine.store.schema import (
 from engine.values import batches, id_in, indexed
 
 DELTA = "delta reading"  # the stage of findings about a reading of what changed
-READING = "reading"  # the stage of findings about whole collections, and where their tallies are kept
+# the stage of findings about whole collections, and where their tallies are kept
+READING = "reading"
 FLAGS = "flags"  # the stage of findings about flags that say neither yes nor no
 BATCH = 200  # records in memory at a time; one may take 50 kB
 
@@ -74,11 +75,14 @@ class Tally:
     doubts: int = 0  # lists that may have more rows than were read
     doubt: str = ""  # the first of those doubts
     pages: int = 0
-    last: tuple[Any, str] | None = None  # where the last page was asked for, and the key of its last row
+    # where the last page was asked for, and the key of its last row
+    last: tuple[Any, str] | None = None
     date: float | None = None  # the server's clock when the reading began
     stamp: float | None = None  # the newest stamp in any row
-    newest: tuple[tuple[float, str], ...] = ()  # rows with the newest stamps, which the next delta has to see
-    missed: int = 0  # of these, how many a delta's list left out: from then on all rows are read
+    # rows with the newest stamps, which the next delta has to see
+    newest: tuple[tuple[float, str], ...] = ()
+    # of these, how many a delta's list left out: from then on all rows are read
+    missed: int = 0
     missed_key: str = ""  # the first of them
 
     @property
@@ -93,7 +97,10 @@ def tally_of(connection: sa.Connection, collection: str) -> Tally:
     if not found:
         return Tally()
     kept = from_text(found)
-    return Tally(**kept | {"newest": tuple((stamp, key) for stamp, key in kept.get("newest", ()))})
+    return Tally(
+        **kept
+        | {"newest": tuple((stamp, key) for stamp, key in kept.get("newest", ()))}
+    )
 
 
 def save_tally(connection: sa.Connection, collection: str, tally: Tally) -> None:
@@ -101,33 +108,58 @@ def save_tally(connection: sa.Connection, collection: str, tally: Tally) -> None
     remember_in(connection, f"{READING}.{collection}", json.dumps(asdict(tally)))
 
 
-def other_rows(connection: sa.Connection, found: Sequence[Record], since: float) -> list[tuple[Record, Record]]:
-    """Rows that were staged since a moment, or stand among these, each with the other one that these hold under its key."""
+def other_rows(
+    connection: sa.Connection, found: Sequence[Record], since: float
+) -> list[tuple[Record, Record]]:
+    """Rows that were staged since a moment, or stand among these, each with the other one that
+    these hold under its key.
+    """
     last = {record.key: record for record in found}
     others = [record for record in found if record.digest != last[record.key].digest]
     for part in batches(last, BATCH):
         query = sa.select(records).where(
-            records.c.collection == found[0].collection, records.c.key.in_(part), records.c.read_at >= since
+            records.c.collection == found[0].collection,
+            records.c.key.in_(part),
+            records.c.read_at >= since,
         )
-        others += [_record(row) for row in connection.execute(query) if row.digest != last[row.key].digest]
+        others += [
+            _record(row)
+            for row in connection.execute(query)
+            if row.digest != last[row.key].digest
+        ]
     return [(record, last[record.key]) for record in others]
 
 
 def save_page(
-    connection: sa.Connection, found: Sequence[Record], entries: Sequence[tuple[str, str, str, str]], cursor: Cursor
+    connection: sa.Connection,
+    found: Sequence[Record],
+    entries: Sequence[tuple[str, str, str, str]],
+    cursor: Cursor,
 ) -> None:
-    """Records, reference entries (collection, field, target, key) and the cursor, in one transaction."""
+    """Records, reference entries (collection, field, target, key) and the cursor, in one
+    transaction.
+    """
     rows = [
-        {"collection": r.collection, "key": r.key, "digest": r.digest, "read_at": cursor.read_at, "gone": False,
-         "body": as_text(r.body)}
+        {
+            "collection": r.collection,
+            "key": r.key,
+            "digest": r.digest,
+            "read_at": cursor.read_at,
+            "gone": False,
+            "body": as_text(r.body),
+        }
         for r in found
-    ]  # fmt: skip
+    ]
     upsert(connection, records, rows, ["collection", "key"])
-    _replace_refs(connection, cursor.collection, {r.key for r in found}, entries, cursor.indexed)
+    _replace_refs(
+        connection, cursor.collection, {r.key for r in found}, entries, cursor.indexed
+    )
     save_cursor(connection, cursor)
 
 
-def save_refs(connection: sa.Connection, entries: Sequence[tuple[str, str, str, str]]) -> None:
+def save_refs(
+    connection: sa.Connection, entries: Sequence[tuple[str, str, str, str]]
+) -> None:
     """Enter who points at whom; a record's older entries are replaced."""
     for name in dict.fromkeys(collection for collection, _, _, _ in entries):
         own = [entry for entry in entries if entry[0] == name]
@@ -135,23 +167,42 @@ def save_refs(connection: sa.Connection, entries: Sequence[tuple[str, str, str, 
 
 
 def _replace_refs(
-    connection: sa.Connection, collection: str, keys: set[str], entries: Sequence[tuple[str, str, str, str]],
+    connection: sa.Connection,
+    collection: str,
+    keys: set[str],
+    entries: Sequence[tuple[str, str, str, str]],
     fields: Sequence[str],
-) -> None:  # fmt: skip
-    """What these records pointed at through the fields is forgotten before any of the new entries is made.
+) -> None:
+    """What these records pointed at through the fields is forgotten before any of the new
+    entries is made.
 
     A record's entries must not be deleted by a later batch that holds the rest of them.
     """
     fields = list({*fields, *(field for _, field, _, _ in entries)})
     ordered, seqs = sorted(keys), dict[str, int]()
     for part in batches(ordered, BATCH):
-        query = sa.select(records.c.key, records.c.seq).where(records.c.collection == collection, records.c.key.in_(part))
+        query = sa.select(records.c.key, records.c.seq).where(
+            records.c.collection == collection, records.c.key.in_(part)
+        )
         seqs |= {row.key: row.seq for row in connection.execute(query)}
         for field in fields:
             connection.execute(
-                refs.delete().where(refs.c.collection == collection, refs.c.field == field, refs.c.key.in_(part))
+                refs.delete().where(
+                    refs.c.collection == collection,
+                    refs.c.field == field,
+                    refs.c.key.in_(part),
+                )
             )
-    rows = [{"collection": c, "field": f, "target": indexed(t), "key": k, "seq": seqs.get(k, 0)} for c, f, t, k in entries]
+    rows = [
+        {
+            "collection": c,
+            "field": f,
+            "target": indexed(t),
+            "key": k,
+            "seq": seqs.get(k, 0),
+        }
+        for c, f, t, k in entries
+    ]
     upsert(connection, refs, rows, ["collection", "field", "target", "key"])
 
 
@@ -166,21 +217,31 @@ def all_cursors(connection: sa.Connection) -> dict[str, Cursor]:
     rows = connection.execute(sa.select(cursors)).mappings()
     return {
         row["collection"]: Cursor(
-            row["collection"], from_text(row["position"] or "null"), row["complete"], row["rows"], row["started"],
-            row["read_at"], tuple(from_text(row["indexed"])), row["absent"],
+            row["collection"],
+            from_text(row["position"] or "null"),
+            row["complete"],
+            row["rows"],
+            row["started"],
+            row["read_at"],
+            tuple(from_text(row["indexed"])),
+            row["absent"],
         )
         for row in rows
-    }  # fmt: skip
+    }
 
 
 _ONE = sa.select(records).where(
-    records.c.collection == sa.bindparam("collection"), records.c.key == sa.bindparam("key"), records.c.gone.is_(False)
+    records.c.collection == sa.bindparam("collection"),
+    records.c.key == sa.bindparam("key"),
+    records.c.gone.is_(False),
 )
 
 
 def one(connection: sa.Connection, key: str) -> Record | None:
     """The record with this key, if it was read and is not gone."""
-    row = connection.execute(_ONE, {"collection": key.partition("/")[0], "key": key}).first()
+    row = connection.execute(
+        _ONE, {"collection": key.partition("/")[0], "key": key}
+    ).first()
     return _record(row) if row else None
 
 
@@ -190,18 +251,28 @@ def many(connection: sa.Connection, keys: Sequence[str]) -> dict[str, Record]:
     for part in batches(keys, BATCH):
         names = list({key.partition("/")[0] for key in part})
         rows = connection.execute(
-            sa.select(records).where(records.c.collection.in_(names), records.c.key.in_(part), records.c.gone.is_(False))
+            sa.select(records).where(
+                records.c.collection.in_(names),
+                records.c.key.in_(part),
+                records.c.gone.is_(False),
+            )
         )
         found |= {row.key: _record(row) for row in rows}
     return found
 
 
-def pointing_at(connection: sa.Connection, collection: str, field: str, targets: Sequence[str]) -> list[Record]:
-    """Records of a collection whose `field` names any of the targets, in the order they were read."""
+def pointing_at(
+    connection: sa.Connection, collection: str, field: str, targets: Sequence[str]
+) -> list[Record]:
+    """Records of a collection whose `field` names any of the targets, in the order they were
+    read.
+    """
     hits: list[tuple[int, str]] = []
     for part in batches(map(indexed, targets), BATCH):
         query = sa.select(refs.c.seq, refs.c.key).where(
-            refs.c.collection == collection, refs.c.field == field, refs.c.target.in_(part)
+            refs.c.collection == collection,
+            refs.c.field == field,
+            refs.c.target.in_(part),
         )
         hits += [(row.seq, row.key) for row in connection.execute(query)]
     keys = [key for _, key in sorted(hits)]
@@ -210,14 +281,23 @@ def pointing_at(connection: sa.Connection, collection: str, field: str, targets:
     return [found[key] for key in wanted if key in found]
 
 
-def stream(store: Store, collection: str, only: frozenset[str] | None = None, batch: int = BATCH) -> Iterator[list[Record]]:
+def stream(
+    store: Store,
+    collection: str,
+    only: frozenset[str] | None = None,
+    batch: int = BATCH,
+) -> Iterator[list[Record]]:
     """All records of a collection in the order they were first read, a batch at a time."""
     after = 0
     while True:
         with store.begin() as connection:
             rows = connection.execute(
                 sa.select(records)
-                .where(records.c.collection == collection, records.c.seq > after, records.c.gone.is_(False))
+                .where(
+                    records.c.collection == collection,
+                    records.c.seq > after,
+                    records.c.gone.is_(False),
+                )
                 .order_by(records.c.seq)
                 .limit(batch)
             ).all()
@@ -231,17 +311,23 @@ def stream(store: Store, collection: str, only: frozenset[str] | None = None, ba
 
 def count(connection: sa.Connection, collection: str) -> int:
     """How many live records of a collection are staged."""
-    query = sa.select(sa.func.count()).where(records.c.collection == collection, records.c.gone.is_(False))
+    query = sa.select(sa.func.count()).where(
+        records.c.collection == collection, records.c.gone.is_(False)
+    )
     return int(connection.execute(query).scalar_one())
 
 
 def not_taken(
     connection: sa.Connection, collection: str, objects: Sequence[str], first: int = 3
 ) -> tuple[int, list[str]]:
-    """How many live records of a collection none of these objects has a draft of; the first keys."""
+    """How many live records of a collection none of these objects has a draft of; the first
+    keys.
+    """
     drafted = sa.select(drafts.c.record).where(drafts.c.object.in_(list(objects)))
     which = sa.and_(
-        records.c.collection == collection, records.c.gone.is_(False), records.c.key.not_in(drafted)
+        records.c.collection == collection,
+        records.c.gone.is_(False),
+        records.c.key.not_in(drafted),
     )
     many_left = connection.execute(sa.select(sa.func.count()).where(which)).scalar_one()
     query = sa.select(records.c.key).where(which).order_by(records.c.seq).limit(first)
@@ -253,7 +339,9 @@ def mark_gone(connection: sa.Connection, keys: Sequence[str]) -> None:
     for part in batches(keys, BATCH):
         names = list({key.partition("/")[0] for key in part})
         connection.execute(
-            records.update().where(records.c.collection.in_(names), records.c.key.in_(part)).values(gone=True)
+            records.update()
+            .where(records.c.collection.in_(names), records.c.key.in_(part))
+            .values(gone=True)
         )
 
 
@@ -262,7 +350,9 @@ def note_listed(connection: sa.Connection, keys: Sequence[str], at: float) -> No
     for part in batches(keys, BATCH):
         names = list({key.partition("/")[0] for key in part})
         connection.execute(
-            records.update().where(records.c.collection.in_(names), records.c.key.in_(part)).values(read_at=at)
+            records.update()
+            .where(records.c.collection.in_(names), records.c.key.in_(part))
+            .values(read_at=at)
         )
 
 
@@ -273,15 +363,23 @@ def count_unlisted(connection: sa.Connection, collection: str, since: float) -> 
 
 
 def _unlisted(collection: str, since: float) -> tuple[sa.ColumnElement[bool], ...]:
-    return records.c.collection == collection, records.c.gone.is_(False), records.c.read_at < since
+    return (
+        records.c.collection == collection,
+        records.c.gone.is_(False),
+        records.c.read_at < since,
+    )
 
 
-def stream_unlisted(store: Store, collection: str, since: float, batch: int = BATCH) -> Iterator[list[str]]:
+def stream_unlisted(
+    store: Store, collection: str, since: float, batch: int = BATCH
+) -> Iterator[list[str]]:
     """Keys of live records that were not listed since a moment, a batch at a time."""
     after = 0
     while True:
         with store.begin() as connection:
-            query = sa.select(records.c.seq, records.c.key).where(*_unlisted(collection, since), records.c.seq > after)
+            query = sa.select(records.c.seq, records.c.key).where(
+                *_unlisted(collection, since), records.c.seq > after
+            )
             rows = connection.execute(query.order_by(records.c.seq).limit(batch)).all()
         if not rows:
             return
@@ -292,22 +390,37 @@ def stream_unlisted(store: Store, collection: str, since: float, batch: int = BA
 def gone_of(connection: sa.Connection, keys: Sequence[str]) -> set[str]:
     """Those of these records that were deleted in the source."""
     names = {key.partition("/")[0] for key in keys}
-    return those_of(connection, records.c.key, keys, records.c.collection.in_(names), records.c.gone.is_(True))
+    return those_of(
+        connection,
+        records.c.key,
+        keys,
+        records.c.collection.in_(names),
+        records.c.gone.is_(True),
+    )
 
 
 def forget(connection: sa.Connection) -> None:
     """Forget everything that was read: the next run reads the source anew."""
     for table in (records, refs, cursors, samples):
         connection.execute(table.delete())
-    connection.execute(meta.delete().where(meta.c.name.startswith(f"{READING}.", autoescape=True)))
-    connection.execute(findings.delete().where(findings.c.stage.in_([READING, DELTA, FLAGS])))
+    connection.execute(
+        meta.delete().where(meta.c.name.startswith(f"{READING}.", autoescape=True))
+    )
+    connection.execute(
+        findings.delete().where(findings.c.stage.in_([READING, DELTA, FLAGS]))
+    )
 
 
 def save_sample(connection: sa.Connection, chosen: Sequence[tuple[str, str]]) -> None:
     """The keys of the sample with the reason for each, replacing an earlier choice."""
     connection.execute(samples.delete())
     rows = [
-        {"key": key, "collection": key.partition("/")[0], "ordinal": position, "why": why}
+        {
+            "key": key,
+            "collection": key.partition("/")[0],
+            "ordinal": position,
+            "why": why,
+        }
         for position, (key, why) in enumerate(chosen)
     ]
     if rows:
@@ -316,7 +429,9 @@ def save_sample(connection: sa.Connection, chosen: Sequence[tuple[str, str]]) ->
 
 def sample(connection: sa.Connection) -> dict[str, str]:
     """The sample's keys and reasons, in order."""
-    rows = connection.execute(sa.select(samples.c.key, samples.c.why).order_by(samples.c.ordinal))
+    rows = connection.execute(
+        sa.select(samples.c.key, samples.c.why).order_by(samples.c.ordinal)
+    )
     return {row.key: row.why for row in rows}
 
 

@@ -9,14 +9,24 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from engine.store.schema import as_text, cursors, drafts, findings, journal, links, meta, verified
+from engine.store.tables import (
+    as_text,
+    cursors,
+    drafts,
+    findings,
+    journal,
+    links,
+    meta,
+    verified,
+)
 from engine.values import as_link, digest, link
 
 BATCH = 500
 ADOPTING = "#adopting."  # cursors by which stores of version 1 marked a search for rows
 SEARCH = "adopting."  # the name in `meta` of what is known of such a search now
 ROWS = "$rows."  # marks the collection of rows that stand in the spec itself
-BY_OBJECT = (links, journal, drafts, findings, verified)  # tables whose rows belong to an object
+# tables whose rows belong to an object
+BY_OBJECT = (links, journal, drafts, findings, verified)
 DRAFTED = {
     links: ("written", "stored", "held"),
     drafts: ("body",),
@@ -36,7 +46,9 @@ class Renames:
 
 def linked_objects(connection: sa.Connection) -> dict[str, str]:
     """Every object that has links, with the resource of its rows."""
-    query = sa.select(links.c.object, sa.func.max(links.c.resource)).group_by(links.c.object)
+    query = sa.select(links.c.object, sa.func.max(links.c.resource)).group_by(
+        links.c.object
+    )
     return {row[0]: row[1] for row in connection.execute(query)}
 
 
@@ -78,17 +90,23 @@ def _rename_object(connection: sa.Connection, old: str, new: str) -> None:
         meta.update().where(meta.c.name == SEARCH + old).values(name=SEARCH + new)
     )
     for table in BY_OBJECT:
-        connection.execute(table.update().where(table.c.object == old).values(object=new))
+        connection.execute(
+            table.update().where(table.c.object == old).values(object=new)
+        )
         _rename_rows(connection, table, "key", old, new)
     _rename_rows(connection, drafts, "record", old, new)
 
 
-def _rename_rows(connection: sa.Connection, table: sa.Table, name: str, old: str, new: str) -> None:
+def _rename_rows(
+    connection: sa.Connection, table: sa.Table, name: str, old: str, new: str
+) -> None:
     """Keys of rows that stand in the spec begin with the object's name."""
     column, before = table.c[name], f"{ROWS}{old}/"
     key = sa.literal(f"{ROWS}{new}/") + sa.func.substr(column, len(before) + 1)
     connection.execute(
-        table.update().where(column.startswith(before, autoescape=True)).values({name: key})
+        table.update()
+        .where(column.startswith(before, autoescape=True))
+        .values({name: key})
     )
 
 
@@ -96,7 +114,9 @@ def _rename_field(connection: sa.Connection, name: str, old: str, new: str) -> N
     """The definition of a custom field."""
     for table in (links, journal, findings):
         connection.execute(
-            table.update().where(table.c.object == name, table.c.key == old).values(key=new)
+            table.update()
+            .where(table.c.object == name, table.c.key == old)
+            .values(key=new)
         )
 
 
@@ -119,7 +139,10 @@ def _rename_inside(
             if after != before:
                 values |= {column: as_text(after), **_digested(row, before, after)}
         if values:
-            here = [column == getattr(row, column.name) for column in table.primary_key.columns]
+            here = [
+                column == getattr(row, column.name)
+                for column in table.primary_key.columns
+            ]
             connection.execute(table.update().where(*here).values(values))
 
 
@@ -133,11 +156,14 @@ def _concerned(
     """Rows with a link to a renamed object, and all rows of a resource with a renamed field."""
     having = {resource for resource, _ in names.fields}
     holding = [
-        table.c[columns[0]].contains(f'"$link":["{old}",', autoescape=True) for old in names.objects
+        table.c[columns[0]].contains(f'"$link":["{old}",', autoescape=True)
+        for old in names.objects
     ]
     if table is drafts:
         holding.append(
-            table.c.object.in_([name for name, resource in resources.items() if resource in having])
+            table.c.object.in_(
+                [name for name, resource in resources.items() if resource in having]
+            )
         )
     else:
         holding.append(table.c.resource.in_(sorted(having)))
@@ -150,7 +176,11 @@ def _concerned(
     )
     after: tuple[Any, ...] | None = None
     while True:
-        rest = query if after is None else query.where(sa.tuple_(*keys) > sa.tuple_(*after))
+        rest = (
+            query
+            if after is None
+            else query.where(sa.tuple_(*keys) > sa.tuple_(*after))
+        )
         rows = connection.execute(rest).all()
         yield from rows
         if not rows:
@@ -159,7 +189,9 @@ def _concerned(
 
 
 def _digested(row: Any, before: Any, after: Any) -> dict[str, str]:
-    """The digest that goes with what was changed; one of something else, or none, stays as it is."""
+    """The digest that goes with what was changed; one of something else, or none, stays as it
+    is.
+    """
     held = getattr(row, "digest", "")
     return {"digest": digest(after)} if held and held == digest(before) else {}
 
@@ -182,7 +214,12 @@ def _relinked(value: Any, objects: Mapping[str, str]) -> Any:
         new = objects.get(name, name)
         before = f"{ROWS}{name}/"
         return link(
-            new, f"{ROWS}{new}/{key.removeprefix(before)}" if key.startswith(before) else key
+            new,
+            (
+                f"{ROWS}{new}/{key.removeprefix(before)}"
+                if key.startswith(before)
+                else key
+            ),
         )
     if isinstance(value, dict):
         return {name: _relinked(item, objects) for name, item in value.items()}

@@ -1,4 +1,6 @@
-"""Refresh tokens that a platform exchanges at every use: the newest is the only one that is good."""
+"""Refresh tokens that a platform exchanges at every use: the newest is the only one that is
+good.
+"""
 
 from __future__ import annotations
 
@@ -10,18 +12,22 @@ from dataclasses import replace
 
 import sqlalchemy as sa
 
-from engine.store.schema import Store, hold, tokens, upsert
+from engine.store.tables import Store, hold, tokens, upsert
 
 
 @contextmanager
 def exchanging(store: Store, account: str) -> Iterator[None]:
-    """Wait until no other process exchanges a token of this store, and keep others out; the system frees it after a kill."""
+    """Wait until no other process exchanges a token of this store, and keep others out; the
+    system frees it after a kill.
+    """
     if store.engine.dialect.name == "postgresql":
         with store.begin() as connection:
             hold(connection, "tokens", account)
             yield
         return
-    held = os.open(f"{store.engine.url.database}.tokens.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    held = os.open(
+        f"{store.engine.url.database}.tokens.lock", os.O_RDWR | os.O_CREAT, 0o600
+    )
     try:
         fcntl.flock(held, fcntl.LOCK_EX)
         yield
@@ -32,7 +38,11 @@ def exchanging(store: Store, account: str) -> Iterator[None]:
 def newest(store: Store, account: str, name: str) -> str:
     """The token kept for this account, or ""."""
     with store.begin() as connection:
-        found = connection.execute(sa.select(tokens.c.value).where(tokens.c.account == account, tokens.c.name == name))
+        found = connection.execute(
+            sa.select(tokens.c.value).where(
+                tokens.c.account == account, tokens.c.name == name
+            )
+        )
         return str(found.scalar() or "")
 
 
@@ -42,4 +52,9 @@ def keep(store: Store, account: str, name: str, value: str) -> None:
     Whoever holds the store by now: the one before is good for nothing any more.
     """
     with replace(store, fence=0).begin(durable=True) as connection:
-        upsert(connection, tokens, [{"account": account, "name": name, "value": value}], ["account", "name"])
+        upsert(
+            connection,
+            tokens,
+            [{"account": account, "name": name, "value": value}],
+            ["account", "name"],
+        )

@@ -93,7 +93,7 @@ class Desk:
         return record
 
     def readable(self, kind: str, key: int) -> Record | None:
-        """What GET of one row finds: a live row, and a deleted one where the account shows those."""
+        """What GET of one row finds: a live row, or a deleted one where those are shown."""
         return self.store.get(kind, key, deleted=self.switches.read_deleted == "row")
 
     def folder(self) -> Path:

@@ -1,4 +1,4 @@
-"""The front door: keys, quotas, routes; one transaction per request; the headers of every answer."""
+"""The front door: keys, quotas, routes; one transaction per request; headers of every answer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which rows refer to which, and what becomes of the reference when its row is deleted or merged."""
+"""Which rows refer to which, and what becomes of that when a row is deleted or merged."""
 
 from __future__ import annotations
 

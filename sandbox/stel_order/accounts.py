@@ -8,7 +8,16 @@ from sandbox.stel_order.links import account_of, address_type, main_address
 from sandbox.stel_order.oddities import odd_values
 from sandbox.stel_order.settings import SETTINGS
 from sandbox.stel_order.staff import AGENTS, GONE
-from sandbox.stel_order.words import FIRST, FORM, LAST, POSITION, STREET, TOWN, TRADE, slug
+from sandbox.stel_order.words import (
+    FIRST,
+    FORM,
+    LAST,
+    POSITION,
+    STREET,
+    TOWN,
+    TRADE,
+    slug,
+)
 from sandbox.stel_order.world import World, ident_of, put_link, put_row
 
 Record = dict[str, Any]

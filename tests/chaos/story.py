@@ -7,7 +7,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.chaos.canonical import describe, difference, doubled, unchanged
-from tests.chaos.harness import FAULTS, Driven, World, control, drive, dump, plan, worlds
+from tests.chaos.harness import (
+    FAULTS,
+    Driven,
+    World,
+    control,
+    drive,
+    dump,
+    plan,
+    worlds,
+)
 from tests.chaos.people import work_in_source
 
 OPEN = ("intent", "doubt")

@@ -13,14 +13,14 @@ from pathlib import Path
 import httpx
 import pytest
 
-from engine import migrate
+from engine import pipeline
 from engine.connector.auth import Account
-from engine.connector.pacing import Clock
-from engine.run import Run, connect
-from engine.simulate import Timeline, simulate
-from engine.spec.load import Migration, load_migration
+from engine.connector.rate_limit import Clock
+from engine.language.compile import Migration, load_migration
+from engine.plan.simulate import Timeline, simulate
+from engine.session import Run, connect
 from engine.store.journal import start_run
-from engine.store.schema import Store, open_store
+from engine.store.tables import Store, open_store
 from sandbox.launch import Running, launch
 from tests.chaos.canonical import doubled
 from tests.chaos.harness import ROOT, SPEC, control, dump
@@ -112,18 +112,18 @@ def live_through(folder: Path, plan: str, seats: int, size: int, budget: int | N
     ):
         leaping = Leaping((source, destination), client)
         with begin(migration, store, leaping, folder) as run:
-            foreseen = migrate.foresee(run, None).plan
+            foreseen = pipeline.preview(run, None).plan
             assert foreseen is not None
             timeline = simulate(run, foreseen, LOOPBACK)
         with begin(migration, store, leaping, folder) as run:
             began = leaping.now()
-            migrate.migrate(run, None, yes=True)
-            pacer, seconds = run.destination.pacer, leaping.now() - began
+            pipeline.migrate(run, None, yes=True)
+            limiter, seconds = run.destination.limiter, leaping.now() - began
         assert doubled(dump(destination)) == []
         refused = control(destination, "stats")["answers"].get("429", 0)
         with store.begin() as connection:
             unsent = connection.exec_driver_sql(UNSENT).scalar_one()
-        return Lived(timeline, pacer.calls, pacer.cost, seconds, tokens_by_day(folder / "pipedrive.db"), refused, unsent)
+        return Lived(timeline, limiter.calls, limiter.cost, seconds, tokens_by_day(folder / "pipedrive.db"), refused, unsent)
 
 
 @contextmanager

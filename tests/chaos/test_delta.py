@@ -11,7 +11,16 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.chaos.canonical import describe, difference, doubled
-from tests.chaos.harness import Row, World, control, dump, people, project, worlds, written
+from tests.chaos.harness import (
+    Row,
+    World,
+    control,
+    dump,
+    people,
+    project,
+    worlds,
+    written,
+)
 from tests.chaos.people import work_in_source
 
 SIZE = 120

@@ -14,7 +14,17 @@ import pytest
 
 from tests.platforms.hostile import files_of, hostile, mutated, options
 from tests.platforms.platform import Platform, served
-from tests.platforms.project import Done, Project, call, crash, mapped, migration, project, readable, writable
+from tests.platforms.project import (
+    Done,
+    Project,
+    call,
+    crash,
+    mapped,
+    migration,
+    project,
+    readable,
+    writable,
+)
 
 CODES = (0, 1, 2, 3, 4, 5, 75)
 SECONDS = 5.0

@@ -10,8 +10,27 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.chaos.canonical import ENTITIES, LINKS, describe, difference, doubled, unchanged
-from tests.chaos.harness import FAULTS, Kill, Row, World, control, drive, dump, people, plan, until, worlds
+from tests.chaos.canonical import (
+    ENTITIES,
+    LINKS,
+    describe,
+    difference,
+    doubled,
+    unchanged,
+)
+from tests.chaos.harness import (
+    FAULTS,
+    Kill,
+    Row,
+    World,
+    control,
+    drive,
+    dump,
+    people,
+    plan,
+    until,
+    worlds,
+)
 from tests.chaos.people import Visitors
 
 RowId = tuple[str, str]

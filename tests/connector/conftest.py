@@ -17,9 +17,18 @@ from starlette.applications import Starlette
 
 from engine.connector.auth import Account
 from engine.connector.client import Client
-from engine.connector.model import Connection, Connector, ErrorRule, Limit, Operation, Pager, Reference, Resource
-from engine.connector.pacing import Clock, Pacer
-from engine.store.schema import Store, open_store
+from engine.connector.model import (
+    Connection,
+    Connector,
+    ErrorRule,
+    Limit,
+    Operation,
+    Pager,
+    Reference,
+    Resource,
+)
+from engine.connector.rate_limit import Clock, RateLimiter
+from engine.store.tables import Store, open_store
 
 CANARY = "canary-Key/77+x"
 
@@ -143,8 +152,8 @@ class Bench:
             message=("error.message", "error"), resources={"rows": kind}, reference=Reference(), tries=tries,
         )  # fmt: skip
         clock = Clock(lambda: self.time.now, self.time.sleep)
-        pacer = Pacer(self.store, "acme", limits, "any", 1, clock=clock, wait_for_day=wait_for_day)
-        client = Client(connector, Account(base_url, secret), pacer, clock, random=lambda: 0.0)
+        limiter = RateLimiter(self.store, "acme", limits, "any", 1, clock=clock, wait_for_day=wait_for_day)
+        client = Client(connector, Account(base_url, secret), limiter, clock, random=lambda: 0.0)
         self.stack.callback(client.close)
         return client
 

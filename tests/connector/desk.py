@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from engine.connector.auth import Account
-from engine.connector.pacing import Clock
-from engine.run import Run, connect
-from engine.spec.load import load_migration
+from engine.connector.rate_limit import Clock
+from engine.language.compile import load_migration
+from engine.session import Run, connect
 from engine.store.journal import start_run
-from engine.store.schema import open_store
+from engine.store.tables import open_store
 
 
 class Desk:

@@ -12,11 +12,18 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from engine.connector.address import addressed
+from engine.connector.addressing import addressed
 from engine.connector.load import load_connector
-from engine.connector.model import Connector, Operation, Pager, Resource, join_id, split_id
-from engine.errors import ApiError, Rejected
-from engine.migrate import delta, migrate
+from engine.connector.model import (
+    Connector,
+    Operation,
+    Pager,
+    Resource,
+    join_id,
+    split_id,
+)
+from engine.errors import ApiError, RequestRejected
+from engine.pipeline import delta, migrate
 from engine.rollback.undo import rollback
 from engine.store.journal import made_rows
 from engine.store.links import all_findings, links_of
@@ -411,7 +418,7 @@ def test_an_update_to_another_address_is_refused(bench: Any) -> None:
     client = crowd_client(bench, Crowd())
     pair = replace(client.connector.resources["notes"], operations={"list": LISTED, "update": Operation("PATCH", DEEP)})
     client.connector = replace(client.connector, resources={"notes": pair})
-    with pytest.raises(Rejected, match=r"row 3\+7 of notes below company 3"):
+    with pytest.raises(RequestRejected, match=r"row 3\+7 of notes below company 3"):
         client.write("notes", "update", {"company": 4, "text": "x"}, "3+7")
 
 

@@ -9,9 +9,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from engine.connector.bodies import BODIES
+from engine.connector.encoding import BODIES
 from engine.connector.model import Operation, Pager
-from engine.errors import NotFound, OutcomeUnknown, Rejected, Unavailable
+from engine.errors import NotFound, OutcomeUnknown, RequestRejected, Unavailable
 
 
 def create(**more: Any) -> dict[str, Operation]:
@@ -112,6 +112,6 @@ def test_a_refused_first_try_is_refused(bench: Any) -> None:
     routes, asked = answering(Response(status_code=409), Response(status_code=422))
     client = bench.client(bench.serve(routes), calls=KEYED)
     for _ in range(2):
-        with pytest.raises(Rejected):
+        with pytest.raises(RequestRejected):
             client.write("rows", "create", {"name": "x"})
     assert len({headers["idempotency-key"] for headers in asked}) == 2

@@ -21,13 +21,13 @@ from engine.errors import (
     Accepted,
     ApiError,
     AuthError,
-    Blocked,
+    ClientBlocked,
     EtlError,
     Forbidden,
     NotFound,
     OutcomeUnknown,
-    Paused,
-    Rejected,
+    QuotaExhausted,
+    RequestRejected,
     Unavailable,
     UsageError,
 )
@@ -76,11 +76,11 @@ CREATE: Callable[[Any], Any] = lambda client: client.write("rows", "create", {"n
 @pytest.mark.parametrize(
     ("given", "on_read", "on_write"),
     [
-        (answer(400, {"error": "no"}), Rejected, Rejected),
-        (answer(418, {"error": "no"}), Rejected, Rejected),
+        (answer(400, {"error": "no"}), RequestRejected, RequestRejected),
+        (answer(418, {"error": "no"}), RequestRejected, RequestRejected),
         (answer(401, {"error": "no"}), AuthError, AuthError),
-        (answer(403, b"<h1>no</h1>", kind="text/html; charset=UTF-8"), Blocked, Blocked),
-        (answer(403, {"error": "no"}), Rejected, Rejected),
+        (answer(403, b"<h1>no</h1>", kind="text/html; charset=UTF-8"), ClientBlocked, ClientBlocked),
+        (answer(403, {"error": "no"}), RequestRejected, RequestRejected),
         (answer(404, {"error": "no"}), None, NotFound),
         (answer(500, {"error": "no"}), Unavailable, OutcomeUnknown),
         (answer(503, b"<h1>gateway</h1>", kind="text/html"), Unavailable, OutcomeUnknown),
@@ -91,8 +91,8 @@ CREATE: Callable[[Any], Any] = lambda client: client.write("rows", "create", {"n
         (answer(200, b'{"id": 7, "value": NaN}'), Unavailable, OutcomeUnknown),
         (answer(200, b"\xff\xfe\x00"), Unavailable, OutcomeUnknown),
         (answer(302, b"", {"location": "https://elsewhere.example/"}), ApiError, OutcomeUnknown),
-        (answer(301, b"", {"location": "/rows/"}), ApiError, Rejected),  # to be made elsewhere: not carried out
-        (answer(307, b"", {"location": "/rows/"}), ApiError, Rejected),
+        (answer(301, b"", {"location": "/rows/"}), ApiError, RequestRejected),  # to be made elsewhere: not carried out
+        (answer(307, b"", {"location": "/rows/"}), ApiError, RequestRejected),
         (answer(201, {"ok": True}), dict, Accepted),  # created, but which row?
         (answer(204, b""), None, Accepted),
     ],
@@ -143,7 +143,7 @@ def test_a_rule_matches_when_all_of_it_does(bench: Any, rule: ErrorRule, given: 
     try:
         client.write("rows", "create", {})
         outcome: Any = "good"
-    except Rejected as error:
+    except RequestRejected as error:
         outcome = type(error)
     assert (outcome is Forbidden) is hit
 
@@ -154,7 +154,7 @@ def test_the_first_rule_that_matches_decides(bench: Any) -> None:
     script = Script(answer(400, {"error": "gone"}), answer(400, {"error": "bad"}))
     client = bench.client(bench.serve(script.routes), errors=errors)
     assert client.read("rows", "7") is None
-    with pytest.raises(Rejected) as caught:
+    with pytest.raises(RequestRejected) as caught:
         client.read("rows", "7")
     assert (caught.value.status, str(caught.value)) == (400, "Acme refuses GET /rows/{id}: 400 bad")
 
@@ -173,7 +173,7 @@ def test_a_redirect_is_not_followed(bench: Any) -> None:
     client = bench.client(bench.serve(Script(answer(307, b"", {"location": f"{other}/rows"})).routes))
     with pytest.raises(ApiError, match="check ACME_BASE_URL"):
         client.read("rows", "7")
-    with pytest.raises(Rejected, match=f"from another place: 307 {other}/rows"):
+    with pytest.raises(RequestRejected, match=f"from another place: 307 {other}/rows"):
         client.write("rows", "create", {})
     assert script.asked == []
 
@@ -258,7 +258,7 @@ def test_a_spent_day_pauses_the_run(bench: Any, call: Callable[[Any], Any]) -> N
     """The platform says that the day is spent: exit code 75, with its name and the end of the day."""
     script = Script(answer(429, {"error": "day"}, {"retry-after": "5"}))
     client = bench.client(bench.serve(script.routes), errors=SPENT, limits=(DAY,))
-    with pytest.raises(Paused) as caught:
+    with pytest.raises(QuotaExhausted) as caught:
         call(client)
     assert (caught.value.limit, caught.value.until) == ("Acme day", 1_767_312_000.0)
     assert len(script.asked) == 1
@@ -395,7 +395,7 @@ def test_a_key_on_the_edge_of_a_long_message_does_not_show(bench: Any, canary: s
     script = Script(*[answer(400, {"error": "x" * before + canary}) for before in range(280, 300)])
     client = bench.client(bench.serve(script.routes))
     for _ in range(20):
-        with pytest.raises(Rejected) as caught:
+        with pytest.raises(RequestRejected) as caught:
             client.read("rows", "7")
         assert canary[:3] not in str(caught.value)
 
@@ -453,7 +453,7 @@ def test_half_a_character_does_not_stop_a_run(bench: Any) -> None:
     """A platform that cut an emoji in two gives text no database or request can hold; it travels as U+FFFD or ?."""
     script = Script(answer(400, b'{"error": "bad \\ud83d"}'), answer(201, {"id": 7}))
     client = bench.client(bench.serve(script.routes))
-    with pytest.raises(Rejected) as caught:
+    with pytest.raises(RequestRejected) as caught:
         client.write("rows", "create", {"name": "x"})
     str(caught.value).encode()
     client.write("rows", "create", {"name": "cut \ud83d"})
@@ -542,10 +542,10 @@ def test_places_in_a_path_are_filled_and_guarded(bench: Any) -> None:
     assert json.loads(script.asked[0][2]) == {"name": "x"}
     assert script.asked[1][2] == b""
     script.asked.clear()
-    with pytest.raises(Rejected, match="needs parent"):
+    with pytest.raises(RequestRejected, match="needs parent"):
         client.write("rows", "delete", None, "7")
     for row_id in ("", ".", ".."):
-        with pytest.raises(Rejected, match="needs id"):
+        with pytest.raises(RequestRejected, match="needs id"):
             client.write("rows", "delete", {"parent": 3}, row_id)
     assert script.asked == []
 

@@ -17,12 +17,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from engine.connector.address import addressed
+from engine.connector.addressing import addressed
 from engine.connector.auth import Account, variables
 from engine.connector.client import Client
 from engine.connector.load import load_connector
-from engine.connector.pacing import Clock, Pacer
-from engine.reading import filtered
+from engine.connector.rate_limit import Clock, RateLimiter
+from engine.extract.records import filtered
 
 PAGES = sorted(Path(__file__).resolve().parents[2].joinpath("docs/connectors").glob("*.md"))
 FENCES = re.compile(r"^## (.+?)$|^```(\w+)\n(.*?)^```", re.DOTALL | re.MULTILINE)
@@ -210,8 +210,8 @@ def test_every_example_of_the_pages_works(bench: Any, tmp_path: Path, shown: Exa
     base = bench.serve([Route("/{path:path}", endpoint, methods=["GET", "POST", "PUT", "PATCH", "DELETE"])])
     clock = Clock(lambda: bench.time.now, bench.time.sleep)
     account = Account(base, secrets.get(connector.connection.secret_env, ""), secrets=secrets)
-    pacer = Pacer(bench.store, "acme", connector.limits, connector.plans[0], 1, clock=clock)
-    client = Client(connector, account, pacer, clock, random=lambda: 0.0)
+    limiter = RateLimiter(bench.store, "acme", connector.limits, connector.plans[0], 1, clock=clock)
+    client = Client(connector, account, limiter, clock, random=lambda: 0.0)
     bench.stack.callback(client.close)
     results: list[Any] = []
     for line in shown.asked:

@@ -13,9 +13,9 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from engine.connector.files import allowed, is_home
+from engine.connector.downloads import allowed, is_home
 from engine.connector.model import Connection, Operation
-from engine.errors import Rejected
+from engine.errors import RequestRejected
 
 CONTENT = bytes(range(256)) * 400
 HOSTS = ("api.acme.example", "files.acme.example", "files.acme.example:8443", "127.0.0.1")
@@ -57,13 +57,13 @@ def test_links_to_named_hosts_are_asked(link: str, asked: str) -> None:
 )  # fmt: skip
 def test_every_other_link_is_refused(link: str) -> None:
     """User names, other ports, other spellings of hosts, other schemes: refused as a record's problem, not asked."""
-    with pytest.raises(Rejected):
+    with pytest.raises(RequestRejected):
         allowed(link, CONNECTION, "http://127.0.0.1:9999/app")
 
 
 def test_a_refused_link_is_not_repeated_in_the_message() -> None:
     """A link is a capability; only its host is told."""
-    with pytest.raises(Rejected) as caught:
+    with pytest.raises(RequestRejected) as caught:
         allowed("https://evil.example/private?token=hunter2", CONNECTION, "http://127.0.0.1")
     assert str(caught.value) == "the link points to evil.example, which the connector does not allow"
 
@@ -147,7 +147,7 @@ def test_an_empty_file_without_a_type_is_a_file(bench: Any, tmp_path: Path) -> N
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 410])
 def test_a_dead_link_is_told_at_once(bench: Any, tmp_path: Path, status: int) -> None:
     """A record's problem, with the host and the status, and nothing left on disk."""
-    with pytest.raises(Rejected, match=f"the link is dead: 127.0.0.1 answered {status}") as caught:
+    with pytest.raises(RequestRejected, match=f"the link is dead: 127.0.0.1 answered {status}") as caught:
         fetch(bench, tmp_path / "x", static(Response(b"gone", status)))
     assert caught.value.status == status
     assert bench.time.naps == [] and left(tmp_path) == []
@@ -156,7 +156,7 @@ def test_a_dead_link_is_told_at_once(bench: Any, tmp_path: Path, status: int) ->
 @pytest.mark.parametrize("status", [500, 503, 429, 408])
 def test_a_busy_host_is_asked_again(bench: Any, tmp_path: Path, status: int) -> None:
     """As often as a read, then the record is told to have failed."""
-    with pytest.raises(Rejected, match=f"answered {status}"):
+    with pytest.raises(RequestRejected, match=f"answered {status}"):
         fetch(bench, tmp_path / "x", static(Response(b"", status)))
     assert bench.time.naps == [0.5, 1.0] and left(tmp_path) == []
 
@@ -175,7 +175,7 @@ def chunks(content: bytes, **headers: str) -> Response:
 @pytest.mark.parametrize("make", [lambda: Response(CONTENT), lambda: chunks(CONTENT)])
 def test_a_file_over_the_limit_is_refused(bench: Any, tmp_path: Path, make: Any) -> None:
     """Whether the size is told or only found out; nothing is left of it."""
-    with pytest.raises(Rejected, match="larger than 50,000 bytes"):
+    with pytest.raises(RequestRejected, match="larger than 50,000 bytes"):
         fetch(bench, tmp_path / "x", static(make()), file_max_bytes=50_000)
     assert left(tmp_path) == []
     assert fetch(bench, tmp_path / "x", static(make()), file_max_bytes=len(CONTENT))[0] == len(CONTENT)
@@ -201,7 +201,7 @@ def test_redirects_are_followed_among_allowed_hosts_only(bench: Any, tmp_path: P
     routes = (static(Response(CONTENT)), Route("/hop/{step}", hop))
     assert fetch(bench, tmp_path / "x", *routes, path="/hop/1")[0] == len(CONTENT)
     for step in ("3", "4", "5"):
-        with pytest.raises(Rejected, match=r"does not allow|not an address"):
+        with pytest.raises(RequestRejected, match=r"does not allow|not an address"):
             fetch(bench, tmp_path / "y", *routes, path=f"/hop/{step}")
     assert asked == []
 
@@ -214,7 +214,7 @@ def test_redirects_in_a_circle_end(bench: Any, tmp_path: Path) -> None:
         count.append(1)
         return RedirectResponse("/f")
 
-    with pytest.raises(Rejected, match="redirects for ever"):
+    with pytest.raises(RequestRejected, match="redirects for ever"):
         fetch(bench, tmp_path / "x", Route("/f", again))
     assert len(count) == 6
 
@@ -255,7 +255,7 @@ def test_a_transfer_is_gone_on_with_by_the_next_run(bench: Any, tmp_path: Path) 
     """What came before every try failed stays, with its mark, and the next run takes only the rest."""
     total = len(CONTENT)
     client, _ = client_of(bench, head("200 OK", total, etag='"v1"') + CONTENT[:60_000], None)
-    with pytest.raises(Rejected, match=r"cannot be fetched from 127\.0\.0\.1"):
+    with pytest.raises(RequestRejected, match=r"cannot be fetched from 127\.0\.0\.1"):
         client.download(URL, tmp_path / "x")
     assert left(tmp_path) == ["x.part", "x.part.mark"]
     client, asked = client_of(
@@ -281,7 +281,7 @@ def test_without_a_strong_mark_a_transfer_starts_anew(bench: Any, tmp_path: Path
     assert client.download(URL, tmp_path / "x")[0] == 9
     assert b"range" not in asked[1].lower()
     client, _ = client_of(bench, head("200 OK", 9, **mark) + b"abc")
-    with pytest.raises(Rejected):
+    with pytest.raises(RequestRejected):
         client.download(URL, tmp_path / "y")
     assert left(tmp_path) == ["x"]
 
@@ -305,6 +305,6 @@ def test_two_files_that_differ_in_their_ending_do_not_share_a_part(bench: Any, t
     """`a.pdf` and `a.png` are two files while they come, too."""
     client, _ = client_of(bench, head("200 OK", 9, etag='"v1"') + b"abc", None)
     for name in ("a.pdf", "a.png"):
-        with pytest.raises(Rejected):
+        with pytest.raises(RequestRejected):
             client.download(URL, tmp_path / name)
     assert "a.pdf.part" in left(tmp_path)

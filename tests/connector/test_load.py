@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.connector.load import load_connector, near
+from engine.config.suggestions import suggest
+from engine.connector.load import load_connector
 from engine.errors import SpecError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -166,7 +167,7 @@ def test_shapes_may_hold_themselves(tmp_path: Path) -> None:
 )
 def test_the_nearest_word_is_offered(word: str, known: list[str], advice: str) -> None:
     """Or, where none is near, what there is."""
-    assert near(word, known) == advice
+    assert suggest(word, known) == advice
 
 
 TWINS = [

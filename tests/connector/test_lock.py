@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from engine.migrate import delta, migrate
+from engine.pipeline import delta, migrate
 from engine.rollback.undo import rollback
 from tests.connector.desk import Desk
 

@@ -15,9 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.connector.model import Limit
-from engine.connector.pacing import Clock, Pacer, Turns
-from engine.errors import Paused, UsageError
-from engine.store.schema import Store, open_store
+from engine.connector.rate_limit import Clock, FairLock, RateLimiter
+from engine.errors import QuotaExhausted, UsageError
+from engine.store.tables import Store, open_store
 
 MIDNIGHT = 1_767_225_600.0  # 2026-01-01 00:00 UTC
 NOON = MIDNIGHT + 43_200
@@ -65,8 +65,8 @@ def daily(amount: float, **rest: object) -> Limit:
     return Limit("day", "cost", {"*": amount}, DAY, "calendar", **rest)  # type: ignore[arg-type]
 
 
-def pacer(store: Store, time: Time, *limits: Limit, account: str = "a", **rest: object) -> Pacer:
-    return Pacer(store, account, limits, "any", 1, clock=time.clock, **rest)  # type: ignore[arg-type]
+def limiter(store: Store, time: Time, *limits: Limit, account: str = "a", **rest: object) -> RateLimiter:
+    return RateLimiter(store, account, limits, "any", 1, clock=time.clock, **rest)  # type: ignore[arg-type]
 
 
 def most_in_a_rolling_window(calls: list[tuple[float, float]], seconds: float) -> float:
@@ -114,7 +114,7 @@ def test_no_true_window_ever_holds_more_than_its_allowance(
     )
     time = Time(MIDNIGHT + start)
     account = next(ACCOUNTS)
-    both = [pacer(shared, time, *every, account=account, reserve=reserve, wait_for_day=True) for _ in range(2)]
+    both = [limiter(shared, time, *every, account=account, reserve=reserve, wait_for_day=True) for _ in range(2)]
     sent: dict[str, list[tuple[float, float]]] = {limit.name: [] for limit in every}
     for idle, cost, named, who in calls:
         time.now += idle
@@ -136,7 +136,7 @@ def test_a_caller_who_never_rests_gets_nearly_all_of_a_rolling_limit(
 ) -> None:
     """At least 95 % of the allowance goes out, in bursts as well as evenly."""
     time = Time()
-    paced = pacer(store, time, rolling(amount, seconds))
+    paced = limiter(store, time, rolling(amount, seconds))
     windows = 20
     for _ in range(amount):  # the first window is free; what counts is the pace after it
         paced.acquire(1)
@@ -152,15 +152,15 @@ def test_the_count_goes_on_after_a_restart(tmp_path: Path) -> None:
     time = Time()
     for _ in range(2):
         opened = open_store(str(tmp_path / "s.sqlite"))
-        paced = pacer(opened, time, rolling(10, 60), daily(100))
+        paced = limiter(opened, time, rolling(10, 60), daily(100))
         for _ in range(5):
             paced.acquire(10)
         opened.close()
     assert time.naps == []
     opened = open_store(str(tmp_path / "s.sqlite"))
-    with pytest.raises(Paused, match="day"):
-        pacer(opened, time, daily(100)).acquire(1)
-    pacer(opened, time, rolling(10, 60)).acquire(1)
+    with pytest.raises(QuotaExhausted, match="day"):
+        limiter(opened, time, daily(100)).acquire(1)
+    limiter(opened, time, rolling(10, 60)).acquire(1)
     assert sum(time.naps) > 59
     opened.close()
 
@@ -168,8 +168,8 @@ def test_the_count_goes_on_after_a_restart(tmp_path: Path) -> None:
 def test_accounts_do_not_share(store: Store) -> None:
     """What one account spent is nothing to another."""
     time = Time()
-    pacer(store, time, daily(10), account="a").acquire(10)
-    pacer(store, time, daily(10), account="b").acquire(10)
+    limiter(store, time, daily(10), account="a").acquire(10)
+    limiter(store, time, daily(10), account="b").acquire(10)
     assert time.naps == []
 
 
@@ -177,7 +177,7 @@ def test_the_reserve_is_left_alone(store: Store) -> None:
     """A reserve of 20 % is taken off every limit, rolling ones too, whatever the headers say of the whole."""
     time = Time()
     burst, day = rolling(10, 2, headers={"limit": "l", "remaining": "r"}), daily(100)
-    paced = pacer(store, time, burst, day, reserve=0.2)
+    paced = limiter(store, time, burst, day, reserve=0.2)
     assert (paced.allowance(burst), paced.allowance(day)) == (8.0, 80.0)
     booking = paced.acquire(0)
     paced.observe({"l": "20", "r": "19"}, booking)
@@ -192,15 +192,15 @@ def test_the_reserve_is_left_alone(store: Store) -> None:
 def test_seats_multiply(store: Store) -> None:
     """A limit per seat grows with the seats; a plan's own amount comes before the one for any plan."""
     limit = Limit("day", "cost", {"growth": 60.0, "*": 1.0}, DAY, "calendar", per_seat=True)
-    assert Pacer(store, "a", (limit,), "growth", 5).allowance(limit) == 300.0
-    assert Pacer(store, "a", (limit,), "other", 5).allowance(limit) == 5.0
+    assert RateLimiter(store, "a", (limit,), "growth", 5).allowance(limit) == 300.0
+    assert RateLimiter(store, "a", (limit,), "other", 5).allowance(limit) == 5.0
 
 
 def test_what_is_left_counts_down_and_resets(store: Store) -> None:
     """`remaining` is the rest of the open window and is whole again in the next one."""
     time = Time(NOON)
     day = daily(100)
-    paced = pacer(store, time, day)
+    paced = limiter(store, time, day)
     paced.acquire(30)
     assert paced.remaining(day) == 70.0
     assert paced.reset_time(day) == MIDNIGHT + DAY
@@ -211,9 +211,9 @@ def test_what_is_left_counts_down_and_resets(store: Store) -> None:
 def test_a_spent_day_pauses_until_midnight(store: Store) -> None:
     """The run ends and says when to go on: the end of the calendar window, UTC."""
     time = Time(NOON)
-    paced = pacer(store, time, daily(10))
+    paced = limiter(store, time, daily(10))
     paced.acquire(8)
-    with pytest.raises(Paused) as caught:
+    with pytest.raises(QuotaExhausted) as caught:
         paced.acquire(3)
     assert caught.value.until == MIDNIGHT + DAY
     assert (caught.value.limit, caught.value.exit_code) == ("day", 75)
@@ -225,7 +225,7 @@ def test_a_spent_day_pauses_until_midnight(store: Store) -> None:
 def test_a_day_can_be_slept_through(store: Store) -> None:
     """With `wait_for_day` the call goes out after midnight; no nap is longer than a minute."""
     time = Time(NOON)
-    paced = pacer(store, time, daily(10), wait_for_day=True)
+    paced = limiter(store, time, daily(10), wait_for_day=True)
     paced.acquire(10)
     paced.acquire(10)
     assert time.now == MIDNIGHT + DAY
@@ -236,7 +236,7 @@ def test_a_day_can_be_slept_through(store: Store) -> None:
 def test_a_short_calendar_window_is_waited_for(store: Store) -> None:
     """What ends within minutes is no reason to end the run."""
     time = Time(MIDNIGHT + 3600 - 200)
-    paced = pacer(store, time, Limit("hour", "calls", {"*": 1.0}, 3600, "calendar"))
+    paced = limiter(store, time, Limit("hour", "calls", {"*": 1.0}, 3600, "calendar"))
     paced.acquire(1)
     paced.acquire(1)
     assert time.now == MIDNIGHT + 3600
@@ -245,13 +245,13 @@ def test_a_short_calendar_window_is_waited_for(store: Store) -> None:
 def test_a_call_larger_than_the_window_is_refused_in_words(store: Store) -> None:
     """Such a call can never go out: waiting for ever or breaking the limit would both be wrong."""
     with pytest.raises(UsageError, match=r"costs 20 and the day limit allows 10"):
-        pacer(store, Time(), daily(10)).acquire(20)
+        limiter(store, Time(), daily(10)).acquire(20)
 
 
 def test_limits_that_are_not_general_count_only_calls_that_name_them(store: Store) -> None:
     """A search limit holds up searches and nothing else."""
     time = Time()
-    paced = pacer(store, time, rolling(100, 2), rolling(1, 2, "search", general=False))
+    paced = limiter(store, time, rolling(100, 2), rolling(1, 2, "search", general=False))
     paced.acquire(1, ("search",))
     for _ in range(50):
         paced.acquire(1)
@@ -270,7 +270,7 @@ def test_another_allowance_in_the_headers_is_adopted(store: Store) -> None:
     """The platform knows the account's plan better than the spec."""
     time = Time()
     burst = rolling(40, 2, headers=HEADERS)
-    paced = pacer(store, time, burst)
+    paced = limiter(store, time, burst)
     paced.observe({"x-limit": "4", "x-left": "3"}, paced.acquire(1))
     for _ in range(3):
         paced.acquire(1)
@@ -283,7 +283,7 @@ def test_another_allowance_in_the_headers_is_adopted(store: Store) -> None:
 def test_junk_in_the_headers_is_no_figure(store: Store, junk: str) -> None:
     """What is not a plain number changes nothing."""
     burst = rolling(40, 2, headers=HEADERS)
-    paced = pacer(store, Time(), burst)
+    paced = limiter(store, Time(), burst)
     paced.observe({"x-limit": junk, "x-left": junk}, paced.acquire(1))
     assert (paced.allowance(burst), paced.remaining(burst)) == (40.0, 39.0)
 
@@ -291,7 +291,7 @@ def test_junk_in_the_headers_is_no_figure(store: Store, junk: str) -> None:
 def test_what_others_spent_is_booked_once(store: Store) -> None:
     """Another program's spending shows in `remaining`; seeing it in ten answers books it once."""
     day = daily(1000, headers=HEADERS)
-    paced = pacer(store, Time(), day)
+    paced = limiter(store, Time(), day)
     for call in range(1, 11):
         paced.observe({"x-limit": "1000", "x-left": str(1000 - 300 - 5 * call)}, paced.acquire(5))
         assert paced.remaining(day) == 1000 - 300 - 5 * call
@@ -300,7 +300,7 @@ def test_what_others_spent_is_booked_once(store: Store) -> None:
 def test_spending_shows_without_a_limit_header_too(store: Store) -> None:
     """Where only `remaining` is told, the declared allowance stands for the whole."""
     day = daily(1000, headers={"remaining": "x-left"})
-    paced = pacer(store, Time(), day)
+    paced = limiter(store, Time(), day)
     paced.observe({"x-left": "400"}, paced.acquire(5))
     assert paced.remaining(day) == 400
 
@@ -308,7 +308,7 @@ def test_spending_shows_without_a_limit_header_too(store: Store) -> None:
 def test_our_own_calls_under_way_are_not_taken_for_foreign(store: Store) -> None:
     """Calls booked after this one may be in its figure already, and refunds are not invented."""
     day = daily(1000, headers=HEADERS)
-    paced = pacer(store, Time(), day)
+    paced = limiter(store, Time(), day)
     first = paced.acquire(10)
     for _ in range(4):
         paced.acquire(10)
@@ -322,7 +322,7 @@ def test_yesterdays_figure_does_not_spend_today(store: Store) -> None:
     """An answer from before midnight, or from a platform whose midnight is a little later, is about another day."""
     time = Time(MIDNIGHT + DAY - 1)
     day = daily(1000, headers=HEADERS)
-    paced = pacer(store, time, day)
+    paced = limiter(store, time, day)
     booking = paced.acquire(1)
     time.now += 2
     paced.observe({"x-limit": "1000", "x-left": "0"}, booking)
@@ -353,7 +353,7 @@ class Platform:
 def test_late_answers_never_starve_a_lone_caller(shared: Store, delays: list[tuple[float, float]], lanes: int) -> None:
     """However late calls arrive and answers come, a caller alone on the account books nothing but its own calls."""
     time, platform, calls = Time(), Platform(20, 2), 100
-    paced = pacer(shared, time, rolling(20, 2, headers=HEADERS), account=next(ACCOUNTS))
+    paced = limiter(shared, time, rolling(20, 2, headers=HEADERS), account=next(ACCOUNTS))
     events: list[tuple[float, int, str, Any]] = []  # when, tie-breaker, what, of which call
 
     def happen(until: float) -> None:
@@ -383,7 +383,7 @@ def test_late_answers_never_starve_a_lone_caller(shared: Store, delays: list[tup
 def test_a_rival_on_the_same_key_is_given_way(store: Store, reserve: float, refusals: float) -> None:
     """A rival that takes half of the burst goes on getting it; a reserve keeps us from being refused at all."""
     time = Time()
-    paced = pacer(store, time, rolling(20, 2, headers=HEADERS), reserve=reserve)
+    paced = limiter(store, time, rolling(20, 2, headers=HEADERS), reserve=reserve)
     platform = Platform(20, 2)
     rival = time.now
     done = refused = theirs = 0
@@ -411,7 +411,7 @@ def test_a_rival_on_the_same_key_is_given_way(store: Store, reserve: float, refu
 def test_a_refusal_stops_every_caller_for_its_time(store: Store) -> None:
     """After a 429 nothing goes out before the time it named, and everything after it."""
     time = Time()
-    paced = pacer(store, time, rolling(40, 2))
+    paced = limiter(store, time, rolling(40, 2))
     paced.acquire(1)
     paced.refused("burst", 7)
     paced.refused("burst", 3)  # a shorter one does not cut the longer one short
@@ -422,9 +422,9 @@ def test_a_refusal_stops_every_caller_for_its_time(store: Store) -> None:
 def test_a_long_refusal_is_a_pause(store: Store) -> None:
     """`Retry-After: 3600` ends the run, naming the limit that refused and when to go on."""
     time = Time()
-    paced = pacer(store, time, rolling(40, 2, "minute"))
+    paced = limiter(store, time, rolling(40, 2, "minute"))
     paced.refused("minute", 3600)
-    with pytest.raises(Paused) as caught:
+    with pytest.raises(QuotaExhausted) as caught:
         paced.acquire(1)
     assert (caught.value.limit, caught.value.until) == ("minute", NOON + 3600)
 
@@ -433,10 +433,10 @@ def test_a_refused_day_is_spent_whatever_we_counted(store: Store) -> None:
     """Others may have spent it: the day is closed for us and for every other process on the store."""
     time = Time()
     day = daily(1000)
-    pacer(store, time, day).refused("day", 0)
-    other = pacer(store, time, day)
+    limiter(store, time, day).refused("day", 0)
+    other = limiter(store, time, day)
     assert other.remaining(day) == 0
-    with pytest.raises(Paused) as caught:
+    with pytest.raises(QuotaExhausted) as caught:
         other.acquire(1)
     assert caught.value.until == MIDNIGHT + DAY
 
@@ -445,7 +445,7 @@ def test_a_refusal_just_after_midnight_does_not_cost_the_new_day(store: Store) -
     """The platform's clock may be behind ours: wait two minutes and ask again instead of closing the day."""
     time = Time(MIDNIGHT + 5)
     day = daily(1000)
-    paced = pacer(store, time, day)
+    paced = limiter(store, time, day)
     paced.refused("day", 0)
     paced.acquire(1)
     assert time.now == MIDNIGHT + 120
@@ -455,11 +455,11 @@ def test_a_refusal_just_after_midnight_does_not_cost_the_new_day(store: Store) -
 def test_a_clock_that_was_ahead_costs_one_window(store: Store) -> None:
     """Spending booked by a clock an hour ahead does not hold calls up for an hour at a stretch."""
     time = Time(NOON + 3600)
-    paced = pacer(store, time, rolling(1, 2))
+    paced = limiter(store, time, rolling(1, 2))
     paced.acquire(1)
     time.now = NOON
     with pytest.raises(Stopped):
-        Pacer(store, "a", (rolling(1, 2),), "any", 1, clock=Clock(lambda: time.now, stop_after(2.2))).acquire(1)
+        RateLimiter(store, "a", (rolling(1, 2),), "any", 1, clock=Clock(lambda: time.now, stop_after(2.2))).acquire(1)
 
 
 class Stopped(Exception):
@@ -479,7 +479,7 @@ def stop_after(most: float):  # type: ignore[no-untyped-def]
 
 def test_threads_share_the_burst_fairly_and_keep_the_limit(store: Store) -> None:
     """Sixteen threads on one pacer: the true window holds, and none gets more than another."""
-    paced = Pacer(store, "a", (rolling(40, 0.4),), "any", 1)
+    paced = RateLimiter(store, "a", (rolling(40, 0.4),), "any", 1)
     sent = [(paced.acquire(1).at, 1.0) for _ in range(40)]  # from here on all of them have to wait
     counts = [0] * 16
     stop = threading.Event()
@@ -512,7 +512,7 @@ def test_a_waiting_call_does_not_hold_up_what_may_go(store: Store) -> None:
         go.wait(5)
 
     time = Time()
-    paced = Pacer(
+    paced = RateLimiter(
         store, "a", (burst, rolling(1, 60, "search", general=False)), "any", 1, clock=Clock(lambda: time.now, sleep)
     )
     paced.acquire(1, ("search",))
@@ -529,7 +529,7 @@ def test_a_waiting_call_does_not_hold_up_what_may_go(store: Store) -> None:
 
 def test_turns_are_taken_in_the_order_of_asking_and_survive_an_interruption() -> None:
     """First come, first served; a turn that ends in an exception is passed on all the same."""
-    turns, order = Turns(), []
+    turns, order = FairLock(), []
     started = [threading.Event() for _ in range(4)]
 
     def ask(number: int) -> None:
@@ -559,7 +559,7 @@ def test_two_processes_worth_of_threads_on_one_store_keep_the_limit(tmp_path: Pa
     stop = threading.Event()
 
     def work(store: Store) -> None:
-        paced = Pacer(store, "a", (rolling(20, 0.5),), "any", 1)
+        paced = RateLimiter(store, "a", (rolling(20, 0.5),), "any", 1)
         while not stop.is_set():
             sent.append((paced.acquire(1).at, 1.0))
 
@@ -579,7 +579,7 @@ def test_two_processes_worth_of_threads_on_one_store_keep_the_limit(tmp_path: Pa
 def test_the_books_do_not_grow(store: Store) -> None:
     """Slots no window reaches any more are dropped: a long run leaves no more rows than a short one."""
     time = Time()
-    paced = pacer(store, time, rolling(10, 2), daily(1e9))
+    paced = limiter(store, time, rolling(10, 2), daily(1e9))
     for _ in range(1000):
         paced.acquire(1)
         time.now += 0.5
@@ -597,16 +597,16 @@ def test_a_wait_that_was_asked_for_holds_in_the_next_run(tmp_path: Path) -> None
     clock = Clock(lambda: time.now, time.sleep)
     day = Limit("day", "calls", {"*": 100.0}, 86_400.0, "calendar")
     store = open_store(str(tmp_path / "told.sqlite"))
-    first = Pacer(store, "acme", (day,), "any", 1, clock=clock)
+    first = RateLimiter(store, "acme", (day,), "any", 1, clock=clock)
     first.acquire(1)
     until = time.now + 3600
     first.refused("day", 3600.0, told=True)
-    for pacer in (first, Pacer(store, "acme", (day,), "any", 1, clock=clock)):
-        with pytest.raises(Paused) as caught:
-            pacer.acquire(1)
+    for limiter in (first, RateLimiter(store, "acme", (day,), "any", 1, clock=clock)):
+        with pytest.raises(QuotaExhausted) as caught:
+            limiter.acquire(1)
         assert caught.value.until == pytest.approx(until, abs=0.01)
     time.now = until + 1
-    Pacer(store, "acme", (day,), "any", 1, clock=clock).acquire(1)
+    RateLimiter(store, "acme", (day,), "any", 1, clock=clock).acquire(1)
     assert time.naps == []
     store.close()
 
@@ -614,10 +614,10 @@ def test_a_wait_that_was_asked_for_holds_in_the_next_run(tmp_path: Path) -> None
 def test_a_clock_set_back_forgets_a_wait_instead_of_adding_to_it(store: Store) -> None:
     """A wait of ten seconds, begun by a clock that was a day ahead, does not last a day."""
     time = Time()
-    pacer = Pacer(store, "acme", (), "any", 1, clock=Clock(lambda: time.now, time.sleep))
-    pacer.refused("", 10.0, told=True)
+    limiter = RateLimiter(store, "acme", (), "any", 1, clock=Clock(lambda: time.now, time.sleep))
+    limiter.refused("", 10.0, told=True)
     time.now -= 86_400
-    pacer.acquire(1)
+    limiter.acquire(1)
     assert sum(time.naps) <= 10
 
 
@@ -637,7 +637,7 @@ def test_what_two_processes_book_ahead_never_breaks_a_limit(
     every = (Limit("burst", "cost", {"*": 3000.0}, seconds, "rolling"), Limit("day", "cost", {"*": 8000.0}, DAY, "calendar"))
     time = Time(MIDNIGHT + start)
     account = next(ACCOUNTS)
-    both = [pacer(shared, time, *every, account=account, wait_for_day=True) for _ in range(2)]
+    both = [limiter(shared, time, *every, account=account, wait_for_day=True) for _ in range(2)]
     sent: list[tuple[float, float]] = []
     for idle, cost, who in [(0.0, 2900, 0), *calls, (0.0, 2900, 1), *calls]:
         time.now += idle
@@ -658,7 +658,7 @@ def test_calls_in_quick_succession_take_few_transactions(store: Store) -> None:
             connection.exec_driver_sql("DELETE FROM quota")
         begun = []
         watched = counted(store, begun)
-        paced = Pacer(watched, "a", (rolling(amount, 2), daily(1e9)), "any", 1, clock=Time().clock)
+        paced = RateLimiter(watched, "a", (rolling(amount, 2), daily(1e9)), "any", 1, clock=Time().clock)
         for _ in range(min(1000, int(amount))):
             paced.acquire(1)
         assert len(begun) <= most and (amount > 100 or len(begun) == most)
@@ -679,7 +679,7 @@ def counted(store: Store, begun: list[bool]) -> Store:
 def test_what_is_booked_ahead_is_given_back_at_the_end(store: Store) -> None:
     """Another process has all that is left of the day once the first one has ended; a killed one takes 64 calls at most."""
     time, day = Time(), daily(100_000)
-    first, other = pacer(store, time, day), pacer(store, time, day)
+    first, other = limiter(store, time, day), limiter(store, time, day)
     for _ in range(200):
         first.acquire(1)
     assert first.remaining(day) == 99_800
@@ -690,9 +690,9 @@ def test_what_is_booked_ahead_is_given_back_at_the_end(store: Store) -> None:
 
 def test_an_idle_process_holds_nothing_for_long(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is called for a while: what was booked ahead is given back without a call."""
-    monkeypatch.setattr("engine.connector.pacing.GIVE_BACK", 0.05)
+    monkeypatch.setattr("engine.connector.rate_limit.GIVE_BACK", 0.05)
     day = daily(100_000)
-    first, other = (Pacer(store, "a", (day,), "any", 1, clock=Time().clock) for _ in range(2))
+    first, other = (RateLimiter(store, "a", (day,), "any", 1, clock=Time().clock) for _ in range(2))
     for _ in range(10):
         first.acquire(1)
     done = threading.Event()
@@ -706,7 +706,7 @@ def test_an_idle_process_holds_nothing_for_long(store: Store, monkeypatch: pytes
 def test_a_platform_that_asks_to_wait_stops_what_was_booked_ahead(store: Store) -> None:
     """A refusal holds for the calls that are booked already."""
     time = Time()
-    paced = pacer(store, time, rolling(1e6, 2))
+    paced = limiter(store, time, rolling(1e6, 2))
     for _ in range(10):
         paced.acquire(1)
     paced.refused("burst", 7)

@@ -16,7 +16,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from engine.connector.model import Operation, Pager
-from engine.connector.pagers import PAGERS, Page, next_link
+from engine.connector.pagination import PAGERS, Page, next_link
 from engine.errors import Unavailable
 
 Reply = tuple[list[Any], Any, Mapping[str, str]]  # rows, body, headers

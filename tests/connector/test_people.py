@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from engine.errors import UnsafePlan
-from engine.migrate import migrate
+from engine.pipeline import migrate
 from engine.store.links import all_findings, links_of
 from tests.connector.desk import Desk
 

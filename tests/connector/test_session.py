@@ -12,13 +12,13 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from engine.cli.environment import live
 from engine.connector.auth import Account
 from engine.connector.client import Client
-from engine.connector.pacing import Pacer
-from engine.environment import live
+from engine.connector.rate_limit import RateLimiter
 from engine.errors import AuthError, Unavailable, UsageError
-from engine.spec.load import load_migration
-from engine.store.schema import open_store
+from engine.language.compile import load_migration
+from engine.store.tables import open_store
 from engine.store.tokens import newest
 
 LOGIN = {"kind": "login", "post": "/login", "secrets": {"password": "ACME_KEY"}}
@@ -199,7 +199,7 @@ def test_two_processes_exchange_one_after_the_other(bench: Any, tmp_path: Path, 
         store = open_store(str(tmp_path / "store.sqlite"))
         try:
             for _ in range(5):
-                client = Client(model.connector, Account(base, canary), Pacer(store, "acme", (), "any", 1))
+                client = Client(model.connector, Account(base, canary), RateLimiter(store, "acme", (), "any", 1))
                 client.read("rows", str(number))
                 client.close()
             return number

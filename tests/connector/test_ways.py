@@ -12,9 +12,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from engine.details import detailed
 from engine.errors import SpecError, UnsafePlan
-from engine.migrate import delta, foresee, migrate
+from engine.extract.hydrate import detailed
+from engine.pipeline import delta, migrate, preview
 from engine.rollback.undo import rollback
 from engine.store.links import all_findings
 from tests.connector.desk import Desk
@@ -416,12 +416,12 @@ def test_details_are_read_through_other_rows_too(desk_of: Any, text: str) -> Non
 def test_a_plan_counts_what_is_to_be_read_one_by_one(desk_of: Any) -> None:
     """A plan reads no details; it holds the calls against the source's quota and says so."""
     desk = desk_of("bulk", STORY)
-    plan = foresee(desk.run(), None, details=False).plan
+    plan = preview(desk.run(), None, details=False).plan
     assert plan is not None and details(desk) == []
     assert [(use.account, use.needed) for use in plan.limits if use.account == "source"] == [("source", 60.0)]
     assert plan.warnings == ("60 contacts are still to be read one by one for history; what comes of that is not in this plan",)
     migrate(desk.run(), None)
-    after = foresee(desk.run(), None, details=False).plan
+    after = preview(desk.run(), None, details=False).plan
     assert after is not None and after.warnings == () and after.steps[0].unchanged == 60
 
 

@@ -11,20 +11,20 @@ from typing import Any
 import pytest
 import yaml
 
+from engine.cli.environment import accounts
 from engine.connector.auth import Account
 from engine.connector.client import Client
 from engine.connector.model import Verb
-from engine.connector.pacing import Clock
-from engine.environment import accounts
-from engine.errors import AuthError, NotFound, Rejected
-from engine.migrate import Result, migrate
-from engine.reading import stamp
-from engine.run import Run, connect
-from engine.spec.load import Migration, load_migration
-from engine.spec.model import Const, Expr, ObjectMapping
-from engine.spec.model import Path as SourcePath
+from engine.connector.rate_limit import Clock
+from engine.errors import AuthError, NotFound, RequestRejected
+from engine.extract.records import stamp
+from engine.language.compile import Migration, load_migration
+from engine.language.model import Const, Expr, ObjectMapping
+from engine.language.model import Path as SourcePath
+from engine.pipeline import Result, migrate
+from engine.session import Run, connect
 from engine.store.journal import start_run
-from engine.store.schema import Store, open_store
+from engine.store.tables import Store, open_store
 from tests.contract.recorder import Exchange, record
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -97,7 +97,7 @@ def drive(folder: Path) -> Recorded:
         with _run(migration, store, found.source, target, folder) as run:
             result = migrate(run, RECORDS)
             _round(run.destination, folder / "contract.txt")
-            stranger = Client(migration.destination, replace(target, secret="x" * 40), run.destination.pacer)
+            stranger = Client(migration.destination, replace(target, secret="x" * 40), run.destination.limiter)
             with closing(stranger), pytest.raises(AuthError):
                 stranger.check()
         so_far = len(recording.exchanges)
@@ -194,7 +194,7 @@ def _refusals(client: Client) -> None:
         assert client.read(name, NOWHERE) is None
         with pytest.raises(NotFound):
             client.write(name, "delete", {}, NOWHERE)
-    with pytest.raises(Rejected):
+    with pytest.raises(RequestRejected):
         client.write("persons", "create", {"name": "Nobody", "org_id": int(NOWHERE)})
     assert list(client.rows("notes", {"deal_id": NOWHERE})) == []
 

@@ -21,7 +21,7 @@ from engine.destination.definitions import (
     memory,
     remembered,
 )
-from engine.spec.model import CustomField
+from engine.language.model import CustomField
 from engine.store.links import Link
 
 CUSTOM = CustomFields(

@@ -11,7 +11,15 @@ import pytest
 from engine.connector.load import load_connector
 from engine.destination.resolve import resolve
 from engine.destination.rows import Definition, codec_of
-from engine.spec.model import Const, CustomField, Field, Lookup, ObjectMapping, Side, Spec
+from engine.language.model import (
+    Const,
+    CustomField,
+    Field,
+    Lookup,
+    ObjectMapping,
+    Side,
+    Spec,
+)
 
 CRM = load_connector(Path(__file__).parents[1] / "spec" / "connectors" / "crm.yaml")
 DEFINITIONS = {

@@ -10,7 +10,19 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.driving import ETL, SPEC, Dump, Pair, Record, by_key, checkout, edit, environment, etl, pair
+from tests.e2e.driving import (
+    ETL,
+    SPEC,
+    Dump,
+    Pair,
+    Record,
+    by_key,
+    checkout,
+    edit,
+    environment,
+    etl,
+    pair,
+)
 
 FAULTS = ("429", "500", "timeout-after-write", "cut-connection", "garbage-json", "slow")
 

@@ -9,7 +9,17 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.e2e.driving import SPEC, Dump, Record, by_key, checkout, custom, etl, once, pair
+from tests.e2e.driving import (
+    SPEC,
+    Dump,
+    Record,
+    by_key,
+    checkout,
+    custom,
+    etl,
+    once,
+    pair,
+)
 
 # For each switch of the emulators the word that is not its default.
 SOURCE = (

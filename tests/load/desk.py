@@ -20,14 +20,14 @@ from typing import Any
 import sqlalchemy as sa
 
 from engine.connector.auth import Account
-from engine.connector.pacing import Clock
+from engine.connector.rate_limit import Clock
 from engine.destination.rows import RowCodec, codec_of
-from engine.run import Run, connect
-from engine.spec.load import Migration, load_migration
-from engine.spec.model import ObjectMapping
+from engine.language.compile import Migration, load_migration
+from engine.language.model import ObjectMapping
+from engine.session import Run, connect
 from engine.store.journal import Entry, entries, start_run
 from engine.store.links import Link, links_of, save_link
-from engine.store.schema import open_store
+from engine.store.tables import open_store
 from engine.values import digest
 from tests.platforms.platform import Platform
 from tests.platforms.project import mapped, migration, project, readable, writable

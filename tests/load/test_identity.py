@@ -24,7 +24,7 @@ from engine.load.writes import Answer, Outcome, Write
 from engine.store.journal import Entry, intend
 from engine.store.ledger import Ledger
 from engine.store.links import Draft, save_drafts
-from engine.store.schema import remember, remember_in
+from engine.store.tables import remember, remember_in
 from tests.load.desk import START, Desk, desk, link_to
 
 ANN = {"name": "Ann", "email": "a@x.es"}

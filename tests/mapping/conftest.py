@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 
 from engine.connector.load import load_connector
-from engine.mapping.project import Projection, Sight, Source, any_key, project
-from engine.mapping.typed import reader_of
-from engine.spec.load import load_migration
-from engine.spec.model import Spec
+from engine.connector.references import any_key
+from engine.connector.typed import reader_of
+from engine.language.compile import load_migration
+from engine.language.model import Spec
+from engine.mapping.evaluate import Evaluation, LookupContext, Source, evaluate
 from engine.values import dig, segments
 
 HERE = Path(__file__).parent
@@ -48,15 +49,15 @@ class Desk:
     def project(
         self, objects: Mapping[str, Any], records: Mapping[str, Record], key: str, *, users: Sequence[str] = (),
         undrafted: Sequence[str] = (), **parts: Any,
-    ) -> list[Projection]:  # fmt: skip
+    ) -> list[Evaluation]:  # fmt: skip
         """The drafts the last object makes of the record with this key."""
         spec = self.spec(objects, **parts)
         mapping = list(spec.objects.values())[-1]
         sight = sight_on(spec, records, users, undrafted)
-        return list(project(mapping, Source(key.rpartition("/")[0], key, records[key]), sight))
+        return list(evaluate(mapping, Source(key.rpartition("/")[0], key, records[key]), sight))
 
 
-def sight_on(spec: Spec, records: Mapping[str, Record], users: Sequence[str] = (), undrafted: Sequence[str] = ()) -> Sight:
+def sight_on(spec: Spec, records: Mapping[str, Record], users: Sequence[str] = (), undrafted: Sequence[str] = ()) -> LookupContext:
     """Records in memory as a projection sees them; all of them become drafts but those told."""
     pattern = "erp.test/api/v1/{collection}/{id}"
 
@@ -68,7 +69,7 @@ def sight_on(spec: Spec, records: Mapping[str, Record], users: Sequence[str] = (
         return [(key, row) for key, row in records.items() if key.startswith(f"{name}/") and names(row) in targets]
 
     rows = {f"{item.sources[0]}/{row['id']}" for item in spec.objects.values() for row in item.rows}
-    return Sight(
+    return LookupContext(
         settings=spec.settings,
         pattern=pattern,
         objects=spec.objects,

@@ -10,7 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.values import DEEPEST, canonical, folded, from_json, id_in, key_of, quoted, well_formed
+from engine.values import (
+    DEEPEST,
+    canonical,
+    folded,
+    from_json,
+    id_in,
+    key_of,
+    quoted,
+    well_formed,
+)
 
 ANY_TEXT = st.text(st.characters(exclude_categories=()))
 ID = st.one_of(ANY_TEXT, st.text("%#\0\ud800\udfffuUdD0123458aF+/", max_size=12))

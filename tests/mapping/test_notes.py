@@ -7,7 +7,14 @@ from typing import Any
 
 import pytest
 
-from engine.mapping.notes import View, filters_used, paths_used, render, seen, syntax_problem
+from engine.language.jinja import (
+    View,
+    filters_used,
+    paths_used,
+    render,
+    seen,
+    syntax_problem,
+)
 
 DOUBLED = "{% set x = 'aaaaaaaaaaaaaaaaaaaa' %}" + "{% set x = x ~ x %}" * 15
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from engine.document import read
-from engine.mapping.project import Projection, _passes, record_key
-from engine.spec.model import Path as SpecPath
-from engine.spec.model import Test as Comparison
+from engine.config.document import read
+from engine.language.model import Path as SpecPath
+from engine.language.model import Test as Comparison
+from engine.mapping.evaluate import Evaluation, _passes, record_key
 from tests.mapping.conftest import Desk
 
 CASES = [
@@ -24,7 +24,7 @@ CASES = [
 EVERYTHING = {"name", "fields", "object", "above", "pipelines", "settings", "record", "around", "users", "undrafted", "expect"}
 
 
-def story(draft: Projection, expected: dict[str, Any]) -> dict[str, Any]:
+def story(draft: Evaluation, expected: dict[str, Any]) -> dict[str, Any]:
     """A draft as a case tells it, with as much detail as the case asks for."""
     told: dict[str, Any] = {"state": draft.state, "body": draft.body}
     if "key" in expected:

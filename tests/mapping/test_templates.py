@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from bench.project import Account
-from engine.mapping.project import Projection, Source, project
-from engine.spec.load import load_migration
-from engine.spec.model import ObjectMapping, Template
-from engine.spec.uses import walk
+from engine.language.compile import load_migration
+from engine.language.dependencies import walk
+from engine.language.model import ObjectMapping, Template
+from engine.mapping.evaluate import Evaluation, Source, evaluate
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = sorted((ROOT / "templates").glob("**/*.j2"))
@@ -57,7 +57,7 @@ def noted(account: Account) -> Iterator[tuple[ObjectMapping, str, Path]]:
 
 def drafts(
     account: Account, mapping: ObjectMapping, change: Callable[[Mapping[str, Any]], Mapping[str, Any]] = lambda body: body
-) -> Iterator[Projection]:
+) -> Iterator[Evaluation]:
     """The object's drafts of all its records, changed first, beside records changed in the same way."""
     sight = account.sight()
     look = sight.record
@@ -70,7 +70,7 @@ def drafts(
     for key, body in account.records.items():
         name = key.partition("/")[0]
         if name in mapping.sources:
-            yield from project(mapping, Source(name, key, change(body)), sight)
+            yield from evaluate(mapping, Source(name, key, change(body)), sight)
 
 
 def tags_of(path: Path) -> set[str]:
@@ -130,5 +130,5 @@ def test_templates_render_whatever_is_missing(account: Account, gone: str) -> No
         few = [found for found in account.records if found.partition("/")[0] in mapping.sources][:2]
         for key, field in [(found, name) for found in few for name in account.records[found]]:
             source = Source(key.partition("/")[0], key, lacking(account.records[key], field, gone))
-            for draft in project(mapping, source, sight):
+            for draft in evaluate(mapping, source, sight):
                 assert [note.text for note in draft.notes if note.field == target] == [], f"{key} without {field}"

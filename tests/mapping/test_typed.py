@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.connector.model import FieldType
-from engine.mapping.typed import Misfit, as_declared, typed
+from engine.connector.typed import Misfit, as_declared, typed
 from engine.values import flag, is_empty
 
 NO = ["0", 0, 0.0, "false", "False", " NO ", "n", "N", "off", "null", False]

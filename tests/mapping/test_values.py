@@ -11,7 +11,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.values import as_link, canonical, dig, digest, is_empty, leaves, link, links_in, segments, word
+from engine.values import (
+    as_link,
+    canonical,
+    dig,
+    digest,
+    is_empty,
+    leaves,
+    link,
+    links_in,
+    segments,
+    word,
+)
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=8)
 JSON = st.recursive(

@@ -13,7 +13,14 @@ from typing import Any
 
 from tests.platforms.conftest import Serve
 from tests.platforms.platform import Answer, Before, Platform, Request, Row
-from tests.platforms.project import Project, mapped, migration, project, readable, writable
+from tests.platforms.project import (
+    Project,
+    mapped,
+    migration,
+    project,
+    readable,
+    writable,
+)
 from tests.platforms.trials import NAME
 
 CONTAINERS = ("", "custom", "data.custom")

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from engine.store.schema import open_store
+from engine.store.tables import open_store
 from tests.platforms.platform import Platform, Row
 from workbench.cli import main
 

@@ -10,7 +10,16 @@ import pytest
 
 from tests.platforms.conftest import Serve
 from tests.platforms.platform import Answer, Before, Platform, Request
-from tests.platforms.project import Done, Project, call, mapped, migration, project, readable, writable
+from tests.platforms.project import (
+    Done,
+    Project,
+    call,
+    mapped,
+    migration,
+    project,
+    readable,
+    writable,
+)
 
 PEOPLE = [{"id": number, "name": f"Name {number}"} for number in range(1, 6)]
 KEYED = {"kind": "header", "name": "x-key", "secret": "THE_KEY"}

@@ -14,10 +14,18 @@ import pytest
 
 from engine.cli.options import interval, records, until
 from engine.errors import UsageError
-from engine.review.report import private
+from engine.report.document import private
 from tests.platforms.conftest import Serve
 from tests.platforms.platform import Answer, Platform, Request
-from tests.platforms.project import Project, call, mapped, migration, project, readable, writable
+from tests.platforms.project import (
+    Project,
+    call,
+    mapped,
+    migration,
+    project,
+    readable,
+    writable,
+)
 
 ETL = (sys.executable, "-m", "workbench")
 

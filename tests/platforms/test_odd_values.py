@@ -14,7 +14,15 @@ import pytest
 
 from tests.platforms.conftest import Serve
 from tests.platforms.platform import Answer, Platform, Request, Row
-from tests.platforms.project import Project, attention, mapped, migration, project, readable, writable
+from tests.platforms.project import (
+    Project,
+    attention,
+    mapped,
+    migration,
+    project,
+    readable,
+    writable,
+)
 
 HALVES = ("\ud800", "\udfff")
 ODD_IDS = (

@@ -10,7 +10,14 @@ from typing import Any
 import pytest
 
 from tests.platforms.conftest import Serve
-from tests.platforms.project import Project, mapped, migration, project, readable, writable
+from tests.platforms.project import (
+    Project,
+    mapped,
+    migration,
+    project,
+    readable,
+    writable,
+)
 
 PLAIN = {
     word: word

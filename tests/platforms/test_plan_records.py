@@ -9,10 +9,17 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from engine.review import planned
+from engine.report import plan as planned
 from tests.platforms.conftest import Serve
 from tests.platforms.platform import Platform, Row
-from tests.platforms.project import Project, mapped, migration, project, readable, writable
+from tests.platforms.project import (
+    Project,
+    mapped,
+    migration,
+    project,
+    readable,
+    writable,
+)
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "schemas/report.schema.json").read_text("utf-8"))
 LATER = (4, 5)  # people that come after the first run; of 5 the destination has a contact

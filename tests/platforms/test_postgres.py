@@ -18,7 +18,15 @@ import pytest
 
 from tests.platforms.conftest import Serve
 from tests.platforms.platform import Answer, Platform, Request
-from tests.platforms.project import Done, Project, mapped, migration, project, readable, writable
+from tests.platforms.project import (
+    Done,
+    Project,
+    mapped,
+    migration,
+    project,
+    readable,
+    writable,
+)
 from tests.postgres import cluster, cut_sessions, wait_for
 
 ROOT = Path(__file__).resolve().parents[2]

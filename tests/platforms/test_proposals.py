@@ -6,7 +6,14 @@ import json
 from pathlib import Path
 
 from tests.platforms.conftest import Serve
-from tests.platforms.project import Project, mapped, migration, project, readable, writable
+from tests.platforms.project import (
+    Project,
+    mapped,
+    migration,
+    project,
+    readable,
+    writable,
+)
 from tests.platforms.trials import NAME
 
 

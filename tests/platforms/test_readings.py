@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from engine.reading import watermark
+from engine.extract.records import watermark
 from engine.store.records import Cursor, Tally
 from tests.platforms.conftest import Serve
 from tests.platforms.platform import Answer, Platform, Request, Row, page

@@ -12,7 +12,14 @@ from hypothesis import strategies as st
 
 from tests.platforms.conftest import Serve
 from tests.platforms.platform import Platform, Row, served
-from tests.platforms.project import Project, mapped, migration, project, readable, writable
+from tests.platforms.project import (
+    Project,
+    mapped,
+    migration,
+    project,
+    readable,
+    writable,
+)
 from tests.platforms.trials import NAME
 
 

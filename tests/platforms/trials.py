@@ -8,7 +8,14 @@ from types import MappingProxyType
 from typing import Any
 
 from tests.platforms.conftest import Serve
-from tests.platforms.project import Project, mapped, migration, project, readable, writable
+from tests.platforms.project import (
+    Project,
+    mapped,
+    migration,
+    project,
+    readable,
+    writable,
+)
 
 NAME = {"type": "text", "required": True}
 

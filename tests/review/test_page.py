@@ -19,15 +19,15 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from engine.connector.pacing import Clock
-from engine.environment import accounts
-from engine.migrate import migrate
-from engine.review.page import PARTS, digest, embedded, grouped, page, write_html
-from engine.review.report import STATES, build, write_csv
-from engine.run import Run, connect
-from engine.spec.load import load_migration
+from engine.cli.environment import accounts
+from engine.connector.rate_limit import Clock
+from engine.language.compile import load_migration
+from engine.pipeline import migrate
+from engine.report.document import STATES, build, write_csv
+from engine.report.page import PARTS, digest, embedded, grouped, page, write_html
+from engine.session import Run, connect
 from engine.store.journal import start_run
-from engine.store.schema import open_store
+from engine.store.tables import open_store
 
 ROOT = Path(__file__).resolve().parents[2]
 BENCH = runpy.run_path(str(ROOT / "bench" / "report_page.py"))

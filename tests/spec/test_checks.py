@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from engine.document import Document, parse, read, scalar
+from engine.config.document import Document, parse, read, scalar
 from engine.errors import Diagnostic, SpecError
-from engine.spec.load import Migration, load_migration
+from engine.language.compile import Migration, load_migration
 
 HERE = Path(__file__).parent
 CASES = sorted((HERE / "checks").glob("*.yaml"))

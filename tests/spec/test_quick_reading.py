@@ -14,12 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from engine.conforms import _KNOWN, _NOTES, Unsure, compiled
+from engine.config.conforms import _KNOWN, _NOTES, Unsure, compiled
+from engine.config.document import Document, parse
+from engine.config.validation import check_shape
 from engine.connector.load import _ORDINARY
 from engine.connector.urls import url_of
-from engine.document import Document, parse
 from engine.errors import SpecError
-from engine.schema import check_shape
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = [
@@ -114,8 +114,8 @@ def test_shipped_files_are_read_and_checked_fast(path: Path, monkeypatch: pytest
     def slow(*_: Any) -> Document:
         raise AssertionError("the slow way")
 
-    monkeypatch.setattr("engine.document._slowly", slow)
-    monkeypatch.setattr("engine.schema._validator", slow)
+    monkeypatch.setattr("engine.config.document._slowly", slow)
+    monkeypatch.setattr("engine.config.validation._validator", slow)
     kind = "connector" if path.parent.name == "connectors" else "spec"
     assert check_shape(parse(path.read_text(encoding="utf-8")), "cases" if ".test" in path.name else kind) == []
 

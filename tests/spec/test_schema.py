@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
+from engine.config.document import Document, Keys, parse, read
+from engine.config.validation import check_shape
 from engine.connector.auth import AUTHS
-from engine.connector.pagers import PAGERS
-from engine.connector.session import GRANTS
-from engine.document import Document, Keys, parse, read
-from engine.schema import check_shape
+from engine.connector.oauth import GRANTS
+from engine.connector.pagination import PAGERS
 
 ROOT = Path(__file__).resolve().parents[2]
 CASES = sorted((Path(__file__).parent / "shape").glob("*.yaml"))

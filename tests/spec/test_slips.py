@@ -10,7 +10,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.document import parse
+from engine.config.document import parse
 from engine.errors import SpecError
 
 CASES = yaml.safe_load((Path(__file__).parent / "slips.yaml").read_text(encoding="utf-8"))

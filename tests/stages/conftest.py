@@ -10,13 +10,13 @@ from typing import Any
 import httpx
 import pytest
 
+from engine.cli.environment import Accounts, accounts
 from engine.connector.auth import Account
-from engine.connector.pacing import Clock
-from engine.environment import Accounts, accounts
-from engine.run import Run, connect
-from engine.spec.load import Migration, load_migration
+from engine.connector.rate_limit import Clock
+from engine.language.compile import Migration, load_migration
+from engine.session import Run, connect
 from engine.store.journal import start_run
-from engine.store.schema import Store, open_store
+from engine.store.tables import Store, open_store
 
 SPEC = Path(__file__).parents[2] / "specs" / "stel_order_to_pipedrive.yaml"
 

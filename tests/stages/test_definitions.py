@@ -11,11 +11,17 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from engine import migrate
+from engine import pipeline
 from engine.errors import UnsafePlan
+from engine.plan.renames import carry_over
 from engine.rollback.undo import rollback
-from engine.stages.names import carry_over
-from engine.store.links import Finding, all_findings, count_links, links_of, stream_drafts
+from engine.store.links import (
+    Finding,
+    all_findings,
+    count_links,
+    links_of,
+    stream_drafts,
+)
 from engine.values import links_in
 from tests.connector.conftest import Bench, bench
 from tests.connector.desk import Desk
@@ -206,7 +212,7 @@ class Platform:
 def small(bench: Bench, tmp_path: Path) -> Desk:
     """A migration that has run once."""
     desk = Desk(bench, tmp_path, Platform(), SOURCE, DESTINATION, SPEC)
-    migrate.migrate(desk.run(), None)
+    pipeline.migrate(desk.run(), None)
     assert desk.platform.values("Nick") == ["Person 1", "Person 2", "Person 3"]
     return desk
 
@@ -214,7 +220,7 @@ def small(bench: Bench, tmp_path: Path) -> Desk:
 def again(desk: Desk, **options: Any) -> tuple[list[str], dict[str, int]]:
     """Read the source anew and run; the notices, and how many rows were written of each object."""
     run = desk.run()
-    result = migrate.delta(run, **options)
+    result = pipeline.delta(run, **options)
     return run.notices, {item.object: item.created + item.updated for item in result.loaded}
 
 
@@ -268,7 +274,7 @@ def test_a_rollback_of_one_run_renames_back(small: Desk) -> None:
     """The run that only renamed is taken back alone, and a later run renames once more."""
     small.become(edited(("name: Nick", "name: Alias")))
     run = small.run()
-    migrate.delta(run)
+    pipeline.delta(run)
     rollback(small.run(), of_run=run.id)
     assert sorted(small.platform.fields) == ["Key", "Nick", "Tier"]
     again(small)
@@ -309,7 +315,7 @@ def test_another_type_in_the_spec_is_refused_before_anything_is_written(small: D
     """The refusal names the field and every way out; neither plan nor run goes on."""
     small.become(edited(("name: Nick, type: text", "name: Nick, type: number")))
     small.platform.people.append({"id": 4, "name": "Person 4", "tier": "Gold"})
-    for command in (migrate.delta, lambda run: migrate.foresee(run, None)):
+    for command in (pipeline.delta, lambda run: pipeline.preview(run, None)):
         with pytest.raises(UnsafePlan, match=r"companies\.nick.*put the type back.*--remake-fields"):
             command(small.run())  # type: ignore[operator]
     assert len(small.platform.tables["companies"]) == 3
@@ -463,7 +469,7 @@ def test_an_object_under_another_name_goes_on_with_was(small: Desk) -> None:
         written = [link.written for link in links_of(connection, "notes").values()]
     drafts = [draft.body for batch in stream_drafts(small.store, "notes") for draft in batch]
     assert {name for body in (*written, *drafts) for name, _ in links_in(body)} == {"firms"}
-    result = migrate.verify(small.run(), migrate.Result())
+    result = pipeline.verify(small.run(), pipeline.Result())
     assert (result.tally.lost_in_arrived, result.tally.record_states()["arrived"]) == (0, 6)
     rollback(small.run())
     assert small.platform.tables == {"companies": {}, "notes": {}, "companyFields": {}}
@@ -484,7 +490,7 @@ def test_a_rollback_right_after_a_renaming_takes_everything_back(small: Desk) ->
 def test_an_object_under_another_name_is_refused_without_was(small: Desk) -> None:
     """A spec that would make every row again under another name is refused, by plan and by every run."""
     small.become(edited(("  notes:\n", "  memos:\n")))
-    commands: list[Callable[..., Any]] = [migrate.delta, lambda run: migrate.foresee(run, None), migrate.again]
+    commands: list[Callable[..., Any]] = [pipeline.delta, lambda run: pipeline.preview(run, None), pipeline.retry_failed]
     for command in commands:
         with pytest.raises(UnsafePlan, match=r"'notes'.*`was: notes` into objects\.memos.*`enabled: false`"):
             command(small.run())

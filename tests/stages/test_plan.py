@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine import migrate
+from engine import pipeline
 from engine.connector.model import Limit
 from engine.plan.cost import duration
-from engine.review.report import harmless
-from engine.simulate import simulate
+from engine.plan.simulate import simulate
+from engine.report.document import harmless
 from tests.stages.conftest import Desk
 from workbench.export import export
 
@@ -44,22 +44,22 @@ def test_duration_of_one_limit(limit: Limit, left: float, needed: float, until_r
 def test_simulation_spends_what_the_run_then_spends(desk: Desk) -> None:
     """The simulated calls and cost are those of the run that follows, reading back included."""
     run = desk.run()
-    result = migrate.foresee(run, None)
+    result = pipeline.preview(run, None)
     assert result.plan is not None
     timeline = simulate(run, result.plan)
     real = desk.run()
-    migrate.migrate(real, None)
-    assert timeline.calls == pytest.approx(real.destination.pacer.calls, rel=0.02)
-    assert timeline.cost == pytest.approx(real.destination.pacer.cost, rel=0.02)
+    pipeline.migrate(real, None)
+    assert timeline.calls == pytest.approx(real.destination.limiter.calls, rel=0.02)
+    assert timeline.cost == pytest.approx(real.destination.limiter.cost, rel=0.02)
 
 
 def test_a_plan_that_takes_too_few_rows_is_told_of(desk: Desk) -> None:
     """Where the destination's plan takes fewer deals than there would be, the plan says so before anything is written."""
-    assert migrate.foresee(desk.run(), None).plan.warnings == ()  # type: ignore[union-attr]
+    assert pipeline.preview(desk.run(), None).plan.warnings == ()  # type: ignore[union-attr]
     destination = desk.migration.destination
     few = {**destination.resources, "deals": replace(destination.resources["deals"], most={"ultimate": 1}, most_per_seat=True)}
     small = replace(desk, migration=replace(desk.migration, destination=replace(destination, resources=few)))
-    (told,) = migrate.foresee(small.run(), None).plan.warnings  # type: ignore[union-attr]
+    (told,) = pipeline.preview(small.run(), None).plan.warnings  # type: ignore[union-attr]
     assert re.match(r"\d+ deals to make and 0 made so far, but the plan ultimate takes 50 in all", told)
 
 
@@ -75,7 +75,7 @@ def test_no_cell_is_a_formula(text: str) -> None:
 def test_export_tells_of_every_write(desk: Desk, tmp_path: Path) -> None:
     """The audit log has a row for each write, and the workbook a sheet for each table."""
     run = desk.run()
-    result = migrate.migrate(run, 60)
+    result = pipeline.migrate(run, 60)
     made = export(run, tmp_path / "out")
     with (tmp_path / "out" / "audit_log.csv").open(encoding="utf-8-sig", newline="") as file:
         rows = list(csv.DictReader(file))

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from engine import migrate
+from engine import pipeline
 from engine.connector.model import ErrorRule
 from engine.destination.edits import edits_of
 from engine.destination.rows import codec_of, load_definitions
@@ -32,18 +32,18 @@ def resources(desk: Desk) -> Counter[str]:
 
 def test_second_run_changes_nothing(desk: Desk) -> None:
     """A second sample creates and updates nothing and asks the source for nothing but a sign of life."""
-    migrate.migrate(desk.run(), 60)
+    pipeline.migrate(desk.run(), 60)
     before = desk.dump()
     run = desk.run()
-    result = migrate.migrate(run, 60)
+    result = pipeline.migrate(run, 60)
     assert sum(item.created + item.updated for item in result.loaded) == 0
-    assert run.source.pacer.calls == 1
+    assert run.source.limiter.calls == 1
     assert desk.dump() == before
 
 
 def test_everything_that_arrived_is_as_wanted(desk: Desk) -> None:
     """No field of a record that arrived is lost, and money sums agree per object and currency."""
-    result = migrate.migrate(desk.run(), None)
+    result = pipeline.migrate(desk.run(), None)
     assert result.tally.lost_in_arrived == 0
     assert result.tally.record_states()["missing"] == 0
     assert result.tally.money
@@ -54,7 +54,7 @@ def test_everything_that_arrived_is_as_wanted(desk: Desk) -> None:
 def test_every_record_has_an_owner(desk: Desk) -> None:
     """No organization, person, deal, product or activity lands without an owner."""
     before = {(row["resource"], row["id"]) for row in desk.dump()}
-    migrate.migrate(desk.run(), 60)
+    pipeline.migrate(desk.run(), 60)
     owned = [row for row in desk.dump() if (row["resource"], row["id"]) not in before and row["resource"] in
              ("organizations", "persons", "deals", "products", "activities")]  # fmt: skip
     assert owned
@@ -66,19 +66,19 @@ def test_fallback_owner_must_exist(desk: Desk, changed: Callable[..., Desk]) -> 
     other = changed(lambda text: text.replace("owner@example.com", "nobody@example.com"))
     before = desk.dump()
     with pytest.raises(UnsafePlan, match=r"nobody@example\.com"):
-        migrate.migrate(other.run(), 60)
+        pipeline.migrate(other.run(), 60)
     assert desk.dump() == before
 
 
 def test_empty_source_is_refused(desk: Desk) -> None:
     """A source that gives no record is taken for the wrong account."""
     run = desk.run()
-    result = migrate.prepare(run, 60)
+    result = pipeline.extract_and_audit(run, 60)
     assert result.sample is not None
     with run.store.begin() as connection:
         connection.exec_driver_sql("DELETE FROM records WHERE collection NOT LIKE '$%'")
-    migrate.draft(run, result)
-    migrate.plan(run, result)
+    pipeline.draft(run, result)
+    pipeline.plan(run, result)
     assert result.plan is not None
     with pytest.raises(UnsafePlan, match="no record"):
         guard(run, result.plan, yes=False)
@@ -86,10 +86,10 @@ def test_empty_source_is_refused(desk: Desk) -> None:
 
 def test_mapping_change_rewrites_only_what_it_changes(desk: Desk, changed: Callable[..., Desk]) -> None:
     """After one value map changed, only the records whose draft changed are written."""
-    migrate.migrate(desk.run(), None)
+    pipeline.migrate(desk.run(), None)
     other = changed(lambda text: text.replace("map: {Pendiente: open, En curso: open, Aceptada: won, Cerrada: won, Rechazada: lost}", "map: {Pendiente: open, En curso: won, Aceptada: won, Cerrada: won, Rechazada: lost}"))  # fmt: skip
     run = other.run()
-    result = migrate.migrate(run, None)
+    result = pipeline.migrate(run, None)
     updated = {item.object: item.updated for item in result.loaded if item.updated}
     assert set(updated) == {"quotes"}
     assert sum(item.created for item in result.loaded) == 0
@@ -107,11 +107,11 @@ def _stage(desk: Desk, name: str) -> int:
 
 def test_people_keep_their_edit(desk: Desk) -> None:
     """A field people changed in the destination is kept and reported when the source changes too."""
-    migrate.migrate(desk.run(), None)
+    pipeline.migrate(desk.run(), None)
     row = next(row for row in desk.dump() if row["resource"] == "products" and row["record"]["code"] == "PRO00002")
     desk.destination_api("PATCH", f"/api/v2/products/{row['id']}", name="Renamed by people")
     desk.source_api("PUT", "/products/5800064", name="Renamed in the source", barcode="8400000000001")
-    migrate.delta(desk.run())
+    pipeline.delta(desk.run())
     after = next(other for other in desk.dump() if other["resource"] == "products" and other["id"] == row["id"])
     assert after["record"]["name"] == "Renamed by people"
     assert "8400000000001" in after["record"]["custom_fields"].values()
@@ -122,22 +122,22 @@ def test_people_keep_their_edit(desk: Desk) -> None:
 
 def test_delta_with_nothing_changed(desk: Desk) -> None:
     """A delta with nothing changed writes nothing and calls each filtered collection once."""
-    migrate.migrate(desk.run(), None)
-    migrate.delta(desk.run())  # has each filter bring rows that are known
+    pipeline.migrate(desk.run(), None)
+    pipeline.delta(desk.run())  # has each filter bring rows that are known
     before = desk.dump()
     run = desk.run()
-    result = migrate.delta(run)
+    result = pipeline.delta(run)
     assert sum(item.created + item.updated for item in result.loaded) == 0
     assert desk.dump() == before
-    assert run.source.pacer.calls == len(result.changes)
+    assert run.source.limiter.calls == len(result.changes)
 
 
 def test_delta_brings_over_what_is_new(desk: Desk) -> None:
     """A client and a contact made since arrive, linked, with the next delta."""
-    migrate.migrate(desk.run(), None)
+    pipeline.migrate(desk.run(), None)
     client = desk.source_api("POST", "/clients", **{"name": "Nueva SL", "legal-name": "Nueva Empresa SL"})[0]
     desk.source_api("POST", "/contacts", **{"name": "Eva Nueva", "account-id": client["id"], "account-path": client["path"]})
-    migrate.delta(desk.run())
+    pipeline.delta(desk.run())
     rows = desk.dump()
     organization = next(row for row in rows if row["resource"] == "organizations" and row["record"]["name"] == "Nueva Empresa SL")
     person = next(row for row in rows if row["resource"] == "persons" and row["record"]["name"] == "Eva Nueva")
@@ -146,10 +146,10 @@ def test_delta_brings_over_what_is_new(desk: Desk) -> None:
 
 def test_deletions_are_confirmed_and_reported(desk: Desk) -> None:
     """A row deleted in the source is found by its id and, by default, kept and reported."""
-    migrate.migrate(desk.run(), None)
+    pipeline.migrate(desk.run(), None)
     before = resources(desk)
     desk.source_api("DELETE", "/events/4400012")
-    migrate.delta(desk.run(), deletions=True)
+    pipeline.delta(desk.run(), deletions=True)
     assert resources(desk) == before
     with desk.store.begin() as connection:
         told = [finding for finding in all_findings(connection, "attention") if finding.stage == "delta"]
@@ -158,7 +158,7 @@ def test_deletions_are_confirmed_and_reported(desk: Desk) -> None:
 
 def test_an_element_that_left_its_list_is_gone(desk: Desk) -> None:
     """A picture taken off a product is told like a deleted record, the others of its list are not; nor is one whose list was not read."""
-    migrate.migrate(desk.run(), None)
+    pipeline.migrate(desk.run(), None)
     with desk.store.begin() as connection:
         linked = sorted(key for key in links_of(connection, "item_images") if key.startswith("products/"))
     records = [key.partition("#")[0] for key in linked]
@@ -169,7 +169,7 @@ def test_an_element_that_left_its_list_is_gone(desk: Desk) -> None:
     desk.source_api("PUT", f"/{record}", **{"item-images": images})
     other = next(key for key in records if key != record)
     desk.source_api("PUT", f"/{other}", **{"item-images": None})
-    migrate.delta(desk.run())
+    pipeline.delta(desk.run())
     with desk.store.begin() as connection:
         told = [finding.key for finding in all_findings(connection, "attention") if finding.stage == "delta"]
     assert told == [first]
@@ -186,10 +186,10 @@ def test_a_row_that_may_not_be_looked_at_is_not_taken_for_deleted(desk: Desk, re
         source, resources={**source.resources, "events": replace(events, operations={**others, **read})}, errors=(refusal, *source.errors)
     )
     desk = replace(desk, migration=replace(desk.migration, source=closed))
-    migrate.migrate(desk.run(), None)
+    pipeline.migrate(desk.run(), None)
     desk.source_api("DELETE", "/events/4400012")
     run = desk.run()
-    migrate.delta(run, deletions=True)
+    pipeline.delta(run, deletions=True)
     with desk.store.begin() as connection:
         told = [finding.key for finding in all_findings(connection, "attention") if finding.stage == "delta"]
     assert told == gone
@@ -202,13 +202,13 @@ def test_a_row_that_a_list_shows_as_deleted_is_gone(desk: Desk) -> None:
     marked = replace(desk.migration.source, resources={**desk.migration.source.resources, "products": replace(products, deleted="inactive")})
     desk = replace(desk, migration=replace(desk.migration, source=marked))
     desk.source_api("PUT", "/products/5800064", inactive=True)
-    migrate.migrate(desk.run(), None)
+    pipeline.migrate(desk.run(), None)
     with desk.store.begin() as connection:
         linked = links_of(connection, "products")
     assert "products/5800058" in linked
     assert "products/5800064" not in linked
     desk.source_api("PUT", "/products/5800058", inactive=True)
-    result = migrate.delta(desk.run())
+    result = pipeline.delta(desk.run())
     assert {item.collection: item.gone for item in result.changes}["products"] == 1
     with desk.store.begin() as connection:
         told = [finding for finding in all_findings(connection, "attention") if finding.stage == "delta"]
@@ -227,7 +227,7 @@ def test_an_answer_without_the_row_leaves_no_fingerprint(desk: Desk, answer: dic
 
 def test_without_a_fingerprint_what_was_written_tells_of_an_edit(desk: Desk) -> None:
     """Of a row that no answer has shown, an edit is seen in the fields that were written, and only there."""
-    migrate.migrate(desk.run(), 20)
+    pipeline.migrate(desk.run(), 20)
     with desk.store.begin() as connection:
         links = [replace(link, extra={}) for link in links_of(connection, "organizations").values()]
     assert edits_of(desk.run(), "organizations", links) == {}
@@ -238,7 +238,7 @@ def test_without_a_fingerprint_what_was_written_tells_of_an_edit(desk: Desk) -> 
 
 def test_a_row_lets_go_of_one_that_leaves(desk: Desk) -> None:
     """What names a row that this run deletes in the end is updated before, without the link; nothing else is."""
-    migrate.migrate(desk.run(), None)
+    pipeline.migrate(desk.run(), None)
     run, mapping, destination = desk.run(), desk.migration.spec.objects["contacts"], desk.migration.destination
     drafts = [draft for batch in stream_drafts(desk.store, "contacts") for draft in batch]
     with desk.store.begin() as connection:
@@ -255,7 +255,7 @@ def test_a_row_lets_go_of_one_that_leaves(desk: Desk) -> None:
 def test_rollback_gives_the_account_back(desk: Desk) -> None:
     """After a rollback the destination is what it was before the migration."""
     before = desk.dump()
-    migrate.migrate(desk.run(), 60)
+    pipeline.migrate(desk.run(), 60)
     assert desk.dump() != before
     result = rollback(desk.run())
     assert (result.kept, result.failed) == ([], [])

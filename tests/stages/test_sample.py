@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engine.migrate import draft, prepare
+from engine.pipeline import draft, extract_and_audit
 from engine.sampling.choose import choose
 from engine.store.links import links_of, stream_drafts
 from engine.store.records import many, pointing_at, stream
@@ -13,7 +13,7 @@ from tests.stages.conftest import Desk
 def test_sample_is_deterministic(desk: Desk) -> None:
     """The same staged records give the same choice with the same reasons."""
     run = desk.run()
-    first = prepare(run, 60).sample
+    first = extract_and_audit(run, 60).sample
     assert first is not None
     again = choose(desk.run(), 60)
     assert list(first.chosen.items()) == list(again.chosen.items())
@@ -22,7 +22,7 @@ def test_sample_is_deterministic(desk: Desk) -> None:
 def test_sample_shows_every_value(desk: Desk) -> None:
     """Every document state, priority and event state that occurs in the data occurs in the sample."""
     run = desk.run()
-    result = prepare(run, 60)
+    result = extract_and_audit(run, 60)
     assert result.sample is not None
     for collection, field in (
         ("salesEstimates", "document-state-path"),
@@ -39,7 +39,7 @@ def test_sample_shows_every_value(desk: Desk) -> None:
 def test_sample_covers_every_object(desk: Desk) -> None:
     """Every object of the spec has at least one draft from the sample."""
     run = desk.run()
-    result = prepare(run, 60)
+    result = extract_and_audit(run, 60)
     draft(run, result)
     empty = [item.object for item in result.transformed if not item.ready]
     assert empty == []
@@ -48,7 +48,7 @@ def test_sample_covers_every_object(desk: Desk) -> None:
 def test_sample_is_closed_over_links(desk: Desk) -> None:
     """Whatever a sampled draft points at is drafted too."""
     run = desk.run()
-    result = prepare(run, 60)
+    result = extract_and_audit(run, 60)
     draft(run, result)
     made = {(d.object, d.key) for m in run.spec.active() for batch in stream_drafts(run.store, m.name) for d in batch}
     with run.store.begin() as connection:
@@ -62,7 +62,7 @@ def test_sample_is_closed_over_links(desk: Desk) -> None:
 def test_sample_is_closed_over_children(desk: Desk) -> None:
     """A sampled client brings all of its assets along."""
     run = desk.run()
-    result = prepare(run, 60)
+    result = extract_and_audit(run, 60)
     assert result.sample is not None
     with run.store.begin() as connection:
         for key in result.sample.chosen:
@@ -74,6 +74,6 @@ def test_sample_is_closed_over_children(desk: Desk) -> None:
 def test_sample_of_a_large_account_fetches_what_it_names(desk: Desk) -> None:
     """Where only one page of a collection was read, rows that sampled records name are fetched by id."""
     run = desk.run()
-    result = prepare(run, 60)
+    result = extract_and_audit(run, 60)
     assert result.sample is not None
     assert all(why for why in result.sample.chosen.values())

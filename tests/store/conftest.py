@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.store.schema import Store, metadata, open_store
+from engine.store.tables import Store, metadata, open_store
 from tests import postgres
 
 

@@ -20,7 +20,7 @@ from engine.store.journal import (
     start_run,
     stream_entries,
 )
-from engine.store.schema import Store
+from engine.store.tables import Store
 
 ENTRY = Entry(1, "o", "c/1", "r", "create", {"name": "ñ \ud83d"}, {"p": {"$link": ["p", "p/1"]}}, {"old": None}, at=5.0)
 

@@ -17,10 +17,10 @@ from pathlib import Path
 import pytest
 
 from engine.connector.model import Limit
-from engine.connector.pacing import Pacer
+from engine.connector.rate_limit import RateLimiter
 from engine.errors import StoreError
 from engine.store.lease import at_work, lease
-from engine.store.schema import LEASE, Store, open_store, recall, remember
+from engine.store.tables import LEASE, Store, open_store, recall, remember
 from engine.store.tokens import exchanging, keep, newest
 from tests.postgres import Cluster, cluster, cut_sessions, execute
 
@@ -29,7 +29,7 @@ ELSEWHERE = "/nowhere/etl.lock"  # of a process on another machine
 HOLDER = """
 import sys, time
 from engine.store.lease import lease
-from engine.store.schema import open_store
+from engine.store.tables import open_store
 with lease(open_store(sys.argv[1])):
     print("held", flush=True)
     time.sleep(120)
@@ -125,7 +125,7 @@ def test_who_was_taken_for_dead_writes_nothing_any_more(stores: tuple[Store, Sto
                 with pytest.raises(StoreError, match="has taken over"), held.begin(durable):
                     pass
             with pytest.raises(StoreError, match="has taken over"):
-                Pacer(held, "a", (), "any", 1).acquire(1)
+                RateLimiter(held, "a", (), "any", 1).acquire(1)
             assert taken.fence > held.fence
 
 
@@ -176,7 +176,7 @@ def test_signing_in_and_the_quota_do_not_wait_for_each_other(store: Store) -> No
 
     def sign_in() -> None:
         with exchanging(store, "acme"):
-            Pacer(store, "acme", (limit,), "any", 1).acquire(1)
+            RateLimiter(store, "acme", (limit,), "any", 1).acquire(1)
 
     signing_in = threading.Thread(target=sign_in, daemon=True)
     signing_in.start()

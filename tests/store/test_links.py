@@ -28,7 +28,7 @@ from engine.store.links import (
     stream_drafts,
     stream_links,
 )
-from engine.store.schema import Store
+from engine.store.tables import Store
 
 LINK = Link("o", "c/1", "r", "77", "d", {"a": {"$link": ["p", "p/1"]}, "t": "ñ \ud83d"}, "created", 1, 2.5, {"size": 3}, {"t": "N"}, {"a": {"why": "lost"}})
 MANY = [f"k{number}" for number in range(40_000)]

@@ -26,7 +26,7 @@ from engine.errors import StoreError
 from engine.store.journal import entries
 from engine.store.links import links_of
 from engine.store.migrations import MIGRATIONS, bring_up
-from engine.store.schema import VERSION, metadata, open_store
+from engine.store.tables import VERSION, metadata, open_store
 from sandbox.launch import launch
 from tests.chaos.canonical import doubled
 from tests.e2e.driving import SPEC, checkout, etl
@@ -220,7 +220,7 @@ def test_a_kill_between_copy_and_commit_leaves_the_old_version(old: Path) -> Non
 
 OPENS = """
     import sys
-    from engine.store.schema import open_store
+    from engine.store.tables import open_store
 
     print("ready", flush=True)
     sys.stdin.readline()

@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 
 from engine.connector.model import Limit
-from engine.connector.pacing import Clock, Pacer
+from engine.connector.rate_limit import Clock, RateLimiter
 from engine.store.quota import book, booked, forget_before
-from engine.store.schema import Store, hold
+from engine.store.tables import Store, hold
 
 
 def test_spending_adds_up_in_its_slot(store: Store) -> None:
@@ -47,7 +47,7 @@ def test_the_last_unit_is_spent_once(store: Store) -> None:
         raise Enough
 
     def work(number: int) -> None:
-        paced = Pacer(store, "a", (limit,), "any", 1, clock=Clock(sleep=stop), wait_for_day=True)
+        paced = RateLimiter(store, "a", (limit,), "any", 1, clock=Clock(sleep=stop), wait_for_day=True)
         barrier.wait()
         try:
             while True:

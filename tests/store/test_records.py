@@ -27,7 +27,7 @@ from engine.store.records import (
     save_sample,
     stream,
 )
-from engine.store.schema import Store, records, refs
+from engine.store.tables import Store, records, refs
 
 CURSOR = Cursor("c", None, False, 0, 1.0, 2.0)
 

@@ -23,7 +23,7 @@ from engine.store.links import (
 )
 from engine.store.records import Cursor, all_cursors, save_cursor
 from engine.store.renames import Renames, known_objects, linked_objects, rename
-from engine.store.schema import Store
+from engine.store.tables import Store
 from engine.values import digest, link
 
 RESOURCES = {"agenda": "activities", "clients": "companies", "units": "units"}

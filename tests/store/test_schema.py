@@ -20,7 +20,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.errors import StoreError
-from engine.store.schema import Store, as_text, links, open_store, quota, records, runs, upsert
+from engine.store.tables import (
+    Store,
+    as_text,
+    links,
+    open_store,
+    quota,
+    records,
+    runs,
+    upsert,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -150,7 +159,7 @@ KILLED = """
     import os, sys
     from engine.store.journal import Entry, intend
     from engine.store.records import Cursor, Record, save_page
-    from engine.store.schema import open_store
+    from engine.store.tables import open_store
     store = open_store(sys.argv[1])
     for number in range(10 ** 9):
         with store.begin(durable=number % 2 == 0) as connection:

@@ -10,8 +10,25 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from tests.strangers.journey import Accounts, Edits, Kill, Pair, Words
-from tests.strangers.servers import Account, Dump, Row, datasette, datasette_account, kinto, running
-from tests.strangers.stel_order_to_kinto import COLLECTIONS, HOSTILE, LONG, escaped, filled, some, squashed, stripped
+from tests.strangers.servers import (
+    Account,
+    Dump,
+    Row,
+    datasette,
+    datasette_account,
+    kinto,
+    running,
+)
+from tests.strangers.stel_order_to_kinto import (
+    COLLECTIONS,
+    HOSTILE,
+    LONG,
+    escaped,
+    filled,
+    some,
+    squashed,
+    stripped,
+)
 
 COLUMNS = {
     "clients": "name TEXT NOT NULL, kind, tax_id, email, phone, street, city, discount REAL, comments, since, tags",

@@ -13,7 +13,15 @@ from typing import Any
 
 import httpx
 
-from tests.strangers.servers import Absent, Account, Dump, Row, Stranger, answered, cache
+from tests.strangers.servers import (
+    Absent,
+    Account,
+    Dump,
+    Row,
+    Stranger,
+    answered,
+    cache,
+)
 
 SEED = Path(__file__).with_name("redmine_seed.rb")
 KEY = "5ca1ab1e0ddba11c0ffee5eed5b1ade5f1a5c0de"

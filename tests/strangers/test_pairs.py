@@ -7,7 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.strangers import kinto_to_datasette, redmine_to_pipedrive, stel_order_to_kinto
+from tests.strangers import (
+    kinto_to_datasette,
+    redmine_to_pipedrive,
+    stel_order_to_kinto,
+)
 from tests.strangers.journey import Pair, travel
 from tests.strangers.odd import journey as odd
 from tests.strangers.odd.crm import STRANGE

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.document import Keys, read
+from engine.config.document import Keys, read
 
 ROOT = Path(__file__).resolve().parents[2]
 SPEC = "specs/stel_order_to_pipedrive.yaml"

@@ -13,9 +13,9 @@ import pytest
 from click.testing import CliRunner
 
 from engine.errors import UnsafePlan, UsageError
-from engine.spec.load import load_migration
+from engine.language.compile import load_migration
 from engine.store.journal import end_run, start_run
-from engine.store.schema import Store, open_store
+from engine.store.tables import Store, open_store
 from tests.chaos import harness as chaos
 from tests.chaos.harness import worlds
 from tests.stages.conftest import SPEC

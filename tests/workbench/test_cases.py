@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from engine.document import read
+from engine.config.document import read
+from engine.connector.references import any_key
 from engine.errors import SpecError
-from engine.mapping.project import any_key
-from engine.migrate import draft, prepare
-from engine.spec.load import load_migration
+from engine.language.compile import load_migration
+from engine.pipeline import draft, extract_and_audit
 from tests.stages.conftest import SPEC, Desk
 from workbench.cases.capture import captured
 from workbench.cases.coverage import coverage
@@ -91,7 +91,7 @@ def test_bad_files_are_refused_at_their_place(tmp_path: Path, text: str, line: i
 def test_captured_cases_pass_and_name_nobody(desk: Desk, tmp_path: Path) -> None:
     """Cases captured from staged records pass as they are, and hold nothing of the people in them."""
     work = desk.run()
-    result = prepare(work, 60)
+    result = extract_and_audit(work, 60)
     draft(work, result)
     assert result.sample is not None
     path = tmp_path / "captured.test.yaml"

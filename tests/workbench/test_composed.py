@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.document import Limits, parse
+from engine.config.document import Limits, parse
 from engine.errors import SpecError
 from workbench.writing import Block, Noted, composed
 

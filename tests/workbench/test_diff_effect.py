@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from engine import migrate
-from engine.spec.load import Migration
-from engine.store.schema import Store
+from engine import pipeline
+from engine.language.compile import Migration
+from engine.store.tables import Store
 from tests.stages.conftest import Desk
 from workbench.diff.differences import RENAMES, differences
 from workbench.diff.effect import Effect, effect
@@ -65,13 +65,13 @@ def apply(names: Sequence[str]) -> Edit:
 @pytest.mark.parametrize("names", [list(EDITS)[::2], list(EDITS)[1::2]], ids=["first half", "second half"])
 def test_numbers_are_those_of_the_next_delta(desk: Desk, changed: Callable[[Edit], Desk], names: list[str]) -> None:
     """Edit after edit, the delta updates and creates per object exactly the foretold numbers of rows."""
-    migrate.migrate(desk.run(), None)
+    pipeline.migrate(desk.run(), None)
     before, rewritten = desk.migration, 0
     for position, name in enumerate(names):
         other = changed(apply(names[: position + 1]))
         told = foretold(desk.store, before, other.migration)
         assert set(told) == EDITS[name][2], name
-        result = migrate.delta(other.run(), yes=True)
+        result = pipeline.delta(other.run(), yes=True)
         done = {item.object: (item.updated, item.created) for item in result.loaded if item.updated or item.created}
         wanted = {item.object: (item.rewritten, item.created) for item in told.values() if item.rewritten or item.created}
         assert done == wanted, name
@@ -82,12 +82,12 @@ def test_numbers_are_those_of_the_next_delta(desk: Desk, changed: Callable[[Edit
 
 def test_effect_makes_no_call(desk: Desk, changed: Callable[[Edit], Desk]) -> None:
     """The effect is told with both accounts out of reach, and leaves drafts and links as they were."""
-    migrate.migrate(desk.run(), None)
+    pipeline.migrate(desk.run(), None)
     before = _kept(desk)
     other = changed(lambda text: text.replace(EDITS["value map"][0], EDITS["value map"][1]))
     with runs(desk.store, desk.migration, other.migration) as (first, second):
         effect(first, second, differences(parts(desk.migration), parts(other.migration)))
-        assert [run.source.pacer.calls + run.destination.pacer.calls for run in (first, second)] == [0, 0]
+        assert [run.source.limiter.calls + run.destination.limiter.calls for run in (first, second)] == [0, 0]
     assert _kept(desk) == before
 
 
@@ -111,7 +111,7 @@ def test_another_way_to_write_it_changes_nothing(desk: Desk, changed: Callable[[
 
 def test_what_is_only_renamed_has_no_effect(desk: Desk, changed: Callable[[Edit], Desk]) -> None:
     """An object and a field that say what they were, and a new label of a field, are renamings; the numbers are those of the rest."""
-    migrate.migrate(desk.run(), 60)
+    pipeline.migrate(desk.run(), 60)
 
     def edit(text: str) -> str:
         text = text.replace("\n  events:\n", "\n  agenda:\n    was: events\n").replace("    fax: {name: Fax,", "    telefax: {was: fax, name: Fax,")
@@ -130,7 +130,7 @@ def test_what_is_only_renamed_has_no_effect(desk: Desk, changed: Callable[[Edit]
 
 def test_a_renamed_object_is_compared_with_what_it_was(desk: Desk, changed: Callable[[Edit], Desk]) -> None:
     """What else changed in a renamed object is foretold under its new name, in the rows it has."""
-    migrate.migrate(desk.run(), 60)
+    pipeline.migrate(desk.run(), 60)
 
     def edit(text: str) -> str:
         text = text.replace("\n  events:\n", "\n  agenda:\n    was: events\n")
@@ -143,14 +143,14 @@ def test_a_renamed_object_is_compared_with_what_it_was(desk: Desk, changed: Call
     assert [item.title for item in names.in_new_names(found)] == ["agenda: type"]
     with runs(desk.store, old, new) as (first, second):
         told = names.effects_in_new_names(effect(first, second, found))
-    result = migrate.migrate(other.run(), 60, yes=True)
+    result = pipeline.migrate(other.run(), 60, yes=True)
     assert {item.object: item.updated for item in result.loaded if item.updated or item.created} == {"agenda": 1}
     assert {item.object: item.rewritten for item in told} == {"agenda": 1}
 
 
 def test_after_a_sample_no_link_counts_as_lost(desk: Desk, changed: Callable[[Edit], Desk]) -> None:
     """Records that nobody has drafted yet fail and come by no change: another time zone moves times and nothing else."""
-    migrate.migrate(desk.run(), 60)
+    pipeline.migrate(desk.run(), 60)
     other = changed(lambda text: text.replace("timezone: Europe/Madrid", "timezone: Atlantic/Canary"))
     told = foretold(desk.store, desk.migration, other.migration)
     assert sum(item.rewritten for item in told.values()) > 0
@@ -161,7 +161,7 @@ def test_after_a_sample_no_link_counts_as_lost(desk: Desk, changed: Callable[[Ed
 
 def test_why_records_fail_is_told(desk: Desk, changed: Callable[[Edit], Desk]) -> None:
     """A closed quote that is lost fails, for its `won_time` stays: the reason stands beside the number, with a record."""
-    migrate.migrate(desk.run(), 60)
+    pipeline.migrate(desk.run(), 60)
     edit = changed(lambda text: text.replace("Aceptada: won, Cerrada: won", "Aceptada: won, Cerrada: lost"))
     told = foretold(desk.store, desk.migration, edit.migration)["quotes"]
     assert told.failing > 0 and [reason.split(":")[0] for reason in told.reasons] == ["won_time"]

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from engine.document import read
+from engine.config.document import read
 from engine.errors import SpecError
-from engine.spec.load import load_migration
+from engine.language.compile import load_migration
 from tests.workbench.mutations import ROOT
 from workbench.doubts import doubts, quotes
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.document import parse
+from engine.config.document import parse
 from engine.errors import SpecError
 from workbench.writing import Insertion, inserted, written
 

@@ -12,8 +12,8 @@ from xml.etree import ElementTree
 import pytest
 from click.testing import CliRunner
 
-from engine import migrate
-from engine.spec.load import load_migration
+from engine import pipeline
+from engine.language.compile import load_migration
 from tests.stages.conftest import SPEC, Desk
 from workbench.cli import etl
 from workbench.manual import page as manual_page
@@ -157,7 +157,7 @@ def test_a_mask_keeps_the_shape_only() -> None:
 
 def test_examples_are_masked_unless_asked_for(desk: Desk) -> None:
     """Without --examples no name, address, number or mail of a record stands in the document; with it they do."""
-    migrate.migrate(desk.run(), 60)
+    pipeline.migrate(desk.run(), 60)
     shown = as_page(manual(desk.migration, desk.run(), masked=False))
     hidden = as_page(manual(desk.migration, desk.run(), masked=True))
     text = as_markdown(manual(desk.migration, desk.run(), masked=True))

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from engine.connector.load import load_connector
 from engine.errors import Diagnostic, SpecError
-from engine.spec.load import load_migration
+from engine.language.compile import load_migration
 from tests.workbench.mutations import ROOT, SPEC, Mutation, everything
 from workbench.cli import etl
 from workbench.excerpt import excerpt, places

@@ -12,12 +12,12 @@ import pytest
 from click.testing import CliRunner
 
 from bench.propose import PAIRS, compare, expected
-from engine.document import parse, read
+from engine.config.document import parse, read
 from engine.errors import UsageError
-from engine.run import Run
-from engine.spec.load import load_migration
+from engine.language.compile import load_migration
+from engine.session import Run
 from engine.store.records import Cursor, Record, save_page
-from engine.store.schema import open_store
+from engine.store.tables import open_store
 from tests.stages.conftest import SPEC, Desk
 from workbench.cli import etl
 from workbench.propose import reading
@@ -192,11 +192,11 @@ def test_reading_stages_a_page_of_each_collection(desk: Desk) -> None:
     spec = replace(desk.migration.spec, objects={}, users=None, custom_fields={}, native_options=())
     first = replace(desk.run(), migration=replace(desk.migration, spec=spec))
     list(reading.read(first))
-    assert first.source.pacer.calls >= 50
+    assert first.source.limiter.calls >= 50
     assert reading.staged(desk.store, ["clients", "documentStates"]).keys() == {"clients", "documentStates"}
     again: Run = replace(desk.run(), migration=first.migration)
     list(reading.read(again))
-    assert (again.source.pacer.calls, again.destination.pacer.calls) == (0, 0)
+    assert (again.source.limiter.calls, again.destination.limiter.calls) == (0, 0)
 
 
 def test_the_command_prints_and_writes(tmp_path: Path) -> None:

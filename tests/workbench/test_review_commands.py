@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from engine.migrate import migrate
-from engine.review.report import build, write_json
-from engine.spec.load import load_migration
+from engine.language.compile import load_migration
+from engine.pipeline import migrate
+from engine.report.document import build, write_json
 from tests.stages.conftest import SPEC, Desk
 from workbench.diff.differences import differences
 from workbench.diff.effect import Effect, Example

@@ -8,10 +8,10 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
+from engine.config.document import read
 from engine.connector.load import load_connector
-from engine.document import read
 from engine.errors import UsageError
-from engine.spec.load import load_migration
+from engine.language.compile import load_migration
 from workbench.cases.run import cases_path, load_cases
 from workbench.cli import etl
 from workbench.scaffold import HOOK, Asked, make, write

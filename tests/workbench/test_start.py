@@ -16,7 +16,7 @@ from workbench.cli import etl
 
 ROOT = Path(__file__).resolve().parents[2]
 SPEC = "specs/stel_order_to_pipedrive.yaml"
-HEAVY = ("engine.migrate", "httpx", "sqlalchemy", "jinja2", "jsonschema", "rich", "openpyxl", "petl", "phonenumbers")
+HEAVY = ("engine.pipeline", "httpx", "sqlalchemy", "jinja2", "jsonschema", "rich", "openpyxl", "petl", "phonenumbers")
 # One child runs a command and prints what it has imported, behind everything that the command prints itself.
 CHILD = """
 import sys
@@ -83,4 +83,4 @@ def test_the_help_imports_nothing_heavy() -> None:
 def test_validate_imports_neither_clients_nor_the_store() -> None:
     """Checking a good spec asks nobody and keeps nothing."""
     found = imported("validate", SPEC)
-    assert not found.intersection(("engine.migrate", "httpx", "sqlalchemy", "jsonschema", "rich", "openpyxl", "petl"))
+    assert not found.intersection(("engine.pipeline", "httpx", "sqlalchemy", "jsonschema", "rich", "openpyxl", "petl"))

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from engine.errors import UsageError
-from engine.mapping.project import Projection, Sight, Source, project
-from engine.run import Run
-from engine.spec.model import Lookup, ObjectMapping
-from engine.spec.uses import paths_read, walk
-from engine.stages.transform import sight_on
+from engine.language.dependencies import paths_read, walk
+from engine.language.model import Lookup, ObjectMapping
+from engine.mapping.draft import sight_on
+from engine.mapping.evaluate import Evaluation, LookupContext, Source, evaluate
+from engine.session import Run
 from engine.store.records import one
 from engine.values import segments
 from workbench.cases.disguise import Disguise, words_of
@@ -31,19 +31,49 @@ def captured(run: Run, name: str, record_id: str) -> dict[str, Any]:
     """A case from a staged record; its own data replaced, what it is mapped to told anew."""
     mapping = run.spec.objects.get(name)
     if mapping is None:
-        raise UsageError(f"there is no object {name!r} – one of {', '.join(run.spec.objects)}")
+        raise UsageError(
+            f"there is no object {name!r} – one of {', '.join(run.spec.objects)}"
+        )
     touched = _Touched()
     with run.store.begin() as connection:
-        found = next(filter(None, (one(connection, key) for key in _keys(mapping, record_id))), None)
+        found = next(
+            filter(None, (one(connection, key) for key in _keys(mapping, record_id))),
+            None,
+        )
         if found is None:
-            raise UsageError(f"no staged record {record_id!r} of {' or '.join(mapping.sources)} – etl audit SPEC reads the source")
+            raise UsageError(
+                f"no staged record {record_id!r} of {' or '.join(mapping.sources)} –"
+                " etl audit SPEC reads the source"
+            )
         touched.records[found.key] = found.body
-        list(project(mapping, Source(found.collection, found.key, found.body), _watching(sight_on(run, connection), touched)))
-    disguise = Disguise(words_of(run.migration.document.data), run.migration.source.reference.pattern)
-    records = {key: disguise.record(_slim(body, mapping, key)) for key, body in touched.records.items()}
+        list(
+            evaluate(
+                mapping,
+                Source(found.collection, found.key, found.body),
+                _watching(sight_on(run, connection), touched),
+            )
+        )
+    disguise = Disguise(
+        words_of(run.migration.document.data), run.migration.source.reference.pattern
+    )
+    records = {
+        key: disguise.record(_slim(body, mapping, key))
+        for key, body in touched.records.items()
+    }
     world = World(run.migration, records, frozenset(touched.users), _links(touched))
-    made = list(project(mapping, Source(found.collection, found.key, records[found.key]), world.sight()))
-    return _case(f"{name} {found.key}, captured", records, touched, {name: dict(_expected(made, found.key, mapping))})
+    made = list(
+        evaluate(
+            mapping,
+            Source(found.collection, found.key, records[found.key]),
+            world.sight(),
+        )
+    )
+    return _case(
+        f"{name} {found.key}, captured",
+        records,
+        touched,
+        {name: dict(_expected(made, found.key, mapping))},
+    )
 
 
 def _links(touched: _Touched) -> dict[str, frozenset[str]]:
@@ -51,10 +81,14 @@ def _links(touched: _Touched) -> dict[str, frozenset[str]]:
 
 
 def _keys(mapping: ObjectMapping, record_id: str) -> list[str]:
-    return [record_id] if "/" in record_id else [f"{source}/{record_id}" for source in mapping.sources]
+    return (
+        [record_id]
+        if "/" in record_id
+        else [f"{source}/{record_id}" for source in mapping.sources]
+    )
 
 
-def _watching(sight: Sight, touched: _Touched) -> Sight:
+def _watching(sight: LookupContext, touched: _Touched) -> LookupContext:
     """The same sight, taking down what it is asked for and has."""
 
     def record(key: str) -> Mapping[str, Any] | None:
@@ -63,7 +97,9 @@ def _watching(sight: Sight, touched: _Touched) -> Sight:
             touched.records[key] = body
         return body
 
-    def pointing_at(collection: str, name: str, targets: Sequence[str]) -> Sequence[tuple[str, Mapping[str, Any]]]:
+    def pointing_at(
+        collection: str, name: str, targets: Sequence[str]
+    ) -> Sequence[tuple[str, Mapping[str, Any]]]:
         found = sight.pointing_at(collection, name, targets)
         touched.records.update(dict(found))
         return found
@@ -80,22 +116,38 @@ def _watching(sight: Sight, touched: _Touched) -> Sight:
             touched.users.add(key)
         return known
 
-    return replace(sight, record=record, pointing_at=pointing_at, drafted=drafted, user=user)
+    return replace(
+        sight, record=record, pointing_at=pointing_at, drafted=drafted, user=user
+    )
 
 
 def _slim(body: Mapping[str, Any], mapping: ObjectMapping, key: str) -> dict[str, Any]:
     """What of a record the object reads; a template may call `full-reference` `full_reference`."""
     heads = {part.replace("_", "-") for part in _heads(mapping, key.partition("/")[0])}
-    return {name: value for name, value in body.items() if name == "id" or name.replace("_", "-") in heads}
+    return {
+        name: value
+        for name, value in body.items()
+        if name == "id" or name.replace("_", "-") in heads
+    }
 
 
 def _heads(mapping: ObjectMapping, collection: str) -> Iterator[str]:
     """Top-level fields the object reads in records of a collection: its own, or those beside."""
-    beside = {name for name, item in mapping.related.items() if collection in item.sources}
-    beside |= {name for name, item in mapping.children.items() if item.source == collection}
-    yield from (item.on for item in mapping.children.values() if item.source == collection)
+    beside = {
+        name for name, item in mapping.related.items() if collection in item.sources
+    }
+    beside |= {
+        name for name, item in mapping.children.items() if item.source == collection
+    }
+    yield from (
+        item.on for item in mapping.children.values() if item.source == collection
+    )
     for path in paths_read(mapping):
-        parts = [str(part) for part in segments(path) if part != "*"] if not path.startswith("$") else []
+        parts = (
+            [str(part) for part in segments(path) if part != "*"]
+            if not path.startswith("$")
+            else []
+        )
         if parts and parts[0] in beside:
             yield from parts[1:2]
         elif parts and collection in mapping.sources:
@@ -109,17 +161,27 @@ def _pointing(expr: Any) -> Iterator[str]:
     yield from (item.on for item in walk(expr) if isinstance(item, Lookup) and item.on)
 
 
-def _expected(made: Sequence[Projection], key: str, mapping: ObjectMapping) -> Iterator[tuple[str, Any]]:
+def _expected(
+    made: Sequence[Evaluation], key: str, mapping: ObjectMapping
+) -> Iterator[tuple[str, Any]]:
     if not made:
         yield key, {"state": "absent"}
     for item in made:
-        told: dict[str, Any] = {} if item.state == "ready" else {"state": item.state, "reason": item.reason}
-        told["fields"] = {name: readable(item.body.get(name)) for name in mapping.fields}
+        told: dict[str, Any] = (
+            {}
+            if item.state == "ready"
+            else {"state": item.state, "reason": item.reason}
+        )
+        told["fields"] = {
+            name: readable(item.body.get(name)) for name in mapping.fields
+        }
         findings = {note.field: note.text for note in item.notes}
         yield item.key, told | ({"findings": findings} if findings else {})
 
 
-def _case(name: str, records: Mapping[str, Any], touched: _Touched, expect: Mapping[str, Any]) -> dict[str, Any]:
+def _case(
+    name: str, records: Mapping[str, Any], touched: _Touched, expect: Mapping[str, Any]
+) -> dict[str, Any]:
     by_collection: dict[str, list[Any]] = {}
     for key, body in records.items():
         by_collection.setdefault(key.partition("/")[0], []).append(body)

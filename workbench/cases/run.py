@@ -8,16 +8,23 @@ from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 from typing import Any
 
-from engine.connector.load import near
-from engine.document import Document, Keys, read
+from engine.config.document import Document, Keys, read
+from engine.config.suggestions import suggest
+from engine.config.validation import check_shape
+from engine.connector.references import any_key
+from engine.connector.typed import reader_of
 from engine.errors import Diagnostic, Place, SpecError
-from engine.mapping.project import FALLBACK, Projection, Sight, Source, any_key, project
-from engine.mapping.typed import reader_of
-from engine.reading import has_key, row_key
-from engine.schema import check_shape
-from engine.spec.load import Migration
-from engine.spec.model import ObjectMapping, ValueMap
-from engine.stages.transform import judged
+from engine.extract.records import has_key, row_key
+from engine.language.compile import Migration
+from engine.language.model import ObjectMapping, ValueMap
+from engine.mapping.draft import judged
+from engine.mapping.evaluate import (
+    FALLBACK,
+    Evaluation,
+    LookupContext,
+    Source,
+    evaluate,
+)
 from engine.values import as_file, as_link, canonical, dig, id_in, segments
 
 ROWS = "$rows."
@@ -30,7 +37,8 @@ class Case:
     name: str
     records: Mapping[str, Mapping[str, Any]]  # by key
     users: frozenset[str]
-    links: Mapping[str, frozenset[str]]  # objects whose rows the case names; others' rows follow from its records
+    # objects whose rows the case names; others' rows follow from its records
+    links: Mapping[str, frozenset[str]]
     expect: Mapping[str, Mapping[str, Any]]  # object -> key -> expectation
     keys: Keys
 
@@ -54,7 +62,8 @@ class Seen:
     """What the cases have exercised."""
 
     fields: set[tuple[str, str]] = field(default_factory=set)
-    entries: set[tuple[str, str, str]] = field(default_factory=set)  # object, field, value or "else"
+    # object, field, value or "else"
+    entries: set[tuple[str, str, str]] = field(default_factory=set)
     templates: set[str] = field(default_factory=set)
     misses: set[tuple[str, str]] = field(default_factory=set)
 
@@ -85,33 +94,63 @@ def load_cases(path: FilePath, migration: Migration) -> tuple[Document, list[Cas
         problems = list(_problems(document, migration))
     if problems:
         raise SpecError(problems)
-    return document, [_case(document, position, migration) for position in range(len(document.data["cases"]))]
+    return document, [
+        _case(document, position, migration)
+        for position in range(len(document.data["cases"]))
+    ]
 
 
 def _problems(document: Document, migration: Migration) -> Iterator[Diagnostic]:
     """Names that the spec and its source do not know."""
     data, objects = document.data, migration.spec.objects
-    for keys, holder in [((), data), *((("cases", at), case) for at, case in enumerate(data["cases"]))]:
+    for keys, holder in [
+        ((), data),
+        *((("cases", at), case) for at, case in enumerate(data["cases"])),
+    ]:
         for name, rows in holder.get("records", {}).items():
-            yield from _unknown(document, (*keys, "records", name), "collection", name, list(migration.source.resources))
+            yield from _unknown(
+                document,
+                (*keys, "records", name),
+                "collection",
+                name,
+                list(migration.source.resources),
+            )
             for at, row in enumerate(rows):
                 kind = migration.source.resources.get(name)
                 if kind and not has_key(kind, row):
-                    yield document.problem((*keys, "records", name, at), f"the record has no {kind.id}", "add it")
+                    yield document.problem(
+                        (*keys, "records", name, at),
+                        f"the record has no {kind.id}",
+                        "add it",
+                    )
         for name in holder.get("links", {}):
-            yield from _unknown(document, (*keys, "links", name), "object", name, list(objects))
+            yield from _unknown(
+                document, (*keys, "links", name), "object", name, list(objects)
+            )
         for name, wanted in holder.get("expect", {}).items():
-            yield from _unknown(document, (*keys, "expect", name), "object", name, list(objects))
+            yield from _unknown(
+                document, (*keys, "expect", name), "object", name, list(objects)
+            )
             mapping = objects.get(name)
             for key, item in wanted.items() if mapping else ():
                 for target in item.get("fields", {}):
                     place: Keys = (*keys, "expect", name, key, "fields", target)
-                    yield from _unknown(document, place, f"field of {name}", target, list(mapping.fields if mapping else ()))
+                    yield from _unknown(
+                        document,
+                        place,
+                        f"field of {name}",
+                        target,
+                        list(mapping.fields if mapping else ()),
+                    )
 
 
-def _unknown(document: Document, keys: Keys, what: str, name: str, known: list[str]) -> Iterator[Diagnostic]:
+def _unknown(
+    document: Document, keys: Keys, what: str, name: str, known: list[str]
+) -> Iterator[Diagnostic]:
     if name not in known:
-        yield document.problem(keys, f"there is no {what} {name!r}", near(name, known))
+        yield document.problem(
+            keys, f"there is no {what} {name!r}", suggest(name, known)
+        )
 
 
 def _case(document: Document, position: int, migration: Migration) -> Case:
@@ -119,54 +158,100 @@ def _case(document: Document, position: int, migration: Migration) -> Case:
     records: dict[str, Mapping[str, Any]] = {}
     for holder in (shared, own):
         for name, rows in holder.get("records", {}).items():
-            records |= {row_key(migration.source.resources[name], row): row for row in rows}
+            records |= {
+                row_key(migration.source.resources[name], row): row for row in rows
+            }
     links = {**shared.get("links", {}), **own.get("links", {})}
     users = {key for holder in (shared, own) for key in holder.get("users", ())}
     named = {name: frozenset(keys) for name, keys in links.items()}
-    return Case(own["case"], records, frozenset(users), named, own["expect"], ("cases", position))
+    return Case(
+        own["case"],
+        records,
+        frozenset(users),
+        named,
+        own["expect"],
+        ("cases", position),
+    )
 
 
 # -- running
 
 
-def run_cases(document: Document, cases: Sequence[Case], migration: Migration) -> CaseRun:
+def run_cases(
+    document: Document, cases: Sequence[Case], migration: Migration
+) -> CaseRun:
     """Map every case's records and compare the drafts with what is expected."""
     seen = Seen()
     watched = {item.name: _watched(item, seen) for item in migration.spec.active()}
-    results = {case.keys: list(_run(document, case, migration, watched, seen)) for case in cases}
+    results = {
+        case.keys: list(_run(document, case, migration, watched, seen))
+        for case in cases
+    }
     passed = tuple(case.name for case in cases if not results[case.keys])
     failed = tuple(case.name for case in cases if results[case.keys])
-    return CaseRun(passed, failed, tuple(failure for found in results.values() for failure in found), seen)
+    return CaseRun(
+        passed,
+        failed,
+        tuple(failure for found in results.values() for failure in found),
+        seen,
+    )
 
 
 def _run(
-    document: Document, case: Case, migration: Migration, watched: Mapping[str, ObjectMapping], seen: Seen
+    document: Document,
+    case: Case,
+    migration: Migration,
+    watched: Mapping[str, ObjectMapping],
+    seen: Seen,
 ) -> Iterator[Failure]:
     around = World(migration, case.records, case.users, case.links)
     for name, wanted in case.expect.items():
         for key, item in wanted.items():
             at = (*case.keys, "expect", name, key)
             mapping = watched.get(name)
-            made = None if mapping is None else next((p for p in _projections(mapping, key, around) if p.key == key), None)
-            for target, expected, found, story in _compared(migration, mapping, made, item, seen):
+            made = (
+                None
+                if mapping is None
+                else next(
+                    (p for p in _projections(mapping, key, around) if p.key == key),
+                    None,
+                )
+            )
+            for target, expected, found, story in _compared(
+                migration, mapping, made, item, seen
+            ):
                 place = document.place((*at, *target))
-                yield Failure(case.name, name, key, str(target[-1]) if target else "", expected, found, place, story)
+                yield Failure(
+                    case.name,
+                    name,
+                    key,
+                    str(target[-1]) if target else "",
+                    expected,
+                    found,
+                    place,
+                    story,
+                )
 
 
-def _projections(mapping: ObjectMapping, key: str, around: World) -> list[Projection]:
+def _projections(mapping: ObjectMapping, key: str, around: World) -> list[Evaluation]:
     record = key.partition("#")[0]
     body = around.record(record)
     collection = record.partition("/")[0]
     if body is None or collection not in mapping.sources:
         return []
-    return list(project(mapping, Source(collection, record, body), around.sight()))
+    return list(evaluate(mapping, Source(collection, record, body), around.sight()))
 
 
-Compared = tuple[Keys, Any, Any, str]  # place below the expectation, expected, found, how it came about
+# place below the expectation, expected, found, how it came about
+Compared = tuple[Keys, Any, Any, str]
 
 
 def _compared(
-    migration: Migration, mapping: ObjectMapping | None, made: Projection | None, item: Mapping[str, Any], seen: Seen
+    migration: Migration,
+    mapping: ObjectMapping | None,
+    made: Evaluation | None,
+    item: Mapping[str, Any],
+    seen: Seen,
 ) -> Iterator[Compared]:
     """Where a draft is not as expected."""
     state = item.get("state", "ready")
@@ -176,21 +261,34 @@ def _compared(
         return
     made = judged(migration.destination.resources[mapping.resource], mapping, made)
     if made.state != state:
-        yield ("state",), state, f"{made.state}: {made.reason}" if made.reason else made.state, ""
+        yield (
+            ("state",),
+            state,
+            f"{made.state}: {made.reason}" if made.reason else made.state,
+            "",
+        )
     if item.get("reason", "") not in made.reason:
         yield ("reason",), item["reason"], made.reason, ""
     yield from _fields(made, item, seen, mapping)
     yield from _findings(made, item)
 
 
-def _fields(made: Projection, item: Mapping[str, Any], seen: Seen, mapping: ObjectMapping) -> Iterator[Compared]:
+def _fields(
+    made: Evaluation, item: Mapping[str, Any], seen: Seen, mapping: ObjectMapping
+) -> Iterator[Compared]:
     traces = {trace.target: trace for trace in made.traces}
     told = {*item.get("fields", {}), *item.get("findings", {}), *_blamed(made, item)}
     for target in told & set(traces):
         trace = traces[target]
         seen.fields.add((mapping.name, target))
-        seen.templates |= {step.removeprefix("template ") for step in trace.steps if step.startswith("template ")}
-        if trace.reason.startswith("no ") or any(note.text.startswith("no ") for note in made.notes if note.field == target):
+        seen.templates |= {
+            step.removeprefix("template ")
+            for step in trace.steps
+            if step.startswith("template ")
+        }
+        if trace.reason.startswith("no ") or any(
+            note.text.startswith("no ") for note in made.notes if note.field == target
+        ):
             seen.misses.add((mapping.name, target))
         if made.state != "ready" and made.reason.startswith(f"{target}: no "):
             seen.misses.add((mapping.name, target))
@@ -200,15 +298,24 @@ def _fields(made: Projection, item: Mapping[str, Any], seen: Seen, mapping: Obje
             trace = traces[target]
             story = ", ".join(f"{path} = {value!r}" for path, value in trace.sources)
             steps = " > ".join(trace.steps)
-            yield ("fields", target), expected, found, " > ".join(filter(None, (story, steps, trace.reason)))
+            yield (
+                ("fields", target),
+                expected,
+                found,
+                " > ".join(filter(None, (story, steps, trace.reason))),
+            )
 
 
-def _blamed(made: Projection, item: Mapping[str, Any]) -> set[str]:
+def _blamed(made: Evaluation, item: Mapping[str, Any]) -> set[str]:
     """The field that an expected skip or failure is about."""
-    return {made.reason.partition(": ")[0]} if item.get("reason") and made.state != "ready" else set()
+    return (
+        {made.reason.partition(": ")[0]}
+        if item.get("reason") and made.state != "ready"
+        else set()
+    )
 
 
-def _findings(made: Projection, item: Mapping[str, Any]) -> Iterator[Compared]:
+def _findings(made: Evaluation, item: Mapping[str, Any]) -> Iterator[Compared]:
     for target, text in item.get("findings", {}).items():
         told = [note.text for note in made.notes if note.field == target]
         if not any(text in found for found in told):
@@ -218,16 +325,28 @@ def _findings(made: Projection, item: Mapping[str, Any]) -> Iterator[Compared]:
 def _agrees(expected: Any, found: Any) -> bool:
     """Whether a draft's value is the expected one; `{contains: ...}` asks for parts of a text."""
     if isinstance(expected, dict) and expected.keys() == {"contains"}:
-        parts = expected["contains"] if isinstance(expected["contains"], list) else [expected["contains"]]
+        parts = (
+            expected["contains"]
+            if isinstance(expected["contains"], list)
+            else [expected["contains"]]
+        )
         return isinstance(found, str) and all(str(part) in found for part in parts)
     return canonical(expected) == canonical(found)
 
 
 def readable(value: Any) -> Any:
-    """A draft's value as cases write it: a link is `{organizations: clients/12}`, a file `{download: .., name: ..}`."""
+    """A draft's value as cases write it: a link is `{organizations: clients/12}`, a file
+    `{download: .., name: ..}`.
+    """
     link, file = as_link(value), as_file(value)
     if link:
-        return {link[0]: link[1].removeprefix(f"{ROWS}{link[0]}/") if link[1] != FALLBACK else "fallback"}
+        return {
+            link[0]: (
+                link[1].removeprefix(f"{ROWS}{link[0]}/")
+                if link[1] != FALLBACK
+                else "fallback"
+            )
+        }
     if file:
         return {"download": file["url"], "name": file["name"]}
     if isinstance(value, dict):
@@ -248,38 +367,61 @@ class World:
     links: Mapping[str, frozenset[str]]
     made: dict[tuple[str, str], bool] = field(default_factory=dict)
 
-    def sight(self) -> Sight:
+    def sight(self) -> LookupContext:
         """What a projection may look at."""
         spec = self.migration.spec
-        return Sight(
-            settings=spec.settings, pattern=self.migration.source.reference.pattern, objects=spec.objects, record=self.record,
-            pointing_at=self.pointing_at, drafted=self.drafted, user=lambda key: key in self.users,
-            typed=reader_of(self.migration.source), user_source=spec.users.source if spec.users else "",
-        )  # fmt: skip
+        return LookupContext(
+            settings=spec.settings,
+            pattern=self.migration.source.reference.pattern,
+            objects=spec.objects,
+            record=self.record,
+            pointing_at=self.pointing_at,
+            drafted=self.drafted,
+            user=lambda key: key in self.users,
+            typed=reader_of(self.migration.source),
+            user_source=spec.users.source if spec.users else "",
+        )
 
     def record(self, key: str) -> Mapping[str, Any] | None:
         """A record of the case, or a row written in the spec."""
         if key.startswith(ROWS):
-            mapping = self.migration.spec.objects.get(key.removeprefix(ROWS).partition("/")[0])
-            return next((row for row in mapping.rows if str(row["id"]) == id_in(key)), None) if mapping else None
+            mapping = self.migration.spec.objects.get(
+                key.removeprefix(ROWS).partition("/")[0]
+            )
+            return (
+                next(
+                    (row for row in mapping.rows if str(row["id"]) == id_in(key)), None
+                )
+                if mapping
+                else None
+            )
         return self.records.get(key)
 
-    def pointing_at(self, collection: str, name: str, targets: Sequence[str]) -> list[tuple[str, Mapping[str, Any]]]:
+    def pointing_at(
+        self, collection: str, name: str, targets: Sequence[str]
+    ) -> list[tuple[str, Mapping[str, Any]]]:
         """Records of a collection whose field names any of the targets."""
         pattern = self.migration.source.reference.pattern
         found = []
         for key, body in self.records.items():
-            value = dig(body, segments(name)) if key.partition("/")[0] == collection else None
+            value = (
+                dig(body, segments(name))
+                if key.partition("/")[0] == collection
+                else None
+            )
             if value is not None and (any_key(value, pattern) or str(value)) in targets:
                 found.append((key, body))
         return found
 
     def drafted(self, name: str, key: str) -> bool:
-        """Whether an object has a row for a key: as the case says, or as its records make the draft."""
+        """Whether an object has a row for a key: as the case says, or as its records make the
+        draft.
+        """
         if name in self.links:
             return key in self.links[name]
         if (name, key) not in self.made:
-            self.made[name, key] = False  # objects only look upwards; this stops whatever does not
+            # objects only look upwards; this stops whatever does not
+            self.made[name, key] = False
             self.made[name, key] = self._makes(name, key)
         return self.made[name, key]
 
@@ -287,7 +429,10 @@ class World:
         mapping = self.migration.spec.objects.get(name)
         if mapping is None or not mapping.enabled:
             return False
-        return any(item.key == key and item.state == "ready" for item in _projections(mapping, key, self))
+        return any(
+            item.key == key and item.state == "ready"
+            for item in _projections(mapping, key, self)
+        )
 
 
 # -- watching which entries of value maps are used
@@ -296,7 +441,9 @@ class World:
 class _Entries(dict[str, Any]):
     """A value map's entries that note which of them is asked for."""
 
-    def __init__(self, entries: Mapping[str, Any], at: tuple[str, str], seen: Seen) -> None:
+    def __init__(
+        self, entries: Mapping[str, Any], at: tuple[str, str], seen: Seen
+    ) -> None:
         super().__init__(entries)
         self.at = at
         self.seen = seen
@@ -309,8 +456,14 @@ class _Entries(dict[str, Any]):
 
 def _watched(mapping: ObjectMapping, seen: Seen) -> ObjectMapping:
     """The mapping with value maps that are watched."""
-    exprs = {name: _rebuilt(item.expr, (mapping.name, name), seen) for name, item in mapping.fields.items()}
-    fields = {name: dataclasses.replace(item, expr=exprs[name]) for name, item in mapping.fields.items()}
+    exprs = {
+        name: _rebuilt(item.expr, (mapping.name, name), seen)
+        for name, item in mapping.fields.items()
+    }
+    fields = {
+        name: dataclasses.replace(item, expr=exprs[name])
+        for name, item in mapping.fields.items()
+    }
     return dataclasses.replace(mapping, fields=fields)
 
 
@@ -318,12 +471,24 @@ def _rebuilt(value: Any, at: tuple[str, str], seen: Seen) -> Any:
     if isinstance(value, ValueMap):
         return dataclasses.replace(value, entries=_Entries(value.entries, at, seen))
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        parts = {item.name: getattr(value, item.name) for item in dataclasses.fields(value)}
+        parts = {
+            item.name: getattr(value, item.name) for item in dataclasses.fields(value)
+        }
         inner = {name: _rebuilt(part, at, seen) for name, part in parts.items()}
-        return value if all(inner[name] is parts[name] for name in parts) else dataclasses.replace(value, **inner)
+        return (
+            value
+            if all(inner[name] is parts[name] for name in parts)
+            else dataclasses.replace(value, **inner)
+        )
     if isinstance(value, tuple):
         found = tuple(_rebuilt(item, at, seen) for item in value)
-        return value if all(one is other for one, other in zip(found, value, strict=True)) else found
-    if isinstance(value, Mapping) and any(dataclasses.is_dataclass(item) for item in value.values()):
+        return (
+            value
+            if all(one is other for one, other in zip(found, value, strict=True))
+            else found
+        )
+    if isinstance(value, Mapping) and any(
+        dataclasses.is_dataclass(item) for item in value.values()
+    ):
         return {name: _rebuilt(item, at, seen) for name, item in value.items()}
     return value

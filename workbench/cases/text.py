@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from engine.review.words import clean
+from engine.report.words import clean
 from workbench.cases import coverage
 from workbench.cases.coverage import Coverage
 from workbench.cases.run import CaseRun, Failure
@@ -34,7 +34,10 @@ def as_lines(tested: CaseRun, covered: Sequence[Coverage]) -> Iterator[str]:
                 yield from _difference(item)
     yield f"{len(tested.passed)} passed, {len(tested.failed)} failed"
     for part in covered:
-        yield f"{part.kind}: {part.total - len(part.missing)} of {part.total} ({part.share:.0f} %)"
+        yield (
+            f"{part.kind}: {part.total - len(part.missing)} of {part.total}"
+            f" ({part.share:.0f} %)"
+        )
         for name in part.missing[:NAMED]:
             yield clean(f"  no case: {name}")
         if len(part.missing) > NAMED:
@@ -50,4 +53,10 @@ def _difference(item: Failure) -> Iterator[str]:
 
 
 def _text(value: Any) -> str:
-    return "(left out)" if value is None else repr(value) if isinstance(value, str) else shown(value)
+    return (
+        "(left out)"
+        if value is None
+        else repr(value)
+        if isinstance(value, str)
+        else shown(value)
+    )

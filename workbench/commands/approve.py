@@ -10,11 +10,11 @@ from typing import Any
 
 import click
 
-from engine.connector.pacing import Clock
-from engine.environment import variables
+from engine.cli.environment import variables
+from engine.connector.rate_limit import Clock
 from engine.errors import UnsafePlan
-from engine.run import Run
-from engine.spec.load import load_migration
+from engine.language.compile import load_migration
+from engine.session import Run
 from workbench.approval import approval_path, approve, demand, keep_end
 from workbench.commands.options import from_environment, machine, stored
 from workbench.staged import staged
@@ -22,22 +22,33 @@ from workbench.staged import staged
 
 @click.command("approve")
 @click.argument("spec", type=click.Path(path_type=Path))
-@click.option("--by", required=True, metavar="NAME", help="Who looked at the sample and approves.")
+@click.option(
+    "--by", required=True, metavar="NAME", help="Who looked at the sample and approves."
+)
 @from_environment
 @stored
 @machine
-def approve_command(spec: Path, by: str, environment: str, store: str | None, as_json: bool) -> None:
+def approve_command(
+    spec: Path, by: str, environment: str, store: str | None, as_json: bool
+) -> None:
     """Approve a mapping whose sample was looked at; the full run against live asks for it."""
     migration = load_migration(spec, variables())
     with staged(migration, store or environment) as kept:
         if kept is None:
             start = f"etl run {spec} --env {environment} --sample"
-            raise UnsafePlan(f"no sample of this mapping has been run here – start with: {start}")
-        made = approve(migration, spec, kept, environment=environment, by=by, now=Clock().now())
+            raise UnsafePlan(
+                f"no sample of this mapping has been run here – start with: {start}"
+            )
+        made = approve(
+            migration, spec, kept, environment=environment, by=by, now=Clock().now()
+        )
     if as_json:
         click.echo(json.dumps(asdict(made), ensure_ascii=False))
         return
-    click.echo(f"{approval_path(spec)}: {made.by} approves {made.digest[:8]} on sample run {made.run} ({made.environment})")
+    click.echo(
+        f"{approval_path(spec)}: {made.by} approves {made.digest[:8]} on sample run"
+        f" {made.run} ({made.environment})"
+    )
     click.echo("commit it with the spec; an edit that changes data voids it")
 
 
@@ -50,4 +61,10 @@ def admit(spec: Path, store: str | None) -> None:
 
 def ended(run: Run, verdict: Mapping[str, Any]) -> None:
     """Keep what a run came to, for whoever approves it."""
-    keep_end(run.store, run.id, run.migration, verdict, "sandbox" if run.destination.account.name else "live")
+    keep_end(
+        run.store,
+        run.id,
+        run.migration,
+        verdict,
+        "sandbox" if run.destination.account.name else "live",
+    )

@@ -12,7 +12,9 @@ _SHELLS = ("bash", "zsh", "fish")
 @click.argument("shell", type=click.Choice(_SHELLS))
 @click.pass_context
 def completion_command(context: click.Context, shell: str) -> None:
-    """Print the script that completes commands, options and files in your shell; see docs/workbench/editor.md."""
+    """Print the script that completes commands, options and files in your shell; see
+    docs/workbench/editor.md.
+    """
     found = get_completion_class(shell)
     assert found is not None
     click.echo(found(context.find_root().command, {}, "etl", "_ETL_COMPLETE").source())

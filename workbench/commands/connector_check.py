@@ -14,19 +14,20 @@ from urllib.parse import urlsplit
 import click
 from rich.console import Console
 
-from engine.connector.address import addressed
+from engine.cli.environment import named, variables
+from engine.config.document import read
+from engine.config.suggestions import suggest
+from engine.connector.addressing import addressed
 from engine.connector.auth import Account
 from engine.connector.client import Client
-from engine.connector.load import load_connector, near
+from engine.connector.load import load_connector
 from engine.connector.model import Connector
-from engine.connector.pacing import Clock, Pacer
-from engine.document import read
-from engine.environment import named, variables
+from engine.connector.rate_limit import Clock, RateLimiter
 from engine.errors import ATTENTION, DONE, UnsafePlan, UsageError
-from engine.review import terminal
-from engine.review.report import private
-from engine.review.words import clean
-from engine.store.schema import open_store
+from engine.report import terminal
+from engine.report.document import private
+from engine.report.words import clean
+from engine.store.tables import open_store
 from workbench.excerpt import excerpt
 from workbench.probe import report
 from workbench.probe.bodies import given
@@ -40,26 +41,78 @@ TRIES = 1  # a check does not wait for a server that gives no usable answer
 
 @click.command("check")
 @click.argument("connector", metavar="CONNECTOR")
-@click.option("--env", "env_file", type=click.Path(exists=True, dir_okay=False, path_type=Path),
-              help="File with the address and the key; default .env. The process environment goes before it.")  # fmt: skip
-@click.option("--only", metavar="RESOURCE,...", help="Try just these resources.")
-@click.option("--rows", type=click.IntRange(1), default=100, show_default=True, help="Rows of each list to look at.")
 @click.option(
-    "--write", "writes", is_flag=True, help="Also make, change and delete one marked row of each resource that can be deleted."
+    "--env",
+    "env_file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help=(
+        "File with the address and the key; default .env. The process environment goes"
+        " before it."
+    ),
 )
-@click.option("--with", "bodies", type=click.Path(exists=True, dir_okay=False, path_type=Path),
-              help="With --write: YAML with the fields of the rows, by resource.")  # fmt: skip
+@click.option("--only", metavar="RESOURCE,...", help="Try just these resources.")
+@click.option(
+    "--rows",
+    type=click.IntRange(1),
+    default=100,
+    show_default=True,
+    help="Rows of each list to look at.",
+)
+@click.option(
+    "--write",
+    "writes",
+    is_flag=True,
+    help=(
+        "Also make, change and delete one marked row of each resource that can be"
+        " deleted."
+    ),
+)
+@click.option(
+    "--with",
+    "bodies",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="With --write: YAML with the fields of the rows, by resource.",
+)
 @click.option("--yes", is_flag=True, help="With --write: do not ask.")
 @click.option(
-    "--wrong-key", is_flag=True, help="Also send one call with a key that is not good; some services lock an account for it."
+    "--wrong-key",
+    is_flag=True,
+    help=(
+        "Also send one call with a key that is not good; some services lock an account"
+        " for it."
+    ),
 )
-@click.option("--plan", help="The account's plan, for its limits; default the first of the connector.")
-@click.option("--seats", type=click.IntRange(1), default=1, show_default=True, help="The account's seats, for its limits.")
+@click.option(
+    "--plan",
+    help="The account's plan, for its limits; default the first of the connector.",
+)
+@click.option(
+    "--seats",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="The account's seats, for its limits.",
+)
 @click.option("--calls", type=click.IntRange(1), help="Make at most this many calls.")
-@click.option("--store", help="SQLAlchemy URL or file that keeps what was spent; default var/CONNECTOR.check.sqlite.")
-@click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Also write everything to this file.")
-def check_command(connector: str, env_file: Path | None, json_file: Path | None, **options: Any) -> None:
-    """Try what a connector declares against the live server, and say what the server contradicts. Reads only, without --write."""
+@click.option(
+    "--store",
+    help=(
+        "SQLAlchemy URL or file that keeps what was spent; default"
+        " var/CONNECTOR.check.sqlite."
+    ),
+)
+@click.option(
+    "--json",
+    "json_file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Also write everything to this file.",
+)
+def check_command(
+    connector: str, env_file: Path | None, json_file: Path | None, **options: Any
+) -> None:
+    """Try what a connector declares against the live server, and say what the server
+    contradicts. Reads only, without --write.
+    """
     path = _file(connector)
     loaded = addressed(load_connector(path))
     choice = _choice(loaded, options)
@@ -71,14 +124,29 @@ def check_command(connector: str, env_file: Path | None, json_file: Path | None,
     declared, found = Declared(read(path)), list[Finding]()
     with _probing(loaded, account, declared, calls, options) as probe:
         try:
-            check(probe, choice, lambda item: found.append(report.redacted(item, probe.client.redact)))
+            check(
+                probe,
+                choice,
+                lambda item: found.append(report.redacted(item, probe.client.redact)),
+            )
         finally:
-            about = {"connector": loaded.name, "file": str(path), "address": account.base_url, "calls": probe.tape.calls}
+            about = {
+                "connector": loaded.name,
+                "file": str(path),
+                "address": account.base_url,
+                "calls": probe.tape.calls,
+            }
             _show(found, declared, path, probe.tape.calls)
             if json_file:
-                text = json.dumps(report.data(found, declared, about), ensure_ascii=False, indent=1)
+                text = json.dumps(
+                    report.data(found, declared, about), ensure_ascii=False, indent=1
+                )
                 private(json_file).write_text(text + "\n", encoding="utf-8")
-    sys.exit(ATTENTION if any(item.verdict in ("contradicted", "left") for item in found) else DONE)
+    sys.exit(
+        ATTENTION
+        if any(item.verdict in ("contradicted", "left") for item in found)
+        else DONE
+    )
 
 
 def _file(name: str) -> Path:
@@ -88,52 +156,93 @@ def _file(name: str) -> Path:
             return path
     known = sorted(file.stem for file in Path("connectors").glob("*.yaml"))
     raise UsageError(
-        f"there is no connector {name!r} – give a path or a name in connectors/{'; ' + near(name, known) if known else ''}"
+        f"there is no connector {name!r} – give a path or a name in"
+        f" connectors/{'; ' + suggest(name, known) if known else ''}"
     )
 
 
 def _choice(connector: Connector, options: dict[str, Any]) -> Choice:
     """What the options ask for; raises UsageError for names that the connector does not know."""
     known = list(connector.resources)
-    names = [name.strip() for name in (options["only"] or "").split(",") if name.strip()] or known
+    names = [
+        name.strip() for name in (options["only"] or "").split(",") if name.strip()
+    ] or known
     for name in names:
         if name not in known:
-            raise UsageError(f"--only: {connector.name} has no resource {name!r} – {near(name, known)}")
+            raise UsageError(
+                f"--only: {connector.name} has no resource {name!r} –"
+                f" {suggest(name, known)}"
+            )
     plan = options["plan"]
     if plan and plan not in connector.plans:
-        raise UsageError(f"--plan: {connector.name} has no plan {plan!r} – {near(plan, connector.plans)}")
+        raise UsageError(
+            f"--plan: {connector.name} has no plan {plan!r} –"
+            f" {suggest(plan, connector.plans)}"
+        )
     if (options["bodies"] or options["yes"]) and not options["writes"]:
         raise UsageError("--with and --yes go with --write")
-    return Choice(tuple(dict.fromkeys(names)), options["wrong_key"], options["writes"], given(options["bodies"], connector))
+    return Choice(
+        tuple(dict.fromkeys(names)),
+        options["wrong_key"],
+        options["writes"],
+        given(options["bodies"], connector),
+    )
 
 
 def _ask(connector: Connector, account: Account, choice: Choice, yes: bool) -> None:
-    """Rows are made in an account that is not on this machine only after a yes; raises UnsafePlan where nobody can be asked."""
+    """Rows are made in an account that is not on this machine only after a yes; raises
+    UnsafePlan where nobody can be asked.
+    """
     host = urlsplit(account.base_url).hostname or ""
     if not choice.write or yes or host in ("127.0.0.1", "localhost", "::1"):
         return
     question = f"Make, change and delete rows in {connector.title} at {host}?"
     if not sys.stdin.isatty():
-        raise UnsafePlan(f"{question} Nobody can be asked here – give --yes, best with a trial account")
+        raise UnsafePlan(
+            f"{question} Nobody can be asked here – give --yes, best with a trial"
+            " account"
+        )
     click.confirm(question, abort=True, err=True)
 
 
-def _announce(connector: Connector, account: Account, choice: Choice, calls: int, cost: int) -> None:
+def _announce(
+    connector: Connector, account: Account, choice: Choice, calls: int, cost: int
+) -> None:
     what = "reads and writes" if choice.write else "reads only"
-    spent = f" ({cost:,} units of cost)" if any(limit.unit == "cost" for limit in connector.limits) else ""
-    told = f"{connector.title} at {account.base_url}: {what}, {len(choice.names)} resources, at most {calls:,} calls{spent}"
+    spent = (
+        f" ({cost:,} units of cost)"
+        if any(limit.unit == "cost" for limit in connector.limits)
+        else ""
+    )
+    told = (
+        f"{connector.title} at {account.base_url}: {what}, {len(choice.names)}"
+        f" resources, at most {calls:,} calls{spent}"
+    )
     click.echo(clean(told), err=True)
 
 
 @contextmanager
-def _probing(connector: Connector, account: Account, declared: Declared, calls: int, options: dict[str, Any]) -> Iterator[Probe]:
+def _probing(
+    connector: Connector,
+    account: Account,
+    declared: Declared,
+    calls: int,
+    options: dict[str, Any],
+) -> Iterator[Probe]:
     """A paced client of the account whose calls are heard; what it spends is kept in the store."""
     store = open_store(options["store"] or f"var/{connector.name}.check.sqlite")
     try:
         clock = Clock()
         plan = options["plan"] or connector.plans[0]
-        pacer = Pacer(store, f"{connector.name}:{account.id}", connector.limits, plan, options["seats"], clock=clock)
-        client = Client(replace(connector, tries=TRIES), account, pacer, clock)
+        limiter = RateLimiter(
+            store,
+            f"{connector.name}:{account.id}",
+            connector.limits,
+            plan,
+            options["seats"],
+            clock=clock,
+        )
+        client = Client(replace(connector, tries=TRIES), account, limiter, clock)
         tape = Tape(calls)
         tape.listen(client)
         try:
@@ -147,7 +256,13 @@ def _probing(connector: Connector, account: Account, declared: Declared, calls: 
 def _show(found: list[Finding], declared: Declared, path: Path, calls: int) -> None:
     """The table, then each contradiction with its line of the file, then what was left behind."""
     console = Console()
-    terminal.table(console, str(path), ("Operation", "Verdict", "Detail"), report.table(found), numbers=())
+    terminal.table(
+        console,
+        str(path),
+        ("Operation", "Verdict", "Detail"),
+        report.table(found),
+        numbers=(),
+    )
     wrong = [item for item in found if item.verdict == "contradicted"]
     if wrong:
         terminal.heading(console, f"Contradicted ({len(wrong)})")

@@ -19,14 +19,42 @@ _SHOWN = 8  # questions that the terminal repeats
 
 
 @click.command("new")
-@click.option("--openapi", "where", required=True, metavar="FILE_OR_URL", help="The OpenAPI document: a file, or an https address.")
-@click.option("--name", default="", help="Name of the connector: small letters, digits and _; default: the document's title.")
-@click.option("--only", default="", metavar="A,B", help="Draft these resources only, with those they stand below.")
-@click.option("-o", "--out", type=click.Path(dir_okay=False, path_type=Path), help="File to write; default: connectors/NAME.yaml.")
+@click.option(
+    "--openapi",
+    "where",
+    required=True,
+    metavar="FILE_OR_URL",
+    help="The OpenAPI document: a file, or an https address.",
+)
+@click.option(
+    "--name",
+    default="",
+    help=(
+        "Name of the connector: small letters, digits and _; default: the document's"
+        " title."
+    ),
+)
+@click.option(
+    "--only",
+    default="",
+    metavar="A,B",
+    help="Draft these resources only, with those they stand below.",
+)
+@click.option(
+    "-o",
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="File to write; default: connectors/NAME.yaml.",
+)
 def new_command(where: str, name: str, only: str, out: Path | None) -> None:
-    """Draft a connector from an OpenAPI document (Swagger 2.0, OpenAPI 3.0, 3.1); refuses to overwrite. Does not call the API."""
+    """Draft a connector from an OpenAPI document (Swagger 2.0, OpenAPI 3.0, 3.1); refuses to
+    overwrite. Does not call the API.
+    """
     if name and not _NAME.fullmatch(name):
-        raise UsageError(f"{told(name, 60)!r} is not a name for a connector – small letters, digits and _, e.g. acme_crm")
+        raise UsageError(
+            f"{told(name, 60)!r} is not a name for a connector – small letters, digits"
+            " and _, e.g. acme_crm"
+        )
     if out is not None:
         _free(out)
     shown = where.partition("?")[0]
@@ -40,7 +68,9 @@ def new_command(where: str, name: str, only: str, out: Path | None) -> None:
 
 def _free(path: Path) -> None:
     if path.exists() or path.is_symlink():
-        raise UsageError(f"{path} exists and is not overwritten – choose another file with -o")
+        raise UsageError(
+            f"{path} exists and is not overwritten – choose another file with -o"
+        )
 
 
 def _write(path: Path, text: str) -> None:
@@ -49,7 +79,9 @@ def _write(path: Path, text: str) -> None:
         with path.open("x", encoding="utf-8", newline="\n") as file:
             file.write(text)
     except OSError as error:
-        raise UsageError(f"{path}: cannot be written: {error.strerror} – choose another file with -o") from None
+        raise UsageError(
+            f"{path}: cannot be written: {error.strerror} – choose another file with -o"
+        ) from None
 
 
 def _many(count: int, what: str) -> str:
@@ -60,14 +92,27 @@ def _say(path: Path, made: Draft, named: str) -> None:
     resources = made.connector.resources
     calls = sum(len(one.operations) for one in resources.values())
     fields = sum(len(one.fields) for one in resources.values())
-    parts = ", ".join((_many(len(resources), "resource"), _many(calls, "call"), _many(fields, "field")))
+    parts = ", ".join(
+        (
+            _many(len(resources), "resource"),
+            _many(calls, "call"),
+            _many(fields, "field"),
+        )
+    )
     click.echo(f"{path}: {parts}; it can be read, and was not tried")
-    click.echo(f"inferred: {_many(made.inferred, 'thing')}, each with its reason behind it")
+    click.echo(
+        f"inferred: {_many(made.inferred, 'thing')}, each with its reason behind it"
+    )
     click.echo(f"ask: {_many(len(made.asks), 'question')}")
     for ask in made.asks[:_SHOWN]:
         click.echo(f"  {ask}")
     if len(made.asks) > _SHOWN:
         click.echo(f"  and {len(made.asks) - _SHOWN} more in the file")
     for why, many, first in counted(made.left):
-        click.echo(f"left out: {_many(many, 'call')}, {why}: {first}{', …' if many > 1 else ''}")
-    click.echo(f"next: answer the questions, then etl connector check {named} --env .env")
+        click.echo(
+            f"left out: {_many(many, 'call')}, {why}:"
+            f" {first}{', …' if many > 1 else ''}"
+        )
+    click.echo(
+        f"next: answer the questions, then etl connector check {named} --env .env"
+    )

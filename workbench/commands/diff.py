@@ -11,12 +11,12 @@ from typing import Any
 
 import click
 
-from engine.environment import variables
+from engine.cli.environment import variables
 from engine.errors import UsageError
-from engine.spec.load import load_migration
+from engine.language.compile import load_migration
 from engine.store.journal import all_runs
 from engine.store.records import all_cursors
-from engine.store.schema import Store
+from engine.store.tables import Store
 from workbench.commands.options import from_environment, machine, stored
 from workbench.diff.differences import Difference, differences
 from workbench.diff.effect import effect
@@ -29,26 +29,54 @@ from workbench.staged import runs, staged
 
 @click.command("diff")
 @click.argument("specs", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--git", "revision", metavar="REV", help="Compare SPEC with itself as it stood at this commit, branch or tag.")
+@click.option(
+    "--git",
+    "revision",
+    metavar="REV",
+    help="Compare SPEC with itself as it stood at this commit, branch or tag.",
+)
 @from_environment
 @stored
-@click.option("--format", "style", type=click.Choice(["terminal", "markdown"]), default="terminal", show_default=True,
-              help="Lines, or a comment for a review.")  # fmt: skip
+@click.option(
+    "--format",
+    "style",
+    type=click.Choice(["terminal", "markdown"]),
+    default="terminal",
+    show_default=True,
+    help="Lines, or a comment for a review.",
+)
 @machine
-def diff_command(specs: tuple[Path, ...], revision: str | None, style: str, **options: Any) -> None:
-    """What changed between OLD and NEW in meaning, and what it does to the staged data. Makes no call."""
+def diff_command(
+    specs: tuple[Path, ...], revision: str | None, style: str, **options: Any
+) -> None:
+    """What changed between OLD and NEW in meaning, and what it does to the staged data. Makes no
+    call.
+    """
     if len(specs) != (1 if revision else 2):
-        raise UsageError("compare two files (etl diff OLD NEW) or one with its past (etl diff --git REV SPEC)")
+        raise UsageError(
+            "compare two files (etl diff OLD NEW) or one with its past (etl diff --git"
+            " REV SPEC)"
+        )
     with ExitStack() as stack:
         old, steps = specs[0], STEPS_FOLDER
         if revision:
-            old, steps = at_revision(specs[0], revision, Path(stack.enter_context(tempfile.TemporaryDirectory())))
+            old, steps = at_revision(
+                specs[0],
+                revision,
+                Path(stack.enter_context(tempfile.TemporaryDirectory())),
+            )
         name = f"{revision}:{specs[0].name}" if revision else specs[0].name
-        compared = _compared((name, old, steps), specs[-1], options["store"] or options["environment"])
+        compared = _compared(
+            (name, old, steps), specs[-1], options["store"] or options["environment"]
+        )
     if options["as_json"]:
         click.echo(json.dumps(as_data(compared), ensure_ascii=False))
     else:
-        click.echo("\n".join(as_markdown(compared) if style == "markdown" else as_lines(compared)))
+        click.echo(
+            "\n".join(
+                as_markdown(compared) if style == "markdown" else as_lines(compared)
+            )
+        )
 
 
 def _compared(before: tuple[str, Path, Path], after: Path, store: str) -> Compared:
@@ -71,14 +99,33 @@ def _compared(before: tuple[str, Path, Path], after: Path, store: str) -> Compar
 def _notes(store: Store, found: Sequence[Difference]) -> list[str]:
     """What limits the numbers."""
     with store.begin() as connection:
-        cursors = [item for item in all_cursors(connection).values() if not item.complete and not item.absent]
-        last = [row["command"] for row in all_runs(connection) if row["command"].startswith("run")]
+        cursors = [
+            item
+            for item in all_cursors(connection).values()
+            if not item.complete and not item.absent
+        ]
+        last = [
+            row["command"]
+            for row in all_runs(connection)
+            if row["command"].startswith("run")
+        ]
     notes = []
-    partly = [item.collection for item in cursors if not item.collection.startswith(("#", "$"))]
+    partly = [
+        item.collection
+        for item in cursors
+        if not item.collection.startswith(("#", "$"))
+    ]
     if partly:
-        notes.append(f"{', '.join(partly)}: read only in part; the numbers are of what is staged")
+        notes.append(
+            f"{', '.join(partly)}: read only in part; the numbers are of what is staged"
+        )
     if last and last[-1] == "run --sample":
-        notes.append("so far only a sample was written; the next full run writes the rest")
+        notes.append(
+            "so far only a sample was written; the next full run writes the rest"
+        )
     if any(item.area == "users" for item in found):
-        notes.append("the people are matched anew by the next run: whom a changed fallback replaces is not in the numbers")
+        notes.append(
+            "the people are matched anew by the next run: whom a changed fallback"
+            " replaces is not in the numbers"
+        )
     return notes

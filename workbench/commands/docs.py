@@ -7,9 +7,9 @@ from typing import Any
 
 import click
 
-from engine.environment import variables
-from engine.review.report import private
-from engine.spec.load import load_migration
+from engine.cli.environment import variables
+from engine.language.compile import load_migration
+from engine.report.document import private
 from workbench.commands.options import from_environment, stored
 from workbench.manual.model import manual
 from workbench.manual.page import as_page
@@ -19,12 +19,28 @@ from workbench.staged import runs, staged
 
 @click.command("docs")
 @click.argument("spec", type=click.Path(path_type=Path))
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True, help="File to write to.")
-@click.option("--format", "style", type=click.Choice(["md", "html"]), help="Default: by the ending of the file; html.")
-@click.option("--examples", is_flag=True, help="Show records as they are; without it letters and digits are masked.")
+@click.option(
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    required=True,
+    help="File to write to.",
+)
+@click.option(
+    "--format",
+    "style",
+    type=click.Choice(["md", "html"]),
+    help="Default: by the ending of the file; html.",
+)
+@click.option(
+    "--examples",
+    is_flag=True,
+    help="Show records as they are; without it letters and digits are masked.",
+)
 @from_environment
 @stored
-def docs_command(spec: Path, out: Path, style: str | None, examples: bool, **options: Any) -> None:
+def docs_command(
+    spec: Path, out: Path, style: str | None, examples: bool, **options: Any
+) -> None:
     """Write the mapping as a document that a customer reads and signs. Makes no call."""
     migration = load_migration(spec, variables())
     with staged(migration, options["store"] or options["environment"]) as kept:
@@ -34,5 +50,12 @@ def docs_command(spec: Path, out: Path, style: str | None, examples: bool, **opt
             with runs(kept, migration) as (run,):
                 told = manual(migration, run, masked=not examples)
     style = style or ("md" if out.suffix == ".md" else "html")
-    private(out).write_text(as_markdown(told) if style == "md" else as_page(told), encoding="utf-8", newline="\n")
-    click.echo(f"{out}: {len(told.chapters)} kinds of records, {sum(len(item.rows) for item in told.chapters)} fields")
+    private(out).write_text(
+        as_markdown(told) if style == "md" else as_page(told),
+        encoding="utf-8",
+        newline="\n",
+    )
+    click.echo(
+        f"{out}: {len(told.chapters)} kinds of records,"
+        f" {sum(len(item.rows) for item in told.chapters)} fields"
+    )

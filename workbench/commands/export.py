@@ -15,7 +15,12 @@ from workbench.export import export
 
 @click.command("export")
 @common
-@click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder to write to.")
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    required=True,
+    help="Folder to write to.",
+)
 def export_command(out: Path, **options: Any) -> None:
     """Write the audit log, people, failures and every object's records as CSV and one workbook."""
     settings = Settings(**options)

@@ -12,10 +12,14 @@ from workbench.scaffold import Asked, Made, make, write
 
 @click.command("init")
 @click.option(
-    "--source", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Connector file of the platform to read."
+    "--source",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Connector file of the platform to read.",
 )
 @click.option(
-    "--destination", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Connector file of the platform to write."
+    "--destination",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Connector file of the platform to write.",
 )
 @click.option("--name", help="Name of the migration: small letters, digits and _.")
 @click.option(
@@ -25,14 +29,33 @@ from workbench.scaffold import Asked, Made, make, write
     show_default=True,
     help="Where the spec goes.",
 )
-@click.option("--yes", is_flag=True, help="Ask nothing; take the default where an option is not given.")
-def init_command(source: Path | None, destination: Path | None, name: str | None, folder: Path, yes: bool) -> None:
+@click.option(
+    "--yes",
+    is_flag=True,
+    help="Ask nothing; take the default where an option is not given.",
+)
+def init_command(
+    source: Path | None,
+    destination: Path | None,
+    name: str | None,
+    folder: Path,
+    yes: bool,
+) -> None:
     """Write a first spec for a pair of connectors, with a test file; refuses to overwrite."""
     known = sorted(Path("connectors").glob("*.yaml"))
     source = source or _asked("Connector of the platform to read", known, 0, yes)
-    destination = destination or _asked("Connector of the platform to write", [file for file in known if file != source], 0, yes)
+    destination = destination or _asked(
+        "Connector of the platform to write",
+        [file for file in known if file != source],
+        0,
+        yes,
+    )
     suggestion = f"{source.stem}_to_{destination.stem}"
-    name = name or (suggestion if yes else click.prompt("Name of the migration", default=suggestion, err=True))
+    name = name or (
+        suggestion
+        if yes
+        else click.prompt("Name of the migration", default=suggestion, err=True)
+    )
     made = make(Asked(source, destination, name, folder))
     write(made)
     _say(made)
@@ -40,12 +63,23 @@ def init_command(source: Path | None, destination: Path | None, name: str | None
 
 def _asked(what: str, known: list[Path], default: int, yes: bool) -> Path:
     if not known:
-        raise UsageError("there is no connector in connectors/ – name the files with --source and --destination")
+        raise UsageError(
+            "there is no connector in connectors/ – name the files with --source and"
+            " --destination"
+        )
     if yes:
         if len(known) > 1:
-            raise UsageError(f"{what.lower()}: there are several – say which with an option: {', '.join(map(str, known))}")
+            raise UsageError(
+                f"{what.lower()}: there are several – say which with an option:"
+                f" {', '.join(map(str, known))}"
+            )
         return known[default]
-    found = click.prompt(what, type=click.Choice([str(file) for file in known]), default=str(known[default]), err=True)
+    found = click.prompt(
+        what,
+        type=click.Choice([str(file) for file in known]),
+        default=str(known[default]),
+        err=True,
+    )
     return Path(found)
 
 
@@ -53,4 +87,7 @@ def _say(made: Made) -> None:
     for path in made.files:
         click.echo(str(path))
     spec = next(iter(made.files))
-    click.echo(f"next: etl propose {spec} --read, then etl validate {spec} (with --env live where a platform has no emulator)")
+    click.echo(
+        f"next: etl propose {spec} --read, then etl validate {spec} (with --env live"
+        " where a platform has no emulator)"
+    )

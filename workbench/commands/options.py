@@ -5,8 +5,16 @@ from __future__ import annotations
 import click
 
 from_environment = click.option(
-    "--env", "environment", type=click.Choice(["sandbox", "live"]), default="sandbox", show_default=True,
+    "--env",
+    "environment",
+    type=click.Choice(["sandbox", "live"]),
+    default="sandbox",
+    show_default=True,
     help="Whose staged records to look at.",
-)  # fmt: skip
-stored = click.option("--store", help="SQLAlchemy URL or file; default var/MIGRATION.ENV.sqlite.")
-machine = click.option("--json", "as_json", is_flag=True, help="Machine-readable output on stdout.")
+)
+stored = click.option(
+    "--store", help="SQLAlchemy URL or file; default var/MIGRATION.ENV.sqlite."
+)
+machine = click.option(
+    "--json", "as_json", is_flag=True, help="Machine-readable output on stdout."
+)

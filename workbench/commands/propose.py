@@ -14,14 +14,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from engine.connector.pacing import Clock
-from engine.environment import accounts, variables
+from engine.cli.environment import accounts, variables
+from engine.connector.rate_limit import Clock
 from engine.errors import UsageError
-from engine.review.words import counted
-from engine.run import Run, connect
-from engine.spec.load import Migration
-from engine.spec.model import Side, Spec
-from engine.store.schema import Store, open_store
+from engine.language.compile import Migration
+from engine.language.model import Side, Spec
+from engine.report.words import counted
+from engine.session import Run, connect
+from engine.store.tables import Store, open_store
 from workbench.commands.options import from_environment, machine, stored
 from workbench.propose import reading
 from workbench.propose.command import Begun, Proposed, begun, propose, save
@@ -33,20 +33,42 @@ from workbench.propose.scene import LOW
 @from_environment
 @stored
 @click.option(
-    "--read", "reads", is_flag=True, help="First read one page of each collection nobody has read yet, and the custom fields."
+    "--read",
+    "reads",
+    is_flag=True,
+    help=(
+        "First read one page of each collection nobody has read yet, and the custom"
+        " fields."
+    ),
 )
-@click.option("--write", "writes", is_flag=True, help="Add the proposals to SPEC; what stands there stays as it is.")
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write the spec with the proposals to a new file.")
+@click.option(
+    "--write",
+    "writes",
+    is_flag=True,
+    help="Add the proposals to SPEC; what stands there stays as it is.",
+)
+@click.option(
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the spec with the proposals to a new file.",
+)
 @machine
-def propose_command(spec: Path, reads: bool, writes: bool, out: Path | None, **options: Any) -> None:
-    """Propose a mapping from staged records and both connectors; makes no call, unless asked to read.
+def propose_command(
+    spec: Path, reads: bool, writes: bool, out: Path | None, **options: Any
+) -> None:
+    """Propose a mapping from staged records and both connectors; makes no call, unless asked to
+    read.
 
-    SPEC may say no more than migration, source and destination. Proposals below 0.5 are written commented out.
+    SPEC may say no more than migration, source and destination. Proposals below 0.5 are written
+    commented out.
     """
     if writes and out:
         raise UsageError("--write and --out exclude each other – give one of them")
     started = begun(spec)
-    where = options["store"] or f"var/{started.data['migration']}.{options['environment']}.sqlite"
+    where = (
+        options["store"]
+        or f"var/{started.data['migration']}.{options['environment']}.sqlite"
+    )
     if reads:
         _read(started, where, options["environment"])
     proposed = _proposed(started, where)
@@ -58,7 +80,10 @@ def propose_command(spec: Path, reads: bool, writes: bool, out: Path | None, **o
     elif target:
         made = sum(len(item.proposals) for item in proposed.drafted)
         objects = counted(len(proposed.drafted), "object")
-        click.echo(f"{target}: {made} proposals for {objects}; those that are unsure stand commented out")
+        click.echo(
+            f"{target}: {made} proposals for {objects}; those that are unsure stand"
+            " commented out"
+        )
     else:
         _show(proposed, Console())
 
@@ -89,11 +114,23 @@ def _read(started: Begun, where: str, environment: str) -> None:
 
 
 @contextmanager
-def _connected(migration: Migration, store: Store, environment: str, env: dict[str, str]) -> Iterator[Run]:
+def _connected(
+    migration: Migration, store: Store, environment: str, env: dict[str, str]
+) -> Iterator[Run]:
     clock = Clock()
-    with accounts(migration, environment, env, store.folder / f"{migration.spec.name}.sandbox") as found:
-        source = connect(migration.source, migration.spec.source, found.source, store, clock)
-        destination = connect(migration.destination, migration.spec.destination, found.destination, store, clock)
+    with accounts(
+        migration, environment, env, store.folder / f"{migration.spec.name}.sandbox"
+    ) as found:
+        source = connect(
+            migration.source, migration.spec.source, found.source, store, clock
+        )
+        destination = connect(
+            migration.destination,
+            migration.spec.destination,
+            found.destination,
+            store,
+            clock,
+        )
         try:
             yield Run(0, migration, store, source, destination, clock)
         finally:
@@ -118,13 +155,23 @@ def _as_data(proposed: Proposed) -> dict[str, Any]:
 
 def _show(proposed: Proposed, console: Console) -> None:
     for item in proposed.drafted:
-        title = f"{item.outline.name}: {', '.join(item.outline.sources)} become {item.outline.resource}"
+        title = (
+            f"{item.outline.name}: {', '.join(item.outline.sources)} become"
+            f" {item.outline.resource}"
+        )
         table = Table(title=Text(title), title_justify="left", expand=True)
         for head in ("", "field", "from", "why"):
             table.add_column(head)
         for proposal in sorted(item.proposals, key=lambda found: -found.confidence):
             style = "dim" if proposal.confidence < LOW else ""
-            cells = (f"{proposal.confidence:.2f}", proposal.target, ", ".join(proposal.paths), "; ".join(proposal.reasons))
+            cells = (
+                f"{proposal.confidence:.2f}",
+                proposal.target,
+                ", ".join(proposal.paths),
+                "; ".join(proposal.reasons),
+            )
             table.add_row(*(Text(cell) for cell in cells), style=style)
         console.print(table)
-    console.print(Text("write them down with --write, or to a new file with --out FILE"))
+    console.print(
+        Text("write them down with --write, or to a new file with --out FILE")
+    )

@@ -9,11 +9,11 @@ from typing import Any
 import click
 from rich.console import Console
 
-from engine.environment import variables
+from engine.cli.environment import variables
 from engine.errors import UsageError
-from engine.review import terminal
-from engine.review.page import write_html
-from engine.spec.load import load_migration
+from engine.language.compile import load_migration
+from engine.report import terminal
+from engine.report.page import write_html
 from workbench.commands.options import from_environment, machine, stored
 from workbench.staged import staged
 
@@ -29,13 +29,17 @@ def report_command(spec: Path, opens: bool, **options: Any) -> None:
     folder = _folder(spec, options["store"], options["environment"])
     files = {kind: folder / f"report.{kind}" for kind in ("html", "json", "csv")}
     if not files["json"].exists():
-        raise UsageError(f"there is no report in {folder} yet – start with: etl run {spec} --sample")
+        raise UsageError(
+            f"there is no report in {folder} yet – start with: etl run {spec} --sample"
+        )
     report = json.loads(files["json"].read_text(encoding="utf-8"))
     write_html(report, files["html"])
     if options["as_json"]:
         click.echo(json.dumps(report, ensure_ascii=False))
     else:
-        terminal.show(report, Console(), {kind: str(path) for kind, path in files.items()})
+        terminal.show(
+            report, Console(), {kind: str(path) for kind, path in files.items()}
+        )
     if opens:
         click.launch(str(files["html"]))
 

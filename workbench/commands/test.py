@@ -8,9 +8,9 @@ from pathlib import Path
 
 import click
 
-from engine.environment import variables
+from engine.cli.environment import variables
 from engine.errors import ATTENTION, DONE, UsageError
-from engine.spec.load import Migration, load_migration
+from engine.language.compile import Migration, load_migration
 from workbench.cases import text
 from workbench.cases.capture import captured
 from workbench.cases.coverage import coverage
@@ -23,18 +23,32 @@ from workbench.writing import append
 
 @click.command("test")
 @click.argument("spec", type=click.Path(path_type=Path))
-@click.option("--capture", nargs=2, metavar="OBJECT ID", help="Add a case from this staged record, personal data replaced.")
+@click.option(
+    "--capture",
+    nargs=2,
+    metavar="OBJECT ID",
+    help="Add a case from this staged record, personal data replaced.",
+)
 @from_environment
 @stored
 @machine
-def test_command(spec: Path, capture: tuple[str, str] | None, environment: str, store: str | None, as_json: bool) -> None:
+def test_command(
+    spec: Path,
+    capture: tuple[str, str] | None,
+    environment: str,
+    store: str | None,
+    as_json: bool,
+) -> None:
     """Run the cases beside SPEC (NAME.test.yaml): records in, drafts out, in memory."""
     migration = load_migration(spec, variables())
     path = cases_path(spec)
     if capture:
         _capture(migration, path, capture, store or environment)
     if not path.exists():
-        raise UsageError(f"there are no cases: {path} – write some, or: etl test {spec} --capture OBJECT ID")
+        raise UsageError(
+            f"there are no cases: {path} – write some, or: etl test {spec} --capture"
+            " OBJECT ID"
+        )
     document, cases = load_cases(path, migration)
     tested = run_cases(document, cases, migration)
     covered = coverage(migration.spec, tested.seen)
@@ -45,7 +59,9 @@ def test_command(spec: Path, capture: tuple[str, str] | None, environment: str, 
     sys.exit(ATTENTION if tested.failures else DONE)
 
 
-def _capture(migration: Migration, path: Path, which: tuple[str, str], store: str) -> None:
+def _capture(
+    migration: Migration, path: Path, which: tuple[str, str], store: str
+) -> None:
     with staged(migration, store) as kept:
         if kept is None:
             raise UsageError("nothing is staged yet – etl audit SPEC reads the source")

@@ -10,20 +10,29 @@ from typing import Any
 
 import click
 
+from engine.cli.environment import variables
 from engine.cli.options import Settings
-from engine.document import read
-from engine.environment import variables
+from engine.config.document import read
 from engine.errors import DONE, Diagnostic, SpecError, in_order
-from engine.review.words import counted
-from engine.spec.load import load_migration, shown
+from engine.language.compile import load_migration, shown
+from engine.report.words import counted
 from workbench.commands.options import from_environment, machine, stored
 from workbench.doubts import doubts, quotes
 from workbench.excerpt import excerpt, places
 
 
 @click.command("validate")
-@click.argument("specs", metavar="SPEC...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--live", is_flag=True, help="Also look at both accounts: fields, options, types, lengths, room for custom fields.")
+@click.argument(
+    "specs", metavar="SPEC...", nargs=-1, required=True, type=click.Path(path_type=Path)
+)
+@click.option(
+    "--live",
+    is_flag=True,
+    help=(
+        "Also look at both accounts: fields, options, types, lengths, room for custom"
+        " fields."
+    ),
+)
 @from_environment
 @stored
 @machine
@@ -42,7 +51,9 @@ def _validated(settings: Settings, live: bool) -> int:
         problems = list(quotes(document))
         migration = load_migration(settings.spec, variables(), document)
         objects = len(migration.spec.active())
-        problems = in_order([*problems, *migration.warnings, *doubts(document, migration)])
+        problems = in_order(
+            [*problems, *migration.warnings, *doubts(document, migration)]
+        )
     except SpecError as error:
         problems = in_order([*problems, *error.diagnostics])
     if live and not _refused(problems):
@@ -68,10 +79,18 @@ def _show(settings: Settings, problems: Sequence[Diagnostic], objects: int) -> N
     folder, wrong = settings.spec.parent, _refused(problems)
     if settings.as_json:
         told = [places(item, folder) for item in problems]
-        click.echo(json.dumps({"spec": str(settings.spec), "valid": not wrong, "problems": told}, ensure_ascii=False))
+        click.echo(
+            json.dumps(
+                {"spec": str(settings.spec), "valid": not wrong, "problems": told},
+                ensure_ascii=False,
+            )
+        )
         return
     for item in problems:
         click.echo("\n".join(excerpt(item, folder)), err=True)
     many = counted(len(problems), "problem" if wrong else "warning")
-    good = f"{settings.spec}: good; {counted(objects, 'object')}{', ' + many if problems else ''}"
+    good = (
+        f"{settings.spec}: good;"
+        f" {counted(objects, 'object')}{', ' + many if problems else ''}"
+    )
     click.echo(many if wrong else good, err=wrong)

@@ -41,20 +41,35 @@ class Difference:
     @property
     def title(self) -> str:
         """The part as people name it: `quotes: status`."""
-        return f"{self.area}: {self.name.removeprefix('fields.')}" if self.name else self.area
+        return (
+            f"{self.area}: {self.name.removeprefix('fields.')}"
+            if self.name
+            else self.area
+        )
 
 
 def differences(old: Sequence[Part], new: Sequence[Part]) -> list[Difference]:
-    """What differs in meaning, the weightiest first; a part written in another way is the same part."""
+    """What differs in meaning, the weightiest first; a part written in another way is the same
+    part.
+    """
     before, after = {part.at: part for part in old}, {part.at: part for part in new}
-    found = [_difference(before.get(at), after.get(at)) for at in dict.fromkeys([*after, *before])]
-    told = _whole_areas([item for item in found if item], {part.area for part in old}, {part.area for part in new})
+    found = [
+        _difference(before.get(at), after.get(at))
+        for at in dict.fromkeys([*after, *before])
+    ]
+    told = _whole_areas(
+        [item for item in found if item],
+        {part.area for part in old},
+        {part.area for part in new},
+    )
     return sorted(told, key=lambda item: _ORDER.index(item.weight))
 
 
 def _difference(old: Part | None, new: Part | None) -> Difference | None:
     if old is not None and new is not None:
-        if canonical(old.value) == canonical(new.value) and (old.weight == new.weight or "none" not in (old.weight, new.weight)):
+        if canonical(old.value) == canonical(new.value) and (
+            old.weight == new.weight or "none" not in (old.weight, new.weight)
+        ):
             return None
         weight = min(old.weight, new.weight, key=_ORDER.index)
         kind: Kind = "renamed" if _only_a_label(old, new) else "changed"
@@ -63,7 +78,13 @@ def _difference(old: Part | None, new: Part | None) -> Difference | None:
     assert part is not None
     kind = "added" if new else "removed"
     text = shown(part.shown)
-    return Difference(part.area, part.name, kind, part.weight, (("", "" if new else text, text if new else ""),))
+    return Difference(
+        part.area,
+        part.name,
+        kind,
+        part.weight,
+        (("", "" if new else text, text if new else ""),),
+    )
 
 
 def _only_a_label(old: Part, new: Part) -> bool:
@@ -74,7 +95,9 @@ def _only_a_label(old: Part, new: Part) -> bool:
     return canonical(before) == canonical(after)
 
 
-def _whole_areas(found: Sequence[Difference], before: set[str], after: set[str]) -> Iterator[Difference]:
+def _whole_areas(
+    found: Sequence[Difference], before: set[str], after: set[str]
+) -> Iterator[Difference]:
     """An object that came or went is told once, not field by field."""
     told: set[str] = set()
     for item in found:
@@ -86,16 +109,28 @@ def _whole_areas(found: Sequence[Difference], before: set[str], after: set[str])
             weight = min((other.weight for other in inside), key=_ORDER.index)
             many = sum(other.name.startswith("fields.") for other in inside)
             words = f"{many} fields" if many else f"{len(inside)} parts"
-            yield Difference(item.area, "", item.kind, weight, (("", *(("", words) if item.kind == "added" else (words, ""))),))
+            yield Difference(
+                item.area,
+                "",
+                item.kind,
+                weight,
+                (("", *(("", words) if item.kind == "added" else (words, ""))),),
+            )
 
 
 def _details(old: Part, new: Part) -> Iterator[tuple[str, str, str]]:
     """Where inside a part the two differ: as written, or else in what the written stands for."""
-    found = list(_leaves(old.shown, new.shown, "")) or list(_leaves(old.value, new.value, ""))
+    found = list(_leaves(old.shown, new.shown, "")) or list(
+        _leaves(old.value, new.value, "")
+    )
     texts = dict(_templates(old.value, "")), dict(_templates(new.value, ""))
     for at in texts[0].keys() & texts[1].keys():
         if texts[0][at] != texts[1][at]:
-            found = [item for item in found if item[1:] != (shown(texts[0][at]), shown(texts[1][at]))]
+            found = [
+                item
+                for item in found
+                if item[1:] != (shown(texts[0][at]), shown(texts[1][at]))
+            ]
             found = [item for item in found if not item[0].endswith("template")]
             yield from _lines(texts[0][at], texts[1][at])
     yield from found
@@ -104,7 +139,9 @@ def _details(old: Part, new: Part) -> Iterator[tuple[str, str, str]]:
 def _leaves(old: Any, new: Any, at: str) -> Iterator[tuple[str, str, str]]:
     if isinstance(old, dict) and isinstance(new, dict):
         for key in dict.fromkeys([*old, *new]):
-            yield from _leaves(old.get(key), new.get(key), f"{at}.{key}" if at else str(key))
+            yield from _leaves(
+                old.get(key), new.get(key), f"{at}.{key}" if at else str(key)
+            )
         if old == new and list(old) != list(new):
             yield at, shown(list(old)), shown(list(new))
     elif canonical(old) != canonical(new):
@@ -126,9 +163,15 @@ def _templates(value: Any, at: str) -> Iterator[tuple[str, str]]:
 def _lines(old: str, new: str) -> Iterator[tuple[str, str, str]]:
     """The lines of a template that differ."""
     before, after = old.splitlines(), new.splitlines()
-    for tag, a, b, c, d in difflib.SequenceMatcher(None, before, after, autojunk=False).get_opcodes():
+    for tag, a, b, c, d in difflib.SequenceMatcher(
+        None, before, after, autojunk=False
+    ).get_opcodes():
         if tag != "equal":
-            yield f"template line {c + 1}", "\n".join(before[a:b]), "\n".join(after[c:d])
+            yield (
+                f"template line {c + 1}",
+                "\n".join(before[a:b]),
+                "\n".join(after[c:d]),
+            )
 
 
 def shown(value: Any) -> str:

@@ -16,15 +16,24 @@ import sqlalchemy as sa
 
 from engine.destination.resolve import resolve
 from engine.destination.rows import Definitions, RowCodec, codec_of
-from engine.mapping.project import Projection, Sight, Source, project
+from engine.extract.full import index
+from engine.language.dependencies import needed, walk
+from engine.language.model import Field, Lookup, ObjectMapping, Path, Template
+from engine.mapping.draft import as_draft, judged, sight_on
+from engine.mapping.evaluate import Evaluation, LookupContext, Source, evaluate
 from engine.plan.diff import Decision, decide, merge, rows_as_drafted, rows_as_linked
 from engine.plan.make import foreseen
-from engine.run import Run
-from engine.spec.model import Field, Lookup, ObjectMapping, Path, Template
-from engine.spec.uses import needed, walk
-from engine.stages.extract import index
-from engine.stages.transform import as_draft, judged, sight_on
-from engine.store.links import Draft, Link, count_drafts, drafted_beyond_sample, drafts_of, is_linked, is_ready, links_of
+from engine.session import Run
+from engine.store.links import (
+    Draft,
+    Link,
+    count_drafts,
+    drafted_beyond_sample,
+    drafts_of,
+    is_linked,
+    is_ready,
+    links_of,
+)
 from engine.store.records import Record, all_cursors, one, sample, stream
 from engine.values import canonical, key_of
 from workbench.diff.differences import Difference
@@ -55,7 +64,8 @@ class Effect:
     created: int = 0  # drafts that the change brings
     gone: int = 0  # rows whose record is no longer mapped; they stay as they are
     failing: int = 0  # drafts that were ready and are not any more
-    reasons: dict[str, str] = field(default_factory=dict)  # why they fail -> the first that does; a few of them
+    # why they fail -> the first that does; a few of them
+    reasons: dict[str, str] = field(default_factory=dict)
     fields: Counter[str] = field(default_factory=Counter)
     examples: list[Example] = field(default_factory=list)
 
@@ -66,18 +76,28 @@ def effect(old: Run, new: Run, found: Sequence[Difference]) -> list[Effect]:
     moved, known = _drafted_so_far(old, new), foreseen(new)
     effects = []
     for mapping in new.spec.active():
-        before = next((item for item in old.spec.active() if item.name == mapping.name), None)
+        before = next(
+            (item for item in old.spec.active() if item.name == mapping.name), None
+        )
         scope = _scope(before, mapping, found, moved)
         if scope is not None:
             made = Effect(mapping.name, mapping.label)
-            effects.append(_object(_Work(old, new, before, mapping, scope, known, moved, made)))
-    effects += [_removed(old, mapping) for mapping in old.spec.active() if mapping.name not in {m.name for m in new.spec.active()}]
+            effects.append(
+                _object(_Work(old, new, before, mapping, scope, known, moved, made))
+            )
+    effects += [
+        _removed(old, mapping)
+        for mapping in old.spec.active()
+        if mapping.name not in {m.name for m in new.spec.active()}
+    ]
     return [item for item in effects if item.records or item.gone]
 
 
 @dataclass(slots=True)
 class _Moved:
-    """Records that have a draft under one spec and none under the other: (object, key) -> has one now."""
+    """Records that have a draft under one spec and none under the other: (object, key) -> has
+    one now.
+    """
 
     undrafted: frozenset[str]  # objects nothing was drafted of yet
     sampled: frozenset[str]  # objects that only records of the sample were drafted of
@@ -89,8 +109,12 @@ class _Moved:
         return {name for name, _ in self.new}
 
     def not_asked(self, name: str, record: str) -> bool:
-        """Whether nobody has tried to draft an object of this record: that there is no draft says nothing."""
-        return name in self.undrafted or (name in self.sampled and record not in self.sample)
+        """Whether nobody has tried to draft an object of this record: that there is no draft
+        says nothing.
+        """
+        return name in self.undrafted or (
+            name in self.sampled and record not in self.sample
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +123,8 @@ class _Scope:
 
     targets: tuple[str, ...]
     whole: bool
-    stale: bool  # the code of a step changed: what was is only known from the stored drafts
+    # the code of a step changed: what was is only known from the stored drafts
+    stale: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +145,14 @@ def _drafted_so_far(*runs: Run) -> _Moved:
     names = {mapping.name for run in runs for mapping in run.spec.active()}
     with runs[0].store.begin() as connection:
         chosen = frozenset(sample(connection))
-        undrafted = frozenset(name for name in names if not count_drafts(connection, name))
-        sampled = frozenset(name for name in names - undrafted if chosen and not drafted_beyond_sample(connection, name))
+        undrafted = frozenset(
+            name for name in names if not count_drafts(connection, name)
+        )
+        sampled = frozenset(
+            name
+            for name in names - undrafted
+            if chosen and not drafted_beyond_sample(connection, name)
+        )
     return _Moved(undrafted, sampled, chosen)
 
 
@@ -137,48 +168,100 @@ def _index(run: Run) -> None:
 # -- what can differ
 
 
-def _scope(before: ObjectMapping | None, after: ObjectMapping, found: Sequence[Difference], moved: _Moved) -> _Scope | None:
+def _scope(
+    before: ObjectMapping | None,
+    after: ObjectMapping,
+    found: Sequence[Difference],
+    moved: _Moved,
+) -> _Scope | None:
     """What of an object may draft differently; None where nothing can."""
     if before is None:
         return _Scope(tuple(after.fields), True, False)
-    own = {item.name for item in found if item.area == after.name and item.weight != "none"}
-    targets = {name.removeprefix("fields.") for name in own if name.startswith("fields.")}
-    whole = any(not name.startswith("fields.") and name != "on_delete" for name in own) or _ground_moved(after, found)
+    own = {
+        item.name for item in found if item.area == after.name and item.weight != "none"
+    }
+    targets = {
+        name.removeprefix("fields.") for name in own if name.startswith("fields.")
+    }
+    whole = any(
+        not name.startswith("fields.") and name != "on_delete" for name in own
+    ) or _ground_moved(after, found)
     changed_steps = {item.name for item in found if item.area == "steps"}
-    stale = {target for target, item in after.fields.items() if field_steps(item) & changed_steps}
+    stale = {
+        target
+        for target, item in after.fields.items()
+        if field_steps(item) & changed_steps
+    }
     settings = {item.name for item in found if item.area == "settings"}
-    targets |= stale | {target for target, item in after.fields.items() if settings and _reads_settings(item)}
-    targets |= {target for target, item in after.fields.items() if _looks_up(item) & moved.objects()}
+    targets |= stale | {
+        target
+        for target, item in after.fields.items()
+        if settings and _reads_settings(item)
+    }
+    targets |= {
+        target
+        for target, item in after.fields.items()
+        if _looks_up(item) & moved.objects()
+    }
     if not targets and not whole:
         return None
     everything = tuple(dict.fromkeys([*before.fields, *after.fields]))
-    return _Scope(everything if whole else tuple(name for name in everything if name in targets), whole, bool(stale))
+    return _Scope(
+        everything if whole else tuple(name for name in everything if name in targets),
+        whole,
+        bool(stale),
+    )
 
 
 def _ground_moved(mapping: ObjectMapping, found: Sequence[Difference]) -> bool:
     """Whether a connector changed below this object."""
-    touched = {item.name for item in found if item.area.endswith(" connector") and item.weight != "none"}
-    around = [*mapping.sources, mapping.resource, *(name for item in mapping.related.values() for name in item.sources)]
+    touched = {
+        item.name
+        for item in found
+        if item.area.endswith(" connector") and item.weight != "none"
+    }
+    around = [
+        *mapping.sources,
+        mapping.resource,
+        *(name for item in mapping.related.values() for name in item.sources),
+    ]
     around += [item.source for item in mapping.children.values()]
-    return any(name in ("identity",) or name.partition(".")[0] in around for name in touched)
+    return any(
+        name in ("identity",) or name.partition(".")[0] in around for name in touched
+    )
 
 
 def _reads_settings(item: Field) -> bool:
     exprs = list(walk(item.expr))
-    named = any(isinstance(expr, Path) and expr.segments[:1] == ("$settings",) for expr in exprs)
-    return named or any(isinstance(expr, Template) and "settings" in expr.source for expr in exprs)
+    named = any(
+        isinstance(expr, Path) and expr.segments[:1] == ("$settings",) for expr in exprs
+    )
+    return named or any(
+        isinstance(expr, Template) and "settings" in expr.source for expr in exprs
+    )
 
 
 def _looks_up(item: Field) -> set[str]:
-    return {name for expr in walk(item.expr) if isinstance(expr, Lookup) for name in expr.objects}
+    return {
+        name
+        for expr in walk(item.expr)
+        if isinstance(expr, Lookup)
+        for name in expr.objects
+    }
 
 
 # -- one object
 
 
 def _object(work: _Work) -> Effect:
-    before = work.before if work.before is None or work.scope.whole else _only(work.before, work.scope.targets)
-    after = work.mapping if work.scope.whole else _only(work.mapping, work.scope.targets)
+    before = (
+        work.before
+        if work.before is None or work.scope.whole
+        else _only(work.before, work.scope.targets)
+    )
+    after = (
+        work.mapping if work.scope.whole else _only(work.mapping, work.scope.targets)
+    )
     for batch in _records(work):
         work.result.records += len(batch)
         with work.new.store.begin() as connection:
@@ -188,11 +271,20 @@ def _object(work: _Work) -> Effect:
             now = _drafts(after, batch, sight)
             if work.scope.stale:
                 was = _as_stored(connection, work, was)
-            differing = [key for key in dict.fromkeys([*now, *was]) if _differs(was.get(key), now.get(key))]
+            differing = [
+                key
+                for key in dict.fromkeys([*now, *was])
+                if _differs(was.get(key), now.get(key))
+            ]
             if differing:
                 records = {record.key: record for record in batch}
                 again = _again(work.mapping, records, sight)
-                drafts = _complete(connection, work, {key: (was.get(key), now.get(key)) for key in differing}, again)
+                drafts = _complete(
+                    connection,
+                    work,
+                    {key: (was.get(key), now.get(key)) for key in differing},
+                    again,
+                )
                 if work.before is not None and not work.scope.whole:
                     was = _as_wholes(was, drafts, _again(work.before, records, earlier))
                 _count(connection, work, was, drafts)
@@ -201,23 +293,38 @@ def _object(work: _Work) -> Effect:
 
 
 def _only(mapping: ObjectMapping, targets: Sequence[str]) -> ObjectMapping:
-    return replace(mapping, fields={name: item for name, item in mapping.fields.items() if name in targets})
+    return replace(
+        mapping,
+        fields={name: item for name, item in mapping.fields.items() if name in targets},
+    )
 
 
 def _records(work: _Work) -> Iterator[list[Record]]:
-    """Staged records of both specs' sources; rows written in a spec stand there, not in the store."""
+    """Staged records of both specs' sources; rows written in a spec stand there, not in the
+    store.
+    """
     both = [mapping for mapping in (work.before, work.mapping) if mapping is not None]
     for mapping in both:
         if mapping.rows:
             name = mapping.sources[0]
-            yield [Record(name, key_of(name, str(row["id"])), dict(row)) for row in mapping.rows]
+            yield [
+                Record(name, key_of(name, str(row["id"])), dict(row))
+                for row in mapping.rows
+            ]
     for name in dict.fromkeys(source for mapping in both for source in mapping.sources):
         if not name.startswith("$rows"):
             yield from stream(work.new.store, name)
 
 
-def _sight(run: Run, connection: sa.Connection, known: Mapping[tuple[str, str], bool], moved: _Moved) -> Sight:
-    """What projections see; where nobody has tried to draft a record, being staged counts as being drafted."""
+def _sight(
+    run: Run,
+    connection: sa.Connection,
+    known: Mapping[tuple[str, str], bool],
+    moved: _Moved,
+) -> LookupContext:
+    """What projections see; where nobody has tried to draft a record, being staged counts as
+    being drafted.
+    """
     memory: dict[tuple[str, str], bool] = {}
 
     def look(name: str, key: str) -> bool:
@@ -238,74 +345,133 @@ def _sight(run: Run, connection: sa.Connection, known: Mapping[tuple[str, str], 
     return sight_on(run, connection, drafted)
 
 
-def _drafts(mapping: ObjectMapping | None, batch: Sequence[Record], sight: Sight) -> dict[str, Projection]:
+def _drafts(
+    mapping: ObjectMapping | None, batch: Sequence[Record], sight: LookupContext
+) -> dict[str, Evaluation]:
     """Projections by key of the records that belong to the mapping."""
     if mapping is None:
         return {}
     mine = [record for record in batch if record.collection in mapping.sources]
-    made = (item for record in mine for item in project(mapping, Source(record.collection, record.key, record.body), sight))
+    made = (
+        item
+        for record in mine
+        for item in evaluate(
+            mapping, Source(record.collection, record.key, record.body), sight
+        )
+    )
     return {item.key: item for item in made}
 
 
-def _as_stored(connection: sa.Connection, work: _Work, was: Mapping[str, Projection]) -> dict[str, Projection]:
+def _as_stored(
+    connection: sa.Connection, work: _Work, was: Mapping[str, Evaluation]
+) -> dict[str, Evaluation]:
     """What was, from the stored drafts: they were made by the code of their time."""
     stored = drafts_of(connection, work.mapping.name, list(was))
     found = {}
     for key, item in was.items():
         draft = stored.get(key)
-        body = {name: value for name, value in draft.body.items() if name in work.scope.targets} if draft else item.body
+        body = (
+            {
+                name: value
+                for name, value in draft.body.items()
+                if name in work.scope.targets
+            }
+            if draft
+            else item.body
+        )
         found[key] = replace(item, body=body)
     return found
 
 
-def _differs(was: Projection | None, now: Projection | None) -> bool:
+def _differs(was: Evaluation | None, now: Evaluation | None) -> bool:
     if was is None or now is None:
         return True
-    return was.state != now.state or (was.body != now.body and canonical(was.body) != canonical(now.body))
+    return was.state != now.state or (
+        was.body != now.body and canonical(was.body) != canonical(now.body)
+    )
 
 
-_Pair = tuple[Projection | None, Projection | None]  # under the old spec, under the new one
+# under the old spec, under the new one
+_Pair = tuple[Evaluation | None, Evaluation | None]
 
 
 def _complete(
-    connection: sa.Connection, work: _Work, pairs: Mapping[str, _Pair], again: Callable[[Projection], Projection | None]
+    connection: sa.Connection,
+    work: _Work,
+    pairs: Mapping[str, _Pair],
+    again: Callable[[Evaluation], Evaluation | None],
 ) -> dict[str, Draft | None]:
-    """Whole drafts of the records that differ: the stored ones with the changed fields put in, or made anew."""
-    stored = {} if work.scope.whole else drafts_of(connection, work.mapping.name, list(pairs))
+    """Whole drafts of the records that differ: the stored ones with the changed fields put in,
+    or made anew.
+    """
+    stored = (
+        {}
+        if work.scope.whole
+        else drafts_of(connection, work.mapping.name, list(pairs))
+    )
     resource = work.new.migration.destination.resources[work.mapping.resource]
     found: dict[str, Draft | None] = {}
     for key, (before, now) in pairs.items():
-        whole = now if now is None or work.scope.whole else _patched(stored.get(key), before, now, work.scope) or again(now)
+        whole = (
+            now
+            if now is None or work.scope.whole
+            else _patched(stored.get(key), before, now, work.scope) or again(now)
+        )
         whole = judged(resource, work.mapping, whole) if whole is not None else None
         found[key] = as_draft(work.mapping, whole, 0) if whole is not None else None
     return found
 
 
-def _patched(stored: Draft | None, before: Projection | None, now: Projection, scope: _Scope) -> Projection | None:
-    """The stored draft with the changed fields put in; None where it is not what the old spec gives."""
-    if stored is None or before is None or stored.state != "ready" or (before.state, now.state) != ("ready", "ready"):
+def _patched(
+    stored: Draft | None, before: Evaluation | None, now: Evaluation, scope: _Scope
+) -> Evaluation | None:
+    """The stored draft with the changed fields put in; None where it is not what the old spec
+    gives.
+    """
+    if (
+        stored is None
+        or before is None
+        or stored.state != "ready"
+        or (before.state, now.state) != ("ready", "ready")
+    ):
         return None
     held = {name: value for name, value in stored.body.items() if name in scope.targets}
     if canonical(held) != canonical(before.body):
         return None
-    return replace(now, body={name: value for name, value in stored.body.items() if name not in scope.targets} | now.body)
+    return replace(
+        now,
+        body={
+            name: value
+            for name, value in stored.body.items()
+            if name not in scope.targets
+        }
+        | now.body,
+    )
 
 
-def _again(mapping: ObjectMapping, records: Mapping[str, Record], sight: Sight) -> Callable[[Projection], Projection | None]:
+def _again(
+    mapping: ObjectMapping, records: Mapping[str, Record], sight: LookupContext
+) -> Callable[[Evaluation], Evaluation | None]:
     """Maps the whole record behind a projection."""
 
-    def again(found: Projection) -> Projection | None:
+    def again(found: Evaluation) -> Evaluation | None:
         record = records[found.record]
-        made = project(mapping, Source(record.collection, record.key, record.body), sight)
+        made = evaluate(
+            mapping, Source(record.collection, record.key, record.body), sight
+        )
         return next((item for item in made if item.key == found.key), None)
 
     return again
 
 
 def _as_wholes(
-    was: Mapping[str, Projection], drafts: Mapping[str, Draft | None], again: Callable[[Projection], Projection | None]
-) -> dict[str, Projection]:
-    """What was, where the draft fails now: of the changed fields alone it does not show that it failed before as well."""
+    was: Mapping[str, Evaluation],
+    drafts: Mapping[str, Draft | None],
+    again: Callable[[Evaluation], Evaluation | None],
+) -> dict[str, Evaluation]:
+    """What was, where the draft fails now: of the changed fields alone it does not show that it
+    failed before as well.
+    """
     found = dict(was)
     for key, draft in drafts.items():
         if draft is not None and draft.state != "ready" and key in was:
@@ -318,7 +484,10 @@ def _as_wholes(
 
 
 def _count(
-    connection: sa.Connection, work: _Work, was: Mapping[str, Projection], drafts: Mapping[str, Draft | None]
+    connection: sa.Connection,
+    work: _Work,
+    was: Mapping[str, Evaluation],
+    drafts: Mapping[str, Draft | None],
 ) -> None:
     name, result, moved = work.mapping.name, work.result, work.moved
     result.changed += len(drafts)
@@ -327,7 +496,10 @@ def _count(
         before, ready = was.get(key), draft is not None and draft.state == "ready"
         had = before is not None and before.state == "ready"
         if had != ready:
-            moved.old[name, key], moved.new[name, key] = had or key in links, ready or key in links
+            moved.old[name, key], moved.new[name, key] = (
+                had or key in links,
+                ready or key in links,
+            )
         if had and draft is not None and not ready:
             result.failing += 1
             if len(result.reasons) < EXAMPLES:
@@ -339,7 +511,9 @@ def _count(
     for decision in decide(work.new, work.mapping, whole, links, codec, ids):
         earlier = was.get(decision.draft.key)
         # A draft that was there before and has no row yet is made with and without the change.
-        result.created += decision.kind == "create" and (earlier is None or earlier.state != "ready")
+        result.created += decision.kind == "create" and (
+            earlier is None or earlier.state != "ready"
+        )
         _tally(connection, work, decision, codec)
         _examples(decision.draft, was.get(decision.draft.key), work)
 
@@ -372,7 +546,7 @@ def _differing(decision: Decision, link: Link) -> dict[str, Any]:
     }
 
 
-def _examples(draft: Draft, before: Projection | None, work: _Work) -> None:
+def _examples(draft: Draft, before: Evaluation | None, work: _Work) -> None:
     old, told = before.body if before else {}, work.result.examples
     for target in work.scope.targets:
         value = draft.body.get(target)
@@ -383,4 +557,6 @@ def _examples(draft: Draft, before: Projection | None, work: _Work) -> None:
 
 def _removed(run: Run, mapping: ObjectMapping) -> Effect:
     with run.store.begin() as connection:
-        return Effect(mapping.name, mapping.label, gone=len(links_of(connection, mapping.name)))
+        return Effect(
+            mapping.name, mapping.label, gone=len(links_of(connection, mapping.name))
+        )

@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from engine.spec.load import Migration
-from engine.spec.model import CustomField, Field, Lookup, ObjectMapping, Spec
+from engine.language.compile import Migration
+from engine.language.model import CustomField, Field, Lookup, ObjectMapping, Spec
 from workbench.diff.differences import Difference
 from workbench.diff.effect import Effect
 
@@ -23,7 +23,8 @@ class Renamed:
 
     objects: Mapping[str, str] = field(default_factory=dict)
     fields: Mapping[tuple[str, str], str] = field(default_factory=dict)
-    labels: Mapping[str, str] = field(default_factory=dict)  # of objects, by their new names
+    # of objects, by their new names
+    labels: Mapping[str, str] = field(default_factory=dict)
 
     def differences(self) -> list[Difference]:
         """The renamings themselves."""
@@ -63,7 +64,8 @@ def renamed(old: Spec, new: Spec) -> Renamed:
     fields = {
         at: item.was
         for at, item in new.custom_fields.items()
-        if (item.resource, item.was) in old.custom_fields and at not in old.custom_fields
+        if (item.resource, item.was) in old.custom_fields
+        and at not in old.custom_fields
     }
     return Renamed(objects, fields, {name: new.objects[name].label for name in objects})
 
@@ -100,7 +102,8 @@ def _object(mapping: ObjectMapping, names: Renamed) -> ObjectMapping:
         name=was,
         label=was if mapping.label == mapping.name else mapping.label,
         sources=tuple(
-            f"$rows.{was}" if name == f"$rows.{mapping.name}" else name for name in mapping.sources
+            f"$rows.{was}" if name == f"$rows.{mapping.name}" else name
+            for name in mapping.sources
         ),
         fields={item.target: item for item in fields},
         match=tuple(targets[name] for name in mapping.match),
@@ -116,7 +119,9 @@ def _field(item: Field, resource: str, names: Renamed) -> Field:
 def _looking_up(value: Any, objects: Mapping[str, str]) -> Any:
     """An expression whose lookups ask the objects by their old names."""
     if isinstance(value, Lookup):
-        value = replace(value, objects=tuple(objects.get(name, name) for name in value.objects))
+        value = replace(
+            value, objects=tuple(objects.get(name, name) for name in value.objects)
+        )
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         parts = {
             item.name: _looking_up(getattr(value, item.name), objects)

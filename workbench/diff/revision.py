@@ -1,4 +1,6 @@
-"""A spec as it stood at a revision: its files read out of git into a folder, nothing checked out."""
+"""A spec as it stood at a revision: its files read out of git into a folder, nothing checked
+out.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from engine.document import parse
+from engine.config.document import parse
 from engine.errors import UsageError
 from workbench.meaning import STEPS_FOLDER
 
@@ -21,7 +23,9 @@ def at_revision(spec: Path, revision: str, folder: Path) -> tuple[Path, Path]:
     repository holds none.
     """
     if revision.startswith("-"):
-        raise UsageError(f"{revision!r} is not a revision – name a commit, branch or tag")
+        raise UsageError(
+            f"{revision!r} is not a revision – name a commit, branch or tag"
+        )
     root = Path(_git(spec.resolve().parent, "rev-parse", "--show-toplevel").strip())
     inside = PurePosixPath(spec.resolve().relative_to(root.resolve()).as_posix())
     _git(root, "rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
@@ -53,7 +57,11 @@ def _named(value: Any) -> Iterator[str]:
     elif isinstance(value, list):
         for item in value:
             yield from _named(item)
-    elif isinstance(value, str) and value.endswith((".yaml", ".yml", ".j2")) and "{" not in value:
+    elif (
+        isinstance(value, str)
+        and value.endswith((".yaml", ".yml", ".j2"))
+        and "{" not in value
+    ):
         yield value
 
 
@@ -70,13 +78,18 @@ def _joined(base: PurePosixPath, name: str) -> PurePosixPath | None:
     return PurePosixPath(*found)
 
 
-def _copy(root: Path, revision: str, path: PurePosixPath, folder: Path, must: bool = True) -> str:
+def _copy(
+    root: Path, revision: str, path: PurePosixPath, folder: Path, must: bool = True
+) -> str:
     """One file of the revision, written into the folder."""
     try:
         text = _git(root, "show", f"{revision}:{path}")
     except UsageError:
         if must:
-            raise UsageError(f"{path} is not in {revision} – check the name; a file renamed since: etl diff OLD NEW") from None
+            raise UsageError(
+                f"{path} is not in {revision} – check the name; a file renamed since:"
+                " etl diff OLD NEW"
+            ) from None
         return ""
     target = folder / path
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -86,9 +99,16 @@ def _copy(root: Path, revision: str, path: PurePosixPath, folder: Path, must: bo
 
 def _git(folder: Path, *words: str) -> str:
     try:
-        done = subprocess.run(["git", "-C", str(folder), *words], capture_output=True, check=False)
+        done = subprocess.run(
+            ["git", "-C", str(folder), *words], capture_output=True, check=False
+        )
     except OSError:
-        raise UsageError("git is not installed – compare two files instead: etl diff OLD NEW") from None
+        raise UsageError(
+            "git is not installed – compare two files instead: etl diff OLD NEW"
+        ) from None
     if done.returncode:
-        raise UsageError(f"git {words[0]}: {done.stderr.decode(errors='replace').strip() or 'no such revision'}")
+        raise UsageError(
+            f"git {words[0]}:"
+            f" {done.stderr.decode(errors='replace').strip() or 'no such revision'}"
+        )
     return done.stdout.decode("utf-8", errors="replace")

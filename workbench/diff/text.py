@@ -1,4 +1,6 @@
-"""A comparison of two specs as people read it: lines for a terminal, Markdown for a review comment, JSON."""
+"""A comparison of two specs as people read it: lines for a terminal, Markdown for a review
+comment, JSON.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from engine.review.report import shown as value_text
-from engine.review.words import clean
+from engine.report.document import shown as value_text
+from engine.report.words import clean
 from workbench.diff.differences import Difference
 from workbench.diff.effect import Effect, Example
 
@@ -30,7 +32,9 @@ class Compared:
         if item.weight != "data" or self.effects is None:
             return item.category
         name = item.name.removeprefix("fields.")
-        found = next((effect for effect in self.effects if effect.object == item.area), None)
+        found = next(
+            (effect for effect in self.effects if effect.object == item.area), None
+        )
         if not item.name.startswith("fields."):
             return item.category
         many = found.fields[name] if found else 0
@@ -42,14 +46,22 @@ def as_data(compared: Compared) -> dict[str, Any]:
     return {
         "old": compared.old,
         "new": compared.new,
-        "differences": [asdict(item) | {"category": compared.rewrites(item)} for item in compared.differences],
-        "effects": None if compared.effects is None else [_effect_data(item) for item in compared.effects],
+        "differences": [
+            asdict(item) | {"category": compared.rewrites(item)}
+            for item in compared.differences
+        ],
+        "effects": (
+            None
+            if compared.effects is None
+            else [_effect_data(item) for item in compared.effects]
+        ),
         "notes": list(compared.notes),
     }
 
 
 def _effect_data(item: Effect) -> dict[str, Any]:
-    return asdict(item) | {"fields": dict(item.fields)}  # a Counter does not survive asdict
+    # a Counter does not survive asdict
+    return asdict(item) | {"fields": dict(item.fields)}
 
 
 def as_lines(compared: Compared) -> Iterator[str]:
@@ -67,7 +79,9 @@ def as_lines(compared: Compared) -> Iterator[str]:
 
 def _lines(item: Difference, compared: Compared) -> Iterator[str]:
     told = compared.rewrites(item)
-    yield clean(f"  {_MARKS[item.kind]} {item.title}") + (f"  ({told})" if told != item.category else "")
+    yield clean(f"  {_MARKS[item.kind]} {item.title}") + (
+        f"  ({told})" if told != item.category else ""
+    )
     for at, before, after in item.details:
         place = f"{at}: " if at else ""
         if "\n" in before + after or at.startswith("template line"):
@@ -91,14 +105,33 @@ def _effect_lines(compared: Compared) -> Iterator[str]:
         yield f"effect on staged records: {rewritten:,} rewritten by the next delta"
     for item in compared.effects:
         yield clean(f"  {item.label}: {_counts(item)}")
-        yield from (clean(f"      {text}") for text in [*_failures(item), *_fields(item)])
-        yield from (clean(f"      {sample.key} {sample.field}: {_arrow(*_values(sample))}") for sample in item.examples)
+        yield from (
+            clean(f"      {text}") for text in [*_failures(item), *_fields(item)]
+        )
+        yield from (
+            clean(f"      {sample.key} {sample.field}: {_arrow(*_values(sample))}")
+            for sample in item.examples
+        )
 
 
 def _counts(item: Effect) -> str:
-    told = [f"{item.changed:,} of {item.records:,} records map differently", f"{item.rewritten:,} rewritten"]
-    told += [f"{many:,} {word}" for word, many in (("to create", item.created), ("failing", item.failing)) if many]
-    return ", ".join(told + ([f"{item.gone:,} rows no longer mapped, kept as they are"] if item.gone else []))
+    told = [
+        f"{item.changed:,} of {item.records:,} records map differently",
+        f"{item.rewritten:,} rewritten",
+    ]
+    told += [
+        f"{many:,} {word}"
+        for word, many in (("to create", item.created), ("failing", item.failing))
+        if many
+    ]
+    return ", ".join(
+        told
+        + (
+            [f"{item.gone:,} rows no longer mapped, kept as they are"]
+            if item.gone
+            else []
+        )
+    )
 
 
 def _failures(item: Effect) -> list[str]:
@@ -106,7 +139,11 @@ def _failures(item: Effect) -> list[str]:
 
 
 def _fields(item: Effect) -> list[str]:
-    return [", ".join(f"{name} {many:,}" for name, many in item.fields.most_common())] if item.fields else []
+    return (
+        [", ".join(f"{name} {many:,}" for name, many in item.fields.most_common())]
+        if item.fields
+        else []
+    )
 
 
 def _values(example: Example) -> tuple[str, str]:
@@ -125,7 +162,10 @@ def as_markdown(compared: Compared) -> Iterator[str]:
     for item in compared.differences:
         for at, before, after in item.details:
             where = f"{item.title} {at}".strip()
-            yield f"| {_MARKS[item.kind]} | {_cell(where)} | {_cell(before)} | {_cell(after)} | {compared.rewrites(item)} |"
+            yield (
+                f"| {_MARKS[item.kind]} | {_cell(where)} | {_cell(before)} |"
+                f" {_cell(after)} | {compared.rewrites(item)} |"
+            )
     yield ""
     yield from _effect_markdown(compared)
     for note in compared.notes:
@@ -136,7 +176,10 @@ def _effect_markdown(compared: Compared) -> Iterator[str]:
     if compared.effects is None:
         yield "Effect unknown: nothing is staged yet."
         return
-    yield f"**{sum(item.rewritten for item in compared.effects):,} records rewritten by the next delta**"
+    yield (
+        f"**{sum(item.rewritten for item in compared.effects):,} records rewritten by"
+        " the next delta**"
+    )
     yield ""
     for item in compared.effects:
         yield f"<details><summary>{_escape(item.label)}: {_counts(item)}</summary>"
@@ -153,7 +196,10 @@ def _example_table(examples: Sequence[Example]) -> Iterator[str]:
     yield "|---|---|---|---|"
     for sample in examples:
         before, after = _values(sample)
-        yield f"| {_cell(sample.key)} | {_cell(sample.field)} | {_cell(before)} | {_cell(after)} |"
+        yield (
+            f"| {_cell(sample.key)} | {_cell(sample.field)} | {_cell(before)} |"
+            f" {_cell(after)} |"
+        )
     yield ""
 
 
@@ -163,7 +209,9 @@ def _cell(text: str) -> str:
 
 
 def _inline(text: str) -> str:
-    """Code in Markdown; longer fences where the text holds backticks, no line breaks, bars escaped."""
+    """Code in Markdown; longer fences where the text holds backticks, no line breaks, bars
+    escaped.
+    """
     flat = clean(" ".join(text.split())).replace("|", "\\|")
     fence = "`" * (max((len(run) for run in _backticks(flat)), default=0) + 1)
     pad = " " if flat.startswith("`") or flat.endswith("`") else ""
@@ -171,7 +219,11 @@ def _inline(text: str) -> str:
 
 
 def _backticks(text: str) -> list[str]:
-    return [run for run in "".join(char if char == "`" else " " for char in text).split() if run]
+    return [
+        run
+        for run in "".join(char if char == "`" else " " for char in text).split()
+        if run
+    ]
 
 
 _ENTITIES: Mapping[str, str] = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from engine.spec.model import (
+from engine.language.model import (
     Cases,
     Condition,
     Const,
@@ -42,7 +42,14 @@ _MISS = {
     "fail": "if there is none, the record is not written and is listed",
     "fallback": "if there is none, a fixed record stands in",
 }
-_OPS = {"gt": "greater than", "gte": "at least", "lt": "less than", "lte": "at most", "equals": "is", "not": "is not"}
+_OPS = {
+    "gt": "greater than",
+    "gte": "at least",
+    "lt": "less than",
+    "lte": "at most",
+    "equals": "is",
+    "not": "is not",
+}
 
 
 @dataclass(slots=True)
@@ -69,7 +76,10 @@ def _path(expr: Path, spec: Spec, said: Words) -> None:
 def named(path: Path, spec: Spec) -> str:
     """A source path as people read it."""
     if path.segments[0] == "$settings":
-        return f"the setting {path.segments[1]} ({spec.settings.get(str(path.segments[1]), '')})"
+        return (
+            f"the setting {path.segments[1]}"
+            f" ({spec.settings.get(str(path.segments[1]), '')})"
+        )
     return _SPECIAL.get(path.text, path.text)
 
 
@@ -78,13 +88,23 @@ def _const(expr: Const, _: Spec, said: Words) -> None:
 
 
 def _template(expr: Template, _: Spec, said: Words) -> None:
-    said.sources += [use for use in expr.uses if not any(other.startswith(f"{use}.") for other in expr.uses)]
-    said.steps.append(f"a text by the template {expr.name.rpartition('/')[2]}" if expr.name else "a text made of them")
+    said.sources += [
+        use
+        for use in expr.uses
+        if not any(other.startswith(f"{use}.") for other in expr.uses)
+    ]
+    said.steps.append(
+        f"a text by the template {expr.name.rpartition('/')[2]}"
+        if expr.name
+        else "a text made of them"
+    )
 
 
 def _first(expr: First, spec: Spec, said: Words) -> None:
     if all(isinstance(option, Path) for option in expr.options):
-        said.sources += [named(option, spec) for option in expr.options if isinstance(option, Path)]
+        said.sources += [
+            named(option, spec) for option in expr.options if isinstance(option, Path)
+        ]
         said.steps.append(FIRST)
         return
     for place, option in enumerate(expr.options, 1):
@@ -104,7 +124,9 @@ def _parts(expr: Parts, spec: Spec, said: Words) -> None:
         inner = in_words(item, spec)
         said.maps += inner.maps
         title = name.replace("_", " ")
-        said.sources += [f"{title}: {' or '.join(inner.sources)}"] if inner.sources else []
+        said.sources += (
+            [f"{title}: {' or '.join(inner.sources)}"] if inner.sources else []
+        )
         told = [step for step in inner.steps if step != FIRST]
         said.steps += [f"{title}: {'; '.join(told)}"] if told else []
 
@@ -129,9 +151,15 @@ def _lookup(expr: Lookup, spec: Spec, said: Words) -> None:
     by = in_words(expr.by, spec)
     said.sources += by.sources
     said.steps += by.steps if not isinstance(expr.by, Path | First) else []
-    target = " or ".join(spec.objects[name].label if name in spec.objects else name for name in expr.objects)
+    target = " or ".join(
+        spec.objects[name].label if name in spec.objects else name
+        for name in expr.objects
+    )
     if expr.objects == ("users",):
-        said.steps.append("the user with the same e-mail address; if there is none, the fallback owner")
+        said.steps.append(
+            "the user with the same e-mail address; if there is none, the fallback"
+            " owner"
+        )
         return
     how = f" with the same {expr.on}" if expr.on else ""
     said.steps.append(f"the migrated record of {target}{how}; {_MISS[expr.on_miss]}")
@@ -158,8 +186,14 @@ def _pipe(expr: Pipe, spec: Spec, said: Words) -> None:
 
 def _step(step: NamedStep) -> str:
     """The first sentence of the step's documentation, with its arguments."""
-    sentence = (STEPS[step.name].__doc__ or step.name).strip().splitlines()[0].rstrip(".")
-    args = ", ".join(f"{name} {shown(value)}" for name, value in step.args.items() if not isinstance(value, bool))
+    sentence = (
+        (STEPS[step.name].__doc__ or step.name).strip().splitlines()[0].rstrip(".")
+    )
+    args = ", ".join(
+        f"{name} {shown(value)}"
+        for name, value in step.args.items()
+        if not isinstance(value, bool)
+    )
     return f"{sentence[0].lower()}{sentence[1:]}{f' ({args})' if args else ''}"
 
 
@@ -175,7 +209,10 @@ def tested(condition: Condition) -> Iterator[str]:
 
 def _test(test: Test) -> str:
     if test.op in ("filled", "empty"):
-        return f"{test.path.text} {'is filled' if bool(test.value) == (test.op == 'filled') else 'is empty'}"
+        return (
+            f"{test.path.text}"
+            f" {'is filled' if bool(test.value) == (test.op == 'filled') else 'is empty'}"
+        )
     if test.op == "in":
         return f"{test.path.text} is {' or '.join(map(shown, test.value))}"
     return f"{test.path.text} {_OPS[test.op]} {shown(test.value)}"
@@ -202,6 +239,14 @@ def shown(value: Any) -> str:
 
 
 _SAY: Mapping[type, Any] = {
-    Path: _path, Const: _const, Template: _template, First: _first, Parts: _parts, Items: _items, Cases: _cases,
-    Lookup: _lookup, Download: _download, Pipe: _pipe,
-}  # fmt: skip
+    Path: _path,
+    Const: _const,
+    Template: _template,
+    First: _first,
+    Parts: _parts,
+    Items: _items,
+    Cases: _cases,
+    Lookup: _lookup,
+    Download: _download,
+    Pipe: _pipe,
+}

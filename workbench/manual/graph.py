@@ -28,13 +28,19 @@ def picture(nodes: Sequence[Node], edges: Edges) -> str:
     rows = _rows([node.name for node in nodes], edges)
     places = _places(rows)
     height = len(rows) * (HEIGHT + RISE) - RISE + 2 * GAP
-    lines = [_line(places[name], places[target]) for name, targets in reduced(edges).items() for target in sorted(targets)]
+    lines = [
+        _line(places[name], places[target])
+        for name, targets in reduced(edges).items()
+        for target in sorted(targets)
+    ]
     boxes = [_box(node, *places[node.name]) for node in nodes]
     title = f"{len(nodes)} kinds of records and how they are linked"
     return (
-        f'<svg class="graph" role="img" aria-labelledby="graph-title" viewBox="0 0 {WIDTH} {height}" xmlns="http://www.w3.org/2000/svg">'
+        '<svg class="graph" role="img" aria-labelledby="graph-title" viewBox="0 0'
+        f' {WIDTH} {height}" xmlns="http://www.w3.org/2000/svg">'
         f'<title id="graph-title">{title}</title>'
-        '<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
+        '<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7"'
+        ' markerHeight="7" orient="auto">'
         '<path d="M0 0 8 4 0 8z"/></marker></defs>'
         f"{''.join(lines)}{''.join(boxes)}</svg>"
     )
@@ -43,8 +49,12 @@ def picture(nodes: Sequence[Node], edges: Edges) -> str:
 def layers(names: Sequence[str], edges: Edges) -> dict[str, int]:
     """How many steps each node stands below the ones that lead nowhere."""
     depth: dict[str, int] = {}
-    for name in names:  # a spec's lookups point upwards only, so what a node leads to came before it
-        depth[name] = max((depth[target] + 1 for target in edges.get(name, ()) if target in depth), default=0)
+    # a spec's lookups point upwards only, so what a node leads to came before it
+    for name in names:
+        depth[name] = max(
+            (depth[target] + 1 for target in edges.get(name, ()) if target in depth),
+            default=0,
+        )
     return depth
 
 
@@ -52,10 +62,16 @@ def reduced(edges: Edges) -> dict[str, frozenset[str]]:
     """Without the edges that follow from two others."""
 
     def reach(name: str) -> frozenset[str]:
-        return frozenset().union(*({target} | reach(target) for target in edges.get(name, ())))
+        return frozenset().union(
+            *({target} | reach(target) for target in edges.get(name, ()))
+        )
 
     return {
-        name: frozenset(target for target in targets if not any(target in reach(other) for other in targets - {target}))
+        name: frozenset(
+            target
+            for target in targets
+            if not any(target in reach(other) for other in targets - {target})
+        )
         for name, targets in edges.items()
     }
 
@@ -66,9 +82,15 @@ def _rows(names: Sequence[str], edges: Edges) -> list[list[str]]:
     rows: list[list[str]] = []
     column: dict[str, float] = {}
     for level in range(max(depth.values(), default=-1) + 1):
-        layer = sorted((name for name in names if depth[name] == level), key=lambda name: _middle(name, edges, column))
+        layer = sorted(
+            (name for name in names if depth[name] == level),
+            key=lambda name: _middle(name, edges, column),
+        )
         count = -(-len(layer) // ACROSS)
-        for row in (layer[part * len(layer) // count : (part + 1) * len(layer) // count] for part in range(count)):
+        for row in (
+            layer[part * len(layer) // count : (part + 1) * len(layer) // count]
+            for part in range(count)
+        ):
             column |= {name: (place + 0.5) / len(row) for place, name in enumerate(row)}
             rows.append(row)
     return rows
@@ -90,19 +112,31 @@ def _places(rows: Sequence[Sequence[str]]) -> dict[str, tuple[int, int]]:
 
 
 def _line(lower: tuple[int, int], upper: tuple[int, int]) -> str:
-    x1, y1, x2, y2 = lower[0] + BOX // 2, lower[1], upper[0] + BOX // 2, upper[1] + HEIGHT
+    x1, y1, x2, y2 = (
+        lower[0] + BOX // 2,
+        lower[1],
+        upper[0] + BOX // 2,
+        upper[1] + HEIGHT,
+    )
     bend = max(RISE // 2, (y1 - y2) // 2)
-    return f'<path class="edge" marker-end="url(#tip)" d="M{x1} {y1}C{x1} {y1 - bend} {x2} {y2 + bend} {x2} {y2 + 2}"/>'
+    return (
+        f'<path class="edge" marker-end="url(#tip)" d="M{x1} {y1}C{x1} {y1 - bend} {x2}'
+        f' {y2 + bend} {x2} {y2 + 2}"/>'
+    )
 
 
 def _box(node: Node, x: int, y: int) -> str:
     lines = _folded(node.label)
     top = y + (18 if len(lines) > 1 else 24)
-    texts = "".join(f'<text x="{x + BOX // 2}" y="{top + 14 * place}">{_safe(line)}</text>' for place, line in enumerate(lines))
+    texts = "".join(
+        f'<text x="{x + BOX // 2}" y="{top + 14 * place}">{_safe(line)}</text>'
+        for place, line in enumerate(lines)
+    )
     return (
         f"<g><title>{_safe(node.label)} become {_safe(node.becomes)}</title>"
         f'<rect x="{x}" y="{y}" width="{BOX}" height="{HEIGHT}" rx="5"/>{texts}'
-        f'<text class="becomes" x="{x + BOX // 2}" y="{top + 14 * len(lines) + 1}">{_safe(_short(node.becomes))}</text></g>'
+        f'<text class="becomes" x="{x + BOX // 2}"'
+        f' y="{top + 14 * len(lines) + 1}">{_safe(_short(node.becomes))}</text></g>'
     )
 
 

@@ -1,4 +1,6 @@
-"""The mapping as a document a customer signs: what becomes what, field by field, and what does not."""
+"""The mapping as a document a customer signs: what becomes what, field by field, and what does
+not.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +10,12 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
-from engine.mapping.project import Projection, Source, project
-from engine.run import Run
-from engine.spec.load import Migration
-from engine.spec.model import ObjectMapping, Spec
-from engine.spec.uses import lookups
-from engine.stages.transform import sight_on
+from engine.language.compile import Migration
+from engine.language.dependencies import lookups
+from engine.language.model import ObjectMapping, Spec
+from engine.mapping.draft import sight_on
+from engine.mapping.evaluate import Evaluation, Source, evaluate
+from engine.session import Run
 from engine.store.records import count, stream
 from engine.values import as_file, as_link, is_empty, word
 from workbench.diff.wording import in_words, otherwise, when
@@ -81,7 +83,9 @@ class Manual:
 def manual(migration: Migration, run: Run | None, masked: bool) -> Manual:
     """Tell a migration from its spec and, where records are staged, with examples from them."""
     spec = migration.spec
-    told = [item for item in spec.active() if not item.name.startswith(("$", "pipelines."))]
+    told = [
+        item for item in spec.active() if not item.name.startswith(("$", "pipelines."))
+    ]
     fixed = frozenset(_literals(migration.document.data))
     chapters = tuple(_chapter(item, migration, run, fixed, masked) for item in told)
     return Manual(
@@ -101,26 +105,56 @@ def manual(migration: Migration, run: Run | None, masked: bool) -> Manual:
     )
 
 
-def _chapter(item: ObjectMapping, migration: Migration, run: Run | None, fixed: frozenset[str], masked: bool) -> Chapter:
+def _chapter(
+    item: ObjectMapping,
+    migration: Migration,
+    run: Run | None,
+    fixed: frozenset[str],
+    masked: bool,
+) -> Chapter:
     spec = migration.spec
     examples = _examples(item, run, fixed, masked) if run else {}
     rows, maps = [], []
     for target, entry in item.fields.items():
         said = in_words(entry.expr, spec)
         title = _target(item, target, spec)
-        rows.append(FieldRow(title, tuple(said.sources), tuple(said.steps), examples.get(target, ("", ""))))
+        rows.append(
+            FieldRow(
+                title,
+                tuple(said.sources),
+                tuple(said.steps),
+                examples.get(target, ("", "")),
+            )
+        )
         for rules in said.maps:
             lines = tuple((value, word(made)) for value, made in rules.entries.items())
-            maps.append(Table(title, ("In the source", "Becomes"), (*lines, ("anything else", otherwise(rules)))))
+            maps.append(
+                Table(
+                    title,
+                    ("In the source", "Becomes"),
+                    (*lines, ("anything else", otherwise(rules))),
+                )
+            )
     return Chapter(
-        item.name, item.label, item.sources, item.resource, tuple(_remarks(item)), tuple(rows), tuple(maps),
-        tuple(item.ignore.items()), _records(item, run),
-    )  # fmt: skip
+        item.name,
+        item.label,
+        item.sources,
+        item.resource,
+        tuple(_remarks(item)),
+        tuple(rows),
+        tuple(maps),
+        tuple(item.ignore.items()),
+        _records(item, run),
+    )
 
 
 def _target(item: ObjectMapping, target: str, spec: Spec) -> str:
     custom = spec.custom_fields.get((item.resource, target.removeprefix("custom.")))
-    return f"{custom.label} (custom field)" if custom and target.startswith("custom.") else target
+    return (
+        f"{custom.label} (custom field)"
+        if custom and target.startswith("custom.")
+        else target
+    )
 
 
 def _remarks(item: ObjectMapping) -> Iterator[str]:
@@ -128,14 +162,26 @@ def _remarks(item: ObjectMapping) -> Iterator[str]:
         yield f"Only records of which this holds: {when(item.when)}."
     if item.each:
         rest = f", if {when(item.each.where)}" if item.each.where else ""
-        yield f"One for each element of {item.each.path.text}{rest}; it is called {item.each.name} below."
+        yield (
+            f"One for each element of {item.each.path.text}{rest}; it is called"
+            f" {item.each.name} below."
+        )
     for name, related in item.related.items():
-        yield f"{name} is the row of {' or '.join(related.sources)} that {related.by.text} names."
+        yield (
+            f"{name} is the row of {' or '.join(related.sources)} that"
+            f" {related.by.text} names."
+        )
     for name, children in item.children.items():
-        yield f"{name} are the rows of {children.source} whose {children.on} names the record."
+        yield (
+            f"{name} are the rows of {children.source} whose {children.on} names the"
+            " record."
+        )
     if item.match:
         but = f" but for {' and '.join(item.ignoring)}" if item.ignoring else ""
-        yield f"A record of the destination that agrees in {', '.join(item.match)}{but} is taken over instead of making a new one."
+        yield (
+            f"A record of the destination that agrees in {', '.join(item.match)}{but}"
+            " is taken over instead of making a new one."
+        )
     if item.on_delete == "delete":
         yield "What is deleted in the source later is deleted in the destination too."
 
@@ -150,14 +196,23 @@ def _records(item: ObjectMapping, run: Run | None) -> int:
 def _edges(told: Iterable[ObjectMapping]) -> dict[str, frozenset[str]]:
     names = {item.name for item in told}
     return {
-        item.name: frozenset(n for found in lookups(item) for n in found.objects if n in names and n != item.name) for item in told
+        item.name: frozenset(
+            n
+            for found in lookups(item)
+            for n in found.objects
+            if n in names and n != item.name
+        )
+        for item in told
     }
 
 
 def _people(spec: Spec, title: str) -> tuple[str, ...]:
     if spec.users is None:
         return ()
-    match = f"the active user of {title} who has the same e-mail address ({spec.users.source_email})"
+    match = (
+        f"the active user of {title} who has the same e-mail address"
+        f" ({spec.users.source_email})"
+    )
     return (
         f"Every row of {spec.users.source} is matched with {match}.",
         f"Where there is none, the records belong to {spec.users.fallback}.",
@@ -168,9 +223,18 @@ def _customs(spec: Spec) -> Table:
     rows = []
     for (resource, _), item in spec.custom_fields.items():
         options = ", ".join(item.options) or (
-            f"the {item.options_from[1]} of {item.options_from[0]}" if item.options_from[0] else ""
+            f"the {item.options_from[1]} of {item.options_from[0]}"
+            if item.options_from[0]
+            else ""
         )
-        rows.append((resource, item.label, item.type.replace("_", " "), "carries the key of the source" if item.key else options))
+        rows.append(
+            (
+                resource,
+                item.label,
+                item.type.replace("_", " "),
+                "carries the key of the source" if item.key else options,
+            )
+        )
     return Table("Custom fields", ("Of", "Name", "Type", "Options"), tuple(rows))
 
 
@@ -178,9 +242,15 @@ def _pipelines(data: Mapping[str, Any]) -> Table:
     rows = []
     for item in data.values():
         stages = item["stages"]
-        told = ", ".join(map(str, stages)) if isinstance(stages, list) else f"the {stages['label']} of {stages['from']}"
+        told = (
+            ", ".join(map(str, stages))
+            if isinstance(stages, list)
+            else f"the {stages['label']} of {stages['from']}"
+        )
         if isinstance(stages, dict) and "where" in stages:
-            told += " where " + " and ".join(f"{name} is {value}" for name, value in stages["where"].items())
+            told += " where " + " and ".join(
+                f"{name} is {value}" for name, value in stages["where"].items()
+            )
         rows.append((str(item["name"]), told))
     return Table("Pipelines", ("Pipeline", "Stages, in order"), tuple(rows))
 
@@ -188,52 +258,87 @@ def _pipelines(data: Mapping[str, Any]) -> Table:
 # -- examples
 
 
-def _examples(item: ObjectMapping, run: Run, fixed: frozenset[str], masked: bool) -> dict[str, tuple[str, str]]:
+def _examples(
+    item: ObjectMapping, run: Run, fixed: frozenset[str], masked: bool
+) -> dict[str, tuple[str, str]]:
     """For each field the first record that fills it, of those looked at."""
     found: dict[str, tuple[str, str]] = {}
     for projection in islice(_projections(item, run), LOOKED_AT):
         for trace in projection.traces:
             if trace.target not in found and not is_empty(trace.value):
                 link = as_link(trace.value) is not None
-                before = "" if link else "; ".join(_text(value, fixed, masked) for _, value in trace.sources)
+                before = (
+                    ""
+                    if link
+                    else "; ".join(
+                        _text(value, fixed, masked) for _, value in trace.sources
+                    )
+                )
                 found[trace.target] = (before, _text(trace.value, fixed, masked))
     return found
 
 
-def _projections(item: ObjectMapping, run: Run) -> Iterator[Projection]:
+def _projections(item: ObjectMapping, run: Run) -> Iterator[Evaluation]:
     for name in item.sources:
         for batch in islice(stream(run.store, name, batch=LOOKED_AT), 1):
             with run.store.begin() as connection:
                 sight = sight_on(run, connection)
                 for record in batch:
-                    yield from project(item, Source(record.collection, record.key, record.body), sight)
+                    yield from evaluate(
+                        item, Source(record.collection, record.key, record.body), sight
+                    )
 
 
 def _text(value: Any, fixed: frozenset[str], masked: bool) -> str:
-    """A value as an example shows it; texts of records as their shape only, unless they may be shown."""
+    """A value as an example shows it; texts of records as their shape only, unless they may be
+    shown.
+    """
     if link := as_link(value):
         return "the user" if link[0] == "users" else f"the record of {link[0]}"
     if file := as_file(value):
         return f"file {_text(file['name'], fixed, masked)}"
     if isinstance(value, Mapping):
-        return ", ".join(f"{name}: {_text(item, fixed, masked)}" for name, item in value.items())
+        return ", ".join(
+            f"{name}: {_text(item, fixed, masked)}" for name, item in value.items()
+        )
     if isinstance(value, list):
         return "; ".join(_text(item, fixed, masked) for item in value[:3])
     text = " ".join(word(value).split())
     if masked and not isinstance(value, bool) and text not in fixed:
-        text = mask(text) if isinstance(value, str) or (isinstance(value, int) and len(text) > 6) else text
+        text = (
+            mask(text)
+            if isinstance(value, str) or (isinstance(value, int) and len(text) > 6)
+            else text
+        )
     return text if len(text) <= LONG else text[: LONG - 1] + "…"
 
 
 def mask(text: str) -> str:
     """The shape of a text: capitals as X, letters as x, digits as 0; tags of HTML are dropped."""
     plain = re.sub(r"<[^>]*>", " ", text)
-    hidden = ("0" if c.isdigit() else "X" if c.isupper() else "x" if c.isalpha() else c if c.isascii() else "·" for c in plain)
+    hidden = (
+        (
+            "0"
+            if c.isdigit()
+            else (
+                "X"
+                if c.isupper()
+                else "x"
+                if c.isalpha()
+                else c
+                if c.isascii()
+                else "·"
+            )
+        )
+        for c in plain
+    )
     return _STAMP.sub("0000-00-00T", "".join(hidden).strip())
 
 
 def _literals(data: Any) -> Iterator[str]:
-    """Texts that stand in the spec itself, which an example may show: options, value maps, fixed values."""
+    """Texts that stand in the spec itself, which an example may show: options, value maps, fixed
+    values.
+    """
     if isinstance(data, Mapping):
         for key, value in data.items():
             yield str(key)

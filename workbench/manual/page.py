@@ -1,4 +1,6 @@
-"""The signed document as one page: no script, nothing fetched, no text of a record or spec ever taken for markup."""
+"""The signed document as one page: no script, nothing fetched, no text of a record or spec ever
+taken for markup.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +8,7 @@ import html
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from engine.review.page import digest
+from engine.report.page import digest
 from workbench.manual.graph import picture
 from workbench.manual.model import Chapter, FieldRow, Manual, Table
 
@@ -16,8 +18,20 @@ STYLE = Path(__file__).with_name("manual.css")
 def as_page(told: Manual) -> str:
     """The document as HTML."""
     style = STYLE.read_text(encoding="utf-8")
-    policy = f"default-src 'none'; style-src '{digest(style)}'; base-uri 'none'; form-action 'none'"
-    body = "".join((_head(told), _overview(told), *map(_chapter, told.chapters), _set_up(told), _left(told), _signature(told)))
+    policy = (
+        f"default-src 'none'; style-src '{digest(style)}'; base-uri 'none'; form-action"
+        " 'none'"
+    )
+    body = "".join(
+        (
+            _head(told),
+            _overview(told),
+            *map(_chapter, told.chapters),
+            _set_up(told),
+            _left(told),
+            _signature(told),
+        )
+    )
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
@@ -33,49 +47,81 @@ def safe(text: str) -> str:
 
 
 def _head(told: Manual) -> str:
-    links = "".join(f'<li><a href="#o-{safe(item.name)}">{safe(item.label)}</a></li>' for item in told.chapters)
+    links = "".join(
+        f'<li><a href="#o-{safe(item.name)}">{safe(item.label)}</a></li>'
+        for item in told.chapters
+    )
     return (
-        '<a class="skip" href="#main">Skip to the content</a>\n'
-        f'<header><h1>{safe(told.title)}</h1><p class="lead">What is migrated from {safe(told.source)} '
-        f"to {safe(told.destination)}, and how, field by field.</p></header>\n"
-        f'<nav aria-label="Contents"><h2>Contents</h2><ol><li><a href="#overview">Overview</a></li>{links}'
-        '<li><a href="#set-up">People, custom fields and pipelines</a></li><li><a href="#left">What is not migrated</a></li>'
-        '<li><a href="#signature">Approval</a></li></ol></nav>\n<main id="main">\n'
+        '<a class="skip" href="#main">Skip to the'
+        f' content</a>\n<header><h1>{safe(told.title)}</h1><p class="lead">What is'
+        f" migrated from {safe(told.source)} to {safe(told.destination)}, and how,"
+        " field by field.</p></header>\n<nav"
+        ' aria-label="Contents"><h2>Contents</h2><ol><li><a'
+        f' href="#overview">Overview</a></li>{links}<li><a href="#set-up">People,'
+        ' custom fields and pipelines</a></li><li><a href="#left">What is not'
+        " migrated</a></li><li><a"
+        ' href="#signature">Approval</a></li></ol></nav>\n<main id="main">\n'
     )
 
 
 def _overview(told: Manual) -> str:
     rows = [
-        (item.label, ", ".join(item.sources), item.becomes, f"{item.records:,}" if told.examples else "") for item in told.chapters
+        (
+            item.label,
+            ", ".join(item.sources),
+            item.becomes,
+            f"{item.records:,}" if told.examples else "",
+        )
+        for item in told.chapters
     ]
-    heads = (f"In {told.source}", "Collection", f"In {told.destination}", "Records read")
+    heads = (
+        f"In {told.source}",
+        "Collection",
+        f"In {told.destination}",
+        "Records read",
+    )
     shown = heads if told.examples else heads[:3]
     table = _table("What becomes what", shown, [row[: len(shown)] for row in rows])
     return (
-        f'<section id="overview"><h2>Overview</h2>{table}<h3>How the records are linked</h3>'
-        "<p>An arrow leads from a record to the one it points at. An arrow that follows from two others is not drawn; "
-        f"nor are the people, whom nearly every record names.</p>{picture(told.nodes, told.edges)}"
+        f'<section id="overview"><h2>Overview</h2>{table}<h3>How the records are'
+        " linked</h3>"
+        "<p>An arrow leads from a record to the one it points at. An arrow that follows"
+        " from two others is not drawn; "
+        "nor are the people, whom nearly every record"
+        f" names.</p>{picture(told.nodes, told.edges)}"
         f"{_examples_remark(told)}</section>\n"
     )
 
 
 def _examples_remark(told: Manual) -> str:
     if not told.examples:
-        return '<p class="muted">No records were read yet; this document has no examples.</p>'
+        return (
+            '<p class="muted">No records were read yet; this document has no'
+            " examples.</p>"
+        )
     if told.masked:
         return (
-            '<p class="muted">In the examples letters are shown as x and digits as 0: no personal data stand in this document.</p>'
+            '<p class="muted">In the examples letters are shown as x and digits as 0:'
+            " no personal data stand in this document.</p>"
         )
-    return '<p class="muted">The examples are real records: treat this document as personal data.</p>'
+    return (
+        '<p class="muted">The examples are real records: treat this document as'
+        " personal data.</p>"
+    )
 
 
 def _chapter(item: Chapter) -> str:
     remarks = "".join(f"<li>{safe(text)}</li>" for text in item.remarks)
     maps = "".join(_value_map(table) for table in item.maps)
-    left = _table("Fields that stay behind", ("Field", "Why"), item.left, code=True) if item.left else ""
+    left = (
+        _table("Fields that stay behind", ("Field", "Why"), item.left, code=True)
+        if item.left
+        else ""
+    )
     return (
         f'<section id="o-{safe(item.name)}"><h2>{safe(item.label)}</h2>'
-        f"<p><code>{safe(', '.join(item.sources))}</code> become <code>{safe(item.becomes)}</code>.</p>"
+        f"<p><code>{safe(', '.join(item.sources))}</code> become"
+        f" <code>{safe(item.becomes)}</code>.</p>"
         f"{f'<ul>{remarks}</ul>' if remarks else ''}{_fields(item)}{maps}{left}</section>\n"
     )
 
@@ -83,11 +129,18 @@ def _chapter(item: Chapter) -> str:
 def _fields(item: Chapter) -> str:
     rows = "".join(map(_field, item.rows))
     heads = "".join(
-        f'<th scope="col">{head}</th>' for head in ("Destination field", "Source field", "What happens to it", "Example")
+        f'<th scope="col">{head}</th>'
+        for head in (
+            "Destination field",
+            "Source field",
+            "What happens to it",
+            "Example",
+        )
     )
     title = f"Fields of {safe(item.label)}"
     return (
-        f'<div class="wide" role="region" tabindex="0" aria-label="{title}"><table class="fields">'
+        f'<div class="wide" role="region" tabindex="0" aria-label="{title}"><table'
+        ' class="fields">'
         f"<caption>{title}</caption><colgroup><col><col><col><col></colgroup>"
         f"<thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table></div>"
     )
@@ -95,12 +148,20 @@ def _fields(item: Chapter) -> str:
 
 def _field(row: FieldRow) -> str:
     before, after = row.example
-    example = f'<span class="example">{safe(after)}</span>' if after else '<span class="muted">–</span>'
+    example = (
+        f'<span class="example">{safe(after)}</span>'
+        if after
+        else '<span class="muted">–</span>'
+    )
     if before and before != after:
         example = f'<span class="example">{safe(before)}</span>'
-        example += f'<span class="example"><span class="way">becomes</span> {safe(after)}</span>'
+        example += (
+            '<span class="example"><span class="way">becomes</span>'
+            f" {safe(after)}</span>"
+        )
     return (
-        f'<tr><th scope="row">{safe(row.target)}</th><td>{_listed(row.sources, code=True)}</td>'
+        "<tr><th"
+        f' scope="row">{safe(row.target)}</th><td>{_listed(row.sources, code=True)}</td>'
         f"<td>{_listed(row.steps) if row.steps else 'as it is'}</td><td>{example}</td></tr>"
     )
 
@@ -113,45 +174,75 @@ def _listed(texts: Sequence[str], code: bool = False) -> str:
 
 
 def _value_map(table: Table) -> str:
-    return f'<div class="narrow">{_table(f"{table.title}: what each value becomes", table.heads, table.rows)}</div>'
+    title = f"{table.title}: what each value becomes"
+    return f'<div class="narrow">{_table(title, table.heads, table.rows)}</div>'
 
 
-def _table(title: str, heads: Iterable[str], rows: Iterable[Sequence[str]], code: bool = False) -> str:
+def _table(
+    title: str, heads: Iterable[str], rows: Iterable[Sequence[str]], code: bool = False
+) -> str:
     top = "".join(f'<th scope="col">{safe(head)}</th>' for head in heads)
     lines = []
     for first, *rest in rows:
         name = f"<code>{safe(first)}</code>" if code else safe(first)
-        lines.append(f'<tr><th scope="row">{name}</th>{"".join(f"<td>{safe(text)}</td>" for text in rest)}</tr>')
+        lines.append(
+            "<tr><th"
+            f' scope="row">{name}</th>{"".join(f"<td>{safe(text)}</td>" for text in rest)}</tr>'
+        )
     return (
-        f'<div class="wide"><table><caption>{safe(title)}</caption><thead><tr>{top}</tr></thead>'
+        "<div"
+        f' class="wide"><table><caption>{safe(title)}</caption><thead><tr>{top}</tr></thead>'
         f"<tbody>{''.join(lines)}</tbody></table></div>"
     )
 
 
 def _set_up(told: Manual) -> str:
-    people = "".join(f"<p>{safe(text)}</p>" for text in told.people) or "<p>People are not matched.</p>"
-    tables = "".join(_table(table.title, table.heads, table.rows) for table in (told.customs, told.pipelines) if table.rows)
+    people = (
+        "".join(f"<p>{safe(text)}</p>" for text in told.people)
+        or "<p>People are not matched.</p>"
+    )
+    tables = "".join(
+        _table(table.title, table.heads, table.rows)
+        for table in (told.customs, told.pipelines)
+        if table.rows
+    )
     return (
-        f'<section id="set-up"><h2>People, custom fields and pipelines</h2><h3>People</h3>{people}'
-        f"<h3>Made in {safe(told.destination)}</h3>{tables or '<p>Nothing is made.</p>'}</section>\n"
+        '<section id="set-up"><h2>People, custom fields and'
+        f" pipelines</h2><h3>People</h3>{people}"
+        "<h3>Made in"
+        f" {safe(told.destination)}</h3>{tables or '<p>Nothing is made.</p>'}</section>\n"
     )
 
 
 def _left(told: Manual) -> str:
-    table = _table("Collections that stay behind", ("Collection", "Why"), told.left, code=True) if told.left else ""
+    table = (
+        _table(
+            "Collections that stay behind", ("Collection", "Why"), told.left, code=True
+        )
+        if told.left
+        else ""
+    )
     return (
-        f'<section id="left"><h2>What is not migrated</h2>{table or "<p>No collection is named as staying behind.</p>"}'
-        "<p>The fields of migrated records that stay behind are listed with each kind of record above.</p></section>\n"
+        '<section id="left"><h2>What is not'
+        f" migrated</h2>{table or '<p>No collection is named as staying behind.</p>'}<p>The"
+        " fields of migrated records that stay behind are listed with each kind of"
+        " record above.</p></section>\n"
     )
 
 
 def _signature(told: Manual) -> str:
     lines = "".join(
         f"<p>{text}</p>"
-        for text in ("For the customer: name", "Signature and date", "For the migration team: name", "Signature and date")
+        for text in (
+            "For the customer: name",
+            "Signature and date",
+            "For the migration team: name",
+            "Signature and date",
+        )
     )
     return (
-        '<section id="signature"><h2>Approval</h2><p>The migration is to be carried out as this document says. '
-        f"Version of the mapping: <code>{safe(told.digest)}</code>.</p>"
-        f'<div class="sign">{lines}</div></section>\n</main>\n'
+        '<section id="signature"><h2>Approval</h2><p>The migration is to be carried'
+        " out as this document says. Version of the mapping:"
+        f" <code>{safe(told.digest)}</code>.</p><div"
+        f' class="sign">{lines}</div></section>\n</main>\n'
     )

@@ -19,15 +19,23 @@ def as_markdown(told: Manual) -> str:
 
 def safe(text: str) -> str:
     """A text as it may stand in a line or a table's cell."""
-    one_line = " ".join(text.encode(errors="replace").decode().replace("\x00", "�").split())
-    return _RISKY.sub(lambda found: "\\" + found.group(), one_line.replace("&", "&amp;").replace("<", "&lt;"))
+    one_line = " ".join(
+        text.encode(errors="replace").decode().replace("\x00", "�").split()
+    )
+    return _RISKY.sub(
+        lambda found: "\\" + found.group(),
+        one_line.replace("&", "&amp;").replace("<", "&lt;"),
+    )
 
 
 def _lines(told: Manual) -> Iterator[str]:
     yield from (
         f"# {safe(told.title)}",
         "",
-        f"What is migrated from {safe(told.source)} to {safe(told.destination)}, and how.",
+        (
+            f"What is migrated from {safe(told.source)} to {safe(told.destination)},"
+            " and how."
+        ),
         "",
         "## Overview",
         "",
@@ -38,8 +46,15 @@ def _lines(told: Manual) -> Iterator[str]:
     )
     yield from ("", "### How the records are linked", "")
     for node in told.nodes:
-        targets = [other.label for other in told.nodes if other.name in told.edges.get(node.name, ())]
-        yield f"- {safe(node.label)}: {safe(', '.join(targets)) if targets else 'lead nowhere'}"
+        targets = [
+            other.label
+            for other in told.nodes
+            if other.name in told.edges.get(node.name, ())
+        ]
+        yield (
+            f"- {safe(node.label)}:"
+            f" {safe(', '.join(targets)) if targets else 'lead nowhere'}"
+        )
     if told.examples:
         mask = (
             "Letters are shown as x and digits as 0."
@@ -51,20 +66,39 @@ def _lines(told: Manual) -> Iterator[str]:
         yield from _chapter(chapter)
     yield from _set_up(told)
     yield from ("", "## What is not migrated", "")
-    yield from _table(("Collection", "Why"), told.left) if told.left else ["No collection is named as staying behind."]
+    yield from (
+        _table(("Collection", "Why"), told.left)
+        if told.left
+        else ["No collection is named as staying behind."]
+    )
     yield from _signature(told)
 
 
 def _chapter(item: Chapter) -> Iterator[str]:
-    yield from ("", f"## {safe(item.label)}", "", f"{safe(', '.join(item.sources))} become {safe(item.becomes)}.", "")
+    yield from (
+        "",
+        f"## {safe(item.label)}",
+        "",
+        f"{safe(', '.join(item.sources))} become {safe(item.becomes)}.",
+        "",
+    )
     yield from (f"- {safe(text)}" for text in item.remarks)
     yield ""
     rows = []
     for row in item.rows:
         before, after = row.example
         example = after if not before or before == after else f"{before} → {after}"
-        rows.append((row.target, ", ".join(row.sources) or "–", "; ".join(row.steps) or "as it is", example or "–"))
-    yield from _table(("Destination field", "Source field", "What happens to it", "Example"), rows)
+        rows.append(
+            (
+                row.target,
+                ", ".join(row.sources) or "–",
+                "; ".join(row.steps) or "as it is",
+                example or "–",
+            )
+        )
+    yield from _table(
+        ("Destination field", "Source field", "What happens to it", "Example"), rows
+    )
     for table in item.maps:
         yield from ("", f"{safe(table.title)}: what each value becomes", "")
         yield from _table(table.heads, table.rows)
@@ -90,10 +124,16 @@ def _signature(told: Manual) -> Iterator[str]:
         "",
         "## Approval",
         "",
-        f"The migration is to be carried out as this document says. Version of the mapping: {safe(told.digest)}.",
+        (
+            "The migration is to be carried out as this document says. Version of the"
+            f" mapping: {safe(told.digest)}."
+        ),
         "",
     )
-    yield from _table(("For", "Name", "Signature", "Date"), (("the customer", "", "", ""), ("the migration team", "", "", "")))
+    yield from _table(
+        ("For", "Name", "Signature", "Date"),
+        (("the customer", "", "", ""), ("the migration team", "", "", "")),
+    )
 
 
 def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:

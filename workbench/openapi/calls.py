@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from engine.document import Keys
+from engine.config.document import Keys
 from workbench.openapi.names import key
 from workbench.openapi.reading import Api, Node
 from workbench.openapi.schemas import Schema, view
@@ -66,8 +66,15 @@ class Call:
     @property
     def good(self) -> Answer | None:
         """The answer of success that holds most: the first with a body, else the first."""
-        found = sorted((one for one in self.answers if 200 <= one.status < 300), key=lambda one: (one.schema is None, one.status))
-        return found[0] if found else next((one for one in self.answers if not one.status), None)
+        found = sorted(
+            (one for one in self.answers if 200 <= one.status < 300),
+            key=lambda one: (one.schema is None, one.status),
+        )
+        return (
+            found[0]
+            if found
+            else next((one for one in self.answers if not one.status), None)
+        )
 
     def query(self) -> Iterator[Parameter]:
         """The parameters of the query."""
@@ -78,18 +85,39 @@ def calls(api: Api) -> list[Call]:
     """Every call that can be read; what is not a mapping where one should stand is passed over."""
     paths = api.root.at("paths")
     items = [(path, paths.at(path)) for path in paths.names()]
-    held = [(path, method, item) for path, item in items for method in METHODS if isinstance(item.raw(method).value, dict)]
+    held = [
+        (path, method, item)
+        for path, item in items
+        for method in METHODS
+        if isinstance(item.raw(method).value, dict)
+    ]
     return [_call(api, path, method, item) for path, method, item in held]
 
 
 def _call(api: Api, path: str, method: str, item: Node) -> Call:
     node = item.at(method)
     holders = (item, node)
-    both = {(one.text("in"), one.text("name")): one for holder in holders for one in holder.at("parameters").each()}
-    parameters = tuple(_parameter(api, one) for (place, name), one in both.items() if place in ("query", "header", "path") and name)
-    media, body = _form_body(node, both) if api.swagger else _body(node.at("requestBody", "content"))
+    both = {
+        (one.text("in"), one.text("name")): one
+        for holder in holders
+        for one in holder.at("parameters").each()
+    }
+    parameters = tuple(
+        _parameter(api, one)
+        for (place, name), one in both.items()
+        if place in ("query", "header", "path") and name
+    )
+    media, body = (
+        _form_body(node, both)
+        if api.swagger
+        else _body(node.at("requestBody", "content"))
+    )
     codes = node.at("responses")
-    answers = tuple(_answer(api, node, code, codes.at(code)) for code in codes.names() if _STATUS.fullmatch(code))
+    answers = tuple(
+        _answer(api, node, code, codes.at(code))
+        for code in codes.names()
+        if _STATUS.fullmatch(code)
+    )
     return Call(method, path, node, parameters, media, body, answers)
 
 
@@ -97,12 +125,28 @@ def _parameter(api: Api, node: Node) -> Parameter:
     inner = node if api.swagger else node.raw("schema")
     if not api.swagger and not inner.value and node.at("content").names():
         inner = node.at("content", node.at("content").names()[0]).raw("schema")
-    style = node.value.get("collectionFormat", "csv") if api.swagger else node.value.get("style", "form")
-    exploded = style == "multi" if api.swagger else node.value.get("explode", style == "form") is not False
+    style = (
+        node.value.get("collectionFormat", "csv")
+        if api.swagger
+        else node.value.get("style", "form")
+    )
+    exploded = (
+        style == "multi"
+        if api.swagger
+        else node.value.get("explode", style == "form") is not False
+    )
     schema = view(inner)
     joined = schema.type != "array" or (style in ("csv", "form") and not exploded)
     text = node.text("description") or schema.text("description")
-    return Parameter(node.text("name"), node.text("in"), node.value.get("required") is True, joined, schema, text, node.keys)
+    return Parameter(
+        node.text("name"),
+        node.text("in"),
+        node.value.get("required") is True,
+        joined,
+        schema,
+        text,
+        node.keys,
+    )
 
 
 def _body(content: Node) -> tuple[str, Schema | None]:
@@ -110,19 +154,29 @@ def _body(content: Node) -> tuple[str, Schema | None]:
     return media, view(content.at(media).raw("schema")) if media else None
 
 
-def _form_body(node: Node, both: Mapping[tuple[str, str], Node]) -> tuple[str, Schema | None]:
+def _form_body(
+    node: Node, both: Mapping[tuple[str, str], Node]
+) -> tuple[str, Schema | None]:
     """The body of Swagger 2.0: one parameter, or one for each field of a form."""
-    media = _preferred([one for one in _consumed(node, "consumes") if isinstance(one, str)])
+    media = _preferred(
+        [one for one in _consumed(node, "consumes") if isinstance(one, str)]
+    )
     for (place, _), one in both.items():
         if place == "body":
             return media or "application/json", view(one.raw("schema"))
-    fields = {name: one for (place, name), one in both.items() if place == "formData" and name}
+    fields = {
+        name: one for (place, name), one in both.items() if place == "formData" and name
+    }
     if not fields:
         return "", None
-    required = frozenset(name for name, one in fields.items() if one.value.get("required") is True)
+    required = frozenset(
+        name for name, one in fields.items() if one.value.get("required") is True
+    )
     files = any(one.text("type") == "file" for one in fields.values())
     keys = (*node.keys, "parameters")
-    return MULTIPART if files or media == MULTIPART else FORM, Schema(keys, "object", properties=fields, required=required)
+    return MULTIPART if files or media == MULTIPART else FORM, Schema(
+        keys, "object", properties=fields, required=required
+    )
 
 
 def _consumed(node: Node, word: str) -> list[Any]:
@@ -142,45 +196,92 @@ def _preferred(medias: tuple[str, ...] | list[str]) -> str:
 
 
 def _answer(api: Api, call: Node, code: str, node: Node) -> Answer:
-    headers = {name.lower(): node.at("headers").at(name).text("description") for name in node.at("headers").names()}
-    status = 0 if code == "default" else int(code[:1]) * 100 if not code.isdecimal() else int(code)
+    headers = {
+        name.lower(): node.at("headers").at(name).text("description")
+        for name in node.at("headers").names()
+    }
+    status = (
+        0
+        if code == "default"
+        else int(code[:1]) * 100
+        if not code.isdecimal()
+        else int(code)
+    )
     if api.swagger:
-        has = isinstance(node.value, dict) and isinstance(node.value.get("schema"), dict)
+        has = isinstance(node.value, dict) and isinstance(
+            node.value.get("schema"), dict
+        )
         medias = [one for one in _consumed(call, "produces") if isinstance(one, str)]
-        shown = tuple(node.at("examples").at(name).value for name in node.at("examples").names())
+        shown = tuple(
+            node.at("examples").at(name).value for name in node.at("examples").names()
+        )
         drawn = view(node.raw("schema")) if has else _by_example(node, shown)
         return Answer(status, _preferred(medias), drawn, headers, shown)
     media = _preferred(node.at("content").names())
     part = node.at("content", media) if media else Node(api, None, node.keys)
-    readable = isinstance(part.value, dict) and isinstance(part.value.get("schema"), dict) and "json" in media.lower()
-    more = [part.at("examples", name, "value").value for name in part.at("examples").names()]
+    readable = (
+        isinstance(part.value, dict)
+        and isinstance(part.value.get("schema"), dict)
+        and "json" in media.lower()
+    )
+    more = [
+        part.at("examples", name, "value").value for name in part.at("examples").names()
+    ]
     shown = tuple(one for one in (part.at("example").value, *more) if one is not None)
-    return Answer(status, media, view(part.raw("schema")) if readable else _by_example(part, shown), headers, shown)
+    return Answer(
+        status,
+        media,
+        view(part.raw("schema")) if readable else _by_example(part, shown),
+        headers,
+        shown,
+    )
 
 
 def _by_example(node: Node, shown: tuple[Any, ...]) -> Schema | None:
     """The schema that an example has, where the document draws none."""
     whole = next((one for one in shown if isinstance(one, dict | list)), None)
-    return view(Node(node.api, _drawn(whole, 0), (*node.keys, "example"))) if whole else None
+    return (
+        view(Node(node.api, _drawn(whole, 0), (*node.keys, "example")))
+        if whole
+        else None
+    )
 
 
 def _drawn(value: Any, level: int) -> dict[str, Any]:
     if isinstance(value, dict) and level < DEEPEST_EXAMPLE:
-        return {"type": "object", "properties": {str(name): _drawn(one, level + 1) for name, one in value.items()}}
+        return {
+            "type": "object",
+            "properties": {
+                str(name): _drawn(one, level + 1) for name, one in value.items()
+            },
+        }
     if isinstance(value, list):
-        return {"type": "array", "items": _drawn(value[0], level + 1) if value and level < DEEPEST_EXAMPLE else {}}
+        return {
+            "type": "array",
+            "items": (
+                _drawn(value[0], level + 1) if value and level < DEEPEST_EXAMPLE else {}
+            ),
+        }
     kinds = ((bool, "boolean"), (int, "integer"), (float, "number"), (str, "string"))
     return {
-        "type": next((word for kind, word in kinds if isinstance(value, kind)), "object" if isinstance(value, dict) else "string")
+        "type": next(
+            (word for kind, word in kinds if isinstance(value, kind)),
+            "object" if isinstance(value, dict) else "string",
+        )
     }
 
 
 def common_head(every: list[Call]) -> str:
-    """The start with a place in it that most paths share, such as `/accounts/{account}`; "" where there is none.
+    """The start with a place in it that most paths share, such as `/accounts/{account}`; ""
+    where there is none.
 
     What stands there is the account's own, the same in every call, and belongs to the address.
     """
-    heads = Counter(found[0] for call in every if (found := re.match(r"(?:/[^{}/]+)*/\{[^{}/]+\}(?=/)", call.path)))
+    heads = Counter(
+        found[0]
+        for call in every
+        if (found := re.match(r"(?:/[^{}/]+)*/\{[^{}/]+\}(?=/)", call.path))
+    )
     head, many = heads.most_common(1)[0] if heads else ("", 0)
     return head if many >= MANY and many >= SHARE * len(every) else ""
 
@@ -188,7 +289,11 @@ def common_head(every: list[Call]) -> str:
 def without_head(every: list[Call], head: str) -> list[Call]:
     """The calls below a head, their paths without it."""
     below = [call for call in every if call.path.startswith(f"{head}/")]
-    return [replace(call, path=call.path.removeprefix(head)) for call in below] if head else every
+    return (
+        [replace(call, path=call.path.removeprefix(head)) for call in below]
+        if head
+        else every
+    )
 
 
 def find(parameters: Iterator[Parameter], words: tuple[str, ...]) -> Parameter | None:

@@ -40,14 +40,23 @@ def rows(answer: Answer | None, resource: str) -> Found | None:
     _, path, row = places[0]
     each = _only_object(row, resource)
     inner = row.inner(each) if each else None
-    return Found(".".join(path), inner or row, each, len(places) == 1 or places[0][0] < places[1][0])
+    return Found(
+        ".".join(path),
+        inner or row,
+        each,
+        len(places) == 1 or places[0][0] < places[1][0],
+    )
 
 
-def _lists(schema: Schema, resource: str, path: tuple[str, ...]) -> Iterator[tuple[tuple[int, int], tuple[str, ...], Schema]]:
+def _lists(
+    schema: Schema, resource: str, path: tuple[str, ...]
+) -> Iterator[tuple[tuple[int, int], tuple[str, ...], Schema]]:
     """Lists of objects in an answer, with how likely each is the one."""
     if schema.type == "array":
         item = schema.item
-        if item is not None and (item.type == "object" or (item.type == "" and path == ())):
+        if item is not None and (
+            item.type == "object" or (item.type == "" and path == ())
+        ):
             yield (len(path), 0), path, item
         return
     if len(path) == _DEEP or (not path and _is_a_row(schema)):
@@ -55,9 +64,17 @@ def _lists(schema: Schema, resource: str, path: tuple[str, ...]) -> Iterator[tup
     for name in schema.properties:
         word = key(name)
         inner = schema.inner(name)
-        if inner is None or not placeable(name) or (word in words("around") and word not in (key(resource), "page")):
+        if (
+            inner is None
+            or not placeable(name)
+            or (word in words("around") and word not in (key(resource), "page"))
+        ):
             continue
-        if inner.type == "array" and inner.item is not None and inner.item.type in ("object", ""):
+        if (
+            inner.type == "array"
+            and inner.item is not None
+            and inner.item.type in ("object", "")
+        ):
             rank = _rank(word, resource)
             if rank < 50 or len(_own(schema)) <= 2:
                 yield (len(path) + 1, rank), (*path, name), inner.item
@@ -86,8 +103,20 @@ def _only_object(row: Schema, resource: str) -> str:
         return ""
     name = next(iter(row.properties))
     inner = row.inner(name)
-    fits = key(name) in (key(singular(resource)), key(resource), *words("singles")) or _tail(name, resource)
-    return name if inner is not None and inner.type == "object" and inner.properties and fits and placeable(name) else ""
+    fits = key(name) in (
+        key(singular(resource)),
+        key(resource),
+        *words("singles"),
+    ) or _tail(name, resource)
+    return (
+        name
+        if inner is not None
+        and inner.type == "object"
+        and inner.properties
+        and fits
+        and placeable(name)
+        else ""
+    )
 
 
 def _tail(name: str, resource: str) -> bool:
@@ -96,15 +125,25 @@ def _tail(name: str, resource: str) -> bool:
 
 def row(answer: Answer | None, resource: str) -> Found | None:
     """The row of an answer that holds one; None where the answer says nothing of it."""
-    if answer is None or answer.schema is None or answer.schema.type not in ("object", ""):
+    if (
+        answer is None
+        or answer.schema is None
+        or answer.schema.type not in ("object", "")
+    ):
         return None
     schema = answer.schema
     if not schema.properties:
         return None
     if not _is_a_row(schema):
-        names = [name for name in schema.properties if placeable(name) and _holds(schema.inner(name))]
+        names = [
+            name
+            for name in schema.properties
+            if placeable(name) and _holds(schema.inner(name))
+        ]
         ranked = sorted(names, key=lambda name: _single_rank(key(name), resource))
-        if ranked and (_single_rank(key(ranked[0]), resource) < 50 or len(_own(schema)) == 1):
+        if ranked and (
+            _single_rank(key(ranked[0]), resource) < 50 or len(_own(schema)) == 1
+        ):
             inner = schema.inner(ranked[0])
             return Found(ranked[0], inner) if inner is not None else None
     return Found("", schema)
@@ -117,7 +156,13 @@ def _holds(schema: Schema | None) -> bool:
 def _single_rank(word: str, resource: str) -> int:
     if word in (key(singular(resource)), key(resource)):
         return 0
-    return 1 + words("singles").index(word) if word in words("singles") else 99 if word in words("around") else 50
+    return (
+        1 + words("singles").index(word)
+        if word in words("singles")
+        else 99
+        if word in words("around")
+        else 50
+    )
 
 
 def sent(call: Call | None, resource: str) -> Found | None:
@@ -135,6 +180,12 @@ def examples(answer: Answer | None, found: Found | None) -> list[Mapping[str, An
         return []
     path = tuple(found.select.split(".")) if found.select else ()
     shown = [dig(one, path) for one in answer.examples]
-    some = [one for item in shown for one in (item if isinstance(item, list) else [item])][:20]
-    some = [one.get(found.each) for one in some if isinstance(one, dict)] if found.each else some
+    some = [
+        one for item in shown for one in (item if isinstance(item, list) else [item])
+    ][:20]
+    some = (
+        [one.get(found.each) for one in some if isinstance(one, dict)]
+        if found.each
+        else some
+    )
     return [one for one in some if isinstance(one, dict)]

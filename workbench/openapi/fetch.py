@@ -1,4 +1,6 @@
-"""A document from an address: https, or http on this machine; no redirect is followed, and what comes has a size."""
+"""A document from an address: https, or http on this machine; no redirect is followed, and what
+comes has a size.
+"""
 
 from __future__ import annotations
 
@@ -25,17 +27,29 @@ def document(where: str, most: int = LARGE.bytes, longest: float = LONGEST) -> b
 def _fetched(address: str, most: int, longest: float) -> bytes:
     url = _allowed(address)
     try:
-        with httpx.Client(timeout=TIMEOUT, follow_redirects=False, trust_env=True) as client, client.stream("GET", url) as answer:
+        with (
+            httpx.Client(
+                timeout=TIMEOUT, follow_redirects=False, trust_env=True
+            ) as client,
+            client.stream("GET", url) as answer,
+        ):
             if answer.is_redirect:
                 aim = told(answer.headers.get("location", "nowhere"), 100)
-                raise UsageError(f"{shown(url)} leads on to {aim}, which is not followed – give that address if you trust it")
+                raise UsageError(
+                    f"{shown(url)} leads on to {aim}, which is not followed – give that"
+                    " address if you trust it"
+                )
             if answer.status_code != 200:
                 raise UsageError(
-                    f"{shown(url)} answers {answer.status_code} – check the address, or save the document and name the file"
+                    f"{shown(url)} answers {answer.status_code} – check the address, or"
+                    " save the document and name the file"
                 )
             return _read(answer, url, most, longest)
     except httpx.HTTPError as error:
-        raise UsageError(f"{shown(url)} cannot be reached: {told(error) or type(error).__name__} – check the address") from None
+        raise UsageError(
+            f"{shown(url)} cannot be reached: {told(error) or type(error).__name__} –"
+            " check the address"
+        ) from None
 
 
 def _read(answer: httpx.Response, url: httpx.URL, most: int, longest: float) -> bytes:
@@ -43,9 +57,15 @@ def _read(answer: httpx.Response, url: httpx.URL, most: int, longest: float) -> 
     for part in answer.iter_bytes():
         found += part
         if len(found) > most:
-            raise UsageError(f"{shown(url)} holds more than {most:,} bytes – save what you need of it and name the file")
+            raise UsageError(
+                f"{shown(url)} holds more than {most:,} bytes – save what you need of"
+                " it and name the file"
+            )
         if time.monotonic() > until:
-            raise UsageError(f"{shown(url)} takes longer than {longest:.0f} seconds – save the document and name the file")
+            raise UsageError(
+                f"{shown(url)} takes longer than {longest:.0f} seconds – save the"
+                " document and name the file"
+            )
     return bytes(found)
 
 
@@ -53,13 +73,24 @@ def _allowed(address: str) -> httpx.URL:
     try:
         url = url_of(address)
     except ValueError as error:
-        raise UsageError(f"{told(address, 100)!r} is no address: {told(error)} – write it whole, with https://") from None
+        raise UsageError(
+            f"{told(address, 100)!r} is no address: {told(error)} – write it whole,"
+            " with https://"
+        ) from None
     if url.userinfo:
-        raise UsageError("the address holds a name or password – save the document and name the file")
+        raise UsageError(
+            "the address holds a name or password – save the document and name the file"
+        )
     if url.scheme != "https" and not (url.scheme == "http" and _is_here(url.host)):
-        raise UsageError(f"{shown(url)} is not https – only documents on this machine are read over http")
+        raise UsageError(
+            f"{shown(url)} is not https – only documents on this machine are read over"
+            " http"
+        )
     if not url.host:
-        raise UsageError(f"{told(address, 100)!r} names no host – write the address whole, with https://")
+        raise UsageError(
+            f"{told(address, 100)!r} names no host – write the address whole, with"
+            " https://"
+        )
     return url
 
 

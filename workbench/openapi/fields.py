@@ -17,13 +17,31 @@ DEEPEST = 3  # shapes within shapes
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d")
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
 _CLOCK = re.compile(r"\d\d:\d\d(?::\d\d)?")
-_ID_OF = re.compile(r"\bid(?:entifier)?s? of (?:the |an? |its |this )?((?:[\w-]+ ?){1,4})", re.IGNORECASE)
-_STOPS = re.compile(
-    r"\b(?:the|an?|who|whom|whose|that|which|this|to|of|in|for|by|with|linked|associated|attached|assigned|belonging)\b",
+_ID_OF = re.compile(
+    r"\bid(?:entifier)?s? of (?:the |an? |its |this )?((?:[\w-]+ ?){1,4})",
     re.IGNORECASE,
 )
-_FORMATS = {"date-time": "datetime", "date": "date", "time": "time", "uri": "url", "url": "url", "binary": "file", "html": "html"}
-_PLAIN = {"integer": "integer", "number": "number", "boolean": "boolean", "file": "file", "string": "text"}
+_STOPS = re.compile(
+    r"\b(?:the|an?|who|whom|whose|that|which|this|to|of|in|for|by|with"
+    r"|linked|associated|attached|assigned|belonging)\b",
+    re.IGNORECASE,
+)
+_FORMATS = {
+    "date-time": "datetime",
+    "date": "date",
+    "time": "time",
+    "uri": "url",
+    "url": "url",
+    "binary": "file",
+    "html": "html",
+}
+_PLAIN = {
+    "integer": "integer",
+    "number": "number",
+    "boolean": "boolean",
+    "file": "file",
+    "string": "text",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +60,8 @@ class Field:
     ask: str = ""
 
 
-Known = Mapping[str, str]  # what resources are called, style and number aside, and their names
+# what resources are called, style and number aside, and their names
+Known = Mapping[str, str]
 
 
 def known(names: Iterable[str]) -> Known:
@@ -50,11 +69,17 @@ def known(names: Iterable[str]) -> Known:
     return {key(singular(name)): name for name in reversed(list(names))}
 
 
-def field(name: str, schema: Schema, shown: Any, resources: Known, level: int = 0) -> Field:
+def field(
+    name: str, schema: Schema, shown: Any, resources: Known, level: int = 0
+) -> Field:
     """One field of a row. `shown` is its value in an example, `resources` what it may point to."""
     if schema.type == "array":
         item = schema.item
-        inner = _inner(item, _first(shown), resources, level) if item is not None and item.type == "object" else ()
+        inner = (
+            _inner(item, _first(shown), resources, level)
+            if item is not None and item.type == "object"
+            else ()
+        )
         return Field("list", inner=inner)
     if schema.type == "object":
         return Field("object", inner=_inner(schema, shown, resources, level))
@@ -64,7 +89,9 @@ def field(name: str, schema: Schema, shown: Any, resources: Known, level: int = 
     return _scalar(name, schema, shown)
 
 
-def _inner(schema: Schema, shown: Any, resources: Known, level: int) -> tuple[tuple[str, Field], ...]:
+def _inner(
+    schema: Schema, shown: Any, resources: Known, level: int
+) -> tuple[tuple[str, Field], ...]:
     if level >= DEEPEST or not schema.properties:
         return ()
     example = shown if isinstance(shown, dict) else {}
@@ -87,25 +114,49 @@ def _scalar(name: str, schema: Schema, shown: Any) -> Field:
     if schema.enum:
         return _listed(schema)
     if schema.type not in _PLAIN:
-        kind = {bool: "boolean", int: "integer", float: "number"}.get(type(shown), "text")
+        kind = {bool: "boolean", int: "integer", float: "number"}.get(
+            type(shown), "text"
+        )
         return Field(kind, ask=f"the document gives {told(name, 40)} no single type")
     if schema.type != "string":
         moment = form not in ("int32",) and re.search(r"\b(unix|epoch)\b", text, re.I)
-        return Field(_PLAIN[schema.type], ask="seconds or milliseconds since 1970?" if moment else "")
+        return Field(
+            _PLAIN[schema.type],
+            ask="seconds or milliseconds since 1970?" if moment else "",
+        )
     most = schema.count("maxLength")
     most = most if most and most > 0 else None
     kind, why = _text_kind(name, text, shown, schema)
-    return Field(kind, max=most if kind in ("text", "html") else None, why=(why,) if why else ())
+    return Field(
+        kind, max=most if kind in ("text", "html") else None, why=(why,) if why else ()
+    )
 
 
 def _listed(schema: Schema) -> Field:
-    options = tuple(one for at, one in enumerate(schema.enum) if one not in schema.enum[:at])
+    options = tuple(
+        one for at, one in enumerate(schema.enum) if one not in schema.enum[:at]
+    )
     if all(isinstance(one, str) and usable(one) for one in options):
         many = f"it takes one of {len(options)} words; see the document"
-        return Field("text", one_of=options) if len(options) <= MOST_OPTIONS else Field("text", ask=many)
+        return (
+            Field("text", one_of=options)
+            if len(options) <= MOST_OPTIONS
+            else Field("text", ask=many)
+        )
     whole = all(isinstance(one, int) for one in options)
-    kind = "integer" if schema.type == "number" and whole else _PLAIN.get(schema.type, "text")
-    return Field(kind, ask=f"it takes only {told(', '.join(map(str, options)), 60)}" if kind != "boolean" else "")
+    kind = (
+        "integer"
+        if schema.type == "number" and whole
+        else _PLAIN.get(schema.type, "text")
+    )
+    return Field(
+        kind,
+        ask=(
+            f"it takes only {told(', '.join(map(str, options)), 60)}"
+            if kind != "boolean"
+            else ""
+        ),
+    )
 
 
 def _text_kind(name: str, text: str, shown: Any, schema: Schema) -> tuple[str, str]:
@@ -119,9 +170,13 @@ def _text_kind(name: str, text: str, shown: Any, schema: Schema) -> tuple[str, s
             return "url", "its example"
     if re.search(r"\bHTML\b", text) and not pattern:
         return "html", "its description"
-    if re.search(r"date ?(?:and|&|/)? ?time|timestamp|RFC ?3339|\bISO[- ]?8601", text, re.I) and key(name) not in ("timezone",):
+    if re.search(
+        r"date ?(?:and|&|/)? ?time|timestamp|RFC ?3339|\bISO[- ]?8601", text, re.I
+    ) and key(name) not in ("timezone",):
         return "datetime", "its description"
-    if re.search(r"(?:^|_|[a-z])(?:date|Date)$", name) and not _MOMENT.search(str(shown)):
+    if re.search(r"(?:^|_|[a-z])(?:date|Date)$", name) and not _MOMENT.search(
+        str(shown)
+    ):
         return "date", "its name"
     if key(name) in (*words("modified"), *words("created")):
         return "datetime", "its name"
@@ -132,10 +187,21 @@ def _text_kind(name: str, text: str, shown: Any, schema: Schema) -> tuple[str, s
 
 def _target(name: str, schema: Schema, resources: Known) -> tuple[str, str]:
     """The resource that a field points to, by its description or its name."""
-    if schema.type not in ("integer", "string", "number", "") or schema.enum or schema.text("format") in ("date-time", "date"):
+    if (
+        schema.type not in ("integer", "string", "number", "")
+        or schema.enum
+        or schema.text("format") in ("date-time", "date")
+    ):
         return "", ""
     word = key(name)
-    ends = next((end for end in ("uuid", "guid", "id") if word.endswith(end) and len(word) > len(end)), "")
+    ends = next(
+        (
+            end
+            for end in ("uuid", "guid", "id")
+            if word.endswith(end) and len(word) > len(end)
+        ),
+        "",
+    )
     stem = word[: -len(ends)] if ends else word
     if not re.search(r"(?:_|-|[a-z])(?:id|Id|ID|uuid|guid|Uuid)$", name):
         return "", ""
@@ -144,15 +210,33 @@ def _target(name: str, schema: Schema, resources: Known) -> tuple[str, str]:
         nouns = [key(singular(one)) for one in _STOPS.split(described[1])[0].split()]
         named = [one for one in ("".join(nouns[:2]), *nouns) if one in resources]
         if named:
-            return resources[next((one for one in named if stem.startswith(one[:3])), named[0])], "its description"
+            return (
+                resources[
+                    next((one for one in named if stem.startswith(one[:3])), named[0])
+                ],
+                "its description",
+            )
     if stem in resources:
         return resources[stem], "its name"
     if described:
         return "", ""  # of something that is no resource here
     if stem in words("roles"):
-        people = next((name for word in words("people") for name in resources.values() if key(name) == word), "")
+        people = next(
+            (
+                name
+                for word in words("people")
+                for name in resources.values()
+                if key(name) == word
+            ),
+            "",
+        )
         return people, "its name" if people else ""
-    near = [one for one in resources if len(stem) >= 3 and (one.startswith(stem) or (stem.endswith(one) and len(one) > 3))]
+    near = [
+        one
+        for one in resources
+        if len(stem) >= 3
+        and (one.startswith(stem) or (stem.endswith(one) and len(one) > 3))
+    ]
     return (resources[near[0]], "its name") if len(near) == 1 else ("", "")
 
 
@@ -162,14 +246,22 @@ def properties(found: Found | None) -> dict[str, Schema]:
         return {}
     row = found.row.inner("attributes") if found.json_api else found.row
     held = row if row is not None else found.row
-    own = {name: one for name in held.properties if usable(name) and placeable(name) and (one := held.inner(name)) is not None}
+    own = {
+        name: one
+        for name in held.properties
+        if usable(name) and placeable(name) and (one := held.inner(name)) is not None
+    }
     key_of_row = found.row.inner("id") if found.json_api else None
     return {**({"id": key_of_row} if key_of_row is not None else {}), **own}
 
 
 def _sent(found: Found | None) -> dict[str, Schema]:
     """The fields of a body; the id of JSON:API is the platform's."""
-    return {name: one for name, one in properties(found).items() if not (found and found.json_api and name == "id")}
+    return {
+        name: one
+        for name, one in properties(found).items()
+        if not (found and found.json_api and name == "id")
+    }
 
 
 def required(found: Found | None) -> frozenset[str]:
@@ -200,20 +292,41 @@ def fields(
         none = {} if name == own_id else resources
         options = [field(name, one, value, none) for one in both]
         one = next(
-            (item for item in options if item.kind not in ("text", "object", "list") or item.one_of or item.inner), options[0]
+            (
+                item
+                for item in options
+                if item.kind not in ("text", "object", "list")
+                or item.one_of
+                or item.inner
+            ),
+            options[0],
         )
-        inner = {inner: item for option in reversed(options) for inner, item in option.inner}
-        one = replace(one, inner=tuple(inner.items())) if one.kind in ("list", "object") else one
-        result[name] = _written(one, schema, name in made, name in changed, name in needed, writes)
+        inner = {
+            inner: item for option in reversed(options) for inner, item in option.inner
+        }
+        one = (
+            replace(one, inner=tuple(inner.items()))
+            if one.kind in ("list", "object")
+            else one
+        )
+        result[name] = _written(
+            one, schema, name in made, name in changed, name in needed, writes
+        )
     return result
 
 
-def _written(one: Field, schema: Schema, made: bool, changed: bool, needed: bool, writes: bool) -> Field:
+def _written(
+    one: Field, schema: Schema, made: bool, changed: bool, needed: bool, writes: bool
+) -> Field:
     """The field with what its place in the bodies says."""
     sent = (made or changed) and not schema.flag("readOnly")
     if not sent:
         why = "readOnly" if schema.flag("readOnly") else "no body holds it"
-        return replace(one, writable=False, why=(*one.why, why)) if writes or schema.flag("readOnly") else one
+        return (
+            replace(one, writable=False, why=(*one.why, why))
+            if writes or schema.flag("readOnly")
+            else one
+        )
     nullable = schema.nullable and changed
     return replace(one, required=needed, empty="as_null" if nullable else "")
 
@@ -225,7 +338,18 @@ def row_id(names: Iterable[str], item: str, resource: str) -> tuple[str, str]:
     stem = key(singular(resource))
     if item and item in held:
         return item, "the place in the path"
-    for word in (*map(key, wanted), "id", "uuid", "guid", f"{stem}id", f"{stem}uuid", "code", "key", "number", "slug"):
+    for word in (
+        *map(key, wanted),
+        "id",
+        "uuid",
+        "guid",
+        f"{stem}id",
+        f"{stem}uuid",
+        "code",
+        "key",
+        "number",
+        "slug",
+    ):
         for name in held:
             if key(name) == word and placeable(name):
                 return name, "" if name == "id" else "its name"
@@ -233,6 +357,20 @@ def row_id(names: Iterable[str], item: str, resource: str) -> tuple[str, str]:
 
 
 def stamp(found: Mapping[str, Field], which: str) -> str:
-    """The field with the moment of the last change, of creation, or that says that a row is deleted."""
-    kinds = ("boolean", "datetime", "date") if which == "deleted" else ("datetime", "integer", "date", "text", "number")
-    return next((name for word in words(which) for name, one in found.items() if key(name) == word and one.kind in kinds), "")
+    """The field with the moment of the last change, of creation, or that says that a row is
+    deleted.
+    """
+    kinds = (
+        ("boolean", "datetime", "date")
+        if which == "deleted"
+        else ("datetime", "integer", "date", "text", "number")
+    )
+    return next(
+        (
+            name
+            for word in words(which)
+            for name, one in found.items()
+            if key(name) == word and one.kind in kinds
+        ),
+        "",
+    )

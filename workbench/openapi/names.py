@@ -1,4 +1,6 @@
-"""Names of a document as words of ours: nothing in them may become markup, a path or a surprise in a terminal."""
+"""Names of a document as words of ours: nothing in them may become markup, a path or a surprise
+in a terminal.
+"""
 
 from __future__ import annotations
 
@@ -8,20 +10,39 @@ from collections.abc import Iterable
 
 LONGEST = 120  # characters of a name that is taken over
 _NOISE = re.compile(
-    r"\b(?:rest(?:ful)?|open|public|http|web|json|api|apis|v?\d+(?:\.\d+)*|version|reference|documentation|docs|the)\b", re.I
+    r"\b(?:rest(?:ful)?|open|public|http|web|json|api|apis|v?\d+(?:\.\d+)*|version"
+    r"|reference|documentation|docs|the)\b",
+    re.I,
 )
-_ODD_PLURALS = {"people": "person", "children": "child", "men": "man", "news": "news", "series": "series"}
+_ODD_PLURALS = {
+    "people": "person",
+    "children": "child",
+    "men": "man",
+    "news": "news",
+    "series": "series",
+}
 
 
 def told(text: object, most: int = 110) -> str:
-    """A text of the document on one line, for a comment: no line breaks, no control or direction characters."""
-    line = " ".join("".join(char if char.isprintable() else " " for char in str(text)[: 10 * most]).split())
+    """A text of the document on one line, for a comment: no line breaks, no control or direction
+    characters.
+    """
+    line = " ".join(
+        "".join(
+            char if char.isprintable() else " " for char in str(text)[: 10 * most]
+        ).split()
+    )
     return line if len(line) <= most else f"{line[: most - 1].rstrip()}…"
 
 
 def usable(name: object) -> bool:
     """Whether a name or word can be taken over as it is."""
-    return isinstance(name, str) and 0 < len(name) <= LONGEST and name.isprintable() and name == name.strip()
+    return (
+        isinstance(name, str)
+        and 0 < len(name) <= LONGEST
+        and name.isprintable()
+        and name == name.strip()
+    )
 
 
 def placeable(name: object) -> bool:
@@ -35,7 +56,9 @@ def ascii_of(text: str) -> str:
 
 
 def connector_name(title: str) -> str:
-    """A connector's name from a document's title: `Acme CRM API v2` is acme_crm; "" where nothing is left."""
+    """A connector's name from a document's title: `Acme CRM API v2` is acme_crm; "" where
+    nothing is left.
+    """
     words = re.findall(r"[a-z0-9]+", _NOISE.sub(" ", ascii_of(title)).lower())
     return "_".join(words).lstrip("0123456789_")[:40].rstrip("_")
 
@@ -47,7 +70,9 @@ def title_of(title: str) -> str:
 
 def variable(name: str, *words: str) -> str:
     """An environment variable: `acme`, `api key` is ACME_API_KEY."""
-    return re.sub(r"[^A-Z0-9]+", "_", ascii_of("_".join((name, *words))).upper()).strip("_")
+    return re.sub(r"[^A-Z0-9]+", "_", ascii_of("_".join((name, *words))).upper()).strip(
+        "_"
+    )
 
 
 def resource_word(segment: str) -> str:
@@ -59,7 +84,12 @@ def resource_word(segment: str) -> str:
 def shape_word(*words: str) -> str:
     """A shape's name: small letters, digits and _."""
     text = "_".join(re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", word) for word in words)
-    return re.sub(r"[^a-z0-9]+", "_", ascii_of(text).lower()).strip("_").lstrip("0123456789_")[:60] or "shape"
+    return (
+        re.sub(r"[^a-z0-9]+", "_", ascii_of(text).lower())
+        .strip("_")
+        .lstrip("0123456789_")[:60]
+        or "shape"
+    )
 
 
 def key(name: str) -> str:
@@ -68,7 +98,9 @@ def key(name: str) -> str:
 
 
 def singular(word: str) -> str:
-    """One of many: companies, company. Good enough for English; other words come back as they are."""
+    """One of many: companies, company. Good enough for English; other words come back as they
+    are.
+    """
     low = word.lower()
     if low in _ODD_PLURALS:
         return _ODD_PLURALS[low]
@@ -76,7 +108,11 @@ def singular(word: str) -> str:
         return word[:-3] + "y"
     if low.endswith(("sses", "shes", "ches", "xes", "zes", "uses")):
         return word[:-2]
-    return word[:-1] if low.endswith("s") and not low.endswith(("ss", "us", "is")) else word
+    return (
+        word[:-1]
+        if low.endswith("s") and not low.endswith(("ss", "us", "is"))
+        else word
+    )
 
 
 def free(wanted: str, taken: Iterable[str]) -> str:

@@ -1,4 +1,6 @@
-"""How a list is walked, asked for by ids and asked for by time: out of its parameters and its answer."""
+"""How a list is walked, asked for by ids and asked for by time: out of its parameters and its
+answer.
+"""
 
 from __future__ import annotations
 
@@ -90,7 +92,11 @@ def _place(places: Places, wanted: tuple[str, ...], types: tuple[str, ...]) -> s
 def _is_link(schema: Schema) -> bool:
     shown = str(schema.said.get("example", ""))
     told = re.search(r"\b(url|link)\b", schema.text("description"), re.IGNORECASE)
-    return schema.text("format") in ("uri", "url") or shown.startswith(("http", "/")) or bool(told)
+    return (
+        schema.text("format") in ("uri", "url")
+        or shown.startswith(("http", "/"))
+        or bool(told)
+    )
 
 
 def _size(limit: Parameter | None) -> tuple[dict[str, Any], str]:
@@ -108,88 +114,163 @@ def _size(limit: Parameter | None) -> tuple[dict[str, Any], str]:
     return {}, ""
 
 
-def _asked(limit: Parameter | None, size: Mapping[str, Any], why: str) -> tuple[str, ...]:
+def _asked(
+    limit: Parameter | None, size: Mapping[str, Any], why: str
+) -> tuple[str, ...]:
     if limit is None:
         return ()
     if not size:
-        return (f"how many rows may {limit.name} ask for? Add limit: {limit.name} and size",)
-    return (f"is {size['size']} the most that {limit.name} takes?",) if "default" in why else ()
+        return (
+            f"how many rows may {limit.name} ask for? Add limit: {limit.name} and size",
+        )
+    return (
+        (f"is {size['size']} the most that {limit.name} takes?",)
+        if "default" in why
+        else ()
+    )
 
 
-def _walked(kind: Mapping[str, Any], why: str, limit: Parameter | None, *asks: str) -> Walk:
+def _walked(
+    kind: Mapping[str, Any], why: str, limit: Parameter | None, *asks: str
+) -> Walk:
     size, told = _size(limit)
     return Walk({**kind, **size}, f"{why}{told}", (*asks, *_asked(limit, size, told)))
 
 
-def _by_cursor(call: Call, given: Given, places: Places, limit: Parameter | None, _id: str) -> Walk | None:
+def _by_cursor(
+    call: Call, given: Given, places: Places, limit: Parameter | None, _id: str
+) -> Walk | None:
     cursor = find(iter(given), words("cursor"))
     if cursor is None:
         return None
-    place = _place(places, (f"next{key(cursor.name)}", *words("next_token"), key(cursor.name)), ("string", "integer", ""))
+    place = _place(
+        places,
+        (f"next{key(cursor.name)}", *words("next_token"), key(cursor.name)),
+        ("string", "integer", ""),
+    )
     if place and not _is_link(places[place]):
         why = f"parameter {cursor.name}, {place} in the answer"
-        return _walked({"kind": "cursor", "cursor": cursor.name, "next": place}, why, limit)
+        return _walked(
+            {"kind": "cursor", "cursor": cursor.name, "next": place}, why, limit
+        )
     headers = call.good.headers if call.good else {}
-    header = next((name for name in headers if ("cursor" in name or "next" in name) and usable(name)), "")
+    header = next(
+        (
+            name
+            for name in headers
+            if ("cursor" in name or "next" in name) and usable(name)
+        ),
+        "",
+    )
     if header:
         why = f"parameter {cursor.name}, header {header}"
-        return _walked({"kind": "header_cursor", "cursor": cursor.name, "next": header}, why, limit)
+        return _walked(
+            {"kind": "header_cursor", "cursor": cursor.name, "next": header}, why, limit
+        )
     return None
 
 
-def _by_next(_call: Call, _given: Given, places: Places, limit: Parameter | None, _id: str) -> Walk | None:
+def _by_next(
+    _call: Call, _given: Given, places: Places, limit: Parameter | None, _id: str
+) -> Walk | None:
     for word in words("next_link"):
         place = _place(places, (word,), ("string", ""))
         if place and (_is_link(places[place]) or "links" in key(place)):
-            return _walked({"kind": "next_url", "next": place}, f"{place} in the answer", limit)
+            return _walked(
+                {"kind": "next_url", "next": place}, f"{place} in the answer", limit
+            )
     return None
 
 
-def _by_link(call: Call, _given: Given, _places: Places, limit: Parameter | None, _id: str) -> Walk | None:
+def _by_link(
+    call: Call, _given: Given, _places: Places, limit: Parameter | None, _id: str
+) -> Walk | None:
     if call.good is None or "link" not in call.good.headers:
         return None
     return _walked({"kind": "link_header"}, "the answer's Link header", limit)
 
 
-def _by_page(_call: Call, given: Given, places: Places, limit: Parameter | None, _id: str) -> Walk | None:
+def _by_page(
+    _call: Call, given: Given, places: Places, limit: Parameter | None, _id: str
+) -> Walk | None:
     page = find(iter(given), words("page"))
     if page is None or page.schema.type not in ("integer", "number", "string", ""):
         return None
-    zero = 0 in (page.schema.count("default"), page.schema.count("minimum")) and page.schema.count("default") != 1
+    zero = (
+        0 in (page.schema.count("default"), page.schema.count("minimum"))
+        and page.schema.count("default") != 1
+    )
     more = _place(places, words("more"), ("boolean",))
-    kind = {"kind": "page", "page": page.name, **({"first": False} if zero else {}), **({"more": more} if more else {})}
-    asks = () if page.schema.count("default") is not None or page.schema.count("minimum") is not None else ("is the first page 1?",)
+    kind = {
+        "kind": "page",
+        "page": page.name,
+        **({"first": False} if zero else {}),
+        **({"more": more} if more else {}),
+    }
+    asks = (
+        ()
+        if page.schema.count("default") is not None
+        or page.schema.count("minimum") is not None
+        else ("is the first page 1?",)
+    )
     return _walked(kind, f"parameter {page.name}", limit, *asks)
 
 
-def _by_offset(_call: Call, given: Given, places: Places, limit: Parameter | None, _id: str) -> Walk | None:
+def _by_offset(
+    _call: Call, given: Given, places: Places, limit: Parameter | None, _id: str
+) -> Walk | None:
     start = find(iter(given), words("offset"))
     if start is None or start.schema.text("format").startswith("date"):
         return None
-    more, after = _place(places, words("more"), ("boolean",)), _place(places, words("position"), ("integer", "number", ""))
+    more, after = (
+        _place(places, words("more"), ("boolean",)),
+        _place(places, words("position"), ("integer", "number", "")),
+    )
     ends = {**({"more": more} if more else {}), **({"next": after} if after else {})}
-    walked = _walked({"kind": "offset", "start": start.name}, f"parameter {start.name}", limit)
-    # The pager wants a size. With 1, and no parameter for it, a list ends with an empty page: a call more, never a row less.
+    walked = _walked(
+        {"kind": "offset", "start": start.name}, f"parameter {start.name}", limit
+    )
+    # The pager wants a size. With 1, and no parameter for it, a list ends with an empty page: a
+    # call more, never a row less.
     sized = walked.pager if "size" in walked.pager else {**walked.pager, "size": 1}
     ask = "how many rows does a page hold? 1 is a placeholder: one call more at the end"
     held = () if "size" in walked.pager or limit is not None else (ask,)
     return Walk({**sized, **ends}, walked.why, (*walked.asks, *held))
 
 
-def _by_key(_call: Call, given: Given, _places: Places, limit: Parameter | None, row_id: str) -> Walk | None:
+def _by_key(
+    _call: Call, given: Given, _places: Places, limit: Parameter | None, row_id: str
+) -> Walk | None:
     after = find(iter(given), words("keyset"))
     if after is None or not row_id or "+" in row_id:
         return None
     ask = f"does {after.name} take the {row_id} of the last row?"
-    return _walked({"kind": "keyset", "key": after.name, "next": row_id}, f"parameter {after.name}", limit, ask)
+    return _walked(
+        {"kind": "keyset", "key": after.name, "next": row_id},
+        f"parameter {after.name}",
+        limit,
+        ask,
+    )
 
 
 def ids(call: Call, resource: str) -> tuple[Parameter, int | None] | None:
     """The parameter that takes a comma list of ids, and the most it takes."""
-    called = ("ids", "id", f"{key(singular(resource))}ids", "idlist", "includeids", "filterid", "filterids")
+    called = (
+        "ids",
+        "id",
+        f"{key(singular(resource))}ids",
+        "idlist",
+        "includeids",
+        "filterid",
+        "filterids",
+    )
     for one in call.query():
         word = key(one.name)
-        listed = one.schema.type == "array" or re.search(r"comma|list of|array", one.text, re.I) or word == "ids"
+        listed = (
+            one.schema.type == "array"
+            or re.search(r"comma|list of|array", one.text, re.I)
+            or word == "ids"
+        )
         if word in called and listed and one.joined and usable(one.name):
             told = _SIZE.search(one.text)
             most = one.schema.count("maxItems") or (int(told[1]) if told else None)
@@ -211,10 +292,16 @@ def _style(parameter: Parameter) -> tuple[str, bool]:
     shown, form = f"{told} {schema.said.get('example', '')}", schema.text("format")
     unix = re.search(r"unix|epoch|seconds\b|\bms\b", told, re.I)
     if schema.type in ("integer", "number") or (unix and not form):
-        return ("epoch_ms" if re.search(r"milli|\bms\b", told, re.I) else "epoch"), bool(unix)
+        return (
+            "epoch_ms" if re.search(r"milli|\bms\b", told, re.I) else "epoch"
+        ), bool(unix)
     if form == "date":
         return "date", True
-    if form == "date-time" or re.search(r"RFC ?3339|ISO[ -]?8601", told, re.I) or re.search(r"\dT\d\d:", shown):
+    if (
+        form == "date-time"
+        or re.search(r"RFC ?3339|ISO[ -]?8601", told, re.I)
+        or re.search(r"\dT\d\d:", shown)
+    ):
         return "rfc3339", True
     if re.search(r"Y{4}-MM-DD HH|\d{4}-\d\d-\d\d \d\d:", shown, re.I):
         return "space", True

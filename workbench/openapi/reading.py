@@ -1,4 +1,6 @@
-"""An OpenAPI document as plain data with places: YAML or JSON, Swagger 2.0, OpenAPI 3.0 or 3.1; never trusted."""
+"""An OpenAPI document as plain data with places: YAML or JSON, Swagger 2.0, OpenAPI 3.0 or 3.1;
+never trusted.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +11,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from engine.document import Document, Keys, Limits, decoded, parse
+from engine.config.document import Document, Keys, Limits, decoded, parse
 from engine.errors import Diagnostic, Place, SpecError, UsageError
 from workbench.openapi.names import told
 
-LARGE = Limits(bytes=20_000_000, nodes=2_000_000, depth=64, any_keys=True)  # published documents are larger than specs
+# published documents are larger than specs
+LARGE = Limits(bytes=20_000_000, nodes=2_000_000, depth=64, any_keys=True)
 HOPS = 30  # references that may lead to references
 DEEPEST = 200  # levels of a JSON document
 
@@ -34,7 +37,9 @@ class Api:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A part of the document with its place. What is not there, or is of another kind, is an empty node."""
+    """A part of the document with its place. What is not there, or is of another kind, is an
+    empty node.
+    """
 
     api: Api = field(repr=False)
     value: Any
@@ -45,7 +50,9 @@ class Node:
         holder = self.value
         if isinstance(holder, dict) and isinstance(name, str):
             return Node(self.api, holder.get(name), (*self.keys, name))
-        inside = isinstance(holder, list) and isinstance(name, int) and name < len(holder)
+        inside = (
+            isinstance(holder, list) and isinstance(name, int) and name < len(holder)
+        )
         return Node(self.api, holder[name] if inside else None, (*self.keys, name))
 
     def at(self, *names: str | int) -> Node:
@@ -78,14 +85,40 @@ def opened(raw: bytes, name: str) -> Api:
     """Read a document; raises SpecError with the place of what is wrong."""
     document = _parsed(decoded(raw, name, LARGE), name)
     if not isinstance(document.data, dict):
-        raise SpecError([document.problem((), "this is no OpenAPI document", "it begins with openapi: or swagger:")])
+        raise SpecError(
+            [
+                document.problem(
+                    (),
+                    "this is no OpenAPI document",
+                    "it begins with openapi: or swagger:",
+                )
+            ]
+        )
     version = str(document.data.get("openapi", document.data.get("swagger", "")))
     if version not in ("2.0", "2") and not version.startswith("3."):
-        problem = f"version {told(version, 20)!r} is not known" if version else "this is no OpenAPI document"
+        problem = (
+            f"version {told(version, 20)!r} is not known"
+            if version
+            else "this is no OpenAPI document"
+        )
         keys: Keys = ("openapi",) if "openapi" in document.data else ("swagger",)
-        raise SpecError([document.problem(keys, problem, "Swagger 2.0, OpenAPI 3.0 and 3.1 are read")])
+        raise SpecError(
+            [
+                document.problem(
+                    keys, problem, "Swagger 2.0, OpenAPI 3.0 and 3.1 are read"
+                )
+            ]
+        )
     if not isinstance(document.data.get("paths"), dict) or not document.data["paths"]:
-        raise SpecError([document.problem(("paths",), "the document has no paths", "a connector is drafted from its paths")])
+        raise SpecError(
+            [
+                document.problem(
+                    ("paths",),
+                    "the document has no paths",
+                    "a connector is drafted from its paths",
+                )
+            ]
+        )
     return Api(document, version.startswith("2"))
 
 
@@ -93,26 +126,52 @@ def file(path: Path) -> bytes:
     """What a file holds; raises UsageError where it cannot be read."""
     try:
         if path.stat().st_size > LARGE.bytes:
-            raise UsageError(f"{path}: larger than {LARGE.bytes:,} bytes – leave out what you do not need")
+            raise UsageError(
+                f"{path}: larger than {LARGE.bytes:,} bytes – leave out what you do not"
+                " need"
+            )
         return path.read_bytes()
     except OSError as error:
-        raise UsageError(f"{path}: cannot be read: {error.strerror} – check the path") from None
+        raise UsageError(
+            f"{path}: cannot be read: {error.strerror} – check the path"
+        ) from None
 
 
 def _parsed(text: str, name: str) -> Document:
-    """JSON where the text is JSON, YAML otherwise; a text that is neither is told as YAML tells it."""
+    """JSON where the text is JSON, YAML otherwise; a text that is neither is told as YAML tells
+    it.
+    """
     if not text.lstrip().startswith(("{", "[")):
         return parse(text, name, LARGE)
     try:
         data = json.loads(text, object_pairs_hook=_once, parse_constant=_no_constant)
     except json.JSONDecodeError as error:
         place = Place(name, error.lineno, error.colno)
-        raise SpecError([Diagnostic(place, "", f"not valid JSON: {error.msg}", "correct the document")]) from None
+        raise SpecError(
+            [
+                Diagnostic(
+                    place, "", f"not valid JSON: {error.msg}", "correct the document"
+                )
+            ]
+        ) from None
     except (ValueError, RecursionError) as error:
-        problem = "nested too deeply" if isinstance(error, RecursionError) else told(error)
-        raise SpecError([Diagnostic(Place(name, 1, 1), "", problem, "correct the document")]) from None
+        problem = (
+            "nested too deeply" if isinstance(error, RecursionError) else told(error)
+        )
+        raise SpecError(
+            [Diagnostic(Place(name, 1, 1), "", problem, "correct the document")]
+        ) from None
     if _depth(data) > DEEPEST:
-        raise SpecError([Diagnostic(Place(name, 1, 1), "", "nested too deeply", f"at most {DEEPEST} levels")])
+        raise SpecError(
+            [
+                Diagnostic(
+                    Place(name, 1, 1),
+                    "",
+                    "nested too deeply",
+                    f"at most {DEEPEST} levels",
+                )
+            ]
+        )
     return Document(name, data, {})
 
 
@@ -133,18 +192,26 @@ def _depth(data: Any) -> int:
     """How deep a value is nested, without descending by recursion."""
     level, deep = [data], 0
     while level and deep <= DEEPEST:
-        inner = [item.values() if isinstance(item, dict) else item for item in level if isinstance(item, dict | list)]
+        inner = [
+            item.values() if isinstance(item, dict) else item
+            for item in level
+            if isinstance(item, dict | list)
+        ]
         level, deep = [one for items in inner for one in items], deep + 1
     return deep
 
 
 def followed(node: Node) -> Node:
-    """The node itself, or what its `$ref` leads to; raises SpecError for one that leads elsewhere, nowhere or in a circle."""
+    """The node itself, or what its `$ref` leads to; raises SpecError for one that leads
+    elsewhere, nowhere or in a circle.
+    """
     hops = 0
     while isinstance(node.value, dict) and isinstance(node.value.get("$ref"), str):
         hops += 1
         if hops > HOPS:
-            raise _wrong(node, "leads back to itself", "write the schema where it is used")
+            raise _wrong(
+                node, "leads back to itself", "write the schema where it is used"
+            )
         node = _target(node)
     return node
 
@@ -152,11 +219,19 @@ def followed(node: Node) -> Node:
 def _target(node: Node) -> Node:
     reference = node.value["$ref"]
     if not reference.startswith("#"):
-        raise _wrong(node, "leads out of the document, which is not followed", "bundle the document into one file first")
+        raise _wrong(
+            node,
+            "leads out of the document, which is not followed",
+            "bundle the document into one file first",
+        )
     found = node.api.root
     for part in unquote(reference[1:]).strip("/").split("/"):
         name = part.replace("~1", "/").replace("~0", "~")
-        found = found.raw(int(name) if name.isdecimal() and len(name) < 6 and isinstance(found.value, list) else name)
+        found = found.raw(
+            int(name)
+            if name.isdecimal() and len(name) < 6 and isinstance(found.value, list)
+            else name
+        )
     if found.value is None:
         raise _wrong(node, "leads nowhere", "correct it, or add what it names")
     return found
@@ -164,4 +239,10 @@ def _target(node: Node) -> Node:
 
 def _wrong(node: Node, problem: str, advice: str) -> SpecError:
     reference = told(node.value["$ref"], 80)
-    return SpecError([node.api.document.problem((*node.keys, "$ref"), f"the reference {reference!r} {problem}", advice)])
+    return SpecError(
+        [
+            node.api.document.problem(
+                (*node.keys, "$ref"), f"the reference {reference!r} {problem}", advice
+            )
+        ]
+    )

@@ -1,4 +1,6 @@
-"""A schema of the document seen as one: references, `allOf`, alternatives and the ways of saying null taken together."""
+"""A schema of the document seen as one: references, `allOf`, alternatives and the ways of saying
+null taken together.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from engine.document import Keys
+from engine.config.document import Keys
 from workbench.openapi.reading import Node, followed
 
 MOST_PARTS = 400  # schemas that one schema may be made of
@@ -21,7 +23,8 @@ class Schema:
     keys: Keys
     type: str
     nullable: bool = False
-    said: Mapping[str, Any] = field(default_factory=dict)  # what the first part to say a word says
+    # what the first part to say a word says
+    said: Mapping[str, Any] = field(default_factory=dict)
     properties: Mapping[str, Node] = field(default_factory=dict)
     required: frozenset[str] = frozenset()
     items: Node | None = None
@@ -76,17 +79,31 @@ def _seen(node: Node) -> Schema:
         if sure and isinstance(value.get("required"), list):
             required |= {name for name in value["required"] if isinstance(name, str)}
         types += [one for one in _types(value) if one not in types]
-        items = items or (part.raw("items") if isinstance(value.get("items"), dict) else None)
+        items = items or (
+            part.raw("items") if isinstance(value.get("items"), dict) else None
+        )
     listed = said.get("enum")
-    enum: list[Any] = listed if isinstance(listed, list) else [said["const"]] if "const" in said else []
-    nullable = "null" in types or None in enum or any(_says_null(part) for part, _ in parts)
+    enum: list[Any] = (
+        listed
+        if isinstance(listed, list)
+        else [said["const"]]
+        if "const" in said
+        else []
+    )
+    nullable = (
+        "null" in types or None in enum or any(_says_null(part) for part, _ in parts)
+    )
     words = tuple(one for one in enum if one is not None)
     kind = _one_type([one for one in types if one != "null"], properties, items, words)
-    return Schema(node.keys, kind, nullable, said, properties, frozenset(required), items, words)
+    return Schema(
+        node.keys, kind, nullable, said, properties, frozenset(required), items, words
+    )
 
 
 def _parts(node: Node, seen: set[Keys], sure: bool) -> Iterator[tuple[Node, bool]]:
-    """Every schema that a schema is made of, each once; `sure` False for one of several alternatives."""
+    """Every schema that a schema is made of, each once; `sure` False for one of several
+    alternatives.
+    """
     if node.keys in seen or len(seen) > MOST_PARTS or not isinstance(node.value, dict):
         return
     seen.add(node.keys)
@@ -110,15 +127,26 @@ def _is_null(node: Node) -> bool:
 
 def _says_null(node: Node) -> bool:
     told = node.value.get("nullable") is True or node.value.get("x-nullable") is True
-    return told or any(_is_null(part) for word in ("oneOf", "anyOf") for part in node.raw(word).raws())
+    return told or any(
+        _is_null(part) for word in ("oneOf", "anyOf") for part in node.raw(word).raws()
+    )
 
 
 def _types(value: Mapping[str, Any]) -> list[str]:
     told = value.get("type")
-    return [one for one in (told if isinstance(told, list) else [told]) if isinstance(one, str)]
+    return [
+        one
+        for one in (told if isinstance(told, list) else [told])
+        if isinstance(one, str)
+    ]
 
 
-def _one_type(types: list[str], properties: Mapping[str, Node], items: Node | None, enum: tuple[Any, ...]) -> str:
+def _one_type(
+    types: list[str],
+    properties: Mapping[str, Node],
+    items: Node | None,
+    enum: tuple[Any, ...],
+) -> str:
     if set(types) == {"integer", "number"}:
         return "number"
     if len(types) == 1:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 
-from engine.document import read
+from engine.config.document import read
 
 
 @cache

@@ -1,1 +1,3 @@
-"""A connector held against the server it describes: each declaration tried, and what the server says to it."""
+"""A connector held against the server it describes: each declaration tried, and what the server
+says to it.
+"""

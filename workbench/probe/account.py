@@ -1,15 +1,23 @@
-"""What the file says of the account as a whole: the check call, the key, limits, custom fields, people, pipelines."""
+"""What the file says of the account as a whole: the check call, the key, limits, custom fields,
+people, pipelines.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from engine.config.document import Keys
 from engine.connector.auth import Account, parts, variables
 from engine.connector.client import Client
 from engine.connector.model import Connector, CustomFields, Limit, Resource
-from engine.document import Keys
-from engine.errors import ApiError, AuthError, Blocked, Rejected, Unavailable
+from engine.errors import (
+    ApiError,
+    AuthError,
+    ClientBlocked,
+    RequestRejected,
+    Unavailable,
+)
 from engine.values import dig, segments
 from workbench.probe.found import Finding, Tell, confirmed, contradicted, noted, untried
 from workbench.probe.scene import Probe, Row
@@ -18,15 +26,24 @@ WRONG = "etl-check-wrong-key"
 
 
 def try_connection(probe: Probe, wrong_key: bool, tell: Tell) -> None:
-    """The check call; raises AuthError, Blocked or Unavailable, for then nothing else can be tried."""
+    """The check call; raises AuthError, Blocked or Unavailable, for then nothing else can be
+    tried.
+    """
     connection = probe.client.connector.connection
     at: Keys = ("connection", "check")
     try:
         probe.client.check()
-        tell(confirmed("connection", "check", f"{connection.check.method} {connection.check.path} answers {probe.tape.status}"))
-    except (AuthError, Blocked, Unavailable):
+        tell(
+            confirmed(
+                "connection",
+                "check",
+                f"{connection.check.method} {connection.check.path} answers"
+                f" {probe.tape.status}",
+            )
+        )
+    except (AuthError, ClientBlocked, Unavailable):
         raise
-    except Rejected as error:
+    except RequestRejected as error:
         tell(
             contradicted(
                 "connection",
@@ -39,11 +56,24 @@ def try_connection(probe: Probe, wrong_key: bool, tell: Tell) -> None:
         )
     except ApiError as error:
         where = ("connection", "base_url", "production")
-        tell(contradicted("connection", "base_url", str(error), where, "correct the address", probe.tape.told(connection.check)))
+        tell(
+            contradicted(
+                "connection",
+                "base_url",
+                str(error),
+                where,
+                "correct the address",
+                probe.tape.told(connection.check),
+            )
+        )
     tell(
         _wrong_key(probe)
         if wrong_key
-        else untried("connection", "auth", "a wrong key is sent with --wrong-key only: some lock an account for it")
+        else untried(
+            "connection",
+            "auth",
+            "a wrong key is sent with --wrong-key only: some lock an account for it",
+        )
     )
 
 
@@ -53,40 +83,68 @@ def _wrong_key(probe: Probe) -> Finding:
     names = list(variables(connector.connection.auth, secret=True))
     if not names:
         return untried("connection", "auth", "there is no key")
-    if any(part["kind"] == "refresh_token" for part in parts(connector.connection.auth)):
-        return untried("connection", "auth", "a refresh token that is exchanged is not put at risk")
-    wrong = Account(account.base_url, WRONG, account.name, {**account.secrets, **dict.fromkeys(names, WRONG)})
-    client = Client(replace(connector, tries=0), wrong, probe.client.pacer, probe.client.clock)
+    if any(
+        part["kind"] == "refresh_token" for part in parts(connector.connection.auth)
+    ):
+        return untried(
+            "connection", "auth", "a refresh token that is exchanged is not put at risk"
+        )
+    wrong = Account(
+        account.base_url,
+        WRONG,
+        account.name,
+        {**account.secrets, **dict.fromkeys(names, WRONG)},
+    )
+    client = Client(
+        replace(connector, tries=0), wrong, probe.client.limiter, probe.client.clock
+    )
     probe.tape.listen(client)
     check = connector.connection.check
     try:
         client.check()
     except AuthError:
-        return confirmed("connection", "auth", f"a wrong key is answered {probe.tape.status} and refused")
-    except Blocked:
+        return confirmed(
+            "connection",
+            "auth",
+            f"a wrong key is answered {probe.tape.status} and refused",
+        )
+    except ClientBlocked:
         return untried("connection", "auth", "a wrong key shuts this client out")
     except ApiError as error:
-        text = f"a wrong key is answered {probe.tape.status}, and not read as refuse: {type(error).__name__}"
+        text = (
+            f"a wrong key is answered {probe.tape.status}, and not read as refuse:"
+            f" {type(error).__name__}"
+        )
         advice = f"add {{when: {{status: {probe.tape.status}}}, then: refuse}}"
-        return contradicted("connection", "errors", text, ("errors",), advice, probe.tape.told(check))
+        return contradicted(
+            "connection", "errors", text, ("errors",), advice, probe.tape.told(check)
+        )
     finally:
         client.close()
     return contradicted(
-        "connection", "check", "it answers a wrong key too, so it proves nothing", ("connection", "check"),
-        "name a call that takes a good key", probe.tape.told(check),
-    )  # fmt: skip
+        "connection",
+        "check",
+        "it answers a wrong key too, so it proves nothing",
+        ("connection", "check"),
+        "name a call that takes a good key",
+        probe.tape.told(check),
+    )
 
 
 # -- limits
 
 
 def try_limits(probe: Probe, tell: Tell) -> None:
-    """Declared headers against those that came with the answers, and amounts against what the headers say."""
+    """Declared headers against those that came with the answers, and amounts against what the
+    headers say.
+    """
     connector, seen = probe.client.connector, probe.tape.headers
     for limit in connector.limits:
         subject = f"limit {limit.name}"
         used = limit.general or any(
-            limit.name in item.limits for kind in connector.resources.values() for item in kind.operations.values()
+            limit.name in item.limits
+            for kind in connector.resources.values()
+            for item in kind.operations.values()
         )
         if limit.headers and not used:
             tell(untried(subject, "headers", "no call counts against it"))
@@ -103,24 +161,51 @@ def _header(subject: str, limit: Limit, word: str, name: str, there: bool) -> Fi
     if there:
         return confirmed(subject, "headers", f"{word}: {name}")
     if word == "reset":
-        return noted(subject, "headers", f"no answer had {name}; some send it with a refusal only")
+        return noted(
+            subject,
+            "headers",
+            f"no answer had {name}; some send it with a refusal only",
+        )
     at: Keys = ("limits", limit.name, "headers", word)
-    return contradicted(subject, "headers", f"no answer had the header {name}", at, "name the header that answers have, or drop it")
+    return contradicted(
+        subject,
+        "headers",
+        f"no answer had the header {name}",
+        at,
+        "name the header that answers have, or drop it",
+    )
 
 
 def _amount(probe: Probe, limit: Limit, told: float) -> Finding:
     """What the header says is allowed, against the plans."""
-    subject, plan, seats = f"limit {limit.name}", probe.client.pacer.plan, probe.client.pacer.seats
+    subject, plan, seats = (
+        f"limit {limit.name}",
+        probe.client.limiter.plan,
+        probe.client.limiter.seats,
+    )
     if told == limit.allowance(plan, seats):
         return confirmed(subject, "amount", f"{told:g}, as for {plan}")
     fitting = [
-        name for name, amount in limit.amount.items() if amount and told % amount == 0 and (limit.per_seat or told == amount)
+        name
+        for name, amount in limit.amount.items()
+        if amount and told % amount == 0 and (limit.per_seat or told == amount)
     ]
     if fitting:
-        return noted(subject, "amount", f"the header says {told:g}: that is {' or '.join(fitting)}, not {plan} with {seats} seats")
+        return noted(
+            subject,
+            "amount",
+            f"the header says {told:g}: that is {' or '.join(fitting)}, not {plan} with"
+            f" {seats} seats",
+        )
     said = ", ".join(f"{name} {amount:g}" for name, amount in limit.amount.items())
     text = f"the header says {told:g}, and the file {said}"
-    return contradicted(subject, "amount", text, ("limits", limit.name, "amount"), "correct the amounts; the header is believed")
+    return contradicted(
+        subject,
+        "amount",
+        text,
+        ("limits", limit.name, "amount"),
+        "correct the amounts; the header is believed",
+    )
 
 
 def _retry(probe: Probe, tell: Tell) -> None:
@@ -129,7 +214,14 @@ def _retry(probe: Probe, tell: Tell) -> None:
     elif probe.tape.told_when:
         tell(confirmed("limits", "Retry-After", "comes with a refusal"))
     else:
-        tell(noted("limits", "Retry-After", f"{probe.tape.limited} refusals came without it; the reset header or `after` holds"))
+        tell(
+            noted(
+                "limits",
+                "Retry-After",
+                f"{probe.tape.limited} refusals came without it; the reset header or"
+                " `after` holds",
+            )
+        )
 
 
 # -- the blocks below the resources
@@ -138,66 +230,132 @@ def _retry(probe: Probe, tell: Tell) -> None:
 def try_blocks(probe: Probe, names: Sequence[str], tell: Tell) -> None:
     """Custom fields, people and pipelines: the keys that the file names stand in the rows."""
     connector = probe.client.connector
-    for finding in (*_custom(probe, connector, names), *_people(probe, connector, names), *_pipelines(probe, connector, names)):
+    for finding in (
+        *_custom(probe, connector, names),
+        *_people(probe, connector, names),
+        *_pipelines(probe, connector, names),
+    ):
         tell(finding)
 
 
-def _custom(probe: Probe, connector: Connector, names: Sequence[str]) -> Iterator[Finding]:
-    customs = [kind for name, kind in connector.resources.items() if name in names and kind.custom]
+def _custom(
+    probe: Probe, connector: Connector, names: Sequence[str]
+) -> Iterator[Finding]:
+    customs = [
+        kind
+        for name, kind in connector.resources.items()
+        if name in names and kind.custom
+    ]
     for kind in customs:
         assert kind.custom is not None
         rows = probe.sample(kind.custom.resource).rows
         subject = f"custom fields of {kind.name}"
         if rows:
-            needed = {word: getattr(kind.custom, word) for word in ("code", "name", "type")}
+            needed = {
+                word: getattr(kind.custom, word) for word in ("code", "name", "type")
+            }
             yield from _keys(subject, "custom_fields", needed, rows)
-            maybe = {word: getattr(kind.custom, word) for word in ("options", "own", "demanded")}
+            maybe = {
+                word: getattr(kind.custom, word)
+                for word in ("options", "own", "demanded")
+            }
             yield from _keys(subject, "custom_fields", maybe, rows, sure=False)
         else:
             yield untried(subject, "definitions", f"no rows of {kind.custom.resource}")
         yield from _container(probe, kind, kind.custom, rows)
 
 
-def _container(probe: Probe, kind: Resource, custom: CustomFields, definitions: Sequence[Row]) -> Iterator[Finding]:
+def _container(
+    probe: Probe, kind: Resource, custom: CustomFields, definitions: Sequence[Row]
+) -> Iterator[Finding]:
     rows, subject = probe.sample(kind.name).rows, f"custom fields of {kind.name}"
     if not custom.container or not rows:
         return
-    held = [row[custom.container] for row in rows if isinstance(row.get(custom.container), dict)]
+    held = [
+        row[custom.container]
+        for row in rows
+        if isinstance(row.get(custom.container), dict)
+    ]
     if not held:
-        text, at = f"no row has an object at {custom.container}", ("custom_fields", "container")
+        text, at = (
+            f"no row has an object at {custom.container}",
+            (
+                "custom_fields",
+                "container",
+            ),
+        )
         yield contradicted(
-            subject, "container", text, at, "name the key that holds the values, or drop it where they stand in the row"
+            subject,
+            "container",
+            text,
+            at,
+            "name the key that holds the values, or drop it where they stand in"
+            " the row",
         )
         return
-    codes, used = {str(row.get(custom.code)) for row in definitions}, {code for item in held for code in item}
+    codes, used = (
+        {str(row.get(custom.code)) for row in definitions},
+        {code for item in held for code in item},
+    )
     if used and codes and not used & codes:
-        text, at = f"none of {len(used)} codes in {custom.container} is a {custom.code} of a definition", ("custom_fields", "code")
-        yield contradicted(subject, "code", text, at, "name the key of a definition that stands in the rows")
+        text, at = (
+            (
+                f"none of {len(used)} codes in {custom.container} is a {custom.code} of"
+                " a definition"
+            ),
+            ("custom_fields", "code"),
+        )
+        yield contradicted(
+            subject,
+            "code",
+            text,
+            at,
+            "name the key of a definition that stands in the rows",
+        )
     else:
-        yield confirmed(subject, "container", f"{custom.container} holds {len(used)} values")
+        yield confirmed(
+            subject, "container", f"{custom.container} holds {len(used)} values"
+        )
 
 
-def _people(probe: Probe, connector: Connector, names: Sequence[str]) -> Iterator[Finding]:
+def _people(
+    probe: Probe, connector: Connector, names: Sequence[str]
+) -> Iterator[Finding]:
     users = connector.users
-    rows = probe.sample(users.resource).rows if users and users.resource in names else []
+    rows = (
+        probe.sample(users.resource).rows if users and users.resource in names else []
+    )
     if users and rows:
-        yield from _keys("users", "users", {"email": users.email, "active": users.active}, rows)
+        yield from _keys(
+            "users", "users", {"email": users.email, "active": users.active}, rows
+        )
         for name in users.name:
             yield from _keys("users", "users", {"name": name}, rows)
 
 
-def _pipelines(probe: Probe, connector: Connector, names: Sequence[str]) -> Iterator[Finding]:
+def _pipelines(
+    probe: Probe, connector: Connector, names: Sequence[str]
+) -> Iterator[Finding]:
     lines = connector.pipelines
     if lines is None:
         return
-    parts = ((lines.resource, {"name": lines.name}), (lines.stages, {"stage_name": lines.stage_name, "parent": lines.parent}))
+    parts = (
+        (lines.resource, {"name": lines.name}),
+        (lines.stages, {"stage_name": lines.stage_name, "parent": lines.parent}),
+    )
     for resource, needed in parts:
         rows = probe.sample(resource).rows if resource in names else []
         if rows:
             yield from _keys("pipelines", "pipelines", needed, rows)
 
 
-def _keys(subject: str, block: str, needed: dict[str, str], rows: Sequence[Row], sure: bool = True) -> Iterator[Finding]:
+def _keys(
+    subject: str,
+    block: str,
+    needed: dict[str, str],
+    rows: Sequence[Row],
+    sure: bool = True,
+) -> Iterator[Finding]:
     """Whether any row has each key; one that only some rows ever have is a note."""
     for said, name in needed.items():
         if not name:
@@ -206,6 +364,12 @@ def _keys(subject: str, block: str, needed: dict[str, str], rows: Sequence[Row],
             yield confirmed(subject, said, name)
         elif sure:
             likely = ", ".join(sorted(rows[0])[:8])
-            yield contradicted(subject, said, f"no row has {name}", (block, said), f"rows have {likely}")
+            yield contradicted(
+                subject,
+                said,
+                f"no row has {name}",
+                (block, said),
+                f"rows have {likely}",
+            )
         else:
             yield noted(subject, said, f"none of {len(rows)} rows has {name}")

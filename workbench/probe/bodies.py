@@ -1,4 +1,6 @@
-"""What is written on trial: bodies that somebody gave, or that follow from the kinds of the required fields."""
+"""What is written on trial: bodies that somebody gave, or that follow from the kinds of the
+required fields.
+"""
 
 from __future__ import annotations
 
@@ -6,26 +8,35 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from engine.connector.load import near
+from engine.config.document import Document, read
+from engine.config.suggestions import suggest
 from engine.connector.model import Connector, FieldType, Resource
 from engine.destination.equality import equivalent
-from engine.document import Document, read
 from engine.errors import Diagnostic, SpecError
 
 MADE = "made"  # stands for the id of a row made in the same check
 TELLING = 8  # letters of the mark that a short field must hold to tell a row apart
 MARK = "{mark}"  # stands for the text that every row made here carries
 PLAIN: Mapping[str, Any] = {
-    "integer": 1, "number": 1, "boolean": False, "date": "2030-01-15", "time": "09:00", "duration": "00:30",
-    "datetime": "2030-01-15T09:00:00Z", "wall_time": "2030-01-15T09:00:00", "url": "https://example.com/etl-check",
-}  # fmt: skip
+    "integer": 1,
+    "number": 1,
+    "boolean": False,
+    "date": "2030-01-15",
+    "time": "09:00",
+    "duration": "00:30",
+    "datetime": "2030-01-15T09:00:00Z",
+    "wall_time": "2030-01-15T09:00:00",
+    "url": "https://example.com/etl-check",
+}
 
 Bodies = Mapping[str, Mapping[str, Any]]
 Reference = Callable[[FieldType], Any]  # the id of a row that a field may name
 
 
 def given(path: Path | None, connector: Connector) -> Bodies:
-    """The bodies of a file, by resource; raises SpecError for resources and fields that the connector does not know."""
+    """The bodies of a file, by resource; raises SpecError for resources and fields that the
+    connector does not know.
+    """
     if path is None:
         return {}
     document = read(path)
@@ -38,28 +49,61 @@ def given(path: Path | None, connector: Connector) -> Bodies:
 
 def _problems(document: Document, data: Any, connector: Connector) -> list[Diagnostic]:
     if not isinstance(data, Mapping):
-        return [document.problem((), "not a mapping of resources", "write RESOURCE: {FIELD: VALUE}")]
+        return [
+            document.problem(
+                (), "not a mapping of resources", "write RESOURCE: {FIELD: VALUE}"
+            )
+        ]
     found = []
     for name, body in data.items():
         if name not in connector.resources:
-            found.append(document.problem((name,), f"unknown resource {name!r}", near(name, list(connector.resources))))
+            found.append(
+                document.problem(
+                    (name,),
+                    f"unknown resource {name!r}",
+                    suggest(name, list(connector.resources)),
+                )
+            )
         elif body is not None and not isinstance(body, Mapping):
-            found.append(document.problem((name,), "not a mapping of fields", "write {FIELD: VALUE}"))
+            found.append(
+                document.problem(
+                    (name,), "not a mapping of fields", "write {FIELD: VALUE}"
+                )
+            )
         else:
             fields = connector.resources[name].fields
             unknown = [field for field in body or {} if fields and field not in fields]
-            found += [document.problem((name, field), f"unknown field {field!r}", near(field, list(fields))) for field in unknown]
+            found += [
+                document.problem(
+                    (name, field),
+                    f"unknown field {field!r}",
+                    suggest(field, list(fields)),
+                )
+                for field in unknown
+            ]
     return found
 
 
 def needs(kind: Resource, body: Mapping[str, Any]) -> list[str]:
     """The resources that a row of this one names, and that should be made before it."""
-    wanted = [item for name, item in kind.fields.items() if item.kind == "reference" and (item.required or body.get(name) == MADE)]
+    wanted = [
+        item
+        for name, item in kind.fields.items()
+        if item.kind == "reference" and (item.required or body.get(name) == MADE)
+    ]
     return [item.to[0] for item in wanted if item.to]
 
 
-def made(connector: Connector, kind: Resource, body: Mapping[str, Any], mark: str, reference: Reference) -> dict[str, Any] | str:
-    """A row to send: what was given over what is required; or the name of a field that nothing can be made for."""
+def made(
+    connector: Connector,
+    kind: Resource,
+    body: Mapping[str, Any],
+    mark: str,
+    reference: Reference,
+) -> dict[str, Any] | str:
+    """A row to send: what was given over what is required; or the name of a field that nothing
+    can be made for.
+    """
     sent: dict[str, Any] = {}
     for name, field in kind.fields.items():
         if name in body:
@@ -74,11 +118,25 @@ def made(connector: Connector, kind: Resource, body: Mapping[str, Any], mark: st
 
 
 def extra(kind: Resource, sent: Mapping[str, Any], mark: str) -> dict[str, Any]:
-    """One more plain text field, so that an update has something to leave alone; {} where there is none."""
-    omit = {*kind.operations["create"].omit, *(kind.operations["update"].omit if "update" in kind.operations else ())}
+    """One more plain text field, so that an update has something to leave alone; {} where there
+    is none.
+    """
+    omit = {
+        *kind.operations["create"].omit,
+        *(kind.operations["update"].omit if "update" in kind.operations else ()),
+    }
     for name, field in kind.fields.items():
-        free = field.kind == "text" and field.writable and not (field.one_of or field.options)
-        if free and name not in sent and name not in omit and name not in kind.id.split("+"):
+        free = (
+            field.kind == "text"
+            and field.writable
+            and not (field.one_of or field.options)
+        )
+        if (
+            free
+            and name not in sent
+            and name not in omit
+            and name not in kind.id.split("+")
+        ):
             return {name: mark[: field.max]}
     return {}
 
@@ -87,14 +145,28 @@ def _given(value: Any, field: FieldType, mark: str, reference: Reference) -> Any
     if field.kind == "reference" and value == MADE:
         return reference(field)
     if isinstance(value, Mapping):
-        return {key: _given(item, field, mark, reference) for key, item in value.items()}
+        return {
+            key: _given(item, field, mark, reference) for key, item in value.items()
+        }
     return value.replace(MARK, mark) if isinstance(value, str) else value
 
 
-def _made(connector: Connector, kind: Resource, name: str, field: FieldType, mark: str, reference: Reference) -> Any:
+def _made(
+    connector: Connector,
+    kind: Resource,
+    name: str,
+    field: FieldType,
+    mark: str,
+    reference: Reference,
+) -> Any:
     """A value for a required field; None where its kind does not say enough."""
     defined = next(
-        (other.custom for other in connector.resources.values() if other.custom and other.custom.resource == kind.name), None
+        (
+            other.custom
+            for other in connector.resources.values()
+            if other.custom and other.custom.resource == kind.name
+        ),
+        None,
     )
     if defined and name == defined.type:
         return defined.types.get("text")
@@ -114,20 +186,38 @@ def _made(connector: Connector, kind: Resource, name: str, field: FieldType, mar
 
 
 def _inner(shape: Mapping[str, FieldType], mark: str) -> dict[str, Any]:
-    texts = {name: mark for name, field in shape.items() if field.kind == "text" and (field.required or name == "value")}
+    texts = {
+        name: mark
+        for name, field in shape.items()
+        if field.kind == "text" and (field.required or name == "value")
+    }
     return texts or {next(iter(shape)): mark}
 
 
-def ours(row: Mapping[str, Any], sent: Mapping[str, Any], kind: Resource, mark: str) -> bool:
-    """Whether a row is the one that was sent: it carries the mark; where none could be sent, most of its values are the same."""
+def ours(
+    row: Mapping[str, Any], sent: Mapping[str, Any], kind: Resource, mark: str
+) -> bool:
+    """Whether a row is the one that was sent: it carries the mark; where none could be sent,
+    most of its values are the same.
+    """
     if kind.file and kind.file[0] in sent:
-        sent = {**{name: value for name, value in sent.items() if name != kind.file[0]}, kind.file[1]: sent[kind.file[0]]["name"]}
+        sent = {
+            **{name: value for name, value in sent.items() if name != kind.file[0]},
+            kind.file[1]: sent[kind.file[0]]["name"],
+        }
     texts = {
         name: value
         for name, value in sent.items()
-        if isinstance(value, str) and (mark in value or (len(value) >= TELLING and mark.startswith(value)))
+        if isinstance(value, str)
+        and (mark in value or (len(value) >= TELLING and mark.startswith(value)))
     }
     if texts:
-        return any(mark[: len(value)] in str(row.get(name)) for name, value in texts.items())
-    same = [name for name, value in sent.items() if equivalent(value, row.get(name), kind.fields.get(name))]
+        return any(
+            mark[: len(value)] in str(row.get(name)) for name, value in texts.items()
+        )
+    same = [
+        name
+        for name, value in sent.items()
+        if equivalent(value, row.get(name), kind.fields.get(name))
+    ]
     return len(same) * 2 > len(sent)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from engine.connector.model import Connector, Operation, Resource
-from engine.errors import ApiError, Blocked
+from engine.errors import ApiError, ClientBlocked
 from workbench.probe.account import try_blocks, try_connection, try_limits
 from workbench.probe.bodies import Bodies
 from workbench.probe.filters import narrowing, try_filters, try_params
@@ -21,7 +22,8 @@ from workbench.probe.writes import try_writes
 
 WRITES = ("create", "update", "delete", "add_options", "remove_options")
 AGAIN = 2  # a read that gets no usable answer goes out once more
-WRITTEN = 8  # calls that one written row takes besides its own three: reads before and after
+# calls that one written row takes besides its own three: reads before and after
+WRITTEN = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +48,18 @@ def bound(connector: Connector, choice: Choice) -> Bound:
     """The most calls and the most cost; a check that would take more stops."""
     parts = [(connector.connection.check, 1 + choice.wrong_key)]
     parts += [
-        part for name in _reached(connector, choice.names) for part in _reads(connector.resources[name], name in choice.names)
+        part
+        for name in _reached(connector, choice.names)
+        for part in _reads(connector.resources[name], name in choice.names)
     ]
     if choice.write:
-        parts += [part for name in choice.names for part in _writes(connector.resources[name])]
-    return Bound(AGAIN * sum(many for _, many in parts), AGAIN * sum(many * operation.cost for operation, many in parts))
+        parts += [
+            part for name in choice.names for part in _writes(connector.resources[name])
+        ]
+    return Bound(
+        AGAIN * sum(many for _, many in parts),
+        AGAIN * sum(many * operation.cost for operation, many in parts),
+    )
 
 
 def _reached(connector: Connector, names: Sequence[str]) -> list[str]:
@@ -60,7 +69,11 @@ def _reached(connector: Connector, names: Sequence[str]) -> list[str]:
         kind = connector.resources[name]
         found += [other for field in kind.fields.values() for other in field.to]
         found += [kind.custom.resource] if kind.custom else []
-        found += [kind.operations["list"].parent] if "list" in kind.operations and kind.operations["list"].parent else []
+        found += (
+            [kind.operations["list"].parent]
+            if "list" in kind.operations and kind.operations["list"].parent
+            else []
+        )
     return list(dict.fromkeys(found))
 
 
@@ -78,7 +91,11 @@ def _reads(kind: Resource, chosen: bool) -> Iterator[tuple[Operation, int]]:
 
 def _writes(kind: Resource) -> Iterator[tuple[Operation, int]]:
     if "create" in kind.operations and "delete" in kind.operations:
-        yield from ((kind.operations[verb], 2) for verb in ("create", "update", "delete") if verb in kind.operations)
+        yield from (
+            (kind.operations[verb], 2)
+            for verb in ("create", "update", "delete")
+            if verb in kind.operations
+        )
         yield kind.operations.get("read") or kind.operations["create"], WRITTEN
 
 
@@ -91,10 +108,14 @@ def check(probe: Probe, choice: Choice, tell: Tell) -> None:
     told_message = False
     for name in choice.names:
         kind = probe.client.connector.resources[name]
-        _unless_ended(f"list {name}", tell, lambda kind=kind: _read(probe, kind, tell))  # type: ignore[misc]
+        _unless_ended(f"list {name}", tell, partial(_read, probe, kind, tell))
         told_message = told_message or _messaged(probe, kind, tell)
     if choice.write:
-        _unless_ended("writing", tell, lambda: try_writes(probe, choice.names, choice.bodies or {}, tell))
+        _unless_ended(
+            "writing",
+            tell,
+            lambda: try_writes(probe, choice.names, choice.bodies or {}, tell),
+        )
     _untouched(probe, choice, tell)
     _unless_ended("custom fields", tell, lambda: try_blocks(probe, choice.names, tell))
     try_limits(probe, tell)
@@ -104,7 +125,7 @@ def _unless_ended(subject: str, tell: Tell, trial: Callable[[], None]) -> None:
     """Go on with the next part where one ends early; being shut out ends the whole."""
     try:
         trial()
-    except Blocked:
+    except ClientBlocked:
         raise
     except (Spent, ApiError) as error:
         tell(untried(subject, "the rest", str(error)))
@@ -119,7 +140,10 @@ def _read(probe: Probe, kind: Resource, tell: Tell) -> None:
     try_params(probe, kind, tell)
     if not listed:
         return
-    rows, nothing = probe.sample(kind.name).rows[: probe.enough], probe.client.connector.empty_values
+    rows, nothing = (
+        probe.sample(kind.name).rows[: probe.enough],
+        probe.client.connector.empty_values,
+    )
     for finding in try_rows(probe.declared, kind, rows, nothing):
         tell(finding)
     try_walk(probe, kind, tell)
@@ -139,8 +163,18 @@ def _messaged(probe: Probe, kind: Resource, tell: Tell) -> bool:
 def _untouched(probe: Probe, choice: Choice, tell: Tell) -> None:
     """Writing calls that were not tried."""
     for name in choice.names:
-        verbs = [verb for verb in WRITES if verb in probe.client.connector.resources[name].operations]
-        silent = [verb for verb in verbs if verb.endswith("options") or not choice.write]
+        verbs = [
+            verb
+            for verb in WRITES
+            if verb in probe.client.connector.resources[name].operations
+        ]
+        silent = [
+            verb for verb in verbs if verb.endswith("options") or not choice.write
+        ]
         if silent:
-            why = "options are made and removed by runs only" if choice.write else "it writes: --write tries it"
+            why = (
+                "options are made and removed by runs only"
+                if choice.write
+                else "it writes: --write tries it"
+            )
             tell(untried(f"{', '.join(silent)} {name}", "row", why))

@@ -1,4 +1,6 @@
-"""Whether a list obeys what it is asked for: changed since, newest first, these ids, these values."""
+"""Whether a list obeys what it is asked for: changed since, newest first, these ids, these
+values.
+"""
 
 from __future__ import annotations
 
@@ -11,15 +13,16 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from engine.connector.model import PLACE, Operation, Resource
-from engine.connector.pagers import path_of
-from engine.errors import Rejected, Unavailable
-from engine.reading import filtered
+from engine.connector.pagination import path_of
+from engine.errors import RequestRejected, Unavailable
+from engine.extract.records import filtered
 from engine.values import dig, segments, word
 from workbench.probe.found import Finding, Tell, confirmed, contradicted, untried
 from workbench.probe.scene import Probe, Row, ids_of
 
 PAST = datetime(2000, 1, 1, tzinfo=UTC).timestamp()
-AHEAD = 5 * 365 * 86_400  # seconds from now to a moment that nothing has been changed since, and that 32 bits hold
+# seconds from now to a moment that nothing has been changed since, and that 32 bits hold
+AHEAD = 5 * 365 * 86_400
 
 
 def try_filters(probe: Probe, kind: Resource, tell: Tell) -> None:
@@ -32,12 +35,24 @@ def try_filters(probe: Probe, kind: Resource, tell: Tell) -> None:
     if operation.ids:
         _obeyed(probe, kind, "ids", tell, lambda: _ids(probe, kind, operation))
     for name in operation.filters:
-        _obeyed(probe, kind, "filters", tell, lambda name=name: _filter(probe, kind, operation, name))
+        _obeyed(
+            probe,
+            kind,
+            "filters",
+            tell,
+            lambda name=name: _filter(probe, kind, operation, name),
+        )
 
 
 def narrowing(operation: Operation) -> dict[str, Any]:
-    """The parameters that every call of a list sends as they are written, which may keep rows from it."""
-    return {name: value for name, value in operation.params.items() if not PLACE.search(str(value))}
+    """The parameters that every call of a list sends as they are written, which may keep rows
+    from it.
+    """
+    return {
+        name: value
+        for name, value in operation.params.items()
+        if not PLACE.search(str(value))
+    }
 
 
 def try_params(probe: Probe, kind: Resource, tell: Tell) -> None:
@@ -48,26 +63,39 @@ def try_params(probe: Probe, kind: Resource, tell: Tell) -> None:
         return
     found = probe.sample(kind.name)
     before = _total(operation, found.body)
-    left = {name: value for name, value in operation.params.items() if name not in params}
+    left = {
+        name: value for name, value in operation.params.items() if name not in params
+    }
     other = probe.asking(kind, replace(operation, params=left))
     position = found.fullest[0] if operation.parent and found.pages else None
     try:
         rows = other.pages(kind, position=position)[0].rows
-    except (Rejected, Unavailable) as error:
+    except (RequestRejected, Unavailable) as error:
         tell(untried(subject, "params", f"it is refused without them: {error}"))
         return
     after = _total(operation, probe.tape.body)
-    unseen = set(ids_of(rows, kind)) - set(ids_of(found.rows, kind)) if found.whole else ()
+    unseen = (
+        set(ids_of(rows, kind)) - set(ids_of(found.rows, kind)) if found.whole else ()
+    )
     more = max(len(unseen), after - before)
     named = ", ".join(params)
     if more > 0:
-        text = f"without {named} the list has at least {more} rows more, which no run would read"
+        text = (
+            f"without {named} the list has at least {more} rows more, which no run"
+            " would read"
+        )
         advice = "drop what narrows the list, or list the others as a resource"
         tell(_no(probe, kind, "params", text, advice))
     elif found.whole or after:
         tell(confirmed(subject, "params", f"without {named} there are no more rows"))
     else:
-        tell(untried(subject, "params", f"the list is too long to see whether {named} keeps rows from it"))
+        tell(
+            untried(
+                subject,
+                "params",
+                f"the list is too long to see whether {named} keeps rows from it",
+            )
+        )
 
 
 def _total(operation: Operation, body: Any) -> int:
@@ -79,18 +107,34 @@ def _total(operation: Operation, body: Any) -> int:
 
 def _obeyed(probe: Probe, kind: Resource, claim: str, tell: Tell, tried: Any) -> None:
     """One trial; a filter that is refused is a contradiction too."""
-    operation, at = kind.operations["list"], probe.declared.call(kind.name, "list", claim)
+    operation, at = (
+        kind.operations["list"],
+        probe.declared.call(kind.name, "list", claim),
+    )
     try:
         tell(tried())
-    except Rejected as error:
+    except RequestRejected as error:
         advice = f"drop `{claim}`, or correct how it is written"
-        tell(contradicted(f"list {kind.name}", claim, f"refused: {error}", at, advice, probe.tape.told(operation)))
+        tell(
+            contradicted(
+                f"list {kind.name}",
+                claim,
+                f"refused: {error}",
+                at,
+                advice,
+                probe.tape.told(operation),
+            )
+        )
     except Unavailable as error:
         tell(untried(f"list {kind.name}", claim, str(error)))
 
 
-def _asked(probe: Probe, kind: Resource, params: Row, newest_first: bool = False) -> tuple[list[dict[str, Any]], bool]:
-    """The first page of a list asked for in some way, and whether that is all; below the fullest parent where it has one."""
+def _asked(
+    probe: Probe, kind: Resource, params: Row, newest_first: bool = False
+) -> tuple[list[dict[str, Any]], bool]:
+    """The first page of a list asked for in some way, and whether that is all; below the fullest
+    parent where it has one.
+    """
     found = probe.sample(kind.name)
     position = found.fullest[0] if kind.operations["list"].parent else None
     page = probe.pages(kind, params, position, newest_first=newest_first)[0]
@@ -105,63 +149,125 @@ def _known(probe: Probe, kind: Resource) -> list[dict[str, Any]]:
 
 def _no(probe: Probe, kind: Resource, claim: str, detail: str, advice: str) -> Finding:
     at = probe.declared.call(kind.name, "list", claim)
-    return contradicted(f"list {kind.name}", claim, detail, at, advice, probe.tape.told(kind.operations["list"]))
+    return contradicted(
+        f"list {kind.name}",
+        claim,
+        detail,
+        at,
+        advice,
+        probe.tape.told(kind.operations["list"]),
+    )
 
 
 # -- changed since
 
 
 def _since(probe: Probe, kind: Resource, operation: Operation) -> Finding:
-    """Nothing has been changed since a moment to come, everything since one long ago, and a part since one between."""
+    """Nothing has been changed since a moment to come, everything since one long ago, and a part
+    since one between.
+    """
     known, style = _known(probe, kind), "see its name, `since_style` and `since_form`"
-    later, _ = _asked(probe, kind, filtered(operation, probe.client.clock.now() + AHEAD))
+    later, _ = _asked(
+        probe, kind, filtered(operation, probe.client.clock.now() + AHEAD)
+    )
     if later:
-        text = f"asked for changes since a moment to come, got {len(later)} of {len(known)} rows: {operation.since} is not obeyed"
+        text = (
+            f"asked for changes since a moment to come, got {len(later)} of"
+            f" {len(known)} rows: {operation.since} is not obeyed"
+        )
         return _no(probe, kind, "since", text, style)
     every, _ = _asked(probe, kind, filtered(operation, PAST))
     if len(every) < len(known):
-        text = f"asked for changes since the year 2000, got {len(every)} of {len(known)} rows"
+        text = (
+            f"asked for changes since the year 2000, got {len(every)} of {len(known)}"
+            " rows"
+        )
         return _no(probe, kind, "since", text, style)
     return _between(probe, kind, operation, known) or confirmed(
         f"list {kind.name}",
         "since",
-        f"none of {len(known)} rows since a moment to come, all since 2000; not told whether inclusive",
+        f"none of {len(known)} rows since a moment to come, all since 2000; not told"
+        " whether inclusive",
     )
 
 
-def _between(probe: Probe, kind: Resource, operation: Operation, known: Sequence[Row]) -> Finding | None:
+def _between(
+    probe: Probe, kind: Resource, operation: Operation, known: Sequence[Row]
+) -> Finding | None:
     """Rows since the stamp of one of them; None where the stamps cannot tell."""
     zone = ZoneInfo(operation.since_zone)
     moments = [instant(row.get(kind.modified), zone) for row in known]
-    stamps = {one: at for one, at in zip(ids_of(known, kind), moments, strict=False) if at}
-    if len(stamps) < len(known) or len(set(stamps.values())) < 2 or operation.since_style == "date":
+    stamps = {
+        one: at for one, at in zip(ids_of(known, kind), moments, strict=False) if at
+    }
+    if (
+        len(stamps) < len(known)
+        or len(set(stamps.values())) < 2
+        or operation.since_style == "date"
+    ):
         return None
     bound = sorted(set(stamps.values()))[len(set(stamps.values())) // 2]
     rows, _ = _asked(probe, kind, filtered(operation, bound))
     got = set(ids_of(rows, kind)) & set(stamps)
     # What a filter does within the second of its moment depends on fractions that are not sent.
     older = [one for one in got if stamps[one] < int(bound) - 1]
-    missing = [one for one, at in stamps.items() if at > int(bound) + 1 and one not in got]
+    missing = [
+        one for one, at in stamps.items() if at > int(bound) + 1 and one not in got
+    ]
     if older:
-        text = f"asked for changes since the stamp of a row, got {len(older)} rows whose {kind.modified} is older"
-        return _no(probe, kind, "since", text, f"see that it goes by {kind.modified}, and its time zone")
+        text = (
+            f"asked for changes since the stamp of a row, got {len(older)} rows whose"
+            f" {kind.modified} is older"
+        )
+        return _no(
+            probe,
+            kind,
+            "since",
+            text,
+            f"see that it goes by {kind.modified}, and its time zone",
+        )
     if missing and probe.sample(kind.name).whole:
-        text = f"asked for changes since the stamp of a row, {len(missing)} rows that are newer by {kind.modified} are not there"
-        return _no(probe, kind, "since", text, f"see that it goes by {kind.modified}, and its time zone")
+        text = (
+            f"asked for changes since the stamp of a row, {len(missing)} rows that are"
+            f" newer by {kind.modified} are not there"
+        )
+        return _no(
+            probe,
+            kind,
+            "since",
+            text,
+            f"see that it goes by {kind.modified}, and its time zone",
+        )
     exact = [one for one, at in stamps.items() if at == bound == int(bound)]
-    bounds = "not told whether inclusive" if not exact else "inclusive" if set(exact) & got else "exclusive"
-    return confirmed(f"list {kind.name}", "since", f"obeyed in the future, the past and between; {bounds}")
+    bounds = (
+        "not told whether inclusive"
+        if not exact
+        else "inclusive"
+        if set(exact) & got
+        else "exclusive"
+    )
+    return confirmed(
+        f"list {kind.name}",
+        "since",
+        f"obeyed in the future, the past and between; {bounds}",
+    )
 
 
 def instant(value: Any, zone: tzinfo = UTC) -> float | None:
-    """A stamp in epoch seconds, one that names no zone by the clock of `zone`; None where it is none."""
+    """A stamp in epoch seconds, one that names no zone by the clock of `zone`; None where it is
+    none.
+    """
     if isinstance(value, int | float) and not isinstance(value, bool):
         return value / 1000 if value > 1e11 else float(value)
     try:
         moment = datetime.fromisoformat(value) if isinstance(value, str) else None
     except ValueError:
         return None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).timestamp() if moment else None
+    return (
+        (moment if moment.tzinfo else moment.replace(tzinfo=zone)).timestamp()
+        if moment
+        else None
+    )
 
 
 # -- newest first
@@ -170,23 +276,54 @@ def instant(value: Any, zone: tzinfo = UTC) -> float | None:
 def _newest(probe: Probe, kind: Resource) -> Finding:
     """The first page in that order falls by the created or modified field, or by the id."""
     rows, _ = _asked(probe, kind, {}, newest_first=True)
-    names = [name for name in dict.fromkeys([kind.created, kind.modified, kind.id]) if name]
-    columns = {name: [_rank(dig(row, segments(name))) for row in rows] for name in names if "+" not in name}
-    known = {name: [one for one in values if one is not None] for name, values in columns.items()}
-    telling = {name: values for name, values in known.items() if len(values) == len(rows) and len(set(values)) > 1}
+    names = [
+        name for name in dict.fromkeys([kind.created, kind.modified, kind.id]) if name
+    ]
+    columns = {
+        name: [_rank(dig(row, segments(name))) for row in rows]
+        for name in names
+        if "+" not in name
+    }
+    known = {
+        name: [one for one in values if one is not None]
+        for name, values in columns.items()
+    }
+    telling = {
+        name: values
+        for name, values in known.items()
+        if len(values) == len(rows) and len(set(values)) > 1
+    }
     if not telling:
-        return untried(f"list {kind.name}", "newest_first", "no two rows differ in a stamp or an id")
-    falling = [name for name, values in telling.items() if all(a >= b for a, b in pairwise(values))]
+        return untried(
+            f"list {kind.name}",
+            "newest_first",
+            "no two rows differ in a stamp or an id",
+        )
+    falling = [
+        name
+        for name, values in telling.items()
+        if all(a >= b for a, b in pairwise(values))
+    ]
     if not falling:
         text = f"the rows do not fall by {' or '.join(telling)}"
-        return _no(probe, kind, "newest_first", text, "name the parameter that sorts, newest first")
+        return _no(
+            probe,
+            kind,
+            "newest_first",
+            text,
+            "name the parameter that sorts, newest first",
+        )
     return confirmed(f"list {kind.name}", "newest_first", f"falls by {falling[0]}")
 
 
 def _rank(value: Any) -> float | None:
     """What rows are put in order by: a moment or a number."""
     found = instant(value)
-    return float(value) if found is None and isinstance(value, str) and value.isdecimal() else found
+    return (
+        float(value)
+        if found is None and isinstance(value, str) and value.isdecimal()
+        else found
+    )
 
 
 # -- ids and values
@@ -197,29 +334,57 @@ def _ids(probe: Probe, kind: Resource, operation: Operation) -> Finding:
     field = operation.ids_of
     known = list(dict.fromkeys(_values(probe, kind, field)))
     if len(known) < 2:
-        return untried(f"list {kind.name}", "ids", f"it takes two {field or 'ids'} to tell")
+        return untried(
+            f"list {kind.name}", "ids", f"it takes two {field or 'ids'} to tell"
+        )
     wanted = [known[-1]] if len(known) == 2 else [known[1], known[-1]]
     rows, _ = _asked(probe, kind, {operation.ids: ",".join(wanted)})
-    got = Counter(word(row.get(field)) for row in rows) if field else Counter(ids_of(rows, kind))
-    others, missing = [one for one in got if one not in wanted], [one for one in wanted if one not in got]
+    got = (
+        Counter(word(row.get(field)) for row in rows)
+        if field
+        else Counter(ids_of(rows, kind))
+    )
+    others, missing = (
+        [one for one in got if one not in wanted],
+        [one for one in wanted if one not in got],
+    )
     if others:
-        text = f"asked for {len(wanted)} {field or 'ids'}, got {len(others)} others: {operation.ids} is not obeyed"
-        return _no(probe, kind, "ids", text, "name the parameter that takes a comma list of ids, or drop `ids`")
+        text = (
+            f"asked for {len(wanted)} {field or 'ids'}, got {len(others)} others:"
+            f" {operation.ids} is not obeyed"
+        )
+        return _no(
+            probe,
+            kind,
+            "ids",
+            text,
+            "name the parameter that takes a comma list of ids, or drop `ids`",
+        )
     if missing:
         text = f"asked for {len(wanted)} {field or 'ids'}, {len(missing)} are not there"
-        return _no(probe, kind, "ids", text, "see that it takes a comma list, or drop `ids`")
+        return _no(
+            probe, kind, "ids", text, "see that it takes a comma list, or drop `ids`"
+        )
     return confirmed(f"list {kind.name}", "ids", f"just the {len(wanted)} asked for")
 
 
 def _values(probe: Probe, kind: Resource, field: str) -> list[str]:
     rows = probe.sample(kind.name).rows
-    return [word(row[field]) for row in rows if row.get(field) is not None] if field else ids_of(rows, kind)
+    return (
+        [word(row[field]) for row in rows if row.get(field) is not None]
+        if field
+        else ids_of(rows, kind)
+    )
 
 
 def _filter(probe: Probe, kind: Resource, operation: Operation, name: str) -> Finding:
     """Rows with one value of a field: these and no others."""
     subject, known = f"list {kind.name}", _known(probe, kind)
-    values = Counter(word(row[name]) for row in known if row.get(name) is not None and not isinstance(row[name], dict | list))
+    values = Counter(
+        word(row[name])
+        for row in known
+        if row.get(name) is not None and not isinstance(row[name], dict | list)
+    )
     if not values:
         return untried(subject, "filters", f"{name}: no row has a value")
     value, many = min(values.items(), key=lambda item: item[1])
@@ -227,11 +392,35 @@ def _filter(probe: Probe, kind: Resource, operation: Operation, name: str) -> Fi
         return untried(subject, "filters", f"{name}: all rows have the same value")
     rows, _ = _asked(probe, kind, {name: value})
     others = [row for row in rows if word(row.get(name)) != value]
-    at = (*probe.declared.call(kind.name, "list", "filters"), operation.filters.index(name))
+    at = (
+        *probe.declared.call(kind.name, "list", "filters"),
+        operation.filters.index(name),
+    )
     if others:
-        text = f"{name}: asked for one value, got {len(others)} rows with another: it is not obeyed"
-        return contradicted(subject, "filters", text, at, f"drop {name} from `filters`", probe.tape.told(operation))
+        text = (
+            f"{name}: asked for one value, got {len(others)} rows with another: it is"
+            " not obeyed"
+        )
+        return contradicted(
+            subject,
+            "filters",
+            text,
+            at,
+            f"drop {name} from `filters`",
+            probe.tape.told(operation),
+        )
     if len(rows) < many:
-        text = f"{name}: asked for one value, got {len(rows)} of {many} rows that have it"
-        return contradicted(subject, "filters", text, at, f"drop {name} from `filters`", probe.tape.told(operation))
-    return confirmed(subject, "filters", f"{name}: just the {len(rows)} that have the value")
+        text = (
+            f"{name}: asked for one value, got {len(rows)} of {many} rows that have it"
+        )
+        return contradicted(
+            subject,
+            "filters",
+            text,
+            at,
+            f"drop {name} from `filters`",
+            probe.tape.told(operation),
+        )
+    return confirmed(
+        subject, "filters", f"{name}: just the {len(rows)} that have the value"
+    )

@@ -1,4 +1,6 @@
-"""What a trial comes to: one declaration, the verdict, what was seen, and where the declaration stands."""
+"""What a trial comes to: one declaration, the verdict, what was seen, and where the declaration
+stands.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from engine.config.document import Document, Keys
 from engine.connector.model import Verb
-from engine.document import Document, Keys
 from engine.errors import Diagnostic
 
 Word = Literal["confirmed", "contradicted", "not tried", "note", "left"]
@@ -16,7 +18,9 @@ METHODS = ("get", "post", "put", "patch", "delete")
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One declaration against the server. `keys` lead to its place in the file, `evidence` is what was sent and answered."""
+    """One declaration against the server. `keys` lead to its place in the file, `evidence` is
+    what was sent and answered.
+    """
 
     subject: str  # what was tried: "list contacts"
     claim: str  # what the file says of it: "since"
@@ -50,7 +54,9 @@ def left(row: str) -> Finding:
     return Finding("left behind", "row", "left", row)
 
 
-def contradicted(subject: str, claim: str, detail: str, keys: Keys, advice: str, evidence: str = "") -> Finding:
+def contradicted(
+    subject: str, claim: str, detail: str, keys: Keys, advice: str, evidence: str = ""
+) -> Finding:
     """The server does not do as the file says."""
     return Finding(subject, claim, "contradicted", detail, keys, advice, evidence)
 
@@ -65,13 +71,26 @@ class Declared:
         """A contradiction as other commands tell one."""
         advice = finding.advice
         if finding.keys[:1] == ("defaults",):
-            advice += f"; where just {finding.subject.rpartition(' ')[2]} differs, say so there"
-        return self.document.problem(finding.keys, f"{finding.subject}: {finding.claim}: {finding.detail}", advice)
+            advice += (
+                f"; where just {finding.subject.rpartition(' ')[2]} differs, say so"
+                " there"
+            )
+        return self.document.problem(
+            finding.keys,
+            f"{finding.subject}: {finding.claim}: {finding.detail}",
+            advice,
+        )
 
     def call(self, resource: str, verb: Verb, *names: str) -> Keys:
-        """The first of the names that the call says, in its own words or the defaults'; the call itself where none is."""
+        """The first of the names that the call says, in its own words or the defaults'; the call
+        itself where none is.
+        """
         own: Keys = ("resources", resource, verb)
-        homes = [keys for keys in (own, ("defaults", verb)) if isinstance(self._at(keys), Mapping)]
+        homes = [
+            keys
+            for keys in (own, ("defaults", verb))
+            if isinstance(self._at(keys), Mapping)
+        ]
         for name in names:
             for home in homes:
                 if name in self._at(home):
@@ -87,27 +106,56 @@ class Declared:
     def pager(self, resource: str, *names: str) -> Keys:
         """The first of the names that the list's pager says; the pager itself where none is."""
         pager: Keys = ("pagers", self._at(self.call(resource, "list", "pager")))
-        return next(((*pager, name) for name in names if name in self._at(pager)), pager)
+        return next(
+            ((*pager, name) for name in names if name in self._at(pager)), pager
+        )
 
     def said(self, resource: str, name: str) -> Keys:
         """What a resource says of itself, such as `id` and `modified`, or the defaults for it."""
         own: Keys = ("resources", resource, name)
-        return own if name in self._at(own[:-1]) else ("defaults", name) if name in self._at(("defaults",)) else own[:-1]
+        return (
+            own
+            if name in self._at(own[:-1])
+            else ("defaults", name)
+            if name in self._at(("defaults",))
+            else own[:-1]
+        )
 
     def field(self, resource: str, path: tuple[str, ...], *names: str) -> Keys:
-        """A field, or a field of a shape in it; the first of the names that it says of itself, else the field."""
+        """A field, or a field of a shape in it; the first of the names that it says of itself,
+        else the field.
+        """
         keys = self._field(resource, path[0])
         for inner in path[1:]:
             written = self._at(keys)
-            kind = written if isinstance(written, str) else written.get("type", "") if isinstance(written, Mapping) else ""
+            kind = (
+                written
+                if isinstance(written, str)
+                else written.get("type", "")
+                if isinstance(written, Mapping)
+                else ""
+            )
             keys = ("shapes", kind.partition(" ")[2], inner)
         written = self._at(keys)
-        return next(((*keys, name) for name in names if isinstance(written, Mapping) and name in written), keys)
+        return next(
+            (
+                (*keys, name)
+                for name in names
+                if isinstance(written, Mapping) and name in written
+            ),
+            keys,
+        )
 
     def _field(self, resource: str, name: str) -> Keys:
         homes: list[Keys] = [("resources", resource, "fields")]
-        homes += [("shapes", shape) for shape in reversed(self._at(("resources", resource)).get("like", ()))]
-        return next(((*home, name) for home in homes if name in self._at(home)), ("resources", resource))
+        homes += [
+            ("shapes", shape)
+            for shape in reversed(self._at(("resources", resource)).get("like", ()))
+        ]
+        return next(
+            ((*home, name) for home in homes if name in self._at(home)),
+            ("resources", resource),
+        )
 
     def _at(self, keys: Keys) -> Any:
         found = self.document.data

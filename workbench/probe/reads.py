@@ -1,4 +1,6 @@
-"""Whether a row can be read by its id, what a missing id is answered, and whether references lead to rows."""
+"""Whether a row can be read by its id, what a missing id is answered, and whether references
+lead to rows.
+"""
 
 from __future__ import annotations
 
@@ -9,16 +11,24 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from engine.connector.model import FieldType, Resource, join_id, split_id
-from engine.connector.pagers import path_of
+from engine.connector.pagination import path_of
+from engine.connector.references import any_key
 from engine.destination.equality import equivalent
-from engine.errors import AuthError, Blocked, Forbidden, NotFound, Rejected, Unavailable
-from engine.mapping.project import any_key
+from engine.errors import (
+    AuthError,
+    ClientBlocked,
+    Forbidden,
+    NotFound,
+    RequestRejected,
+    Unavailable,
+)
 from engine.values import dig, is_yes, word
 from workbench.probe.found import Finding, Tell, confirmed, contradicted, noted, untried
 from workbench.probe.scene import Probe, Row, id_of, ids_of
 from workbench.probe.tape import kind_of, texts_in
 
-LARGEST = 2**31 - 1  # ids above it are refused by many for their size, which says nothing about missing rows
+# ids above it are refused by many for their size, which says nothing about missing rows
+LARGEST = 2**31 - 1
 SPOTS = 2  # references of one field that are followed
 
 
@@ -27,7 +37,10 @@ def try_read(probe: Probe, kind: Resource, tell: Tell) -> None:
     subject = f"read {kind.name}"
     if "read" not in kind.operations:
         return
-    row = next((row for row in reversed(probe.sample(kind.name).rows) if id_of(row, kind)), None)
+    row = next(
+        (row for row in reversed(probe.sample(kind.name).rows) if id_of(row, kind)),
+        None,
+    )
     if row is None:
         tell(untried(subject, "row", "no row is listed that has an id"))
         return
@@ -45,46 +58,95 @@ def _listed(probe: Probe, kind: Resource, row: Row) -> Iterator[Finding]:
     except (AuthError, Forbidden) as error:
         yield untried(subject, "row", f"the key has no right to it: {error}")
         return
-    except Rejected as error:
+    except RequestRejected as error:
         yield contradicted(
-            subject, "row", f"a listed row is refused: {error}", path, "correct the path", probe.tape.told(operation)
+            subject,
+            "row",
+            f"a listed row is refused: {error}",
+            path,
+            "correct the path",
+            probe.tape.told(operation),
         )
         return
     except Unavailable as error:
-        yield _unread(probe, kind) if 200 <= probe.tape.status < 300 else untried(subject, "row", str(error))
+        yield (
+            _unread(probe, kind)
+            if 200 <= probe.tape.status < 300
+            else untried(subject, "row", str(error))
+        )
         return
     evidence = probe.tape.told(operation)
     if live is None and probe.tape.status >= 400:
-        yield contradicted(subject, "row", "a listed row is not found by its id", path, "correct the path, or read: none", evidence)
+        yield contradicted(
+            subject,
+            "row",
+            "a listed row is not found by its id",
+            path,
+            "correct the path, or read: none",
+            evidence,
+        )
         return
     etag = bool(operation.etag and live and not live[operation.etag])
     if etag:
-        text, at = "the answer has no ETag header", probe.declared.call(kind.name, "read", "etag")
-        yield contradicted(subject, "etag", text, at, "drop `etag`, and `lock` where it names it", evidence)
+        text, at = (
+            "the answer has no ETag header",
+            probe.declared.call(kind.name, "read", "etag"),
+        )
+        yield contradicted(
+            subject,
+            "etag",
+            text,
+            at,
+            "drop `etag`, and `lock` where it names it",
+            evidence,
+        )
     found = id_of({**dict.fromkeys(kind.id_fields), **(live or {})}, kind)
     if live is None or found is None:
         yield _unread(probe, kind)
     elif found != id_of(row, kind):
         yield contradicted(
-            subject, "row", f"another row came: its {kind.id} is not the one asked for", path, "correct the path", evidence
+            subject,
+            "row",
+            f"another row came: its {kind.id} is not the one asked for",
+            path,
+            "correct the path",
+            evidence,
         )
     else:
-        yield confirmed(subject, "row", "the row that is listed" + _differences(kind, row, live))
+        yield confirmed(
+            subject, "row", "the row that is listed" + _differences(kind, row, live)
+        )
 
 
 def _unread(probe: Probe, kind: Resource) -> Finding:
     """A good answer in which no row stands where the file says."""
     operation, body = kind.operations["read"], probe.tape.body
     at = probe.declared.call(kind.name, "read", "select", "get")
-    places = [path for path in _objects(body) if id_of(dig(body, path_of(path)) or {} if path else body, kind) is not None]
+    places = [
+        path
+        for path in _objects(body)
+        if id_of(dig(body, path_of(path)) or {} if path else body, kind) is not None
+    ]
     written = f"at {operation.select}" if operation.select else "in the body itself"
-    advice = f"select: {places[0] or chr(34) * 2}" if places else "say with `select` where the row stands"
+    advice = (
+        f"select: {places[0] or chr(34) * 2}"
+        if places
+        else "say with `select` where the row stands"
+    )
     text = f"there is no row with {kind.id} {written}"
-    return contradicted(f"read {kind.name}", "select", text, at, advice, probe.tape.told(operation))
+    return contradicted(
+        f"read {kind.name}", "select", text, at, advice, probe.tape.told(operation)
+    )
 
 
 def _objects(body: Any, path: str = "") -> Iterator[str]:
-    items = body.items() if isinstance(body, dict) else enumerate(body[:1]) if isinstance(body, list) else ()
+    items = (
+        body.items()
+        if isinstance(body, dict)
+        else enumerate(body[:1])
+        if isinstance(body, list)
+        else ()
+    )
     if isinstance(body, dict):
         yield path
     for key, item in items:
@@ -94,7 +156,11 @@ def _objects(body: Any, path: str = "") -> Iterator[str]:
 
 def _differences(kind: Resource, row: Row, live: Row) -> str:
     shown = [name for name in kind.fields if name in row and name in live]
-    names = [name for name in shown if not equivalent(row[name], live[name], kind.fields[name])]
+    names = [
+        name
+        for name in shown
+        if not equivalent(row[name], live[name], kind.fields[name])
+    ]
     return f"; other values in {', '.join(names[:5])}" if names else ""
 
 
@@ -106,30 +172,49 @@ def stranger(ids: Sequence[str]) -> str:
     last = ids[-1]
     if all(one.lstrip("-").isdecimal() for one in ids):
         most = max(map(int, ids))
-        return str(min(LARGEST - 7, most + 1_000_003) if most < LARGEST - 7 else most + 1_000_003)
+        return str(
+            min(LARGEST - 7, most + 1_000_003)
+            if most < LARGEST - 7
+            else most + 1_000_003
+        )
     try:
         return str(uuid4()) if UUID(last) else ""
     except ValueError:
         return re.sub(
-            r"[0-9a-zA-Z]", lambda old: secrets.choice("0123456789abcdef" if old[0] in "0123456789abcdef" else "xyz"), last
+            r"[0-9a-zA-Z]",
+            lambda old: secrets.choice(
+                "0123456789abcdef" if old[0] in "0123456789abcdef" else "xyz"
+            ),
+            last,
         )
 
 
 def _missing(probe: Probe, kind: Resource) -> Finding:
     """What a read of an id that is not there comes to; it must be read as `missing`."""
     subject, operation = f"read {kind.name}", kind.operations["read"]
-    ids = [split_id(one, len(kind.id_fields)) for one in ids_of(probe.sample(kind.name).rows, kind)]
+    ids = [
+        split_id(one, len(kind.id_fields))
+        for one in ids_of(probe.sample(kind.name).rows, kind)
+    ]
     parts = [stranger(column) for column in zip(*ids, strict=True)]
     path, rule = probe.declared.path(kind.name, "read"), ("errors",)
     try:
         live = probe.client.read(kind.name, join_id(parts))
-    except Blocked:
+    except ClientBlocked:
         raise
-    except (Rejected, AuthError, Unavailable) as error:
+    except (RequestRejected, AuthError, Unavailable) as error:
         status = probe.tape.status
-        text = f"an id that is not there is answered {status}, and read as {_read_as(error)}"
-        advice = f"add {{when: {{status: {status}}}, then: missing}}, before the rules that match it, with what tells it apart"
-        return contradicted(subject, "missing", text, rule, advice, probe.tape.told(operation))
+        text = (
+            f"an id that is not there is answered {status}, and read as"
+            f" {_read_as(error)}"
+        )
+        advice = (
+            f"add {{when: {{status: {status}}}, then: missing}}, before the rules that"
+            " match it, with what tells it apart"
+        )
+        return contradicted(
+            subject, "missing", text, rule, advice, probe.tape.told(operation)
+        )
     if live is not None and not (kind.deleted and is_yes(live.get(kind.deleted))):
         return contradicted(
             subject,
@@ -143,11 +228,15 @@ def _missing(probe: Probe, kind: Resource) -> Finding:
 
 
 def _read_as(error: Exception) -> str:
-    return {"AuthError": "refuse", "Forbidden": "forbid", "Unavailable": "unsure"}.get(type(error).__name__, "reject")
+    return {"AuthError": "refuse", "Forbidden": "forbid", "Unavailable": "unsure"}.get(
+        type(error).__name__, "reject"
+    )
 
 
 def try_message(probe: Probe, tell: Tell) -> None:
-    """Whether the refusal on the tape, of a row that is not there, says what is wrong at a declared place."""
+    """Whether the refusal on the tape, of a row that is not there, says what is wrong at a
+    declared place.
+    """
     connector, body, subject = probe.client.connector, probe.tape.body, "errors"
     if probe.tape.status < 400:
         return
@@ -156,11 +245,24 @@ def try_message(probe: Probe, tell: Tell) -> None:
     if found:
         tell(confirmed(subject, "message", f"stands at {found[0]}"))
     elif not isinstance(body, dict | list):
-        tell(untried(subject, "message", f"the refusal has no JSON body, but {kind_of(body)}"))
+        tell(
+            untried(
+                subject, "message", f"the refusal has no JSON body, but {kind_of(body)}"
+            )
+        )
     elif texts:
         at = ("message",) if connector.message else ()
         text = f"no text at {', '.join(connector.message) or 'any place'} of a refusal"
-        tell(contradicted(subject, "message", text, at, f"message: [{', '.join(texts[:3])}]", f"{probe.tape.status}"))
+        tell(
+            contradicted(
+                subject,
+                "message",
+                text,
+                at,
+                f"message: [{', '.join(texts[:3])}]",
+                f"{probe.tape.status}",
+            )
+        )
     else:
         tell(untried(subject, "message", "the refusal holds no text"))
 
@@ -172,42 +274,87 @@ def try_references(probe: Probe, kind: Resource, tell: Tell) -> None:
     """Follow a few values of each reference to the rows that they name."""
     for name, field in kind.fields.items():
         if field.kind == "reference":
-            values = dict.fromkeys(word(value) for row in probe.sample(kind.name).rows for value in _each(row.get(name)))
+            values = dict.fromkeys(
+                word(value)
+                for row in probe.sample(kind.name).rows
+                for value in _each(row.get(name))
+            )
             if values:
                 tell(_followed(probe, kind, name, field, list(values)))
 
 
 def _each(value: Any) -> list[Any]:
     items = value if isinstance(value, list) else [value]
-    return [item for item in items if isinstance(item, str | int) and not isinstance(item, bool) and item != ""]
+    return [
+        item
+        for item in items
+        if isinstance(item, str | int) and not isinstance(item, bool) and item != ""
+    ]
 
 
-def _followed(probe: Probe, kind: Resource, name: str, field: FieldType, values: Sequence[str]) -> Finding:
+def _followed(
+    probe: Probe, kind: Resource, name: str, field: FieldType, values: Sequence[str]
+) -> Finding:
     subject, claim = f"rows of {kind.name}", "reference"
-    pattern, at = probe.client.connector.reference.pattern, probe.declared.field(kind.name, (name,), "type")
+    pattern, at = (
+        probe.client.connector.reference.pattern,
+        probe.declared.field(kind.name, (name,), "type"),
+    )
     named = {value: (any_key(value, pattern) or "").partition("/") for value in values}
-    other = sorted({collection for collection, _, _ in named.values() if collection and collection not in field.to})
+    other = sorted(
+        {
+            collection
+            for collection, _, _ in named.values()
+            if collection and collection not in field.to
+        }
+    )
     if other:
-        text = f"{name} is declared to name {' or '.join(field.to)}, and names {', '.join(other[:3])}"
+        text = (
+            f"{name} is declared to name {' or '.join(field.to)}, and names"
+            f" {', '.join(other[:3])}"
+        )
         return contradicted(subject, claim, text, at, f"add {other[0]} to its type")
-    spots = [(row_id or value, (collection,) if collection else field.to) for value, (collection, _, row_id) in named.items()]
-    known = [spot for spot in spots if any(spot[0] in _ids(probe, one) for one in spot[1])]
+    spots = [
+        (row_id or value, (collection,) if collection else field.to)
+        for value, (collection, _, row_id) in named.items()
+    ]
+    known = [
+        spot for spot in spots if any(spot[0] in _ids(probe, one) for one in spot[1])
+    ]
     if known:
-        return confirmed(subject, claim, f"{name} leads to rows of {' or '.join(field.to)}")
+        return confirmed(
+            subject, claim, f"{name} leads to rows of {' or '.join(field.to)}"
+        )
     answers = [_there(probe, *spot) for spot in spots[:SPOTS]]
     if True in answers:
-        return confirmed(subject, claim, f"{name} leads to a row of {' or '.join(field.to)}")
+        return confirmed(
+            subject, claim, f"{name} leads to a row of {' or '.join(field.to)}"
+        )
     if None in answers:
         return untried(subject, claim, f"{name}: its rows cannot be read one by one")
     if len(answers) < SPOTS:
-        return noted(subject, claim, f"{name} holds one value, and no row of {' or '.join(field.to)} has that id")
-    text = f"{name}: no row of {' or '.join(field.to)} has the id in any of {len(answers)} values"
-    return contradicted(subject, claim, text, at, "say what it names, or declare it as an id")
+        return noted(
+            subject,
+            claim,
+            f"{name} holds one value, and no row of {' or '.join(field.to)} has"
+            " that id",
+        )
+    text = (
+        f"{name}: no row of {' or '.join(field.to)} has the id in any of {len(answers)}"
+        " values"
+    )
+    return contradicted(
+        subject, claim, text, at, "say what it names, or declare it as an id"
+    )
 
 
 def _ids(probe: Probe, name: str) -> set[str]:
     kind = probe.client.connector.resources[name]
-    return {kind.reference_id_of(row) for row in probe.sample(name).rows} - {""} if "list" in kind.operations else set()
+    return (
+        {kind.reference_id_of(row) for row in probe.sample(name).rows} - {""}
+        if "list" in kind.operations
+        else set()
+    )
 
 
 def _there(probe: Probe, row_id: str, names: Sequence[str]) -> bool | None:
@@ -220,9 +367,9 @@ def _there(probe: Probe, row_id: str, names: Sequence[str]) -> bool | None:
         elif "read" in kind.operations and "+" not in kind.id:
             try:
                 told.append(probe.client.read(name, row_id) is not None)
-            except Blocked:
+            except ClientBlocked:
                 raise
-            except (Rejected, AuthError, Unavailable) as error:
+            except (RequestRejected, AuthError, Unavailable) as error:
                 told.append(False if isinstance(error, NotFound) else None)
         else:
             told.append(None)

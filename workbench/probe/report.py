@@ -16,19 +16,42 @@ Redact = Callable[[str], str]
 
 def redacted(finding: Finding, redact: Redact) -> Finding:
     """The finding without anything that was used to sign in."""
-    texts = {name: redact(getattr(finding, name)) for name in ("detail", "advice", "evidence")}
+    texts = {
+        name: redact(getattr(finding, name))
+        for name in ("detail", "advice", "evidence")
+    }
     return Finding(
-        finding.subject, finding.claim, finding.verdict, texts["detail"], finding.keys, texts["advice"], texts["evidence"]
+        finding.subject,
+        finding.claim,
+        finding.verdict,
+        texts["detail"],
+        finding.keys,
+        texts["advice"],
+        texts["evidence"],
     )
 
 
 def table(found: Sequence[Finding]) -> list[tuple[str, str, str]]:
-    """Operation, verdict and detail: one line for all that one operation confirms, one for each contradiction."""
+    """Operation, verdict and detail: one line for all that one operation confirms, one for each
+    contradiction.
+    """
     rows = []
-    for subject in dict.fromkeys(item.subject for item in found if item.verdict != "left"):
+    for subject in dict.fromkeys(
+        item.subject for item in found if item.verdict != "left"
+    ):
         for verdict in ORDER:
-            texts = [_text(item) for item in found if item.subject == subject and item.verdict == verdict]
-            lines = texts if verdict == "contradicted" else ["; ".join(texts)] if texts else []
+            texts = [
+                _text(item)
+                for item in found
+                if item.subject == subject and item.verdict == verdict
+            ]
+            lines = (
+                texts
+                if verdict == "contradicted"
+                else ["; ".join(texts)]
+                if texts
+                else []
+            )
             rows += [(subject, verdict, line) for line in lines]
     return rows
 
@@ -40,7 +63,11 @@ def _text(item: Finding) -> str:
 def counts(found: Sequence[Finding]) -> str:
     """How many of each verdict, in a line."""
     many = Counter(item.verdict for item in found)
-    words = [f"{many[verdict]} {verdict}" for verdict in ("confirmed", "contradicted", "not tried") if many[verdict]]
+    words = [
+        f"{many[verdict]} {verdict}"
+        for verdict in ("confirmed", "contradicted", "not tried")
+        if many[verdict]
+    ]
     return ", ".join(words)
 
 
@@ -49,11 +76,15 @@ def remaining(found: Sequence[Finding]) -> list[str]:
     return [item.detail for item in found if item.verdict == "left"]
 
 
-def data(found: Sequence[Finding], declared: Declared, about: Mapping[str, Any]) -> dict[str, Any]:
+def data(
+    found: Sequence[Finding], declared: Declared, about: Mapping[str, Any]
+) -> dict[str, Any]:
     """Everything that was found, for --json."""
     return {
         **about,
-        "findings": [_plain(item, declared) for item in found if item.verdict != "left"],
+        "findings": [
+            _plain(item, declared) for item in found if item.verdict != "left"
+        ],
         "left": remaining(found),
     }
 

@@ -1,4 +1,6 @@
-"""Whether rows are as their fields are declared: ids, stamps, kinds, options, lengths. No call is made here."""
+"""Whether rows are as their fields are declared: ids, stamps, kinds, options, lengths. No call
+is made here.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +12,17 @@ from datetime import date
 from typing import Any
 
 from engine.connector.model import FieldType, Resource
-from engine.mapping.typed import Misfit, as_declared, says_nothing
+from engine.connector.typed import Misfit, as_declared, says_nothing
 from engine.values import dig, is_empty, segments
 from workbench.probe.filters import instant
-from workbench.probe.found import Declared, Finding, confirmed, contradicted, noted, untried
+from workbench.probe.found import (
+    Declared,
+    Finding,
+    confirmed,
+    contradicted,
+    noted,
+    untried,
+)
 from workbench.probe.scene import Row, id_of
 from workbench.probe.tape import kind_of
 
@@ -28,11 +37,15 @@ class _Misfit:
     """One way in which values of one field differ from what is declared."""
 
     path: tuple[str, ...]
-    said: str  # the key of the declaration that is contradicted: type, one_of, max; "" = it can be read as declared
+    # the key of the declaration that is contradicted: type, one_of, max; "" = it can be read as
+    # declared
+    said: str
     text: str
 
 
-def try_rows(declared: Declared, kind: Resource, rows: Sequence[Row], nothing: Sequence[Any] = ()) -> Iterator[Finding]:
+def try_rows(
+    declared: Declared, kind: Resource, rows: Sequence[Row], nothing: Sequence[Any] = ()
+) -> Iterator[Finding]:
     """Everything that rows contradict, and what they neither show nor have declared.
 
     `nothing` lists the values by which the platform says "empty".
@@ -41,19 +54,33 @@ def try_rows(declared: Declared, kind: Resource, rows: Sequence[Row], nothing: S
     yield from _ids(declared, kind, rows)
     for name in ("modified", "created"):
         yield from _stamps(declared, kind, rows, name)
-    misfits = Counter(misfit for row in rows for misfit in set(_misfits(row, kind.fields, (), nothing)))
+    misfits = Counter(
+        misfit
+        for row in rows
+        for misfit in set(_misfits(row, kind.fields, (), nothing))
+    )
     for misfit, many in misfits.items():
         if not misfit.said:
-            yield noted(subject, "form", f"{'.'.join(misfit.path)}: {misfit.text} in {many} of {len(rows)} rows")
+            yield noted(
+                subject,
+                "form",
+                f"{'.'.join(misfit.path)}: {misfit.text} in {many} of {len(rows)} rows",
+            )
             continue
         at = declared.field(kind.name, misfit.path, misfit.said)
         text = f"{'.'.join(misfit.path)}: {misfit.text} in {many} of {len(rows)} rows"
         advice = (
-            "correct the length" if misfit.said == "max" else "add the value" if misfit.said == "one_of" else "correct the type"
+            "correct the length"
+            if misfit.said == "max"
+            else "add the value"
+            if misfit.said == "one_of"
+            else "correct the type"
         )
         yield contradicted(subject, misfit.said, text, at, advice)
     if not any(misfit.said for misfit in misfits) and kind.fields:
-        yield confirmed(subject, "types", f"{len(kind.fields)} fields fit in {len(rows)} rows")
+        yield confirmed(
+            subject, "types", f"{len(kind.fields)} fields fit in {len(rows)} rows"
+        )
     yield from _strangers(kind, rows)
 
 
@@ -62,29 +89,67 @@ def _ids(declared: Declared, kind: Resource, rows: Sequence[Row]) -> Iterator[Fi
     ids = [id_of(row, kind) for row in rows]
     if None in ids:
         guesses = [name for name in rows[0] if _tells_apart(name, rows)]
-        likely = sorted(guesses, key=lambda name: (not re.search(r"id$|key$|code$", name, re.IGNORECASE), len(name)))
-        advice = f"id: {likely[0]}, which is different in every row" if likely else "name the field that tells rows apart"
-        inner = next((name for name, value in rows[0].items() if len(rows[0]) == 1 and isinstance(value, Mapping)), "")
+        likely = sorted(
+            guesses,
+            key=lambda name: (
+                not re.search(r"id$|key$|code$", name, re.IGNORECASE),
+                len(name),
+            ),
+        )
+        advice = (
+            f"id: {likely[0]}, which is different in every row"
+            if likely
+            else "name the field that tells rows apart"
+        )
+        inner = next(
+            (
+                name
+                for name, value in rows[0].items()
+                if len(rows[0]) == 1 and isinstance(value, Mapping)
+            ),
+            "",
+        )
         if inner:
-            at, advice = declared.call(kind.name, "list", "each", "get"), f"each: {inner}, where the row stands in the item"
-        yield contradicted(subject, "id", f"{kind.id} is missing in {ids.count(None)} of {len(rows)} rows", at, advice)
+            at, advice = (
+                declared.call(kind.name, "list", "each", "get"),
+                f"each: {inner}, where the row stands in the item",
+            )
+        yield contradicted(
+            subject,
+            "id",
+            f"{kind.id} is missing in {ids.count(None)} of {len(rows)} rows",
+            at,
+            advice,
+        )
         return
     twice = len(ids) - len(set(ids))
     if twice:
         yield contradicted(
-            subject, "id", f"{kind.id} is the same in {twice} of {len(rows)} rows", at, "join it with another field: a+b"
+            subject,
+            "id",
+            f"{kind.id} is the same in {twice} of {len(rows)} rows",
+            at,
+            "join it with another field: a+b",
         )
     else:
-        yield confirmed(subject, "id", f"{kind.id} is there, and different in {len(rows)} rows")
+        yield confirmed(
+            subject, "id", f"{kind.id} is there, and different in {len(rows)} rows"
+        )
 
 
 def _tells_apart(name: str, rows: Sequence[Row]) -> bool:
     values = [row.get(name) for row in rows]
-    return all(isinstance(value, str | int) and value != "" for value in values) and len(set(values)) == len(values)
+    return all(
+        isinstance(value, str | int) and value != "" for value in values
+    ) and len(set(values)) == len(values)
 
 
-def _stamps(declared: Declared, kind: Resource, rows: Sequence[Row], name: str) -> Iterator[Finding]:
-    """The field that says when a row was made or changed; a default that a resource does not have is no contradiction."""
+def _stamps(
+    declared: Declared, kind: Resource, rows: Sequence[Row], name: str
+) -> Iterator[Finding]:
+    """The field that says when a row was made or changed; a default that a resource does not
+    have is no contradiction.
+    """
     field: str = getattr(kind, name)
     subject, at = f"rows of {kind.name}", declared.said(kind.name, name)
     if not field:
@@ -92,34 +157,65 @@ def _stamps(declared: Declared, kind: Resource, rows: Sequence[Row], name: str) 
     values = [dig(row, segments(field)) for row in rows]
     there = [value for value in values if not is_empty(value)]
     if there:
-        bad = [value for value in there if instant(value) is None and value not in NO_DATE]
+        bad = [
+            value for value in there if instant(value) is None and value not in NO_DATE
+        ]
         if bad and field in kind.fields:
             return  # its type tells
         if bad:
-            text = f"{field} is {kind_of(bad[0])} that is no moment in {len(bad)} of {len(rows)} rows"
-            yield contradicted(subject, name, text, at, "name the field with the moment")
+            text = (
+                f"{field} is {kind_of(bad[0])} that is no moment in {len(bad)} of"
+                f" {len(rows)} rows"
+            )
+            yield contradicted(
+                subject, name, text, at, "name the field with the moment"
+            )
         else:
             yield confirmed(subject, name, f"{field} is a moment in {len(there)} rows")
     elif any(segments(field)[0] in row for row in rows):
         yield untried(subject, name, f"{field} is empty in all {len(rows)} rows")
     elif at[0] == "resources" or segments(field)[0] in kind.fields:
-        likely = [one for one, value in rows[0].items() if isinstance(value, str) and len(value) > 9 and instant(value) is not None]
-        advice = f"the rows have {', '.join(likely[:4])}" if likely else "name the field that rows have"
+        likely = [
+            one
+            for one, value in rows[0].items()
+            if isinstance(value, str) and len(value) > 9 and instant(value) is not None
+        ]
+        advice = (
+            f"the rows have {', '.join(likely[:4])}"
+            if likely
+            else "name the field that rows have"
+        )
         yield contradicted(subject, name, f"no row has {field}", at, advice)
     else:
-        yield noted(subject, name, f"no row has {field}, the field that the defaults name")
+        yield noted(
+            subject, name, f"no row has {field}, the field that the defaults name"
+        )
 
 
 def _strangers(kind: Resource, rows: Sequence[Row]) -> Iterator[Finding]:
     """Fields on one side only: told, for an empty account shows less than it has."""
     subject, seen = f"rows of {kind.name}", {name for row in rows for name in row}
-    unseen = [name for name in kind.fields if name not in seen and kind.fields[name].kind != "file"]
+    unseen = [
+        name
+        for name in kind.fields
+        if name not in seen and kind.fields[name].kind != "file"
+    ]
     if unseen:
-        yield noted(subject, "fields", f"declared and in none of {len(rows)} rows: {_named(unseen)}")
-    known = {*kind.fields, *kind.id.split("+"), *([kind.custom.container] if kind.custom else [])}
+        yield noted(
+            subject,
+            "fields",
+            f"declared and in none of {len(rows)} rows: {_named(unseen)}",
+        )
+    known = {
+        *kind.fields,
+        *kind.id.split("+"),
+        *([kind.custom.container] if kind.custom else []),
+    }
     unknown = [name for name in seen if name not in known]
     if unknown and kind.fields:
-        yield noted(subject, "fields", f"in rows and not declared: {_named(sorted(unknown))}")
+        yield noted(
+            subject, "fields", f"in rows and not declared: {_named(sorted(unknown))}"
+        )
 
 
 def _named(names: Sequence[str]) -> str:
@@ -130,14 +226,26 @@ def _named(names: Sequence[str]) -> str:
 # -- values against the kinds of fields
 
 
-def _misfits(row: Row, fields: Mapping[str, FieldType], above: tuple[str, ...], nothing: Sequence[Any]) -> Iterator[_Misfit]:
-    """Each value of a row that is not as its field is declared; nothing and empty texts are always taken."""
+def _misfits(
+    row: Row,
+    fields: Mapping[str, FieldType],
+    above: tuple[str, ...],
+    nothing: Sequence[Any],
+) -> Iterator[_Misfit]:
+    """Each value of a row that is not as its field is declared; nothing and empty texts are
+    always taken.
+    """
     for name, kind in fields.items():
         value, path = row.get(name), (*above, name)
         if is_empty(value) or says_nothing(value, kind, nothing):
             continue
         if _reads(value, kind):
-            yield _Misfit(path, "", f"declared {kind.kind}, sent as {kind_of(value)}, which a run reads as declared")
+            yield _Misfit(
+                path,
+                "",
+                f"declared {kind.kind}, sent as {kind_of(value)}, which a run reads as"
+                " declared",
+            )
             continue
         expected = _expected(value, kind)
         if expected:
@@ -145,23 +253,40 @@ def _misfits(row: Row, fields: Mapping[str, FieldType], above: tuple[str, ...], 
         elif kind.kind in ("object", "list") and kind.shape and len(path) < 5:
             yield from _inside(value, kind.shape, path, nothing)
         elif kind.one_of and str(value) not in kind.one_of:
-            shown = f"{value!r}" if isinstance(value, str) and _WORD.fullmatch(value) else f"{kind_of(value)} that is none of them"
-            yield _Misfit(path, "one_of", f"declared one of {', '.join(kind.one_of)}, got {shown}")
+            shown = (
+                f"{value!r}"
+                if isinstance(value, str) and _WORD.fullmatch(value)
+                else f"{kind_of(value)} that is none of them"
+            )
+            yield _Misfit(
+                path, "one_of", f"declared one of {', '.join(kind.one_of)}, got {shown}"
+            )
         elif kind.max and isinstance(value, str) and len(value) > kind.max:
-            yield _Misfit(path, "max", f"declared at most {kind.max} characters, got more")
+            yield _Misfit(
+                path, "max", f"declared at most {kind.max} characters, got more"
+            )
 
 
-def _inside(value: Any, shape: Mapping[str, FieldType], path: tuple[str, ...], nothing: Sequence[Any]) -> Iterator[_Misfit]:
+def _inside(
+    value: Any,
+    shape: Mapping[str, FieldType],
+    path: tuple[str, ...],
+    nothing: Sequence[Any],
+) -> Iterator[_Misfit]:
     """The misfits of an object, or of the objects in a list."""
     for item in value if isinstance(value, list) else [value]:
         if isinstance(item, Mapping):
             yield from _misfits(item, shape, path, nothing)
         elif not is_empty(item):
-            yield _Misfit(path, "type", f"declared a list of objects, got {kind_of(item)} in it")
+            yield _Misfit(
+                path, "type", f"declared a list of objects, got {kind_of(item)} in it"
+            )
 
 
 def _reads(value: Any, kind: FieldType) -> bool:
-    """Whether a run reads a value in the type of its field, though the platform sends it in another form."""
+    """Whether a run reads a value in the type of its field, though the platform sends it in
+    another form.
+    """
     if kind.kind == "reference":
         return isinstance(value, Mapping) and "id" in value
     if kind.kind not in ("boolean", "integer", "number") or not isinstance(value, str):
@@ -180,7 +305,11 @@ def _expected(value: Any, kind: FieldType) -> str:
         return ""
     shown = kind_of(value)
     stamps = ("date", "time", "datetime", "wall_time")
-    return f"text that is no {kind.kind}" if kind.kind in stamps and isinstance(value, str) else shown
+    return (
+        f"text that is no {kind.kind}"
+        if kind.kind in stamps and isinstance(value, str)
+        else shown
+    )
 
 
 def _is_whole(value: Any) -> bool:
@@ -201,7 +330,9 @@ def _is_key(value: Any) -> bool:
 
 def _is_date(value: Any) -> bool:
     try:
-        return isinstance(value, str) and (value in NO_DATE or bool(date.fromisoformat(value)))
+        return isinstance(value, str) and (
+            value in NO_DATE or bool(date.fromisoformat(value))
+        )
     except ValueError:
         return False
 
@@ -224,7 +355,9 @@ _KINDS: Mapping[str, Callable[[Any], bool]] = {
     "duration": lambda value: isinstance(value, str) or _is_number(value),
     "id": _is_key,
     "enum": _is_key,
-    "reference": lambda value: all(map(_is_key, value)) if isinstance(value, list) else _is_key(value),
+    "reference": lambda value: (
+        all(map(_is_key, value)) if isinstance(value, list) else _is_key(value)
+    ),
     "object": lambda value: isinstance(value, Mapping),
     "list": lambda value: isinstance(value, list),
 }

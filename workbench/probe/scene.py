@@ -1,4 +1,6 @@
-"""What every trial is given: the client, the file, the tape, and the first rows of each list, read once."""
+"""What every trial is given: the client, the file, the tape, and the first rows of each list,
+read once.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,7 @@ from typing import Any
 
 from engine.connector.client import Client, Rows
 from engine.connector.model import Operation, Resource, join_id
-from engine.errors import ApiError, Blocked
+from engine.errors import ApiError, ClientBlocked
 from workbench.probe.found import Declared
 from workbench.probe.tape import Tape
 
@@ -21,10 +23,13 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """The first rows of a list, page by page, each page with the position that it was asked for with."""
+    """The first rows of a list, page by page, each page with the position that it was asked for
+    with.
+    """
 
     pages: tuple[tuple[Any, Rows], ...] = ()
-    rows: Sequence[dict[str, Any]] = ()  # of all these pages; one that a later page repeats stands here once
+    # of all these pages; one that a later page repeats stands here once
+    rows: Sequence[dict[str, Any]] = ()
     params: Mapping[str, Any] = field(default_factory=dict)
     error: ApiError | None = None  # why there are no more
     status: int = 0
@@ -38,7 +43,9 @@ class Sample:
 
     @property
     def fullest(self) -> tuple[Any, Rows]:
-        """The page with most rows, the first of them; of a list below a parent that is the row below which most stand."""
+        """The page with most rows, the first of them; of a list below a parent that is the row
+        below which most stand.
+        """
         return max(self.pages, key=lambda item: len(item[1].rows))
 
 
@@ -59,16 +66,28 @@ class Probe:
         return self.samples[name]
 
     def pages(
-        self, kind: Resource, params: Row | None = None, position: Any = None, most: int = 1, newest_first: bool = False
+        self,
+        kind: Resource,
+        params: Row | None = None,
+        position: Any = None,
+        most: int = 1,
+        newest_first: bool = False,
     ) -> list[Rows]:
         """The first pages of a list, asked for as its sample was."""
         asked = {**self.sample(kind.name).params, **(params or {})}
-        return list(islice(self.client.pages(kind.name, asked, position, newest_first), most))
+        return list(
+            islice(self.client.pages(kind.name, asked, position, newest_first), most)
+        )
 
     def asking(self, kind: Resource, operation: Operation, verb: Any = "list") -> Probe:
-        """The same with another way of making one call: same account, same connections, same quota."""
+        """The same with another way of making one call: same account, same connections, same
+        quota.
+        """
         operations = {**kind.operations, verb: operation}
-        resources = {**self.client.connector.resources, kind.name: replace(kind, operations=operations)}
+        resources = {
+            **self.client.connector.resources,
+            kind.name: replace(kind, operations=operations),
+        }
         client = copy.copy(self.client)
         client.connector = replace(self.client.connector, resources=resources)
         return replace(self, client=client)
@@ -86,7 +105,9 @@ def ids_of(rows: Iterable[Row], kind: Resource) -> list[str]:
 
 
 def _sampled(probe: Probe, kind: Resource) -> Sample:
-    """Read a list until there are enough rows; what stops the reading is kept, what stops the whole check is raised."""
+    """Read a list until there are enough rows; what stops the reading is kept, what stops the
+    whole check is raised.
+    """
     operation = kind.operations.get("list")
     if operation is None or operation.pager is None:
         return Sample()
@@ -98,16 +119,26 @@ def _sampled(probe: Probe, kind: Resource) -> Sample:
             position, rows = page.next, rows + len(page.rows)
             if rows >= probe.enough:
                 break
-    except Blocked:
+    except ClientBlocked:
         raise
     except ApiError as problem:
         error = problem
     tape = probe.tape
-    return Sample(tuple(pages), _once(pages, kind), params, error, tape.status, tape.body, tape.told(operation))
+    return Sample(
+        tuple(pages),
+        _once(pages, kind),
+        params,
+        error,
+        tape.status,
+        tape.body,
+        tape.told(operation),
+    )
 
 
 def _once(pages: Iterable[tuple[Any, Rows]], kind: Resource) -> list[dict[str, Any]]:
-    """The rows of pages without those that stood on an earlier page: that is the pager's fault, not the rows'."""
+    """The rows of pages without those that stood on an earlier page: that is the pager's fault,
+    not the rows'.
+    """
     seen: set[str] = set()
     found = []
     for _, page in pages:
@@ -122,5 +153,9 @@ def _needed(probe: Probe, kind: Resource, operation: Operation) -> dict[str, str
     if field is None:
         return {}
     resources = probe.client.connector.resources
-    found = [one for name in field.to for one in ids_of(probe.sample(name).rows, resources[name])]
+    found = [
+        one
+        for name in field.to
+        for one in ids_of(probe.sample(name).rows, resources[name])
+    ]
     return {operation.ids: ",".join(found[: operation.ids_max])} if found else {}

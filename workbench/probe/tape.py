@@ -1,4 +1,6 @@
-"""What went over the wire, kept just long enough to be told; no value of anybody's is ever told, only its shape."""
+"""What went over the wire, kept just long enough to be told; no value of anybody's is ever told,
+only its shape.
+"""
 
 from __future__ import annotations
 
@@ -46,33 +48,64 @@ class Tape:
 
     def _asked(self, request: Any) -> None:
         if self.calls >= self.most and not self.cleaning:
-            raise Spent(f"{self.most} calls were made; give a higher --calls, or --only RESOURCE")
+            raise Spent(
+                f"{self.most} calls were made; give a higher --calls, or --only"
+                " RESOURCE"
+            )
         self.calls += 1
-        self.query, self.status, self.body = parse_qsl(request.url.query.decode(), keep_blank_values=True), 0, None
+        self.query, self.status, self.body = (
+            parse_qsl(request.url.query.decode(), keep_blank_values=True),
+            0,
+            None,
+        )
 
     def _answered(self, response: Any) -> None:
         response.read()
         self.status = response.status_code
-        self.headers |= {name.lower(): value for name, value in response.headers.items()}
+        self.headers |= {
+            name.lower(): value for name, value in response.headers.items()
+        }
         self.limited += self.status == 429
-        self.told_when = self.told_when or (self.status == 429 and "retry-after" in response.headers)
+        self.told_when = self.told_when or (
+            self.status == 429 and "retry-after" in response.headers
+        )
         try:
             self.body = json.loads(response.content)
         except (ValueError, RecursionError):
-            self.body = None if not response.content.strip() else f"{response.headers.get('content-type', 'text')}"
+            self.body = (
+                None
+                if not response.content.strip()
+                else f"{response.headers.get('content-type', 'text')}"
+            )
 
     def told(self, operation: Operation) -> str:
-        """The last exchange in a line: the call, its parameters, the status and the shape of the answer."""
-        declared = {str(value) for value in (*operation.params.values(), *operation.newest_first.values())}
-        asked = "&".join(f"{name}={_harmless(value, declared)}" for name, value in self.query)
+        """The last exchange in a line: the call, its parameters, the status and the shape of the
+        answer.
+        """
+        declared = {
+            str(value)
+            for value in (*operation.params.values(), *operation.newest_first.values())
+        }
+        asked = "&".join(
+            f"{name}={_harmless(value, declared)}" for name, value in self.query
+        )
         answer = f"{self.status} {shape(self.body)}" if self.status else "no answer"
-        return f"{operation.method} {operation.path}{'?' if asked else ''}{asked} → {answer}"
+        return (
+            f"{operation.method} {operation.path}{'?' if asked else ''}{asked} →"
+            f" {answer}"
+        )
 
 
 def _harmless(value: str, declared: set[str]) -> str:
-    """A value of a query as it may be shown: what the file says itself, small numbers, lists of them, and moments."""
+    """A value of a query as it may be shown: what the file says itself, small numbers, lists of
+    them, and moments.
+    """
     parts = value.split(",")
-    return value if value in declared or all(HARMLESS.fullmatch(part) for part in parts) else "…"
+    return (
+        value
+        if value in declared or all(HARMLESS.fullmatch(part) for part in parts)
+        else "…"
+    )
 
 
 def shape(value: Any) -> str:
@@ -85,7 +118,10 @@ def _shape(value: Any, depth: int) -> str:
     if isinstance(value, Mapping):
         if depth > 3:
             return "{…}"
-        inner = [f"{key}: {_shape(item, depth + 1)}" for key, item in list(value.items())[:KEYS]]
+        inner = [
+            f"{key}: {_shape(item, depth + 1)}"
+            for key, item in list(value.items())[:KEYS]
+        ]
         return "{" + ", ".join([*inner, *(["…"] if len(value) > KEYS else [])]) + "}"
     if isinstance(value, list):
         return f"[{len(value)} x {_shape(value[0], depth + 1)}]" if value else "[]"
@@ -105,7 +141,11 @@ def kind_of(value: Any) -> str:
 
 def lists_in(body: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, list[Any]]]:
     """Every list of objects in an answer, with the path that leads there."""
-    if isinstance(body, list) and body and all(isinstance(item, Mapping) for item in body):
+    if (
+        isinstance(body, list)
+        and body
+        and all(isinstance(item, Mapping) for item in body)
+    ):
         yield ".".join(path), body
     elif isinstance(body, Mapping) and len(path) < 4:
         for key, item in body.items():

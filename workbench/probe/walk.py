@@ -1,4 +1,6 @@
-"""Whether a pager walks a list: on, without overlap or gap, to the end, in pages of the size that is declared."""
+"""Whether a pager walks a list: on, without overlap or gap, to the end, in pages of the size
+that is declared.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +10,8 @@ from typing import Any
 
 from engine.connector.client import Rows
 from engine.connector.model import Operation, Pager, Resource
-from engine.connector.pagers import path_of
-from engine.errors import Rejected, Unavailable
+from engine.connector.pagination import path_of
+from engine.errors import RequestRejected, Unavailable
 from engine.values import dig
 from workbench.probe.found import Finding, Tell, confirmed, contradicted, untried
 from workbench.probe.lists import note_single
@@ -17,7 +19,8 @@ from workbench.probe.scene import Probe, ids_of
 
 SMALL = 2  # rows of a small page
 COUNTED = ("offset", "page", "keyset")  # kinds whose position is counted
-WORDS = ("start", "page", "cursor", "key")  # how the parameter is declared that says where a page begins
+# how the parameter is declared that says where a page begins
+WORDS = ("start", "page", "cursor", "key")
 
 
 def try_walk(probe: Probe, kind: Resource, tell: Tell) -> None:
@@ -33,7 +36,9 @@ def try_walk(probe: Probe, kind: Resource, tell: Tell) -> None:
         tell(size)
         if size.claim == "limit":
             return
-        found = _before(probe, kind, operation, pager) or _small(probe, kind, operation, pager)
+        found = _before(probe, kind, operation, pager) or _small(
+            probe, kind, operation, pager
+        )
         for finding in found:
             tell(finding)
     else:
@@ -53,24 +58,50 @@ def _size(probe: Probe, kind: Resource, operation: Operation, pager: Pager) -> F
     position, page = probe.sample(kind.name).fullest
     subject, many = f"list {kind.name}", len(page.rows)
     if many > pager.size:
-        text = f"asked for {pager.size} rows, got {many}: {pager.params['limit']} is not obeyed"
+        text = (
+            f"asked for {pager.size} rows, got {many}: {pager.params['limit']} is not"
+            " obeyed"
+        )
         at = probe.declared.pager(kind.name, "limit")
-        return contradicted(subject, "limit", text, at, "name the parameter that is", probe.sample(kind.name).evidence)
+        return contradicted(
+            subject,
+            "limit",
+            text,
+            at,
+            "name the parameter that is",
+            probe.sample(kind.name).evidence,
+        )
     if many == pager.size:
         return confirmed(subject, "size", f"a page of {many}")
     after = _after(probe, kind, operation, pager, position, page)
     known = set(ids_of(page.rows, kind))
     new = [one for one in ids_of(after, kind) if one not in known]
     if not new:
-        return untried(subject, "size", f"there are {many} rows, fewer than a page of {pager.size}")
+        return untried(
+            subject, "size", f"there are {many} rows, fewer than a page of {pager.size}"
+        )
     lost = _ended(page, operation)
-    text = f"asked for {pager.size} rows, got {many}, and more follow" + ("; the walk ends here and loses them" if lost else "")
-    at, advice = probe.declared.pager(kind.name, "size"), f"size: {many}, if that is the most a page can have"
+    text = f"asked for {pager.size} rows, got {many}, and more follow" + (
+        "; the walk ends here and loses them" if lost else ""
+    )
+    at, advice = (
+        probe.declared.pager(kind.name, "size"),
+        f"size: {many}, if that is the most a page can have",
+    )
     return contradicted(subject, "size", text, at, advice, probe.tape.told(operation))
 
 
-def _after(probe: Probe, kind: Resource, operation: Operation, pager: Pager, position: Any, page: Rows) -> Sequence[dict[str, Any]]:
-    """The rows after a page that is shorter than asked for; a pager that took it for the last is led past it."""
+def _after(
+    probe: Probe,
+    kind: Resource,
+    operation: Operation,
+    pager: Pager,
+    position: Any,
+    page: Rows,
+) -> Sequence[dict[str, Any]]:
+    """The rows after a page that is shorter than asked for; a pager that took it for the last is
+    led past it.
+    """
     if not _ended(page, operation):
         following = page.next
     elif pager.kind in COUNTED and not operation.parent and not pager.more:
@@ -79,7 +110,7 @@ def _after(probe: Probe, kind: Resource, operation: Operation, pager: Pager, pos
         return ()
     try:
         return probe.pages(kind, position=following)[0].rows
-    except (Rejected, Unavailable):
+    except (RequestRejected, Unavailable):
         return ()  # there is nothing after the last row
 
 
@@ -94,31 +125,49 @@ def _beyond(pager: Pager, position: Any, page: Rows) -> Any:
 # -- two small pages
 
 
-def _before(probe: Probe, kind: Resource, operation: Operation, pager: Pager) -> list[Finding]:
+def _before(
+    probe: Probe, kind: Resource, operation: Operation, pager: Pager
+) -> list[Finding]:
     """Pages that are counted from 0 and asked for from 1 lose the first of them."""
     if pager.kind != "page" or not pager.first or operation.parent:
         return []
     try:
         rows = ids_of(probe.pages(kind, position=0)[0].rows, kind)
-    except (Rejected, Unavailable):
+    except (RequestRejected, Unavailable):
         return []
     if not set(rows) - set(ids_of(probe.sample(kind.name).rows, kind)):
         return []
-    text = f"page 0 has {len(rows)} rows that page 1 and those after it do not have: the first page is lost"
+    text = (
+        f"page 0 has {len(rows)} rows that page 1 and those after it do not have: the"
+        " first page is lost"
+    )
     at = probe.declared.pager(kind.name, "first", "page")
-    return [contradicted(f"list {kind.name}", "pager", text, at, "first: false", probe.tape.told(operation))]
+    return [
+        contradicted(
+            f"list {kind.name}",
+            "pager",
+            text,
+            at,
+            "first: false",
+            probe.tape.told(operation),
+        )
+    ]
 
 
-def _small(probe: Probe, kind: Resource, operation: Operation, pager: Pager) -> list[Finding]:
+def _small(
+    probe: Probe, kind: Resource, operation: Operation, pager: Pager
+) -> list[Finding]:
     """Two small pages against the first rows of a large one."""
     found, subject = probe.sample(kind.name), f"list {kind.name}"
     position, large = found.fullest if operation.parent else found.pages[0]
     if len(large.rows) <= SMALL:
-        return [untried(subject, "pager", f"{len(large.rows)} rows do not make two pages")]
+        return [
+            untried(subject, "pager", f"{len(large.rows)} rows do not make two pages")
+        ]
     other = probe.asking(kind, replace(operation, pager=replace(pager, size=SMALL)))
     try:
         pages = other.pages(kind, position=position, most=2)
-    except Rejected as error:
+    except RequestRejected as error:
         return [untried(subject, "pager", f"pages of {SMALL} are refused: {error}")]
     except Unavailable as error:
         return [_stuck(probe, kind, operation, str(error))]
@@ -126,53 +175,120 @@ def _small(probe: Probe, kind: Resource, operation: Operation, pager: Pager) -> 
     return (
         [wrong]
         if wrong
-        else [confirmed(subject, "pager", f"two pages of {SMALL} are the first {2 * SMALL} rows, one after the other")]
+        else [
+            confirmed(
+                subject,
+                "pager",
+                f"two pages of {SMALL} are the first {2 * SMALL} rows, one after the"
+                " other",
+            )
+        ]
     )
 
 
 def _stuck(probe: Probe, kind: Resource, operation: Operation, said: str) -> Finding:
     at = probe.declared.pager(kind.name, *WORDS, "next")
-    advice = "name the parameter that says where a page begins, and where the answer holds it"
+    advice = (
+        "name the parameter that says where a page begins, and where the answer"
+        " holds it"
+    )
     said = "page two is page one again" if "gives the same ones again" in said else said
-    return contradicted(f"list {kind.name}", "pager", said, at, advice, probe.tape.told(operation))
+    return contradicted(
+        f"list {kind.name}", "pager", said, at, advice, probe.tape.told(operation)
+    )
 
 
 def _wrong(
-    probe: Probe, kind: Resource, operation: Operation, pager: Pager, pages: Sequence[Rows], wanted: Sequence[str]
+    probe: Probe,
+    kind: Resource,
+    operation: Operation,
+    pager: Pager,
+    pages: Sequence[Rows],
+    wanted: Sequence[str],
 ) -> Finding | None:
-    """What two small pages contradict; `wanted` are the ids of the rows as a large page has them."""
+    """What two small pages contradict; `wanted` are the ids of the rows as a large page has
+    them.
+    """
     subject, evidence = f"list {kind.name}", probe.tape.told(operation)
     first = ids_of(pages[0].rows, kind)
     second = ids_of(pages[1].rows, kind) if len(pages) > 1 else []
-    limit, begin = probe.declared.pager(kind.name, "limit"), probe.declared.pager(kind.name, *WORDS, "next")
+    limit, begin = (
+        probe.declared.pager(kind.name, "limit"),
+        probe.declared.pager(kind.name, *WORDS, "next"),
+    )
     if len(pages[0].rows) != SMALL:
-        text = f"asked for {SMALL} rows, got {len(pages[0].rows)}: {pager.params['limit']} is not obeyed"
-        return contradicted(subject, "limit", text, limit, "name the parameter that says how many rows a page has", evidence)
+        text = (
+            f"asked for {SMALL} rows, got {len(pages[0].rows)}: {pager.params['limit']}"
+            " is not obeyed"
+        )
+        return contradicted(
+            subject,
+            "limit",
+            text,
+            limit,
+            "name the parameter that says how many rows a page has",
+            evidence,
+        )
     if _ended(pages[0], operation) or len(pages) < 2:
         place = f" at {pager.next}" if pager.next else ""
-        text = f"the walk ends after {SMALL} of at least {len(wanted)} rows: nothing{place} leads on"
-        return contradicted(subject, "pager", text, probe.declared.pager(kind.name, "next", "more"), _leads(probe), evidence)
+        text = (
+            f"the walk ends after {SMALL} of at least {len(wanted)} rows:"
+            f" nothing{place} leads on"
+        )
+        return contradicted(
+            subject,
+            "pager",
+            text,
+            probe.declared.pager(kind.name, "next", "more"),
+            _leads(probe),
+            evidence,
+        )
     if not first or not wanted:
         return None  # rows without an id are told elsewhere
     if second == first:
         advice = "name the parameter that says where a page begins, and how it counts"
-        return contradicted(subject, "pager", "page two is page one again", begin, advice, evidence)
+        return contradicted(
+            subject, "pager", "page two is page one again", begin, advice, evidence
+        )
     twice = [one for one in second if one in first]
     if twice:
         text = f"{len(twice)} rows of page one stand on page two again"
-        return contradicted(subject, "pager", text, begin, "see how the position counts: rows or pages, from 0 or from 1", evidence)
-    passed = [one for one in wanted[: len(first) + len(second)] if one not in (*first, *second)]
-    if passed:
-        text = f"two pages of {SMALL} pass over {len(passed)} of the rows that stand first on a large page"
         return contradicted(
-            subject, "pager", text, begin, "see how the position counts, and whether the order is the same each time", evidence
+            subject,
+            "pager",
+            text,
+            begin,
+            "see how the position counts: rows or pages, from 0 or from 1",
+            evidence,
+        )
+    passed = [
+        one
+        for one in wanted[: len(first) + len(second)]
+        if one not in (*first, *second)
+    ]
+    if passed:
+        text = (
+            f"two pages of {SMALL} pass over {len(passed)} of the rows that stand first"
+            " on a large page"
+        )
+        return contradicted(
+            subject,
+            "pager",
+            text,
+            begin,
+            "see how the position counts, and whether the order is the same each time",
+            evidence,
         )
     return None
 
 
 def _leads(probe: Probe) -> str:
     """Places of the answer that look like a way on."""
-    found = [path for path in _paths(probe.tape.body) if any(word in path.lower() for word in ("next", "cursor", "more", "after"))]
+    found = [
+        path
+        for path in _paths(probe.tape.body)
+        if any(word in path.lower() for word in ("next", "cursor", "more", "after"))
+    ]
     return (
         f"the answer has {', '.join(found[:3])}"
         if found
@@ -183,7 +299,11 @@ def _leads(probe: Probe) -> str:
 def _paths(body: Any, path: str = "") -> list[str]:
     if not isinstance(body, dict) or path.count(".") > 3:
         return [path] if path else []
-    return [found for key, item in body.items() for found in _paths(item, f"{path}.{key}" if path else str(key))]
+    return [
+        found
+        for key, item in body.items()
+        for found in _paths(item, f"{path}.{key}" if path else str(key))
+    ]
 
 
 # -- pages whose size cannot be asked for
@@ -194,7 +314,10 @@ def _onward(probe: Probe, kind: Resource) -> Finding:
     found, subject = probe.sample(kind.name), f"list {kind.name}"
     pages = [ids_of(page.rows, kind) for _, page in found.pages if page.rows]
     if len(pages) < 2 and not found.whole:
-        pages += [ids_of(page.rows, kind) for page in probe.pages(kind, position=found.pages[-1][1].next)]
+        pages += [
+            ids_of(page.rows, kind)
+            for page in probe.pages(kind, position=found.pages[-1][1].next)
+        ]
     if len(pages) < 2:
         return untried(subject, "pager", f"all {len(found.rows)} rows came on one page")
     seen: set[str] = set()
@@ -203,6 +326,13 @@ def _onward(probe: Probe, kind: Resource) -> Finding:
         if twice:
             text = f"{len(twice)} rows stand on two pages"
             at = probe.declared.pager(kind.name, *WORDS, "next")
-            return contradicted(subject, "pager", text, at, "see how the position counts", found.evidence)
+            return contradicted(
+                subject,
+                "pager",
+                text,
+                at,
+                "see how the position counts",
+                found.evidence,
+            )
         seen |= set(page)
     return confirmed(subject, "pager", f"{len(pages)} pages without a row twice")

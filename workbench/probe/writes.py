@@ -1,4 +1,6 @@
-"""Rows made, read back, changed and removed again; whatever happens, what was made is removed or named."""
+"""Rows made, read back, changed and removed again; whatever happens, what was made is removed or
+named.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,15 @@ from typing import Any
 
 from engine.connector.model import FieldType, Resource
 from engine.destination.equality import equivalent
-from engine.errors import ApiError, EtlError, Forbidden, NotFound, OutcomeUnknown, Outdated, Rejected
+from engine.errors import (
+    ApiError,
+    EtlError,
+    Forbidden,
+    NotFound,
+    OutcomeUnknown,
+    RequestRejected,
+    VersionConflict,
+)
 from engine.values import is_empty
 from workbench.probe.bodies import Bodies, extra, made, needs, ours
 from workbench.probe.found import Finding, Tell, confirmed, contradicted, left, untried
@@ -23,7 +33,9 @@ GIVE = "give its fields with --with FILE"
 
 @dataclass(slots=True)
 class Made:
-    """A row made here, or one whose making was begun: its id is "" until it is known to be this row's."""
+    """A row made here, or one whose making was begun: its id is "" until it is known to be this
+    row's.
+    """
 
     kind: Resource
     sent: dict[str, Any]
@@ -33,7 +45,9 @@ class Made:
 
 @dataclass(slots=True)
 class Trial:
-    """What was made so far, with the mark that all of it carries, and the resources that were tried."""
+    """What was made so far, with the mark that all of it carries, and the resources that were
+    tried.
+    """
 
     probe: Probe
     bodies: Bodies
@@ -44,16 +58,27 @@ class Trial:
 
     def reference(self, to: FieldType) -> str | int | None:
         """The id of a row that a field may name: one made here, else the first that is listed."""
-        own = [item.id for name in to.to for item in self.rows if item.kind.name == name and item.id]
+        own = [
+            item.id
+            for name in to.to
+            for item in self.rows
+            if item.kind.name == name and item.id
+        ]
         if not own:
             resources = self.probe.client.connector.resources
-            own = [one for name in to.to if "list" in resources[name].operations
-                   for one in ids_of(self.probe.sample(name).rows, resources[name])[:1]]  # fmt: skip
+            own = [
+                one
+                for name in to.to
+                if "list" in resources[name].operations
+                for one in ids_of(self.probe.sample(name).rows, resources[name])[:1]
+            ]
         return None if not own else int(own[0]) if own[0].isdecimal() else own[0]
 
 
 def try_writes(probe: Probe, names: Sequence[str], bodies: Bodies, tell: Tell) -> None:
-    """Try every writing call of some resources, and remove all that was made, whatever is raised meanwhile."""
+    """Try every writing call of some resources, and remove all that was made, whatever is raised
+    meanwhile.
+    """
     trial = Trial(probe, bodies, f"etl check {secrets.token_hex(4)}", tell)
     try:
         for name in names:
@@ -73,7 +98,9 @@ def _try(trial: Trial, name: str, above: tuple[str, ...]) -> None:
         return
     trial.tried.add(name)
     if "delete" not in kind.operations:
-        trial.tell(untried(f"create {name}", "row", "there is no way to delete: it would stay"))
+        trial.tell(
+            untried(f"create {name}", "row", "there is no way to delete: it would stay")
+        )
         return
     body = trial.bodies.get(name, {})
     for other in needs(kind, body):
@@ -96,37 +123,60 @@ def _made(trial: Trial, kind: Resource, body: Mapping[str, Any]) -> Made | None:
         return None
     more = {} if body else extra(kind, row, trial.mark)
     if not row and not more:
-        trial.tell(untried(subject, "row", f"no field is required and none is plain text: {GIVE}"))
+        trial.tell(
+            untried(
+                subject, "row", f"no field is required and none is plain text: {GIVE}"
+            )
+        )
         return None
     try:
         try:
             return _sent(trial, kind, {**row, **more})
-        except Rejected:
+        except RequestRejected:
             if not more or not row:
                 raise
             return _sent(trial, kind, row)
-    except Rejected as error:
+    except RequestRejected as error:
         trial.tell(_unmade(trial, kind, error, bool(body)))
     except OutcomeUnknown as error:
-        at = probe.declared.call(kind.name, "create", "id_at", "id_header", "post", "put")
+        at = probe.declared.call(
+            kind.name, "create", "id_at", "id_header", "post", "put"
+        )
         if probe.tape.status and probe.tape.status < 300:
             advice = "say with `id_at` or `id_header` where the answer holds the new id"
-            trial.tell(contradicted(subject, "id", str(error), at, advice, probe.tape.told(kind.operations["create"])))
+            trial.tell(
+                contradicted(
+                    subject,
+                    "id",
+                    str(error),
+                    at,
+                    advice,
+                    probe.tape.told(kind.operations["create"]),
+                )
+            )
         else:
             trial.tell(untried(subject, "row", str(error)))
     return None
 
 
 def _sent(trial: Trial, kind: Resource, row: dict[str, Any]) -> Made:
-    """Make a row and note it before it is sent, so that a cut leaves no row behind that nobody knows of."""
+    """Make a row and note it before it is sent, so that a cut leaves no row behind that nobody
+    knows of.
+    """
     item = Made(kind, row)
     trial.rows.append(item)
     try:
         with tempfile.TemporaryDirectory() as folder:
-            file = Path(folder) / "check.txt" if kind.file and kind.file[0] in row else None
+            file = (
+                Path(folder) / "check.txt"
+                if kind.file and kind.file[0] in row
+                else None
+            )
             if file:
                 file.write_text(trial.mark, encoding="utf-8")
-            item.given = trial.probe.client.write(kind.name, "create", dict(row), file=file).id
+            item.given = trial.probe.client.write(
+                kind.name, "create", dict(row), file=file
+            ).id
     except OutcomeUnknown:
         raise
     except EtlError:  # refused, or never sent
@@ -135,14 +185,23 @@ def _sent(trial: Trial, kind: Resource, row: dict[str, Any]) -> Made:
     return item
 
 
-def _unmade(trial: Trial, kind: Resource, error: Rejected, told: bool) -> Finding:
+def _unmade(
+    trial: Trial, kind: Resource, error: RequestRejected, told: bool
+) -> Finding:
     """A refused row: of somebody's own fields a contradiction, of made up ones no surprise."""
     subject = f"create {kind.name}"
     if not told or isinstance(error, Forbidden):
         return untried(subject, "row", f"{error}; {GIVE}")
     at = trial.probe.declared.path(kind.name, "create")
     evidence = trial.probe.tape.told(kind.operations["create"])
-    return contradicted(subject, "row", f"refused: {error}", at, "correct the call, or what --with gives", evidence)
+    return contradicted(
+        subject,
+        "row",
+        f"refused: {error}",
+        at,
+        "correct the call, or what --with gives",
+        evidence,
+    )
 
 
 # -- reading back
@@ -156,18 +215,32 @@ def _live(trial: Trial, item: Made, row_id: str = "") -> dict[str, Any] | None:
     listing = kind.operations.get("list")
     if listing is None or listing.pager is None:
         return None
-    own = {listing.ids: str(item.sent.get(listing.ids_of, row_id) if listing.ids_of else row_id)} if listing.ids else {}
+    own = (
+        {
+            listing.ids: str(
+                item.sent.get(listing.ids_of, row_id) if listing.ids_of else row_id
+            )
+        }
+        if listing.ids
+        else {}
+    )
     pages = islice(probe.client.pages(kind.name, own), PAGES)
-    return next((row for page in pages for row in page.rows if id_of(row, kind) == row_id), None)
+    return next(
+        (row for page in pages for row in page.rows if id_of(row, kind) == row_id), None
+    )
 
 
 def _read_back(trial: Trial, item: Made) -> bool:
     """Whether the id leads to the row that was made; each field then holds what was sent.
 
-    An id that leads to anything else is forgotten: what stands there is not to be changed or removed.
+    An id that leads to anything else is forgotten: what stands there is not to be changed or
+    removed.
     """
     kind, subject = item.kind, f"create {item.kind.name}"
-    declared, evidence = trial.probe.declared, trial.probe.tape.told(item.kind.operations["create"])
+    declared, evidence = (
+        trial.probe.declared,
+        trial.probe.tape.told(item.kind.operations["create"]),
+    )
     try:
         live = _live(trial, item, item.given)
     except ApiError as error:
@@ -176,10 +249,19 @@ def _read_back(trial: Trial, item: Made) -> bool:
     if live is None or not ours(live, item.sent, kind, trial.mark):
         at = declared.call(kind.name, "create", "id_at", "id_header", "post", "put")
         text = (
-            "no row is found by the id that the answer gives" if live is None else "the id that the answer gives is another row's"
+            "no row is found by the id that the answer gives"
+            if live is None
+            else "the id that the answer gives is another row's"
         )
         trial.tell(
-            contradicted(subject, "id", text, at, "say with `id_at` or `id_header` where the answer holds the new id", evidence)
+            contradicted(
+                subject,
+                "id",
+                text,
+                at,
+                "say with `id_at` or `id_header` where the answer holds the new id",
+                evidence,
+            )
         )
         return False
     item.id = item.given
@@ -190,15 +272,27 @@ def _read_back(trial: Trial, item: Made) -> bool:
 
 def _compared(trial: Trial, kind: Resource, subject: str, sent: Row, live: Row) -> None:
     """Each field that was sent against what the row holds."""
-    wanted = {name: value for name, value in sent.items() if not (kind.file and name == kind.file[0])}
-    wrong = [name for name, value in wanted.items() if not equivalent(value, live.get(name), kind.fields.get(name))]
+    wanted = {
+        name: value
+        for name, value in sent.items()
+        if not (kind.file and name == kind.file[0])
+    }
+    wrong = [
+        name
+        for name, value in wanted.items()
+        if not equivalent(value, live.get(name), kind.fields.get(name))
+    ]
     for name in wrong:
         state = "is empty" if is_empty(live.get(name)) else "holds something else"
         at = trial.probe.declared.field(kind.name, (name,))
         advice = "writable: false, or say how it travels"
-        trial.tell(contradicted(subject, "fields", f"{name} was sent, and {state}", at, advice))
+        trial.tell(
+            contradicted(subject, "fields", f"{name} was sent, and {state}", at, advice)
+        )
     if not wrong:
-        trial.tell(confirmed(subject, "fields", f"{', '.join(wanted) or 'nothing'} as sent"))
+        trial.tell(
+            confirmed(subject, "fields", f"{', '.join(wanted) or 'nothing'} as sent")
+        )
 
 
 # -- changing
@@ -210,22 +304,35 @@ def _update(trial: Trial, item: Made) -> None:
     operation = kind.operations.get("update")
     if operation is None:
         return
-    names = [name for name, value in item.sent.items() if _changeable(kind, name, value)]
+    names = [
+        name for name, value in item.sent.items() if _changeable(kind, name, value)
+    ]
     if not names:
-        trial.tell(untried(subject, "row", f"no text was sent that an update takes: {GIVE}"))
+        trial.tell(
+            untried(subject, "row", f"no text was sent that an update takes: {GIVE}")
+        )
         return
     name = names[0]
     change = {name: _changed(kind, name, item.sent[name])}
     try:
         before = _live(trial, item) or {}
         lock = {operation.lock: before.get(operation.lock)} if operation.lock else {}
-        trial.probe.client.write(kind.name, "update", {**_own(kind, item), **change, **lock}, item.id)
+        trial.probe.client.write(
+            kind.name, "update", {**_own(kind, item), **change, **lock}, item.id
+        )
         after = _live(trial, item) or {}
     except ApiError as error:
         evidence = trial.probe.tape.told(operation)
         at = trial.probe.declared.path(kind.name, "update")
         trial.tell(
-            contradicted(subject, "row", f"refused: {error}", at, "correct the call, or `omit` what it does not take", evidence)
+            contradicted(
+                subject,
+                "row",
+                f"refused: {error}",
+                at,
+                "correct the call, or `omit` what it does not take",
+                evidence,
+            )
         )
         return
     item.sent |= change
@@ -238,7 +345,12 @@ def _update(trial: Trial, item: Made) -> None:
 
 def _changeable(kind: Resource, name: str, value: Any) -> bool:
     operation, known = kind.operations["update"], kind.fields.get(name)
-    free = known is not None and known.writable and known.kind in ("text", "html") and not (known.one_of or known.options)
+    free = (
+        known is not None
+        and known.writable
+        and known.kind in ("text", "html")
+        and not (known.one_of or known.options)
+    )
     return (
         free
         and isinstance(value, str)
@@ -250,12 +362,20 @@ def _changeable(kind: Resource, name: str, value: Any) -> bool:
 def _changed(kind: Resource, name: str, value: str) -> str:
     """Another text of the same length or a little longer, the mark still in it."""
     known = kind.fields[name]
-    longer = value[: -len("</p>")] + " 2</p>" if value.endswith("</p>") else f"{value} 2"
-    return longer if not known.max or len(longer) <= known.max else value[:-1] + ("2" if value[-1] != "2" else "3")
+    longer = (
+        value[: -len("</p>")] + " 2</p>" if value.endswith("</p>") else f"{value} 2"
+    )
+    return (
+        longer
+        if not known.max or len(longer) <= known.max
+        else value[:-1] + ("2" if value[-1] != "2" else "3")
+    )
 
 
 def _own(kind: Resource, item: Made) -> dict[str, Any]:
-    """What an update needs besides the change: the fields its path names, and the id where it travels in the body."""
+    """What an update needs besides the change: the fields its path names, and the id where it
+    travels in the body.
+    """
     path = kind.operations["update"].path
     named = {name: value for name, value in item.sent.items() if f"{{{name}}}" in path}
     return {**named, **({kind.id: item.id} if kind.json_api else {})}
@@ -265,15 +385,27 @@ def _whole(trial: Trial, item: Made, name: str, before: Row, after: Row) -> None
     """Whether what an update does not send stays or is emptied, as `whole` says."""
     kind, subject, probe = item.kind, f"update {item.kind.name}", trial.probe
     operation = kind.operations["update"]
-    others = [one for one in item.sent if one != name and not is_empty(before.get(one)) and f"{{{one}}}" not in operation.path]
+    others = [
+        one
+        for one in item.sent
+        if one != name
+        and not is_empty(before.get(one))
+        and f"{{{one}}}" not in operation.path
+    ]
     emptied = [one for one in others if is_empty(after.get(one))]
     at = probe.declared.call(kind.name, "update", "whole", "put", "patch", "post")
     if emptied:
         text = f"{', '.join(emptied)} was not changed, and is empty after it"
-        advice = "`whole` sends what fields declare: declare it writable" if operation.whole else "whole: true"
+        advice = (
+            "`whole` sends what fields declare: declare it writable"
+            if operation.whole
+            else "whole: true"
+        )
         trial.tell(contradicted(subject, "whole", text, at, advice))
     elif not others:
-        trial.tell(untried(subject, "whole", "nothing else was sent that could be emptied"))
+        trial.tell(
+            untried(subject, "whole", "nothing else was sent that could be emptied")
+        )
     elif operation.whole:
         _bare(trial, item, name, others)
     else:
@@ -283,19 +415,29 @@ def _whole(trial: Trial, item: Made, name: str, before: Row, after: Row) -> None
 def _bare(trial: Trial, item: Made, name: str, others: Sequence[str]) -> None:
     """An update of one field alone, where the file says that this empties the others."""
     kind, subject = item.kind, f"update {item.kind.name}"
-    plain = trial.probe.asking(kind, replace(kind.operations["update"], whole=False), "update")
+    plain = trial.probe.asking(
+        kind, replace(kind.operations["update"], whole=False), "update"
+    )
     try:
-        plain.client.write(kind.name, "update", {**_own(kind, item), name: item.sent[name]}, item.id)
+        plain.client.write(
+            kind.name, "update", {**_own(kind, item), name: item.sent[name]}, item.id
+        )
         live = _live(trial, item) or {}
     except ApiError as error:
-        trial.tell(confirmed(subject, "whole", f"a part of the row is refused: {error}"))
+        trial.tell(
+            confirmed(subject, "whole", f"a part of the row is refused: {error}")
+        )
         return
     if any(is_empty(live.get(one)) for one in others):
         trial.tell(confirmed(subject, "whole", "what is not sent is emptied"))
         return
     at = trial.probe.declared.call(kind.name, "update", "whole")
     text = f"{', '.join(others)} was not sent, and stays"
-    trial.tell(contradicted(subject, "whole", text, at, "drop `whole`: it costs a read for each update"))
+    trial.tell(
+        contradicted(
+            subject, "whole", text, at, "drop `whole`: it costs a read for each update"
+        )
+    )
 
 
 def _locked(trial: Trial, item: Made, name: str, lock: Row) -> None:
@@ -303,28 +445,57 @@ def _locked(trial: Trial, item: Made, name: str, lock: Row) -> None:
     kind, subject, probe = item.kind, f"update {item.kind.name}", trial.probe
     at = probe.declared.call(kind.name, "update", "lock")
     if is_empty(next(iter(lock.values()), None)):
-        trial.tell(contradicted(subject, "lock", f"the row has no {next(iter(lock))}", at, "name the field that holds the version"))
+        trial.tell(
+            contradicted(
+                subject,
+                "lock",
+                f"the row has no {next(iter(lock))}",
+                at,
+                "name the field that holds the version",
+            )
+        )
         return
     try:
         change = {name: _changed(kind, name, item.sent[name])}
-        probe.client.write(kind.name, "update", {**_own(kind, item), **change, **lock}, item.id)
-    except Outdated:
-        trial.tell(confirmed(subject, "lock", f"an old version is refused with {probe.tape.status}"))
+        probe.client.write(
+            kind.name, "update", {**_own(kind, item), **change, **lock}, item.id
+        )
+    except VersionConflict:
+        trial.tell(
+            confirmed(
+                subject, "lock", f"an old version is refused with {probe.tape.status}"
+            )
+        )
     except ApiError as error:
         evidence = probe.tape.told(kind.operations["update"])
         text = f"an old version is refused otherwise than with 409 or 412: {error}"
-        trial.tell(contradicted(subject, "lock", text, at, "see how the version is sent", evidence))
+        trial.tell(
+            contradicted(
+                subject, "lock", text, at, "see how the version is sent", evidence
+            )
+        )
     else:
         evidence = probe.tape.told(kind.operations["update"])
         text = "an update with an old version is taken: a change in between is lost"
-        trial.tell(contradicted(subject, "lock", text, at, "see how the version is sent, or drop `lock`", evidence))
+        trial.tell(
+            contradicted(
+                subject,
+                "lock",
+                text,
+                at,
+                "see how the version is sent, or drop `lock`",
+                evidence,
+            )
+        )
 
 
 # -- removing
 
 
 def _removed(trial: Trial) -> list[str]:
-    """Remove all that was made, the last first; what is left, with its id. A second interruption ends it."""
+    """Remove all that was made, the last first; what is left, with its id. A second interruption
+    ends it.
+    """
     rest: list[str] = []
     cut = False
     for item in reversed(trial.rows):
@@ -340,17 +511,27 @@ def _removed(trial: Trial) -> list[str]:
 
 
 def _named(trial: Trial, item: Made) -> str:
-    return f"{item.kind.name} {item.id}" if item.id else f"{item.kind.name}: look for {trial.mark!r}"
+    return (
+        f"{item.kind.name} {item.id}"
+        if item.id
+        else f"{item.kind.name}: look for {trial.mark!r}"
+    )
 
 
 def _remove(trial: Trial, item: Made) -> bool:
-    """Remove one row and see that it is gone; one whose id is not known is looked for by its mark."""
+    """Remove one row and see that it is gone; one whose id is not known is looked for by its
+    mark.
+    """
     kind, subject, client = item.kind, f"delete {item.kind.name}", trial.probe.client
     if not item.id:
         item.id = _found(trial, item)
     if not item.id:
         return False
-    places = {name: value for name, value in item.sent.items() if f"{{{name}}}" in kind.operations["delete"].path}
+    places = {
+        name: value
+        for name, value in item.sent.items()
+        if f"{{{name}}}" in kind.operations["delete"].path
+    }
     try:
         client.write(kind.name, "delete", places or None, item.id)
     except NotFound:
@@ -359,7 +540,11 @@ def _remove(trial: Trial, item: Made) -> bool:
     evidence = trial.probe.tape.told(kind.operations["delete"])
     live = _live(trial, item)
     if live is None or (kind.deleted and live.get(kind.deleted)):
-        trial.tell(confirmed(subject, "row", "gone" if live is None else f"{kind.deleted} says so"))
+        trial.tell(
+            confirmed(
+                subject, "row", "gone" if live is None else f"{kind.deleted} says so"
+            )
+        )
         return True
     at = trial.probe.declared.path(kind.name, "delete")
     advice = (
@@ -367,12 +552,17 @@ def _remove(trial: Trial, item: Made) -> bool:
         if any("delet" in name or "archiv" in name for name in live)
         else "correct the call"
     )
-    trial.tell(contradicted(subject, "row", "the row is still read after it", at, advice, evidence))
+    trial.tell(
+        contradicted(
+            subject, "row", "the row is still read after it", at, advice, evidence
+        )
+    )
     return advice.startswith("name")
 
 
 def _found(trial: Trial, item: Made) -> str:
-    """The id of the row that was made: the one given, if it is this row's, else that of a row that carries the mark.
+    """The id of the row that was made: the one given, if it is this row's, else that of a row
+    that carries the mark.
 
     It is looked for on the first pages of its list, newest first where it can be had so.
     """
@@ -386,5 +576,12 @@ def _found(trial: Trial, item: Made) -> str:
     newest = bool(listing.newest_first)
     pages = islice(trial.probe.client.pages(kind.name, newest_first=newest), PAGES)
     known = {one.id for one in trial.rows if one.kind.name == kind.name and one.id}
-    rows = (row for page in pages for row in page.rows if ours(row, item.sent, kind, trial.mark))
-    return next((one for row in rows if (one := id_of(row, kind)) and one not in known), "")
+    rows = (
+        row
+        for page in pages
+        for row in page.rows
+        if ours(row, item.sent, kind, trial.mark)
+    )
+    return next(
+        (one for row in rows if (one := id_of(row, kind)) and one not in known), ""
+    )

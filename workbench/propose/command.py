@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from engine.config.document import Document, read
+from engine.config.validation import check_shape
 from engine.connector.load import load_connector
 from engine.connector.model import Connector
-from engine.document import Document, read
 from engine.errors import SpecError, UsageError
-from engine.schema import check_shape
-from engine.spec.load import load_migration
+from engine.language.compile import load_migration
 from workbench.propose.draft import Drafted, draft
 from workbench.propose.pair import Pair, outlined, pairs
 from workbench.propose.profile import Rows
@@ -20,7 +20,9 @@ from workbench.propose.scene import HIGH, people_of
 from workbench.propose.write import insertions, outlines_of
 from workbench.writing import inserted
 
-_STANDING_IN: Mapping[str, Any] = {"begun": {"from": "x", "to": "y", "fields": {"name": "name"}}}
+_STANDING_IN: Mapping[str, Any] = {
+    "begun": {"from": "x", "to": "y", "fields": {"name": "name"}}
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +51,17 @@ class Proposed:
 
 
 def begun(path: Path) -> Begun:
-    """Read a spec that may consist of `migration`, `source` and `destination` only; raises SpecError."""
+    """Read a spec that may consist of `migration`, `source` and `destination` only; raises
+    SpecError.
+    """
     document = read(path)
     problems = check_shape(_completed(document), "spec")
     if problems:
         raise SpecError(problems)
-    sides = [path.parent / document.data[side]["connector"] for side in ("source", "destination")]
+    sides = [
+        path.parent / document.data[side]["connector"]
+        for side in ("source", "destination")
+    ]
     return Begun(path, document, load_connector(sides[0]), load_connector(sides[1]))
 
 
@@ -64,29 +71,62 @@ def _completed(document: Document) -> Document:
         return document
     objects = document.data.get("objects") or dict(_STANDING_IN)
     filled = {
-        name: {**item, "fields": item.get("fields") or {"name": "name"}} if isinstance(item, dict) else item
+        name: (
+            {**item, "fields": item.get("fields") or {"name": "name"}}
+            if isinstance(item, dict)
+            else item
+        )
         for name, item in objects.items()
     }
     rest = {key: value for key, value in document.data.items() if value is not None}
     return replace(document, data={**rest, "objects": filled})
 
 
-def propose(spec: Begun, rows: Rows, named: Mapping[str, Mapping[str, str]] | None = None) -> Proposed:
+def propose(
+    spec: Begun, rows: Rows, named: Mapping[str, Mapping[str, str]] | None = None
+) -> Proposed:
     """What the spec lacks, told from the connectors and the staged records."""
     people = people_of(spec.source, rows)
     if users := spec.data.get("users"):
         people = users["from"], users["email"]
     own = outlines_of(spec.data)
-    made = () if own else tuple(pair for pair in pairs(spec.source, spec.destination, rows) if pair.confidence >= HIGH - 0.3)
-    drafted = tuple(draft([*own, *outlined(made)], spec.source, spec.destination, rows, named=named, people=people[0]))
-    wanted = insertions(spec.data, made, drafted, source=spec.source, rows=rows, people=people)
-    return Proposed(made, drafted, inserted(spec.path.read_text(encoding="utf-8-sig"), wanted, str(spec.path)))
+    made = (
+        ()
+        if own
+        else tuple(
+            pair
+            for pair in pairs(spec.source, spec.destination, rows)
+            if pair.confidence >= HIGH - 0.3
+        )
+    )
+    drafted = tuple(
+        draft(
+            [*own, *outlined(made)],
+            spec.source,
+            spec.destination,
+            rows,
+            named=named,
+            people=people[0],
+        )
+    )
+    wanted = insertions(
+        spec.data, made, drafted, source=spec.source, rows=rows, people=people
+    )
+    return Proposed(
+        made,
+        drafted,
+        inserted(spec.path.read_text(encoding="utf-8-sig"), wanted, str(spec.path)),
+    )
 
 
 def save(spec: Begun, proposed: Proposed, out: Path, env: Mapping[str, str]) -> None:
-    """Write the text, once it has proved to be a valid spec where it will stand; raises SpecError, and nothing is changed."""
+    """Write the text, once it has proved to be a valid spec where it will stand; raises
+    SpecError, and nothing is changed.
+    """
     if out != spec.path and out.exists():
-        raise UsageError(f"{out} exists – choose another name, or --write to add to {spec.path}")
+        raise UsageError(
+            f"{out} exists – choose another name, or --write to add to {spec.path}"
+        )
     trial = out.with_name(f".{out.stem}.proposed.yaml")
     trial.write_text(proposed.text, encoding="utf-8")
     try:

@@ -14,7 +14,9 @@ from workbench.propose.scene import Outline, Proposal, people_of, scene
 
 @dataclass(frozen=True, slots=True)
 class Drafted:
-    """One object with what is proposed for it, surest fields of the destination first in the destination's order."""
+    """One object with what is proposed for it, surest fields of the destination first in the
+    destination's order.
+    """
 
     outline: Outline
     proposals: tuple[Proposal, ...]
@@ -29,13 +31,23 @@ def draft(
     named: Mapping[str, Mapping[str, str]] | None = None,
     people: str = "",
 ) -> list[Drafted]:
-    """Propose the fields of every object; `named` are the custom fields the destination has, by resource."""
+    """Propose the fields of every object; `named` are the custom fields the destination has, by
+    resource.
+    """
     people = people or people_of(source, rows)[0]
     found: list[Drafted] = []
     carried: set[str] = set()
     for outline in outlines:
         known = (named or {}).get(outline.resource, {})
-        place = scene(outline, source, destination, rows, outlines=outlines, people=people, named=known)
+        place = scene(
+            outline,
+            source,
+            destination,
+            rows,
+            outlines=outlines,
+            people=people,
+            named=known,
+        )
         own = list(native(place))
         extra = list(custom(place, own, carried))
         found.append(Drafted(outline, (*own, *extra)))

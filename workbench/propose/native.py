@@ -15,8 +15,18 @@ from workbench.propose.words import has, likeness, meaning
 Rule = Callable[[Scene, str, FieldType], Proposal | None]
 
 _NAMES = (("legal_name",), ("full_name",), ("name",), ("trade_name",), ("title",))
-_QUIET = ("deleted", "private", "visible", "external", "latitude", "longitude", "exchange", "margin")
-STAND_IN = {"template": "{{ key }}"}  # for a text the destination needs; written so, it is not taken for the field of our key
+_QUIET = (
+    "deleted",
+    "private",
+    "visible",
+    "external",
+    "latitude",
+    "longitude",
+    "exchange",
+    "margin",
+)
+# for a text the destination needs; written so, it is not taken for the field of our key
+STAND_IN = {"template": "{{ key }}"}
 _UNIQUE = 0.9  # a label should tell nine records in ten apart
 
 
@@ -27,7 +37,12 @@ def native(scene: Scene) -> Iterator[Proposal]:
     for target, kind in scene.fields.items():
         if not kind.writable:
             continue
-        found = _rule(target, kind, people.resource if people else "", stages.stages if stages else "")(scene, target, kind)
+        found = _rule(
+            target,
+            kind,
+            people.resource if people else "",
+            stages.stages if stages else "",
+        )(scene, target, kind)
         if found is not None:
             yield found
 
@@ -35,23 +50,44 @@ def native(scene: Scene) -> Iterator[Proposal]:
 def _rule(target: str, kind: FieldType, people: str, stages: str) -> Rule:
     words = meaning(target)
     if kind.kind == "reference":
-        return links.owner if people in kind.to else links.stage if stages in kind.to else links.reference
+        return (
+            links.owner
+            if people in kind.to
+            else links.stage
+            if stages in kind.to
+            else links.reference
+        )
     if kind.shape:
         return _shaped(kind)
     if kind.kind == "file":
         return composite.file
     if kind.one_of:
         return choice
-    by_kind: dict[str, Rule] = {"boolean": flag, "html": prose, "datetime": moment, "date": moment, "enum": option, "time": moment}
+    by_kind: dict[str, Rule] = {
+        "boolean": flag,
+        "html": prose,
+        "datetime": moment,
+        "date": moment,
+        "enum": option,
+        "time": moment,
+    }
     if kind.kind == "time" and has(words, "duration"):
         return composite.duration
     if kind.kind in by_kind:
         return by_kind[kind.kind]
-    if kind.kind == "text" and has(words, "name", "title") and not has(words, "currency"):
+    if (
+        kind.kind == "text"
+        and has(words, "name", "title")
+        and not has(words, "currency")
+    ):
         return label
     if has(words[-1:], "currency"):
         return currency
-    return of_kind if kind.kind == "text" and has(words, "type") and len(words) == 1 else plain
+    return (
+        of_kind
+        if kind.kind == "text" and has(words, "type") and len(words) == 1
+        else plain
+    )
 
 
 def _shaped(kind: FieldType) -> Rule:
@@ -66,25 +102,53 @@ def _shaped(kind: FieldType) -> Rule:
 
 
 def label(scene: Scene, target: str, kind: FieldType) -> Proposal | None:
-    """What people call the record: a name, first and last name, or number and name where a name alone says too little."""
+    """What people call the record: a name, first and last name, or number and name where a name
+    alone says too little.
+    """
     first = next((c for c in scene.columns if c.text and c.means("first_name")), None)
     last = next((c for c in scene.columns if c.text and c.means("last_name")), None)
     names = _names(scene)
-    if first and last and not any(column.means("full_name", "legal_name") for column in names):
+    if (
+        first
+        and last
+        and not any(column.means("full_name", "legal_name") for column in names)
+    ):
         parts = {"first": first.path, "last": last.path}
-        return Proposal(target, {"from": parts, "using": {"text.join": " "}}, 0.93, ("first and last name",), tuple(parts.values()))
+        return Proposal(
+            target,
+            {"from": parts, "using": {"text.join": " "}},
+            0.93,
+            ("first and last name",),
+            tuple(parts.values()),
+        )
     number = number_of(scene)
-    steps: Any = ["text.squash", {"text.truncate": kind.max}] if kind.max else "text.squash"
-    if number and kind.required and not _telling(names) and (found := _numbered(scene, target, number, steps)):
+    steps: Any = (
+        ["text.squash", {"text.truncate": kind.max}] if kind.max else "text.squash"
+    )
+    if (
+        number
+        and kind.required
+        and not _telling(names)
+        and (found := _numbered(scene, target, number, steps))
+    ):
         return found
     lacking = not names or (kind.required and names[0].fill < 1)
-    ordered = [*names, *([number] if number and number not in names and lacking else [])]
+    ordered = [
+        *names,
+        *([number] if number and number not in names and lacking else []),
+    ]
     if not ordered:
         return _nameless(target, kind)
     paths = [column.path for column in ordered[:3]]
     sure = 0.6 if not names else 0.93 if names[0].fill > 0.9 or len(names) > 1 else 0.75
     reasons = (f"{paths[0]} is what the record is called; {_told(ordered[0])}",)
-    return Proposal(target, {"from": paths[0] if len(paths) == 1 else paths, "using": steps}, sure, reasons, tuple(paths))
+    return Proposal(
+        target,
+        {"from": paths[0] if len(paths) == 1 else paths, "using": steps},
+        sure,
+        reasons,
+        tuple(paths),
+    )
 
 
 def _names(scene: Scene) -> list[Column]:
@@ -93,28 +157,57 @@ def _names(scene: Scene) -> list[Column]:
         found += [
             column
             for column in scene.columns
-            if column.text and not column.links and "." not in column.path and column.shape not in ("email", "url")
-            and column not in found and likeness(column.meaning, tuple(frozenset([c]) for c in concepts)) >= 0.99
-        ]  # fmt: skip
+            if column.text
+            and not column.links
+            and "." not in column.path
+            and column.shape not in ("email", "url")
+            and column not in found
+            and likeness(column.meaning, tuple(frozenset([c]) for c in concepts))
+            >= 0.99
+        ]
     return sorted(found, key=lambda column: column.fill < 0.5)
 
 
 def _telling(names: list[Column]) -> bool:
     """Whether the best name is there and tells records apart."""
-    return bool(names) and names[0].fill > 0.9 and (not names[0].seen or len(names[0].values) >= _UNIQUE * names[0].filled)
+    return (
+        bool(names)
+        and names[0].fill > 0.9
+        and (not names[0].seen or len(names[0].values) >= _UNIQUE * names[0].filled)
+    )
 
 
 def _numbered(scene: Scene, target: str, number: Column, steps: Any) -> Proposal | None:
     """The record's number with the name of whom it is about."""
     for column in scene.columns:
-        if any(has(meaning(name), "company", "lead", "person") for name in column.links) and column.fill > 0.5:
+        if (
+            any(
+                has(meaning(name), "company", "lead", "person") for name in column.links
+            )
+            and column.fill > 0.5
+        ):
             alias, related, around = scene.around(column)
             named = label_of(around)
             if named:
-                text = f"{{{{ {_jinja(number.path)} }}}} {{{{ {alias}.{_jinja(named.path)} if {alias} else '' }}}}"
-                reasons = (f"{number.path} tells records apart, no name does; {column.path} says whom it is about",)
+                text = (
+                    f"{{{{ {_jinja(number.path)} }}}} {{{{ {alias}.{_jinja(named.path)}"
+                    f" if {alias} else '' }}}}"
+                )
+                reasons = (
+                    (
+                        f"{number.path} tells records apart, no name does;"
+                        f" {column.path} says whom it is about"
+                    ),
+                )
                 paths = (number.path, f"{alias}.{named.path}")
-                return Proposal(target, {"template": text, "using": steps}, 0.82, reasons, paths, related)
+                return Proposal(
+                    target,
+                    {"template": text, "using": steps},
+                    0.82,
+                    reasons,
+                    paths,
+                    related,
+                )
     return None
 
 
@@ -125,7 +218,12 @@ def _jinja(path: str) -> str:
 def _nameless(target: str, kind: FieldType) -> Proposal | None:
     if not kind.required:
         return None
-    return Proposal(target, STAND_IN, 0.3, ("DECIDE: nothing like it was found, and the destination needs it",))
+    return Proposal(
+        target,
+        STAND_IN,
+        0.3,
+        ("DECIDE: nothing like it was found, and the destination needs it",),
+    )
 
 
 def choice(scene: Scene, target: str, kind: FieldType) -> Proposal | None:
@@ -136,31 +234,70 @@ def choice(scene: Scene, target: str, kind: FieldType) -> Proposal | None:
     mapped, share = onto(found, kind.one_of)
     if not mapped:
         return None
-    otherwise = next((option for option in kind.one_of if option == "open"), kind.one_of[0])
-    written = {"from": found.path, "using": "text.strip", "map": mapped, "else": otherwise}
+    otherwise = next(
+        (option for option in kind.one_of if option == "open"), kind.one_of[0]
+    )
+    written = {
+        "from": found.path,
+        "using": "text.strip",
+        "map": mapped,
+        "else": otherwise,
+    }
     left = [value for value in found.counts if value and value not in mapped]
     reasons = (
         f"{len(mapped)} of {len(mapped) + len(left)} values known by their word"
         + (f"; not known: {', '.join(left[:4])}" if left else ""),
     )
-    return Proposal(target, written, round(0.9 * share * found.sure, 2), reasons, (found.path,), found.related)
+    return Proposal(
+        target,
+        written,
+        round(0.9 * share * found.sure, 2),
+        reasons,
+        (found.path,),
+        found.related,
+    )
 
 
 def flag(scene: Scene, target: str, _: FieldType) -> Proposal | None:
     """Yes or no: a field that says the same, or a state that means an end."""
     wanted = meaning(target)
-    own = next((c for c in scene.columns if c.boolean and not c.means(*_QUIET) and likeness(c.meaning, wanted) > 0.8), None)
+    own = next(
+        (
+            c
+            for c in scene.columns
+            if c.boolean and not c.means(*_QUIET) and likeness(c.meaning, wanted) > 0.8
+        ),
+        None,
+    )
     if own is None and has(wanted, "done"):
-        own = next((c for c in scene.columns if c.boolean and c.means("done", "paid") and "." not in c.path), None)
+        own = next(
+            (
+                c
+                for c in scene.columns
+                if c.boolean and c.means("done", "paid") and "." not in c.path
+            ),
+            None,
+        )
     if own is not None:
-        return Proposal(target, {"from": own.path}, 0.86, (f"{own.path} is true or false",), (own.path,))
+        return Proposal(
+            target,
+            {"from": own.path},
+            0.86,
+            (f"{own.path} is true or false",),
+            (own.path,),
+        )
     found = states_of(scene, "status", "stage") if has(wanted, "done") else None
     mapped, share = ended(found) if found else ({}, 0.0)
     if found is None or not mapped:
         return None
     written = {"from": found.path, "using": "text.strip", "map": mapped, "else": False}
     return Proposal(
-        target, written, round(0.88 * share * found.sure, 2), ("states that mean an end",), (found.path,), found.related
+        target,
+        written,
+        round(0.88 * share * found.sure, 2),
+        ("states that mean an end",),
+        (found.path,),
+        found.related,
     )
 
 
@@ -172,19 +309,33 @@ def of_kind(scene: Scene, target: str, _: FieldType) -> Proposal | None:
         return None
     written = {"from": found.path, "using": "text.strip", "map": mapped, "else": "task"}
     return Proposal(
-        target, written, round(0.9 * share * found.sure, 2), ("kinds known by their word",), (found.path,), found.related
+        target,
+        written,
+        round(0.9 * share * found.sure, 2),
+        ("kinds known by their word",),
+        (found.path,),
+        found.related,
     )
 
 
 def prose(scene: Scene, target: str, kind: FieldType) -> Proposal | None:
     """Text for people."""
-    found = [c for c in scene.columns if c.text and not c.links and c.means("comment", "description") and not c.means("private")]
+    found = [
+        c
+        for c in scene.columns
+        if c.text
+        and not c.links
+        and c.means("comment", "description")
+        and not c.means("private")
+    ]
     found.sort(key=lambda c: (not c.means("comment"), c.path.count("."), -c.fill))
     if not found:
         return _nameless(target, kind)
     paths = [c.path for c in found]
     sure = 0.85 if len(found) == 1 and found[0].fill > 0.3 else 0.7
-    return Proposal(target, paths[0], sure, (f"{paths[0]} is text; {_told(found[0])}",), (paths[0],))
+    return Proposal(
+        target, paths[0], sure, (f"{paths[0]} is text; {_told(found[0])}",), (paths[0],)
+    )
 
 
 def option(scene: Scene, target: str, kind: FieldType) -> Proposal | None:
@@ -195,18 +346,41 @@ def option(scene: Scene, target: str, kind: FieldType) -> Proposal | None:
             named = label_of(around)
             if named:
                 path = f"{alias}.{named.path}"
-                rows = {"from": column.links[0], "label": named.path} if kind.options else {}
+                rows = (
+                    {"from": column.links[0], "label": named.path}
+                    if kind.options
+                    else {}
+                )
                 return Proposal(
-                    target, path, 0.88, (f"{column.path} names a row of {column.links[0]}",), (path,), related, options=rows
+                    target,
+                    path,
+                    0.88,
+                    (f"{column.path} names a row of {column.links[0]}",),
+                    (path,),
+                    related,
+                    options=rows,
                 )
     return plain(scene, target, kind)
 
 
 def currency(scene: Scene, target: str, _: FieldType) -> Proposal | None:
     """The record's own currency, or the account's."""
-    found = next((c for c in scene.columns if c.means("currency") and c.text and not c.means("exchange")), None)
+    found = next(
+        (
+            c
+            for c in scene.columns
+            if c.means("currency") and c.text and not c.means("exchange")
+        ),
+        None,
+    )
     if found is None:
-        return Proposal(target, "$settings.currency", 0.7, ("records name no currency",), ("$settings.currency",))
+        return Proposal(
+            target,
+            "$settings.currency",
+            0.7,
+            ("records name no currency",),
+            ("$settings.currency",),
+        )
     return Proposal(
         target,
         [found.path, "$settings.currency"],
@@ -216,7 +390,8 @@ def currency(scene: Scene, target: str, _: FieldType) -> Proposal | None:
     )
 
 
-_MOMENTS = {  # the destination's word -> what the source may call it, likeliest first, with how sure that is
+# the destination's word -> what the source may call it, likeliest first, with how sure that is
+_MOMENTS = {
     "due": (("due", 0.93), ("start", 0.9)),
     "created": (("created", 0.93),),
     "close": (("close", 0.9), ("end", 0.6)),
@@ -233,15 +408,39 @@ def moment(scene: Scene, target: str, _: FieldType) -> Proposal | None:
     if wanted in ("won", "lost"):
         return _ending(scene, target, wanted)
     for concept, sure in _MOMENTS.get(wanted, ()):
-        near = [c for c in scene.columns if c.moment and c.means(concept) and (c.fill > 0 or not c.seen)]
+        near = [
+            c
+            for c in scene.columns
+            if c.moment and c.means(concept) and (c.fill > 0 or not c.seen)
+        ]
         if near:
-            return _moment(scene, target, min(near, key=lambda c: (c.path.count("."), len(c.meaning), -c.fill)), sure)
+            return _moment(
+                scene,
+                target,
+                min(near, key=lambda c: (c.path.count("."), len(c.meaning), -c.fill)),
+                sure,
+            )
     if wanted == "created":
-        changed = next((c for c in scene.columns if c.moment and c.means("modified") and "." not in c.path), None)
+        changed = next(
+            (
+                c
+                for c in scene.columns
+                if c.moment and c.means("modified") and "." not in c.path
+            ),
+            None,
+        )
         return _moment(scene, target, changed, 0.7) if changed else None
-    pure = [c for c in scene.columns if c.moment and all(item <= {"date"} for item in c.meaning) and c.meaning]
+    pure = [
+        c
+        for c in scene.columns
+        if c.moment and all(item <= {"date"} for item in c.meaning) and c.meaning
+    ]
     pure += [c for c in scene.columns if c.moment and c.means("scheduled", "paid")]
-    return _moment(scene, target, pure[0], 0.82 if pure[0].meaning else 0.6) if wanted == "due" and pure else None
+    return (
+        _moment(scene, target, pure[0], 0.82 if pure[0].meaning else 0.6)
+        if wanted == "due" and pure
+        else None
+    )
 
 
 def _moment(scene: Scene, target: str, column: Column, sure: float) -> Proposal | None:
@@ -249,14 +448,19 @@ def _moment(scene: Scene, target: str, column: Column, sure: float) -> Proposal 
     if kind == "time" and column.shape == "midnight":
         return None
     timed = column.shape != "midnight" and any(
-        other.kind == "time" and has(meaning(name), "due") for name, other in scene.fields.items()
+        other.kind == "time" and has(meaning(name), "due")
+        for name, other in scene.fields.items()
     )
     written = {"from": column.path, "using": step_for(kind, column, timed)}
-    return Proposal(target, written, sure, (f"{column.path}; {_told(column)}",), (column.path,))
+    return Proposal(
+        target, written, sure, (f"{column.path}; {_told(column)}",), (column.path,)
+    )
 
 
 def step_for(kind: str, column: Column, timed: bool = False) -> Any:
-    """The step that writes a moment as the destination wants it; a date that a time goes with is of the same clock."""
+    """The step that writes a moment as the destination wants it; a date that a time goes with is
+    of the same clock.
+    """
     wall = column.kind == "wall_time"
     zone = {"zone": "$settings.timezone", "wall": wall}
     match kind:
@@ -264,13 +468,26 @@ def step_for(kind: str, column: Column, timed: bool = False) -> Any:
             return {"dates.utc_date": zone} if timed else "dates.date"
         case "time":
             return {"dates.time": zone}
-    return {"dates.to_utc": {"zone": "$settings.timezone", "wall": True}} if wall else "dates.to_utc"
+    return (
+        {"dates.to_utc": {"zone": "$settings.timezone", "wall": True}}
+        if wall
+        else "dates.to_utc"
+    )
 
 
 def _ending(scene: Scene, target: str, wanted: str) -> Proposal | None:
-    """When a sale was won or lost: the day it closed, else its own date; only for records in such a state."""
+    """When a sale was won or lost: the day it closed, else its own date; only for records in
+    such a state.
+    """
     found = states_of(scene, "status", "stage")
-    options = next((kind.one_of for kind in scene.fields.values() if kind.one_of and wanted in kind.one_of), ())
+    options = next(
+        (
+            kind.one_of
+            for kind in scene.fields.values()
+            if kind.one_of and wanted in kind.one_of
+        ),
+        (),
+    )
     mapped = onto(found, options)[0] if found else {}
     values = [value for value, choice in mapped.items() if choice == wanted]
     dates = [c for c in scene.columns if c.moment and "." not in c.path]
@@ -280,10 +497,19 @@ def _ending(scene: Scene, target: str, wanted: str) -> Proposal | None:
     if found is None or not values or day is None:
         return None
     test = values[0] if len(values) == 1 else {"in": values}
-    written = {"from": day.path, "when": {found.path: test}, "using": step_for("datetime", day)}
+    written = {
+        "from": day.path,
+        "when": {found.path: test},
+        "using": step_for("datetime", day),
+    }
     sure = 0.85 if day.means("close") else 0.7
     return Proposal(
-        target, written, sure, (f"the {day.path} of records in a state that means {wanted}",), (day.path,), found.related
+        target,
+        written,
+        sure,
+        (f"the {day.path} of records in a state that means {wanted}",),
+        (day.path,),
+        found.related,
     )
 
 
@@ -302,24 +528,38 @@ def plain(scene: Scene, target: str, kind: FieldType) -> Proposal | None:
     elif kind.kind == "text" and column.shape in ("text", "html", "long"):
         written = {"from": column.path, "using": "text.strip"}
     return Proposal(
-        target, written, round(0.95 * score, 2), (f"{column.path} and {target} mean the same; {_told(column)}",), (column.path,)
+        target,
+        written,
+        round(0.95 * score, 2),
+        (f"{column.path} and {target} mean the same; {_told(column)}",),
+        (column.path,),
     )
 
 
 def _score(scene: Scene, column: Column, target: str) -> float:
     near = likeness(column.meaning, meaning(target))
-    inside = scene.outline.each and column.path.startswith(f"{scene.outline.each.name}.")
+    inside = scene.outline.each and column.path.startswith(
+        f"{scene.outline.each.name}."
+    )
     if part_of(scene, column):
         near *= 0.6
-    depth = 0.0 if inside or (not scene.outline.each and "." not in column.path) else 0.15
+    depth = (
+        0.0 if inside or (not scene.outline.each and "." not in column.path) else 0.15
+    )
     return max(0.0, near - depth) * (0.9 + 0.1 * min(1.0, 2 * column.fill))
 
 
 def _fits(column: Column, kind: FieldType) -> bool:
     if kind.kind in ("number", "integer"):
         return column.number and not column.links
-    return kind.kind in ("text", "id", "url", "enum") and column.text and not column.number
+    return (
+        kind.kind in ("text", "id", "url", "enum") and column.text and not column.number
+    )
 
 
 def _told(column: Column) -> str:
-    return f"filled in {column.fill:.0%} of {column.seen}" if column.seen else "no records seen"
+    return (
+        f"filled in {column.fill:.0%} of {column.seen}"
+        if column.seen
+        else "no records seen"
+    )

@@ -28,14 +28,24 @@ def pairs(source: Connector, destination: Connector, rows: Rows) -> list[Pair]:
     targets = list(_targets(destination))
     found = []
     for name, resource in source.resources.items():
-        if "list" in resource.operations and (best := _best(source, name, targets, rows)):
+        if "list" in resource.operations and (
+            best := _best(source, name, targets, rows)
+        ):
             found.append(best)
-    return sorted(found, key=lambda pair: (_depth(destination, pair.resource), targets.index(pair.resource)))
+    return sorted(
+        found,
+        key=lambda pair: (
+            _depth(destination, pair.resource),
+            targets.index(pair.resource),
+        ),
+    )
 
 
 def _targets(destination: Connector) -> Iterator[str]:
     """Resources that records can become; not the ones that only shape the others."""
-    set_up = {item.custom.resource for item in destination.resources.values() if item.custom}
+    set_up = {
+        item.custom.resource for item in destination.resources.values() if item.custom
+    }
     if destination.pipelines:
         set_up |= {destination.pipelines.resource, destination.pipelines.stages}
     for name, resource in destination.resources.items():
@@ -43,13 +53,21 @@ def _targets(destination: Connector) -> Iterator[str]:
             yield name
 
 
-def _best(source: Connector, name: str, targets: Iterable[str], rows: Rows) -> Pair | None:
+def _best(
+    source: Connector, name: str, targets: Iterable[str], rows: Rows
+) -> Pair | None:
     of = meaning(name)
     scored = [(_score(of, meaning(target)), target) for target in targets]
     score, target = max(scored, key=lambda item: item[0], default=(0.0, ""))
     if score < 0.3:
         return None
-    reasons = [f"{name} are {target} by their name" if score > 0.95 else f"{name} usually become {target}"]
+    reasons = [
+        (
+            f"{name} are {target} by their name"
+            if score > 0.95
+            else f"{name} usually become {target}"
+        )
+    ]
     found = business(source.resources[name], (name,), columns(source, (name,), rows))
     if len(found) < MODEST:
         score *= 0.6
@@ -63,25 +81,38 @@ def _best(source: Connector, name: str, targets: Iterable[str], rows: Rows) -> P
 
 
 def _score(of: Meaning, target: Meaning) -> float:
-    """By the noun that says what a collection holds (the last word), or by what such things usually become."""
+    """By the noun that says what a collection holds (the last word), or by what such things
+    usually become.
+    """
     if not of or not target:
         return 0.0
     best = 0.0
     for concept in of[-1]:
         for wider, share in ((concept, 1.0), *words().broader.get(concept, {}).items()):
             if wider in target[-1]:
-                best = max(best, share * (0.75 + 0.25 * likeness((*of[:-1], frozenset([wider])), target)))
+                best = max(
+                    best,
+                    share
+                    * (0.75 + 0.25 * likeness((*of[:-1], frozenset([wider])), target)),
+                )
     return best
 
 
 def _depth(destination: Connector, name: str, above: tuple[str, ...] = ()) -> int:
     """How many resources must stand before this one, because its rows point at theirs."""
     resource = destination.resources[name]
-    to = {other for kind in resource.fields.values() if kind.writable for other in kind.to}
+    to = {
+        other for kind in resource.fields.values() if kind.writable for other in kind.to
+    }
     inner = to - {name, *above} & set(destination.resources)
-    return 1 + max((_depth(destination, other, (*above, name)) for other in inner), default=0)
+    return 1 + max(
+        (_depth(destination, other, (*above, name)) for other in inner), default=0
+    )
 
 
 def outlined(found: Iterable[Pair]) -> list[Outline]:
     """An object for each pair."""
-    return [Outline(slug(pair.collection), (pair.collection,), pair.resource) for pair in found]
+    return [
+        Outline(slug(pair.collection), (pair.collection,), pair.resource)
+        for pair in found
+    ]

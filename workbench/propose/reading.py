@@ -8,16 +8,17 @@ from itertools import islice
 from typing import Any
 
 from engine.connector.model import Connector, Resource, join_id
-from engine.errors import Rejected
-from engine.run import Run
-from engine.stages.extract import save
+from engine.errors import RequestRejected
+from engine.extract.full import save
+from engine.session import Run
 from engine.store.records import Cursor, Record, Tally, all_cursors, save_page, stream
-from engine.store.schema import Store
+from engine.store.tables import Store
 from engine.values import digest, key_of, word
 from workbench.propose.profile import Rows
 
 LOOKED_AT = 400  # records of a collection
-DESTINATION = "$destination."  # before the name of a destination resource whose rows are staged
+# before the name of a destination resource whose rows are staged
+DESTINATION = "$destination."
 
 
 def staged(store: Store, collections: Iterable[str]) -> Rows:
@@ -25,7 +26,9 @@ def staged(store: Store, collections: Iterable[str]) -> Rows:
     found: dict[str, list[Mapping[str, Any]]] = {}
     for name in collections:
         rows: list[Mapping[str, Any]] = [
-            record.body for batch in islice(stream(store, name, batch=LOOKED_AT), 1) for record in batch
+            record.body
+            for batch in islice(stream(store, name, batch=LOOKED_AT), 1)
+            for record in batch
         ]
         if rows:
             found[name] = rows
@@ -33,7 +36,9 @@ def staged(store: Store, collections: Iterable[str]) -> Rows:
 
 
 def custom_fields(store: Store, destination: Connector) -> dict[str, dict[str, str]]:
-    """The destination's own custom fields as staged: resource -> name people see -> type of a spec."""
+    """The destination's own custom fields as staged: resource -> name people see -> type of a
+    spec.
+    """
     return {
         name: known
         for name, resource in destination.resources.items()
@@ -45,16 +50,22 @@ def _definitions(store: Store, resource: Resource) -> dict[str, str]:
     rules = resource.custom
     assert rules is not None
     types = {theirs: ours for ours, theirs in rules.types.items()}
-    rows = staged(store, [DESTINATION + rules.resource]).get(DESTINATION + rules.resource, ())
+    rows = staged(store, [DESTINATION + rules.resource]).get(
+        DESTINATION + rules.resource, ()
+    )
     return {
         str(row[rules.name]): types[str(row.get(rules.type))]
         for row in rows
-        if row.get(rules.name) and str(row.get(rules.type)) in types and str(row.get(rules.code)) not in resource.fields
+        if row.get(rules.name)
+        and str(row.get(rules.type)) in types
+        and str(row.get(rules.code)) not in resource.fields
     }
 
 
 def read(run: Run) -> Iterator[str]:
-    """Stage the first page of every collection that was not begun, and the destination's custom fields; says what was refused."""
+    """Stage the first page of every collection that was not begun, and the destination's custom
+    fields; says what was refused.
+    """
     with run.store.begin() as connection:
         known = set(all_cursors(connection))
     for name, resource in run.migration.source.resources.items():
@@ -62,20 +73,30 @@ def read(run: Run) -> Iterator[str]:
             yield from _read(name, partial(_records, run, name))
     for resource in run.migration.destination.resources.values():
         if resource.custom and DESTINATION + resource.custom.resource not in known:
-            yield from _read(resource.custom.resource, partial(_fields, run, resource.custom.resource))
+            yield from _read(
+                resource.custom.resource,
+                partial(_fields, run, resource.custom.resource),
+            )
 
 
 def _read(name: str, page: Callable[[], None]) -> Iterator[str]:
     try:
         page()
-    except Rejected as error:
+    except RequestRejected as error:
         yield f"{name} cannot be read: {error}"
 
 
 def _records(run: Run, name: str) -> None:
     """The first page of a collection, kept as a run keeps it: a run goes on from here."""
     now = run.clock.now()
-    save(run, name, (), next(run.source.pages(name, doubts=True)), Cursor(name, None, False, 0, now, now), Tally())
+    save(
+        run,
+        name,
+        (),
+        next(run.source.pages(name, doubts=True)),
+        Cursor(name, None, False, 0, now, now),
+        Tally(),
+    )
 
 
 def _fields(run: Run, resource: str) -> None:
@@ -84,8 +105,20 @@ def _fields(run: Run, resource: str) -> None:
     page = next(run.destination.pages(resource))
     ids = run.migration.destination.resources[resource].id_fields
     found = [
-        Record(name, key_of(name, join_id([word(row.get(part)) for part in ids])), dict(row), 0, digest(row)) for row in page.rows
+        Record(
+            name,
+            key_of(name, join_id([word(row.get(part)) for part in ids])),
+            dict(row),
+            0,
+            digest(row),
+        )
+        for row in page.rows
     ]
     cursor = Cursor(name, page.next, page.last, len(found), now, now)
     with run.store.begin() as connection:
-        save_page(connection, list({record.key: record for record in found}.values()), [], cursor)
+        save_page(
+            connection,
+            list({record.key: record for record in found}.values()),
+            [],
+            cursor,
+        )

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from engine.connector.model import Connector, FieldType
-from engine.spec.model import Each
+from engine.language.model import Each
 from workbench.propose.profile import Column, Rows, business, columns, elements, stem
 from workbench.propose.words import has, meaning, slug
 
@@ -27,7 +27,8 @@ class Proposal:
     related: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     custom: Mapping[str, Any] = field(default_factory=dict)
     pipeline: Mapping[str, Any] = field(default_factory=dict)
-    options: Mapping[str, str] = field(default_factory=dict)  # rows that a built-in choice takes its options from
+    # rows that a built-in choice takes its options from
+    options: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +39,10 @@ class Outline:
     sources: tuple[str, ...]
     resource: str
     each: Each | None = None
-    related: Mapping[str, str] = field(default_factory=dict)  # names a person gave to related rows -> the link to them
-    used: frozenset[str] = frozenset()  # source paths that a person has mapped or ignored
+    # names a person gave to related rows -> the link to them
+    related: Mapping[str, str] = field(default_factory=dict)
+    # source paths that a person has mapped or ignored
+    used: frozenset[str] = frozenset()
     begun: bool = False  # whether a person has mapped fields of it
 
 
@@ -54,7 +57,8 @@ class Scene:
     above: tuple[Outline, ...]
     people: str  # the collection of people who own records; "" = none
     columns: tuple[Column, ...]
-    named: Mapping[str, str] = field(default_factory=dict)  # custom fields the destination has: name people see -> type
+    # custom fields the destination has: name people see -> type
+    named: Mapping[str, str] = field(default_factory=dict)
     noted: str = ""  # an object that makes texts for people of the same records
 
     @property
@@ -69,19 +73,37 @@ class Scene:
 
     def linking(self, collections: Sequence[str]) -> list[Column]:
         """Fields that name a row of any of the collections."""
-        return [column for column in self.columns if set(column.links) & set(collections)]
+        return [
+            column for column in self.columns if set(column.links) & set(collections)
+        ]
 
-    def around(self, column: Column) -> tuple[str, dict[str, dict[str, Any]], tuple[Column, ...]]:
+    def around(
+        self, column: Column
+    ) -> tuple[str, dict[str, dict[str, Any]], tuple[Column, ...]]:
         """The row a link leads to: its name in paths, its declaration, its fields."""
-        alias = next((name for name, by in self.outline.related.items() if by == column.path), "")
+        alias = next(
+            (name for name, by in self.outline.related.items() if by == column.path), ""
+        )
         if not alias:
             alias = slug(stem(column.path))
-            taken = {*self.outline.related, *(_underscored(item.path) for item in self.columns)}
+            taken = {
+                *self.outline.related,
+                *(_underscored(item.path) for item in self.columns),
+            }
             alias += "_row" if alias in taken else ""
         sources = list(column.links)
-        declared = {alias: {"from": sources[0] if len(sources) == 1 else sources, "by": column.path}}
+        declared = {
+            alias: {
+                "from": sources[0] if len(sources) == 1 else sources,
+                "by": column.path,
+            }
+        }
         found = columns(self.source, column.links, self.rows)
-        return alias, declared, business(self.source.resources.get(sources[0]), sources, found)
+        return (
+            alias,
+            declared,
+            business(self.source.resources.get(sources[0]), sources, found),
+        )
 
 
 def _underscored(path: str) -> str:
@@ -100,26 +122,60 @@ def scene(
 ) -> Scene:
     """Look at the records of one of the objects."""
     above = outlines[: outlines.index(outline)]
-    noted = next((item.name for item in outlines if set(item.sources) & set(outline.sources) and _is_note(destination, item)), "")
-    found = business(source.resources.get(outline.sources[0]), outline.sources, columns(source, outline.sources, rows))
+    noted = next(
+        (
+            item.name
+            for item in outlines
+            if set(item.sources) & set(outline.sources) and _is_note(destination, item)
+        ),
+        "",
+    )
+    found = business(
+        source.resources.get(outline.sources[0]),
+        outline.sources,
+        columns(source, outline.sources, rows),
+    )
     if outline.each:
-        inner = business(None, (), elements(source, outline.sources, outline.each.path.text, rows))
-        found = (*(_within(outline.each.name, column) for column in inner if column.path != outline.each.key), *found)
-    return Scene(outline, source, destination, rows, tuple(above), people, found, named, noted)
+        inner = business(
+            None, (), elements(source, outline.sources, outline.each.path.text, rows)
+        )
+        found = (
+            *(
+                _within(outline.each.name, column)
+                for column in inner
+                if column.path != outline.each.key
+            ),
+            *found,
+        )
+    return Scene(
+        outline, source, destination, rows, tuple(above), people, found, named, noted
+    )
 
 
 def _is_note(destination: Connector, outline: Outline) -> bool:
-    return any(kind.kind == "html" and kind.required for kind in destination.resources[outline.resource].fields.values())
+    return any(
+        kind.kind == "html" and kind.required
+        for kind in destination.resources[outline.resource].fields.values()
+    )
 
 
 def _within(name: str, column: Column) -> Column:
     return Column(
-        f"{name}.{column.path}", column.kind, column.shape, column.seen, column.filled, column.values, column.links, column.meaning
+        f"{name}.{column.path}",
+        column.kind,
+        column.shape,
+        column.seen,
+        column.filled,
+        column.values,
+        column.links,
+        column.meaning,
     )
 
 
 def people_of(source: Connector, rows: Rows) -> tuple[str, str]:
-    """The collection of people who own records and the field of their e-mail address; "" where there is none."""
+    """The collection of people who own records and the field of their e-mail address; "" where
+    there is none.
+    """
     if source.users:
         return source.users.resource, source.users.email
     for name in source.resources:
@@ -132,35 +188,62 @@ def people_of(source: Connector, rows: Rows) -> tuple[str, str]:
 
 def label_of(found: Sequence[Column]) -> Column | None:
     """The field that names a row to people."""
-    for concepts in (("name",), ("full_name",), ("legal_name",), ("title",), ("reference",), ("description",)):
+    for concepts in (
+        ("name",),
+        ("full_name",),
+        ("legal_name",),
+        ("title",),
+        ("reference",),
+        ("description",),
+    ):
         for column in found:
             if column.text and any(
-                (column.meaning and item <= {*concepts, "label"}) or item & set(concepts) for item in column.meaning[:1]
+                (column.meaning and item <= {*concepts, "label"})
+                or item & set(concepts)
+                for item in column.meaning[:1]
             ):
                 return column
     return None
 
 
 def part_of(scene: Scene, column: Column) -> str:
-    """The field whose every value ends with this one's, such as a number with its series before it."""
+    """The field whose every value ends with this one's, such as a number with its series before
+    it.
+    """
     if len(column.values) < 2 or column.number or not column.text:
         return ""
     for other in scene.columns:
-        if other is not column and other.text and other.filled >= column.filled and _ends(column, other):
+        if (
+            other is not column
+            and other.text
+            and other.filled >= column.filled
+            and _ends(column, other)
+        ):
             return other.path
     return ""
 
 
 def _tells_apart(column: Column) -> bool:
-    return column.fill > 0.9 and column.filled > 1 and len(column.values) >= 0.95 * column.filled
+    return (
+        column.fill > 0.9
+        and column.filled > 1
+        and len(column.values) >= 0.95 * column.filled
+    )
 
 
 def _ends(short: Column, long: Column) -> bool:
     """Whether every value of one stands at the end of some longer value of the other."""
-    return all(any(text != part and text.endswith(part) for text in long.values) for part in list(short.values)[:20])
+    return all(
+        any(text != part and text.endswith(part) for text in long.values)
+        for part in list(short.values)[:20]
+    )
 
 
 def number_of(scene: Scene) -> Column | None:
     """The reference or number that tells the records apart and that people know them by."""
-    found = [c for c in scene.columns if c.text and not c.number and c.means("reference", "code") and _tells_apart(c)]
+    found = [
+        c
+        for c in scene.columns
+        if c.text and not c.number and c.means("reference", "code") and _tells_apart(c)
+    ]
     return next((column for column in found if not part_of(scene, column)), None)

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from engine.document import read
+from engine.config.document import read
 
-Meaning = tuple[frozenset[str], ...]  # the concepts of each word or term of a name, in order
+# the concepts of each word or term of a name, in order
+Meaning = tuple[frozenset[str], ...]
 
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 _LONGEST = 4  # words in a term
@@ -19,7 +20,9 @@ _LONGEST = 4  # words in a term
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """The word list: what terms mean, what each kind of thing usually becomes, what states are called."""
+    """The word list: what terms mean, what each kind of thing usually becomes, what states are
+    called.
+    """
 
     abbreviations: Mapping[str, tuple[str, ...]]
     terms: Mapping[tuple[str, ...], frozenset[str]]
@@ -52,7 +55,9 @@ def split(name: str) -> tuple[str, ...]:
     """The words of a name in any style: `legal-name`, `legal_name`, `legalName`, `Razón social`."""
     folded = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
     found = (part.lower() for part in _WORD.findall(folded))
-    return tuple(long for part in found for long in words().abbreviations.get(part, (part,)))
+    return tuple(
+        long for part in found for long in words().abbreviations.get(part, (part,))
+    )
 
 
 @cache
@@ -109,7 +114,9 @@ def _weight(concepts: frozenset[str]) -> float:
 
 
 def without(found: Meaning, own: Meaning) -> Meaning:
-    """A field's meaning without the noun of its own collection: `company_name` of companies is a name."""
+    """A field's meaning without the noun of its own collection: `company_name` of companies is a
+    name.
+    """
     nouns = frozenset().union(*own) if own else frozenset()
     rest = tuple(concepts for concepts in found if not concepts & nouns)
     return rest if any(_weight(concepts) >= 0.5 for concepts in rest) else found
@@ -141,7 +148,12 @@ def _known(value: str, table: Mapping[str, str]) -> str:
 
 def _in(parts: Sequence[str], table: Mapping[str, str]) -> str:
     return next(
-        (table[text] for form in (parts[-1], *_singular(parts[-1])) if (text := " ".join([*parts[:-1], form])) in table), ""
+        (
+            table[text]
+            for form in (parts[-1], *_singular(parts[-1]))
+            if (text := " ".join([*parts[:-1], form])) in table
+        ),
+        "",
     )
 
 

@@ -37,7 +37,15 @@ from tests.strangers.odd.judge import (
     wanted,
 )
 from tests.strangers.odd.server import KEY, switches
-from tests.strangers.servers import HTTP, Account, Dump, Row, Stranger, answered, running
+from tests.strangers.servers import (
+    HTTP,
+    Account,
+    Dump,
+    Row,
+    Stranger,
+    answered,
+    running,
+)
 
 ROOT = Path(__file__).resolve().parents[3]
 SPEC = "specs/odd.yaml"

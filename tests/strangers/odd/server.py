@@ -23,7 +23,16 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from tests.strangers.odd.crm import CRM, DESK, PAGE, PLAIN, Platform, Refused, Row, Switches
+from tests.strangers.odd.crm import (
+    CRM,
+    DESK,
+    PAGE,
+    PLAIN,
+    Platform,
+    Refused,
+    Row,
+    Switches,
+)
 
 KEY = "canary-of-the-odd-platform"
 WAIT_S = 0.4  # that it asks for when it refuses a call

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from engine.document import parse
+from engine.config.document import parse
 from engine.values import dig
 from workbench.openapi.draft import Draft, Wish, draft
 from workbench.openapi.reading import opened

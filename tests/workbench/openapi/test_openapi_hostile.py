@@ -12,9 +12,15 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from engine.document import parse
+from engine.config.document import parse
 from engine.errors import UsageError
-from tests.workbench.openapi.test_openapi_cases import BARE, ROWS, cases, document, drafted
+from tests.workbench.openapi.test_openapi_cases import (
+    BARE,
+    ROWS,
+    cases,
+    document,
+    drafted,
+)
 from workbench.openapi import reading
 from workbench.openapi.draft import Wish, draft
 from workbench.openapi.reading import opened

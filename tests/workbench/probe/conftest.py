@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from engine.connector.address import addressed
+from engine.config.document import read
+from engine.connector.addressing import addressed
 from engine.connector.auth import Account
 from engine.connector.client import Client
 from engine.connector.load import load_connector
-from engine.connector.pacing import Clock, Pacer
-from engine.document import read
-from engine.store.schema import open_store
+from engine.connector.rate_limit import Clock, RateLimiter
+from engine.store.tables import open_store
 from tests.connector.conftest import serving
 from tests.workbench.probe.acme import KEY, Acme
 from workbench.probe.bodies import Bodies
@@ -77,7 +77,7 @@ def checked(tmp_path: Path) -> Iterator[Check]:
             stack.callback(store.close)
             clock = Clock(sleep=lambda _: None)
             account = Account(base, KEY, secrets={"ACME_KEY": KEY})
-            client = Client(replace(connector, tries=1), account, Pacer(store, "acme", connector.limits, "small", 1, clock=clock), clock)
+            client = Client(replace(connector, tries=1), account, RateLimiter(store, "acme", connector.limits, "small", 1, clock=clock), clock)
             stack.callback(client.close)
             tape, found = Tape(most), list[Finding]()
             tape.listen(client)

@@ -1,0 +1,218 @@
+"""What somebody probably meant where a YAML parser stumbles: the corrected line, tried before it
+is told.
+
+Each rule looks for one kind of slip in a line and writes the line as it was probably meant. The
+first correction with which the parser comes further is told; where none helps, nothing is
+claimed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+# lines before a mistake that a correction is tried with, besides those it stands below
+AROUND = 15
+# characters of a line that is corrected: nobody writes a longer one by hand
+LONGEST = 1000
+ODD_BLANK = re.compile("[\u00a0\u1680\u2000-\u200b\u202f\u205f\u2060\u3000\ufeff]")
+_KEY = r"[ \t]*(?:- +)*[\w$*][\w.$*/-]*"
+_QUOTES = str.maketrans(dict.fromkeys("“”„‟«»", '"') | dict.fromkeys("‘’‚‛", "'"))
+
+# line and column where a parser stumbles in a text, from 0
+Stumble = Callable[[str], tuple[int, int] | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Slip:
+    """A line as it was probably meant; `line` and `col` count from 0."""
+
+    line: int
+    col: int
+    meaning: str
+    corrected: str
+
+
+def find_slip(lines: Sequence[str], line: int, stumbles: Stumble) -> Slip | None:
+    """The slip behind a parser's complaint about a line: in that line, or in the one before it."""
+    above = [
+        number
+        for number in range(min(line, len(lines)) - 1, -1, -1)
+        if lines[number].strip()
+    ][:1]
+    there = [number for number in [line, *above] if number < len(lines)]
+    near = [
+        number
+        for number in there
+        if lines[number].strip() and len(lines[number]) <= LONGEST
+    ]
+    for rules, number in [(_corrections, number) for number in near] + [
+        (_indented, number) for number in near
+    ]:
+        for meaning, corrected in rules(lines, number):
+            if corrected != lines[number] and _helps(
+                lines, number, line, corrected, stumbles
+            ):
+                col = next(
+                    (
+                        at
+                        for at, pair in enumerate(
+                            zip(lines[number], corrected, strict=False)
+                        )
+                        if pair[0] != pair[1]
+                    ),
+                    0,
+                )
+                same = corrected.startswith(lines[number]) or lines[number].startswith(
+                    corrected
+                )
+                return Slip(
+                    number,
+                    min(len(corrected), len(lines[number])) if same else col,
+                    meaning,
+                    corrected,
+                )
+    return None
+
+
+def _helps(
+    lines: Sequence[str], number: int, line: int, corrected: str, stumbles: Stumble
+) -> bool:
+    """Whether the parser comes beyond the line where it stumbled, with this line corrected and
+    what it stands below.
+    """
+    first = max(0, number - AROUND)
+    above = _ancestors(lines, first)
+    tried = [*above, *lines[first:number], corrected, *lines[number + 1 : line + 2]]
+    at = stumbles("\n".join(tried) + "\n")
+    return (
+        at is None
+        or at[0] > len(above) + line - first
+        or (at[0] == len(tried) > len(above) + line - first)
+    )
+
+
+def _ancestors(lines: Sequence[str], first: int) -> list[str]:
+    """The lines that a line stands below, the outermost first."""
+    found: list[str] = []
+    least = min(
+        (_indent(text) for text in lines[first : first + 1] if text.strip()), default=0
+    )
+    for text in reversed(lines[:first]):
+        if text.strip() and _indent(text) < least and not text.lstrip().startswith("#"):
+            found.insert(0, text)
+            least = _indent(text)
+    return found
+
+
+def _indent(text: str) -> int:
+    return len(text) - len(text.lstrip(" "))
+
+
+def _corrections(lines: Sequence[str], number: int) -> Iterator[tuple[str, str]]:
+    """Every meaning a line may have had, the likeliest first."""
+    text = lines[number]
+    yield (
+        "there is a special space, as word processors make it",
+        ODD_BLANK.sub(" ", text),
+    )
+    for width in ("  ", ""):
+        yield (
+            "the line is indented with a tab; only spaces may indent",
+            text.replace("\t", width),
+        )
+    yield (
+        "these are typographic quotes, as word processors make them",
+        text.translate(_QUOTES),
+    )
+    yield (
+        "this colon is another letter that looks like one",
+        re.sub(" ?： ?", ": ", text),
+    )
+    yield "there is no space after the dash", re.sub(r"^( *)-(?=[^\s-])", r"\1- ", text)
+    yield (
+        "a dash that is another letter begins a list item",
+        re.sub(r"^( *)[–—•·] ?", r"\1- ", text),
+    )
+    yield (
+        "there is no space after the colon",
+        re.sub(rf"^({_KEY}):(?=[^\s:/])", r"\1: ", text),
+    )
+    yield (
+        "a key is joined to its value by a colon",
+        re.sub(rf"^({_KEY}) *=>? *", r"\1: ", text),
+    )
+    yield "there is no colon after the key", re.sub(rf"^({_KEY}) *$", r"\1:", text)
+    yield (
+        "there is no colon after the key",
+        re.sub(rf"^({_KEY}) +(?=[^\s:#][^:#]*$)", r"\1: ", text),
+    )
+    yield from _brackets(text)
+    yield from _quoted_value(text)
+
+
+def _quoted_value(text: str) -> Iterator[tuple[str, str]]:
+    """The line with its whole value in quotes."""
+    found = re.match(rf"^({_KEY}: +|[ \t]*- +)(.*?)((?: +#.*)?)$", text)
+    if not found or not found[2]:
+        return
+
+    value = found[2]
+    meaning = f"a value that begins with {value[0]} needs quotes"
+    if value[0] in "'\"":
+        meaning = (
+            "the value is not in one pair of quotes, or a backslash or quote inside"
+            " ends it"
+        )
+        inside = (
+            value[1:-1]
+            if len(value) > 1 and value[0] == value[-1]
+            else value.replace(value[0], "")
+        )
+        yield meaning, f"{found[1]}{_in_quotes(inside)}{found[3]}"
+    elif ": " in value:
+        meaning = "a value that holds a colon and a space needs quotes"
+    yield meaning, f"{found[1]}{_in_quotes(value)}{found[3]}"
+
+
+def _in_quotes(value: str) -> str:
+    if '"' in value or "\\" in value:
+        return "'" + value.replace("'", "''") + "'"
+    return f'"{value}"'
+
+
+def _brackets(text: str) -> Iterator[tuple[str, str]]:
+    """Brackets and commas of what is written in one line."""
+    bare = text.rstrip()
+    for one, other in ("]}", "}]", ")}", ")]"):
+        yield (
+            "the bracket that closes is of another kind",
+            (bare[:-1] + other if bare.endswith(one) else text),
+        )
+    yield (
+        "there is a bracket too many",
+        (bare[:-1] if bare.endswith(("}", "]")) else text),
+    )
+    yield "there is a bracket too many", re.sub(r"([\]}])\1", r"\1", text)
+    yield (
+        "a comma is missing between two entries",
+        re.sub(r"(\w+: *[^,{}\[\]:]+?) +(?=[\w.-]+: )", r"\1, ", text),
+    )
+
+
+def _indented(lines: Sequence[str], number: int) -> Iterator[tuple[str, str]]:
+    """The line as far in as one of those before it, the nearest first."""
+    text, depth = lines[number].lstrip(), _indent(lines[number])
+    before = [
+        _indent(line)
+        for line in lines[max(0, number - AROUND) : number]
+        if line.strip()
+    ]
+    for other in sorted(
+        dict.fromkeys(reversed(before)), key=lambda one: abs(one - depth)
+    ):
+        yield (
+            f"the indentation here is {depth}, that of the lines beside it {other}",
+            " " * other + text,
+        )

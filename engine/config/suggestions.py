@@ -1,0 +1,36 @@
+"""Words that are not known, and the known ones they were probably meant for."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """The known word that was probably meant, or ""."""
+    folded = {other.casefold(): other for other in known}
+    small = word.casefold()
+    swapped = [other for other in folded if sorted(other) == sorted(small)]
+    close = next(
+        filter(
+            None,
+            (
+                difflib.get_close_matches(text, folded, 1, 0.65)
+                for text in (small, small.partition(" ")[0])
+            ),
+        ),
+        [],
+    )
+    close += [other for other in folded if other.startswith((small + "-", small + "_"))]
+    return next((folded[other] for other in swapped + close), "")
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """The nearest known word as advice; nothing where none is near."""
+    found = nearest(word, known)
+    return f"did you mean {found!r}?" if found else ""
+
+
+def suggest(word: str, known: list[str] | tuple[str, ...]) -> str:
+    """Advice for an unknown word: the nearest known one, or the list."""
+    return did_you_mean(word, known) or f"known: {', '.join(sorted(known)[:20])}"

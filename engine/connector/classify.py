@@ -1,0 +1,180 @@
+"""What an answer means: its JSON, the rule that says what is wrong with it, and how long to
+wait.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from engine.connector.model import Connector, ErrorRule, Limit
+from engine.connector.pagination import path_of
+from engine.connector.times import http_date, wait
+from engine.values import dig, from_json
+
+MESSAGE = 300  # characters of a platform's message that are kept
+_GARBAGE = object()
+# characters of an answer that is not JSON in which its words are looked for
+_READ = 10_000
+_MARKUP = re.compile(r"<(script|style)\b.*?</\1>|<[^>]*>", re.DOTALL | re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Classified:
+    """An answer with its JSON, and the rule that says what is wrong with it."""
+
+    response: httpx.Response
+    body: Any
+    rule: ErrorRule | None
+    # an earlier try of the same write, without a usable answer, may have been executed
+    repeated: bool = False
+
+    @property
+    def date(self) -> float | None:
+        """The server's clock: the answer's `Date`, in epoch seconds."""
+        return http_date(self.response.headers.get("date"))
+
+
+def classify(connector: Connector, response: httpx.Response) -> Classified:
+    """Decide what an answer means: the connector's rules first, then what HTTP says."""
+    body = _json(response)
+    for rule in connector.errors:
+        if _matches(rule, response, body):
+            return Classified(response, body, rule)
+    return Classified(response, body, _by_status(response.status_code, body))
+
+
+def _by_status(status: int, body: Any) -> ErrorRule | None:
+    if status == 429:
+        return ErrorRule("wait")
+    if 300 <= status < 400:
+        return ErrorRule("moved")
+    if status >= 500 or status == 408 or (status < 300 and body is _GARBAGE):
+        return ErrorRule("unsure")
+    return ErrorRule("reject") if status >= 400 else None
+
+
+def _json(response: httpx.Response) -> Any:
+    """The body; NaN and Infinity are not JSON and could not be sent on."""
+    if not response.content.strip():
+        return None
+    try:
+        return from_json(response.content)
+    except ValueError:
+        return _GARBAGE
+
+
+def _matches(rule: ErrorRule, response: httpx.Response, body: Any) -> bool:
+    if rule.status and response.status_code not in rule.status:
+        return False
+    if not rule.status and response.status_code < 400:
+        # a good answer may hold the very words of an error; rules for those name the status
+        return False
+    if (
+        not response.headers.get("content-type", "")
+        .lower()
+        .startswith(rule.content_type.lower())
+    ):
+        return False
+    if any(response.headers.get(name) != value for name, value in rule.headers.items()):
+        return False
+    return all(
+        _holds(dig(body, path_of(path)), wanted) for path, wanted in rule.body.items()
+    )
+
+
+def _holds(found: Any, wanted: Any) -> bool:
+    options = wanted if isinstance(wanted, list) else [wanted]
+    return any(type(found) is type(option) and found == option for option in options)
+
+
+def described(connector: Connector, verdict: Classified, quiet: bool = False) -> str:
+    """What an answer says is wrong, in a line: in the places that the connector names, else
+    anywhere; secrets are still in it.
+
+    With `quiet` only in those places.
+    """
+    told, body = str(verdict.response.status_code), verdict.body
+    if body is _GARBAGE:
+        told, body = (
+            f"{told}, not JSON",
+            _MARKUP.sub(" ", verdict.response.text[:_READ]),
+        )
+    found = (
+        []
+        if isinstance(body, str)
+        else [dig(body, path_of(path)) for path in connector.message]
+    )
+    body = None if quiet else body
+    words = [
+        item if isinstance(item, str) else as_json(item).decode()
+        for item in filter(None, found if any(found) else [body])
+    ]
+    said = "; ".join(words)
+    return " ".join(well_formed(f"{told} {said}").split())
+
+
+def well_formed(text: str) -> str:
+    """The text with halves of surrogate pairs replaced: neither a database nor UTF-8 takes them."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def as_json(value: Any) -> bytes:
+    """A value as the platform is sent it."""
+    return well_formed(
+        json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    ).encode()
+
+
+@dataclass(frozen=True, slots=True)
+class Delay:
+    """How long to wait after a refusal, and whether the answer says so."""
+
+    seconds: float
+    told: bool = False
+    odd: str = ""  # a header that says nothing one could wait for
+
+
+def delay(
+    rule: ErrorRule,
+    limit: Limit | None,
+    headers: Mapping[str, str],
+    now: float,
+    unit: float = 1.0,
+) -> Delay:
+    """How long to wait after a refusal: as the answer says, else as the rule says."""
+    for name in ("retry-after", limit.headers.get("reset", "") if limit else ""):
+        if name and headers.get(name):
+            seconds = wait(headers[name], http_date(headers.get("date")) or now, unit)
+            odd = f"{name}: {headers[name][:MESSAGE]}" if seconds is None else ""
+            return Delay(seconds or rule.after or 1.0, bool(seconds), odd)
+    return Delay(rule.after or 1.0)
+
+
+def selected(body: Any, select: str) -> Any:
+    """The rows or the row inside an answer; `0` unwraps a row that comes in an array of one, and
+    takes it bare as well.
+    """
+    if select == "0":
+        return body[0] if isinstance(body, list) and body else body
+    return dig(body, path_of(select)) if select else body
+
+
+def lacks(body: Any, select: str) -> bool:
+    """Whether an answer has no such place at all; null is a place, and no body is an empty
+    answer.
+    """
+    if body is None or select in ("", "0"):
+        return False
+    *above, last = path_of(select)
+    parent = dig(body, tuple(above))
+    return not (
+        last in parent
+        if isinstance(parent, Mapping)
+        else isinstance(parent, list) and isinstance(last, int)
+    )

@@ -1,0 +1,228 @@
+"""How rows travel: one function a kind of body, and a row out of what a platform answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import IO, Any
+
+from engine.connector.classify import Classified, as_json, selected
+from engine.connector.model import Operation, Resource
+from engine.connector.pagination import path_of
+from engine.errors import Unavailable
+from engine.values import dig
+
+Sent = dict[str, Any]  # headers and content, as httpx takes them
+
+
+def json(
+    body: Any, operation: Operation, kind: Resource, _file: IO[bytes] | None
+) -> Sent:
+    """JSON, inside a wrapper where the call has one."""
+    body = wrapped(inside(body, kind), operation.wrap)
+    return {"headers": {"content-type": "application/json"}, "content": as_json(body)}
+
+
+def wrapped(body: Any, place: str) -> Any:
+    """A body put where a dotted path leads; itself where there is none."""
+    for name in reversed(path_of(place)):
+        body = {name: body}
+    return body
+
+
+def inside(body: Any, kind: Resource) -> Any:
+    """A row with its fields where the platform keeps them, beside its id."""
+    return {kind.inside: body} if kind.inside and isinstance(body, dict) else body
+
+
+def nested(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Parameters as a body: `paging.after` is `after` in an object `paging`, `filters.0` the
+    first of a list.
+    """
+    found: dict[str, Any] = {}
+    for name, value in params.items():
+        *above, last = name.split(".")
+        holder = found
+        for part in above:
+            holder = holder.setdefault(part, {})
+        holder[last] = value
+    return {name: _lists(value) for name, value in found.items()}
+
+
+def _lists(value: Any) -> Any:
+    if not isinstance(value, dict):
+        return value
+    inner = {name: _lists(item) for name, item in value.items()}
+    return (
+        list(inner.values())
+        if inner and all(name.isdecimal() for name in inner)
+        else inner
+    )
+
+
+def form(
+    body: Any, _operation: Operation, _kind: Resource, _file: IO[bytes] | None
+) -> Sent:
+    """Form fields."""
+    return {"data": fields(body)}
+
+
+def multipart(
+    body: Any, operation: Operation, kind: Resource, file: IO[bytes] | None
+) -> Sent:
+    """Parts, one of which may be a file; a row without its file is JSON."""
+    if file is None or kind.file is None:
+        parts = {key: (None, text) for key, text in fields(body).items()}
+        return json(body, operation, kind, file) if kind.file else {"files": parts}
+    name, sent = kind.file[0], body[kind.file[0]]
+    part = (sent["name"], file, sent.get("type") or "application/octet-stream")
+    return {
+        "data": fields({key: value for key, value in body.items() if key != name}),
+        "files": {name: part},
+    }
+
+
+def json_api(
+    body: Any, _operation: Operation, kind: Resource, _file: IO[bytes] | None
+) -> Sent:
+    """JSON:API: the row's fields as attributes, its references as relationships."""
+    assert kind.json_api is not None
+    links = kind.json_api.links
+    data: dict[str, Any] = {
+        "type": kind.json_api.type,
+        **({"id": str(body[kind.own_field])} if kind.own_field in body else {}),
+    }
+    data["attributes"] = {
+        name: value
+        for name, value in body.items()
+        if name not in links and name != kind.own_field
+    }
+    related = {}
+    for name in body.keys() & links.keys():
+        relation, other = links[name]
+        ids = body[name] if isinstance(body[name], list) else [body[name]]
+        found = [{"type": other, "id": str(one)} for one in ids if one is not None]
+        related[relation] = {
+            "data": found if isinstance(body[name], list) else next(iter(found), None)
+        }
+    data |= {"relationships": related} if related else {}
+    return {
+        "headers": {"content-type": "application/vnd.api+json"},
+        "content": as_json({"data": data}),
+    }
+
+
+BODIES: Mapping[str, Callable[[Any, Operation, Resource, IO[bytes] | None], Sent]] = {
+    "json": json,
+    "form": form,
+    "multipart": multipart,
+    "json_api": json_api,
+}
+
+
+def fields(body: Mapping[str, Any]) -> dict[str, str]:
+    """Form fields: text as it is, everything else as JSON writes it."""
+    return {
+        key: value if isinstance(value, str) else as_json(value).decode()
+        for key, value in body.items()
+        if value is not None
+    }
+
+
+def row_of(data: dict[str, Any], kind: Resource) -> dict[str, Any]:
+    """A row with its fields side by side; JSON:API keeps them in three places, others under one
+    name.
+    """
+    if kind.inside and isinstance(data.get(kind.inside), dict):
+        return {
+            **{name: value for name, value in data.items() if name != kind.inside},
+            **data[kind.inside],
+        }
+    if kind.json_api is None or "type" not in data:
+        return data
+    row = {kind.own_field: data.get("id"), **(data.get("attributes") or {})}
+    for name, (relation, _) in kind.json_api.links.items():
+        related = (data.get("relationships") or {}).get(relation) or {}
+        if "data" in related:
+            found = related["data"]
+            row[name] = (
+                [item.get("id") for item in found]
+                if isinstance(found, list)
+                else (found or {}).get("id")
+            )
+    return row
+
+
+def rows_of(
+    answer: Classified, operation: Operation, kind: Resource, title: str
+) -> list[dict[str, Any]]:
+    """The rows of a list; a thing that is no row stops the reading, for passing over it would
+    lose it.
+    """
+    data = selected(answer.body, operation.select)
+    if data is None:
+        return []
+    if isinstance(data, dict) and operation.pager and operation.pager.kind == "single":
+        return [row_of(data, kind)]
+    if not isinstance(data, list) or not all(isinstance(row, dict) for row in data):
+        raise Unavailable(
+            f"{title} answered {operation.method} {operation.path} with something other"
+            " than a list of rows – check `select` in the connector"
+        )
+    rows = (
+        [dig(item, path_of(operation.each)) for item in data]
+        if operation.each
+        else data
+    )
+    if not all(isinstance(row, dict) for row in rows):
+        raise Unavailable(
+            f"an item of {operation.path} has no {operation.each} – check `each` in the"
+            " connector"
+        )
+    return [row_of(row, kind) for row in rows]
+
+
+def the_row(body: Any, operation: Operation, kind: Resource) -> dict[str, Any]:
+    """The row of an answer, bare or alone in a list; {} where there is none."""
+    data = selected(body, operation.select)
+    if isinstance(data, list) and len(data) == 1:
+        data = data[0]
+    return row_of(data, kind) if isinstance(data, dict) else {}
+
+
+def new_id(
+    body: Any,
+    headers: Mapping[str, str],
+    row: Mapping[str, Any],
+    operation: Operation,
+    kind: Resource,
+) -> Any:
+    """The id of a row just made: in a place or header of the answer, else in the row; empty
+    where there is none.
+    """
+    if operation.id_header:
+        told = (
+            headers.get(operation.id_header, "")
+            .partition("?")[0]
+            .rstrip("/")
+            .rpartition("/")[2]
+        )
+    elif operation.id_at:
+        told = dig(body, path_of(operation.id_at))
+    else:
+        return kind.id_of(row)
+
+    if kind.own and told not in ("", None):
+        return kind.id_of({**row, kind.own: told})
+    return told or (kind.id_of(row) if operation.id_header else told)
+
+
+def with_parts(row: Mapping[str, Any], parts: Mapping[str, str]) -> dict[str, Any]:
+    """A row with what its id is made of, where it does not show it itself or shows an object in
+    its place.
+    """
+    shown = {
+        name: value
+        for name, value in row.items()
+        if name not in parts or not isinstance(value, dict | list | None)
+    }
+    return {**parts, **shown}

@@ -1,0 +1,436 @@
+"""How lists are walked: one generator a kind, nothing kept between lists.
+
+A pager yields what to ask for next, is sent the page that came, and returns after the last one:
+with "" where the end is proven, else with the doubt, what may be missing and why. Its position is
+plain JSON, so that a reading goes on where an earlier process left it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from engine.connector.model import Pager
+from engine.errors import Unavailable
+from engine.values import dig, is_yes, word
+
+# some may have slipped from one page to another
+SLIPPED = "rows moved while the list was read"
+# kinds whose position is counted here, not named by the platform
+COUNTED = ("offset", "page", "keyset")
+DIGITS = 18  # of the largest count that is believed
+# pages without a new id, one after the other, that make a list one without an end
+STALE = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One page to ask for: parameters, or an address below the platform's host.
+
+    `probe`: only to make sure that the page before was the last.
+    """
+
+    params: Mapping[str, Any]
+    position: Any = None
+    url: str = ""
+    probe: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page that came. `follow` makes a link found in it an address, and refuses other hosts."""
+
+    rows: list[Any]
+    body: Any = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    follow: Callable[[str], str] = str
+    keys: Sequence[str] = ()  # the rows' ids
+    # a good answer without anything in it: it does not even say that there are no rows
+    bare: bool = False
+
+
+Walk = Generator[Ask, Page, str]
+
+
+def path_of(text: str) -> tuple[str | int, ...]:
+    """A dotted path in a connector file; digits are list positions."""
+    return (
+        tuple(int(part) if part.isdecimal() else part for part in text.split("."))
+        if text
+        else ()
+    )
+
+
+def single(_pager: Pager, position: Any) -> Walk:
+    """One page with everything."""
+    yield Ask({}, position)
+    return ""
+
+
+def offset(pager: Pager, position: Any) -> Walk:
+    """`?start=500&limit=500`; ends with an empty page, or where the answer says so."""
+
+    def onward(page: Page, start: int) -> int:
+        told = _whole(page, pager.next)
+        return told if told is not None and told > start else start + len(page.rows)
+
+    def params(start: int) -> dict[str, Any]:
+        return {pager.params["start"]: start} if start or pager.first else {}
+
+    def reached(page: Page, start: int, count: Count) -> int:
+        return start + len(page.rows) - count.twice
+
+    return _counted(
+        pager,
+        int(position or 0),
+        params,
+        onward,
+        reached,
+        lambda start: start + pager.size,
+    )
+
+
+def page_number(pager: Pager, position: Any) -> Walk:
+    """`?page=2&per_page=100`; ends with an empty page, or where the answer says so."""
+    first = int(pager.first)
+
+    def reached(_page: Page, _number: int, count: Count) -> int | None:
+        """Pages may be shorter than asked for, so rows are counted; from the first page on, or
+        they are not known.
+        """
+        return count.rows - count.twice if count.begun == first else None
+
+    begun = int(position if position is not None else first)
+    return _counted(
+        pager,
+        begun,
+        lambda number: {pager.params["page"]: number},
+        lambda _, number: number + 1,
+        reached,
+    )
+
+
+def cursor(pager: Pager, position: Any) -> Walk:
+    """`?cursor=…` with the next cursor in the body; ends when there is none."""
+    return _by_token(pager, position, lambda page: dig(page.body, path_of(pager.next)))
+
+
+def header_cursor(pager: Pager, position: Any) -> Walk:
+    """The next cursor stands in a header named by `next`; ends when there is none."""
+    return _by_token(pager, position, lambda page: page.headers.get(pager.next.lower()))
+
+
+def next_url(pager: Pager, position: Any) -> Walk:
+    """The address of the next page stands in the body; ends when there is none."""
+    return _by_address(
+        pager, position, lambda page: dig(page.body, path_of(pager.next))
+    )
+
+
+def header_url(pager: Pager, position: Any) -> Walk:
+    """The address of the next page stands in a header named by `next`; ends when there is none."""
+    return _by_address(
+        pager, position, lambda page: page.headers.get(pager.next.lower())
+    )
+
+
+def link_header(pager: Pager, position: Any) -> Walk:
+    """The next address stands in the `Link` header with rel="next"; ends when there is none."""
+    return _by_address(
+        pager, position, lambda page: next_link(page.headers.get("link", ""))
+    )
+
+
+def keyset(pager: Pager, position: Any) -> Walk:
+    """`?after=<last value>` of the field named by `next`; ends with an empty page."""
+
+    def onward(page: Page, last: Any) -> Any:
+        found = dig(page.rows[-1], path_of(pager.next)) if page.rows else last
+        if found is None:
+            raise Unavailable(
+                f"the last row of a page has no {pager.next}: the list cannot be gone"
+                " on with"
+            )
+        return found
+
+    return _counted(
+        pager,
+        position,
+        lambda last: {} if last is None else {pager.params["key"]: last},
+        onward,
+    )
+
+
+# -- lists that are counted through
+
+
+@dataclass(slots=True)
+class Count:
+    """What has come of a counted list so far."""
+
+    begun: Any  # the position that the walk began at
+    rows: int = 0
+    twice: int = 0  # rows that stood on the page before as well
+    pages: int = 0  # with rows in them
+    full: bool = False  # a page was as long as asked for
+    promised: bool = False  # the page before said that there is more
+    idle: int = 0  # empty pages, one after the other
+    stale: int = 0  # pages without a new id, one after the other
+    first: Page = Page([])
+    last: Page = Page([])
+    # the number of all rows as first told and as last told
+    totals: tuple[int, int] | None = None
+
+    def take(self, page: Page, pager: Pager) -> None:
+        """Count a page."""
+        total = _total(pager, page)
+        if total is not None:
+            self.totals = (self.totals[0] if self.totals else total, total)
+        if not page.rows:
+            self.idle += 1
+            return
+
+        self.idle, self.rows, self.pages = 0, self.rows + len(page.rows), self.pages + 1
+        self.twice += len(set(page.keys) & set(self.last.keys))
+        self.full = self.full or len(page.rows) >= pager.size
+        self.first, self.last = self.first if self.first.rows else page, page
+
+    def repeats(self, page: Page) -> bool:
+        """Whether a page is the first or the last one again, or one of many that bring no new
+        id.
+        """
+        known = (self.first, self.last)
+        stale = bool(page.keys) and any(
+            set(page.keys) <= set(one.keys) for one in known
+        )
+        self.stale = self.stale + 1 if stale else 0
+        return self.stale > STALE or (
+            page.rows != [] and any(page.rows == one.rows for one in known)
+        )
+
+
+Reached = Callable[[Page, Any, Count], int | None]
+
+
+def _counted(
+    pager: Pager,
+    position: Any,
+    params: Callable[[Any], dict[str, Any]],
+    onward: Callable[[Page, Any], Any],
+    reached: Reached | None = None,
+    leap: Callable[[Any], Any] | None = None,
+) -> Walk:
+    """Walk on by what came until a page is the last.
+
+    `params` name a position, `onward` is the one after it, `reached` how many rows there were up
+    to here, where that is known. `leap` is the position after a whole page: a page may be short
+    because rows were taken out of it, and then the next one shows the same.
+    """
+    count, probe, seen, taken = Count(position), False, {repr(position)}, position
+    while True:
+        page = yield Ask({**_size(pager), **params(position)}, position, probe=probe)
+        if count.repeats(page):
+            further = leap(taken) if leap else position
+            if repr(further) in seen:
+                return _repeated(pager, count)
+            seen.add(repr(further))
+            position, probe = further, True
+            continue
+        taken = position
+        count.take(page, pager)
+        said = _word(
+            pager, page, count, reached(page, position, count) if reached else None
+        )
+        due, count.promised = count.promised, said == "more"
+        if _ends(pager, page, count, said):
+            break
+        probe, position = (
+            said == "" and len(page.rows) < pager.size,
+            onward(page, position),
+        )
+        if page.rows and repr(position) in seen:
+            return _round(count.rows)
+        seen.add(repr(position))
+
+    if said == "more" or (due and not said):
+        return (
+            f"it ended after {count.rows:,} rows{_of_total(count)}, where more were due"
+        )
+    if page.bare and len(count.last.rows) >= pager.size:
+        return f"it ended after {count.rows:,} rows with an answer without a body"
+    if (
+        count.totals
+        and count.totals[1] < count.totals[0]
+        and count.rows - count.twice <= count.totals[0]
+    ):
+        return (
+            f"{SLIPPED}: it had {count.totals[0]:,} of them, then {count.totals[1]:,}"
+        )
+    return ""
+
+
+def _word(pager: Pager, page: Page, count: Count, reached: int | None) -> str:
+    """What the answer says of further rows: "more", "last", or nothing."""
+    total = _total(pager, page)
+    if total is not None and reached is not None:
+        if reached > total or (
+            count.pages == 1
+            and total == len(page.rows)
+            and not _short(pager, page, count.full)
+        ):
+            return ""  # it does not count all rows, perhaps those of this page only
+        return "more" if reached < total else "last"
+    if total is not None:
+        return "more" if page.rows else "last"
+    told = dig(page.body, path_of(pager.more)) if pager.more else None
+    if told is None:
+        return ""
+    return "more" if is_yes(told) else "last"
+
+
+def _ends(pager: Pager, page: Page, count: Count, said: str) -> bool:
+    """Whether a counted list ends here. An empty page where more is promised is asked for once
+    more.
+    """
+    if said == "last":
+        return True
+    if said == "more":
+        return count.idle > 1 and not (
+            pager.next and dig(page.body, path_of(pager.next))
+        )
+    return not page.rows or (
+        (pager.few or pager.ends_short) and _short(pager, page, count.full)
+    )
+
+
+def _short(pager: Pager, page: Page, full: bool) -> bool:
+    """Whether this page is short because the list ends, not because the platform gives fewer
+    rows than asked.
+    """
+    return len(page.rows) < pager.size and (full or not _capped(len(page.rows)))
+
+
+def _capped(rows: int) -> bool:
+    """Whether a page looks like one that the platform has cut: that is done at a round number,
+    or a power of two.
+    """
+    return rows >= 10 and (rows % 10 == 0 or rows % 25 == 0 or rows & (rows - 1) == 0)
+
+
+def _repeated(pager: Pager, count: Count) -> str:
+    """A list that gives the same page again: the doubt, unless that page can only have been the
+    last.
+    """
+    rows = len(count.last.rows)
+    if (
+        not count.promised
+        and rows < pager.size
+        and not _capped(rows)
+        and not count.stale > STALE
+    ):
+        return ""
+    return (
+        f"it does not end: after {count.rows:,} rows{_of_total(count)} it gives the"
+        " same ones again"
+    )
+
+
+def _of_total(count: Count) -> str:
+    return f" of {count.totals[1]:,}" if count.totals else ""
+
+
+def _size(pager: Pager) -> dict[str, Any]:
+    return {pager.params["limit"]: pager.size} if "limit" in pager.params else {}
+
+
+def _total(pager: Pager, page: Page) -> int | None:
+    """How many rows the answer says there are in all."""
+    return _whole(page, pager.total)
+
+
+def _whole(page: Page, place: str) -> int | None:
+    """A count or position that an answer names, as a number or as text; None for anything else
+    there.
+    """
+    told = word(dig(page.body, path_of(place))).strip() if place else ""
+    return int(told) if told.isdecimal() and len(told) <= DIGITS else None
+
+
+# -- lists that are led through
+
+
+def _by_token(pager: Pager, position: Any, found: Callable[[Page], Any]) -> Walk:
+    def ask(token: Any) -> Ask:
+        return Ask(
+            {**_size(pager), **({pager.params["cursor"]: token} if token else {})},
+            token,
+        )
+
+    return _led(position, ask, found)
+
+
+def _by_address(pager: Pager, position: Any, found: Callable[[Page], Any]) -> Walk:
+    def following(page: Page) -> str:
+        link = found(page)
+        return page.follow(str(link)) if link else ""
+
+    return _led(
+        position,
+        lambda url: Ask({} if url else _size(pager), url or None, url or ""),
+        following,
+    )
+
+
+def _round(rows: int) -> str:
+    return f"it does not end: after {rows:,} rows it leads back to a page that was read"
+
+
+def _led(
+    position: Any, ask: Callable[[Any], Ask], found: Callable[[Page], Any]
+) -> Walk:
+    """Walk on as each page says; a position that was named before leads round for ever."""
+    seen, rows = {repr(position)}, 0
+    while True:
+        page = yield ask(position)
+        rows += len(page.rows)
+        if page.body is None and position:
+            return (
+                f"it ended after {rows:,} rows with an answer without a body, where"
+                " more were due"
+            )
+        position = found(page)
+        if not position:
+            return ""
+        if repr(position) in seen:
+            return _round(rows)
+        seen.add(repr(position))
+
+
+_LINK = re.compile(
+    r'<([^>]*)>((?:\s*;\s*[\w*-]+\s*(?:=\s*(?:"(?:[^"\\]|\\.)*"|[^\s";,]+))?)*)'
+)
+_PARAMETER = re.compile(r';\s*([\w*-]+)\s*(?:=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s";,]+)))?')
+
+
+def next_link(header: str) -> str:
+    """The address a `Link` header gives for `next`, or ""; one link may have several relations."""
+    for found in _LINK.finditer(header):
+        for name, quoted, bare in _PARAMETER.findall(found[2]):
+            if name.lower() == "rel" and "next" in (quoted or bare).lower().split():
+                return found[1]
+    return ""
+
+
+PAGERS: Mapping[str, Callable[[Pager, Any], Walk]] = {
+    "single": single,
+    "offset": offset,
+    "page": page_number,
+    "cursor": cursor,
+    "next_url": next_url,
+    "header_url": header_url,
+    "link_header": link_header,
+    "header_cursor": header_cursor,
+    "keyset": keyset,
+}

@@ -1,0 +1,610 @@
+"""One account's calls: signed, paced, classified, and repeated where that does no harm."""
+
+from __future__ import annotations
+
+import logging
+import random
+import ssl
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+
+from engine.connector.auth import Account, Signature, variables
+from engine.connector.bulk import listed
+from engine.connector.classify import (
+    MESSAGE,
+    Classified,
+    classify,
+    delay,
+    described,
+    lacks,
+    well_formed,
+)
+from engine.connector.door import Door
+from engine.connector.encoding import BODIES, fields, nested
+from engine.connector.model import PLACE, Connector, ErrorRule, Operation, Resource
+from engine.connector.oauth import Grant, Session
+from engine.connector.rate_limit import Clock, RateLimiter, Reservation
+from engine.connector.urls import url_of
+from engine.errors import (
+    ApiError,
+    AuthError,
+    ClientBlocked,
+    EtlError,
+    Forbidden,
+    NotFound,
+    OutcomeUnknown,
+    QuotaExhausted,
+    RequestRejected,
+    Unavailable,
+    UsageError,
+    VersionConflict,
+)
+from engine.store.links import Finding, clear_findings, save_findings
+
+# seconds; doubled for each try of a read, with up to half of it at random on top
+BACKOFF = 0.5
+CONNECT = 10.0  # seconds to wait for a connection
+# seconds an idle connection is kept; servers close theirs after 5, and a write on a closed one is a
+# doubt
+KEEP = 3.0
+# the request is to be made elsewhere: it was not carried out here (RFC 9110, 15.4)
+UNDONE = (301, 307, 308)
+WAITS = 50  # times one call is repeated because the platform refused it for its rate
+NEVER_LEFT = (
+    httpx.ConnectError,
+    httpx.ConnectTimeout,
+    httpx.PoolTimeout,
+    httpx.UnsupportedProtocol,
+)
+
+PLAIN = ("identity", "")
+# one of them, once: several inflate without bounds
+CODINGS = (*PLAIN, "gzip", "x-gzip", "deflate")
+# how an answer travelled: it is unpacked
+FRAMING = (b"content-encoding", b"content-length", b"transfer-encoding")
+SAID = {  # what every request says
+    "accept": "*/*",
+    "accept-encoding": "gzip, deflate",
+    "connection": "keep-alive",
+    "user-agent": f"python-httpx/{httpx.__version__}",
+}
+LIMITS = "limits"  # the stage of findings about what answers say of limits
+
+
+class EndlessError(httpx.HTTPError):
+    """An answer is too large, or takes too long in all; `again` where another try may do better."""
+
+    def __init__(self, message: str, again: bool = False) -> None:
+        super().__init__(message)
+        self.again = again
+
+
+# at INFO they log addresses, and with some APIs the key is in the address
+for _name in ("httpx", "httpcore"):
+    logging.getLogger(_name).setLevel(logging.WARNING)
+
+
+@cache
+def _trusted() -> ssl.SSLContext:
+    """The certificates that servers are held against, read once: that takes as long as many a
+    call.
+    """
+    return httpx.create_ssl_context(trust_env=False)
+
+
+@dataclass(slots=True)
+class Calls:
+    """Calls one account. Threads may share it."""
+
+    connector: Connector
+    account: Account
+    limiter: RateLimiter
+    clock: Clock = field(default_factory=Clock)
+    random: Callable[[], float] = random.random
+    door: httpx.BaseTransport = field(init=False, repr=False)
+    http: httpx.Client = field(init=False)  # the same door, for files
+    session: Session = field(init=False, repr=False)
+    home: httpx.URL = field(init=False)
+    # seconds by which the server's clock is ahead of ours, as its last answer told
+    ahead: float = 0.0
+
+    def __post_init__(self) -> None:
+        connection = self.connector.connection
+        try:
+            self.home = url_of(self.account.base_url.rstrip("/"))
+        except ValueError as error:
+            raise UsageError(
+                f"{connection.base_url_env} is not an address: {error}"
+            ) from None
+        self.door = Door(
+            min(CONNECT, connection.timeout),
+            connection.timeout,
+            KEEP,
+            connection.concurrency,
+            _trusted(),
+        )
+        self.http = httpx.Client(
+            transport=self.door, follow_redirects=False, trust_env=False
+        )
+        self.session = Session(
+            connection.auth, self.account.reveal, self.limiter, self._token
+        )
+        self.session.learn(
+            self.account.secret,
+            *map(self.account.reveal, variables(connection.auth, secret=True)),
+        )
+        if not self.session.renewable:
+            # a key that no request can carry is told before anything else
+            self.session.signature()
+
+    def now(self) -> float:
+        """The server's clock, as far as its answers tell it; epoch seconds."""
+        return self.clock.now() + self.ahead
+
+    def url(self, operation: Operation, places: Mapping[str, str]) -> httpx.URL:
+        """The operation's address. Raises Rejected where its path needs a value that is not
+        there.
+        """
+
+        def filled(text: str, safe: str | None) -> str:
+            for name in PLACE.findall(text):
+                value = well_formed(str(places.get(name, "")))
+                if value in ("", ".", ".."):
+                    raise RequestRejected(
+                        f"{operation.method} {operation.path} needs {name}, and there"
+                        " is none"
+                    )
+                text = text.replace(
+                    f"{{{name}}}", value if safe is None else quote(value, safe=safe)
+                )
+            return text
+
+        sent = {} if operation.params_in == "body" else operation.params
+        params = {
+            name: filled(value, None) if isinstance(value, str) else value
+            for name, value in sent.items()
+        }
+        path = filled(operation.path, "")
+        try:
+            return _with(url_of(f"{self.home}{path}"), params)
+        except (ValueError, httpx.InvalidURL):
+            raise RequestRejected(
+                f"{operation.method} {operation.path} makes no address of"
+                f" {path[:100]!r}"
+            ) from None
+
+    def local(self, page: httpx.URL, link: str) -> str:
+        """A link found in a page as an address below the platform's host, without the key.
+
+        Raises ApiError for other hosts: the key that goes with every call must not go there.
+        """
+        try:
+            url = url_of(link, page)
+        except ValueError:
+            raise ApiError(
+                f"{self.connector.title} names a next page that is not an address"
+            ) from None
+        home = {
+            _origin(self.home),
+            _origin(httpx.URL(self.connector.connection.base_url)),
+        }
+        if url.scheme not in ("http", "https") or _origin(url) not in home:
+            raise ApiError(
+                f"{self.connector.title} names a next page on another host, {url.host}"
+                " – it was not asked"
+            )
+        for name in self.session.params():
+            url = url.copy_remove_param(name) if name in url.params else url
+        return url.raw_path.decode("ascii")
+
+    def tries(self, most: int | None = None) -> Iterator[None]:
+        """One item for each try of a read, with a growing wait between them."""
+        for attempt in range((self.connector.tries if most is None else most) + 1):
+            if attempt:
+                self.clock.sleep(BACKOFF * 2 ** (attempt - 1) * (1 + self.random() / 2))
+            yield
+
+    def read(
+        self,
+        operation: Operation,
+        url: httpx.URL,
+        params: Mapping[str, Any],
+        tries: int | None = None,
+    ) -> Classified:
+        """A read, repeated while there is hope."""
+
+        def ask(signature: Signature) -> httpx.Response:
+            headers = self._headers(operation, signature)
+            if operation.params_in == "body":
+                sent = nested({**operation.params, **params})
+                return self._exchange(
+                    "POST", _with(url, signature.params), headers=headers, json=sent
+                )
+            return self._exchange(
+                operation.method,
+                _with(url, {**params, **signature.params}),
+                headers=headers,
+            )
+
+        return self._repeated(operation, ask, tries)
+
+    def _token(self, grant: Grant, first: Signature) -> Classified:
+        """Sign in: ask for a token, signed by an earlier one where it takes two steps."""
+        try:
+            url = _with(
+                url_of(
+                    grant.address
+                    if grant.address.startswith("http")
+                    else f"{self.home}{grant.address}"
+                ),
+                first.params,
+            )
+        except ValueError as error:
+            raise AuthError(
+                f"the address to sign in at is none: {error} – check the connector"
+            ) from None
+        operation = Operation("POST", grant.address, quiet=True)
+        headers, content = (
+            {**first.headers, **grant.headers},
+            ({"data": fields(grant.body)} if grant.form else {"json": grant.body}),
+        )
+
+        def ask(_: Signature) -> httpx.Response:
+            return self._exchange("POST", url, headers=headers, **content)
+
+        try:
+            return self._repeated(operation, ask, signed=first)
+        except (RequestRejected, OutcomeUnknown) as error:
+            raise AuthError(f"{error} – check {self._keys()}") from None
+
+    def _keys(self) -> str:
+        return (
+            ", ".join(dict.fromkeys(variables(self.connector.connection.auth)))
+            or "the account"
+        )
+
+    def _repeated(
+        self,
+        operation: Operation,
+        ask: Callable[[Signature], httpx.Response],
+        tries: int | None = None,
+        signed: Signature | None = None,
+    ) -> Classified:
+        """A call that does no harm twice."""
+        problem = ""
+        for _ in self.tries(tries):
+            try:
+                verdict = self._call(operation, ask, signed)
+            except EndlessError as error:
+                hopeless, problem = not error.again or problem == str(error), str(error)
+                if hopeless:
+                    break
+                continue
+            except httpx.HTTPError as error:
+                problem = f"{type(error).__name__} at {self.home.netloc.decode()}"
+                continue
+            if verdict.rule is None and not lacks(verdict.body, operation.select):
+                return verdict
+            if verdict.rule is not None and verdict.rule.then != "unsure":
+                raise self.failure(verdict, operation)
+            problem = (
+                self._described(verdict, operation)
+                if verdict.rule
+                else f"there is no {operation.select} in it"
+            )
+        raise Unavailable(
+            f"{self.connector.title} gave no usable answer to {operation.method}"
+            f" {operation.path}: {problem} – try again later, or check"
+            f" {self.connector.connection.base_url_env}"
+        )
+
+    def send(
+        self,
+        operation: Operation,
+        url: httpx.URL,
+        body: Any,
+        kind: Resource,
+        file: Path | None = None,
+        mark: Mapping[str, str] | None = None,
+        again: bool = False,
+    ) -> Classified:
+        """A write: repeated only when the platform said that it was not executed, or with
+        `again`: it knows a repetition.
+        """
+
+        def send(signature: Signature) -> httpx.Response:
+            marked = replace(signature, headers={**signature.headers, **(mark or {})})
+            return self._request(operation, url, body, kind, file, marked)
+
+        problem = ""
+        for _ in self.tries(None if again else 0):
+            try:
+                verdict = self._call(operation, send)
+                if verdict.rule is None or (
+                    operation.bulk and listed(operation.bulk, verdict.body) is not None
+                ):
+                    return replace(verdict, repeated=bool(problem))
+                raise self.failure(verdict, operation)
+            except NEVER_LEFT as error:
+                failure: EtlError = Unavailable(
+                    f"{self.connector.title} cannot be reached: {type(error).__name__}"
+                    f" at {self.home.netloc.decode()}"
+                )
+            except (OutcomeUnknown, httpx.HTTPError) as error:
+                call = f"{operation.method} {operation.path}"
+                problem = (
+                    str(error)
+                    if isinstance(error, OutcomeUnknown | EndlessError)
+                    else type(error).__name__
+                )
+                problem = (
+                    problem
+                    if isinstance(error, OutcomeUnknown)
+                    else f"no answer to {call}: {problem}"
+                )
+                continue
+            except EtlError as error:
+                failure = error
+            if not problem:
+                raise failure from None
+            # the first try is still at work
+            if not (operation.idempotency and getattr(failure, "status", 0) == 409):
+                break
+        raise OutcomeUnknown(problem)
+
+    def _call(
+        self,
+        operation: Operation,
+        send: Callable[[Signature], httpx.Response],
+        signed: Signature | None = None,
+    ) -> Classified:
+        """One call, paced; repeated as long as the platform says that it did not execute it.
+
+        That is: for its rate, and once because a token is no longer good.
+        """
+        renewed = signed is not None
+        for _ in range(WAITS):
+            booking = self._acquire(operation)
+            signature = signed or self.session.signature()
+            try:
+                response = send(signature)
+            # a cursor, a version or a mark out of an answer
+            except (httpx.InvalidURL, UnicodeError) as error:
+                raise RequestRejected(
+                    f"{operation.method} {operation.path} holds what no request can"
+                    f" carry: {error}"
+                ) from None
+            self.limiter.observe(response.headers, booking)
+            verdict = classify(self.connector, response)
+            self.ahead = (
+                self.ahead if verdict.date is None else verdict.date - self.clock.now()
+            )
+            if (
+                not renewed
+                and verdict.rule
+                and (
+                    verdict.rule.then == "refuse" or verdict.response.status_code == 401
+                )
+            ):
+                renewed = True
+                if self.session.renew(signature):
+                    continue
+            if verdict.rule is None or not self._waits(verdict, verdict.rule):
+                return verdict
+        raise Unavailable(
+            f"{self.connector.title} goes on refusing {operation.method}"
+            f" {operation.path} for its rate"
+        )
+
+    def _waits(self, verdict: Classified, rule: ErrorRule) -> bool:
+        """Keep to the wait that an answer asks for; whether the call was not executed and may
+        then be repeated.
+        """
+        limit = next(
+            (item for item in self.connector.limits if item.name == rule.limit), None
+        )
+        unit = 1e-3 if self.connector.connection.wait_unit == "milliseconds" else 1.0
+        found, refused = (
+            delay(rule, limit, verdict.response.headers, self.clock.now(), unit),
+            rule.then in ("wait", "pause"),
+        )
+        if refused or (rule.then == "unsure" and found.told):
+            self.limiter.refused(rule.limit, found.seconds, found.told)
+        if found.odd and (refused or rule.then == "unsure"):
+            self._tell(found.odd)
+        return refused
+
+    def _tell(self, odd: str) -> None:
+        """Nonsense in a header, for people to see."""
+        name, _, said = self.session.redact(odd).partition(": ")
+        text = (
+            f"{self.connector.title} answered {said!r}, which is no time to wait for –"
+            " it was asked again a little later"
+        )
+        with self.limiter.store.begin() as connection:
+            clear_findings(connection, LIMITS, self.connector.name, [name])
+            save_findings(
+                connection,
+                [Finding(self.connector.name, name, LIMITS, "", "attention", text)],
+            )
+
+    def _exchange(self, method: str, url: httpx.URL, **sent: Any) -> httpx.Response:
+        """One request and its whole answer, within the limits of size and time. Raises
+        EndlessError beyond them.
+        """
+        connection = self.connector.connection
+        seconds, most = (
+            connection.answer_seconds or 4 * connection.timeout,
+            connection.answer_max_bytes,
+        )
+        request = self._asked(method, url, **sent)
+        until = time.monotonic() + seconds
+        response = self.door.handle_request(request)
+        try:
+            coding = (
+                response.headers.get("content-encoding", "identity").strip().lower()
+            )
+            if coding not in CODINGS:
+                raise EndlessError(
+                    "the answer is packed in a way that was not asked for"
+                )
+            content = bytearray()
+            plain = coding in PLAIN
+            parts = iter(response.stream) if plain else response.iter_bytes()  # type: ignore[arg-type]
+            for part in parts:
+                content += part
+                if len(content) > most:
+                    raise EndlessError(
+                        f"the answer is larger than {most:,} bytes, `answer_max_bytes`"
+                        " of the connector"
+                    )
+                if time.monotonic() > until:
+                    raise EndlessError(
+                        f"the answer was not whole after {seconds:g} s,"
+                        " `answer_seconds` of the connector",
+                        True,
+                    )
+        finally:
+            response.close()
+        kept = [
+            header
+            for header in response.headers.raw
+            if header[0].lower() not in FRAMING
+        ]
+        whole = httpx.Response(
+            response.status_code, headers=kept, content=bytes(content), request=request
+        )
+        if "set-cookie" in whole.headers:
+            self.http.cookies.extract_cookies(whole)
+        for listen in self.http.event_hooks["response"]:
+            listen(whole)
+        return whole
+
+    def _asked(
+        self, method: str, url: httpx.URL, headers: Mapping[str, str], **sent: Any
+    ) -> httpx.Request:
+        """A request as a client of httpx would make it."""
+        request = httpx.Request(method, url, headers={**SAID, **headers}, **sent)
+        if url.userinfo:
+            request = next(
+                httpx.BasicAuth(url.username, url.password).auth_flow(request)
+            )
+        if self.http.cookies:
+            self.http.cookies.set_cookie_header(request)
+        for listen in self.http.event_hooks["request"]:
+            listen(request)
+        return request
+
+    def _headers(self, operation: Operation, signature: Signature) -> dict[str, str]:
+        return {
+            **self.connector.connection.headers,
+            **operation.headers,
+            **signature.headers,
+        }
+
+    def _acquire(self, operation: Operation) -> Reservation:
+        try:
+            return self.limiter.acquire(operation.cost, operation.limits)
+        except QuotaExhausted as pause:
+            raise QuotaExhausted(
+                f"{self.connector.title} {pause.limit}".strip(),
+                pause.until,
+                pause.limit != "",
+            ) from None
+
+    def _request(
+        self,
+        operation: Operation,
+        url: httpx.URL,
+        body: Any,
+        kind: Resource,
+        file: Path | None,
+        signature: Signature,
+    ) -> httpx.Response:
+        headers, url = self._headers(operation, signature), _with(url, signature.params)
+        if body is None or (operation.method == "DELETE" and isinstance(body, dict)):
+            return self._exchange(operation.method, url, headers=headers)
+        with file.open("rb") if file is not None else nullcontext() as content:
+            sent = BODIES[operation.body](body, operation, kind, content)
+            return self._exchange(
+                operation.method,
+                url,
+                **{**sent, "headers": {**headers, **sent.get("headers", {})}},
+            )
+
+    def failure(self, verdict: Classified, operation: Operation) -> ApiError:
+        assert verdict.rule is not None
+        said, connection = (
+            self._described(verdict, operation),
+            self.connector.connection,
+        )
+        title, call = self.connector.title, f"{operation.method} {operation.path}"
+        if operation.lock and verdict.response.status_code in (409, 412):
+            return VersionConflict(
+                f"{title} refuses {call}, for the row was changed meanwhile: {said}",
+                verdict.response.status_code,
+            )
+        match verdict.rule.then:
+            case "refuse":
+                return AuthError(
+                    f"{title} refuses the key: {said} – check {self._keys()}"
+                )
+            case "stop":
+                return ClientBlocked(
+                    f"{title} has shut this client out: {said} – wait some minutes and"
+                    " lower the pace"
+                )
+            case "moved" if operation.method == "GET":
+                return ApiError(
+                    f"{title} answers {call} from another place: {said} – check"
+                    f" {connection.base_url_env}"
+                )
+            case "moved" if verdict.response.status_code in UNDONE:
+                said += (
+                    " "
+                    + self.session.redact(verdict.response.headers.get("location", ""))[
+                        :MESSAGE
+                    ]
+                )
+                advice = (
+                    f"check {connection.base_url_env} and the path in the connector"
+                )
+                return RequestRejected(
+                    f"{title} answers {call} from another place: {said} – {advice}"
+                )
+            case "missing":
+                return NotFound(
+                    f"{title} refuses {call}: {said}", verdict.response.status_code
+                )
+            case "forbid":
+                return Forbidden(
+                    f"{title} refuses {call}: {said}", verdict.response.status_code
+                )
+            case "reject":
+                return RequestRejected(
+                    f"{title} refuses {call}: {said}", verdict.response.status_code
+                )
+        return OutcomeUnknown(f"{title} answered {call} with {said}")
+
+    def _described(self, verdict: Classified, operation: Operation) -> str:
+        """What an answer says is wrong, in a line, without secrets; cut only after they are out."""
+        return self.session.redact(described(self.connector, verdict, operation.quiet))[
+            :MESSAGE
+        ].strip()
+
+
+def _with(url: httpx.URL, params: Mapping[str, Any]) -> httpx.URL:
+    """An address with parameters added; one without stays as it is written."""
+    return url.copy_merge_params(params) if params else url
+
+
+def _origin(url: httpx.URL) -> tuple[str, int | None]:
+    return url.host.lower(), url.port

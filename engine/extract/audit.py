@@ -1,0 +1,335 @@
+"""Look before anything is written: both accounts, people, collections nobody maps, fields that
+vanished.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from engine.connector.model import Users
+from engine.connector.titles import at_place, first_word
+from engine.errors import RequestRejected, UnsafePlan
+from engine.language.dependencies import by_source, needed, paths_read
+from engine.session import Run
+from engine.store.links import (
+    Finding,
+    Link,
+    clear_findings,
+    drop_link,
+    links_of,
+    save_findings,
+    save_link,
+)
+from engine.store.records import (
+    Cursor,
+    all_cursors,
+    count,
+    not_taken,
+    save_cursor,
+    stream,
+)
+from engine.values import dig, is_yes, segments
+
+COUNTED = "#"  # marks the cursor of a collection that was counted, not read
+STANDS_IN = "the fallback owner stands in"
+SEEN = 200  # records looked at to see whether a field still exists
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """One person of the source and what became of the search for them."""
+
+    key: str
+    name: str
+    email: str
+    state: str  # matched, unmatched, ambiguous, inactive
+    user: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Unmapped:
+    """A collection the spec does not migrate, or rows of one it does that no object takes."""
+
+    collection: str
+    rows: int
+    reason: str
+    read_for_links: bool = False
+    not_taken: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """What an audit found."""
+
+    people: tuple[Person, ...]
+    fallback: str
+    unmapped: tuple[Unmapped, ...]
+
+
+def match_people(run: Run) -> tuple[list[Person], str]:
+    """Find every person of the source among the destination's users by e-mail, ignoring case.
+
+    Raises UnsafePlan where the fallback owner is not an active user: records would have no owner.
+    """
+    match, rules = run.spec.users, run.migration.destination.users
+    if match is None or rules is None:
+        return [], ""
+    by_email: dict[str, list[dict[str, Any]]] = {}
+    for user in run.destination.rows(rules.resource):
+        by_email.setdefault(_text(user, rules.email).casefold(), []).append(user)
+    fallback = [
+        user
+        for user in by_email.get(match.fallback.strip().casefold(), [])
+        if _active(user, rules)
+    ]
+    if not fallback:
+        raise UnsafePlan(
+            f"the fallback owner {match.fallback!r} is not an active user of"
+            f" {run.migration.destination.title} – set FALLBACK_OWNER_EMAIL (or"
+            " users.fallback in the spec) to somebody who is"
+        )
+    place, people = segments(match.source_email), []
+    for batch in stream(run.store, match.source):
+        for record in batch:
+            email = str(dig(record.body, place) or "").strip()
+            found = by_email.get(email.casefold(), []) if email else []
+            state, user_id = _match(run, found, rules)
+            people.append(
+                Person(
+                    record.key,
+                    _name(run, match.source, record.body),
+                    email,
+                    state,
+                    user_id,
+                )
+            )
+    _save(run, people, _user_id(run, fallback[0], rules), rules)
+    return people, f"{_joined(fallback[0], rules.name)} <{match.fallback}>".strip()
+
+
+def _match(run: Run, found: list[dict[str, Any]], rules: Users) -> tuple[str, str]:
+    """What the users with a person's e-mail make of the search, and the id of the one that was
+    found.
+    """
+    active = [user for user in found if _active(user, rules)]
+    if len(active) == 1:
+        return "matched", _user_id(run, active[0], rules)
+    if active:
+        return "ambiguous", ""
+    return ("inactive" if found else "unmatched"), ""
+
+
+def _user_id(run: Run, user: dict[str, Any], rules: Users) -> str:
+    """What rows of the destination hold to name a user. Raises UnsafePlan where the user has no
+    id.
+    """
+    kind = run.migration.destination.resources[rules.resource]
+    found = kind.reference_id_of(user)
+    if not found:
+        title = run.migration.destination.title
+        raise UnsafePlan(
+            f"a user of {title} has no {kind.id} – check `id` of {rules.resource} in"
+            " the connector"
+        )
+    return found
+
+
+def _name(run: Run, collection: str, body: dict[str, Any]) -> str:
+    """A person's name: where the source's connector says, else what any row of the collection is
+    called by.
+    """
+    users = run.migration.source.users
+    if users and users.resource == collection and (told := _joined(body, users.name)):
+        return told
+    return first_word(body, run.migration.source.resources[collection].called)
+
+
+def _joined(row: dict[str, Any], places: Iterable[str]) -> str:
+    return " ".join(filter(None, (_text(row, place) for place in places)))
+
+
+def _active(user: dict[str, Any], rules: Users) -> bool:
+    return not rules.active or is_yes(at_place(user, rules.active))
+
+
+def _text(row: dict[str, Any], place: str) -> str:
+    return str(at_place(row, place) or "").strip()
+
+
+def _save(run: Run, people: list[Person], fallback: str, rules: Users) -> None:
+    now = run.clock.now()
+
+    def linked(key: str, user: str) -> Link:
+        return Link("users", key, rules.resource, user, "", {}, "matched", run.id, now)
+
+    with run.store.begin() as connection:
+        clear_findings(connection, "audit", "users")
+        for key in links_of(connection, "users"):
+            drop_link(connection, "users", key)
+        save_link(connection, linked("$fallback", fallback))
+        for person in people:
+            if person.state == "matched":
+                save_link(connection, linked(person.key, person.user))
+        save_findings(
+            connection,
+            [
+                Finding(
+                    "users",
+                    p.key,
+                    "audit",
+                    "",
+                    "note",
+                    f"{p.state}: {p.name} <{p.email or 'no e-mail'}>; {STANDS_IN}",
+                )
+                for p in people
+                if p.state != "matched"
+            ],
+        )
+
+
+def unmapped_collections(run: Run) -> list[Unmapped]:
+    """Every collection of the source that becomes no record of the destination, with its row
+    count.
+    """
+    mapped = {name for mapping in run.spec.active() for name in mapping.sources}
+    if run.spec.users:
+        mapped.add(run.spec.users.source)
+    reads = needed(run.spec)
+    with run.store.begin() as connection:
+        known = all_cursors(connection)
+    found = []
+    rest = [name for name in run.migration.source.resources if name not in mapped]
+    for position, name in enumerate(rest):
+        run.progress("collections nobody maps", position, len(rest))
+        rows = _rows(run, name, name in reads, known.get(COUNTED + name))
+        reason = run.spec.left_behind.get(name, "")
+        found.append(
+            Unmapped(
+                name,
+                rows,
+                reason or ("read for links and labels" if name in reads else ""),
+                name in reads,
+            )
+        )
+    run.progress("collections nobody maps", len(rest), len(rest))
+    return found
+
+
+def taken_by_none(run: Run) -> list[Unmapped]:
+    """The mapped collections of which some records make nothing: no object's conditions take
+    them.
+    """
+    found = []
+    with run.store.begin() as connection:
+        for name, mappings in by_source(run.spec.active()).items():
+            some = [mapping.name for mapping in mappings]
+            rows, first = (
+                (0, []) if name.startswith("$") else not_taken(connection, name, some)
+            )
+            if rows:
+                reason = (
+                    f"the conditions of {', '.join(some)} do not take them, such as"
+                    f" {', '.join(first)}"
+                )
+                found.append(Unmapped(name, rows, reason, not_taken=True))
+    return found
+
+
+def _rows(run: Run, name: str, staged: bool, cursor: Cursor | None) -> int:
+    """Row count from the store where it is known; -1 where the key may not look."""
+    if staged:
+        with run.store.begin() as connection:
+            return count(connection, name)
+    if cursor and cursor.complete:
+        return cursor.rows
+    now = run.clock.now()
+    try:
+        rows = count_rows(run, name)
+    except RequestRejected as error:
+        run.notice(f"{name} cannot be counted: {error}")
+        rows = -1
+    with run.store.begin() as connection:
+        save_cursor(connection, Cursor(COUNTED + name, None, True, rows, now, now))
+    return rows
+
+
+def check_schema_drift(run: Run) -> None:
+    """Refuse to go on when a field the spec reads is in no record at all: it would be blanked
+    everywhere.
+    """
+    problems = []
+    for mapping in run.spec.active():
+        heads = {
+            str(segments(path)[0])
+            for path in paths_read(mapping)
+            if not path.startswith("$")
+        }
+        heads -= {
+            *mapping.related,
+            *mapping.children,
+            *([mapping.each.name] if mapping.each else []),
+        }
+        for name in mapping.sources:
+            if name.startswith("$"):
+                continue
+            seen = _fields_seen(run, name)
+            resource = run.migration.source.resources[name]
+            # those are told when they are read
+            known = resource.fields.keys() - set(resource.operations["list"].detail)
+            problems += [
+                f"{name}.{head}"
+                for head in sorted(heads & known)
+                if seen is not None and head not in seen
+            ]
+    if problems:
+        listed = ", ".join(dict.fromkeys(problems))
+        raise UnsafePlan(
+            f"the source no longer has {listed}, which the spec reads – has the"
+            " platform renamed a field? Correct the connector and the spec, then run"
+            " again with --refresh"
+        )
+
+
+def _fields_seen(run: Run, name: str) -> set[str] | None:
+    """Field names in the first records of a collection; None where there is none."""
+    for batch in stream(run.store, name, batch=SEEN):
+        return {key for record in batch for key in record.body}
+    return None
+
+
+def count_rows(run: Run, collection: str) -> int:
+    """How many rows a collection has, without reading all of it: its last page is found by
+    doubling and halving.
+    """
+    walk = run.source.pages(collection, doubts=True)
+    first = next(walk)
+    if first.last:
+        return len(first.rows)
+    operation, size = (
+        run.migration.source.resources[collection].operations["list"],
+        len(first.rows),
+    )
+    if operation.pager is None or operation.pager.kind != "offset" or operation.parent:
+        return size + sum(len(page.rows) for page in walk)
+    full, other = 0, 1  # the last page known to be full, and one behind it
+    while (rows := _rows_of_page(run, collection, other, size)) == size:
+        full, other = other, other * 2
+    while not rows and other > full + 1:
+        middle = (full + other) // 2
+        found = _rows_of_page(run, collection, middle, size)
+        if found == size:
+            full = middle
+        else:
+            other, rows = middle, found
+    return other * size + rows
+
+
+def _rows_of_page(run: Run, collection: str, number: int, size: int) -> int:
+    pager = run.migration.source.resources[collection].operations["list"].pager
+    assert pager is not None
+    params = {pager.params["start"]: number * size} | (
+        {pager.params["limit"]: size} if "limit" in pager.params else {}
+    )
+    return len(next(run.source.pages(collection, params, doubts=True)).rows)

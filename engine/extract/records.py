@@ -1,0 +1,374 @@
+"""A source row as a record, and whom it points at; rows since a moment: shared by the first
+reading and every later one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from heapq import nlargest
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import sqlalchemy as sa
+
+from engine.connector.client import Client, Rows, silence
+from engine.connector.model import FieldType, Operation, Resource, join_id
+from engine.connector.references import any_key
+from engine.connector.times import moment
+from engine.connector.typed import says_nothing
+from engine.errors import RequestRejected, UnsafePlan
+from engine.session import Run
+from engine.store.links import Finding, clear_findings, save_findings, save_once
+from engine.store.records import FLAGS, READING, Cursor, Record, Tally, other_rows
+from engine.values import (
+    dig,
+    digest,
+    fits_index,
+    flag,
+    id_in,
+    is_empty,
+    key_of,
+    segments,
+    well_formed,
+    word,
+)
+
+# rows with the newest stamps that the filter of the first delta has to bring
+PROOFS = 10
+# seconds that a window reaches back: stamps lag behind commits, the bound may be exclusive
+OVERLAP = 7200.0
+# seconds that stamps may lie behind the server's clock: they may be wall time of any zone
+LAG = 14 * 3600.0
+_STYLES = {
+    "rfc3339": "%Y-%m-%dT%H:%M:%SZ",
+    "space": "%Y-%m-%d %H:%M:%S",
+    "basic_offset": "%Y-%m-%dT%H:%M:%S+0000",
+    "date": "%Y-%m-%d",
+}
+
+
+def as_record(run: Run, collection: str, row: Mapping[str, Any]) -> Record:
+    """A row with its key; a composite key ("a+b") joins its parts."""
+    key = row_key(run.migration.source.resources[collection], row)
+    whole = well_formed(dict(row))
+    return Record(collection, key, whole, 0, digest(whole))
+
+
+def row_key(kind: Resource, row: Mapping[str, Any]) -> str:
+    """The key of a row; raises UnsafePlan where a field of its id holds no plain value."""
+    if not has_key(kind, row):
+        raise UnsafePlan(
+            f"a row of {kind.name} has no {kind.id}: it cannot be told apart – check"
+            " the connector"
+        )
+    return key_of(kind.name, join_id([word(row[name]) for name in kind.id_fields]))
+
+
+def has_key(kind: Resource, row: Mapping[str, Any]) -> bool:
+    """Whether each field of a row's id holds a plain value, and all of them are no longer than a
+    key may be.
+    """
+    values = [row.get(name) for name in kind.id_fields]
+    if any(
+        isinstance(value, dict | list | bool) or is_empty(value) for value in values
+    ):
+        return False
+    return fits_index(join_id([word(value) for value in values]))
+
+
+def keyed(
+    run: Run, collection: str, rows: Sequence[dict[str, Any]], known: int
+) -> tuple[list[Record], int]:
+    """The rows as records, and how many have no id that can be used: those are left out.
+
+    Raises UnsafePlan where no row has one, and none is `known` that has: the connector names the
+    wrong field.
+    """
+    kind = run.migration.source.resources[collection]
+    usable = [row for row in rows if has_key(kind, row)]
+    if rows and not usable and not known:
+        raise UnsafePlan(
+            f"rows of {collection} have no {kind.id} that tells them apart – check `id`"
+            " in the connector"
+        )
+    return [as_record(run, collection, row) for row in usable], len(rows) - len(usable)
+
+
+def tallied(
+    run: Run,
+    connection: sa.Connection,
+    name: str,
+    tally: Tally,
+    page: Rows,
+    found: Sequence[Record],
+    unkeyed: int,
+    since: float,
+) -> Tally:
+    """The tally with one more page, of a reading that began at `since` by our clock."""
+    kind, date = (
+        run.migration.source.resources[name],
+        (page.date if tally.date is None else tally.date),
+    )
+    pairs = other_rows(connection, found, since) if found else []
+    others = [
+        now.key for before, now in pairs if not _is_changed(kind, before, now, date)
+    ]
+    stamps = {record.key: _moment_in(record, kind.modified) for record in found}
+    stamped = {key: one for key, one in stamps.items() if one is not None}
+    known = [one for one in (tally.stamp, *stamped.values()) if one is not None]
+    newest = {key: one for one, key in tally.newest} | stamped
+    return replace(
+        tally,
+        repeated=tally.repeated + len(others),
+        repeated_key=tally.repeated_key or (others[0] if others else ""),
+        unkeyed=tally.unkeyed + unkeyed,
+        doubts=tally.doubts + bool(page.doubt),
+        doubt=tally.doubt or page.doubt,
+        pages=tally.pages + bool(page.rows),
+        date=date,
+        stamp=max(known, default=None),
+        newest=tuple(nlargest(PROOFS, ((one, key) for key, one in newest.items()))),
+    )
+
+
+def _is_changed(
+    kind: Resource, before: Record, now: Record, date: float | None
+) -> bool:
+    """Whether two rows under one id are one that was changed while the list was read.
+
+    It was made when it was made, and has a later stamp: that tells in any zone. Where no row
+    says when it was made, the stamp has to be later than the `date` when the reading began, by
+    the server's clock.
+    """
+    made = _moment_in(before, kind.created), _moment_in(now, kind.created)
+    changed = _moment_in(now, kind.modified) or 0.0
+    if None not in made:
+        return made[0] == made[1] and changed > (
+            _moment_in(before, kind.modified) or 0.0
+        )
+    return date is not None and changed >= date
+
+
+def _moment_in(record: Record, place: str) -> float | None:
+    return moment(dig(record.body, segments(place))) if place else None
+
+
+def report(connection: sa.Connection, stage: str, name: str, tally: Tally) -> None:
+    """What a reading left open, for people to see; it takes the place of what the stage said
+    before.
+    """
+    texts = []
+    if tally.repeated:
+        texts.append(
+            f"{tally.repeated:,} rows came under an id that another row has, the first"
+            f" {tally.repeated_key}: of each id one row is kept – name in the"
+            " connector's `id` all fields that tell rows apart, such as order_id+id"
+        )
+    if tally.unkeyed:
+        texts.append(
+            f"{tally.unkeyed:,} rows have an id that cannot be used and were left out –"
+            " check `id` in the connector"
+        )
+    if tally.doubts:
+        many = f" (and {tally.doubts - 1:,} lists more)" if tally.doubts > 1 else ""
+        texts.append(
+            f"{tally.doubt}{many}; rows may be missing – read everything again with"
+            " --delta --deletions"
+        )
+    if tally.missed and stage == READING:
+        texts.append(
+            f"asked for what has changed, the list left out {tally.missed:,} rows that"
+            f" it had to show, such as {tally.missed_key}: every delta reads all of"
+            f" {name} instead – correct `since` or `newest_first` in the connector"
+        )
+    clear_findings(connection, stage, name)
+    save_findings(
+        connection, [Finding(name, "", stage, "", "attention", text) for text in texts]
+    )
+
+
+def watermark(cursor: Cursor, tally: Tally) -> float:
+    """The moment since which rows are asked for: when the last reading began, as the platform
+    tells time.
+
+    The server's clock counts, ours only where it tells none. The newest stamp counts where it lies
+    behind: stamps may be wall time of another zone, and a clock that was ahead may be put right.
+    """
+    begun = cursor.started if tally.date is None else tally.date
+    return min(begun, begun - LAG if tally.stamp is None else tally.stamp) - OVERLAP
+
+
+def proving(tally: Tally, since: float) -> float:
+    """A moment early enough for the filter to bring rows that are known: whether it does is its
+    proof.
+    """
+    return min([since, *(stamp - LAG - OVERLAP for stamp, _ in tally.newest)])
+
+
+def alive(
+    run: Run, collection: str, rows: Iterable[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """The rows that do not say of themselves that they are deleted; some lists show those too."""
+    kind = run.migration.source.resources[collection]
+    if not kind.deleted:
+        return list(rows)
+    return [row for row in rows if not _says_so(run, kind, row)]
+
+
+def _says_so(run: Run, kind: Resource, row: Mapping[str, Any]) -> bool:
+    """Whether a row says that it is deleted: by a yes, by a moment, or by who did it.
+
+    What else stands there, as the field's type is declared, does not say so, which is reported.
+    """
+    value, declared = (
+        row.get(kind.deleted),
+        kind.fields.get(kind.deleted, FieldType("text")),
+    )
+    if is_empty(value) or says_nothing(
+        value, declared, run.migration.source.empty_values
+    ):
+        return False
+    said = flag(value)
+    if said is None and declared.kind != "boolean":
+        said = (
+            moment(value) is not None
+            or declared.kind in ("reference", "id", "object")
+            or None
+        )
+    if said is None:
+        odd = f"{kind.deleted} is {value!r:.60}, which is neither yes nor no"
+        text = f"{odd}: such rows are taken for live – check its type in the connector"
+        if f"{kind.name}: {text}" not in run.notices:
+            run.notice(f"{kind.name}: {text}")
+            with run.store.begin() as connection:
+                save_once(
+                    connection, Finding(kind.name, "", FLAGS, "", "attention", text)
+                )
+    return said is True
+
+
+def is_gone(run: Run, name: str, key: str) -> bool:
+    """Whether a row that its list no longer holds is deleted in the source.
+
+    One that nobody may look at is not, which is reported; one that cannot be read by itself is.
+    """
+    if "read" not in run.migration.source.resources[name].operations:
+        return True
+    try:
+        row = run.source.read(name, id_in(key))
+    except RequestRejected as error:
+        run.notice(
+            f"{key} is no longer listed and cannot be read, so it is not taken for"
+            f" deleted: {error}"
+        )
+        return False
+    return row is None or not alive(run, name, [row])
+
+
+def entries(
+    run: Run, found: Iterable[Record], fields: tuple[str, ...]
+) -> list[tuple[str, str, str, str]]:
+    """Who points at whom through the given fields."""
+    pattern = run.migration.source.reference.pattern
+    result = []
+    for record in found:
+        for name in fields:
+            value = dig(record.body, segments(name))
+            if value is not None:
+                result.append(
+                    (
+                        record.collection,
+                        name,
+                        any_key(value, pattern) or str(value),
+                        record.key,
+                    )
+                )
+    return result
+
+
+def recent(
+    client: Client, resource: Resource, since: float, proof: bool = False
+) -> Iterator[list[dict[str, Any]]]:
+    """Pages that hold every row made or changed since a moment of the platform's clock:
+    filtered, newest first, or all.
+
+    A moment that is not over yet was told by a clock that was ahead: what it was is not known,
+    so all rows are read. With `proof`, raises Unavailable for a page without a body: it does not
+    show what is not there.
+    """
+    operation = resource.operations["list"]
+    known = since <= client.now()
+    params = filtered(operation, since) if known else {}
+    newest = known and bool(operation.newest_first) and not operation.since
+    for page in client.pages(resource.name, params, newest_first=newest):
+        if proof and page.silent:
+            raise silence(client.connector.title, resource.name)
+        yield page.rows
+        if newest and reaches(page.rows, resource.created, since):
+            return
+
+
+def rows_below(
+    client: Client, resource: Resource, parents: Sequence[str]
+) -> Iterator[list[dict[str, Any]]]:
+    """Rows that only the lists of their parents show: many parents a call, or several at a time."""
+    if resource.operations["list"].ids_of:
+        yield list(client.by_ids(resource.name, list(parents)))
+    else:
+        yield from client.below(resource.name, parents, proof=True)
+
+
+def rows_now(
+    client: Client, resource: Resource, bodies: Mapping[str, Mapping[str, Any]]
+) -> dict[str, dict[str, Any]]:
+    """Rows by id; through the parents their bodies name where the platform lists them only there.
+
+    A row that a list does not show is read by itself, where it can be: lists may lag behind.
+    """
+    listing = resource.operations.get("list")
+    ids = set(bodies)
+    if listing and listing.ids_of:
+        ids = {
+            str(body[listing.ids_of])
+            for body in bodies.values()
+            if body.get(listing.ids_of)
+        }
+
+    found = {
+        resource.id_of(row): row for row in client.by_ids(resource.name, sorted(ids))
+    }
+    if "read" in resource.operations and listing and listing.ids:
+        for row_id in sorted(bodies.keys() - found.keys()):
+            row = client.read(resource.name, row_id)
+            if row is not None:
+                found[row_id] = row
+    return found
+
+
+def reaches(rows: Iterable[Mapping[str, Any]], name: str, since: float) -> bool:
+    """Whether a page of a list, newest first, holds a row older than the moment; one without a
+    stamp tells nothing.
+    """
+    return any(
+        stamp is not None and stamp < since
+        for stamp in (moment(row.get(name)) for row in rows)
+    )
+
+
+def filtered(operation: Operation, since: float) -> dict[str, Any]:
+    """What asks a list for the rows changed since a moment; nothing where it cannot be asked so."""
+    if not operation.since:
+        return {}
+    text = operation.since_form.replace(
+        "{}", stamp(since, operation.since_style, operation.since_zone)
+    )
+    return {**operation.since_params, operation.since: text}
+
+
+def stamp(seconds: float, style: str, zone: str = "UTC") -> str:
+    """An instant as a filter wants it, by the clock of a zone."""
+    if style in ("epoch", "epoch_ms"):
+        return str(int(seconds * (1000 if style == "epoch_ms" else 1)))
+    return datetime.fromtimestamp(seconds, ZoneInfo(zone)).strftime(_STYLES[style])

@@ -1,0 +1,200 @@
+"""What can be seen only in a spec as a whole: what is never used, what cannot work together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from engine.config.document import Document, Keys
+from engine.connector.model import Connector
+from engine.errors import Diagnostic
+from engine.language.dependencies import lookups
+from engine.language.model import ObjectMapping, Path, Spec
+from engine.values import segments
+
+KEY = Path("$key", ("$key",))
+
+
+def whole(
+    spec: Spec,
+    document: Document,
+    source: Connector,
+    destination: Connector,
+    used: set[str],
+) -> Iterator[Diagnostic]:
+    """Problems and warnings about a compiled spec; `used` are the settings that something reads."""
+    for name in spec.settings:
+        if name not in used:
+            yield document.problem(
+                ("settings", name),
+                f"nothing uses the setting {name!r}",
+                "remove it",
+                "warning",
+            )
+    yield from _custom_fields(spec, document)
+    yield from _same_keys(spec, document)
+    yield from _left_behind(spec, document)
+    yield from _ignored(spec, document, source)
+    for mapping in spec.objects.values():
+        yield from _key_written(spec, document, mapping)
+        yield from _recognised(spec, document, mapping, destination)
+        yield from _written_over(document, mapping, destination)
+        yield from _switched_off(spec, document, mapping)
+
+
+def _custom_fields(spec: Spec, document: Document) -> Iterator[Diagnostic]:
+    written = {
+        (mapping.resource, field.custom)
+        for mapping in spec.objects.values()
+        for field in mapping.fields.values()
+    }
+    for resource, name in spec.custom_fields:
+        if (resource, name) not in written:
+            text = f"no object writes the custom field {name!r} of {resource}"
+            yield document.problem(
+                ("custom_fields", resource, name),
+                text,
+                "remove it, or map it",
+                "warning",
+            )
+
+
+def _key_written(
+    spec: Spec, document: Document, mapping: ObjectMapping
+) -> Iterator[Diagnostic]:
+    """Without its source key a row cannot be found again after a cut connection, and would be
+    made twice.
+    """
+    for item in spec.custom_fields.values():
+        field = mapping.fields.get(f"custom.{item.name}")
+        if item.resource != mapping.resource or not item.key:
+            continue
+        if field is None:
+            text = f"the key field {item.name!r} of {item.resource} is not filled"
+            yield document.problem(
+                (*mapping.keys, "fields"), text, f"add custom.{item.name}: $key"
+            )
+        elif field.expr != KEY:
+            yield document.problem(
+                field.keys,
+                f"{item.name!r} is the key field of {item.resource}",
+                "write $key here",
+            )
+
+
+def _recognised(
+    spec: Spec, document: Document, mapping: ObjectMapping, destination: Connector
+) -> Iterator[Diagnostic]:
+    resource = destination.resources.get(mapping.resource)
+    keyed = any(
+        item.key
+        for item in spec.custom_fields.values()
+        if item.resource == mapping.resource
+    )
+    if (
+        resource
+        and resource.custom
+        and not keyed
+        and not resource.recognise
+        and not mapping.match
+    ):
+        text = (
+            f"a row of {mapping.resource} cannot be found again after a cut connection"
+        )
+        advice = (
+            f"declare a field for its key: custom_fields.{mapping.resource}.source_key:"
+            " {name: ..., type: text, key: true}"
+        )
+        yield document.problem((*mapping.keys, "to"), text, advice, "warning")
+
+
+def _written_over(
+    document: Document, mapping: ObjectMapping, destination: Connector
+) -> Iterator[Diagnostic]:
+    """A creation that may write over a row people made must look for such a row first: it could
+    not be given back.
+    """
+    resource = destination.resources.get(mapping.resource)
+    by = resource.written_over if resource else ""
+    if by in mapping.fields and by not in mapping.match:
+        text = (
+            f"making a row of {mapping.resource} writes over one that has the same {by}"
+        )
+        advice = (
+            f"add match: [{by}], so that such a row is adopted with what people entered"
+        )
+        yield document.problem((*mapping.keys, "to"), text, advice)
+
+
+def _switched_off(
+    spec: Spec, document: Document, mapping: ObjectMapping
+) -> Iterator[Diagnostic]:
+    """A lookup among objects that take no part never finds anything."""
+    for field in mapping.fields.values() if mapping.enabled else ():
+        for lookup in lookups(field):
+            off = [
+                name
+                for name in lookup.objects
+                if name in spec.objects and not spec.objects[name].enabled
+            ]
+            if off and len(off) == len(lookup.objects):
+                text = (
+                    f"{' and '.join(map(repr, off))} switched off: this lookup never"
+                    " finds anything"
+                )
+                yield document.problem(
+                    field.keys, text, "switch it on, or remove the lookup", "warning"
+                )
+
+
+def _same_keys(spec: Spec, document: Document) -> Iterator[Diagnostic]:
+    """Two objects that make the same resource of the same collection would share source keys."""
+    made: dict[tuple[str, str], ObjectMapping] = {}
+    for item in spec.objects.values():
+        for source in item.sources if item.key_field and not item.each else ():
+            other = made.setdefault((item.resource, source), item)
+            if other.name != item.name and not (other.when and item.when):
+                text = (
+                    f"{item.name!r} and {other.name!r} both make {item.resource} of"
+                    f" {source}"
+                )
+                yield document.problem(
+                    item.keys, text, "join them, or split them by `when`"
+                )
+
+
+def _left_behind(spec: Spec, document: Document) -> Iterator[Diagnostic]:
+    mapped = {
+        source: item.name for item in spec.objects.values() for source in item.sources
+    }
+    for name in spec.left_behind:
+        if name in mapped:
+            keys: Keys = ("left_behind", name)
+            text = f"{name!r} is not left behind: {mapped[name]!r} is made of it"
+            yield document.problem(keys, text, "remove the line", "warning")
+
+
+def _ignored(spec: Spec, document: Document, source: Connector) -> Iterator[Diagnostic]:
+    """Ignored fields that no record has; a list shared by an alias is judged by all who share
+    it.
+    """
+    unknown: dict[object, Diagnostic | None] = {}
+    for mapping in spec.objects.values():
+        fields = [
+            source.resources[name].fields
+            for name in mapping.sources
+            if name in source.resources
+        ]
+        for path in mapping.ignore if fields and all(fields) else ():
+            keys: Keys = (*mapping.keys, "ignore", path)
+            place, known = (
+                document.place(keys),
+                any(str(segments(path)[0]) in names for names in fields),
+            )
+            text = f"{' and '.join(mapping.sources)} have no field {path!r} to ignore"
+            found = (
+                None
+                if known
+                else document.problem(keys, text, "remove the line", "warning")
+            )
+            unknown[place] = found if place not in unknown or known else unknown[place]
+    yield from (item for item in unknown.values() if item)

@@ -1,0 +1,788 @@
+"""A spec file to a Spec: shape, then names, then meaning; every mistake at once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from engine.config.document import Document, Keys, read, several
+from engine.config.suggestions import suggest
+from engine.config.validation import check_shape
+from engine.config.variables import expand
+from engine.connector.addressing import addressed
+from engine.connector.load import load_connector
+from engine.connector.model import Connector, FieldType
+from engine.errors import Diagnostic, SpecError, UsageError, in_order
+from engine.language import model
+from engine.language.checks import whole
+from engine.language.expressions import Builder
+from engine.language.scope import NUMBERS, Scope, Shape, shape_of
+from engine.language.typecheck import custom_kind
+from engine.values import digest, is_empty, segments
+
+PIPELINES = "$pipelines"
+# names every template has
+RESERVED = ("settings", "key", "collection", "loop", "range")
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """A spec with the two connectors it names, and what its author should look at."""
+
+    spec: model.Spec
+    source: Connector
+    destination: Connector
+    document: Document
+    warnings: tuple[Diagnostic, ...] = ()
+
+
+def load_migration(
+    path: Path,
+    env: Mapping[str, str] | None = None,
+    document: Document | None = None,
+) -> Migration:
+    """Read, check and compile a spec, or one that was read as `document`, and its connectors;
+    raises SpecError with every problem.
+    """
+    document, problems = expand(
+        document or read(path, shown(path)), os.environ if env is None else env
+    )
+    shape = check_shape(document, "spec")
+    if shape:
+        # that a missing variable has no good value is no news
+        told = {item.where for item in problems}
+        raise SpecError(
+            in_order([*problems, *(item for item in shape if item.where not in told)])
+        )
+    connectors: dict[str, Connector] = {}
+    for side in ("source", "destination"):
+        file = path.parent / document.data[side]["connector"]
+        try:
+            connector = load_connector(file, shown(file))
+            connectors[side] = connector if side == "source" else addressed(connector)
+        except SpecError as error:
+            problems += error.diagnostics
+        except UsageError as error:
+            problems.append(document.problem((side, "connector"), str(error)))
+    if len(connectors) < 2:
+        raise SpecError(in_order(problems))
+    compiler = _Compiler(
+        document, path.parent, connectors["source"], connectors["destination"]
+    )
+    spec = compiler.spec()
+    found = in_order([*problems, *compiler.problems])
+    if errors := [item for item in found if item.severity == "error"]:
+        raise SpecError(errors)
+    return Migration(
+        spec, compiler.source, compiler.destination, document, tuple(found)
+    )
+
+
+def shown(path: Path) -> str:
+    """A path as messages show it: relative to where the user stands, if that is shorter."""
+    try:
+        return min(os.path.relpath(path), str(path), key=len)
+    except ValueError:
+        return str(path)
+
+
+def _option_label(written: Any) -> str:
+    """The label of an option: written as it is, or beside the one it had before."""
+    return str(written["label"] if isinstance(written, Mapping) else written)
+
+
+def _options_were(data: Any) -> tuple[tuple[str, str], ...]:
+    """Options that had another label before, with that label."""
+    renamed = (
+        [item for item in data if isinstance(item, Mapping)]
+        if isinstance(data, list)
+        else []
+    )
+    return tuple((str(item["label"]), str(item["was"])) for item in renamed)
+
+
+@dataclass(slots=True)
+class _Compiler:
+    """One spec document to one Spec, collecting problems on the way."""
+
+    document: Document
+    folder: Path
+    source: Connector
+    destination: Connector
+    problems: list[Diagnostic] = field(default_factory=list)
+    templates: dict[str, str] = field(default_factory=dict)
+    builders: dict[str, Builder] = field(default_factory=dict)
+    done: dict[str, model.ObjectMapping] = field(default_factory=dict)
+    rows: dict[str, Shape] = field(default_factory=dict)
+    used: set[str] = field(default_factory=set)
+    custom: dict[tuple[str, str], model.CustomField] = field(default_factory=dict)
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """The settings as written."""
+        found: Mapping[str, Any] = self.document.data.get("settings", {})
+        return found
+
+    def problem(
+        self,
+        keys: Keys,
+        problem: str,
+        advice: str = "",
+        severity: Literal["error", "warning"] = "error",
+    ) -> None:
+        self.problems.append(self.document.problem(keys, problem, advice, severity))
+
+    def known(self, name: str, words: Iterable[str], keys: Keys, problem: str) -> None:
+        """A name must be one of these words."""
+        if name not in words:
+            self.problem(keys, problem, suggest(name, list(words)))
+
+    def spec(self) -> model.Spec:
+        data = self.document.data
+        self._plans(data)
+        self.custom = self._custom_fields(data.get("custom_fields", {}))
+        self._labels(self.custom)
+        native = self._native_options(data.get("native_options", {}))
+        users = self._users(data.get("users"))
+        self._pipelines(data.get("pipelines", {}))
+        for name, item in data["objects"].items():
+            self.done[name] = self._object(name, item)
+        self._were(data["objects"], ("objects",), "object")
+        self._left_behind(data.get("left_behind", {}))
+        meaning = {
+            **data,
+            "templates": self.templates,
+            "source": self.source.digest,
+            "destination": self.destination.digest,
+        }
+        spec = model.Spec(
+            name=data["migration"],
+            source=model.Side(**data["source"]),
+            destination=model.Side(**data["destination"]),
+            settings=self.settings,
+            users=users,
+            custom_fields=self.custom,
+            native_options=native,
+            objects=self.done,
+            left_behind=data.get("left_behind", {}),
+            sample=model.SamplePolicy(**data.get("sample", {})),
+            guards=data.get("guards", {}),
+            exports=self._exports(data.get("exports", {})),
+            digest=digest(meaning),
+        )
+        self.problems += whole(
+            spec, self.document, self.source, self.destination, self.used
+        )
+        return spec
+
+    def _builder(
+        self,
+        sources: tuple[str, ...],
+        above: Mapping[str, model.ObjectMapping] | None = None,
+    ) -> Builder:
+        rules = self.destination.users
+        people = (
+            (rules.resource if rules else "") if "users" in self.document.data else None
+        )
+        scope = Scope(self.source, sources, self.settings, self.rows)
+        return Builder(
+            self.document,
+            self.folder,
+            scope,
+            self.problems,
+            self.templates,
+            above or {},
+            people,
+            self.used,
+        )
+
+    # -- the parts of a spec, in the order they stand in it
+
+    def _plans(self, data: Mapping[str, Any]) -> None:
+        for side, connector in (
+            ("source", self.source),
+            ("destination", self.destination),
+        ):
+            plan = data[side]["plan"]
+            self.known(
+                plan,
+                connector.plans,
+                (side, "plan"),
+                f"{connector.title} has no plan {plan!r}",
+            )
+
+    def _collection(self, name: str, keys: Keys) -> None:
+        self.known(
+            name,
+            self.source.resources,
+            keys,
+            f"{self.source.title} has no collection {name!r}",
+        )
+
+    def _collections(self, data: Mapping[str, Any], keys: Keys) -> tuple[str, ...]:
+        """The collection of a section, or the several of it."""
+        written = several(data["from"], (*keys, "from"))
+        for at, name in written:
+            self._collection(name, at)
+        return tuple(name for _, name in written)
+
+    def _path_in(self, source: str, path: str, keys: Keys) -> model.Path:
+        """A path in the rows of one collection."""
+        return self._builder((source,)).path(path, keys)
+
+    def _users(self, data: Mapping[str, str] | None) -> model.UserMatch | None:
+        if data is None:
+            return None
+        self._collection(data["from"], ("users", "from"))
+        self._path_in(data["from"], data["email"], ("users", "email"))
+        if self.destination.users is None:
+            self.problem(
+                ("users",),
+                f"{self.destination.title} has no users",
+                "remove this section",
+            )
+        return model.UserMatch(data["from"], data["email"], data["fallback"])
+
+    def _custom_fields(
+        self, data: Mapping[str, Any]
+    ) -> dict[tuple[str, str], model.CustomField]:
+        fields: dict[tuple[str, str], model.CustomField] = {}
+        for resource, items in data.items():
+            known = self.destination.resources.get(resource)
+            if known is None or known.custom is None:
+                having = [
+                    name
+                    for name, item in self.destination.resources.items()
+                    if item.custom
+                ]
+                self.problem(
+                    ("custom_fields", resource),
+                    f"{resource!r} cannot have custom fields",
+                    suggest(resource, having),
+                )
+                continue
+            for name, item in items.items():
+                keys: Keys = ("custom_fields", resource, name)
+                text = (
+                    f"{self.destination.title} has no field type for {item['type']!r}"
+                )
+                self.known(item["type"], known.custom.types, (*keys, "type"), text)
+                fields[resource, name] = self._custom_field(resource, name, item, keys)
+            self._were(items, ("custom_fields", resource), "custom field")
+            if (
+                sum(made.key for made in fields.values() if made.resource == resource)
+                > 1
+            ):
+                self.problem(
+                    ("custom_fields", resource),
+                    "more than one field is marked `key: true`",
+                    "keep one",
+                )
+        return fields
+
+    def _custom_field(
+        self, resource: str, name: str, item: Mapping[str, Any], keys: Keys
+    ) -> model.CustomField:
+        options, origin = self._options(item.get("options", []), (*keys, "options"))
+        return model.CustomField(
+            resource,
+            name,
+            item["name"],
+            item["type"],
+            options,
+            origin,
+            key=item.get("key", False),
+            was=item.get("was", ""),
+            options_were=_options_were(item.get("options", [])),
+        )
+
+    def _were(self, items: Mapping[str, Any], keys: Keys, kind: str) -> None:
+        """A former name is one that is free now, and that one thing only has had."""
+        taken: dict[str, str] = {}
+        for name, item in items.items():
+            was = item.get("was", "")
+            place = (*keys, name, "was")
+            if not was:
+                continue
+            if was in items:
+                self.problem(
+                    place,
+                    f"the {kind} {was!r} is still there",
+                    "remove it, or remove this line",
+                )
+            elif taken.setdefault(was, name) != name:
+                self.problem(
+                    place,
+                    f"{taken[was]!r} says that it was {was!r} too",
+                    "keep it in one of them",
+                )
+
+    def _labels(self, fields: Mapping[tuple[str, str], model.CustomField]) -> None:
+        """A field is found again by its name and type: two that share both would be one."""
+        taken: dict[tuple[str, str, str], str] = {}
+        for (resource, name), item in fields.items():
+            other = taken.setdefault(
+                (resource, item.label.strip().casefold(), item.type), name
+            )
+            if other != name:
+                text = (
+                    f"{other!r} and {name!r} of {resource} are both called"
+                    f" {item.label!r}"
+                )
+                self.problem(
+                    ("custom_fields", resource, name, "name"),
+                    text,
+                    "give one another name",
+                )
+
+    def _options(
+        self, data: Any, keys: Keys
+    ) -> tuple[tuple[str, ...], tuple[str, str]]:
+        if isinstance(data, list):
+            labels = [_option_label(item) for item in data]
+            self._own_options(data, labels, keys)
+            return tuple(labels), ("", "")
+        self._collection(data["from"], (*keys, "from"))
+        self._path_in(data["from"], data["label"], (*keys, "label"))
+        return (), (data["from"], data["label"])
+
+    def _own_options(
+        self, data: Sequence[Any], labels: Sequence[str], keys: Keys
+    ) -> None:
+        """Each label once, and a former label only where no option has it now."""
+        for position, label in enumerate(labels):
+            if label in labels[:position]:
+                self.problem(
+                    (*keys, position), f"two options are called {label!r}", "keep one"
+                )
+        for position, item in enumerate(data):
+            if isinstance(item, Mapping) and item["was"] in labels:
+                text = f"the option {item['was']!r} is still there"
+                self.problem(
+                    (*keys, position, "was"), text, "remove it, or remove this line"
+                )
+
+    def _native_options(
+        self, data: Mapping[str, Any]
+    ) -> tuple[model.NativeOptions, ...]:
+        found = []
+        for target, item in data.items():
+            resource, _, field = target.partition(".")
+            keys: Keys = ("native_options", target)
+            known = self.destination.resources.get(resource)
+            if (
+                known is None
+                or field not in known.fields
+                or not known.fields[field].options
+            ):
+                enums = [
+                    f"{r}.{f}"
+                    for r, res in self.destination.resources.items()
+                    for f, t in res.fields.items()
+                    if t.options
+                ]
+                self.problem(
+                    keys,
+                    f"{target!r} is not a built-in field with options",
+                    suggest(target, enums),
+                )
+                continue
+            options, origin = self._options(item, keys)
+            found.append(
+                model.NativeOptions(
+                    resource, field, options, origin, _options_were(item)
+                )
+            )
+        return tuple(found)
+
+    def _pipelines(self, data: Mapping[str, Any]) -> None:
+        """Pipelines and stages become ordinary objects whose rows are adopted by name or made."""
+        rules = self.destination.pipelines
+        if not data:
+            return
+        if rules is None:
+            self.problem(
+                ("pipelines",),
+                f"{self.destination.title} has no pipelines",
+                "remove this section",
+            )
+            return
+        name = model.Field(rules.name, model.Path("name", ("name",)), ("pipelines",))
+        rows = tuple({"id": key, "name": item["name"]} for key, item in data.items())
+        self.done[PIPELINES] = model.ObjectMapping(
+            PIPELINES,
+            (f"$rows.{PIPELINES}",),
+            rules.resource,
+            {rules.name: name},
+            match=(rules.name,),
+            rows=rows,
+            label="Pipelines",
+            keys=("pipelines",),
+        )
+        for position, (key, item) in enumerate(data.items()):
+            if item["name"] in [row["name"] for row in rows[:position]]:
+                self.problem(
+                    ("pipelines", key, "name"),
+                    f"two pipelines are called {item['name']!r}",
+                    "give one another name",
+                )
+            self.done[f"pipelines.{key}"] = self._stages(key, item)
+
+    def _stages(self, key: str, item: Mapping[str, Any]) -> model.ObjectMapping:
+        rules, stages = self.destination.pipelines, item["stages"]
+        assert rules is not None
+        keys: Keys = ("pipelines", key, "stages")
+        parent = model.Field(
+            rules.parent,
+            model.Lookup((PIPELINES,), model.Const(key), on_miss="fail"),
+            keys,
+        )
+        rows: tuple[Mapping[str, Any], ...] = ()
+        source, label, when, order = f"$rows.pipelines.{key}", "name", None, ""
+        if isinstance(stages, list):
+            rows = tuple({"id": name, "name": name} for name in stages)
+        else:
+            source, label, order = (
+                stages["from"],
+                stages["label"],
+                stages.get("order", ""),
+            )
+            self._collection(source, (*keys, "from"))
+            builder = self._builder((source,))
+            builder.path(label, (*keys, "label"))
+            if order:
+                builder.path(order, (*keys, "order"))
+            when = (
+                builder.condition(stages["where"], (*keys, "where"))
+                if "where" in stages
+                else None
+            )
+        name = model.Field(rules.stage_name, model.Path(label, segments(label)), keys)
+        return model.ObjectMapping(
+            f"pipelines.{key}",
+            (source,),
+            rules.stages,
+            {rules.stage_name: name, rules.parent: parent},
+            when=when,
+            match=(rules.stage_name, rules.parent),
+            rows=rows,
+            label=f"Stages of {item['name']}",
+            keys=keys,
+            order=order,
+        )
+
+    # -- one object
+
+    def _object(self, name: str, data: Mapping[str, Any]) -> model.ObjectMapping:
+        keys: Keys = ("objects", name)
+        if name == "users":
+            self.problem(
+                keys,
+                "'users' is the people matched by the section `users`",
+                "give the object another name",
+            )
+        sources, rows = self._sources(name, data, keys)
+        builder = self._builder(sources, self.done)
+        related = {
+            key: self._related(item, (*keys, "related", key), builder)
+            for key, item in data.get("related", {}).items()
+        }
+        lists = frozenset(key for key, item in related.items() if item.many)
+        builder.scope = replace(
+            builder.scope,
+            related={key: item.sources for key, item in related.items()},
+            lists=lists,
+        )
+        children = {
+            key: self._children(item, (*keys, "children", key), builder)
+            for key, item in data.get("children", {}).items()
+        }
+        builder.scope = replace(
+            builder.scope, children={key: item.source for key, item in children.items()}
+        )
+        each = (
+            self._each(data["each"], (*keys, "each"), builder)
+            if "each" in data
+            else None
+        )
+        self._own_names(data, builder.scope, keys)
+        self.builders[name] = builder
+        fields = {
+            target: self._field(
+                target, item, (*keys, "fields", target), data["to"], builder
+            )
+            for target, item in data["fields"].items()
+        }
+        self._complete(data["to"], fields, keys)
+        match, ignoring = _match(data.get("match", ()))
+        for position, target in enumerate(match):
+            at = ("fields",) if isinstance(data["match"], dict) else ()
+            self.known(
+                target,
+                fields,
+                (*keys, "match", *at, position),
+                f"{target!r} is not one of this object's fields",
+            )
+        return model.ObjectMapping(
+            name=name,
+            sources=sources,
+            resource=data["to"],
+            fields=fields,
+            when=(
+                builder.condition(data["when"], (*keys, "when"))
+                if "when" in data
+                else None
+            ),
+            related=related,
+            children=children,
+            each=each,
+            match=match,
+            ignoring=ignoring,
+            enabled=self._enabled(
+                data.get("enabled", True), builder, (*keys, "enabled")
+            ),
+            ignore=data.get("ignore", {}),
+            rows=rows,
+            label=data.get("label", name),
+            keys=keys,
+            on_delete=data.get("on_delete", "report"),
+            was=data.get("was", ""),
+        )
+
+    def _sources(
+        self, name: str, data: Mapping[str, Any], keys: Keys
+    ) -> tuple[tuple[str, ...], tuple[Mapping[str, Any], ...]]:
+        """The collections of an object, or the rows it brings itself."""
+        if "rows" in data:
+            self.rows[f"$rows.{name}"] = shape_of(data["rows"])
+            self._row_ids(data["rows"], (*keys, "rows"))
+            return (f"$rows.{name}",), tuple(data["rows"])
+        return self._collections(data, keys), ()
+
+    def _row_ids(self, rows: Sequence[Mapping[str, Any]], keys: Keys) -> None:
+        taken: dict[str, int] = {}
+        for position, row in enumerate(rows):
+            found = row.get("id")
+            if isinstance(found, bool | list | dict) or is_empty(found):
+                place = (*keys, position, "id") if "id" in row else (*keys, position)
+                self.problem(
+                    place,
+                    "a row needs an `id`, a text or a number",
+                    "it is how the row is known in later runs",
+                )
+            elif taken.setdefault(str(found), position) != position:
+                self.problem(
+                    (*keys, position, "id"),
+                    f"two rows have the id {str(found)!r}",
+                    "give one another id",
+                )
+
+    def _complete(
+        self, resource: str, fields: Mapping[str, model.Field], keys: Keys
+    ) -> None:
+        creatable = [
+            name
+            for name, item in self.destination.resources.items()
+            if "create" in item.operations
+        ]
+        self.known(
+            resource,
+            creatable,
+            (*keys, "to"),
+            f"{self.destination.title} cannot create {resource!r}",
+        )
+        target = self.destination.resources.get(resource)
+        for name, kind in (target.fields if target else {}).items():
+            if kind.required and kind.writable and name not in fields:
+                self.problem(
+                    (*keys, "fields"), f"{resource} need the field {name!r}", "map it"
+                )
+
+    def _enabled(self, written: bool | str, builder: Builder, keys: Keys) -> bool:
+        if isinstance(written, bool):
+            return written
+        builder.path(written, keys)
+        value = self.settings.get(written.removeprefix("$settings."), False)
+        if not isinstance(value, bool):
+            self.problem(
+                keys,
+                f"the setting is {value!r}, not true or false",
+                "write true or false without quotes",
+            )
+        return value is True
+
+    def _own_names(self, data: Mapping[str, Any], scope: Scope, keys: Keys) -> None:
+        """Names made up beside the record's fields: each once, and none that hides something."""
+        own = (
+            replace(scope, related={}, children={}, each=None).shape(scope.sources)
+            or {}
+        )
+        made: list[tuple[str, Keys]] = [
+            (name, (*keys, group, name))
+            for group in ("related", "children")
+            for name in data.get(group, {})
+        ]
+        made += (
+            [(data["each"]["name"], (*keys, "each", "name"))] if "each" in data else []
+        )
+        taken: set[str] = set()
+        for name, place in made:
+            if name in RESERVED:
+                self.problem(
+                    place,
+                    f"{name!r} is a name that every template has",
+                    "choose another",
+                )
+            if name in taken:
+                self.problem(
+                    place, f"the name {name!r} is taken above", "choose another"
+                )
+            if name in own:
+                self.problem(
+                    place,
+                    f"{name!r} hides the record's own field of that name",
+                    "choose another",
+                    "warning",
+                )
+            taken.add(name)
+
+    def _related(
+        self, data: Mapping[str, Any], keys: Keys, builder: Builder
+    ) -> model.Related:
+        sources = self._collections(data, keys)
+        by = builder.path(data["by"], (*keys, "by"))
+        builder.fault((*keys, "by"), builder.apart(by, sources, len(sources) > 1))
+        return model.Related(sources, by)
+
+    def _children(
+        self, data: Mapping[str, Any], keys: Keys, builder: Builder
+    ) -> model.Children:
+        source = data["from"]
+        self._collection(source, (*keys, "from"))
+        child = self._builder((source,))
+        on = (
+            child.lead(data["on"], (*keys, "on"))[1]
+            if source in self.source.resources
+            else FieldType("any")
+        )
+        where = (
+            child.condition(data["where"], (*keys, "where"))
+            if "where" in data
+            else None
+        )
+        if "by" in data:
+            by, kind = builder.lead(data["by"], (*keys, "by"))
+            if on.to and kind.to and not set(on.to) & set(kind.to):
+                text = f"{data['by']!r} and {data['on']!r} never name the same row"
+                self.problem((*keys, "by"), text, "compare what they link to")
+            return model.Children(source, data["on"], by, where)
+        own = builder.scope.sources
+        if on.to and not set(on.to) & set(own):
+            text = (
+                f"{data['on']!r} names rows of {' or '.join(on.to)}, not of"
+                f" {' or '.join(own)}"
+            )
+            self.problem((*keys, "on"), text, "look for the link that does")
+        elif len(own) > 1 and on.kind in NUMBERS:
+            text = f"{data['on']!r} is a bare id: two of {', '.join(own)} may share it"
+            self.problem(
+                (*keys, "on"), text, "use the link that names the collection", "warning"
+            )
+        return model.Children(source, data["on"], None, where)
+
+    def _each(
+        self, data: Mapping[str, Any], keys: Keys, builder: Builder
+    ) -> model.Each:
+        path, kind = builder.lead(data["path"], (*keys, "path"))
+        if kind.kind not in ("list", "any"):
+            self.problem(
+                (*keys, "path"),
+                f"{data['path']!r} is not a list",
+                "`each` goes through a list inside the record",
+            )
+        builder.scope = replace(builder.scope, each=(data["name"], path.segments))
+        where = (
+            builder.condition(data["where"], (*keys, "where"))
+            if "where" in data
+            else None
+        )
+        builder.path(f"{data['name']}.{data['key']}", (*keys, "key"))
+        return model.Each(data["name"], path, data["key"], where)
+
+    def _field(
+        self, target: str, data: Any, keys: Keys, resource: str, builder: Builder
+    ) -> model.Field:
+        kind = self._kind(target, keys, resource)
+        conflict = (
+            data.get("on_conflict", "keep") if isinstance(data, Mapping) else "keep"
+        )
+        return model.Field(target, builder.expression(data, keys, kind), keys, conflict)
+
+    def _kind(self, target: str, keys: Keys, resource: str) -> FieldType | None:
+        """The type of a destination field; None where there is no such field."""
+        known = self.destination.resources.get(resource)
+        if known is None:
+            return None
+        if target.startswith("custom."):
+            name = target.removeprefix("custom.")
+            if (resource, name) in self.custom:
+                return custom_kind(self.custom[resource, name])
+            names = [other for of, other in self.custom if of == resource]
+            self.known(
+                name,
+                names,
+                keys,
+                f"custom field {name!r} is not declared for {resource}",
+            )
+            return None
+        kind = known.fields.get(target)
+        if kind is None:
+            writable = [name for name, item in known.fields.items() if item.writable]
+            self.problem(
+                keys, f"{resource} have no field {target!r}", suggest(target, writable)
+            )
+        elif not kind.writable:
+            self.problem(
+                keys,
+                f"{target!r} cannot be written",
+                "keep the value in a custom field",
+            )
+        return kind
+
+    def _exports(self, data: Mapping[str, Any]) -> tuple[model.Export, ...]:
+        """Tables to take away; their columns are expressions over the object's records."""
+        found = []
+        for name, item in data.items():
+            self.known(
+                item["object"],
+                self.builders,
+                ("exports", name, "object"),
+                f"there is no object {item['object']!r}",
+            )
+            builder = self.builders.get(item["object"])
+            if builder is None:
+                continue
+            columns = {
+                heading: builder.expression(
+                    column, ("exports", name, "columns", heading)
+                )
+                for heading, column in item["columns"].items()
+            }
+            found.append(model.Export(name, item["object"], columns))
+        return tuple(found)
+
+    def _left_behind(self, data: Mapping[str, str]) -> None:
+        for name in data:
+            self._collection(name, ("left_behind", name))
+
+
+def _match(written: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """`[email]`, or `{fields: [email], ignoring: [case]}`: the fields, and what does not count
+    in them.
+    """
+    if isinstance(written, dict):
+        return tuple(written["fields"]), tuple(written.get("ignoring", ()))
+    return tuple(written), ()

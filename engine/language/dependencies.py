@@ -1,0 +1,122 @@
+"""What a spec reads: collections, link fields, source paths; told from the expressions alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import fields
+from typing import Any
+
+from engine.language.model import (
+    Cases,
+    Condition,
+    Expr,
+    Field,
+    Lookup,
+    ObjectMapping,
+    Path,
+    Pipe,
+    Spec,
+    Template,
+)
+
+
+def needed(spec: Spec) -> dict[str, tuple[str, ...]]:
+    """Every collection the spec reads, with the fields that other records are found by."""
+    found: dict[str, set[str]] = {}
+    for name, *links in _needs(spec):
+        if not name.startswith("$"):
+            found.setdefault(name, set()).update(links)
+    return {name: tuple(sorted(fields)) for name, fields in found.items()}
+
+
+def _needs(spec: Spec) -> Iterator[tuple[str, ...]]:
+    """A collection, then the fields others are found by."""
+    if spec.users:
+        yield (spec.users.source,)
+    yield from (
+        (item.options_from[0],)
+        for item in spec.custom_fields.values()
+        if item.options_from[0]
+    )
+    yield from (
+        (item.options_from[0],) for item in spec.native_options if item.options_from[0]
+    )
+    for mapping in spec.active():
+        yield from ((name,) for name in mapping.sources)
+        yield from (
+            (name,) for related in mapping.related.values() for name in related.sources
+        )
+        yield from (
+            (children.source, children.on) for children in mapping.children.values()
+        )
+        for lookup in lookups(mapping):
+            for target in lookup.objects if lookup.on else ():
+                yield from ((name, lookup.on) for name in spec.objects[target].sources)
+
+
+def by_source(objects: Iterable[ObjectMapping]) -> dict[str, list[ObjectMapping]]:
+    """The collections that objects are made of, each with its objects in their order."""
+    found: dict[str, list[ObjectMapping]] = {}
+    for mapping in objects:
+        for name in mapping.sources:
+            found.setdefault(name, []).append(mapping)
+    return found
+
+
+def lookups(item: ObjectMapping | Field) -> Iterable[Lookup]:
+    """Every lookup inside a field, or inside all fields of an object."""
+    whole = item.fields.values() if isinstance(item, ObjectMapping) else (item,)
+    return (
+        expr for field in whole for expr in walk(field.expr) if isinstance(expr, Lookup)
+    )
+
+
+def walk(expr: Expr) -> Iterator[Expr]:
+    """An expression and everything inside it; what its conditions read is not inside."""
+    yield expr
+    for item in fields(expr):
+        yield from _inside(getattr(expr, item.name))
+
+
+def _inside(value: Any) -> Iterator[Expr]:
+    if isinstance(value, Expr):
+        yield from walk(value)
+    elif isinstance(value, tuple | Mapping):
+        for item in value.values() if isinstance(value, Mapping) else value:
+            yield from _inside(item)
+
+
+def conditions(item: Field) -> Iterator[Condition]:
+    """Every condition inside a field."""
+    for expr in walk(item.expr):
+        if isinstance(expr, Pipe) and expr.when:
+            yield expr.when
+        elif isinstance(expr, Cases):
+            yield from (condition for condition, _ in expr.cases)
+
+
+def tested(condition: Condition | None) -> Iterator[str]:
+    """The source paths a condition looks at."""
+    return (
+        test.path.text
+        for tests in (condition.any_of if condition else ())
+        for test in tests
+    )
+
+
+def paths_read(mapping: ObjectMapping) -> set[str]:
+    """Source paths an object reads, as written."""
+    found = {related.by.text for related in mapping.related.values()}
+    found |= {children.by.text for children in mapping.children.values() if children.by}
+    found.update(tested(mapping.when))
+    if mapping.each:
+        found.update([mapping.each.path.text], tested(mapping.each.where))
+    for item in mapping.fields.values():
+        for expr in walk(item.expr):
+            if isinstance(expr, Path):
+                found.add(expr.text)
+            elif isinstance(expr, Template):
+                found.update(expr.uses)
+        for condition in conditions(item):
+            found.update(tested(condition))
+    return found

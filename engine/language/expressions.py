@@ -1,0 +1,584 @@
+"""The value language of a spec: written form to expression, every name and every fixed value in
+it checked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from engine.config.document import Document, Keys, several
+from engine.config.suggestions import suggest
+from engine.connector.model import FieldType
+from engine.errors import Diagnostic
+from engine.language import model, templates, typecheck
+from engine.language.scope import NUMBERS, Found, Scope
+from engine.language.steps import bind
+from engine.values import segments
+
+SPECIAL = ("$key", "$record", "$id", "$collection", "$none")
+MODIFIERS = ("when", "using", "map", "default")
+HEADS = frozenset({"from", "template", "lookup", "cases", "list", "download"})
+TEXT = FieldType("text")
+
+
+@dataclass(slots=True)
+class Builder:
+    """Compiles the expressions of one object; problems are added to the given list."""
+
+    document: Document
+    folder: Path
+    scope: Scope
+    problems: list[Diagnostic]
+    templates: dict[str, str]
+    done: Mapping[str, model.ObjectMapping] = field(default_factory=dict)
+    # the destination's resource of people; None where the spec looks for none
+    people: str | None = None
+    settings_used: set[str] = field(default_factory=set)
+
+    def problem(
+        self,
+        keys: Keys,
+        problem: str,
+        advice: str = "",
+        severity: Literal["error", "warning"] = "error",
+    ) -> None:
+        self.problems.append(self.document.problem(keys, problem, advice, severity))
+
+    def fault(
+        self,
+        keys: Keys,
+        fault: typecheck.Fault | None,
+        severity: Literal["error", "warning"] = "error",
+    ) -> None:
+        if fault:
+            self.problem(keys, *fault, severity)
+
+    # -- paths and conditions
+
+    def path(self, text: str, keys: Keys) -> model.Path:
+        """A path, checked against what the source connector says the records hold."""
+        return self.lead(text, keys)[0]
+
+    def lead(self, text: str, keys: Keys) -> tuple[model.Path, FieldType]:
+        """A path and the type of what it leads to."""
+        keys = self.document.aliases.get(keys, keys)
+        if text in SPECIAL:
+            return model.Path(text, (text,)), FieldType(
+                "any" if text == "$none" else "text"
+            )
+        if text.startswith("$settings."):
+            return model.Path(
+                text, ("$settings", text.removeprefix("$settings."))
+            ), self._setting(text, keys)
+        if text.startswith("$"):
+            self.problem(
+                keys,
+                f"{text!r} is not known",
+                suggest(text, [*SPECIAL, "$settings.NAME"]),
+            )
+            return model.Path(text, ("$none",)), FieldType("any")
+        try:
+            parts = segments(text)
+        except ValueError as error:
+            self.problem(
+                keys,
+                str(error),
+                "write it like main-address.city or lines[*].id; a fixed text is"
+                " {value: ...}",
+            )
+            return model.Path(text, ("$none",)), FieldType("any")
+        found: Found = self.scope.find(parts)
+        if found.problem:
+            self.problem(keys, found.problem, found.advice)
+        return model.Path(text, parts), found.kind
+
+    def _setting(self, text: str, keys: Keys) -> FieldType:
+        name = text.removeprefix("$settings.")
+        self.settings_used.add(name)
+        if name not in self.scope.settings:
+            self.problem(
+                keys,
+                f"there is no setting {name!r}",
+                suggest(name, list(self.scope.settings)),
+            )
+            return FieldType("any")
+        value = self.scope.settings[name]
+        return FieldType(
+            "boolean"
+            if isinstance(value, bool)
+            else "text"
+            if isinstance(value, str)
+            else "number"
+        )
+
+    def condition(self, data: Any, keys: Keys) -> model.Condition:
+        """`{path: test}` (all must hold) or a list of those (any may)."""
+        return model.Condition(
+            tuple(
+                tuple(
+                    test
+                    for text, wanted in option.items()
+                    for test in self._tests(text, wanted, (*at, text))
+                )
+                for at, option in several(data, keys)
+            )
+        )
+
+    def _tests(self, text: str, wanted: Any, keys: Keys) -> list[model.Test]:
+        path, kind = self.lead(text, keys)
+        tests = []
+        for op, value in (
+            wanted.items() if isinstance(wanted, dict) else [("equals", wanted)]
+        ):
+            at = (*keys, op) if isinstance(wanted, dict) else keys
+            self.fault(at, typecheck.check_comparison(kind, op, value), "warning")
+            tests.append(model.Test(path, op, value))
+        return tests
+
+    # -- expressions
+
+    def expression(
+        self, data: Any, keys: Keys, kind: FieldType | None = None
+    ) -> model.Expr:
+        """Any written value: a path, a list (first that is filled) or a mapping with one head.
+
+        `kind` is the destination field's type; None where nothing is known of it.
+        """
+        if isinstance(data, str):
+            path, found = self.lead(data, keys)
+            if data != "$none":
+                self.fault(keys, typecheck.check_path(found, kind))
+            return path
+        if isinstance(data, list):
+            self._reachable(data, keys)
+            return model.First(
+                tuple(
+                    self.expression(item, at, kind) for at, item in several(data, keys)
+                )
+            )
+        if not isinstance(data, Mapping):
+            return self._const(data, keys, kind)
+        if not any(word in data for word in MODIFIERS):
+            return self._head(data, keys, kind)
+        moving = "using" in data or "map" in data
+        if moving and kind is not None and kind.kind in ("reference", "file"):
+            self.fault(keys, typecheck.check_path(TEXT, kind))
+        return model.Pipe(
+            self._head(data, keys, typecheck.moving(kind) if moving else kind),
+            when=(
+                self.condition(data["when"], (*keys, "when"))
+                if "when" in data
+                else None
+            ),
+            steps=self._steps(data.get("using", []), (*keys, "using")),
+            mapping=self._map(data, keys, kind) if "map" in data else None,
+            default=self._const(data.get("default"), (*keys, "default"), kind).value,
+        )
+
+    def _const(self, value: Any, keys: Keys, kind: FieldType | None) -> model.Const:
+        self.fault(keys, typecheck.check_constant(value, kind))
+        return model.Const(value)
+
+    def _reachable(self, options: Sequence[Any], keys: Keys) -> None:
+        """An option that always ends the search makes those after it idle."""
+        for position, item in enumerate(options[:-1]):
+            if not isinstance(item, Mapping) or "when" in item:
+                continue
+            if (
+                item.get("on_miss") in ("skip", "fail")
+                or item.get("lookup") == "users"
+                or "value" in item
+                or "default" in item
+            ):
+                text = (
+                    "the options after this one are never tried: it always gives a"
+                    " value or ends the record"
+                )
+                self.problem(
+                    (*keys, position + 1),
+                    text,
+                    "move it to the end of the list",
+                    "warning",
+                )
+                return
+
+    def _head(
+        self, data: Mapping[str, Any], keys: Keys, kind: FieldType | None
+    ) -> model.Expr:
+        if "value" in data:
+            return self._const(data["value"], (*keys, "value"), kind)
+        if "template" in data:
+            return self._template(data["template"], (*keys, "template"), kind)
+        if "lookup" in data:
+            return self._lookup(data, keys, kind)
+        if "cases" in data:
+            return self._cases(data, keys, kind)
+        if "list" in data:
+            return model.Items(
+                tuple(
+                    self._parts(row, at, kind)
+                    for at, row in several(data["list"], (*keys, "list"))
+                )
+            )
+        if "download" in data:
+            if kind is not None and kind.kind not in ("file", "any"):
+                self.problem(
+                    (*keys, "download"),
+                    "a download gives a file, and this field holds none",
+                    "use the link itself",
+                )
+            name = self.expression(data["name"], (*keys, "name"), TEXT)
+            return model.Download(
+                self.expression(
+                    data["download"], (*keys, "download"), typecheck.MOVING
+                ),
+                name,
+            )
+        inner = data["from"]
+        if isinstance(inner, Mapping) and not HEADS & set(inner):
+            return self._parts(inner, (*keys, "from"), kind)
+        found = self.expression(inner, (*keys, "from"), kind)
+        if "map" in data and "using" not in data and isinstance(found, model.Path):
+            self._words(found, data["map"], keys)
+        return found
+
+    def _words(self, path: model.Path, entries: Mapping[str, Any], keys: Keys) -> None:
+        """Keys of a value map that the record can never hold."""
+        kind = (
+            self.scope.find(path.segments).kind
+            if not path.text.startswith("$")
+            else None
+        )
+        if path.text == "$collection":
+            kind = FieldType("text", one_of=self.scope.sources)
+        for word in entries if kind else ():
+            self.fault(
+                (*keys, "map", word),
+                typecheck.check_map_key(kind or TEXT, word),
+                "warning",
+            )
+
+    def _parts(
+        self, data: Mapping[str, Any], keys: Keys, kind: FieldType | None
+    ) -> model.Parts:
+        """Named values: an object as it goes into the field, or what a step makes something of."""
+        shape = kind.shape if kind and kind.kind in ("object", "list") else None
+        if kind and kind.kind in (
+            *NUMBERS,
+            "text",
+            "html",
+            "boolean",
+            "reference",
+            "file",
+        ):
+            self.problem(
+                keys,
+                "named parts make an object, and this field holds none",
+                "hand them to a step: using: ...",
+            )
+        for name in data if shape else ():
+            if name not in (shape or {}):
+                self.problem(
+                    (*keys, name),
+                    f"the field has no part {name!r}",
+                    suggest(name, list(shape or {})),
+                )
+        moving = kind if kind and kind.kind == "moving" else None
+        values = {
+            name: self.expression(item, (*keys, name), (shape or {}).get(name, moving))
+            for name, item in data.items()
+        }
+        return model.Parts(values)
+
+    def _cases(
+        self, data: Mapping[str, Any], keys: Keys, kind: FieldType | None
+    ) -> model.Cases:
+        cases = []
+        for at, item in several(data["cases"], (*keys, "cases")):
+            rest = {key: value for key, value in item.items() if key != "when"}
+            cases.append(
+                (
+                    self.condition(item["when"], (*at, "when")),
+                    self.expression(rest, at, kind),
+                )
+            )
+        otherwise, at = data["else"], (*keys, "else")
+        written = isinstance(otherwise, dict | list)
+        return model.Cases(
+            tuple(cases),
+            (
+                self.expression(otherwise, at, kind)
+                if written
+                else self._const(otherwise, at, kind)
+            ),
+        )
+
+    def _steps(self, data: Any, keys: Keys) -> tuple[model.NamedStep, ...]:
+        steps = []
+        for at, item in several(data, keys):
+            name, args = (
+                (item, None) if isinstance(item, str) else next(iter(item.items()))
+            )
+            at = at if isinstance(item, str) else (*at, name)
+            try:
+                steps.append(bind(name, self._arguments(args, at)))
+            except ValueError as error:
+                problem, _, advice = str(error).partition(" – ")
+                for setting, value in self.scope.settings.items():
+                    if f"$settings.{setting}" in str(args) and problem.endswith(
+                        f" {value!r}"
+                    ):
+                        at, problem = ("settings", setting), problem.partition(": ")[2]
+                self.problem(at, problem, advice)
+        return tuple(steps)
+
+    def _arguments(self, args: Any, keys: Keys) -> Any:
+        """Arguments with `$settings.x` replaced by the setting."""
+        if isinstance(args, Mapping):
+            return {
+                name: self._arguments(value, (*keys, name))
+                for name, value in args.items()
+            }
+        if isinstance(args, str) and args.startswith("$settings."):
+            self.path(args, keys)
+            return self.scope.settings.get(args.removeprefix("$settings."), "")
+        return args
+
+    def _map(
+        self, data: Mapping[str, Any], keys: Keys, kind: FieldType | None
+    ) -> model.ValueMap:
+        for word, value in data["map"].items():
+            self._const(value, (*keys, "map", word), kind)
+        otherwise = data["else"]
+        if otherwise in ("omit", "report", "fail"):
+            return model.ValueMap(
+                data["map"],
+                None,
+                report=otherwise == "report",
+                fail=otherwise == "fail",
+            )
+        return model.ValueMap(
+            data["map"], self._const(otherwise, (*keys, "else"), kind).value
+        )
+
+    # -- lookups
+
+    def _lookup(
+        self, data: Mapping[str, Any], keys: Keys, kind: FieldType | None
+    ) -> model.Expr:
+        written = several(data["lookup"], (*keys, "lookup"))
+        names = tuple(name for _, name in written)
+        good = [self._target(name, at) for at, name in written]
+        if all(good):
+            self.fault(
+                (*keys, "lookup"), typecheck.check_link(kind, self._resources(names))
+            )
+        by = self.expression(data["by"], (*keys, "by"), typecheck.MOVING)
+        on = data.get("on", "")
+        if "users" in names:
+            self._people_only(data, names, keys)
+        elif all(good):
+            (
+                self._on(names, on, (*keys, "on"))
+                if on
+                else self._reaches(names, by, (*keys, "by"))
+            )
+        miss = data.get("on_miss", "report")
+        fallback = str(miss["fallback"]) if isinstance(miss, dict) else ""
+        if fallback and all(good) and "users" not in names:
+            self._fallback(names, fallback, (*keys, "on_miss", "fallback"))
+        return model.Lookup(
+            names,
+            by,
+            on,
+            "fallback" if fallback else miss,
+            data.get("on_many", "first"),
+            fallback,
+        )
+
+    def _resources(self, names: Sequence[str]) -> list[str]:
+        return list(
+            dict.fromkeys(
+                self.people or "" if name == "users" else self.done[name].resource
+                for name in names
+            )
+        )
+
+    def _target(self, name: str, keys: Keys) -> bool:
+        if name == "users":
+            if self.people is None:
+                self.problem(
+                    keys, "this spec has no `users` section to look up in", "add one"
+                )
+            return self.people is not None
+        if name in self.done:
+            return True
+        if name in self.document.data["objects"]:
+            self.problem(
+                keys,
+                f"{name!r} stands further down",
+                "a lookup may only point upwards: move that object up",
+            )
+        else:
+            self.problem(
+                keys,
+                f"there is no object {name!r}",
+                suggest(name, [*self.done, "users"]),
+            )
+        return False
+
+    def _people_only(
+        self, data: Mapping[str, Any], names: Sequence[str], keys: Keys
+    ) -> None:
+        if len(names) > 1:
+            self.problem(
+                (*keys, "lookup"),
+                "users cannot be looked up together with objects",
+                "list two lookups instead",
+            )
+        for word in ("on", "on_miss", "on_many"):
+            if word in data:
+                advice = "whoever is not found is stood in for by users.fallback"
+                self.problem(
+                    (*keys, word), f"a lookup of users has no {word!r}", advice
+                )
+
+    def _on(self, names: Sequence[str], on: str, keys: Keys) -> None:
+        for source in dict.fromkeys(
+            source for name in names for source in self.done[name].sources
+        ):
+            if source.startswith("$rows."):
+                self.problem(
+                    keys,
+                    "rows written in the spec are looked up by their id",
+                    "remove 'on'",
+                )
+                return
+            found = replace(self.scope, sources=(source,)).find(segments(on), own=True)
+            if found.problem:
+                resource = self.scope.connector.resources.get(source)
+                self.problem(
+                    keys,
+                    f"{source} have no field {on!r}",
+                    suggest(on, list(resource.fields if resource else ())),
+                )
+
+    def _reaches(self, names: Sequence[str], by: model.Expr, keys: Keys) -> None:
+        """Whether the values of `by` can name a record of any of the objects at all."""
+        for path in by.options if isinstance(by, model.First) else (by,):
+            if isinstance(path, model.Path):
+                sources = tuple(
+                    source for name in names for source in self.done[name].sources
+                )
+                self.fault(
+                    keys,
+                    self.apart(
+                        path,
+                        sources,
+                        all(len(self.done[name].sources) > 1 for name in names),
+                    ),
+                )
+
+    def apart(
+        self, path: model.Path, sources: Sequence[str], several: bool
+    ) -> typecheck.Fault | None:
+        """Why a path cannot name a row of these collections."""
+        kind = (
+            self.scope.find(path.segments).kind
+            if not path.text.startswith("$")
+            else TEXT
+        )
+        own = self.scope.sources if path.text in ("$key", "$record") else kind.to
+        listed = " or ".join(dict.fromkeys(sources))
+        if own and not set(own) & set(sources):
+            return (
+                f"{path.text!r} names rows of {' or '.join(own)}, not of {listed}",
+                "look for the link that does",
+            )
+        if several and kind.kind in NUMBERS:
+            return (
+                f"{path.text!r} is a bare id and does not say whether of {listed}",
+                "use the link that names the collection",
+            )
+        return None
+
+    def _fallback(self, names: Sequence[str], fallback: str, keys: Keys) -> None:
+        rows = [
+            str(row["id"])
+            for name in names
+            for row in self.done[name].rows
+            if "id" in row
+        ]
+        sources = [source for name in names for source in self.done[name].sources]
+        if (
+            rows
+            and all(self.done[name].rows for name in names)
+            and fallback not in rows
+        ):
+            self.problem(keys, f"there is no row {fallback!r}", suggest(fallback, rows))
+        elif (
+            len(sources) > 1
+            and len(names) == 1
+            and fallback.partition("/")[0] not in sources
+        ):
+            self.problem(
+                keys,
+                f"{fallback!r} does not say which of {' or '.join(sources)}",
+                f"write {sources[0]}/{fallback}",
+            )
+
+    # -- templates
+
+    def _template(
+        self, written: str, keys: Keys, kind: FieldType | None
+    ) -> model.Template:
+        """A template, inline or of a file; a mistake inside names the file's own line."""
+        moving = kind is not None and kind.kind == "moving"
+        if not moving:
+            self.fault(keys, typecheck.check_text(kind))
+        name, source = (
+            ("", written)
+            if not written.endswith(".j2")
+            else (written, self._file(written, keys))
+        )
+        html = (
+            kind is not None and "html" in (kind.kind, kind.options)
+        ) or written.endswith(".html.j2")
+        if (
+            not moving
+            and kind is not None
+            and kind.kind not in ("html", "any")
+            and templates.has_markup(source, name)
+        ):
+            self.problem(
+                keys,
+                "HTML in a field that holds plain text",
+                "people would see the tags",
+                "warning",
+            )
+        found = templates.faults(source, self.scope, html)
+        for fault in found:
+            where = f"{name}:{fault.line}: " if name and fault.line else ""
+            self.problem(keys, where + fault.problem, fault.advice, fault.severity)
+        if any(fault.severity == "error" for fault in found):
+            return model.Template("", name, html)
+        template = templates.build(source, name, html, self.scope)
+        self.settings_used |= {
+            use.removeprefix("$settings.")
+            for use in template.uses
+            if use.startswith("$settings.")
+        }
+        if "$settings" in template.uses:
+            self.settings_used |= set(self.scope.settings)
+        return template
+
+    def _file(self, written: str, keys: Keys) -> str:
+        text = templates.read_template(self.folder, written)
+        if isinstance(text, templates.Fault):
+            self.problem(keys, text.problem, text.advice)
+            return ""
+        self.templates[written] = text
+        return text

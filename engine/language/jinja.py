@@ -1,0 +1,674 @@
+"""Jinja, the one door to it: notes and titles, sandboxed, strict, bounded, escaped where they
+are HTML.
+
+A template sees records through `View`s. What it may do is bounded: so many turns of its loops, so
+much text; and only what cannot blow a small text up is there to be called.
+"""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any
+
+import jinja2
+from jinja2 import nodes
+from jinja2.exceptions import SecurityError
+from jinja2.filters import FILTERS
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2.visitor import NodeTransformer
+
+from engine.values import word
+from transforms import STEPS
+
+MAX_TEXT = 1_000_000  # characters of any text made on the way
+MAX_TURNS = 100_000  # turns of all loops of one rendering
+# characters and items that all filters and methods of one rendering are handed
+MAX_WORK = 5_000_000
+# of the processor for one rendering: what no count foresees ends here
+MAX_SECONDS = 2.0
+_ALLOWED = (
+    "abs",
+    "capitalize",
+    "count",
+    "d",
+    "default",
+    "e",
+    "escape",
+    "first",
+    "float",
+    "groupby",
+    "int",
+    "join",
+    "last",
+    "length",
+    "list",
+    "lower",
+    "map",
+    "max",
+    "min",
+    "reject",
+    "rejectattr",
+    "replace",
+    "reverse",
+    "round",
+    "safe",
+    "select",
+    "selectattr",
+    "sort",
+    "string",
+    "striptags",
+    "sum",
+    "title",
+    "trim",
+    "truncate",
+    "unique",
+    "upper",
+    "wordcount",
+)
+_TEXT = (
+    "capitalize",
+    "e",
+    "escape",
+    "lower",
+    "replace",
+    "safe",
+    "string",
+    "striptags",
+    "title",
+    "trim",
+    "truncate",
+    "upper",
+    "wordcount",
+)
+_LISTS = (
+    "count",
+    "first",
+    "groupby",
+    "last",
+    "length",
+    "list",
+    "map",
+    "reject",
+    "rejectattr",
+    "reverse",
+    "select",
+    "selectattr",
+    "sort",
+    "sum",
+    "unique",
+)
+_METHODS = frozenset(
+    {
+        "lower",
+        "upper",
+        "strip",
+        "lstrip",
+        "rstrip",
+        "startswith",
+        "endswith",
+        "split",
+        "capitalize",
+        "title",
+    }
+)
+_REFUSED: dict[type[nodes.Node], str] = {
+    nodes.Include: "include",
+    nodes.Import: "import",
+    nodes.FromImport: "import",
+    nodes.Extends: "extends",
+}
+_FAILS = (
+    jinja2.TemplateError,
+    TypeError,
+    ArithmeticError,
+    LookupError,
+    AttributeError,
+    RecursionError,
+    AssertionError,
+    MemoryError,
+)
+ESCAPING = ("text_paragraphs", "text_html_escape", "escape", "e")
+
+
+@dataclass(slots=True)
+class _Allowance:
+    """What one rendering may still do."""
+
+    turns: int = MAX_TURNS
+    work: int = MAX_WORK
+    until: float = field(default_factory=lambda: time.thread_time() + MAX_SECONDS)
+
+    def take(self, turns: int, work: int) -> None:
+        """Count it; raises SecurityError where it is too much."""
+        self.turns -= turns
+        self.work -= work
+        if self.turns < 0:
+            raise SecurityError(f"more than {MAX_TURNS:,} turns of its loops")
+        if self.work < 0 or time.thread_time() > self.until:
+            raise SecurityError("it goes over large texts or lists too often")
+
+
+_left: ContextVar[_Allowance] = ContextVar("left")
+
+
+class _Turns(list[Any]):
+    """What a loop goes over; each turn looks at the clock."""
+
+    def __iter__(self) -> Iterator[Any]:
+        for item in super().__iter__():
+            _left.get().take(0, 0)
+            yield item
+
+
+class _Unknown(jinja2.StrictUndefined):
+    """A name that leads nowhere; told in the words of a spec."""
+
+    @property
+    def _undefined_message(self) -> str:
+        where = (
+            "there is nothing to take"
+            if self._undefined_obj is None
+            else "there is no field"
+        )
+        return self._undefined_hint or f"{where} {self._undefined_name!r}" + (
+            " from" if self._undefined_obj is None else ""
+        )
+
+
+class View:
+    """A record as templates see it: `full-reference` is `full_reference`, and nothing else is to
+    be had.
+
+    A plain dict would answer `order.items` with its own method.
+    """
+
+    __slots__ = ("_body", "_known")
+
+    def __init__(self, body: Mapping[str, Any], known: frozenset[str]) -> None:
+        self._body = body
+        self._known = known
+
+    def __getitem__(self, name: str) -> Any:
+        key = name if name in self._body else name.replace("_", "-")
+        if key not in self._body:
+            key = next(
+                (other for other in self._body if other.replace("-", "_") == name), name
+            )
+        if key in self._body:
+            return seen(self._body[key], self._known)
+        if name in self._known:
+            return None
+        raise KeyError(name)
+
+    def __contains__(self, name: str) -> bool:
+        try:
+            self[name]
+        except KeyError:
+            return False
+        return True
+
+    def __bool__(self) -> bool:
+        return bool(self._body)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, View) and self._body == other._body
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __str__(self) -> str:
+        raise TypeError("a record cannot stand in a text; name one of its fields")
+
+
+def seen(value: Any, known: frozenset[str]) -> Any:
+    """A value as templates see it; fields in `known` that a record lacks are empty, not unknown."""
+    if isinstance(value, dict):
+        return View(value, known)
+    if isinstance(value, list):
+        return [seen(item, known) for item in value]
+    return value
+
+
+def _bare(value: Any) -> Any:
+    """The value behind what a template sees."""
+    if isinstance(value, View):
+        return value._body
+    return [_bare(item) for item in value] if isinstance(value, list) else value
+
+
+# -- what a template may do
+
+
+class _Environment(ImmutableSandboxedEnvironment):
+    """The sandbox, with operators that cannot multiply text and methods that cannot make it
+    longer.
+    """
+
+    intercepted_binops = frozenset({"*", "**", "%", "+"})
+
+    def wrap_str_format(self, value: Any) -> None:
+        """No `format`: it pads a text to any length."""
+
+    def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
+        if isinstance(obj, tuple) and attr in ("grouper", "list"):
+            return True
+        if isinstance(obj, str | bytes | list | tuple | dict | int | float):
+            return isinstance(obj, str) and attr in _METHODS
+        return super().is_safe_attribute(obj, attr, value)
+
+    def call(__self, __context: Any, __obj: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N805
+        """A method of a text goes over it."""
+        _left.get().take(0, _size(getattr(__obj, "__self__", "")))
+        return super().call(__context, __obj, *args, **kwargs)
+
+    def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
+        numbers = all(
+            isinstance(item, int | float) and abs(item) < 1e30 for item in (left, right)
+        )
+        if operator == "**" or not (
+            numbers
+            or (operator == "+" and isinstance(left, str) and isinstance(right, str))
+        ):
+            raise SecurityError(f"{operator} is for numbers here")
+        return _bounded(super().call_binop(context, operator, left, right))
+
+
+def _bounded(value: Any) -> Any:
+    if isinstance(value, str) and len(value) > MAX_TEXT:
+        raise SecurityError(f"the text is longer than {MAX_TEXT:,} characters")
+    return value
+
+
+def _shown(value: Any) -> Any:
+    """A value as it goes into the text: nothing is no text, and a list or record has none."""
+    if isinstance(value, str | jinja2.Undefined):
+        return _bounded(value)
+    if value is None or isinstance(value, int | float):
+        return word(value)
+    raise SecurityError(
+        "a list or record cannot stand in a text; join the list, or name a field of the"
+        " record"
+    )
+
+
+def _turning(items: Any) -> list[Any]:
+    """What a loop goes over, its turns counted."""
+    found = [] if items is None else list(items)
+    _left.get().take(len(found), 0)
+    return _Turns(found)
+
+
+def _range(*args: int) -> list[int]:
+    return _turning(range(*args)[: MAX_TURNS + 1])
+
+
+def _flat(items: Any) -> Any:
+    """A list written in the template; lists of lists could double without end."""
+    if any(
+        isinstance(item, list | tuple | dict)
+        for item in (items.values() if isinstance(items, dict) else items)
+    ):
+        raise SecurityError("a list written in a template holds no lists")
+    return items
+
+
+def _guarded(function: Callable[..., Any], name: str = "") -> Callable[..., Any]:
+    """A filter that refuses to multiply large texts; without a name it is a step and handed
+    plain values.
+    """
+    place = 1 if hasattr(function, "jinja_pass_arg") else 0
+
+    @functools.wraps(function)
+    def run(*args: Any, **named: Any) -> Any:
+        value, *rest = args[place:]
+        _left.get().take(0, _size(value))
+        longest = max(
+            (len(item) for item in [*rest, *named.values()] if isinstance(item, str)),
+            default=0,
+        )
+        if longest > 100 and longest * _size(value) > MAX_TEXT:
+            raise SecurityError("the text becomes too long")
+        if name in _LISTS:
+            # a list that is not there is empty, as everywhere in a spec
+            value = [] if value is None else value
+        given = _shown(value) if name in _TEXT else value if name else _bare(value)
+        return _bounded(function(*args[:place], given, *rest, **named))
+
+    return run
+
+
+def _join(join: Callable[..., str]) -> Callable[..., str]:
+    """Jinja's join, of texts only; what is nothing is left empty."""
+
+    @functools.wraps(join)
+    def run(context: Any, value: Any, d: str = "", attribute: str | None = None) -> str:
+        value = [] if value is None else value
+        _left.get().take(0, _size(value))
+        picked = (
+            [context.environment.getitem(item, attribute) for item in value]
+            if attribute
+            else list(value)
+        )
+        parts = [_shown(item) for item in picked]
+        if len(d) * len(parts) + sum(len(str(part)) for part in parts) > MAX_TEXT:
+            raise SecurityError("the text becomes too long")
+        return join(context, parts, d)
+
+    return run
+
+
+def _size(value: Any) -> int:
+    return len(value) if isinstance(value, str | list | tuple) else 1
+
+
+class _Bounding(NodeTransformer):
+    """Counts every turn of a loop and every call of a macro, and watches every text put out or
+    joined.
+    """
+
+    def visit_Output(self, node: nodes.Output) -> nodes.Output:  # noqa: N802 - Jinja's names
+        self.generic_visit(node)
+        node.nodes = [
+            part if isinstance(part, nodes.TemplateData) else _through("shown_", part)
+            for part in node.nodes
+        ]
+        return node
+
+    def visit_For(self, node: nodes.For) -> nodes.For:  # noqa: N802
+        self.generic_visit(node)
+        node.iter = _through("turning_", node.iter)
+        return node
+
+    def visit_Macro(self, node: nodes.Macro) -> nodes.Macro:  # noqa: N802
+        self.generic_visit(node)
+        turn = nodes.List([nodes.Const(1, lineno=node.lineno)], lineno=node.lineno)
+        node.body = [
+            nodes.ExprStmt(_through("turning_", turn), lineno=node.lineno),
+            *node.body,
+        ]
+        return node
+
+    def visit_Concat(self, node: nodes.Concat) -> nodes.Filter:  # noqa: N802
+        self.generic_visit(node)
+        node.nodes = [_through("shown_", part) for part in node.nodes]
+        return _through("shown_", node)
+
+    def _written(self, node: nodes.Node) -> nodes.Node:
+        self.generic_visit(node)
+        target = isinstance(node, nodes.Tuple) and node.ctx != "load"
+        return node if target else _through("flat_", node)
+
+    visit_List = visit_Dict = visit_Tuple = _written  # noqa: N815
+
+
+def _through(name: str, node: nodes.Node) -> nodes.Filter:
+    return nodes.Filter(node, name, [], [], None, None, lineno=node.lineno)
+
+
+def _environment(html: bool) -> _Environment:
+    environment = _Environment(
+        undefined=_Unknown,
+        autoescape=html,
+        loader=None,  # no include, no import: a template is one file
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters = {name: _guarded(FILTERS[name], name) for name in _ALLOWED}
+    environment.filters |= {
+        name.replace(".", "_"): _guarded(step) for name, step in STEPS.items()
+    }
+    environment.filters |= {
+        "turning_": _turning,
+        "shown_": _shown,
+        "flat_": _flat,
+        "join": _join(FILTERS["join"]),
+    }
+    environment.globals = {"range": _range}
+    return environment
+
+
+_ENVIRONMENTS = {html: _environment(html) for html in (True, False)}
+FILTER_NAMES = tuple(
+    sorted(name for name in _ENVIRONMENTS[True].filters if not name.endswith("_"))
+)
+
+
+@functools.lru_cache(maxsize=512)
+def _compiled(source: str, html: bool) -> jinja2.Template:
+    environment = _ENVIRONMENTS[html]
+    tree = _Bounding().visit(environment.parse(source))
+    code = environment.compile(tree, filename="<template>")
+    return jinja2.Template.from_code(environment, code, dict(environment.globals))
+
+
+@functools.lru_cache(maxsize=64)
+def _parsed(source: str) -> nodes.Template:
+    """A template to look at; `_compiled` changes its own."""
+    return _ENVIRONMENTS[True].parse(source)
+
+
+def syntax_problem(source: str) -> tuple[str, int] | None:
+    """What is wrong with a template and in which of its lines; None when it can be compiled."""
+    try:
+        tree = _parsed(source)
+        refused = [
+            (name, node.lineno)
+            for kind, name in _REFUSED.items()
+            for node in tree.find_all(kind)
+        ]
+        refused += [
+            ("a recursive loop", node.lineno)
+            for node in tree.find_all(nodes.For)
+            if node.recursive
+        ]
+        for name, line in refused:
+            return (
+                f"{name} cannot be used: a template is one file and comes to an end",
+                line,
+            )
+        _compiled(source, True)
+    except jinja2.TemplateSyntaxError as error:
+        return error.message or "not a template", error.lineno
+    except SyntaxError as error:  # Python's own: an argument twice, blocks too deep
+        return str(error.msg), 1
+    except (RecursionError, MemoryError):
+        return "it is nested too deeply, or one expression is too long", 1
+    except (jinja2.TemplateError, ValueError, AssertionError) as error:
+        return str(error), 1
+    return None
+
+
+def render(source: str, html: bool, values: Mapping[str, Any]) -> str:
+    """The text a template makes of the values; raises ValueError where it cannot."""
+    template = _compiled(source, html)
+    token = _left.set(_Allowance())
+    try:
+        return "".join(_chunks(template, values)).strip()
+    except _FAILS as error:
+        raise ValueError(f"the template cannot be rendered: {error}") from None
+    finally:
+        _left.reset(token)
+
+
+def _chunks(template: jinja2.Template, values: Mapping[str, Any]) -> Iterator[str]:
+    length = 0
+    for chunk in template.root_render_func(template.new_context(dict(values))):
+        length += len(chunk)
+        if length > MAX_TEXT:
+            raise SecurityError(f"the text is longer than {MAX_TEXT:,} characters")
+        yield chunk
+
+
+# -- what a template reads
+
+
+Names = tuple[str, ...]
+Bound = dict[str, Names | None]
+_SAME = (
+    "sort",
+    "selectattr",
+    "rejectattr",
+    "select",
+    "reject",
+    "list",
+    "reverse",
+    "unique",
+    "default",
+    "d",
+)
+_ONE = ("first", "last")
+_BY_NAME = (
+    "sort",
+    "map",
+    "selectattr",
+    "rejectattr",
+    "groupby",
+    "sum",
+    "min",
+    "max",
+    "unique",
+)
+
+
+def paths_used(source: str) -> list[tuple[Names, int]]:
+    """Every name a template reads, as a path, with its line.
+
+    A loop variable is followed to what it loops over: in `{% for l in lines %}{{ l.units }}` the
+    path `("lines", "*", "units")` is used.
+    """
+    return list(_walk(_parsed(source), {}))
+
+
+def filters_used(source: str) -> list[tuple[str, tuple[str, ...], bool, int]]:
+    """Every filter a template calls: its name, the names of its arguments, whether it is handed
+    escaped text, the line.
+    """
+    found: list[tuple[str, tuple[str, ...], bool, int]] = []
+    for node in _parsed(source).find_all(nodes.Filter):
+        inner = node.node
+        escaped = isinstance(inner, nodes.Const) or (
+            isinstance(inner, nodes.Filter) and inner.name in ESCAPING
+        )
+        found.append(
+            (
+                node.name,
+                tuple(str(item.key) for item in node.kwargs),
+                escaped,
+                node.lineno,
+            )
+        )
+    return found
+
+
+def _walk(node: nodes.Node, bound: Bound) -> Iterator[tuple[Names, int]]:
+    match node:
+        case nodes.For():
+            yield from _walk(node.iter, bound)
+            inner = {**bound, "loop": None} | _bind(
+                node.target, _path(node.iter, bound), element=True
+            )
+            for child in [*node.body, *([node.test] if node.test else [])]:
+                yield from _walk(child, inner)
+            yield from _walk_all(node.else_, bound)
+        case nodes.Assign():
+            yield from _walk(node.node, bound)
+            bound |= _bind(node.target, _path(node.node, bound))
+        case nodes.Call(node=nodes.Getattr(node=owner)):  # a method: `name.upper()`
+            yield from _walk_all([owner, *node.args, *node.kwargs], bound)
+        case nodes.AssignBlock() | nodes.With() | nodes.Macro() | nodes.CallBlock():
+            yield from _walk_scope(node, bound)
+        case _:
+            path = _path(node, bound)
+            if path:
+                yield path, node.lineno
+                yield from _besides(node, bound)
+            else:
+                yield from _walk_all(node.iter_child_nodes(), bound)
+                yield from _by_name(node, bound)
+
+
+def _walk_all(
+    children: Iterable[nodes.Node], bound: Bound
+) -> Iterator[tuple[Names, int]]:
+    for child in children:
+        yield from _walk(child, bound)
+
+
+def _walk_scope(node: nodes.Node, bound: Bound) -> Iterator[tuple[Names, int]]:
+    """Blocks with names of their own: what a macro is called with is not followed."""
+    own: Bound = {"caller": None, "varargs": None, "kwargs": None}
+    if isinstance(node, nodes.Macro):
+        bound[node.name] = None
+        yield from _walk_all(node.defaults, bound)
+        inner = bound | own | {item.name: None for item in node.args}
+        yield from _walk_all(node.body, inner)
+    elif isinstance(node, nodes.With):
+        yield from _walk_all(node.values, bound)
+        inner = dict(bound)
+        for target, value in zip(node.targets, node.values, strict=True):
+            inner |= _bind(target, _path(value, bound))
+        yield from _walk_all(node.body, inner)
+    elif isinstance(node, nodes.CallBlock):
+        yield from _walk(node.call, bound)
+        yield from _walk_all(
+            node.body, bound | own | {item.name: None for item in node.args}
+        )
+    elif isinstance(node, nodes.AssignBlock):
+        yield from _walk_all(node.body, dict(bound))
+        bound |= _bind(node.target, None)
+
+
+def _bind(target: nodes.Node, path: Names | None, element: bool = False) -> Bound:
+    """The names a loop or a `set` makes; a path only where one name stands for one value."""
+    if isinstance(target, nodes.Name):
+        return {target.name: (*path, "*") if path and element else path}
+    return {name.name: None for name in target.find_all(nodes.Name)}
+
+
+def _besides(node: nodes.Node | None, bound: Bound) -> Iterator[tuple[Names, int]]:
+    """What is read beside the path in a node that is one: by the arguments of its filters."""
+    while isinstance(node, nodes.Filter | nodes.Getattr | nodes.Getitem):
+        if isinstance(node, nodes.Filter):
+            yield from _walk_all([*node.args, *node.kwargs], bound)
+            yield from _by_name(node, bound)
+        node = node.node
+
+
+def _by_name(node: nodes.Node, bound: Bound) -> Iterator[tuple[Names, int]]:
+    """Fields named by a text: `sort(attribute='order')`, `selectattr('deleted')`."""
+    over = (
+        _path(node.node, bound)
+        if isinstance(node, nodes.Filter) and node.node and node.name in _BY_NAME
+        else None
+    )
+    if not over or not isinstance(node, nodes.Filter):
+        return
+    named = [item.value for item in node.kwargs if item.key == "attribute"]
+    if node.name in ("selectattr", "rejectattr", "groupby"):
+        named += node.args[:1]
+    for item in named:
+        if isinstance(item, nodes.Const) and isinstance(item.value, str):
+            yield (*over, "*", *item.value.split(".")), node.lineno
+
+
+def _path(node: nodes.Node, bound: Mapping[str, Names | None]) -> Names | None:
+    """The path a node reads, or None where it is not a plain path."""
+    if isinstance(node, nodes.Name):
+        return bound.get(node.name, (node.name,))
+    if isinstance(node, nodes.Getattr):
+        inner = _path(node.node, bound)
+        return (*inner, node.attr) if inner else None
+    if isinstance(node, nodes.Getitem) and isinstance(node.arg, nodes.Const):
+        inner = _path(node.node, bound)
+        return (
+            (*inner, node.arg.value if isinstance(node.arg.value, str) else "*")
+            if inner
+            else None
+        )
+    if isinstance(node, nodes.Filter) and node.node and node.name in (*_SAME, *_ONE):
+        inner = _path(node.node, bound)
+        return (*inner, "*") if inner and node.name in _ONE else inner
+    return None

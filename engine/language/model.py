@@ -1,0 +1,343 @@
+"""A spec, compiled and frozen: what one migration means."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from engine.config.document import Keys
+
+Step = Callable[[Any], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """A value of the source record: `main-address.city-town`, `assets[*].serial-number`."""
+
+    text: str
+    segments: tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Const:
+    """A value written in the spec."""
+
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A Jinja text; `html` says whether record text is escaped.
+
+    `uses` are the source paths it reads, `heads` the names they begin with as the template writes
+    them, `known` the names that are fields of some record: where a record lacks one, it is empty.
+    """
+
+    source: str
+    name: str
+    html: bool
+    uses: tuple[str, ...] = ()
+    heads: tuple[str, ...] = ()
+    known: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """The destination row that another object's record became."""
+
+    objects: tuple[str, ...]
+    by: Expr
+    on: str = ""  # field of the target's records that must equal `by`; "" = their key
+    on_miss: str = "report"  # report, omit, skip, fail, fallback
+    on_many: str = "first"  # first, report, fail
+    fallback: str = ""  # key within the object, for on_miss fallback
+
+
+@dataclass(frozen=True, slots=True)
+class First:
+    """The first of several that is not empty."""
+
+    options: tuple[Expr, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """A named set of values handed to a step together, or written as an object."""
+
+    values: Mapping[str, Expr]
+
+
+@dataclass(frozen=True, slots=True)
+class Items:
+    """A list of objects; an item none of whose record values is there is left out."""
+
+    items: tuple[Parts, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Cases:
+    """The value of the first condition that holds."""
+
+    cases: tuple[tuple[Condition, Expr], ...]
+    otherwise: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """A file to fetch from a link in the record, under a name."""
+
+    url: Expr
+    name: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class NamedStep:
+    """A transform with its arguments bound."""
+
+    name: str
+    args: Mapping[str, Any]
+    run: Step
+
+
+@dataclass(frozen=True, slots=True)
+class ValueMap:
+    """Exact values and what they become; `otherwise` is for the rest (None = leave out)."""
+
+    entries: Mapping[str, Any]
+    otherwise: Any
+    report: bool = False  # `else: report`: the value is left out and listed
+    fail: bool = False  # `else: fail`: the record is not written
+
+
+@dataclass(frozen=True, slots=True)
+class Pipe:
+    """head, then steps, then the value map, then the default; `when` decides whether at all."""
+
+    head: Expr
+    when: Condition | None = None
+    steps: tuple[NamedStep, ...] = ()
+    mapping: ValueMap | None = None
+    default: Any = None
+
+
+Expr = (
+    Path | Const | Template | Lookup | First | Parts | Items | Cases | Download | Pipe
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Test:
+    """One comparison of a condition."""
+
+    path: Path
+    op: str
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """Any of several lists of tests, each of which must hold as a whole."""
+
+    any_of: tuple[tuple[Test, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One destination field and its whole story."""
+
+    target: str
+    expr: Expr
+    keys: Keys
+    on_conflict: str = "keep"  # keep the people's edit, or overwrite
+
+    @property
+    def custom(self) -> str:
+        """The custom field's name in the spec, or ""."""
+        return (
+            self.target.removeprefix("custom.")
+            if self.target.startswith("custom.")
+            else ""
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Related:
+    """One row reached through a link in the record; where `by` goes over a list, one row for
+    each link.
+    """
+
+    sources: tuple[str, ...]
+    by: Path
+
+    @property
+    def many(self) -> bool:
+        """Whether it is a list of rows."""
+        return "*" in self.by.segments
+
+
+@dataclass(frozen=True, slots=True)
+class Children:
+    """The rows of another collection that point at this record, or (`by`) at what this record
+    points at.
+    """
+
+    source: str
+    on: str
+    by: Path | None = None
+    where: Condition | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Each:
+    """One draft for each element of a list inside the record."""
+
+    name: str
+    path: Path
+    key: str
+    where: Condition | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectMapping:
+    """One or more source collections -> one destination resource."""
+
+    name: str
+    sources: tuple[str, ...]
+    resource: str
+    fields: Mapping[str, Field]
+    when: Condition | None = None
+    related: Mapping[str, Related] = field(default_factory=dict)
+    children: Mapping[str, Children] = field(default_factory=dict)
+    each: Each | None = None
+    match: tuple[str, ...] = ()  # adopt a destination row that agrees in these fields
+    # what does not count when they are compared: case, accents
+    ignoring: tuple[str, ...] = ()
+    enabled: bool = True
+    # source field -> why it stays behind
+    ignore: Mapping[str, str] = field(default_factory=dict)
+    rows: tuple[Mapping[str, Any], ...] = ()  # records written in the spec itself
+    label: str = ""
+    keys: Keys = ()
+    order: str = ""  # source field the records are taken in the order of; "" = as read
+    on_delete: str = "report"  # what a deletion in the source means: report, or delete
+    was: str = ""  # the name that earlier runs knew it by
+
+    @property
+    def scaffold(self) -> bool:
+        """Whether its rows are no records of the customer's: rows of the spec, pipelines and
+        stages.
+        """
+        return bool(self.rows) or self.name.startswith("pipelines.")
+
+    @property
+    def beside(self) -> frozenset[str]:
+        """Names that stand beside the record's own fields: related rows, children, the element
+        of a list.
+        """
+        return frozenset(
+            {*self.related, *self.children, *([self.each.name] if self.each else [])}
+        )
+
+    @property
+    def key_field(self) -> str:
+        """The target that carries our source key, or ""."""
+        return next(
+            (
+                f.target
+                for f in self.fields.values()
+                if f.expr == Path("$key", ("$key",))
+            ),
+            "",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class CustomField:
+    """A custom field the migration makes in the destination, or finds there."""
+
+    resource: str
+    name: str
+    label: str
+    type: str
+    options: tuple[str, ...] = ()
+    options_from: tuple[str, str] = ("", "")  # collection and its label field
+    key: bool = False
+    was: str = ""  # the name that earlier runs knew it by
+    # an option and the label that earlier runs knew it by
+    options_were: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class NativeOptions:
+    """Options that a built-in enum field of the destination must have."""
+
+    resource: str
+    field: str
+    options: tuple[str, ...] = ()
+    options_from: tuple[str, str] = ("", "")
+    options_were: tuple[tuple[str, str], ...] = ()  # as in a custom field
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """A table for people to take away: columns of one object's records."""
+
+    name: str
+    object: str
+    columns: Mapping[str, Expr]
+
+
+@dataclass(frozen=True, slots=True)
+class UserMatch:
+    """How people of the source are found in the destination."""
+
+    source: str
+    source_email: str
+    fallback: str
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One account of the pair."""
+
+    connector: str
+    plan: str
+    seats: int = 1
+    reserve: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class SamplePolicy:
+    """How large the sample is and how many list pages it may read of each collection."""
+
+    records: int = 200
+    pages: int = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """One migration."""
+
+    name: str
+    source: Side
+    destination: Side
+    settings: Mapping[str, Any]
+    users: UserMatch | None
+    custom_fields: Mapping[tuple[str, str], CustomField]
+    native_options: tuple[NativeOptions, ...]
+    objects: Mapping[str, ObjectMapping]
+    left_behind: Mapping[str, str]
+    sample: SamplePolicy = SamplePolicy()
+    guards: Mapping[str, float] = field(default_factory=dict)
+    exports: tuple[Export, ...] = ()
+    digest: str = ""
+
+    def label(self, resource: str, target: str) -> str:
+        """A destination field as people know it."""
+        field = self.custom_fields.get((resource, target.removeprefix("custom.")))
+        return field.label if field and target.startswith("custom.") else target
+
+    def active(self) -> tuple[ObjectMapping, ...]:
+        """The objects that are switched on, in order."""
+        return tuple(item for item in self.objects.values() if item.enabled)

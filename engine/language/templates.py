@@ -1,0 +1,152 @@
+"""Templates of a spec: found in its project, compiled, every name in them checked."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from engine.config.suggestions import did_you_mean, suggest
+from engine.language.jinja import FILTER_NAMES, filters_used, paths_used, syntax_problem
+from engine.language.model import Template
+from engine.language.scope import Scope, real
+from transforms import STEPS
+
+MAX_BYTES = 200_000
+SPECIAL = {"settings": "$settings", "key": "$key", "collection": "$collection"}
+_STEPS = {name.replace(".", "_"): step for name, step in STEPS.items()}
+_TAG = re.compile(
+    r"</?(?:a|b|br|div|em|h[1-6]|i|li|ol|p|span|strong|table|td|th|tr|u|ul)(?:\s[^<>]*)?/?>",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What is wrong in a template, and in which of its lines."""
+
+    problem: str
+    advice: str
+    line: int = 0
+    severity: Literal["error", "warning"] = "error"
+
+
+def read_template(folder: Path, written: str) -> str | Fault:
+    """The text of a template file; it must lie in the project, the folder above the spec's."""
+    root = folder.resolve().parent
+    try:
+        file = (folder / written).resolve()  # symlinks are followed before the check
+    except (ValueError, OSError, RuntimeError):
+        return Fault(f"{written!r} is not a path", "name a template file")
+    if not file.is_relative_to(root):
+        return Fault(
+            f"{written!r} leaves the project folder",
+            f"keep templates below {root.name}/",
+        )
+    try:
+        if not file.is_file():
+            return Fault(
+                f"the template {written!r} cannot be read: no such file",
+                "check the path",
+            )
+        if file.stat().st_size > MAX_BYTES:
+            return Fault(
+                f"the template {written!r} is larger than {MAX_BYTES:,} bytes",
+                "shorten it",
+            )
+        return file.read_text(encoding="utf-8")
+    except OSError as error:
+        return Fault(
+            f"the template {written!r} cannot be read: {error.strerror}",
+            "check the path",
+        )
+    except UnicodeDecodeError:
+        return Fault(
+            f"the template {written!r} cannot be read: not UTF-8",
+            "save the file as UTF-8",
+        )
+
+
+def faults(source: str, scope: Scope, html: bool) -> list[Fault]:
+    """Everything wrong in a template's text."""
+    found = syntax_problem(source)
+    if found:
+        return [
+            Fault(
+                f"not a template: {found[0]}",
+                _filter_guess(found[0]) or "correct the Jinja",
+                found[1],
+            )
+        ]
+    seen = [*_names(source, scope), *_filters(source, html)]
+    return list(dict.fromkeys(seen))
+
+
+def _filter_guess(problem: str) -> str:
+    missing = re.search(r"No filter named '(\w+)'", problem)
+    return did_you_mean(missing[1], FILTER_NAMES) if missing else ""
+
+
+def _names(source: str, scope: Scope) -> Iterator[Fault]:
+    for path, line in paths_used(source):
+        if path[0] == "settings" and len(path) > 1 and path[1] not in scope.settings:
+            yield Fault(
+                f"there is no setting {path[1]!r}",
+                suggest(path[1], list(scope.settings)),
+                line,
+            )
+        elif path[0] not in (*SPECIAL, "range"):
+            found = scope.find(path, template=True)
+            if found.problem:
+                yield Fault(found.problem, found.advice, line)
+
+
+def _filters(source: str, html: bool) -> Iterator[Fault]:
+    for name, arguments, escaped, line in filters_used(source):
+        if name in _STEPS:
+            known = list(inspect.signature(_STEPS[name]).parameters)[1:]
+            for wrong in [argument for argument in arguments if argument not in known]:
+                yield Fault(
+                    f"the step {name!r} has no argument {wrong!r}",
+                    suggest(wrong, known),
+                    line,
+                )
+        if html and name == "safe" and not escaped:
+            text = (
+                "`safe` after something that is not escaped: text of a record would"
+                " become markup"
+            )
+            yield Fault(
+                text,
+                "write {{ x | text_paragraphs | safe }}, or leave `safe` out",
+                line,
+                "warning",
+            )
+
+
+def build(source: str, name: str, html: bool, scope: Scope) -> Template:
+    """A template whose names are good, with the source paths it reads.
+
+    A field the connector lists may be absent from a record; a name nobody lists may be misspelt,
+    and stays strict.
+    """
+    paths = [path for path, _ in paths_used(source) if path[0] != "range"]
+    uses = [real((SPECIAL.get(path[0], path[0]), *path[1:]), scope) for path in paths]
+    known = {
+        part
+        for path in paths
+        for part in path[: scope.find(path, template=True).listed]
+        if part != "*"
+    }
+    heads = tuple(dict.fromkeys(path[0] for path in paths if path[0] not in SPECIAL))
+    return Template(
+        source, name, html, tuple(dict.fromkeys(uses)), heads, frozenset(known)
+    )
+
+
+def has_markup(source: str, name: str) -> bool:
+    """Whether a template's text is meant as HTML."""
+    return name.endswith(".html.j2") or bool(_TAG.search(source))

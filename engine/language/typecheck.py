@@ -1,0 +1,245 @@
+"""Whether a value written in a spec can stand in a field of the destination."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from engine.config.suggestions import did_you_mean
+from engine.connector.model import FieldType
+from engine.language.model import CustomField
+from engine.language.scope import NUMBERS, TEXTS
+
+Fault = tuple[str, str]  # problem and advice
+
+_NO_FILE: Fault = ("a file is wanted here", "write {download: path, name: ...}")
+# What goes through steps or a value map may be anything but a link or a file.
+MOVING = FieldType("moving")
+# the same on its way into an HTML field
+MOVING_HTML = FieldType("moving", options="html")
+_CUSTOM = {
+    "text": "text",
+    "long_text": "text",
+    "phone": "text",
+    "number": "number",
+    "date": "date",
+    "time": "time",
+    "enum": "enum",
+    "set": "set",
+    "money": "money",
+    "address": "any",
+}
+_FORMS = {
+    "date": (re.compile(r"\d{4}-\d\d-\d\d"), "a date such as 2024-12-31"),
+    "time": (re.compile(r"\d\d:\d\d(:\d\d)?"), "a time such as 08:30"),
+    "duration": (re.compile(r"\d+:\d\d(:\d\d)?"), "a duration such as 01:30"),
+    "datetime": (
+        re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?.*"),
+        "an instant such as 2024-12-31T08:30:00Z",
+    ),
+}
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+_TYPES: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "number": (_is_number, "a number"),
+    "integer": (
+        lambda value: _is_number(value) and float(value).is_integer(),
+        "a whole number",
+    ),
+    "boolean": (lambda value: isinstance(value, bool), "true or false"),
+    "list": (lambda value: isinstance(value, list), "a list"),
+    "set": (lambda value: isinstance(value, list | str), "a list of options"),
+    "object": (lambda value: isinstance(value, dict), "an object"),
+    "money": (
+        lambda value: isinstance(value, dict),
+        "an amount with its currency, see money.of",
+    ),
+}
+
+
+def moving(kind: FieldType | None) -> FieldType:
+    """What a step or value map on the way into this field takes."""
+    return MOVING_HTML if kind and "html" in (kind.kind, kind.options) else MOVING
+
+
+def custom_kind(item: CustomField) -> FieldType:
+    """The type of a custom field in the words of native ones."""
+    return FieldType(_CUSTOM[item.type], one_of=item.options)
+
+
+def check_constant(value: Any, kind: FieldType | None) -> Fault | None:
+    """What is wrong with a fixed value in a field of this type."""
+    if kind is None or value is None or kind.kind in ("any", "moving"):
+        return None
+    if kind.kind in ("reference", "file"):
+        return _no_constant(kind)
+    if kind.kind in _TYPES:
+        fits, words = _TYPES[kind.kind]
+        if not fits(value):
+            return f"expected {words}, found {_shown(value)}", ""
+    elif kind.kind in TEXTS and not isinstance(value, str):
+        return f"expected text, found {_shown(value)}", "put it in quotes"
+    if kind.kind in _FORMS and not _FORMS[kind.kind][0].fullmatch(value):
+        return f"expected {_FORMS[kind.kind][1]}, found {_shown(value)}", ""
+    if kind.max and isinstance(value, str) and len(value) > kind.max:
+        return f"{len(value):,} characters, the field takes {kind.max:,}", "shorten it"
+    return _not_listed(value, kind.one_of)
+
+
+def _no_constant(kind: FieldType) -> Fault:
+    if kind.kind == "file":
+        return _NO_FILE
+    return (
+        f"a fixed value cannot name a row of {' or '.join(kind.to)}",
+        "no destination id stands in a spec: use {lookup: ...}",
+    )
+
+
+def _not_listed(value: Any, options: Sequence[str]) -> Fault | None:
+    known = [option.strip() for option in options]
+    for item in value if isinstance(value, list) else [value]:
+        if known and str(item).strip() not in known:
+            return f"{_shown(item)} is not one of {', '.join(known)}", did_you_mean(
+                str(item), known
+            )
+    return None
+
+
+def check_link(kind: FieldType | None, to: Sequence[str]) -> Fault | None:
+    """What is wrong with a link to rows of these resources in a field of this type."""
+    if kind is None or kind.kind == "any":
+        return None
+    if kind.kind == "moving":
+        return (
+            "a link cannot go through steps or a value map",
+            "look up as the last thing, with the steps inside `by`",
+        )
+    if kind.kind != "reference":
+        return (
+            "a lookup gives a row of the destination, and this field holds none",
+            "take the value from the record instead",
+        )
+    wrong = [name for name in to if name not in kind.to]
+    if wrong:
+        targets = " or ".join(kind.to)
+        return (
+            f"the field points to {targets}, not to {' or '.join(wrong)}",
+            f"look up an object made into {targets}",
+        )
+    return None
+
+
+def check_path(found: FieldType, kind: FieldType | None) -> Fault | None:
+    """What is wrong with a source value, as it is, in a field of this type."""
+    if kind is None or kind.kind in ("any", "moving"):
+        return None
+    if kind.kind == "reference":
+        return (
+            f"an id of the source does not name a row of {' or '.join(kind.to)}",
+            "use {lookup: ..., by: ...}",
+        )
+    if kind.kind == "file":
+        return _NO_FILE
+    if found.kind == "wall_time" and kind.kind == "datetime":
+        return (
+            "the record holds its account's clock here, the field an instant",
+            "using: {dates.to_utc: {zone: ...}}",
+        )
+    if found.kind == "object" and kind.kind in (*TEXTS, *NUMBERS, "boolean"):
+        return (
+            "the record holds an object here",
+            "name one of its fields, or give a step: using: ...",
+        )
+    if (
+        found.kind == "list"
+        and kind.kind in (*TEXTS, *NUMBERS, "boolean")
+        and not kind.one_of
+    ):
+        return "the record holds a list here", "join it: using: text.join"
+    return None
+
+
+def check_text(kind: FieldType | None) -> Fault | None:
+    """What is wrong with a template's text in a field of this type."""
+    if kind is None:
+        return None
+    if kind.kind == "reference":
+        return check_path(FieldType("text"), kind)
+    if kind.kind in (*NUMBERS, "boolean", "object", "list", "money", "file"):
+        return (
+            (
+                "a template gives text, expected"
+                f" {_TYPES.get(kind.kind, (None, 'a file'))[1]}"
+            ),
+            "turn it into one: using: ...",
+        )
+    return None
+
+
+def check_comparison(found: FieldType, op: str, value: Any) -> Fault | None:
+    """Why a comparison of a source value with a fixed one cannot hold."""
+    if op in ("filled", "empty") or value is None:
+        return None
+    wrong = [
+        item
+        for item in (value if isinstance(value, list) else [value])
+        if item is not None and not _comparable(found, item)
+    ]
+    if wrong:
+        words = _TYPES[found.kind][1] if found.kind in _TYPES else "text"
+        return f"the record holds {words} here, never {_shown(wrong[0])}", _other_form(
+            found, wrong[0]
+        )
+    if op in ("equals", "in", "not"):
+        return _not_listed(value, found.one_of)
+    return None
+
+
+def _comparable(found: FieldType, value: Any) -> bool:
+    if found.kind in NUMBERS:
+        return _is_number(value)
+    if found.kind == "boolean":
+        return isinstance(value, bool)
+    if found.kind in TEXTS:
+        return isinstance(value, str)
+    return found.kind not in ("list", "object")
+
+
+def _other_form(found: FieldType, value: Any) -> str:
+    if found.kind in ("list", "object"):
+        return "compare with filled or empty, or name a field of it"
+    return (
+        "put it in quotes"
+        if found.kind in TEXTS
+        else "remove the quotes"
+        if isinstance(value, str)
+        else ""
+    )
+
+
+def check_map_key(found: FieldType, word: str) -> Fault | None:
+    """Why a source value is never this key of a value map."""
+    if found.kind == "boolean" and word not in ("true", "false", ""):
+        return f"the record holds true or false here, never {word!r}", did_you_mean(
+            word, ["true", "false"]
+        )
+    if found.kind in NUMBERS and word and not re.fullmatch(r"-?\d+(\.\d+)?", word):
+        return f"the record holds a number here, never {word!r}", ""
+    return _not_listed(word, found.one_of) if word else None
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, dict | list):
+        return "an object" if isinstance(value, dict) else "a list"
+    return (
+        repr(value)
+        if isinstance(value, str)
+        else str(value).lower()
+        if isinstance(value, bool)
+        else str(value)
+    )

@@ -1,0 +1,280 @@
+"""Records to drafts, object by object; nothing but the store is touched."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import sqlalchemy as sa
+
+from engine.connector.model import FieldType, Resource
+from engine.connector.typed import reader_of
+from engine.language.model import ObjectMapping
+from engine.mapping.evaluate import (
+    FALLBACK,
+    Evaluation,
+    LookupContext,
+    Source,
+    evaluate,
+)
+from engine.session import Run
+from engine.store.links import (
+    Draft,
+    Finding,
+    clear_drafts,
+    clear_findings,
+    is_linked,
+    is_ready,
+    links_of,
+    save_drafts,
+    save_findings,
+)
+from engine.store.records import Record, count, one, pointing_at, stream
+from engine.values import digest
+
+REMEMBERED = 2_000  # whole records, some of 50 kB
+
+
+class Remembered(OrderedDict[Any, Any]):
+    """A bounded memory: the entry untouched for longest is forgotten first."""
+
+    def get_or(self, key: Any, make: Callable[[], Any]) -> Any:
+        """The remembered value, or the one `make` gives."""
+        if key in self:
+            self.move_to_end(key)
+            return self[key]
+        value = self[key] = make()
+        if len(self) > REMEMBERED:
+            self.popitem(last=False)
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class Transformed:
+    """How many drafts of an object are in which state."""
+
+    object: str
+    ready: int
+    skipped: int
+    failed: int
+
+
+def sight_on(
+    run: Run,
+    connection: sa.Connection,
+    drafted: Callable[[str, str], bool] | None = None,
+    memory: Remembered | None = None,
+) -> LookupContext:
+    """What projections may look at, read from the store as needed and remembered.
+
+    A `memory` given by the caller lasts over several connections; only what does not change
+    meanwhile may be remembered so: records, and drafts of objects further up.
+    """
+    memory = Remembered() if memory is None else memory
+    users: set[str] = memory.get_or("users", lambda: set(links_of(connection, "users")))
+
+    def record(key: str) -> Mapping[str, Any] | None:
+        def look() -> Mapping[str, Any] | None:
+            found = one(connection, key)
+            return found.body if found else None
+
+        found: Mapping[str, Any] | None = memory.get_or(key, look)
+        return found
+
+    def pointing(
+        collection: str, field: str, targets: Sequence[str]
+    ) -> Sequence[tuple[str, Mapping[str, Any]]]:
+        def look() -> list[tuple[str, Mapping[str, Any]]]:
+            return [
+                (found.key, found.body)
+                for found in pointing_at(connection, collection, field, targets)
+            ]
+
+        rows: list[tuple[str, Mapping[str, Any]]] = memory.get_or(
+            (collection, field, *targets), look
+        )
+        return rows
+
+    def staged(name: str, key: str) -> bool:
+        def look() -> bool:
+            return is_ready(connection, name, key) or is_linked(connection, name, key)
+
+        known: bool = memory.get_or(("drafted", name, key), look)
+        return known
+
+    return LookupContext(
+        settings=run.spec.settings,
+        pattern=run.migration.source.reference.pattern,
+        objects=run.spec.objects,
+        record=record,
+        pointing_at=pointing,
+        drafted=drafted or staged,
+        user=lambda key: key != FALLBACK and key in users,
+        typed=reader_of(run.migration.source),
+        user_source=run.spec.users.source if run.spec.users else "",
+    )
+
+
+def transform(
+    run: Run, objects: Sequence[ObjectMapping], only: frozenset[str] | None = None
+) -> list[Transformed]:
+    """Make the drafts of these objects anew, of all records or of the given ones."""
+    return [_object(run, mapping, only) for mapping in objects]
+
+
+def _object(
+    run: Run, mapping: ObjectMapping, only: frozenset[str] | None
+) -> Transformed:
+    with run.store.begin() as connection:
+        clear_drafts(connection, mapping.name)
+        clear_findings(connection, "transform", mapping.name)
+        total = (
+            len(only)
+            if only is not None
+            else sum(count(connection, name) for name in mapping.sources)
+        )
+    counts = {"ready": 0, "skipped": 0, "failed": 0}
+    done, position, memory = 0, 0, Remembered()
+    chosen = None if mapping.rows else only
+    for batch in _batches(run, mapping, chosen):
+        with run.store.begin() as connection:
+            sight = sight_on(run, connection, memory=memory)
+            drafts: list[Draft] = []
+            for record in batch:
+                for projection in evaluate(
+                    mapping, Source(record.collection, record.key, record.body), sight
+                ):
+                    position += 1
+                    projection = judged(
+                        run.migration.destination.resources[mapping.resource],
+                        mapping,
+                        projection,
+                    )
+                    drafts.append(as_draft(mapping, projection, position))
+                    save_findings(connection, findings(mapping, projection))
+            for draft in drafts:
+                counts[draft.state] += 1
+            save_drafts(connection, drafts)
+        done += len(batch)
+        run.progress(f"mapping {mapping.label}", done, total)
+    return Transformed(
+        mapping.name, counts["ready"], counts["skipped"], counts["failed"]
+    )
+
+
+def _batches(run: Run, mapping: ObjectMapping, only: frozenset[str] | None) -> Any:
+    """An object's records; small ordered sets are sorted in memory, the rest streams."""
+    if not mapping.order:
+        for name in mapping.sources:
+            yield from stream(run.store, name, only)
+        return
+    everything: list[Record] = [
+        record
+        for name in mapping.sources
+        for batch in stream(run.store, name)
+        for record in batch
+    ]
+    yield sorted(
+        everything,
+        key=lambda record: (
+            str(record.body.get(mapping.order) or "").zfill(12),
+            record.seq,
+        ),
+    )
+
+
+def as_draft(mapping: ObjectMapping, projection: Evaluation, position: int) -> Draft:
+    """A projection as it is kept."""
+    body = projection.body
+    return Draft(
+        mapping.name,
+        projection.key,
+        projection.record,
+        body,
+        digest(body),
+        projection.state,
+        projection.reason,
+        position,
+    )
+
+
+def judged(
+    resource: Resource, mapping: ObjectMapping, projection: Evaluation
+) -> Evaluation:
+    """A projection that the destination is known to refuse has failed."""
+    reason = (
+        _refusal(resource, mapping, projection.body)
+        if projection.state == "ready"
+        else ""
+    )
+    return replace(projection, state="failed", reason=reason) if reason else projection
+
+
+def _refusal(
+    resource: Resource, mapping: ObjectMapping, body: Mapping[str, Any]
+) -> str:
+    """What the destination is known to refuse: required fields left empty, texts over their
+    limit.
+    """
+    for name, kind in resource.fields.items():
+        if (
+            kind.required
+            and kind.writable
+            and name not in body
+            and name in mapping.fields
+        ):
+            return f"{name}: the destination needs it and the record has nothing for it"
+        value = body.get(name)
+        if kind.max and isinstance(value, str) and len(value) > kind.max:
+            return (
+                f"{name}: {len(value):,} characters, the destination takes {kind.max:,}"
+            )
+        if kind.one_of and value is not None and value not in kind.one_of:
+            return f"{name}: {value!r} is not one of {', '.join(kind.one_of)}"
+        if value is not None and (why := _lonely(kind, body)):
+            return f"{name}: the destination takes it only {why}"
+    return ""
+
+
+def _lonely(kind: FieldType, body: Mapping[str, Any]) -> str:
+    """What a field needs beside it that a body has not; "" where it has all."""
+    for other in kind.requires:
+        if other not in body:
+            return f"together with {other}"
+    for other, wanted in kind.only_with.items():
+        values = wanted if isinstance(wanted, list) else [wanted]
+        if body.get(other) not in values:
+            return (
+                f"with {other} {' or '.join(map(str, values))}, and here it is"
+                f" {body.get(other, 'not given')}"
+            )
+    return ""
+
+
+def findings(mapping: ObjectMapping, projection: Evaluation) -> list[Finding]:
+    """What people must know about one projection."""
+    found = [
+        Finding(
+            mapping.name,
+            projection.key,
+            "transform",
+            note.field,
+            note.severity,
+            note.text,
+        )
+        for note in projection.notes
+    ]
+    if projection.state != "ready":
+        found.append(
+            Finding(
+                mapping.name,
+                projection.key,
+                "transform",
+                "",
+                "attention",
+                f"{projection.state}: {projection.reason}",
+            )
+        )
+    return found

@@ -1,0 +1,180 @@
+"""A plan lived through on a simulated clock, with the pacer that the real run uses."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from engine.connector.client import Client
+from engine.connector.rate_limit import Clock, RateLimiter
+from engine.destination.options import wanted_options
+from engine.destination.rows import OPTIONS
+from engine.plan.cost import Plan, cost_of, costs_of, field_cost
+from engine.session import Run
+from engine.store.links import links_of
+from engine.store.quota import book
+from engine.store.tables import Store, open_store
+
+LATENCY = 0.15  # seconds a call takes there and back
+
+
+@dataclass(slots=True)
+class SimulatedTime:
+    """A clock that only moves when somebody waits."""
+
+    moment: float
+
+    def now(self) -> float:
+        """UTC epoch seconds."""
+        return self.moment
+
+    def sleep(self, seconds: float) -> None:
+        """Waiting takes no time at all."""
+        self.moment += max(0.0, seconds)
+
+
+@dataclass(slots=True)
+class Span:
+    """One object's part of the timeline; times in UTC epoch seconds."""
+
+    label: str
+    calls: int
+    cost: float
+    start: float
+    end: float
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """When what would happen."""
+
+    spans: tuple[Span, ...]
+    calls: int
+    cost: float
+    start: float
+    end: float
+    pauses: int = 0
+    per_day: dict[str, float] = field(default_factory=dict)
+
+
+def simulate(run: Run, plan: Plan, latency: float = LATENCY) -> Timeline:
+    """Live through a plan on the destination's limits, from what is spent today on."""
+    time = SimulatedTime(run.clock.now())
+    with tempfile.TemporaryDirectory() as folder:
+        store = open_store(str(Path(folder) / "simulated.sqlite"))
+        try:
+            return _live_through(
+                run, plan, _pacer(run.destination, store, time), time, latency
+            )
+        finally:
+            store.close()
+
+
+def _pacer(client: Client, store: Store, time: SimulatedTime) -> RateLimiter:
+    """The account's pacer on the simulated clock, with what is spent in the open windows."""
+    real = client.limiter
+    limiter = RateLimiter(
+        store,
+        real.account,
+        real.limits,
+        real.plan,
+        real.seats,
+        real.reserve,
+        Clock(time.now, time.sleep),
+        wait_for_day=True,
+    )
+    for limit in real.limits:
+        if limit.window == "calendar":
+            spent = real.allowance(limit) - real.remaining(limit)
+            with store.begin() as connection:
+                book(
+                    connection,
+                    real.account,
+                    [(limit.name, int(time.now() // limit.seconds), spent)],
+                )
+    return limiter
+
+
+def _live_through(
+    run: Run, plan: Plan, limiter: RateLimiter, time: SimulatedTime, latency: float
+) -> Timeline:
+    start, spans = time.now(), []
+    room = run.destination.connector.connection.concurrency
+    per_day: dict[str, float] = {}
+    for label, costs in _calls(run, plan):
+        begun, calls, spent = time.now(), 0, 0.0
+        for cost in costs:
+            limiter.acquire(cost)
+            time.sleep(latency / room)
+            calls, spent = calls + 1, spent + cost
+            day = str(int(time.now() // 86_400))
+            per_day[day] = per_day.get(day, 0.0) + cost
+        if calls:
+            spans.append(Span(label, calls, spent, begun, time.now()))
+    pauses = len(per_day) - 1 if per_day else 0
+    return Timeline(
+        tuple(spans),
+        sum(s.calls for s in spans),
+        sum(s.cost for s in spans),
+        start,
+        time.now(),
+        pauses,
+        per_day,
+    )
+
+
+def _calls(run: Run, plan: Plan) -> Iterator[tuple[str, Iterator[float]]]:
+    """Every call of the run in its order: looking, making room, writing, reading back."""
+    yield "Signing in, people and fields", iter(_overhead(run))
+    yield "Custom fields", iter([field_cost(run, name) for name in plan.fields_missing])
+    for step in plan.steps:
+        yield step.label, costs_of(run, step)
+    yield "Reading back", iter(_reading_back(run, plan))
+
+
+def _overhead(run: Run) -> list[float]:
+    """Calls every run makes before it writes: the check, the users, the field definitions."""
+    connector = run.migration.destination
+    costs = [float(connector.connection.check.cost)]
+    if run.spec.users and connector.users:
+        costs.append(cost_of(run, connector.users.resource, "list"))
+    short = {mapping.resource for mapping in run.spec.active() if mapping.match}
+    for name, resource in connector.resources.items():
+        if resource.custom and any(
+            item.resource == name for item in run.spec.custom_fields.values()
+        ):
+            short.add(resource.custom.resource)
+    costs += [cost_of(run, name, "list") for name in sorted(short)]
+    for item in run.spec.native_options:  # options to add, and their ids to read again
+        holder = (
+            connector.resources[item.resource]
+            .fields[item.field]
+            .options.partition("/")[0]
+        )
+        with run.store.begin() as connection:
+            known = links_of(connection, OPTIONS + item.resource, [item.field])
+        there = known[item.field].extra.get("options", {}) if known else {}
+        wanted = wanted_options(run, item.options, item.options_from)
+        lacking = any(label.strip() not in there for label in wanted)
+        if lacking and "add_options" in connector.resources[holder].operations:
+            costs += [cost_of(run, holder, "add_options"), cost_of(run, holder, "list")]
+    return costs
+
+
+def _reading_back(run: Run, plan: Plan) -> list[float]:
+    """List pages of every resource that was written to."""
+    rows: dict[str, int] = {}
+    for step in plan.steps:
+        if not run.spec.objects[step.object].scaffold:
+            rows[step.resource] = (
+                rows.get(step.resource, 0) + step.create + step.update + step.unchanged
+            )
+    costs = []
+    for name, many in rows.items():
+        operation = run.migration.destination.resources[name].operations["list"]
+        size = operation.pager.size if operation.pager and operation.pager.size else 500
+        costs += [float(operation.cost)] * math.ceil(many / size)
+    return costs

@@ -1,0 +1,342 @@
+"""What a run found and did, as one plain document: the source of every report format."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from engine.connector.client import Client
+from engine.pipeline import Result
+from engine.session import Run
+from engine.store.links import Finding, all_findings
+from engine.values import as_file, as_link
+from engine.verify.compare import Comparison, FieldState, text_of
+
+STATES = (
+    "equal",
+    "transformed",
+    "looked_up",
+    "defaulted",
+    "stored_as",
+    "dropped",
+    "lost",
+    "empty",
+)
+# a cell that starts so is a formula to a spreadsheet
+EXECUTED = ("=", "+", "-", "@", "\t", "\r")
+
+
+def build(run: Run, result: Result, command: str, environment: str) -> dict[str, Any]:
+    """The report document; its shape is schemas/report.schema.json."""
+    with run.store.begin() as connection:
+        findings = all_findings(connection)
+    attention = [finding for finding in findings if finding.severity == "attention"]
+    order = {
+        mapping.name: position for position, mapping in enumerate(run.spec.active())
+    }
+    kept = sorted(
+        result.tally.kept, key=lambda row: (order.get(row.object, 0), row.key)
+    )
+    return {
+        "migration": run.spec.name,
+        "title": f"{run.migration.source.title} to {run.migration.destination.title}",
+        "command": command,
+        "environment": environment,
+        "run": run.id,
+        "generated_at": (
+            datetime.fromtimestamp(run.clock.now(), UTC).strftime(
+                "%Y-%m-%d %H:%M:%S UTC"
+            )
+        ),
+        "spec_digest": run.spec.digest,
+        "verdict": _verdict(result, attention),
+        "accounts": {
+            "source": _account(run.source),
+            "destination": _account(run.destination),
+        },
+        "objects": _objects(run, result),
+        "records": [_record(run, comparison) for comparison in kept],
+        "records_not_shown": result.tally.left_out,
+        "money": _money(result),
+        "people": (
+            [asdict(person) for person in result.audit.people] if result.audit else []
+        ),
+        "fallback_owner": result.audit.fallback if result.audit else "",
+        "collections_left_behind": (
+            [asdict(item) for item in result.audit.unmapped] if result.audit else []
+        ),
+        "provisioned": asdict(result.provisioned) if result.provisioned else None,
+        "sample": _sample(result),
+        "settled": result.settled,
+        "findings": [asdict(finding) for finding in findings],
+        "notices": list(run.notices),
+    }
+
+
+def _verdict(result: Result, attention: Sequence[Finding]) -> dict[str, Any]:
+    """Counts people look at first, and whether anything needs them."""
+    records, fields = result.tally.record_states(), result.tally.field_states()
+    lost = result.tally.lost_in_arrived
+    good = (
+        not attention and not records["missing"] and not records["failed"] and not lost
+    )
+    return {
+        "state": "good" if good else "attention",
+        "arrived": records["arrived"],
+        "missing": records["missing"],
+        "skipped": records["skipped"],
+        "failed": records["failed"],
+        "not_taken": (
+            sum(item.rows for item in result.audit.unmapped if item.not_taken)
+            if result.audit
+            else 0
+        ),
+        "fields": {state: fields[state] for state in STATES},
+        "lost_in_arrived": lost,
+        "need_attention": len({(finding.object, finding.key) for finding in attention}),
+        "created": sum(item.created for item in result.loaded),
+        "updated": sum(item.updated for item in result.loaded),
+        "unchanged": sum(item.unchanged for item in result.loaded),
+        "adopted": sum(item.adopted for item in result.loaded),
+        "deleted": sum(item.deleted for item in result.loaded),
+    }
+
+
+def _account(client: Client) -> dict[str, Any]:
+    """What the run used of an account's limits."""
+    limiter = client.limiter
+    return {
+        "title": client.connector.title,
+        "plan": limiter.plan,
+        "seats": limiter.seats,
+        "calls": limiter.calls,
+        "cost": limiter.cost,
+        "cost_unit": client.connector.cost_unit,
+        "waited": round(limiter.waited, 1),
+        "over_time": [[at, *spent] for at, spent in sorted(limiter.over_time.items())],
+        "limits": [
+            {
+                "name": limit.name,
+                "unit": limit.unit,
+                "seconds": limit.seconds,
+                "allowance": limiter.allowance(limit),
+                "left": limiter.remaining(limit),
+            }
+            for limit in client.connector.limits
+        ],
+    }
+
+
+def _objects(run: Run, result: Result) -> list[dict[str, Any]]:
+    loaded = {item.object: item for item in result.loaded}
+    found = []
+    for mapping in run.spec.active():
+        fields, records = (
+            result.tally.field_states(mapping.name),
+            result.tally.record_states(mapping.name),
+        )
+        row = loaded.get(mapping.name)
+        found.append(
+            {
+                "object": mapping.name,
+                "label": mapping.label,
+                "from": list(mapping.sources),
+                "to": mapping.resource,
+                "records": sum(records.values()),
+                "states": records,
+                "fields": {state: fields[state] for state in STATES},
+                "mapped": [
+                    [*key[1:], many]
+                    for key, many in result.tally.mapped.most_common()
+                    if key[0] == mapping.name
+                ],
+                **(
+                    {
+                        key: value
+                        for key, value in asdict(row).items()
+                        if key not in ("object", "label", "resource")
+                    }
+                    if row
+                    else {}
+                ),
+            }
+        )
+    return found
+
+
+def _record(run: Run, row: Comparison) -> dict[str, Any]:
+    return {
+        "object": row.object,
+        "label": row.label,
+        "key": row.key,
+        "record": row.record,
+        "resource": row.resource,
+        "dest_id": row.dest_id,
+        "state": row.state,
+        "reason": row.reason,
+        "why": row.why,
+        "title": row.title,
+        "file": (
+            {
+                key: row.file[key]
+                for key in ("size", "sha256", "type")
+                if key in row.file
+            }
+            if row.file
+            else None
+        ),
+        "fields": [_field(run, item) for item in row.fields],
+        "unmapped": [
+            [name, run.source.redact(text_of(value))] for name, value in row.unmapped
+        ],
+    }
+
+
+def _field(run: Run, item: FieldState) -> dict[str, Any]:
+    return {
+        "target": item.target,
+        "label": item.label,
+        "state": item.state,
+        "sources": [
+            [path, run.source.redact(text_of(value))] for path, value in item.sources
+        ],
+        "steps": list(item.steps),
+        "wanted": run.source.redact(shown(item.wanted)),
+        "live": run.source.redact(shown(item.live)),
+        "reason": item.reason,
+    }
+
+
+def shown(value: Any) -> str:
+    """A wanted or live value as people read it; links by the record they stand for."""
+    link, file = as_link(value), as_file(value)
+    if link:
+        return f"{link[0]}: {link[1]}"
+    if file:
+        return str(file.get("name", ""))
+    return text_of(value)
+
+
+def _money(result: Result) -> list[dict[str, Any]]:
+    """Sums of every amount with a currency, wanted and live, per object and currency."""
+    return [
+        {
+            "object": name,
+            "label": label,
+            "currency": currency,
+            "wanted": round(sums.wanted, 2),
+            "live": round(sums.live, 2),
+        }
+        for (name, label, currency), sums in result.tally.money.items()
+    ]
+
+
+def _sample(result: Result) -> dict[str, Any] | None:
+    if result.sample is None:
+        return None
+    return {
+        "wanted": result.sample.wanted,
+        "chosen": len(result.sample.chosen),
+        "features": result.sample.features,
+        "covered": result.sample.covered,
+        "how": (
+            "Records are chosen so that every object, every deciding value and every"
+            " field filled or empty occurs, the earliest record first; then whatever"
+            " they lean on and their declared children are added, and the rest is"
+            " filled up evenly. The same data give the same choice."
+        ),
+    }
+
+
+# -- files
+
+
+def write_json(report: Mapping[str, Any], path: Path) -> None:
+    """The whole report as JSON."""
+    private(path).write_text(
+        json.dumps(report, ensure_ascii=False, indent=1),
+        encoding="utf-8",
+        errors="replace",
+    )
+
+
+def write_csv(report: Mapping[str, Any], path: Path) -> None:
+    """One line a field; cells a spreadsheet would execute are made plain text."""
+    heads = [
+        "object",
+        "key",
+        "destination id",
+        "record state",
+        "field",
+        "state",
+        "source",
+        "steps",
+        "wanted",
+        "live",
+        "reason",
+    ]
+    with private(path).open(
+        "w", newline="", encoding="utf-8-sig", errors="replace"
+    ) as out:
+        writer = csv.writer(out)
+        writer.writerow(heads)
+        for row in report["records"]:
+            for item in row["fields"]:
+                source = "; ".join(
+                    f"{name} = {value}" for name, value in item["sources"]
+                )
+                cells = [
+                    row["object"],
+                    row["key"],
+                    row["dest_id"],
+                    row["state"],
+                    item["label"],
+                    item["state"],
+                    source,
+                    " > ".join(item["steps"]),
+                    item["wanted"],
+                    item["live"],
+                    row["reason"] or item["reason"],
+                ]
+                writer.writerow([harmless(cell) for cell in cells])
+            for name, value in row["unmapped"]:
+                cells = [
+                    row["object"],
+                    row["key"],
+                    row["dest_id"],
+                    row["state"],
+                    "",
+                    "unmapped",
+                    f"{name} = {value}",
+                    *[""] * 4,
+                ]
+                writer.writerow([harmless(cell) for cell in cells])
+
+
+def harmless(cell: str) -> str:
+    """A cell that no spreadsheet takes for a formula."""
+    return f"'{cell}" if cell.startswith(EXECUTED) and not _is_number(cell) else cell
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def private(path: Path) -> Path:
+    """The path, with its folder made and the file open to this user only; a device is
+    everybody's.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path.touch(mode=0o600)
+    if path.is_file():
+        path.chmod(0o600)
+    return path

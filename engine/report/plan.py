@@ -1,0 +1,146 @@
+"""The plan record by record: what would be made, changed, linked or deleted, and what is left
+alone.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from itertools import islice
+from typing import Any, TextIO
+
+from rich.console import Console
+
+from engine.report.document import shown
+from engine.report.terminal import heading, line
+from engine.session import Run
+from engine.store.changes import Change, count_changes, stream_all
+from engine.store.links import Draft, drafts_of
+
+LISTED = 200  # records that a terminal shows before the rest is only counted
+WIDE = 80  # characters of a value that a terminal shows
+FOUND = {  # how a row to be linked was found, by the origin of the link
+    "adopted": "it carries the key of this record",
+    "matched": "it agrees with this record; a rollback keeps it",
+}
+
+
+def planned(run: Run) -> Iterator[dict[str, Any]]:
+    """Every change in the store but those where nothing is to be done, as plain documents.
+
+    Their shape is `change` in schemas/report.schema.json. Streamed, for a plan may be large.
+    """
+    for batch in stream_all(run.store):
+        drafts = _drafts_to_make(run, batch)
+        for change in batch:
+            yield _document(run, change, drafts.get((change.object, change.key)))
+
+
+def _drafts_to_make(run: Run, batch: list[Change]) -> dict[tuple[str, str], Draft]:
+    """The drafts of rows to be made: all of their fields would be sent."""
+    keys: dict[str, list[str]] = {}
+    for change in batch:
+        if change.kind == "create":
+            keys.setdefault(change.object, []).append(change.key)
+
+    with run.store.begin() as connection:
+        return {
+            (name, key): draft
+            for name, wanted in keys.items()
+            for key, draft in drafts_of(connection, name, wanted).items()
+        }
+
+
+def _document(run: Run, change: Change, draft: Draft | None) -> dict[str, Any]:
+    def text(value: Any) -> str:
+        return run.source.redact(shown(value))
+
+    send = draft.body if draft else change.send
+    return {
+        "object": change.object,
+        "key": change.key,
+        "kind": change.kind,
+        "dest_id": change.dest_id,
+        "send": [
+            {
+                "target": target,
+                "before": text(change.before.get(target)),
+                "value": text(value),
+            }
+            for target, value in send.items()
+        ],
+        "conflicts": [
+            {"target": target, "live": text(live), "wanted": text(wanted)}
+            for target, live, wanted in change.conflicts
+        ],
+        "stuck": list(change.stuck),
+        "reason": FOUND.get(change.reason, change.reason),
+        "cost": change.cost,
+    }
+
+
+def how_many(run: Run) -> int:
+    """How many changes there are but those where nothing is to be done."""
+    with run.store.begin() as connection:
+        found = count_changes(connection)
+    return sum(many for (_, kind), many in found.items() if kind != "unchanged")
+
+
+# -- shown
+
+
+def write_plan(report: Mapping[str, Any], run: Run, out: TextIO) -> None:
+    """The document of a plan as JSON, with every change under plan.changes, one at a time."""
+    rest = {name: part for name, part in report.items() if name != "plan"}
+    out.write(json.dumps(rest, ensure_ascii=False)[:-1])
+    out.write(', "plan": ' + json.dumps(report["plan"], ensure_ascii=False)[:-1])
+    out.write(', "changes": [')
+    for position, change in enumerate(planned(run)):
+        out.write((", " if position else "") + json.dumps(change, ensure_ascii=False))
+    out.write("]}}\n")
+
+
+def show_planned(run: Run, console: Console) -> None:
+    """The first changes, and how many more there are."""
+    many = how_many(run)
+    heading(console, f"Records: {many:,}")
+    for change in islice(planned(run), LISTED):
+        line(console, f"  {_title(change)}")
+        for text in _fields(change):
+            line(console, f"      {text}")
+    if many > LISTED:
+        line(console, f"  and {many - LISTED:,} more; --json lists them all")
+
+
+def _title(change: Mapping[str, Any]) -> str:
+    row = f" {change['dest_id']}" if change["dest_id"] else ""
+    cost = f" (cost {change['cost']:,.4g})" if change["cost"] else ""
+    reason = f": {change['reason']}" if change["reason"] else ""
+    return f"{change['object']} {change['key']}: {change['kind']}{row}{cost}{reason}"
+
+
+def _fields(change: Mapping[str, Any]) -> Iterator[str]:
+    for item in change["send"]:
+        before = _clipped(item["before"]) or "nothing"
+        value = _clipped(item["value"]) or "nothing"
+        told = value if change["kind"] == "create" else f"{before} -> {value}"
+        yield f"{item['target']}: {told}"
+
+    for item in change["conflicts"]:
+        theirs, ours = (
+            _clipped(item["live"]) or "nothing",
+            _clipped(item["wanted"]) or "nothing",
+        )
+        yield (
+            f"{item['target']}: people changed it to {theirs}; kept (the source says"
+            f" {ours})"
+        )
+
+    for target in change["stuck"]:
+        yield (
+            f"{target}: emptied in the source; the destination cannot empty this field"
+        )
+
+
+def _clipped(text: str) -> str:
+    return text if len(text) <= WIDE else f"{text[: WIDE - 1]}…"

@@ -1,0 +1,267 @@
+"""What `audit`, `plan`, `status` and `rollback` print on a terminal."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+from rich.console import Console
+
+from engine.extract.audit import Audit
+from engine.plan.cost import Plan
+from engine.report.terminal import (
+    NAMED,
+    about,
+    calls_and_cost,
+    heading,
+    left_behind,
+    line,
+    named,
+    notices,
+    number,
+    people,
+    spent,
+    table,
+)
+from engine.report.words import counted
+
+
+def show_audit(report: Mapping[str, Any], console: Console) -> None:
+    """Rows per collection, people, what stays behind, quotas."""
+    line(console, f"{report['title']}: audit, nothing was written", "bold")
+    rows = [
+        [
+            item["collection"],
+            number(item["rows"]),
+            item["absent"] or ("" if item["complete"] else "in part"),
+        ]
+        for item in report["collections"]
+    ]
+    table(console, "Collections", ("Collection", "rows", ""), rows, [1])
+    _people(report, console)
+    left_behind(report, console)
+    spent(report, console)
+    notices(report, console)
+
+
+def _people(report: Mapping[str, Any], console: Console) -> None:
+    """Everybody who has no user: before a run is when somebody can still make one."""
+    matched = sum(person["state"] == "matched" for person in report["people"])
+    if report["people"]:
+        line(console, f"{matched} of {len(report['people'])} people found by e-mail")
+    people(report, console, len(report["people"]))
+
+
+def show_announcement(audit: Audit, plan: Plan, console: Console) -> None:
+    """Before anything is written: who has no user, and what is about to happen."""
+    known = [asdict(person) for person in audit.people]
+    people({"people": known, "fallback_owner": audit.fallback}, console, len(known))
+    made, changed = _sum_of(plan, "create"), _sum_of(plan, "update")
+    more = [
+        f", {_sum_of(plan, word):,} to {word}"
+        for word in ("adopt", "delete")
+        if _sum_of(plan, word)
+    ]
+    line(
+        console,
+        f"{counted(made, 'row')} and"
+        f" {counted(len(plan.fields_missing), 'custom field')} to make,"
+        f" {counted(changed, 'row')} to change{''.join(more)}: {plan.cost:,.0f}"
+        f" {plan.cost_unit}, about {period(plan.seconds)}",
+    )
+    for text in plan.warnings:
+        line(console, f"warning: {text}", "bold")
+
+
+def _sum_of(plan: Plan, kind: str) -> int:
+    return sum(getattr(step, kind) for step in plan.steps)
+
+
+def show_plan(report: Mapping[str, Any], console: Console) -> None:
+    """The changes, their cost against the quotas, and the time."""
+    plan = report["plan"]
+    line(console, f"{report['title']}: plan, nothing was written", "bold")
+    if report["sample"]:
+        line(
+            console,
+            f"A sample of {report['sample']['chosen']} records (asked for:"
+            f" {report['sample']['wanted']})",
+        )
+    words = (
+        "create",
+        "update",
+        "adopt",
+        "unchanged",
+        "conflict",
+        "delete",
+        "skip",
+        "fail",
+        "cost",
+    )
+    steps = [
+        [step["label"], *(number(step[word]) for word in words)]
+        for step in plan["steps"]
+    ]
+    heads = ("Object", *words[:-1], plan["cost_unit"])
+    table(console, "Changes", heads, steps, range(1, len(heads)))
+    _listed(console, "Custom fields to make", plan["fields_missing"])
+    _people(report, console)
+    left_behind(report, console)
+    _listed(console, "Warnings", plan["warnings"])
+    cost = calls_and_cost(plan["calls"], plan["cost"], plan["cost_unit"])
+    heading(console, f"Cost: {cost}; about {period(plan['seconds'])}")
+    limits = [
+        [
+            use["account"],
+            f"{use['limit']} (per {period(use['seconds'])})",
+            *(number(use[word]) for word in ("needed", "left", "allowance")),
+            period(use["time"]),
+        ]
+        for use in plan["limits"]
+    ]
+    table(
+        console,
+        "Quotas",
+        ("Account", "Limit", "needed", "left now", "allowed", "takes"),
+        limits,
+        (2, 3, 4),
+    )
+    _timeline(report.get("timeline"), plan["cost_unit"], console)
+    _listed(
+        console,
+        "Needs attention",
+        _findings(
+            item for item in report["findings"] if item["severity"] == "attention"
+        ),
+    )
+    notices(report, console)
+
+
+def _timeline(timeline: Mapping[str, Any] | None, unit: str, console: Console) -> None:
+    """When what would happen, as lived through on the simulated clock."""
+    if not timeline:
+        return
+    rows = [
+        [
+            span["label"],
+            number(span["calls"]),
+            number(span["cost"]),
+            moment(span["start"]),
+            moment(span["end"]),
+        ]
+        for span in timeline["spans"]
+    ]
+    title = (
+        f"Simulated: {calls_and_cost(timeline['calls'], timeline['cost'], unit)},"
+        f" {period(timeline['end'] - timeline['start'])}, {timeline['pauses']} nights"
+        " of waiting for a new day's quota"
+    )
+    table(
+        console,
+        title,
+        (
+            "Part",
+            "calls",
+            "cost" if unit == "calls" else unit,
+            "from (UTC)",
+            "to (UTC)",
+        ),
+        rows,
+        (1, 2),
+    )
+
+
+def show_status(found: Mapping[str, Any], console: Console) -> None:
+    """Runs, what is linked, what is in doubt, what needs attention."""
+    line(console, f"{found['migration']} ({found['environment']})", "bold")
+    runs = [
+        [
+            str(run["id"]),
+            run["command"],
+            moment(run["started"]),
+            moment(run["ended"]),
+            run["outcome"],
+        ]
+        for run in found["runs"]
+    ]
+    table(console, "Runs", ("Run", "command", "started", "ended", "outcome"), runs, [0])
+    _counts(console, "In the destination", "Object", found["linked"])
+    states: Counter[str] = Counter()
+    for _, action, state, many, _ in found["journal"]:
+        states[f"{action} {state}"] += many
+    _counts(console, "Journal", "Writes", states)
+    if found["in_doubt"]:
+        line(
+            console,
+            f"{found['in_doubt']} writes have no known outcome yet; the next run"
+            " reconciles them first",
+        )
+    _listed(console, "Needs attention", _findings(found["attention"]))
+
+
+def show_rollback(found: Mapping[str, Any], dry: bool, console: Console) -> None:
+    """What was undone, kept and failed, and why."""
+    if dry:
+        told = (
+            ", ".join(f"{action} {many}" for action, many in found["would"].items())
+            or "nothing to undo"
+        )
+        line(console, f"A rollback would: {told}; nothing was changed")
+    else:
+        line(
+            console,
+            f"{found['undone']:,} writes undone; {found['cost']:,.0f}"
+            f" {found['cost_unit']}",
+        )
+    for word in ("kept", "failed"):
+        _listed(
+            console,
+            word.capitalize(),
+            [f"{name} {key}: {reason}" for name, key, reason in found[word]],
+        )
+
+
+def _counts(console: Console, title: str, head: str, counts: Mapping[str, int]) -> None:
+    table(
+        console,
+        title,
+        (head, "count"),
+        [[name, number(many)] for name, many in sorted(counts.items())],
+        [1],
+    )
+
+
+def _findings(found: Iterable[Mapping[str, Any]]) -> list[str]:
+    return [
+        f"{' '.join(filter(None, (*about(item), item['field'])))}: {item['text']}"
+        for item in found
+    ]
+
+
+def _listed(console: Console, title: str, lines: Sequence[str]) -> None:
+    if lines:
+        heading(console, f"{title}: {len(lines)}")
+        named(console, lines, NAMED, "more; --json lists them all")
+
+
+def moment(seconds: float | None) -> str:
+    """Epoch seconds as people read them, UTC."""
+    return (
+        datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S")
+        if seconds
+        else "-"
+    )
+
+
+def period(seconds: float) -> str:
+    """A length of time in the unit people would use."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    if seconds < 129_600:
+        return f"{seconds / 3600:.1f} h"
+    return f"{seconds / 86400:.1f} days"

@@ -1,0 +1,377 @@
+"""The report as a summary in a terminal, or as lines to search where nobody watches."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from rich.cells import cell_len
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from engine.destination.rows import FIELDS, OPTIONS
+from engine.report.words import clean, counted
+
+NAMED = 20  # records, causes and people that are named before the rest is only counted
+FEW = 3  # records with one cause that are each named
+# what differs between records of one cause
+_VALUES = re.compile(r"'(?:[^'\\]|\\.)*'|\"[^\"]*\"|\S*\d\S*")
+COLUMNS = {
+    "records": "recs",
+    "created": "new",
+    "updated": "upd",
+    "unchanged": "same",
+    "skipped": "skip",
+    "failed": "fail",
+    "adopted": "adopt",
+    "deleted": "del",  # only where something was deleted
+    "cost": "cost",  # called as the destination calls it
+    "least": "least",
+}
+Report = Mapping[str, Any]
+Row = Sequence[str]
+
+
+def show(
+    report: Report, console: Console, files: Mapping[str, Any] | None = None
+) -> None:
+    """Print the summary; `files` are the paths of the written reports by their kind."""
+    waiting = attention(report)
+    _verdict(report, waiting, console)
+    _objects(report, console)
+    _attention(waiting, console)
+    people(report, console)
+    left_behind(report, console)
+    spent(report, console)
+    notices(report, console)
+    if files:
+        heading(console, "Reports")
+        for kind, path in files.items():
+            line(console, f"  {kind}: {path}")
+
+
+def attention(report: Report) -> list[tuple[str, str, list[str]]]:
+    """What needs a person, as (object, key, texts): findings, then records nothing was found out
+    about.
+    """
+    found: dict[tuple[str, str], list[str]] = {}
+    for item in report["findings"]:
+        if item["severity"] == "attention":
+            text = f"{item['field']}: {item['text']}" if item["field"] else item["text"]
+            found.setdefault(about(item), []).append(text)
+    for row in report["records"]:
+        texts = _troubles(row)
+        if texts:
+            found.setdefault((row["object"], row["key"]), texts)
+    return [(name, key, texts) for (name, key), texts in found.items()]
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """What is wrong with several records of an object; `text` is what is said of the first."""
+
+    object: str
+    text: str
+    # key, and what is said of it
+    records: list[tuple[str, str]] = field(default_factory=list)
+
+    @property
+    def alike(self) -> bool:
+        """Whether the same is said of all of them, to the letter."""
+        return all(text == self.text for _, text in self.records)
+
+
+def causes(waiting: Sequence[tuple[str, str, list[str]]]) -> list[Cause]:
+    """What needs a person, grouped: texts that differ only in values and numbers have one cause."""
+    found: dict[tuple[str, str], Cause] = {}
+    for name, key, texts in waiting:
+        for text in texts:
+            cause = found.setdefault((name, _VALUES.sub("", text)), Cause(name, text))
+            cause.records.append((key, text))
+    return list(found.values())
+
+
+def _told(cause: Cause) -> Iterator[str]:
+    """A cause in a line; a few records have one each."""
+    if len(cause.records) <= FEW:
+        yield from (
+            f"{' '.join(filter(None, (cause.object, key)))}: {text}"
+            for key, text in cause.records
+        )
+        return
+    first = ", ".join(key for key, _ in cause.records[:FEW])
+    alike = "" if cause.alike else " or alike"
+    yield (
+        f"{cause.object}: {cause.text}{alike} ({len(cause.records):,} records, first"
+        f" {first})"
+    )
+
+
+def about(item: Mapping[str, Any]) -> tuple[str, str]:
+    """What a finding is about, as people know it: object and key of a record, or RESOURCE.NAME
+    of a field.
+    """
+    name, key = str(item["object"]), str(item["key"])
+    if name.startswith((FIELDS, OPTIONS)):
+        return f"{name.partition('.')[2]}.{key}", ""
+    return name, key
+
+
+def _troubles(row: Mapping[str, Any]) -> list[str]:
+    """What is wrong with a record that no finding has told of."""
+    if row["state"] in ("missing", "failed"):
+        return [f"{row['state']}: {row['reason'] or 'no reason given'}"]
+    if row["state"] != "arrived":
+        return []
+    lost = [item for item in row["fields"] if item["state"] == "lost"]
+    return [
+        f"{item['label']} is lost: {item['reason'] or 'no reason given'}"
+        for item in lost
+    ]
+
+
+# -- parts
+
+
+def _verdict(report: Report, waiting: Sequence[Any], console: Console) -> None:
+    verdict = report["verdict"]
+    total = sum(verdict[state] for state in ("arrived", "missing", "skipped", "failed"))
+    line(
+        console,
+        f"{report['title']}: {report['command']} in {report['environment']}, run"
+        f" {report['run']}",
+        "bold",
+    )
+    if not total:
+        arrived = "No records were compared"
+    else:
+        arrived = f"{verdict['arrived']:,} of {total:,} records arrived"
+    good = verdict["state"] == "good" and not waiting
+    rest = (
+        "nothing needs attention"
+        if good
+        else f"{len(waiting):,} need attention"
+        if waiting
+        else "look at the counts"
+    )
+    line(console, f"{arrived}; {rest}", "bold green" if good else "bold yellow")
+    counts = [
+        f"{verdict[state]:,} {state}"
+        for state in ("skipped", "failed", "missing")
+        if verdict[state]
+    ]
+    if verdict.get("not_taken"):
+        counts.append(f"{verdict['not_taken']:,} taken by no object")
+    written = [
+        f"{verdict[word]:,} {word}" for word in ("created", "updated", "unchanged")
+    ]
+    written += [
+        f"{verdict[word]:,} {word}" for word in ("adopted", "deleted") if verdict[word]
+    ]
+    line(console, ", ".join([*counts, *written]))
+    fields = [
+        f"{many:,} {state.replace('_', ' ')}"
+        for state, many in verdict["fields"].items()
+        if many
+    ]
+    if fields:
+        line(console, "fields: " + ", ".join(fields))
+    for row in report["money"]:
+        line(console, _sum(row), "" if row["wanted"] == row["live"] else "bold red")
+
+
+def _sum(row: Mapping[str, Any]) -> str:
+    gap = round(row["live"] - row["wanted"], 2)
+    told = f"differs by {gap:,.2f}" if gap else "equal"
+    return (
+        f"money: {row['label']}: {row['wanted']:,.2f} {row['currency']} wanted,"
+        f" {row['live']:,.2f} live, {told}"
+    )
+
+
+def _objects(report: Report, console: Console) -> None:
+    columns = COLUMNS | {"cost": cost_unit(report["accounts"]["destination"])}
+    if not any(row.get("deleted") for row in report["objects"]):
+        del columns["deleted"]
+    words, heads = list(columns), ["Object", *columns.values()]
+    rows = [
+        [row["label"], *(number(row.get(word)) for word in words)]
+        for row in report["objects"]
+    ]
+    table(console, "Objects", heads, rows, numbers=range(1, len(heads)))
+
+
+def _attention(waiting: Sequence[tuple[str, str, list[str]]], console: Console) -> None:
+    if not waiting:
+        return
+    heading(console, f"Needs attention ({len(waiting):,})")
+    named(console, [text for cause in causes(waiting) for text in _told(cause)])
+
+
+def people(report: Report, console: Console, most: int = NAMED) -> None:
+    """Who has no user of their own, and who stands in for them."""
+    fall_back = [person for person in report["people"] if person["state"] != "matched"]
+    if not fall_back:
+        return
+    heading(
+        console,
+        f"People without a user of their own ({len(fall_back)} of"
+        f" {len(report['people'])})",
+    )
+    line(console, f"  {report['fallback_owner'] or 'nobody'} stands in for:")
+    lines = [
+        f"{person['state']}: {person['name'] or person['key']}"
+        f" <{person['email'] or 'no e-mail'}>"
+        for person in fall_back
+    ]
+    named(console, lines, most)
+
+
+def left_behind(report: Report, console: Console) -> None:
+    """Collections, and rows of others, that become no record, and why."""
+    kept = [item for item in report["collections_left_behind"] if item["rows"]]
+    rows = [
+        [
+            item["collection"],
+            number(item["rows"]) if item["rows"] >= 0 else "unknown",
+            item["reason"] or "NO REASON GIVEN",
+        ]
+        for item in sorted(kept, key=lambda item: -item["rows"])
+    ]
+    table(
+        console,
+        "Collections left behind",
+        ("Collection", "rows", "why"),
+        rows,
+        numbers=[1],
+    )
+
+
+def cost_unit(account: Mapping[str, Any]) -> str:
+    """What a platform calls the cost of a call; reports of an older etl do not say it."""
+    return str(account.get("cost_unit", "units"))
+
+
+def calls_and_cost(calls: int, cost: float, unit: str) -> str:
+    """What was called and what that cost, where it is something else."""
+    made = counted(calls, "call")
+    return made if unit == "calls" else f"{made}, {cost:,.0f} {unit}"
+
+
+def spent(report: Report, console: Console) -> None:
+    """What is used of each account's limits."""
+    cost = sum(row.get("cost", 0) for row in report["objects"])
+    least = sum(row.get("least", 0) for row in report["objects"])
+    heading(console, "Limits")
+    if cost and least:
+        above = f"{(cost - least) / least:.1%} above it"
+        unit = cost_unit(report["accounts"]["destination"])
+        line(
+            console,
+            f"  {unit} for writing: {cost:,.0f}; least possible: {least:,.0f}"
+            f" ({above})",
+        )
+    for account in report["accounts"].values():
+        called = calls_and_cost(account["calls"], account["cost"], cost_unit(account))
+        used = f"{called}, waited {account['waited']:,.0f} s"
+        line(console, f"  {account['title']} ({account['plan']}): {used}")
+        for limit in account["limits"]:
+            unit = cost_unit(account) if limit["unit"] == "cost" else "calls"
+            gone = max(0.0, limit["allowance"] - limit["left"])
+            share = f" ({gone / limit['allowance']:.1%})" if limit["allowance"] else ""
+            window = f"per {limit['seconds']:,.0f} s"
+            line(
+                console,
+                f"    {limit['name']}: {gone:,.0f} of {limit['allowance']:,.0f} {unit}"
+                f" {window} used{share}",
+            )
+
+
+def notices(report: Report, console: Console) -> None:
+    """What people should read once."""
+    for notice in report["notices"]:
+        line(console, str(notice))
+
+
+# -- printing
+
+
+def line(console: Console, text: str, style: str = "") -> None:
+    """One line; never broken where nobody watches, so that it can be searched."""
+    console.print(
+        Text(clean(text), style=style, overflow="fold"),
+        soft_wrap=not console.is_terminal,
+    )
+
+
+def heading(console: Console, text: str) -> None:
+    """A bold line below an empty one."""
+    line(console, "")
+    line(console, text, "bold")
+
+
+def number(value: float | None) -> str:
+    """A count as people read it."""
+    return "-" if value is None else f"{value:,.0f}"
+
+
+def named(
+    console: Console,
+    lines: Sequence[str],
+    most: int = NAMED,
+    rest: str = "more, see report",
+) -> None:
+    """The first lines of a list, and how many more there are."""
+    for text in lines[:most]:
+        line(console, f"  {text}")
+    if len(lines) > most:
+        line(console, f"  and {len(lines) - most:,} {rest}")
+
+
+def table(
+    console: Console,
+    title: str,
+    heads: Row,
+    rows: Sequence[Row],
+    numbers: Sequence[int],
+) -> None:
+    """A table: drawn for a terminal, aligned with spaces and one line a row for everything else."""
+    if not rows:
+        return
+    heading(console, title)
+    cells = [[clean(cell) for cell in row] for row in rows]
+    if console.is_terminal:
+        _drawn(console, heads, cells, numbers)
+        return
+    widths = [
+        max(cell_len(row[at]) for row in [heads, *cells]) for at in range(len(heads))
+    ]
+    for row in [heads, *cells]:
+        padded = [
+            (
+                " " * (width - cell_len(cell)) + cell
+                if at in numbers
+                else cell + " " * (width - cell_len(cell))
+            )
+            for at, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        line(console, "  ".join(padded).rstrip())
+
+
+def _drawn(
+    console: Console, heads: Row, rows: Sequence[Row], numbers: Sequence[int]
+) -> None:
+    drawn = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1))
+    for at, head in enumerate(heads):
+        drawn.add_column(
+            Text(head),
+            justify="right" if at in numbers else "left",
+            overflow="fold",
+            no_wrap=at in numbers,
+        )
+    for row in rows:
+        drawn.add_row(*(Text(cell) for cell in row))
+    console.print(drawn)

@@ -1,1 +1,0 @@
-"""What a migration means: the spec, compiled and frozen."""

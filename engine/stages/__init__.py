@@ -1,1 +1,0 @@
-"""The steps of a migration, each a function from run to report."""

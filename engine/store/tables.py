@@ -1,0 +1,607 @@
+"""The store's tables and how a store is opened: SQLAlchemy Core, so SQLite and PostgreSQL are
+one code.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from functools import cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from engine.errors import StoreError
+from engine.store.migrations import MIGRATIONS, bring_up
+from engine.values import batches
+
+# a store of an older version is brought up to this one when it is opened
+VERSION = len(MIGRATIONS) + 1
+
+_SCHEMA = re.compile("[a-z_][a-z0-9_]{0,62}")
+_CUT = {
+    "connect_timeout": "10",
+    "keepalives_idle": "10",
+    "keepalives_interval": "5",
+    "tcp_user_timeout": "30000",
+}
+LEASE = "lease"  # the name in `meta` of who is at work on a store
+
+metadata = sa.MetaData()
+
+
+class Words(sa.types.TypeDecorator[str]):
+    """Text that every database takes: halves of surrogate pairs and NUL are replaced."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def process_bind_param(
+        self,
+        value: str | None,
+        dialect: sa.Dialect,  # noqa: ARG002
+    ) -> str | None:
+        """The text as it is stored, and as it is looked for."""
+        return _kept(value)
+
+    def bind_processor(
+        self,
+        dialect: sa.Dialect,  # noqa: ARG002
+    ) -> Callable[[str | None], str | None]:
+        """The same without a call in between: it is asked for every value that is stored."""
+        return _kept
+
+
+def _kept(value: str | None) -> str | None:
+    if value is None or (value.isascii() and "\0" not in value):
+        return value
+    return value.encode("utf-8", "replace").decode().replace("\0", "?")
+
+
+# SQLite counts rows only in a column that is exactly INTEGER; its integers are 64 bits wide anyway.
+BIG = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
+
+def as_text(value: Any) -> str:
+    """JSON as it is stored. Half a character cannot be stored as itself; its escape can, and
+    reads back the same.
+    """
+    text = "{}" if value == {} else _AS_TEXT(value)
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            return json.dumps(value, separators=(",", ":"))
+    return text
+
+
+_AS_TEXT = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
+def from_text(text: str) -> Any:
+    """The value of a JSON text that was stored."""
+    return {} if text == "{}" else _FROM_TEXT(text)
+
+
+_FROM_TEXT = json.JSONDecoder().decode
+
+
+meta = sa.Table(
+    "meta",
+    metadata,
+    sa.Column("name", Words, primary_key=True),
+    sa.Column("value", Words, nullable=False),
+)
+
+runs = sa.Table(
+    "runs",
+    metadata,
+    sa.Column("id", BIG, primary_key=True),
+    sa.Column("command", Words, nullable=False),
+    sa.Column("started", sa.Double, nullable=False),
+    sa.Column("ended", sa.Double),
+    sa.Column("outcome", Words, nullable=False, default="running"),
+    sa.Column("spec_digest", Words, nullable=False, default=""),
+)
+
+records = sa.Table(
+    "records",
+    metadata,
+    sa.Column("seq", BIG, primary_key=True, autoincrement=True),
+    sa.Column("collection", Words, nullable=False),
+    sa.Column("key", Words, nullable=False),  # "collection/id"
+    sa.Column("digest", Words, nullable=False),
+    sa.Column("body", Words, nullable=False),
+    sa.Column("read_at", sa.Double, nullable=False),
+    sa.Column("gone", sa.Boolean, nullable=False, default=False),
+    sa.UniqueConstraint("collection", "key"),
+    sa.Index("records_in_order", "collection", "seq"),
+)
+
+refs = sa.Table(
+    "refs",
+    metadata,
+    sa.Column("collection", Words, primary_key=True),
+    sa.Column("field", Words, primary_key=True),
+    sa.Column("target", Words, primary_key=True),
+    sa.Column("key", Words, primary_key=True),
+    sa.Column("seq", BIG, nullable=False),
+    sa.Index("refs_by_record", "collection", "field", "key"),
+)
+
+cursors = sa.Table(
+    "cursors",
+    metadata,
+    sa.Column("collection", Words, primary_key=True),
+    # JSON: where the next page starts
+    sa.Column("position", Words, nullable=False, default=""),
+    sa.Column("complete", sa.Boolean, nullable=False, default=False),
+    sa.Column("rows", sa.Integer, nullable=False, default=0),
+    sa.Column("started", sa.Double, nullable=False),
+    sa.Column("read_at", sa.Double, nullable=False),
+    # JSON: fields entered in refs
+    sa.Column("indexed", Words, nullable=False, default="[]"),
+    sa.Column("absent", Words, nullable=False, default=""),  # why it could not be read
+)
+
+samples = sa.Table(
+    "samples",
+    metadata,
+    sa.Column("key", Words, primary_key=True),
+    sa.Column("collection", Words, nullable=False),
+    sa.Column("ordinal", sa.Integer, nullable=False),
+    sa.Column("why", Words, nullable=False),
+)
+
+drafts = sa.Table(
+    "drafts",
+    metadata,
+    sa.Column("object", Words, primary_key=True),
+    sa.Column("key", Words, primary_key=True),
+    sa.Column("seq", BIG, nullable=False),
+    sa.Column("record", Words, nullable=False),  # the record it was made of
+    sa.Column("digest", Words, nullable=False),
+    sa.Column("body", Words, nullable=False),
+    sa.Column("state", Words, nullable=False),  # ready, skipped, failed
+    sa.Column("reason", Words, nullable=False, default=""),
+    sa.Index("drafts_in_order", "object", "seq", "key"),
+)
+
+links = sa.Table(
+    "links",
+    metadata,
+    sa.Column("object", Words, primary_key=True),
+    sa.Column("key", Words, primary_key=True),
+    sa.Column("resource", Words, nullable=False),
+    sa.Column("dest_id", Words, nullable=False),
+    sa.Column("digest", Words, nullable=False),
+    # the draft as last written, links as symbols
+    sa.Column("written", Words, nullable=False),
+    sa.Column("origin", Words, nullable=False),  # created, adopted, matched
+    sa.Column("extra", Words, nullable=False, default="{}"),
+    sa.Column("run", sa.Integer, nullable=False),
+    sa.Column("at", sa.Double, nullable=False),
+    # JSON: target field -> what the destination made of our value
+    sa.Column("stored", Words, nullable=False, server_default="{}"),
+    # JSON: target field -> {"why": "conflict" | "stuck" | "lost", ...}
+    sa.Column("held", Words, nullable=False, server_default="{}"),
+    sa.Index("links_by_destination", "resource", "dest_id"),
+)
+
+changes = sa.Table(
+    "changes",
+    metadata,
+    sa.Column("object", Words, primary_key=True),
+    sa.Column("key", Words, primary_key=True),
+    sa.Column("seq", BIG, nullable=False),
+    sa.Column("kind", Words, nullable=False),
+    sa.Column("dest_id", Words, nullable=False, server_default=""),
+    sa.Column("send", Words, nullable=False, server_default="{}"),
+    sa.Column("before", Words, nullable=False, server_default="{}"),
+    sa.Column("conflicts", Words, nullable=False, server_default="[]"),
+    sa.Column("stuck", Words, nullable=False, server_default="[]"),
+    sa.Column("version", Words, nullable=False, server_default="{}"),
+    # digest of the draft it was planned from
+    sa.Column("draft", Words, nullable=False, server_default=""),
+    sa.Column("reason", Words, nullable=False, server_default=""),
+    sa.Column("cost", sa.Double, nullable=False, server_default=sa.text("0")),
+    sa.Index("changes_in_order", "object", "seq", "key"),
+    sa.Index("changes_by_kind", "object", "kind"),
+    sa.Index("changes_by_row", "object", "dest_id"),
+)
+
+# Scratch: the destination's rows among which ours are looked for.
+candidates = sa.Table(
+    "candidates",
+    metadata,
+    sa.Column("resource", Words, primary_key=True),
+    sa.Column("token", Words, primary_key=True),  # what the row can be looked up by
+    sa.Column("dest_id", Words, primary_key=True),
+    sa.Column("body", Words, nullable=False),
+)
+
+journal = sa.Table(
+    "journal",
+    metadata,
+    sa.Column("id", BIG, primary_key=True, autoincrement=True),
+    sa.Column("run", sa.Integer, nullable=False),
+    sa.Column("object", Words, nullable=False),
+    sa.Column("key", Words, nullable=False),
+    sa.Column("resource", Words, nullable=False),
+    sa.Column("action", Words, nullable=False),  # create, update, delete, options
+    # intent, doubt, done, failed, void, undone, kept
+    sa.Column("state", Words, nullable=False),
+    sa.Column("body", Words, nullable=False),  # what was sent
+    sa.Column("draft", Words, nullable=False),  # the same with links as symbols
+    # the destination's values before an update
+    sa.Column("before", Words, nullable=False, default=""),
+    sa.Column("dest_id", Words, nullable=False, default=""),
+    sa.Column("reason", Words, nullable=False, default=""),
+    sa.Column("calls", sa.Integer, nullable=False, default=0),
+    sa.Column("cost", sa.Double, nullable=False, default=0),
+    sa.Column("at", sa.Double, nullable=False),
+    sa.Column("settled", sa.Double),
+    sa.Index("journal_by_state", "state"),
+    sa.Index("journal_by_record", "object", "key"),
+)
+
+verified = sa.Table(
+    "verified",
+    metadata,
+    sa.Column("object", Words, primary_key=True),
+    sa.Column("key", Words, primary_key=True),
+)
+
+findings = sa.Table(
+    "findings",
+    metadata,
+    sa.Column("id", BIG, primary_key=True, autoincrement=True),
+    sa.Column("object", Words, nullable=False),
+    sa.Column("key", Words, nullable=False),
+    sa.Column("stage", Words, nullable=False),
+    sa.Column("field", Words, nullable=False, default=""),
+    sa.Column("severity", Words, nullable=False),  # attention, note
+    sa.Column("text", Words, nullable=False),
+    sa.Index("findings_by_record", "object", "key", "stage"),
+)
+
+quota = sa.Table(
+    "quota",
+    metadata,
+    sa.Column("account", Words, primary_key=True),
+    sa.Column("name", Words, primary_key=True),
+    sa.Column("slot", BIG, primary_key=True),
+    sa.Column("spent", sa.Double, nullable=False),
+)
+
+tokens = sa.Table(
+    "tokens",
+    metadata,
+    sa.Column("account", Words, primary_key=True),
+    # the environment variable that held the first one
+    sa.Column("name", Words, primary_key=True),
+    sa.Column("value", Words, nullable=False),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """An open store; `begin()` is one transaction."""
+
+    engine: sa.Engine
+    durable: sa.Engine  # the same database; its commits survive a power cut
+    folder: Path  # where files that belong to the store lie
+    fence: int = 0  # the number of the lease that this process works under; 0 for none
+    # seconds that a database server which restarts is waited for
+    patience: float = 60.0
+
+    @contextmanager
+    def begin(self, durable: bool = False) -> Iterator[sa.Connection]:
+        """A transaction: committed at the end, rolled back on any exception.
+
+        Every commit survives a killed process. A `durable` one also survives a power cut, at the
+        price of waiting for the disk: intents of writes need it, what can be read again does not.
+        Raises StoreError where another process has taken over the lease of this one.
+        """
+        try:
+            with (
+                _connected(
+                    self.durable if durable else self.engine, self.patience
+                ) as connection,
+                connection.begin(),
+            ):
+                if self.fence:
+                    _check_fence(connection, self.fence, durable)
+                yield connection
+        except (sa.exc.DBAPIError, sa.exc.TimeoutError) as error:
+            raise StoreError(
+                f"the store failed: {_reason(error)} – check the disk and that nothing"
+                " else holds it"
+            ) from error
+
+    def close(self) -> None:
+        """Give the file or the connections back."""
+        self.engine.dispose()
+        self.durable.dispose()
+
+
+def _connected(engine: sa.Engine, patience: float) -> sa.Connection:
+    """A connection; a server that restarts or fails over is waited for."""
+    end = time.monotonic() + patience
+    while True:
+        try:
+            return engine.connect()
+        except sa.exc.OperationalError:
+            if engine.dialect.name == "sqlite" or time.monotonic() >= end:
+                raise
+            time.sleep(0.5)
+
+
+def _check_fence(connection: sa.Connection, fence: int, keep: bool) -> None:
+    """Whether this process still holds the store; with `keep`, nobody can take it over before
+    the transaction ends.
+    """
+    found = connection.execute(_HELD if keep else _RECALL, {"name": LEASE}).scalar()
+    if json.loads(found or "{}").get("number") != fence:
+        raise StoreError(
+            "another etl command has taken over this store, for this one was not heard"
+            " of – run it again"
+        )
+
+
+def hold(connection: sa.Connection, what: str, account: str) -> None:
+    """Keep other processes from something of an account, such as its quota, until the
+    transaction ends.
+
+    SQLite's transactions exclude each other anyway.
+    """
+    if connection.dialect.name == "postgresql":
+        names = (sa.func.hashtext(name) for name in (what, account))
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(*names)))
+
+
+def open_store(url: str) -> Store:
+    """Open a store, make it if it is new, bring it up to date if it is old; raises StoreError.
+
+    `url` is an SQLAlchemy URL or a path of an SQLite file. SQLite files are private to the user.
+    """
+    shown, engines = url.partition("://")[0] if "://" in url else url, list[sa.Engine]()
+    try:
+        parsed = _parsed(url)
+        shown = parsed.set(query={}).render_as_string(hide_password=True)
+        path = (
+            Path(parsed.database or "")
+            if parsed.get_backend_name() == "sqlite"
+            else None
+        )
+        if path is not None:
+            _private(path)
+        for level in ("NORMAL", "FULL"):
+            engines.append(_engine(parsed, level))
+        if parsed.query.get("schema"):
+            _make_schema(engines[0], str(parsed.query["schema"]))
+        bring_up(engines[0], _make_tables)
+    except (
+        sa.exc.SQLAlchemyError,
+        OSError,
+        ValueError,
+        ImportError,
+        StoreError,
+    ) as error:
+        for engine in engines:
+            engine.dispose()
+        raise StoreError(
+            f"the store {shown} cannot be opened:"
+            f" {_without_secrets(_reason(error), url)}"
+        ) from None
+    return Store(engines[0], engines[1], path.parent if path else Path("var"))
+
+
+_SECRET = re.compile(r"://[^/@:]*:(.*)@|[?&]\w*pass\w*=([^&]*)")
+
+
+def _without_secrets(reason: str, url: str) -> str:
+    """A reason without the passwords of the address: drivers and parsers repeat them."""
+    for found in _SECRET.finditer(url):
+        secret = found[1] or found[2] or ""
+        for form in {secret, unquote(secret)} - {""}:
+            reason = reason.replace(form, "***")
+    return reason
+
+
+def _parsed(url: str) -> sa.URL:
+    """The address; a path is an SQLite file, and PostgreSQL is spoken to through psycopg."""
+    parsed = sa.make_url(url) if "://" in url else sa.URL.create("sqlite", database=url)
+    if parsed.get_backend_name() == "sqlite" and parsed.database in (
+        None,
+        "",
+        ":memory:",
+    ):
+        raise ValueError("a store is a file, for it has to outlive the run")
+    if parsed.get_backend_name() not in ("sqlite", "postgresql"):
+        raise ValueError("a store is an SQLite file or a PostgreSQL database")
+    return (
+        parsed.set(drivername="postgresql+psycopg")
+        if parsed.drivername == "postgresql"
+        else parsed
+    )
+
+
+def _engine(url: sa.URL, level: str) -> sa.Engine:
+    if url.get_backend_name() == "postgresql":
+        # A connection that leads nowhere any more is noticed before it is used, or after half a
+        # minute.
+        return sa.create_engine(
+            _in_schema(url.update_query_dict(_CUT | dict(url.query))),
+            pool_pre_ping=True,
+        )
+
+    engine = sa.create_engine(url)
+    sa.event.listen(engine, "connect", _tuner(level))
+    sa.event.listen(engine, "begin", _begin_immediate)
+    return engine
+
+
+def _in_schema(url: sa.URL) -> sa.URL:
+    """`?schema=NAME` keeps a store apart from others in its database."""
+    name = url.query.get("schema")
+    if name is None:
+        return url
+    if not _SCHEMA.fullmatch(str(name)):
+        raise ValueError(
+            f"{name!r} is not a schema's name – take small letters, digits and _"
+        )
+    options = " ".join(
+        filter(None, (str(url.query.get("options", "")), f"-csearch_path={name}"))
+    )
+    return url.difference_update_query(["schema"]).update_query_dict(
+        {"options": options}
+    )
+
+
+def _make_schema(engine: sa.Engine, name: str) -> None:
+    with engine.begin() as connection:
+        if not sa.inspect(connection).has_schema(name):
+            connection.execute(sa.schema.CreateSchema(name, if_not_exists=True))
+
+
+def _make_tables(connection: sa.Connection) -> None:
+    """The tables of a new store, and its version."""
+    metadata.create_all(connection)
+    upsert(connection, meta, [{"name": "version", "value": str(VERSION)}], ["name"])
+
+
+def _reason(error: Exception) -> str:
+    """What went wrong, in one line."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror} – check the path and its rights"
+    lines = str(getattr(error, "orig", None) or error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
+def _private(path: Path) -> None:
+    """Create the file for this user only before SQLite does it for everybody; a device keeps its
+    rights.
+    """
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise ValueError("a store is a file, and this is none")
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    path.chmod(0o600)
+
+
+def _tuner(level: str) -> Callable[[Any, Any], None]:
+    def tune(connection: Any, _: Any) -> None:
+        # SQLAlchemy's begin event starts transactions, not the driver
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        for pragma in (
+            "busy_timeout=30000",
+            "journal_mode=WAL",
+            f"synchronous={level}",
+        ):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    return tune
+
+
+def _begin_immediate(connection: sa.Connection) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def row_of(item: Any, *texts: str) -> dict[str, Any]:
+    """A dataclass as a row of its table; the fields named in `texts` as JSON."""
+    found = {field.name: getattr(item, field.name) for field in fields(item)}
+    return found | {name: as_text(found[name]) for name in texts}
+
+
+def upsert(
+    connection: sa.Connection,
+    table: sa.Table,
+    rows: list[dict[str, Any]],
+    keys: list[str],
+    keep: tuple[str, ...] = (),
+) -> None:
+    """Insert rows or replace those that agree in `keys`; columns in `keep` stay as they were."""
+    if rows:
+        connection.execute(
+            _upsert(connection.dialect.name, table, tuple(rows[0]), tuple(keys), keep),
+            rows,
+        )
+
+
+@cache
+def _upsert(
+    dialect: str,
+    table: sa.Table,
+    columns: tuple[str, ...],
+    keys: tuple[str, ...],
+    keep: tuple[str, ...],
+) -> sa.Insert:
+    """The statement, built once: building one costs more than running it."""
+    statement: sqlite.Insert | postgresql.Insert = (
+        postgresql if dialect == "postgresql" else sqlite
+    ).insert(table)
+    changed = {
+        name: statement.excluded[name]
+        for name in columns
+        if name not in keys and name not in keep
+    }
+    if changed:
+        return statement.on_conflict_do_update(index_elements=keys, set_=changed)
+    return statement.on_conflict_do_nothing(index_elements=keys)
+
+
+def those_of(
+    connection: sa.Connection,
+    column: sa.Column[Any],
+    values: Iterable[str],
+    *conditions: sa.ColumnElement[bool],
+) -> set[str]:
+    """Those of the values that a column holds in rows for which the conditions hold."""
+    found: set[str] = set()
+    for part in batches(values):
+        found.update(
+            connection.execute(
+                sa.select(column).where(column.in_(part), *conditions)
+            ).scalars()
+        )
+    return found
+
+
+# -- single values worth keeping: what runs came to, what approved mappings meant
+
+
+def remember(store: Store, name: str, value: str) -> None:
+    """Keep a value under a name, replacing an older one."""
+    with store.begin() as connection:
+        remember_in(connection, name, value)
+
+
+def remember_in(connection: sa.Connection, name: str, value: str) -> None:
+    """Keep a value under a name, within a transaction."""
+    upsert(connection, meta, [{"name": name, "value": value}], ["name"])
+
+
+def recall(store: Store, name: str) -> str | None:
+    """The value kept under a name, or None."""
+    with store.begin() as connection:
+        return recall_in(connection, name)
+
+
+_RECALL = sa.select(meta.c.value).where(meta.c.name == sa.bindparam("name"))
+_HELD = _RECALL.with_for_update(read=True, key_share=True)
+
+
+def recall_in(connection: sa.Connection, name: str) -> str | None:
+    """The value kept under a name, or None, within a transaction."""
+    return connection.execute(_RECALL, {"name": name}).scalar()

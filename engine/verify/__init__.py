@@ -1,0 +1,4 @@
+"""What was written beside what the destination holds now, field by field.
+
+Door: compare.compare, tally.count.
+"""

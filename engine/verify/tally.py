@@ -1,0 +1,121 @@
+"""Counts and sums of a comparison, so that a large one needs no memory; records worth showing
+are kept.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+
+from engine.verify.compare import Comparison, text_of
+
+KEPT = 2_000  # records kept for the report of a full run: those with something to see
+
+
+@dataclass(slots=True)
+class Money:
+    """A sum in one currency, as wanted and as the destination holds it."""
+
+    wanted: float = 0.0
+    live: float = 0.0
+
+
+@dataclass(slots=True)
+class Tally:
+    """What a comparison came to."""
+
+    # (object, state)
+    records: Counter[tuple[str, str]] = field(default_factory=Counter)
+    fields: Counter[tuple[str, str]] = field(default_factory=Counter)  # (object, state)
+    lost_in_arrived: int = 0
+    # object, label, currency
+    money: dict[tuple[str, str, str], Money] = field(default_factory=dict)
+    # object, field, value before, value after
+    mapped: Counter[tuple[str, str, str, str]] = field(default_factory=Counter)
+    kept: list[Comparison] = field(default_factory=list)
+    left_out: int = 0
+
+    def record_states(self, name: str = "") -> Counter[str]:
+        """Records by state: of one object, or over all of them."""
+        return _by_state(self.records, name)
+
+    def field_states(self, name: str = "") -> Counter[str]:
+        """Fields by state: of one object, or over all of them."""
+        return _by_state(self.fields, name)
+
+
+def _by_state(counts: Counter[tuple[str, str]], name: str) -> Counter[str]:
+    total: Counter[str] = Counter()
+    for (other, state), many in counts.items():
+        if name in ("", other):
+            total[state] += many
+    return total
+
+
+def count(
+    comparisons: Iterable[Comparison],
+    keep_all: bool,
+    found: Collection[tuple[str, str]] = (),
+) -> Tally:
+    """Go through a comparison once; keep every record, or only those with something to see.
+
+    `found` holds object and key of the records that something was found about.
+    """
+    tally = Tally()
+    for row in comparisons:
+        tally.records[row.object, row.state] += 1
+        for item in row.fields:
+            tally.fields[row.object, item.state] += 1
+            if (
+                "map" in item.steps
+                and item.state != "lost"
+                and row.state == "arrived"
+                and len(tally.mapped) < KEPT
+            ):
+                tally.mapped[
+                    row.object,
+                    item.label,
+                    ", ".join(text_of(one) for _, one in item.sources),
+                    text_of(item.wanted),
+                ] += 1
+        lost = row.state == "arrived" and any(
+            item.state == "lost" for item in row.fields
+        )
+        tally.lost_in_arrived += (
+            sum(item.state == "lost" for item in row.fields)
+            if row.state == "arrived"
+            else 0
+        )
+        _add_money(tally, row)
+        to_see = row.state != "arrived" or lost or (row.object, row.key) in found
+        if keep_all or (to_see and len(tally.kept) < KEPT):
+            tally.kept.append(row)
+        else:
+            tally.left_out += 1
+    return tally
+
+
+def _add_money(tally: Tally, row: Comparison) -> None:
+    """The record's amount in its currency: what was wanted, and what arrived."""
+    wanted = _number(row.money[0].wanted) if row.money else None
+    if row.money is None or wanted is None:
+        return
+    amount, currency = row.money
+    total = tally.money.setdefault(
+        (row.object, row.label, text_of(currency.wanted)), Money()
+    )
+    total.wanted += wanted
+    total.live += _number(amount.live) or 0.0 if row.state == "arrived" else 0.0
+
+
+def _number(value: object) -> float | None:
+    """An amount, which some platforms write as text; None for anything else."""
+    if not isinstance(value, str | int | float):
+        return None
+    try:
+        found = float(value)
+    except ValueError:
+        return None
+    return found if math.isfinite(found) else None
