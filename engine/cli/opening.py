@@ -24,7 +24,7 @@ from engine.errors import UsageError
 from engine.extract.accounts import of_migration
 from engine.language.compile import Migration, load_migration
 from engine.library.opening import held, nobody, numbered, place_of
-from engine.report.terminal import clean
+from engine.report.words import clean
 from engine.session import Progress as Listener
 from engine.session import Run, quiet, wire
 from engine.store.tables import open_store
