@@ -379,7 +379,7 @@ class RateLimiter:
         that is not ours.
         """
         for limit in self.limits:
-            if limit.name not in booking.spent:
+            if not limit.headers or limit.name not in booking.spent:
                 continue
             told, left = (
                 _number(headers.get(limit.headers.get(word, "")))
