@@ -248,7 +248,7 @@ class ObjectMapping:
             (
                 f.target
                 for f in self.fields.values()
-                if f.expr == Path("$key", ("$key",))
+                if isinstance(f.expr, Path) and f.expr.text == "$key"
             ),
             "",
         )

@@ -22,6 +22,7 @@ from engine.store.tables import (
     those_of,
     upsert,
     verified,
+    write_rows,
 )
 from engine.values import batches, digest
 
@@ -403,7 +404,10 @@ def count_links(connection: sa.Connection) -> dict[str, int]:
 def save_findings(connection: sa.Connection, found: Sequence[Finding]) -> None:
     """Add findings."""
     if found:
-        connection.execute(findings.insert(), [row_of(finding) for finding in found])
+        write_rows(connection, _FIND, [row_of(finding) for finding in found])
+
+
+_FIND = findings.insert()
 
 
 def save_once(connection: sa.Connection, finding: Finding) -> None:
@@ -449,7 +453,7 @@ def clear_findings_of(
         for stage, name, key in places
     ]
     if rows:
-        connection.execute(_CLEAR_FOUND, rows)
+        write_rows(connection, _CLEAR_FOUND, rows)
 
 
 def clear_unlinked_findings(connection: sa.Connection, stage: str, name: str) -> None:
