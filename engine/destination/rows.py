@@ -94,7 +94,7 @@ class RowCodec:
 
     def get(self, row: Row, target: str) -> Any:
         """What a row holds in a field; references as ids, None where there is nothing."""
-        if self._is_bare(target):
+        if self._bare.get(target) or self._is_bare(target):
             return row.get(target)
         if not self.is_custom(target):
             return self._plain(row.get(target), self.kind(target))
@@ -121,7 +121,7 @@ class RowCodec:
 
     def put(self, body: dict[str, Any], target: str, value: Any) -> None:
         """Put a value where the platform wants it. Raises ValueError for a field not made yet."""
-        if self._is_bare(target):
+        if self._bare.get(target) or self._is_bare(target):
             body[target] = value
             return
         code = self.code(target)
@@ -165,7 +165,7 @@ class RowCodec:
 
     def shows(self, row: Row, target: str) -> bool:
         """Whether a row says anything about a field, be it that the field is empty."""
-        if self._is_bare(target) or not self.is_custom(target):
+        if self._bare.get(target) or not self.is_custom(target):
             return target in row
         code = self.code(target)
         return bool(code) and code in self.custom_values(row)

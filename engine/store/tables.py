@@ -10,7 +10,7 @@ import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
@@ -520,7 +520,7 @@ def _begin_immediate(connection: sa.Connection) -> None:
 
 def row_of(item: Any, *texts: str) -> dict[str, Any]:
     """A dataclass as a row of its table; the fields named in `texts` as JSON."""
-    found = {field.name: getattr(item, field.name) for field in fields(item)}
+    found = {name: getattr(item, name) for name in item.__dataclass_fields__}
     return found | {name: as_text(found[name]) for name in texts}
 
 
@@ -604,7 +604,9 @@ def _for_driver(
 
 
 def _as_kept(value: Any) -> Any:
-    return _kept(value) if isinstance(value, str) else value
+    if type(value) is not str or (value.isascii() and "\0" not in value):
+        return value
+    return _kept(value)
 
 
 def those_of(
