@@ -23,10 +23,10 @@ from engine.errors import QuotaExhausted, StoreError, UsageError
 from engine.store.quota import Slots, block, blocks, book, booked, forget_before
 from engine.store.tables import Store, hold
 
-# a rolling window is counted in half percents, and at most one of them is given away
-SLOTS = 200
+# a rolling window is counted in quarter percents, and at most one of them is given away
+SLOTS = 400
 # share of a rolling window added for calls that arrive closer together than they left
-MARGIN = 0.035
+MARGIN = 0.032
 SKEW = 120.0  # seconds by which a platform's day may start before or after ours ...
 SKEW_SHARE = 0.01  # ... and for shorter windows the share of one
 # seconds; a longer wait is a pause: the run ends and says when to go on
@@ -388,7 +388,7 @@ class RateLimiter:
         that is not ours.
         """
         for limit in self.limits:
-            if limit.name not in booking.spent:
+            if not limit.headers or limit.name not in booking.spent:
                 continue
             told, left = (
                 _number(headers.get(limit.headers.get(word, "")))

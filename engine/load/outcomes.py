@@ -8,6 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from engine.destination.equality import is_same
 from engine.destination.rows import RowCodec
 from engine.load.identity import (
     FOUND,
@@ -243,6 +244,10 @@ def note_stored(
     for target in targets:
         sent = codec.get(body, target)
         if is_empty(sent) or as_file(sent):
+            continue
+        if is_same(sent, codec.get(row, target)):  # as nearly always
+            held.pop(target, None)
+            stored.pop(target, None)
             continue
 
         before = held.pop(target, {})

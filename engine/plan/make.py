@@ -44,14 +44,14 @@ from engine.plan.deletions import plan_deletions
 from engine.plan.diff import (
     Decision,
     decide,
-    leaving_rows,
     merge,
+    rows_and_leaving,
     rows_as_planned,
 )
 from engine.plan.moves import follow_moves
 from engine.plan.notes import STAGE, report, report_rows
 from engine.session import Run
-from engine.store.changes import Change, changes_of, clear_changes, save_changes
+from engine.store.changes import Change, adoptions_of, clear_changes, save_changes
 from engine.store.journal import Entry, failures
 from engine.store.links import (
     Draft,
@@ -174,15 +174,12 @@ def plan_drafts(planning: Planning, drafts: Sequence[Draft]) -> list[Change]:
     with run.store.begin() as connection:
         keys = [draft.key for draft in drafts]
         linked = links_of(connection, name, keys)
-        known = changes_of(connection, name, keys)
+        found = adoptions_of(connection, name, keys)
         adopted = {
-            key: change
-            for key, change in known.items()
-            if change.kind == "adopt" and key not in linked
+            key: of_draft for key, of_draft in found.items() if key not in linked
         }
-        planned = {key for key, change in adopted.items() if change.draft}
-        fresh = [draft for draft in drafts if draft.key not in planned]
-        decided = _decided(planning, connection, fresh)
+        fresh = [draft for draft in drafts if not adopted.get(draft.key)]
+        decided = _decided(planning, connection, fresh, linked)
 
     decisions = _without_taken(planning, decided)
     changes = {item.draft.key: item.change() for item in decisions}
@@ -219,12 +216,13 @@ def sent_before(entry: Entry, draft: Draft, resolved: Resolved) -> bool:
 
 
 def _decided(
-    planning: Planning, connection: sa.Connection, drafts: Sequence[Draft]
+    planning: Planning,
+    connection: sa.Connection,
+    drafts: Sequence[Draft],
+    links: Mapping[str, Link],
 ) -> list[Decision]:
     run, mapping = planning.run, planning.mapping
-    links = links_of(connection, mapping.name, [draft.key for draft in drafts])
-    ids = rows_as_planned(run, connection, drafts)
-    leaving = leaving_rows(connection, drafts)
+    ids, leaving = rows_and_leaving(run, connection, drafts)
     return decide(run, mapping, drafts, links, planning.codec, ids, leaving)
 
 
@@ -358,7 +356,7 @@ def _adopt_by_key(planning: Planning) -> None:
         with run.store.begin() as connection:
             drafts = drafts_of(connection, mapping.name, list(rows))
             linked = links_of(connection, mapping.name, list(rows))
-            decided = _decided(planning, connection, list(drafts.values()))
+            decided = _decided(planning, connection, list(drafts.values()), linked)
 
         resolved = _resolved(
             planning, [item for item in decided if item.kind == "create"]

@@ -15,7 +15,7 @@ from engine.destination.rows import codec_of, load_definitions
 from engine.errors import UnsafePlan
 from engine.load.outcomes import link_after
 from engine.load.writes import Answer, Outcome, Write
-from engine.plan.diff import decide, leaving_rows, rows_as_planned
+from engine.plan.diff import decide, rows_and_leaving
 from engine.plan.guards import guard
 from engine.rollback.undo import rollback
 from engine.store.changes import Change, save_changes
@@ -243,7 +243,7 @@ def test_a_row_lets_go_of_one_that_leaves(migrated: Desk) -> None:
         save_changes(connection, [Change("organizations", "clients/1200101", "delete")])
         codec = codec_of(destination, mapping.resource, load_definitions(connection, destination))
         links = links_of(connection, "contacts")
-        changes = decide(run, mapping, drafts, links, codec, rows_as_planned(run, connection, drafts), leaving_rows(connection, drafts))
+        changes = decide(run, mapping, drafts, links, codec, *rows_and_leaving(run, connection, drafts))
     named = {draft.key for draft in drafts if ("organizations", "clients/1200101") in links_in(draft.body)}
     assert named
     assert {change.draft.key for change in changes if change.kind == "update"} == named

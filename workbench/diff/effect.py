@@ -30,8 +30,7 @@ from engine.store.links import (
     count_drafts,
     drafted_beyond_sample,
     drafts_of,
-    is_linked,
-    is_ready,
+    is_staged,
     links_of,
 )
 from engine.store.records import Record, all_cursors, one, sample, stream
@@ -335,7 +334,7 @@ def _sight(
             return one(connection, record) is not None
         if name in moved.undrafted:
             return True
-        return is_ready(connection, name, key) or is_linked(connection, name, key)
+        return is_staged(connection, name, key)
 
     def drafted(name: str, key: str) -> bool:
         if (name, key) not in memory:
