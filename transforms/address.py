@@ -178,8 +178,8 @@ def country_name(value: Any, *, language: str = "es") -> str | None:
     text = squashed(value)
     if text is None:
         return None
-    names = _COUNTRIES.get(text.upper())
-    return names[0 if language == "es" else 1] if names else text
+    spanish, english = _COUNTRIES.get(text.upper(), (text, text))
+    return spanish if language == "es" else english
 
 
 def _read(value: Any, language: str) -> dict[str, str]:

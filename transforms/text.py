@@ -129,14 +129,9 @@ def items(value: Any) -> list[Any]:
     """What a list or dict holds; any other value counts as the only item. Empty items are left
     out.
     """
-    held = (
-        list(value.values())
-        if isinstance(value, dict)
-        else value
-        if isinstance(value, list)
-        else [value]
-    )
-    return [item for item in held if not empty(item)]
+    if isinstance(value, dict):
+        value = list(value.values())
+    return [item for item in _as_list(value) if not empty(item)]
 
 
 def labelled(value: Any) -> list[tuple[str, str]]:
@@ -610,7 +605,7 @@ class _PlainText(HTMLParser):
 
     def _part(self, tag: str) -> None:
         """Make sure that a new line, or for a block an empty line, begins here."""
-        wanted = 2 if tag in _BLOCK_TAGS else 1 if tag in _LINE_TAGS else 0
+        wanted = 2 if tag in _BLOCK_TAGS else int(tag in _LINE_TAGS)
         text = self.shown.rstrip(" ")
         if wanted and text:
             self.shown = text + "\n" * (wanted - (len(text) - len(text.rstrip("\n"))))

@@ -53,10 +53,6 @@ def _difference(item: Failure) -> Iterator[str]:
 
 
 def _text(value: Any) -> str:
-    return (
-        "(left out)"
-        if value is None
-        else repr(value)
-        if isinstance(value, str)
-        else shown(value)
-    )
+    if value is None:
+        return "(left out)"
+    return repr(value) if isinstance(value, str) else shown(value)

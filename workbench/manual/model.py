@@ -304,35 +304,27 @@ def _text(value: Any, fixed: frozenset[str], masked: bool) -> str:
     if isinstance(value, list):
         return "; ".join(_text(item, fixed, masked) for item in value[:3])
     text = " ".join(word(value).split())
-    if masked and not isinstance(value, bool) and text not in fixed:
-        text = (
-            mask(text)
-            if isinstance(value, str) or (isinstance(value, int) and len(text) > 6)
-            else text
-        )
+    long_number = isinstance(value, int) and len(text) > 6
+    telling = isinstance(value, str) or (long_number and not isinstance(value, bool))
+    if masked and telling and text not in fixed:
+        text = mask(text)
     return text if len(text) <= LONG else text[: LONG - 1] + "…"
 
 
 def mask(text: str) -> str:
     """The shape of a text: capitals as X, letters as x, digits as 0; tags of HTML are dropped."""
     plain = re.sub(r"<[^>]*>", " ", text)
-    hidden = (
-        (
-            "0"
-            if c.isdigit()
-            else (
-                "X"
-                if c.isupper()
-                else "x"
-                if c.isalpha()
-                else c
-                if c.isascii()
-                else "·"
-            )
-        )
-        for c in plain
-    )
-    return _STAMP.sub("0000-00-00T", "".join(hidden).strip())
+    return _STAMP.sub("0000-00-00T", "".join(map(_masked, plain)).strip())
+
+
+def _masked(letter: str) -> str:
+    if letter.isdigit():
+        return "0"
+    if letter.isupper():
+        return "X"
+    if letter.isalpha():
+        return "x"
+    return letter if letter.isascii() else "·"
 
 
 def _literals(data: Any) -> Iterator[str]:

@@ -141,12 +141,9 @@ def _collection(
     update = next((method for method in _UPDATES if method in on_item), None)
     calls |= {"update": on_item[update]} if update else {}
     found = _ITEM.fullmatch(_last(item)) if item else None
-    good = "list" in calls or "read" in calls
-    return (
-        Collection(word, path, calls, found[1] if found else "", needs=needs)
-        if good
-        else None
-    )
+    if "list" not in calls and "read" not in calls:
+        return None
+    return Collection(word, path, calls, found[1] if found else "", needs=needs)
 
 
 def _undrawn(call: Call) -> bool:

@@ -61,6 +61,18 @@ class Draft:
     left: tuple[tuple[Call, str], ...]
 
 
+@dataclass(frozen=True, slots=True)
+class _Facts:
+    """What was read of the document, and the resources made of it."""
+
+    api: Api
+    name: str
+    address: auth.Address
+    calls: list[Call]
+    costs: str
+    resources: list[Resource]
+
+
 @dataclass(slots=True)
 class _Remarks:
     """The remarks given so far; a question stands where it first comes up, and only there."""
@@ -106,7 +118,8 @@ def draft(api: Api, wish: Wish) -> Draft:
     made = [resource(one, by_path.get(one.above), names, costs) for one in chosen]
     remarks = _Remarks()
     where = auth.address(api, wish.origin, name, head)
-    block = Block(dict(_parts(api, wish, name, where, every, made, costs, remarks)))
+    facts = _Facts(api, name, where, every, costs, made)
+    block = Block(dict(_parts(facts, wish, remarks)))
     text = composed(block, _head(api, wish, title))
     connector = loaded(text, name)
     left = tuple(
@@ -179,68 +192,38 @@ def _head(api: Api, wish: Wish, title: str) -> list[str]:
 
 
 def _parts(
-    api: Api,
-    wish: Wish,
-    name: str,
-    where: auth.Address,
-    every: list[Call],
-    made: list[Resource],
-    costs: str,
-    remarks: _Remarks,
+    facts: _Facts, wish: Wish, remarks: _Remarks
 ) -> Iterator[tuple[str | int, Noted | Block]]:
     """Every part of a connector file, in its order."""
-    yield (
-        "connector",
-        Noted(name, "" if wish.name else remarks.why("the document's title")),
-    )
-    yield "title", Noted(title_of(api.root.text("info", "title")) or name)
-    yield "connection", _connection(api, name, where, every, made, costs, remarks)
-    yield (
-        "plans",
-        Noted(
-            ["any"], above=remarks.asks("which plans are there? any is a placeholder")
-        ),
-    )
-    yield "limits", _limits(api, every, costs, remarks)
-    said = errors.messages(every)
-    lacks = (
-        ()
-        if said
-        else ("where does an error say what is wrong? The document draws no error",)
-    )
-    yield (
-        "message",
-        Noted(
-            said,
-            remarks.why("the errors of the document") if said else "",
-            remarks.asks(*lacks),
-        ),
-    )
-    yield "errors", _errors(every, remarks)
+    made = facts.resources
+    name_why = "" if wish.name else remarks.why("the document's title")
+    yield "connector", Noted(facts.name, name_why)
+    yield "title", Noted(title_of(facts.api.root.text("info", "title")) or facts.name)
+    yield "connection", _connection(facts, remarks)
+    plans = remarks.asks("which plans are there? any is a placeholder")
+    yield "plans", Noted(["any"], above=plans)
+    yield "limits", _limits(facts, remarks)
+    yield "message", _message(facts.calls, remarks)
+    yield "errors", _errors(facts.calls, remarks)
+
     pagers = _pagers(made)
     yield "pagers", _pager_block(pagers, made, remarks)
     defaults = _defaults(made)
     if defaults:
-        yield (
-            "defaults",
-            Block(
-                {
-                    word: Noted(value, _default_why(word, remarks))
-                    for word, value in defaults.items()
-                }
-            ),
-        )
+        default_lines: dict[str | int, Noted | Block] = {
+            word: Noted(value, _default_why(word, remarks))
+            for word, value in defaults.items()
+        }
+        yield "defaults", Block(default_lines)
+
     shapes = _shapes(made)
     if shapes:
-        yield (
-            "shapes",
-            Block(
-                {
-                    shape: Block(_field_lines(dict(inner), shapes, remarks))
-                    for inner, shape in shapes.items()
-                }
-            ),
-        )
+        shape_lines: dict[str | int, Noted | Block] = {
+            shape: Block(_field_lines(dict(inner), shapes, remarks))
+            for inner, shape in shapes.items()
+        }
+        yield "shapes", Block(shape_lines)
+
     yield from _special(made, remarks)
     general = remarks.asks(*_general(made))
     entries: dict[str | int, Noted | Block] = {
@@ -249,18 +232,20 @@ def _parts(
     yield "resources", Block(entries, general)
 
 
-def _connection(
-    api: Api,
-    name: str,
-    where: auth.Address,
-    every: list[Call],
-    made: list[Resource],
-    costs: str,
-    remarks: _Remarks,
-) -> Block:
-    signed = auth.sign_in(api, every, name)
-    base = {"env": variable(name, "base url"), "production": where.url}
-    call, why, asks = _check(every, made, costs)
+def _message(every: list[Call], remarks: _Remarks) -> Noted:
+    """Where an error says what is wrong."""
+    said = errors.messages(every)
+    if said:
+        return Noted(said, remarks.why("the errors of the document"))
+    ask = "where does an error say what is wrong? The document draws no error"
+    return Noted(said, "", remarks.asks(ask))
+
+
+def _connection(facts: _Facts, remarks: _Remarks) -> Block:
+    where = facts.address
+    signed = auth.sign_in(facts.api, facts.calls, facts.name)
+    base = {"env": variable(facts.name, "base url"), "production": where.url}
+    call, why, asks = _check(facts.calls, facts.resources, facts.costs)
     return Block(
         {
             "base_url": Noted(base, remarks.why(where.why), remarks.asks(*where.asks)),
@@ -344,31 +329,23 @@ def _checked(call: Call, costs: str) -> dict[str, Any]:
     return {"get": call.path, **({"cost": cost} if cost is not None else {})}
 
 
-def _limits(
-    api: Api, every: list[Call], costs: str, remarks: _Remarks
-) -> Block | Noted:
-    """Quotas told in plain figures; nothing where there are none, for a figure made up is worse
+def _limits(facts: _Facts, remarks: _Remarks) -> Block:
+    """Quotas stated in plain figures; nothing where there are none, for a figure made up is worse
     than none.
     """
-    headers = errors.quota_headers(every)
+    costs, headers = facts.costs, errors.quota_headers(facts.calls)
     asks = [
         "what does the platform allow, by plan, and does the figure hold for the key,"
         " the user or the account?"
     ]
-    asks += (
-        [
-            f"calls have a cost ({costs}): how much of it is there a day, and is it for"
-            " each seat?"
-        ]
-        if costs
-        else []
-    )
-    asks += (
-        [f"the answers have the headers {', '.join(headers.values())}: of which limit?"]
-        if headers
-        else []
-    )
-    found = errors.quotas(api)
+    if costs:
+        asks.append(
+            f"calls have a cost ({costs}): how much of it is there a day, and is it for each seat?"
+        )
+    if headers:
+        names = ", ".join(headers.values())
+        asks.append(f"the answers have the headers {names}: of which limit?")
+    found = errors.quotas(facts.api)
     entries: dict[str | int, Noted | Block] = {}
     for window, (amount, seconds, said) in found.items():
         limit = {
@@ -486,13 +463,11 @@ def _field_lines(
 
 
 def _field(one: Field, shapes: Shapes) -> Any:
-    kind = (
-        f"{one.kind} {'|'.join(one.to)}"
-        if one.to
-        else f"{one.kind} {shapes[one.inner]}"
-        if one.inner
-        else one.kind
-    )
+    kind = one.kind
+    if one.to:
+        kind += f" {'|'.join(one.to)}"
+    elif one.inner:
+        kind += f" {shapes[one.inner]}"
     more: dict[str, Any] = {"required": True} if one.required else {}
     more |= {} if one.writable else {"writable": False}
     more |= {"max": one.max} if one.max else {}

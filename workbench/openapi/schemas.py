@@ -82,14 +82,9 @@ def _seen(node: Node) -> Schema:
         items = items or (
             part.raw("items") if isinstance(value.get("items"), dict) else None
         )
+    only = [said["const"]] if "const" in said else []
     listed = said.get("enum")
-    enum: list[Any] = (
-        listed
-        if isinstance(listed, list)
-        else [said["const"]]
-        if "const" in said
-        else []
-    )
+    enum: list[Any] = listed if isinstance(listed, list) else only
     nullable = (
         "null" in types or None in enum or any(_says_null(part) for part, _ in parts)
     )

@@ -172,8 +172,11 @@ def _made(
         return defined.types.get("text")
     if field.one_of:
         return field.one_of[0]
-    if field.kind == "reference":
-        return reference(field)
+    return reference(field) if field.kind == "reference" else _plain(field, mark)
+
+
+def _plain(field: FieldType, mark: str) -> Any:
+    """A value that follows from the type alone."""
     if field.kind in ("text", "html", "id"):
         return mark[: field.max]
     if field.kind == "file":

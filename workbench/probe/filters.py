@@ -239,13 +239,9 @@ def _between(
             f"see that it goes by {kind.modified}, and its time zone",
         )
     exact = [one for one, at in stamps.items() if at == bound == int(bound)]
-    bounds = (
-        "not told whether inclusive"
-        if not exact
-        else "inclusive"
-        if set(exact) & got
-        else "exclusive"
-    )
+    bounds = "inclusive" if set(exact) & got else "exclusive"
+    if not exact:
+        bounds = "whether it is inclusive does not show"
     return confirmed(
         f"list {kind.name}",
         "since",
@@ -263,11 +259,9 @@ def instant(value: Any, zone: tzinfo = UTC) -> float | None:
         moment = datetime.fromisoformat(value) if isinstance(value, str) else None
     except ValueError:
         return None
-    return (
-        (moment if moment.tzinfo else moment.replace(tzinfo=zone)).timestamp()
-        if moment
-        else None
-    )
+    if moment is None:
+        return None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).timestamp()
 
 
 # -- newest first

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -140,15 +140,13 @@ def _unread(probe: Probe, kind: Resource) -> Finding:
 
 
 def _objects(body: Any, path: str = "") -> Iterator[str]:
-    items = (
-        body.items()
-        if isinstance(body, dict)
-        else enumerate(body[:1])
-        if isinstance(body, list)
-        else ()
-    )
+    items: Iterable[tuple[Any, Any]] = ()
     if isinstance(body, dict):
         yield path
+        items = body.items()
+    elif isinstance(body, list):
+        items = enumerate(body[:1])
+
     for key, item in items:
         if path.count(".") < 3:
             yield from _objects(item, f"{path}.{key}" if path else str(key))
@@ -359,18 +357,21 @@ def _ids(probe: Probe, name: str) -> set[str]:
 
 def _there(probe: Probe, row_id: str, names: Sequence[str]) -> bool | None:
     """Whether a row exists in one of the resources; None where nothing can say."""
-    told: list[bool | None] = []
-    for name in names:
-        kind = probe.client.connector.resources[name]
-        if probe.sample(name).whole:
-            told.append(False)
-        elif "read" in kind.operations and "+" not in kind.id:
-            try:
-                told.append(probe.client.read(name, row_id) is not None)
-            except ClientBlocked:
-                raise
-            except (RequestRejected, AuthError, Unavailable) as error:
-                told.append(False if isinstance(error, NotFound) else None)
-        else:
-            told.append(None)
-    return True if True in told else None if None in told else False
+    answers = [_found(probe, name, row_id) for name in names]
+    if True in answers:
+        return True
+    return None if None in answers else False
+
+
+def _found(probe: Probe, name: str, row_id: str) -> bool | None:
+    resource = probe.client.connector.resources[name]
+    if probe.sample(name).whole:
+        return False
+    if "read" not in resource.operations or "+" in resource.id:
+        return None
+    try:
+        return probe.client.read(name, row_id) is not None
+    except NotFound:
+        return False
+    except (RequestRejected, AuthError, Unavailable):
+        return None

@@ -45,14 +45,9 @@ def table(found: Sequence[Finding]) -> list[tuple[str, str, str]]:
                 for item in found
                 if item.subject == subject and item.verdict == verdict
             ]
-            lines = (
-                texts
-                if verdict == "contradicted"
-                else ["; ".join(texts)]
-                if texts
-                else []
-            )
-            rows += [(subject, verdict, line) for line in lines]
+            if texts and verdict != "contradicted":
+                texts = ["; ".join(texts)]
+            rows += [(subject, verdict, line) for line in texts]
     return rows
 
 

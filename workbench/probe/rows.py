@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
+from typing import Any, Literal
 
 from engine.connector.model import FieldType, Resource
 from engine.connector.typed import Misfit, as_declared, says_nothing
@@ -27,6 +27,11 @@ from workbench.probe.scene import Row, id_of
 from workbench.probe.tape import kind_of
 
 NAMED = 12  # fields that a note names
+_ADVICE = {
+    "type": "correct the type",
+    "one_of": "add the value",
+    "max": "correct the length",
+}
 NO_DATE = ("0000-00-00", "0000-00-00 00:00:00")
 _TIME = re.compile(r"[0-2]?\d:[0-5]\d(:[0-5]\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)?")
 _WORD = re.compile(r"[a-z][a-z0-9_-]{0,23}")
@@ -37,9 +42,8 @@ class _Misfit:
     """One way in which values of one field differ from what is declared."""
 
     path: tuple[str, ...]
-    # the key of the declaration that is contradicted: type, one_of, max; "" = it can be read as
-    # declared
-    said: str
+    # the key of the declaration that is contradicted; "" = it can be read as declared
+    said: Literal["", "type", "one_of", "max"]
     text: str
 
 
@@ -69,14 +73,7 @@ def try_rows(
             continue
         at = declared.field(kind.name, misfit.path, misfit.said)
         text = f"{'.'.join(misfit.path)}: {misfit.text} in {many} of {len(rows)} rows"
-        advice = (
-            "correct the length"
-            if misfit.said == "max"
-            else "add the value"
-            if misfit.said == "one_of"
-            else "correct the type"
-        )
-        yield contradicted(subject, misfit.said, text, at, advice)
+        yield contradicted(subject, misfit.said, text, at, _ADVICE[misfit.said])
     if not any(misfit.said for misfit in misfits) and kind.fields:
         yield confirmed(
             subject, "types", f"{len(kind.fields)} fields fit in {len(rows)} rows"

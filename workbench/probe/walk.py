@@ -4,7 +4,7 @@ that is declared.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -172,18 +172,8 @@ def _small(
     except Unavailable as error:
         return [_stuck(probe, kind, operation, str(error))]
     wrong = _wrong(probe, kind, operation, pager, pages, ids_of(large.rows, kind))
-    return (
-        [wrong]
-        if wrong
-        else [
-            confirmed(
-                subject,
-                "pager",
-                f"two pages of {SMALL} are the first {2 * SMALL} rows, one after the"
-                " other",
-            )
-        ]
-    )
+    right = f"two pages of {SMALL} are the first {2 * SMALL} rows, one after the other"
+    return [next(wrong, confirmed(subject, "pager", right))]
 
 
 def _stuck(probe: Probe, kind: Resource, operation: Operation, said: str) -> Finding:
@@ -205,9 +195,9 @@ def _wrong(
     pager: Pager,
     pages: Sequence[Rows],
     wanted: Sequence[str],
-) -> Finding | None:
-    """What two small pages contradict; `wanted` are the ids of the rows as a large page has
-    them.
+) -> Iterator[Finding]:
+    """What two small pages contradict, the plainest first; `wanted` are the ids of the rows as a
+    large page has them.
     """
     subject, evidence = f"list {kind.name}", probe.tape.told(operation)
     first = ids_of(pages[0].rows, kind)
@@ -221,7 +211,7 @@ def _wrong(
             f"asked for {SMALL} rows, got {len(pages[0].rows)}: {pager.params['limit']}"
             " is not obeyed"
         )
-        return contradicted(
+        yield contradicted(
             subject,
             "limit",
             text,
@@ -235,7 +225,7 @@ def _wrong(
             f"the walk ends after {SMALL} of at least {len(wanted)} rows:"
             f" nothing{place} leads on"
         )
-        return contradicted(
+        yield contradicted(
             subject,
             "pager",
             text,
@@ -244,16 +234,16 @@ def _wrong(
             evidence,
         )
     if not first or not wanted:
-        return None  # rows without an id are told elsewhere
+        return  # rows without an id are reported with the rows
     if second == first:
         advice = "name the parameter that says where a page begins, and how it counts"
-        return contradicted(
+        yield contradicted(
             subject, "pager", "page two is page one again", begin, advice, evidence
         )
     twice = [one for one in second if one in first]
     if twice:
         text = f"{len(twice)} rows of page one stand on page two again"
-        return contradicted(
+        yield contradicted(
             subject,
             "pager",
             text,
@@ -271,7 +261,7 @@ def _wrong(
             f"two pages of {SMALL} pass over {len(passed)} of the rows that stand first"
             " on a large page"
         )
-        return contradicted(
+        yield contradicted(
             subject,
             "pager",
             text,
@@ -279,7 +269,6 @@ def _wrong(
             "see how the position counts, and whether the order is the same each time",
             evidence,
         )
-    return None
 
 
 def _leads(probe: Probe) -> str:

@@ -72,7 +72,9 @@ class Trial:
                 if "list" in resources[name].operations
                 for one in ids_of(self.probe.sample(name).rows, resources[name])[:1]
             ]
-        return None if not own else int(own[0]) if own[0].isdecimal() else own[0]
+        if not own:
+            return None
+        return int(own[0]) if own[0].isdecimal() else own[0]
 
 
 def try_writes(probe: Probe, names: Sequence[str], bodies: Bodies, tell: Tell) -> None:
@@ -215,15 +217,10 @@ def _live(trial: Trial, item: Made, row_id: str = "") -> dict[str, Any] | None:
     listing = kind.operations.get("list")
     if listing is None or listing.pager is None:
         return None
-    own = (
-        {
-            listing.ids: str(
-                item.sent.get(listing.ids_of, row_id) if listing.ids_of else row_id
-            )
-        }
-        if listing.ids
-        else {}
-    )
+    own = {}
+    if listing.ids:
+        wanted = item.sent.get(listing.ids_of, row_id) if listing.ids_of else row_id
+        own[listing.ids] = str(wanted)
     pages = islice(probe.client.pages(kind.name, own), PAGES)
     return next(
         (row for page in pages for row in page.rows if id_of(row, kind) == row_id), None
@@ -365,11 +362,9 @@ def _changed(kind: Resource, name: str, value: str) -> str:
     longer = (
         value[: -len("</p>")] + " 2</p>" if value.endswith("</p>") else f"{value} 2"
     )
-    return (
-        longer
-        if not known.max or len(longer) <= known.max
-        else value[:-1] + ("2" if value[-1] != "2" else "3")
-    )
+    if not known.max or len(longer) <= known.max:
+        return longer
+    return value[:-1] + ("2" if value[-1] != "2" else "3")
 
 
 def _own(kind: Resource, item: Made) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from workbench.propose import composite, links
 from workbench.propose.profile import Column
 from workbench.propose.scene import Proposal, Scene, label_of, number_of, part_of
 from workbench.propose.states import ended, kinds, onto, states_of
-from workbench.propose.words import has, likeness, meaning
+from workbench.propose.words import Meaning, has, likeness, meaning
 
 Rule = Callable[[Scene, str, FieldType], Proposal | None]
 
@@ -37,57 +37,53 @@ def native(scene: Scene) -> Iterator[Proposal]:
     for target, kind in scene.fields.items():
         if not kind.writable:
             continue
-        found = _rule(
+        rule = _rule(
             target,
             kind,
             people.resource if people else "",
             stages.stages if stages else "",
-        )(scene, target, kind)
+        )
+        found = rule(scene, target, kind)
         if found is not None:
             yield found
 
 
 def _rule(target: str, kind: FieldType, people: str, stages: str) -> Rule:
-    words = meaning(target)
     if kind.kind == "reference":
-        return (
-            links.owner
-            if people in kind.to
-            else links.stage
-            if stages in kind.to
-            else links.reference
-        )
+        return _linking(kind, people, stages)
     if kind.shape:
         return _shaped(kind)
-    if kind.kind == "file":
-        return composite.file
-    if kind.one_of:
+    if kind.one_of and kind.kind != "file":
         return choice
-    by_kind: dict[str, Rule] = {
+    by_type: dict[str, Rule] = {
         "boolean": flag,
         "html": prose,
         "datetime": moment,
         "date": moment,
         "enum": option,
         "time": moment,
+        "file": composite.file,
     }
+    words = meaning(target)
     if kind.kind == "time" and has(words, "duration"):
         return composite.duration
-    if kind.kind in by_kind:
-        return by_kind[kind.kind]
-    if (
-        kind.kind == "text"
-        and has(words, "name", "title")
-        and not has(words, "currency")
-    ):
-        return label
+    return by_type.get(kind.kind) or _named(kind, words)
+
+
+def _linking(kind: FieldType, people: str, stages: str) -> Rule:
+    if people in kind.to:
+        return links.owner
+    return links.stage if stages in kind.to else links.reference
+
+
+def _named(kind: FieldType, words: Meaning) -> Rule:
+    """The rule for a plain field, by what it is called."""
+    text = kind.kind == "text"
     if has(words[-1:], "currency"):
         return currency
-    return (
-        of_kind
-        if kind.kind == "text" and has(words, "type") and len(words) == 1
-        else plain
-    )
+    if text and has(words, "name", "title") and not has(words, "currency"):
+        return label
+    return of_kind if text and has(words, "type") and len(words) == 1 else plain
 
 
 def _shaped(kind: FieldType) -> Rule:
@@ -140,7 +136,9 @@ def label(scene: Scene, target: str, kind: FieldType) -> Proposal | None:
     if not ordered:
         return _nameless(target, kind)
     paths = [column.path for column in ordered[:3]]
-    sure = 0.6 if not names else 0.93 if names[0].fill > 0.9 or len(names) > 1 else 0.75
+    sure = 0.75 if names else 0.6
+    if len(names) > 1 or (names and names[0].fill > 0.9):
+        sure = 0.93
     reasons = (f"{paths[0]} is what the record is called; {_told(ordered[0])}",)
     return Proposal(
         target,
@@ -436,11 +434,9 @@ def moment(scene: Scene, target: str, _: FieldType) -> Proposal | None:
         if c.moment and all(item <= {"date"} for item in c.meaning) and c.meaning
     ]
     pure += [c for c in scene.columns if c.moment and c.means("scheduled", "paid")]
-    return (
-        _moment(scene, target, pure[0], 0.82 if pure[0].meaning else 0.6)
-        if wanted == "due" and pure
-        else None
-    )
+    if wanted != "due" or not pure:
+        return None
+    return _moment(scene, target, pure[0], 0.82 if pure[0].meaning else 0.6)
 
 
 def _moment(scene: Scene, target: str, column: Column, sure: float) -> Proposal | None:

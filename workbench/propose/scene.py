@@ -47,8 +47,17 @@ class Outline:
 
 
 @dataclass(frozen=True, slots=True)
+class Accounts:
+    """Both connectors, and the records of the source that were read."""
+
+    source: Connector
+    destination: Connector
+    rows: Rows
+
+
+@dataclass(frozen=True, slots=True)
 class Scene:
-    """One object with everything its fields are told from."""
+    """One object with everything its fields are inferred from."""
 
     outline: Outline
     source: Connector
@@ -112,21 +121,21 @@ def _underscored(path: str) -> str:
 
 def scene(
     outline: Outline,
-    source: Connector,
-    destination: Connector,
-    rows: Rows,
+    accounts: Accounts,
     *,
     outlines: Sequence[Outline],
     people: str,
     named: Mapping[str, str],
 ) -> Scene:
     """Look at the records of one of the objects."""
+    source, rows = accounts.source, accounts.rows
     above = outlines[: outlines.index(outline)]
     noted = next(
         (
             item.name
             for item in outlines
-            if set(item.sources) & set(outline.sources) and _is_note(destination, item)
+            if set(item.sources) & set(outline.sources)
+            and _is_note(accounts.destination, item)
         ),
         "",
     )
@@ -148,7 +157,15 @@ def scene(
             *found,
         )
     return Scene(
-        outline, source, destination, rows, tuple(above), people, found, named, noted
+        outline,
+        source,
+        accounts.destination,
+        rows,
+        tuple(above),
+        people,
+        found,
+        named,
+        noted,
     )
 
 
