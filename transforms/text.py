@@ -186,8 +186,7 @@ def _number_in(raw: str, style: str) -> Decimal:
     if len(found) > 1:
         both = " or ".join(sorted(str(number) for number in found))
         raise ValueError(
-            f"{quoted(raw)} can be read as {both}; say which with style: es or"
-            " style: en"
+            f"{quoted(raw)} can be read as {both}; say which with style: es or style: en"
         )
     number = found.pop() if found and not (before and after) else None
     if number is None:
@@ -434,7 +433,9 @@ def number_text(value: Any, *, decimals: int = 2, style: str = "es") -> str | No
     ```
     `1234.5` becomes `"1.234,50"`.
     """
-    grouped(Decimal(0), 0, style)  # a wrong style is told even where there is no number
+    grouped(
+        Decimal(0), 0, style
+    )  # a wrong style is refused even where there is no number
     number = to_decimal(value)
     return None if number is None else grouped(number, decimals, style)
 
@@ -540,8 +541,7 @@ def html_escape(value: Any) -> str | None:
 
 
 def paragraphs(value: Any) -> str | None:
-    """Turn plain text into safe HTML: blank lines part paragraphs, other line breaks stay line
-    breaks.
+    """Turn plain text into safe HTML: blank lines part paragraphs, other breaks stay line breaks.
 
     ```yaml
     using: text.paragraphs

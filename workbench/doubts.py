@@ -1,4 +1,4 @@
-"""What a spec may say and hardly means: told by `etl validate` as warnings."""
+"""What a spec may say and hardly intends: reported by `etl validate` as warnings."""
 
 from __future__ import annotations
 
@@ -89,8 +89,7 @@ def _alone(mapping: ObjectMapping, kind: FieldType | None) -> Iterator[tuple[str
         elif (fixed := _fixed(mapping.fields, other)) and fixed.value not in values:
             yield (
                 (
-                    f"is taken only with {other} {said}, and here it is always"
-                    f" {fixed.value}"
+                    f"is taken only with {other} {said}, and here it is always {fixed.value}"
                 ),
                 "leave one of them out",
             )

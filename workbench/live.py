@@ -109,10 +109,7 @@ def _people(run: Run) -> Iterator[Diagnostic]:
         None,
     )
     if owner is None or (rules.active and not owner.get(rules.active)):
-        text = (
-            f"{match.fallback!r} is not an active user of"
-            f" {run.migration.destination.title}"
-        )
+        text = f"{match.fallback!r} is not an active user of {run.migration.destination.title}"
         yield _problem(run, ("users", "fallback"), text, "name somebody who is")
 
 
@@ -363,10 +360,8 @@ def _types(
             else ""
         )
         if kind and live and not _alike(kind.kind, expected):
-            text = (
-                f"the account's field {target!r} is of type {live}, the connector says"
-                f" {kind.kind}"
-            )
+            text = f"the account's field {target!r} is of type {live}"
+            text += f", the connector says {kind.kind}"
             yield _problem(
                 run,
                 item.keys,
@@ -377,8 +372,8 @@ def _types(
 
 
 def _alike(one: str, other: str) -> bool:
-    """Whether values of one type fit a field of the other; told of plain types only, the rest
-    travels in forms of its own.
+    """Whether values of one type fit a field of the other; only plain types are compared, the
+    rest is sent in forms of its own.
     """
     return (
         one == other
@@ -424,10 +419,7 @@ def _fixed_values(
     if kind.max:
         for value in values:
             if len(value) > kind.max:
-                text = (
-                    f"{value[:30]!r}… has {len(value)} characters, the account takes"
-                    f" {kind.max}"
-                )
+                text = f"{value[:30]!r}… has {len(value)} characters, the account takes {kind.max}"
                 yield _problem(run, item.keys, text, "shorten it")
     options = _options(run, mapping.resource, kind.options, definitions)
     for value in values if options is not None else ():

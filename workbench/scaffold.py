@@ -61,8 +61,7 @@ def make(asked: Asked) -> Made:
     for path in (spec, cases):
         if path.exists():
             raise UsageError(
-                f"{path} exists and is not overwritten – choose another --name or"
-                " --folder"
+                f"{path} exists and is not overwritten – choose another --name or --folder"
             )
     source, destination = (
         load_connector(asked.source),
@@ -160,10 +159,7 @@ def _spec(
     people = people_of(source, {})
     users = _NO_USERS
     if people[0] and destination.users:
-        users = (
-            f"users: {{from: {people[0]}, email: {people[1]}, fallback:"
-            f" {written(FALLBACK)}}}"
-        )
+        users = f"users: {{from: {people[0]}, email: {people[1]}, fallback: {written(FALLBACK)}}}"
     head = _HEAD.format(
         schema=at_hand(asked.folder, "spec"),
         name=asked.name,

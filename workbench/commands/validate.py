@@ -28,8 +28,7 @@ from workbench.doubts import doubts, quotes
     "--live",
     is_flag=True,
     help=(
-        "Also look at both accounts: fields, options, types, lengths, room for custom"
-        " fields."
+        "Also look at both accounts: fields, options, types, lengths, room for custom fields."
     ),
 )
 @from_environment
@@ -77,10 +76,10 @@ def _refused(problems: Sequence[Diagnostic]) -> bool:
 def _show(settings: Settings, problems: Sequence[Diagnostic], objects: int) -> None:
     folder, wrong = settings.spec.parent, _refused(problems)
     if settings.as_json:
-        told = _places(problems, folder)
+        places = _places(problems, folder)
         click.echo(
             json.dumps(
-                {"spec": str(settings.spec), "valid": not wrong, "problems": told},
+                {"spec": str(settings.spec), "valid": not wrong, "problems": places},
                 ensure_ascii=False,
             )
         )
@@ -88,10 +87,7 @@ def _show(settings: Settings, problems: Sequence[Diagnostic], objects: int) -> N
     if problems:
         _excerpts(problems, folder)
     many = counted(len(problems), "problem" if wrong else "warning")
-    good = (
-        f"{settings.spec}: good;"
-        f" {counted(objects, 'object')}{', ' + many if problems else ''}"
-    )
+    good = f"{settings.spec}: good; {counted(objects, 'object')}{', ' + many if problems else ''}"
     click.echo(many if wrong else good, err=wrong)
 
 

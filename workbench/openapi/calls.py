@@ -180,9 +180,9 @@ def _form_body(
 
 
 def _consumed(node: Node, word: str) -> list[Any]:
-    told = node.at(word).value
-    told = told if isinstance(told, list) else node.api.root.at(word).value
-    return told if isinstance(told, list) else []
+    stated = node.at(word).value
+    stated = stated if isinstance(stated, list) else node.api.root.at(word).value
+    return stated if isinstance(stated, list) else []
 
 
 def _preferred(medias: tuple[str, ...] | list[str]) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from workbench.openapi import envelopes
 from workbench.openapi.calls import Call, Parameter
-from workbench.openapi.names import free, key, resource_word, singular, told, usable
+from workbench.openapi.names import free, key, one_line, resource_word, singular, usable
 from workbench.openapi.words import words
 
 _ITEM = re.compile(r"\{([^{}/]+)\}(\.\w+)?")
@@ -117,7 +117,7 @@ def _collection(
     if listed is not None and (
         envelopes.rows(listed.good, word) or (items and _undrawn(listed))
     ):
-        needs = ", ".join(told(one, 40) for one in _needs(listed)[:3])
+        needs = ", ".join(one_line(one, 40) for one in _needs(listed)[:3])
         calls |= {} if needs else {"list": listed}
     if "post" in own:
         calls["create"] = own["post"]

@@ -23,10 +23,10 @@ from workbench.openapi.names import (
     connector_name,
     free,
     key,
+    one_line,
     shape_word,
     singular,
     title_of,
-    told,
     usable,
     variable,
 )
@@ -51,7 +51,7 @@ class Wish:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A draft as a file's text, with what is to be told about it."""
+    """A draft as a file's text, with what is to be said about it."""
 
     name: str
     text: str
@@ -82,16 +82,16 @@ class _Remarks:
 
     def why(self, *reasons: str) -> str:
         """A remark with the reasons; "" where there are none."""
-        told_ones = "; ".join(told(one, 120) for one in reasons if one)
-        self.inferred += bool(told_ones)
-        return f"inferred: {told_ones}" if told_ones else ""
+        text = "; ".join(one_line(one, 120) for one in reasons if one)
+        self.inferred += bool(text)
+        return f"inferred: {text}" if text else ""
 
     def asks(self, *questions: str) -> tuple[str, ...]:
         """Lines with the questions that were not asked yet."""
         fresh = [
             one
             for one in dict.fromkeys(
-                told(question, 220) for question in questions if question
+                one_line(question, 220) for question in questions if question
             )
             if one not in self.asked
         ]
@@ -149,8 +149,7 @@ def _chosen(found: Found, only: Sequence[str]) -> list[Collection]:
     held = {one.name: one for one in found.collections}
     if not held:
         raise UsageError(
-            "the document has no collection of rows that a connector could read – look"
-            " at its paths"
+            "the document has no collection of rows that a connector could read – look at its paths"
         )
     if not only:
         return list(held.values())
@@ -162,7 +161,7 @@ def _chosen(found: Found, only: Sequence[str]) -> list[Collection]:
                 did_you_mean(word, held) or f"known: {', '.join(sorted(held)[:20])}"
             )
             raise UsageError(
-                f"--only: the document has no {told(word, 60)!r} – {advice}"
+                f"--only: the document has no {one_line(word, 60)!r} – {advice}"
             )
         above = next(
             (one for one in held.values() if one.path == held[name].above), None
@@ -174,11 +173,11 @@ def _chosen(found: Found, only: Sequence[str]) -> list[Collection]:
 
 def _head(api: Api, wish: Wish, title: str) -> list[str]:
     data = api.document.data
-    version = told(data.get("openapi", data.get("swagger", "")), 20)
+    version = one_line(data.get("openapi", data.get("swagger", "")), 20)
     return [
         (
-            f"A draft, made by etl connector new from {told(wish.origin, 100)}:"
-            f" {told(title, 80)}, OpenAPI {version}."
+            f"A draft, made by etl connector new from {one_line(wish.origin, 100)}:"
+            f" {one_line(title, 80)}, OpenAPI {version}."
         ),
         (
             "Nothing in it was tried against the API. What stands without a remark is"
@@ -551,7 +550,7 @@ def _general(made: list[Resource]) -> Iterable[str]:
     )
     definitions = [one.name for one in made if key(one.name).endswith("fields")]
     seen = (
-        f"; the document has {told(', '.join([*custom, *definitions][:6]), 80)}"
+        f"; the document has {one_line(', '.join([*custom, *definitions][:6]), 80)}"
         if custom or definitions
         else ""
     )
@@ -561,15 +560,12 @@ def _general(made: list[Resource]) -> Iterable[str]:
     )
     if any("create" in one.calls for one in made):
         yield (
-            "which fields tell rows of ours apart where no custom field holds our key?"
-            " (recognise)"
+            "which fields tell rows of ours apart where no custom field holds our key? (recognise)"
         )
     if not all(one.stamp("modified") for one in made):
         lacking = [one.name for one in made if not one.stamp("modified")]
-        yield (
-            f"which field moves with every change in {told(', '.join(lacking), 120)}?"
-            " (modified)"
-        )
+        names = one_line(", ".join(lacking), 120)
+        yield f"which field moves with every change in {names}? (modified)"
     if any(one.stamp("modified") for one in made):
         yield "does the field of modified move with every change, or only with some?"
     if any(call.call.get("post") for one in made for call in one.calls.values()):
@@ -640,6 +636,6 @@ def counted(left: Iterable[tuple[Call, str]]) -> list[tuple[str, int, str]]:
     ]
     first = {why: name for name, why in reversed(needing)}
     return [
-        (why, many, told(first[why], 90))
+        (why, many, one_line(first[why], 90))
         for why, many in Counter(why for _, why in needing).most_common()
     ]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from workbench.openapi.envelopes import Found, Seen
-from workbench.openapi.names import key, placeable, singular, told, usable
+from workbench.openapi.names import key, one_line, placeable, singular, usable
 from workbench.openapi.schemas import Schema
 from workbench.openapi.words import words
 
@@ -121,7 +121,9 @@ def _scalar(name: str, schema: Schema, shown: Any) -> Field:
         kind = {bool: "boolean", int: "integer", float: "number"}.get(
             type(shown), "text"
         )
-        return Field(kind, ask=f"the document gives {told(name, 40)} no single type")
+        return Field(
+            kind, ask=f"the document gives {one_line(name, 40)} no single type"
+        )
     if schema.type != "string":
         moment = form not in ("int32",) and re.search(r"\b(unix|epoch)\b", text, re.I)
         return Field(
@@ -156,7 +158,7 @@ def _listed(schema: Schema) -> Field:
     return Field(
         kind,
         ask=(
-            f"it takes only {told(', '.join(map(str, options)), 60)}"
+            f"it takes only {one_line(', '.join(map(str, options)), 60)}"
             if kind != "boolean"
             else ""
         ),

@@ -128,10 +128,7 @@ def _row_names(seen: Seen) -> list[str]:
 
 
 def _needed(one: Collection) -> tuple[str, ...]:
-    ask = (
-        f"the list needs {one.needs}, so none is drafted: is there another way to all"
-        " rows?"
-    )
+    ask = f"the list needs {one.needs}, so none is drafted: is there another way to all rows?"
     return (ask,) if one.needs and "list" not in one.calls else ()
 
 
@@ -224,8 +221,10 @@ def _api_type(seen: Seen, one: Collection) -> str:
         )
     ):
         return ""
-    told = held.row.inner("type")
-    word = told.enum[0] if told is not None and told.enum else one.name
+    type_field = held.row.inner("type")
+    word = (
+        type_field.enum[0] if type_field is not None and type_field.enum else one.name
+    )
     return word if usable(word) else one.name
 
 
@@ -257,13 +256,11 @@ def _list(drawn: _Drawn, data: dict[str, Any]) -> Written:
         data["each"] = found.each
     if found is not None and not found.sure and not found.row.keys:
         asks.append(
-            "the document does not draw the answer: where do the rows stand, and what"
-            " is in them?"
+            "the document does not draw the answer: where do the rows stand, and what is in them?"
         )
     elif found is not None and not found.sure:
         asks.append(
-            "the answer holds several lists: are the rows in"
-            f" {found.select or 'the body'}?"
+            f"the answer holds several lists: are the rows in {found.select or 'the body'}?"
         )
     if one.of_many is not None:
         data |= {"ids": one.of_many.name, "ids_of": drawn.place}
@@ -296,10 +293,7 @@ def _list(drawn: _Drawn, data: dict[str, Any]) -> Written:
 
 
 def _since_asks(since: paging.Since) -> list[str]:
-    ask = (
-        f"does {since.name} bring rows changed in any field, and also those deleted"
-        " since?"
-    )
+    ask = f"does {since.name} bring rows changed in any field, and also those deleted since?"
     return (
         [ask]
         if since.sure
@@ -364,8 +358,7 @@ def _write(
         data["body"] = "multipart"
     elif media and "json" not in media:
         asks.append(
-            f"the body is {media}, which a connector does not write: is there another"
-            " way?"
+            f"the body is {media}, which a connector does not write: is there another way?"
         )
     if body is not None and body.select:
         data["wrap"] = body.select

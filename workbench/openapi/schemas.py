@@ -121,17 +121,17 @@ def _is_null(node: Node) -> bool:
 
 
 def _says_null(node: Node) -> bool:
-    told = node.value.get("nullable") is True or node.value.get("x-nullable") is True
-    return told or any(
+    stated = node.value.get("nullable") is True or node.value.get("x-nullable") is True
+    return stated or any(
         _is_null(part) for word in ("oneOf", "anyOf") for part in node.raw(word).raws()
     )
 
 
 def _types(value: Mapping[str, Any]) -> list[str]:
-    told = value.get("type")
+    stated = value.get("type")
     return [
         one
-        for one in (told if isinstance(told, list) else [told])
+        for one in (stated if isinstance(stated, list) else [stated])
         if isinstance(one, str)
     ]
 

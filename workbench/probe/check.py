@@ -1,4 +1,4 @@
-"""The whole check, in order; and how many calls it can take, which is told before the first."""
+"""The whole check, in order; and how many calls it can take, announced before the first."""
 
 from __future__ import annotations
 

@@ -80,10 +80,7 @@ def try_params(probe: Probe, kind: Resource, tell: Tell) -> None:
     more = max(len(unseen), after - before)
     named = ", ".join(params)
     if more > 0:
-        text = (
-            f"without {named} the list has at least {more} rows more, which no run"
-            " would read"
-        )
+        text = f"without {named} the list has at least {more} rows more, which no run would read"
         advice = "drop what narrows the list, or list the others as a resource"
         tell(_no(probe, kind, "params", text, advice))
     elif found.whole or after:
@@ -101,8 +98,8 @@ def try_params(probe: Probe, kind: Resource, tell: Tell) -> None:
 def _total(operation: Operation, body: Any) -> int:
     """How many rows a list says that it has; 0 where it does not."""
     place = operation.pager.total if operation.pager else ""
-    told = word(dig(body, path_of(place))) if place else ""
-    return int(told) if told.isdecimal() else 0
+    total = word(dig(body, path_of(place))) if place else ""
+    return int(total) if total.isdecimal() else 0
 
 
 def _obeyed(probe: Probe, kind: Resource, claim: str, tell: Tell, tried: Any) -> None:
@@ -122,7 +119,7 @@ def _obeyed(probe: Probe, kind: Resource, claim: str, tell: Tell, tried: Any) ->
                 f"refused: {error}",
                 at,
                 advice,
-                probe.tape.told(operation),
+                probe.tape.exchange(operation),
             )
         )
     except Unavailable as error:
@@ -155,7 +152,7 @@ def _no(probe: Probe, kind: Resource, claim: str, detail: str, advice: str) -> F
         detail,
         at,
         advice,
-        probe.tape.told(kind.operations["list"]),
+        probe.tape.exchange(kind.operations["list"]),
     )
 
 
@@ -178,16 +175,13 @@ def _since(probe: Probe, kind: Resource, operation: Operation) -> Finding:
         return _no(probe, kind, "since", text, style)
     every, _ = _asked(probe, kind, filtered(operation, PAST))
     if len(every) < len(known):
-        text = (
-            f"asked for changes since the year 2000, got {len(every)} of {len(known)}"
-            " rows"
-        )
+        text = f"asked for changes since the year 2000, got {len(every)} of {len(known)} rows"
         return _no(probe, kind, "since", text, style)
     return _between(probe, kind, operation, known) or confirmed(
         f"list {kind.name}",
         "since",
-        f"none of {len(known)} rows since a moment to come, all since 2000; not told"
-        " whether inclusive",
+        f"none of {len(known)} rows since a moment to come, all since 2000; whether it is"
+        " inclusive does not show",
     )
 
 
@@ -391,17 +385,14 @@ def _filter(probe: Probe, kind: Resource, operation: Operation, name: str) -> Fi
         operation.filters.index(name),
     )
     if others:
-        text = (
-            f"{name}: asked for one value, got {len(others)} rows with another: it is"
-            " not obeyed"
-        )
+        text = f"{name}: asked for one value, got {len(others)} rows with another: it is not obeyed"
         return contradicted(
             subject,
             "filters",
             text,
             at,
             f"drop {name} from `filters`",
-            probe.tape.told(operation),
+            probe.tape.exchange(operation),
         )
     if len(rows) < many:
         text = (
@@ -413,7 +404,7 @@ def _filter(probe: Probe, kind: Resource, operation: Operation, name: str) -> Fi
             text,
             at,
             f"drop {name} from `filters`",
-            probe.tape.told(operation),
+            probe.tape.exchange(operation),
         )
     return confirmed(
         subject, "filters", f"{name}: just the {len(rows)} that have the value"

@@ -71,10 +71,7 @@ class Declared:
         """A contradiction as other commands tell one."""
         advice = finding.advice
         if finding.keys[:1] == ("defaults",):
-            advice += (
-                f"; where just {finding.subject.rpartition(' ')[2]} differs, say so"
-                " there"
-            )
+            advice += f"; where just {finding.subject.rpartition(' ')[2]} differs, say so there"
         return self.document.problem(
             finding.keys,
             f"{finding.subject}: {finding.claim}: {finding.detail}",

@@ -86,14 +86,8 @@ def _elsewhere(probe: Probe, kind: Resource, found: Sample) -> Finding | None:
         if dig(found.body, path_of(path))
     ]
     if said:
-        text = (
-            f"answers {found.status} with a text at {said[0]}, and no rule reads that"
-            " as an error"
-        )
-        advice = (
-            f"add a rule such as {{when: {{status: {found.status}, body: …}}, then:"
-            " reject}"
-        )
+        text = f"answers {found.status} with a text at {said[0]}, which no rule reads as an error"
+        advice = f"add a rule such as {{when: {{status: {found.status}, body: …}}, then: reject}}"
         return contradicted(
             subject, "errors", text, ("errors",), advice, found.evidence
         )
@@ -164,7 +158,7 @@ def _begun_late(probe: Probe, kind: Resource, found: Sample) -> Finding | None:
         text,
         at,
         advice,
-        probe.tape.told(kind.operations["list"]),
+        probe.tape.exchange(kind.operations["list"]),
     )
 
 
@@ -176,7 +170,6 @@ def note_single(probe: Probe, kind: Resource, tell: Tell) -> None:
             noted(
                 f"list {kind.name}",
                 "pager",
-                f"exactly {rows} rows came in one answer: see that there is no second"
-                " page",
+                f"exactly {rows} rows came in one answer: see that there is no second page",
             )
         )

@@ -65,7 +65,7 @@ def _listed(probe: Probe, kind: Resource, row: Row) -> Iterator[Finding]:
             f"a listed row is refused: {error}",
             path,
             "correct the path",
-            probe.tape.told(operation),
+            probe.tape.exchange(operation),
         )
         return
     except Unavailable as error:
@@ -75,7 +75,7 @@ def _listed(probe: Probe, kind: Resource, row: Row) -> Iterator[Finding]:
             else untried(subject, "row", str(error))
         )
         return
-    evidence = probe.tape.told(operation)
+    evidence = probe.tape.exchange(operation)
     if live is None and probe.tape.status >= 400:
         yield contradicted(
             subject,
@@ -135,7 +135,7 @@ def _unread(probe: Probe, kind: Resource) -> Finding:
     )
     text = f"there is no row with {kind.id} {written}"
     return contradicted(
-        f"read {kind.name}", "select", text, at, advice, probe.tape.told(operation)
+        f"read {kind.name}", "select", text, at, advice, probe.tape.exchange(operation)
     )
 
 
@@ -202,16 +202,13 @@ def _missing(probe: Probe, kind: Resource) -> Finding:
         raise
     except (RequestRejected, AuthError, Unavailable) as error:
         status = probe.tape.status
-        text = (
-            f"an id that is not there is answered {status}, and read as"
-            f" {_read_as(error)}"
-        )
+        text = f"an id that is not there is answered {status}, and read as {_read_as(error)}"
         advice = (
             f"add {{when: {{status: {status}}}, then: missing}}, before the rules that"
             " match it, with what tells it apart"
         )
         return contradicted(
-            subject, "missing", text, rule, advice, probe.tape.told(operation)
+            subject, "missing", text, rule, advice, probe.tape.exchange(operation)
         )
     if live is not None and not (kind.deleted and is_yes(live.get(kind.deleted))):
         return contradicted(
@@ -220,7 +217,7 @@ def _missing(probe: Probe, kind: Resource) -> Finding:
             "an id that is not there gives a row",
             path,
             "see how the id is asked for",
-            probe.tape.told(operation),
+            probe.tape.exchange(operation),
         )
     return confirmed(subject, "missing", f"answered {probe.tape.status}")
 
@@ -307,10 +304,8 @@ def _followed(
         }
     )
     if other:
-        text = (
-            f"{name} is declared to name {' or '.join(field.to)}, and names"
-            f" {', '.join(other[:3])}"
-        )
+        declared, named_too = " or ".join(field.to), ", ".join(other[:3])
+        text = f"{name} is declared as a reference to {declared}, and refers to {named_too}"
         return contradicted(subject, claim, text, at, f"add {other[0]} to its type")
     spots = [
         (row_id or value, (collection,) if collection else field.to)
@@ -334,13 +329,9 @@ def _followed(
         return noted(
             subject,
             claim,
-            f"{name} holds one value, and no row of {' or '.join(field.to)} has"
-            " that id",
+            f"{name} holds one value, and no row of {' or '.join(field.to)} has that id",
         )
-    text = (
-        f"{name}: no row of {' or '.join(field.to)} has the id in any of {len(answers)}"
-        " values"
-    )
+    text = f"{name}: no row of {' or '.join(field.to)} has the id in any of {len(answers)} values"
     return contradicted(
         subject, claim, text, at, "say what it names, or declare it as an id"
     )

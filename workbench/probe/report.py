@@ -85,7 +85,7 @@ def data(
 
 
 def _plain(item: Finding, declared: Declared) -> dict[str, Any]:
-    told = asdict(item) | {"keys": list(item.keys)}
+    plain = asdict(item) | {"keys": list(item.keys)}
     if item.verdict == "contradicted":
-        told["place"] = str(declared.diagnostic(item).where)
-    return told
+        plain["place"] = str(declared.diagnostic(item).where)
+    return plain

@@ -160,10 +160,8 @@ def _stamps(
         if bad and field in kind.fields:
             return  # its type tells
         if bad:
-            text = (
-                f"{field} is {kind_of(bad[0])} that is no moment in {len(bad)} of"
-                f" {len(rows)} rows"
-            )
+            many = f"{len(bad)} of {len(rows)} rows"
+            text = f"{field} is {kind_of(bad[0])} that is no moment in {many}"
             yield contradicted(
                 subject, name, text, at, "name the field with the moment"
             )
@@ -190,7 +188,7 @@ def _stamps(
 
 
 def _strangers(kind: Resource, rows: Sequence[Row]) -> Iterator[Finding]:
-    """Fields on one side only: told, for an empty account shows less than it has."""
+    """Fields on one side only: noted, for an empty account shows less than it has."""
     subject, seen = f"rows of {kind.name}", {name for row in rows for name in row}
     unseen = [
         name
@@ -240,8 +238,7 @@ def _misfits(
             yield _Misfit(
                 path,
                 "",
-                f"declared {kind.kind}, sent as {kind_of(value)}, which a run reads as"
-                " declared",
+                f"declared {kind.kind}, sent as {kind_of(value)}, which a run reads as declared",
             )
             continue
         expected = _expected(value, kind)

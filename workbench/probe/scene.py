@@ -131,7 +131,7 @@ def _sampled(probe: Probe, kind: Resource) -> Sample:
         error,
         tape.status,
         tape.body,
-        tape.told(operation),
+        tape.exchange(operation),
     )
 
 

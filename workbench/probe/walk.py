@@ -58,10 +58,7 @@ def _size(probe: Probe, kind: Resource, operation: Operation, pager: Pager) -> F
     position, page = probe.sample(kind.name).fullest
     subject, many = f"list {kind.name}", len(page.rows)
     if many > pager.size:
-        text = (
-            f"asked for {pager.size} rows, got {many}: {pager.params['limit']} is not"
-            " obeyed"
-        )
+        text = f"asked for {pager.size} rows, got {many}: {pager.params['limit']} is not obeyed"
         at = probe.declared.pager(kind.name, "limit")
         return contradicted(
             subject,
@@ -88,7 +85,9 @@ def _size(probe: Probe, kind: Resource, operation: Operation, pager: Pager) -> F
         probe.declared.pager(kind.name, "size"),
         f"size: {many}, if that is the most a page can have",
     )
-    return contradicted(subject, "size", text, at, advice, probe.tape.told(operation))
+    return contradicted(
+        subject, "size", text, at, advice, probe.tape.exchange(operation)
+    )
 
 
 def _after(
@@ -149,7 +148,7 @@ def _before(
             text,
             at,
             "first: false",
-            probe.tape.told(operation),
+            probe.tape.exchange(operation),
         )
     ]
 
@@ -178,13 +177,10 @@ def _small(
 
 def _stuck(probe: Probe, kind: Resource, operation: Operation, said: str) -> Finding:
     at = probe.declared.pager(kind.name, *WORDS, "next")
-    advice = (
-        "name the parameter that says where a page begins, and where the answer"
-        " holds it"
-    )
+    advice = "name the parameter that says where a page begins, and where the answer holds it"
     said = "page two is page one again" if "gives the same ones again" in said else said
     return contradicted(
-        f"list {kind.name}", "pager", said, at, advice, probe.tape.told(operation)
+        f"list {kind.name}", "pager", said, at, advice, probe.tape.exchange(operation)
     )
 
 
@@ -199,7 +195,7 @@ def _wrong(
     """What two small pages contradict, the plainest first; `wanted` are the ids of the rows as a
     large page has them.
     """
-    subject, evidence = f"list {kind.name}", probe.tape.told(operation)
+    subject, evidence = f"list {kind.name}", probe.tape.exchange(operation)
     first = ids_of(pages[0].rows, kind)
     second = ids_of(pages[1].rows, kind) if len(pages) > 1 else []
     limit, begin = (
@@ -222,7 +218,7 @@ def _wrong(
     if _ended(pages[0], operation) or len(pages) < 2:
         place = f" at {pager.next}" if pager.next else ""
         text = (
-            f"the walk ends after {SMALL} of at least {len(wanted)} rows:"
+            f"pagination ends after {SMALL} of at least {len(wanted)} rows:"
             f" nothing{place} leads on"
         )
         yield contradicted(

@@ -153,7 +153,7 @@ def _made(trial: Trial, kind: Resource, body: Mapping[str, Any]) -> Made | None:
                     str(error),
                     at,
                     advice,
-                    probe.tape.told(kind.operations["create"]),
+                    probe.tape.exchange(kind.operations["create"]),
                 )
             )
         else:
@@ -188,14 +188,14 @@ def _sent(trial: Trial, kind: Resource, row: dict[str, Any]) -> Made:
 
 
 def _unmade(
-    trial: Trial, kind: Resource, error: RequestRejected, told: bool
+    trial: Trial, kind: Resource, error: RequestRejected, stated: bool
 ) -> Finding:
     """A refused row: of somebody's own fields a contradiction, of made up ones no surprise."""
     subject = f"create {kind.name}"
-    if not told or isinstance(error, Forbidden):
+    if not stated or isinstance(error, Forbidden):
         return untried(subject, "row", f"{error}; {GIVE}")
     at = trial.probe.declared.path(kind.name, "create")
-    evidence = trial.probe.tape.told(kind.operations["create"])
+    evidence = trial.probe.tape.exchange(kind.operations["create"])
     return contradicted(
         subject,
         "row",
@@ -236,7 +236,7 @@ def _read_back(trial: Trial, item: Made) -> bool:
     kind, subject = item.kind, f"create {item.kind.name}"
     declared, evidence = (
         trial.probe.declared,
-        trial.probe.tape.told(item.kind.operations["create"]),
+        trial.probe.tape.exchange(item.kind.operations["create"]),
     )
     try:
         live = _live(trial, item, item.given)
@@ -319,7 +319,7 @@ def _update(trial: Trial, item: Made) -> None:
         )
         after = _live(trial, item) or {}
     except ApiError as error:
-        evidence = trial.probe.tape.told(operation)
+        evidence = trial.probe.tape.exchange(operation)
         at = trial.probe.declared.path(kind.name, "update")
         trial.tell(
             contradicted(
@@ -462,7 +462,7 @@ def _locked(trial: Trial, item: Made, name: str, lock: Row) -> None:
             )
         )
     except ApiError as error:
-        evidence = probe.tape.told(kind.operations["update"])
+        evidence = probe.tape.exchange(kind.operations["update"])
         text = f"an old version is refused otherwise than with 409 or 412: {error}"
         trial.tell(
             contradicted(
@@ -470,7 +470,7 @@ def _locked(trial: Trial, item: Made, name: str, lock: Row) -> None:
             )
         )
     else:
-        evidence = probe.tape.told(kind.operations["update"])
+        evidence = probe.tape.exchange(kind.operations["update"])
         text = "an update with an old version is taken: a change in between is lost"
         trial.tell(
             contradicted(
@@ -532,7 +532,7 @@ def _remove(trial: Trial, item: Made) -> bool:
     except NotFound:
         if _live(trial, item) is not None:
             raise
-    evidence = trial.probe.tape.told(kind.operations["delete"])
+    evidence = trial.probe.tape.exchange(kind.operations["delete"])
     live = _live(trial, item)
     if live is None or (kind.deleted and live.get(kind.deleted)):
         trial.tell(

@@ -21,10 +21,7 @@ def owner(scene: Scene, target: str, _: FieldType) -> Proposal | None:
     found = _by_part(scene.linking([scene.people]))
     if found:
         paths = [column.path for column in found]
-        reason = (
-            f"{', '.join(paths)} name{'s' if len(paths) == 1 else ''} a row of"
-            f" {scene.people}"
-        )
+        reason = f"{', '.join(paths)} name{'s' if len(paths) == 1 else ''} a row of {scene.people}"
         sure = 0.93 if found[0].means("owner", "assignee") else 0.82
         if not has(meaning(target), "owner", "assignee") and _led_by_its_own_record(
             scene
@@ -159,8 +156,7 @@ def _direct(scene: Scene, target: str, above: Sequence[Outline]) -> Proposal | N
         sure,
         (
             (
-                f"{column.path} names a row of {', '.join(column.links[:3])};"
-                f" {_filled(column)}"
+                f"{column.path} names a row of {', '.join(column.links[:3])}; {_filled(column)}"
             ),
         ),
         (column.path,),

@@ -139,7 +139,7 @@ def label(scene: Scene, target: str, kind: FieldType) -> Proposal | None:
     sure = 0.75 if names else 0.6
     if len(names) > 1 or (names and names[0].fill > 0.9):
         sure = 0.93
-    reasons = (f"{paths[0]} is what the record is called; {_told(ordered[0])}",)
+    reasons = (f"{paths[0]} is what the record is called; {_described(ordered[0])}",)
     return Proposal(
         target,
         {"from": paths[0] if len(paths) == 1 else paths, "using": steps},
@@ -332,7 +332,11 @@ def prose(scene: Scene, target: str, kind: FieldType) -> Proposal | None:
     paths = [c.path for c in found]
     sure = 0.85 if len(found) == 1 and found[0].fill > 0.3 else 0.7
     return Proposal(
-        target, paths[0], sure, (f"{paths[0]} is text; {_told(found[0])}",), (paths[0],)
+        target,
+        paths[0],
+        sure,
+        (f"{paths[0]} is text; {_described(found[0])}",),
+        (paths[0],),
     )
 
 
@@ -383,7 +387,7 @@ def currency(scene: Scene, target: str, _: FieldType) -> Proposal | None:
         target,
         [found.path, "$settings.currency"],
         0.95,
-        (f"{found.path} holds {_told(found)}",),
+        (f"{found.path} holds {_described(found)}",),
         (found.path, "$settings.currency"),
     )
 
@@ -449,7 +453,7 @@ def _moment(scene: Scene, target: str, column: Column, sure: float) -> Proposal 
     )
     written = {"from": column.path, "using": step_for(kind, column, timed)}
     return Proposal(
-        target, written, sure, (f"{column.path}; {_told(column)}",), (column.path,)
+        target, written, sure, (f"{column.path}; {_described(column)}",), (column.path,)
     )
 
 
@@ -527,7 +531,7 @@ def plain(scene: Scene, target: str, kind: FieldType) -> Proposal | None:
         target,
         written,
         round(0.95 * score, 2),
-        (f"{column.path} and {target} mean the same; {_told(column)}",),
+        (f"{column.path} and {target} mean the same; {_described(column)}",),
         (column.path,),
     )
 
@@ -553,7 +557,7 @@ def _fits(column: Column, kind: FieldType) -> bool:
     )
 
 
-def _told(column: Column) -> str:
+def _described(column: Column) -> str:
     return (
         f"filled in {column.fill:.0%} of {column.seen}"
         if column.seen

@@ -275,7 +275,7 @@ def _evidence(column: Column) -> tuple[bool, bool]:
 
 
 def _named_link(connector: Connector, path: str, kind: str) -> tuple[str, ...]:
-    """The collection an id is of, told by its name alone: `payment-option-id` is of
+    """The collection an id is of, inferred from its name alone: `payment-option-id` is of
     paymentOptions.
     """
     if (

@@ -11,7 +11,7 @@ from engine.language.model import Each
 from workbench.propose.profile import Column, Rows, business, columns, elements, stem
 from workbench.propose.words import has, meaning, slug
 
-HIGH = 0.8  # from here on a proposal is meant to be right nine times in ten
+HIGH = 0.8  # from here on a proposal should be right nine times in ten
 LOW = 0.5  # below this a proposal is written commented out
 
 
