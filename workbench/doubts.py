@@ -70,15 +70,17 @@ def _presence(
             )
 
 
-def _alone(mapping: ObjectMapping, kind: FieldType | None) -> Iterator[tuple[str, str]]:
+def _alone(
+    mapping: ObjectMapping, field_type: FieldType | None
+) -> Iterator[tuple[str, str]]:
     """What a field needs beside it that no record of this object will have."""
-    for other in kind.requires if kind else ():
+    for other in field_type.requires if field_type else ():
         if other not in mapping.fields:
             yield (
                 f"is taken only together with {other!r}, which nothing maps",
                 f"map {other}",
             )
-    for other, wanted in (kind.only_with if kind else {}).items():
+    for other, wanted in (field_type.only_with if field_type else {}).items():
         values = wanted if isinstance(wanted, list) else [wanted]
         said = " or ".join(map(str, values))
         if other not in mapping.fields:

@@ -74,10 +74,10 @@ def _holders(run: Run) -> list[str]:
     written = list(resources.values())
     found = [item.custom.resource for item in written if item.custom]
     found += [
-        kind.options.partition("/")[0]
+        field_type.options.partition("/")[0]
         for item in written
-        for kind in item.fields.values()
-        if kind.options
+        for field_type in item.fields.values()
+        if field_type.options
     ]
     return [name for name in dict.fromkeys(found) if name in resources]
 
@@ -353,15 +353,15 @@ def _types(
         for row in held.rows
     }
     for target, item in mapping.fields.items():
-        kind, live = resource.fields.get(target), of_code.get(target)
+        field_type, live = resource.fields.get(target), of_code.get(target)
         expected = (
             custom_kind(CustomField(resource.name, target, target, live)).kind
             if live
             else ""
         )
-        if kind and live and not _alike(kind.kind, expected):
+        if field_type and live and not _alike(field_type.kind, expected):
             text = f"the account's field {target!r} is of type {live}"
-            text += f", the connector says {kind.kind}"
+            text += f", the connector says {field_type.kind}"
             yield _problem(
                 run,
                 item.keys,
@@ -412,18 +412,24 @@ def _fixed_values(
     run: Run, mapping: ObjectMapping, item: Field, definitions: Mapping[str, Rows]
 ) -> Iterator[Diagnostic]:
     """Values written in the spec against the options and lengths of the account's field."""
-    kind = run.migration.destination.resources[mapping.resource].fields.get(item.target)
-    if kind is None:
+    field_type = run.migration.destination.resources[mapping.resource].fields.get(
+        item.target
+    )
+    if field_type is None:
         return
     values = [word(value) for value in _values(item)]
-    if kind.max:
-        for value in values:
-            if len(value) > kind.max:
-                text = f"{value[:30]!r}… has {len(value)} characters, the account takes {kind.max}"
-                yield _problem(run, item.keys, text, "shorten it")
-    options = _options(run, mapping.resource, kind.options, definitions)
-    for value in values if options is not None else ():
-        if options is not None and value not in options:
+    most = field_type.max
+    for value in values:
+        if most and len(value) > most:
+            text = (
+                f"{value[:30]!r}… has {len(value)} characters, the account takes {most}"
+            )
+            yield _problem(run, item.keys, text, "shorten it")
+    options = _options(run, mapping.resource, field_type.options, definitions)
+    if options is None:
+        return
+    for value in values:
+        if value not in options:
             text = f"the account's field {item.target!r} has no option {value!r}"
             yield _problem(run, item.keys, text, suggest(value, sorted(options)))
 

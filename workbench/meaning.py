@@ -464,8 +464,8 @@ def _connection(item: Connection) -> dict[str, Any]:
 def _resource(
     area: str, resource: Resource, used: bool, without: frozenset[str]
 ) -> Iterator[Part]:
-    for name, kind in resource.fields.items():
-        value = _plain(kind, without)
+    for name, field_type in resource.fields.items():
+        value = _plain(field_type, without)
         yield Part(
             area, f"{resource.name}.{name}", value, value, "data" if used else "none"
         )

@@ -116,11 +116,11 @@ def _problems(document: Document, migration: Migration) -> Iterator[Diagnostic]:
                 list(migration.source.resources),
             )
             for at, row in enumerate(rows):
-                kind = migration.source.resources.get(name)
-                if kind and not has_key(kind, row):
+                resource = migration.source.resources.get(name)
+                if resource and not has_key(resource, row):
                     yield document.problem(
                         (*keys, "records", name, at),
-                        f"the record has no {kind.id}",
+                        f"the record has no {resource.id}",
                         "add it",
                     )
         for name in holder.get("links", {}):

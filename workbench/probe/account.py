@@ -147,8 +147,8 @@ def try_limits(probe: Probe, tell: Tell) -> None:
         subject = f"limit {limit.name}"
         used = limit.general or any(
             limit.name in item.limits
-            for kind in connector.resources.values()
-            for item in kind.operations.values()
+            for resource in connector.resources.values()
+            for item in resource.operations.values()
         )
         if limit.headers and not used:
             tell(untried(subject, "headers", "no call counts against it"))
@@ -245,33 +245,39 @@ def _custom(
     probe: Probe, connector: Connector, names: Sequence[str]
 ) -> Iterator[Finding]:
     customs = [
-        kind
-        for name, kind in connector.resources.items()
-        if name in names and kind.custom
+        resource
+        for name, resource in connector.resources.items()
+        if name in names and resource.custom
     ]
-    for kind in customs:
-        assert kind.custom is not None
-        rows = probe.sample(kind.custom.resource).rows
-        subject = f"custom fields of {kind.name}"
+    for resource in customs:
+        assert resource.custom is not None
+        rows = probe.sample(resource.custom.resource).rows
+        subject = f"custom fields of {resource.name}"
         if rows:
             needed = {
-                word: getattr(kind.custom, word) for word in ("code", "name", "type")
+                word: getattr(resource.custom, word)
+                for word in ("code", "name", "type")
             }
             yield from _keys(subject, "custom_fields", needed, rows)
             maybe = {
-                word: getattr(kind.custom, word)
+                word: getattr(resource.custom, word)
                 for word in ("options", "own", "demanded")
             }
             yield from _keys(subject, "custom_fields", maybe, rows, sure=False)
         else:
-            yield untried(subject, "definitions", f"no rows of {kind.custom.resource}")
-        yield from _container(probe, kind, kind.custom, rows)
+            yield untried(
+                subject, "definitions", f"no rows of {resource.custom.resource}"
+            )
+        yield from _container(probe, resource, resource.custom, rows)
 
 
 def _container(
-    probe: Probe, kind: Resource, custom: CustomFields, definitions: Sequence[Row]
+    probe: Probe, resource: Resource, custom: CustomFields, definitions: Sequence[Row]
 ) -> Iterator[Finding]:
-    rows, subject = probe.sample(kind.name).rows, f"custom fields of {kind.name}"
+    rows, subject = (
+        probe.sample(resource.name).rows,
+        f"custom fields of {resource.name}",
+    )
     if not custom.container or not rows:
         return
     held = [

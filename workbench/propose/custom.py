@@ -279,8 +279,8 @@ def _moment(scene: Scene, column: Column) -> Kind | None:
     if not column.moment:
         return None
     kept = any(
-        kind.writable and has(meaning(name), "created")
-        for name, kind in scene.fields.items()
+        field_type.writable and has(meaning(name), "created")
+        for name, field_type in scene.fields.items()
     )
     if column.means("created", "modified"):
         sure = 0.6 if kept and column.means("created") else 0.7

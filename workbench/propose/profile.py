@@ -155,11 +155,11 @@ def elements(
 def _opened(
     fields: Mapping[str, FieldType], prefix: str = ""
 ) -> Iterator[tuple[str, FieldType]]:
-    for name, kind in fields.items():
-        if kind.kind == "object" and kind.shape:
-            yield from _opened(kind.shape, f"{prefix}{name}.")
+    for name, field_type in fields.items():
+        if field_type.kind == "object" and field_type.shape:
+            yield from _opened(field_type.shape, f"{prefix}{name}.")
         else:
-            yield prefix + name, kind
+            yield prefix + name, field_type
 
 
 def _nameable(path: str, declared: Mapping[str, FieldType]) -> bool:

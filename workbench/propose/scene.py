@@ -171,8 +171,8 @@ def scene(
 
 def _is_note(destination: Connector, outline: Outline) -> bool:
     return any(
-        kind.kind == "html" and kind.required
-        for kind in destination.resources[outline.resource].fields.values()
+        field_type.kind == "html" and field_type.required
+        for field_type in destination.resources[outline.resource].fields.values()
     )
 
 
