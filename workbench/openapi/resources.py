@@ -446,14 +446,10 @@ def _locked(calls: Mapping[str, Written], one: Collection) -> dict[str, Written]
 def _file(held: Mapping[str, Field]) -> dict[str, str]:
     """The fields of a resource of files: what takes the file, its name and its size."""
     taking = next((name for name, one in held.items() if one.kind == "file"), "")
-    named = next(
-        (name for word in words("file_name") for name in held if key(name) == word), ""
+    by_key = {key(name): name for name in reversed(list(held))}
+    named, sized = (
+        next((by_key[word] for word in words(which) if word in by_key), "")
+        for which in ("file_name", "file_size")
     )
-    sized = next(
-        (name for word in words("file_size") for name in held if key(name) == word), ""
-    )
-    return (
-        {"field": taking, "name": named, "size": sized}
-        if taking and named and sized
-        else {}
-    )
+    found = {"field": taking, "name": named, "size": sized}
+    return found if all(found.values()) else {}

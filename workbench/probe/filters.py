@@ -221,30 +221,18 @@ def _between(
     missing = [
         one for one, at in stamps.items() if at > int(bound) + 1 and one not in got
     ]
+    text = ""
     if older:
+        text = f"got {len(older)} rows whose {resource.modified} is older"
+    elif missing and probe.sample(resource.name).whole:
         text = (
-            f"asked for changes since the stamp of a row, got {len(older)} rows whose"
-            f" {resource.modified} is older"
+            f"{len(missing)} rows that are newer by {resource.modified} are not there"
         )
-        return _no(
-            probe,
-            resource,
-            "since",
-            text,
-            f"see that it goes by {resource.modified}, and its time zone",
-        )
-    if missing and probe.sample(resource.name).whole:
-        text = (
-            f"asked for changes since the stamp of a row, {len(missing)} rows that are"
-            f" newer by {resource.modified} are not there"
-        )
-        return _no(
-            probe,
-            resource,
-            "since",
-            text,
-            f"see that it goes by {resource.modified}, and its time zone",
-        )
+    if text:
+        text = f"asked for changes since the stamp of a row, {text}"
+        advice = f"see that it goes by {resource.modified}, and its time zone"
+        return _no(probe, resource, "since", text, advice)
+
     exact = [one for one, at in stamps.items() if at == bound == int(bound)]
     bounds = "inclusive" if set(exact) & got else "exclusive"
     if not exact:
@@ -347,31 +335,17 @@ def _ids(probe: Probe, resource: Resource, operation: Operation) -> Finding:
         if field
         else Counter(ids_of(rows, resource))
     )
-    others, missing = (
-        [one for one in got if one not in wanted],
-        [one for one in wanted if one not in got],
-    )
+    asked = f"asked for {len(wanted)} {field or 'ids'}"
+    others = [one for one in got if one not in wanted]
     if others:
-        text = (
-            f"asked for {len(wanted)} {field or 'ids'}, got {len(others)} others:"
-            f" {operation.ids} is not obeyed"
-        )
-        return _no(
-            probe,
-            resource,
-            "ids",
-            text,
-            "name the parameter that takes a comma list of ids, or drop `ids`",
-        )
+        text = f"{asked}, got {len(others)} others: {operation.ids} is not obeyed"
+        advice = "name the parameter that takes a comma list of ids, or drop `ids`"
+        return _no(probe, resource, "ids", text, advice)
+    missing = [one for one in wanted if one not in got]
     if missing:
-        text = f"asked for {len(wanted)} {field or 'ids'}, {len(missing)} are not there"
-        return _no(
-            probe,
-            resource,
-            "ids",
-            text,
-            "see that it takes a comma list, or drop `ids`",
-        )
+        text = f"{asked}, {len(missing)} are not there"
+        advice = "see that it takes a comma list, or drop `ids`"
+        return _no(probe, resource, "ids", text, advice)
     return confirmed(
         f"list {resource.name}", "ids", f"just the {len(wanted)} asked for"
     )
@@ -403,29 +377,18 @@ def _filter(
         return untried(subject, "filters", f"{name}: all rows have the same value")
     rows, _ = _asked(probe, resource, {name: value})
     others = [row for row in rows if word(row.get(name)) != value]
-    at = (
-        *probe.declared.call(resource.name, "list", "filters"),
-        operation.filters.index(name),
-    )
+    got = ""
     if others:
-        text = f"{name}: asked for one value, got {len(others)} rows with another: it is not obeyed"
+        got = f"{len(others)} rows with another: it is not obeyed"
+    elif len(rows) < many:
+        got = f"{len(rows)} of {many} rows that have it"
+    if got:
+        place = probe.declared.call(resource.name, "list", "filters")
         return contradicted(
             subject,
             "filters",
-            text,
-            at,
-            f"drop {name} from `filters`",
-            probe.tape.exchange(operation),
-        )
-    if len(rows) < many:
-        text = (
-            f"{name}: asked for one value, got {len(rows)} of {many} rows that have it"
-        )
-        return contradicted(
-            subject,
-            "filters",
-            text,
-            at,
+            f"{name}: asked for one value, got {got}",
+            (*place, operation.filters.index(name)),
             f"drop {name} from `filters`",
             probe.tape.exchange(operation),
         )

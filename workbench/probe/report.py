@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from workbench.probe.found import Declared, Finding
@@ -16,18 +16,11 @@ Redact = Callable[[str], str]
 
 def redacted(finding: Finding, redact: Redact) -> Finding:
     """The finding without anything that was used to sign in."""
-    texts = {
-        name: redact(getattr(finding, name))
-        for name in ("detail", "advice", "evidence")
-    }
-    return Finding(
-        finding.subject,
-        finding.claim,
-        finding.verdict,
-        texts["detail"],
-        finding.keys,
-        texts["advice"],
-        texts["evidence"],
+    return replace(
+        finding,
+        detail=redact(finding.detail),
+        advice=redact(finding.advice),
+        evidence=redact(finding.evidence),
     )
 
 

@@ -235,10 +235,8 @@ def _read_back(trial: Trial, item: Made) -> bool:
     removed.
     """
     resource, subject = item.resource, f"create {item.resource.name}"
-    declared, evidence = (
-        trial.probe.declared,
-        trial.probe.tape.exchange(item.resource.operations["create"]),
-    )
+    declared = trial.probe.declared
+    evidence = trial.probe.tape.exchange(resource.operations["create"])
     try:
         live = _live(trial, item, item.given)
     except ApiError as error:
@@ -381,11 +379,8 @@ def _own(resource: Resource, item: Made) -> dict[str, Any]:
 
 def _whole(trial: Trial, item: Made, name: str, before: Row, after: Row) -> None:
     """Whether what an update does not send stays or is emptied, as `whole` says."""
-    resource, subject, probe = (
-        item.resource,
-        f"update {item.resource.name}",
-        trial.probe,
-    )
+    resource, probe = item.resource, trial.probe
+    subject = f"update {resource.name}"
     operation = resource.operations["update"]
     others = [
         one
@@ -447,11 +442,8 @@ def _bare(trial: Trial, item: Made, name: str, others: Sequence[str]) -> None:
 
 def _locked(trial: Trial, item: Made, name: str, lock: Row) -> None:
     """An update with the version from before the last one must be refused."""
-    resource, subject, probe = (
-        item.resource,
-        f"update {item.resource.name}",
-        trial.probe,
-    )
+    resource, probe = item.resource, trial.probe
+    subject = f"update {resource.name}"
     at = probe.declared.call(resource.name, "update", "lock")
     if is_empty(next(iter(lock.values()), None)):
         trial.tell(
@@ -475,27 +467,15 @@ def _locked(trial: Trial, item: Made, name: str, lock: Row) -> None:
                 subject, "lock", f"an old version is refused with {probe.tape.status}"
             )
         )
+        return
     except ApiError as error:
-        evidence = probe.tape.exchange(resource.operations["update"])
         text = f"an old version is refused otherwise than with 409 or 412: {error}"
-        trial.tell(
-            contradicted(
-                subject, "lock", text, at, "see how the version is sent", evidence
-            )
-        )
+        advice = "see how the version is sent"
     else:
-        evidence = probe.tape.exchange(resource.operations["update"])
         text = "an update with an old version is taken: a change in between is lost"
-        trial.tell(
-            contradicted(
-                subject,
-                "lock",
-                text,
-                at,
-                "see how the version is sent, or drop `lock`",
-                evidence,
-            )
-        )
+        advice = "see how the version is sent, or drop `lock`"
+    evidence = probe.tape.exchange(resource.operations["update"])
+    trial.tell(contradicted(subject, "lock", text, at, advice, evidence))
 
 
 # -- removing
@@ -531,11 +511,8 @@ def _remove(trial: Trial, item: Made) -> bool:
     """Remove one row and see that it is gone; one whose id is not known is looked for by its
     mark.
     """
-    resource, subject, client = (
-        item.resource,
-        f"delete {item.resource.name}",
-        trial.probe.client,
-    )
+    resource, client = item.resource, trial.probe.client
+    subject = f"delete {resource.name}"
     if not item.id:
         item.id = _found(trial, item)
     if not item.id:

@@ -8,7 +8,14 @@ from typing import Any
 from engine.connector.model import FieldType
 from workbench.propose import composite, links
 from workbench.propose.profile import Column
-from workbench.propose.scene import Proposal, Scene, label_of, number_of, part_of
+from workbench.propose.scene import (
+    Proposal,
+    Scene,
+    label_of,
+    number_of,
+    part_of,
+    underscored,
+)
 from workbench.propose.states import ended, kinds, onto, states_of
 from workbench.propose.words import Meaning, has, likeness, meaning
 
@@ -189,30 +196,24 @@ def _numbered(scene: Scene, target: str, number: Column, steps: Any) -> Proposal
             alias, related, around = scene.around(column)
             named = label_of(around)
             if named:
+                first, second = underscored(number.path), underscored(named.path)
                 text = (
-                    f"{{{{ {_jinja(number.path)} }}}} {{{{ {alias}.{_jinja(named.path)}"
-                    f" if {alias} else '' }}}}"
+                    f"{{{{ {first} }}}} {{{{ {alias}.{second} if {alias} else '' }}}}"
                 )
-                reasons = (
-                    (
-                        f"{number.path} tells records apart, no name does;"
-                        f" {column.path} says whom it is about"
-                    ),
+                reason = (
+                    f"{number.path} tells records apart, no name does;"
+                    f" {column.path} says whom it is about"
                 )
                 paths = (number.path, f"{alias}.{named.path}")
                 return Proposal(
                     target,
                     {"template": text, "using": steps},
                     0.82,
-                    reasons,
+                    (reason,),
                     paths,
                     related,
                 )
     return None
-
-
-def _jinja(path: str) -> str:
-    return path.replace("-", "_")
 
 
 def _nameless(target: str, field_type: FieldType) -> Proposal | None:

@@ -8,7 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from engine.connector.model import Connector, FieldType, Resource
 from engine.connector.references import any_key
@@ -22,7 +22,22 @@ _LINK = re.compile(
 )
 _SELF = ("path", "self", "link", "href", "uri", "self_link")
 FEW = 15  # a field with no more different values than this may be a choice
-_SHAPES = (
+# What most values of a field look like; "" where none were seen.
+Shape = Literal[
+    "",
+    "email",
+    "url",
+    "midnight",
+    "stamp",
+    "number",
+    "phone",
+    "html",
+    "long",
+    "text",
+    "boolean",
+    "list",
+]
+_SHAPES: tuple[tuple[Shape, re.Pattern[str]], ...] = (
     ("email", re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")),
     (
         "url",
@@ -56,8 +71,7 @@ class Column:
 
     path: str
     kind: str  # as the connector declares it, or as seen; "" = not known
-    # email, url, midnight, stamp, number, phone, html, long, text, boolean, list, ""
-    shape: str
+    shape: Shape
     seen: int
     filled: int
     values: Mapping[str, int]  # value -> how often, of those looked at
@@ -230,7 +244,7 @@ def _column(
     )
 
 
-def _shape(kind: str, values: Sequence[Any], counted: Mapping[str, int]) -> str:
+def _shape(kind: str, values: Sequence[Any], counted: Mapping[str, int]) -> Shape:
     """The shape that at least four in five of the values have."""
     if any(isinstance(value, list) for value in values) or kind == "list":
         return "list"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from engine.connector.model import Connector, FieldType
@@ -97,7 +97,7 @@ class Scene:
             alias = slug(stem(column.path))
             taken = {
                 *self.outline.related,
-                *(_underscored(item.path) for item in self.columns),
+                *(underscored(item.path) for item in self.columns),
             }
             alias += "_row" if alias in taken else ""
         sources = list(column.links)
@@ -115,7 +115,8 @@ class Scene:
         )
 
 
-def _underscored(path: str) -> str:
+def underscored(path: str) -> str:
+    """A path as a template or the name of a related row may write it."""
     return path.replace("-", "_")
 
 
@@ -177,16 +178,7 @@ def _is_note(destination: Connector, outline: Outline) -> bool:
 
 
 def _within(name: str, column: Column) -> Column:
-    return Column(
-        f"{name}.{column.path}",
-        column.kind,
-        column.shape,
-        column.seen,
-        column.filled,
-        column.values,
-        column.links,
-        column.meaning,
-    )
+    return replace(column, path=f"{name}.{column.path}")
 
 
 def people_of(source: Connector, rows: Rows) -> tuple[str, str]:
