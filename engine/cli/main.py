@@ -20,7 +20,7 @@ from engine.errors import EtlError
 
 # told of a file that nobody names
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
-COLLECT_AFTER = 20_000  # objects; Python looks for garbage after 700
+COLLECT_AFTER = 50_000  # objects; Python looks for garbage after 700
 
 
 def main(commands: click.Group, gate: Gate) -> None:

@@ -79,10 +79,8 @@ class Document:
 
 def dotted(keys: Keys) -> str:
     """`("objects", "clients", 0)` as people write it: `objects.clients[0]`."""
-    text = ""
-    for key in keys:
-        text += f"[{key}]" if isinstance(key, int) else f".{key}" if text else str(key)
-    return text
+    text = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in keys)
+    return text.removeprefix(".")
 
 
 def several(written: Any, keys: Keys) -> list[tuple[Keys, Any]]:
@@ -102,7 +100,9 @@ class _Loader(yaml.SafeLoader):
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         """One node; a collection too deep is refused before the parser runs out of stack."""
-        if self.depth == self.deepest and self.check_event(yaml.CollectionStartEvent):
+        if self.depth == self.deepest and self.check_event(
+            yaml.SequenceStartEvent, yaml.MappingStartEvent
+        ):
             mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
             raise _refused(
                 self.name,
