@@ -60,7 +60,7 @@ def _parse(value: Any) -> _Stamp | None:
         )
         return _Stamp(reading, _offset(match["offset"] or ""), match["clock"] is None)
     except ValueError:
-        raise refusal(value, "is no day or time that exists") from None
+        raise refusal(value, "is not a day or time that exists") from None
 
 
 def _offset(text: str) -> dt.timezone | None:

@@ -191,9 +191,8 @@ def format(value: Any, *, currency: str = "EUR", style: str = "es") -> str | Non
     ```
     `1234.5` becomes `"1.234,50 €"`.
     """
-    grouped(
-        Decimal(0), 0, style
-    )  # a wrong style is refused even where there is no number
+    # A wrong style is refused even where there is no number.
+    grouped(Decimal(0), 0, style)
     code, number = _currency(currency), to_decimal(value)
     if number is None:
         return None

@@ -433,9 +433,8 @@ def number_text(value: Any, *, decimals: int = 2, style: str = "es") -> str | No
     ```
     `1234.5` becomes `"1.234,50"`.
     """
-    grouped(
-        Decimal(0), 0, style
-    )  # a wrong style is refused even where there is no number
+    # A wrong style is refused even where there is no number.
+    grouped(Decimal(0), 0, style)
     number = to_decimal(value)
     return None if number is None else grouped(number, decimals, style)
 

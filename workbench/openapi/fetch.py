@@ -36,7 +36,7 @@ def _fetched(address: str, most: int, longest: float) -> bytes:
             if answer.is_redirect:
                 aim = one_line(answer.headers.get("location", "nowhere"), 100)
                 raise UsageError(
-                    f"{shown(url)} leads on to {aim}, which is not followed – give that"
+                    f"{shown(url)} redirects to {aim}, which is not followed – give that"
                     " address if you trust it"
                 )
             if answer.status_code != 200:
@@ -74,7 +74,8 @@ def _allowed(address: str) -> httpx.URL:
         url = url_of(address)
     except ValueError as error:
         raise UsageError(
-            f"{one_line(address, 100)!r} is no address: {one_line(error)} – write it whole, with https://"
+            f"{one_line(address, 100)!r} is not an address: {one_line(error)} –"
+            " write it whole, with https://"
         ) from None
     if url.userinfo:
         raise UsageError(

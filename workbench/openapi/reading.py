@@ -89,7 +89,7 @@ def opened(raw: bytes, name: str) -> Api:
             [
                 document.problem(
                     (),
-                    "this is no OpenAPI document",
+                    "not an OpenAPI document",
                     "it begins with openapi: or swagger:",
                 )
             ]
@@ -99,7 +99,7 @@ def opened(raw: bytes, name: str) -> Api:
         problem = (
             f"version {one_line(version, 20)!r} is not known"
             if version
-            else "this is no OpenAPI document"
+            else "not an OpenAPI document"
         )
         keys: Keys = ("openapi",) if "openapi" in document.data else ("swagger",)
         raise SpecError(
@@ -181,7 +181,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) < len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in found if names.count(name) > 1)
-        raise ValueError(f"the key {one_line(twice, 60)!r} stands twice in one object")
+        raise ValueError(f"duplicate key {one_line(twice, 60)!r}")
     return found
 
 

@@ -166,7 +166,7 @@ def _stamps(
             return  # its type tells
         if bad:
             many = f"{len(bad)} of {len(rows)} rows"
-            text = f"{field} is {kind_of(bad[0])} that is no moment in {many}"
+            text = f"{field} is {kind_of(bad[0])} that is not a moment in {many}"
             yield contradicted(
                 subject, name, text, at, "name the field with the moment"
             )
@@ -308,7 +308,7 @@ def _expected(value: Any, field_type: FieldType) -> str:
     shown = kind_of(value)
     stamps = ("date", "time", "datetime", "wall_time")
     return (
-        f"text that is no {field_type.kind}"
+        f"text that is not of type {field_type.kind}"
         if field_type.kind in stamps and isinstance(value, str)
         else shown
     )

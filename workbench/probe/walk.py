@@ -230,7 +230,7 @@ def _wrong(
         place = f" at {pager.next}" if pager.next else ""
         text = (
             f"pagination ends after {SMALL} of at least {len(wanted)} rows:"
-            f" nothing{place} leads on"
+            f" nothing{place} leads to the next page"
         )
         yield contradicted(
             subject,
@@ -288,7 +288,7 @@ def _leads(probe: Probe) -> str:
     return (
         f"the answer has {', '.join(found[:3])}"
         if found
-        else "see where the answer says how to go on, or whether it is another kind"
+        else "see where the answer names the next page, or whether it is another kind of pager"
     )
 
 
