@@ -122,13 +122,13 @@ def _box(node: Node, x: int, y: int) -> str:
     lines = _folded(node.label)
     top = y + (18 if len(lines) > 1 else 24)
     texts = "".join(
-        f'<text x="{x + BOX // 2}" y="{top + 14 * place}">{_safe(line)}</text>'
+        f'<text x="{x + BOX // 2}" y="{top + 14 * place}">{safe(line)}</text>'
         for place, line in enumerate(lines)
     )
     x_text, y_text = x + BOX // 2, top + 14 * len(lines) + 1
-    becomes = _safe(_short(node.becomes))
+    becomes = safe(_short(node.becomes))
     return (
-        f"<g><title>{_safe(node.label)} become {_safe(node.becomes)}</title>"
+        f"<g><title>{safe(node.label)} become {safe(node.becomes)}</title>"
         f'<rect x="{x}" y="{y}" width="{BOX}" height="{HEIGHT}" rx="5"/>{texts}'
         f'<text class="becomes" x="{x_text}" y="{y_text}">{becomes}</text></g>'
     )
@@ -144,5 +144,6 @@ def _short(text: str) -> str:
     return text if len(text) <= LETTERS else text[: LETTERS - 1] + "…"
 
 
-def _safe(text: str) -> str:
-    return html.escape(text.encode(errors="replace").decode())
+def safe(text: str) -> str:
+    """A text as it may stand in the page."""
+    return html.escape(text.encode(errors="replace").decode().replace("\x00", "�"))

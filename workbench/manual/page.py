@@ -4,12 +4,11 @@ taken for markup.
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from engine.report.page import digest
-from workbench.manual.graph import picture
+from workbench.manual.graph import picture, safe
 from workbench.manual.model import Chapter, FieldRow, Manual, Table
 
 STYLE = Path(__file__).with_name("manual.css")
@@ -36,11 +35,6 @@ def as_page(manual: Manual) -> str:
         f"<title>{safe(manual.title)} – what is migrated, and how</title>\n"
         f"<style>{style}</style>\n</head>\n<body>\n{body}</body>\n</html>\n"
     )
-
-
-def safe(text: str) -> str:
-    """A text as it may stand in the page."""
-    return html.escape(text.encode(errors="replace").decode().replace("\x00", "�"))
 
 
 def _head(manual: Manual) -> str:

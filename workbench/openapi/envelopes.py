@@ -29,6 +29,11 @@ class Found:
         """Whether a row keeps its fields as JSON:API does."""
         return {"type", "attributes"} <= set(self.row.properties)
 
+    @property
+    def attributes(self) -> Schema | None:
+        """What holds the fields of a row."""
+        return self.row.inner("attributes") if self.json_api else self.row
+
 
 @dataclass(frozen=True, slots=True)
 class Seen:

@@ -255,7 +255,7 @@ def properties(found: Found | None) -> dict[str, Schema]:
     """The fields of a row side by side; those of JSON:API stand one level down."""
     if found is None:
         return {}
-    row = found.row.inner("attributes") if found.json_api else found.row
+    row = found.attributes
     held = row if row is not None else found.row
     own = {
         name: one
@@ -279,7 +279,7 @@ def required(found: Found | None) -> frozenset[str]:
     """The fields a body must hold."""
     if found is None:
         return frozenset()
-    row = found.row.inner("attributes") if found.json_api else found.row
+    row = found.attributes
     return row.required if row is not None else frozenset()
 
 

@@ -401,7 +401,7 @@ def _omitted(verb: str, seen: Seen, held: Mapping[str, Field]) -> dict[str, Any]
 
 
 def _names(found: Found) -> set[str]:
-    row = found.row.inner("attributes") if found.json_api else found.row
+    row = found.attributes
     return set(row.properties) if row is not None else set()
 
 

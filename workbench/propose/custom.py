@@ -319,14 +319,7 @@ def _amount(scene: Scene, column: Column) -> Kind | None:
 
 
 def _money(scene: Scene, column: Column) -> Kind:
-    own = next(
-        (
-            c
-            for c in scene.columns
-            if c.means("currency") and c.text and not c.means("exchange")
-        ),
-        None,
-    )
+    own = scene.currency
     if own is None:
         return Kind("number", column.path, 0.6, "an amount; records name no currency")
     parts = {"value": column.path, "currency": [own.path, "$settings.currency"]}

@@ -156,7 +156,7 @@ def _direct(scene: Scene, target: str, above: Sequence[Outline]) -> Proposal | N
         sure,
         (
             (
-                f"{column.path} names a row of {', '.join(column.links[:3])}; {_filled(column)}"
+                f"{column.path} names a row of {', '.join(column.links[:3])}; {column.described}"
             ),
         ),
         (column.path,),
@@ -283,11 +283,3 @@ def _names(found: Sequence[Outline]) -> str | list[str]:
 
 def _listed(found: Sequence[Outline]) -> str:
     return " or ".join(dict.fromkeys(item.name for item in found))
-
-
-def _filled(column: Column) -> str:
-    return (
-        f"filled in {column.fill:.0%} of {column.seen}"
-        if column.seen
-        else "no records seen"
-    )

@@ -148,7 +148,7 @@ def label(scene: Scene, target: str, field_type: FieldType) -> Proposal | None:
     sure = 0.75 if names else 0.6
     if len(names) > 1 or (names and names[0].fill > 0.9):
         sure = 0.93
-    reasons = (f"{paths[0]} is what the record is called; {_described(ordered[0])}",)
+    reasons = (f"{paths[0]} is what the record is called; {ordered[0].described}",)
     return Proposal(
         target,
         {"from": paths[0] if len(paths) == 1 else paths, "using": steps},
@@ -339,7 +339,7 @@ def prose(scene: Scene, target: str, field_type: FieldType) -> Proposal | None:
         target,
         paths[0],
         sure,
-        (f"{paths[0]} is text; {_described(found[0])}",),
+        (f"{paths[0]} is text; {found[0].described}",),
         (paths[0],),
     )
 
@@ -371,14 +371,7 @@ def option(scene: Scene, target: str, field_type: FieldType) -> Proposal | None:
 
 def currency(scene: Scene, target: str, _: FieldType) -> Proposal | None:
     """The record's own currency, or the account's."""
-    found = next(
-        (
-            c
-            for c in scene.columns
-            if c.means("currency") and c.text and not c.means("exchange")
-        ),
-        None,
-    )
+    found = scene.currency
     if found is None:
         return Proposal(
             target,
@@ -391,7 +384,7 @@ def currency(scene: Scene, target: str, _: FieldType) -> Proposal | None:
         target,
         [found.path, "$settings.currency"],
         0.95,
-        (f"{found.path} holds {_described(found)}",),
+        (f"{found.path} holds {found.described}",),
         (found.path, "$settings.currency"),
     )
 
@@ -457,7 +450,7 @@ def _moment(scene: Scene, target: str, column: Column, sure: float) -> Proposal 
     )
     written = {"from": column.path, "using": step_for(kind, column, timed)}
     return Proposal(
-        target, written, sure, (f"{column.path}; {_described(column)}",), (column.path,)
+        target, written, sure, (f"{column.path}; {column.described}",), (column.path,)
     )
 
 
@@ -535,7 +528,7 @@ def plain(scene: Scene, target: str, field_type: FieldType) -> Proposal | None:
         target,
         written,
         round(0.95 * score, 2),
-        (f"{column.path} and {target} mean the same; {_described(column)}",),
+        (f"{column.path} and {target} mean the same; {column.described}",),
         (column.path,),
     )
 
@@ -560,12 +553,4 @@ def _fits(column: Column, field_type: FieldType) -> bool:
         field_type.kind in ("text", "id", "url", "enum")
         and column.text
         and not column.number
-    )
-
-
-def _described(column: Column) -> str:
-    return (
-        f"filled in {column.fill:.0%} of {column.seen}"
-        if column.seen
-        else "no records seen"
     )

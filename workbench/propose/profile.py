@@ -84,6 +84,13 @@ class Column:
         return self.filled / self.seen if self.seen else 0.5
 
     @property
+    def described(self) -> str:
+        """How many records hold a value, in words."""
+        if not self.seen:
+            return "no records seen"
+        return f"filled in {self.fill:.0%} of {self.seen}"
+
+    @property
     def unique(self) -> bool:
         """Whether no two records hold the same value."""
         return self.filled > 1 and len(self.values) == self.filled

@@ -80,6 +80,18 @@ class Scene:
         """The path of the record's own key, whatever list inside it is walked."""
         return "$record" if self.outline.each else "$key"
 
+    @property
+    def currency(self) -> Column | None:
+        """The field that names the currency of the record's amounts."""
+        return next(
+            (
+                c
+                for c in self.columns
+                if c.means("currency") and c.text and not c.means("exchange")
+            ),
+            None,
+        )
+
     def linking(self, collections: Sequence[str]) -> list[Column]:
         """Fields that name a row of any of the collections."""
         return [
