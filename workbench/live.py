@@ -170,13 +170,14 @@ def _custom_fields(
     if custom is None:
         return
     held = _Held(custom, definitions.get(custom.resource, ()))
-    wanted = [
-        item
-        for item in run.spec.custom_fields.values()
-        if item.resource == resource.name
-    ]
-    for item in wanted:
+    for item in _wanted(run, resource):
         yield from _definition(run, item, held)
+
+
+def _wanted(run: Run, resource: Resource) -> list[CustomField]:
+    """The custom fields that the spec has of a resource."""
+    fields = run.spec.custom_fields.values()
+    return [item for item in fields if item.resource == resource.name]
 
 
 def _room(run: Run, definitions: Mapping[str, Rows]) -> Iterator[Diagnostic]:
@@ -189,12 +190,10 @@ def _room(run: Run, definitions: Mapping[str, Rows]) -> Iterator[Diagnostic]:
         held = _Held(resource.custom, definitions[resource.custom.resource])
         most = resource.custom.most.get(plan, resource.custom.most.get("*", 0))
         have += len(held.own())
-        wanted = [
-            item
-            for item in run.spec.custom_fields.values()
-            if item.resource == resource.name
-        ]
-        missing += sum(isinstance(held.decision(run, item), Make) for item in wanted)
+        missing += sum(
+            isinstance(held.decision(run, item), Make)
+            for item in _wanted(run, resource)
+        )
     if most and missing and have + missing > most:
         text = (
             f"the account has {have} custom fields and needs {missing} more; the plan"

@@ -106,13 +106,18 @@ def _parameter(calls: Sequence[Call], name: str) -> SignIn | None:
         or (place == "header" and not _WORD.fullmatch(word))
     ):
         return None
-    secret = variable(name, "api token" if "token" in word.lower() else "api key")
+    secret = _secret(name, word)
     why = f"{place} parameter {word} of {many} calls"
     return SignIn(
         {"kind": place, "name": word, "secret": secret},
         why,
         (f"is {one_line(word, 40)} the key, whole as it is?",),
     )
+
+
+def _secret(name: str, word: str) -> str:
+    """The variable with the key that a parameter or a header takes."""
+    return variable(name, "api token" if "token" in word.lower() else "api key")
 
 
 def _choices(api: Api, call: Call) -> Iterator[tuple[str, ...]]:
@@ -173,9 +178,7 @@ def _key(node: Node, name: str, why: str, of: int) -> tuple[int, SignIn] | None:
     ):
         return None
     said = variable(name, re.sub(r"^x-", "", word, flags=re.I)) if of > 1 else ""
-    secret = said or variable(
-        name, "api token" if "token" in word.lower() else "api key"
-    )
+    secret = said or _secret(name, word)
     if place == "query":
         return 3, SignIn({"kind": "query", "name": word, "secret": secret}, why)
     if word.lower() == "authorization":

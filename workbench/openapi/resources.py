@@ -90,11 +90,9 @@ def resource(
     place = _parent_place(one, above, held)
     if above is not None:
         held = {**held, place: _link(held.get(place, Field("ref")), above, one)}
-    walked = (
-        paging.walk(one.calls["list"], seen.listed, own)
-        if "list" in one.calls and seen.listed
-        else None
-    )
+    walked = paging.Walk({}, "")
+    if "list" in one.calls and seen.listed:
+        walked = paging.walk(one.calls["list"], seen.listed, own)
     drawn = _Drawn(one, above, place, seen, held)
     calls = {verb: _call(drawn, verb, costs) for verb in VERBS if verb in one.calls}
     asks = (
@@ -111,9 +109,9 @@ def resource(
         _selects(seen, one),
         _api_type(seen, one),
         asks,
-        walked.pager if walked else {},
-        walked.why if walked else "",
-        walked.asks if walked else (),
+        walked.pager,
+        walked.why,
+        walked.asks,
         _file(held),
     )
 
