@@ -22,8 +22,7 @@ COMMANDS = (
     Later(
         "init",
         "workbench.commands.init:init_command",
-        "Write a first spec for a pair of connectors, with a test file; refuses to"
-        " overwrite.",
+        "Write a first spec for a pair of connectors, with a test file; refuses to overwrite.",
     ),
     Later(
         "propose",
@@ -39,8 +38,7 @@ COMMANDS = (
     Later(
         "test",
         "workbench.commands.test:test_command",
-        "Run the cases beside SPEC (NAME.test.yaml): records in, drafts out, in"
-        " memory.",
+        "Run the cases beside SPEC (NAME.test.yaml): records in, drafts out, in memory.",
     ),
     Later(
         "diff",
@@ -51,8 +49,7 @@ COMMANDS = (
     Later(
         "approve",
         "workbench.commands.approve:approve_command",
-        "Approve a mapping whose sample was looked at; the full run against live asks"
-        " for it.",
+        "Approve a mapping whose sample was looked at; the full run against live asks for it.",
     ),
     Later(
         "report",
@@ -62,14 +59,12 @@ COMMANDS = (
     Later(
         "export",
         "workbench.commands.export:export_command",
-        "Write the audit log, people, failures and every object's records as CSV and"
-        " one workbook.",
+        "Write the audit log, people, failures and every object's records as CSV and one workbook.",
     ),
     Later(
         "docs",
         "workbench.commands.docs:docs_command",
-        "Write the mapping as a document that a customer reads and signs. Makes no"
-        " call.",
+        "Write the mapping as a document that a customer reads and signs. Makes no call.",
     ),
     Later(
         "connector",

@@ -37,8 +37,7 @@ from workbench.propose.scene import LOW
     "reads",
     is_flag=True,
     help=(
-        "First read one page of each collection nobody has read yet, and the custom"
-        " fields."
+        "First read one page of each collection nobody has read yet, and the custom fields."
     ),
 )
 @click.option(
@@ -80,8 +79,7 @@ def propose_command(
         made = sum(len(item.proposals) for item in proposed.drafted)
         objects = counted(len(proposed.drafted), "object")
         click.echo(
-            f"{target}: {made} proposals for {objects}; those that are unsure stand"
-            " commented out"
+            f"{target}: {made} proposals for {objects}; those that are unsure stand commented out"
         )
     else:
         _show(proposed, Console())
@@ -141,10 +139,8 @@ def _as_data(proposed: Proposed) -> dict[str, Any]:
 
 def _show(proposed: Proposed, console: Console) -> None:
     for item in proposed.drafted:
-        title = (
-            f"{item.outline.name}: {', '.join(item.outline.sources)} become"
-            f" {item.outline.resource}"
-        )
+        sources = ", ".join(item.outline.sources)
+        title = f"{item.outline.name}: {sources} become {item.outline.resource}"
         table = Table(title=Text(title), title_justify="left", expand=True)
         for head in ("", "field", "from", "why"):
             table.add_column(head)

@@ -546,12 +546,12 @@ def _differing(decision: Decision, link: Link) -> dict[str, Any]:
 
 
 def _examples(draft: Draft, before: Evaluation | None, work: _Work) -> None:
-    old, told = before.body if before else {}, work.result.examples
+    old, examples = before.body if before else {}, work.result.examples
     for target in work.scope.targets:
         value = draft.body.get(target)
         differs = canonical(old.get(target)) != canonical(value)
-        if differs and sum(item.field == target for item in told) < EXAMPLES:
-            told.append(Example(draft.key, target, old.get(target), value))
+        if differs and sum(item.field == target for item in examples) < EXAMPLES:
+            examples.append(Example(draft.key, target, old.get(target), value))
 
 
 def _removed(run: Run, mapping: ObjectMapping) -> Effect:
