@@ -235,36 +235,35 @@ class Resource:
         """How an update empties a field: as_null, as_list, left_out (where a row is sent whole),
         or never.
         """
-        kind, update = self.fields.get(name), self.operations.get("update")
-        never = "left_out" if update and update.whole else "never"
-        return (
-            "as_null"
-            if kind is None
-            else never
-            if kind.empty == "never"
-            else kind.empty
-        )
+        declared = self.fields.get(name)
+        if declared is None:
+            return "as_null"
+        if declared.empty != "never":
+            return declared.empty
+
+        update = self.operations.get("update")
+        return "left_out" if update and update.whole else "never"
 
     def is_theirs(self, name: str) -> bool:
         """Whether people can change a field: of a row that is sent whole also one that is not
         declared.
         """
-        kind, update, single = (
-            self.fields.get(name),
-            self.operations.get("update"),
-            self.operations.get("read"),
-        )
         if self.own and name in self.id_fields:
             return False  # a row with another one is another row
-        if kind is not None:
-            return kind.writable
-        moving = (
-            *self.id_fields,
-            self.modified,
-            self.created,
-            single.etag if single else "",
-        )
+        declared = self.fields.get(name)
+        if declared is not None:
+            return declared.writable
+
+        update, single = self.operations.get("update"), self.operations.get("read")
+        etag = single.etag if single else ""
+        moving = (*self.id_fields, self.modified, self.created, etag)
         return bool(update and update.whole) and name not in moving
+
+    def all_types(self) -> Iterator[FieldType]:
+        """The types of the fields, and of those inside them."""
+        for field_type in self.fields.values():
+            yield field_type
+            yield from (field_type.shape or {}).values()
 
     def id_of(self, row: Mapping[str, Any]) -> str:
         """A row's id; several fields joined where it is made of them, "" where one of them is
@@ -278,11 +277,9 @@ class Resource:
         with fewer parts.
         """
         parts = split_id(row_id, len(self.id_fields))
-        return (
-            dict(zip(self.id_fields, parts, strict=True))
-            if row_id and len(parts) == len(self.id_fields)
-            else {}
-        )
+        if not row_id or len(parts) != len(self.id_fields):
+            return {}
+        return dict(zip(self.id_fields, parts, strict=True))
 
     def reference_to(self, row_id: str) -> str:
         """What a row of another resource holds to name the row with this id: its own id, without
