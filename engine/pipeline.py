@@ -16,7 +16,7 @@ from engine.extract.audit import (
 )
 from engine.extract.full import Reading, extract
 from engine.extract.hydrate import hydrate
-from engine.extract.incremental import Changes, find_gone, read_changes
+from engine.extract.incremental import Changes, find_deleted, read_changes
 from engine.language.model import ObjectMapping
 from engine.load.apply import Loaded, apply
 from engine.load.custom_fields import Provisioned, provision, survey
@@ -197,7 +197,7 @@ def delta(
     people, fallback = match_people(run)
     result.audit = Audit(tuple(people), fallback, ())
     if deletions:
-        result.changes += find_gone(run, yes)
+        result.changes += find_deleted(run, yes)
     find_out(run, result)
     survey(run, remake)
     draft(run, result)

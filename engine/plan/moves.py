@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from engine.extract.records import is_gone
+from engine.extract.records import is_deleted
 from engine.language.model import ObjectMapping
 from engine.session import Run
 from engine.store.links import (
@@ -99,7 +99,7 @@ def _has_left(run: Run, key: str) -> bool:
         if gone_of(connection, [key]):
             return True
     can_look = "read" in run.migration.source.resources[name].operations
-    return can_look and is_gone(run, name, key)
+    return can_look and is_deleted(run, name, key)
 
 
 def _carry_over(run: Run, mapping: ObjectMapping, draft: Draft, link: Link) -> None:
