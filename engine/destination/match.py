@@ -159,14 +159,14 @@ def rows_beside(
     for item in wanted:
         parents = item.parents(codec)
         places.setdefault(parents, set()).add(_place(item.values, parents))
-    return [
-        row
-        for row in rows
-        if any(
+
+    def beside(row: Row) -> bool:
+        return any(
             _place(field_values(codec, row, parents), parents) in found
             for parents, found in places.items()
         )
-    ]
+
+    return [row for row in rows if beside(row)]
 
 
 def _by_rule(

@@ -38,14 +38,14 @@ def file_of(folder: Path, name: str, key: str, body: Any) -> SentFile | None:
 
 def holders(connector: Connector) -> set[str]:
     """Resources whose rows are the definitions of custom fields."""
-    kinds = connector.resources.values()
-    return {kind.custom.resource for kind in kinds if kind.custom}
+    resources = connector.resources.values()
+    return {resource.custom.resource for resource in resources if resource.custom}
 
 
 def defining(connector: Connector, resource: Resource) -> CustomFields:
     """How the definitions that a resource holds are written."""
-    kinds = (kind.custom for kind in connector.resources.values() if kind.custom)
-    return next(custom for custom in kinds if custom.resource == resource.name)
+    blocks = (one.custom for one in connector.resources.values() if one.custom)
+    return next(custom for custom in blocks if custom.resource == resource.name)
 
 
 def telling_fields(connector: Connector, resource: Resource) -> tuple[str, ...]:

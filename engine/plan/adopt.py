@@ -86,11 +86,8 @@ def way_of(search: Search, mapping: ObjectMapping) -> Way:
             return ""
         if mapping.key_field:
             return "key" if _key_was_there(connection, mapping) else ""
-    return (
-        "recognise"
-        if telling_fields(connector, connector.resources[mapping.resource])
-        else ""
-    )
+    fields = telling_fields(connector, connector.resources[mapping.resource])
+    return "recognise" if fields else ""
 
 
 def _is_open(connection: sa.Connection, mapping: ObjectMapping) -> bool:
@@ -136,7 +133,9 @@ def anything_found(search: Search) -> bool:
     }
     with search.run.store.begin() as connection:
         planned = {
-            name for (name, kind) in count_changes(connection) if kind == "adopt"
+            name
+            for (name, change_kind) in count_changes(connection)
+            if change_kind == "adopt"
         }
         found = planned | objects_with(connection, FOUND)
     return bool(found & records)

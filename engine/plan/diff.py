@@ -60,38 +60,40 @@ class Decision:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class KnownRows:
+    """What the store knows of the rows that drafts stand for, and of those that they name."""
+
+    links: Mapping[str, Link]  # by the drafts' keys
+    ids: Ids
+    # rows that the drafts name and the same plan deletes
+    to_delete: frozenset[Symbol] = frozenset()
+
+
 def decide(
     run: Run,
     mapping: ObjectMapping,
-    drafts: Sequence[Draft],
-    links: Mapping[str, Link],
     codec: RowCodec,
-    ids: Ids,
-    leaving: frozenset[Symbol] = frozenset(),
+    drafts: Sequence[Draft],
+    known: KnownRows,
 ) -> list[Decision]:
-    """Compare drafts with what was last written; `leaving` are rows that the same plan deletes."""
-    one = partial(_decide, run, mapping, codec=codec, ids=ids, leaving=leaving)
-    return [one(draft, links.get(draft.key)) for draft in drafts]
+    """Compare drafts with what was last written."""
+    return [_decide(run, mapping, codec, draft, known) for draft in drafts]
 
 
 def _decide(
-    run: Run,
-    mapping: ObjectMapping,
-    draft: Draft,
-    link: Link | None,
-    codec: RowCodec,
-    ids: Ids,
-    leaving: frozenset[Symbol],
+    run: Run, mapping: ObjectMapping, codec: RowCodec, draft: Draft, known: KnownRows
 ) -> Decision:
+    link = known.links.get(draft.key)
     if draft.state != "ready":
         kind: Kind = "skip" if draft.state == "skipped" else "fail"
         return Decision(kind, draft, link=link, reason=draft.reason)
 
     as_written = link and link.digest == draft.digest and not link.held
-    if as_written and leaving.isdisjoint(links_in(draft.body)):
+    if as_written and known.to_delete.isdisjoint(links_in(draft.body)):
         return Decision("unchanged", draft, link=link)
 
-    found = unlinked(draft.body, mapping, ids)
+    found = unlinked(draft.body, mapping, known.ids)
     if found.skipped or found.refused:
         kind = "skip" if found.skipped else "fail"
         return Decision(kind, draft, link=link, reason=found.skipped or found.refused)
@@ -99,7 +101,7 @@ def _decide(
     if link is None:
         return Decision("create", draft)
 
-    resolved = resolve(draft.body, mapping, run.spec, codec, ids)
+    resolved = resolve(draft.body, mapping, run.spec, codec, known.ids)
     same = link.digest == digest(resolved.effective) and not link.held
     return Decision("unchanged" if same else "update", draft, resolved, link)
 
@@ -126,7 +128,7 @@ def rows_as_drafted(
     return _known(run, connection, drafts, _drafted)
 
 
-def leaving_rows(
+def rows_to_delete(
     connection: sa.Connection, drafts: Iterable[Draft]
 ) -> frozenset[Symbol]:
     """Rows that these drafts name and the plan deletes."""
@@ -147,10 +149,10 @@ def _known(
     found: dict[Symbol, str] = {}
     for name, keys in _symbols(draft.body for draft in drafts).items():
         ordered = sorted(keys)
-        gone = pending_deletes(connection, name, ordered)
+        deleted = pending_deletes(connection, name, ordered)
         rows = look(run, connection, name, ordered)
         found |= {
-            (name, key): row_id for key, row_id in rows.items() if key not in gone
+            (name, key): row_id for key, row_id in rows.items() if key not in deleted
         }
     return lambda name, key: found.get((name, key))
 

@@ -123,7 +123,7 @@ def rollback(
 def _retained(run: Run, of_run: int | None, force: bool) -> Retained:
     """What stays; by force just what people's rows need, where a deletion takes those along."""
     cascading = any(
-        kind.cascades for kind in run.migration.destination.resources.values()
+        resource.cascades for resource in run.migration.destination.resources.values()
     )
     if force and not cascading:
         return Retained()
