@@ -10,7 +10,7 @@ import click
 from engine import pipeline as stages
 from engine.cli.opening import opened
 from engine.cli.options import Settings, common
-from engine.cli.screen import tell
+from engine.cli.screen import print_result
 from engine.report import screens
 from engine.report.document import build
 
@@ -31,4 +31,4 @@ def audit(refresh: bool, rebind: bool, **options: Any) -> None:
         report["collections"] = [
             asdict(reading) for reading in result.readings.values()
         ]
-    tell(options["as_json"], report, screens.show_audit)
+    print_result(options["as_json"], report, screens.show_audit)

@@ -20,10 +20,13 @@ from rich.progress import (
 from engine.cli.environment import accounts, variables
 from engine.cli.options import OWN_SIZE, Settings
 from engine.connector.auth import Account
+from engine.connector.client import Client
+from engine.connector.model import Connector
 from engine.connector.rate_limit import Clock
 from engine.errors import EtlError, UsageError
 from engine.extract.accounts import belongs, of_migration
 from engine.language.compile import Migration, load_migration
+from engine.language.model import Side
 from engine.report.terminal import clean
 from engine.session import Progress as Listener
 from engine.session import Run, connect, quiet
@@ -67,12 +70,13 @@ def opened(
             run_id = start_run(connection, command, clock.now(), migration.spec.digest)
             if refresh:
                 forget(connection)
+        spec = migration.spec
         source = connect(
-            migration.source, migration.spec.source, found.source, store, clock, wait
+            migration.source, spec.source, found.source, store, clock, wait
         )
         destination = connect(
             migration.destination,
-            migration.spec.destination,
+            spec.destination,
             found.destination,
             store,
             clock,
@@ -101,19 +105,13 @@ def from_store(settings: Settings) -> Iterator[Run]:
     migration = load_migration(settings.spec, variables())
     store = _store(migration, settings, make=False)
     clock = Clock()
-    source, destination = (
-        connect(
-            connector,
-            side,
-            Account(connector.connection.base_url, NO_KEY),
-            store,
-            clock,
-        )
-        for connector, side in (
-            (migration.source, migration.spec.source),
-            (migration.destination, migration.spec.destination),
-        )
-    )
+
+    def unused(connector: Connector, side: Side) -> Client:
+        account = Account(connector.connection.base_url, NO_KEY)
+        return connect(connector, side, account, store, clock)
+
+    source = unused(migration.source, migration.spec.source)
+    destination = unused(migration.destination, migration.spec.destination)
     try:
         run = Run(0, migration, store, source, destination, clock)
         of_migration(run)
@@ -164,12 +162,12 @@ def listening(settings: Settings) -> Iterator[Listener]:
     with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
         tasks: dict[str, Any] = {}
 
-        def tell(label: str, done: int, total: int | None) -> None:
+        def show(label: str, done: int, total: int | None) -> None:
             if label not in tasks:
                 tasks[label] = bars.add_task(clean(label), total=total)
             bars.update(tasks[label], completed=done, total=total)
 
-        yield tell
+        yield show
 
 
 def size_of(size: int | None, run: Run) -> int | None:

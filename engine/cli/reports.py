@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from rich.console import Console
+
 from engine.cli.gate import gate_of_program
 from engine.cli.options import Settings
-from engine.cli.screen import tell
+from engine.cli.screen import print_result
 from engine.errors import ATTENTION, DONE, UsageError
 from engine.pipeline import Result
 from engine.report import terminal
@@ -26,11 +28,11 @@ def report_of(
     gate_of_program().ended(run, report["verdict"])
     folder = run.store.folder / f"{run.spec.name}.{settings.environment}.report"
     written = {}
-    for kind, write in REPORTS.items():
-        path = folder / f"report.{kind}"
+    for format, write in REPORTS.items():
+        path = folder / f"report.{format}"
         try:
             write(report, path)
-            written[kind] = str(path)
+            written[format] = str(path)
         except OSError as error:
             report["notices"].append(
                 f"the report {path} cannot be written: {error.strerror}"
@@ -38,18 +40,18 @@ def report_of(
     return report | {"files": written}
 
 
-def show(told: Mapping[str, Any], settings: Settings) -> int:
+def show(report: Mapping[str, Any], settings: Settings) -> int:
     """Print a report; the exit code that its verdict deserves. Raises UsageError where a file of
     it was not written.
     """
-    tell(
-        settings.as_json,
-        told,
-        lambda told, console: terminal.show(told, console, told["files"]),
-    )
-    if len(told["files"]) < len(REPORTS):
+
+    def on_screen(report: Mapping[str, Any], console: Console) -> None:
+        terminal.show(report, console, report["files"])
+
+    print_result(settings.as_json, report, on_screen)
+    if len(report["files"]) < len(REPORTS):
         raise UsageError(
             "the run is done and saved, but its report could not be written – make room"
             " for it, then: etl verify SPEC"
         )
-    return DONE if told["verdict"]["state"] == "good" else ATTENTION
+    return DONE if report["verdict"]["state"] == "good" else ATTENTION

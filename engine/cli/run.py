@@ -48,12 +48,7 @@ class Choice:
 
     def check(self, size: int | None) -> None:
         """Refuse options that contradict each other."""
-        if (
-            size is not None
-            and (self.changes or self.failed)
-            or self.changes
-            and self.failed
-        ):
+        if sum((size is not None, self.changes, self.failed)) > 1:
             raise UsageError(
                 "--sample, --delta and --failed exclude each other – give one of them"
             )
@@ -128,15 +123,14 @@ def run(size: int | None, refresh: bool, wait: bool, **options: Any) -> None:
                 gate_of_program().admit(settings.spec, settings.store)
             with opened(settings, command, wait, refresh) as run:
                 _bound(settings, size_of(size, run))
-                told = report_of(
-                    run, _work(run, choice, size, settings.as_json), command, settings
-                )
-            code = show(told, settings)
+                result = _work(run, choice, size, settings.as_json)
+                report = report_of(run, result, command, settings)
+            code = show(report, settings)
         except PASSING as error:
             if not pause:
                 raise
             code, wanted = error.exit_code, max(wanted, getattr(error, "until", 0.0))
-            say(f"{error}; trying again at {screens.moment(wanted)} UTC")
+            say(f"{error}; retrying at {screens.moment(wanted)} UTC")
         if not pause or (end and wanted > end):
             break
         time.sleep(max(0.0, wanted - time.time()))

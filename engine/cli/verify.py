@@ -14,7 +14,7 @@ from engine.cli.options import Settings, common
 from engine.cli.reports import report_of, show
 from engine.plan.renames import carry_over
 from engine.store.records import sample
-from engine.verify.compare import everything, records_of
+from engine.verify.compare import Judged, everything, records_of
 
 
 @click.command()
@@ -26,17 +26,14 @@ def verify(**options: Any) -> None:
         runs = begun(run, settings)
         carry_over(run)
         last = [row["command"] for row in runs if row["command"].startswith("run")]
-        with run.store.begin() as connection:
-            judged = (
-                records_of(frozenset(sample(connection)))
-                if last[-1] == "run --sample"
-                else everything
-            )
-        result = stages.verify(
-            run, stages.Result(), judged, only_written=_planned_since(runs)
-        )
-        told = report_of(run, result, "verify", settings)
-    sys.exit(show(told, settings))
+        judged: Judged = everything
+        if last[-1] == "run --sample":
+            with run.store.begin() as connection:
+                judged = records_of(frozenset(sample(connection)))
+        only_written = _planned_since(runs)
+        result = stages.verify(run, stages.Result(), judged, only_written=only_written)
+        report = report_of(run, result, "verify", settings)
+    sys.exit(show(report, settings))
 
 
 def _planned_since(runs: Sequence[Mapping[str, Any]]) -> bool:
