@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import shlex
@@ -237,6 +238,31 @@ def test_modules_that_pages_name_exist() -> None:
         for path in ours.findall(page.read_text(encoding="utf-8"))
         if not (ROOT / path).exists() and "NAME" not in path and "TOPIC" not in path
     ]
+    assert wrong == []
+
+
+NAMED = re.compile(r"\[`([A-Za-z_.]+)`\]\(((?:\.\./)+engine/[\w/]+\.py)\)")
+
+
+def defined_in(path: Path) -> set[str]:
+    """What a module defines, methods by the name of their class and their own."""
+    found: set[str] = set()
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            found.add(node.name)
+        if isinstance(node, ast.ClassDef):
+            found |= {f"{node.name}.{inner.name}" for inner in node.body if isinstance(inner, ast.FunctionDef)}
+    return found
+
+
+def test_functions_that_pages_link_to_are_there() -> None:
+    """A page that names a function and the file it stands in is right about both, in the glossary and everywhere else."""
+    wrong = []
+    for page in (path for path in PAGES if "decisions" not in path.parts):
+        for name, target in NAMED.findall(page.read_text(encoding="utf-8")):
+            path = (page.parent / target).resolve()
+            if name != path.name and name not in defined_in(path):
+                wrong.append(f"{named(page)}: {name} in {target}")
     assert wrong == []
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from engine.errors import Diagnostic, Place
-from engine.report.terminal import clean
+from engine.report.words import clean
 
 WIDTH = 120  # characters of a line that are shown
 _IN_TEMPLATE = re.compile(r"(?P<file>\S+\.j2):(?P<line>\d+): ")

@@ -27,7 +27,7 @@ from engine.errors import EtlError, UsageError
 from engine.extract.accounts import belongs, of_migration
 from engine.language.compile import Migration, load_migration
 from engine.language.model import Side
-from engine.report.terminal import clean
+from engine.report.words import clean
 from engine.session import Progress as Listener
 from engine.session import Run, connect, quiet
 from engine.store.journal import all_runs, close_killed, end_run, start_run

@@ -14,6 +14,7 @@ import click
 
 from engine.connector.auth import redactor
 from engine.errors import EtlError
+from engine.report.words import clean
 
 
 def drop_output() -> None:
@@ -59,8 +60,6 @@ def safe(text: str) -> str:
 
 def _plain(text: str) -> str:
     """A message in which nothing moves the cursor or changes the title of a terminal."""
-    from engine.report.terminal import clean  # only whoever meets an error waits for it
-
     return "\n".join(clean(line) for line in safe(text).split("\n"))
 
 

@@ -1,43 +1,42 @@
-"""Whether a value fits a JSON Schema: yes or no, fast. What is wrong with it is said by a whole
-validator.
+"""Whether a value fits a JSON Schema: yes or no, fast. What is wrong is said by a whole validator.
 
-A schema is compiled into functions, each definition when it is first asked for. This knows of
-JSON Schema what our schemas use; where a keyword or a comparison goes beyond that, it is unsure
-and says so.
+The rules are gathered once for each part of the schema and kind of value. This knows of JSON
+Schema what our schemas use; where a keyword or a comparison goes beyond that, it is unsure and
+says so.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-Check = Callable[[Any], bool]
-Make = Callable[[Any], Check]
-# what stands behind the keyword, the schema it stands in
-Rule = Callable[[Any, Mapping[str, Any], Make], Check]
+Fits = Callable[[Any, Any], bool]  # a value and a part of the schema
+# a value, what stands behind the keyword, the part of the schema it stands in
+Rule = Callable[[Any, Any, Mapping[str, Any], Fits], bool]
+_Bound = tuple[Rule, Any, Mapping[str, Any]]
 
-_NOTES = frozenset(
-    (
-        "$schema",
-        "$defs",
-        "title",
-        "description",
-        "examples",
-        "default",
-        "errorMessage",
-        "writeOnly",
-        "then",
-        "else",
-    )
-)
-_CLASSES = {
-    "string": str,
-    "integer": int,
-    "number": int,
-    "array": list,
-    "object": dict,
-    "null": type(None),
+# keywords that refuse nothing; `then` and `else` are read with their `if`
+_NOTES = {
+    "$schema",
+    "$defs",
+    "title",
+    "description",
+    "examples",
+    "default",
+    "errorMessage",
+    "writeOnly",
+    "then",
+    "else",
+}
+_KINDS: Mapping[str, tuple[type, ...]] = {
+    "string": (str,),
+    "integer": (int,),
+    "number": (int, float),
+    "boolean": (bool,),
+    "array": (list,),
+    "object": (dict,),
+    "null": (type(None),),
 }
 
 
@@ -45,169 +44,117 @@ class Unsure(Exception):
     """Only a whole validator knows."""
 
 
-def compiled(schema: Mapping[str, Any]) -> Check:
-    """The check of a whole schema; it raises Unsure, now or when it is called, where it cannot
-    say.
-    """
-    named: dict[str, Check] = {}
+def compiled(schema: Mapping[str, Any]) -> Callable[[Any], bool]:
+    """The check of a whole schema; it raises Unsure where it cannot say."""
+    known: dict[tuple[int, type], list[_Bound]] = {}
 
-    def make(part: Any) -> Check:
+    def fits(value: Any, part: Any) -> bool:
         if isinstance(part, bool):
-            return lambda _: part
-        words = [word for word in part if word not in _NOTES]
-        if not {*words} <= _RULES.keys() | {"$ref"}:
-            raise Unsure
-        return _all(
-            [
-                (
-                    _RULES[word](part[word], part, make)
-                    if word != "$ref"
-                    else refer(part[word])
-                )
-                for word in words
-            ]
-        )
+            return part
+        kind = type(value)
+        if (id(part), kind) not in known:
+            known[id(part), kind] = list(_bound(part, kind, schema))
+        # no `all`: most of the time is spent here
+        for rule, limit, own in known[id(part), kind]:  # noqa: SIM110
+            if not rule(value, limit, own, fits):
+                return False
+        return True
 
-    def refer(pointer: str) -> Check:
-        name = pointer.removeprefix("#/$defs/")
-
-        def check(value: Any) -> bool:
-            if name not in named:
-                named[name] = make(schema["$defs"][name])
-            return named[name](value)
-
-        return check
-
-    return make(schema)
+    return lambda value: fits(value, schema)
 
 
-def _all(checks: list[Check]) -> Check:
-    def check(value: Any) -> bool:
-        return all(each(value) for each in checks)
+def _bound(
+    part: Mapping[str, Any], kind: type, schema: Mapping[str, Any]
+) -> Iterator[_Bound]:
+    """The rules of a part that say anything about values of a kind; whether the kind is right is
+    known here already.
+    """
+    if kind not in _RULES or not part.keys() <= _KNOWN:
+        raise Unsure
+    rules = _RULES[object] | _RULES[kind]
+    for word, limit in part.items():
+        if word == "$ref":
+            yield from _bound(
+                schema["$defs"][limit.removeprefix("#/$defs/")], kind, schema
+            )
+        elif word == "type" and not _is(
+            kind, [limit] if isinstance(limit, str) else limit
+        ):
+            yield lambda *_: False, limit, part
+        elif word in rules:
+            yield rules[word], limit, part
 
-    return checks[0] if len(checks) == 1 else check
+
+def _is(kind: type, names: Sequence[str]) -> bool:
+    if kind is float and "number" not in names and "integer" in names:
+        raise Unsure  # 1.0 is an integer
+    return any(kind in _KINDS[name] for name in names)
 
 
-def _type(limit: str | list[str], _: Mapping[str, Any], __: Make) -> Check:
-    names = [limit] if isinstance(limit, str) else limit
-    classes = tuple(_CLASSES[name] for name in names if name != "boolean")
-
-    def check(value: Any) -> bool:
-        if isinstance(value, bool):
-            return "boolean" in names
-        if isinstance(value, float):
-            return "number" in names or ("integer" in names and value.is_integer())
-        return isinstance(value, classes)
-
-    return check
-
-
-def _words(words: list[Any]) -> Check:
+def _word(value: Any, words: list[Any], *_: Any) -> bool:
     if not all(isinstance(word, str) for word in words):
-        raise Unsure  # that 1 is 1.0 and not true is JSON's, not Python's
-    return lambda value: isinstance(value, str) and value in words
+        raise Unsure  # that 1 is 1.0 and not true is JSON's rule, not Python's
+    return value in words
 
 
-def _unique(value: list[Any]) -> bool:
+def _unique(value: list[Any], *_: Any) -> bool:
     if not all(type(item) in (str, int) for item in value):
         raise Unsure
     return len(set(value)) == len(value)
 
 
-def _properties(limit: Mapping[str, Any], _: Mapping[str, Any], make: Make) -> Check:
-    parts = {key: make(part) for key, part in limit.items()}
-    return _on(
-        dict,
-        lambda value: all(
-            parts[key](item) for key, item in value.items() if key in parts
-        ),
-    )
-
-
-def _additional(limit: Any, schema: Mapping[str, Any], make: Make) -> Check:
-    known, other = schema.get("properties", {}), make(limit)
-    return _on(
-        dict,
-        lambda value: all(
-            other(item) for key, item in value.items() if key not in known
-        ),
-    )
-
-
-def _dependent(limit: Mapping[str, Any], make: Make) -> Check:
-    parts = {key: make(part) for key, part in limit.items()}
-    return _on(
-        dict,
-        lambda value: all(part(value) for key, part in parts.items() if key in value),
-    )
-
-
-def _choice(limit: Any, schema: Mapping[str, Any], make: Make) -> Check:
-    fits, then, otherwise = (
-        make(limit),
-        make(schema.get("then", True)),
-        make(schema.get("else", True)),
-    )
-    return lambda value: then(value) if fits(value) else otherwise(value)
-
-
-def _every(kind: type, check: Check) -> Check:
-    return _on(kind, lambda value: all(check(item) for item in value))
-
-
-def _on(kind: type, check: Check) -> Check:
-    """A rule that says nothing about values of other kinds."""
-    return lambda value: not isinstance(value, kind) or check(value)
-
-
-def _number(check: Check) -> Check:
-    return lambda value: (
-        isinstance(value, bool) or not isinstance(value, int | float) or check(value)
-    )
-
-
-def _fitting(
-    limit: Iterable[Any], make: Make, wanted: Callable[[Iterable[bool]], bool]
-) -> Check:
-    """So many of these alternatives as are wanted."""
-    checks = [make(part) for part in limit]
-    return lambda value: wanted(check(value) for check in checks)
-
-
-def _not(check: Check) -> Check:
-    return lambda value: not check(value)
-
-
-_RULES: dict[str, Rule] = {
-    "type": _type,
-    "enum": lambda limit, _, __: _words(limit),
-    "const": lambda limit, _, __: _words([limit]),
-    "pattern": lambda limit, _, __: _on(
-        str, lambda value: re.search(limit, value) is not None
-    ),
-    "minLength": lambda limit, _, __: _on(str, lambda value: len(value) >= limit),
-    "minItems": lambda limit, _, __: _on(list, lambda value: len(value) >= limit),
-    "minProperties": lambda limit, _, __: _on(dict, lambda value: len(value) >= limit),
-    "maxProperties": lambda limit, _, __: _on(dict, lambda value: len(value) <= limit),
-    "minimum": lambda limit, _, __: _number(lambda value: value >= limit),
-    "maximum": lambda limit, _, __: _number(lambda value: value <= limit),
-    "exclusiveMinimum": lambda limit, _, __: _number(lambda value: value > limit),
-    "required": lambda limit, _, __: _on(
-        dict, lambda value: all(key in value for key in limit)
-    ),
-    "dependentRequired": lambda limit, _, make: _dependent(
-        {key: {"required": limit[key]} for key in limit}, make
-    ),
-    "dependentSchemas": lambda limit, _, make: _dependent(limit, make),
-    "properties": _properties,
-    "additionalProperties": _additional,
-    "propertyNames": lambda limit, _, make: _every(dict, make(limit)),
-    "items": lambda limit, _, make: _every(list, make(limit)),
-    "uniqueItems": lambda _, __, ___: _on(list, _unique),
-    "anyOf": lambda limit, _, make: _fitting(limit, make, any),
-    "oneOf": lambda limit, _, make: _fitting(
-        limit, make, lambda found: sum(found) == 1
-    ),
-    "not": lambda limit, _, make: _not(make(limit)),
-    "if": _choice,
+_NUMBERS: dict[str, Rule] = {
+    "minimum": lambda value, limit, *_: value >= limit,
+    "maximum": lambda value, limit, *_: value <= limit,
+    "exclusiveMinimum": lambda value, limit, *_: value > limit,
 }
+_RULES: dict[type, dict[str, Rule]] = {
+    object: {
+        "enum": _word,
+        "const": lambda value, limit, *_: _word(value, [limit]),
+        "anyOf": lambda value, limit, _, fits: any(fits(value, part) for part in limit),
+        "oneOf": lambda value, limit, _, fits: (
+            sum(fits(value, part) for part in limit) == 1
+        ),
+        "not": lambda value, limit, _, fits: not fits(value, limit),
+        "if": lambda value, limit, part, fits: fits(
+            value, part.get("then" if fits(value, limit) else "else", True)
+        ),
+    },
+    dict: {
+        "required": lambda value, limit, *_: all(key in value for key in limit),
+        "dependentRequired": lambda value, limit, *_: all(
+            key in value for owner in limit if owner in value for key in limit[owner]
+        ),
+        "dependentSchemas": lambda value, limit, _, fits: all(
+            fits(value, limit[key]) for key in limit if key in value
+        ),
+        "properties": lambda value, limit, _, fits: all(
+            fits(item, limit[key]) for key, item in value.items() if key in limit
+        ),
+        "additionalProperties": lambda value, limit, part, fits: all(
+            fits(item, limit)
+            for key, item in value.items()
+            if key not in part.get("properties", ())
+        ),
+        "propertyNames": lambda value, limit, _, fits: all(
+            fits(key, limit) for key in value
+        ),
+        "minProperties": lambda value, limit, *_: len(value) >= limit,
+        "maxProperties": lambda value, limit, *_: len(value) <= limit,
+    },
+    list: {
+        "items": lambda value, limit, _, fits: all(fits(item, limit) for item in value),
+        "uniqueItems": _unique,
+        "minItems": lambda value, limit, *_: len(value) >= limit,
+    },
+    str: {
+        "pattern": lambda value, limit, *_: re.search(limit, value) is not None,
+        "minLength": lambda value, limit, *_: len(value) >= limit,
+    },
+    int: _NUMBERS,
+    float: _NUMBERS,
+    bool: {},
+    type(None): {},
+}
+_KNOWN = _NOTES.union({"$ref", "type"}, *_RULES.values())

@@ -102,7 +102,9 @@ class _Loader(yaml.SafeLoader):
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         """One node; a collection too deep is refused before the parser runs out of stack."""
-        if self.depth == self.deepest and self.check_event(yaml.CollectionStartEvent):
+        if self.depth == self.deepest and self.check_event(
+            yaml.SequenceStartEvent, yaml.MappingStartEvent
+        ):
             mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
             raise _refused(
                 self.name,

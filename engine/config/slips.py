@@ -36,7 +36,11 @@ class Slip:
 
 def find_slip(lines: Sequence[str], line: int, stumbles: Stumble) -> Slip | None:
     """The slip behind a parser's complaint about a line: in that line, or in the one before it."""
-    above = [number for number in range(line - 1, -1, -1) if lines[number].strip()][:1]
+    above = [
+        number
+        for number in range(min(line, len(lines)) - 1, -1, -1)
+        if lines[number].strip()
+    ][:1]
     there = [number for number in [line, *above] if number < len(lines)]
     near = [
         number

@@ -18,7 +18,7 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine.config.conforms import Check, Unsure, compiled
+from engine.config.conforms import Unsure, compiled
 from engine.config.document import Document, Keys
 from engine.config.suggestions import did_you_mean, nearest
 from engine.errors import Diagnostic, in_order
@@ -102,7 +102,7 @@ def _conforms(value: Any, name: str) -> bool:
 
 
 @cache
-def _check(name: str) -> Check:
+def _check(name: str) -> Callable[[Any], bool]:
     return compiled(_schema(name))
 
 

@@ -39,10 +39,16 @@ class Migration:
     warnings: tuple[Diagnostic, ...] = ()
 
 
-def load_migration(path: Path, env: Mapping[str, str] | None = None) -> Migration:
-    """Read, check and compile a spec and its connectors; raises SpecError with every problem."""
+def load_migration(
+    path: Path,
+    env: Mapping[str, str] | None = None,
+    document: Document | None = None,
+) -> Migration:
+    """Read, check and compile a spec, or one that was read as `document`, and its connectors;
+    raises SpecError with every problem.
+    """
     document, problems = expand(
-        read(path, _shown(path)), os.environ if env is None else env
+        document or read(path, shown(path)), os.environ if env is None else env
     )
     shape = check_shape(document, "spec")
     if shape:
@@ -55,7 +61,7 @@ def load_migration(path: Path, env: Mapping[str, str] | None = None) -> Migratio
     for side in ("source", "destination"):
         file = path.parent / document.data[side]["connector"]
         try:
-            connector = load_connector(file, _shown(file))
+            connector = load_connector(file, shown(file))
             connectors[side] = connector if side == "source" else addressed(connector)
         except SpecError as error:
             problems += error.diagnostics
@@ -75,7 +81,7 @@ def load_migration(path: Path, env: Mapping[str, str] | None = None) -> Migratio
     )
 
 
-def _shown(path: Path) -> str:
+def shown(path: Path) -> str:
     """A path as messages show it: relative to where the user stands, if that is shorter."""
     try:
         return min(os.path.relpath(path), str(path), key=len)

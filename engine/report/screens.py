@@ -16,7 +16,6 @@ from engine.report.terminal import (
     NAMED,
     about,
     calls_and_cost,
-    counted,
     heading,
     left_behind,
     line,
@@ -27,6 +26,7 @@ from engine.report.terminal import (
     spent,
     table,
 )
+from engine.report.words import counted
 
 KINDS = (  # of changes, in the order in which they are shown
     "create",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from engine.destination.rows import FIELDS, OPTIONS
+from engine.report.words import clean, counted
 
 NAMED = 20  # records, causes and people that are named before the rest is only counted
 FEW = 3  # records with one cause that are each named
@@ -129,23 +129,6 @@ def _troubles(row: Mapping[str, Any]) -> list[str]:
         f"{item['label']} is lost: {item['reason'] or 'no reason given'}"
         for item in lost
     ]
-
-
-def clean(text: str) -> str:
-    """One line of text in which nothing can move the cursor, change the title or turn the
-    direction.
-    """
-    return "".join(_visible(char) for char in text)
-
-
-def _visible(char: str) -> str:
-    if char in "\n\r\t":
-        return " "
-    harmful = (
-        unicodedata.category(char) in ("Cc", "Cf", "Cs", "Zl", "Zp")
-        and char not in "\u200c\u200d"
-    )
-    return f"\\u{ord(char):04x}" if harmful else char
 
 
 # -- parts
@@ -322,11 +305,6 @@ def heading(console: Console, text: str) -> None:
     """A bold line below an empty one."""
     line(console, "")
     line(console, text, "bold")
-
-
-def counted(many: int, word: str) -> str:
-    """`1 row`, `2 rows`."""
-    return f"{many:,} {word}{'' if many == 1 else 's'}"
 
 
 def number(value: float | None) -> str:

@@ -14,7 +14,8 @@ from rich.console import Console
 from engine.extract.audit import Audit
 from engine.plan.cost import Plan, Step
 from engine.report.screens import show_announcement
-from engine.report.terminal import NAMED, attention, clean, show
+from engine.report.terminal import NAMED, attention, show
+from engine.report.words import clean
 
 ROOT = Path(__file__).resolve().parents[2]
 REPORT: dict[str, Any] = runpy.run_path(str(ROOT / "bench" / "report_page.py"))["synthetic"](40)

@@ -59,3 +59,10 @@ def test_whatever_slips_in_is_told_or_taken(at: int, mark: str, without: int) ->
         parse(SOUND[:at] + mark + SOUND[at + without :], "f.yaml")
     except SpecError as error:
         assert all(item.where and item.problem for item in error.diagnostics)
+
+
+@pytest.mark.parametrize("mark", ["\x85", "\u2028", "\r"])
+def test_lines_that_only_the_parser_counts(mark: str) -> None:
+    """A break that no editor shows makes no message fail, wherever the parser believes the mistake to be."""
+    with pytest.raises(SpecError):
+        parse(f"{mark}{mark} a: `b`", "x.yaml")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
+from engine import pipeline
 from engine.cli.environment import Accounts, accounts
 from engine.connector.auth import Account
 from engine.connector.rate_limit import Clock
@@ -17,6 +19,7 @@ from engine.language.compile import Migration, load_migration
 from engine.session import Run, connect
 from engine.store.journal import start_run
 from engine.store.tables import Store, open_store
+from tests.e2e.driving import once
 
 SPEC = Path(__file__).parents[2] / "specs" / "stel_order_to_pipedrive.yaml"
 
@@ -74,10 +77,32 @@ def wide(migration: Migration) -> Migration:
 @pytest.fixture
 def desk(tmp_path: Path) -> Iterator[Desk]:
     """Fresh accounts and a fresh store."""
+    with at(tmp_path) as desk:
+        yield desk
+
+
+@pytest.fixture
+def migrated(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    """Accounts and a store after a full run, which is made once in a test session and copied."""
+
+    def migrate(folder: Path) -> dict[str, str]:
+        with at(folder) as desk:
+            pipeline.migrate(desk.run(), None)
+        return {"folder": str(folder)}
+
+    found = once(tmp_path_factory, "stages-migrated", migrate)
+    _copy(Path(found["folder"]), tmp_path)
+    with at(tmp_path) as desk:
+        yield desk
+
+
+@contextmanager
+def at(folder: Path) -> Iterator[Desk]:
+    """The accounts and the store in a folder; fresh ones where it has none."""
     migration = wide(load_migration(SPEC, {}))
-    store = open_store(str(tmp_path / "store.sqlite"))
-    with accounts(migration, "sandbox", {"ETL_SANDBOX_SIZE": "300"}, tmp_path / "sandbox") as found:
-        desk = Desk(migration, store, found, tmp_path)
+    store = open_store(str(folder / "store.sqlite"))
+    with accounts(migration, "sandbox", {"ETL_SANDBOX_SIZE": "300"}, folder / "sandbox") as found:
+        desk = Desk(migration, store, found, folder)
         yield desk
         for run in desk.opened:
             run.source.close()
@@ -85,22 +110,17 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
     store.close()
 
 
-@pytest.fixture
-def changed(desk: Desk) -> Callable[..., Desk]:
-    """The same desk under a changed spec: `changed(lambda text: text.replace(...))`."""
-
-    def change(edit: Callable[[str], str]) -> Desk:
-        root = desk.folder / "project"
-        for name in ("connectors", "templates"):
-            if not (root / name).exists():
-                (root / name).parent.mkdir(parents=True, exist_ok=True)
-                _copy(SPEC.parents[1] / name, root / name)
-        spec = root / "specs" / SPEC.name
-        spec.parent.mkdir(exist_ok=True)
-        spec.write_text(edit(SPEC.read_text(encoding="utf-8")), encoding="utf-8")
-        return replace(desk, migration=wide(load_migration(spec, {})))
-
-    return change
+def changed(desk: Desk, edit: Callable[[str], str]) -> Desk:
+    """The same desk under a changed spec: `changed(desk, lambda text: text.replace(...))`."""
+    root = desk.folder / "project"
+    for name in ("connectors", "templates"):
+        if not (root / name).exists():
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            _copy(SPEC.parents[1] / name, root / name)
+    spec = root / "specs" / SPEC.name
+    spec.parent.mkdir(exist_ok=True)
+    spec.write_text(edit(SPEC.read_text(encoding="utf-8")), encoding="utf-8")
+    return replace(desk, migration=wide(load_migration(spec, {})))
 
 
 def _copy(source: Path, target: Path) -> None:

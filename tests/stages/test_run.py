@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -22,7 +21,7 @@ from engine.rollback.undo import rollback
 from engine.store.changes import Change, save_changes
 from engine.store.links import all_findings, count_links, links_of, stream_drafts
 from engine.values import links_in
-from tests.stages.conftest import Desk
+from tests.stages.conftest import Desk, changed
 
 
 def resources(desk: Desk) -> Counter[str]:
@@ -61,9 +60,9 @@ def test_every_record_has_an_owner(desk: Desk) -> None:
     assert all(row["record"]["owner_id"] for row in owned)
 
 
-def test_fallback_owner_must_exist(desk: Desk, changed: Callable[..., Desk]) -> None:
+def test_fallback_owner_must_exist(desk: Desk) -> None:
     """A fallback owner who is no active user stops the run before anything is written."""
-    other = changed(lambda text: text.replace("owner@example.com", "nobody@example.com"))
+    other = changed(desk, lambda text: text.replace("owner@example.com", "nobody@example.com"))
     before = desk.dump()
     with pytest.raises(UnsafePlan, match=r"nobody@example\.com"):
         pipeline.migrate(other.run(), 60)
@@ -84,10 +83,10 @@ def test_empty_source_is_refused(desk: Desk) -> None:
         guard(run, result.plan, yes=False)
 
 
-def test_mapping_change_rewrites_only_what_it_changes(desk: Desk, changed: Callable[..., Desk]) -> None:
+def test_mapping_change_rewrites_only_what_it_changes(migrated: Desk) -> None:
     """After one value map changed, only the records whose draft changed are written."""
-    pipeline.migrate(desk.run(), None)
-    other = changed(lambda text: text.replace("map: {Pendiente: open, En curso: open, Aceptada: won, Cerrada: won, Rechazada: lost}", "map: {Pendiente: open, En curso: won, Aceptada: won, Cerrada: won, Rechazada: lost}"))  # fmt: skip
+    desk = migrated
+    other = changed(desk, lambda text: text.replace("map: {Pendiente: open, En curso: open, Aceptada: won, Cerrada: won, Rechazada: lost}", "map: {Pendiente: open, En curso: won, Aceptada: won, Cerrada: won, Rechazada: lost}"))  # fmt: skip
     run = other.run()
     result = pipeline.migrate(run, None)
     updated = {item.object: item.updated for item in result.loaded if item.updated}
@@ -105,9 +104,9 @@ def _stage(desk: Desk, name: str) -> int:
     )  # fmt: skip
 
 
-def test_people_keep_their_edit(desk: Desk) -> None:
+def test_people_keep_their_edit(migrated: Desk) -> None:
     """A field people changed in the destination is kept and reported when the source changes too."""
-    pipeline.migrate(desk.run(), None)
+    desk = migrated
     row = next(row for row in desk.dump() if row["resource"] == "products" and row["record"]["code"] == "PRO00002")
     desk.destination_api("PATCH", f"/api/v2/products/{row['id']}", name="Renamed by people")
     desk.source_api("PUT", "/products/5800064", name="Renamed in the source", barcode="8400000000001")
@@ -120,9 +119,9 @@ def test_people_keep_their_edit(desk: Desk) -> None:
     assert any("Renamed by people" in text for text in told)
 
 
-def test_delta_with_nothing_changed(desk: Desk) -> None:
+def test_delta_with_nothing_changed(migrated: Desk) -> None:
     """A delta with nothing changed writes nothing and calls each filtered collection once."""
-    pipeline.migrate(desk.run(), None)
+    desk = migrated
     pipeline.delta(desk.run())  # has each filter bring rows that are known
     before = desk.dump()
     run = desk.run()
@@ -132,9 +131,9 @@ def test_delta_with_nothing_changed(desk: Desk) -> None:
     assert run.source.limiter.calls == len(result.changes)
 
 
-def test_delta_brings_over_what_is_new(desk: Desk) -> None:
+def test_delta_brings_over_what_is_new(migrated: Desk) -> None:
     """A client and a contact made since arrive, linked, with the next delta."""
-    pipeline.migrate(desk.run(), None)
+    desk = migrated
     client = desk.source_api("POST", "/clients", **{"name": "Nueva SL", "legal-name": "Nueva Empresa SL"})[0]
     desk.source_api("POST", "/contacts", **{"name": "Eva Nueva", "account-id": client["id"], "account-path": client["path"]})
     pipeline.delta(desk.run())
@@ -144,9 +143,9 @@ def test_delta_brings_over_what_is_new(desk: Desk) -> None:
     assert str(person["record"]["org_id"]) == str(organization["id"])
 
 
-def test_deletions_are_confirmed_and_reported(desk: Desk) -> None:
+def test_deletions_are_confirmed_and_reported(migrated: Desk) -> None:
     """A row deleted in the source is found by its id and, by default, kept and reported."""
-    pipeline.migrate(desk.run(), None)
+    desk = migrated
     before = resources(desk)
     desk.source_api("DELETE", "/events/4400012")
     pipeline.delta(desk.run(), deletions=True)
@@ -156,9 +155,9 @@ def test_deletions_are_confirmed_and_reported(desk: Desk) -> None:
     assert [finding.key for finding in told] == ["events/4400012"]
 
 
-def test_an_element_that_left_its_list_is_gone(desk: Desk) -> None:
+def test_an_element_that_left_its_list_is_gone(migrated: Desk) -> None:
     """A picture taken off a product is told like a deleted record, the others of its list are not; nor is one whose list was not read."""
-    pipeline.migrate(desk.run(), None)
+    desk = migrated
     with desk.store.begin() as connection:
         linked = sorted(key for key in links_of(connection, "item_images") if key.startswith("products/"))
     records = [key.partition("#")[0] for key in linked]
@@ -176,17 +175,16 @@ def test_an_element_that_left_its_list_is_gone(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize(("reads", "gone"), [(True, []), (False, ["events/4400012"])], ids=["refused", "no read"])
-def test_a_row_that_may_not_be_looked_at_is_not_taken_for_deleted(desk: Desk, reads: bool, gone: list[str]) -> None:
+def test_a_row_that_may_not_be_looked_at_is_not_taken_for_deleted(migrated: Desk, reads: bool, gone: list[str]) -> None:
     """Refused, as in an archived project, it counts as there and is told; where no row can be read by itself, the list decides."""
-    source = desk.migration.source
+    source = migrated.migration.source
     events, refusal = source.resources["events"], ErrorRule("forbid", status=(404,))
     others = {verb: operation for verb, operation in events.operations.items() if verb != "read"}
     read = {"read": replace(events.operations["read"], path="/nothing/{id}")} if reads else {}
     closed = replace(
         source, resources={**source.resources, "events": replace(events, operations={**others, **read})}, errors=(refusal, *source.errors)
     )
-    desk = replace(desk, migration=replace(desk.migration, source=closed))
-    pipeline.migrate(desk.run(), None)
+    desk = replace(migrated, migration=replace(migrated.migration, source=closed))
     desk.source_api("DELETE", "/events/4400012")
     run = desk.run()
     pipeline.delta(run, deletions=True)
@@ -236,9 +234,9 @@ def test_without_a_fingerprint_what_was_written_tells_of_an_edit(desk: Desk) -> 
     assert edits_of(desk.run(), "organizations", links) == {links[0].key: "people changed name"}
 
 
-def test_a_row_lets_go_of_one_that_leaves(desk: Desk) -> None:
+def test_a_row_lets_go_of_one_that_leaves(migrated: Desk) -> None:
     """What names a row that this run deletes in the end is updated before, without the link; nothing else is."""
-    pipeline.migrate(desk.run(), None)
+    desk = migrated
     run, mapping, destination = desk.run(), desk.migration.spec.objects["contacts"], desk.migration.destination
     drafts = [draft for batch in stream_drafts(desk.store, "contacts") for draft in batch]
     with desk.store.begin() as connection:

@@ -15,6 +15,7 @@ from engine.cli.commands import Later
 from workbench.cli import etl
 
 ROOT = Path(__file__).resolve().parents[2]
+SPEC = "specs/stel_order_to_pipedrive.yaml"
 HEAVY = ("engine.pipeline", "httpx", "sqlalchemy", "jinja2", "jsonschema", "rich", "openpyxl", "petl", "phonenumbers")
 # One child runs a command and prints what it has imported, behind everything that the command prints itself.
 CHILD = """
@@ -77,3 +78,9 @@ def test_every_command_is_listed_by_name() -> None:
 def test_the_help_imports_nothing_heavy() -> None:
     """`etl --help` reads names; the engine, HTTP, the store, templates and schemas stay where they are."""
     assert not imported("--help").intersection(HEAVY)
+
+
+def test_validate_imports_neither_clients_nor_the_store() -> None:
+    """Checking a good spec asks nobody and keeps nothing."""
+    found = imported("validate", SPEC)
+    assert not found.intersection(("engine.pipeline", "httpx", "sqlalchemy", "jsonschema", "rich", "openpyxl", "petl"))

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from engine.report.terminal import clean
+from engine.report.words import clean
 from workbench.cases import coverage
 from workbench.cases.coverage import Coverage
 from workbench.cases.run import CaseRun, Failure

@@ -26,6 +26,7 @@ from engine.connector.rate_limit import Clock, RateLimiter
 from engine.errors import ATTENTION, DONE, UnsafePlan, UsageError
 from engine.report import terminal
 from engine.report.document import private
+from engine.report.words import clean
 from engine.store.tables import open_store
 from workbench.excerpt import excerpt
 from workbench.probe import report
@@ -217,7 +218,7 @@ def _announce(
         f"{connector.title} at {account.base_url}: {what}, {len(choice.names)}"
         f" resources, at most {calls:,} calls{spent}"
     )
-    click.echo(terminal.clean(told), err=True)
+    click.echo(clean(told), err=True)
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from engine.connector.rate_limit import Clock
 from engine.errors import UsageError
 from engine.language.compile import Migration
 from engine.language.model import Side, Spec
-from engine.report.terminal import counted
+from engine.report.words import counted
 from engine.session import Run, connect
 from engine.store.tables import Store, open_store
 from workbench.commands.options import from_environment, machine, stored

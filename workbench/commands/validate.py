@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,11 @@ from engine.cli.environment import variables
 from engine.cli.options import Settings
 from engine.config.document import read
 from engine.errors import DONE, Diagnostic, SpecError, in_order
-from engine.language.compile import load_migration
-from engine.report.terminal import counted
+from engine.language.compile import load_migration, shown
+from engine.report.words import counted
 from workbench.commands.options import from_environment, machine, stored
 from workbench.doubts import doubts, quotes
+from workbench.excerpt import excerpt, places
 
 
 @click.command("validate")
@@ -46,9 +47,9 @@ def _validated(settings: Settings, live: bool) -> int:
     problems: list[Diagnostic] = []
     objects = 0
     try:
-        document = read(settings.spec, str(settings.spec))
+        document = read(settings.spec, shown(settings.spec))
         problems = list(quotes(document))
-        migration = load_migration(settings.spec, variables())
+        migration = load_migration(settings.spec, variables(), document)
         objects = len(migration.spec.active())
         problems = in_order(
             [*problems, *migration.warnings, *doubts(document, migration)]
@@ -77,7 +78,7 @@ def _refused(problems: Sequence[Diagnostic]) -> bool:
 def _show(settings: Settings, problems: Sequence[Diagnostic], objects: int) -> None:
     folder, wrong = settings.spec.parent, _refused(problems)
     if settings.as_json:
-        told = _places(problems, folder)
+        told = [places(item, folder) for item in problems]
         click.echo(
             json.dumps(
                 {"spec": str(settings.spec), "valid": not wrong, "problems": told},
@@ -85,26 +86,11 @@ def _show(settings: Settings, problems: Sequence[Diagnostic], objects: int) -> N
             )
         )
         return
-    if problems:
-        _excerpts(problems, folder)
+    for item in problems:
+        click.echo("\n".join(excerpt(item, folder)), err=True)
     many = counted(len(problems), "problem" if wrong else "warning")
     good = (
         f"{settings.spec}: good;"
         f" {counted(objects, 'object')}{', ' + many if problems else ''}"
     )
     click.echo(many if wrong else good, err=wrong)
-
-
-def _places(problems: Sequence[Diagnostic], folder: Path) -> list[Mapping[str, object]]:
-    if not problems:
-        return []
-    from workbench.excerpt import places  # nothing is shown of a good spec
-
-    return [places(item, folder) for item in problems]
-
-
-def _excerpts(problems: Sequence[Diagnostic], folder: Path) -> None:
-    from workbench.excerpt import excerpt  # nothing is shown of a good spec
-
-    for item in problems:
-        click.echo("\n".join(excerpt(item, folder)), err=True)

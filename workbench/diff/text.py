@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from engine.report.document import shown as value_text
-from engine.report.terminal import clean
+from engine.report.words import clean
 from workbench.diff.differences import Difference
 from workbench.diff.effect import Effect, Example
 
