@@ -145,7 +145,9 @@ def begin(run: Run) -> None:
     carry_over(run)
     refuse_lost(run)
     with run.store.begin() as connection:
-        clear_findings(connection, LIMITS)  # what answers say of limits is told anew
+        clear_findings(
+            connection, LIMITS
+        )  # what answers say of limits is reported anew
 
 
 def preview(

@@ -63,7 +63,7 @@ class Rows:
     silent: bool = False
     doubt: str = ""  # why the list may have more rows than were read up to here
     at: Any = None  # the position that the page was asked for at
-    anew: bool = False  # the list was begun again: rows come once more
+    anew: bool = False  # the list was begun anew: rows come a second time
     date: float | None = None  # the server's clock when it answered
 
 
@@ -89,7 +89,7 @@ class Client:
         self.limiter.release()
 
     def now(self) -> float:
-        """The platform's clock in epoch seconds, as far as its answers tell it; else ours."""
+        """The platform's clock in epoch seconds, as far as its answers state it; else ours."""
         return self.calls.now()
 
     def redact(self, text: str) -> str:

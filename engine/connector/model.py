@@ -187,7 +187,7 @@ class Resource:
     custom: CustomFields | None = None
     modified: str = ""  # field that moves with every change
     created: str = ""
-    # fields that tell our own rows apart where no key field exists
+    # fields that distinguish our own rows where no key field exists
     recognise: tuple[str, ...] = ()
     cascades: bool = False  # whether deleting a row deletes the rows that refer to it
     deleted: str = ""  # field that says a row read by id is deleted

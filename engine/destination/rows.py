@@ -238,7 +238,7 @@ class RowCodec:
         return field_type is not None and field_type.kind == "reference"
 
     def fingerprint(self, row: Row) -> str:
-        """A digest of everything people can change in a row; tells later whether they did."""
+        """A digest of everything people can change in a row; shows later whether they did."""
         return _FORM + digest(self._held(row))
 
     def _held(self, row: Row) -> dict[str, Any]:

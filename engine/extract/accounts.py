@@ -60,7 +60,7 @@ def check_accounts(run: Run, reads: bool = False) -> None:
     or UnsafePlan.
 
     A source that is known is asked only where nothing of it is about to be read: the first page
-    tells as much. With `reads`, something is about to be in any case.
+    shows as much. With `reads`, something is about to be in any case.
     """
     with run.store.begin() as connection:
         cursors = all_cursors(connection)

@@ -25,7 +25,7 @@ from engine.store.records import (
     stream,
     tally_of,
 )
-from engine.values import digest, id_in, key_of
+from engine.values import collection_of, digest, id_in, key_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +221,7 @@ def fetch(run: Run, keys: Iterable[str]) -> None:
     """Read single rows by id, for links that lead outside what was read; they are staged too."""
     found: dict[str, list[dict[str, Any]]] = {}
     for key in keys:
-        collection = key.partition("/")[0]
+        collection = collection_of(key)
         try:
             row = run.source.read(collection, id_in(key))
         except RequestRejected as error:

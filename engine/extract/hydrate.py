@@ -1,8 +1,8 @@
 """Fields that only a row's own read holds: read record by record, where the spec needs one of
 them.
 
-The digest of a record stays that of its listed row, so a later listing tells whether it moved; a
-row that did is staged anew without its details, and they are read again.
+The digest of a record stays that of its listed row, so a later listing shows whether it changed; a
+row that did is staged anew without its details, which are then read anew.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""What changed in the source since the last reading: changed and new rows, and rows that are
-gone.
+"""What changed in the source since the last reading: changed and new rows, and rows that were
+deleted.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class Changes:
 def read_changes(run: Run, whole: bool = False) -> list[Changes]:
     """Read what changed in every collection the spec reads, at the least number of calls.
 
-    With `whole`, every mapped list is read to its end: what is gone shows only there, and so do
+    With `whole`, every mapped list is read to its end: what was deleted shows only there, and so do
     changes that moved no stamp and rows that slipped off a page while the first reading went on.
     """
     with run.store.begin() as connection:
@@ -147,7 +147,7 @@ def _compared(
     run: Run, fields: tuple[str, ...], changes: Changes, left_out: list[str]
 ) -> Changes:
     """Read the list as a whole; a filter or an order that left out what is there is remembered,
-    and not used again.
+    and no longer used.
     """
     name = changes.collection
     with run.store.begin() as connection:
@@ -270,7 +270,7 @@ def _remember(
     report(connection, DELTA, name, Tally() if whole else tally)
 
 
-# -- rows that are gone
+# -- rows that were deleted
 
 
 def find_deleted(run: Run, yes: bool = False) -> list[Changes]:

@@ -60,7 +60,7 @@ def row_key(resource: Resource, row: Mapping[str, Any]) -> str:
     """The key of a row; raises UnsafePlan where a field of its id holds no plain value."""
     if not has_key(resource, row):
         raise UnsafePlan(
-            f"a row of {resource.name} has no {resource.id}: it cannot be told apart –"
+            f"a row of {resource.name} has no {resource.id}: it cannot be distinguished –"
             " check `id` in the connector"
         )
     values = [word(row[name]) for name in resource.id_fields]
@@ -203,10 +203,10 @@ def report(connection: sa.Connection, stage: str, name: str, tally: Tally) -> No
 
 
 def watermark(cursor: Cursor, tally: Tally) -> float:
-    """The moment since which rows are asked for: when the last reading began, as the platform
-    tells time.
+    """The moment since which rows are asked for: when the last reading began, by the platform's
+    clock.
 
-    The server's clock counts, ours only where it tells none. The newest stamp counts where it lies
+    The server's clock counts, ours only where it states none. The newest stamp counts where it lies
     behind: stamps may be wall time of another zone, and a clock that was ahead may be put right.
     """
     begun = cursor.started if tally.date is None else tally.date
@@ -304,7 +304,7 @@ def recent(
     """Pages that hold every row made or changed since a moment of the platform's clock:
     filtered, newest first, or all.
 
-    A moment that is not over yet was told by a clock that was ahead: what it was is not known,
+    A moment that is not over yet comes from a clock that was ahead: what it was is not known,
     so all rows are read. With `proof`, raises Unavailable for a page without a body: it does not
     show what is not there.
     """
@@ -359,7 +359,7 @@ def rows_now(
 
 def reaches(rows: Iterable[Mapping[str, Any]], name: str, since: float) -> bool:
     """Whether a page of a list, newest first, holds a row older than the moment; one without a
-    stamp tells nothing.
+    stamp proves nothing.
     """
     return any(
         stamp is not None and stamp < since

@@ -30,7 +30,7 @@ from engine.store.links import Draft, Link, draft_states, links_of
 from engine.values import canonical, digest, links_in
 
 OF_PLAN = "$"  # marks what stands in for the id of a row that the same plan makes
-LOST_TRIES = 8  # times a value is sent again that the destination dropped
+LOST_TRIES = 8  # times a value that the destination dropped is retried
 
 Symbol = tuple[str, str]
 
@@ -273,7 +273,7 @@ def _is_settled(link: Link, target: str) -> bool:
     if not held:
         return True
     if held.get("why") == "altered":
-        return True  # it would be made the same of again
+        return True  # the destination would store it the same way
     return bool(held.get("why") == "lost" and held.get("tries", 0) >= LOST_TRIES)
 
 

@@ -1,8 +1,8 @@
 """Records that have moved between the collections of one object: they keep their row.
 
 A lead that becomes a client is read under another collection, and so under another key. It is
-taken for the same record where its id is the same, the record under the old key is gone, and what
-was written of it has a value or a word in common with what is wanted now.
+taken for the same record where its id is the same, the record under the old key is deleted, and
+what was written of it has a value or a word in common with what is wanted now.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from engine.store.links import (
     stream_drafts,
 )
 from engine.store.records import gone_of, mark_gone
-from engine.values import canonical, leaves
+from engine.values import canonical, collection_of, leaves
 
 STAGE = "move"
 SHORTEST = 4  # letters of a word that may show that two records are one
@@ -94,7 +94,7 @@ def _words(value: object) -> set[str]:
 
 
 def _has_left(run: Run, key: str) -> bool:
-    name = key.partition("/")[0]
+    name = collection_of(key)
     with run.store.begin() as connection:
         if gone_of(connection, [key]):
             return True

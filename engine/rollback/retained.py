@@ -15,6 +15,7 @@ import sqlalchemy as sa
 
 from engine.connector.model import Resource
 from engine.destination.edits import edit_of
+from engine.destination.natural_key import holders
 from engine.destination.rows import (
     Definitions,
     Row,
@@ -23,7 +24,6 @@ from engine.destination.rows import (
     is_definition,
     load_definitions,
 )
-from engine.destination.telling import holders
 from engine.session import Run
 from engine.store.journal import (
     Entry,
@@ -200,7 +200,7 @@ def _needed_by(resource: str, row_id: str) -> str:
 def _to_be_restored(
     look: _Look, connection: sa.Connection, links: Sequence[Link]
 ) -> dict[str, Values]:
-    """What updates of ours have put into rows that were there, and a rollback takes out again."""
+    """What updates of ours have put into rows that were there, and a rollback takes out."""
     keys: dict[str, list[str]] = {}
     for link in links:
         keys.setdefault(link.object, []).append(link.key)

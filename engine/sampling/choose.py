@@ -1,4 +1,4 @@
-"""Which records make a telling sample: every object, state and shape, and all they lean on."""
+"""Which records make a representative sample: all objects, states and shapes, and what they need."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from engine.mapping.evaluate import (
 )
 from engine.session import Run
 from engine.store.records import Record, many, pointing_at, save_sample, stream
-from engine.values import dig, is_empty, links_in, segments
+from engine.values import collection_of, dig, is_empty, links_in, segments
 
 VALUES = 25  # a field with more different values than this is not an enumeration
 LOOKED_AT = 20_000  # records of a collection considered for the choice
@@ -251,7 +251,7 @@ class _Choice:
 
     def makes_rows(self, key: str) -> bool:
         """Whether objects are made of the record."""
-        return key.partition("/")[0] in self.makers
+        return collection_of(key) in self.makers
 
     def fill(
         self, keys: Sequence[str], size: int, reason: str, counts: Callable[[str], bool]
@@ -304,7 +304,7 @@ def sight_ahead(run: Run, connection: sa.Connection) -> LookupContext:
             return False
         return takes_part(
             run.spec.objects[name],
-            sight.read(record.partition("/")[0], record, body),
+            sight.read(collection_of(record), record, body),
             sight,
         )
 
