@@ -209,7 +209,7 @@ def delta(
 
 
 def retry_failed(run: Run) -> Result:
-    """Try just the records that failed once more; the source is not read."""
+    """Retry just the records that failed; the source is not read."""
     result = Result()
     begin(run)
     check_accounts(run)

@@ -28,14 +28,14 @@ class Gate:
 
 
 def gate_of_program() -> Gate:
-    """The gate that the program was started with; started without one, nobody can admit
-    anything.
+    """The gate that the program was started with; started without one, nothing is
+    admitted.
     """
     return click.get_current_context().find_object(Gate) or Gate(_shut, lambda *_: None)
 
 
 def _shut(spec: Path, _: str | None) -> None:
     raise UnsafePlan(
-        "nobody can say here whether the mapping is approved – start it as: etl run"
+        "approval required, which this program cannot check – start it as: etl run"
         f" {spec} --env live"
     )

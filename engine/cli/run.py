@@ -101,13 +101,11 @@ class Choice:
 @click.option(
     "--every", metavar="15m", help="With --delta: repeat at this interval (s, m or h)."
 )
-@click.option(
-    "--failed", is_flag=True, help="Try just the records that failed once more."
-)
+@click.option("--failed", is_flag=True, help="Retry just the records that failed.")
 @click.option(
     "--remake-fields",
     is_flag=True,
-    help="Make custom fields that people have deleted anew, and fill them.",
+    help="Recreate custom fields that people have deleted, and fill them.",
 )
 def run(size: int | None, refresh: bool, wait: bool, **options: Any) -> None:
     """Migrate: audit, provision, extract, transform, load, verify. Safe to repeat."""

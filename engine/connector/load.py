@@ -212,11 +212,7 @@ def _check_call(
 
 
 def _check_place(
-    document: Document,
-    verb: model.Verb,
-    call: Mapping[str, Any],
-    place: str,
-    at: Keys,
+    document: Document, verb: model.Verb, call: Mapping[str, Any], place: str, at: Keys
 ) -> Iterator[Diagnostic]:
     """A place in a path has one value when the call is made."""
     if place == "resource":

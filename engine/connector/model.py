@@ -14,6 +14,10 @@ Verb = Literal[
 ]
 
 
+# how an update empties a field; `left_out` where a row is sent whole
+Emptied = Literal["as_null", "as_list", "left_out", "never"]
+
+
 @dataclass(frozen=True, slots=True)
 class FieldType:
     """The type of one field as the API documents it.
@@ -32,8 +36,8 @@ class FieldType:
     max: int | None = None
     options: str = ""  # enum: where its options are kept, "fields-resource/field-code"
     one_of: tuple[str, ...] = ()
-    # how an update empties the field: as_null, as_list ([]), or never
-    empty: str = "never"
+    # how an update empties the field: by null, by [], or never
+    empty: Literal["as_null", "as_list", "never"] = "never"
     # values of other fields without which it is refused
     only_with: Mapping[str, Any] = field(default_factory=dict)
     requires: tuple[str, ...] = ()  # fields without which it is refused
@@ -231,7 +235,7 @@ class Resource:
         """The field that holds what the platform itself calls the row's id."""
         return self.own or self.id
 
-    def emptied(self, name: str) -> str:
+    def emptied(self, name: str) -> Emptied:
         """How an update empties a field: as_null, as_list, left_out (where a row is sent whole),
         or never.
         """
@@ -336,16 +340,22 @@ class Limit:
         return amount * (seats if self.per_seat else 1)
 
 
+Then = Literal[
+    "wait", "pause", "refuse", "stop", "reject", "missing", "forbid", "unsure", "moved"
+]
+
+
 @dataclass(frozen=True, slots=True)
 class ErrorRule:
     """Which answer means what; the first rule that matches decides.
 
-    `then` is one of wait (not executed: wait and repeat), pause (a long quota is spent), refuse
-    (key not valid), stop (shut out), reject (this record only), missing (no such row), forbid
-    (no right to this collection), unsure (the request may have been executed).
+    `then`: wait (not executed: wait and repeat), pause (a long quota is spent), refuse (key not
+    valid), stop (shut out), reject (this record only), missing (no such row), forbid (no right to
+    this collection), unsure (the request may have been executed), moved (a redirect, which no
+    connector declares).
     """
 
-    then: str
+    then: Then
     status: tuple[int, ...] = ()
     headers: Mapping[str, str] = field(default_factory=dict)
     content_type: str = ""
@@ -398,7 +408,7 @@ class Connection:
     answer_seconds: float = 0.0
     answer_max_bytes: int = 100_000_000
     # what a bare figure of `Retry-After` or a reset header counts
-    wait_unit: str = "seconds"
+    wait_unit: Literal["seconds", "milliseconds"] = "seconds"
     concurrency: int = 8
     # seconds a request without an answer may still be at work on the other side
     settle_after: float = 3.0

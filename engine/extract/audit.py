@@ -1,4 +1,4 @@
-"""Look before anything is written: both accounts, people, collections nobody maps, fields that
+"""Look before anything is written: both accounts, people, unmapped collections, fields that
 vanished.
 """
 
@@ -195,7 +195,7 @@ def unmapped_collections(run: Run) -> list[Unmapped]:
     found = []
     rest = [name for name in run.migration.source.resources if name not in mapped]
     for position, name in enumerate(rest):
-        run.progress("collections nobody maps", position, len(rest))
+        run.progress("unmapped collections", position, len(rest))
         rows = _rows(run, name, name in reads, known.get(COUNTED + name))
         reason = run.spec.left_behind.get(name, "")
         found.append(
@@ -206,7 +206,7 @@ def unmapped_collections(run: Run) -> list[Unmapped]:
                 name in reads,
             )
         )
-    run.progress("collections nobody maps", len(rest), len(rest))
+    run.progress("unmapped collections", len(rest), len(rest))
     return found
 
 

@@ -72,7 +72,7 @@ class Hit:
 
     row_id: str
     row: Row
-    origin: str
+    origin: Literal["adopted", "matched"]
 
 
 def way_of(search: Search, mapping: ObjectMapping) -> Way:

@@ -52,13 +52,7 @@ from engine.plan.diff import (
 from engine.plan.moves import follow_moves
 from engine.plan.notes import STAGE, report, report_rows
 from engine.session import Run
-from engine.store.changes import (
-    Change,
-    Kind,
-    changes_of,
-    clear_changes,
-    save_changes,
-)
+from engine.store.changes import Change, Kind, changes_of, clear_changes, save_changes
 from engine.store.journal import Entry, failures
 from engine.store.links import (
     Draft,

@@ -1,4 +1,4 @@
-"""Which records make a representative sample: all objects, states and shapes, and what they need."""
+"""Which records make a representative sample: objects, states and shapes, and all they need."""
 
 from __future__ import annotations
 
