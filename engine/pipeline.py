@@ -70,8 +70,8 @@ def extract_and_audit(run: Run, sample: int | None, details: bool = True) -> Res
     check_schema_drift(run)
     if details and sample is None:
         hydrate(run)
-    people, fallback = match_people(run)
-    result.audit = Audit(tuple(people), fallback, tuple(unmapped_collections(run)))
+    audit = match_people(run)
+    result.audit = replace(audit, unmapped=tuple(unmapped_collections(run)))
     if sample is not None:
         result.sample = _sample(run, sample)
     report_hidden(run, result.sample)
@@ -196,8 +196,7 @@ def delta(
     result.readings = extract(run)
     check_schema_drift(run)
     hydrate(run)
-    people, fallback = match_people(run)
-    result.audit = Audit(tuple(people), fallback, ())
+    result.audit = match_people(run)
     if deletions:
         result.changes += find_deleted(run, yes)
     find_out(run, result)
@@ -214,8 +213,7 @@ def retry_failed(run: Run) -> Result:
     begin(run)
     check_accounts(run)
     started = run.destination.now()
-    people, fallback = match_people(run)
-    result.audit = Audit(tuple(people), fallback, ())
+    result.audit = match_people(run)
     draft(run, result)
     plan(run, result, only_failed=True)
     carry_out(run, result)

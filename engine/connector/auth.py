@@ -84,10 +84,7 @@ AUTHS: Mapping[str, Callable[[Mapping[str, Any], str], Signature]] = {
 def parts(auth: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     """A way of signing in, and those it is made of."""
     yield auth
-    for part in (
-        *auth.get("all", ()),
-        *([auth["signed_by"]] if "signed_by" in auth else ()),
-    ):
+    for part in filter(None, (*auth.get("all", ()), auth.get("signed_by"))):
         yield from parts(part)
 
 

@@ -32,8 +32,7 @@ def http_date(text: str | None) -> float | None:
     or it cannot be parsed.
     """
     try:
-        found = parsedate_to_datetime(text or "")
-        return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
+        return _epoch(parsedate_to_datetime(text or ""))
     except (ValueError, OverflowError):
         return None
 
@@ -74,10 +73,13 @@ def wait(text: str, now: float, unit: float = 1.0) -> float | None:
     return max(0.0, end - now)
 
 
+def _epoch(found: datetime) -> float:
+    return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
+
+
 def _dated(text: str) -> float | None:
     try:
-        found = datetime.fromisoformat(text.strip())
-        return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
+        return _epoch(datetime.fromisoformat(text.strip()))
     except (ValueError, OverflowError):
         return http_date(text)
 

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from engine.connector.model import Users
 from engine.connector.titles import at_place, first_word
 from engine.errors import RequestRejected, UnsafePlan
+from engine.extract.records import cursors_of
 from engine.language.dependencies import by_source, needed, paths_read
 from engine.session import Run
 from engine.store.links import (
@@ -24,7 +25,6 @@ from engine.store.links import (
 )
 from engine.store.records import (
     Cursor,
-    all_cursors,
     count,
     not_taken,
     save_cursor,
@@ -65,19 +65,19 @@ class Unmapped:
 class Audit:
     """What an audit found."""
 
-    people: tuple[Person, ...]
-    fallback: str
-    unmapped: tuple[Unmapped, ...]
+    people: tuple[Person, ...] = ()
+    fallback: str = ""
+    unmapped: tuple[Unmapped, ...] = ()
 
 
-def match_people(run: Run) -> tuple[list[Person], str]:
+def match_people(run: Run) -> Audit:
     """Find every person of the source among the destination's users by e-mail, ignoring case.
 
     Raises UnsafePlan where the fallback owner is not an active user: records would have no owner.
     """
     match, rules = run.spec.users, run.migration.destination.users
     if match is None or rules is None:
-        return [], ""
+        return Audit()
     by_email: dict[str, list[dict[str, Any]]] = {}
     for user in run.destination.rows(rules.resource):
         by_email.setdefault(_text(user, rules.email).casefold(), []).append(user)
@@ -101,7 +101,8 @@ def match_people(run: Run) -> tuple[list[Person], str]:
             name = _name(run, match.source, record.body)
             people.append(Person(record.key, name, email, state, user_id))
     _save(run, people, _user_id(run, fallback[0], rules), rules)
-    return people, f"{_joined(fallback[0], rules.name)} <{match.fallback}>".strip()
+    owner = f"{_joined(fallback[0], rules.name)} <{match.fallback}>".strip()
+    return Audit(tuple(people), owner)
 
 
 def _match(
@@ -190,8 +191,7 @@ def unmapped_collections(run: Run) -> list[Unmapped]:
     if run.spec.users:
         mapped.add(run.spec.users.source)
     reads = needed(run.spec)
-    with run.store.begin() as connection:
-        known = all_cursors(connection)
+    known = cursors_of(run)
     found = []
     rest = [name for name in run.migration.source.resources if name not in mapped]
     for position, name in enumerate(rest):

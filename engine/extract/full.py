@@ -9,7 +9,7 @@ from typing import Any
 from engine.connector.client import Rows
 from engine.connector.model import Operation
 from engine.errors import Forbidden, RequestRejected
-from engine.extract.records import alive, entries, keyed, report, tallied
+from engine.extract.records import alive, cursors_of, entries, keyed, report, tallied
 from engine.language.dependencies import needed
 from engine.session import Run
 from engine.store.records import (
@@ -43,8 +43,7 @@ def extract(run: Run, max_pages: int | None = None) -> dict[str, Reading]:
     collection.
     """
     wanted = needed(run.spec)
-    with run.store.begin() as connection:
-        known = all_cursors(connection)
+    known = cursors_of(run)
     readings = {}
     for position, (name, fields) in enumerate(wanted.items()):
         run.progress("reading the source", position, len(wanted))
@@ -252,6 +251,5 @@ def stage(run: Run, collection: str, rows: Iterable[dict[str, Any]]) -> None:
 def read_list(run: Run, collection: str) -> None:
     """Read a collection to its end."""
     fields = needed(run.spec)[collection]
-    with run.store.begin() as connection:
-        known = all_cursors(connection)
+    known = cursors_of(run)
     _collection(run, collection, fields, known.get(collection), None)

@@ -13,6 +13,7 @@ from engine.connector.model import Operation
 from engine.errors import Forbidden, RequestRejected, UnsafePlan
 from engine.extract.records import (
     alive,
+    cursors_of,
     entries,
     filtered,
     is_deleted,
@@ -79,8 +80,7 @@ def read_changes(run: Run, whole: bool = False) -> list[Changes]:
     With `whole`, every mapped list is read to its end: what was deleted shows only there, and so do
     changes that moved no stamp and rows that slipped off a page while the first reading went on.
     """
-    with run.store.begin() as connection:
-        known = all_cursors(connection)
+    known = cursors_of(run)
     wanted, mapped = needed(run.spec), _mapped(run)
     found = []
     for position, (name, fields) in enumerate(wanted.items()):
@@ -150,11 +150,8 @@ def _compared(
     and no longer used.
     """
     name = changes.collection
-    with run.store.begin() as connection:
-        cursor = all_cursors(connection)[name]
-    found = _take(run, name, fields, cursor, "full")
-    with run.store.begin() as connection:
-        begun = all_cursors(connection)[name].started
+    found = _take(run, name, fields, cursors_of(run)[name], "full")
+    begun = cursors_of(run)[name].started
     unlisted = {key for keys in stream_unlisted(run.store, name, begun) for key in keys}
     missed = sorted(set(left_out) - unlisted)
     with run.store.begin() as connection:

@@ -21,7 +21,15 @@ from engine.connector.typed import says_nothing
 from engine.errors import RequestRejected, UnsafePlan
 from engine.session import Run
 from engine.store.links import Finding, clear_findings, save_findings, save_once
-from engine.store.records import FLAGS, READING, Cursor, Record, Tally, other_rows
+from engine.store.records import (
+    FLAGS,
+    READING,
+    Cursor,
+    Record,
+    Tally,
+    all_cursors,
+    other_rows,
+)
 from engine.values import (
     dig,
     digest,
@@ -47,6 +55,12 @@ _STYLES = {
     "basic_offset": "%Y-%m-%dT%H:%M:%S+0000",
     "date": "%Y-%m-%d",
 }
+
+
+def cursors_of(run: Run) -> dict[str, Cursor]:
+    """How far each collection has been read, and counted."""
+    with run.store.begin() as connection:
+        return all_cursors(connection)
 
 
 def as_record(run: Run, collection: str, row: Mapping[str, Any]) -> Record:

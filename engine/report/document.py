@@ -44,7 +44,7 @@ def build(run: Run, result: Result, command: str, environment: str) -> dict[str,
     kept = sorted(
         result.tally.kept, key=lambda row: (order.get(row.object, 0), row.key)
     )
-    audit = result.audit or Audit((), "", ())
+    audit = result.audit or Audit()
     now = datetime.fromtimestamp(run.clock.now(), UTC)
     return {
         "migration": run.spec.name,

@@ -11,12 +11,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from engine.extract.full import fetch, read_list, stage
+from engine.extract.records import cursors_of
 from engine.language.dependencies import by_source
 from engine.language.model import ObjectMapping
 from engine.mapping.evaluate import LookupContext, Source, evaluate
 from engine.sampling.choose import sight_ahead
 from engine.session import Run
-from engine.store.records import all_cursors, many
+from engine.store.records import many
 from engine.values import batches, collection_of, id_in
 
 AT_ONCE = 200  # records looked at in one transaction
@@ -50,8 +51,7 @@ class Wanted:
 def wanted_by(run: Run, keys: Iterable[str]) -> Wanted:
     """What the drafts of these records ask for in collections that were not read to their end."""
     found = Wanted()
-    with run.store.begin() as connection:
-        cursors = all_cursors(connection)
+    cursors = cursors_of(run)
     partial = {
         name
         for name in run.migration.source.resources
