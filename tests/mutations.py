@@ -73,8 +73,8 @@ CHANGES = (
     Change(
         "a fingerprint ignores flat custom fields",
         "engine/destination/rows.py",
-        "return dict(held) if self._path() else {code: held[code] for code in self._codes(held)}",
-        "return dict(held) if self._path() else {}",
+        "else {code: held[code] for code in self._codes(held)}",
+        "else {}",
     ),
     Change(
         "an object that stands for a reference is not unwrapped",

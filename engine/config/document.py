@@ -79,10 +79,8 @@ class Document:
 
 def dotted(keys: Keys) -> str:
     """`("objects", "clients", 0)` as people write it: `objects.clients[0]`."""
-    text = ""
-    for key in keys:
-        text += f"[{key}]" if isinstance(key, int) else f".{key}" if text else str(key)
-    return text
+    text = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in keys)
+    return text.removeprefix(".")
 
 
 def several(written: Any, keys: Keys) -> list[tuple[Keys, Any]]:

@@ -184,9 +184,10 @@ class _Compiler:
         above: Mapping[str, model.ObjectMapping] | None = None,
     ) -> Builder:
         rules = self.destination.users
-        people = (
-            (rules.resource if rules else "") if "users" in self.document.data else None
-        )
+        people = None
+        if "users" in self.document.data:
+            people = rules.resource if rules else ""
+
         scope = Scope(self.source, sources, self.settings, self.rows)
         return Builder(
             self.document,

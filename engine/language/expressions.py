@@ -14,7 +14,7 @@ from engine.config.suggestions import suggest
 from engine.connector.model import FieldType
 from engine.errors import Diagnostic
 from engine.language import model, templates, typecheck
-from engine.language.scope import NUMBERS, Found, Scope
+from engine.language.scope import NUMBERS, Found, Scope, kind_of
 from engine.language.steps import bind
 from engine.values import segments
 
@@ -105,14 +105,7 @@ class Builder:
                 suggest(name, list(self.scope.settings)),
             )
             return FieldType("any")
-        value = self.scope.settings[name]
-        return FieldType(
-            "boolean"
-            if isinstance(value, bool)
-            else "text"
-            if isinstance(value, str)
-            else "number"
-        )
+        return kind_of(self.scope.settings[name])
 
     def condition(self, data: Any, keys: Keys) -> model.Condition:
         """`{path: test}` (all must hold) or a list of those (any may)."""

@@ -331,13 +331,19 @@ def _guarded(function: Callable[..., Any], name: str = "") -> Callable[..., Any]
         )
         if longest > 100 and longest * _size(value) > MAX_TEXT:
             raise SecurityError("the text becomes too long")
-        if name in _LISTS:
-            # a list that is not there is empty, as everywhere in a spec
-            value = [] if value is None else value
-        given = _shown(value) if name in _TEXT else value if name else _bare(value)
+        if name in _LISTS and value is None:
+            value = []  # a list that is not there is empty, as everywhere in a spec
+        given = _given(name, value)
         return _bounded(function(*args[:place], given, *rest, **named))
 
     return run
+
+
+def _given(name: str, value: Any) -> Any:
+    """What a filter is handed: a text, the value, or for a step what is behind it."""
+    if name in _TEXT:
+        return _shown(value)
+    return value if name else _bare(value)
 
 
 def _join(join: Callable[..., str]) -> Callable[..., str]:
@@ -663,11 +669,8 @@ def _path(node: nodes.Node, bound: Mapping[str, Names | None]) -> Names | None:
         return (*inner, node.attr) if inner else None
     if isinstance(node, nodes.Getitem) and isinstance(node.arg, nodes.Const):
         inner = _path(node.node, bound)
-        return (
-            (*inner, node.arg.value if isinstance(node.arg.value, str) else "*")
-            if inner
-            else None
-        )
+        part = node.arg.value if isinstance(node.arg.value, str) else "*"
+        return (*inner, part) if inner else None
     if isinstance(node, nodes.Filter) and node.node and node.name in (*_SAME, *_ONE):
         inner = _path(node.node, bound)
         return (*inner, "*") if inner and node.name in _ONE else inner

@@ -194,24 +194,24 @@ def real(path: Sequence[str], scope: Scope) -> str:
     shape: Shape | None = {**(scope.shape(scope.sources) or {}), **scope.names}
     found: list[str] = []
     for part in path:
-        key = _key(shape, part, template=True) if shape and part != "*" else part
+        if part == "*":
+            found.append(part)
+            continue  # every element has the same fields
+
+        key = _key(shape, part, template=True) if shape else None
         found.append(key or part)
-        shape = shape if part == "*" else shape[key].shape if shape and key else None
+        shape = shape[key].shape if shape and key else None
     return _text(found)
 
 
 def _text(path: Sequence[str | int]) -> str:
-    text = ""
-    for part in path:
-        place = (
-            f"[{part}]"
-            if isinstance(part, int) or part == "*"
-            else part
-            if picks(part)
-            else ""
-        )
-        text += place or (f".{part}" if text else str(part))
-    return text
+    return "".join(map(_part, path)).removeprefix(".")
+
+
+def _part(part: str | int) -> str:
+    if isinstance(part, int) or part == "*":
+        return f"[{part}]"
+    return part if picks(part) else f".{part}"
 
 
 def shape_of(rows: Sequence[Mapping[str, Any]]) -> Shape:
@@ -219,29 +219,21 @@ def shape_of(rows: Sequence[Mapping[str, Any]]) -> Shape:
     found: dict[str, FieldType] = {}
     for row in rows:
         for key, value in row.items():
-            kind = _kind_of(value)
-            found[key] = (
-                kind
-                if key not in found or value is None
-                else _either(found[key], kind)
-                if found[key] is not ANY
-                else kind
-            )
+            known, kind = found.get(key, ANY), kind_of(value)
+            found[key] = kind if value is None or known is ANY else _either(known, kind)
     return found
 
 
-def _kind_of(value: Any) -> FieldType:
+def kind_of(value: Any) -> FieldType:
+    """The type of a value that a spec holds; nothing may be of any type."""
     if isinstance(value, dict):
         return FieldType("object", shape_of([value]))
     if isinstance(value, list):
         inner = [item for item in value if isinstance(item, dict)]
-        return FieldType(
-            "list", shape_of(inner) if inner and len(inner) == len(value) else None
-        )
+        same = bool(inner) and len(inner) == len(value)
+        return FieldType("list", shape_of(inner) if same else None)
+    if value is None:
+        return ANY
     if isinstance(value, bool):
         return FieldType("boolean")
-    return (
-        ANY
-        if value is None
-        else FieldType("text" if isinstance(value, str) else "number")
-    )
+    return FieldType("text" if isinstance(value, str) else "number")

@@ -213,13 +213,9 @@ def _comparable(found: FieldType, value: Any) -> bool:
 def _other_form(found: FieldType, value: Any) -> str:
     if found.kind in ("list", "object"):
         return "compare with filled or empty, or name a field of it"
-    return (
-        "put it in quotes"
-        if found.kind in TEXTS
-        else "remove the quotes"
-        if isinstance(value, str)
-        else ""
-    )
+    if found.kind in TEXTS:
+        return "put it in quotes"
+    return "remove the quotes" if isinstance(value, str) else ""
 
 
 def check_map_key(found: FieldType, word: str) -> Fault | None:
@@ -236,10 +232,6 @@ def check_map_key(found: FieldType, word: str) -> Fault | None:
 def _shown(value: Any) -> str:
     if isinstance(value, dict | list):
         return "an object" if isinstance(value, dict) else "a list"
-    return (
-        repr(value)
-        if isinstance(value, str)
-        else str(value).lower()
-        if isinstance(value, bool)
-        else str(value)
-    )
+    if isinstance(value, str):
+        return repr(value)
+    return str(value).lower() if isinstance(value, bool) else str(value)
