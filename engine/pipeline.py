@@ -16,7 +16,7 @@ from engine.extract.audit import (
 )
 from engine.extract.full import Reading, extract
 from engine.extract.hydrate import hydrate
-from engine.extract.incremental import Changes, find_gone, read_changes
+from engine.extract.incremental import Changes, find_deleted, read_changes
 from engine.language.model import ObjectMapping
 from engine.load.apply import Loaded, apply
 from engine.load.custom_fields import Provisioned, provision, survey
@@ -71,8 +71,8 @@ def extract_and_audit(run: Run, sample: int | None, details: bool = True) -> Res
     check_schema_drift(run)
     if details and sample is None:
         hydrate(run)
-    people, fallback = match_people(run)
-    result.audit = Audit(tuple(people), fallback, tuple(unmapped_collections(run)))
+    audit = match_people(run)
+    result.audit = replace(audit, unmapped=tuple(unmapped_collections(run)))
     if sample is not None:
         result.sample = _sample(run, sample)
     report_hidden(run, result.sample)
@@ -149,7 +149,9 @@ def begin(run: Run) -> None:
     carry_over(run)
     refuse_lost(run)
     with run.store.begin() as connection:
-        clear_findings(connection, LIMITS)  # what answers say of limits is told anew
+        clear_findings(
+            connection, LIMITS
+        )  # what answers say of limits is reported anew
 
 
 def preview(
@@ -212,20 +214,18 @@ def _extract_changes(run: Run, result: Result, yes: bool, deletions: bool) -> No
     result.readings = extract(run)
     check_schema_drift(run)
     hydrate(run)
-    people, fallback = match_people(run)
-    result.audit = Audit(tuple(people), fallback, ())
+    result.audit = match_people(run)
     if deletions:
-        result.changes += find_gone(run, yes)
+        result.changes += find_deleted(run, yes)
 
 
 def retry_failed(run: Run) -> Result:
-    """Try just the records that failed once more; the source is not read."""
+    """Retry just the records that failed; the source is not read."""
     result = Result()
     begin(run)
     check_accounts(run)
     started = run.destination.now()
-    people, fallback = match_people(run)
-    result.audit = Audit(tuple(people), fallback, ())
+    result.audit = match_people(run)
     draft(run, result)
     plan(run, result, only_failed=True)
     carry_out(run, result)

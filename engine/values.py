@@ -296,6 +296,11 @@ def key_of(collection: str, row_id: str) -> str:
     return f"{collection}/{quoted(row_id)}"
 
 
+def collection_of(key: str) -> str:
+    """The collection of a record's key."""
+    return key.partition("/")[0]
+
+
 def id_in(key: str) -> str:
     """The id in a record's key, as the platform writes it."""
     return _QUOTED.sub(

@@ -10,7 +10,7 @@ import click
 from engine import pipeline as stages
 from engine.cli.opening import opened
 from engine.cli.options import Settings, common
-from engine.cli.screen import tell
+from engine.cli.screen import print_result
 from engine.report import screens
 from engine.report.document import build
 
@@ -21,14 +21,14 @@ from engine.report.document import build
 @click.option(
     "--rebind",
     is_flag=True,
-    help="The store is theirs: the accounts have another key or address, no more.",
+    help="Accept these accounts for the store: only their key or address has changed.",
 )
 def audit(refresh: bool, rebind: bool, **options: Any) -> None:
-    """Look at both accounts: rows, people, what nobody maps. Writes nothing to them."""
+    """Look at both accounts: rows, people, what is not mapped. Writes nothing to them."""
     with opened(Settings(**options), "audit", refresh=refresh, rebind=rebind) as run:
         result = stages.extract_and_audit(run, None)
         report = build(run, result, "audit", options["environment"])
         report["collections"] = [
             asdict(reading) for reading in result.readings.values()
         ]
-    tell(options["as_json"], report, screens.show_audit)
+    print_result(options["as_json"], report, screens.show_audit)

@@ -40,7 +40,7 @@ COMMANDS = (
     Later(
         "audit",
         "engine.cli.audit:audit",
-        "Look at both accounts: rows, people, what nobody maps. Writes nothing to"
+        "Look at both accounts: rows, people, what is not mapped. Writes nothing to"
         " them.",
     ),
     Later(

@@ -67,14 +67,10 @@ def named(env: Mapping[str, str], *connectors: Connector) -> list[Account]:
     """The account of each connector as the environment names it; raises UsageError that names
     every missing variable.
     """
-    needed = [
-        name
-        for connector in connectors
-        for name in (
-            connector.connection.base_url_env,
-            *variables_of(connector.connection.auth),
-        )
-    ]
+    needed: list[str] = []
+    for connector in connectors:
+        connection = connector.connection
+        needed += [connection.base_url_env, *variables_of(connection.auth)]
     missing = [name for name in dict.fromkeys(needed) if not env.get(name)]
     if missing:
         raise UsageError(

@@ -8,7 +8,7 @@ from engine.library.gate import SHUT, Gate
 
 
 def gate_of_program() -> Gate:
-    """The gate that the program was started with; started without one, nobody can admit
-    anything.
+    """The gate that the program was started with; started without one, nothing is
+    admitted.
     """
     return click.get_current_context().find_object(Gate) or SHUT

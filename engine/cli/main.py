@@ -18,7 +18,7 @@ from engine.cli.streams import drop_output, safe, say, write, write_anything
 from engine.errors import EtlError
 from engine.library.gate import Gate
 
-# told of a file that nobody names
+# errors that no file is named for: the disk is full or broken
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
 COLLECT_AFTER = 50_000  # objects; Python looks for garbage after 700
 
@@ -34,9 +34,9 @@ def main(commands: click.Group, gate: Gate) -> None:
     except click.exceptions.Exit as stop:
         sys.exit(stop.exit_code)
     except click.ClickException as error:
-        told = io.StringIO()
-        error.show(told)
-        write(told.getvalue().rstrip())
+        message = io.StringIO()
+        error.show(message)
+        write(message.getvalue().rstrip())
         sys.exit(2)
     except (click.Abort, KeyboardInterrupt):
         end(
@@ -47,7 +47,7 @@ def main(commands: click.Group, gate: Gate) -> None:
         end(str(error), error.exit_code)
     except BrokenPipeError:
         drop_output()
-        sys.exit(141)  # what a shell calls a program whose reader has gone
+        sys.exit(141)  # as a shell reports a program whose reader has ended
     except OSError as error:
         if error.filename is None and error.errno not in FULL:
             _crash()
@@ -61,9 +61,7 @@ def main(commands: click.Group, gate: Gate) -> None:
 
 
 def _collect_seldom() -> None:
-    """Most of what a start makes stays: to look through it for garbage again and again, and once
-    more at the end, is idle.
-    """
+    """Most of what a start makes stays: looking through it for garbage takes time for nothing."""
     gc.set_threshold(COLLECT_AFTER)
     atexit.register(gc.freeze)
 
@@ -72,15 +70,10 @@ def _crash() -> NoReturn:
     """Say that etl itself is at fault, and keep the traceback in the first place that takes it."""
     details = safe(traceback.format_exc()).encode("utf-8", "backslashreplace")
     kept = _kept(details)
-    where = (
-        f"the details are in {kept}"
-        if kept
-        else f"the details could not be kept: {_last(details)}"
-    )
-    end(
-        f"this is a fault in etl itself, not in your data; {where} – please report it",
-        70,
-    )
+    where = f"the details are in {kept}"
+    if not kept:
+        where = f"the details could not be kept: {_last(details)}"
+    end(f"internal error in etl, not in your data; {where} – please report it", 70)
 
 
 def _kept(details: bytes) -> str:

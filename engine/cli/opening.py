@@ -95,12 +95,12 @@ def listening(settings: Settings) -> Iterator[Listener]:
     with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
         tasks: dict[str, Any] = {}
 
-        def tell(label: str, done: int, total: int | None) -> None:
+        def show(label: str, done: int, total: int | None) -> None:
             if label not in tasks:
                 tasks[label] = bars.add_task(clean(label), total=total)
             bars.update(tasks[label], completed=done, total=total)
 
-        yield tell
+        yield show
 
 
 def size_of(size: int | None, run: Run) -> int | None:

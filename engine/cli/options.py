@@ -104,5 +104,5 @@ sampled = click.option(
     default=None,
     metavar="[N]",
     callback=records,
-    help="Work on a telling slice of about N records (default: the spec's, 200).",
+    help="Work on a representative sample of about N records (default: the spec's, 200).",
 )

@@ -11,7 +11,7 @@ import click
 from engine import pipeline as stages
 from engine.cli.opening import opened, size_of
 from engine.cli.options import Settings, common, sampled
-from engine.cli.screen import Screen, printing, tell
+from engine.cli.screen import Screen, print_result, printing
 from engine.plan.simulate import simulate
 from engine.report import screens
 from engine.report.document import build
@@ -50,7 +50,7 @@ def plan(
             with printing():
                 write_plan(report, run, sys.stdout)
             return
-        tell(options["as_json"], report, screens.show_plan)
+        print_result(options["as_json"], report, screens.show_plan)
         if each:
             with printing():
                 show_planned(run, Screen())

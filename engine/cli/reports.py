@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from rich.console import Console
+
 from engine.cli.gate import gate_of_program
 from engine.cli.options import Settings
-from engine.cli.screen import tell
+from engine.cli.screen import print_result
 from engine.errors import ATTENTION, DONE, UsageError
 from engine.library.reports import FORMATS, leave_report
 from engine.pipeline import Result
@@ -22,18 +24,18 @@ def report_of(
     return leave_report(run, result, command, settings.environment, gate_of_program())
 
 
-def show(told: Mapping[str, Any], settings: Settings) -> int:
+def show(report: Mapping[str, Any], settings: Settings) -> int:
     """Print a report; the exit code that its verdict deserves. Raises UsageError where a file of
     it was not written.
     """
-    tell(
-        settings.as_json,
-        told,
-        lambda told, console: terminal.show(told, console, told["files"]),
-    )
-    if len(told["files"]) < len(FORMATS):
+
+    def on_screen(report: Mapping[str, Any], console: Console) -> None:
+        terminal.show(report, console, report["files"])
+
+    print_result(settings.as_json, report, on_screen)
+    if len(report["files"]) < len(FORMATS):
         raise UsageError(
             "the run is done and saved, but its report could not be written – make room"
             " for it, then: etl verify SPEC"
         )
-    return DONE if told["verdict"]["state"] == "good" else ATTENTION
+    return DONE if report["verdict"]["state"] == "good" else ATTENTION

@@ -9,7 +9,7 @@ import click
 
 from engine.cli.opening import opened
 from engine.cli.options import Settings, common
-from engine.cli.screen import tell
+from engine.cli.screen import print_result
 from engine.errors import ATTENTION, DONE, UsageError
 from engine.library.commands import ready_to_undo
 from engine.report import screens
@@ -54,10 +54,10 @@ def rollback(
         "cost": result.cost,
         "cost_unit": run.migration.destination.cost_unit,
     }
-    tell(
+    print_result(
         settings.as_json,
         found,
-        lambda told, console: screens.show_rollback(told, dry, console),
+        lambda found, console: screens.show_rollback(found, dry, console),
     )
     sys.exit(ATTENTION if result.kept or result.failed else DONE)
 

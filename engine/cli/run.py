@@ -46,12 +46,7 @@ class Choice:
 
     def check(self, size: int | None) -> None:
         """Refuse options that contradict each other."""
-        if (
-            size is not None
-            and (self.changes or self.failed)
-            or self.changes
-            and self.failed
-        ):
+        if sum((size is not None, self.changes, self.failed)) > 1:
             raise UsageError(
                 "--sample, --delta and --failed exclude each other – give one of them"
             )
@@ -104,13 +99,11 @@ class Choice:
 @click.option(
     "--every", metavar="15m", help="With --delta: repeat at this interval (s, m or h)."
 )
-@click.option(
-    "--failed", is_flag=True, help="Try just the records that failed once more."
-)
+@click.option("--failed", is_flag=True, help="Retry just the records that failed.")
 @click.option(
     "--remake-fields",
     is_flag=True,
-    help="Make custom fields that people have deleted anew, and fill them.",
+    help="Recreate custom fields that people have deleted, and fill them.",
 )
 def run(size: int | None, refresh: bool, wait: bool, **options: Any) -> None:
     """Migrate: audit, provision, extract, transform, load, verify. Safe to repeat."""
@@ -124,15 +117,14 @@ def run(size: int | None, refresh: bool, wait: bool, **options: Any) -> None:
         try:
             with opened(settings, command, wait, refresh, full=size is None) as run:
                 keep_small(settings.spec, settings.environment, size_of(size, run))
-                told = report_of(
-                    run, _work(run, choice, size, settings.as_json), command, settings
-                )
-            code = show(told, settings)
+                result = _work(run, choice, size, settings.as_json)
+                report = report_of(run, result, command, settings)
+            code = show(report, settings)
         except PASSING as error:
             if not pause:
                 raise
             code, wanted = error.exit_code, max(wanted, getattr(error, "until", 0.0))
-            say(f"{error}; trying again at {screens.moment(wanted)} UTC")
+            say(f"{error}; retrying at {screens.moment(wanted)} UTC")
         if not pause or (end and wanted > end):
             break
         time.sleep(max(0.0, wanted - time.time()))

@@ -1,4 +1,4 @@
-"""What commands show: as JSON or on a screen, for a reader that may go away."""
+"""What commands show: as JSON or on a screen, for a reader that may close the pipe."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from engine.cli.streams import drop_output
 from engine.errors import UsageError
 
 
-def tell(
+def print_result(
     as_json: bool,
     found: Mapping[str, Any],
     show: Callable[[Mapping[str, Any], Console], None],
@@ -29,7 +29,7 @@ def tell(
 
 
 class Screen(Console):
-    """A console that leaves it to `printing` what to do when its reader has gone."""
+    """A console that raises BrokenPipeError when its reader ends, for `printing` to handle."""
 
     def on_broken_pipe(self) -> None:
         """Raise what was raised."""
@@ -38,7 +38,7 @@ class Screen(Console):
 
 @contextmanager
 def printing() -> Iterator[None]:
-    """A reader that has gone (`| head`) ends no command. Raises UsageError for output that
+    """A reader that ends early (`| head`) ends no command. Raises UsageError for output that
     cannot be written.
     """
     try:

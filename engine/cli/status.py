@@ -9,7 +9,7 @@ import click
 
 from engine.cli.opening import from_store
 from engine.cli.options import Settings, common
-from engine.cli.screen import tell
+from engine.cli.screen import print_result
 from engine.report import screens
 from engine.store.journal import all_runs, close_killed, counts, entries
 from engine.store.lease import at_work
@@ -47,4 +47,4 @@ def status(**options: Any) -> None:
                 asdict(item) for item in all_findings(connection, "attention")
             ],
         }
-    tell(settings.as_json, found, screens.show_status)
+    print_result(settings.as_json, found, screens.show_status)

@@ -48,7 +48,7 @@ def safe(text: str) -> str:
 
     try:
         known = variables()
-    except EtlError:  # told already, by the command itself
+    except EtlError:  # the command itself has reported it
         known = dict(os.environ)
     words = ("KEY", "TOKEN", "SECRET", "PASSWORD")
     return redactor(

@@ -21,43 +21,45 @@ from engine.connector.model import Connector, Resource, Verb
 
 def addressed(connector: Connector) -> Connector:
     """The connector with ids that lead to their rows; the same where they do already."""
-    kinds = {name: _addressed(kind) for name, kind in connector.resources.items()}
-    return replace(connector, resources=kinds)
+    resources = connector.resources.items()
+    return replace(
+        connector, resources={name: _addressed(one) for name, one in resources}
+    )
 
 
-def _addressed(kind: Resource) -> Resource:
-    above = _above(kind) if len(kind.id_fields) == 1 else ()
-    return replace(kind, id="+".join([*above, kind.id]), own=kind.id) if above else kind
+def _addressed(resource: Resource) -> Resource:
+    above = _above(resource) if len(resource.id_fields) == 1 else ()
+    if not above:
+        return resource
+    return replace(resource, id="+".join([*above, resource.id]), own=resource.id)
 
 
-def _above(kind: Resource) -> tuple[str, ...]:
+def _above(resource: Resource) -> tuple[str, ...]:
     """The fields besides its id that lead to a row, the parent first.
 
     What a row is read by, and the parent whose list shows it. Any other field that only an
     update or a deletion names comes out of the body that was written.
     """
-    listing = kind.operations.get("list")
+    listing = resource.operations.get("list")
     parent = listing.parent_id if listing else ""
-    needed = _besides_id(kind, "read")
-    if parent and _needs_parent(kind, parent):
+    needed = _besides_id(resource, "read")
+    if parent and _needs_parent(resource, parent):
         needed = {parent, *needed}
     return tuple(sorted(needed, key=lambda name: (name != parent, name)))
 
 
-def _needs_parent(kind: Resource, parent: str) -> bool:
+def _needs_parent(resource: Resource, parent: str) -> bool:
     """Whether a call names the parent, or the parent's list is the only place to look a row up."""
-    named = _besides_id(kind, "update") | _besides_id(kind, "delete")
-    by_itself = "read" in kind.operations or bool(kind.operations["list"].ids)
-    return parent != kind.id and (parent in named or not by_itself)
+    named = _besides_id(resource, "update") | _besides_id(resource, "delete")
+    by_itself = "read" in resource.operations or bool(resource.operations["list"].ids)
+    return parent != resource.id and (parent in named or not by_itself)
 
 
-def _besides_id(kind: Resource, verb: Verb) -> set[str]:
+def _besides_id(resource: Resource, verb: Verb) -> set[str]:
     """The fields besides its id that a call on one row names; the version that guards a row is
     none of them.
     """
-    operation = kind.operations.get(verb)
-    return (
-        set(operation.places) - {"id", kind.id, "resource", operation.lock}
-        if operation
-        else set()
-    )
+    operation = resource.operations.get(verb)
+    if operation is None:
+        return set()
+    return set(operation.places) - {"id", resource.id, "resource", operation.lock}

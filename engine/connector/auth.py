@@ -31,7 +31,7 @@ class Account:
 
     @property
     def id(self) -> str:
-        """A name for the account that does not tell the key."""
+        """A name for the account that does not reveal the key."""
         keys = "\n".join(dict.fromkeys([self.secret, *self.secrets.values()]))
         return hashlib.sha256(
             f"{self.name or self.base_url}\n{keys}".encode()
@@ -84,10 +84,7 @@ AUTHS: Mapping[str, Callable[[Mapping[str, Any], str], Signature]] = {
 def parts(auth: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     """A way of signing in, and those it is made of."""
     yield auth
-    for part in (
-        *auth.get("all", ()),
-        *([auth["signed_by"]] if "signed_by" in auth else ()),
-    ):
+    for part in filter(None, (*auth.get("all", ()), auth.get("signed_by"))):
         yield from parts(part)
 
 
@@ -148,7 +145,7 @@ def joined(signatures: Iterable[Signature]) -> Signature:
     )
 
 
-# characters of a secret of which pieces are known again; a shorter one only as a whole
+# characters of a secret whose pieces are recognised; a shorter one only as a whole
 LONG = 12
 PIECE = 8  # characters of a piece that says too much
 ANCHOR = 4
@@ -223,8 +220,8 @@ def _merged(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
 
 
 def _grown(text: str, begin: int, form: str, at: int) -> tuple[int, int] | None:
-    """The whole piece of the form around a place where text and form agree; None for one too
-    short to tell.
+    """The whole piece of the form around a place where text and form agree; None for one that
+    is too short.
     """
     end, until = begin, at
     while begin and at and text[begin - 1] == form[at - 1]:

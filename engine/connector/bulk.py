@@ -17,44 +17,48 @@ from engine.values import dig
 
 
 def together(
-    bulk: Bulk, rows: Sequence[tuple[Any, Mapping[str, str]]], kind: Resource
+    bulk: Bulk, rows: Sequence[tuple[Any, Mapping[str, str]]], resource: Resource
 ) -> Any:
     """The body of a call for rows, each with what fills in the places of its item."""
     found = wrapped(
-        [_item(bulk, body, places, kind) for body, places in rows], bulk.rows
+        [_item(bulk, body, places, resource) for body, places in rows], bulk.rows
     )
     return {**bulk.more, **found} if isinstance(found, dict) else found
 
 
-def _item(bulk: Bulk, body: Any, places: Mapping[str, str], kind: Resource) -> Any:
+def _item(bulk: Bulk, body: Any, places: Mapping[str, str], resource: Resource) -> Any:
     values = {
         **(body if isinstance(body, dict) else {}),
         **places,
-        "resource": kind.name,
+        "resource": resource.name,
     }
-    item, used = _filled(bulk.item, values, kind), set(PLACE.findall(str(bulk.item)))
+    item, used = (
+        _filled(bulk.item, values, resource),
+        set(PLACE.findall(str(bulk.item))),
+    )
     if not isinstance(item, dict) or not isinstance(body, dict) or not body:
         return item
-    row = inside({key: value for key, value in body.items() if key not in used}, kind)
+    row = inside(
+        {key: value for key, value in body.items() if key not in used}, resource
+    )
     return {**item, **wrapped(row, bulk.wrap)}
 
 
-def _filled(template: Any, values: Mapping[str, Any], kind: Resource) -> Any:
+def _filled(template: Any, values: Mapping[str, Any], resource: Resource) -> Any:
     """A template with its places filled in; one that is nothing but a place takes the value as
     it is.
     """
     if isinstance(template, dict):
-        return {key: _filled(item, values, kind) for key, item in template.items()}
+        return {key: _filled(item, values, resource) for key, item in template.items()}
     if not isinstance(template, str):
         return template
+
     alone = PLACE.fullmatch(template)
     if alone:
-        value, held = values.get(alone[1]), kind.fields.get(alone[1])
-        return (
-            int(str(value))
-            if held and held.kind == "integer" and str(value).isdecimal()
-            else value
-        )
+        value, field = values.get(alone[1]), resource.fields.get(alone[1])
+        whole = field and field.kind == "integer" and str(value).isdecimal()
+        return int(str(value)) if whole else value
+
     in_path = template.startswith("/")
     texts = {
         name: quote(str(value), safe="") if in_path else str(value)
@@ -74,15 +78,16 @@ def listed(bulk: Bulk, body: Any) -> list[Any] | None:
 def outcomes(
     connector: Connector, bulk: Bulk, answer: Classified, many: int
 ) -> list[Classified]:
-    """What the call answered for each row, in their order. Raises OutcomeUnknown where that
-    cannot be told.
+    """What the call answered for each row, in their order.
+
+    Raises OutcomeUnknown where the answer lists none, or not one for each row.
     """
     found = listed(bulk, answer.body)
     if found is None or len(found) != many:
-        told = "no" if found is None else len(found)
+        listed_many = "no" if found is None else len(found)
         raise OutcomeUnknown(
-            f"{connector.title} answered {many} rows in one call with {told} outcomes –"
-            " check `bulk` in the connector"
+            f"{connector.title} answered {many} rows in one call with {listed_many}"
+            " outcomes – check `bulk` in the connector"
         )
     return [
         _outcome(connector, bulk, item, answer.response.status_code) for item in found
@@ -91,20 +96,21 @@ def outcomes(
 
 def _done(wanted: Any, item: Any) -> bool:
     """Whether an outcome says what it has to say of a row that was written."""
-    said = (
-        wanted
-        if isinstance(wanted, Mapping)
-        else dict.fromkeys([wanted] if wanted else [], True)
-    )
-    return all(dig(item, path_of(place)) == value for place, value in said.items())
+    if not wanted:
+        return True
+
+    expected = wanted if isinstance(wanted, Mapping) else {wanted: True}
+    return all(dig(item, path_of(place)) == value for place, value in expected.items())
 
 
 def _outcome(connector: Connector, bulk: Bulk, item: Any, status: int) -> Classified:
     body = dig(item, path_of(bulk.answer)) if bulk.answer else item
-    told = dig(item, path_of(bulk.status)) if bulk.status else status
-    if not isinstance(told, int):
+    own_status = dig(item, path_of(bulk.status)) if bulk.status else status
+    if not isinstance(own_status, int):
         return Classified(httpx.Response(status), body, ErrorRule("unsure"))
-    response = httpx.Response(told, json=body)
-    if (bulk.failed and dig(item, path_of(bulk.failed))) or not _done(bulk.done, item):
+
+    response = httpx.Response(own_status, json=body)
+    failed = bulk.failed and dig(item, path_of(bulk.failed))
+    if failed or not _done(bulk.done, item):
         return Classified(response, body, ErrorRule("reject"))
     return classify(connector, response)

@@ -75,11 +75,8 @@ def _matches(rule: ErrorRule, response: httpx.Response, body: Any) -> bool:
     if not rule.status and response.status_code < 400:
         # a good answer may hold the very words of an error; rules for those name the status
         return False
-    if (
-        not response.headers.get("content-type", "")
-        .lower()
-        .startswith(rule.content_type.lower())
-    ):
+    content_type = response.headers.get("content-type", "").lower()
+    if not content_type.startswith(rule.content_type.lower()):
         return False
     if any(response.headers.get(name) != value for name, value in rule.headers.items()):
         return False
@@ -99,24 +96,21 @@ def described(connector: Connector, verdict: Classified, quiet: bool = False) ->
 
     With `quiet` only in those places.
     """
-    told, body = str(verdict.response.status_code), verdict.body
+    status, body = str(verdict.response.status_code), verdict.body
     if body is _GARBAGE:
-        told, body = (
-            f"{told}, not JSON",
-            _MARKUP.sub(" ", verdict.response.text[:_READ]),
-        )
-    found = (
-        []
-        if isinstance(body, str)
-        else [dig(body, path_of(path)) for path in connector.message]
-    )
-    body = None if quiet else body
+        status += ", not JSON"
+        body = _MARKUP.sub(" ", verdict.response.text[:_READ])
+
+    messages: list[Any] = []
+    if not isinstance(body, str):
+        messages = [dig(body, path_of(path)) for path in connector.message]
+    if not any(messages):
+        messages = [] if quiet else [body]
     words = [
         item if isinstance(item, str) else as_json(item).decode()
-        for item in filter(None, found if any(found) else [body])
+        for item in filter(None, messages)
     ]
-    said = "; ".join(words)
-    return " ".join(well_formed(f"{told} {said}").split())
+    return " ".join(well_formed(f"{status} {'; '.join(words)}").split())
 
 
 def well_formed(text: str) -> str:
@@ -136,7 +130,7 @@ class Delay:
     """How long to wait after a refusal, and whether the answer says so."""
 
     seconds: float
-    told: bool = False
+    stated: bool = False
     odd: str = ""  # a header that says nothing one could wait for
 
 
@@ -173,8 +167,6 @@ def lacks(body: Any, select: str) -> bool:
         return False
     *above, last = path_of(select)
     parent = dig(body, tuple(above))
-    return not (
-        last in parent
-        if isinstance(parent, Mapping)
-        else isinstance(parent, list) and isinstance(last, int)
-    )
+    if isinstance(parent, Mapping):
+        return last not in parent
+    return not (isinstance(parent, list) and isinstance(last, int))

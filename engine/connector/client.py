@@ -15,7 +15,7 @@ from uuid import uuid4
 from engine.connector.auth import Account
 from engine.connector.bulk import outcomes, together
 from engine.connector.classify import Classified
-from engine.connector.downloads import download
+from engine.connector.downloads import FileSource
 from engine.connector.encoding import new_id, rows_of, the_row, with_parts
 from engine.connector.model import Connector, Operation, Resource, Verb
 from engine.connector.pagination import COUNTED, PAGERS, SLIPPED, Ask, Page, path_of
@@ -34,7 +34,7 @@ from engine.errors import (
 )
 from engine.values import batches, dig, word
 
-Sight = Literal["there", "gone", "unclear"]
+Sight = Literal["there", "deleted", "unclear"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class Rows:
     silent: bool = False
     doubt: str = ""  # why the list may have more rows than were read up to here
     at: Any = None  # the position that the page was asked for at
-    anew: bool = False  # the list was begun again: rows come once more
+    anew: bool = False  # the list was begun anew: rows come a second time
     date: float | None = None  # the server's clock when it answered
 
 
@@ -89,7 +89,7 @@ class Client:
         self.limiter.release()
 
     def now(self) -> float:
-        """The platform's clock in epoch seconds, as far as its answers tell it; else ours."""
+        """The platform's clock in epoch seconds, as far as its answers state it; else ours."""
         return self.calls.now()
 
     def redact(self, text: str) -> str:
@@ -106,11 +106,9 @@ class Client:
         answer = self.calls.read(
             connection.check, self.calls.url(connection.check, {}), {}, tries=1
         )
-        return (
-            word(dig(answer.body, path_of(connection.account)))
-            if connection.account
-            else ""
-        )
+        if not connection.account:
+            return ""
+        return word(dig(answer.body, path_of(connection.account)))
 
     def pages(
         self,
@@ -127,21 +125,25 @@ class Client:
         position is no longer good begins anew; without, Unavailable is raised. `few`: what is asked
         for fits on a page.
         """
-        kind, operation = self._resource(resource), self._operation(resource, "list")
+        declared, operation = (
+            self._resource(resource),
+            self._operation(resource, "list"),
+        )
         if operation.pager is None:
             raise ApiError(
-                f"the connector {self.connector.name} says no pager for the list of"
-                f" {resource}"
+                f"the connector {self.connector.name} declares no pager for the list of"
+                f" {resource} – add `pager:` to it"
             )
+
         if few:
             operation = replace(operation, pager=replace(operation.pager, few=True))
         params = {**(operation.newest_first if newest_first else {}), **(params or {})}
         if operation.parent:
-            pages = self._below(operation, kind, params, position or {})
+            pages = self._below(operation, declared, params, position or {})
         elif doubts:
-            pages = self._steadily(operation, kind, params, position, {})
+            pages = self._steadily(operation, declared, params, position, {})
         else:
-            pages = self._walk(operation, kind, params, position, {})
+            pages = self._walk(operation, declared, params, position, {})
         for page in pages:
             if not doubts:
                 self._prove(resource, page)
@@ -155,7 +157,7 @@ class Client:
     def _below(
         self,
         operation: Operation,
-        kind: Resource,
+        resource: Resource,
         params: Mapping[str, Any],
         position: Mapping[str, Any],
     ) -> Iterator[Rows]:
@@ -163,48 +165,35 @@ class Client:
         the page below it.
         """
         field, parent = operation.parent_id, self._resource(operation.parent)
-        above, done, at, page = (
-            position.get(name) for name in ("above", "done", "at", "page")
-        )
+        above, done = position.get("above"), position.get("done")
         for rows in self.pages(parent.name, position=above, doubts=True):
             ids = [parent.reference_id_of(row) for row in rows.rows]
             for one in ids[ids.index(done) + 1 if done in ids else 0 :]:
-                with suppress(NotFound):  # the parent has gone since it was listed
+                at = position.get("page") if one == position.get("at") else None
+                with suppress(NotFound):  # the parent was deleted since it was listed
                     for found in self._steadily(
-                        operation,
-                        kind,
-                        params,
-                        page if one == at else None,
-                        {field: one},
+                        operation, resource, params, at, {field: one}
                     ):
-                        here = (
-                            {"done": done, "at": one, "page": found.next}
-                            if found.next is not None
-                            else {"done": one}
-                        )
-                        placed = _placed(found.rows, kind, field, one)
+                        here = {"above": above, "done": one}
+                        if found.next is not None:
+                            here |= {"done": done, "at": one, "page": found.next}
+                        placed = _placed(found.rows, resource, field, one)
                         yield replace(
-                            found,
-                            rows=placed,
-                            next={"above": above, **here},
-                            last=False,
-                            anew=False,
+                            found, rows=placed, next=here, last=False, anew=False
                         )
                 done = one
+
             above = rows.next
             if rows.doubt:
-                yield Rows(
-                    [],
-                    {"above": above, "done": done},
-                    False,
-                    doubt=f"of the {parent.name} above: {rows.doubt}",
-                )
+                here = {"above": above, "done": done}
+                doubt = f"of the {parent.name} above: {rows.doubt}"
+                yield Rows([], here, False, doubt=doubt)
         yield Rows([], None, True)
 
     def _steadily(
         self,
         operation: Operation,
-        kind: Resource,
+        resource: Resource,
         params: Mapping[str, Any],
         position: Any,
         places: Mapping[str, str],
@@ -215,7 +204,7 @@ class Client:
         begun, at = False, position
         while True:
             try:
-                for page in self._walk(operation, kind, params, at, places):
+                for page in self._walk(operation, resource, params, at, places):
                     yield replace(page, anew=begun and page.at is None)
                     at = page.next
                 return
@@ -223,19 +212,15 @@ class Client:
                 if isinstance(error, Forbidden) or at is None:
                     raise  # the list itself is refused, not a position in it
                 if begun:
-                    yield Rows(
-                        [],
-                        None,
-                        False,
-                        doubt=f"two positions were refused on the way: {error}",
-                    )
+                    doubt = f"two positions were refused on the way: {error}"
+                    yield Rows([], None, False, doubt=doubt)
                     return
             begun, at = True, None
 
     def _walk(
         self,
         operation: Operation,
-        kind: Resource,
+        resource: Resource,
         params: Mapping[str, Any],
         position: Any,
         places: Mapping[str, str],
@@ -246,29 +231,21 @@ class Client:
         ask, counted, rows = next(walk), operation.pager.kind in COUNTED, 0
         while True:
             try:
-                page, answer = self._page(operation, kind, params, ask, places)
+                page, answer = self._page(operation, resource, params, ask, places)
             except RequestRejected as error:
-                if (
-                    not counted
-                    or isinstance(error, Forbidden)
-                    or not (rows or position)
-                ):
+                at_first = not (rows or position)
+                if not counted or at_first or isinstance(error, Forbidden):
                     raise
-                refused = (
-                    ""
-                    if ask.probe
-                    else f"page {ask.position} was refused after {rows:,} rows: {error}"
-                )
-                yield Rows([], None, True, doubt=refused, at=ask.position)
+                doubt = f"page {ask.position} was refused after {rows:,} rows: {error}"
+                if ask.probe:
+                    doubt = ""
+                yield Rows([], None, True, doubt=doubt, at=ask.position)
                 return
+
             rows += len(page.rows)
+            silent = answer.body is None
             here = Rows(
-                page.rows,
-                None,
-                True,
-                answer.body is None,
-                at=ask.position,
-                date=answer.date,
+                page.rows, None, True, silent, at=ask.position, date=answer.date
             )
             try:
                 ask = walk.send(page)
@@ -280,41 +257,31 @@ class Client:
     def _page(
         self,
         operation: Operation,
-        kind: Resource,
+        resource: Resource,
         params: Mapping[str, Any],
         ask: Ask,
         places: Mapping[str, str],
     ) -> tuple[Page, Classified]:
         """One page of a list; one without a body is asked for once more."""
+        url, asked = self.calls.url(operation, places), {**ask.params, **params}
         if ask.url:  # it says everything that was asked for, the filters too
-            url, asked = (
-                self.calls.home.join(self.calls.local(self.calls.home, ask.url)),
-                {},
-            )
-        else:
-            url, asked = self.calls.url(operation, places), {**ask.params, **params}
+            home = self.calls.home
+            url, asked = home.join(self.calls.local(home, ask.url)), {}
         answer = self.calls.read(operation, url, asked)
         if answer.body is None and not (operation.pager and operation.pager.few):
             answer = self.calls.read(operation, url, asked)
-        rows, at = (
-            rows_of(answer, operation, kind, self.connector.title),
-            answer.response.url,
+
+        response = answer.response
+        rows = rows_of(answer, operation, resource, self.connector.title)
+        page = Page(
+            rows,
+            answer.body,
+            response.headers,
+            follow=lambda link: self.calls.local(response.url, link),
+            keys=[key for key in map(resource.id_of, rows) if key],
+            bare=response.status_code != 204 and not response.content.strip(),
         )
-        keys = [key for key in map(kind.id_of, rows) if key]
-        bare = (
-            answer.response.status_code != 204 and not answer.response.content.strip()
-        )
-        return (
-            Page(
-                rows,
-                answer.body,
-                answer.response.headers,
-                lambda link: self.calls.local(at, link),
-                keys,
-                bare,
-            ),
-            answer,
-        )
+        return page, answer
 
     def rows(
         self, resource: str, params: Mapping[str, Any] | None = None, few: bool = False
@@ -327,43 +294,37 @@ class Client:
         """Rows with these ids: as many a call as the list takes, else one by one, else by the
         lists below their parents.
         """
-        kind = self._resource(resource)
-        operation, single = kind.operations.get("list"), kind.operations.get("read")
+        declared = self._resource(resource)
+        operation, single = (
+            declared.operations.get("list"),
+            declared.operations.get("read"),
+        )
         if operation and operation.ids and not (single and single.etag):
-            asked = ids if operation.ids_of else [kind.reference_to(one) for one in ids]
-            for part in batches(asked, operation.ids_max):
-                some = ",".join(part)
-                yield from self.rows(
-                    resource,
-                    {operation.ids: operation.ids_form.replace("{}", some)},
-                    few=True,
-                )
-        elif operation and operation.parent and single is None:
-            yield from self._found_below(kind, operation, ids)
-        else:
-            yield from (
-                row
-                for row in (self.read(resource, one) for one in ids)
-                if row is not None
+            asked = (
+                ids if operation.ids_of else [declared.reference_to(one) for one in ids]
             )
+            for part in batches(asked, operation.ids_max):
+                listed = operation.ids_form.replace("{}", ",".join(part))
+                yield from self.rows(resource, {operation.ids: listed}, few=True)
+        elif operation and operation.parent and single is None:
+            yield from self._found_below(declared, operation, ids)
+        else:
+            rows = (self.read(resource, one) for one in ids)
+            yield from (row for row in rows if row is not None)
 
     def _found_below(
-        self, kind: Resource, operation: Operation, ids: Sequence[str]
+        self, resource: Resource, operation: Operation, ids: Sequence[str]
     ) -> Iterator[dict[str, Any]]:
         """Rows that only their parents' lists show: of the parents that the ids name, of all
         where an id names none.
         """
-        wanted, parents = (
-            set(ids),
-            {kind.parts_of(one).get(operation.parent_id, "") for one in ids},
-        )
-        lists = (
-            (page.rows for page in self.pages(kind.name))
-            if "" in parents
-            else self.below(kind.name, sorted(parents))
-        )
+        wanted = set(ids)
+        parents = {resource.parts_of(one).get(operation.parent_id, "") for one in ids}
+        lists = self.below(resource.name, sorted(parents))
+        if "" in parents:
+            lists = (page.rows for page in self.pages(resource.name))
         for rows in lists:
-            yield from (row for row in rows if kind.id_of(row) in wanted)
+            yield from (row for row in rows if resource.id_of(row) in wanted)
 
     def below(
         self,
@@ -379,7 +340,10 @@ class Client:
         connector declares no list below a parent; Unavailable where a list may have more rows than
         were read, unless `doubts` are fine, and with `proof` where one has no body.
         """
-        kind, operation = self._resource(resource), self._operation(resource, "list")
+        declared, operation = (
+            self._resource(resource),
+            self._operation(resource, "list"),
+        )
         if not operation.parent:
             raise ApiError(
                 f"the connector {self.connector.name} lists {resource} below no parent"
@@ -389,7 +353,7 @@ class Client:
             places = {operation.parent_id: parent}
             rows: list[dict[str, Any]] = []
             try:
-                for page in self._steadily(operation, kind, {}, None, places):
+                for page in self._steadily(operation, declared, {}, None, places):
                     if page.silent and proof:
                         raise silence(self.connector.title, resource)
                     if not doubts:
@@ -397,7 +361,7 @@ class Client:
                     rows = page.rows if page.anew else rows + page.rows
             except NotFound:
                 return None
-            return _placed(rows, kind, operation.parent_id, parent)
+            return _placed(rows, declared, operation.parent_id, parent)
 
         found = in_order(listed, parents, self.connector.connection.concurrency)
         yield from (rows for rows in found if rows is not None)
@@ -406,40 +370,35 @@ class Client:
         """One row by id; None when there is none."""
         operation = self._operation(resource, "read")
         try:
-            answer = self.calls.read(
-                operation, self.calls.url(operation, self._places(resource, row_id)), {}
-            )
+            answer = self._read_one(operation, resource, row_id)
         except NotFound:
             return None
-        kind = self._resource(resource)
-        row = the_row(answer.body, operation, kind)
-        if row and len(kind.id_fields) > 1:
-            row = with_parts(row, kind.parts_of(row_id))
-        return (
-            row
-            | (
-                {operation.etag: answer.response.headers.get("etag")}
-                if operation.etag and row
-                else {}
-            )
-            or None
-        )
+        declared = self._resource(resource)
+        row = the_row(answer.body, operation, declared)
+        if row and len(declared.id_fields) > 1:
+            row = with_parts(row, declared.parts_of(row_id))
+        if row and operation.etag:
+            row = row | {operation.etag: answer.response.headers.get("etag")}
+        return row or None
 
     def look(self, resource: str, row_id: str) -> tuple[Sight, dict[str, Any]]:
-        """Whether a row is there, gone, or whether the platform does not say; with the row.
+        """Whether a row is there, deleted, or whether the platform does not say; with the row.
 
-        An answer that holds no row says nothing: not that the row is gone.
+        An answer that holds no row says nothing: not that the row is deleted.
         """
         operation = self._operation(resource, "read")
         try:
-            url = self.calls.url(operation, self._places(resource, row_id))
-            answer = self.calls.read(operation, url, {})
+            answer = self._read_one(operation, resource, row_id)
         except NotFound:
-            return "gone", {}
+            return "deleted", {}
         except RequestRejected:
             return "unclear", {}
         row = the_row(answer.body, operation, self._resource(resource))
         return ("there", row) if row else ("unclear", {})
+
+    def _read_one(self, operation: Operation, resource: str, row_id: str) -> Classified:
+        url = self.calls.url(operation, self._places(resource, row_id))
+        return self.calls.read(operation, url, {})
 
     def write(
         self,
@@ -451,30 +410,25 @@ class Client:
     ) -> Written:
         """Create, update or delete; the row's id and what the platform answered.
 
-        Raises Rejected (not done, and why) or OutcomeUnknown (perhaps done).
+        Raises RequestRejected (not done, and why) or OutcomeUnknown (perhaps done).
         """
-        kind, operation = self._resource(resource), self._operation(resource, verb)
+        declared, operation = self._resource(resource), self._operation(resource, verb)
         if operation.bulk:
             return _done(self.write_many(resource, verb, [(body, row_id)])[0])
-        body, places = self._prepared(kind, verb, body, row_id)
-        headers: dict[str, str] = (
-            {operation.idempotency: uuid4().hex} if operation.idempotency else {}
-        )
+
+        body, places = self._prepared(declared, verb, body, row_id)
+        headers: dict[str, str] = {}
+        if operation.idempotency:
+            headers[operation.idempotency] = uuid4().hex
         if operation.lock_header and isinstance(body, dict) and operation.lock in body:
             headers[operation.lock_header] = str(body.pop(operation.lock))
-        again = bool(operation.idempotency) or (
-            verb == "create" and bool(kind.written_over)
-        )
+        upserts = verb == "create" and bool(declared.written_over)
+        repeatable = upserts or bool(operation.idempotency)
+        url = self.calls.url(operation, places)
         answer = self.calls.send(
-            operation,
-            self.calls.url(operation, places),
-            body,
-            kind,
-            file,
-            headers,
-            again,
+            operation, url, body, declared, file, headers, repeatable
         )
-        return _done(self._written(kind, verb, body, places, answer, answer))
+        return _done(self._written(declared, verb, body, places, answer, answer))
 
     def write_many(
         self, resource: str, verb: Verb, rows: Sequence[tuple[Any, str]]
@@ -484,78 +438,75 @@ class Client:
 
         Where the call is refused as a whole nothing was done, and each row is sent alone.
         """
-        kind, operation = self._resource(resource), self._operation(resource, verb)
+        declared, operation = self._resource(resource), self._operation(resource, verb)
         assert operation.bulk is not None
         try:
-            sent = [self._prepared(kind, verb, body, row_id) for body, row_id in rows]
-            body, url = (
-                together(operation.bulk, sent, kind),
-                self.calls.url(operation, {}),
-            )
-            again = verb == "create" and bool(kind.written_over)
+            sent = [
+                self._prepared(declared, verb, body, row_id) for body, row_id in rows
+            ]
+            body = together(operation.bulk, sent, declared)
             answer = self.calls.send(
                 replace(operation, wrap=""),
-                url,
+                self.calls.url(operation, {}),
                 body,
-                replace(kind, inside=""),
-                again=again,
+                replace(declared, inside=""),
+                again=verb == "create" and bool(declared.written_over),
             )
             found = outcomes(self.connector, operation.bulk, answer, len(rows))
         except RequestRejected as error:
             return [error] if len(rows) == 1 else self._alone(resource, verb, rows)
         except EtlError as error:
             return [error] * len(rows)
-        return [
-            (
-                self.calls.failure(one, operation)
-                if one.rule
-                else self._written(kind, verb, body, places, one, answer)
-            )
-            for one, (body, places) in zip(found, sent, strict=True)
-        ]
+
+        results: list[Written | EtlError] = []
+        for one, (body, places) in zip(found, sent, strict=True):
+            if one.rule:
+                results.append(self.calls.failure(one, operation))
+            else:
+                written = self._written(declared, verb, body, places, one, answer)
+                results.append(written)
+        return results
 
     def _alone(
         self, resource: str, verb: Verb, rows: Sequence[tuple[Any, str]]
     ) -> list[Written | EtlError]:
-        """Rows one by one; what makes going on pointless holds for those that are left."""
+        """Rows one by one; an error that every further call would meet holds for the rest."""
         done: list[Written | EtlError] = []
         for row in rows:
-            last = done[-1] if done else None
-            pointless = isinstance(last, EtlError) and not isinstance(
-                last, RequestRejected | OutcomeUnknown
-            )
-            done += (
-                [last] if last and pointless else self.write_many(resource, verb, [row])
-            )
+            done += self.write_many(resource, verb, [row])
+            last = done[-1]
+            own = isinstance(last, Written | RequestRejected | OutcomeUnknown)
+            if not own:
+                return done + [last] * (len(rows) - len(done))
         return done
 
     def _prepared(
-        self, kind: Resource, verb: Verb, body: Any, row_id: str
+        self, resource: Resource, verb: Verb, body: Any, row_id: str
     ) -> tuple[Any, dict[str, str]]:
         """A body as it travels, and what fills in the places of the path. Raises NotFound."""
-        operation, places = kind.operations[verb], self._places(kind.name, row_id)
+        operation, places = (
+            resource.operations[verb],
+            self._places(resource.name, row_id),
+        )
         if verb == "delete" and operation.lock:
-            body = {operation.lock: self._live(kind, row_id).get(operation.lock)}
+            body = {operation.lock: self._live(resource, row_id).get(operation.lock)}
         if not isinstance(body, dict):
             return body, places
         names = set(operation.places) - ({"id"} if row_id else set())
         if verb == "update":
-            self._stays(kind, body, row_id, names)
-            body = self._over_live(kind, body, row_id) if operation.whole else body
+            self._stays(resource, body, row_id, names)
+            body = self._over_live(resource, body, row_id) if operation.whole else body
         places |= {
             name: str(body[name])
-            for name in {*names, *kind.id_fields}
+            for name in {*names, *resource.id_fields}
             if name in body and not places.get(name)
         }
-        return {
-            key: value
-            for key, value in body.items()
-            if key not in names and key not in operation.omit
-        }, places
+        left_out = {*names, *operation.omit}
+        return {key: body[key] for key in body if key not in left_out}, places
 
     def _written(
         self,
-        kind: Resource,
+        resource: Resource,
         verb: Verb,
         body: Any,
         places: Mapping[str, str],
@@ -567,98 +518,92 @@ class Client:
 
         OutcomeUnknown where a creation has no id.
         """
-        operation = kind.operations[verb]
-        data = the_row(answer.body, operation, kind)
+        operation = resource.operations[verb]
+        data = the_row(answer.body, operation, resource)
         given = {name: value for name, value in places.items() if value}
         row = with_parts(data, given)
-        found = (
-            kind.id_of(row)
-            if verb != "create"
-            else new_id(answer.body, answer.response.headers, row, operation, kind)
-        )
-        found = kind.id_of(given) if found in ("", None) else found
-        if verb == "create" and found in ("", None):
+        response = answer.response
+        row_id: Any = resource.id_of(row)
+        if verb == "create":
+            row_id = new_id(answer.body, response.headers, row, operation, resource)
+        if row_id in ("", None):
+            row_id = resource.id_of(given)
+        if verb == "create" and row_id in ("", None):
             return Accepted(
-                f"{self.connector.title} answered the creation of {kind.name} without"
+                f"{self.connector.title} answered the creation of {resource.name} without"
                 " an id"
             )
 
+        shown = _shows(data, body, resource)
         return Written(
-            str(found),
-            data,
-            answer.response.status_code,
-            call.date,
-            _shows(data, body, kind),
-            call.repeated,
+            str(row_id), data, response.status_code, call.date, shown, call.repeated
         )
 
     def _stays(
-        self, kind: Resource, body: Mapping[str, Any], row_id: str, names: Iterable[str]
+        self,
+        resource: Resource,
+        body: Mapping[str, Any],
+        row_id: str,
+        names: Iterable[str],
     ) -> None:
-        """Refuse to send a row to another address than its own. Raises Rejected."""
-        parts = kind.parts_of(row_id) if len(kind.id_fields) > 1 else {}
+        """Refuse to send a row to another address than its own. Raises RequestRejected."""
+        parts = resource.parts_of(row_id) if len(resource.id_fields) > 1 else {}
         for name in sorted(parts.keys() & set(names)):
             if body.get(name) is not None and str(body[name]) != parts[name]:
                 raise RequestRejected(
-                    f"{self.connector.title} has row {row_id} of {kind.name} below"
+                    f"{self.connector.title} has row {row_id} of {resource.name} below"
                     f" {name} {parts[name]}, and no call that moves it to {body[name]}"
                     " – move it there by hand, or delete it in the destination"
                 )
 
-    def _live(self, kind: Resource, row_id: str) -> dict[str, Any]:
-        live = self.read(kind.name, row_id)
+    def _live(self, resource: Resource, row_id: str) -> dict[str, Any]:
+        live = self.read(resource.name, row_id)
         if live is None:
             raise NotFound(
-                f"{self.connector.title} has no row {row_id} of {kind.name}", 404
+                f"{self.connector.title} has no row {row_id} of {resource.name}", 404
             )
         return live
 
     def _over_live(
-        self, kind: Resource, body: dict[str, Any], row_id: str
+        self, resource: Resource, body: dict[str, Any], row_id: str
     ) -> dict[str, Any]:
         """What is to change over everything else that the row holds now, what is not declared
         too. Raises NotFound.
         """
-        live = self._live(kind, row_id).items()
+        live = self._live(resource, row_id)
         held = {
             name: value
-            for name, value in live
-            if kind.is_theirs(name) and name not in kind.id_fields
+            for name, value in live.items()
+            if resource.is_theirs(name) and name not in resource.id_fields
         }
-        whole = _over(held, body, path_of(kind.custom.container) if kind.custom else ())
+        container = path_of(resource.custom.container) if resource.custom else ()
+        whole = _over(held, body, container)
         return {
             name: value
             for name, value in whole.items()
-            if value is not None or kind.emptied(name) != "left_out"
+            if value is not None or resource.emptied(name) != "left_out"
         }
 
     def download(self, url: str, into: Path) -> tuple[int, str, str]:
         """Stream a file from a link in a record; its size in bytes, SHA-256 and content type.
 
-        Only hosts the connector names; raises Rejected for a dead link, another host or a file
-        over the limit.
+        Only hosts the connector names; raises RequestRejected for a dead link, another host or
+        a file over the limit.
         """
-        connection, tries, sign = (
+        files = FileSource(
+            self.calls.http,
             self.connector.connection,
-            self.calls.tries(),
+            self.account.base_url,
             self.calls.session.signature,
         )
-        return download(
-            self.calls.http,
-            url,
-            into,
-            connection,
-            self.account.base_url,
-            tries=tries,
-            sign=sign,
-        )
+        return files.download(url, into, self.calls.tries())
 
     # -- one call
 
     def _places(self, resource: str, row_id: str) -> dict[str, str]:
         """What an id fills in of a path; one joined of several fields fills in each of them."""
-        kind = self._resource(resource)
-        return {"id": kind.reference_to(row_id), **kind.parts_of(row_id)}
+        declared = self._resource(resource)
+        return {"id": declared.reference_to(row_id), **declared.parts_of(row_id)}
 
     def _resource(self, name: str) -> Resource:
         try:
@@ -673,7 +618,7 @@ class Client:
             return self._resource(resource).operations[verb]
         except KeyError:
             raise ApiError(
-                f"the connector {self.connector.name} says no way to {verb} {resource}"
+                f"the connector {self.connector.name} declares no way to {verb} {resource}"
             ) from None
 
 
@@ -697,10 +642,10 @@ def _over(
 
 
 def _placed(
-    rows: list[dict[str, Any]], kind: Resource, field: str, parent: str
+    rows: list[dict[str, Any]], resource: Resource, field: str, parent: str
 ) -> list[dict[str, Any]]:
     """Rows of a list below a parent, with the parent's id in each that does not hold it."""
-    if field in kind.id_fields:
+    if field in resource.id_fields:
         return [with_parts(row, {field: parent}) for row in rows]
     return [{field: parent, **row} for row in rows]
 
@@ -721,12 +666,12 @@ def doubtful(title: str, resource: str, doubt: str) -> Unavailable:
     )
 
 
-def _shows(data: Mapping[str, Any], body: Any, kind: Resource) -> bool:
+def _shows(data: Mapping[str, Any], body: Any, resource: Resource) -> bool:
     """Whether an answer holds the row: a field that was sent, besides its id; of a row that is
     all id, any field.
     """
-    sent = set(body) - set(kind.id_fields) if isinstance(body, dict) else set()
-    known = sent or kind.fields.keys() - set(kind.id_fields)
+    sent = set(body) - set(resource.id_fields) if isinstance(body, dict) else set()
+    known = sent or resource.fields.keys() - set(resource.id_fields)
     return not known.isdisjoint(data)
 
 

@@ -1,5 +1,5 @@
-"""Files behind links in records: fetched from hosts the connector names, and gone on with after
-a cut.
+"""Files behind links in records: fetched from hosts the connector names, and continued after a
+cut.
 
 The key does not go along, unless the connector says that files need it; then it goes where every
 call goes, and nowhere else.
@@ -33,7 +33,7 @@ class _CutError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """What has come of a file so far, and the mark by which the host knows that version again."""
+    """What has come of a file so far, and the mark by which the host knows that version."""
 
     path: Path
     mark: Path
@@ -47,16 +47,13 @@ class _Part:
             return 0, ""
 
     def start(self, response: httpx.Response) -> None:
-        """Begin a version; without a strong mark it cannot be gone on with."""
+        """Begin a version; without a strong mark it cannot be continued."""
         self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.drop()
         os.close(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600))
         tag = response.headers.get("etag", "")
-        mark = (
-            tag
-            if tag and not tag.startswith("W/")
-            else response.headers.get("last-modified", "")
-        )
+        strong = tag and not tag.startswith("W/")
+        mark = tag if strong else response.headers.get("last-modified", "")
         if mark and "content-encoding" not in response.headers:
             self.mark.write_text(mark, encoding="latin-1")
 
@@ -75,55 +72,92 @@ class _Part:
         return size, checksum
 
 
-Signing = Callable[[], Signature]
+@dataclass(frozen=True, slots=True)
+class FileSource:
+    """Where the files of one account are fetched, and with what."""
 
+    http: httpx.Client
+    connection: Connection
+    base_url: str
+    sign: Callable[[], Signature]  # what every call carries
 
-def download(
-    http: httpx.Client,
-    url: str,
-    into: Path,
-    connection: Connection,
-    base_url: str,
-    *,
-    tries: Iterator[None],
-    sign: Signing,
-) -> tuple[int, str, str]:
-    """Stream a file; its size in bytes, SHA-256 and content type.
+    def download(
+        self, url: str, into: Path, tries: Iterator[None]
+    ) -> tuple[int, str, str]:
+        """Stream a file; its size in bytes, SHA-256 and content type.
 
-    `sign` gives what every call carries. Each of `tries` is one attempt; between two of them the
-    iterator waits. Raises Rejected for a dead link, a host that is not allowed or a file over
-    the limit.
-    """
-    address = allowed(url, connection, base_url)
-    part = _Part(
-        into.with_name(f"{into.name}.part"), into.with_name(f"{into.name}.part.mark")
-    )
-    problem = ""
-    try:
-        for _ in tries:
-            try:
-                kind = _attempt(http, address, part, connection, base_url, sign)
-                return *part.finish(into), kind
-            except UnicodeError:
-                part.drop()  # its mark cannot be sent back: the file starts anew
-                problem = "its version is marked with letters that no request can carry"
-            except (httpx.HTTPError, _CutError) as error:
-                problem = (
-                    str(error) if isinstance(error, _CutError) else type(error).__name__
-                )
-    except RequestRejected:
-        part.drop()
-        raise
-    if not part.resumable()[0]:
-        part.drop()
-    raise RequestRejected(f"the file cannot be fetched from {address.host}: {problem}")
+        Each of `tries` is one attempt; between two of them the iterator waits. Raises
+        RequestRejected for a dead link, a host that is not allowed or a file over the limit.
+        """
+        address = allowed(url, self.connection, self.base_url)
+        part = _Part(
+            into.with_name(f"{into.name}.part"),
+            into.with_name(f"{into.name}.part.mark"),
+        )
+        problem = ""
+        try:
+            for _ in tries:
+                try:
+                    content_type = self._attempt(address, part)
+                    return *part.finish(into), content_type
+                except UnicodeError:
+                    part.drop()  # its mark cannot be sent back: the file starts anew
+                    problem = (
+                        "its version is marked with letters that no request can carry"
+                    )
+                except _CutError as error:
+                    problem = str(error)
+                except httpx.HTTPError as error:
+                    problem = type(error).__name__
+        except RequestRejected:
+            part.drop()
+            raise
+        if not part.resumable()[0]:
+            part.drop()
+        raise RequestRejected(
+            f"the file cannot be fetched from {address.host}: {problem}"
+        )
+
+    def _attempt(self, address: httpx.URL, part: _Part) -> str:
+        """One try; the content type. Raises RequestRejected where another try is of no use."""
+        have, mark = part.resumable()
+        headers = {"accept-encoding": "identity"}
+        if have:
+            headers |= {"range": f"bytes={have}-", "if-range": mark}
+        with self._opened(address, headers) as response:
+            total = _begin(response, part, have)
+            _take(response, part, total, self.connection.file_max_bytes)
+            content_type, _, _ = response.headers.get("content-type", "").partition(";")
+            return content_type.strip() or "application/octet-stream"
+
+    @contextmanager
+    def _opened(
+        self, address: httpx.URL, headers: dict[str, str]
+    ) -> Iterator[httpx.Response]:
+        """The answer after redirects; no request goes to a host that is not allowed."""
+        for _ in range(HOPS + 1):
+            signature = Signature({}, {})
+            if self.connection.file_signed and is_home(address, self.base_url):
+                signature = self.sign()
+            url = address
+            if signature.params:
+                url = address.copy_merge_params(signature.params)
+            with self.http.stream(
+                "GET", url, headers={**headers, **signature.headers}
+            ) as response:
+                if not response.has_redirect_location:
+                    yield response
+                    return
+                target = response.headers["location"]
+                address = allowed(target, self.connection, self.base_url, address)
+        raise RequestRejected(f"the link is dead: {address.host} redirects for ever")
 
 
 def allowed(
     url: str, connection: Connection, base_url: str, page: httpx.URL | None = None
 ) -> httpx.URL:
-    """The address to ask, the production host replaced by the account's; raises Rejected for
-    other hosts.
+    """The address to ask, the production host replaced by the account's; raises
+    RequestRejected for other hosts.
 
     A link that is relative leads on from `page`, where it was found in an answer.
     """
@@ -132,29 +166,22 @@ def allowed(
         address = url_of(written, page)
     except ValueError:
         raise RequestRejected("the link is not an address") from None
-    place, home, production = (
-        _place(address),
-        httpx.URL(base_url),
-        _place(httpx.URL(connection.base_url)),
-    )
-    hosts = {
-        *connection.file_hosts,
-        *((_place(home),) if production in connection.file_hosts else ()),
-    }
-    if (
-        address.scheme not in ("http", "https")
-        or address.userinfo
-        or place not in hosts
-    ):
+
+    place, home = _place(address), httpx.URL(base_url)
+    production = _place(httpx.URL(connection.base_url))
+    hosts = set(connection.file_hosts)
+    if production in hosts:
+        hosts.add(_place(home))
+
+    web = address.scheme in ("http", "https") and not address.userinfo
+    if not web or place not in hosts:
         raise RequestRejected(
-            f"the link points to {place or 'no host'}, which the connector does not"
-            " allow"
+            f"the link points to {place or 'no host'}, which the connector does not allow"
+            " – if files are kept there, add it to `files: {hosts: […]}` of the connector"
         )
-    return (
-        address.copy_with(scheme=home.scheme, host=home.host, port=home.port)
-        if place == production
-        else address
-    )
+    if place != production:
+        return address
+    return address.copy_with(scheme=home.scheme, host=home.host, port=home.port)
 
 
 def is_home(address: httpx.URL, base_url: str) -> bool:
@@ -162,72 +189,16 @@ def is_home(address: httpx.URL, base_url: str) -> bool:
     scheme, host and port.
     """
     home = httpx.URL(base_url)
-    return (address.scheme, address.host, address.port) == (
-        home.scheme,
-        home.host,
-        home.port,
-    )
+    same_server = (address.scheme, address.host) == (home.scheme, home.host)
+    return same_server and address.port == home.port
 
 
 def _place(address: httpx.URL) -> str:
     return address.host if address.port is None else f"{address.host}:{address.port}"
 
 
-def _attempt(
-    http: httpx.Client,
-    address: httpx.URL,
-    part: _Part,
-    connection: Connection,
-    base_url: str,
-    sign: Signing,
-) -> str:
-    """One try; the content type. Raises Rejected where another try is of no use."""
-    have, mark = part.resumable()
-    headers = {"accept-encoding": "identity"}
-    if have:
-        headers |= {"range": f"bytes={have}-", "if-range": mark}
-    with _opened(http, address, headers, connection, base_url, sign) as response:
-        total = _begin(response, part, have)
-        _take(response, part, total, connection.file_max_bytes)
-        return (
-            response.headers.get("content-type", "").partition(";")[0].strip()
-            or "application/octet-stream"
-        )
-
-
-@contextmanager
-def _opened(
-    http: httpx.Client,
-    address: httpx.URL,
-    headers: dict[str, str],
-    connection: Connection,
-    base_url: str,
-    sign: Signing,
-) -> Iterator[httpx.Response]:
-    """The answer after redirects; no request goes to a host that is not allowed."""
-    for _ in range(HOPS + 1):
-        signature = (
-            sign()
-            if connection.file_signed and is_home(address, base_url)
-            else Signature({}, {})
-        )
-        asked = (
-            address.copy_merge_params(signature.params) if signature.params else address
-        )
-        with http.stream(
-            "GET", asked, headers={**headers, **signature.headers}
-        ) as response:
-            if not response.has_redirect_location:
-                yield response
-                return
-            address = allowed(
-                response.headers["location"], connection, base_url, address
-            )
-    raise RequestRejected(f"the link is dead: {address.host} redirects for ever")
-
-
 def _begin(response: httpx.Response, part: _Part, have: int) -> int | None:
-    """Check how the answer starts; the whole file's size, where it is told."""
+    """Check how the answer starts; the whole file's size, where it is stated."""
     status, length = response.status_code, response.headers.get("content-length", "")
     if status == 206:
         found = _RANGE.match(response.headers.get("content-range", ""))
@@ -235,17 +206,14 @@ def _begin(response: httpx.Response, part: _Part, have: int) -> int | None:
             return int(found[2])
     elif status == 200:
         part.start(response)
-        return (
-            int(length)
-            if length.isdecimal() and "content-encoding" not in response.headers
-            else None
-        )
+        packed = "content-encoding" in response.headers
+        return int(length) if length.isdecimal() and not packed else None
     elif status not in (408, 416, 429) and status < 500:
         raise RequestRejected(
             f"the link is dead: {response.url.host} answered {status}", status
         )
     if status in (206, 416):
-        part.drop()  # what is there cannot be gone on with
+        part.drop()  # what is there cannot be continued
     raise _CutError(f"it answered {status}")
 
 

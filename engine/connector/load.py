@@ -119,163 +119,136 @@ def _found(value: Any, pattern: str, keys: Keys = ()) -> Iterator[tuple[Keys, An
     if not isinstance(value, dict | list):
         return
     for key, item in value.items() if isinstance(value, dict) else enumerate(value):
-        if head in ("*", key):
-            yield from (
-                _found(item, rest, (*keys, key)) if rest else [((*keys, key), item)]
-            )
+        place = (*keys, key)
+        if head in ("*", key) and rest:
+            yield from _found(item, rest, place)
+        elif head in ("*", key):
+            yield place, item
 
 
 def _check_uses(document: Document) -> Iterator[Diagnostic]:
     for pattern, definitions, what in _USES:
+        defined = document.data.get(definitions, {})
         for keys, name in _found(document.data, pattern):
-            yield from _known(
-                document, name, document.data.get(definitions, {}), keys, what
-            )
+            yield from _known(document, name, defined, keys, what)
 
 
 def _check_fields(document: Document) -> Iterator[Diagnostic]:
     data = document.data
-    for keys, written in [
-        *_found(data, "shapes.*.*"),
-        *_found(data, "resources.*.fields.*"),
-    ]:
-        kind, _, rest = (
-            written if isinstance(written, str) else written["type"]
-        ).partition(" ")
-        if kind in ("list", "object") and rest:
-            yield from _known(document, rest, data.get("shapes", {}), keys, "shape")
-        for target in rest.split("|") if kind == "ref" else ():
-            yield from _known(
-                document, target.strip(), data["resources"], keys, "resource"
-            )
+    for pattern in ("shapes.*.*", "resources.*.fields.*"):
+        for keys, written in _found(data, pattern):
+            declared = written if isinstance(written, str) else written["type"]
+            type_name, _, rest = declared.partition(" ")
+            if type_name in ("list", "object") and rest:
+                yield from _known(document, rest, data.get("shapes", {}), keys, "shape")
+            for target in rest.split("|") if type_name == "ref" else ():
+                name = target.strip()
+                yield from _known(document, name, data["resources"], keys, "resource")
 
 
 def _check_resources(document: Document) -> Iterator[Diagnostic]:
     for name, resource in document.data["resources"].items():
         if "custom_fields" in resource and "custom_fields" not in document.data:
-            advice = "add a top-level custom_fields block that says how they are made"
             yield document.problem(
                 ("resources", name, "custom_fields"),
-                "nothing says how custom fields work here",
-                advice,
+                "the connector does not declare how custom fields are made",
+                "add a top-level custom_fields block",
             )
-        for field in resource.get("json_api", {}).get("relationships", {}):
-            at = ("resources", name, "json_api", "relationships", field)
-            yield from _known(
-                document, field, _fields_of(document, resource), at, "field"
-            )
-        for part, field in resource.get("money", {}).items():
-            head = field.partition(".")[0]
-            yield from _known(
-                document,
-                head,
-                _fields_of(document, resource),
-                ("resources", name, "money", part),
-                "field",
-            )
-        yield from _check_company(document, name, resource)
+        yield from _check_named_fields(document, name, resource)
+        defaults = document.data.get("defaults", {})
         for verb in VERBS:
-            if isinstance(
-                resource.get(verb, document.data.get("defaults", {}).get(verb)), dict
-            ):
-                yield from _check_path(document, name, verb)
+            if isinstance(resource.get(verb, defaults.get(verb)), dict):
+                yield from _check_call(document, name, verb)
 
 
-def _check_company(
+def _check_named_fields(
     document: Document, name: str, resource: Mapping[str, Any]
 ) -> Iterator[Diagnostic]:
-    """The fields that a field is only taken with are the resource's."""
+    """Fields that other parts of a resource name are the resource's."""
     known = _fields_of(document, resource)
-    for word, written in resource.get("fields", {}).items():
+    for place, field in _fields_named(resource):
+        yield from _known(document, field, known, ("resources", name, *place), "field")
+
+
+def _fields_named(resource: Mapping[str, Any]) -> Iterator[tuple[Keys, str]]:
+    for field in resource.get("json_api", {}).get("relationships", {}):
+        yield ("json_api", "relationships", field), field
+    for part, field in resource.get("money", {}).items():
+        yield ("money", part), field.partition(".")[0]
+    for field, written in resource.get("fields", {}).items():
         for key in ("only_with", "requires") if isinstance(written, dict) else ():
             for other in written.get(key, ()):
-                yield from _known(
-                    document,
-                    other,
-                    known,
-                    ("resources", name, "fields", word, key),
-                    "field",
-                )
+                yield ("fields", field, key), other
 
 
-def _check_path(
+def _check_call(
     document: Document, name: str, verb: model.Verb
 ) -> Iterator[Diagnostic]:
     """A call needs a method, and the fields its path names must be the resource's."""
-    data = document.data
-    resource = data["resources"][name]
+    resource = document.data["resources"][name]
+    default = document.data.get("defaults", {}).get(verb)
     at = ("resources", name, verb) if verb in resource else ("defaults", verb)
-    call = _written(resource.get(verb), data.get("defaults", {}).get(verb))
-    method = next((word for word in _METHODS if word in call), None)
+    call = _written(resource.get(verb), default)
+    fields = _fields_of(document, resource)
     if verb == "list":
-        for position, field in enumerate(call.get("detail", ())):
-            yield from _known(
-                document,
-                field,
-                _fields_of(document, resource),
-                (*at, "detail", position),
-                "field",
-            )
-        if call.get("detail") and "read" not in {
-            **data.get("defaults", {}),
-            **resource,
-        }:
-            yield document.problem(
-                (*at, "detail"),
-                "nothing says how a row is read by itself",
-                "add read: and its path",
-            )
+        yield from _check_details(document, resource, call, at)
+
+    method = next((word for word in _METHODS if word in call), None)
     if method is None:
-        advice = (
-            f"add one of {', '.join(_METHODS)} with a path, here or in defaults.{verb}"
-        )
+        methods = ", ".join(_METHODS)
+        advice = f"add one of {methods} with a path, here or in defaults.{verb}"
         yield document.problem(at, "this call has no method", advice)
         return
-    known = [
-        "fields",
-        *(
-            [call.get("parent_id", "")]
-            if verb == "list"
-            else ["id", *_fields_of(document, resource)]
-        ),
-    ]
+
+    known = [call.get("parent_id", "")] if verb == "list" else ["id", *fields]
     for param, value in call.get("params", {}).items():
         for place in PLACE.findall(value) if isinstance(value, str) else ():
-            yield from _known(
-                document, place, known, (*at, "params", param), "field in the parameter"
-            )
+            what, keys = "field in the parameter", (*at, "params", param)
+            yield from _known(document, place, ["fields", *known], keys, what)
     for place in PLACE.findall(call[method]):
-        if "bulk" in call and place != "resource":
-            yield document.problem(
-                (*at, method),
-                f"several rows in one call have no one {place}",
-                "name it in bulk.item instead",
-            )
-        yield from _known(
-            document,
-            place,
-            ["id", "resource", *_fields_of(document, resource)],
-            (*at, method),
-            "field in the path",
+        known = ["id", "resource", *fields]
+        yield from _known(document, place, known, (*at, method), "field in the path")
+        yield from _check_place(document, verb, call, place, (*at, method))
+
+
+def _check_place(
+    document: Document, verb: model.Verb, call: Mapping[str, Any], place: str, at: Keys
+) -> Iterator[Diagnostic]:
+    """A place in a path has one value when the call is made."""
+    if place == "resource":
+        return
+    if "bulk" in call:
+        yield document.problem(
+            at,
+            f"a bulk call cannot use {{{place}}} in its path: its rows differ in it",
+            "name it in bulk.item instead",
         )
-        if verb == "list" and place not in ("resource", call.get("parent_id")):
-            yield document.problem(
-                (*at, method),
-                f"nothing fills in {place}",
-                f"add parent: RESOURCE and parent_id: {place}",
-            )
+    if verb == "list" and place != call.get("parent_id"):
+        advice = f"add parent: RESOURCE and parent_id: {place}"
+        yield document.problem(at, f"unbound path parameter {{{place}}}", advice)
+
+
+def _check_details(
+    document: Document, resource: Mapping[str, Any], call: Mapping[str, Any], at: Keys
+) -> Iterator[Diagnostic]:
+    """Fields that only a row's own read holds need that read."""
+    details = call.get("detail", ())
+    known = _fields_of(document, resource)
+    for position, field in enumerate(details):
+        yield from _known(document, field, known, (*at, "detail", position), "field")
+    if details and "read" not in {**document.data.get("defaults", {}), **resource}:
+        yield document.problem(
+            (*at, "detail"),
+            "no call that reads a single row is declared",
+            "add read: and its path",
+        )
 
 
 def _fields_of(document: Document, resource: Mapping[str, Any]) -> set[str]:
-    shapes = document.data.get("shapes", {})
-    return {
-        *resource.get("fields", {}),
-        *(
-            field
-            for shape in resource.get("like", ())
-            for field in shapes.get(shape, {})
-        ),
-    }
+    fields = set(resource.get("fields", {}))
+    for shape in resource.get("like", ()):
+        fields.update(document.data.get("shapes", {}).get(shape, {}))
+    return fields
 
 
 def _check_rules(document: Document) -> Iterator[Diagnostic]:
@@ -283,7 +256,7 @@ def _check_rules(document: Document) -> Iterator[Diagnostic]:
         if rule["then"] == "pause" and "limit" not in rule:
             yield document.problem(
                 ("errors", position),
-                "a pause without the limit that is spent",
+                "this pause does not name the limit that is spent",
                 "add limit: and its name",
             )
 
@@ -320,11 +293,7 @@ def _build(document: Document) -> model.Connector:
     resources = {
         name: _resource(name, data, shapes, pagers) for name in data["resources"]
     }
-    costs = {
-        operation.cost
-        for item in resources.values()
-        for operation in item.operations.values()
-    }
+    users = data.get("users", {})
     return _made(
         model.Connector,
         data,
@@ -339,19 +308,19 @@ def _build(document: Document) -> model.Connector:
         message=tuple(data.get("message", ())),
         resources=resources,
         reference=_made(model.Reference, data.get("reference", {})),
-        pipelines=(
-            _made(model.Pipelines, data["pipelines"]) if "pipelines" in data else None
-        ),
-        users=(
-            _made(
-                model.Users, data["users"], name=_words(data["users"].get("name", ()))
-            )
-            if "users" in data
-            else None
-        ),
-        cost_unit=data.get("cost_unit") or ("calls" if costs <= {1} else "units"),
+        pipelines=_optional(model.Pipelines, data.get("pipelines")),
+        users=_optional(model.Users, users, name=_words(users.get("name", ()))),
+        cost_unit=data.get("cost_unit") or _unit(resources.values()),
         digest=digest(data),
     )
+
+
+def _unit(resources: Iterable[model.Resource]) -> str:
+    """What cost is counted in, where the connector does not name it."""
+    for resource in resources:
+        if any(operation.cost != 1 for operation in resource.operations.values()):
+            return "units"
+    return "calls"
 
 
 def _made(
@@ -369,6 +338,13 @@ def _made(
     return part(**{**said, **more})
 
 
+def _optional(
+    part: Callable[..., Part], written: Mapping[str, Any] | None, /, **more: Any
+) -> Part | None:
+    """A part that a file may leave out."""
+    return _made(part, written, **more) if written else None
+
+
 @cache
 def _names(part: Callable[..., Any]) -> frozenset[str]:
     return frozenset(inspect.signature(part).parameters)
@@ -382,12 +358,10 @@ def _words(written: Any) -> tuple[str, ...]:
 def _connection(data: Mapping[str, Any]) -> model.Connection:
     address, auth = data["base_url"], data["auth"]
     auth = {"kind": "all", "all": auth} if isinstance(auth, list) else auth
+    files = {f"file_{name}": value for name, value in data.get("files", {}).items()}
     return _made(
         model.Connection,
-        {
-            **data,
-            **{f"file_{name}": value for name, value in data.get("files", {}).items()},
-        },
+        {**data, **files},
         base_url_env=address["env"],
         base_url=address["production"].rstrip("/"),
         auth=auth,
@@ -436,13 +410,15 @@ def _shapes(data: Mapping[str, Any]) -> dict[str, dict[str, model.FieldType]]:
 
 def _field(written: Any, shape: Any) -> model.FieldType:
     item: Mapping[str, Any] = {"type": written} if isinstance(written, str) else written
-    kind, _, rest = item["type"].partition(" ")
+    type_name, _, rest = item["type"].partition(" ")
     return _made(
         model.FieldType,
         item,
-        kind="reference" if kind == "ref" else kind,
-        shape=shape(rest) if kind in ("list", "object") and rest else None,
-        to=tuple(name.strip() for name in rest.split("|")) if kind == "ref" else (),
+        kind="reference" if type_name == "ref" else type_name,
+        shape=shape(rest) if type_name in ("list", "object") and rest else None,
+        to=tuple(name.strip() for name in rest.split("|"))
+        if type_name == "ref"
+        else (),
     )
 
 
@@ -470,7 +446,8 @@ def _resource(
         written |= {"params": _asked(written.get("params", {}), ",".join(held))}
         written |= _of_since(written)
         operations[verb] = _operation(written, name, pagers)
-    custom = document["custom_fields"] if "custom_fields" in data else None
+    custom = document.get("custom_fields") if "custom_fields" in data else None
+    json_api = data.get("json_api")
     file, money = data.get("file", {}), data.get("money", {})
     return _made(
         model.Resource,
@@ -478,16 +455,10 @@ def _resource(
         name=name,
         operations=operations,
         fields=held,
-        custom=(
-            _made(model.CustomFields, custom, resource=data["custom_fields"])
-            if custom
-            else None
+        custom=_optional(
+            model.CustomFields, custom, resource=data.get("custom_fields")
         ),
-        json_api=(
-            _json_api(data["json_api"], held, document["resources"])
-            if "json_api" in data
-            else None
-        ),
+        json_api=_json_api(json_api, held, document["resources"]) if json_api else None,
         file=(file["field"], file["name"], file["size"]) if file else None,
         money=(money["amount"], money["currency"]) if money else None,
         called=_words(data.get("called", defaults.get("called", "name"))),
@@ -525,17 +496,14 @@ def _json_api(
     resources: Mapping[str, Any],
 ) -> model.JsonApi:
     links = data.get("relationships", {})
-    types = {
-        name: next(
-            (resources[to].get("json_api", {}).get("type", to) for to in held[name].to),
-            name,
-        )
-        for name in links
-    }
-    return model.JsonApi(
-        data["type"],
-        {name: (relation, types[name]) for name, relation in links.items()},
-    )
+    relationships = {}
+    for name, relation in links.items():
+        target = next(iter(held[name].to), None)
+        type_name = name
+        if target:
+            type_name = resources[target].get("json_api", {}).get("type", target)
+        relationships[name] = (relation, type_name)
+    return model.JsonApi(data["type"], relationships)
 
 
 def _written(own: Mapping[str, Any] | None, default: Any) -> dict[str, Any]:
@@ -550,6 +518,7 @@ def _operation(
     data: Mapping[str, Any], resource: str, pagers: Mapping[str, model.Pager]
 ) -> model.Operation:
     method = next(word for word in _METHODS if word in data)
+    bulk = data.get("bulk", {})
     return _made(
         model.Operation,
         data,
@@ -557,9 +526,5 @@ def _operation(
         path=data[method].replace("{resource}", resource),
         select=data.get("select", "").replace("{resource}", resource),
         pager=pagers[data["pager"]] if "pager" in data else None,
-        bulk=(
-            _made(model.Bulk, data["bulk"], more=data["bulk"].get("with", {}))
-            if "bulk" in data
-            else None
-        ),
+        bulk=_optional(model.Bulk, bulk, more=bulk.get("with", {})),
     )

@@ -14,6 +14,10 @@ Verb = Literal[
 ]
 
 
+# how an update empties a field; `left_out` where a row is sent whole
+Emptied = Literal["as_null", "as_list", "left_out", "never"]
+
+
 @dataclass(frozen=True, slots=True)
 class FieldType:
     """The type of one field as the API documents it.
@@ -32,8 +36,8 @@ class FieldType:
     max: int | None = None
     options: str = ""  # enum: where its options are kept, "fields-resource/field-code"
     one_of: tuple[str, ...] = ()
-    # how an update empties the field: as_null, as_list ([]), or never
-    empty: str = "never"
+    # how an update empties the field: by null, by [], or never
+    empty: Literal["as_null", "as_list", "never"] = "never"
     # values of other fields without which it is refused
     only_with: Mapping[str, Any] = field(default_factory=dict)
     requires: tuple[str, ...] = ()  # fields without which it is refused
@@ -187,7 +191,7 @@ class Resource:
     custom: CustomFields | None = None
     modified: str = ""  # field that moves with every change
     created: str = ""
-    # fields that tell our own rows apart where no key field exists
+    # fields that distinguish our own rows where no key field exists
     recognise: tuple[str, ...] = ()
     cascades: bool = False  # whether deleting a row deletes the rows that refer to it
     deleted: str = ""  # field that says a row read by id is deleted
@@ -231,40 +235,39 @@ class Resource:
         """The field that holds what the platform itself calls the row's id."""
         return self.own or self.id
 
-    def emptied(self, name: str) -> str:
+    def emptied(self, name: str) -> Emptied:
         """How an update empties a field: as_null, as_list, left_out (where a row is sent whole),
         or never.
         """
-        kind, update = self.fields.get(name), self.operations.get("update")
-        never = "left_out" if update and update.whole else "never"
-        return (
-            "as_null"
-            if kind is None
-            else never
-            if kind.empty == "never"
-            else kind.empty
-        )
+        declared = self.fields.get(name)
+        if declared is None:
+            return "as_null"
+        if declared.empty != "never":
+            return declared.empty
+
+        update = self.operations.get("update")
+        return "left_out" if update and update.whole else "never"
 
     def is_theirs(self, name: str) -> bool:
         """Whether people can change a field: of a row that is sent whole also one that is not
         declared.
         """
-        kind, update, single = (
-            self.fields.get(name),
-            self.operations.get("update"),
-            self.operations.get("read"),
-        )
         if self.own and name in self.id_fields:
             return False  # a row with another one is another row
-        if kind is not None:
-            return kind.writable
-        moving = (
-            *self.id_fields,
-            self.modified,
-            self.created,
-            single.etag if single else "",
-        )
+        declared = self.fields.get(name)
+        if declared is not None:
+            return declared.writable
+
+        update, single = self.operations.get("update"), self.operations.get("read")
+        etag = single.etag if single else ""
+        moving = (*self.id_fields, self.modified, self.created, etag)
         return bool(update and update.whole) and name not in moving
+
+    def all_types(self) -> Iterator[FieldType]:
+        """The types of the fields, and of those inside them."""
+        for field_type in self.fields.values():
+            yield field_type
+            yield from (field_type.shape or {}).values()
 
     def id_of(self, row: Mapping[str, Any]) -> str:
         """A row's id; several fields joined where it is made of them, "" where one of them is
@@ -278,11 +281,9 @@ class Resource:
         with fewer parts.
         """
         parts = split_id(row_id, len(self.id_fields))
-        return (
-            dict(zip(self.id_fields, parts, strict=True))
-            if row_id and len(parts) == len(self.id_fields)
-            else {}
-        )
+        if not row_id or len(parts) != len(self.id_fields):
+            return {}
+        return dict(zip(self.id_fields, parts, strict=True))
 
     def reference_to(self, row_id: str) -> str:
         """What a row of another resource holds to name the row with this id: its own id, without
@@ -339,16 +340,22 @@ class Limit:
         return amount * (seats if self.per_seat else 1)
 
 
+Then = Literal[
+    "wait", "pause", "refuse", "stop", "reject", "missing", "forbid", "unsure", "moved"
+]
+
+
 @dataclass(frozen=True, slots=True)
 class ErrorRule:
     """Which answer means what; the first rule that matches decides.
 
-    `then` is one of wait (not executed: wait and repeat), pause (a long quota is spent), refuse
-    (key not valid), stop (shut out), reject (this record only), missing (no such row), forbid
-    (no right to this collection), unsure (the request may have been executed).
+    `then`: wait (not executed: wait and repeat), pause (a long quota is spent), refuse (key not
+    valid), stop (shut out), reject (this record only), missing (no such row), forbid (no right to
+    this collection), unsure (the request may have been executed), moved (a redirect, which no
+    connector declares).
     """
 
-    then: str
+    then: Then
     status: tuple[int, ...] = ()
     headers: Mapping[str, str] = field(default_factory=dict)
     content_type: str = ""
@@ -401,7 +408,7 @@ class Connection:
     answer_seconds: float = 0.0
     answer_max_bytes: int = 100_000_000
     # what a bare figure of `Retry-After` or a reset header counts
-    wait_unit: str = "seconds"
+    wait_unit: Literal["seconds", "milliseconds"] = "seconds"
     concurrency: int = 8
     # seconds a request without an answer may still be at work on the other side
     settle_after: float = 3.0

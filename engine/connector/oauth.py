@@ -1,5 +1,5 @@
-"""Signing in with a call: tokens are asked for, carried until they end or are refused, and asked
-for again.
+"""Signing in with a call: tokens are asked for, carried until they end or are refused, and
+renewed.
 
 A kind is one function that makes the request for a token. A refresh token that the platform
 exchanges is the only thing kept in the store; everything else lives as long as the process.
@@ -104,8 +104,8 @@ def _address(auth: Mapping[str, Any], reveal: Reveal) -> str:
     where = auth["post"]
     if isinstance(where, str):
         return where
-    told = reveal(where["env"])
-    return told if told.startswith("http") else str(where["production"])
+    address = reveal(where["env"])
+    return address if address.startswith("http") else str(where["production"])
 
 
 def _values(headers: Mapping[str, str]) -> list[str]:
@@ -190,36 +190,31 @@ class Session:
                 joined(part.signature for part in every),
                 min(part.until for part in every),
             )
-        found = (
-            Signed(sign(auth, self.reveal))
-            if auth["kind"] in AUTHS
-            else self._granted(auth)
-        )
+        if auth["kind"] in AUTHS:
+            found = Signed(sign(auth, self.reveal))
+        else:
+            found = self._granted(auth)
         self.learn(*_values(found.signature.headers))
         return found
 
     def _granted(self, auth: Mapping[str, Any]) -> Signed:
         """A token from the platform, and the signature that carries it."""
-        first = (
-            self._signed(auth["signed_by"]).signature
-            if "signed_by" in auth
-            else Signature({}, {})
-        )
+        first = Signature({}, {})
+        if "signed_by" in auth:
+            first = self._signed(auth["signed_by"]).signature
         if auth["kind"] != "refresh_token":
             return self._carried(auth, self._asked(auth, self.reveal, first))
-        store, account, name = (
-            self.limiter.store,
-            self.limiter.account,
-            auth["refresh_token"],
-        )
+
+        store, account = self.limiter.store, self.limiter.account
+        name = auth["refresh_token"]
         with exchanging(store, account):
             last = newest(store, account, name) or self.reveal(name)
             self.learn(last)
-            answer = self._asked(
-                auth,
-                lambda wanted: last if wanted == name else self.reveal(wanted),
-                first,
-            )
+
+            def reveal(wanted: str) -> str:
+                return last if wanted == name else self.reveal(wanted)
+
+            answer = self._asked(auth, reveal, first)
             after = dig(answer.body, path_of(auth.get("next", "refresh_token")))
             if after and after != last:
                 self.learn(str(after))
@@ -234,18 +229,18 @@ class Session:
         return self.ask(grant, first)
 
     def _carried(self, auth: Mapping[str, Any], answer: Classified) -> Signed:
-        name = auth.get("token_header")
-        token = (
-            answer.response.headers.get(name)
-            if name
-            else dig(answer.body, path_of(auth.get("token", "access_token")))
-        )
-        value = f"{auth.get('prefix', 'Bearer ' if 'name' not in auth else '')}{token}"
+        name, place = auth.get("token_header"), auth.get("token", "access_token")
+        if name:
+            token = answer.response.headers.get(name)
+        else:
+            token = dig(answer.body, path_of(place))
+        prefix = auth.get("prefix", "" if "name" in auth else "Bearer ")
+        value = f"{prefix}{token}"
         signature = Signature({auth.get("name", "Authorization"): value}, {})
         if not isinstance(token, str) or not token or not carries(signature):
             raise AuthError(
-                f"the answer to {auth['kind']} holds no token at"
-                f" {name or auth.get('token', 'access_token')}"
+                f"the answer to {auth['kind']} holds no token at {name or place} – check"
+                f" `{'token_header' if name else 'token'}` of `auth` in the connector"
             )
         self.learn(token)
         now = self.limiter.clock.now()
@@ -257,12 +252,12 @@ class Session:
         return Signed(signature, now + life - min(EARLY, life * SHARE))
 
 
-def _life(told: Any, unit: str | None, now: float) -> float:
-    """Seconds that a token is good for, told as seconds, milliseconds, a moment or not at all."""
+def _life(expires: Any, unit: str | None, now: float) -> float:
+    """Seconds that a token is good for, stated as seconds, milliseconds, a moment or not at all."""
     try:
-        seconds = float(told) / (1000 if unit == "milliseconds" else 1)
+        seconds = float(expires) / (1000 if unit == "milliseconds" else 1)
     except (TypeError, ValueError):
-        end = moment(told)
+        end = moment(expires)
         if end is None:
             return math.inf
         seconds = end

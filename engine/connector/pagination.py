@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from engine.connector.model import Pager
 from engine.errors import Unavailable
@@ -18,6 +18,8 @@ from engine.values import dig, is_yes, word
 
 # some may have slipped from one page to another
 SLIPPED = "rows moved while the list was read"
+# a page brings nothing that was not read
+REPEATS = "it repeats rows that were read"
 # kinds whose position is counted here, not named by the platform
 COUNTED = ("offset", "page", "keyset")
 DIGITS = 18  # of the largest count that is believed
@@ -56,11 +58,9 @@ Walk = Generator[Ask, Page, str]
 
 def path_of(text: str) -> tuple[str | int, ...]:
     """A dotted path in a connector file; digits are list positions."""
-    return (
-        tuple(int(part) if part.isdecimal() else part for part in text.split("."))
-        if text
-        else ()
-    )
+    if not text:
+        return ()
+    return tuple(int(part) if part.isdecimal() else part for part in text.split("."))
 
 
 def single(_pager: Pager, position: Any) -> Walk:
@@ -73,8 +73,10 @@ def offset(pager: Pager, position: Any) -> Walk:
     """`?start=500&limit=500`; ends with an empty page, or where the answer says so."""
 
     def onward(page: Page, start: int) -> int:
-        told = _whole(page, pager.next)
-        return told if told is not None and told > start else start + len(page.rows)
+        named = _whole(page, pager.next)
+        if named is not None and named > start:
+            return named
+        return start + len(page.rows)
 
     def params(start: int) -> dict[str, Any]:
         return {pager.params["start"]: start} if start or pager.first else {}
@@ -150,8 +152,8 @@ def keyset(pager: Pager, position: Any) -> Walk:
         found = dig(page.rows[-1], path_of(pager.next)) if page.rows else last
         if found is None:
             raise Unavailable(
-                f"the last row of a page has no {pager.next}: the list cannot be gone"
-                " on with"
+                f"cannot continue pagination: the last row of a page has no {pager.next}"
+                " – check `next` of the pager in the connector"
             )
         return found
 
@@ -180,7 +182,7 @@ class Count:
     stale: int = 0  # pages without a new id, one after the other
     first: Page = Page([])
     last: Page = Page([])
-    # the number of all rows as first told and as last told
+    # the number of all rows as first and as last reported
     totals: tuple[int, int] | None = None
 
     def take(self, page: Page, pager: Pager) -> None:
@@ -198,17 +200,14 @@ class Count:
         self.first, self.last = self.first if self.first.rows else page, page
 
     def repeats(self, page: Page) -> bool:
-        """Whether a page is the first or the last one again, or one of many that bring no new
+        """Whether a page repeats the first or the last one, or is one of many that bring no new
         id.
         """
-        known = (self.first, self.last)
-        stale = bool(page.keys) and any(
-            set(page.keys) <= set(one.keys) for one in known
-        )
+        known, keys = (self.first, self.last), set(page.keys)
+        stale = bool(keys) and any(keys.issubset(one.keys) for one in known)
         self.stale = self.stale + 1 if stale else 0
-        return self.stale > STALE or (
-            page.rows != [] and any(page.rows == one.rows for one in known)
-        )
+        same = page.rows != [] and any(page.rows == one.rows for one in known)
+        return same or self.stale > STALE
 
 
 Reached = Callable[[Page, Any, Count], int | None]
@@ -240,69 +239,70 @@ def _counted(
             continue
         taken = position
         count.take(page, pager)
-        said = _word(
-            pager, page, count, reached(page, position, count) if reached else None
-        )
-        due, count.promised = count.promised, said == "more"
-        if _ends(pager, page, count, said):
+        rows_before = reached(page, position, count) if reached else None
+        further_rows = _further_rows(pager, page, count, rows_before)
+        due, count.promised = count.promised, further_rows == "more"
+        if _ends(pager, page, count, further_rows):
             break
-        probe, position = (
-            said == "" and len(page.rows) < pager.size,
-            onward(page, position),
-        )
+
+        probe = further_rows == "" and len(page.rows) < pager.size
+        position = onward(page, position)
         if page.rows and repr(position) in seen:
             return _round(count.rows)
         seen.add(repr(position))
 
-    if said == "more" or (due and not said):
+    if further_rows == "more" or (due and not further_rows):
         return (
             f"it ended after {count.rows:,} rows{_of_total(count)}, where more were due"
         )
     if page.bare and len(count.last.rows) >= pager.size:
         return f"it ended after {count.rows:,} rows with an answer without a body"
-    if (
-        count.totals
-        and count.totals[1] < count.totals[0]
-        and count.rows - count.twice <= count.totals[0]
-    ):
-        return (
-            f"{SLIPPED}: it had {count.totals[0]:,} of them, then {count.totals[1]:,}"
-        )
-    return ""
+    return _slipped(count)
 
 
-def _word(pager: Pager, page: Page, count: Count, reached: int | None) -> str:
+def _slipped(count: Count) -> str:
+    """The doubt where a list has fewer rows in the end than it had in the beginning."""
+    if count.totals is None:
+        return ""
+    before, now = count.totals
+    if now >= before or count.rows - count.twice > before:
+        return ""
+    return f"{SLIPPED}: it had {before:,} of them, then {now:,}"
+
+
+FurtherRows = Literal["more", "last", ""]  # what an answer says of them
+
+
+def _further_rows(
+    pager: Pager, page: Page, count: Count, reached: int | None
+) -> FurtherRows:
     """What the answer says of further rows: "more", "last", or nothing."""
     total = _total(pager, page)
     if total is not None and reached is not None:
-        if reached > total or (
-            count.pages == 1
-            and total == len(page.rows)
-            and not _short(pager, page, count.full)
-        ):
+        alone = count.pages == 1 and total == len(page.rows)
+        if reached > total or (alone and not _short(pager, page, count.full)):
             return ""  # it does not count all rows, perhaps those of this page only
         return "more" if reached < total else "last"
     if total is not None:
         return "more" if page.rows else "last"
-    told = dig(page.body, path_of(pager.more)) if pager.more else None
-    if told is None:
+
+    more = dig(page.body, path_of(pager.more)) if pager.more else None
+    if more is None:
         return ""
-    return "more" if is_yes(told) else "last"
+    return "more" if is_yes(more) else "last"
 
 
-def _ends(pager: Pager, page: Page, count: Count, said: str) -> bool:
+def _ends(pager: Pager, page: Page, count: Count, further_rows: FurtherRows) -> bool:
     """Whether a counted list ends here. An empty page where more is promised is asked for once
     more.
     """
-    if said == "last":
+    if further_rows == "last":
         return True
-    if said == "more":
-        return count.idle > 1 and not (
-            pager.next and dig(page.body, path_of(pager.next))
-        )
-    return not page.rows or (
-        (pager.few or pager.ends_short) and _short(pager, page, count.full)
-    )
+    if further_rows == "more":
+        following = pager.next and dig(page.body, path_of(pager.next))
+        return count.idle > 1 and not following
+    may_end_short = pager.few or pager.ends_short
+    return not page.rows or (may_end_short and _short(pager, page, count.full))
 
 
 def _short(pager: Pager, page: Page, full: bool) -> bool:
@@ -320,21 +320,12 @@ def _capped(rows: int) -> bool:
 
 
 def _repeated(pager: Pager, count: Count) -> str:
-    """A list that gives the same page again: the doubt, unless that page can only have been the
-    last.
-    """
+    """A list that repeats a page: the doubt, unless that page can only have been the last."""
     rows = len(count.last.rows)
-    if (
-        not count.promised
-        and rows < pager.size
-        and not _capped(rows)
-        and not count.stale > STALE
-    ):
+    short = rows < pager.size and not _capped(rows)
+    if short and not count.promised and count.stale <= STALE:
         return ""
-    return (
-        f"it does not end: after {count.rows:,} rows{_of_total(count)} it gives the"
-        " same ones again"
-    )
+    return f"it does not end: after {count.rows:,} rows{_of_total(count)} {REPEATS}"
 
 
 def _of_total(count: Count) -> str:
@@ -354,8 +345,8 @@ def _whole(page: Page, place: str) -> int | None:
     """A count or position that an answer names, as a number or as text; None for anything else
     there.
     """
-    told = word(dig(page.body, path_of(place))).strip() if place else ""
-    return int(told) if told.isdecimal() and len(told) <= DIGITS else None
+    text = word(dig(page.body, path_of(place))).strip() if place else ""
+    return int(text) if text.isdecimal() and len(text) <= DIGITS else None
 
 
 # -- lists that are led through

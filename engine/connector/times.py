@@ -32,65 +32,63 @@ def http_date(text: str | None) -> float | None:
     or it cannot be parsed.
     """
     try:
-        found = parsedate_to_datetime(text or "")
-        return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
+        return _epoch(parsedate_to_datetime(text or ""))
     except (ValueError, OverflowError):
         return None
 
 
-def moment(told: Any) -> float | None:
+def moment(value: Any) -> float | None:
     """Epoch seconds of a stamp: an ISO or HTTP date, or a figure in s, ms, µs or ns. Without a
     zone it is UTC.
     """
-    figure = _figure(told)
+    figure = _figure(value)
     if figure is not None:
         return next(
             (figure / unit for unit in _UNITS if EARLIEST <= figure / unit < LATEST),
             None,
         )
-    found = _dated(told) if isinstance(told, str) else None
+    found = _dated(value) if isinstance(value, str) else None
     return found if found is not None and EARLIEST <= found < LATEST else None
 
 
-def wait(told: str, now: float, unit: float = 1.0) -> float | None:
+def wait(text: str, now: float, unit: float = 1.0) -> float | None:
     """Seconds to wait: a figure, one with its unit (`1m30s`, `250ms`), or the moment when it
     ends; None for nonsense.
 
     `now` is the server's clock: whoever names a moment means its own. A bare figure counts
     `unit` seconds.
     """
-    figure = _figure(told)
+    figure = _figure(text)
     if figure is not None and abs(figure) < EARLIEST and abs(figure) * unit <= LONGEST:
         return figure * unit if figure >= 0 else None
-    spans = _SPAN.findall(told)
-    if spans and not _SPAN.sub("", told).strip():
+    spans = _SPAN.findall(text)
+    if spans and not _SPAN.sub("", text).strip():
         seconds = sum(float(many) * _SPANS[unit.lower()] for many, unit in spans)
         return seconds if seconds <= LONGEST else None
-    end = moment(told)
-    if (
-        end is None
-        or end - now > LONGEST
-        or (figure is not None and now - end > LONGEST)
-    ):
+    end = moment(text)
+    if end is None or end - now > LONGEST:
+        return None
+    if figure is not None and now - end > LONGEST:
         return None
     return max(0.0, end - now)
 
 
-def _dated(told: str) -> float | None:
+def _epoch(found: datetime) -> float:
+    return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
+
+
+def _dated(text: str) -> float | None:
     try:
-        found = datetime.fromisoformat(told.strip())
-        return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
+        return _epoch(datetime.fromisoformat(text.strip()))
     except (ValueError, OverflowError):
-        return http_date(told)
+        return http_date(text)
 
 
-def _figure(told: Any) -> float | None:
+def _figure(value: Any) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return None
     try:
-        number = (
-            float(told)
-            if isinstance(told, str | int | float) and not isinstance(told, bool)
-            else math.nan
-        )
+        number = float(value)
     except (ValueError, OverflowError):
         return None
     return number if math.isfinite(number) else None

@@ -420,8 +420,8 @@ class Calls:
             delay(rule, limit, verdict.response.headers, self.clock.now(), unit),
             rule.then in ("wait", "pause"),
         )
-        if refused or (rule.then == "unsure" and found.told):
-            self.limiter.refused(rule.limit, found.seconds, found.told)
+        if refused or (rule.then == "unsure" and found.stated):
+            self.limiter.refused(rule.limit, found.seconds, found.stated)
         if found.odd and (refused or rule.then == "unsure"):
             self._tell(found.odd)
         return refused

@@ -1,4 +1,4 @@
-"""A row as its connector declares it: every value in the type of its field, or told as a misfit.
+"""A row as its connector declares it: every value in the type of its field, or named a misfit.
 
 Platforms answer one field in several forms: `"0"` for no, `"5.00"` for a number, `false` for
 nothing. Whatever a spec says of a field (conditions, value maps, emptiness) is said of its declared
@@ -61,17 +61,18 @@ def typed(
     changed: dict[str, Any] = {}
     misfits: dict[str, list[str]] = {}
     telling = {type(one) for one in nothing}
-    for name, kind in fields.items():
+    for name, field_type in fields.items():
         value = row.get(name)
         if value is None:
             continue
-        if type(value) in _FITTING.get(kind.kind, ()) and type(value) not in telling:
+        fitting = _FITTING.get(field_type.kind, ())
+        if type(value) in fitting and type(value) not in telling:
             continue
         if is_empty(value):
             continue
 
         wrong: list[str] = []
-        found = _read(value, kind, nothing, name, wrong)
+        found = _read(value, field_type, nothing, name, wrong)
         if found is not value:
             changed[name] = found
         if wrong:
@@ -80,40 +81,44 @@ def typed(
 
 
 def _read(
-    value: Any, kind: FieldType, nothing: Sequence[Any], place: str, wrong: list[str]
+    value: Any,
+    field_type: FieldType,
+    nothing: Sequence[Any],
+    place: str,
+    wrong: list[str],
 ) -> Any:
     """A value in its type; None, with a line in `wrong`, where it does not fit."""
-    if says_nothing(value, kind, nothing):
+    if says_nothing(value, field_type, nothing):
         return None
-    if kind.shape and isinstance(value, list | dict):
-        return _nested(value, kind.shape, nothing, place, wrong)
+    if field_type.shape and isinstance(value, list | dict):
+        return _nested(value, field_type.shape, nothing, place, wrong)
     if isinstance(value, list) and any(
-        says_nothing(item, kind, nothing) for item in value
+        says_nothing(item, field_type, nothing) for item in value
     ):
-        value = [item for item in value if not says_nothing(item, kind, nothing)]
+        value = [item for item in value if not says_nothing(item, field_type, nothing)]
     try:
-        return as_declared(value, kind.kind)
+        return as_declared(value, field_type.kind)
     except Misfit as error:
         wrong.append(f"{place}: {error}")
         return None
 
 
-def as_declared(value: Any, kind: str) -> Any:
+def as_declared(value: Any, type_name: str) -> Any:
     """A value that is not empty, in the type of its field. Raises Misfit."""
-    if kind == "boolean":
+    if type_name == "boolean":
         return _flag(value)
-    if kind in ("integer", "number"):
-        return _number(value, kind)
-    if kind in _TEXTS or kind in _MOMENTS:
-        return _scalar(value, kind)
-    if kind == "object" and not isinstance(value, dict | list):
+    if type_name in ("integer", "number"):
+        return _number(value, type_name)
+    if type_name in _TEXTS or type_name in _MOMENTS:
+        return _scalar(value, type_name)
+    if type_name == "object" and not isinstance(value, dict | list):
         raise Misfit(f"{_shown(value)} is no object")
     return value
 
 
-def says_nothing(value: Any, kind: FieldType, nothing: Sequence[Any]) -> bool:
+def says_nothing(value: Any, field_type: FieldType, nothing: Sequence[Any]) -> bool:
     """Whether a value is one by which the platform says that a field of this type is empty."""
-    if isinstance(value, bool) and kind.kind == "boolean":
+    if isinstance(value, bool) and field_type.kind == "boolean":
         return False  # there it is a value
     return any(type(one) is type(value) and one == value for one in nothing)
 
@@ -125,13 +130,13 @@ def _flag(value: Any) -> bool:
     return found
 
 
-def _number(value: Any, kind: str) -> Any:
+def _number(value: Any, type_name: str) -> Any:
     """A number; as text where a float would lose digits."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         return value
     exact = _exact_number(value) if isinstance(value, str) else None
     if exact is None:
-        raise Misfit(f"{_shown(value)} is {_CALLED[kind]}")
+        raise Misfit(f"{_shown(value)} is {_CALLED[type_name]}")
 
     written = value.strip()
     if exact.adjusted() < _WHOLE and exact == exact.to_integral_value():
@@ -152,13 +157,13 @@ def _exact_number(text: str) -> Decimal | None:
     return Decimal(written) if _NUMBER.fullmatch(written) else None
 
 
-def _scalar(value: Any, kind: str) -> Any:
+def _scalar(value: Any, type_name: str) -> Any:
     """A text or moment as it is, or several of them; `true` or an object is none."""
-    if kind in ("id", "reference") and not isinstance(value, bool):
+    if type_name in ("id", "reference") and not isinstance(value, bool):
         return value  # a row may be named by an object, or by several
     for item in value if isinstance(value, list) else [value]:
         if isinstance(item, bool | list | dict):
-            raise Misfit(f"{_shown(value)} is no {kind}")
+            raise Misfit(f"{_shown(value)} is no {type_name}")
     return value
 
 
@@ -194,10 +199,8 @@ def reader_of(connector: Connector) -> Reader:
 
     def read(collection: str, row: Mapping[str, Any]) -> Typed:
         resource = connector.resources.get(collection)
-        return (
-            typed(row, resource.fields, connector.empty_values)
-            if resource
-            else Typed(row)
-        )
+        if resource is None:
+            return Typed(row)
+        return typed(row, resource.fields, connector.empty_values)
 
     return read

@@ -1,4 +1,4 @@
-"""Which definition of the account is which of the spec: told by code and id, not by name.
+"""Which definition of the account is which of the spec: known by code and id, not by name.
 
 A custom field and its options belong to the account once they are there: people rename them, delete
 them and make others beside them. What we made or found is known by the code of the field and the
@@ -18,7 +18,7 @@ from engine.connector.model import CustomFields
 from engine.language.model import CustomField
 from engine.store.links import Link
 
-GONE = "gone"  # in a link's extra: people have deleted the definition
+DELETED = "gone"  # the key in a link's extra: people have deleted the definition
 
 Row = Mapping[str, Any]
 
@@ -121,7 +121,7 @@ def decide(
     | ----- | -------- | -------- | ------------------------- | ---------------------- |
     | no    |          |          | one of this name and type | Found                  |
     | no    |          |          | none                      | Make                   |
-    | yes   | gone     |          |                           | Deleted                |
+    | yes   | deleted  |          |                           | Deleted                |
     | yes   | there    | another  |                           | Retyped                |
     | yes   | there    | the same | the spec's                | Found                  |
     | yes   | there    | the same | another, spec as before   | Renamed                |
@@ -199,7 +199,7 @@ def name_of(custom: CustomFields, row: Row) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """The options of a field: what each label means, and what is still to be done."""
+    """The options of a field: which one each label stands for, and what is still to be done."""
 
     ids: Mapping[str, Any]  # label -> id: the account's labels, and over them ours
     names: Mapping[str, str]  # id -> its label in the account
@@ -218,24 +218,21 @@ def match_options(
     known: Remembered | None,
     row: Row,
 ) -> Options:
-    """Which option of a definition each label means.
+    """Which option of a definition each label stands for.
 
-    A label of ours means the option it meant before as long as that is there, whatever people
-    call it now; any other label means the option of that name. `were` gives labels that are new in
-    the spec the option of an old one.
+    A label of ours stands for the option it stood for before as long as that is there, whatever
+    people call it now; any other label stands for the option of that name. `were` gives labels that
+    are new in the spec the option of an old one.
     """
     wanted = [label.strip() for label in labels]
     listed = row.get(custom.options) or []
-    by_label = {
-        _label(custom, option): option[custom.option_id]
-        for option in listed
-        if custom.option_id in option
-    }
-    names = {
-        str(option[custom.option_id]): _label(custom, option)
-        for option in listed
-        if custom.option_id in option
-    }
+    by_label, names = {}, {}
+    for option in listed:
+        if custom.option_id in option:
+            option_id, label = option[custom.option_id], _label(custom, option)
+            by_label[label] = option_id
+            names[str(option_id)] = label
+
     ours = _carried(were, known, names)
     ids = by_label | ours
     there = {_label(custom, option) for option in listed} | set(ids)
@@ -288,13 +285,13 @@ def _label(custom: CustomFields, option: Row) -> str:
 
 
 def memory(
-    wanted: str, kind: str, custom: CustomFields, row: Row, options: Options
+    wanted: str, type_name: str, custom: CustomFields, row: Row, options: Options
 ) -> dict[str, Any]:
-    """What a link keeps of a definition: `wanted` and `kind` are the spec's name and type of it."""
+    """What a link keeps of a definition; `wanted` and `type_name` are what the spec calls it."""
     return {
         "label": name_of(custom, row),
         "wanted": wanted.strip(),
-        "type": kind,
+        "type": type_name,
         "options": dict(options.ids),
         "names": dict(options.names),
         "ours": sorted(options.ours),

@@ -22,7 +22,7 @@ _SCALARS = (str, int, bool, type(None))
 Same = Callable[[Any, Any, str], bool]  # two scalars in a field of this kind
 
 
-def equivalent(wanted: Any, live: Any, kind: FieldType | None) -> bool:
+def equivalent(wanted: Any, live: Any, field_type: FieldType | None) -> bool:
     """Whether a destination's value is the wanted one, as the platform may write it.
 
     No difference is: null for something empty; keys of an object that were not sent; blanks around
@@ -31,17 +31,17 @@ def equivalent(wanted: Any, live: Any, kind: FieldType | None) -> bool:
     other white space where a browser shows none, other forms of `<br>` and of quotes. Anything else
     is one.
     """
-    return _compared(wanted, live, kind, _same)
+    return _compared(wanted, live, field_type, _same)
 
 
-def alike(wanted: Any, live: Any, kind: FieldType | None) -> bool:
+def alike(wanted: Any, live: Any, field_type: FieldType | None) -> bool:
     """Whether a destination's value may be what it made of the wanted one when it tidied it.
 
     Besides what is equivalent: other capitals and blanks, a number rounded to two digits, a phone
     number with other or no separators or its country's prefix, an address with or without its
     scheme, HTML that shows the same words, an instant cut to the second or to its day.
     """
-    return _compared(wanted, live, kind, _same_when_tidied)
+    return _compared(wanted, live, field_type, _same_when_tidied)
 
 
 def is_same(wanted: Any, live: Any) -> bool:
@@ -51,28 +51,28 @@ def is_same(wanted: Any, live: Any) -> bool:
     )
 
 
-def _compared(wanted: Any, live: Any, kind: FieldType | None, same: Same) -> bool:
+def _compared(wanted: Any, live: Any, field_type: FieldType | None, same: Same) -> bool:
     if is_same(wanted, live):
         return True
     if is_empty(wanted):
         return is_empty(live)
 
     if isinstance(wanted, dict):
-        return isinstance(live, dict) and _objects(wanted, live, kind, same)
+        return isinstance(live, dict) and _objects(wanted, live, field_type, same)
 
     if isinstance(wanted, list):
-        return isinstance(live, list) and _lists(wanted, live, kind, same)
+        return isinstance(live, list) and _lists(wanted, live, field_type, same)
 
-    return same(wanted, live, kind.kind if kind else "")
+    return same(wanted, live, field_type.kind if field_type else "")
 
 
 def _objects(
     wanted: Mapping[str, Any],
     live: Mapping[str, Any],
-    kind: FieldType | None,
+    field_type: FieldType | None,
     same: Same,
 ) -> bool:
-    shape = (kind.shape if kind else None) or {}
+    shape = (field_type.shape if field_type else None) or {}
     return all(
         _compared(item, live.get(name), shape.get(name), same)
         for name, item in wanted.items()
@@ -80,14 +80,18 @@ def _objects(
 
 
 def _lists(
-    wanted: list[Any], live: list[Any], kind: FieldType | None, same: Same
+    wanted: list[Any], live: list[Any], field_type: FieldType | None, same: Same
 ) -> bool:
     if len(wanted) != len(live):
         return False
 
-    inner = FieldType("object", kind.shape) if kind and kind.shape else None
-    if kind and kind.kind in _NUMERIC:
-        inner = kind
+    inner = (
+        FieldType("object", field_type.shape)
+        if field_type and field_type.shape
+        else None
+    )
+    if field_type and field_type.kind in _NUMERIC:
+        inner = field_type
     pairs = zip(wanted, live, strict=True)
     return all(_compared(item, other, inner, same) for item, other in pairs)
 
@@ -95,33 +99,35 @@ def _lists(
 # -- scalars, as a platform may write them
 
 
-def _same(wanted: Any, live: Any, kind: str) -> bool:
-    if isinstance(wanted, bool) or (kind == "boolean" and _truth(wanted) is not None):
+def _same(wanted: Any, live: Any, type_name: str) -> bool:
+    if isinstance(wanted, bool) or (
+        type_name == "boolean" and _truth(wanted) is not None
+    ):
         return _truth(live) is _truth(wanted)
     if isinstance(live, bool):
         return False
 
-    numbers = [_number(item, kind) for item in (wanted, live)]
+    numbers = [_number(item, type_name) for item in (wanted, live)]
     if None not in numbers:
         return _same_number(*numbers)
 
     texts = isinstance(wanted, str) and isinstance(live, str)
-    return texts and _plain(wanted, kind) == _plain(live, kind)
+    return texts and _plain(wanted, type_name) == _plain(live, type_name)
 
 
 def _truth(value: Any) -> bool | None:
     return None if is_empty(value) else flag(value)
 
 
-def _number(value: Any, kind: str) -> int | float | None:
+def _number(value: Any, type_name: str) -> int | float | None:
     """The number in a value; in a text only where the field holds numbers."""
     if isinstance(value, int | float):
         return value
-    if kind not in _NUMERIC or not isinstance(value, str) or len(value) > _LONGEST:
+    if type_name not in _NUMERIC or not isinstance(value, str) or len(value) > _LONGEST:
         return None
 
     # "007" is an id
-    written = _NUMBER if kind in ("number", "integer") else _PLAIN_NUMBER
+    written = _NUMBER if type_name in ("number", "integer") else _PLAIN_NUMBER
     if not written.fullmatch(value.strip()):
         return None
     return float(value) if "." in value else int(value)
@@ -137,9 +143,9 @@ def _same_number(wanted: Any, live: Any) -> bool:
         return bool(wanted == live)
 
 
-def _plain(text: str, kind: str) -> str:
+def _plain(text: str, type_name: str) -> str:
     text = text.strip()
-    match kind:
+    match type_name:
         case "datetime":
             return _instant(text)
         case "date":
@@ -219,21 +225,24 @@ _FEWEST_DIGITS = 6  # a phone number shorter than this is compared as it is writ
 _ROUNDING = 0.005
 
 
-def _same_when_tidied(wanted: Any, live: Any, kind: str) -> bool:
-    if _same(wanted, live, kind):
+def _same_when_tidied(wanted: Any, live: Any, type_name: str) -> bool:
+    if _same(wanted, live, type_name):
         return True
 
     if isinstance(wanted, bool) or isinstance(live, bool):
         return str(wanted).lower() == str(live).lower()
     numbers = [_loose_number(item) for item in (wanted, live)]
     if None not in numbers and _has_fraction(wanted, live):
-        return _same_rounded(numbers[0], numbers[1], kind)
+        return _same_rounded(numbers[0], numbers[1], type_name)
+    if isinstance(wanted, str) and isinstance(live, str):
+        return _same_text(wanted, live, type_name)
+    return False
 
-    if not (isinstance(wanted, str) and isinstance(live, str)):
-        return False
+
+def _same_text(wanted: str, live: str, type_name: str) -> bool:
     if _bare(wanted) == _bare(live):
         return True
-    if kind in _NUMERIC:
+    if type_name in _NUMERIC:
         return False
     return any(same(wanted, live) for same in (_same_phone, _same_moment, _same_day))
 
@@ -253,8 +262,8 @@ def _has_fraction(wanted: Any, live: Any) -> bool:
     return any("." in str(item) for item in (wanted, live))
 
 
-def _same_rounded(wanted: Any, live: Any, kind: str) -> bool:
-    if kind in ("id", "reference", "integer", "enum"):
+def _same_rounded(wanted: Any, live: Any, type_name: str) -> bool:
+    if type_name in ("id", "reference", "integer", "enum"):
         return bool(wanted == live)
     try:
         return bool(abs(wanted - live) <= _ROUNDING + 1e-9)

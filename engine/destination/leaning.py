@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import sqlalchemy as sa
 
-from engine.connector.model import FieldType, Resource
+from engine.connector.model import Resource
 from engine.destination.rows import RowCodec, codec_of, load_definitions
 from engine.extract.records import recent, rows_below
 from engine.session import Run
@@ -30,43 +30,32 @@ def needed_by_others(
     if not ids:
         return {}
     connector = run.migration.destination
-    kind = connector.resources[resource]
-    named = {kind.reference_to(row_id): row_id for row_id in ids}
+    reference_to = connector.resources[resource].reference_to
+    named = {reference_to(row_id): row_id for row_id in ids}
     with run.store.begin() as connection:
         known = load_definitions(connection, connector)
 
     found: dict[str, str] = {}
     for name, other in connector.resources.items():
-        if "list" in other.operations and _points_at(other, resource):
+        refers = any(resource in field_type.to for field_type in other.all_types())
+        if refers and "list" in other.operations:
             codec = codec_of(connector, name, known)
             for rows in _rows(run, other, list(named), since):
                 found |= _leaning(run, codec, resource, named, rows)
     return found
 
 
-def _points_at(kind: Resource, resource: str) -> bool:
-    return any(resource in field.to for field in _fields(kind))
-
-
-def _fields(kind: Resource) -> Iterator[FieldType]:
-    for field in kind.fields.values():
-        yield field
-        yield from (field.shape or {}).values()
-
-
 def _rows(
-    run: Run, kind: Resource, parents: Sequence[str], since: float | None
+    run: Run, resource: Resource, parents: Sequence[str], since: float | None
 ) -> Iterator[Rows]:
     """The rows of a list; of one below parents, those below the given rows."""
-    listing = kind.operations["list"]
+    listing = resource.operations["list"]
     if listing.ids_of or listing.parent:
-        yield from rows_below(run.destination, kind, parents)
-        return
-    if since is not None:
-        yield from recent(run.destination, kind, since)
-        return
-    for page in run.destination.pages(kind.name):
-        yield page.rows
+        yield from rows_below(run.destination, resource, parents)
+    elif since is not None:
+        yield from recent(run.destination, resource, since)
+    else:
+        yield from (page.rows for page in run.destination.pages(resource.name))
 
 
 def _leaning(

@@ -22,7 +22,7 @@ EXACT = ("text", "integer", "id", "reference")
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a row must hold to stand for a record: plain values of the fields that tell."""
+    """What a row must hold to stand for a record: plain values of its distinguishing fields."""
 
     key: str
     values: Row
@@ -30,13 +30,13 @@ class Wanted:
 
     @property
     def filled(self) -> tuple[str, ...]:
-        """The telling fields that have a value."""
+        """The distinguishing fields that have a value."""
         return tuple(
             name for name in self.fields if not is_empty(self.values.get(name))
         )
 
     def parents(self, codec: RowCodec) -> tuple[str, ...]:
-        """The telling fields with a value that refer to other rows."""
+        """The distinguishing fields with a value that refer to other rows."""
         return tuple(name for name in self.filled if codec.names_parent(name))
 
 
@@ -159,14 +159,14 @@ def rows_beside(
     for item in wanted:
         parents = item.parents(codec)
         places.setdefault(parents, set()).add(_place(item.values, parents))
-    return [
-        row
-        for row in rows
-        if any(
+
+    def beside(row: Row) -> bool:
+        return any(
             _place(field_values(codec, row, parents), parents) in found
             for parents, found in places.items()
         )
-    ]
+
+    return [row for row in rows if beside(row)]
 
 
 def _by_rule(

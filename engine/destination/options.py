@@ -16,8 +16,9 @@ def wanted_options(
         return list(fixed)
 
     path = segments(label)
-    bodies = (
-        record.body for batch in stream(run.store, collection) for record in batch
-    )
-    found = [str(dig(body, path) or "").strip() for body in bodies]
-    return list(dict.fromkeys(text for text in found if text))
+    labels: dict[str, None] = {}
+    for batch in stream(run.store, collection):
+        for record in batch:
+            labels[str(dig(record.body, path) or "").strip()] = None
+    labels.pop("", None)
+    return list(labels)

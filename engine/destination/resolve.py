@@ -141,10 +141,14 @@ def encode(target: str, value: Any, codec: RowCodec, spec: Spec) -> Any:
     if codec.is_custom(target):
         return _custom_value(target.removeprefix("custom."), value, codec, spec)
 
-    kind = codec.kind(target)
-    if kind and kind.options:
+    field_type = codec.kind(target)
+    if field_type and field_type.options:
         return _option(value, codec.definitions.get((codec.resource.name, target)))
-    if kind and kind.kind in ("text", "html") and not isinstance(value, str):
+    if (
+        field_type
+        and field_type.kind in ("text", "html")
+        and not isinstance(value, str)
+    ):
         return _text(value)
     return value
 

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from engine.connector.model import Connector, FieldType, Resource
 from engine.connector.typed import says_nothing
-from engine.destination.definitions import GONE
+from engine.destination.definitions import DELETED
 from engine.destination.equality import alike, equivalent, is_same
 from engine.store.links import links_of
 from engine.values import digest, is_empty
@@ -53,7 +53,7 @@ def load_definitions(
     for resource in connector.resources:
         for prefix in (FIELDS, OPTIONS):
             for key, link in links_of(connection, prefix + resource).items():
-                if not link.extra.get(GONE):
+                if not link.extra.get(DELETED):
                     options = link.extra.get("options", {})
                     found[resource, key] = Definition(link.dest_id, options)
     return found
@@ -108,9 +108,9 @@ class RowCodec:
         """
         bare = self._bare.get(target)
         if bare is None:
-            kind = self.kind(target)
-            bare = kind is None or not (
-                self.empty_values or kind.kind == "reference" or kind.shape
+            field_type = self.kind(target)
+            bare = field_type is None or not (
+                self.empty_values or field_type.kind == "reference" or field_type.shape
             )
             bare = self._bare[target] = bare and not self.is_custom(target)
         return bare
@@ -151,11 +151,9 @@ class RowCodec:
             held = held.get(name) if isinstance(held, Mapping) else None
         if not isinstance(held, Mapping):
             return {}
-        return (
-            dict(held)
-            if self._path()
-            else {code: held[code] for code in self._codes(held)}
-        )
+        if self._path():
+            return dict(held)
+        return {code: held[code] for code in self._codes(held)}
 
     def _codes(self, row: Row) -> Iterator[str]:
         for (resource, name), definition in self.definitions.items():
@@ -170,19 +168,19 @@ class RowCodec:
         code = self.code(target)
         return bool(code) and code in self.custom_values(row)
 
-    def _plain(self, value: Any, kind: FieldType | None) -> Any:
+    def _plain(self, value: Any, field_type: FieldType | None) -> Any:
         """A value with every reference in it as an id; None where the platform says "empty"."""
-        if kind is None:
+        if field_type is None:
             return value
-        if self.empty_values and says_nothing(value, kind, self.empty_values):
+        if self.empty_values and says_nothing(value, field_type, self.empty_values):
             return None
-        if kind.kind == "reference":
-            return self._id_in(value, kind)
-        if not kind.shape:
+        if field_type.kind == "reference":
+            return self._id_in(value, field_type)
+        if not field_type.shape:
             return value
         if isinstance(value, list):
-            return [self._inner(item, kind.shape) for item in value]
-        return self._inner(value, kind.shape)
+            return [self._inner(item, field_type.shape) for item in value]
+        return self._inner(value, field_type.shape)
 
     def _inner(self, value: Any, shape: Mapping[str, FieldType]) -> Any:
         if not isinstance(value, Mapping):
@@ -191,27 +189,27 @@ class RowCodec:
             name: self._plain(item, shape.get(name)) for name, item in value.items()
         }
 
-    def _id_in(self, value: Any, kind: FieldType) -> Any:
+    def _id_in(self, value: Any, field_type: FieldType) -> Any:
         """The id a reference is answered with: bare, in an object, or alone in a list."""
         if isinstance(value, list):
-            ids = [self._id_in(item, kind) for item in value]
+            ids = [self._id_in(item, field_type) for item in value]
             return ids[0] if len(ids) == 1 else ids or None
         if not isinstance(value, Mapping):
-            return _bare_id(value, kind)
+            return _bare_id(value, field_type)
 
         names = dict.fromkeys(
-            [*(self.id_names.get(to, "id") for to in kind.to), *_ID_NAMES]
+            [*(self.id_names.get(to, "id") for to in field_type.to), *_ID_NAMES]
         )
         for name in names:
             if not is_empty(value.get(name)):
-                return self._id_in(value[name], kind)
-        return self._id_beside(value, kind)
+                return self._id_in(value[name], field_type)
+        return self._id_beside(value, field_type)
 
-    def _id_beside(self, value: Row, kind: FieldType) -> Any:
+    def _id_beside(self, value: Row, field_type: FieldType) -> Any:
         """The id in an object that does not call it so: `company_id`, an address."""
         for name, item in value.items():
             if name.lower().endswith("id") or name in _ADDRESSES:
-                return self._id_in(item, kind)
+                return self._id_in(item, field_type)
         return value or None
 
     def equal(self, target: str, wanted: Any, live: Any) -> bool:
@@ -228,26 +226,23 @@ class RowCodec:
 
     def _compared_as(self, target: str, wanted: Any) -> FieldType | None:
         """The type two values are compared as: a custom field may answer numbers as text."""
-        kind = self.kind(target)
-        if kind is not None or not self.is_custom(target):
-            return kind
+        field_type = self.kind(target)
+        if field_type is not None or not self.is_custom(target):
+            return field_type
         items = wanted if isinstance(wanted, list) else [wanted]
-        if any(
-            isinstance(item, bool) or not isinstance(item, int | float)
-            for item in items
-        ):
+        numbers = [item for item in items if isinstance(item, int | float)]
+        if len(numbers) < len(items) or any(isinstance(one, bool) for one in items):
             return None
-        return FieldType(
-            "enum" if all(isinstance(item, int) for item in items) else "number"
-        )
+        whole = all(isinstance(one, int) for one in numbers)
+        return FieldType("enum" if whole else "number")
 
     def names_parent(self, name: str) -> bool:
         """Whether a field refers to another row."""
-        kind = self.kind(name)
-        return kind is not None and kind.kind == "reference"
+        field_type = self.kind(name)
+        return field_type is not None and field_type.kind == "reference"
 
     def fingerprint(self, row: Row) -> str:
-        """A digest of everything people can change in a row; tells later whether they did."""
+        """A digest of everything people can change in a row; shows later whether they did."""
         return _FORM + digest(self._held(row))
 
     def _held(self, row: Row) -> dict[str, Any]:
@@ -299,14 +294,12 @@ class RowCodec:
 
     def references(self, row: Row) -> Iterator[Reference]:
         """The rows that a row refers to, with the field that does."""
-        for name, kind in self.resource.fields.items():
-            yield from (
-                (name, to, row_id)
-                for to, row_id in _referred(self.get(row, name), kind)
-            )
+        for name, field_type in self.resource.fields.items():
+            for to, row_id in _referred(self.get(row, name), field_type):
+                yield name, to, row_id
 
 
-def _bare_id(value: Any, kind: FieldType) -> Any:
+def _bare_id(value: Any, field_type: FieldType) -> Any:
     """The id in a scalar: the last part of an address, a whole number as one.
 
     An id may hold `/` itself: an address leads to a host or a root, or names the resource.
@@ -318,21 +311,22 @@ def _bare_id(value: Any, kind: FieldType) -> Any:
 
     above, _, last = value.partition("?")[0].rstrip("/").rpartition("/")
     is_address = (
-        value.startswith("/") or "://" in value or above.rpartition("/")[2] in kind.to
+        value.startswith("/")
+        or "://" in value
+        or above.rpartition("/")[2] in field_type.to
     )
     return last if is_address else value
 
 
-def _referred(value: Any, kind: FieldType) -> Iterator[tuple[str, str]]:
+def _referred(value: Any, field_type: FieldType) -> Iterator[tuple[str, str]]:
     """The resource and id of every row a value refers to."""
-    if kind.kind == "reference":
-        ids = value if isinstance(value, list) else [value]
-        yield from (
-            (to, str(one)) for one in ids if not is_empty(one) for to in kind.to
-        )
-    elif kind.shape:
+    if field_type.kind == "reference":
+        for row_id in value if isinstance(value, list) else [value]:
+            if not is_empty(row_id):
+                yield from ((to, str(row_id)) for to in field_type.to)
+    elif field_type.shape:
         for item in value if isinstance(value, list) else [value]:
-            for name, inner in kind.shape.items():
+            for name, inner in field_type.shape.items():
                 held = item.get(name) if isinstance(item, Mapping) else None
                 yield from _referred(held, inner)
 
@@ -340,6 +334,7 @@ def _referred(value: Any, kind: FieldType) -> Iterator[tuple[str, str]]:
 def codec_of(connector: Connector, name: str, definitions: Definitions) -> RowCodec:
     """The codec of a resource of one account."""
     ids = {
-        other: kind.id.rpartition("+")[2] for other, kind in connector.resources.items()
+        other: resource.id.rpartition("+")[2]
+        for other, resource in connector.resources.items()
     }
     return RowCodec(connector.resources[name], definitions, ids, connector.empty_values)

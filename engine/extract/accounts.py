@@ -13,9 +13,9 @@ from typing import Any, NoReturn
 from engine.connector.auth import Account
 from engine.connector.client import Client
 from engine.errors import UnsafePlan
+from engine.extract.records import cursors_of
 from engine.language.dependencies import needed
 from engine.session import Run
-from engine.store.records import all_cursors
 from engine.store.tables import recall, remember
 
 OWNER = "migration"  # the name in `meta` of the migration that a store belongs to
@@ -60,10 +60,9 @@ def check_accounts(run: Run, reads: bool = False) -> None:
     or UnsafePlan.
 
     A source that is known is asked only where nothing of it is about to be read: the first page
-    tells as much. With `reads`, something is about to be in any case.
+    shows as much. With `reads`, something is about to be in any case.
     """
-    with run.store.begin() as connection:
-        cursors = all_cursors(connection)
+    cursors = cursors_of(run)
     staged = not reads and all(
         name in cursors and cursors[name].complete for name in needed(run.spec)
     )

@@ -1,4 +1,4 @@
-"""Look before anything is written: both accounts, people, collections nobody maps, fields that
+"""Look before anything is written: both accounts, people, unmapped collections, fields that
 vanished.
 """
 
@@ -6,11 +6,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from engine.connector.model import Users
 from engine.connector.titles import at_place, first_word
 from engine.errors import RequestRejected, UnsafePlan
+from engine.extract.records import cursors_of
 from engine.language.dependencies import by_source, needed, paths_read
 from engine.session import Run
 from engine.store.links import (
@@ -24,7 +25,6 @@ from engine.store.links import (
 )
 from engine.store.records import (
     Cursor,
-    all_cursors,
     count,
     not_taken,
     save_cursor,
@@ -36,6 +36,8 @@ COUNTED = "#"  # marks the cursor of a collection that was counted, not read
 STANDS_IN = "the fallback owner stands in"
 SEEN = 200  # records looked at to see whether a field still exists
 
+PersonState = Literal["matched", "unmatched", "ambiguous", "inactive"]
+
 
 @dataclass(frozen=True, slots=True)
 class Person:
@@ -44,7 +46,7 @@ class Person:
     key: str
     name: str
     email: str
-    state: str  # matched, unmatched, ambiguous, inactive
+    state: PersonState
     user: str = ""
 
 
@@ -63,19 +65,19 @@ class Unmapped:
 class Audit:
     """What an audit found."""
 
-    people: tuple[Person, ...]
-    fallback: str
-    unmapped: tuple[Unmapped, ...]
+    people: tuple[Person, ...] = ()
+    fallback: str = ""
+    unmapped: tuple[Unmapped, ...] = ()
 
 
-def match_people(run: Run) -> tuple[list[Person], str]:
+def match_people(run: Run) -> Audit:
     """Find every person of the source among the destination's users by e-mail, ignoring case.
 
     Raises UnsafePlan where the fallback owner is not an active user: records would have no owner.
     """
     match, rules = run.spec.users, run.migration.destination.users
     if match is None or rules is None:
-        return [], ""
+        return Audit()
     by_email: dict[str, list[dict[str, Any]]] = {}
     for user in run.destination.rows(rules.resource):
         by_email.setdefault(_text(user, rules.email).casefold(), []).append(user)
@@ -96,20 +98,16 @@ def match_people(run: Run) -> tuple[list[Person], str]:
             email = str(dig(record.body, place) or "").strip()
             found = by_email.get(email.casefold(), []) if email else []
             state, user_id = _match(run, found, rules)
-            people.append(
-                Person(
-                    record.key,
-                    _name(run, match.source, record.body),
-                    email,
-                    state,
-                    user_id,
-                )
-            )
+            name = _name(run, match.source, record.body)
+            people.append(Person(record.key, name, email, state, user_id))
     _save(run, people, _user_id(run, fallback[0], rules), rules)
-    return people, f"{_joined(fallback[0], rules.name)} <{match.fallback}>".strip()
+    owner = f"{_joined(fallback[0], rules.name)} <{match.fallback}>".strip()
+    return Audit(tuple(people), owner)
 
 
-def _match(run: Run, found: list[dict[str, Any]], rules: Users) -> tuple[str, str]:
+def _match(
+    run: Run, found: list[dict[str, Any]], rules: Users
+) -> tuple[PersonState, str]:
     """What the users with a person's e-mail make of the search, and the id of the one that was
     found.
     """
@@ -125,12 +123,12 @@ def _user_id(run: Run, user: dict[str, Any], rules: Users) -> str:
     """What rows of the destination hold to name a user. Raises UnsafePlan where the user has no
     id.
     """
-    kind = run.migration.destination.resources[rules.resource]
-    found = kind.reference_id_of(user)
+    resource = run.migration.destination.resources[rules.resource]
+    found = resource.reference_id_of(user)
     if not found:
         title = run.migration.destination.title
         raise UnsafePlan(
-            f"a user of {title} has no {kind.id} – check `id` of {rules.resource} in"
+            f"a user of {title} has no {resource.id} – check `id` of {rules.resource} in"
             " the connector"
         )
     return found
@@ -141,8 +139,10 @@ def _name(run: Run, collection: str, body: dict[str, Any]) -> str:
     called by.
     """
     users = run.migration.source.users
-    if users and users.resource == collection and (told := _joined(body, users.name)):
-        return told
+    if users and users.resource == collection:
+        name = _joined(body, users.name)
+        if name:
+            return name
     return first_word(body, run.migration.source.resources[collection].called)
 
 
@@ -173,20 +173,14 @@ def _save(run: Run, people: list[Person], fallback: str, rules: Users) -> None:
             if person.state == "matched":
                 save_link(connection, linked(person.key, person.user))
         save_findings(
-            connection,
-            [
-                Finding(
-                    "users",
-                    p.key,
-                    "audit",
-                    "",
-                    "note",
-                    f"{p.state}: {p.name} <{p.email or 'no e-mail'}>; {STANDS_IN}",
-                )
-                for p in people
-                if p.state != "matched"
-            ],
+            connection, [_unmatched(one) for one in people if one.state != "matched"]
         )
+
+
+def _unmatched(person: Person) -> Finding:
+    who = f"{person.name} <{person.email or 'no e-mail'}>"
+    text = f"{person.state}: {who}; {STANDS_IN}"
+    return Finding("users", person.key, "audit", "", "note", text)
 
 
 def unmapped_collections(run: Run) -> list[Unmapped]:
@@ -197,12 +191,11 @@ def unmapped_collections(run: Run) -> list[Unmapped]:
     if run.spec.users:
         mapped.add(run.spec.users.source)
     reads = needed(run.spec)
-    with run.store.begin() as connection:
-        known = all_cursors(connection)
+    known = cursors_of(run)
     found = []
     rest = [name for name in run.migration.source.resources if name not in mapped]
     for position, name in enumerate(rest):
-        run.progress("collections nobody maps", position, len(rest))
+        run.progress("unmapped collections", position, len(rest))
         rows = _rows(run, name, name in reads, known.get(COUNTED + name))
         reason = run.spec.left_behind.get(name, "")
         found.append(
@@ -213,7 +206,7 @@ def unmapped_collections(run: Run) -> list[Unmapped]:
                 name in reads,
             )
         )
-    run.progress("collections nobody maps", len(rest), len(rest))
+    run.progress("unmapped collections", len(rest), len(rest))
     return found
 
 
@@ -256,27 +249,22 @@ def _rows(run: Run, name: str, staged: bool, cursor: Cursor | None) -> int:
 
 
 def check_schema_drift(run: Run) -> None:
-    """Refuse to go on when a field the spec reads is in no record at all: it would be blanked
-    everywhere.
+    """Refuse to go on where a field that the spec reads is in no record at all: it would be
+    blanked everywhere. Raises UnsafePlan.
     """
     problems = []
     for mapping in run.spec.active():
-        heads = {
-            str(segments(path)[0])
-            for path in paths_read(mapping)
-            if not path.startswith("$")
-        }
-        heads -= {
-            *mapping.related,
-            *mapping.children,
-            *([mapping.each.name] if mapping.each else []),
-        }
+        paths = [path for path in paths_read(mapping) if not path.startswith("$")]
+        heads = {str(segments(path)[0]) for path in paths}
+        heads -= {*mapping.related, *mapping.children}
+        if mapping.each:
+            heads.discard(mapping.each.name)
         for name in mapping.sources:
             if name.startswith("$"):
                 continue
             seen = _fields_seen(run, name)
             resource = run.migration.source.resources[name]
-            # those are told when they are read
+            # those are checked when they are read
             known = resource.fields.keys() - set(resource.operations["list"].detail)
             problems += [
                 f"{name}.{head}"
@@ -329,7 +317,7 @@ def count_rows(run: Run, collection: str) -> int:
 def _rows_of_page(run: Run, collection: str, number: int, size: int) -> int:
     pager = run.migration.source.resources[collection].operations["list"].pager
     assert pager is not None
-    params = {pager.params["start"]: number * size} | (
-        {pager.params["limit"]: size} if "limit" in pager.params else {}
-    )
+    params = {pager.params["start"]: number * size}
+    if "limit" in pager.params:
+        params[pager.params["limit"]] = size
     return len(next(run.source.pages(collection, params, doubts=True)).rows)

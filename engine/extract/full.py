@@ -9,7 +9,7 @@ from typing import Any
 from engine.connector.client import Rows
 from engine.connector.model import Operation
 from engine.errors import Forbidden, RequestRejected
-from engine.extract.records import alive, entries, keyed, report, tallied
+from engine.extract.records import alive, cursors_of, entries, keyed, report, tallied
 from engine.language.dependencies import needed
 from engine.session import Run
 from engine.store.records import (
@@ -25,7 +25,7 @@ from engine.store.records import (
     stream,
     tally_of,
 )
-from engine.values import digest, id_in, key_of
+from engine.values import collection_of, digest, id_in, key_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +43,7 @@ def extract(run: Run, max_pages: int | None = None) -> dict[str, Reading]:
     collection.
     """
     wanted = needed(run.spec)
-    with run.store.begin() as connection:
-        known = all_cursors(connection)
+    known = cursors_of(run)
     readings = {}
     for position, (name, fields) in enumerate(wanted.items()):
         run.progress("reading the source", position, len(wanted))
@@ -146,8 +145,8 @@ def _resumed(run: Run, name: str, cursor: Cursor) -> tuple[Cursor, Tally]:
         page = next(run.source.pages(name, position=at, doubts=True))
     except RequestRejected:
         return _begun_again(run, cursor, tally)
-    found, _ = keyed(run, name, alive(run, name, page.rows), cursor.rows)
-    same = [record.key for record in found[-1:]] == [key]
+    found = keyed(run, name, alive(run, name, page.rows), cursor.rows)
+    same = [record.key for record in found.records[-1:]] == [key]
     return (cursor, tally) if same else _begun_again(run, cursor, tally)
 
 
@@ -166,8 +165,8 @@ def save(
     tally: Tally,
 ) -> tuple[Cursor, Tally]:
     """Keep one page of a list: its live rows, and what the reading has shown."""
-    found, unkeyed = keyed(run, name, alive(run, name, page.rows), cursor.rows)
-    unique = list({record.key: record for record in found}.values())
+    found = keyed(run, name, alive(run, name, page.rows), cursor.rows)
+    unique = found.unique
     cursor = replace(
         cursor,
         position=page.next,
@@ -176,13 +175,11 @@ def save(
         indexed=fields,
         read_at=max(run.clock.now(), cursor.started),
     )
-    operation = run.migration.source.resources[name].operations["list"]
+    resource = run.migration.source.resources[name]
     with run.store.begin() as connection:
-        tally = tallied(
-            run, connection, name, tally, page, found, unkeyed, cursor.started
-        )
-        if found and _by_position(operation):
-            tally = replace(tally, last=(page.at, found[-1].key))
+        tally = tallied(connection, resource, tally, page, found, cursor.started)
+        if found.records and _by_position(resource.operations["list"]):
+            tally = replace(tally, last=(page.at, found.records[-1].key))
         save_tally(connection, name, tally)
         report(connection, READING, name, tally)
         save_page(connection, unique, entries(run, unique, fields), cursor)
@@ -223,7 +220,7 @@ def fetch(run: Run, keys: Iterable[str]) -> None:
     """Read single rows by id, for links that lead outside what was read; they are staged too."""
     found: dict[str, list[dict[str, Any]]] = {}
     for key in keys:
-        collection = key.partition("/")[0]
+        collection = collection_of(key)
         try:
             row = run.source.read(collection, id_in(key))
         except RequestRejected as error:
@@ -238,9 +235,8 @@ def fetch(run: Run, keys: Iterable[str]) -> None:
 def stage(run: Run, collection: str, rows: Iterable[dict[str, Any]]) -> None:
     """Keep rows that were read beside their list, which is still to be read to its end."""
     fields = needed(run.spec).get(collection, ())
-    # the list is to tell what has no id
-    found, _ = keyed(run, collection, alive(run, collection, rows), known=1)
-    found = list({record.key: record for record in found}.values())
+    # reading the list reports what has no id
+    found = keyed(run, collection, alive(run, collection, rows), known=1).unique
     now = run.clock.now()
     with run.store.begin() as connection:
         cursor = all_cursors(connection).get(collection) or Cursor(
@@ -255,6 +251,5 @@ def stage(run: Run, collection: str, rows: Iterable[dict[str, Any]]) -> None:
 def read_list(run: Run, collection: str) -> None:
     """Read a collection to its end."""
     fields = needed(run.spec)[collection]
-    with run.store.begin() as connection:
-        known = all_cursors(connection)
+    known = cursors_of(run)
     _collection(run, collection, fields, known.get(collection), None)

@@ -1,13 +1,13 @@
 """Fields that only a row's own read holds: read record by record, where the spec needs one of
 them.
 
-The digest of a record stays that of its listed row, so a later listing tells whether it moved; a
-row that did is staged anew without its details, and they are read again.
+The digest of a record stays that of its listed row, so a later listing shows whether it changed; a
+row that did is staged anew without its details, which are then read anew.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -23,8 +23,9 @@ from engine.store.links import Finding, clear_findings, save_findings
 from engine.store.records import Record, all_cursors, save_page, stream
 from engine.values import batches, segments
 
-# records whose details are saved together: what a kill makes the next run read again
+# records whose details are saved together: as many are read twice after a kill
 AT_ONCE = 20
+STAGE = "extract"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,20 +43,15 @@ def detailed(spec: Spec, source: Connector) -> dict[str, tuple[str, ...]]:
     fields.
     """
     declared = {
-        name: kind.operations["list"].detail
-        for name, kind in source.resources.items()
-        if "list" in kind.operations
+        name: resource.operations["list"].detail
+        for name, resource in source.resources.items()
+        if "list" in resource.operations
     }
-    read = {
-        (name, field)
-        for mapping in spec.active()
-        for name, field in _fields_read(mapping)
-    }
-    read |= {
-        (name, str(segments(path)[0]))
-        for name, paths in needed(spec).items()
-        for path in paths
-    }
+    read: set[tuple[str, str]] = set()
+    for mapping in spec.active():
+        read.update(_fields_read(mapping))
+    for name, paths in needed(spec).items():
+        read.update((name, str(segments(path)[0])) for path in paths)
     return {
         name: fields
         for name, fields in declared.items()
@@ -72,136 +68,94 @@ def _fields_read(mapping: ObjectMapping) -> Iterator[tuple[str, str]]:
     }
     beside |= {name: (children.source,) for name, children in mapping.children.items()}
     for path in paths_read(mapping):
-        # names only
-        head, *rest = (
-            part
-            for part in segments(path)
-            if isinstance(part, str) and part[0] not in "*["
-        )
+        parts = [part for part in segments(path) if isinstance(part, str)]
+        head, *rest = [part for part in parts if part[0] not in "*["]  # names only
         field = rest[0] if head in beside and rest else head
-        yield from (
-            (name, word)
-            for name in beside.get(head, mapping.sources)
-            for word in (field, field.replace("_", "-"))
-        )
+        for name in beside.get(head, mapping.sources):
+            yield from ((name, field), (name, field.replace("_", "-")))
 
 
 def pending_reads(run: Run) -> list[PendingReads]:
     """What is still to be read record by record."""
     found = []
     for name, fields in detailed(run.spec, run.migration.source).items():
-        many = sum(
-            1
-            for batch in stream(run.store, name)
-            for record in batch
-            if _lacks(record, fields)
-        )
-        found.append(
-            PendingReads(
-                name,
-                fields,
-                many,
-                float(
-                    many * run.migration.source.resources[name].operations["read"].cost
-                ),
-            )
-        )
-    return [one for one in found if one.calls]
+        calls = sum(1 for _ in _waiting(run, name, fields))
+        cost = run.migration.source.resources[name].operations["read"].cost
+        if calls:
+            found.append(PendingReads(name, fields, calls, float(calls * cost)))
+    return found
+
+
+def _waiting(
+    run: Run, name: str, fields: tuple[str, ...], only: frozenset[str] | None = None
+) -> Iterator[Record]:
+    for batch in stream(run.store, name, only):
+        for record in batch:
+            if not any(field in record.body for field in fields):
+                yield record
 
 
 def hydrate(run: Run, only: frozenset[str] | None = None) -> int:
-    """Read what is left, of all records or of the given ones, as many at a time as the connector
+    """Read pending records one by one, all or the given ones, as many at a time as the connector
     allows; how many were read.
+
+    Raises UnsafePlan where a whole group of rows holds none of the fields.
     """
     done, room = 0, run.migration.source.connection.concurrency
     for name, fields in detailed(run.spec, run.migration.source).items():
-        waiting = (
-            record
-            for batch in stream(run.store, name, only)
-            for record in batch
-            if _lacks(record, fields)
-        )
         with ThreadPoolExecutor(max_workers=room) as pool:
-            for group in batches(waiting, AT_ONCE):
+            for group in batches(_waiting(run, name, fields, only), AT_ONCE):
                 rows = list(pool.map(partial(_read, run, fields), group))
-                if len(group) == AT_ONCE and not any(
-                    field in row for row in rows if row for field in fields
-                ):
+                read = [
+                    _joined(run, record, row, fields)
+                    for record, row in zip(group, rows, strict=True)
+                    if row is not None
+                ]
+                present = any(not row.keys().isdisjoint(fields) for row in rows if row)
+                if len(group) == AT_ONCE and not present:
                     raise UnsafePlan(
                         f"{AT_ONCE} {name} read one by one hold no"
                         f" {' nor '.join(fields)} – has the platform renamed a field?"
                         " Correct `detail` in the connector, then run again with"
                         " --refresh"
                     )
-                _save(
-                    run,
-                    name,
-                    [
-                        _joined(run, *pair, fields)
-                        for pair in zip(group, rows, strict=True)
-                        if pair[1] is not None
-                    ],
-                )
-                done += sum(row is not None for row in rows)
+                _save(run, name, read)
+                done += len(read)
                 run.progress(f"reading {name} one by one", done, None)
     return done
 
 
-def _lacks(record: Record, fields: Iterable[str]) -> bool:
-    return not any(name in record.body for name in fields)
-
-
 def _read(run: Run, fields: tuple[str, ...], record: Record) -> dict[str, Any] | None:
-    """The row itself; None where it is gone, or where it is refused: that is told."""
+    """The row itself; None where it is deleted, or where it is refused, which is reported."""
     try:
         return run.source.read(record.collection, record.id)
     except RequestRejected as error:
-        _tell(run, record, fields, str(error))
+        _report(run, record, fields, str(error))
         return None
 
 
 def _joined(
-    run: Run, record: Record, row: Mapping[str, Any] | None, fields: tuple[str, ...]
+    run: Run, record: Record, row: Mapping[str, Any], fields: tuple[str, ...]
 ) -> Record:
-    row = row or {}
-    whole = as_record(
-        run,
-        record.collection,
-        {**row, **record.body, **{name: row.get(name) for name in fields}},
-    )
+    details = {name: row.get(name) for name in fields}
+    whole = as_record(run, record.collection, {**row, **record.body, **details})
     return replace(whole, key=record.key, digest=record.digest)
 
 
-def _tell(run: Run, record: Record, fields: tuple[str, ...], why: str) -> None:
+def _report(run: Run, record: Record, fields: tuple[str, ...], why: str) -> None:
     text = f"{', '.join(fields)} could not be read and is missing: {why}"
-    made = [
-        mapping.name
-        for mapping in run.spec.active()
-        if record.collection in mapping.sources
-    ]
     with run.store.begin() as connection:
-        for name in made:
-            clear_findings(connection, "extract", name, [record.key])
-        save_findings(
-            connection,
-            [
-                Finding(name, record.key, "extract", fields[0], "attention", text)
-                for name in made
-            ],
-        )
+        for mapping in run.spec.active():
+            if record.collection in mapping.sources:
+                place = (mapping.name, record.key, STAGE, fields[0])
+                clear_findings(connection, STAGE, mapping.name, [record.key])
+                save_findings(connection, [Finding(*place, "attention", text)])
 
 
 def _save(run: Run, name: str, read: list[Record]) -> None:
+    fields, keys = needed(run.spec)[name], [record.key for record in read]
     with run.store.begin() as connection:
-        cursor = all_cursors(connection)[name]
-        fields: Mapping[str, tuple[str, ...]] = needed(run.spec)
-        save_page(
-            connection,
-            read,
-            entries(run, read, fields[name]),
-            replace(cursor, read_at=run.clock.now()),
-        )
+        cursor = replace(all_cursors(connection)[name], read_at=run.clock.now())
+        save_page(connection, read, entries(run, read, fields), cursor)
         for mapping in run.spec.active():
-            clear_findings(
-                connection, "extract", mapping.name, [record.key for record in read]
-            )
+            clear_findings(connection, STAGE, mapping.name, keys)

@@ -1,10 +1,11 @@
-"""What changed in the source since the last reading: changed and new rows, and rows that are
-gone.
+"""What changed in the source since the last reading: changed and new rows, and rows that were
+deleted.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import sqlalchemy as sa
 
@@ -12,9 +13,10 @@ from engine.connector.model import Operation
 from engine.errors import Forbidden, RequestRejected, UnsafePlan
 from engine.extract.records import (
     alive,
+    cursors_of,
     entries,
     filtered,
-    is_gone,
+    is_deleted,
     keyed,
     proving,
     reaches,
@@ -46,8 +48,10 @@ from engine.store.records import (
 
 # seconds: what is listed from now on is later than what was, whatever our clock says
 TICK = 0.001
-GONE = 0.5  # share of a collection that may be gone before it is taken for a fault
+MANY = 0.5  # share of a collection whose deletion at once is taken for a fault
 FEW = 10  # rows of a collection or an object that are no reason to ask
+
+How = Literal["filter", "newest first", "full", "id sets", "page"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,20 +59,28 @@ class Changes:
     """What a delta reading of one collection brought."""
 
     collection: str
-    how: str  # filter, newest first, full
-    changed: int
-    new: int
-    gone: int = 0
+    how: How
+    changed: int = 0
+    new: int = 0
+    deleted: int = 0
+
+    def plus(self, other: Changes) -> Changes:
+        """Both together, read in the way of the first."""
+        return replace(
+            self,
+            changed=self.changed + other.changed,
+            new=self.new + other.new,
+            deleted=self.deleted + other.deleted,
+        )
 
 
 def read_changes(run: Run, whole: bool = False) -> list[Changes]:
     """Read what changed in every collection the spec reads, at the least number of calls.
 
-    With `whole`, every mapped list is read to its end: what is gone shows only there, and so do
+    With `whole`, every mapped list is read to its end: what was deleted shows only there, and so do
     changes that moved no stamp and rows that slipped off a page while the first reading went on.
     """
-    with run.store.begin() as connection:
-        known = all_cursors(connection)
+    known = cursors_of(run)
     wanted, mapped = needed(run.spec), _mapped(run)
     found = []
     for position, (name, fields) in enumerate(wanted.items()):
@@ -97,27 +109,23 @@ def _collection(
     fields = tuple(sorted({*fields, *cursor.indexed}))
     with run.store.begin() as connection:
         distrusted = tally_of(connection, name).missed
-    how = "full" if whole or distrusted else _cheapest(operation)
+    how: How = "full" if whole or distrusted else _cheapest(operation)
     try:
         changes = _take(run, name, fields, cursor, how)
         left_out = _left_out(run, name) if changes.how != "full" else []
         return _compared(run, fields, changes, left_out) if left_out else changes
     except Forbidden as error:
+        doubt = f"what has changed cannot be read: {error}"
         with run.store.begin() as connection:
-            report(
-                connection,
-                DELTA,
-                name,
-                Tally(doubts=1, doubt=f"what has changed cannot be read: {error}"),
-            )
-        return Changes(name, how, 0, 0)
+            report(connection, DELTA, name, Tally(doubts=1, doubt=doubt))
+        return Changes(name, how)
     except RequestRejected:
         # The filter is refused for this collection, whatever the connector says.
         how = "newest first" if operation.newest_first else "full"
         return _take(run, name, fields, cursor, how)
 
 
-def _cheapest(operation: Operation) -> str:
+def _cheapest(operation: Operation) -> How:
     if operation.since:
         return "filter"
     return "newest first" if operation.newest_first else "full"
@@ -132,21 +140,18 @@ def _left_out(run: Run, name: str) -> list[str]:
         save_tally(connection, name, replace(tally, newest=()))
     if "read" not in run.migration.source.resources[name].operations:
         return [key for _, key in tally.newest]
-    return [key for _, key in tally.newest if not is_gone(run, name, key)]
+    return [key for _, key in tally.newest if not is_deleted(run, name, key)]
 
 
 def _compared(
     run: Run, fields: tuple[str, ...], changes: Changes, left_out: list[str]
 ) -> Changes:
     """Read the list as a whole; a filter or an order that left out what is there is remembered,
-    and not used again.
+    and no longer used.
     """
     name = changes.collection
-    with run.store.begin() as connection:
-        cursor = all_cursors(connection)[name]
-    found = _take(run, name, fields, cursor, "full")
-    with run.store.begin() as connection:
-        begun = all_cursors(connection)[name].started
+    found = _take(run, name, fields, cursors_of(run)[name], "full")
+    begun = cursors_of(run)[name].started
     unlisted = {key for keys in stream_unlisted(run.store, name, begun) for key in keys}
     missed = sorted(set(left_out) - unlisted)
     with run.store.begin() as connection:
@@ -157,16 +162,11 @@ def _compared(
         )
         save_tally(connection, name, kept)
         report(connection, READING, name, kept)
-    return replace(
-        found,
-        changed=found.changed + changes.changed,
-        new=found.new + changes.new,
-        gone=found.gone + changes.gone,
-    )
+    return found.plus(changes)
 
 
 def _take(
-    run: Run, name: str, fields: tuple[str, ...], cursor: Cursor, how: str
+    run: Run, name: str, fields: tuple[str, ...], cursor: Cursor, how: How
 ) -> Changes:
     """Stage what differs from what is known, each page in a transaction with what the reading
     has shown.
@@ -175,43 +175,45 @@ def _take(
         earlier = tally_of(connection, name)
         if how == "full":
             clear_findings(connection, FLAGS, name)
-    started, since = (
-        max(run.clock.now(), cursor.read_at + TICK),
-        watermark(cursor, earlier),
-    )
-    # told by a clock that was ahead: what it was then is not known
+    started = max(run.clock.now(), cursor.read_at + TICK)
+    since = watermark(cursor, earlier)
+    # a clock that was ahead has given it: what the moment was is not known
     if since > run.source.now():
         how = "full"
     since = since if how == "full" else proving(earlier, since)
-    changes, tally = Changes(name, how, 0, 0), Tally(stamp=earlier.stamp)
-    kind = run.migration.source.resources[name]
-    params = filtered(kind.operations["list"], since) if how == "filter" else {}
-    for page in run.source.pages(
-        name, params, newest_first=how == "newest first", doubts=True
-    ):
-        tally = Tally(stamp=earlier.stamp) if page.anew else tally
+
+    changes, tally = Changes(name, how), Tally(stamp=earlier.stamp)
+    resource = run.migration.source.resources[name]
+    params = filtered(resource.operations["list"], since) if how == "filter" else {}
+    newest_first = how == "newest first"
+    for page in run.source.pages(name, params, newest_first=newest_first, doubts=True):
+        if page.anew:
+            tally = Tally(stamp=earlier.stamp)
         if page.silent and how == "full" and cursor.rows and not page.doubt:
-            page = replace(
-                page, doubt="an answer had no body, though rows were there before"
-            )
-        found, unkeyed = keyed(run, name, alive(run, name, page.rows), cursor.rows)
-        shown = {record.key for record in keyed(run, name, page.rows, cursor.rows)[0]}
-        dead = shown - {record.key for record in found}
-        earlier = replace(
-            earlier, newest=tuple(one for one in earlier.newest if one[1] not in shown)
-        )
+            doubt = "an answer had no body, though rows were there before"
+            page = replace(page, doubt=doubt)
+
+        found = keyed(run, name, alive(run, name, page.rows), cursor.rows)
+        shown = {
+            record.key for record in keyed(run, name, page.rows, cursor.rows).records
+        }
+        deleted = shown - {record.key for record in found.records}
+        unproven = tuple(one for one in earlier.newest if one[1] not in shown)
+        earlier = replace(earlier, newest=unproven)
         ended = page.last or (
-            how == "newest first" and reaches(page.rows, kind.modified, since)
+            newest_first and reaches(page.rows, resource.modified, since)
         )
         with run.store.begin() as connection:
-            tally = tallied(run, connection, name, tally, page, found, unkeyed, started)
-            moved = (
-                replace(cursor, started=started)
-                if ended and not tally.doubts
-                else cursor
+            tally = tallied(connection, resource, tally, page, found, started)
+            moved = replace(
+                cursor,
+                rows=cursor.rows + changes.new,
+                read_at=max(run.clock.now(), started),
             )
-            moved = replace(moved, read_at=max(run.clock.now(), started))
-            changes = _stage(run, connection, fields, moved, found, dead, changes)
+            if ended and not tally.doubts:
+                moved = replace(moved, started=started)
+            staged = _stage(run, connection, fields, moved, found.records, deleted)
+            changes = changes.plus(staged)
             if ended or tally.doubts:
                 _remember(connection, name, how, tally, earlier)
         if ended:
@@ -225,65 +227,50 @@ def _stage(
     fields: tuple[str, ...],
     cursor: Cursor,
     found: list[Record],
-    dead: set[str],
-    changes: Changes,
+    deleted: set[str],
 ) -> Changes:
     """One page's rows that are new or changed; those that say they are deleted are marked."""
-    before = many(connection, [*dead, *(record.key for record in found)])
-    fresh = list(
-        {record.key: record for record in found if record.key not in before}.values()
-    )
-    differ = [
-        record
-        for record in found
-        if record.key in before and before[record.key].digest != record.digest
-    ]
-    take, new = (
-        [
-            *fresh,
-            *{record.key: record for record in differ}.values(),
-        ],
-        changes.new + len(fresh),
-    )
-    save_page(
-        connection,
-        take,
-        entries(run, take, fields),
-        replace(cursor, rows=cursor.rows + new),
-    )
+    before = many(connection, [*deleted, *(record.key for record in found)])
+    fresh, edited, changed = {}, {}, 0
+    for record in found:
+        earlier = before.get(record.key)
+        if earlier is None:
+            fresh[record.key] = record
+        elif earlier.digest != record.digest:
+            edited[record.key] = record
+            changed += 1
+
+    take = [*fresh.values(), *edited.values()]
+    cursor = replace(cursor, rows=cursor.rows + len(fresh))
+    save_page(connection, take, entries(run, take, fields), cursor)
     note_listed(connection, [record.key for record in found], cursor.read_at)
-    mark_gone(connection, sorted(dead))
-    gone = changes.gone + len(dead & before.keys())
-    return replace(changes, changed=changes.changed + len(differ), new=new, gone=gone)
+    mark_gone(connection, sorted(deleted))
+    known = deleted & before.keys()
+    return Changes(cursor.collection, "page", changed, len(fresh), len(known))
 
 
 def _remember(
     connection: sa.Connection, name: str, how: str, tally: Tally, earlier: Tally
 ) -> None:
-    """Move the watermark, unless the list may have more rows than were read; tell what is in doubt.
+    """Move the watermark, unless the list may have more rows than were read; report the doubt.
 
-    A whole reading takes the place of the first; another one leaves what that said as it is.
+    A whole reading takes the place of the first; any other leaves what that reported as it is.
     """
     whole = how == "full"
-    kept = replace(
-        earlier,
-        date=tally.date,
-        stamp=tally.stamp,
-        newest=() if tally.doubts else earlier.newest,
-    )
+    newest = () if tally.doubts else earlier.newest
+    kept = replace(earlier, date=tally.date, stamp=tally.stamp, newest=newest)
     if whole:
         kept = replace(tally, missed=earlier.missed, missed_key=earlier.missed_key)
-    save_tally(
-        connection, name, replace(kept, date=earlier.date) if tally.doubts else kept
-    )
+    date = earlier.date if tally.doubts else kept.date
+    save_tally(connection, name, replace(kept, date=date))
     report(connection, READING, name, kept)
     report(connection, DELTA, name, Tally() if whole else tally)
 
 
-# -- rows that are gone
+# -- rows that were deleted
 
 
-def find_gone(run: Run, yes: bool = False) -> list[Changes]:
+def find_deleted(run: Run, yes: bool = False) -> list[Changes]:
     """Rows that a whole reading no longer listed, each confirmed by reading it.
 
     Raises UnsafePlan where so many are missing that the reading itself is in doubt.
@@ -296,20 +283,18 @@ def find_gone(run: Run, yes: bool = False) -> list[Changes]:
     for position, name in enumerate(mapped):
         run.progress("looking for deleted rows", position, len(mapped))
         with run.store.begin() as connection:
-            missing, total = (
-                count_unlisted(connection, name, known[name].started),
-                count(connection, name),
-            )
-        if missing > FEW and missing > GONE * total and not yes:
+            missing = count_unlisted(connection, name, known[name].started)
+            total = count(connection, name)
+        if missing > FEW and missing > MANY * total and not yes:
             raise UnsafePlan(
                 f"{missing} of {total} {name} are no longer listed – is this the right"
                 " account? If so, add --yes"
             )
-        gone = 0
+        deleted = 0
         for keys in stream_unlisted(run.store, name, known[name].started):
-            confirmed = [key for key in keys if is_gone(run, name, key)]
+            confirmed = [key for key in keys if is_deleted(run, name, key)]
             with run.store.begin() as connection:
                 mark_gone(connection, confirmed)
-            gone += len(confirmed)
-        found.append(Changes(name, "id sets", 0, 0, gone))
+            deleted += len(confirmed)
+        found.append(Changes(name, "id sets", deleted=deleted))
     return found

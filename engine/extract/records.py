@@ -5,7 +5,7 @@ reading and every later one.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from heapq import nlargest
 from typing import Any
@@ -21,7 +21,15 @@ from engine.connector.typed import says_nothing
 from engine.errors import RequestRejected, UnsafePlan
 from engine.session import Run
 from engine.store.links import Finding, clear_findings, save_findings, save_once
-from engine.store.records import FLAGS, READING, Cursor, Record, Tally, other_rows
+from engine.store.records import (
+    FLAGS,
+    READING,
+    Cursor,
+    Record,
+    Tally,
+    all_cursors,
+    other_rows,
+)
 from engine.values import (
     dig,
     digest,
@@ -49,6 +57,12 @@ _STYLES = {
 }
 
 
+def cursors_of(run: Run) -> dict[str, Cursor]:
+    """How far each collection has been read, and counted."""
+    with run.store.begin() as connection:
+        return all_cursors(connection)
+
+
 def as_record(run: Run, collection: str, row: Mapping[str, Any]) -> Record:
     """A row with its key; a composite key ("a+b") joins its parts."""
     key = row_key(run.migration.source.resources[collection], row)
@@ -56,21 +70,22 @@ def as_record(run: Run, collection: str, row: Mapping[str, Any]) -> Record:
     return Record(collection, key, whole, 0, digest(whole))
 
 
-def row_key(kind: Resource, row: Mapping[str, Any]) -> str:
+def row_key(resource: Resource, row: Mapping[str, Any]) -> str:
     """The key of a row; raises UnsafePlan where a field of its id holds no plain value."""
-    if not has_key(kind, row):
+    if not has_key(resource, row):
         raise UnsafePlan(
-            f"a row of {kind.name} has no {kind.id}: it cannot be told apart – check"
-            " the connector"
+            f"a row of {resource.name} has no {resource.id}: it cannot be distinguished –"
+            " check `id` in the connector"
         )
-    return key_of(kind.name, join_id([word(row[name]) for name in kind.id_fields]))
+    values = [word(row[name]) for name in resource.id_fields]
+    return key_of(resource.name, join_id(values))
 
 
-def has_key(kind: Resource, row: Mapping[str, Any]) -> bool:
+def has_key(resource: Resource, row: Mapping[str, Any]) -> bool:
     """Whether each field of a row's id holds a plain value, and all of them are no longer than a
     key may be.
     """
-    values = [row.get(name) for name in kind.id_fields]
+    values = [row.get(name) for name in resource.id_fields]
     if any(
         isinstance(value, dict | list | bool) or is_empty(value) for value in values
     ):
@@ -78,52 +93,65 @@ def has_key(kind: Resource, row: Mapping[str, Any]) -> bool:
     return fits_index(join_id([word(value) for value in values]))
 
 
+@dataclass(frozen=True, slots=True)
+class Keyed:
+    """Rows as records, and how many have no id that can be used: those are left out."""
+
+    records: list[Record]
+    unkeyed: int = 0
+
+    @property
+    def unique(self) -> list[Record]:
+        """The records, the last one of each key."""
+        return list({record.key: record for record in self.records}.values())
+
+
 def keyed(
     run: Run, collection: str, rows: Sequence[dict[str, Any]], known: int
-) -> tuple[list[Record], int]:
-    """The rows as records, and how many have no id that can be used: those are left out.
+) -> Keyed:
+    """The rows as records.
 
-    Raises UnsafePlan where no row has one, and none is `known` that has: the connector names the
-    wrong field.
+    Raises UnsafePlan where no row has a usable id, and none is `known` that has: the connector
+    names the wrong field.
     """
-    kind = run.migration.source.resources[collection]
-    usable = [row for row in rows if has_key(kind, row)]
+    resource = run.migration.source.resources[collection]
+    usable = [row for row in rows if has_key(resource, row)]
     if rows and not usable and not known:
         raise UnsafePlan(
-            f"rows of {collection} have no {kind.id} that tells them apart – check `id`"
+            f"rows of {collection} have no {resource.id} that tells them apart – check `id`"
             " in the connector"
         )
-    return [as_record(run, collection, row) for row in usable], len(rows) - len(usable)
+    records = [as_record(run, collection, row) for row in usable]
+    return Keyed(records, len(rows) - len(usable))
 
 
 def tallied(
-    run: Run,
     connection: sa.Connection,
-    name: str,
+    resource: Resource,
     tally: Tally,
     page: Rows,
-    found: Sequence[Record],
-    unkeyed: int,
+    found: Keyed,
     since: float,
 ) -> Tally:
     """The tally with one more page, of a reading that began at `since` by our clock."""
-    kind, date = (
-        run.migration.source.resources[name],
-        (page.date if tally.date is None else tally.date),
-    )
-    pairs = other_rows(connection, found, since) if found else []
+    date = page.date if tally.date is None else tally.date
+    pairs = other_rows(connection, found.records, since) if found.records else []
     others = [
-        now.key for before, now in pairs if not _is_changed(kind, before, now, date)
+        now.key for before, now in pairs if not _is_changed(resource, before, now, date)
     ]
-    stamps = {record.key: _moment_in(record, kind.modified) for record in found}
-    stamped = {key: one for key, one in stamps.items() if one is not None}
+    stamped = {}
+    for record in found.records:
+        stamp = _moment_in(record, resource.modified)
+        if stamp is not None:
+            stamped[record.key] = stamp
+
     known = [one for one in (tally.stamp, *stamped.values()) if one is not None]
     newest = {key: one for one, key in tally.newest} | stamped
     return replace(
         tally,
         repeated=tally.repeated + len(others),
-        repeated_key=tally.repeated_key or (others[0] if others else ""),
-        unkeyed=tally.unkeyed + unkeyed,
+        repeated_key=tally.repeated_key or next(iter(others), ""),
+        unkeyed=tally.unkeyed + found.unkeyed,
         doubts=tally.doubts + bool(page.doubt),
         doubt=tally.doubt or page.doubt,
         pages=tally.pages + bool(page.rows),
@@ -134,20 +162,19 @@ def tallied(
 
 
 def _is_changed(
-    kind: Resource, before: Record, now: Record, date: float | None
+    resource: Resource, before: Record, now: Record, date: float | None
 ) -> bool:
     """Whether two rows under one id are one that was changed while the list was read.
 
-    It was made when it was made, and has a later stamp: that tells in any zone. Where no row
-    says when it was made, the stamp has to be later than the `date` when the reading began, by
-    the server's clock.
+    Both were made at one moment, and one has a later stamp: that holds in any zone. Where no
+    row says when it was made, the stamp has to be later than the `date` when the reading began,
+    by the server's clock.
     """
-    made = _moment_in(before, kind.created), _moment_in(now, kind.created)
-    changed = _moment_in(now, kind.modified) or 0.0
+    made = [_moment_in(record, resource.created) for record in (before, now)]
+    changed = _moment_in(now, resource.modified) or 0.0
     if None not in made:
-        return made[0] == made[1] and changed > (
-            _moment_in(before, kind.modified) or 0.0
-        )
+        earlier = _moment_in(before, resource.modified) or 0.0
+        return made[0] == made[1] and changed > earlier
     return date is not None and changed >= date
 
 
@@ -190,10 +217,10 @@ def report(connection: sa.Connection, stage: str, name: str, tally: Tally) -> No
 
 
 def watermark(cursor: Cursor, tally: Tally) -> float:
-    """The moment since which rows are asked for: when the last reading began, as the platform
-    tells time.
+    """The moment since which rows are asked for: when the last reading began, by the platform's
+    clock.
 
-    The server's clock counts, ours only where it tells none. The newest stamp counts where it lies
+    The server's clock counts, ours only where it states none. The newest stamp counts where it lies
     behind: stamps may be wall time of another zone, and a clock that was ahead may be put right.
     """
     begun = cursor.started if tally.date is None else tally.date
@@ -211,45 +238,42 @@ def alive(
     run: Run, collection: str, rows: Iterable[dict[str, Any]]
 ) -> list[dict[str, Any]]:
     """The rows that do not say of themselves that they are deleted; some lists show those too."""
-    kind = run.migration.source.resources[collection]
-    if not kind.deleted:
+    resource = run.migration.source.resources[collection]
+    if not resource.deleted:
         return list(rows)
-    return [row for row in rows if not _says_so(run, kind, row)]
+    return [row for row in rows if not _says_so(run, resource, row)]
 
 
-def _says_so(run: Run, kind: Resource, row: Mapping[str, Any]) -> bool:
+def _says_so(run: Run, resource: Resource, row: Mapping[str, Any]) -> bool:
     """Whether a row says that it is deleted: by a yes, by a moment, or by who did it.
 
     What else stands there, as the field's type is declared, does not say so, which is reported.
     """
-    value, declared = (
-        row.get(kind.deleted),
-        kind.fields.get(kind.deleted, FieldType("text")),
-    )
-    if is_empty(value) or says_nothing(
-        value, declared, run.migration.source.empty_values
-    ):
+    value = row.get(resource.deleted)
+    declared = resource.fields.get(resource.deleted, FieldType("text"))
+    nothing = run.migration.source.empty_values
+    if is_empty(value) or says_nothing(value, declared, nothing):
         return False
-    said = flag(value)
-    if said is None and declared.kind != "boolean":
-        said = (
-            moment(value) is not None
-            or declared.kind in ("reference", "id", "object")
-            or None
-        )
-    if said is None:
-        odd = f"{kind.deleted} is {value!r:.60}, which is neither yes nor no"
-        text = f"{odd}: such rows are taken for live – check its type in the connector"
-        if f"{kind.name}: {text}" not in run.notices:
-            run.notice(f"{kind.name}: {text}")
-            with run.store.begin() as connection:
-                save_once(
-                    connection, Finding(kind.name, "", FLAGS, "", "attention", text)
-                )
-    return said is True
+
+    answer = flag(value)
+    if answer is not None:
+        return answer
+    if declared.kind != "boolean":
+        by_whom = declared.kind in ("reference", "id", "object")
+        if by_whom or moment(value) is not None:
+            return True
+
+    odd = f"{resource.deleted} is {value!r:.60}, which is neither yes nor no"
+    text = f"{odd}: such rows count as live – check its type in the connector"
+    if f"{resource.name}: {text}" not in run.notices:
+        run.notice(f"{resource.name}: {text}")
+        with run.store.begin() as connection:
+            finding = Finding(resource.name, "", FLAGS, "", "attention", text)
+            save_once(connection, finding)
+    return False
 
 
-def is_gone(run: Run, name: str, key: str) -> bool:
+def is_deleted(run: Run, name: str, key: str) -> bool:
     """Whether a row that its list no longer holds is deleted in the source.
 
     One that nobody may look at is not, which is reported; one that cannot be read by itself is.
@@ -294,7 +318,7 @@ def recent(
     """Pages that hold every row made or changed since a moment of the platform's clock:
     filtered, newest first, or all.
 
-    A moment that is not over yet was told by a clock that was ahead: what it was is not known,
+    A moment that is not over yet comes from a clock that was ahead: what it was is not known,
     so all rows are read. With `proof`, raises Unavailable for a page without a body: it does not
     show what is not there.
     """
@@ -349,7 +373,7 @@ def rows_now(
 
 def reaches(rows: Iterable[Mapping[str, Any]], name: str, since: float) -> bool:
     """Whether a page of a list, newest first, holds a row older than the moment; one without a
-    stamp tells nothing.
+    stamp proves nothing.
     """
     return any(
         stamp is not None and stamp < since

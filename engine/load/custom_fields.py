@@ -8,7 +8,7 @@ from typing import Any
 
 from engine.connector.model import CustomFields, Resource
 from engine.destination.definitions import (
-    GONE,
+    DELETED,
     Decision,
     Deleted,
     Found,
@@ -119,7 +119,7 @@ def survey(run: Run, remake: bool = False) -> Survey:
 def _keep_found(run: Run, found: Survey) -> None:
     """Keep what the account has and the store does not know yet: the plan needs codes and ids."""
     for one in _each(found):
-        unknown = one.link is None or GONE in one.link.extra
+        unknown = one.link is None or DELETED in one.link.extra
         if unknown and isinstance(one.decision, Found):
             _remember(run, _place_of(run, one), one.decision.row)
     for native in run.spec.native_options:
@@ -459,7 +459,7 @@ def _miss(run: Run, one: Decided) -> None:
     """Note that people have deleted a field: nothing is written into it any more."""
     assert one.link is not None
     with run.store.begin() as connection:
-        save_link(connection, replace(one.link, extra=one.link.extra | {GONE: True}))
+        save_link(connection, replace(one.link, extra=one.link.extra | {DELETED: True}))
         save_findings(
             connection,
             [_finding(one.link.object, one.link.key, "attention", _deleted(one))],

@@ -7,7 +7,7 @@ import mimetypes
 from pathlib import Path
 from typing import Any
 
-from engine.destination.telling import SentFile, file_of
+from engine.destination.natural_key import SentFile, file_of
 from engine.errors import RequestRejected
 from engine.load.writes import Write
 from engine.session import Run

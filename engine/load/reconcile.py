@@ -22,8 +22,8 @@ from engine.destination.match import (
     match,
     rows_beside,
 )
+from engine.destination.natural_key import defining, wanted_of_entry
 from engine.destination.rows import Row, RowCodec, codec_of, load_definitions
-from engine.destination.telling import defining, wanted_of_entry
 from engine.extract.records import LAG, recent, rows_below, rows_now
 from engine.load.files import drop_file, kept_file, never_left
 from engine.load.identity import STAMPED

@@ -25,9 +25,9 @@ from engine.destination.match import (
     match,
     tokens,
 )
+from engine.destination.natural_key import natural_key_fields, wanted_of_body
 from engine.destination.resolve import Resolved
 from engine.destination.rows import FIELDS, Definitions, Row, RowCodec, codec_of
-from engine.destination.telling import telling_fields, wanted_of_body
 from engine.extract.records import rows_below
 from engine.language.model import ObjectMapping
 from engine.plan.diff import OF_PLAN, Decision, of_plan
@@ -42,7 +42,7 @@ from engine.store.changes import (
 from engine.store.links import any_links, linked_rows, links_of, objects_with
 from engine.store.records import all_cursors
 from engine.store.tables import recall_in
-from engine.values import as_link
+from engine.values import as_link, collection_of
 
 Way = Literal["key", "match", "recognise", ""]
 # the store keeps under this name whether an object is still looked for
@@ -72,7 +72,7 @@ class Hit:
 
     row_id: str
     row: Row
-    origin: str
+    origin: Literal["adopted", "matched"]
 
 
 def way_of(search: Search, mapping: ObjectMapping) -> Way:
@@ -86,11 +86,8 @@ def way_of(search: Search, mapping: ObjectMapping) -> Way:
             return ""
         if mapping.key_field:
             return "key" if _key_was_there(connection, mapping) else ""
-    return (
-        "recognise"
-        if telling_fields(connector, connector.resources[mapping.resource])
-        else ""
-    )
+    fields = natural_key_fields(connector, connector.resources[mapping.resource])
+    return "recognise" if fields else ""
 
 
 def _is_open(connection: sa.Connection, mapping: ObjectMapping) -> bool:
@@ -121,7 +118,7 @@ def rows_by_key(search: Search, mapping: ObjectMapping) -> Iterator[dict[str, Ro
         ours = {
             key: row
             for key, row in keyed.items()
-            if key.partition("/")[0] in mapping.sources
+            if collection_of(key) in mapping.sources
         }
         search.ours = search.ours or bool(ours)
         yield ours
@@ -136,7 +133,9 @@ def anything_found(search: Search) -> bool:
     }
     with search.run.store.begin() as connection:
         planned = {
-            name for (name, kind) in count_changes(connection) if kind == "adopt"
+            name
+            for (name, change_kind) in count_changes(connection)
+            if change_kind == "adopt"
         }
         found = planned | objects_with(connection, FOUND)
     return bool(found & records)
@@ -330,7 +329,7 @@ def _tokened(
         item for item in run.spec.active() if item.resource == name and item.match
     ]
     matched = dict.fromkeys((item.match, item.ignoring) for item in matching)
-    fields = telling_fields(run.migration.destination, codec.resource)
+    fields = natural_key_fields(run.migration.destination, codec.resource)
     for row_id, row in rows:
         found = {
             exact_token(codec, field_values(codec, row, names), names, ignoring)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import repeat
 
 from engine.connector.client import Client
 from engine.connector.model import Limit, Verb
@@ -133,8 +134,8 @@ def _too_many(run: Run, steps: Sequence[Step]) -> Iterator[str]:
         if made + there > room:
             yield (
                 f"{made:,} {name} to make and {there:,} made so far, but the plan"
-                f" {side.plan} takes {room:,} in all – the rest will be refused:"
-                " enlarge the plan, or leave some out with `where`"
+                f" {side.plan} takes {room:,} in all, and the rest will be refused –"
+                " enlarge the plan, or exclude some with `where`"
             )
 
 
@@ -176,33 +177,27 @@ def fields_to_make(run: Run) -> list[str]:
 def costs_of(run: Run, step: Step) -> Iterator[float]:
     """What each call costs for an object's changes, those that look at rows before among them."""
     operations = run.migration.destination.resources[step.resource].operations
-    if step.create:
-        yield from _times(
-            run, step.resource, "create", step.create, operations["create"].rows
-        )
-    if step.delete:
-        yield from _times(
-            run, step.resource, "delete", step.delete, operations["delete"].rows
-        )
 
+    def calls(verb: Verb, rows: int, a_call: int) -> Iterator[float]:
+        cost = cost_of(run, step.resource, verb)
+        return repeat(cost, math.ceil(rows / a_call))
+
+    if step.create:
+        yield from calls("create", step.create, operations["create"].rows)
+    if step.delete:
+        yield from calls("delete", step.delete, operations["delete"].rows)
     if not step.update or "update" not in operations:
         return
-    update, listed, single = (
-        operations["update"],
-        operations["list"],
-        operations.get("read"),
-    )
-    by_list = bool(listed.ids) and not (single and single.etag)
-    looked_at, most = ("list", listed.ids_max) if by_list else ("read", 1)
-    yield from _times(run, step.resource, looked_at, step.update, most)  # type: ignore[arg-type]
-    yield from _times(run, step.resource, "read", step.update if update.whole else 0, 1)
-    yield from _times(run, step.resource, "update", step.update, update.rows)
 
-
-def _times(
-    run: Run, resource: str, verb: Verb, rows: int, most: int
-) -> Iterator[float]:
-    yield from (cost_of(run, resource, verb) for _ in range(math.ceil(rows / most)))
+    update, listed = operations["update"], operations["list"]
+    single = operations.get("read")
+    if listed.ids and not (single and single.etag):
+        yield from calls("list", step.update, listed.ids_max)
+    else:
+        yield from calls("read", step.update, 1)
+    if update.whole:
+        yield from calls("read", step.update, 1)
+    yield from calls("update", step.update, update.rows)
 
 
 def cost_of(run: Run, resource: str, verb: Verb) -> float:

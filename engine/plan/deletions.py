@@ -1,4 +1,4 @@
-"""Rows whose record is gone or no longer one of its object: which are deleted, and which stay."""
+"""Rows whose record is deleted or no longer taken: which of them are deleted, and which stay."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from engine.values import dig
 
 STAGE = "delta"
 DELETED = "deleted in the source"
-NOT_LISTED = "its element has left the record's list"
-LEFT = "the record is no longer one that the spec takes (`when`, `where`, `from`)"
+NOT_LISTED = "its element is no longer in the record's list"
+NOT_TAKEN = "the record is no longer one that the spec takes (`when`, `where`, `from`)"
 
 
 @dataclass(frozen=True, slots=True)
-class Leaver:
+class PendingDelete:
     """A link whose record makes no draft any more, and why."""
 
     link: Link
@@ -36,7 +36,7 @@ class Leaver:
 
 
 def plan_deletions(run: Run) -> None:
-    """Plan by each object's policy, last object first, and report what leaves.
+    """Plan by each object's policy, last object first, and report what is deleted or kept.
 
     A row that people have edited since it was written, or had before, stays.
     """
@@ -44,7 +44,7 @@ def plan_deletions(run: Run) -> None:
         with run.store.begin() as connection:
             clear_findings(connection, STAGE, mapping.name)
         for batch in stream_links(run.store, mapping.name):
-            _plan(run, mapping, _leavers(run, mapping, batch))
+            _plan(run, mapping, _pending_deletes(run, mapping, batch))
         _keep_needed(run, mapping)
 
 
@@ -68,16 +68,17 @@ def _keep_needed(run: Run, mapping: ObjectMapping) -> None:
         save_findings(connection, found)
 
 
-def _leavers(run: Run, mapping: ObjectMapping, links: Sequence[Link]) -> list[Leaver]:
+def _pending_deletes(
+    run: Run, mapping: ObjectMapping, links: Sequence[Link]
+) -> list[PendingDelete]:
     with run.store.begin() as connection:
         drafted = draft_states(connection, mapping.name, [link.key for link in links])
         rest = [link for link in links if link.key not in drafted]
         records = sorted({_record(link) for link in rest})
-        gone = gone_of(connection, records)
+        deleted = gone_of(connection, records)
         there = many(connection, records)
-    return [
-        Leaver(link, why) for link in rest if (why := _why(mapping, link, gone, there))
-    ]
+    found = [PendingDelete(link, _why(mapping, link, deleted, there)) for link in rest]
+    return [item for item in found if item.why]
 
 
 def _record(link: Link) -> str:
@@ -85,33 +86,33 @@ def _record(link: Link) -> str:
 
 
 def _why(
-    mapping: ObjectMapping, link: Link, gone: set[str], there: Mapping[str, Record]
+    mapping: ObjectMapping, link: Link, deleted: set[str], there: Mapping[str, Record]
 ) -> str:
     """Why a record makes no draft; "" where that cannot be known."""
     name = _record(link)
-    if name in gone:
+    if name in deleted:
         return DELETED
     record = there.get(name)
     if record is None:
         return ""
     if mapping.each is None:
-        return LEFT
+        return NOT_TAKEN
 
     # A list that was not read, or is none, says nothing about its elements.
     listed = dig(record.body, mapping.each.path.segments)
     return NOT_LISTED if isinstance(listed, list) else ""
 
 
-def _plan(run: Run, mapping: ObjectMapping, found: Sequence[Leaver]) -> None:
-    staying = dict(_staying(run, mapping, found))
-    deleted = [item for item in found if item.link.key not in staying]
+def _plan(run: Run, mapping: ObjectMapping, found: Sequence[PendingDelete]) -> None:
+    retained = dict(_retained(run, mapping, found))
+    deleted = [item for item in found if item.link.key not in retained]
     with run.store.begin() as connection:
         save_changes(connection, [_change(run, mapping, item) for item in deleted])
-        save_findings(connection, list(_findings(mapping, found, staying)))
+        save_findings(connection, list(_findings(mapping, found, retained)))
 
 
-def _staying(
-    run: Run, mapping: ObjectMapping, found: Sequence[Leaver]
+def _retained(
+    run: Run, mapping: ObjectMapping, found: Sequence[PendingDelete]
 ) -> Iterator[tuple[str, str]]:
     """Keys of rows that stay, and why."""
     operations = run.migration.destination.resources[mapping.resource].operations
@@ -130,7 +131,7 @@ def _staying(
             yield link.key, "kept, for people had it before"
 
 
-def _change(run: Run, mapping: ObjectMapping, item: Leaver) -> Change:
+def _change(run: Run, mapping: ObjectMapping, item: PendingDelete) -> Change:
     operation = run.migration.destination.resources[mapping.resource].operations[
         "delete"
     ]
@@ -142,14 +143,10 @@ def _change(run: Run, mapping: ObjectMapping, item: Leaver) -> Change:
 
 
 def _findings(
-    mapping: ObjectMapping, found: Sequence[Leaver], staying: Mapping[str, str]
+    mapping: ObjectMapping, found: Sequence[PendingDelete], retained: Mapping[str, str]
 ) -> Iterator[Finding]:
     for item in found:
         key = item.link.key
-        if key in staying:
-            text = f"{item.why}; {staying[key]}"
-            yield Finding(mapping.name, key, STAGE, "", "attention", text)
-        else:
-            yield Finding(
-                mapping.name, key, STAGE, "", "note", f"{item.why}; its row is to go"
-            )
+        severity = "attention" if key in retained else "note"
+        what = retained.get(key, "its row is to be deleted")
+        yield Finding(mapping.name, key, STAGE, "", severity, f"{item.why}; {what}")

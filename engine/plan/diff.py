@@ -30,7 +30,7 @@ from engine.store.links import Draft, Link, draft_states, linked_ids_of
 from engine.values import canonical, digest, links_in
 
 OF_PLAN = "$"  # marks what stands in for the id of a row that the same plan makes
-LOST_TRIES = 8  # times a value is sent again that the destination dropped
+LOST_TRIES = 8  # times a value that the destination dropped is retried
 
 Symbol = tuple[str, str]
 
@@ -60,38 +60,40 @@ class Decision:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class KnownRows:
+    """What the store knows of the rows that drafts stand for, and of those that they name."""
+
+    links: Mapping[str, Link]  # by the drafts' keys
+    ids: Ids
+    # rows that the drafts name and the same plan deletes
+    to_delete: frozenset[Symbol] = frozenset()
+
+
 def decide(
     run: Run,
     mapping: ObjectMapping,
-    drafts: Sequence[Draft],
-    links: Mapping[str, Link],
     codec: RowCodec,
-    ids: Ids,
-    leaving: frozenset[Symbol] = frozenset(),
+    drafts: Sequence[Draft],
+    known: KnownRows,
 ) -> list[Decision]:
-    """Compare drafts with what was last written; `leaving` are rows that the same plan deletes."""
-    one = partial(_decide, run, mapping, codec=codec, ids=ids, leaving=leaving)
-    return [one(draft, links.get(draft.key)) for draft in drafts]
+    """Compare drafts with what was last written."""
+    return [_decide(run, mapping, codec, draft, known) for draft in drafts]
 
 
 def _decide(
-    run: Run,
-    mapping: ObjectMapping,
-    draft: Draft,
-    link: Link | None,
-    codec: RowCodec,
-    ids: Ids,
-    leaving: frozenset[Symbol],
+    run: Run, mapping: ObjectMapping, codec: RowCodec, draft: Draft, known: KnownRows
 ) -> Decision:
+    link = known.links.get(draft.key)
     if draft.state != "ready":
         kind: Kind = "skip" if draft.state == "skipped" else "fail"
         return Decision(kind, draft, link=link, reason=draft.reason)
 
     as_written = link and link.digest == draft.digest and not link.held
-    if as_written and leaving.isdisjoint(links_in(draft.body)):
+    if as_written and known.to_delete.isdisjoint(links_in(draft.body)):
         return Decision("unchanged", draft, link=link)
 
-    found = unlinked(draft.body, mapping, ids)
+    found = unlinked(draft.body, mapping, known.ids)
     if found.skipped or found.refused:
         kind = "skip" if found.skipped else "fail"
         return Decision(kind, draft, link=link, reason=found.skipped or found.refused)
@@ -99,7 +101,7 @@ def _decide(
     if link is None:
         return Decision("create", draft)
 
-    resolved = resolve(draft.body, mapping, run.spec, codec, ids)
+    resolved = resolve(draft.body, mapping, run.spec, codec, known.ids)
     same = link.digest == digest(resolved.effective) and not link.held
     return Decision("unchanged" if same else "update", draft, resolved, link)
 
@@ -126,11 +128,14 @@ def rows_as_drafted(
     return _known(run, connection, drafts, _drafted)
 
 
-def rows_and_leaving(
-    run: Run, connection: sa.Connection, drafts: Iterable[Draft]
-) -> tuple[Ids, frozenset[Symbol]]:
-    """The ids as planned, and those rows that these drafts name and the plan deletes."""
-    return _looked_up(run, connection, drafts, _planned)
+def known_rows(
+    run: Run,
+    connection: sa.Connection,
+    drafts: Iterable[Draft],
+    links: Mapping[str, Link],
+) -> KnownRows:
+    """What the store knows of the rows of these drafts, as planned."""
+    return KnownRows(links, *_looked_up(run, connection, drafts, _planned))
 
 
 Look = Callable[[Run, sa.Connection, str, list[str]], dict[str, str]]
@@ -146,16 +151,16 @@ def _looked_up(
     run: Run, connection: sa.Connection, drafts: Iterable[Draft], look: Look
 ) -> tuple[Ids, frozenset[Symbol]]:
     found: dict[Symbol, str] = {}
-    leaving: set[Symbol] = set()
+    to_delete: set[Symbol] = set()
     for name, keys in _symbols(draft.body for draft in drafts).items():
         ordered = sorted(keys)
-        gone = pending_deletes(connection, name, ordered)
-        leaving |= {(name, key) for key in gone}
+        deleted = pending_deletes(connection, name, ordered)
+        to_delete |= {(name, key) for key in deleted}
         rows = look(run, connection, name, ordered)
         found |= {
-            (name, key): row_id for key, row_id in rows.items() if key not in gone
+            (name, key): row_id for key, row_id in rows.items() if key not in deleted
         }
-    return (lambda name, key: found.get((name, key))), frozenset(leaving)
+    return (lambda name, key: found.get((name, key))), frozenset(to_delete)
 
 
 def _symbols(bodies: Iterable[Any]) -> dict[str, set[str]]:
@@ -270,7 +275,7 @@ def _is_settled(link: Link, target: str) -> bool:
     if not held:
         return True
     if held.get("why") == "altered":
-        return True  # it would be made the same of again
+        return True  # the destination would store it the same way
     return bool(held.get("why") == "lost" and held.get("tries", 0) >= LOST_TRIES)
 
 

@@ -25,8 +25,7 @@ def guard(run: Run, made: Plan, yes: bool) -> None:
     ]
     if not any(_ready(step) for step in content):
         raise UnsafePlan(
-            "the source gave no record that can be migrated – is this the right"
-            " account?"
+            "the source has no record that can be migrated – is this the right account?"
         )
     if yes:
         return

@@ -6,13 +6,13 @@ to.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import sqlalchemy as sa
 
 from engine.connector.model import Verb
-from engine.destination.definitions import GONE
+from engine.destination.definitions import DELETED
 from engine.destination.edits import note_edit
 from engine.destination.options import wanted_options
 from engine.destination.resolve import Resolved, resolve
@@ -27,7 +27,7 @@ from engine.destination.rows import (
 )
 from engine.destination.written import linked_ids
 from engine.extract.records import rows_now
-from engine.language.model import ObjectMapping
+from engine.language.model import CustomField, NativeOptions, ObjectMapping
 from engine.plan.adopt import (
     Hit,
     Search,
@@ -44,14 +44,14 @@ from engine.plan.deletions import plan_deletions
 from engine.plan.diff import (
     Decision,
     decide,
+    known_rows,
     merge,
-    rows_and_leaving,
     rows_as_planned,
 )
 from engine.plan.moves import follow_moves
 from engine.plan.notes import STAGE, report, report_rows
 from engine.session import Run
-from engine.store.changes import Change, adoptions_of, clear_changes, save_changes
+from engine.store.changes import Change, Kind, adoptions_of, clear_changes, save_changes
 from engine.store.journal import Entry, failures
 from engine.store.links import (
     Draft,
@@ -89,40 +89,27 @@ class Planning:
 
 def foreseen(run: Run) -> dict[tuple[str, str], Definition]:
     """The account's definitions, with the fields and options that the run makes first."""
-    custom = {
-        (item.resource, item.name): (item.options, item.options_from)
-        for item in run.spec.custom_fields.values()
+    declared: dict[tuple[str, str], CustomField | NativeOptions] = {
+        (item.resource, item.name): item for item in run.spec.custom_fields.values()
     }
-    native = {
-        (item.resource, item.field): (item.options, item.options_from)
-        for item in run.spec.native_options
-    }
-    were = {
-        (item.resource, item.name): item.options_were
-        for item in run.spec.custom_fields.values()
-    }
-    were |= {
-        (item.resource, item.field): item.options_were
-        for item in run.spec.native_options
-    }
+    for native in run.spec.native_options:
+        declared[native.resource, native.field] = native
+
     with run.store.begin() as connection:
         known = load_definitions(connection, run.migration.destination)
+        for resource in run.migration.destination.resources:
+            for name, link in links_of(connection, FIELDS + resource).items():
+                if link.extra.get(DELETED):
+                    declared.pop((resource, name), None)
 
-        gone = {
-            (resource, key)
-            for resource in run.migration.destination.resources
-            for key, link in links_of(connection, FIELDS + resource).items()
-            if link.extra.get(GONE)
-        }
-
-    for place, origin in (custom | native).items():
-        if place in gone:
-            continue
+    for place, item in declared.items():
         found = known.get(place) or Definition(f"new {place[1]}")
-        labels = {label.strip(): label for label in wanted_options(run, *origin)}
-        old = dict(were[place]).items()
+        wanted = wanted_options(run, item.options, item.options_from)
+        labels = {label.strip(): label for label in wanted}
         renamed = {
-            label: found.options[was] for label, was in old if was in found.options
+            label: found.options[was]
+            for label, was in item.options_were
+            if was in found.options
         }
         known[place] = Definition(found.code, labels | renamed | dict(found.options))
     return known
@@ -162,8 +149,8 @@ def plan_object(
 def taken_for_others(failed: Mapping[str, Entry]) -> dict[str, Entry]:
     """Creations that the destination answered with another record's row.
 
-    They are not made once more before the record has changed, or somebody asks for it: the platform
-    may write the one over the other each time.
+    They are not retried before the record has changed, or somebody asks for it: the platform may
+    write the one over the other each time.
     """
     return {key: entry for key, entry in failed.items() if TAKEN in entry.reason}
 
@@ -183,28 +170,30 @@ def plan_drafts(planning: Planning, drafts: Sequence[Draft]) -> list[Change]:
 
     decisions = _without_taken(planning, decided)
     changes = {item.draft.key: item.change() for item in decisions}
-    changes |= _updates(planning, [item for item in decisions if item.kind == "update"])
-    changes |= _creations(
-        planning, [item for item in decisions if item.kind == "create"]
-    )
+    changes |= _updates(planning, _of_kind(decisions, "update"))
+    changes |= _creations(planning, _of_kind(decisions, "create"))
+
     priced = [_priced(planning, change) for change in changes.values()]
+    new = [change for change in priced if change.key not in adopted]
     with run.store.begin() as connection:
-        save_changes(
-            connection, [change for change in priced if change.key not in adopted]
-        )
+        save_changes(connection, new)
         report(connection, planning.mapping, decisions, priced)
     return priced
+
+
+def _of_kind(decisions: Iterable[Decision], kind: Kind) -> list[Decision]:
+    return [item for item in decisions if item.kind == kind]
 
 
 def _without_taken(planning: Planning, decided: Sequence[Decision]) -> list[Decision]:
     """The decisions; creations that were answered with another record's row before fail."""
     taken = planning.taken
-    again = [
+    repeated = [
         item for item in decided if item.kind == "create" and item.draft.key in taken
     ]
     failed = {
         key: replace(item, kind="fail", reason=taken[key].reason)
-        for key, (item, resolved) in _resolved(planning, again).items()
+        for key, (item, resolved) in _resolved(planning, repeated).items()
         if sent_before(taken[key], item.draft, resolved)
     }
     return [failed.get(item.draft.key, item) for item in decided]
@@ -222,8 +211,8 @@ def _decided(
     links: Mapping[str, Link],
 ) -> list[Decision]:
     run, mapping = planning.run, planning.mapping
-    ids, leaving = rows_and_leaving(run, connection, drafts)
-    return decide(run, mapping, drafts, links, planning.codec, ids, leaving)
+    known = known_rows(run, connection, drafts, links)
+    return decide(run, mapping, planning.codec, drafts, known)
 
 
 def _priced(planning: Planning, change: Change) -> Change:
@@ -234,9 +223,9 @@ def _priced(planning: Planning, change: Change) -> Change:
         verb = "update"
 
     operation = resource.operations.get(verb) if verb else None
-    return (
-        replace(change, cost=operation.cost / operation.rows) if operation else change
-    )
+    if operation is None:
+        return change
+    return replace(change, cost=operation.cost / operation.rows)
 
 
 # -- rows that are linked
@@ -338,14 +327,11 @@ def _adopted(
     """A row to be linked, and what has to be written into it."""
     resource, draft = planning.codec.resource, item.draft
     link = Link(draft.object, draft.key, resource.name, hit.row_id, "", {}, hit.origin)
-    if "update" not in resource.operations:
-        return replace(
-            item.change(), kind="adopt", dest_id=hit.row_id, reason=hit.origin
-        )
-
-    nothing = Resolved({}, {}, ())
-    seen = Decision("adopt", draft, resolved, link)
-    change = merge(planning.mapping, seen, hit.row, nothing, planning.codec)
+    change = replace(item.change(), dest_id=hit.row_id)
+    if "update" in resource.operations:
+        nothing = Resolved({}, {}, ())
+        seen = Decision("adopt", draft, resolved, link)
+        change = merge(planning.mapping, seen, hit.row, nothing, planning.codec)
     return replace(change, kind="adopt", reason=hit.origin)
 
 
@@ -358,9 +344,7 @@ def _adopt_by_key(planning: Planning) -> None:
             linked = links_of(connection, mapping.name, list(rows))
             decided = _decided(planning, connection, list(drafts.values()), linked)
 
-        resolved = _resolved(
-            planning, [item for item in decided if item.kind == "create"]
-        )
+        resolved = _resolved(planning, _of_kind(decided, "create"))
         found = []
         for key, row in rows.items():
             if key in linked:
@@ -368,11 +352,10 @@ def _adopt_by_key(planning: Planning) -> None:
             hit = Hit(planning.codec.resource.id_of(row), row, "adopted")
             if key in resolved:
                 found.append(_priced(planning, _adopted(planning, *resolved[key], hit)))
-            # no draft, or none that can be written now: its row is ours all the same
             else:
-                found.append(
-                    Change(mapping.name, key, "adopt", hit.row_id, reason=hit.origin)
-                )
+                # no draft, or none that can be written now: its row is ours all the same
+                row_id, reason = hit.row_id, hit.origin
+                found.append(Change(mapping.name, key, "adopt", row_id, reason=reason))
         with run.store.begin() as connection:
             save_changes(connection, found)
             report_rows(connection, mapping, found)

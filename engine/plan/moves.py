@@ -1,8 +1,8 @@
 """Records that have moved between the collections of one object: they keep their row.
 
 A lead that becomes a client is read under another collection, and so under another key. It is
-taken for the same record where its id is the same, the record under the old key is gone, and what
-was written of it has a value or a word in common with what is wanted now.
+taken for the same record where its id is the same, the record under the old key is deleted, and
+what was written of it has a value or a word in common with what is wanted now.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from engine.extract.records import is_gone
+from engine.extract.records import is_deleted
 from engine.language.model import ObjectMapping
 from engine.session import Run
 from engine.store.links import (
@@ -24,7 +24,7 @@ from engine.store.links import (
     stream_drafts,
 )
 from engine.store.records import gone_of, mark_gone
-from engine.values import canonical, leaves
+from engine.values import canonical, collection_of, leaves
 
 STAGE = "move"
 SHORTEST = 4  # letters of a word that may show that two records are one
@@ -94,12 +94,12 @@ def _words(value: object) -> set[str]:
 
 
 def _has_left(run: Run, key: str) -> bool:
-    name = key.partition("/")[0]
+    name = collection_of(key)
     with run.store.begin() as connection:
         if gone_of(connection, [key]):
             return True
     can_look = "read" in run.migration.source.resources[name].operations
-    return can_look and is_gone(run, name, key)
+    return can_look and is_deleted(run, name, key)
 
 
 def _carry_over(run: Run, mapping: ObjectMapping, draft: Draft, link: Link) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import sqlalchemy as sa
 
@@ -16,6 +15,7 @@ from engine.values import canonical
 STAGE = "load"
 SHOWN = 80  # characters of a value that a message shows
 HELD_BACK = {"skip": "skipped", "fail": "failed"}
+STUCK = "emptied in the source; the destination cannot empty this field"
 
 
 def report(
@@ -59,11 +59,11 @@ def _of_change(change: Change, known: bool) -> Iterator[Finding]:
         yield _finding(change, "", f"{HELD_BACK[change.kind]}: {change.reason}")
 
     for target, live, wanted in change.conflicts:
-        yield _finding(change, target, _kept(live, wanted))
+        theirs, ours = canonical(live)[:SHOWN], canonical(wanted)[:SHOWN]
+        yield _finding(change, target, kept_text(theirs, ours))
 
     for target in change.stuck:
-        text = "emptied in the source; the destination cannot empty this field"
-        yield _finding(change, target, text)
+        yield _finding(change, target, STUCK)
 
     if change.kind == "unchanged" and change.reason.startswith("changed in the source"):
         yield Finding(change.object, change.key, STAGE, "", "note", change.reason)
@@ -82,6 +82,6 @@ def _finding(change: Change, target: str, text: str) -> Finding:
     return Finding(change.object, change.key, STAGE, target, "attention", text)
 
 
-def _kept(live: Any, wanted: Any) -> str:
-    theirs, ours = canonical(live)[:SHOWN], canonical(wanted)[:SHOWN]
+def kept_text(theirs: str, ours: str) -> str:
+    """What is said of a conflict: values that people and the source have in a field."""
     return f"people changed it to {theirs}; kept (the source says {ours})"

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from engine.destination.natural_key import file_of
 from engine.destination.rows import FIELDS
-from engine.destination.telling import file_of
 from engine.errors import UnsafePlan
 from engine.language.model import ObjectMapping
 from engine.session import Run
 from engine.store.journal import OPEN, entries
 from engine.store.links import links_of, stream_links
 from engine.store.renames import ROWS, Renames, known_objects, linked_objects, rename
-from engine.values import key_of
+from engine.values import collection_of, key_of
 
 
 def carry_over(run: Run) -> None:
@@ -89,7 +89,7 @@ def _rename_files(run: Run, connection: Any, objects: Mapping[str, str]) -> None
 
 
 def refuse_lost(run: Run) -> None:
-    """Refuse a spec that lost an object with rows and gained one that would make them again."""
+    """Refuse a spec that lost an object with rows and gained one that would duplicate them."""
     with run.store.begin() as connection:
         linked = linked_objects(connection)
     lost = {
@@ -101,9 +101,9 @@ def refuse_lost(run: Run) -> None:
         for heir in _heirs(run, resource, linked):
             if _overlap(run, name, heir):
                 raise UnsafePlan(
-                    f"the spec has no object {name!r} any more, which made {resource},"
-                    f" and would make them again as {heir.name!r} – write `was: {name}`"
-                    f" into objects.{heir.name} if it was renamed; if both are meant,"
+                    f"the spec no longer has the object {name!r}, which made {resource},"
+                    f" and would duplicate them as {heir.name!r} – write `was: {name}`"
+                    f" into objects.{heir.name} if it was renamed; if they are two objects,"
                     f" keep {name!r} with `enabled: false`"
                 )
 
@@ -130,6 +130,6 @@ def _overlap(run: Run, lost: str, heir: ObjectMapping) -> bool:
     own = {key_of(f"{ROWS}{lost}", str(row["id"])) for row in heir.rows}
     for batch in stream_links(run.store, lost):
         for link in batch:
-            if link.key.partition("/")[0] in heir.sources or link.key in own:
+            if collection_of(link.key) in heir.sources or link.key in own:
                 return True
     return False

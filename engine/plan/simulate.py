@@ -1,4 +1,4 @@
-"""A plan lived through on a simulated clock, with the pacer that the real run uses."""
+"""A plan run on a simulated clock, with the rate limiter that the real run uses."""
 
 from __future__ import annotations
 
@@ -61,20 +61,22 @@ class Timeline:
 
 
 def simulate(run: Run, plan: Plan, latency: float = LATENCY) -> Timeline:
-    """Live through a plan on the destination's limits, from what is spent today on."""
+    """Run a plan on the destination's limits, from what is spent today on.
+
+    `latency` is the seconds that a call takes there and back.
+    """
     time = SimulatedTime(run.clock.now())
     with tempfile.TemporaryDirectory() as folder:
         store = open_store(str(Path(folder) / "simulated.sqlite"))
         try:
-            return _live_through(
-                run, plan, _pacer(run.destination, store, time), time, latency
-            )
+            limiter = _limiter(run.destination, store, time)
+            return _simulated(run, plan, limiter, time, latency)
         finally:
             store.close()
 
 
-def _pacer(client: Client, store: Store, time: SimulatedTime) -> RateLimiter:
-    """The account's pacer on the simulated clock, with what is spent in the open windows."""
+def _limiter(client: Client, store: Store, time: SimulatedTime) -> RateLimiter:
+    """The account's limiter on the simulated clock, with what is spent in the open windows."""
     real = client.limiter
     limiter = RateLimiter(
         store,
@@ -89,16 +91,13 @@ def _pacer(client: Client, store: Store, time: SimulatedTime) -> RateLimiter:
     for limit in real.limits:
         if limit.window == "calendar":
             spent = real.allowance(limit) - real.remaining(limit)
+            window = int(time.now() // limit.seconds)
             with store.begin() as connection:
-                book(
-                    connection,
-                    real.account,
-                    [(limit.name, int(time.now() // limit.seconds), spent)],
-                )
+                book(connection, real.account, [(limit.name, window, spent)])
     return limiter
 
 
-def _live_through(
+def _simulated(
     run: Run, plan: Plan, limiter: RateLimiter, time: SimulatedTime, latency: float
 ) -> Timeline:
     start, spans = time.now(), []
@@ -114,16 +113,9 @@ def _live_through(
             per_day[day] = per_day.get(day, 0.0) + cost
         if calls:
             spans.append(Span(label, calls, spent, begun, time.now()))
-    pauses = len(per_day) - 1 if per_day else 0
-    return Timeline(
-        tuple(spans),
-        sum(s.calls for s in spans),
-        sum(s.cost for s in spans),
-        start,
-        time.now(),
-        pauses,
-        per_day,
-    )
+    calls, cost = sum(span.calls for span in spans), sum(span.cost for span in spans)
+    pauses = max(0, len(per_day) - 1)
+    return Timeline(tuple(spans), calls, cost, start, time.now(), pauses, per_day)
 
 
 def _calls(run: Run, plan: Plan) -> Iterator[tuple[str, Iterator[float]]]:
@@ -142,18 +134,14 @@ def _overhead(run: Run) -> list[float]:
     if run.spec.users and connector.users:
         costs.append(cost_of(run, connector.users.resource, "list"))
     short = {mapping.resource for mapping in run.spec.active() if mapping.match}
-    for name, resource in connector.resources.items():
-        if resource.custom and any(
-            item.resource == name for item in run.spec.custom_fields.values()
-        ):
-            short.add(resource.custom.resource)
+    for declared in run.spec.custom_fields.values():
+        custom = connector.resources[declared.resource].custom
+        if custom:
+            short.add(custom.resource)
     costs += [cost_of(run, name, "list") for name in sorted(short)]
-    for item in run.spec.native_options:  # options to add, and their ids to read again
-        holder = (
-            connector.resources[item.resource]
-            .fields[item.field]
-            .options.partition("/")[0]
-        )
+    for item in run.spec.native_options:  # options to add, then a look at their ids
+        options = connector.resources[item.resource].fields[item.field].options
+        holder = options.partition("/")[0]
         with run.store.begin() as connection:
             known = links_of(connection, OPTIONS + item.resource, [item.field])
         there = known[item.field].extra.get("options", {}) if known else {}

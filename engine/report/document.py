@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from engine.connector.client import Client
+from engine.extract.audit import Audit
 from engine.pipeline import Result
 from engine.session import Run
 from engine.store.links import Finding, all_findings
@@ -27,6 +28,7 @@ STATES = (
     "lost",
     "empty",
 )
+FILE = ("size", "sha256", "type")  # what is shown of a file
 # a cell that starts so is a formula to a spreadsheet
 EXECUTED = ("=", "+", "-", "@", "\t", "\r")
 
@@ -42,17 +44,15 @@ def build(run: Run, result: Result, command: str, environment: str) -> dict[str,
     kept = sorted(
         result.tally.kept, key=lambda row: (order.get(row.object, 0), row.key)
     )
+    audit = result.audit or Audit()
+    now = datetime.fromtimestamp(run.clock.now(), UTC)
     return {
         "migration": run.spec.name,
         "title": f"{run.migration.source.title} to {run.migration.destination.title}",
         "command": command,
         "environment": environment,
         "run": run.id,
-        "generated_at": (
-            datetime.fromtimestamp(run.clock.now(), UTC).strftime(
-                "%Y-%m-%d %H:%M:%S UTC"
-            )
-        ),
+        "generated_at": now.strftime("%Y-%m-%d %H:%M:%S UTC"),
         "spec_digest": run.spec.digest,
         "verdict": _verdict(result, attention),
         "accounts": {
@@ -63,13 +63,9 @@ def build(run: Run, result: Result, command: str, environment: str) -> dict[str,
         "records": [_record(run, comparison) for comparison in kept],
         "records_not_shown": result.tally.left_out,
         "money": _money(result),
-        "people": (
-            [asdict(person) for person in result.audit.people] if result.audit else []
-        ),
-        "fallback_owner": result.audit.fallback if result.audit else "",
-        "collections_left_behind": (
-            [asdict(item) for item in result.audit.unmapped] if result.audit else []
-        ),
+        "people": [asdict(person) for person in audit.people],
+        "fallback_owner": audit.fallback,
+        "collections_left_behind": [asdict(item) for item in audit.unmapped],
         "provisioned": asdict(result.provisioned) if result.provisioned else None,
         "sample": _sample(result),
         "settled": result.settled,
@@ -82,28 +78,22 @@ def _verdict(result: Result, attention: Sequence[Finding]) -> dict[str, Any]:
     """Counts people look at first, and whether anything needs them."""
     records, fields = result.tally.record_states(), result.tally.field_states()
     lost = result.tally.lost_in_arrived
-    good = (
-        not attention and not records["missing"] and not records["failed"] and not lost
-    )
+    good = not (attention or records["missing"] or records["failed"] or lost)
+    unmapped = result.audit.unmapped if result.audit else ()
+    written = ("created", "updated", "unchanged", "adopted", "deleted")
     return {
         "state": "good" if good else "attention",
         "arrived": records["arrived"],
         "missing": records["missing"],
         "skipped": records["skipped"],
         "failed": records["failed"],
-        "not_taken": (
-            sum(item.rows for item in result.audit.unmapped if item.not_taken)
-            if result.audit
-            else 0
-        ),
+        "not_taken": sum(item.rows for item in unmapped if item.not_taken),
         "fields": {state: fields[state] for state in STATES},
         "lost_in_arrived": lost,
         "need_attention": len({(finding.object, finding.key) for finding in attention}),
-        "created": sum(item.created for item in result.loaded),
-        "updated": sum(item.updated for item in result.loaded),
-        "unchanged": sum(item.unchanged for item in result.loaded),
-        "adopted": sum(item.adopted for item in result.loaded),
-        "deleted": sum(item.deleted for item in result.loaded),
+        **{
+            word: sum(getattr(item, word) for item in result.loaded) for word in written
+        },
     }
 
 
@@ -136,40 +126,30 @@ def _objects(run: Run, result: Result) -> list[dict[str, Any]]:
     loaded = {item.object: item for item in result.loaded}
     found = []
     for mapping in run.spec.active():
-        fields, records = (
-            result.tally.field_states(mapping.name),
-            result.tally.record_states(mapping.name),
-        )
-        row = loaded.get(mapping.name)
-        found.append(
-            {
-                "object": mapping.name,
-                "label": mapping.label,
-                "from": list(mapping.sources),
-                "to": mapping.resource,
-                "records": sum(records.values()),
-                "states": records,
-                "fields": {state: fields[state] for state in STATES},
-                "mapped": [
-                    [*key[1:], many]
-                    for key, many in result.tally.mapped.most_common()
-                    if key[0] == mapping.name
-                ],
-                **(
-                    {
-                        key: value
-                        for key, value in asdict(row).items()
-                        if key not in ("object", "label", "resource")
-                    }
-                    if row
-                    else {}
-                ),
-            }
-        )
+        fields = result.tally.field_states(mapping.name)
+        records = result.tally.record_states(mapping.name)
+        counts = asdict(loaded[mapping.name]) if mapping.name in loaded else {}
+        row = {
+            "object": mapping.name,
+            "label": mapping.label,
+            "from": list(mapping.sources),
+            "to": mapping.resource,
+            "records": sum(records.values()),
+            "states": records,
+            "fields": {state: fields[state] for state in STATES},
+            "mapped": [
+                [*key[1:], many]
+                for key, many in result.tally.mapped.most_common()
+                if key[0] == mapping.name
+            ],
+        }
+        counts.pop("resource", None)
+        found.append({**row, **counts})
     return found
 
 
 def _record(run: Run, row: Comparison) -> dict[str, Any]:
+    file = {key: row.file[key] for key in FILE if key in row.file} if row.file else None
     return {
         "object": row.object,
         "label": row.label,
@@ -181,15 +161,7 @@ def _record(run: Run, row: Comparison) -> dict[str, Any]:
         "reason": row.reason,
         "why": row.why,
         "title": row.title,
-        "file": (
-            {
-                key: row.file[key]
-                for key in ("size", "sha256", "type")
-                if key in row.file
-            }
-            if row.file
-            else None
-        ),
+        "file": file,
         "fields": [_field(run, item) for item in row.fields],
         "unmapped": [
             [name, run.source.redact(text_of(value))] for name, value in row.unmapped
@@ -280,42 +252,31 @@ def write_csv(report: Mapping[str, Any], path: Path) -> None:
         "live",
         "reason",
     ]
-    with private(path).open(
-        "w", newline="", encoding="utf-8-sig", errors="replace"
-    ) as out:
+    private(path)
+    with path.open("w", newline="", encoding="utf-8-sig", errors="replace") as out:
         writer = csv.writer(out)
         writer.writerow(heads)
         for row in report["records"]:
-            for item in row["fields"]:
-                source = "; ".join(
-                    f"{name} = {value}" for name, value in item["sources"]
-                )
-                cells = [
-                    row["object"],
-                    row["key"],
-                    row["dest_id"],
-                    row["state"],
-                    item["label"],
-                    item["state"],
-                    source,
-                    " > ".join(item["steps"]),
-                    item["wanted"],
-                    item["live"],
-                    row["reason"] or item["reason"],
-                ]
+            for cells in _cells(row):
                 writer.writerow([harmless(cell) for cell in cells])
-            for name, value in row["unmapped"]:
-                cells = [
-                    row["object"],
-                    row["key"],
-                    row["dest_id"],
-                    row["state"],
-                    "",
-                    "unmapped",
-                    f"{name} = {value}",
-                    *[""] * 4,
-                ]
-                writer.writerow([harmless(cell) for cell in cells])
+
+
+def _cells(row: Mapping[str, Any]) -> Iterator[list[str]]:
+    """The lines of one record: its fields, then what no mapping touches."""
+    record = [row[name] for name in ("object", "key", "dest_id", "state")]
+    for item in row["fields"]:
+        yield [
+            *record,
+            item["label"],
+            item["state"],
+            "; ".join(f"{name} = {value}" for name, value in item["sources"]),
+            " > ".join(item["steps"]),
+            item["wanted"],
+            item["live"],
+            row["reason"] or item["reason"],
+        ]
+    for name, value in row["unmapped"]:
+        yield [*record, "", "unmapped", f"{name} = {value}", *[""] * 4]
 
 
 def harmless(cell: str) -> str:

@@ -11,6 +11,7 @@ from typing import Any, TextIO
 
 from rich.console import Console
 
+from engine.plan.notes import STUCK, kept_text
 from engine.report.document import shown
 from engine.report.terminal import heading, line
 from engine.session import Run
@@ -83,7 +84,7 @@ def how_many(run: Run) -> int:
     """How many changes there are but those where nothing is to be done."""
     with run.store.begin() as connection:
         found = count_changes(connection)
-    return sum(many for (_, kind), many in found.items() if kind != "unchanged")
+    return sum(many for (_, change), many in found.items() if change != "unchanged")
 
 
 # -- shown
@@ -121,26 +122,18 @@ def _title(change: Mapping[str, Any]) -> str:
 
 def _fields(change: Mapping[str, Any]) -> Iterator[str]:
     for item in change["send"]:
-        before = _clipped(item["before"]) or "nothing"
-        value = _clipped(item["value"]) or "nothing"
-        told = value if change["kind"] == "create" else f"{before} -> {value}"
-        yield f"{item['target']}: {told}"
+        before, value = _clipped(item["before"]), _clipped(item["value"])
+        text = value if change["kind"] == "create" else f"{before} -> {value}"
+        yield f"{item['target']}: {text}"
 
     for item in change["conflicts"]:
-        theirs, ours = (
-            _clipped(item["live"]) or "nothing",
-            _clipped(item["wanted"]) or "nothing",
-        )
-        yield (
-            f"{item['target']}: people changed it to {theirs}; kept (the source says"
-            f" {ours})"
-        )
+        theirs, ours = _clipped(item["live"]), _clipped(item["wanted"])
+        yield f"{item['target']}: {kept_text(theirs, ours)}"
 
     for target in change["stuck"]:
-        yield (
-            f"{target}: emptied in the source; the destination cannot empty this field"
-        )
+        yield f"{target}: {STUCK}"
 
 
 def _clipped(text: str) -> str:
-    return text if len(text) <= WIDE else f"{text[: WIDE - 1]}…"
+    clipped = text if len(text) <= WIDE else f"{text[: WIDE - 1]}…"
+    return clipped or "nothing"

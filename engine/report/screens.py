@@ -28,6 +28,17 @@ from engine.report.terminal import (
 )
 from engine.report.words import counted
 
+KINDS = (  # of changes, in the order in which they are shown
+    "create",
+    "update",
+    "adopt",
+    "unchanged",
+    "conflict",
+    "delete",
+    "skip",
+    "fail",
+)
+
 
 def show_audit(report: Mapping[str, Any], console: Console) -> None:
     """Rows per collection, people, what stays behind, quotas."""
@@ -65,10 +76,10 @@ def show_announcement(audit: Audit, plan: Plan, console: Console) -> None:
         for word in ("adopt", "delete")
         if _sum_of(plan, word)
     ]
+    fields = counted(len(plan.fields_missing), "custom field")
     line(
         console,
-        f"{counted(made, 'row')} and"
-        f" {counted(len(plan.fields_missing), 'custom field')} to make,"
+        f"{counted(made, 'row')} and {fields} to make,"
         f" {counted(changed, 'row')} to change{''.join(more)}: {plan.cost:,.0f}"
         f" {plan.cost_unit}, about {period(plan.seconds)}",
     )
@@ -76,36 +87,23 @@ def show_announcement(audit: Audit, plan: Plan, console: Console) -> None:
         line(console, f"warning: {text}", "bold")
 
 
-def _sum_of(plan: Plan, kind: str) -> int:
-    return sum(getattr(step, kind) for step in plan.steps)
+def _sum_of(plan: Plan, change_kind: str) -> int:
+    return sum(getattr(step, change_kind) for step in plan.steps)
 
 
 def show_plan(report: Mapping[str, Any], console: Console) -> None:
     """The changes, their cost against the quotas, and the time."""
     plan = report["plan"]
     line(console, f"{report['title']}: plan, nothing was written", "bold")
-    if report["sample"]:
-        line(
-            console,
-            f"A sample of {report['sample']['chosen']} records (asked for:"
-            f" {report['sample']['wanted']})",
-        )
-    words = (
-        "create",
-        "update",
-        "adopt",
-        "unchanged",
-        "conflict",
-        "delete",
-        "skip",
-        "fail",
-        "cost",
-    )
+    sample = report["sample"]
+    if sample:
+        asked = f"(asked for: {sample['wanted']})"
+        line(console, f"A sample of {sample['chosen']} records {asked}")
     steps = [
-        [step["label"], *(number(step[word]) for word in words)]
+        [step["label"], *(number(step[word]) for word in (*KINDS, "cost"))]
         for step in plan["steps"]
     ]
-    heads = ("Object", *words[:-1], plan["cost_unit"])
+    heads: Sequence[str] = ("Object", *KINDS, plan["cost_unit"])
     table(console, "Changes", heads, steps, range(1, len(heads)))
     _listed(console, "Custom fields to make", plan["fields_missing"])
     _people(report, console)
@@ -122,21 +120,11 @@ def show_plan(report: Mapping[str, Any], console: Console) -> None:
         ]
         for use in plan["limits"]
     ]
-    table(
-        console,
-        "Quotas",
-        ("Account", "Limit", "needed", "left now", "allowed", "takes"),
-        limits,
-        (2, 3, 4),
-    )
+    heads = ("Account", "Limit", "needed", "left now", "allowed", "takes")
+    table(console, "Quotas", heads, limits, (2, 3, 4))
     _timeline(report.get("timeline"), plan["cost_unit"], console)
-    _listed(
-        console,
-        "Needs attention",
-        _findings(
-            item for item in report["findings"] if item["severity"] == "attention"
-        ),
-    )
+    attention = [item for item in report["findings"] if item["severity"] == "attention"]
+    _listed(console, "Needs attention", _findings(attention))
     notices(report, console)
 
 
@@ -159,19 +147,9 @@ def _timeline(timeline: Mapping[str, Any] | None, unit: str, console: Console) -
         f" {period(timeline['end'] - timeline['start'])}, {timeline['pauses']} nights"
         " of waiting for a new day's quota"
     )
-    table(
-        console,
-        title,
-        (
-            "Part",
-            "calls",
-            "cost" if unit == "calls" else unit,
-            "from (UTC)",
-            "to (UTC)",
-        ),
-        rows,
-        (1, 2),
-    )
+    cost = "cost" if unit == "calls" else unit
+    heads = ("Part", "calls", cost, "from (UTC)", "to (UTC)")
+    table(console, title, heads, rows, (1, 2))
 
 
 def show_status(found: Mapping[str, Any], console: Console) -> None:
@@ -205,33 +183,20 @@ def show_status(found: Mapping[str, Any], console: Console) -> None:
 def show_rollback(found: Mapping[str, Any], dry: bool, console: Console) -> None:
     """What was undone, kept and failed, and why."""
     if dry:
-        told = (
-            ", ".join(f"{action} {many}" for action, many in found["would"].items())
-            or "nothing to undo"
-        )
-        line(console, f"A rollback would: {told}; nothing was changed")
+        counts = [f"{action} {many}" for action, many in found["would"].items()]
+        would = ", ".join(counts) or "nothing to undo"
+        line(console, f"A rollback would: {would}; nothing was changed")
     else:
-        line(
-            console,
-            f"{found['undone']:,} writes undone; {found['cost']:,.0f}"
-            f" {found['cost_unit']}",
-        )
+        cost = f"{found['cost']:,.0f} {found['cost_unit']}"
+        line(console, f"{found['undone']:,} writes undone; {cost}")
     for word in ("kept", "failed"):
-        _listed(
-            console,
-            word.capitalize(),
-            [f"{name} {key}: {reason}" for name, key, reason in found[word]],
-        )
+        lines = [f"{name} {key}: {reason}" for name, key, reason in found[word]]
+        _listed(console, word.capitalize(), lines)
 
 
 def _counts(console: Console, title: str, head: str, counts: Mapping[str, int]) -> None:
-    table(
-        console,
-        title,
-        (head, "count"),
-        [[name, number(many)] for name, many in sorted(counts.items())],
-        [1],
-    )
+    rows = [[name, number(many)] for name, many in sorted(counts.items())]
+    table(console, title, (head, "count"), rows, [1])
 
 
 def _findings(found: Iterable[Mapping[str, Any]]) -> list[str]:
@@ -249,11 +214,9 @@ def _listed(console: Console, title: str, lines: Sequence[str]) -> None:
 
 def moment(seconds: float | None) -> str:
     """Epoch seconds as people read them, UTC."""
-    return (
-        datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S")
-        if seconds
-        else "-"
-    )
+    if not seconds:
+        return "-"
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def period(seconds: float) -> str:

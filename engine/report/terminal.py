@@ -38,7 +38,7 @@ Row = Sequence[str]
 def show(
     report: Report, console: Console, files: Mapping[str, Any] | None = None
 ) -> None:
-    """Print the summary; `files` are the paths of the written reports by their kind."""
+    """Print the summary; `files` are the paths of the written reports by their format."""
     waiting = attention(report)
     _verdict(report, waiting, console)
     _objects(report, console)
@@ -49,14 +49,12 @@ def show(
     notices(report, console)
     if files:
         heading(console, "Reports")
-        for kind, path in files.items():
-            line(console, f"  {kind}: {path}")
+        for format, path in files.items():
+            line(console, f"  {format}: {path}")
 
 
 def attention(report: Report) -> list[tuple[str, str, list[str]]]:
-    """What needs a person, as (object, key, texts): findings, then records nothing was found out
-    about.
-    """
+    """What needs a person, as (object, key, texts): findings, then records without one."""
     found: dict[tuple[str, str], list[str]] = {}
     for item in report["findings"]:
         if item["severity"] == "attention":
@@ -94,7 +92,7 @@ def causes(waiting: Sequence[tuple[str, str, list[str]]]) -> list[Cause]:
     return list(found.values())
 
 
-def _told(cause: Cause) -> Iterator[str]:
+def _described(cause: Cause) -> Iterator[str]:
     """A cause in a line; a few records have one each."""
     if len(cause.records) <= FEW:
         yield from (
@@ -121,7 +119,7 @@ def about(item: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _troubles(row: Mapping[str, Any]) -> list[str]:
-    """What is wrong with a record that no finding has told of."""
+    """What is wrong with a record without a finding."""
     if row["state"] in ("missing", "failed"):
         return [f"{row['state']}: {row['reason'] or 'no reason given'}"]
     if row["state"] != "arrived":
@@ -150,13 +148,9 @@ def _verdict(report: Report, waiting: Sequence[Any], console: Console) -> None:
     else:
         arrived = f"{verdict['arrived']:,} of {total:,} records arrived"
     good = verdict["state"] == "good" and not waiting
-    rest = (
-        "nothing needs attention"
-        if good
-        else f"{len(waiting):,} need attention"
-        if waiting
-        else "look at the counts"
-    )
+    rest = "nothing needs attention"
+    if not good:
+        rest = f"{len(waiting):,} need attention" if waiting else "look at the counts"
     line(console, f"{arrived}; {rest}", "bold green" if good else "bold yellow")
     counts = [
         f"{verdict[state]:,} {state}"
@@ -185,10 +179,10 @@ def _verdict(report: Report, waiting: Sequence[Any], console: Console) -> None:
 
 def _sum(row: Mapping[str, Any]) -> str:
     gap = round(row["live"] - row["wanted"], 2)
-    told = f"differs by {gap:,.2f}" if gap else "equal"
+    difference = f"differs by {gap:,.2f}" if gap else "equal"
     return (
         f"money: {row['label']}: {row['wanted']:,.2f} {row['currency']} wanted,"
-        f" {row['live']:,.2f} live, {told}"
+        f" {row['live']:,.2f} live, {difference}"
     )
 
 
@@ -208,7 +202,7 @@ def _attention(waiting: Sequence[tuple[str, str, list[str]]], console: Console) 
     if not waiting:
         return
     heading(console, f"Needs attention ({len(waiting):,})")
-    named(console, [text for cause in causes(waiting) for text in _told(cause)])
+    named(console, [text for cause in causes(waiting) for text in _described(cause)])
 
 
 def people(report: Report, console: Console, most: int = NAMED) -> None:
@@ -276,17 +270,17 @@ def spent(report: Report, console: Console) -> None:
         )
     for account in report["accounts"].values():
         called = calls_and_cost(account["calls"], account["cost"], cost_unit(account))
-        used = f"{called}, waited {account['waited']:,.0f} s"
-        line(console, f"  {account['title']} ({account['plan']}): {used}")
+        waited = f"waited {account['waited']:,.0f} s"
+        line(console, f"  {account['title']} ({account['plan']}): {called}, {waited}")
         for limit in account["limits"]:
             unit = cost_unit(account) if limit["unit"] == "cost" else "calls"
-            gone = max(0.0, limit["allowance"] - limit["left"])
-            share = f" ({gone / limit['allowance']:.1%})" if limit["allowance"] else ""
-            window = f"per {limit['seconds']:,.0f} s"
+            allowance = limit["allowance"]
+            used = max(0.0, allowance - limit["left"])
+            share = f" ({used / allowance:.1%})" if allowance else ""
             line(
                 console,
-                f"    {limit['name']}: {gone:,.0f} of {limit['allowance']:,.0f} {unit}"
-                f" {window} used{share}",
+                f"    {limit['name']}: {used:,.0f} of {allowance:,.0f} {unit}"
+                f" per {limit['seconds']:,.0f} s used{share}",
             )
 
 
@@ -350,14 +344,10 @@ def table(
         max(cell_len(row[at]) for row in [heads, *cells]) for at in range(len(heads))
     ]
     for row in [heads, *cells]:
-        padded = [
-            (
-                " " * (width - cell_len(cell)) + cell
-                if at in numbers
-                else cell + " " * (width - cell_len(cell))
-            )
-            for at, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ]
+        padded = []
+        for at, (cell, width) in enumerate(zip(row, widths, strict=True)):
+            blanks = " " * (width - cell_len(cell))
+            padded.append(blanks + cell if at in numbers else cell + blanks)
         line(console, "  ".join(padded).rstrip())
 
 

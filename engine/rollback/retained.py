@@ -13,8 +13,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from engine.connector.model import FieldType, Resource
+from engine.connector.model import Resource
 from engine.destination.edits import edit_of
+from engine.destination.natural_key import holders
 from engine.destination.rows import (
     Definitions,
     Row,
@@ -23,7 +24,6 @@ from engine.destination.rows import (
     is_definition,
     load_definitions,
 )
-from engine.destination.telling import holders
 from engine.session import Run
 from engine.store.journal import (
     Entry,
@@ -127,17 +127,11 @@ def _order(look: _Look, connection: sa.Connection) -> list[str]:
     found = []
     for name, resource in look.run.migration.destination.resources.items():
         listed = {"create", "list"} <= set(resource.operations)
-        points = any(set(kind.to) & made for kind in _kinds(resource))
+        points = any(made & set(field_type.to) for field_type in resource.all_types())
         definition = name in holders(look.run.migration.destination)
         if listed and not definition and (name in made or points):
             found.append(name)
     return found
-
-
-def _kinds(resource: Resource) -> Iterator[FieldType]:
-    for kind in resource.fields.values():
-        yield kind
-        yield from (kind.shape or {}).values()
 
 
 def _rows(look: _Look, resource: Resource) -> Iterator[Sequence[Row]]:
@@ -206,7 +200,7 @@ def _needed_by(resource: str, row_id: str) -> str:
 def _to_be_restored(
     look: _Look, connection: sa.Connection, links: Sequence[Link]
 ) -> dict[str, Values]:
-    """What updates of ours have put into rows that were there, and a rollback takes out again."""
+    """What updates of ours have put into rows that were there, and a rollback takes out."""
     keys: dict[str, list[str]] = {}
     for link in links:
         keys.setdefault(link.object, []).append(link.key)
@@ -256,7 +250,7 @@ def _follow(look: _Look) -> None:
 
 
 def _check_unlisted(look: _Look) -> None:
-    """Rows of ours that no list shows: most are gone; others were put away, or cannot be seen."""
+    """Rows of ours that no list shows: most are deleted; others are archived or hidden."""
     with look.run.store.begin() as connection:
         objects = undoable_objects(connection, look.of_run)
     for name, (resource, _) in objects.items():
@@ -338,13 +332,10 @@ def _note_options(
 ) -> None:
     """The options that a row which stays uses."""
     resource = codec.resource
-    for name, kind in resource.fields.items():
+    for name, field_type in resource.fields.items():
         value = codec.get(row, name)
-        if (
-            kind.options
-            and not is_empty(value)
-            and (name, canonical(value)) not in undone
-        ):
+        used = field_type.options and not is_empty(value)
+        if used and (name, canonical(value)) not in undone:
             _use(look, resource.name, name, value)
     for code in look.choices & codes.keys() if resource.custom else ():
         assert resource.custom is not None

@@ -1,7 +1,7 @@
 """Take a migration back: delete what it made, restore what it changed, keep what people edited.
 
 It walks the journal backwards: children before what they lean on, as the spec orders its objects.
-Each step may be repeated, so a rollback that was killed is continued by starting it again.
+Each step may be repeated, so a rollback that was killed is continued by starting it once more.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from engine.destination.compare import (
     decide_field,
 )
 from engine.destination.edits import note_edit
+from engine.destination.natural_key import defining
 from engine.destination.rows import (
     Row,
     RowCodec,
@@ -27,7 +28,6 @@ from engine.destination.rows import (
     is_definition,
     load_definitions,
 )
-from engine.destination.telling import defining
 from engine.load.deliver import deliver
 from engine.load.outcomes import settle_ages
 from engine.load.reconcile import live_rows, reconcile
@@ -76,7 +76,7 @@ class _Undoing:
     deferred: set[int] = field(default_factory=set)  # of rows that another object made
     # kept rows whose own references are kept
     followed: set[RowId] = field(default_factory=set)
-    last: bool = False  # whether every object has been gone through once
+    last: bool = False  # whether every object has been visited once
 
     def resource(self, name: str) -> Resource:
         return self.run.migration.destination.resources[name]
@@ -109,7 +109,7 @@ def rollback(
         _restore_changed(work, name)
         _remove_options(work, name)
 
-    # Updates of rows that another object made: those rows are gone or kept by now.
+    # Updates of rows that another object made: those rows are deleted or kept by now.
     work.last = True
     for name in names:
         _restore_changed(work, name)
@@ -124,7 +124,7 @@ def rollback(
 def _retained(run: Run, of_run: int | None, force: bool) -> Retained:
     """What stays; by force just what people's rows need, where a deletion takes those along."""
     cascading = any(
-        kind.cascades for kind in run.migration.destination.resources.values()
+        resource.cascades for resource in run.migration.destination.resources.values()
     )
     if force and not cascading:
         return Retained()
@@ -318,8 +318,8 @@ def _restoring(
     left: dict[str, Entry],
 ) -> Write | None:
     """The call that restores an update; None where nothing is left to be done, which is noted."""
-    gone = "its row was removed since"
-    body, stays = _back(work, codec, entry, row) if row is not None else ({}, gone)
+    removed = "its row was removed since"
+    body, stays = _back(work, codec, entry, row) if row is not None else ({}, removed)
     if not body:
         del left[entry.dest_id]
         _restored(work, codec, entry, row or {}, stays)

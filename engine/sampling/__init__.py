@@ -1,4 +1,4 @@
-"""Which records make a telling sample, and reading all that they need.
+"""Which records make a representative sample, and reading all that they need.
 
 Door: choose.choose, closure.satisfy, shown.report_hidden.
 """

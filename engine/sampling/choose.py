@@ -1,4 +1,4 @@
-"""Which records make a telling sample: every object, state and shape, and all they lean on."""
+"""Which records make a representative sample: objects, states and shapes, and all they need."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from engine.mapping.evaluate import (
 )
 from engine.session import Run
 from engine.store.records import Record, many, pointing_at, save_sample, stream
-from engine.values import dig, is_empty, links_in, segments
+from engine.values import collection_of, dig, is_empty, links_in, segments
 
 VALUES = 25  # a field with more different values than this is not an enumeration
 LOOKED_AT = 20_000  # records of a collection considered for the choice
@@ -60,26 +60,18 @@ def choose(
     """
     makers = by_source(mapping for mapping in run.spec.active() if not mapping.scaffold)
     found = {name: _looks(run, name, mappings) for name, mappings in makers.items()}
-    chosen = dict(kept)
+    choice = _Choice(run, makers, dict(kept))
+    chosen = choice.chosen
     for looks in found.values():
         for key, reason in _cover(looks, chosen):
             chosen.setdefault(key, reason)
-    _close(run, makers, chosen, list(chosen))
+    choice.close(list(chosen))
 
     pools = _pools(look for looks in found.values() for look in looks)
     for name, pool in pools.items():
-        counts = set(pool).__contains__
-        _fill(
-            run,
-            makers,
-            chosen,
-            pool,
-            min(A_FEW, len(pool)),
-            f"one more of {name}",
-            counts,
-        )
-    makes_rows: Counted = lambda key: key.partition("/")[0] in makers  # noqa: E731
-    _fill(run, makers, chosen, _in_turn(pools), size, "fills the sample up", makes_rows)
+        few = min(A_FEW, len(pool))
+        choice.fill(pool, few, f"one more of {name}", set(pool).__contains__)
+    choice.fill(_in_turn(pools), size, "fills the sample up", choice.makes_rows)
 
     with run.store.begin() as connection:
         save_sample(connection, list(chosen.items()))
@@ -249,56 +241,54 @@ def _in_turn(pools: Mapping[str, list[str]]) -> list[str]:
     return [key for _, _, key in sorted(placed)]
 
 
-# whether a chosen record is one of those that are asked for
-Counted = Callable[[str], bool]
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    """The records that are chosen so far; `chosen` grows."""
 
+    run: Run
+    makers: Mapping[str, list[ObjectMapping]]  # by collection
+    chosen: dict[str, str]  # key -> reason
 
-def _fill(
-    run: Run,
-    makers: Mapping[str, list[ObjectMapping]],
-    chosen: dict[str, str],
-    keys: Sequence[str],
-    size: int,
-    reason: str,
-    counts: Counted,
-) -> None:
-    """Add keys with what they lean on until so many are chosen of those that count."""
-    left = size - sum(map(counts, chosen))
-    for key in keys:
-        if left <= 0:
-            return
-        if key not in chosen:
-            chosen[key] = reason
-            added = _close(run, makers, chosen, [key])
-            left -= sum(map(counts, added))
+    def makes_rows(self, key: str) -> bool:
+        """Whether objects are made of the record."""
+        return collection_of(key) in self.makers
 
+    def fill(
+        self, keys: Sequence[str], size: int, reason: str, counts: Callable[[str], bool]
+    ) -> None:
+        """Add keys with what they lean on until so many are chosen of those that count."""
+        left = size - sum(map(counts, self.chosen))
+        for key in keys:
+            if left <= 0:
+                return
+            if key not in self.chosen:
+                self.chosen[key] = reason
+                left -= sum(map(counts, self.close([key])))
 
-def _close(
-    run: Run,
-    makers: Mapping[str, list[ObjectMapping]],
-    chosen: dict[str, str],
-    start: Sequence[str],
-) -> list[str]:
-    """Add what records lean on, and their declared children, until nothing is missing; all of
-    them.
-    """
-    waiting, closed = list(start), list(start)
-    while waiting:
-        found: dict[str, str] = {}
-        with run.store.begin() as connection:
-            staged = many(connection, waiting)
-            sight = sight_ahead(run, connection)
-            for record in staged.values():
-                for mapping in makers.get(record.collection, ()):
-                    for other, reason in _leans_on(
-                        run, mapping, record, sight, connection
-                    ):
-                        found.setdefault(other, reason)
-        waiting = [key for key in found if key not in chosen]
-        closed += waiting
-        for key in waiting:
-            chosen[key] = found[key]
-    return closed
+    def close(self, start: list[str]) -> list[str]:
+        """Add what records lean on, and their declared children, until nothing is missing.
+
+        Returns the records it began with and all that were added.
+        """
+        waiting, closed = start, list(start)
+        while waiting:
+            needed = self._needed(waiting)
+            waiting = [key for key in needed if key not in self.chosen]
+            closed += waiting
+            self.chosen.update((key, needed[key]) for key in waiting)
+        return closed
+
+    def _needed(self, keys: Sequence[str]) -> dict[str, str]:
+        """What records lean on, with the reason."""
+        needed: dict[str, str] = {}
+        with self.run.store.begin() as connection:
+            sight = sight_ahead(self.run, connection)
+            for record in many(connection, keys).values():
+                for mapping in self.makers.get(record.collection, ()):
+                    leans = _leans_on(self.run, mapping, record, sight, connection)
+                    for other, reason in leans:
+                        needed.setdefault(other, reason)
+        return needed
 
 
 def sight_ahead(run: Run, connection: sa.Connection) -> LookupContext:
@@ -314,7 +304,7 @@ def sight_ahead(run: Run, connection: sa.Connection) -> LookupContext:
             return False
         return takes_part(
             run.spec.objects[name],
-            sight.read(record.partition("/")[0], record, body),
+            sight.read(collection_of(record), record, body),
             sight,
         )
 

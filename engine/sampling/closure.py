@@ -11,13 +11,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from engine.extract.full import fetch, read_list, stage
+from engine.extract.records import cursors_of
 from engine.language.dependencies import by_source
 from engine.language.model import ObjectMapping
 from engine.mapping.evaluate import LookupContext, Source, evaluate
 from engine.sampling.choose import sight_ahead
 from engine.session import Run
-from engine.store.records import all_cursors, many
-from engine.values import batches, id_in
+from engine.store.records import many
+from engine.values import batches, collection_of, id_in
 
 AT_ONCE = 200  # records looked at in one transaction
 # collection, field, and the row that its rows are to point at
@@ -50,8 +51,7 @@ class Wanted:
 def wanted_by(run: Run, keys: Iterable[str]) -> Wanted:
     """What the drafts of these records ask for in collections that were not read to their end."""
     found = Wanted()
-    with run.store.begin() as connection:
-        cursors = all_cursors(connection)
+    cursors = cursors_of(run)
     partial = {
         name
         for name in run.migration.source.resources
@@ -85,7 +85,7 @@ def _watched(sight: LookupContext, partial: set[str], found: Wanted) -> LookupCo
 
     def record(key: str) -> Mapping[str, Any] | None:
         row = sight.record(key)
-        if row is None and key.partition("/")[0] in partial:
+        if row is None and collection_of(key) in partial:
             found.rows[key] = None
         return row
 
@@ -108,11 +108,9 @@ def satisfy(run: Run, wanted: Wanted) -> None:
     whole: dict[str, None] = {}
     resources = run.migration.source.resources
     single = [
-        key
-        for key in wanted.rows
-        if "read" in resources[key.partition("/")[0]].operations
+        key for key in wanted.rows if "read" in resources[collection_of(key)].operations
     ]
-    whole |= {key.partition("/")[0]: None for key in wanted.rows if key not in single}
+    whole |= {collection_of(key): None for key in wanted.rows if key not in single}
     fetch(run, single)
 
     below: dict[str, list[str]] = {}

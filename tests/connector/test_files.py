@@ -65,7 +65,8 @@ def test_a_refused_link_is_not_repeated_in_the_message() -> None:
     """A link is a capability; only its host is told."""
     with pytest.raises(RequestRejected) as caught:
         allowed("https://evil.example/private?token=hunter2", CONNECTION, "http://127.0.0.1")
-    assert str(caught.value) == "the link points to evil.example, which the connector does not allow"
+    assert str(caught.value).startswith("the link points to evil.example, which the connector does not allow")
+    assert "hunter2" not in str(caught.value)
 
 
 def fetch(bench: Any, into: Path, *routes: Route, path: str = "/f", **connection: Any) -> tuple[int, str, str]:

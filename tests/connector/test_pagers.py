@@ -16,7 +16,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from engine.connector.model import Operation, Pager
-from engine.connector.pagination import PAGERS, Page, next_link
+from engine.connector.pagination import PAGERS, REPEATS, Page, next_link
 from engine.errors import Unavailable
 
 Reply = tuple[list[Any], Any, Mapping[str, str]]  # rows, body, headers
@@ -345,10 +345,10 @@ TO_B, TO_A = {"meta": {"next": "b"}}, {"meta": {"next": "a"}}
         (TOKEN, in_turn(([1], TO_B), ([2], TO_A), ([1], TO_B)), "does not end"),
         (TOKEN, in_turn(([1], TO_B), ([], None)), "without a body"),
         (TOKEN, in_turn(([1], TO_B), ([2], {"meta": {"next": None}})), ""),
-        (OFFSET, always([1, 2, 3]), "same ones again"),
-        (NUMBERED, always([1, 2, 3]), "same ones again"),
+        (OFFSET, always([1, 2, 3]), REPEATS),
+        (NUMBERED, always([1, 2, 3]), REPEATS),
         (OFFSET, always([1, 2]), ""),  # it gives all rows at once, whatever is asked for
-        (replace(OFFSET, size=50), always([*range(10)]), "same ones again"),  # ... or ten of them
+        (replace(OFFSET, size=50), always([*range(10)]), REPEATS),  # ... or ten of them
         (WITH_MORE, in_turn(([1, 2, 3], {"more": True}), ([], None)), "where more were due"),
         (WITH_MORE, in_turn(([1, 2, 3], {"more": True}), ([], {"more": True})), "where more were due"),
         (WITH_MORE, in_turn(([1, 2, 3], {"more": True}), ([], {"more": False})), ""),

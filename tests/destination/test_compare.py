@@ -23,7 +23,7 @@ from engine.destination.equality import equivalent
 from engine.values import is_empty
 from tests.destination.building import cases
 
-plain = partial(equivalent, kind=FieldType("text"))
+plain = partial(equivalent, field_type=FieldType("text"))
 
 
 def view_of(case: dict[str, Any]) -> FieldView:
@@ -35,7 +35,7 @@ def view_of(case: dict[str, Any]) -> FieldView:
 @pytest.mark.parametrize("case", cases("compare.yaml"), ids=lambda case: case["name"])
 def test_case(case: dict[str, Any]) -> None:
     """A field belongs to whom its case says, and what its case says is done with it."""
-    same = partial(equivalent, kind=FieldType(case.get("kind", "text")))
+    same = partial(equivalent, field_type=FieldType(case.get("kind", "text")))
     view = view_of(case)
     assert ownership(view, same) is Ownership(case["whose"])
     policy, can_empty = case.get("policy", "keep"), case.get("can_empty", True)

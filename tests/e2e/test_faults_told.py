@@ -39,7 +39,7 @@ def told(done: Done, code: int, *words: str) -> None:
     """One message with these words on stderr, nothing on stdout, and the code."""
     assert done.code == code, f"{done.code}\n{done.err}"
     assert done.out == ""
-    assert "Traceback" not in done.err and "this is a fault in etl" not in done.err
+    assert "Traceback" not in done.err and "internal error in etl" not in done.err
     for word in words:
         assert word in done.err, done.err
 

@@ -12,6 +12,7 @@ from engine.load.apply import held_after
 from engine.plan.diff import (
     LOST_TRIES,
     Decision,
+    KnownRows,
     decide,
     merge,
     update_body,
@@ -43,10 +44,10 @@ def draft_of(body: dict[str, Any], **more: Any) -> Draft:
     return Draft("contacts", "people/1", "people/1", body, digest(body), **more)
 
 
-def decided(table: Desk, draft: Draft, held: Link | None = None, leaving: Any = frozenset()) -> Decision:
+def decided(table: Desk, draft: Draft, held: Link | None = None, to_delete: Any = frozenset()) -> Decision:
     """What is to be done about one draft."""
     links = {held.key: held} if held else {}
-    found = decide(table.run, table.mapping(), [draft], links, table.codec(), ids, leaving)
+    found = decide(table.run, table.mapping(), table.codec(), [draft], KnownRows(links, ids, to_delete))
     assert len(found) == 1
     return found[0]
 

@@ -15,7 +15,7 @@ from engine.destination.rows import codec_of, load_definitions
 from engine.errors import UnsafePlan
 from engine.load.outcomes import link_after
 from engine.load.writes import Answer, Outcome, Write
-from engine.plan.diff import decide, rows_and_leaving
+from engine.plan.diff import decide, known_rows
 from engine.plan.guards import guard
 from engine.rollback.undo import rollback
 from engine.store.changes import Change, save_changes
@@ -207,7 +207,7 @@ def test_a_row_that_a_list_shows_as_deleted_is_gone(desk: Desk) -> None:
     assert "products/5800064" not in linked
     desk.source_api("PUT", "/products/5800058", inactive=True)
     result = pipeline.delta(desk.run())
-    assert {item.collection: item.gone for item in result.changes}["products"] == 1
+    assert {item.collection: item.deleted for item in result.changes}["products"] == 1
     with desk.store.begin() as connection:
         told = [finding for finding in all_findings(connection, "attention") if finding.stage == "delta"]
     assert [finding.key for finding in told if finding.object == "products"] == ["products/5800058"]
@@ -243,7 +243,7 @@ def test_a_row_lets_go_of_one_that_leaves(migrated: Desk) -> None:
         save_changes(connection, [Change("organizations", "clients/1200101", "delete")])
         codec = codec_of(destination, mapping.resource, load_definitions(connection, destination))
         links = links_of(connection, "contacts")
-        changes = decide(run, mapping, drafts, links, codec, *rows_and_leaving(run, connection, drafts))
+        changes = decide(run, mapping, codec, drafts, known_rows(run, connection, drafts, links))
     named = {draft.key for draft in drafts if ("organizations", "clients/1200101") in links_in(draft.body)}
     assert named
     assert {change.draft.key for change in changes if change.kind == "update"} == named

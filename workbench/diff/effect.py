@@ -21,7 +21,14 @@ from engine.language.dependencies import needed, walk
 from engine.language.model import Field, Lookup, ObjectMapping, Path, Template
 from engine.mapping.draft import as_draft, judged, sight_on
 from engine.mapping.evaluate import Evaluation, LookupContext, Source, evaluate
-from engine.plan.diff import Decision, decide, merge, rows_as_drafted, rows_as_linked
+from engine.plan.diff import (
+    Decision,
+    KnownRows,
+    decide,
+    merge,
+    rows_as_drafted,
+    rows_as_linked,
+)
 from engine.plan.make import foreseen
 from engine.session import Run
 from engine.store.links import (
@@ -506,8 +513,8 @@ def _count(
         result.gone += key in links and draft is None
     whole = [draft for draft in drafts.values() if draft is not None]
     codec = codec_of(work.new.migration.destination, work.mapping.resource, work.known)
-    ids = rows_as_drafted(work.new, connection, whole)
-    for decision in decide(work.new, work.mapping, whole, links, codec, ids):
+    rows = KnownRows(links, rows_as_drafted(work.new, connection, whole))
+    for decision in decide(work.new, work.mapping, codec, whole, rows):
         earlier = was.get(decision.draft.key)
         # A draft that was there before and has no row yet is made with and without the change.
         result.created += decision.kind == "create" and (

@@ -10,7 +10,7 @@ from typing import Any
 
 from engine.connector.client import Rows
 from engine.connector.model import Operation, Pager, Resource
-from engine.connector.pagination import path_of
+from engine.connector.pagination import REPEATS, path_of
 from engine.errors import RequestRejected, Unavailable
 from engine.values import dig
 from workbench.probe.found import Finding, Tell, confirmed, contradicted, untried
@@ -184,7 +184,7 @@ def _stuck(
 ) -> Finding:
     at = probe.declared.pager(resource.name, *WORDS, "next")
     advice = "name the parameter that says where a page begins, and where the answer holds it"
-    said = "page two is page one again" if "gives the same ones again" in said else said
+    said = "page two is page one again" if REPEATS in said else said
     return contradicted(
         f"list {resource.name}",
         "pager",

@@ -1,4 +1,4 @@
-"""What tells rows without a key of ours apart: fields, and what was or would be sent in them."""
+"""What identifies rows without a key of ours: fields, and what was or would be sent in them."""
 
 from __future__ import annotations
 
@@ -38,18 +38,18 @@ def file_of(folder: Path, name: str, key: str, body: Any) -> SentFile | None:
 
 def holders(connector: Connector) -> set[str]:
     """Resources whose rows are the definitions of custom fields."""
-    kinds = connector.resources.values()
-    return {kind.custom.resource for kind in kinds if kind.custom}
+    resources = connector.resources.values()
+    return {resource.custom.resource for resource in resources if resource.custom}
 
 
 def defining(connector: Connector, resource: Resource) -> CustomFields:
     """How the definitions that a resource holds are written."""
-    kinds = (kind.custom for kind in connector.resources.values() if kind.custom)
-    return next(custom for custom in kinds if custom.resource == resource.name)
+    blocks = (one.custom for one in connector.resources.values() if one.custom)
+    return next(custom for custom in blocks if custom.resource == resource.name)
 
 
-def telling_fields(connector: Connector, resource: Resource) -> tuple[str, ...]:
-    """The fields that tell rows of a resource apart; () where the connector names none."""
+def natural_key_fields(connector: Connector, resource: Resource) -> tuple[str, ...]:
+    """The fields that identify rows of a resource; () where the connector names none."""
     if resource.recognise:
         return resource.recognise
     if resource.name in holders(connector):
@@ -64,7 +64,7 @@ def wanted_of_entry(
     entry: Entry, connector: Connector, codec: RowCodec, files: Path
 ) -> Wanted:
     """What an intended creation sent; a file is shown as the fields that describe it."""
-    resource, fields = codec.resource, telling_fields(connector, codec.resource)
+    resource, fields = codec.resource, natural_key_fields(connector, codec.resource)
     values = field_values(codec, entry.body, fields)
     sent = file_of(files, entry.object, entry.key, entry.body)
     if sent and resource.file and sent.path.exists():
@@ -77,7 +77,7 @@ def wanted_of_body(
     key: str, body: Mapping[str, Any], connector: Connector, codec: RowCodec
 ) -> Wanted:
     """What a draft would send; the size of a file is not known before it is fetched."""
-    resource, fields = codec.resource, telling_fields(connector, codec.resource)
+    resource, fields = codec.resource, natural_key_fields(connector, codec.resource)
     values = field_values(codec, body, fields)
     described = as_file(body.get(resource.file[0])) if resource.file else None
     if resource.file and described:
