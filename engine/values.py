@@ -60,18 +60,12 @@ def dig(value: Json, path: Segments) -> Json:
     for position, part in enumerate(path):
         if part == "*":
             return _collect(value, path[position + 1 :])
-        if isinstance(part, int):
-            value = (
-                value[part] if isinstance(value, list) and part < len(value) else None
-            )
+        if isinstance(value, dict):
+            value = value.get(part)
+        elif isinstance(value, list):
+            value = _element(value, part)
         else:
-            value = (
-                value.get(part)
-                if isinstance(value, dict)
-                else _picked(value, part)
-                if isinstance(value, list)
-                else None
-            )
+            return None
         if value is None:
             return None
     return value
@@ -87,6 +81,13 @@ def picks(part: str | int) -> tuple[str, str] | None:
         else ("", "", "")
     )
     return (name, wanted) if name else None
+
+
+def _element(found: list[Json], part: str | int) -> Json:
+    """The element at a place of a list, or the one that has a value."""
+    if isinstance(part, int):
+        return found[part] if part < len(found) else None
+    return _picked(found, part)
 
 
 def _picked(found: list[Json], part: str) -> Json:

@@ -73,13 +73,13 @@ CHANGES = (
     Change(
         "a fingerprint ignores flat custom fields",
         "engine/destination/rows.py",
-        "else {code: held[code] for code in self._codes(held)}",
-        "else {}",
+        "        return {code: held[code] for code in self._codes(held)}\n",
+        "        return {}\n",
     ),
     Change(
         "an object that stands for a reference is not unwrapped",
         "engine/destination/rows.py",
-        "                return self._id_in(value[name], kind)\n",
+        "                return self._id_in(value[name], field_type)\n",
         "                return value\n",
     ),
     Change(

@@ -343,9 +343,8 @@ def _elements(
         return
     found = dig(source.body, each.path.segments)
     taken: set[str] = set()
-    for position, element in enumerate(
-        found if isinstance(found, list) else [] if is_empty(found) else [found]
-    ):
+    elements = found if isinstance(found, list) else [found]
+    for position, element in enumerate([] if is_empty(found) else elements):
         name = word(dig(element, segments(each.key)))
         key = f"{source.key}#{each.name}/{quoted(name)}"
         if not isinstance(found, list):
