@@ -79,7 +79,7 @@ CHANGES = (
     Change(
         "an object that stands for a reference is not unwrapped",
         "engine/destination/rows.py",
-        "                return self._id_in(value[name], kind)\n",
+        "                return self._id_in(value[name], field_type)\n",
         "                return value\n",
     ),
     Change(
