@@ -14,19 +14,18 @@ import json
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from engine import pipeline
 from engine.cli.environment import accounts
-from engine.connector.rate_limit import Clock
 from engine.language.compile import Migration, load_migration
 from engine.language.dependencies import walk
 from engine.language.model import Field, Lookup, ObjectMapping, Template
 from engine.language.model import Path as SourcePath
-from engine.session import Run, connect
-from engine.store.journal import start_run
+from engine.session import wire
 from engine.store.tables import open_store
 from engine.values import segments
 from workbench.propose.draft import draft
@@ -204,15 +203,11 @@ def _pairing(migration: Migration, rows: Mapping[str, Sequence[Mapping[str, Any]
 def shipped_rows(migration: Migration, folder: Path, size: str = "1000") -> Mapping[str, Sequence[Mapping[str, Any]]]:
     """What a run on a sandbox account stages."""
     store = open_store(str(folder / "bench.sqlite"))
-    with accounts(migration, "sandbox", {"ETL_SANDBOX_SIZE": size}, folder) as found:
-        clock = Clock()
-        with store.begin() as connection:
-            number = start_run(connection, "bench", clock.now(), migration.spec.digest)
-        source = connect(migration.source, migration.spec.source, found.source, store, clock)
-        destination = connect(migration.destination, migration.spec.destination, found.destination, store, clock)
-        pipeline.extract_and_audit(Run(number, migration, store, source, destination, clock, files=folder / "files"), None)
-        source.close()
-        destination.close()
+    with (
+        accounts(migration, "sandbox", {"ETL_SANDBOX_SIZE": size}, folder) as found,
+        closing(wire(migration, found, store, command="bench")) as run,
+    ):
+        pipeline.extract_and_audit(run, None)
     rows = staged(store, migration.source.resources)
     store.close()
     return rows

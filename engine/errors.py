@@ -83,7 +83,7 @@ def in_order(problems: Iterable[Diagnostic]) -> list[Diagnostic]:
 class EtlError(Exception):
     """Root of all expected failures; the CLI prints the message and ends with `exit_code`."""
 
-    exit_code = ATTENTION
+    exit_code = 70  # one without a code of its own is a fault in etl itself
 
 
 class UsageError(EtlError):

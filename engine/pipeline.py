@@ -30,7 +30,7 @@ from engine.plan.renames import carry_over, refuse_lost
 from engine.sampling.choose import Sample, choose
 from engine.sampling.closure import Wanted, satisfy, wanted_by
 from engine.sampling.shown import report_hidden
-from engine.session import Run
+from engine.session import Run, stage
 from engine.store.journal import writes_of_run
 from engine.store.links import all_findings, clear_findings
 from engine.verify.compare import Judged, compare, everything, records_of, writes_of
@@ -56,6 +56,7 @@ class Result:
 Announce = Callable[[Result], None]
 
 
+@stage("extract")
 def extract_and_audit(run: Run, sample: int | None, details: bool = True) -> Result:
     """Read both accounts; nothing is written to the destination.
 
@@ -110,6 +111,7 @@ def in_order(objects: Sequence[ObjectMapping]) -> list[ObjectMapping]:
     return scaffolding(objects) + content(objects)
 
 
+@stage("transform")
 def draft(run: Run, result: Result) -> None:
     """Make the drafts of what was chosen, or of everything."""
     only = frozenset(result.sample.chosen) if result.sample else None
@@ -121,6 +123,7 @@ def draft(run: Run, result: Result) -> None:
         result.audit = replace(result.audit, unmapped=left)
 
 
+@stage("plan")
 def plan(run: Run, result: Result, only_failed: bool = False) -> None:
     """Find out about writes in doubt, then plan the drafts; the destination is only read."""
     find_out(run, result)
@@ -128,6 +131,7 @@ def plan(run: Run, result: Result, only_failed: bool = False) -> None:
     result.plan = make_plan(run, in_order(run.spec.active()), whole, only_failed)
 
 
+@stage("reconcile")
 def find_out(run: Run, result: Result) -> None:
     """Reconcile writes in doubt. This comes before the account is surveyed: a definition whose
     creation is in doubt is ours, not one that was there.
@@ -135,7 +139,7 @@ def find_out(run: Run, result: Result) -> None:
     found = reconcile(run).counts()
     if any(found.values()):
         # what was listed before does not show what the writes came to
-        run.lists.clear()
+        run.forget_lists()
     if any(found.values()) or not result.settled:
         result.settled = found
 
@@ -192,6 +196,20 @@ def delta(
     begin(run)
     check_accounts(run, reads=True)
     started = run.destination.now()
+    _extract_changes(run, result, yes, deletions)
+    find_out(run, result)
+    survey(run, remake)
+    draft(run, result)
+    plan(run, result)
+    write(run, result, yes)
+    return verify(run, result, writes_of(written(run)), since=started)
+
+
+@stage("extract")
+def _extract_changes(run: Run, result: Result, yes: bool, deletions: bool) -> None:
+    """Read what has changed in the source since the last reading, and with `deletions` what is
+    no longer there.
+    """
     result.changes = read_changes(run, whole=deletions)
     result.readings = extract(run)
     check_schema_drift(run)
@@ -199,12 +217,6 @@ def delta(
     result.audit = match_people(run)
     if deletions:
         result.changes += find_deleted(run, yes)
-    find_out(run, result)
-    survey(run, remake)
-    draft(run, result)
-    plan(run, result)
-    write(run, result, yes)
-    return verify(run, result, writes_of(written(run)), since=started)
 
 
 def retry_failed(run: Run) -> Result:
@@ -227,6 +239,7 @@ def write(run: Run, result: Result, yes: bool) -> None:
     carry_out(run, result, whole=result.sample is None)
 
 
+@stage("load")
 def carry_out(run: Run, result: Result, whole: bool = False) -> None:
     """Make what records need, then what is planned, then delete what is planned to go."""
     assert result.plan is not None
@@ -252,6 +265,7 @@ def found_about(run: Run, judged: Judged) -> frozenset[tuple[str, str]]:
         )
 
 
+@stage("verify")
 def verify(
     run: Run,
     result: Result,

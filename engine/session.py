@@ -1,11 +1,15 @@
-"""What every stage is given: the migration, the store, the two clients, time, and who listens."""
+"""What every stage is given: the migration, the store, the two clients, time, and who listens.
+
+`wire` is the one place where a run is put together.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import functools
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeVar, cast
 
 from engine.connector.auth import Account
 from engine.connector.client import Client
@@ -13,6 +17,7 @@ from engine.connector.model import Connector
 from engine.connector.rate_limit import Clock, RateLimiter
 from engine.language.compile import Migration
 from engine.language.model import Side, Spec
+from engine.store.journal import start_run
 from engine.store.tables import Store
 
 Progress = Callable[[str, int, int | None], None]
@@ -20,6 +25,44 @@ Progress = Callable[[str, int, int | None], None]
 
 def quiet(label: str, done: int, total: int | None) -> None:
     """Nobody listens."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happens in a run. It holds no secret, and nothing of a record but its key.
+
+    `text` is the command of a run that begins, and how it ended; the name of a stage; the limit
+    that is waited for.
+    """
+
+    kind: Literal[
+        "run begins",
+        "run ends",
+        "stage begins",
+        "stage ends",
+        "record fails",
+        "wait begins",
+    ]
+    run: int
+    object: str = ""
+    key: str = ""
+    text: str = ""
+    seconds: float = 0.0  # how long is waited
+
+
+Log = Callable[[Event], None]
+
+
+def unheard(event: Event) -> None:
+    """Nobody listens."""
+
+
+@dataclass(frozen=True, slots=True)
+class Accounts:
+    """The two accounts of a run."""
+
+    source: Account
+    destination: Account
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,37 +76,90 @@ class Run:
     destination: Client
     clock: Clock
     progress: Progress = quiet
-    files: Path = Path("var/files")
+    log: Log = unheard
     notices: list[str] = field(default_factory=list)
-    lists: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    _lists: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
 
     @property
     def spec(self) -> Spec:
         """The migration's spec."""
         return self.migration.spec
 
+    @property
+    def files(self) -> Path:
+        """Where files that are on their way lie, beside the store."""
+        return self.store.folder / f"{self.spec.name}.files"
+
     def listed(self, resource: str) -> list[dict[str, Any]]:
         """A short list of the destination, read once in a run: definitions, pipelines, stages.
 
         Rows this run adds itself are not in it.
         """
-        if resource not in self.lists:
-            self.lists[resource] = list(self.destination.rows(resource))
-        return self.lists[resource]
+        if resource not in self._lists:
+            self._lists[resource] = list(self.destination.rows(resource))
+        return self._lists[resource]
+
+    def forget_lists(self) -> None:
+        """Read short lists anew: what they held may have changed."""
+        self._lists.clear()
 
     def notice(self, text: str) -> None:
         """Say something people should read once."""
         if text not in self.notices:
             self.notices.append(text)
 
+    def failed(self, object: str, key: str) -> None:
+        """A record fails; why stands in the report, for that may hold its values."""
+        self.log(Event("record fails", self.id, object, key))
 
-def connect(
+    def waits(self, limit: str, seconds: float) -> None:
+        """A call waits for a limit."""
+        self.log(Event("wait begins", self.id, text=limit, seconds=seconds))
+
+    def close(self) -> None:
+        """Let both accounts go."""
+        self.source.close()
+        self.destination.close()
+
+
+def wire(
+    migration: Migration,
+    accounts: Accounts,
+    store: Store,
+    clock: Clock | None = None,
+    *,
+    command: str = "",
+    wait: bool = False,
+    progress: Progress = quiet,
+    log: Log = unheard,
+) -> Run:
+    """A run on two accounts; whoever asks for it closes it.
+
+    With a `command` it has a row in the store; without one it has no number and writes nothing.
+    """
+    clock, number = clock or Clock(), 0
+    if command:
+        with store.begin() as connection:
+            number = start_run(connection, command, clock.now(), migration.spec.digest)
+
+    spec = migration.spec
+    ends = (
+        (migration.source, spec.source, accounts.source),
+        (migration.destination, spec.destination, accounts.destination),
+    )
+    source, destination = (_client(*end, store, clock, wait) for end in ends)
+    run = Run(number, migration, store, source, destination, clock, progress, log)
+    source.limiter.heard = destination.limiter.heard = run.waits
+    return run
+
+
+def _client(
     connector: Connector,
     side: Side,
     account: Account,
     store: Store,
     clock: Clock,
-    wait_for_day: bool = False,
+    wait: bool,
 ) -> Client:
     """A paced client for one account."""
     limiter = RateLimiter(
@@ -74,15 +170,26 @@ def connect(
         side.seats,
         side.reserve,
         clock,
-        wait_for_day,
+        wait,
     )
     return Client(connector, account, limiter, clock)
 
 
-def spent(client: Client) -> Mapping[str, Any]:
-    """Calls and cost units this run has used on an account."""
-    return {
-        "calls": client.limiter.calls,
-        "cost": client.limiter.cost,
-        "waited": round(client.limiter.waited, 1),
-    }
+Stage = TypeVar("Stage", bound=Callable[..., Any])
+
+
+def stage(name: str) -> Callable[[Stage], Stage]:
+    """A function of a run that is one of its stages: told when it begins and when it ends."""
+
+    def told(function: Stage) -> Stage:
+        @functools.wraps(function)
+        def at_work(run: Run, *args: Any, **named: Any) -> Any:
+            run.log(Event("stage begins", run.id, text=name))
+            try:
+                return function(run, *args, **named)
+            finally:
+                run.log(Event("stage ends", run.id, text=name))
+
+        return cast(Stage, at_work)
+
+    return told

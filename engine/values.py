@@ -376,19 +376,24 @@ def as_file(value: Json) -> dict[str, Any] | None:
     return None
 
 
-def links_in(value: Json) -> Iterator[tuple[str, str]]:
+def links_in(value: Json) -> list[tuple[str, str]]:
     """Every link symbol inside a value."""
-    if not isinstance(value, (dict, list)):
+    found: list[tuple[str, str]] = []
+    if isinstance(value, dict | list):
+        _gather_links(value, found)
+    return found
+
+
+def _gather_links(
+    value: dict[str, Json] | list[Json], found: list[tuple[str, str]]
+) -> None:
+    here = as_link(value)
+    if here:
+        found.append(here)
         return
-    found = as_link(value)
-    if found:
-        yield found
-    elif isinstance(value, dict):
-        for item in value.values():
-            yield from links_in(item)
-    else:
-        for item in value:
-            yield from links_in(item)
+    for item in value.values() if isinstance(value, dict) else value:
+        if isinstance(item, (dict, list)):
+            _gather_links(item, found)
 
 
 def leaves(value: Json, prefix: str = "") -> Iterator[tuple[str, Json]]:

@@ -116,6 +116,28 @@ def run_all(copy: Path) -> list[str]:
     return wrong
 
 
+def blocks_of_python(page: Path) -> list[str]:
+    """A page's Python, in its order."""
+    return [block for language, block in FENCE.findall(page.read_text(encoding="utf-8")) if language == "python"]
+
+
+PROGRAMS = [page for page in PAGES if blocks_of_python(page)]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("page", PROGRAMS, ids=named)
+def test_every_program_shown_works(copy: Path, page: Path, tmp_path: Path) -> None:
+    """The Python of a page runs from its first line to its last, in a checkout in which nothing has been migrated."""
+    here = shutil.copytree(copy, tmp_path / "checkout")
+    shutil.rmtree(here / "var", ignore_errors=True)
+    before = {name: value for name, value in os.environ.items() if not name.startswith(("STEL_ORDER_", "PIPEDRIVE_", "ETL_"))}
+    env = before | {"ETL_SANDBOX_SIZE": "150"}
+    program = "\n".join(blocks_of_python(page))
+    words = [sys.executable, "-c", program]
+    done = subprocess.run(words, cwd=here, env=env, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 def test_what_validate_prints_is_what_the_readme_shows(copy: Path) -> None:
     """The one output of a console block that never changes with the data."""
     command = [str(ETL), "validate", "specs/stel_order_to_pipedrive.yaml"]

@@ -7,7 +7,7 @@ from . import address, dates, ids, money, phone, text
 
 __all__ = ["CHECKS", "STEPS"]
 
-# What an argument that a spec gives must be besides its type; the rest is told by the step itself.
+# What an argument that a spec gives must be besides its type; the step itself refuses the rest.
 CHECKS: dict[str, Callable[[str], None]] = {"currency": money.check_currency}
 
 STEPS: dict[str, Callable[..., Any]] = {

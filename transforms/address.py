@@ -121,8 +121,8 @@ def components(
     in the result is the whole address on one line. A street that cannot be told apart with
     certainty stays whole in `route`. `language` (es, en) writes a country code out as its name.
     The other fields are street_number, subpremise, locality, admin_area_level_1, postal_code and
-    country; `shape` names those of another destination, and which of these each holds: `{line:
-    value, town: locality}`.
+    country; `shape` names those of another destination, and which of these each holds:
+    `{line: value, town: locality}`.
 
     ```yaml
     using: address.components
@@ -156,9 +156,11 @@ def one_line(value: Any, *, language: str = "") -> str | None:
     The value is a dict with any of street, extra, city, region, postal_code and country.
     `language` (es, en) writes a country code out as its name.
 
-    ```yaml using: {address.one_line: es} ``` `{"street": "Calle Mayor, 12", "city": "Valencia",
-    "postal_code": "46001", "country": "ES"}` becomes `"Calle Mayor, 12, 46001 Valencia,
-    España"`.
+    ```yaml
+    using: {address.one_line: es}
+    ```
+    `{"street": "Calle Mayor, 12", "city": "Alba", "postal_code": "37800", "country": "ES"}` becomes
+    `"Calle Mayor, 12, 37800 Alba, España"`.
     """
     return _line(_read(value, language)) or None
 
@@ -178,8 +180,8 @@ def country_name(value: Any, *, language: str = "es") -> str | None:
     text = squashed(value)
     if text is None:
         return None
-    names = _COUNTRIES.get(text.upper())
-    return names[0 if language == "es" else 1] if names else text
+    spanish, english = _COUNTRIES.get(text.upper(), (text, text))
+    return spanish if language == "es" else english
 
 
 def _read(value: Any, language: str) -> dict[str, str]:

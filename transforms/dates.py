@@ -60,7 +60,7 @@ def _parse(value: Any) -> _Stamp | None:
         )
         return _Stamp(reading, _offset(match["offset"] or ""), match["clock"] is None)
     except ValueError:
-        raise refusal(value, "is no day or time that exists") from None
+        raise refusal(value, "is not a day or time that exists") from None
 
 
 def _offset(text: str) -> dt.timezone | None:
@@ -98,8 +98,7 @@ def _moved(stamp: _Stamp, zone: str, wall: bool, to: dt.tzinfo) -> dt.datetime:
         return stamp.reading.replace(tzinfo=source).astimezone(to)
     except OverflowError:
         raise ValueError(
-            f"{quoted(stamp.reading.isoformat())} is too near to the end of the"
-            " calendar"
+            f"{quoted(stamp.reading.isoformat())} is too near to the end of the calendar"
         ) from None
 
 
@@ -232,12 +231,11 @@ def time(
 
 
 def duration(value: Any, *, zone: str = "", wall: bool = True) -> str | None:
-    """Give the time from `start` to `end` as HH:MM, seconds dropped; an end before its start
-    gives none.
+    """Give the time from `start` to `end` as HH:MM; an end before its start gives none.
 
-    The value is a dict with both stamps. `zone` is the account's time zone, so that a clock
-    change in between counts; `wall: false` keeps to the written offsets. More than 99:59 is
-    refused.
+    The value is a dict with both stamps; seconds are dropped. `zone` is the account's time zone,
+    so that a clock change in between counts; `wall: false` keeps to the written offsets. More than
+    99:59 is refused.
 
     ```yaml
     using: dates.duration
@@ -264,8 +262,7 @@ def _hours(count: int, value: Any) -> str:
     """So many minutes as HH:MM."""
     if not 0 <= count < 6000:
         raise ValueError(
-            f"{quoted(value)} is {count} minutes, which is not from 00:00 to 99:59"
-            " hours"
+            f"{quoted(value)} is {count} minutes, which is not from 00:00 to 99:59 hours"
         )
     return f"{count // 60:02}:{count % 60:02}"
 
@@ -315,8 +312,7 @@ def format(
     ]
     if unknown:
         raise ValueError(
-            f"unknown {quoted(unknown[0])} in the pattern; known are"
-            f" {' '.join(_DIRECTIVES)}"
+            f"unknown {quoted(unknown[0])} in the pattern; known are {' '.join(_DIRECTIVES)}"
         )
     stamp = _local(value, zone, wall)
     if stamp is None:

@@ -46,8 +46,7 @@ def check_currency(code: str) -> None:
     # X.. are for metals, funds and tests
     if code not in _CURRENCIES and not code.startswith("X"):
         raise ValueError(
-            f"there is no currency {quoted(code)}; give its code of three letters, such"
-            " as EUR"
+            f"there is no currency {quoted(code)}; give its code of three letters, such as EUR"
         )
 
 
@@ -114,7 +113,7 @@ def sum(value: Any, *, field: str = "") -> float | None:
 def _number_of(item: Any, field: str) -> Decimal | None:
     if isinstance(item, dict) and not field:
         raise refusal(
-            item, "is not a number; say with field which of its numbers is meant"
+            item, "is not a number; say with field which of its numbers to take"
         )
     if field and not isinstance(item, dict | None):
         raise ValueError(f"{quoted(item)} has no field {quoted(field)}")
@@ -192,7 +191,8 @@ def format(value: Any, *, currency: str = "EUR", style: str = "es") -> str | Non
     ```
     `1234.5` becomes `"1.234,50 €"`.
     """
-    grouped(Decimal(0), 0, style)  # a wrong style is told even where there is no number
+    # A wrong style is refused even where there is no number.
+    grouped(Decimal(0), 0, style)
     code, number = _currency(currency), to_decimal(value)
     if number is None:
         return None

@@ -26,7 +26,7 @@ def e164(value: Any, *, region: str = "ES", strict: bool = False) -> str | None:
     """
     text = squashed(value)
     if text is None:
-        _matches("", region)  # a wrong region is told even when there is no number
+        _matches("", region)  # a wrong region is refused even where there is no number
         return None
     numbers = {_written(match) for match in _matches(text, region)}
     if len(numbers) == 1:
@@ -54,10 +54,13 @@ def entries(
     primary; `shape` names those of another destination, and what of the three each holds:
     `{number: value, kind: label}`.
 
-    ```yaml using: {phone.entries: {region: ES}} ``` `{"mobile": "600 000 004"}` becomes
+    ```yaml
+    using: {phone.entries: {region: ES}}
+    ```
+    `{"mobile": "600 000 004"}` becomes
     `[{"value": "+34600000004", "label": "mobile", "primary": true}]`.
     """
-    _matches("", region)  # a wrong region is told even when there is no number
+    _matches("", region)  # a wrong region is refused even where there is no number
     found: list[tuple[str, str, str]] = []  # number, extension, label
     for label, raw in labelled(value):
         for number, extension in _numbers(raw, region, strict):

@@ -129,14 +129,9 @@ def items(value: Any) -> list[Any]:
     """What a list or dict holds; any other value counts as the only item. Empty items are left
     out.
     """
-    held = (
-        list(value.values())
-        if isinstance(value, dict)
-        else value
-        if isinstance(value, list)
-        else [value]
-    )
-    return [item for item in held if not empty(item)]
+    if isinstance(value, dict):
+        value = list(value.values())
+    return [item for item in _as_list(value) if not empty(item)]
 
 
 def labelled(value: Any) -> list[tuple[str, str]]:
@@ -191,8 +186,7 @@ def _number_in(raw: str, style: str) -> Decimal:
     if len(found) > 1:
         both = " or ".join(sorted(str(number) for number in found))
         raise ValueError(
-            f"{quoted(raw)} can be read as {both}; say which with style: es or"
-            " style: en"
+            f"{quoted(raw)} can be read as {both}; say which with style: es or style: en"
         )
     number = found.pop() if found and not (before and after) else None
     if number is None:
@@ -439,7 +433,8 @@ def number_text(value: Any, *, decimals: int = 2, style: str = "es") -> str | No
     ```
     `1234.5` becomes `"1.234,50"`.
     """
-    grouped(Decimal(0), 0, style)  # a wrong style is told even where there is no number
+    # A wrong style is refused even where there is no number.
+    grouped(Decimal(0), 0, style)
     number = to_decimal(value)
     return None if number is None else grouped(number, decimals, style)
 
@@ -545,8 +540,7 @@ def html_escape(value: Any) -> str | None:
 
 
 def paragraphs(value: Any) -> str | None:
-    """Turn plain text into safe HTML: blank lines part paragraphs, other line breaks stay line
-    breaks.
+    """Turn plain text into safe HTML: blank lines part paragraphs, other breaks stay line breaks.
 
     ```yaml
     using: text.paragraphs
@@ -610,7 +604,7 @@ class _PlainText(HTMLParser):
 
     def _part(self, tag: str) -> None:
         """Make sure that a new line, or for a block an empty line, begins here."""
-        wanted = 2 if tag in _BLOCK_TAGS else 1 if tag in _LINE_TAGS else 0
+        wanted = 2 if tag in _BLOCK_TAGS else int(tag in _LINE_TAGS)
         text = self.shown.rstrip(" ")
         if wanted and text:
             self.shown = text + "\n" * (wanted - (len(text) - len(text.rstrip("\n"))))

@@ -1,9 +1,9 @@
 """Approvals: a named person has looked at a sample of exactly this mapping before it moves live
 data.
 
-The approval is a small file beside the spec that goes through code review with it. It says what
-each part meant in eight digits; the store that held the sample keeps it in full, so that a refusal
-can say what changed since.
+The approval is a small file beside the spec that goes through code review with it. It holds eight
+digits of each part's digest; the store that held the sample keeps the meaning in full, so that a
+refusal can say what changed since.
 """
 
 from __future__ import annotations
@@ -21,19 +21,22 @@ from engine.config.document import Document, read
 from engine.config.validation import check_shape
 from engine.errors import SpecError, UnsafePlan, UsageError
 from engine.language.compile import Migration
+from engine.library.gate import Gate
+from engine.session import Run
 from engine.store.journal import all_runs
 from engine.store.tables import Store, recall, remember
 from workbench.diff.differences import differences
 from workbench.diff.text import Compared, as_lines
 from workbench.editors import beside
 from workbench.meaning import Part, digest_of, parts
+from workbench.staged import staged
 from workbench.writing import write
 
 HEAD = """\
 # Made by `etl approve`. It goes through code review together with the spec;
 # an edit that changes data voids it.
 """
-TOLD = 12  # changes a refusal names
+SHOWN = 12  # changes a refusal names
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +72,8 @@ def approve(
     """
     if not by.strip():
         raise UsageError("an approval names a person – give --by NAME")
-    meant = parts(migration)
-    digest = digest_of(meant)
+    pieces = parts(migration)
+    digest = digest_of(pieces)
     run, verdict = _sample(store, digest, spec, environment)
     moment = datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     made = Approval(
@@ -81,9 +84,9 @@ def approve(
         environment,
         run,
         verdict,
-        _by_area(meant),
+        _by_area(pieces),
     )
-    remember(store, _meaning(digest), packed(meant))
+    remember(store, _meaning(digest), packed(pieces))
     write(approval_path(spec), _as_data(made), beside(spec.parent, "approval") + HEAD)
     return made
 
@@ -94,19 +97,16 @@ def _sample(
     """The last sample run of exactly this meaning on this kind of account, and its verdict;
     raises UnsafePlan for none.
     """
-    again = f"etl run {spec} --sample --env {environment}"
+    sample = f"etl run {spec} --sample --env {environment}"
     samples = _samples(store) if store else []
     for run, ended in reversed(samples):
         if ended.get("meaning") == digest and ended.get("environment") == environment:
             return run, ended["verdict"]
     if samples:
-        last = (
-            f"the last sample (run {samples[-1][0]}) was of another mapping or kind of"
-            " account"
-        )
-        raise UnsafePlan(f"{last} – run it again: {again}")
+        last = f"the last sample (run {samples[-1][0]}) was of another mapping or kind of account"
+        raise UnsafePlan(f"{last} – run it again: {sample}")
     raise UnsafePlan(
-        f"no sample of this mapping has been run here – start with: {again}"
+        f"no sample of this mapping has been run here – start with: {sample}"
     )
 
 
@@ -128,8 +128,8 @@ def keep_end(
     verdict: Mapping[str, Any],
     environment: str,
 ) -> None:
-    """Remember what a run came to, on which kind of account, and what its mapping meant, for
-    whoever approves it later.
+    """Remember what a run came to, on which kind of account, and the meaning of its mapping,
+    for whoever approves it later.
     """
     ended = {
         "meaning": digest_of(parts(migration)),
@@ -150,17 +150,17 @@ def demand(migration: Migration, spec: Path, store: Store | None) -> Approval:
             f"nobody has approved this mapping: {path} does not exist – run a sample,"
             f" look at it, then: etl approve {spec} --env live --by NAME"
         )
-    found, meant = load(path), parts(migration)
-    digest = digest_of(meant)
+    found, pieces = load(path), parts(migration)
+    digest = digest_of(pieces)
     if found.digest == digest and found.migration == migration.spec.name:
         _of_live(found, spec)
         _sample(store, digest, spec, "live")
         return found
-    told = "\n".join(f"  {line}" for line in _since(found, meant, store))
+    lines = "\n".join(f"  {line}" for line in _since(found, pieces, store))
     digests = f"{found.digest[:8]}, now {digest[:8]}"
     raise UnsafePlan(
         f"the mapping is not the one that {found.by} approved on {found.at}"
-        f" ({digests}):\n{told}\nrun a new sample, look at it, then: etl approve {spec}"
+        f" ({digests}):\n{lines}\nrun a new sample, look at it, then: etl approve {spec}"
         " --env live --by NAME"
     )
 
@@ -176,12 +176,12 @@ def _of_live(found: Approval, spec: Path) -> None:
 
 
 def _since(
-    found: Approval, meant: Sequence[Part], store: Store | None
+    found: Approval, pieces: Sequence[Part], store: Store | None
 ) -> Sequence[str]:
     """What changed since an approval, as far as the approved meaning is known here."""
     kept = recall(store, _meaning(found.digest)) if store else None
     if kept is None:
-        now = _by_area(meant)
+        now = _by_area(pieces)
         areas = [
             area
             for area in {**found.parts, **now}
@@ -191,13 +191,13 @@ def _since(
             f"changed since: {', '.join(areas)}",
             "how, this store does not know; to see it: etl diff --git COMMIT SPEC",
         ]
-    told = list(
-        as_lines(Compared("approved", "now", differences(unpacked(kept), meant), ()))
+    lines = list(
+        as_lines(Compared("approved", "now", differences(unpacked(kept), pieces), ()))
     )
-    told = [line for line in told if not line.startswith("effect on")]
+    lines = [line for line in lines if not line.startswith("effect on")]
     return [
-        *told[:TOLD],
-        *([f"and {len(told) - TOLD} lines more"] if len(told) > TOLD else []),
+        *lines[:SHOWN],
+        *([f"and {len(lines) - SHOWN} lines more"] if len(lines) > SHOWN else []),
     ]
 
 
@@ -239,11 +239,11 @@ def _as_data(made: Approval) -> dict[str, Any]:
     }
 
 
-def _by_area(meant: Sequence[Part]) -> dict[str, str]:
+def _by_area(pieces: Sequence[Part]) -> dict[str, str]:
     """What each object, connector or section means, in eight digits."""
-    areas = dict.fromkeys(part.area for part in meant if part.weight != "none")
+    areas = dict.fromkeys(part.area for part in pieces if part.weight != "none")
     return {
-        area: digest_of(part for part in meant if part.area == area)[:8]
+        area: digest_of(part for part in pieces if part.area == area)[:8]
         for area in areas
     }
 
@@ -256,10 +256,10 @@ def _ended(run: int) -> str:
     return f"ended {run}"
 
 
-def packed(meant: Sequence[Part]) -> str:
+def packed(pieces: Sequence[Part]) -> str:
     """Parts as a short text."""
     text = json.dumps(
-        [asdict(part) for part in meant], ensure_ascii=False, separators=(",", ":")
+        [asdict(part) for part in pieces], ensure_ascii=False, separators=(",", ":")
     )
     return base64.b64encode(
         zlib.compress(text.encode("utf-8", "surrogatepass"), 9)
@@ -274,3 +274,23 @@ def unpacked(text: str) -> tuple[Part, ...]:
             zlib.decompress(base64.b64decode(text)).decode("utf-8", "surrogatepass")
         )
     )
+
+
+# -- the gate
+
+
+def _admit(migration: Migration, spec: Path, place: str | None) -> None:
+    """A full run against live accounts asks for an approval; raises UnsafePlan without one."""
+    with staged(migration, place or "live", begun=False) as kept:
+        demand(migration, spec, kept)
+
+
+def _keep(run: Run, verdict: Mapping[str, Any]) -> None:
+    """Keep what a run came to, for whoever approves it."""
+    environment = "sandbox" if run.destination.account.name else "live"
+    keep_end(run.store, run.id, run.migration, verdict, environment)
+
+
+# what a full run against live accounts is asked, by `etl` and by programs that give it to
+# `engine.open`
+APPROVALS = Gate(_admit, _keep)

@@ -11,18 +11,18 @@ import click
 
 from engine.cli import commands as engine
 from engine.cli.commands import Later
-from engine.cli.gate import Gate
 from engine.cli.main import main as start
+from engine.library.gate import Gate
 
 if TYPE_CHECKING:  # nothing of a run is needed to begin with
+    from engine.language.compile import Migration
     from engine.session import Run
 
 COMMANDS = (
     Later(
         "init",
         "workbench.commands.init:init_command",
-        "Write a first spec for a pair of connectors, with a test file; refuses to"
-        " overwrite.",
+        "Write a first spec for a pair of connectors, with a test file; refuses to overwrite.",
     ),
     Later(
         "propose",
@@ -38,8 +38,7 @@ COMMANDS = (
     Later(
         "test",
         "workbench.commands.test:test_command",
-        "Run the cases beside SPEC (NAME.test.yaml): records in, drafts out, in"
-        " memory.",
+        "Run the cases beside SPEC (NAME.test.yaml): records in, drafts out, in memory.",
     ),
     Later(
         "diff",
@@ -50,8 +49,7 @@ COMMANDS = (
     Later(
         "approve",
         "workbench.commands.approve:approve_command",
-        "Approve a mapping whose sample was looked at; the full run against live asks"
-        " for it.",
+        "Approve a mapping whose sample was looked at; the full run against live asks for it.",
     ),
     Later(
         "report",
@@ -61,14 +59,12 @@ COMMANDS = (
     Later(
         "export",
         "workbench.commands.export:export_command",
-        "Write the audit log, people, failures and every object's records as CSV and"
-        " one workbook.",
+        "Write the audit log, people, failures and every object's records as CSV and one workbook.",
     ),
     Later(
         "docs",
         "workbench.commands.docs:docs_command",
-        "Write the mapping as a document that a customer reads and signs. Makes no"
-        " call.",
+        "Write the mapping as a document that a customer reads and signs. Makes no call.",
     ),
     Later(
         "connector",
@@ -104,16 +100,16 @@ def _has_emulators() -> bool:
         return False
 
 
-def _admit(spec: Path, store: str | None) -> None:
-    from workbench.commands.approve import admit
+def _admit(migration: Migration, spec: Path, store: str | None) -> None:
+    from workbench.approval import APPROVALS
 
-    admit(spec, store)
+    APPROVALS.admit(migration, spec, store)
 
 
 def _ended(run: Run, verdict: Mapping[str, Any]) -> None:
-    from workbench.commands.approve import ended
+    from workbench.approval import APPROVALS
 
-    ended(run, verdict)
+    APPROVALS.ended(run, verdict)
 
 
 def main() -> None:

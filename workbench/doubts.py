@@ -1,4 +1,4 @@
-"""What a spec may say and hardly means: told by `etl validate` as warnings."""
+"""What a spec may say and hardly intends: reported by `etl validate` as warnings."""
 
 from __future__ import annotations
 
@@ -70,15 +70,17 @@ def _presence(
             )
 
 
-def _alone(mapping: ObjectMapping, kind: FieldType | None) -> Iterator[tuple[str, str]]:
+def _alone(
+    mapping: ObjectMapping, field_type: FieldType | None
+) -> Iterator[tuple[str, str]]:
     """What a field needs beside it that no record of this object will have."""
-    for other in kind.requires if kind else ():
+    for other in field_type.requires if field_type else ():
         if other not in mapping.fields:
             yield (
                 f"is taken only together with {other!r}, which nothing maps",
                 f"map {other}",
             )
-    for other, wanted in (kind.only_with if kind else {}).items():
+    for other, wanted in (field_type.only_with if field_type else {}).items():
         values = wanted if isinstance(wanted, list) else [wanted]
         said = " or ".join(map(str, values))
         if other not in mapping.fields:
@@ -89,8 +91,7 @@ def _alone(mapping: ObjectMapping, kind: FieldType | None) -> Iterator[tuple[str
         elif (fixed := _fixed(mapping.fields, other)) and fixed.value not in values:
             yield (
                 (
-                    f"is taken only with {other} {said}, and here it is always"
-                    f" {fixed.value}"
+                    f"is taken only with {other} {said}, and here it is always {fixed.value}"
                 ),
                 "leave one of them out",
             )

@@ -74,10 +74,10 @@ def _holders(run: Run) -> list[str]:
     written = list(resources.values())
     found = [item.custom.resource for item in written if item.custom]
     found += [
-        kind.options.partition("/")[0]
+        field_type.options.partition("/")[0]
         for item in written
-        for kind in item.fields.values()
-        if kind.options
+        for field_type in item.fields.values()
+        if field_type.options
     ]
     return [name for name in dict.fromkeys(found) if name in resources]
 
@@ -109,10 +109,7 @@ def _people(run: Run) -> Iterator[Diagnostic]:
         None,
     )
     if owner is None or (rules.active and not owner.get(rules.active)):
-        text = (
-            f"{match.fallback!r} is not an active user of"
-            f" {run.migration.destination.title}"
-        )
+        text = f"{match.fallback!r} is not an active user of {run.migration.destination.title}"
         yield _problem(run, ("users", "fallback"), text, "name somebody who is")
 
 
@@ -173,13 +170,14 @@ def _custom_fields(
     if custom is None:
         return
     held = _Held(custom, definitions.get(custom.resource, ()))
-    wanted = [
-        item
-        for item in run.spec.custom_fields.values()
-        if item.resource == resource.name
-    ]
-    for item in wanted:
+    for item in _wanted(run, resource):
         yield from _definition(run, item, held)
+
+
+def _wanted(run: Run, resource: Resource) -> list[CustomField]:
+    """The custom fields that the spec has of a resource."""
+    fields = run.spec.custom_fields.values()
+    return [item for item in fields if item.resource == resource.name]
 
 
 def _room(run: Run, definitions: Mapping[str, Rows]) -> Iterator[Diagnostic]:
@@ -192,12 +190,10 @@ def _room(run: Run, definitions: Mapping[str, Rows]) -> Iterator[Diagnostic]:
         held = _Held(resource.custom, definitions[resource.custom.resource])
         most = resource.custom.most.get(plan, resource.custom.most.get("*", 0))
         have += len(held.own())
-        wanted = [
-            item
-            for item in run.spec.custom_fields.values()
-            if item.resource == resource.name
-        ]
-        missing += sum(isinstance(held.decision(run, item), Make) for item in wanted)
+        missing += sum(
+            isinstance(held.decision(run, item), Make)
+            for item in _wanted(run, resource)
+        )
     if most and missing and have + missing > most:
         text = (
             f"the account has {have} custom fields and needs {missing} more; the plan"
@@ -356,17 +352,15 @@ def _types(
         for row in held.rows
     }
     for target, item in mapping.fields.items():
-        kind, live = resource.fields.get(target), of_code.get(target)
+        field_type, live = resource.fields.get(target), of_code.get(target)
         expected = (
             custom_kind(CustomField(resource.name, target, target, live)).kind
             if live
             else ""
         )
-        if kind and live and not _alike(kind.kind, expected):
-            text = (
-                f"the account's field {target!r} is of type {live}, the connector says"
-                f" {kind.kind}"
-            )
+        if field_type and live and not _alike(field_type.kind, expected):
+            text = f"the account's field {target!r} is of type {live}"
+            text += f", the connector says {field_type.kind}"
             yield _problem(
                 run,
                 item.keys,
@@ -377,8 +371,8 @@ def _types(
 
 
 def _alike(one: str, other: str) -> bool:
-    """Whether values of one type fit a field of the other; told of plain types only, the rest
-    travels in forms of its own.
+    """Whether values of one type fit a field of the other; only plain types are compared, the
+    rest is sent in forms of its own.
     """
     return (
         one == other
@@ -417,21 +411,24 @@ def _fixed_values(
     run: Run, mapping: ObjectMapping, item: Field, definitions: Mapping[str, Rows]
 ) -> Iterator[Diagnostic]:
     """Values written in the spec against the options and lengths of the account's field."""
-    kind = run.migration.destination.resources[mapping.resource].fields.get(item.target)
-    if kind is None:
+    field_type = run.migration.destination.resources[mapping.resource].fields.get(
+        item.target
+    )
+    if field_type is None:
         return
     values = [word(value) for value in _values(item)]
-    if kind.max:
-        for value in values:
-            if len(value) > kind.max:
-                text = (
-                    f"{value[:30]!r}… has {len(value)} characters, the account takes"
-                    f" {kind.max}"
-                )
-                yield _problem(run, item.keys, text, "shorten it")
-    options = _options(run, mapping.resource, kind.options, definitions)
-    for value in values if options is not None else ():
-        if options is not None and value not in options:
+    most = field_type.max
+    for value in values:
+        if most and len(value) > most:
+            text = (
+                f"{value[:30]!r}… has {len(value)} characters, the account takes {most}"
+            )
+            yield _problem(run, item.keys, text, "shorten it")
+    options = _options(run, mapping.resource, field_type.options, definitions)
+    if options is None:
+        return
+    for value in values:
+        if value not in options:
             text = f"the account's field {item.target!r} has no option {value!r}"
             yield _problem(run, item.keys, text, suggest(value, sorted(options)))
 

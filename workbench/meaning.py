@@ -464,8 +464,8 @@ def _connection(item: Connection) -> dict[str, Any]:
 def _resource(
     area: str, resource: Resource, used: bool, without: frozenset[str]
 ) -> Iterator[Part]:
-    for name, kind in resource.fields.items():
-        value = _plain(kind, without)
+    for name, field_type in resource.fields.items():
+        value = _plain(field_type, without)
         yield Part(
             area, f"{resource.name}.{name}", value, value, "data" if used else "none"
         )
@@ -540,13 +540,12 @@ def step_digests(folder: FilePath) -> Mapping[str, str]:
 def _names_of(node: ast.stmt) -> list[str]:
     if isinstance(node, ast.FunctionDef | ast.ClassDef):
         return [node.name]
-    targets = (
-        node.targets
-        if isinstance(node, ast.Assign)
-        else [node.target]
-        if isinstance(node, ast.AnnAssign)
-        else []
-    )
+    targets: list[ast.expr] = []
+    if isinstance(node, ast.Assign):
+        targets = node.targets
+    elif isinstance(node, ast.AnnAssign):
+        targets = [node.target]
+
     return [
         name.id
         for target in targets

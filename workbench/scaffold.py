@@ -61,8 +61,7 @@ def make(asked: Asked) -> Made:
     for path in (spec, cases):
         if path.exists():
             raise UsageError(
-                f"{path} exists and is not overwritten – choose another --name or"
-                " --folder"
+                f"{path} exists and is not overwritten – choose another --name or --folder"
             )
     source, destination = (
         load_connector(asked.source),
@@ -110,9 +109,9 @@ def _possible(item: Drafted, destination: Connector) -> bool:
     fields = destination.resources[item.outline.resource].fields
     found = {proposal.target for proposal in item.proposals}
     links = all(
-        name in found or kind.kind != "reference"
-        for name, kind in fields.items()
-        if kind.required and kind.writable
+        name in found or field_type.kind != "reference"
+        for name, field_type in fields.items()
+        if field_type.required and field_type.writable
     )
     return links and any(
         _needed(destination, item, proposal) for proposal in item.proposals
@@ -146,8 +145,8 @@ def _any(source: Connector, destination: Connector) -> Outline:
 
 def _needs_links(destination: Connector, name: str) -> bool:
     return any(
-        kind.required and kind.kind in ("reference", "file")
-        for kind in destination.resources[name].fields.values()
+        field_type.required and field_type.kind in ("reference", "file")
+        for field_type in destination.resources[name].fields.values()
     )
 
 
@@ -160,10 +159,7 @@ def _spec(
     people = people_of(source, {})
     users = _NO_USERS
     if people[0] and destination.users:
-        users = (
-            f"users: {{from: {people[0]}, email: {people[1]}, fallback:"
-            f" {written(FALLBACK)}}}"
-        )
+        users = f"users: {{from: {people[0]}, email: {people[1]}, fallback: {written(FALLBACK)}}}"
     head = _HEAD.format(
         schema=at_hand(asked.folder, "spec"),
         name=asked.name,
@@ -210,7 +206,7 @@ def _object(
     ]
     made = destination.resources[item.outline.resource]
     if made.written_over in {
-        name for name, kind in made.fields.items() if kind.required
+        name for name, field_type in made.fields.items() if field_type.required
     }:
         yield Insertion(
             (*at, "match"),
@@ -228,8 +224,8 @@ def _object(
         )
         yield Insertion((*at, "fields", proposal.target), proposal.written, remark)
     mapped = {proposal.target for proposal in needed}
-    for name, kind in destination.resources[item.outline.resource].fields.items():
-        if kind.required and kind.writable and name not in mapped:
+    for name, field_type in destination.resources[item.outline.resource].fields.items():
+        if field_type.required and field_type.writable and name not in mapped:
             yield Insertion(
                 (*at, "fields", name),
                 STAND_IN,
@@ -239,10 +235,12 @@ def _object(
 
 
 def _needed(destination: Connector, item: Drafted, proposal: Proposal) -> bool:
-    kind = destination.resources[item.outline.resource].fields.get(proposal.target)
+    field_type = destination.resources[item.outline.resource].fields.get(
+        proposal.target
+    )
     return (
         bool(proposal.custom.get("key"))
-        or (kind is not None and kind.required)
+        or (field_type is not None and field_type.required)
         or proposal.target in ("name", "title", "subject")
     )
 

@@ -1,5 +1,5 @@
 """YAML written: lines added to a file as it stands, and small files made anew; each reads back
-as what was meant.
+as what was asked for.
 """
 
 from __future__ import annotations
@@ -325,8 +325,7 @@ def _replace(path: Path, text: str, data: Any, keys: Keys) -> None:
     if parse(text, str(path)).data != data:
         what = dotted(keys) or "the file"
         raise UsageError(
-            f"{path}: {what} cannot be written so that it reads back the same – edit it"
-            " by hand"
+            f"{path}: {what} cannot be written so that it reads back the same – edit it by hand"
         )
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.new")
@@ -369,14 +368,14 @@ class Block:
 
 def composed(block: Block, head: Sequence[str] = ()) -> str:
     """A YAML file with its remarks, one line each; raises UsageError where it would not read
-    back as what was meant.
+    back as the block.
     """
     lines = [*(f"# {line}" for line in head), *_composed(block, 0)]
     text = "\n".join(lines) + "\n"
     if parse(text).data != block.data:
         raise UsageError(
-            "the file cannot be written so that it reads back the same – this is a"
-            " mistake of ours, please tell us"
+            "the file cannot be written so that it reads back the same – this is an internal error,"
+            " please report it"
         )
     return text
 

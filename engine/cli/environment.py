@@ -6,7 +6,6 @@ import io
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from engine.config.document import content
@@ -16,14 +15,7 @@ from engine.connector.model import Connector
 from engine.errors import UsageError
 from engine.language.compile import Migration
 from engine.language.model import Side
-
-
-@dataclass(frozen=True, slots=True)
-class Accounts:
-    """The two accounts of a run."""
-
-    source: Account
-    destination: Account
+from engine.session import Accounts
 
 
 def variables(place: Path | None = None) -> dict[str, str]:

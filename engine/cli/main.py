@@ -14,9 +14,9 @@ from typing import NoReturn
 
 import click
 
-from engine.cli.gate import Gate
 from engine.cli.streams import drop_output, safe, say, write, write_anything
 from engine.errors import EtlError
+from engine.library.gate import Gate
 
 # errors that no file is named for: the disk is full or broken
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)

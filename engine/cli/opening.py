@@ -17,25 +17,17 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from engine.cli.environment import accounts, variables
+from engine.cli.environment import variables
+from engine.cli.gate import gate_of_program
 from engine.cli.options import OWN_SIZE, Settings
-from engine.connector.auth import Account
-from engine.connector.client import Client
-from engine.connector.model import Connector
-from engine.connector.rate_limit import Clock
-from engine.errors import EtlError, UsageError
-from engine.extract.accounts import belongs, of_migration
+from engine.errors import UsageError
+from engine.extract.accounts import of_migration
 from engine.language.compile import Migration, load_migration
-from engine.language.model import Side
+from engine.library.opening import held, nobody, numbered, place_of
 from engine.report.words import clean
 from engine.session import Progress as Listener
-from engine.session import Run, connect, quiet
-from engine.store.journal import all_runs, close_killed, end_run, start_run
-from engine.store.lease import lease
-from engine.store.records import forget
-from engine.store.tables import Store, open_store
-
-NO_KEY = "-"  # stands in for the key of an account that is not called
+from engine.session import Run, quiet, wire
+from engine.store.tables import open_store
 
 
 @contextmanager
@@ -45,106 +37,47 @@ def opened(
     wait: bool = False,
     refresh: bool = False,
     rebind: bool = False,
+    full: bool = False,
 ) -> Iterator[Run]:
-    """A run on a migration's two accounts, with its row in the store from start to end;
-    `refresh` forgets what was read.
-
-    With `rebind`, the store belongs to these accounts from now on, whatever it was begun with.
+    """A run on a migration's two accounts; a `full` one against live accounts is admitted by
+    the gate, before anything is opened.
     """
-    env = variables()
-    migration = load_migration(settings.spec, env)
-    clock = Clock()
+    gate = gate_of_program()
+
+    def admit(migration: Migration) -> None:
+        if full and settings.environment == "live":
+            gate.admit(migration, settings.spec, settings.store)
+
     with (
-        closing(_store(migration, settings)) as opened_store,
-        lease(opened_store) as store,
         listening(settings) as listener,
-        accounts(
-            migration,
+        held(
+            settings.spec,
             settings.environment,
-            env,
-            store.folder / f"{migration.spec.name}.sandbox",
+            settings.store,
+            progress=listener,
+            admit=admit,
         ) as found,
+        numbered(found, command, wait=wait, refresh=refresh, rebind=rebind) as run,
     ):
-        with store.begin() as connection:
-            close_killed(connection)
-            run_id = start_run(connection, command, clock.now(), migration.spec.digest)
-            if refresh:
-                forget(connection)
-        spec = migration.spec
-        source = connect(
-            migration.source, spec.source, found.source, store, clock, wait
-        )
-        destination = connect(
-            migration.destination,
-            spec.destination,
-            found.destination,
-            store,
-            clock,
-            wait,
-        )
-        files = store.folder / f"{migration.spec.name}.files"
-        run = Run(run_id, migration, store, source, destination, clock, listener, files)
-        outcome = "interrupted"
-        try:
-            belongs(run, rebind)
-            yield run
-            outcome = "done"
-        except EtlError as error:
-            outcome = source.redact(destination.redact(str(error)))[:500]
-            raise
-        finally:
-            with store.begin() as connection:
-                end_run(connection, run_id, clock.now(), outcome)
-            source.close()
-            destination.close()
+        yield run
 
 
 @contextmanager
 def from_store(settings: Settings) -> Iterator[Run]:
     """A run that looks at the store only; its clients are never used."""
     migration = load_migration(settings.spec, variables())
-    store = _store(migration, settings, make=False)
-    clock = Clock()
-
-    def unused(connector: Connector, side: Side) -> Client:
-        account = Account(connector.connection.base_url, NO_KEY)
-        return connect(connector, side, account, store, clock)
-
-    source = unused(migration.source, migration.spec.source)
-    destination = unused(migration.destination, migration.spec.destination)
-    try:
-        run = Run(0, migration, store, source, destination, clock)
-        of_migration(run)
-        yield run
-    finally:
-        source.close()
-        destination.close()
-        store.close()
-
-
-def begun(run: Run, settings: Settings) -> list[dict[str, Any]]:
-    """The runs of a store; raises UsageError where none has migrated anything, as in a store
-    that was misspelt.
-    """
-    with run.store.begin() as connection:
-        runs = all_runs(connection)
-    if not any(row["command"].startswith("run") for row in runs):
-        first = f"etl run {settings.spec} --sample --env {settings.environment}"
+    place = settings.store or place_of(migration.spec.name, settings.environment)
+    if "://" not in place and not Path(place).exists():
         raise UsageError(
-            "nothing has been migrated with this store yet – check --store and --env,"
-            f" or start with: {first}"
-        )
-    return runs
-
-
-def _store(migration: Migration, settings: Settings, make: bool = True) -> Store:
-    url = settings.store or f"var/{migration.spec.name}.{settings.environment}.sqlite"
-    if not make and "://" not in url and not Path(url).exists():
-        raise UsageError(
-            f"there is no store {url} yet – start with: etl run {settings.spec}"
+            f"there is no store {place} yet – start with: etl run {settings.spec}"
             " --sample"
         )
-    return open_store(url)
+    with (
+        closing(open_store(place)) as store,
+        closing(wire(migration, nobody(migration), store)) as run,
+    ):
+        of_migration(run)
+        yield run
 
 
 @contextmanager

@@ -11,33 +11,17 @@ from engine.cli.gate import gate_of_program
 from engine.cli.options import Settings
 from engine.cli.screen import print_result
 from engine.errors import ATTENTION, DONE, UsageError
+from engine.library.reports import FORMATS, leave_report
 from engine.pipeline import Result
 from engine.report import terminal
-from engine.report.document import build, write_csv, write_json
-from engine.report.page import write_html
 from engine.session import Run
-
-REPORTS = {"html": write_html, "json": write_json, "csv": write_csv}
 
 
 def report_of(
     run: Run, result: Result, command: str, settings: Settings
 ) -> dict[str, Any]:
     """Write every format of the report; what is to be shown of it once the run has ended."""
-    report = build(run, result, command, settings.environment)
-    gate_of_program().ended(run, report["verdict"])
-    folder = run.store.folder / f"{run.spec.name}.{settings.environment}.report"
-    written = {}
-    for format, write in REPORTS.items():
-        path = folder / f"report.{format}"
-        try:
-            write(report, path)
-            written[format] = str(path)
-        except OSError as error:
-            report["notices"].append(
-                f"the report {path} cannot be written: {error.strerror}"
-            )
-    return report | {"files": written}
+    return leave_report(run, result, command, settings.environment, gate_of_program())
 
 
 def show(report: Mapping[str, Any], settings: Settings) -> int:
@@ -49,7 +33,7 @@ def show(report: Mapping[str, Any], settings: Settings) -> int:
         terminal.show(report, console, report["files"])
 
     print_result(settings.as_json, report, on_screen)
-    if len(report["files"]) < len(REPORTS):
+    if len(report["files"]) < len(FORMATS):
         raise UsageError(
             "the run is done and saved, but its report could not be written – make room"
             " for it, then: etl verify SPEC"

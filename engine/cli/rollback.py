@@ -7,11 +7,11 @@ from typing import Any
 
 import click
 
-from engine.cli.opening import begun, opened
+from engine.cli.opening import opened
 from engine.cli.options import Settings, common
 from engine.cli.screen import print_result
 from engine.errors import ATTENTION, DONE, UsageError
-from engine.plan.renames import carry_over
+from engine.library.commands import ready_to_undo
 from engine.report import screens
 from engine.rollback.undo import rollback as take_back
 from engine.session import Run
@@ -42,13 +42,7 @@ def rollback(
     """
     settings = Settings(**options)
     with opened(settings, "rollback --dry-run" if dry else "rollback") as run:
-        known = begun(run, settings)
-        if of_run and of_run not in {row["id"] for row in known}:
-            listed = f"etl status {settings.spec} --env {settings.environment}"
-            raise UsageError(
-                f"there is no run {of_run} – see which there are: {listed}"
-            )
-        carry_over(run)
+        ready_to_undo(run, of_run, settings.spec, settings.environment)
         if not dry and not yes:
             _ask(run, settings, of_run, force)
         result = take_back(run, of_run, force, dry)

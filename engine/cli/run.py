@@ -10,7 +10,6 @@ from typing import Any
 import click
 
 from engine import pipeline as stages
-from engine.cli.gate import gate_of_program
 from engine.cli.opening import opened, size_of
 from engine.cli.options import Settings, common, interval, sampled, until
 from engine.cli.reports import report_of, show
@@ -21,15 +20,14 @@ from engine.errors import (
     QuotaExhausted,
     StoreError,
     Unavailable,
-    UnsafePlan,
     UsageError,
 )
+from engine.library.gate import keep_small
 from engine.report import screens
 from engine.session import Run
 
 # what a repeated delta may not meet the next time
 PASSING = (Unavailable, OutcomeUnknown, QuotaExhausted, StoreError)
-MOST = 1000  # records of a sample of live accounts, for nobody has approved it
 # options that make a Choice
 _CHOSEN = ("yes", "changes", "deletions", "until", "every", "failed", "remake_fields")
 
@@ -117,10 +115,8 @@ def run(size: int | None, refresh: bool, wait: bool, **options: Any) -> None:
     while True:
         wanted = time.time() + pause
         try:
-            if settings.environment == "live" and size is None:
-                gate_of_program().admit(settings.spec, settings.store)
-            with opened(settings, command, wait, refresh) as run:
-                _bound(settings, size_of(size, run))
+            with opened(settings, command, wait, refresh, full=size is None) as run:
+                keep_small(settings.spec, settings.environment, size_of(size, run))
                 result = _work(run, choice, size, settings.as_json)
                 report = report_of(run, result, command, settings)
             code = show(report, settings)
@@ -133,18 +129,6 @@ def run(size: int | None, refresh: bool, wait: bool, **options: Any) -> None:
             break
         time.sleep(max(0.0, wanted - time.time()))
     sys.exit(code)
-
-
-def _bound(settings: Settings, size: int | None) -> None:
-    """A sample that moves everything would be a full run that nobody has approved; raises
-    UnsafePlan.
-    """
-    if settings.environment == "live" and size is not None and size > MOST:
-        raise UnsafePlan(
-            f"a sample of live accounts has at most {MOST:,} records, not {size:,} –"
-            f" take a smaller one, look at it, then: etl approve {settings.spec} --env"
-            " live --by NAME, and run everything"
-        )
 
 
 def _work(run: Run, choice: Choice, size: int | None, quietly: bool) -> stages.Result:

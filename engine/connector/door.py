@@ -113,7 +113,7 @@ class _Wire:
 
 
 @dataclass(frozen=True, slots=True)
-class _Head:
+class Head:
     """The head of an answer."""
 
     version: bytes
@@ -127,12 +127,12 @@ class _Head:
         return [item.strip().lower() for value in found for item in value.split(b",")]
 
 
-class _Body(httpx.SyncByteStream):
+class Body(httpx.SyncByteStream):
     """The body of an answer, part by part; a connection that can be used again goes back when it
     was read whole.
     """
 
-    def __init__(self, door: Door, wire: _Wire, head: _Head, method: str) -> None:
+    def __init__(self, door: Door, wire: _Wire, head: Head, method: str) -> None:
         self._door, self._wire, self._head = door, wire, head
         self._bare = method == "HEAD" or head.status in (204, 304)
         self._open = True
@@ -211,6 +211,14 @@ class Door(httpx.BaseTransport):
         """Send a request and read the head of its answer; the body is read from the response's
         stream.
         """
+        head, body = self.open(request)
+        about = {"http_version": b"HTTP/" + head.version, "reason_phrase": head.reason}
+        return httpx.Response(
+            head.status, headers=head.headers, stream=body, extensions=about
+        )
+
+    def open(self, request: httpx.Request) -> tuple[Head, Body]:
+        """The same without a response around it. Whoever has read the body closes it."""
         wire = self._wire(request.url)
         try:
             wire.send(request)
@@ -222,15 +230,7 @@ class Door(httpx.BaseTransport):
         except BaseException:
             wire.close()
             raise
-        return httpx.Response(
-            head.status,
-            headers=head.headers,
-            stream=_Body(self, wire, head, request.method),
-            extensions={
-                "http_version": b"HTTP/" + head.version,
-                "reason_phrase": head.reason,
-            },
-        )
+        return head, Body(self, wire, head, request.method)
 
     def keep(self, wire: _Wire) -> None:
         """A connection for the next request."""
@@ -291,7 +291,7 @@ def _chunk(part: bytes) -> bytes:
     return b"%x\r\n%b\r\n" % (len(part), part) if part else b""
 
 
-def _answered(wire: _Wire) -> _Head:
+def _answered(wire: _Wire) -> Head:
     """The head of the answer; what comes before it, as 103 Early Hints, is passed over."""
     while True:
         text = wire.until(_BLANK_LINE)
@@ -303,7 +303,7 @@ def _answered(wire: _Wire) -> _Head:
         if not status or not all(headers):
             raise httpx.RemoteProtocolError("the answer is not HTTP")
         if int(status[2]) >= 200:
-            return _Head(
+            return Head(
                 status[1],
                 int(status[2]),
                 status[3] or b"",

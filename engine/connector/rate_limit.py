@@ -23,15 +23,16 @@ from engine.errors import QuotaExhausted, StoreError, UsageError
 from engine.store.quota import Slots, block, blocks, book, booked, forget_before
 from engine.store.tables import Store, hold
 
-# a rolling window is counted in half percents, and at most one of them is given away
-SLOTS = 200
+# a rolling window is counted in quarter percents, and at most one of them is given away
+SLOTS = 400
 # share of a rolling window added for calls that arrive closer together than they left
-MARGIN = 0.035
+MARGIN = 0.032
 SKEW = 120.0  # seconds by which a platform's day may start before or after ours ...
 SKEW_SHARE = 0.01  # ... and for shorter windows the share of one
 # seconds; a longer wait is a pause: the run ends and says when to go on
 PATIENCE = 300.0
 NAP = 60.0  # seconds slept at a time: clocks jump when a machine was suspended
+TOLD = 1.0  # seconds; shorter waits are nothing to tell of
 LEASED = 64  # calls booked ahead at most: what a killed process takes from a day
 # ... and of each limit's allowance: what other processes may miss meanwhile
 LEASED_SHARE = 0.01
@@ -156,6 +157,8 @@ class RateLimiter:
     reserve: float = 0.0  # share of every limit left to other programs on the same key
     clock: Clock = field(default_factory=Clock)
     wait_for_day: bool = False
+    # is told once of each wait: the limit, and the seconds it will take
+    heard: Callable[[str, float], None] = lambda *_: None
     waited: float = 0.0
     cost: float = 0.0
     calls: int = 0
@@ -188,19 +191,25 @@ class RateLimiter:
         if booking is not None:
             return booking
         with turns.turn():
+            told = False
             while True:
                 found = self._try(cost, active)
                 if isinstance(found, Reservation):
                     return found
-                self._hang_around(found)
+                told = self._hang_around(found, told)
 
-    def _hang_around(self, wait: _Wait) -> None:
+    def _hang_around(self, wait: _Wait, told: bool) -> bool:
+        """Wait for a while; whether anybody was told of it."""
         if wait.seconds > PATIENCE and not self.wait_for_day:
             raise QuotaExhausted(wait.limit, self.clock.now() + wait.seconds)
+        if wait.seconds >= TOLD and not told:
+            self.heard(wait.limit, wait.seconds)
+            told = True
         seconds = min(wait.seconds, NAP)
         with self._lock:
             self.waited += seconds
         self.clock.sleep(seconds)
+        return told
 
     def _take(self, active: Sequence[Limit], cost: float) -> Reservation | None:
         """A call of what was booked ahead, if there is one."""
@@ -379,7 +388,7 @@ class RateLimiter:
         that is not ours.
         """
         for limit in self.limits:
-            if limit.name not in booking.spent:
+            if not limit.headers or limit.name not in booking.spent:
                 continue
             told, left = (
                 _number(headers.get(limit.headers.get(word, "")))

@@ -6,10 +6,10 @@ import logging
 import random
 import ssl
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -65,9 +65,9 @@ NEVER_LEFT = (
     httpx.UnsupportedProtocol,
 )
 
-PLAIN = ("identity", "")
+PLAIN = (b"identity", b"")
 # one of them, once: several inflate without bounds
-CODINGS = (*PLAIN, "gzip", "x-gzip", "deflate")
+CODINGS = (*PLAIN, b"gzip", b"x-gzip", b"deflate")
 # how an answer travelled: it is unpacked
 FRAMING = (b"content-encoding", b"content-length", b"transfer-encoding")
 SAID = {  # what every request says
@@ -109,7 +109,7 @@ class Calls:
     limiter: RateLimiter
     clock: Clock = field(default_factory=Clock)
     random: Callable[[], float] = random.random
-    door: httpx.BaseTransport = field(init=False, repr=False)
+    door: Door = field(init=False, repr=False)
     http: httpx.Client = field(init=False)  # the same door, for files
     session: Session = field(init=False, repr=False)
     home: httpx.URL = field(init=False)
@@ -321,7 +321,11 @@ class Calls:
         """
 
         def send(signature: Signature) -> httpx.Response:
-            marked = replace(signature, headers={**signature.headers, **(mark or {})})
+            marked = (
+                replace(signature, headers={**signature.headers, **mark})
+                if mark
+                else signature
+            )
             return self._request(operation, url, body, kind, file, marked)
 
         problem = ""
@@ -331,7 +335,7 @@ class Calls:
                 if verdict.rule is None or (
                     operation.bulk and listed(operation.bulk, verdict.body) is not None
                 ):
-                    return replace(verdict, repeated=bool(problem))
+                    return replace(verdict, repeated=True) if problem else verdict
                 raise self.failure(verdict, operation)
             except NEVER_LEFT as error:
                 failure: EtlError = Unavailable(
@@ -447,21 +451,22 @@ class Calls:
         )
         request = self._asked(method, url, **sent)
         until = time.monotonic() + seconds
-        response = self.door.handle_request(request)
+        head, body = self.door.open(request)
         try:
-            coding = (
-                response.headers.get("content-encoding", "identity").strip().lower()
-            )
+            coding = b", ".join(head.values(b"content-encoding"))
             if coding not in CODINGS:
                 raise EndlessError(
                     "the answer is packed in a way that was not asked for"
                 )
-            content = bytearray()
-            plain = coding in PLAIN
-            parts = iter(response.stream) if plain else response.iter_bytes()  # type: ignore[arg-type]
+            parts: Iterable[bytes] = body
+            if coding not in PLAIN:
+                packed = httpx.Response(head.status, headers=head.headers, stream=body)
+                parts = packed.iter_bytes()
+            content, size = [], 0
             for part in parts:
-                content += part
-                if len(content) > most:
+                content.append(part)
+                size += len(part)
+                if size > most:
                     raise EndlessError(
                         f"the answer is larger than {most:,} bytes, `answer_max_bytes`"
                         " of the connector"
@@ -473,14 +478,10 @@ class Calls:
                         True,
                     )
         finally:
-            response.close()
-        kept = [
-            header
-            for header in response.headers.raw
-            if header[0].lower() not in FRAMING
-        ]
+            body.close()
+        kept = [header for header in head.headers if header[0].lower() not in FRAMING]
         whole = httpx.Response(
-            response.status_code, headers=kept, content=bytes(content), request=request
+            head.status, headers=kept, content=b"".join(content), request=request
         )
         if "set-cookie" in whole.headers:
             self.http.cookies.extract_cookies(whole)
@@ -492,7 +493,9 @@ class Calls:
         self, method: str, url: httpx.URL, headers: Mapping[str, str], **sent: Any
     ) -> httpx.Request:
         """A request as a client of httpx would make it."""
-        request = httpx.Request(method, url, headers={**SAID, **headers}, **sent)
+        request = httpx.Request(
+            method, url, headers=_prepared(tuple(headers.items())), **sent
+        )
         if url.userinfo:
             request = next(
                 httpx.BasicAuth(url.username, url.password).auth_flow(request)
@@ -599,6 +602,12 @@ class Calls:
         return self.session.redact(described(self.connector, verdict, operation.quiet))[
             :MESSAGE
         ].strip()
+
+
+@lru_cache(maxsize=128)
+def _prepared(headers: tuple[tuple[str, str], ...]) -> httpx.Headers:
+    """The headers of a request with those of every request; they are the same each call."""
+    return httpx.Headers({**SAID, **dict(headers)})
 
 
 def _with(url: httpx.URL, params: Mapping[str, Any]) -> httpx.URL:

@@ -22,6 +22,13 @@ _LONGEST = 400  # characters; a longer text is no amount
 _WHOLE = 30  # digits of the largest whole number that is made of a text
 _TEXTS = ("text", "html", "url", "enum", "id", "reference")
 _MOMENTS = ("date", "time", "duration", "datetime", "wall_time")
+# Values of these very types are of the field's type as they are: most values by far.
+_FITTING: Mapping[str, tuple[type, ...]] = {
+    "boolean": (bool,),
+    "integer": (int, float),
+    "number": (int, float),
+    **dict.fromkeys((*_TEXTS, *_MOMENTS), (str, int, float)),
+}
 _CALLED = {
     "boolean": "neither yes nor no",
     "integer": "no whole number",
@@ -53,8 +60,14 @@ def typed(
     """A row as declared; `nothing` lists the values by which the platform says "empty"."""
     changed: dict[str, Any] = {}
     misfits: dict[str, list[str]] = {}
+    telling = {type(one) for one in nothing}
     for name, field_type in fields.items():
         value = row.get(name)
+        if value is None:
+            continue
+        fitting = _FITTING.get(field_type.kind, ())
+        if type(value) in fitting and type(value) not in telling:
+            continue
         if is_empty(value):
             continue
 

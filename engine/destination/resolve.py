@@ -52,7 +52,9 @@ def resolve(
     missing = list(found.missing)
 
     for target, value in draft.items():
-        kept = _without(value, frozenset(_lost(value, ids)))
+        kept = value
+        if isinstance(value, dict | list):
+            kept = _without(value, frozenset(_lost(value, ids)))
         if is_empty(kept):
             continue
         try:
@@ -70,6 +72,8 @@ def unlinked(draft: Mapping[str, Any], mapping: ObjectMapping, ids: Ids) -> Unli
     missing = []
     verdicts = {"fail": "", "skip": ""}
     for target, value in draft.items():
+        if not isinstance(value, dict | list):
+            continue
         for name, key in _lost(value, ids):
             why = f"{name} {key} is not in the destination"
             policy = miss_policy(mapping, target)
@@ -82,8 +86,6 @@ def unlinked(draft: Mapping[str, Any], mapping: ObjectMapping, ids: Ids) -> Unli
 
 
 def _lost(value: Any, ids: Ids) -> list[Symbol]:
-    if not isinstance(value, dict | list):
-        return []
     return [found for found in dict.fromkeys(links_in(value)) if ids(*found) is None]
 
 

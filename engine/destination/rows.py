@@ -73,6 +73,7 @@ class RowCodec:
     id_names: Mapping[str, str]  # resource -> the field its rows have their id in
     empty_values: Sequence[Any] = ()  # how the platform says that a field is empty
     _bare: dict[str, bool] = field(default_factory=dict, compare=False, repr=False)
+    _theirs: dict[str, bool] = field(default_factory=dict, compare=False, repr=False)
 
     def kind(self, target: str) -> FieldType | None:
         """The declared type of a field; None for custom fields and those not declared."""
@@ -93,7 +94,7 @@ class RowCodec:
 
     def get(self, row: Row, target: str) -> Any:
         """What a row holds in a field; references as ids, None where there is nothing."""
-        if self._is_bare(target):
+        if self._bare.get(target) or self._is_bare(target):
             return row.get(target)
         if not self.is_custom(target):
             return self._plain(row.get(target), self.kind(target))
@@ -120,6 +121,9 @@ class RowCodec:
 
     def put(self, body: dict[str, Any], target: str, value: Any) -> None:
         """Put a value where the platform wants it. Raises ValueError for a field not made yet."""
+        if self._bare.get(target) or self._is_bare(target):
+            body[target] = value
+            return
         code = self.code(target)
         if code is None:
             raise ValueError("the account does not have the custom field")
@@ -159,7 +163,7 @@ class RowCodec:
 
     def shows(self, row: Row, target: str) -> bool:
         """Whether a row says anything about a field, be it that the field is empty."""
-        if not self.is_custom(target):
+        if self._bare.get(target) or not self.is_custom(target):
             return target in row
         code = self.code(target)
         return bool(code) and code in self.custom_values(row)
@@ -245,7 +249,7 @@ class RowCodec:
         held = {
             name: value if self._is_bare(name) else self._plain(value, self.kind(name))
             for name, value in row.items()
-            if self.resource.is_theirs(name) and not is_empty(value)
+            if self._is_theirs(name) and not is_empty(value)
         }
         if self.resource.custom:
             values = self.custom_values(row)
@@ -253,6 +257,11 @@ class RowCodec:
                 code: value for code, value in values.items() if not is_empty(value)
             }
         return held
+
+    def _is_theirs(self, name: str) -> bool:
+        if name not in self._theirs:
+            self._theirs[name] = self.resource.is_theirs(name)
+        return self._theirs[name]
 
     def is_unchanged(self, seen: str, row: Row) -> bool:
         """Whether a row still has the fingerprint that was taken of it."""

@@ -39,7 +39,9 @@ class Template:
     html: bool
     uses: tuple[str, ...] = ()
     heads: tuple[str, ...] = ()
-    known: frozenset[str] = frozenset()
+    known: frozenset[str] = field(
+        default=frozenset(), repr=False
+    )  # follows from the connector
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +99,7 @@ class NamedStep:
 
     name: str
     args: Mapping[str, Any]
-    run: Step
+    run: Step = field(repr=False)  # told by its name and its arguments
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,7 +248,7 @@ class ObjectMapping:
             (
                 f.target
                 for f in self.fields.values()
-                if f.expr == Path("$key", ("$key",))
+                if isinstance(f.expr, Path) and f.expr.text == "$key"
             ),
             "",
         )

@@ -78,6 +78,8 @@ class _Work:
 
     def hold(self, connection: sa.Connection, key: str, word: str, reason: str) -> None:
         """A record that cannot be written after all, for what it leans on was not."""
+        if word == "failed":
+            self.run.failed(self.mapping.name, key)
         text = f"{word}: {reason}"
         finding = Finding(self.mapping.name, key, STAGE, "", "attention", text)
         save_findings(connection, [finding])
@@ -390,6 +392,9 @@ def _count(work: _Work) -> None:
     result.conflicts = planned.get((name, "conflict"), 0)
     result.skipped += planned.get((name, "skip"), 0)
     result.failed += planned.get((name, "fail"), 0)
+    for batch in stream_changes(run.store, name, "fail"):
+        for change in batch:
+            run.failed(name, change.key)
     result.least = _least(
         work.codec, {"create": result.created, "update": result.updated}
     )

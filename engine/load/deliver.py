@@ -10,11 +10,12 @@ import math
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from itertools import chain, groupby
 from queue import Empty, SimpleQueue
+from typing import Any
 
 from engine.connector.client import Written
 from engine.connector.model import Connector
@@ -345,12 +346,14 @@ def _single(run: Run, write: Write) -> Outcome:
         )
     except EtlError as error:
         return replace(_failed(write, error), called=called)
-    return replace(_done(write, answer), extra=extra)
+    return _done(write, answer, extra)
 
 
-def _done(write: Write, found: Written) -> Outcome:
+def _done(
+    write: Write, found: Written, extra: Mapping[str, Any] | None = None
+) -> Outcome:
     answer = Answer(found.data, found.status, found.date, found.shown, found.repeated)
-    return Outcome(write, "done", found.id, answer)
+    return Outcome(write, "done", found.id, answer, extra=extra or {})
 
 
 def _failed(write: Write, error: EtlError) -> Outcome:

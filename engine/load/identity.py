@@ -156,21 +156,16 @@ def _answers_found(ledger: Ledger, write: Write, answer: Answer) -> bool:
 
 def _shows_another(write: Write, answer: Answer, codec: RowCodec) -> bool:
     """Whether the answer shows a row that holds mostly other values than were sent."""
-    shown = [
-        name
-        for name in write.draft
-        if codec.shows(answer.row, name)
-        and not is_empty(codec.get(answer.row, name))
-        and isinstance(codec.get(write.body, name), str)
-    ]
-    other = [
-        name
-        for name in shown
-        if not codec.alike(
-            name, codec.get(write.body, name), codec.get(answer.row, name)
-        )
-    ]
-    return len(other) >= FEWEST and 2 * len(other) > len(shown)
+    shown = other = 0
+    for name in write.draft:
+        sent = codec.get(write.body, name)
+        if not isinstance(sent, str) or not codec.shows(answer.row, name):
+            continue
+        live = codec.get(answer.row, name)
+        if not is_empty(live):
+            shown += 1
+            other += not codec.alike(name, sent, live)
+    return other >= FEWEST and 2 * other > shown
 
 
 def age_beyond_call(

@@ -8,6 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from engine.destination.equality import is_same
 from engine.destination.rows import RowCodec
 from engine.load.identity import (
     FOUND,
@@ -67,7 +68,7 @@ def _record(run: Run, ledger: Ledger, outcome: Outcome, codec: RowCodec) -> Outc
         ledger.clear_findings("write", write.object, write.key)
 
     if outcome.state == "failed":
-        ledger.save_finding(_failure(write, outcome.reason))
+        ledger.save_finding(_failure(run, write, outcome.reason))
     elif outcome.state == "done":
         _leave(run, ledger, outcome, codec)
     return outcome
@@ -168,7 +169,8 @@ def _doubts_of(run: Run, outcome: Outcome, codec: RowCodec) -> dict[str, Any]:
     return found | ({"status": FOUND} if outcome.answer.status == FOUND else {})
 
 
-def _failure(write: Write, reason: str) -> Finding:
+def _failure(run: Run, write: Write, reason: str) -> Finding:
+    run.failed(write.object, write.key)
     return Finding(
         write.object, write.key, "write", "", "attention", f"failed: {reason}"
     )
@@ -243,6 +245,10 @@ def note_stored(
         sent = codec.get(body, target)
         if is_empty(sent) or as_file(sent):
             continue
+        if is_same(sent, codec.get(row, target)):  # as nearly always
+            held.pop(target, None)
+            stored.pop(target, None)
+            continue
 
         before = held.pop(target, {})
         tries = before.get("tries", 0) + 1 if before.get("why") == "lost" else 1
@@ -286,11 +292,11 @@ def leave_in_doubt(
         reason=f"{ACCEPTED}: {reason}",
     )
     clear_findings(connection, "write", write.object, [write.key])
-    save_findings(connection, [_failure(write, reason)])
+    save_findings(connection, [_failure(run, write, reason)])
 
 
 def give_up(run: Run, connection: sa.Connection, write: Write, reason: str) -> None:
     """A write that is not tried any more has failed, with the platform's last words."""
     mark(connection, write.entry, "failed", reason, run.clock.now())
     clear_findings(connection, "write", write.object, [write.key])
-    save_findings(connection, [_failure(write, reason)])
+    save_findings(connection, [_failure(run, write, reason)])

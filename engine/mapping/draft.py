@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
@@ -19,22 +21,33 @@ from engine.mapping.evaluate import (
     Source,
     evaluate,
 )
+from engine.mapping.inputs import Digests, Seen, digest_of, digest_of_code
 from engine.session import Run
 from engine.store.links import (
     Draft,
     Finding,
     clear_drafts,
     clear_findings,
-    is_linked,
-    is_ready,
+    count_drafts,
+    digest_of_drafts,
+    digest_of_keys,
+    is_staged,
     links_of,
     save_drafts,
     save_findings,
+    staged_keys,
 )
-from engine.store.records import Record, count, one, pointing_at, stream
+from engine.store.records import Record, content_digest, count, one, pointing_at, stream
+from engine.store.tables import recall_in, remember_in
 from engine.values import digest
 
+STAGE = "transform"  # of findings
+STAMP = (
+    "mapped."  # the store keeps under this name what an object's drafts were made of
+)
 REMEMBERED = 2_000  # whole records, some of 50 kB
+# keys of an object that are held in memory; of a larger one they are looked up one by one
+KEYS = 50_000
 
 
 class Remembered(OrderedDict[Any, Any]):
@@ -66,12 +79,15 @@ def sight_on(
     connection: sa.Connection,
     drafted: Callable[[str, str], bool] | None = None,
     memory: Remembered | None = None,
+    own: str = "",
 ) -> LookupContext:
     """What projections may look at, read from the store as needed and remembered.
 
     A `memory` given by the caller lasts over several connections; only what does not change
-    meanwhile may be remembered so: records, and drafts of objects further up.
+    meanwhile may be remembered so: records, and drafts of objects other than
+    `own`, which is being drafted.
     """
+    lasting = memory is not None
     memory = Remembered() if memory is None else memory
     users: set[str] = memory.get_or("users", lambda: set(links_of(connection, "users")))
 
@@ -98,10 +114,16 @@ def sight_on(
         return rows
 
     def staged(name: str, key: str) -> bool:
-        def look() -> bool:
-            return is_ready(connection, name, key) or is_linked(connection, name, key)
-
-        known: bool = memory.get_or(("drafted", name, key), look)
+        keys = None
+        if lasting and name != own:
+            keys = memory.get_or(
+                ("drafted", name), lambda: staged_keys(connection, name, KEYS)
+            )
+        if keys is not None:
+            return key in keys
+        known: bool = memory.get_or(
+            ("drafted", name, key), lambda: is_staged(connection, name, key)
+        )
         return known
 
     return LookupContext(
@@ -120,16 +142,94 @@ def sight_on(
 def transform(
     run: Run, objects: Sequence[ObjectMapping], only: frozenset[str] | None = None
 ) -> list[Transformed]:
-    """Make the drafts of these objects anew, of all records or of the given ones."""
-    return [_object(run, mapping, only) for mapping in objects]
+    """The drafts of these objects by the spec and the records as they are now, of all or of some.
+
+    Those of an object are kept where nothing that they came from has changed.
+    """
+    digests = Digests(
+        _shared(run),
+        partial(content_digest, run.store),
+        partial(digest_of_keys, run.store),
+    )
+    return [
+        _kept(run, mapping, digests, only) or _made(run, mapping, digests, only)
+        for mapping in objects
+    ]
+
+
+def _kept(
+    run: Run, mapping: ObjectMapping, digests: Digests, only: frozenset[str] | None
+) -> Transformed | None:
+    """An object's drafts, where they were made of these very inputs and are as they were made."""
+    if only is not None and not mapping.rows:
+        return None
+    with run.store.begin() as connection:
+        stamp = json.loads(recall_in(connection, STAMP + mapping.name) or "{}")
+    if not stamp or stamp["mapping"] != _fixed(run, mapping, digests):
+        return None
+    seen = Seen(set(stamp["collections"]), set(stamp["objects"]))
+    if stamp["seen"] != digests.looked_at(seen) or stamp["drafts"] != digest_of_drafts(
+        run.store, mapping.name, STAGE
+    ):
+        return None
+    with run.store.begin() as connection:
+        states = count_drafts(connection, mapping.name)
+    return Transformed(
+        mapping.name,
+        states.get("ready", 0),
+        states.get("skipped", 0),
+        states.get("failed", 0),
+    )
+
+
+def _shared(run: Run) -> str:
+    """What the drafts of all objects come from besides records and other drafts."""
+    source = run.migration.source
+    with run.store.begin() as connection:
+        users = sorted(links_of(connection, "users"))
+    sources = {name: item.sources for name, item in run.spec.objects.items()}
+    read = {name: item.fields for name, item in source.resources.items()}
+    told = (source.reference, source.empty_values, run.spec.settings, run.spec.users)
+    return digest_of(digest_of_code(), sources, read, told, users)
+
+
+def _fixed(run: Run, mapping: ObjectMapping, digests: Digests) -> str:
+    """The same for one object, with its mapping and with what its destination takes."""
+    return digest_of(
+        digests.shared,
+        mapping,
+        run.migration.destination.resources[mapping.resource].fields,
+    )
+
+
+def _made(
+    run: Run, mapping: ObjectMapping, digests: Digests, only: frozenset[str] | None
+) -> Transformed:
+    """An object's drafts made anew, and what they were made of."""
+    with run.store.begin() as connection:
+        remember_in(connection, STAMP + mapping.name, "")
+    seen = Seen(set(mapping.sources))
+    made = _object(run, mapping, only, seen)
+    digests.forget_keys(mapping.name)
+    if only is None or mapping.rows:
+        stamp = {
+            "mapping": _fixed(run, mapping, digests),
+            "collections": sorted(seen.collections),
+            "objects": sorted(seen.objects),
+            "seen": digests.looked_at(seen),
+            "drafts": digest_of_drafts(run.store, mapping.name, STAGE),
+        }
+        with run.store.begin() as connection:
+            remember_in(connection, STAMP + mapping.name, json.dumps(stamp))
+    return made
 
 
 def _object(
-    run: Run, mapping: ObjectMapping, only: frozenset[str] | None
+    run: Run, mapping: ObjectMapping, only: frozenset[str] | None, seen: Seen
 ) -> Transformed:
     with run.store.begin() as connection:
         clear_drafts(connection, mapping.name)
-        clear_findings(connection, "transform", mapping.name)
+        clear_findings(connection, STAGE, mapping.name)
         total = (
             len(only)
             if only is not None
@@ -140,8 +240,11 @@ def _object(
     chosen = None if mapping.rows else only
     for batch in _batches(run, mapping, chosen):
         with run.store.begin() as connection:
-            sight = sight_on(run, connection, memory=memory)
+            sight = seen.watched(
+                sight_on(run, connection, memory=memory, own=mapping.name)
+            )
             drafts: list[Draft] = []
+            found: list[Finding] = []
             for record in batch:
                 for projection in evaluate(
                     mapping, Source(record.collection, record.key, record.body), sight
@@ -153,10 +256,11 @@ def _object(
                         projection,
                     )
                     drafts.append(as_draft(mapping, projection, position))
-                    save_findings(connection, findings(mapping, projection))
+                    found += findings(mapping, projection)
             for draft in drafts:
                 counts[draft.state] += 1
             save_drafts(connection, drafts)
+            save_findings(connection, found)
         done += len(batch)
         run.progress(f"mapping {mapping.label}", done, total)
     return Transformed(
@@ -219,6 +323,10 @@ def _refusal(
     limit.
     """
     for name, kind in resource.fields.items():
+        if not (
+            kind.required or kind.max or kind.one_of or kind.requires or kind.only_with
+        ):
+            continue
         if (
             kind.required
             and kind.writable
@@ -257,12 +365,7 @@ def findings(mapping: ObjectMapping, projection: Evaluation) -> list[Finding]:
     """What people must know about one projection."""
     found = [
         Finding(
-            mapping.name,
-            projection.key,
-            "transform",
-            note.field,
-            note.severity,
-            note.text,
+            mapping.name, projection.key, STAGE, note.field, note.severity, note.text
         )
         for note in projection.notes
     ]
@@ -271,7 +374,7 @@ def findings(mapping: ObjectMapping, projection: Evaluation) -> list[Finding]:
             Finding(
                 mapping.name,
                 projection.key,
-                "transform",
+                STAGE,
                 "",
                 "attention",
                 f"{projection.state}: {projection.reason}",

@@ -140,6 +140,8 @@ class _Context:
     sight: LookupContext
     key: str
     element: Any = None
+    # names that stand beside the record's own fields
+    beside: frozenset[str] = frozenset()
     # values that do not fit their type, where one was asked for
     told: dict[str, str] = field(default_factory=dict)
     _around: dict[str, Any] = field(default_factory=dict)
@@ -147,6 +149,9 @@ class _Context:
     def value(self, path: model.Path) -> Any:
         """The value at a path; None where there is none."""
         head = path.segments[0]
+        if isinstance(head, str) and head[:1] != "$" and head not in self.beside:
+            self.tell("", self.source.misfits.get(head, ()))
+            return dig(self.source.body, path.segments)
         match head:
             case "$key":
                 return self.key
@@ -160,13 +165,15 @@ class _Context:
                 return None
             case "$settings":
                 return self.sight.settings.get(str(path.segments[1]))
-        if head in self.mapping.beside:
+        if head in self.beside:
             return dig(self.around(str(head)), path.segments[1:])
         self.tell("", self.source.misfits.get(str(head), ()))
         return dig(self.source.body, path.segments)
 
     def tell(self, place: str, misfits: Iterable[str]) -> None:
         """Values that were left out stand in the draft's findings."""
+        if not misfits:
+            return
         for text in misfits:
             name, _, what = text.partition(": ")
             self.told.setdefault(place + name, what)
@@ -247,7 +254,7 @@ class _Context:
         }
         record = jinja.View(self.source.body, template.known)
         for name in template.heads:
-            if name in self.mapping.beside:
+            if name in self.beside:
                 values[name] = jinja.seen(self.around(name), template.known)
             elif name in record:
                 self.tell("", self.source.misfits.get(name, ()))
@@ -259,7 +266,9 @@ def value_at(
     mapping: model.ObjectMapping, source: Source, path: model.Path, sight: LookupContext
 ) -> Any:
     """What an object reads at a path of one record, outside the list it may go through."""
-    return _Context(mapping, _typed(source, sight), sight, source.key).value(path)
+    return _Context(
+        mapping, _typed(source, sight), sight, source.key, beside=mapping.beside
+    ).value(path)
 
 
 def evaluate(
@@ -267,8 +276,9 @@ def evaluate(
 ) -> Iterator[Evaluation]:
     """The drafts of one record: one, or one for each element of a list inside it."""
     source = _typed(source, sight)
+    beside = mapping.beside
     for key, element, fault in _elements(mapping.each, source):
-        context = _Context(mapping, source, sight, key, element)
+        context = _Context(mapping, source, sight, key, element, beside)
         if _is_meant(context):
             yield (
                 Evaluation(key, source.key, {}, "failed", fault, (), ())
@@ -295,7 +305,7 @@ def takes_part(
     """
     source = _typed(source, sight)
     found = (
-        _Context(mapping, source, sight, key, element)
+        _Context(mapping, source, sight, key, element, mapping.beside)
         for key, element, _ in _elements(mapping.each, source)
     )
     return any(_is_meant(context) or context.told for context in found)
@@ -369,6 +379,16 @@ def _draft(context: _Context) -> Evaluation:
     found: list[Note] = []
     state, reason = "ready", ""
     for target, item in context.mapping.fields.items():
+        if isinstance(item.expr, model.Path):  # nothing can become of it but itself
+            value = context.value(item.expr)
+            if is_empty(value):
+                traces.append(Provenance(target, "empty", (), (), None))
+            else:
+                body[target] = value
+                traces.append(
+                    Provenance(target, "equal", ((item.expr.text, value),), (), value)
+                )
+            continue
         story = _Story()
         try:
             value = _evaluate(item.expr, context, story)
@@ -401,7 +421,9 @@ def _draft(context: _Context) -> Evaluation:
 
 
 def _trace(item: model.Field, story: _Story, value: Any) -> Provenance:
-    filled = [(path, found) for path, found in story.sources if not is_empty(found)]
+    filled = tuple(
+        [(path, found) for path, found in story.sources if not is_empty(found)]
+    )
     if value is None:
         how = (
             "dropped"
@@ -418,9 +440,7 @@ def _trace(item: model.Field, story: _Story, value: Any) -> Provenance:
         how = "equal"
     else:
         how = "transformed"
-    return Provenance(
-        item.target, how, tuple(filled), tuple(story.steps), value, story.reason
-    )
+    return Provenance(item.target, how, filled, tuple(story.steps), value, story.reason)
 
 
 # -- expressions

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import repeat
 
 from engine.connector.client import Client
@@ -17,7 +17,7 @@ from engine.store.changes import count_changes, count_sent
 from engine.store.links import links_of
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Step:
     """An object's changes by kind and their cost; adopted rows that are written count twice."""
 
@@ -99,14 +99,13 @@ def _steps(run: Run, objects: Sequence[ObjectMapping]) -> list[Step]:
         planned, sent = count_changes(connection), count_sent(connection)
     found = []
     for mapping in objects:
-        step = Step(mapping.name, mapping.label, mapping.resource)
-        for (name, change_kind), many in planned.items():
-            if name == mapping.name:
-                setattr(step, change_kind, many)
-        step.update += sent.get(mapping.name, 0)
+        own = {
+            kind: many for (name, kind), many in planned.items() if name == mapping.name
+        }
+        own["update"] = own.get("update", 0) + sent.get(mapping.name, 0)
+        step = Step(mapping.name, mapping.label, mapping.resource, **own)
         costs = list(costs_of(run, step))
-        step.calls, step.cost = len(costs), sum(costs)
-        found.append(step)
+        found.append(replace(step, calls=len(costs), cost=sum(costs)))
     return found
 
 

@@ -25,8 +25,8 @@ from engine.destination.resolve import Ids, Resolved, resolve, unlinked
 from engine.destination.rows import Row, RowCodec
 from engine.language.model import ObjectMapping
 from engine.session import Run
-from engine.store.changes import Change, Kind, changes_of, pending_deletes
-from engine.store.links import Draft, Link, draft_states, links_of
+from engine.store.changes import Change, Kind, pending_deletes, rows_to_be
+from engine.store.links import Draft, Link, draft_states, linked_ids_of
 from engine.values import canonical, digest, links_in
 
 OF_PLAN = "$"  # marks what stands in for the id of a row that the same plan makes
@@ -128,16 +128,14 @@ def rows_as_drafted(
     return _known(run, connection, drafts, _drafted)
 
 
-def rows_to_delete(
-    connection: sa.Connection, drafts: Iterable[Draft]
-) -> frozenset[Symbol]:
-    """Rows that these drafts name and the plan deletes."""
-    wanted = _symbols(draft.body for draft in drafts)
-    return frozenset(
-        (name, key)
-        for name, keys in wanted.items()
-        for key in pending_deletes(connection, name, sorted(keys))
-    )
+def known_rows(
+    run: Run,
+    connection: sa.Connection,
+    drafts: Iterable[Draft],
+    links: Mapping[str, Link],
+) -> KnownRows:
+    """What the store knows of the rows of these drafts, as planned."""
+    return KnownRows(links, *_looked_up(run, connection, drafts, _planned))
 
 
 Look = Callable[[Run, sa.Connection, str, list[str]], dict[str, str]]
@@ -146,15 +144,23 @@ Look = Callable[[Run, sa.Connection, str, list[str]], dict[str, str]]
 def _known(
     run: Run, connection: sa.Connection, drafts: Iterable[Draft], look: Look
 ) -> Ids:
+    return _looked_up(run, connection, drafts, look)[0]
+
+
+def _looked_up(
+    run: Run, connection: sa.Connection, drafts: Iterable[Draft], look: Look
+) -> tuple[Ids, frozenset[Symbol]]:
     found: dict[Symbol, str] = {}
+    to_delete: set[Symbol] = set()
     for name, keys in _symbols(draft.body for draft in drafts).items():
         ordered = sorted(keys)
         deleted = pending_deletes(connection, name, ordered)
+        to_delete |= {(name, key) for key in deleted}
         rows = look(run, connection, name, ordered)
         found |= {
             (name, key): row_id for key, row_id in rows.items() if key not in deleted
         }
-    return lambda name, key: found.get((name, key))
+    return (lambda name, key: found.get((name, key))), frozenset(to_delete)
 
 
 def _symbols(bodies: Iterable[Any]) -> dict[str, set[str]]:
@@ -170,10 +176,10 @@ def _linked(
 ) -> dict[str, str]:
     """What rows of other resources name linked rows by."""
     resources = run.migration.destination.resources
-    found = links_of(connection, name, keys)
+    found = linked_ids_of(connection, name, keys)
     return {
-        key: resources[link.resource].reference_to(link.dest_id)
-        for key, link in found.items()
+        key: resources[resource].reference_to(row_id)
+        for key, (resource, row_id) in found.items()
     }
 
 
@@ -186,12 +192,8 @@ def _planned(
     run: Run, connection: sa.Connection, name: str, keys: list[str]
 ) -> dict[str, str]:
     """Linked rows, rows to be adopted, and rows to be made under an id that nobody has."""
-    made = changes_of(connection, name, keys)
-    found = {
-        key: change.dest_id or of_plan(name, key)
-        for key, change in made.items()
-        if change.kind in ("create", "adopt")
-    }
+    made = rows_to_be(connection, name, keys)
+    found = {key: row_id or of_plan(name, key) for key, row_id in made.items()}
     return found | _linked(run, connection, name, keys)
 
 

@@ -43,16 +43,15 @@ from engine.plan.cost import Plan, summed_up
 from engine.plan.deletions import plan_deletions
 from engine.plan.diff import (
     Decision,
-    KnownRows,
     decide,
+    known_rows,
     merge,
     rows_as_planned,
-    rows_to_delete,
 )
 from engine.plan.moves import follow_moves
 from engine.plan.notes import STAGE, report, report_rows
 from engine.session import Run
-from engine.store.changes import Change, Kind, changes_of, clear_changes, save_changes
+from engine.store.changes import Change, Kind, adoptions_of, clear_changes, save_changes
 from engine.store.journal import Entry, failures
 from engine.store.links import (
     Draft,
@@ -162,15 +161,12 @@ def plan_drafts(planning: Planning, drafts: Sequence[Draft]) -> list[Change]:
     with run.store.begin() as connection:
         keys = [draft.key for draft in drafts]
         linked = links_of(connection, name, keys)
-        known = changes_of(connection, name, keys)
+        found = adoptions_of(connection, name, keys)
         adopted = {
-            key: change
-            for key, change in known.items()
-            if change.kind == "adopt" and key not in linked
+            key: of_draft for key, of_draft in found.items() if key not in linked
         }
-        planned = {key for key, change in adopted.items() if change.draft}
-        fresh = [draft for draft in drafts if draft.key not in planned]
-        decided = _decided(planning, connection, fresh)
+        fresh = [draft for draft in drafts if not adopted.get(draft.key)]
+        decided = _decided(planning, connection, fresh, linked)
 
     decisions = _without_taken(planning, decided)
     changes = {item.draft.key: item.change() for item in decisions}
@@ -209,14 +205,13 @@ def sent_before(entry: Entry, draft: Draft, resolved: Resolved) -> bool:
 
 
 def _decided(
-    planning: Planning, connection: sa.Connection, drafts: Sequence[Draft]
+    planning: Planning,
+    connection: sa.Connection,
+    drafts: Sequence[Draft],
+    links: Mapping[str, Link],
 ) -> list[Decision]:
     run, mapping = planning.run, planning.mapping
-    known = KnownRows(
-        links_of(connection, mapping.name, [draft.key for draft in drafts]),
-        rows_as_planned(run, connection, drafts),
-        rows_to_delete(connection, drafts),
-    )
+    known = known_rows(run, connection, drafts, links)
     return decide(run, mapping, planning.codec, drafts, known)
 
 
@@ -347,7 +342,7 @@ def _adopt_by_key(planning: Planning) -> None:
         with run.store.begin() as connection:
             drafts = drafts_of(connection, mapping.name, list(rows))
             linked = links_of(connection, mapping.name, list(rows))
-            decided = _decided(planning, connection, list(drafts.values()))
+            decided = _decided(planning, connection, list(drafts.values()), linked)
 
         resolved = _resolved(planning, _of_kind(decided, "create"))
         found = []

@@ -34,7 +34,7 @@ from engine.load.reconcile import live_rows, reconcile
 from engine.load.writes import RESTORED, Outcome, Write
 from engine.plan.diff import version
 from engine.rollback.retained import Retained, RowId, find_retained
-from engine.session import Run
+from engine.session import Run, stage
 from engine.store.journal import (
     Entry,
     creations_of_rows,
@@ -91,6 +91,7 @@ class _Undoing:
         return self.codecs[name]
 
 
+@stage("rollback")
 def rollback(
     run: Run, of_run: int | None = None, force: bool = False, dry: bool = False
 ) -> RolledBack:

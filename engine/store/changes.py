@@ -81,6 +81,34 @@ def changes_of(
     return found
 
 
+def rows_to_be(
+    connection: sa.Connection, name: str, keys: Sequence[str]
+) -> dict[str, str]:
+    """The ids of the rows that the plan gives these records; "" for one that is not made yet."""
+    found: dict[str, str] = {}
+    for part in batches(keys):
+        query = sa.select(changes.c.key, changes.c.dest_id).where(
+            changes.c.object == name,
+            changes.c.kind.in_(("create", "adopt")),
+            changes.c.key.in_(part),
+        )
+        found |= {row[0]: row[1] for row in connection.execute(query)}
+    return found
+
+
+def adoptions_of(
+    connection: sa.Connection, name: str, keys: Sequence[str]
+) -> dict[str, bool]:
+    """Those of these records that the plan adopts a row for, and whether for a draft of theirs."""
+    found: dict[str, bool] = {}
+    for part in batches(keys):
+        query = sa.select(changes.c.key, changes.c.draft).where(
+            changes.c.object == name, changes.c.kind == "adopt", changes.c.key.in_(part)
+        )
+        found |= {row[0]: bool(row[1]) for row in connection.execute(query)}
+    return found
+
+
 def stream_changes(
     store: Store, name: str, kind: Kind, batch: int = BATCH
 ) -> Iterator[list[Change]]:
@@ -163,13 +191,11 @@ def pending_deletes(
     connection: sa.Connection, name: str, keys: Sequence[str]
 ) -> set[str]:
     """Those of these records whose rows the plan deletes."""
-    return those_of(
-        connection,
-        changes.c.key,
-        keys,
-        changes.c.object == name,
-        changes.c.kind == "delete",
-    )
+    deletes = (changes.c.object == name, changes.c.kind == "delete")
+    any_delete = sa.select(changes.c.key).where(*deletes).limit(1)
+    if not keys or connection.execute(any_delete).first() is None:
+        return set()
+    return those_of(connection, changes.c.key, keys, *deletes)
 
 
 def adopting_rows(connection: sa.Connection, name: str, ids: Sequence[str]) -> set[str]:

@@ -8,7 +8,16 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from engine.store.tables import Store, from_text, journal, links, row_of, runs, those_of
+from engine.store.tables import (
+    Store,
+    from_text,
+    journal,
+    links,
+    row_of,
+    runs,
+    those_of,
+    write_rows,
+)
 
 OPEN = ("intent", "doubt")
 RUNNING = "running"
@@ -97,7 +106,7 @@ def settle_all(connection: sa.Connection, outcomes: Sequence[Settled]) -> None:
         for one in outcomes
     ]
     if rows:
-        connection.execute(_SETTLE, rows)
+        write_rows(connection, _SETTLE, rows)
 
 
 def settle(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -21,6 +22,7 @@ from engine.store.tables import (
     those_of,
     upsert,
     verified,
+    write_rows,
 )
 from engine.values import batches, digest
 
@@ -89,26 +91,90 @@ def drop_drafts(connection: sa.Connection, record: str) -> None:
     connection.execute(drafts.delete().where(drafts.c.record == record))
 
 
-# Asked once for every lookup of every record: built once, since building a statement costs more
-# than running it.
-_READY = sa.select(drafts.c.key).where(
-    drafts.c.object == sa.bindparam("object"),
-    drafts.c.key == sa.bindparam("key"),
-    drafts.c.state == "ready",
+# Asked for lookups of every record: built once, since building a statement costs more than
+# running it.
+_STAGED_KEYS = (
+    sa.select(drafts.c.key).where(
+        drafts.c.object == sa.bindparam("object"), drafts.c.state == "ready"
+    )
+).union(sa.select(links.c.key).where(links.c.object == sa.bindparam("object")))
+_STAGED = (
+    sa.select(drafts.c.key)
+    .where(
+        drafts.c.object == sa.bindparam("object"),
+        drafts.c.key == sa.bindparam("key"),
+        drafts.c.state == "ready",
+    )
+    .union_all(
+        sa.select(links.c.key).where(
+            links.c.object == sa.bindparam("object"), links.c.key == sa.bindparam("key")
+        )
+    )
 )
-_LINKED = sa.select(links.c.key).where(
-    links.c.object == sa.bindparam("object"), links.c.key == sa.bindparam("key")
-)
 
 
-def is_ready(connection: sa.Connection, name: str, key: str) -> bool:
-    """Whether an object has a draft of this key that can be written."""
-    return connection.execute(_READY, {"object": name, "key": key}).first() is not None
+def is_staged(connection: sa.Connection, name: str, key: str) -> bool:
+    """Whether an object has a draft of this key that can be written, or a row for it."""
+    return connection.execute(_STAGED, {"object": name, "key": key}).first() is not None
 
 
-def is_linked(connection: sa.Connection, name: str, key: str) -> bool:
-    """Whether an object has a row in the destination for this key."""
-    return connection.execute(_LINKED, {"object": name, "key": key}).first() is not None
+def staged_keys(
+    connection: sa.Connection, name: str, most: int
+) -> frozenset[str] | None:
+    """The keys of which an object has a draft that can be written, or a row; None for too many."""
+    found = (
+        connection.execute(_STAGED_KEYS.limit(most + 1), {"object": name})
+        .scalars()
+        .all()
+    )
+    return frozenset(found) if len(found) <= most else None
+
+
+def digest_of_keys(store: Store, name: str) -> str:
+    """A short text for the keys that an object has a draft that can be written, or a row, for."""
+    ready = sa.select(drafts.c.key).where(
+        drafts.c.object == name, drafts.c.state == "ready"
+    )
+    linked = sa.select(links.c.key).where(links.c.object == name)
+    return _digest_of_rows(store, ready.union(linked).subquery(), ("key",))
+
+
+def digest_of_drafts(store: Store, name: str, stage: str) -> str:
+    """A short text for an object's drafts, and for what a stage has found about them."""
+    made = sa.select(drafts).where(drafts.c.object == name).subquery()
+    said = (
+        sa.select(findings)
+        .where(findings.c.object == name, findings.c.stage == stage)
+        .subquery()
+    )
+    drafted = _digest_of_rows(
+        store, made, ("key", "record", "seq", "digest", "state", "reason")
+    )
+    return f"{drafted} {_digest_of_rows(store, said, ('id', 'key', 'field', 'severity', 'text'))}"
+
+
+def _digest_of_rows(store: Store, table: sa.Subquery, columns: Sequence[str]) -> str:
+    """A short text for the rows of a table in the order of their first column, in batches."""
+    found, first = hashlib.blake2b(digest_size=16), table.c[columns[0]]
+    query = (
+        sa.select(*(table.c[name] for name in columns))
+        .order_by(first)
+        .limit(_READ_AT_ONCE)
+    )
+    after: Any = None
+    while True:
+        with store.begin() as connection:
+            rows = connection.execute(
+                query if after is None else query.where(first > after)
+            ).all()
+        for row in rows:
+            found.update(repr(tuple(row)).encode(errors="surrogatepass"))
+        if len(rows) < _READ_AT_ONCE:
+            return found.hexdigest()
+        after = rows[-1][0]
+
+
+_READ_AT_ONCE = 5_000  # short rows
 
 
 def draft_states(
@@ -202,6 +268,19 @@ def links_of(
         for part in batches(keys)
         for row in connection.execute(query.where(links.c.key.in_(part)))
     }
+
+
+def linked_ids_of(
+    connection: sa.Connection, name: str, keys: Sequence[str]
+) -> dict[str, tuple[str, str]]:
+    """Resource and id of the rows that stand for these records of an object."""
+    found: dict[str, tuple[str, str]] = {}
+    for part in batches(keys):
+        query = sa.select(links.c.key, links.c.resource, links.c.dest_id).where(
+            links.c.object == name, links.c.key.in_(part)
+        )
+        found |= {row[0]: (row[1], row[2]) for row in connection.execute(query)}
+    return found
 
 
 def stream_links(store: Store, name: str, batch: int = BATCH) -> Iterator[list[Link]]:
@@ -325,7 +404,10 @@ def count_links(connection: sa.Connection) -> dict[str, int]:
 def save_findings(connection: sa.Connection, found: Sequence[Finding]) -> None:
     """Add findings."""
     if found:
-        connection.execute(findings.insert(), [row_of(finding) for finding in found])
+        write_rows(connection, _FIND, [row_of(finding) for finding in found])
+
+
+_FIND = findings.insert()
 
 
 def save_once(connection: sa.Connection, finding: Finding) -> None:
@@ -371,7 +453,7 @@ def clear_findings_of(
         for stage, name, key in places
     ]
     if rows:
-        connection.execute(_CLEAR_FOUND, rows)
+        write_rows(connection, _CLEAR_FOUND, rows)
 
 
 def clear_unlinked_findings(connection: sa.Connection, stage: str, name: str) -> None:

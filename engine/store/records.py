@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -237,6 +238,18 @@ _ONE = sa.select(records).where(
 )
 
 
+_MANY = sa.select(records).where(
+    records.c.collection.in_(sa.bindparam("collections", expanding=True)),
+    records.c.key.in_(sa.bindparam("keys", expanding=True)),
+    records.c.gone.is_(False),
+)
+_POINTING = sa.select(refs.c.seq, refs.c.key).where(
+    refs.c.collection == sa.bindparam("collection"),
+    refs.c.field == sa.bindparam("field"),
+    refs.c.target.in_(sa.bindparam("targets", expanding=True)),
+)
+
+
 def one(connection: sa.Connection, key: str) -> Record | None:
     """The record with this key, if it was read and is not gone."""
     row = connection.execute(
@@ -250,13 +263,7 @@ def many(connection: sa.Connection, keys: Sequence[str]) -> dict[str, Record]:
     found: dict[str, Record] = {}
     for part in batches(keys, BATCH):
         names = list({key.partition("/")[0] for key in part})
-        rows = connection.execute(
-            sa.select(records).where(
-                records.c.collection.in_(names),
-                records.c.key.in_(part),
-                records.c.gone.is_(False),
-            )
-        )
+        rows = connection.execute(_MANY, {"collections": names, "keys": part})
         found |= {row.key: _record(row) for row in rows}
     return found
 
@@ -269,12 +276,12 @@ def pointing_at(
     """
     hits: list[tuple[int, str]] = []
     for part in batches(map(indexed, targets), BATCH):
-        query = sa.select(refs.c.seq, refs.c.key).where(
-            refs.c.collection == collection,
-            refs.c.field == field,
-            refs.c.target.in_(part),
+        found_at = connection.execute(
+            _POINTING, {"collection": collection, "field": field, "targets": part}
         )
-        hits += [(row.seq, row.key) for row in connection.execute(query)]
+        hits += [(row.seq, row.key) for row in found_at]
+    if not hits:
+        return []
     keys = [key for _, key in sorted(hits)]
     wanted = list(dict.fromkeys(keys))
     found = many(connection, wanted)
@@ -307,6 +314,41 @@ def stream(
         found = [_record(row) for row in rows if only is None or row.key in only]
         if found:
             yield found
+
+
+def content_digest(store: Store, collection: str) -> str:
+    """A short text for the live records of a collection, in order, and its indexed fields."""
+    found, after = hashlib.blake2b(digest_size=16), 0
+    while True:
+        with store.begin() as connection:
+            rows = connection.execute(
+                _CONTENT, {"collection": collection, "after": after}
+            ).all()
+            if not after:
+                indexed = connection.execute(
+                    _INDEXED, {"collection": collection}
+                ).scalar()
+                found.update(f"{indexed}\0".encode())
+        if not rows:
+            return found.hexdigest()
+        after = rows[-1].seq
+        for row in rows:
+            found.update(f"{row.key}\0{row.body}\0".encode(errors="surrogatepass"))
+
+
+_CONTENT = (
+    sa.select(records.c.seq, records.c.key, records.c.body)
+    .where(
+        records.c.collection == sa.bindparam("collection"),
+        records.c.seq > sa.bindparam("after"),
+        records.c.gone.is_(False),
+    )
+    .order_by(records.c.seq)
+    .limit(BATCH)
+)
+_INDEXED = sa.select(cursors.c.indexed).where(
+    cursors.c.collection == sa.bindparam("collection")
+)
 
 
 def count(connection: sa.Connection, collection: str) -> int:

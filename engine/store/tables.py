@@ -8,10 +8,10 @@ import json
 import os
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
-from functools import cache
+from dataclasses import dataclass
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -520,7 +520,7 @@ def _begin_immediate(connection: sa.Connection) -> None:
 
 def row_of(item: Any, *texts: str) -> dict[str, Any]:
     """A dataclass as a row of its table; the fields named in `texts` as JSON."""
-    found = {field.name: getattr(item, field.name) for field in fields(item)}
+    found = {name: getattr(item, name) for name in item.__dataclass_fields__}
     return found | {name: as_text(found[name]) for name in texts}
 
 
@@ -533,9 +533,9 @@ def upsert(
 ) -> None:
     """Insert rows or replace those that agree in `keys`; columns in `keep` stay as they were."""
     if rows:
-        connection.execute(
-            _upsert(connection.dialect.name, table, tuple(rows[0]), tuple(keys), keep),
-            rows,
+        dialect, columns = connection.dialect.name, tuple(rows[0])
+        write_rows(
+            connection, _upsert(dialect, table, columns, tuple(keys), keep), rows
         )
 
 
@@ -559,6 +559,54 @@ def _upsert(
     if changed:
         return statement.on_conflict_do_update(index_elements=keys, set_=changed)
     return statement.on_conflict_do_nothing(index_elements=keys)
+
+
+def write_rows(
+    connection: sa.Connection,
+    statement: sa.Insert | sa.Update | sa.Delete,
+    rows: Sequence[dict[str, Any]],
+) -> None:
+    """One statement for many rows, each of which has a value for every parameter.
+
+    SQLite's driver is handed the rows as they are: SQLAlchemy looks at every value of each row,
+    which takes longer than writing it.
+    """
+    if connection.dialect.name != "sqlite":
+        connection.execute(statement, rows)
+        return
+    text, places = _for_driver(connection.dialect, statement, tuple(rows[0]))
+    connection.exec_driver_sql(
+        text,
+        [
+            tuple([_as_kept(row.get(name, constant)) for name, constant in places])
+            for row in rows
+        ],
+    )
+
+
+@lru_cache(maxsize=512)
+def _for_driver(
+    dialect: sa.Dialect,
+    statement: sa.Insert | sa.Update | sa.Delete,
+    columns: tuple[str, ...],
+) -> tuple[str, tuple[tuple[str, Any], ...]]:
+    """The text of a statement, and its parameters in their places: a name, and its own value where
+    rows have none.
+    """
+    keys = list(columns) if isinstance(statement, sa.Insert) else None
+    compiled = statement.compile(dialect=dialect, column_keys=keys)
+    names: Sequence[str] = getattr(compiled, "positiontup", None) or ()
+    missing = [
+        name for name in names if name not in columns and compiled.params[name] is None
+    ]
+    assert not missing, f"no value for {missing}"
+    return str(compiled), tuple((name, compiled.params[name]) for name in names)
+
+
+def _as_kept(value: Any) -> Any:
+    if type(value) is not str or (value.isascii() and "\0" not in value):
+        return value
+    return _kept(value)
 
 
 def those_of(

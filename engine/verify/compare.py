@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from engine.connector.model import Resource
 from engine.connector.titles import first_word
 from engine.destination.compare import UNKNOWN, FieldView, holds_wanted
+from engine.destination.equality import is_same
 from engine.destination.resolve import Resolved, resolve
 from engine.destination.rows import (
     Definitions,
@@ -26,7 +27,7 @@ from engine.language.dependencies import paths_read
 from engine.language.model import ObjectMapping
 from engine.load.outcomes import note_live, report_held
 from engine.load.reconcile import MARGIN
-from engine.mapping.draft import judged, sight_on
+from engine.mapping.draft import Remembered, judged, sight_on
 from engine.mapping.evaluate import Evaluation, Provenance, Source, evaluate
 from engine.plan.diff import rows_as_linked
 from engine.session import Run
@@ -157,6 +158,18 @@ class _Context:
     only_written: bool
     # rows of each resource read once more
     read: dict[str, int] = field(default_factory=dict)
+    memory: Remembered = field(default_factory=Remembered)
+    # of a page: rows with the fingerprint of their answer
+    unedited: set[tuple[str, str]] = field(default_factory=set)
+    labels: dict[tuple[str, str], str] = field(default_factory=dict)
+    # collection -> field -> whether it is left behind
+    settled: dict[str, dict[str, bool]] = field(default_factory=dict)
+
+    def label(self, resource: str, target: str) -> str:
+        """A destination field as people know it."""
+        if (resource, target) not in self.labels:
+            self.labels[resource, target] = self.run.spec.label(resource, target)
+        return self.labels[resource, target]
 
     def codec(self, resource: str) -> RowCodec:
         return codec_of(self.run.migration.destination, resource, self.known)
@@ -185,9 +198,10 @@ def _seen(
     """The comparisons of one page of destination rows; rows that are not ours are passed over."""
     kind = bench.run.migration.destination.resources[resource]
     live = {kind.id_of(row): row for row in rows}
-    live |= _fresh(bench, resource, live)
     with bench.run.store.begin() as connection:
         found = links_to_rows(connection, resource, list(live))
+    live |= _fresh(bench, resource, live, found)
+    with bench.run.store.begin() as connection:
         links = [
             link
             for linked in found.values()
@@ -203,7 +217,12 @@ def _seen(
     yield from made
 
 
-def _fresh(bench: _Context, resource: str, live: Mapping[str, Row]) -> dict[str, Row]:
+def _fresh(
+    bench: _Context,
+    resource: str,
+    live: Mapping[str, Row],
+    found: Mapping[str, list[Link]],
+) -> dict[str, Row]:
     """Rows that this run wrote and a list shows otherwise than the answer did, read by their
     ids.
 
@@ -211,15 +230,19 @@ def _fresh(bench: _Context, resource: str, live: Mapping[str, Row]) -> dict[str,
     otherwise.
     """
     run, codec = bench.run, bench.codec(resource)
+    bench.unedited.clear()
     if "read" not in codec.resource.operations:
         return {}
-    with run.store.begin() as connection:
-        found = links_to_rows(connection, resource, list(live))
-    stale = [
-        row_id
-        for row_id, links in found.items()
-        if any(_is_stale(run, codec, link, live[row_id]) for link in links)
-    ]
+    stale = []
+    for row_id, links in found.items():
+        if any(_is_stale(run, codec, link, live[row_id]) for link in links):
+            stale.append(row_id)
+        else:
+            bench.unedited.update(
+                (link.object, link.key)
+                for link in links
+                if link.run == run.id and "seen" in link.extra
+            )
     room = max(0, AGAIN - bench.read.get(resource, 0))
     bench.read[resource] = bench.read.get(resource, 0) + len(stale[:room])
     rows = {row_id: run.destination.read(resource, row_id) for row_id in stale[:room]}
@@ -296,7 +319,7 @@ def _side_by_side(
     run = bench.run
     records = many(connection, list({pair.record for pair in pairs}))
     drafted = _drafted(connection, pairs)
-    sight = sight_on(run, connection)
+    sight = sight_on(run, connection, memory=bench.memory)
     for pair in pairs:
         record = records.get(pair.record)
         if record is None:
@@ -393,7 +416,7 @@ def _one(
 
     side = _Side(codec, resolved, link, row)
     fields = tuple(
-        field_state(bench.run, mapping, trace, side) for trace in projection.traces
+        [field_state(bench, mapping, trace, side) for trace in projection.traces]
     )
     state, reason = _record_state(projection, resolved, link, row)
     source = bench.run.migration.source
@@ -408,12 +431,7 @@ def _one(
         state,
         reason,
         fields,
-        unmapped_fields(
-            record.body,
-            bench.touched.get(record.collection, set()),
-            read,
-            source.said_by,
-        ),
+        _unmapped(bench, record, read, source.said_by),
         bench.whys.get(record.key, ""),
         first_word(projection.body, codec.resource.called)
         or first_word(record.body, read.called),
@@ -466,7 +484,9 @@ def _learn(
         # The answer to our write has not shown the row: this reading does.
         extra["seen"] = codec.fingerprint(row)
         _note_all(codec, resolved, row, stored, held)
-    elif seen is not None and codec.is_unchanged(seen, row):
+    elif seen is not None and (
+        (link.object, link.key) in bench.unedited or codec.is_unchanged(seen, row)
+    ):
         # Nobody has edited the row: whatever it holds is what the platform made of our values.
         _note_all(codec, resolved, row, stored, held)
     elif link.run == bench.run.id and "touched" not in extra:
@@ -495,9 +515,11 @@ def _note_all(
 ) -> None:
     """What a row that nobody has edited holds in place of what was sent."""
     for target in resolved.effective:
-        sent = codec.get(resolved.body, target)
+        sent, live = codec.get(resolved.body, target), codec.get(row, target)
+        if is_same(sent, live) and target not in stored:
+            continue
         if not (is_empty(sent) or as_file(sent) or target in held):
-            note_live(codec, target, sent, codec.get(row, target), stored, held)
+            note_live(codec, target, sent, live, stored, held)
 
 
 def _tidied_later(
@@ -537,21 +559,23 @@ def _record_state(
 
 
 def field_state(
-    run: Run, mapping: ObjectMapping, trace: Provenance, side: _Side
+    bench: _Context, mapping: ObjectMapping, trace: Provenance, side: _Side
 ) -> FieldState:
     """One field's state from its story and from what the destination holds."""
     codec, target = side.codec, trace.target
-    label = run.spec.label(mapping.resource, target)
+    label = bench.label(mapping.resource, target)
     wanted = codec.get(side.resolved.body, target)
     live = codec.get(side.row, target) if side.row is not None else None
     state, reason = (
         ("defaulted" if trace.how == "constant" else trace.how),
         trace.reason,
     )
-    missing = dict(side.resolved.missing)
+    missing = dict(side.resolved.missing) if side.resolved.missing else {}
 
     file = codec.resource.file
-    if as_file(wanted) and file:
+    if is_same(wanted, live) and target not in missing:
+        pass  # it arrived as it was sent, as nearly always
+    elif as_file(wanted) and file:
         row = side.row
         live = {"name": row.get(file[1]), "size": row.get(file[2])} if row else None
         state = _file_state(live, wanted, side.link)
@@ -667,6 +691,24 @@ def unmapped_fields(
             continue
         found.append((name, value))
     return tuple(found)
+
+
+def _unmapped(
+    bench: _Context,
+    record: Record,
+    kind: Resource,
+    said_by: Callable[[str], Iterable[str]],
+) -> tuple[tuple[str, Any], ...]:
+    """The same for a record of a comparison; a field of a collection is asked about once."""
+    touched = bench.touched.get(record.collection, set())
+    settled = bench.settled.setdefault(record.collection, {})
+    known = None
+    for name in record.body:
+        if name not in settled:
+            known = known or touched | {kind.own_field, kind.deleted}
+            settled[name] = name not in known and known.isdisjoint(said_by(name))
+    left = {name: value for name, value in record.body.items() if settled[name]}
+    return unmapped_fields(left, touched, kind, said_by) if left else ()
 
 
 def text_of(value: Any) -> str:

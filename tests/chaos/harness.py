@@ -30,7 +30,7 @@ DONE = (0, 1)  # ended by itself; 1: some records need attention
 UNREACHED = 3  # too many faults in a row: people start the command again
 # The program with a gate that lets every mapping through: approvals have tests of their own (tests/workbench).
 START = """\
-from engine.cli.gate import Gate
+from engine.library.gate import Gate
 from engine.cli.main import main
 from workbench.cli import etl
 

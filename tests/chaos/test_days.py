@@ -18,8 +18,7 @@ from engine.connector.auth import Account
 from engine.connector.rate_limit import Clock
 from engine.language.compile import Migration, load_migration
 from engine.plan.simulate import Timeline, simulate
-from engine.session import Run, connect
-from engine.store.journal import start_run
+from engine.session import Accounts, Run, wire
 from engine.store.tables import Store, open_store
 from sandbox.launch import Running, launch
 from tests.chaos.canonical import doubled
@@ -111,11 +110,11 @@ def live_through(folder: Path, plan: str, seats: int, size: int, budget: int | N
         closing(open_store(str(folder / "store.sqlite"))) as store,
     ):
         leaping = Leaping((source, destination), client)
-        with begin(migration, store, leaping, folder) as run:
+        with begin(migration, store, leaping) as run:
             foreseen = pipeline.preview(run, None).plan
             assert foreseen is not None
             timeline = simulate(run, foreseen, LOOPBACK)
-        with begin(migration, store, leaping, folder) as run:
+        with begin(migration, store, leaping) as run:
             began = leaping.now()
             pipeline.migrate(run, None, yes=True)
             limiter, seconds = run.destination.limiter, leaping.now() - began
@@ -127,21 +126,12 @@ def live_through(folder: Path, plan: str, seats: int, size: int, budget: int | N
 
 
 @contextmanager
-def begin(migration: Migration, store: Store, leaping: Leaping, folder: Path) -> Iterator[Run]:
+def begin(migration: Migration, store: Store, leaping: Leaping) -> Iterator[Run]:
     """A run that keeps to the leaping clock and waits out the days."""
     clock = Clock(leaping.now, leaping.sleep)
-    with store.begin() as connection:
-        number = start_run(connection, "run", clock.now(), migration.spec.digest)
-    sides = (migration.source, migration.spec.source), (migration.destination, migration.spec.destination)
-    source, destination = (
-        connect(connector, side, Account(it.base_url, it.key), store, clock, wait_for_day=True)
-        for (connector, side), it in zip(sides, leaping.accounts, strict=True)
-    )
-    try:
-        yield Run(number, migration, store, source, destination, clock, files=folder / "files")
-    finally:
-        source.close()
-        destination.close()
+    accounts = Accounts(*(Account(it.base_url, it.key) for it in leaping.accounts))
+    with closing(wire(migration, accounts, store, clock, command="run", wait=True)) as run:
+        yield run
 
 
 def tokens_by_day(account: Path) -> dict[str, int]:

@@ -6,10 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from engine.connector.auth import Account
-from engine.connector.rate_limit import Clock
 from engine.language.compile import load_migration
-from engine.session import Run, connect
-from engine.store.journal import start_run
+from engine.session import Accounts, Run, wire
 from engine.store.tables import open_store
 
 
@@ -32,11 +30,8 @@ class Desk:
 
     def run(self) -> Run:
         """A new run, as the command line would make it."""
-        clock = Clock()
-        with self.store.begin() as connection:
-            number = start_run(connection, "test", clock.now(), self.migration.spec.digest)
-        sides = ((self.migration.source, self.migration.spec.source), (self.migration.destination, self.migration.spec.destination))
-        clients = [connect(connector, side, Account(self.base, "", connector.name), self.store, clock) for connector, side in sides]
-        for client in clients:
-            self.stack.callback(client.close)
-        return Run(number, self.migration, self.store, *clients, clock)
+        sides = self.migration.source, self.migration.destination
+        accounts = Accounts(*(Account(self.base, "", side.name) for side in sides))
+        run = wire(self.migration, accounts, self.store, command="test")
+        self.stack.callback(run.close)
+        return run

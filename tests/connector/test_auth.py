@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.cli.opening import NO_KEY
 from engine.connector.auth import AUTHS, redactor, sign
+from engine.library.opening import NO_KEY
 
 KEY = 'k3y "quoted" /+=ñ?'
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 import traceback
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -16,6 +17,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from engine.connector.door import Door
 from engine.connector.model import ErrorRule, Limit, Operation, Pager
 from engine.errors import (
     Accepted,
@@ -335,11 +337,12 @@ def test_a_dead_server_is_told_clearly(bench: Any, closed_port: str) -> None:
 def test_a_request_that_never_left_is_no_doubt(bench: Any, error: type[Exception]) -> None:
     """No connection was had, so nothing can have happened."""
 
-    def fail(request: httpx.Request) -> httpx.Response:
-        raise error("no")
+    class Shut(Door):
+        def open(self, request: httpx.Request) -> Any:
+            raise error("no")
 
     client = bench.client("http://127.0.0.1:1")
-    client.calls.door = httpx.MockTransport(fail)
+    client.calls.door = Shut(1.0, 1.0, 1.0, 1, ssl.create_default_context())
     with pytest.raises(Unavailable):
         client.write("rows", "create", {})
 

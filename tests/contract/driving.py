@@ -12,18 +12,15 @@ import pytest
 import yaml
 
 from engine.cli.environment import accounts
-from engine.connector.auth import Account
 from engine.connector.client import Client
 from engine.connector.model import Verb
-from engine.connector.rate_limit import Clock
 from engine.errors import AuthError, NotFound, RequestRejected
 from engine.extract.records import stamp
 from engine.language.compile import Migration, load_migration
 from engine.language.model import Const, Expr, ObjectMapping
 from engine.language.model import Path as SourcePath
 from engine.pipeline import Result, migrate
-from engine.session import Run, connect
-from engine.store.journal import start_run
+from engine.session import wire
 from engine.store.tables import Store, open_store
 from tests.contract.recorder import Exchange, record
 
@@ -94,14 +91,15 @@ def drive(folder: Path) -> Recorded:
         _store(folder / "store.sqlite") as store,
     ):
         target = replace(found.destination, base_url=recording.base_url)
-        with _run(migration, store, found.source, target, folder) as run:
+        ends = replace(found, destination=target)
+        with closing(wire(migration, ends, store, command="contract")) as run:
             result = migrate(run, RECORDS)
             _round(run.destination, folder / "contract.txt")
             stranger = Client(migration.destination, replace(target, secret="x" * 40), run.destination.limiter)
             with closing(stranger), pytest.raises(AuthError):
                 stranger.check()
         so_far = len(recording.exchanges)
-        with _run(emptied(migration), store, found.source, target, folder) as run:
+        with closing(wire(emptied(migration), ends, store, command="contract")) as run:
             migrate(run, RECORDS, yes=True)
     exchanges = recording.exchanges
     return Recorded(migration, result, exchanges[:so_far], exchanges[so_far:])
@@ -114,18 +112,6 @@ def _store(path: Path) -> Iterator[Store]:
         yield store
     finally:
         store.close()
-
-
-@contextmanager
-def _run(migration: Migration, store: Store, source: Account, target: Account, folder: Path) -> Iterator[Run]:
-    clock = Clock()
-    with store.begin() as connection:
-        number = start_run(connection, "contract", clock.now(), "")
-    with (
-        closing(connect(migration.source, migration.spec.source, source, store, clock)) as reader,
-        closing(connect(migration.destination, migration.spec.destination, target, store, clock)) as writer,
-    ):
-        yield Run(number, migration, store, reader, writer, clock, files=folder / "files")
 
 
 def _round(client: Client, file: Path) -> None:

@@ -11,7 +11,7 @@ import functools
 import json
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -24,8 +24,8 @@ from engine.connector.rate_limit import Clock
 from engine.destination.rows import RowCodec, codec_of
 from engine.language.compile import Migration, load_migration
 from engine.language.model import ObjectMapping
-from engine.session import Run, connect
-from engine.store.journal import Entry, entries, start_run
+from engine.session import Accounts, Run, wire
+from engine.store.journal import Entry, entries
 from engine.store.links import Link, links_of, save_link
 from engine.store.tables import open_store
 from engine.values import digest
@@ -138,18 +138,12 @@ def desk(
     shutil.copy(empty_store(), folder / "store.sqlite")
     store, time = open_store(str(folder / "store.sqlite")), Time()
     clock = Clock(lambda: time.now, time.sleep)
-    with store.begin() as begun:
-        number = start_run(begun, "test", time.now, found.spec.digest)
-
-    sides = ((found.source, found.spec.source), (found.destination, found.spec.destination))
     account = Account(there.base_url, "", "trial")
-    clients = [connect(connector, side, account, store, clock) for connector, side in sides]
-    try:
-        yield Desk(Run(number, found, store, *clients, clock, files=folder / "files"), time, there)
-    finally:
-        for client in clients:
-            client.close()
-        store.close()
+    with (
+        closing(store),
+        closing(wire(found, Accounts(account, account), store, clock, command="test")) as run,
+    ):
+        yield Desk(run, time, there)
 
 
 # -- made once for all tests, for they are many

@@ -12,6 +12,7 @@ import shutil
 import stat
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,13 +21,11 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from engine.cli.environment import accounts
-from engine.connector.rate_limit import Clock
 from engine.language.compile import load_migration
 from engine.pipeline import migrate
 from engine.report.document import STATES, build, write_csv
 from engine.report.page import PARTS, digest, embedded, grouped, page, write_html
-from engine.session import Run, connect
-from engine.store.journal import start_run
+from engine.session import wire
 from engine.store.tables import open_store
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -294,17 +293,12 @@ def example(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]
     source = replace(migration.spec.source, plan="unlimited")
     destination = replace(migration.spec.destination, plan="ultimate", seats=50)
     migration = replace(migration, spec=replace(migration.spec, source=source, destination=destination))
-    store, clock = open_store(str(folder / "store.sqlite")), Clock()
-    with accounts(migration, "sandbox", {"ETL_SANDBOX_SIZE": "300"}, folder / "sandbox") as found:
-        with store.begin() as connection:
-            number = start_run(connection, "test", clock.now(), migration.spec.digest)
-        reader = connect(migration.source, source, found.source, store, clock)
-        writer = connect(migration.destination, destination, found.destination, store, clock)
-        run = Run(number, migration, store, reader, writer, clock, files=folder / "files")
+    with (
+        closing(open_store(str(folder / "store.sqlite"))) as store,
+        accounts(migration, "sandbox", {"ETL_SANDBOX_SIZE": "300"}, folder / "sandbox") as found,
+        closing(wire(migration, found, store, command="test")) as run,
+    ):
         yield json.loads(json.dumps(build(run, migrate(run, 20), "run --sample", "sandbox")))
-        reader.close()
-        writer.close()
-    store.close()
 
 
 def problems(document: Any) -> list[str]:

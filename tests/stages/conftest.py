@@ -12,12 +12,11 @@ import httpx
 import pytest
 
 from engine import pipeline
-from engine.cli.environment import Accounts, accounts
+from engine.cli.environment import accounts
 from engine.connector.auth import Account
 from engine.connector.rate_limit import Clock
 from engine.language.compile import Migration, load_migration
-from engine.session import Run, connect
-from engine.store.journal import start_run
+from engine.session import Accounts, Run, wire
 from engine.store.tables import Store, open_store
 from tests.e2e.driving import once
 
@@ -36,14 +35,7 @@ class Desk:
 
     def run(self, clock: Clock | None = None) -> Run:
         """A new run, as the command line would make it."""
-        clock = clock or Clock()
-        with self.store.begin() as connection:
-            number = start_run(connection, "test", clock.now(), self.migration.spec.digest)
-        source = connect(self.migration.source, self.migration.spec.source, self.accounts.source, self.store, clock)
-        destination = connect(
-            self.migration.destination, self.migration.spec.destination, self.accounts.destination, self.store, clock
-        )
-        self.opened.append(Run(number, self.migration, self.store, source, destination, clock, files=self.folder / "files"))
+        self.opened.append(wire(self.migration, self.accounts, self.store, clock, command="test"))
         return self.opened[-1]
 
     def dump(self) -> list[dict[str, Any]]:
@@ -105,8 +97,7 @@ def at(folder: Path) -> Iterator[Desk]:
         desk = Desk(migration, store, found, folder)
         yield desk
         for run in desk.opened:
-            run.source.close()
-            run.destination.close()
+            run.close()
     store.close()
 
 

@@ -15,7 +15,7 @@ from engine.destination.rows import codec_of, load_definitions
 from engine.errors import UnsafePlan
 from engine.load.outcomes import link_after
 from engine.load.writes import Answer, Outcome, Write
-from engine.plan.diff import KnownRows, decide, rows_as_planned, rows_to_delete
+from engine.plan.diff import decide, known_rows
 from engine.plan.guards import guard
 from engine.rollback.undo import rollback
 from engine.store.changes import Change, save_changes
@@ -243,8 +243,7 @@ def test_a_row_lets_go_of_one_that_leaves(migrated: Desk) -> None:
         save_changes(connection, [Change("organizations", "clients/1200101", "delete")])
         codec = codec_of(destination, mapping.resource, load_definitions(connection, destination))
         links = links_of(connection, "contacts")
-        known = KnownRows(links, rows_as_planned(run, connection, drafts), rows_to_delete(connection, drafts))
-        changes = decide(run, mapping, codec, drafts, known)
+        changes = decide(run, mapping, codec, drafts, known_rows(run, connection, drafts, links))
     named = {draft.key for draft in drafts if ("organizations", "clients/1200101") in links_in(draft.body)}
     assert named
     assert {change.draft.key for change in changes if change.kind == "update"} == named

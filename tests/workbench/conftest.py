@@ -6,14 +6,22 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from tests.stages.conftest import changed, desk
+from tests.stages import conftest as stages
+from tests.stages.conftest import Desk, desk
 
-__all__ = ["changed", "desk"]
+__all__ = ["desk"]
 ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def changed(desk: Desk) -> Callable[[Callable[[str], str]], Desk]:
+    """The same desk under a changed spec: `changed(lambda text: text.replace(...))`."""
+    return partial(stages.changed, desk)
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ class _Touched:
 
 
 def captured(run: Run, name: str, record_id: str) -> dict[str, Any]:
-    """A case from a staged record; its own data replaced, what it is mapped to told anew."""
+    """A case from a staged record; its own data replaced, what it is mapped to as it is now."""
     mapping = run.spec.objects.get(name)
     if mapping is None:
         raise UsageError(
@@ -167,16 +167,16 @@ def _expected(
     if not made:
         yield key, {"state": "absent"}
     for item in made:
-        told: dict[str, Any] = (
+        expected: dict[str, Any] = (
             {}
             if item.state == "ready"
             else {"state": item.state, "reason": item.reason}
         )
-        told["fields"] = {
+        expected["fields"] = {
             name: readable(item.body.get(name)) for name in mapping.fields
         }
         findings = {note.field: note.text for note in item.notes}
-        yield item.key, told | ({"findings": findings} if findings else {})
+        yield item.key, expected | ({"findings": findings} if findings else {})
 
 
 def _case(

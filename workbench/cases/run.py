@@ -116,11 +116,11 @@ def _problems(document: Document, migration: Migration) -> Iterator[Diagnostic]:
                 list(migration.source.resources),
             )
             for at, row in enumerate(rows):
-                kind = migration.source.resources.get(name)
-                if kind and not has_key(kind, row):
+                resource = migration.source.resources.get(name)
+                if resource and not has_key(resource, row):
                     yield document.problem(
                         (*keys, "records", name, at),
-                        f"the record has no {kind.id}",
+                        f"the record has no {resource.id}",
                         "add it",
                     )
         for name in holder.get("links", {}):
@@ -277,8 +277,8 @@ def _fields(
     made: Evaluation, item: Mapping[str, Any], seen: Seen, mapping: ObjectMapping
 ) -> Iterator[Compared]:
     traces = {trace.target: trace for trace in made.traces}
-    told = {*item.get("fields", {}), *item.get("findings", {}), *_blamed(made, item)}
-    for target in told & set(traces):
+    checked = {*item.get("fields", {}), *item.get("findings", {}), *_blamed(made, item)}
+    for target in checked & set(traces):
         trace = traces[target]
         seen.fields.add((mapping.name, target))
         seen.templates |= {
@@ -317,9 +317,9 @@ def _blamed(made: Evaluation, item: Mapping[str, Any]) -> set[str]:
 
 def _findings(made: Evaluation, item: Mapping[str, Any]) -> Iterator[Compared]:
     for target, text in item.get("findings", {}).items():
-        told = [note.text for note in made.notes if note.field == target]
-        if not any(text in found for found in told):
-            yield ("findings", target), text, "; ".join(told) or None, ""
+        notes = [note.text for note in made.notes if note.field == target]
+        if not any(text in found for found in notes):
+            yield ("findings", target), text, "; ".join(notes) or None, ""
 
 
 def _agrees(expected: Any, found: Any) -> bool:

@@ -35,8 +35,7 @@ def as_lines(tested: CaseRun, covered: Sequence[Coverage]) -> Iterator[str]:
     yield f"{len(tested.passed)} passed, {len(tested.failed)} failed"
     for part in covered:
         yield (
-            f"{part.kind}: {part.total - len(part.missing)} of {part.total}"
-            f" ({part.share:.0f} %)"
+            f"{part.kind}: {part.total - len(part.missing)} of {part.total} ({part.share:.0f} %)"
         )
         for name in part.missing[:NAMED]:
             yield clean(f"  no case: {name}")
@@ -53,10 +52,6 @@ def _difference(item: Failure) -> Iterator[str]:
 
 
 def _text(value: Any) -> str:
-    return (
-        "(left out)"
-        if value is None
-        else repr(value)
-        if isinstance(value, str)
-        else shown(value)
-    )
+    if value is None:
+        return "(left out)"
+    return repr(value) if isinstance(value, str) else shown(value)

@@ -1,12 +1,10 @@
-"""`etl approve`: a person has looked at the sample; and what a full run asks before it starts."""
+"""`etl approve`: a person has looked at the sample."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -14,8 +12,7 @@ from engine.cli.environment import variables
 from engine.connector.rate_limit import Clock
 from engine.errors import UnsafePlan
 from engine.language.compile import load_migration
-from engine.session import Run
-from workbench.approval import approval_path, approve, demand, keep_end
+from workbench.approval import approval_path, approve
 from workbench.commands.options import from_environment, machine, stored
 from workbench.staged import staged
 
@@ -50,21 +47,3 @@ def approve_command(
         f" {made.run} ({made.environment})"
     )
     click.echo("commit it with the spec; an edit that changes data voids it")
-
-
-def admit(spec: Path, store: str | None) -> None:
-    """A full run against live accounts asks for an approval; raises UnsafePlan without one."""
-    migration = load_migration(spec, variables())
-    with staged(migration, store or "live", begun=False) as kept:
-        demand(migration, spec, kept)
-
-
-def ended(run: Run, verdict: Mapping[str, Any]) -> None:
-    """Keep what a run came to, for whoever approves it."""
-    keep_end(
-        run.store,
-        run.id,
-        run.migration,
-        verdict,
-        "sandbox" if run.destination.account.name else "live",
-    )

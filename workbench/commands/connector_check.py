@@ -46,8 +46,7 @@ TRIES = 1  # a check does not wait for a server that gives no usable answer
     "env_file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help=(
-        "File with the address and the key; default .env. The process environment goes"
-        " before it."
+        "File with the address and the key; default .env. The process environment goes before it."
     ),
 )
 @click.option("--only", metavar="RESOURCE,...", help="Try just these resources.")
@@ -63,8 +62,7 @@ TRIES = 1  # a check does not wait for a server that gives no usable answer
     "writes",
     is_flag=True,
     help=(
-        "Also make, change and delete one marked row of each resource that can be"
-        " deleted."
+        "Also make, change and delete one marked row of each resource that can be deleted."
     ),
 )
 @click.option(
@@ -78,8 +76,7 @@ TRIES = 1  # a check does not wait for a server that gives no usable answer
     "--wrong-key",
     is_flag=True,
     help=(
-        "Also send one call with a key that is not good; some services lock an account"
-        " for it."
+        "Also send one call with a key that is not good; some services lock an account for it."
     ),
 )
 @click.option(
@@ -97,8 +94,7 @@ TRIES = 1  # a check does not wait for a server that gives no usable answer
 @click.option(
     "--store",
     help=(
-        "SQLAlchemy URL or file that keeps what was spent; default"
-        " var/CONNECTOR.check.sqlite."
+        "SQLAlchemy URL or file that keeps what was spent; default var/CONNECTOR.check.sqlite."
     ),
 )
 @click.option(
@@ -170,14 +166,12 @@ def _choice(connector: Connector, options: dict[str, Any]) -> Choice:
     for name in names:
         if name not in known:
             raise UsageError(
-                f"--only: {connector.name} has no resource {name!r} –"
-                f" {suggest(name, known)}"
+                f"--only: {connector.name} has no resource {name!r} – {suggest(name, known)}"
             )
     plan = options["plan"]
     if plan and plan not in connector.plans:
         raise UsageError(
-            f"--plan: {connector.name} has no plan {plan!r} –"
-            f" {suggest(plan, connector.plans)}"
+            f"--plan: {connector.name} has no plan {plan!r} – {suggest(plan, connector.plans)}"
         )
     if (options["bodies"] or options["yes"]) and not options["writes"]:
         raise UsageError("--with and --yes go with --write")
@@ -199,8 +193,7 @@ def _ask(connector: Connector, account: Account, choice: Choice, yes: bool) -> N
     question = f"Make, change and delete rows in {connector.title} at {host}?"
     if not sys.stdin.isatty():
         raise UnsafePlan(
-            f"{question} Nobody can be asked here – give --yes, best with a trial"
-            " account"
+            f"{question} Nobody can be asked here – give --yes, best with a trial account"
         )
     click.confirm(question, abort=True, err=True)
 
@@ -214,11 +207,11 @@ def _announce(
         if any(limit.unit == "cost" for limit in connector.limits)
         else ""
     )
-    told = (
+    announced = (
         f"{connector.title} at {account.base_url}: {what}, {len(choice.names)}"
         f" resources, at most {calls:,} calls{spent}"
     )
-    click.echo(clean(told), err=True)
+    click.echo(clean(announced), err=True)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from engine.errors import UsageError
 from workbench.editors import beside
 from workbench.openapi.draft import Draft, Wish, counted, draft
 from workbench.openapi.fetch import document
-from workbench.openapi.names import told
+from workbench.openapi.names import one_line
 from workbench.openapi.reading import opened
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,59}")
@@ -30,8 +30,7 @@ _SHOWN = 8  # questions that the terminal repeats
     "--name",
     default="",
     help=(
-        "Name of the connector: small letters, digits and _; default: the document's"
-        " title."
+        "Name of the connector: small letters, digits and _; default: the document's title."
     ),
 )
 @click.option(
@@ -52,14 +51,16 @@ def new_command(where: str, name: str, only: str, out: Path | None) -> None:
     """
     if name and not _NAME.fullmatch(name):
         raise UsageError(
-            f"{told(name, 60)!r} is not a name for a connector – small letters, digits"
+            f"{one_line(name, 60)!r} is not a name for a connector – small letters, digits"
             " and _, e.g. acme_crm"
         )
     if out is not None:
         _free(out)
     shown = where.partition("?")[0]
     wanted = tuple(word.strip() for word in only.split(",") if word.strip())
-    made = draft(opened(document(where), told(shown, 200)), Wish(shown, name, wanted))
+    made = draft(
+        opened(document(where), one_line(shown, 200)), Wish(shown, name, wanted)
+    )
     path = out or Path("connectors") / f"{made.name}.yaml"
     _free(path)
     _write(path, beside(path.parent, "connector") + made.text)
@@ -110,8 +111,7 @@ def _say(path: Path, made: Draft, named: str) -> None:
         click.echo(f"  and {len(made.asks) - _SHOWN} more in the file")
     for why, many, first in counted(made.left):
         click.echo(
-            f"left out: {_many(many, 'call')}, {why}:"
-            f" {first}{', …' if many > 1 else ''}"
+            f"left out: {_many(many, 'call')}, {why}: {first}{', …' if many > 1 else ''}"
         )
     click.echo(
         f"next: answer the questions, then etl connector check {named} --env .env"

@@ -54,8 +54,7 @@ def diff_command(
     """
     if len(specs) != (1 if revision else 2):
         raise UsageError(
-            "compare two files (etl diff OLD NEW) or one with its past (etl diff --git"
-            " REV SPEC)"
+            "compare two files (etl diff OLD NEW) or one with its past (etl diff --git REV SPEC)"
         )
     with ExitStack() as stack:
         old, steps = specs[0], STEPS_FOLDER
@@ -87,13 +86,13 @@ def _compared(before: tuple[str, Path, Path], after: Path, store: str) -> Compar
     names = renamed(old.spec, new.spec)
     new = in_old_names(new, names)
     found = differences(parts(old, steps), parts(new))
-    told = [*names.in_new_names(found), *names.differences()]
+    differing = [*names.in_new_names(found), *names.differences()]
     with staged(new, store) as kept:
         if kept is None:
-            return Compared(name, after.name, told, None)
+            return Compared(name, after.name, differing, None)
         with runs(kept, old, new) as (first, second):
             effects = names.effects_in_new_names(effect(first, second, found))
-            return Compared(name, after.name, told, effects, _notes(kept, found))
+            return Compared(name, after.name, differing, effects, _notes(kept, found))
 
 
 def _notes(store: Store, found: Sequence[Difference]) -> list[str]:

@@ -45,17 +45,17 @@ def docs_command(
     migration = load_migration(spec, variables())
     with staged(migration, options["store"] or options["environment"]) as kept:
         if kept is None:
-            told = manual(migration, None, masked=not examples)
+            document = manual(migration, None, masked=not examples)
         else:
             with runs(kept, migration) as (run,):
-                told = manual(migration, run, masked=not examples)
+                document = manual(migration, run, masked=not examples)
     style = style or ("md" if out.suffix == ".md" else "html")
     private(out).write_text(
-        as_markdown(told) if style == "md" else as_page(told),
+        as_markdown(document) if style == "md" else as_page(document),
         encoding="utf-8",
         newline="\n",
     )
     click.echo(
-        f"{out}: {len(told.chapters)} kinds of records,"
-        f" {sum(len(item.rows) for item in told.chapters)} fields"
+        f"{out}: {len(document.chapters)} kinds of records,"
+        f" {sum(len(item.rows) for item in document.chapters)} fields"
     )

@@ -64,8 +64,7 @@ def init_command(
 def _asked(what: str, known: list[Path], default: int, yes: bool) -> Path:
     if not known:
         raise UsageError(
-            "there is no connector in connectors/ – name the files with --source and"
-            " --destination"
+            "there is no connector in connectors/ – name the files with --source and --destination"
         )
     if yes:
         if len(known) > 1:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,12 +15,12 @@ from rich.table import Table
 from rich.text import Text
 
 from engine.cli.environment import accounts, variables
-from engine.connector.rate_limit import Clock
 from engine.errors import UsageError
 from engine.language.compile import Migration
 from engine.language.model import Side, Spec
+from engine.library.opening import place_of
 from engine.report.words import counted
-from engine.session import Run, connect
+from engine.session import Run, wire
 from engine.store.tables import Store, open_store
 from workbench.commands.options import from_environment, machine, stored
 from workbench.propose import reading
@@ -37,8 +37,7 @@ from workbench.propose.scene import LOW
     "reads",
     is_flag=True,
     help=(
-        "First read one page of each collection nobody has read yet, and the custom"
-        " fields."
+        "First read one page of each collection nobody has read yet, and the custom fields."
     ),
 )
 @click.option(
@@ -65,9 +64,8 @@ def propose_command(
     if writes and out:
         raise UsageError("--write and --out exclude each other – give one of them")
     started = begun(spec)
-    where = (
-        options["store"]
-        or f"var/{started.data['migration']}.{options['environment']}.sqlite"
+    where = options["store"] or place_of(
+        started.data["migration"], options["environment"]
     )
     if reads:
         _read(started, where, options["environment"])
@@ -81,8 +79,7 @@ def propose_command(
         made = sum(len(item.proposals) for item in proposed.drafted)
         objects = counted(len(proposed.drafted), "object")
         click.echo(
-            f"{target}: {made} proposals for {objects}; those that are unsure stand"
-            " commented out"
+            f"{target}: {made} proposals for {objects}; those that are unsure stand commented out"
         )
     else:
         _show(proposed, Console())
@@ -117,25 +114,12 @@ def _read(started: Begun, where: str, environment: str) -> None:
 def _connected(
     migration: Migration, store: Store, environment: str, env: dict[str, str]
 ) -> Iterator[Run]:
-    clock = Clock()
-    with accounts(
-        migration, environment, env, store.folder / f"{migration.spec.name}.sandbox"
-    ) as found:
-        source = connect(
-            migration.source, migration.spec.source, found.source, store, clock
-        )
-        destination = connect(
-            migration.destination,
-            migration.spec.destination,
-            found.destination,
-            store,
-            clock,
-        )
-        try:
-            yield Run(0, migration, store, source, destination, clock)
-        finally:
-            source.close()
-            destination.close()
+    folder = store.folder / f"{migration.spec.name}.sandbox"
+    with (
+        accounts(migration, environment, env, folder) as found,
+        closing(wire(migration, found, store)) as run,
+    ):
+        yield run
 
 
 def _as_data(proposed: Proposed) -> dict[str, Any]:
@@ -155,10 +139,8 @@ def _as_data(proposed: Proposed) -> dict[str, Any]:
 
 def _show(proposed: Proposed, console: Console) -> None:
     for item in proposed.drafted:
-        title = (
-            f"{item.outline.name}: {', '.join(item.outline.sources)} become"
-            f" {item.outline.resource}"
-        )
+        sources = ", ".join(item.outline.sources)
+        title = f"{item.outline.name}: {sources} become {item.outline.resource}"
         table = Table(title=Text(title), title_justify="left", expand=True)
         for head in ("", "field", "from", "why"):
             table.add_column(head)

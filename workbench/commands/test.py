@@ -46,8 +46,7 @@ def test_command(
         _capture(migration, path, capture, store or environment)
     if not path.exists():
         raise UsageError(
-            f"there are no cases: {path} – write some, or: etl test {spec} --capture"
-            " OBJECT ID"
+            f"there are no cases: {path} – write some, or: etl test {spec} --capture OBJECT ID"
         )
     document, cases = load_cases(path, migration)
     tested = run_cases(document, cases, migration)

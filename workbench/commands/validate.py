@@ -29,8 +29,7 @@ from workbench.excerpt import excerpt, places
     "--live",
     is_flag=True,
     help=(
-        "Also look at both accounts: fields, options, types, lengths, room for custom"
-        " fields."
+        "Also look at both accounts: fields, options, types, lengths, room for custom fields."
     ),
 )
 @from_environment
@@ -78,10 +77,10 @@ def _refused(problems: Sequence[Diagnostic]) -> bool:
 def _show(settings: Settings, problems: Sequence[Diagnostic], objects: int) -> None:
     folder, wrong = settings.spec.parent, _refused(problems)
     if settings.as_json:
-        told = [places(item, folder) for item in problems]
+        listed = [places(item, folder) for item in problems]
         click.echo(
             json.dumps(
-                {"spec": str(settings.spec), "valid": not wrong, "problems": told},
+                {"spec": str(settings.spec), "valid": not wrong, "problems": listed},
                 ensure_ascii=False,
             )
         )
@@ -89,8 +88,5 @@ def _show(settings: Settings, problems: Sequence[Diagnostic], objects: int) -> N
     for item in problems:
         click.echo("\n".join(excerpt(item, folder)), err=True)
     many = counted(len(problems), "problem" if wrong else "warning")
-    good = (
-        f"{settings.spec}: good;"
-        f" {counted(objects, 'object')}{', ' + many if problems else ''}"
-    )
+    good = f"{settings.spec}: good; {counted(objects, 'object')}{', ' + many if problems else ''}"
     click.echo(many if wrong else good, err=wrong)

@@ -57,12 +57,12 @@ def differences(old: Sequence[Part], new: Sequence[Part]) -> list[Difference]:
         _difference(before.get(at), after.get(at))
         for at in dict.fromkeys([*after, *before])
     ]
-    told = _whole_areas(
+    whole = _whole_areas(
         [item for item in found if item],
         {part.area for part in old},
         {part.area for part in new},
     )
-    return sorted(told, key=lambda item: _ORDER.index(item.weight))
+    return sorted(whole, key=lambda item: _ORDER.index(item.weight))
 
 
 def _difference(old: Part | None, new: Part | None) -> Difference | None:
@@ -98,13 +98,13 @@ def _only_a_label(old: Part, new: Part) -> bool:
 def _whole_areas(
     found: Sequence[Difference], before: set[str], after: set[str]
 ) -> Iterator[Difference]:
-    """An object that came or went is told once, not field by field."""
-    told: set[str] = set()
+    """An object that came or went is reported once, not field by field."""
+    reported: set[str] = set()
     for item in found:
         if item.area in before and item.area in after:
             yield item
-        elif item.area not in told:
-            told.add(item.area)
+        elif item.area not in reported:
+            reported.add(item.area)
             inside = [other for other in found if other.area == item.area]
             weight = min((other.weight for other in inside), key=_ORDER.index)
             many = sum(other.name.startswith("fields.") for other in inside)

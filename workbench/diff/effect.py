@@ -37,8 +37,7 @@ from engine.store.links import (
     count_drafts,
     drafted_beyond_sample,
     drafts_of,
-    is_linked,
-    is_ready,
+    is_staged,
     links_of,
 )
 from engine.store.records import Record, all_cursors, one, sample, stream
@@ -342,7 +341,7 @@ def _sight(
             return one(connection, record) is not None
         if name in moved.undrafted:
             return True
-        return is_ready(connection, name, key) or is_linked(connection, name, key)
+        return is_staged(connection, name, key)
 
     def drafted(name: str, key: str) -> bool:
         if (name, key) not in memory:
@@ -554,12 +553,12 @@ def _differing(decision: Decision, link: Link) -> dict[str, Any]:
 
 
 def _examples(draft: Draft, before: Evaluation | None, work: _Work) -> None:
-    old, told = before.body if before else {}, work.result.examples
+    old, examples = before.body if before else {}, work.result.examples
     for target in work.scope.targets:
         value = draft.body.get(target)
         differs = canonical(old.get(target)) != canonical(value)
-        if differs and sum(item.field == target for item in told) < EXAMPLES:
-            told.append(Example(draft.key, target, old.get(target), value))
+        if differs and sum(item.field == target for item in examples) < EXAMPLES:
+            examples.append(Example(draft.key, target, old.get(target), value))
 
 
 def _removed(run: Run, mapping: ObjectMapping) -> Effect:

@@ -108,7 +108,6 @@ def _git(folder: Path, *words: str) -> str:
         ) from None
     if done.returncode:
         raise UsageError(
-            f"git {words[0]}:"
-            f" {done.stderr.decode(errors='replace').strip() or 'no such revision'}"
+            f"git {words[0]}: {done.stderr.decode(errors='replace').strip() or 'no such revision'}"
         )
     return done.stdout.decode("utf-8", errors="replace")

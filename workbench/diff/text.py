@@ -78,9 +78,9 @@ def as_lines(compared: Compared) -> Iterator[str]:
 
 
 def _lines(item: Difference, compared: Compared) -> Iterator[str]:
-    told = compared.rewrites(item)
+    weight = compared.rewrites(item)
     yield clean(f"  {_MARKS[item.kind]} {item.title}") + (
-        f"  ({told})" if told != item.category else ""
+        f"  ({weight})" if weight != item.category else ""
     )
     for at, before, after in item.details:
         place = f"{at}: " if at else ""
@@ -115,17 +115,17 @@ def _effect_lines(compared: Compared) -> Iterator[str]:
 
 
 def _counts(item: Effect) -> str:
-    told = [
+    counts = [
         f"{item.changed:,} of {item.records:,} records map differently",
         f"{item.rewritten:,} rewritten",
     ]
-    told += [
+    counts += [
         f"{many:,} {word}"
         for word, many in (("to create", item.created), ("failing", item.failing))
         if many
     ]
     return ", ".join(
-        told
+        counts
         + (
             [f"{item.gone:,} rows no longer mapped, kept as they are"]
             if item.gone
@@ -197,8 +197,7 @@ def _example_table(examples: Sequence[Example]) -> Iterator[str]:
     for sample in examples:
         before, after = _values(sample)
         yield (
-            f"| {_cell(sample.key)} | {_cell(sample.field)} | {_cell(before)} |"
-            f" {_cell(after)} |"
+            f"| {_cell(sample.key)} | {_cell(sample.field)} | {_cell(before)} | {_cell(after)} |"
         )
     yield ""
 

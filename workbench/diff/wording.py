@@ -76,10 +76,7 @@ def _path(expr: Path, spec: Spec, said: Words) -> None:
 def named(path: Path, spec: Spec) -> str:
     """A source path as people read it."""
     if path.segments[0] == "$settings":
-        return (
-            f"the setting {path.segments[1]}"
-            f" ({spec.settings.get(str(path.segments[1]), '')})"
-        )
+        return f"the setting {path.segments[1]} ({spec.settings.get(str(path.segments[1]), '')})"
     return _SPECIAL.get(path.text, path.text)
 
 
@@ -127,8 +124,8 @@ def _parts(expr: Parts, spec: Spec, said: Words) -> None:
         said.sources += (
             [f"{title}: {' or '.join(inner.sources)}"] if inner.sources else []
         )
-        told = [step for step in inner.steps if step != FIRST]
-        said.steps += [f"{title}: {'; '.join(told)}"] if told else []
+        steps = [step for step in inner.steps if step != FIRST]
+        said.steps += [f"{title}: {'; '.join(steps)}"] if steps else []
 
 
 def _items(expr: Items, spec: Spec, said: Words) -> None:
@@ -157,8 +154,7 @@ def _lookup(expr: Lookup, spec: Spec, said: Words) -> None:
     )
     if expr.objects == ("users",):
         said.steps.append(
-            "the user with the same e-mail address; if there is none, the fallback"
-            " owner"
+            "the user with the same e-mail address; if there is none, the fallback owner"
         )
         return
     how = f" with the same {expr.on}" if expr.on else ""

@@ -36,12 +36,11 @@ def picture(nodes: Sequence[Node], edges: Edges) -> str:
     boxes = [_box(node, *places[node.name]) for node in nodes]
     title = f"{len(nodes)} kinds of records and how they are linked"
     return (
-        '<svg class="graph" role="img" aria-labelledby="graph-title" viewBox="0 0'
-        f' {WIDTH} {height}" xmlns="http://www.w3.org/2000/svg">'
+        '<svg class="graph" role="img" aria-labelledby="graph-title"'
+        f' viewBox="0 0 {WIDTH} {height}" xmlns="http://www.w3.org/2000/svg">'
         f'<title id="graph-title">{title}</title>'
         '<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7"'
-        ' markerHeight="7" orient="auto">'
-        '<path d="M0 0 8 4 0 8z"/></marker></defs>'
+        ' markerHeight="7" orient="auto"><path d="M0 0 8 4 0 8z"/></marker></defs>'
         f"{''.join(lines)}{''.join(boxes)}</svg>"
     )
 
@@ -112,31 +111,26 @@ def _places(rows: Sequence[Sequence[str]]) -> dict[str, tuple[int, int]]:
 
 
 def _line(lower: tuple[int, int], upper: tuple[int, int]) -> str:
-    x1, y1, x2, y2 = (
-        lower[0] + BOX // 2,
-        lower[1],
-        upper[0] + BOX // 2,
-        upper[1] + HEIGHT,
-    )
+    x1, y1 = lower[0] + BOX // 2, lower[1]
+    x2, y2 = upper[0] + BOX // 2, upper[1] + HEIGHT
     bend = max(RISE // 2, (y1 - y2) // 2)
-    return (
-        f'<path class="edge" marker-end="url(#tip)" d="M{x1} {y1}C{x1} {y1 - bend} {x2}'
-        f' {y2 + bend} {x2} {y2 + 2}"/>'
-    )
+    curve = f"M{x1} {y1}C{x1} {y1 - bend} {x2} {y2 + bend} {x2} {y2 + 2}"
+    return f'<path class="edge" marker-end="url(#tip)" d="{curve}"/>'
 
 
 def _box(node: Node, x: int, y: int) -> str:
     lines = _folded(node.label)
     top = y + (18 if len(lines) > 1 else 24)
     texts = "".join(
-        f'<text x="{x + BOX // 2}" y="{top + 14 * place}">{_safe(line)}</text>'
+        f'<text x="{x + BOX // 2}" y="{top + 14 * place}">{safe(line)}</text>'
         for place, line in enumerate(lines)
     )
+    x_text, y_text = x + BOX // 2, top + 14 * len(lines) + 1
+    becomes = safe(_short(node.becomes))
     return (
-        f"<g><title>{_safe(node.label)} become {_safe(node.becomes)}</title>"
+        f"<g><title>{safe(node.label)} become {safe(node.becomes)}</title>"
         f'<rect x="{x}" y="{y}" width="{BOX}" height="{HEIGHT}" rx="5"/>{texts}'
-        f'<text class="becomes" x="{x + BOX // 2}"'
-        f' y="{top + 14 * len(lines) + 1}">{_safe(_short(node.becomes))}</text></g>'
+        f'<text class="becomes" x="{x_text}" y="{y_text}">{becomes}</text></g>'
     )
 
 
@@ -150,5 +144,6 @@ def _short(text: str) -> str:
     return text if len(text) <= LETTERS else text[: LETTERS - 1] + "…"
 
 
-def _safe(text: str) -> str:
-    return html.escape(text.encode(errors="replace").decode())
+def safe(text: str) -> str:
+    """A text as it may stand in the page."""
+    return html.escape(text.encode(errors="replace").decode().replace("\x00", "�"))

@@ -83,19 +83,19 @@ class Manual:
 def manual(migration: Migration, run: Run | None, masked: bool) -> Manual:
     """Tell a migration from its spec and, where records are staged, with examples from them."""
     spec = migration.spec
-    told = [
+    objects = [
         item for item in spec.active() if not item.name.startswith(("$", "pipelines."))
     ]
     fixed = frozenset(_literals(migration.document.data))
-    chapters = tuple(_chapter(item, migration, run, fixed, masked) for item in told)
+    chapters = tuple(_chapter(item, migration, run, fixed, masked) for item in objects)
     return Manual(
         title=f"{migration.source.title} to {migration.destination.title}",
         source=migration.source.title,
         destination=migration.destination.title,
         digest=digest_of(parts(migration)),
         chapters=chapters,
-        nodes=tuple(Node(item.name, item.label, item.resource) for item in told),
-        edges=_edges(told),
+        nodes=tuple(Node(item.name, item.label, item.resource) for item in objects),
+        edges=_edges(objects),
         people=_people(spec, migration.destination.title),
         customs=_customs(spec),
         pipelines=_pipelines(migration.document.data.get("pipelines", {})),
@@ -168,13 +168,11 @@ def _remarks(item: ObjectMapping) -> Iterator[str]:
         )
     for name, related in item.related.items():
         yield (
-            f"{name} is the row of {' or '.join(related.sources)} that"
-            f" {related.by.text} names."
+            f"{name} is the row of {' or '.join(related.sources)} that {related.by.text} names."
         )
     for name, children in item.children.items():
         yield (
-            f"{name} are the rows of {children.source} whose {children.on} names the"
-            " record."
+            f"{name} are the rows of {children.source} whose {children.on} names the record."
         )
     if item.match:
         but = f" but for {' and '.join(item.ignoring)}" if item.ignoring else ""
@@ -193,8 +191,8 @@ def _records(item: ObjectMapping, run: Run | None) -> int:
         return sum(count(connection, name) for name in item.sources)
 
 
-def _edges(told: Iterable[ObjectMapping]) -> dict[str, frozenset[str]]:
-    names = {item.name for item in told}
+def _edges(objects: Iterable[ObjectMapping]) -> dict[str, frozenset[str]]:
+    names = {item.name for item in objects}
     return {
         item.name: frozenset(
             n
@@ -202,19 +200,17 @@ def _edges(told: Iterable[ObjectMapping]) -> dict[str, frozenset[str]]:
             for n in found.objects
             if n in names and n != item.name
         )
-        for item in told
+        for item in objects
     }
 
 
 def _people(spec: Spec, title: str) -> tuple[str, ...]:
     if spec.users is None:
         return ()
-    match = (
-        f"the active user of {title} who has the same e-mail address"
-        f" ({spec.users.source_email})"
-    )
+    email = spec.users.source_email
     return (
-        f"Every row of {spec.users.source} is matched with {match}.",
+        f"Every row of {spec.users.source} is matched with the active user of {title} who has the"
+        f" same e-mail address ({email}).",
         f"Where there is none, the records belong to {spec.users.fallback}.",
     )
 
@@ -242,16 +238,16 @@ def _pipelines(data: Mapping[str, Any]) -> Table:
     rows = []
     for item in data.values():
         stages = item["stages"]
-        told = (
+        listed = (
             ", ".join(map(str, stages))
             if isinstance(stages, list)
             else f"the {stages['label']} of {stages['from']}"
         )
         if isinstance(stages, dict) and "where" in stages:
-            told += " where " + " and ".join(
+            listed += " where " + " and ".join(
                 f"{name} is {value}" for name, value in stages["where"].items()
             )
-        rows.append((str(item["name"]), told))
+        rows.append((str(item["name"]), listed))
     return Table("Pipelines", ("Pipeline", "Stages, in order"), tuple(rows))
 
 
@@ -304,35 +300,27 @@ def _text(value: Any, fixed: frozenset[str], masked: bool) -> str:
     if isinstance(value, list):
         return "; ".join(_text(item, fixed, masked) for item in value[:3])
     text = " ".join(word(value).split())
-    if masked and not isinstance(value, bool) and text not in fixed:
-        text = (
-            mask(text)
-            if isinstance(value, str) or (isinstance(value, int) and len(text) > 6)
-            else text
-        )
+    long_number = isinstance(value, int) and len(text) > 6
+    telling = isinstance(value, str) or (long_number and not isinstance(value, bool))
+    if masked and telling and text not in fixed:
+        text = mask(text)
     return text if len(text) <= LONG else text[: LONG - 1] + "…"
 
 
 def mask(text: str) -> str:
     """The shape of a text: capitals as X, letters as x, digits as 0; tags of HTML are dropped."""
     plain = re.sub(r"<[^>]*>", " ", text)
-    hidden = (
-        (
-            "0"
-            if c.isdigit()
-            else (
-                "X"
-                if c.isupper()
-                else "x"
-                if c.isalpha()
-                else c
-                if c.isascii()
-                else "·"
-            )
-        )
-        for c in plain
-    )
-    return _STAMP.sub("0000-00-00T", "".join(hidden).strip())
+    return _STAMP.sub("0000-00-00T", "".join(map(_masked, plain)).strip())
+
+
+def _masked(letter: str) -> str:
+    if letter.isdigit():
+        return "0"
+    if letter.isupper():
+        return "X"
+    if letter.isalpha():
+        return "x"
+    return letter if letter.isascii() else "·"
 
 
 def _literals(data: Any) -> Iterator[str]:

@@ -4,114 +4,94 @@ taken for markup.
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from engine.report.page import digest
-from workbench.manual.graph import picture
+from workbench.manual.graph import picture, safe
 from workbench.manual.model import Chapter, FieldRow, Manual, Table
 
 STYLE = Path(__file__).with_name("manual.css")
 
 
-def as_page(told: Manual) -> str:
+def as_page(manual: Manual) -> str:
     """The document as HTML."""
     style = STYLE.read_text(encoding="utf-8")
-    policy = (
-        f"default-src 'none'; style-src '{digest(style)}'; base-uri 'none'; form-action"
-        " 'none'"
-    )
+    policy = f"default-src 'none'; style-src '{digest(style)}'; base-uri 'none'; form-action 'none'"
     body = "".join(
         (
-            _head(told),
-            _overview(told),
-            *map(_chapter, told.chapters),
-            _set_up(told),
-            _left(told),
-            _signature(told),
+            _head(manual),
+            _overview(manual),
+            *map(_chapter, manual.chapters),
+            _set_up(manual),
+            _left(manual),
+            _signature(manual),
         )
     )
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{safe(told.title)} – what is migrated, and how</title>\n"
+        f"<title>{safe(manual.title)} – what is migrated, and how</title>\n"
         f"<style>{style}</style>\n</head>\n<body>\n{body}</body>\n</html>\n"
     )
 
 
-def safe(text: str) -> str:
-    """A text as it may stand in the page."""
-    return html.escape(text.encode(errors="replace").decode().replace("\x00", "�"))
-
-
-def _head(told: Manual) -> str:
+def _head(manual: Manual) -> str:
     links = "".join(
         f'<li><a href="#o-{safe(item.name)}">{safe(item.label)}</a></li>'
-        for item in told.chapters
+        for item in manual.chapters
     )
     return (
-        '<a class="skip" href="#main">Skip to the'
-        f' content</a>\n<header><h1>{safe(told.title)}</h1><p class="lead">What is'
-        f" migrated from {safe(told.source)} to {safe(told.destination)}, and how,"
-        " field by field.</p></header>\n<nav"
-        ' aria-label="Contents"><h2>Contents</h2><ol><li><a'
-        f' href="#overview">Overview</a></li>{links}<li><a href="#set-up">People,'
-        ' custom fields and pipelines</a></li><li><a href="#left">What is not'
-        " migrated</a></li><li><a"
-        ' href="#signature">Approval</a></li></ol></nav>\n<main id="main">\n'
+        '<a class="skip" href="#main">Skip to the content</a>\n'
+        f"<header><h1>{safe(manual.title)}</h1>"
+        f'<p class="lead">What is migrated from {safe(manual.source)}'
+        f" to {safe(manual.destination)}, and how, field by field.</p></header>\n"
+        '<nav aria-label="Contents"><h2>Contents</h2><ol>'
+        f'<li><a href="#overview">Overview</a></li>{links}'
+        '<li><a href="#set-up">People, custom fields and pipelines</a></li>'
+        '<li><a href="#left">What is not migrated</a></li>'
+        '<li><a href="#signature">Approval</a></li></ol></nav>\n<main id="main">\n'
     )
 
 
-def _overview(told: Manual) -> str:
+def _overview(manual: Manual) -> str:
     rows = [
-        (
-            item.label,
-            ", ".join(item.sources),
-            item.becomes,
-            f"{item.records:,}" if told.examples else "",
-        )
-        for item in told.chapters
+        (item.label, ", ".join(item.sources), item.becomes, f"{item.records:,}")
+        for item in manual.chapters
     ]
     heads = (
-        f"In {told.source}",
+        f"In {manual.source}",
         "Collection",
-        f"In {told.destination}",
+        f"In {manual.destination}",
         "Records read",
     )
-    shown = heads if told.examples else heads[:3]
+    shown = heads if manual.examples else heads[:3]
     table = _table("What becomes what", shown, [row[: len(shown)] for row in rows])
     return (
-        f'<section id="overview"><h2>Overview</h2>{table}<h3>How the records are'
-        " linked</h3>"
-        "<p>An arrow leads from a record to the one it points at. An arrow that follows"
-        " from two others is not drawn; "
-        "nor are the people, whom nearly every record"
-        f" names.</p>{picture(told.nodes, told.edges)}"
-        f"{_examples_remark(told)}</section>\n"
+        f'<section id="overview"><h2>Overview</h2>{table}'
+        "<h3>How the records are linked</h3>"
+        "<p>An arrow leads from a record to the one it points at. An arrow that follows from two"
+        " others is not drawn; nor are the people, whom nearly every record names.</p>"
+        f"{picture(manual.nodes, manual.edges)}{_examples_remark(manual)}</section>\n"
     )
 
 
-def _examples_remark(told: Manual) -> str:
-    if not told.examples:
-        return (
-            '<p class="muted">No records were read yet; this document has no'
-            " examples.</p>"
+def _examples_remark(manual: Manual) -> str:
+    text = "The examples are real records: treat this document as personal data."
+    if not manual.examples:
+        text = "No records were read yet; this document has no examples."
+    elif manual.masked:
+        text = (
+            "In the examples letters are shown as x and digits as 0: no personal data stand in"
+            " this document."
         )
-    if told.masked:
-        return (
-            '<p class="muted">In the examples letters are shown as x and digits as 0:'
-            " no personal data stand in this document.</p>"
-        )
-    return (
-        '<p class="muted">The examples are real records: treat this document as'
-        " personal data.</p>"
-    )
+    return f'<p class="muted">{text}</p>'
 
 
 def _chapter(item: Chapter) -> str:
     remarks = "".join(f"<li>{safe(text)}</li>" for text in item.remarks)
+    remarks = f"<ul>{remarks}</ul>" if remarks else ""
     maps = "".join(_value_map(table) for table in item.maps)
     left = (
         _table("Fields that stay behind", ("Field", "Why"), item.left, code=True)
@@ -122,7 +102,7 @@ def _chapter(item: Chapter) -> str:
         f'<section id="o-{safe(item.name)}"><h2>{safe(item.label)}</h2>'
         f"<p><code>{safe(', '.join(item.sources))}</code> become"
         f" <code>{safe(item.becomes)}</code>.</p>"
-        f"{f'<ul>{remarks}</ul>' if remarks else ''}{_fields(item)}{maps}{left}</section>\n"
+        f"{remarks}{_fields(item)}{maps}{left}</section>\n"
     )
 
 
@@ -139,9 +119,9 @@ def _fields(item: Chapter) -> str:
     )
     title = f"Fields of {safe(item.label)}"
     return (
-        f'<div class="wide" role="region" tabindex="0" aria-label="{title}"><table'
-        ' class="fields">'
-        f"<caption>{title}</caption><colgroup><col><col><col><col></colgroup>"
+        f'<div class="wide" role="region" tabindex="0" aria-label="{title}">'
+        f'<table class="fields"><caption>{title}</caption>'
+        "<colgroup><col><col><col><col></colgroup>"
         f"<thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table></div>"
     )
 
@@ -155,14 +135,11 @@ def _field(row: FieldRow) -> str:
     )
     if before and before != after:
         example = f'<span class="example">{safe(before)}</span>'
-        example += (
-            '<span class="example"><span class="way">becomes</span>'
-            f" {safe(after)}</span>"
-        )
+        example += f'<span class="example"><span class="way">becomes</span> {safe(after)}</span>'
+    steps = _listed(row.steps) if row.steps else "as it is"
     return (
-        "<tr><th"
-        f' scope="row">{safe(row.target)}</th><td>{_listed(row.sources, code=True)}</td>'
-        f"<td>{_listed(row.steps) if row.steps else 'as it is'}</td><td>{example}</td></tr>"
+        f'<tr><th scope="row">{safe(row.target)}</th>'
+        f"<td>{_listed(row.sources, code=True)}</td><td>{steps}</td><td>{example}</td></tr>"
     )
 
 
@@ -185,52 +162,44 @@ def _table(
     lines = []
     for first, *rest in rows:
         name = f"<code>{safe(first)}</code>" if code else safe(first)
-        lines.append(
-            "<tr><th"
-            f' scope="row">{name}</th>{"".join(f"<td>{safe(text)}</td>" for text in rest)}</tr>'
-        )
+        cells = "".join(f"<td>{safe(text)}</td>" for text in rest)
+        lines.append(f'<tr><th scope="row">{name}</th>{cells}</tr>')
     return (
-        "<div"
-        f' class="wide"><table><caption>{safe(title)}</caption><thead><tr>{top}</tr></thead>'
-        f"<tbody>{''.join(lines)}</tbody></table></div>"
+        f'<div class="wide"><table><caption>{safe(title)}</caption>'
+        f"<thead><tr>{top}</tr></thead><tbody>{''.join(lines)}</tbody></table></div>"
     )
 
 
-def _set_up(told: Manual) -> str:
+def _set_up(manual: Manual) -> str:
     people = (
-        "".join(f"<p>{safe(text)}</p>" for text in told.people)
+        "".join(f"<p>{safe(text)}</p>" for text in manual.people)
         or "<p>People are not matched.</p>"
     )
     tables = "".join(
         _table(table.title, table.heads, table.rows)
-        for table in (told.customs, told.pipelines)
+        for table in (manual.customs, manual.pipelines)
         if table.rows
     )
     return (
-        '<section id="set-up"><h2>People, custom fields and'
-        f" pipelines</h2><h3>People</h3>{people}"
-        "<h3>Made in"
-        f" {safe(told.destination)}</h3>{tables or '<p>Nothing is made.</p>'}</section>\n"
+        '<section id="set-up"><h2>People, custom fields and pipelines</h2>'
+        f"<h3>People</h3>{people}<h3>Made in {safe(manual.destination)}</h3>"
+        f"{tables or '<p>Nothing is made.</p>'}</section>\n"
     )
 
 
-def _left(told: Manual) -> str:
-    table = (
-        _table(
-            "Collections that stay behind", ("Collection", "Why"), told.left, code=True
-        )
-        if told.left
-        else ""
-    )
+def _left(manual: Manual) -> str:
+    table = "<p>No collection is named as staying behind.</p>"
+    if manual.left:
+        heads = ("Collection", "Why")
+        table = _table("Collections that stay behind", heads, manual.left, code=True)
     return (
-        '<section id="left"><h2>What is not'
-        f" migrated</h2>{table or '<p>No collection is named as staying behind.</p>'}<p>The"
-        " fields of migrated records that stay behind are listed with each kind of"
-        " record above.</p></section>\n"
+        f'<section id="left"><h2>What is not migrated</h2>{table}'
+        "<p>The fields of migrated records that stay behind are listed with each kind of record"
+        " above.</p></section>\n"
     )
 
 
-def _signature(told: Manual) -> str:
+def _signature(manual: Manual) -> str:
     lines = "".join(
         f"<p>{text}</p>"
         for text in (
@@ -241,8 +210,8 @@ def _signature(told: Manual) -> str:
         )
     )
     return (
-        '<section id="signature"><h2>Approval</h2><p>The migration is to be carried'
-        " out as this document says. Version of the mapping:"
-        f" <code>{safe(told.digest)}</code>.</p><div"
-        f' class="sign">{lines}</div></section>\n</main>\n'
+        '<section id="signature"><h2>Approval</h2>'
+        "<p>The migration is to be carried out as this document says. Version of the mapping:"
+        f" <code>{safe(manual.digest)}</code>.</p>"
+        f'<div class="sign">{lines}</div></section>\n</main>\n'
     )

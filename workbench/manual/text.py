@@ -12,9 +12,9 @@ _RISKY = re.compile(
 )  # what marks, tables, auto-links and mentions are made of
 
 
-def as_markdown(told: Manual) -> str:
+def as_markdown(manual: Manual) -> str:
     """The document as Markdown."""
-    return "\n".join(_lines(told)) + "\n"
+    return "\n".join(_lines(manual)) + "\n"
 
 
 def safe(text: str) -> str:
@@ -28,50 +28,48 @@ def safe(text: str) -> str:
     )
 
 
-def _lines(told: Manual) -> Iterator[str]:
+def _lines(manual: Manual) -> Iterator[str]:
     yield from (
-        f"# {safe(told.title)}",
+        f"# {safe(manual.title)}",
         "",
         (
-            f"What is migrated from {safe(told.source)} to {safe(told.destination)},"
-            " and how."
+            f"What is migrated from {safe(manual.source)} to {safe(manual.destination)}, and how."
         ),
         "",
         "## Overview",
         "",
     )
     yield from _table(
-        (f"In {told.source}", "Collection", f"In {told.destination}"),
-        ((i.label, ", ".join(i.sources), i.becomes) for i in told.chapters),
+        (f"In {manual.source}", "Collection", f"In {manual.destination}"),
+        ((i.label, ", ".join(i.sources), i.becomes) for i in manual.chapters),
     )
     yield from ("", "### How the records are linked", "")
-    for node in told.nodes:
+    for node in manual.nodes:
         targets = [
             other.label
-            for other in told.nodes
-            if other.name in told.edges.get(node.name, ())
+            for other in manual.nodes
+            if other.name in manual.edges.get(node.name, ())
         ]
         yield (
-            f"- {safe(node.label)}:"
-            f" {safe(', '.join(targets)) if targets else 'lead nowhere'}"
+            f"- {safe(node.label)}: {safe(', '.join(targets)) if targets else 'lead nowhere'}"
         )
-    if told.examples:
+    if manual.examples:
         mask = (
             "Letters are shown as x and digits as 0."
-            if told.masked
+            if manual.masked
             else "The examples are real records: treat this document as personal data."
         )
         yield from ("", f"Examples: {mask}")
-    for chapter in told.chapters:
+    for chapter in manual.chapters:
         yield from _chapter(chapter)
-    yield from _set_up(told)
+    yield from _set_up(manual)
     yield from ("", "## What is not migrated", "")
     yield from (
-        _table(("Collection", "Why"), told.left)
-        if told.left
+        _table(("Collection", "Why"), manual.left)
+        if manual.left
         else ["No collection is named as staying behind."]
     )
-    yield from _signature(told)
+    yield from _signature(manual)
 
 
 def _chapter(item: Chapter) -> Iterator[str]:
@@ -107,11 +105,11 @@ def _chapter(item: Chapter) -> Iterator[str]:
         yield from _table(("Field", "Why"), item.left)
 
 
-def _set_up(told: Manual) -> Iterator[str]:
+def _set_up(manual: Manual) -> Iterator[str]:
     yield from ("", "## People, custom fields and pipelines", "")
-    for text in told.people or ("People are not matched.",):
+    for text in manual.people or ("People are not matched.",):
         yield from (safe(text), "")
-    tables: tuple[Table, ...] = (told.customs, told.pipelines)
+    tables: tuple[Table, ...] = (manual.customs, manual.pipelines)
     for table in tables:
         if table.rows:
             yield from (f"### {safe(table.title)}", "")
@@ -119,14 +117,14 @@ def _set_up(told: Manual) -> Iterator[str]:
             yield ""
 
 
-def _signature(told: Manual) -> Iterator[str]:
+def _signature(manual: Manual) -> Iterator[str]:
     yield from (
         "",
         "## Approval",
         "",
         (
             "The migration is to be carried out as this document says. Version of the"
-            f" mapping: {safe(told.digest)}."
+            f" mapping: {safe(manual.digest)}."
         ),
         "",
     )

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 from workbench.openapi.calls import Call
-from workbench.openapi.names import key, told, usable, variable
+from workbench.openapi.names import key, one_line, usable, variable
 from workbench.openapi.reading import Api, Node
 
 _KEYS = re.compile(
@@ -81,8 +81,8 @@ def sign_in(api: Api, calls: Sequence[Call], name: str) -> SignIn:
     auth = parts[0][1].auth if len(parts) == 1 else [part[1].auth for part in parts]
     others = sorted({other for held, _, _ in ways for other in held} - set(choice))
     ask = (
-        f"the document also names {told(', '.join(others), 60)}: is"
-        f" {told(', '.join(choice), 40)} the right one?"
+        f"the document also names {one_line(', '.join(others), 60)}: is"
+        f" {one_line(', '.join(choice), 40)} the right one?"
     )
     more = (ask,) if others else ()
     asks = tuple(ask for _, part in parts for ask in part.asks)
@@ -106,13 +106,18 @@ def _parameter(calls: Sequence[Call], name: str) -> SignIn | None:
         or (place == "header" and not _WORD.fullmatch(word))
     ):
         return None
-    secret = variable(name, "api token" if "token" in word.lower() else "api key")
+    secret = _secret(name, word)
     why = f"{place} parameter {word} of {many} calls"
     return SignIn(
         {"kind": place, "name": word, "secret": secret},
         why,
-        (f"is {told(word, 40)} the key, whole as it is?",),
+        (f"is {one_line(word, 40)} the key, whole as it is?",),
     )
+
+
+def _secret(name: str, word: str) -> str:
+    """The variable with the key that a parameter or a header takes."""
+    return variable(name, "api token" if "token" in word.lower() else "api key")
 
 
 def _choices(api: Api, call: Call) -> Iterator[tuple[str, ...]]:
@@ -133,7 +138,7 @@ def _ways(
     said.
     """
     found = [
-        _way(schemes[one], name, f"security scheme {told(one, 40)}", len(choice))
+        _way(schemes[one], name, f"security scheme {one_line(one, 40)}", len(choice))
         for one in choice
     ]
     return [one for one in found if one is not None] if all(found) else []
@@ -173,9 +178,7 @@ def _key(node: Node, name: str, why: str, of: int) -> tuple[int, SignIn] | None:
     ):
         return None
     said = variable(name, re.sub(r"^x-", "", word, flags=re.I)) if of > 1 else ""
-    secret = said or variable(
-        name, "api token" if "token" in word.lower() else "api key"
-    )
+    secret = said or _secret(name, word)
     if place == "query":
         return 3, SignIn({"kind": "query", "name": word, "secret": secret}, why)
     if word.lower() == "authorization":
@@ -210,7 +213,7 @@ def _oauth(node: Node, name: str, why: str) -> tuple[int, SignIn] | None:
             continue
         scopes = flows[flow].at("scopes").names()
         asks = (
-            (f"which scope? The document names {told(', '.join(scopes), 80)}",)
+            (f"which scope? The document names {one_line(', '.join(scopes), 80)}",)
             if scopes
             else ()
         )
@@ -272,23 +275,17 @@ def _token_url(flow: Node, name: str) -> Any:
 
 
 def address(api: Api, came_from: str, name: str, head: str = "") -> Address:
-    """The API's address, of the first server, with the head that all paths share; one that is
-    not told is asked for.
+    """The API's address, of the first server, with the head that all paths share; one that
+    is not stated is asked for.
     """
     root = api.root
     if api.swagger:
         schemes = root.at("schemes").value
-        scheme = (
-            "https"
-            if not isinstance(schemes, list) or "https" in schemes or not schemes
-            else "http"
-        )
+        plain = isinstance(schemes, list) and schemes and "https" not in schemes
+        scheme = "http" if plain else "https"
         host, why = root.text("host"), "host and basePath"
-        written = (
-            f"{scheme}://{host}{root.text('basePath')}"
-            if host
-            else root.text("basePath")
-        )
+        written = f"{scheme}://{host}" if host else ""
+        written += root.text("basePath")
     else:
         written, why = _server(root.at("servers", 0)), "servers 0"
     written = f"{written.rstrip('/')}{head}"
@@ -296,14 +293,8 @@ def address(api: Api, came_from: str, name: str, head: str = "") -> Address:
         ("which of the servers?",) if len(list(root.at("servers").raws())) > 1 else ()
     )
     if "{" in written:
-        asks = (
-            *asks,
-            (
-                "what stands for"
-                f" {told(', '.join(re.findall(r'{([^{}]*)}', written)), 60)} in the"
-                " address?"
-            ),
-        )
+        unbound = ", ".join(re.findall(r"{([^{}]*)}", written))
+        asks = (*asks, f"what stands for {one_line(unbound, 60)} in the address?")
         written = re.sub(r"[{}]", "", written)
     url = urljoin(came_from, written) if "://" in came_from else written
     parts = (

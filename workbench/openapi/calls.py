@@ -180,9 +180,9 @@ def _form_body(
 
 
 def _consumed(node: Node, word: str) -> list[Any]:
-    told = node.at(word).value
-    told = told if isinstance(told, list) else node.api.root.at(word).value
-    return told if isinstance(told, list) else []
+    stated = node.at(word).value
+    stated = stated if isinstance(stated, list) else node.api.root.at(word).value
+    return stated if isinstance(stated, list) else []
 
 
 def _preferred(medias: tuple[str, ...] | list[str]) -> str:
@@ -195,18 +195,19 @@ def _preferred(medias: tuple[str, ...] | list[str]) -> str:
     return next(iter(plain), "")
 
 
+def _status(code: str) -> int:
+    """The status of `404`, the hundred of `4XX`, 0 for `default`."""
+    if code == "default":
+        return 0
+    return int(code) if code.isdecimal() else int(code[:1]) * 100
+
+
 def _answer(api: Api, call: Node, code: str, node: Node) -> Answer:
     headers = {
         name.lower(): node.at("headers").at(name).text("description")
         for name in node.at("headers").names()
     }
-    status = (
-        0
-        if code == "default"
-        else int(code[:1]) * 100
-        if not code.isdecimal()
-        else int(code)
-    )
+    status = _status(code)
     if api.swagger:
         has = isinstance(node.value, dict) and isinstance(
             node.value.get("schema"), dict

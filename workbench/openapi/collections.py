@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from workbench.openapi import envelopes
 from workbench.openapi.calls import Call, Parameter
-from workbench.openapi.names import free, key, resource_word, singular, told, usable
+from workbench.openapi.names import free, key, one_line, resource_word, singular, usable
 from workbench.openapi.words import words
 
 _ITEM = re.compile(r"\{([^{}/]+)\}(\.\w+)?")
@@ -117,7 +117,7 @@ def _collection(
     if listed is not None and (
         envelopes.rows(listed.good, word) or (items and _undrawn(listed))
     ):
-        needs = ", ".join(told(one, 40) for one in _needs(listed)[:3])
+        needs = ", ".join(one_line(one, 40) for one in _needs(listed)[:3])
         calls |= {} if needs else {"list": listed}
     if "post" in own:
         calls["create"] = own["post"]
@@ -141,12 +141,9 @@ def _collection(
     update = next((method for method in _UPDATES if method in on_item), None)
     calls |= {"update": on_item[update]} if update else {}
     found = _ITEM.fullmatch(_last(item)) if item else None
-    good = "list" in calls or "read" in calls
-    return (
-        Collection(word, path, calls, found[1] if found else "", needs=needs)
-        if good
-        else None
-    )
+    if "list" not in calls and "read" not in calls:
+        return None
+    return Collection(word, path, calls, found[1] if found else "", needs=needs)
 
 
 def _undrawn(call: Call) -> bool:

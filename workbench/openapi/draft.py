@@ -23,10 +23,10 @@ from workbench.openapi.names import (
     connector_name,
     free,
     key,
+    one_line,
     shape_word,
     singular,
     title_of,
-    told,
     usable,
     variable,
 )
@@ -51,7 +51,7 @@ class Wish:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A draft as a file's text, with what is to be told about it."""
+    """A draft as a file's text, with what is to be said about it."""
 
     name: str
     text: str
@@ -59,6 +59,18 @@ class Draft:
     inferred: int
     asks: tuple[str, ...]
     left: tuple[tuple[Call, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Facts:
+    """What was read of the document, and the resources made of it."""
+
+    api: Api
+    name: str
+    address: auth.Address
+    calls: list[Call]
+    costs: str
+    resources: list[Resource]
 
 
 @dataclass(slots=True)
@@ -70,16 +82,16 @@ class _Remarks:
 
     def why(self, *reasons: str) -> str:
         """A remark with the reasons; "" where there are none."""
-        told_ones = "; ".join(told(one, 120) for one in reasons if one)
-        self.inferred += bool(told_ones)
-        return f"inferred: {told_ones}" if told_ones else ""
+        text = "; ".join(one_line(one, 120) for one in reasons if one)
+        self.inferred += bool(text)
+        return f"inferred: {text}" if text else ""
 
     def asks(self, *questions: str) -> tuple[str, ...]:
         """Lines with the questions that were not asked yet."""
         fresh = [
             one
             for one in dict.fromkeys(
-                told(question, 220) for question in questions if question
+                one_line(question, 220) for question in questions if question
             )
             if one not in self.asked
         ]
@@ -106,7 +118,8 @@ def draft(api: Api, wish: Wish) -> Draft:
     made = [resource(one, by_path.get(one.above), names, costs) for one in chosen]
     remarks = _Remarks()
     where = auth.address(api, wish.origin, name, head)
-    block = Block(dict(_parts(api, wish, name, where, every, made, costs, remarks)))
+    facts = _Facts(api, name, where, every, costs, made)
+    block = Block(dict(_parts(facts, wish, remarks)))
     text = composed(block, _head(api, wish, title))
     connector = loaded(text, name)
     left = tuple(
@@ -136,8 +149,7 @@ def _chosen(found: Found, only: Sequence[str]) -> list[Collection]:
     held = {one.name: one for one in found.collections}
     if not held:
         raise UsageError(
-            "the document has no collection of rows that a connector could read – look"
-            " at its paths"
+            "the document has no collection of rows that a connector could read – look at its paths"
         )
     if not only:
         return list(held.values())
@@ -149,7 +161,7 @@ def _chosen(found: Found, only: Sequence[str]) -> list[Collection]:
                 did_you_mean(word, held) or f"known: {', '.join(sorted(held)[:20])}"
             )
             raise UsageError(
-                f"--only: the document has no {told(word, 60)!r} – {advice}"
+                f"--only: the document has no {one_line(word, 60)!r} – {advice}"
             )
         above = next(
             (one for one in held.values() if one.path == held[name].above), None
@@ -161,11 +173,11 @@ def _chosen(found: Found, only: Sequence[str]) -> list[Collection]:
 
 def _head(api: Api, wish: Wish, title: str) -> list[str]:
     data = api.document.data
-    version = told(data.get("openapi", data.get("swagger", "")), 20)
+    version = one_line(data.get("openapi", data.get("swagger", "")), 20)
     return [
         (
-            f"A draft, made by etl connector new from {told(wish.origin, 100)}:"
-            f" {told(title, 80)}, OpenAPI {version}."
+            f"A draft, made by etl connector new from {one_line(wish.origin, 100)}:"
+            f" {one_line(title, 80)}, OpenAPI {version}."
         ),
         (
             "Nothing in it was tried against the API. What stands without a remark is"
@@ -179,68 +191,38 @@ def _head(api: Api, wish: Wish, title: str) -> list[str]:
 
 
 def _parts(
-    api: Api,
-    wish: Wish,
-    name: str,
-    where: auth.Address,
-    every: list[Call],
-    made: list[Resource],
-    costs: str,
-    remarks: _Remarks,
+    facts: _Facts, wish: Wish, remarks: _Remarks
 ) -> Iterator[tuple[str | int, Noted | Block]]:
     """Every part of a connector file, in its order."""
-    yield (
-        "connector",
-        Noted(name, "" if wish.name else remarks.why("the document's title")),
-    )
-    yield "title", Noted(title_of(api.root.text("info", "title")) or name)
-    yield "connection", _connection(api, name, where, every, made, costs, remarks)
-    yield (
-        "plans",
-        Noted(
-            ["any"], above=remarks.asks("which plans are there? any is a placeholder")
-        ),
-    )
-    yield "limits", _limits(api, every, costs, remarks)
-    said = errors.messages(every)
-    lacks = (
-        ()
-        if said
-        else ("where does an error say what is wrong? The document draws no error",)
-    )
-    yield (
-        "message",
-        Noted(
-            said,
-            remarks.why("the errors of the document") if said else "",
-            remarks.asks(*lacks),
-        ),
-    )
-    yield "errors", _errors(every, remarks)
+    made = facts.resources
+    name_why = "" if wish.name else remarks.why("the document's title")
+    yield "connector", Noted(facts.name, name_why)
+    yield "title", Noted(title_of(facts.api.root.text("info", "title")) or facts.name)
+    yield "connection", _connection(facts, remarks)
+    plans = remarks.asks("which plans are there? any is a placeholder")
+    yield "plans", Noted(["any"], above=plans)
+    yield "limits", _limits(facts, remarks)
+    yield "message", _message(facts.calls, remarks)
+    yield "errors", _errors(facts.calls, remarks)
+
     pagers = _pagers(made)
     yield "pagers", _pager_block(pagers, made, remarks)
     defaults = _defaults(made)
     if defaults:
-        yield (
-            "defaults",
-            Block(
-                {
-                    word: Noted(value, _default_why(word, remarks))
-                    for word, value in defaults.items()
-                }
-            ),
-        )
+        default_lines: dict[str | int, Noted | Block] = {
+            word: Noted(value, _default_why(word, remarks))
+            for word, value in defaults.items()
+        }
+        yield "defaults", Block(default_lines)
+
     shapes = _shapes(made)
     if shapes:
-        yield (
-            "shapes",
-            Block(
-                {
-                    shape: Block(_field_lines(dict(inner), shapes, remarks))
-                    for inner, shape in shapes.items()
-                }
-            ),
-        )
+        shape_lines: dict[str | int, Noted | Block] = {
+            shape: Block(_field_lines(dict(inner), shapes, remarks))
+            for inner, shape in shapes.items()
+        }
+        yield "shapes", Block(shape_lines)
+
     yield from _special(made, remarks)
     general = remarks.asks(*_general(made))
     entries: dict[str | int, Noted | Block] = {
@@ -249,18 +231,20 @@ def _parts(
     yield "resources", Block(entries, general)
 
 
-def _connection(
-    api: Api,
-    name: str,
-    where: auth.Address,
-    every: list[Call],
-    made: list[Resource],
-    costs: str,
-    remarks: _Remarks,
-) -> Block:
-    signed = auth.sign_in(api, every, name)
-    base = {"env": variable(name, "base url"), "production": where.url}
-    call, why, asks = _check(every, made, costs)
+def _message(every: list[Call], remarks: _Remarks) -> Noted:
+    """Where an error says what is wrong."""
+    said = errors.messages(every)
+    if said:
+        return Noted(said, remarks.why("the errors of the document"))
+    ask = "where does an error say what is wrong? The document draws no error"
+    return Noted(said, "", remarks.asks(ask))
+
+
+def _connection(facts: _Facts, remarks: _Remarks) -> Block:
+    where = facts.address
+    signed = auth.sign_in(facts.api, facts.calls, facts.name)
+    base = {"env": variable(facts.name, "base url"), "production": where.url}
+    call, why, asks = _check(facts.calls, facts.resources, facts.costs)
     return Block(
         {
             "base_url": Noted(base, remarks.why(where.why), remarks.asks(*where.asks)),
@@ -344,31 +328,23 @@ def _checked(call: Call, costs: str) -> dict[str, Any]:
     return {"get": call.path, **({"cost": cost} if cost is not None else {})}
 
 
-def _limits(
-    api: Api, every: list[Call], costs: str, remarks: _Remarks
-) -> Block | Noted:
-    """Quotas told in plain figures; nothing where there are none, for a figure made up is worse
+def _limits(facts: _Facts, remarks: _Remarks) -> Block:
+    """Quotas stated in plain figures; nothing where there are none, for a figure made up is worse
     than none.
     """
-    headers = errors.quota_headers(every)
+    costs, headers = facts.costs, errors.quota_headers(facts.calls)
     asks = [
         "what does the platform allow, by plan, and does the figure hold for the key,"
         " the user or the account?"
     ]
-    asks += (
-        [
-            f"calls have a cost ({costs}): how much of it is there a day, and is it for"
-            " each seat?"
-        ]
-        if costs
-        else []
-    )
-    asks += (
-        [f"the answers have the headers {', '.join(headers.values())}: of which limit?"]
-        if headers
-        else []
-    )
-    found = errors.quotas(api)
+    if costs:
+        asks.append(
+            f"calls have a cost ({costs}): how much of it is there a day, and is it for each seat?"
+        )
+    if headers:
+        names = ", ".join(headers.values())
+        asks.append(f"the answers have the headers {names}: of which limit?")
+    found = errors.quotas(facts.api)
     entries: dict[str | int, Noted | Block] = {}
     for window, (amount, seconds, said) in found.items():
         limit = {
@@ -486,13 +462,11 @@ def _field_lines(
 
 
 def _field(one: Field, shapes: Shapes) -> Any:
-    kind = (
-        f"{one.kind} {'|'.join(one.to)}"
-        if one.to
-        else f"{one.kind} {shapes[one.inner]}"
-        if one.inner
-        else one.kind
-    )
+    kind = one.kind
+    if one.to:
+        kind += f" {'|'.join(one.to)}"
+    elif one.inner:
+        kind += f" {shapes[one.inner]}"
     more: dict[str, Any] = {"required": True} if one.required else {}
     more |= {} if one.writable else {"writable": False}
     more |= {"max": one.max} if one.max else {}
@@ -576,7 +550,7 @@ def _general(made: list[Resource]) -> Iterable[str]:
     )
     definitions = [one.name for one in made if key(one.name).endswith("fields")]
     seen = (
-        f"; the document has {told(', '.join([*custom, *definitions][:6]), 80)}"
+        f"; the document has {one_line(', '.join([*custom, *definitions][:6]), 80)}"
         if custom or definitions
         else ""
     )
@@ -586,15 +560,12 @@ def _general(made: list[Resource]) -> Iterable[str]:
     )
     if any("create" in one.calls for one in made):
         yield (
-            "which fields tell rows of ours apart where no custom field holds our key?"
-            " (recognise)"
+            "which fields tell rows of ours apart where no custom field holds our key? (recognise)"
         )
     if not all(one.stamp("modified") for one in made):
         lacking = [one.name for one in made if not one.stamp("modified")]
-        yield (
-            f"which field moves with every change in {told(', '.join(lacking), 120)}?"
-            " (modified)"
-        )
+        names = one_line(", ".join(lacking), 120)
+        yield f"which field moves with every change in {names}? (modified)"
     if any(one.stamp("modified") for one in made):
         yield "does the field of modified move with every change, or only with some?"
     if any(call.call.get("post") for one in made for call in one.calls.values()):
@@ -665,6 +636,6 @@ def counted(left: Iterable[tuple[Call, str]]) -> list[tuple[str, int, str]]:
     ]
     first = {why: name for name, why in reversed(needing)}
     return [
-        (why, many, told(first[why], 90))
+        (why, many, one_line(first[why], 90))
         for why, many in Counter(why for _, why in needing).most_common()
     ]

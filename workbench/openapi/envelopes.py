@@ -29,6 +29,28 @@ class Found:
         """Whether a row keeps its fields as JSON:API does."""
         return {"type", "attributes"} <= set(self.row.properties)
 
+    @property
+    def attributes(self) -> Schema | None:
+        """What holds the fields of a row."""
+        return self.row.inner("attributes") if self.json_api else self.row
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a collection's answers and bodies hold."""
+
+    listed: Found | None
+    read: Found | None
+    made: Found | None
+    create: Found | None
+    update: Found | None
+
+    @property
+    def held(self) -> Found | None:
+        """The row, as far as the document draws it."""
+        drawn = [one for one in (self.read, self.listed, self.made) if one is not None]
+        return max(drawn, key=lambda one: len(one.row.properties), default=None)
+
 
 def rows(answer: Answer | None, resource: str) -> Found | None:
     """The rows of a list's answer; None where there are none that could be rows."""
@@ -156,13 +178,9 @@ def _holds(schema: Schema | None) -> bool:
 def _single_rank(word: str, resource: str) -> int:
     if word in (key(singular(resource)), key(resource)):
         return 0
-    return (
-        1 + words("singles").index(word)
-        if word in words("singles")
-        else 99
-        if word in words("around")
-        else 50
-    )
+    if word in words("singles"):
+        return 1 + words("singles").index(word)
+    return 99 if word in words("around") else 50
 
 
 def sent(call: Call | None, resource: str) -> Found | None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from workbench.openapi.calls import Call
-from workbench.openapi.names import key, placeable, told
+from workbench.openapi.names import key, one_line, placeable
 from workbench.openapi.reading import Api
 from workbench.openapi.schemas import Schema
 from workbench.openapi.words import words
@@ -165,14 +165,14 @@ def cost_word(calls: Iterable[Call]) -> str:
 
 
 def cost(call: Call, word: str) -> int | None:
-    """What a call costs; None where it is not told."""
-    told_cost = call.node.raw(word).value if word else None
+    """What a call costs; None where the document does not say."""
+    stated = call.node.raw(word).value if word else None
     good = (
-        isinstance(told_cost, int)
-        and not isinstance(told_cost, bool)
-        and 0 <= told_cost <= 1_000_000
+        isinstance(stated, int)
+        and not isinstance(stated, bool)
+        and 0 <= stated <= 1_000_000
     )
-    return told_cost if good else None
+    return stated if good else None
 
 
 def quotas(api: Api) -> dict[str, tuple[int, int, str]]:
@@ -185,7 +185,7 @@ def quotas(api: Api) -> dict[str, tuple[int, int, str]]:
     for one in _QUOTA.finditer(text):
         window = one[2].lower()
         found.setdefault(window, set()).add(int(one[1].replace(",", "")))
-        words[window] = told(one[0], 60)
+        words[window] = one_line(one[0], 60)
     sure = {
         window: amounts.pop() for window, amounts in found.items() if len(amounts) == 1
     }

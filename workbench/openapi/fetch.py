@@ -12,7 +12,7 @@ import httpx
 
 from engine.connector.urls import url_of
 from engine.errors import UsageError
-from workbench.openapi.names import told
+from workbench.openapi.names import one_line
 from workbench.openapi.reading import LARGE, file
 
 TIMEOUT = 30.0  # seconds without a byte ...
@@ -34,9 +34,9 @@ def _fetched(address: str, most: int, longest: float) -> bytes:
             client.stream("GET", url) as answer,
         ):
             if answer.is_redirect:
-                aim = told(answer.headers.get("location", "nowhere"), 100)
+                aim = one_line(answer.headers.get("location", "nowhere"), 100)
                 raise UsageError(
-                    f"{shown(url)} leads on to {aim}, which is not followed – give that"
+                    f"{shown(url)} redirects to {aim}, which is not followed – give that"
                     " address if you trust it"
                 )
             if answer.status_code != 200:
@@ -47,7 +47,7 @@ def _fetched(address: str, most: int, longest: float) -> bytes:
             return _read(answer, url, most, longest)
     except httpx.HTTPError as error:
         raise UsageError(
-            f"{shown(url)} cannot be reached: {told(error) or type(error).__name__} –"
+            f"{shown(url)} cannot be reached: {one_line(error) or type(error).__name__} –"
             " check the address"
         ) from None
 
@@ -74,8 +74,8 @@ def _allowed(address: str) -> httpx.URL:
         url = url_of(address)
     except ValueError as error:
         raise UsageError(
-            f"{told(address, 100)!r} is no address: {told(error)} – write it whole,"
-            " with https://"
+            f"{one_line(address, 100)!r} is not an address: {one_line(error)} –"
+            " write it whole, with https://"
         ) from None
     if url.userinfo:
         raise UsageError(
@@ -83,13 +83,11 @@ def _allowed(address: str) -> httpx.URL:
         )
     if url.scheme != "https" and not (url.scheme == "http" and _is_here(url.host)):
         raise UsageError(
-            f"{shown(url)} is not https – only documents on this machine are read over"
-            " http"
+            f"{shown(url)} is not https – only documents on this machine are read over http"
         )
     if not url.host:
         raise UsageError(
-            f"{told(address, 100)!r} names no host – write the address whole, with"
-            " https://"
+            f"{one_line(address, 100)!r} names no host – write the address whole, with https://"
         )
     return url
 
@@ -103,4 +101,4 @@ def _is_here(host: str) -> bool:
 
 def shown(url: httpx.URL) -> str:
     """An address as messages name it: without its query, which may hold a key."""
-    return told(str(url.copy_with(query=None, fragment=None)), 120)
+    return one_line(str(url.copy_with(query=None, fragment=None)), 120)

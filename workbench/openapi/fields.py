@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from workbench.openapi.envelopes import Found
-from workbench.openapi.names import key, placeable, singular, told, usable
+from workbench.openapi.envelopes import Found, Seen
+from workbench.openapi.names import key, one_line, placeable, singular, usable
 from workbench.openapi.schemas import Schema
 from workbench.openapi.words import words
 
@@ -16,6 +16,10 @@ MOST_OPTIONS = 60
 DEEPEST = 3  # shapes within shapes
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d")
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
+_MOMENT_WORDS = re.compile(
+    r"date ?(?:and|&|/)? ?time|timestamp|RFC ?3339|\bISO[- ]?8601", re.IGNORECASE
+)
+_DAY_NAME = re.compile(r"(?:^|_|[a-z])(?:date|Date)$")
 _CLOCK = re.compile(r"\d\d:\d\d(?::\d\d)?")
 _ID_OF = re.compile(
     r"\bid(?:entifier)?s? of (?:the |an? |its |this )?((?:[\w-]+ ?){1,4})",
@@ -117,7 +121,9 @@ def _scalar(name: str, schema: Schema, shown: Any) -> Field:
         kind = {bool: "boolean", int: "integer", float: "number"}.get(
             type(shown), "text"
         )
-        return Field(kind, ask=f"the document gives {told(name, 40)} no single type")
+        return Field(
+            kind, ask=f"the document gives {one_line(name, 40)} no single type"
+        )
     if schema.type != "string":
         moment = form not in ("int32",) and re.search(r"\b(unix|epoch)\b", text, re.I)
         return Field(
@@ -152,7 +158,7 @@ def _listed(schema: Schema) -> Field:
     return Field(
         kind,
         ask=(
-            f"it takes only {told(', '.join(map(str, options)), 60)}"
+            f"it takes only {one_line(', '.join(map(str, options)), 60)}"
             if kind != "boolean"
             else ""
         ),
@@ -161,28 +167,32 @@ def _listed(schema: Schema) -> Field:
 
 def _text_kind(name: str, text: str, shown: Any, schema: Schema) -> tuple[str, str]:
     """What a text is, where its schema says no more than that it is one."""
-    pattern = schema.text("pattern")
-    if isinstance(shown, str):
-        for test, kind in ((_MOMENT, "datetime"), (_DAY, "date"), (_CLOCK, "time")):
-            if test.match(shown) and (kind == "datetime" or test.fullmatch(shown)):
-                return kind, "its example"
-        if re.match(r"https?://", shown):
-            return "url", "its example"
-    if re.search(r"\bHTML\b", text) and not pattern:
-        return "html", "its description"
-    if re.search(
-        r"date ?(?:and|&|/)? ?time|timestamp|RFC ?3339|\bISO[- ]?8601", text, re.I
-    ) and key(name) not in ("timezone",):
-        return "datetime", "its description"
-    if re.search(r"(?:^|_|[a-z])(?:date|Date)$", name) and not _MOMENT.search(
-        str(shown)
-    ):
-        return "date", "its name"
-    if key(name) in (*words("modified"), *words("created")):
-        return "datetime", "its name"
-    if re.search(r"_time$|[a-z]Time$", name) and re.search(r"\bHH:MM", text):
-        return "time", "its description"
-    return "text", ""
+    example = _example_kind(shown) if isinstance(shown, str) else ""
+    html = re.search(r"\bHTML\b", text) and not schema.text("pattern")
+    moment = _MOMENT_WORDS.search(text) and key(name) != "timezone"
+    day = _DAY_NAME.search(name) and not _MOMENT.search(str(shown))
+    stamped = key(name) in (*words("modified"), *words("created"))
+    clock = re.search(r"_time$|[a-z]Time$", name) and re.search(r"\bHH:MM", text)
+    signs = (
+        (example, example, "its example"),
+        (html, "html", "its description"),
+        (moment, "datetime", "its description"),
+        (day, "date", "its name"),
+        (stamped, "datetime", "its name"),
+        (clock, "time", "its description"),
+    )
+    return next(((kind, why) for sign, kind, why in signs if sign), ("text", ""))
+
+
+def _example_kind(shown: str) -> str:
+    """What a text is by its looks; "" for any text."""
+    tests = (
+        (_MOMENT.match, "datetime"),
+        (_DAY.fullmatch, "date"),
+        (_CLOCK.fullmatch, "time"),
+        (re.compile("https?://").match, "url"),
+    )
+    return next((kind for test, kind in tests if test(shown)), "")
 
 
 def _target(name: str, schema: Schema, resources: Known) -> tuple[str, str]:
@@ -220,31 +230,32 @@ def _target(name: str, schema: Schema, resources: Known) -> tuple[str, str]:
         return resources[stem], "its name"
     if described:
         return "", ""  # of something that is no resource here
-    if stem in words("roles"):
-        people = next(
-            (
-                name
-                for word in words("people")
-                for name in resources.values()
-                if key(name) == word
-            ),
-            "",
-        )
-        return people, "its name" if people else ""
+    target = _people(resources) if stem in words("roles") else _near(stem, resources)
+    return target, "its name" if target else ""
+
+
+def _people(resources: Known) -> str:
+    """The resource of the people who use the platform."""
+    by_key = {key(name): name for name in reversed(list(resources.values()))}
+    return next((by_key[word] for word in words("people") if word in by_key), "")
+
+
+def _near(stem: str, resources: Known) -> str:
+    """The only resource whose name begins with the stem, or that the stem ends with."""
     near = [
         one
         for one in resources
         if len(stem) >= 3
         and (one.startswith(stem) or (stem.endswith(one) and len(one) > 3))
     ]
-    return (resources[near[0]], "its name") if len(near) == 1 else ("", "")
+    return resources[near[0]] if len(near) == 1 else ""
 
 
 def properties(found: Found | None) -> dict[str, Schema]:
     """The fields of a row side by side; those of JSON:API stand one level down."""
     if found is None:
         return {}
-    row = found.row.inner("attributes") if found.json_api else found.row
+    row = found.attributes
     held = row if row is not None else found.row
     own = {
         name: one
@@ -268,22 +279,21 @@ def required(found: Found | None) -> frozenset[str]:
     """The fields a body must hold."""
     if found is None:
         return frozenset()
-    row = found.row.inner("attributes") if found.json_api else found.row
+    row = found.attributes
     return row.required if row is not None else frozenset()
 
 
 def fields(
-    held: Found | None,
-    create: Found | None,
-    update: Found | None,
+    seen: Seen,
     shown: Iterable[Mapping[str, Any]],
     resources: Known,
     own_id: str,
     writes: bool,
 ) -> dict[str, Field]:
     """The fields of rows, those that are read and those that are sent."""
-    read, made, changed = properties(held), _sent(create), _sent(update)
-    needed, examples = required(create), list(shown)
+    read = properties(seen.held)
+    made, changed = _sent(seen.create), _sent(seen.update)
+    needed, examples = required(seen.create), list(shown)
     result: dict[str, Field] = {}
     for name in dict.fromkeys((*read, *made, *changed)):
         schema = made.get(name) or changed.get(name) or read[name]

@@ -23,7 +23,7 @@ _ODD_PLURALS = {
 }
 
 
-def told(text: object, most: int = 110) -> str:
+def one_line(text: object, most: int = 110) -> str:
     """A text of the document on one line, for a comment: no line breaks, no control or direction
     characters.
     """
@@ -65,7 +65,7 @@ def connector_name(title: str) -> str:
 
 def title_of(title: str) -> str:
     """A platform's name as people write it, without `API` and the version."""
-    return told(re.sub(r"\s+", " ", _NOISE.sub(" ", title)), 60).strip(" -–:,.()")
+    return one_line(re.sub(r"\s+", " ", _NOISE.sub(" ", title)), 60).strip(" -–:,.()")
 
 
 def variable(name: str, *words: str) -> str:

@@ -91,23 +91,23 @@ def _place(places: Places, wanted: tuple[str, ...], types: tuple[str, ...]) -> s
 
 def _is_link(schema: Schema) -> bool:
     shown = str(schema.said.get("example", ""))
-    told = re.search(r"\b(url|link)\b", schema.text("description"), re.IGNORECASE)
+    stated = re.search(r"\b(url|link)\b", schema.text("description"), re.IGNORECASE)
     return (
         schema.text("format") in ("uri", "url")
         or shown.startswith(("http", "/"))
-        or bool(told)
+        or bool(stated)
     )
 
 
 def _size(limit: Parameter | None) -> tuple[dict[str, Any], str]:
-    """The parameter of the page's size with the largest that is told; nothing where none is."""
+    """The parameter of the page's size with the largest allowed; nothing where there is none."""
     if limit is None:
         return {}, ""
-    told = _SIZE.search(limit.text)
+    stated = _SIZE.search(limit.text)
     for size, why in (
         (limit.schema.count("maximum"), "its maximum"),
-        (int(told[1]) if told else None, "the maximum in its description"),
-        (limit.schema.count("default"), "its default; no maximum is told"),
+        (int(stated[1]) if stated else None, "the maximum in its description"),
+        (limit.schema.count("default"), "its default; no maximum is stated"),
     ):
         if size and 0 < size <= 100_000:
             return {"limit": limit.name, "size": size}, f"; size: {why}"
@@ -133,8 +133,10 @@ def _asked(
 def _walked(
     kind: Mapping[str, Any], why: str, limit: Parameter | None, *asks: str
 ) -> Walk:
-    size, told = _size(limit)
-    return Walk({**kind, **size}, f"{why}{told}", (*asks, *_asked(limit, size, told)))
+    size, stated = _size(limit)
+    return Walk(
+        {**kind, **size}, f"{why}{stated}", (*asks, *_asked(limit, size, stated))
+    )
 
 
 def _by_cursor(
@@ -272,8 +274,8 @@ def ids(call: Call, resource: str) -> tuple[Parameter, int | None] | None:
             or word == "ids"
         )
         if word in called and listed and one.joined and usable(one.name):
-            told = _SIZE.search(one.text)
-            most = one.schema.count("maxItems") or (int(told[1]) if told else None)
+            stated = _SIZE.search(one.text)
+            most = one.schema.count("maxItems") or (int(stated[1]) if stated else None)
             return one, most if most and most > 0 else None
     return None
 
@@ -288,18 +290,18 @@ def since(call: Call) -> Since | None:
 
 
 def _style(parameter: Parameter) -> tuple[str, bool]:
-    schema, told = parameter.schema, parameter.text
-    shown, form = f"{told} {schema.said.get('example', '')}", schema.text("format")
-    unix = re.search(r"unix|epoch|seconds\b|\bms\b", told, re.I)
+    schema, stated = parameter.schema, parameter.text
+    shown, form = f"{stated} {schema.said.get('example', '')}", schema.text("format")
+    unix = re.search(r"unix|epoch|seconds\b|\bms\b", stated, re.I)
     if schema.type in ("integer", "number") or (unix and not form):
         return (
-            "epoch_ms" if re.search(r"milli|\bms\b", told, re.I) else "epoch"
+            "epoch_ms" if re.search(r"milli|\bms\b", stated, re.I) else "epoch"
         ), bool(unix)
     if form == "date":
         return "date", True
     if (
         form == "date-time"
-        or re.search(r"RFC ?3339|ISO[ -]?8601", told, re.I)
+        or re.search(r"RFC ?3339|ISO[ -]?8601", stated, re.I)
         or re.search(r"\dT\d\d:", shown)
     ):
         return "rfc3339", True

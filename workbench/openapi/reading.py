@@ -13,7 +13,7 @@ from urllib.parse import unquote
 
 from engine.config.document import Document, Keys, Limits, decoded, parse
 from engine.errors import Diagnostic, Place, SpecError, UsageError
-from workbench.openapi.names import told
+from workbench.openapi.names import one_line
 
 # published documents are larger than specs
 LARGE = Limits(bytes=20_000_000, nodes=2_000_000, depth=64, any_keys=True)
@@ -89,7 +89,7 @@ def opened(raw: bytes, name: str) -> Api:
             [
                 document.problem(
                     (),
-                    "this is no OpenAPI document",
+                    "not an OpenAPI document",
                     "it begins with openapi: or swagger:",
                 )
             ]
@@ -97,9 +97,9 @@ def opened(raw: bytes, name: str) -> Api:
     version = str(document.data.get("openapi", document.data.get("swagger", "")))
     if version not in ("2.0", "2") and not version.startswith("3."):
         problem = (
-            f"version {told(version, 20)!r} is not known"
+            f"version {one_line(version, 20)!r} is not known"
             if version
-            else "this is no OpenAPI document"
+            else "not an OpenAPI document"
         )
         keys: Keys = ("openapi",) if "openapi" in document.data else ("swagger",)
         raise SpecError(
@@ -127,8 +127,7 @@ def file(path: Path) -> bytes:
     try:
         if path.stat().st_size > LARGE.bytes:
             raise UsageError(
-                f"{path}: larger than {LARGE.bytes:,} bytes – leave out what you do not"
-                " need"
+                f"{path}: larger than {LARGE.bytes:,} bytes – leave out what you do not need"
             )
         return path.read_bytes()
     except OSError as error:
@@ -138,8 +137,8 @@ def file(path: Path) -> bytes:
 
 
 def _parsed(text: str, name: str) -> Document:
-    """JSON where the text is JSON, YAML otherwise; a text that is neither is told as YAML tells
-    it.
+    """JSON where the text is JSON, YAML otherwise; a text that is neither is refused
+    with YAML's words.
     """
     if not text.lstrip().startswith(("{", "[")):
         return parse(text, name, LARGE)
@@ -156,7 +155,9 @@ def _parsed(text: str, name: str) -> Document:
         ) from None
     except (ValueError, RecursionError) as error:
         problem = (
-            "nested too deeply" if isinstance(error, RecursionError) else told(error)
+            "nested too deeply"
+            if isinstance(error, RecursionError)
+            else one_line(error)
         )
         raise SpecError(
             [Diagnostic(Place(name, 1, 1), "", problem, "correct the document")]
@@ -180,7 +181,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) < len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in found if names.count(name) > 1)
-        raise ValueError(f"the key {told(twice, 60)!r} stands twice in one object")
+        raise ValueError(f"duplicate key {one_line(twice, 60)!r}")
     return found
 
 
@@ -238,7 +239,7 @@ def _target(node: Node) -> Node:
 
 
 def _wrong(node: Node, problem: str, advice: str) -> SpecError:
-    reference = told(node.value["$ref"], 80)
+    reference = one_line(node.value["$ref"], 80)
     return SpecError(
         [
             node.api.document.problem(

@@ -12,7 +12,7 @@ from typing import Any
 from workbench.openapi import envelopes, errors, paging
 from workbench.openapi.calls import FORM, JSON_API, MULTIPART, Call, find
 from workbench.openapi.collections import Collection, below
-from workbench.openapi.envelopes import Found
+from workbench.openapi.envelopes import Found, Seen
 from workbench.openapi.fields import Field, Known, fields, row_id, stamp
 from workbench.openapi.names import key, placeable, singular, usable
 from workbench.openapi.schemas import Schema
@@ -59,20 +59,14 @@ class Resource:
 
 
 @dataclass(frozen=True, slots=True)
-class _Seen:
-    """What a collection's answers and bodies hold."""
+class _Drawn:
+    """A collection as its answers and bodies show it, and where it stands."""
 
-    listed: Found | None
-    read: Found | None
-    made: Found | None
-    create: Found | None
-    update: Found | None
-
-    @property
-    def held(self) -> Found | None:
-        """The row, as far as the document draws it."""
-        drawn = [one for one in (self.read, self.listed, self.made) if one is not None]
-        return max(drawn, key=lambda one: len(one.row.properties), default=None)
+    collection: Collection
+    above: Collection | None
+    place: str  # the field with the id of the row above
+    seen: Seen
+    fields: Mapping[str, Field]
 
 
 def resource(
@@ -92,20 +86,15 @@ def resource(
         for good, found in answered
         for example in envelopes.examples(good, found)
     ]
-    held = fields(seen.held, seen.create, seen.update, shown, known, own, writes)
+    held = fields(seen, shown, known, own, writes)
     place = _parent_place(one, above, held)
     if above is not None:
         held = {**held, place: _link(held.get(place, Field("ref")), above, one)}
-    walked = (
-        paging.walk(one.calls["list"], seen.listed, own)
-        if "list" in one.calls and seen.listed
-        else None
-    )
-    calls = {
-        verb: _call(one, verb, seen, held, place, above, costs)
-        for verb in VERBS
-        if verb in one.calls
-    }
+    walked = paging.Walk({}, "")
+    if "list" in one.calls and seen.listed:
+        walked = paging.walk(one.calls["list"], seen.listed, own)
+    drawn = _Drawn(one, above, place, seen, held)
+    calls = {verb: _call(drawn, verb, costs) for verb in VERBS if verb in one.calls}
     asks = (
         *_needed(one),
         *(() if own else ("which field holds the row's id? The document shows none",)),
@@ -120,14 +109,14 @@ def resource(
         _selects(seen, one),
         _api_type(seen, one),
         asks,
-        walked.pager if walked else {},
-        walked.why if walked else "",
-        walked.asks if walked else (),
+        walked.pager,
+        walked.why,
+        walked.asks,
         _file(held),
     )
 
 
-def _row_names(seen: _Seen) -> list[str]:
+def _row_names(seen: Seen) -> list[str]:
     found = [one for one in (seen.held, seen.create) if one is not None]
     return [
         name
@@ -137,10 +126,7 @@ def _row_names(seen: _Seen) -> list[str]:
 
 
 def _needed(one: Collection) -> tuple[str, ...]:
-    ask = (
-        f"the list needs {one.needs}, so none is drafted: is there another way to all"
-        " rows?"
-    )
+    ask = f"the list needs {one.needs}, so none is drafted: is there another way to all rows?"
     return (ask,) if one.needs and "list" not in one.calls else ()
 
 
@@ -154,7 +140,7 @@ def _link(before: Field, above: Collection, one: Collection) -> Field:
     )
 
 
-def _look(one: Collection) -> _Seen:
+def _look(one: Collection) -> Seen:
     calls = one.calls
     word = one.name if one.above == "" else one.path.rpartition("/")[2]
     listed = (
@@ -169,7 +155,7 @@ def _look(one: Collection) -> _Seen:
         envelopes.row(calls[verb].good, word) if verb in calls else None
         for verb in ("read", "create")
     )
-    return _Seen(
+    return Seen(
         listed,
         read,
         made,
@@ -206,7 +192,7 @@ def _parent_place(
     return own or named or f"{re.sub(r'[^A-Za-z0-9_]', '_', singular(above.name))}_id"
 
 
-def _selects(seen: _Seen, one: Collection) -> dict[str, str]:
+def _selects(seen: Seen, one: Collection) -> dict[str, str]:
     """Where the rows stand in each answer, as far as the document draws it."""
     listed = seen.listed if seen.listed is not None and seen.listed.row.keys else None
     found = {"list": listed, "read": seen.read, "create": seen.made}
@@ -215,7 +201,7 @@ def _selects(seen: _Seen, one: Collection) -> dict[str, str]:
     return {verb: item.select for verb, item in found.items() if item is not None}
 
 
-def _api_type(seen: _Seen, one: Collection) -> str:
+def _api_type(seen: Seen, one: Collection) -> str:
     """The word for these rows in JSON:API; "" where rows are plain."""
     medias = [
         media
@@ -233,65 +219,52 @@ def _api_type(seen: _Seen, one: Collection) -> str:
         )
     ):
         return ""
-    told = held.row.inner("type")
-    word = told.enum[0] if told is not None and told.enum else one.name
+    type_field = held.row.inner("type")
+    word = (
+        type_field.enum[0] if type_field is not None and type_field.enum else one.name
+    )
     return word if usable(word) else one.name
 
 
-def _call(
-    one: Collection,
-    verb: str,
-    seen: _Seen,
-    held: Mapping[str, Field],
-    place: str,
-    above: Collection | None,
-    costs: str,
-) -> Written:
-    call = one.calls[verb]
-    path = below(one, call, verb, "id", place)
+def _call(drawn: _Drawn, verb: str, costs: str) -> Written:
+    calls = drawn.collection.calls
+    call = calls[verb]
+    path = below(drawn.collection, call, verb, "id", drawn.place)
     cost = errors.cost(call, costs)
     data: dict[str, Any] = {
         call.method: path,
         **({"cost": cost} if cost is not None else {}),
     }
     if verb == "list":
-        return _list(one, call, data, seen.listed, held, place, above)
+        return _list(drawn, data)
     if verb in ("create", "update"):
-        return _write(verb, call, data, seen, held)
+        return _write(verb, call, data, drawn.seen, drawn.fields)
     tagged = verb == "read" and call.good is not None and "etag" in call.good.headers
-    if tagged and "update" in one.calls and _locks(one.calls["update"]):
+    if tagged and "update" in calls and _locks(calls["update"]):
         data["etag"] = "_etag"
     return Written(data)
 
 
-def _list(
-    one: Collection,
-    call: Call,
-    data: dict[str, Any],
-    found: Found | None,
-    held: Mapping[str, Field],
-    place: str,
-    above: Collection | None,
-) -> Written:
+def _list(drawn: _Drawn, data: dict[str, Any]) -> Written:
+    one, found, held = drawn.collection, drawn.seen.listed, drawn.fields
+    call = one.calls["list"]
     why: list[str] = []
     asks: list[str] = []
     if found is not None and found.each:
         data["each"] = found.each
     if found is not None and not found.sure and not found.row.keys:
         asks.append(
-            "the document does not draw the answer: where do the rows stand, and what"
-            " is in them?"
+            "the document does not draw the answer: where do the rows stand, and what is in them?"
         )
     elif found is not None and not found.sure:
         asks.append(
-            "the answer holds several lists: are the rows in"
-            f" {found.select or 'the body'}?"
+            f"the answer holds several lists: are the rows in {found.select or 'the body'}?"
         )
     if one.of_many is not None:
-        data |= {"ids": one.of_many.name, "ids_of": place}
-        why.append(f"ids of {place}: parameter {one.of_many.name}")
-    elif above is not None and "{" in data[call.method]:
-        data |= {"parent": above.name, "parent_id": place}
+        data |= {"ids": one.of_many.name, "ids_of": drawn.place}
+        why.append(f"ids of {drawn.place}: parameter {one.of_many.name}")
+    elif drawn.above is not None and "{" in data[call.method]:
+        data |= {"parent": drawn.above.name, "parent_id": drawn.place}
         asks.append(
             "is a row's id its own beyond the row above? Else write id: with both"
             " fields joined by +"
@@ -318,10 +291,7 @@ def _list(
 
 
 def _since_asks(since: paging.Since) -> list[str]:
-    ask = (
-        f"does {since.name} bring rows changed in any field, and also those deleted"
-        " since?"
-    )
+    ask = f"does {since.name} bring rows changed in any field, and also those deleted since?"
     return (
         [ask]
         if since.sure
@@ -373,7 +343,7 @@ def _filters(
 
 
 def _write(
-    verb: str, call: Call, data: dict[str, Any], seen: _Seen, held: Mapping[str, Field]
+    verb: str, call: Call, data: dict[str, Any], seen: Seen, held: Mapping[str, Field]
 ) -> Written:
     asks: list[str] = []
     body, media = (
@@ -386,8 +356,7 @@ def _write(
         data["body"] = "multipart"
     elif media and "json" not in media:
         asks.append(
-            f"the body is {media}, which a connector does not write: is there another"
-            " way?"
+            f"the body is {media}, which a connector does not write: is there another way?"
         )
     if body is not None and body.select:
         data["wrap"] = body.select
@@ -412,7 +381,7 @@ def _write(
     return Written(data, (), tuple(asks))
 
 
-def _omitted(verb: str, seen: _Seen, held: Mapping[str, Field]) -> dict[str, Any]:
+def _omitted(verb: str, seen: Seen, held: Mapping[str, Field]) -> dict[str, Any]:
     """Fields that this body does not take, though the other does."""
     if seen.create is None or seen.update is None:
         return {}
@@ -430,11 +399,11 @@ def _omitted(verb: str, seen: _Seen, held: Mapping[str, Field]) -> dict[str, Any
 
 
 def _names(found: Found) -> set[str]:
-    row = found.row.inner("attributes") if found.json_api else found.row
+    row = found.attributes
     return set(row.properties) if row is not None else set()
 
 
-def _new_id(call: Call, seen: _Seen) -> dict[str, Any]:
+def _new_id(call: Call, seen: Seen) -> dict[str, Any]:
     """A header with the address of the new row, where the answer draws no row."""
     if seen.made is None and call.good is not None and "location" in call.good.headers:
         return {"id_header": "location"}
@@ -475,14 +444,10 @@ def _locked(calls: Mapping[str, Written], one: Collection) -> dict[str, Written]
 def _file(held: Mapping[str, Field]) -> dict[str, str]:
     """The fields of a resource of files: what takes the file, its name and its size."""
     taking = next((name for name, one in held.items() if one.kind == "file"), "")
-    named = next(
-        (name for word in words("file_name") for name in held if key(name) == word), ""
+    by_key = {key(name): name for name in reversed(list(held))}
+    named, sized = (
+        next((by_key[word] for word in words(which) if word in by_key), "")
+        for which in ("file_name", "file_size")
     )
-    sized = next(
-        (name for word in words("file_size") for name in held if key(name) == word), ""
-    )
-    return (
-        {"field": taking, "name": named, "size": sized}
-        if taking and named and sized
-        else {}
-    )
+    found = {"field": taking, "name": named, "size": sized}
+    return found if all(found.values()) else {}

@@ -82,14 +82,9 @@ def _seen(node: Node) -> Schema:
         items = items or (
             part.raw("items") if isinstance(value.get("items"), dict) else None
         )
+    only = [said["const"]] if "const" in said else []
     listed = said.get("enum")
-    enum: list[Any] = (
-        listed
-        if isinstance(listed, list)
-        else [said["const"]]
-        if "const" in said
-        else []
-    )
+    enum: list[Any] = listed if isinstance(listed, list) else only
     nullable = (
         "null" in types or None in enum or any(_says_null(part) for part, _ in parts)
     )
@@ -126,17 +121,17 @@ def _is_null(node: Node) -> bool:
 
 
 def _says_null(node: Node) -> bool:
-    told = node.value.get("nullable") is True or node.value.get("x-nullable") is True
-    return told or any(
+    stated = node.value.get("nullable") is True or node.value.get("x-nullable") is True
+    return stated or any(
         _is_null(part) for word in ("oneOf", "anyOf") for part in node.raw(word).raws()
     )
 
 
 def _types(value: Mapping[str, Any]) -> list[str]:
-    told = value.get("type")
+    stated = value.get("type")
     return [
         one
-        for one in (told if isinstance(told, list) else [told])
+        for one in (stated if isinstance(stated, list) else [stated])
         if isinstance(one, str)
     ]
 

@@ -37,8 +37,7 @@ def try_connection(probe: Probe, wrong_key: bool, tell: Tell) -> None:
             confirmed(
                 "connection",
                 "check",
-                f"{connection.check.method} {connection.check.path} answers"
-                f" {probe.tape.status}",
+                f"{connection.check.method} {connection.check.path} answers {probe.tape.status}",
             )
         )
     except (AuthError, ClientBlocked, Unavailable):
@@ -51,7 +50,7 @@ def try_connection(probe: Probe, wrong_key: bool, tell: Tell) -> None:
                 f"refused: {error}",
                 at,
                 "name a call that any key may make",
-                probe.tape.told(connection.check),
+                probe.tape.exchange(connection.check),
             )
         )
     except ApiError as error:
@@ -63,7 +62,7 @@ def try_connection(probe: Probe, wrong_key: bool, tell: Tell) -> None:
                 str(error),
                 where,
                 "correct the address",
-                probe.tape.told(connection.check),
+                probe.tape.exchange(connection.check),
             )
         )
     tell(
@@ -117,7 +116,12 @@ def _wrong_key(probe: Probe) -> Finding:
         )
         advice = f"add {{when: {{status: {probe.tape.status}}}, then: refuse}}"
         return contradicted(
-            "connection", "errors", text, ("errors",), advice, probe.tape.told(check)
+            "connection",
+            "errors",
+            text,
+            ("errors",),
+            advice,
+            probe.tape.exchange(check),
         )
     finally:
         client.close()
@@ -127,7 +131,7 @@ def _wrong_key(probe: Probe) -> Finding:
         "it answers a wrong key too, so it proves nothing",
         ("connection", "check"),
         "name a call that takes a good key",
-        probe.tape.told(check),
+        probe.tape.exchange(check),
     )
 
 
@@ -143,17 +147,17 @@ def try_limits(probe: Probe, tell: Tell) -> None:
         subject = f"limit {limit.name}"
         used = limit.general or any(
             limit.name in item.limits
-            for kind in connector.resources.values()
-            for item in kind.operations.values()
+            for resource in connector.resources.values()
+            for item in resource.operations.values()
         )
         if limit.headers and not used:
             tell(untried(subject, "headers", "no call counts against it"))
             continue
         for word, name in limit.headers.items():
             tell(_header(subject, limit, word, name, name.lower() in seen))
-        told = seen.get(limit.headers.get("limit", "").lower(), "")
-        if told.replace(".", "", 1).isdecimal():
-            tell(_amount(probe, limit, float(told)))
+        stated = seen.get(limit.headers.get("limit", "").lower(), "")
+        if stated.replace(".", "", 1).isdecimal():
+            tell(_amount(probe, limit, float(stated)))
     _retry(probe, tell)
 
 
@@ -176,29 +180,29 @@ def _header(subject: str, limit: Limit, word: str, name: str, there: bool) -> Fi
     )
 
 
-def _amount(probe: Probe, limit: Limit, told: float) -> Finding:
+def _amount(probe: Probe, limit: Limit, stated: float) -> Finding:
     """What the header says is allowed, against the plans."""
     subject, plan, seats = (
         f"limit {limit.name}",
         probe.client.limiter.plan,
         probe.client.limiter.seats,
     )
-    if told == limit.allowance(plan, seats):
-        return confirmed(subject, "amount", f"{told:g}, as for {plan}")
+    if stated == limit.allowance(plan, seats):
+        return confirmed(subject, "amount", f"{stated:g}, as for {plan}")
     fitting = [
         name
         for name, amount in limit.amount.items()
-        if amount and told % amount == 0 and (limit.per_seat or told == amount)
+        if amount and stated % amount == 0 and (limit.per_seat or stated == amount)
     ]
     if fitting:
         return noted(
             subject,
             "amount",
-            f"the header says {told:g}: that is {' or '.join(fitting)}, not {plan} with"
+            f"the header says {stated:g}: that is {' or '.join(fitting)}, not {plan} with"
             f" {seats} seats",
         )
     said = ", ".join(f"{name} {amount:g}" for name, amount in limit.amount.items())
-    text = f"the header says {told:g}, and the file {said}"
+    text = f"the header says {stated:g}, and the file {said}"
     return contradicted(
         subject,
         "amount",
@@ -211,15 +215,14 @@ def _amount(probe: Probe, limit: Limit, told: float) -> Finding:
 def _retry(probe: Probe, tell: Tell) -> None:
     if not probe.tape.limited:
         tell(untried("limits", "Retry-After", "no call was refused for its rate"))
-    elif probe.tape.told_when:
+    elif probe.tape.retry_stated:
         tell(confirmed("limits", "Retry-After", "comes with a refusal"))
     else:
         tell(
             noted(
                 "limits",
                 "Retry-After",
-                f"{probe.tape.limited} refusals came without it; the reset header or"
-                " `after` holds",
+                f"{probe.tape.limited} refusals came without it; the reset header or `after` holds",
             )
         )
 
@@ -242,33 +245,39 @@ def _custom(
     probe: Probe, connector: Connector, names: Sequence[str]
 ) -> Iterator[Finding]:
     customs = [
-        kind
-        for name, kind in connector.resources.items()
-        if name in names and kind.custom
+        resource
+        for name, resource in connector.resources.items()
+        if name in names and resource.custom
     ]
-    for kind in customs:
-        assert kind.custom is not None
-        rows = probe.sample(kind.custom.resource).rows
-        subject = f"custom fields of {kind.name}"
+    for resource in customs:
+        assert resource.custom is not None
+        rows = probe.sample(resource.custom.resource).rows
+        subject = f"custom fields of {resource.name}"
         if rows:
             needed = {
-                word: getattr(kind.custom, word) for word in ("code", "name", "type")
+                word: getattr(resource.custom, word)
+                for word in ("code", "name", "type")
             }
             yield from _keys(subject, "custom_fields", needed, rows)
             maybe = {
-                word: getattr(kind.custom, word)
+                word: getattr(resource.custom, word)
                 for word in ("options", "own", "demanded")
             }
             yield from _keys(subject, "custom_fields", maybe, rows, sure=False)
         else:
-            yield untried(subject, "definitions", f"no rows of {kind.custom.resource}")
-        yield from _container(probe, kind, kind.custom, rows)
+            yield untried(
+                subject, "definitions", f"no rows of {resource.custom.resource}"
+            )
+        yield from _container(probe, resource, resource.custom, rows)
 
 
 def _container(
-    probe: Probe, kind: Resource, custom: CustomFields, definitions: Sequence[Row]
+    probe: Probe, resource: Resource, custom: CustomFields, definitions: Sequence[Row]
 ) -> Iterator[Finding]:
-    rows, subject = probe.sample(kind.name).rows, f"custom fields of {kind.name}"
+    rows, subject = (
+        probe.sample(resource.name).rows,
+        f"custom fields of {resource.name}",
+    )
     if not custom.container or not rows:
         return
     held = [
@@ -289,8 +298,7 @@ def _container(
             "container",
             text,
             at,
-            "name the key that holds the values, or drop it where they stand in"
-            " the row",
+            "name the key that holds the values, or drop it where they stand in the row",
         )
         return
     codes, used = (

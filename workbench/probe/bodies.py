@@ -84,11 +84,11 @@ def _problems(document: Document, data: Any, connector: Connector) -> list[Diagn
     return found
 
 
-def needs(kind: Resource, body: Mapping[str, Any]) -> list[str]:
+def needs(resource: Resource, body: Mapping[str, Any]) -> list[str]:
     """The resources that a row of this one names, and that should be made before it."""
     wanted = [
         item
-        for name, item in kind.fields.items()
+        for name, item in resource.fields.items()
         if item.kind == "reference" and (item.required or body.get(name) == MADE)
     ]
     return [item.to[0] for item in wanted if item.to]
@@ -96,7 +96,7 @@ def needs(kind: Resource, body: Mapping[str, Any]) -> list[str]:
 
 def made(
     connector: Connector,
-    kind: Resource,
+    resource: Resource,
     body: Mapping[str, Any],
     mark: str,
     reference: Reference,
@@ -105,11 +105,11 @@ def made(
     can be made for.
     """
     sent: dict[str, Any] = {}
-    for name, field in kind.fields.items():
+    for name, field in resource.fields.items():
         if name in body:
             sent[name] = _given(body[name], field, mark, reference)
         elif field.required:
-            sent[name] = _made(connector, kind, name, field, mark, reference)
+            sent[name] = _made(connector, resource, name, field, mark, reference)
         else:
             continue
         if sent[name] is None:
@@ -117,15 +117,19 @@ def made(
     return sent
 
 
-def extra(kind: Resource, sent: Mapping[str, Any], mark: str) -> dict[str, Any]:
+def extra(resource: Resource, sent: Mapping[str, Any], mark: str) -> dict[str, Any]:
     """One more plain text field, so that an update has something to leave alone; {} where there
     is none.
     """
     omit = {
-        *kind.operations["create"].omit,
-        *(kind.operations["update"].omit if "update" in kind.operations else ()),
+        *resource.operations["create"].omit,
+        *(
+            resource.operations["update"].omit
+            if "update" in resource.operations
+            else ()
+        ),
     }
-    for name, field in kind.fields.items():
+    for name, field in resource.fields.items():
         free = (
             field.kind == "text"
             and field.writable
@@ -135,7 +139,7 @@ def extra(kind: Resource, sent: Mapping[str, Any], mark: str) -> dict[str, Any]:
             free
             and name not in sent
             and name not in omit
-            and name not in kind.id.split("+")
+            and name not in resource.id.split("+")
         ):
             return {name: mark[: field.max]}
     return {}
@@ -153,7 +157,7 @@ def _given(value: Any, field: FieldType, mark: str, reference: Reference) -> Any
 
 def _made(
     connector: Connector,
-    kind: Resource,
+    resource: Resource,
     name: str,
     field: FieldType,
     mark: str,
@@ -164,7 +168,7 @@ def _made(
         (
             other.custom
             for other in connector.resources.values()
-            if other.custom and other.custom.resource == kind.name
+            if other.custom and other.custom.resource == resource.name
         ),
         None,
     )
@@ -172,8 +176,11 @@ def _made(
         return defined.types.get("text")
     if field.one_of:
         return field.one_of[0]
-    if field.kind == "reference":
-        return reference(field)
+    return reference(field) if field.kind == "reference" else _plain(field, mark)
+
+
+def _plain(field: FieldType, mark: str) -> Any:
+    """A value that follows from the type alone."""
     if field.kind in ("text", "html", "id"):
         return mark[: field.max]
     if field.kind == "file":
@@ -195,15 +202,15 @@ def _inner(shape: Mapping[str, FieldType], mark: str) -> dict[str, Any]:
 
 
 def ours(
-    row: Mapping[str, Any], sent: Mapping[str, Any], kind: Resource, mark: str
+    row: Mapping[str, Any], sent: Mapping[str, Any], resource: Resource, mark: str
 ) -> bool:
     """Whether a row is the one that was sent: it carries the mark; where none could be sent,
     most of its values are the same.
     """
-    if kind.file and kind.file[0] in sent:
+    if resource.file and resource.file[0] in sent:
         sent = {
-            **{name: value for name, value in sent.items() if name != kind.file[0]},
-            kind.file[1]: sent[kind.file[0]]["name"],
+            **{name: value for name, value in sent.items() if name != resource.file[0]},
+            resource.file[1]: sent[resource.file[0]]["name"],
         }
     texts = {
         name: value
@@ -218,6 +225,6 @@ def ours(
     same = [
         name
         for name, value in sent.items()
-        if equivalent(value, row.get(name), kind.fields.get(name))
+        if equivalent(value, row.get(name), resource.fields.get(name))
     ]
     return len(same) * 2 > len(sent)

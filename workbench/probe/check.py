@@ -1,4 +1,4 @@
-"""The whole check, in order; and how many calls it can take, which is told before the first."""
+"""The whole check, in order; and how many calls it can take, announced before the first."""
 
 from __future__ import annotations
 
@@ -66,20 +66,22 @@ def _reached(connector: Connector, names: Sequence[str]) -> list[str]:
     """The chosen resources, and those whose rows are looked at for them."""
     found = list(names)
     for name in names:
-        kind = connector.resources[name]
-        found += [other for field in kind.fields.values() for other in field.to]
-        found += [kind.custom.resource] if kind.custom else []
+        resource = connector.resources[name]
+        found += [other for field in resource.fields.values() for other in field.to]
+        found += [resource.custom.resource] if resource.custom else []
         found += (
-            [kind.operations["list"].parent]
-            if "list" in kind.operations and kind.operations["list"].parent
+            [resource.operations["list"].parent]
+            if "list" in resource.operations and resource.operations["list"].parent
             else []
         )
     return list(dict.fromkeys(found))
 
 
-def _reads(kind: Resource, chosen: bool) -> Iterator[tuple[Operation, int]]:
-    listing, single = kind.operations.get("list"), kind.operations.get("read")
-    references = [field for field in kind.fields.values() if field.kind == "reference"]
+def _reads(resource: Resource, chosen: bool) -> Iterator[tuple[Operation, int]]:
+    listing, single = resource.operations.get("list"), resource.operations.get("read")
+    references = [
+        field for field in resource.fields.values() if field.kind == "reference"
+    ]
     if listing and listing.pager:
         below = 2 if listing.parent else 1
         asked = (listing.newest_first, listing.ids, narrowing(listing))
@@ -89,14 +91,14 @@ def _reads(kind: Resource, chosen: bool) -> Iterator[tuple[Operation, int]]:
         yield single, (2 + SPOTS * len(references)) * chosen
 
 
-def _writes(kind: Resource) -> Iterator[tuple[Operation, int]]:
-    if "create" in kind.operations and "delete" in kind.operations:
+def _writes(resource: Resource) -> Iterator[tuple[Operation, int]]:
+    if "create" in resource.operations and "delete" in resource.operations:
         yield from (
-            (kind.operations[verb], 2)
+            (resource.operations[verb], 2)
             for verb in ("create", "update", "delete")
-            if verb in kind.operations
+            if verb in resource.operations
         )
-        yield kind.operations.get("read") or kind.operations["create"], WRITTEN
+        yield resource.operations.get("read") or resource.operations["create"], WRITTEN
 
 
 def check(probe: Probe, choice: Choice, tell: Tell) -> None:
@@ -107,9 +109,9 @@ def check(probe: Probe, choice: Choice, tell: Tell) -> None:
     try_connection(probe, choice.wrong_key, tell)
     told_message = False
     for name in choice.names:
-        kind = probe.client.connector.resources[name]
-        _unless_ended(f"list {name}", tell, partial(_read, probe, kind, tell))
-        told_message = told_message or _messaged(probe, kind, tell)
+        resource = probe.client.connector.resources[name]
+        _unless_ended(f"list {name}", tell, partial(_read, probe, resource, tell))
+        told_message = told_message or _messaged(probe, resource, tell)
     if choice.write:
         _unless_ended(
             "writing",
@@ -131,30 +133,34 @@ def _unless_ended(subject: str, tell: Tell, trial: Callable[[], None]) -> None:
         tell(untried(subject, "the rest", str(error)))
 
 
-def _read(probe: Probe, kind: Resource, tell: Tell) -> None:
+def _read(probe: Probe, resource: Resource, tell: Tell) -> None:
     """All that a resource declares of reading."""
-    if "list" not in kind.operations:
-        tell(untried(f"list {kind.name}", "answers", "the file says no way to list it"))
+    if "list" not in resource.operations:
+        tell(
+            untried(
+                f"list {resource.name}", "answers", "the file says no way to list it"
+            )
+        )
         return
-    listed = try_list(probe, kind, tell)
-    try_params(probe, kind, tell)
+    listed = try_list(probe, resource, tell)
+    try_params(probe, resource, tell)
     if not listed:
         return
     rows, nothing = (
-        probe.sample(kind.name).rows[: probe.enough],
+        probe.sample(resource.name).rows[: probe.enough],
         probe.client.connector.empty_values,
     )
-    for finding in try_rows(probe.declared, kind, rows, nothing):
+    for finding in try_rows(probe.declared, resource, rows, nothing):
         tell(finding)
-    try_walk(probe, kind, tell)
-    try_filters(probe, kind, tell)
-    try_references(probe, kind, tell)
-    try_read(probe, kind, tell)
+    try_walk(probe, resource, tell)
+    try_filters(probe, resource, tell)
+    try_references(probe, resource, tell)
+    try_read(probe, resource, tell)
 
 
-def _messaged(probe: Probe, kind: Resource, tell: Tell) -> bool:
+def _messaged(probe: Probe, resource: Resource, tell: Tell) -> bool:
     """The message of the refusal that a row which is not there got; it was the last call."""
-    if "read" not in kind.operations or probe.tape.status < 400:
+    if "read" not in resource.operations or probe.tape.status < 400:
         return False
     try_message(probe, tell)
     return True

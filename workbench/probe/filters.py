@@ -25,22 +25,24 @@ PAST = datetime(2000, 1, 1, tzinfo=UTC).timestamp()
 AHEAD = 5 * 365 * 86_400
 
 
-def try_filters(probe: Probe, kind: Resource, tell: Tell) -> None:
+def try_filters(probe: Probe, resource: Resource, tell: Tell) -> None:
     """Everything a list with rows can be asked for."""
-    operation = kind.operations["list"]
+    operation = resource.operations["list"]
     if operation.since:
-        _obeyed(probe, kind, "since", tell, lambda: _since(probe, kind, operation))
+        _obeyed(
+            probe, resource, "since", tell, lambda: _since(probe, resource, operation)
+        )
     if operation.newest_first:
-        _obeyed(probe, kind, "newest_first", tell, lambda: _newest(probe, kind))
+        _obeyed(probe, resource, "newest_first", tell, lambda: _newest(probe, resource))
     if operation.ids:
-        _obeyed(probe, kind, "ids", tell, lambda: _ids(probe, kind, operation))
+        _obeyed(probe, resource, "ids", tell, lambda: _ids(probe, resource, operation))
     for name in operation.filters:
         _obeyed(
             probe,
-            kind,
+            resource,
             "filters",
             tell,
-            lambda name=name: _filter(probe, kind, operation, name),
+            lambda name=name: _filter(probe, resource, operation, name),
         )
 
 
@@ -55,37 +57,36 @@ def narrowing(operation: Operation) -> dict[str, Any]:
     }
 
 
-def try_params(probe: Probe, kind: Resource, tell: Tell) -> None:
+def try_params(probe: Probe, resource: Resource, tell: Tell) -> None:
     """Whether a list holds more rows without the parameters that it is always asked with."""
-    operation, subject = kind.operations["list"], f"list {kind.name}"
+    operation, subject = resource.operations["list"], f"list {resource.name}"
     params = narrowing(operation)
     if not params or operation.pager is None:
         return
-    found = probe.sample(kind.name)
+    found = probe.sample(resource.name)
     before = _total(operation, found.body)
     left = {
         name: value for name, value in operation.params.items() if name not in params
     }
-    other = probe.asking(kind, replace(operation, params=left))
+    other = probe.asking(resource, replace(operation, params=left))
     position = found.fullest[0] if operation.parent and found.pages else None
     try:
-        rows = other.pages(kind, position=position)[0].rows
+        rows = other.pages(resource, position=position)[0].rows
     except (RequestRejected, Unavailable) as error:
         tell(untried(subject, "params", f"it is refused without them: {error}"))
         return
     after = _total(operation, probe.tape.body)
     unseen = (
-        set(ids_of(rows, kind)) - set(ids_of(found.rows, kind)) if found.whole else ()
+        set(ids_of(rows, resource)) - set(ids_of(found.rows, resource))
+        if found.whole
+        else ()
     )
     more = max(len(unseen), after - before)
     named = ", ".join(params)
     if more > 0:
-        text = (
-            f"without {named} the list has at least {more} rows more, which no run"
-            " would read"
-        )
+        text = f"without {named} the list has at least {more} rows more, which no run would read"
         advice = "drop what narrows the list, or list the others as a resource"
-        tell(_no(probe, kind, "params", text, advice))
+        tell(_no(probe, resource, "params", text, advice))
     elif found.whole or after:
         tell(confirmed(subject, "params", f"without {named} there are no more rows"))
     else:
@@ -101,15 +102,17 @@ def try_params(probe: Probe, kind: Resource, tell: Tell) -> None:
 def _total(operation: Operation, body: Any) -> int:
     """How many rows a list says that it has; 0 where it does not."""
     place = operation.pager.total if operation.pager else ""
-    told = word(dig(body, path_of(place))) if place else ""
-    return int(told) if told.isdecimal() else 0
+    total = word(dig(body, path_of(place))) if place else ""
+    return int(total) if total.isdecimal() else 0
 
 
-def _obeyed(probe: Probe, kind: Resource, claim: str, tell: Tell, tried: Any) -> None:
+def _obeyed(
+    probe: Probe, resource: Resource, claim: str, tell: Tell, tried: Any
+) -> None:
     """One trial; a filter that is refused is a contradiction too."""
     operation, at = (
-        kind.operations["list"],
-        probe.declared.call(kind.name, "list", claim),
+        resource.operations["list"],
+        probe.declared.call(resource.name, "list", claim),
     )
     try:
         tell(tried())
@@ -117,88 +120,92 @@ def _obeyed(probe: Probe, kind: Resource, claim: str, tell: Tell, tried: Any) ->
         advice = f"drop `{claim}`, or correct how it is written"
         tell(
             contradicted(
-                f"list {kind.name}",
+                f"list {resource.name}",
                 claim,
                 f"refused: {error}",
                 at,
                 advice,
-                probe.tape.told(operation),
+                probe.tape.exchange(operation),
             )
         )
     except Unavailable as error:
-        tell(untried(f"list {kind.name}", claim, str(error)))
+        tell(untried(f"list {resource.name}", claim, str(error)))
 
 
 def _asked(
-    probe: Probe, kind: Resource, params: Row, newest_first: bool = False
+    probe: Probe, resource: Resource, params: Row, newest_first: bool = False
 ) -> tuple[list[dict[str, Any]], bool]:
     """The first page of a list asked for in some way, and whether that is all; below the fullest
     parent where it has one.
     """
-    found = probe.sample(kind.name)
-    position = found.fullest[0] if kind.operations["list"].parent else None
-    page = probe.pages(kind, params, position, newest_first=newest_first)[0]
+    found = probe.sample(resource.name)
+    position = found.fullest[0] if resource.operations["list"].parent else None
+    page = probe.pages(resource, params, position, newest_first=newest_first)[0]
     return page.rows, page.last
 
 
-def _known(probe: Probe, kind: Resource) -> list[dict[str, Any]]:
+def _known(probe: Probe, resource: Resource) -> list[dict[str, Any]]:
     """The rows that a first page without a filter has."""
-    found = probe.sample(kind.name)
-    return (found.fullest if kind.operations["list"].parent else found.pages[0])[1].rows
+    found = probe.sample(resource.name)
+    return (found.fullest if resource.operations["list"].parent else found.pages[0])[
+        1
+    ].rows
 
 
-def _no(probe: Probe, kind: Resource, claim: str, detail: str, advice: str) -> Finding:
-    at = probe.declared.call(kind.name, "list", claim)
+def _no(
+    probe: Probe, resource: Resource, claim: str, detail: str, advice: str
+) -> Finding:
+    at = probe.declared.call(resource.name, "list", claim)
     return contradicted(
-        f"list {kind.name}",
+        f"list {resource.name}",
         claim,
         detail,
         at,
         advice,
-        probe.tape.told(kind.operations["list"]),
+        probe.tape.exchange(resource.operations["list"]),
     )
 
 
 # -- changed since
 
 
-def _since(probe: Probe, kind: Resource, operation: Operation) -> Finding:
+def _since(probe: Probe, resource: Resource, operation: Operation) -> Finding:
     """Nothing has been changed since a moment to come, everything since one long ago, and a part
     since one between.
     """
-    known, style = _known(probe, kind), "see its name, `since_style` and `since_form`"
+    known, style = (
+        _known(probe, resource),
+        "see its name, `since_style` and `since_form`",
+    )
     later, _ = _asked(
-        probe, kind, filtered(operation, probe.client.clock.now() + AHEAD)
+        probe, resource, filtered(operation, probe.client.clock.now() + AHEAD)
     )
     if later:
         text = (
             f"asked for changes since a moment to come, got {len(later)} of"
             f" {len(known)} rows: {operation.since} is not obeyed"
         )
-        return _no(probe, kind, "since", text, style)
-    every, _ = _asked(probe, kind, filtered(operation, PAST))
+        return _no(probe, resource, "since", text, style)
+    every, _ = _asked(probe, resource, filtered(operation, PAST))
     if len(every) < len(known):
-        text = (
-            f"asked for changes since the year 2000, got {len(every)} of {len(known)}"
-            " rows"
-        )
-        return _no(probe, kind, "since", text, style)
-    return _between(probe, kind, operation, known) or confirmed(
-        f"list {kind.name}",
+        text = f"asked for changes since the year 2000, got {len(every)} of {len(known)} rows"
+        return _no(probe, resource, "since", text, style)
+    return _between(probe, resource, operation, known) or confirmed(
+        f"list {resource.name}",
         "since",
-        f"none of {len(known)} rows since a moment to come, all since 2000; not told"
-        " whether inclusive",
+        f"none of {len(known)} rows since a moment to come, all since 2000; whether it is"
+        " inclusive does not show",
     )
 
 
 def _between(
-    probe: Probe, kind: Resource, operation: Operation, known: Sequence[Row]
+    probe: Probe, resource: Resource, operation: Operation, known: Sequence[Row]
 ) -> Finding | None:
     """Rows since the stamp of one of them; None where the stamps cannot tell."""
     zone = ZoneInfo(operation.since_zone)
-    moments = [instant(row.get(kind.modified), zone) for row in known]
+    moments = [instant(row.get(resource.modified), zone) for row in known]
     stamps = {
-        one: at for one, at in zip(ids_of(known, kind), moments, strict=False) if at
+        one: at for one, at in zip(ids_of(known, resource), moments, strict=False) if at
     }
     if (
         len(stamps) < len(known)
@@ -207,47 +214,31 @@ def _between(
     ):
         return None
     bound = sorted(set(stamps.values()))[len(set(stamps.values())) // 2]
-    rows, _ = _asked(probe, kind, filtered(operation, bound))
-    got = set(ids_of(rows, kind)) & set(stamps)
+    rows, _ = _asked(probe, resource, filtered(operation, bound))
+    got = set(ids_of(rows, resource)) & set(stamps)
     # What a filter does within the second of its moment depends on fractions that are not sent.
     older = [one for one in got if stamps[one] < int(bound) - 1]
     missing = [
         one for one, at in stamps.items() if at > int(bound) + 1 and one not in got
     ]
+    text = ""
     if older:
+        text = f"got {len(older)} rows whose {resource.modified} is older"
+    elif missing and probe.sample(resource.name).whole:
         text = (
-            f"asked for changes since the stamp of a row, got {len(older)} rows whose"
-            f" {kind.modified} is older"
+            f"{len(missing)} rows that are newer by {resource.modified} are not there"
         )
-        return _no(
-            probe,
-            kind,
-            "since",
-            text,
-            f"see that it goes by {kind.modified}, and its time zone",
-        )
-    if missing and probe.sample(kind.name).whole:
-        text = (
-            f"asked for changes since the stamp of a row, {len(missing)} rows that are"
-            f" newer by {kind.modified} are not there"
-        )
-        return _no(
-            probe,
-            kind,
-            "since",
-            text,
-            f"see that it goes by {kind.modified}, and its time zone",
-        )
+    if text:
+        text = f"asked for changes since the stamp of a row, {text}"
+        advice = f"see that it goes by {resource.modified}, and its time zone"
+        return _no(probe, resource, "since", text, advice)
+
     exact = [one for one, at in stamps.items() if at == bound == int(bound)]
-    bounds = (
-        "not told whether inclusive"
-        if not exact
-        else "inclusive"
-        if set(exact) & got
-        else "exclusive"
-    )
+    bounds = "inclusive" if set(exact) & got else "exclusive"
+    if not exact:
+        bounds = "whether it is inclusive does not show"
     return confirmed(
-        f"list {kind.name}",
+        f"list {resource.name}",
         "since",
         f"obeyed in the future, the past and between; {bounds}",
     )
@@ -263,21 +254,21 @@ def instant(value: Any, zone: tzinfo = UTC) -> float | None:
         moment = datetime.fromisoformat(value) if isinstance(value, str) else None
     except ValueError:
         return None
-    return (
-        (moment if moment.tzinfo else moment.replace(tzinfo=zone)).timestamp()
-        if moment
-        else None
-    )
+    if moment is None:
+        return None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).timestamp()
 
 
 # -- newest first
 
 
-def _newest(probe: Probe, kind: Resource) -> Finding:
+def _newest(probe: Probe, resource: Resource) -> Finding:
     """The first page in that order falls by the created or modified field, or by the id."""
-    rows, _ = _asked(probe, kind, {}, newest_first=True)
+    rows, _ = _asked(probe, resource, {}, newest_first=True)
     names = [
-        name for name in dict.fromkeys([kind.created, kind.modified, kind.id]) if name
+        name
+        for name in dict.fromkeys([resource.created, resource.modified, resource.id])
+        if name
     ]
     columns = {
         name: [_rank(dig(row, segments(name))) for row in rows]
@@ -295,7 +286,7 @@ def _newest(probe: Probe, kind: Resource) -> Finding:
     }
     if not telling:
         return untried(
-            f"list {kind.name}",
+            f"list {resource.name}",
             "newest_first",
             "no two rows differ in a stamp or an id",
         )
@@ -308,12 +299,12 @@ def _newest(probe: Probe, kind: Resource) -> Finding:
         text = f"the rows do not fall by {' or '.join(telling)}"
         return _no(
             probe,
-            kind,
+            resource,
             "newest_first",
             text,
             "name the parameter that sorts, newest first",
         )
-    return confirmed(f"list {kind.name}", "newest_first", f"falls by {falling[0]}")
+    return confirmed(f"list {resource.name}", "newest_first", f"falls by {falling[0]}")
 
 
 def _rank(value: Any) -> float | None:
@@ -329,57 +320,51 @@ def _rank(value: Any) -> float | None:
 # -- ids and values
 
 
-def _ids(probe: Probe, kind: Resource, operation: Operation) -> Finding:
+def _ids(probe: Probe, resource: Resource, operation: Operation) -> Finding:
     """Two of the rows by their ids: these and no others."""
     field = operation.ids_of
-    known = list(dict.fromkeys(_values(probe, kind, field)))
+    known = list(dict.fromkeys(_values(probe, resource, field)))
     if len(known) < 2:
         return untried(
-            f"list {kind.name}", "ids", f"it takes two {field or 'ids'} to tell"
+            f"list {resource.name}", "ids", f"it takes two {field or 'ids'} to tell"
         )
     wanted = [known[-1]] if len(known) == 2 else [known[1], known[-1]]
-    rows, _ = _asked(probe, kind, {operation.ids: ",".join(wanted)})
+    rows, _ = _asked(probe, resource, {operation.ids: ",".join(wanted)})
     got = (
         Counter(word(row.get(field)) for row in rows)
         if field
-        else Counter(ids_of(rows, kind))
+        else Counter(ids_of(rows, resource))
     )
-    others, missing = (
-        [one for one in got if one not in wanted],
-        [one for one in wanted if one not in got],
-    )
+    asked = f"asked for {len(wanted)} {field or 'ids'}"
+    others = [one for one in got if one not in wanted]
     if others:
-        text = (
-            f"asked for {len(wanted)} {field or 'ids'}, got {len(others)} others:"
-            f" {operation.ids} is not obeyed"
-        )
-        return _no(
-            probe,
-            kind,
-            "ids",
-            text,
-            "name the parameter that takes a comma list of ids, or drop `ids`",
-        )
+        text = f"{asked}, got {len(others)} others: {operation.ids} is not obeyed"
+        advice = "name the parameter that takes a comma list of ids, or drop `ids`"
+        return _no(probe, resource, "ids", text, advice)
+    missing = [one for one in wanted if one not in got]
     if missing:
-        text = f"asked for {len(wanted)} {field or 'ids'}, {len(missing)} are not there"
-        return _no(
-            probe, kind, "ids", text, "see that it takes a comma list, or drop `ids`"
-        )
-    return confirmed(f"list {kind.name}", "ids", f"just the {len(wanted)} asked for")
+        text = f"{asked}, {len(missing)} are not there"
+        advice = "see that it takes a comma list, or drop `ids`"
+        return _no(probe, resource, "ids", text, advice)
+    return confirmed(
+        f"list {resource.name}", "ids", f"just the {len(wanted)} asked for"
+    )
 
 
-def _values(probe: Probe, kind: Resource, field: str) -> list[str]:
-    rows = probe.sample(kind.name).rows
+def _values(probe: Probe, resource: Resource, field: str) -> list[str]:
+    rows = probe.sample(resource.name).rows
     return (
         [word(row[field]) for row in rows if row.get(field) is not None]
         if field
-        else ids_of(rows, kind)
+        else ids_of(rows, resource)
     )
 
 
-def _filter(probe: Probe, kind: Resource, operation: Operation, name: str) -> Finding:
+def _filter(
+    probe: Probe, resource: Resource, operation: Operation, name: str
+) -> Finding:
     """Rows with one value of a field: these and no others."""
-    subject, known = f"list {kind.name}", _known(probe, kind)
+    subject, known = f"list {resource.name}", _known(probe, resource)
     values = Counter(
         word(row[name])
         for row in known
@@ -390,36 +375,22 @@ def _filter(probe: Probe, kind: Resource, operation: Operation, name: str) -> Fi
     value, many = min(values.items(), key=lambda item: item[1])
     if many == len(known):
         return untried(subject, "filters", f"{name}: all rows have the same value")
-    rows, _ = _asked(probe, kind, {name: value})
+    rows, _ = _asked(probe, resource, {name: value})
     others = [row for row in rows if word(row.get(name)) != value]
-    at = (
-        *probe.declared.call(kind.name, "list", "filters"),
-        operation.filters.index(name),
-    )
+    got = ""
     if others:
-        text = (
-            f"{name}: asked for one value, got {len(others)} rows with another: it is"
-            " not obeyed"
-        )
+        got = f"{len(others)} rows with another: it is not obeyed"
+    elif len(rows) < many:
+        got = f"{len(rows)} of {many} rows that have it"
+    if got:
+        place = probe.declared.call(resource.name, "list", "filters")
         return contradicted(
             subject,
             "filters",
-            text,
-            at,
+            f"{name}: asked for one value, got {got}",
+            (*place, operation.filters.index(name)),
             f"drop {name} from `filters`",
-            probe.tape.told(operation),
-        )
-    if len(rows) < many:
-        text = (
-            f"{name}: asked for one value, got {len(rows)} of {many} rows that have it"
-        )
-        return contradicted(
-            subject,
-            "filters",
-            text,
-            at,
-            f"drop {name} from `filters`",
-            probe.tape.told(operation),
+            probe.tape.exchange(operation),
         )
     return confirmed(
         subject, "filters", f"{name}: just the {len(rows)} that have the value"

@@ -71,10 +71,7 @@ class Declared:
         """A contradiction as other commands tell one."""
         advice = finding.advice
         if finding.keys[:1] == ("defaults",):
-            advice += (
-                f"; where just {finding.subject.rpartition(' ')[2]} differs, say so"
-                " there"
-            )
+            advice += f"; where just {finding.subject.rpartition(' ')[2]} differs, say so there"
         return self.document.problem(
             finding.keys,
             f"{finding.subject}: {finding.claim}: {finding.detail}",
@@ -113,13 +110,8 @@ class Declared:
     def said(self, resource: str, name: str) -> Keys:
         """What a resource says of itself, such as `id` and `modified`, or the defaults for it."""
         own: Keys = ("resources", resource, name)
-        return (
-            own
-            if name in self._at(own[:-1])
-            else ("defaults", name)
-            if name in self._at(("defaults",))
-            else own[:-1]
-        )
+        homes: tuple[Keys, ...] = (own, ("defaults", name))
+        return next((keys for keys in homes if name in self._at(keys[:-1])), own[:-1])
 
     def field(self, resource: str, path: tuple[str, ...], *names: str) -> Keys:
         """A field, or a field of a shape in it; the first of the names that it says of itself,
@@ -128,14 +120,10 @@ class Declared:
         keys = self._field(resource, path[0])
         for inner in path[1:]:
             written = self._at(keys)
-            kind = (
-                written
-                if isinstance(written, str)
-                else written.get("type", "")
-                if isinstance(written, Mapping)
-                else ""
+            field_type = (
+                written.get("type", "") if isinstance(written, Mapping) else written
             )
-            keys = ("shapes", kind.partition(" ")[2], inner)
+            keys = ("shapes", str(field_type).partition(" ")[2], inner)
         written = self._at(keys)
         return next(
             (

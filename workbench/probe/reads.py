@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -32,29 +32,33 @@ LARGEST = 2**31 - 1
 SPOTS = 2  # references of one field that are followed
 
 
-def try_read(probe: Probe, kind: Resource, tell: Tell) -> None:
+def try_read(probe: Probe, resource: Resource, tell: Tell) -> None:
     """Read a listed row, and one that is not there."""
-    subject = f"read {kind.name}"
-    if "read" not in kind.operations:
+    subject = f"read {resource.name}"
+    if "read" not in resource.operations:
         return
     row = next(
-        (row for row in reversed(probe.sample(kind.name).rows) if id_of(row, kind)),
+        (
+            row
+            for row in reversed(probe.sample(resource.name).rows)
+            if id_of(row, resource)
+        ),
         None,
     )
     if row is None:
         tell(untried(subject, "row", "no row is listed that has an id"))
         return
-    for finding in _listed(probe, kind, row):
+    for finding in _listed(probe, resource, row):
         tell(finding)
-    tell(_missing(probe, kind))
+    tell(_missing(probe, resource))
 
 
-def _listed(probe: Probe, kind: Resource, row: Row) -> Iterator[Finding]:
+def _listed(probe: Probe, resource: Resource, row: Row) -> Iterator[Finding]:
     """The row as it is listed against the row as it is read."""
-    subject, operation = f"read {kind.name}", kind.operations["read"]
-    path = probe.declared.path(kind.name, "read")
+    subject, operation = f"read {resource.name}", resource.operations["read"]
+    path = probe.declared.path(resource.name, "read")
     try:
-        live = probe.client.read(kind.name, str(id_of(row, kind)))
+        live = probe.client.read(resource.name, str(id_of(row, resource)))
     except (AuthError, Forbidden) as error:
         yield untried(subject, "row", f"the key has no right to it: {error}")
         return
@@ -65,17 +69,17 @@ def _listed(probe: Probe, kind: Resource, row: Row) -> Iterator[Finding]:
             f"a listed row is refused: {error}",
             path,
             "correct the path",
-            probe.tape.told(operation),
+            probe.tape.exchange(operation),
         )
         return
     except Unavailable as error:
         yield (
-            _unread(probe, kind)
+            _unread(probe, resource)
             if 200 <= probe.tape.status < 300
             else untried(subject, "row", str(error))
         )
         return
-    evidence = probe.tape.told(operation)
+    evidence = probe.tape.exchange(operation)
     if live is None and probe.tape.status >= 400:
         yield contradicted(
             subject,
@@ -90,7 +94,7 @@ def _listed(probe: Probe, kind: Resource, row: Row) -> Iterator[Finding]:
     if etag:
         text, at = (
             "the answer has no ETag header",
-            probe.declared.call(kind.name, "read", "etag"),
+            probe.declared.call(resource.name, "read", "etag"),
         )
         yield contradicted(
             subject,
@@ -100,32 +104,32 @@ def _listed(probe: Probe, kind: Resource, row: Row) -> Iterator[Finding]:
             "drop `etag`, and `lock` where it names it",
             evidence,
         )
-    found = id_of({**dict.fromkeys(kind.id_fields), **(live or {})}, kind)
+    found = id_of({**dict.fromkeys(resource.id_fields), **(live or {})}, resource)
     if live is None or found is None:
-        yield _unread(probe, kind)
-    elif found != id_of(row, kind):
+        yield _unread(probe, resource)
+    elif found != id_of(row, resource):
         yield contradicted(
             subject,
             "row",
-            f"another row came: its {kind.id} is not the one asked for",
+            f"another row came: its {resource.id} is not the one asked for",
             path,
             "correct the path",
             evidence,
         )
     else:
         yield confirmed(
-            subject, "row", "the row that is listed" + _differences(kind, row, live)
+            subject, "row", "the row that is listed" + _differences(resource, row, live)
         )
 
 
-def _unread(probe: Probe, kind: Resource) -> Finding:
+def _unread(probe: Probe, resource: Resource) -> Finding:
     """A good answer in which no row stands where the file says."""
-    operation, body = kind.operations["read"], probe.tape.body
-    at = probe.declared.call(kind.name, "read", "select", "get")
+    operation, body = resource.operations["read"], probe.tape.body
+    at = probe.declared.call(resource.name, "read", "select", "get")
     places = [
         path
         for path in _objects(body)
-        if id_of(dig(body, path_of(path)) or {} if path else body, kind) is not None
+        if id_of(dig(body, path_of(path)) or {} if path else body, resource) is not None
     ]
     written = f"at {operation.select}" if operation.select else "in the body itself"
     advice = (
@@ -133,33 +137,36 @@ def _unread(probe: Probe, kind: Resource) -> Finding:
         if places
         else "say with `select` where the row stands"
     )
-    text = f"there is no row with {kind.id} {written}"
+    text = f"there is no row with {resource.id} {written}"
     return contradicted(
-        f"read {kind.name}", "select", text, at, advice, probe.tape.told(operation)
+        f"read {resource.name}",
+        "select",
+        text,
+        at,
+        advice,
+        probe.tape.exchange(operation),
     )
 
 
 def _objects(body: Any, path: str = "") -> Iterator[str]:
-    items = (
-        body.items()
-        if isinstance(body, dict)
-        else enumerate(body[:1])
-        if isinstance(body, list)
-        else ()
-    )
+    items: Iterable[tuple[Any, Any]] = ()
     if isinstance(body, dict):
         yield path
+        items = body.items()
+    elif isinstance(body, list):
+        items = enumerate(body[:1])
+
     for key, item in items:
         if path.count(".") < 3:
             yield from _objects(item, f"{path}.{key}" if path else str(key))
 
 
-def _differences(kind: Resource, row: Row, live: Row) -> str:
-    shown = [name for name in kind.fields if name in row and name in live]
+def _differences(resource: Resource, row: Row, live: Row) -> str:
+    shown = [name for name in resource.fields if name in row and name in live]
     names = [
         name
         for name in shown
-        if not equivalent(row[name], live[name], kind.fields[name])
+        if not equivalent(row[name], live[name], resource.fields[name])
     ]
     return f"; other values in {', '.join(names[:5])}" if names else ""
 
@@ -189,40 +196,39 @@ def stranger(ids: Sequence[str]) -> str:
         )
 
 
-def _missing(probe: Probe, kind: Resource) -> Finding:
+def _missing(probe: Probe, resource: Resource) -> Finding:
     """What a read of an id that is not there comes to; it must be read as `missing`."""
-    subject, operation = f"read {kind.name}", kind.operations["read"]
+    subject, operation = f"read {resource.name}", resource.operations["read"]
     ids = [
-        split_id(one, len(kind.id_fields))
-        for one in ids_of(probe.sample(kind.name).rows, kind)
+        split_id(one, len(resource.id_fields))
+        for one in ids_of(probe.sample(resource.name).rows, resource)
     ]
     parts = [stranger(column) for column in zip(*ids, strict=True)]
-    path, rule = probe.declared.path(kind.name, "read"), ("errors",)
+    path, rule = probe.declared.path(resource.name, "read"), ("errors",)
     try:
-        live = probe.client.read(kind.name, join_id(parts))
+        live = probe.client.read(resource.name, join_id(parts))
     except ClientBlocked:
         raise
     except (RequestRejected, AuthError, Unavailable) as error:
         status = probe.tape.status
-        text = (
-            f"an id that is not there is answered {status}, and read as"
-            f" {_read_as(error)}"
-        )
+        text = f"an id that is not there is answered {status}, and read as {_read_as(error)}"
         advice = (
             f"add {{when: {{status: {status}}}, then: missing}}, before the rules that"
             " match it, with what tells it apart"
         )
         return contradicted(
-            subject, "missing", text, rule, advice, probe.tape.told(operation)
+            subject, "missing", text, rule, advice, probe.tape.exchange(operation)
         )
-    if live is not None and not (kind.deleted and is_yes(live.get(kind.deleted))):
+    if live is not None and not (
+        resource.deleted and is_yes(live.get(resource.deleted))
+    ):
         return contradicted(
             subject,
             "missing",
             "an id that is not there gives a row",
             path,
             "see how the id is asked for",
-            probe.tape.told(operation),
+            probe.tape.exchange(operation),
         )
     return confirmed(subject, "missing", f"answered {probe.tape.status}")
 
@@ -270,17 +276,17 @@ def try_message(probe: Probe, tell: Tell) -> None:
 # -- references
 
 
-def try_references(probe: Probe, kind: Resource, tell: Tell) -> None:
+def try_references(probe: Probe, resource: Resource, tell: Tell) -> None:
     """Follow a few values of each reference to the rows that they name."""
-    for name, field in kind.fields.items():
+    for name, field in resource.fields.items():
         if field.kind == "reference":
             values = dict.fromkeys(
                 word(value)
-                for row in probe.sample(kind.name).rows
+                for row in probe.sample(resource.name).rows
                 for value in _each(row.get(name))
             )
             if values:
-                tell(_followed(probe, kind, name, field, list(values)))
+                tell(_followed(probe, resource, name, field, list(values)))
 
 
 def _each(value: Any) -> list[Any]:
@@ -293,12 +299,12 @@ def _each(value: Any) -> list[Any]:
 
 
 def _followed(
-    probe: Probe, kind: Resource, name: str, field: FieldType, values: Sequence[str]
+    probe: Probe, resource: Resource, name: str, field: FieldType, values: Sequence[str]
 ) -> Finding:
-    subject, claim = f"rows of {kind.name}", "reference"
+    subject, claim = f"rows of {resource.name}", "reference"
     pattern, at = (
         probe.client.connector.reference.pattern,
-        probe.declared.field(kind.name, (name,), "type"),
+        probe.declared.field(resource.name, (name,), "type"),
     )
     named = {value: (any_key(value, pattern) or "").partition("/") for value in values}
     other = sorted(
@@ -309,10 +315,8 @@ def _followed(
         }
     )
     if other:
-        text = (
-            f"{name} is declared to name {' or '.join(field.to)}, and names"
-            f" {', '.join(other[:3])}"
-        )
+        declared, named_too = " or ".join(field.to), ", ".join(other[:3])
+        text = f"{name} is declared as a reference to {declared}, and refers to {named_too}"
         return contradicted(subject, claim, text, at, f"add {other[0]} to its type")
     spots = [
         (row_id or value, (collection,) if collection else field.to)
@@ -336,41 +340,40 @@ def _followed(
         return noted(
             subject,
             claim,
-            f"{name} holds one value, and no row of {' or '.join(field.to)} has"
-            " that id",
+            f"{name} holds one value, and no row of {' or '.join(field.to)} has that id",
         )
-    text = (
-        f"{name}: no row of {' or '.join(field.to)} has the id in any of {len(answers)}"
-        " values"
-    )
+    text = f"{name}: no row of {' or '.join(field.to)} has the id in any of {len(answers)} values"
     return contradicted(
         subject, claim, text, at, "say what it names, or declare it as an id"
     )
 
 
 def _ids(probe: Probe, name: str) -> set[str]:
-    kind = probe.client.connector.resources[name]
+    resource = probe.client.connector.resources[name]
     return (
-        {kind.reference_id_of(row) for row in probe.sample(name).rows} - {""}
-        if "list" in kind.operations
+        {resource.reference_id_of(row) for row in probe.sample(name).rows} - {""}
+        if "list" in resource.operations
         else set()
     )
 
 
 def _there(probe: Probe, row_id: str, names: Sequence[str]) -> bool | None:
     """Whether a row exists in one of the resources; None where nothing can say."""
-    told: list[bool | None] = []
-    for name in names:
-        kind = probe.client.connector.resources[name]
-        if probe.sample(name).whole:
-            told.append(False)
-        elif "read" in kind.operations and "+" not in kind.id:
-            try:
-                told.append(probe.client.read(name, row_id) is not None)
-            except ClientBlocked:
-                raise
-            except (RequestRejected, AuthError, Unavailable) as error:
-                told.append(False if isinstance(error, NotFound) else None)
-        else:
-            told.append(None)
-    return True if True in told else None if None in told else False
+    answers = [_found(probe, name, row_id) for name in names]
+    if True in answers:
+        return True
+    return None if None in answers else False
+
+
+def _found(probe: Probe, name: str, row_id: str) -> bool | None:
+    resource = probe.client.connector.resources[name]
+    if probe.sample(name).whole:
+        return False
+    if "read" not in resource.operations or "+" in resource.id:
+        return None
+    try:
+        return probe.client.read(name, row_id) is not None
+    except NotFound:
+        return False
+    except (RequestRejected, AuthError, Unavailable):
+        return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from workbench.probe.found import Declared, Finding
@@ -16,18 +16,11 @@ Redact = Callable[[str], str]
 
 def redacted(finding: Finding, redact: Redact) -> Finding:
     """The finding without anything that was used to sign in."""
-    texts = {
-        name: redact(getattr(finding, name))
-        for name in ("detail", "advice", "evidence")
-    }
-    return Finding(
-        finding.subject,
-        finding.claim,
-        finding.verdict,
-        texts["detail"],
-        finding.keys,
-        texts["advice"],
-        texts["evidence"],
+    return replace(
+        finding,
+        detail=redact(finding.detail),
+        advice=redact(finding.advice),
+        evidence=redact(finding.evidence),
     )
 
 
@@ -45,14 +38,9 @@ def table(found: Sequence[Finding]) -> list[tuple[str, str, str]]:
                 for item in found
                 if item.subject == subject and item.verdict == verdict
             ]
-            lines = (
-                texts
-                if verdict == "contradicted"
-                else ["; ".join(texts)]
-                if texts
-                else []
-            )
-            rows += [(subject, verdict, line) for line in lines]
+            if texts and verdict != "contradicted":
+                texts = ["; ".join(texts)]
+            rows += [(subject, verdict, line) for line in texts]
     return rows
 
 
@@ -90,7 +78,7 @@ def data(
 
 
 def _plain(item: Finding, declared: Declared) -> dict[str, Any]:
-    told = asdict(item) | {"keys": list(item.keys)}
+    plain = asdict(item) | {"keys": list(item.keys)}
     if item.verdict == "contradicted":
-        told["place"] = str(declared.diagnostic(item).where)
-    return told
+        plain["place"] = str(declared.diagnostic(item).where)
+    return plain

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
+from typing import Any, Literal
 
 from engine.connector.model import FieldType, Resource
 from engine.connector.typed import Misfit, as_declared, says_nothing
@@ -27,6 +27,11 @@ from workbench.probe.scene import Row, id_of
 from workbench.probe.tape import kind_of
 
 NAMED = 12  # fields that a note names
+_ADVICE = {
+    "type": "correct the type",
+    "one_of": "add the value",
+    "max": "correct the length",
+}
 NO_DATE = ("0000-00-00", "0000-00-00 00:00:00")
 _TIME = re.compile(r"[0-2]?\d:[0-5]\d(:[0-5]\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)?")
 _WORD = re.compile(r"[a-z][a-z0-9_-]{0,23}")
@@ -37,27 +42,29 @@ class _Misfit:
     """One way in which values of one field differ from what is declared."""
 
     path: tuple[str, ...]
-    # the key of the declaration that is contradicted: type, one_of, max; "" = it can be read as
-    # declared
-    said: str
+    # the key of the declaration that is contradicted; "" = it can be read as declared
+    said: Literal["", "type", "one_of", "max"]
     text: str
 
 
 def try_rows(
-    declared: Declared, kind: Resource, rows: Sequence[Row], nothing: Sequence[Any] = ()
+    declared: Declared,
+    resource: Resource,
+    rows: Sequence[Row],
+    nothing: Sequence[Any] = (),
 ) -> Iterator[Finding]:
     """Everything that rows contradict, and what they neither show nor have declared.
 
     `nothing` lists the values by which the platform says "empty".
     """
-    subject = f"rows of {kind.name}"
-    yield from _ids(declared, kind, rows)
+    subject = f"rows of {resource.name}"
+    yield from _ids(declared, resource, rows)
     for name in ("modified", "created"):
-        yield from _stamps(declared, kind, rows, name)
+        yield from _stamps(declared, resource, rows, name)
     misfits = Counter(
         misfit
         for row in rows
-        for misfit in set(_misfits(row, kind.fields, (), nothing))
+        for misfit in set(_misfits(row, resource.fields, (), nothing))
     )
     for misfit, many in misfits.items():
         if not misfit.said:
@@ -67,26 +74,21 @@ def try_rows(
                 f"{'.'.join(misfit.path)}: {misfit.text} in {many} of {len(rows)} rows",
             )
             continue
-        at = declared.field(kind.name, misfit.path, misfit.said)
+        at = declared.field(resource.name, misfit.path, misfit.said)
         text = f"{'.'.join(misfit.path)}: {misfit.text} in {many} of {len(rows)} rows"
-        advice = (
-            "correct the length"
-            if misfit.said == "max"
-            else "add the value"
-            if misfit.said == "one_of"
-            else "correct the type"
-        )
-        yield contradicted(subject, misfit.said, text, at, advice)
-    if not any(misfit.said for misfit in misfits) and kind.fields:
+        yield contradicted(subject, misfit.said, text, at, _ADVICE[misfit.said])
+    if not any(misfit.said for misfit in misfits) and resource.fields:
         yield confirmed(
-            subject, "types", f"{len(kind.fields)} fields fit in {len(rows)} rows"
+            subject, "types", f"{len(resource.fields)} fields fit in {len(rows)} rows"
         )
-    yield from _strangers(kind, rows)
+    yield from _strangers(resource, rows)
 
 
-def _ids(declared: Declared, kind: Resource, rows: Sequence[Row]) -> Iterator[Finding]:
-    subject, at = f"rows of {kind.name}", declared.said(kind.name, "id")
-    ids = [id_of(row, kind) for row in rows]
+def _ids(
+    declared: Declared, resource: Resource, rows: Sequence[Row]
+) -> Iterator[Finding]:
+    subject, at = f"rows of {resource.name}", declared.said(resource.name, "id")
+    ids = [id_of(row, resource) for row in rows]
     if None in ids:
         guesses = [name for name in rows[0] if _tells_apart(name, rows)]
         likely = sorted(
@@ -111,13 +113,13 @@ def _ids(declared: Declared, kind: Resource, rows: Sequence[Row]) -> Iterator[Fi
         )
         if inner:
             at, advice = (
-                declared.call(kind.name, "list", "each", "get"),
+                declared.call(resource.name, "list", "each", "get"),
                 f"each: {inner}, where the row stands in the item",
             )
         yield contradicted(
             subject,
             "id",
-            f"{kind.id} is missing in {ids.count(None)} of {len(rows)} rows",
+            f"{resource.id} is missing in {ids.count(None)} of {len(rows)} rows",
             at,
             advice,
         )
@@ -127,13 +129,13 @@ def _ids(declared: Declared, kind: Resource, rows: Sequence[Row]) -> Iterator[Fi
         yield contradicted(
             subject,
             "id",
-            f"{kind.id} is the same in {twice} of {len(rows)} rows",
+            f"{resource.id} is the same in {twice} of {len(rows)} rows",
             at,
             "join it with another field: a+b",
         )
     else:
         yield confirmed(
-            subject, "id", f"{kind.id} is there, and different in {len(rows)} rows"
+            subject, "id", f"{resource.id} is there, and different in {len(rows)} rows"
         )
 
 
@@ -145,13 +147,13 @@ def _tells_apart(name: str, rows: Sequence[Row]) -> bool:
 
 
 def _stamps(
-    declared: Declared, kind: Resource, rows: Sequence[Row], name: str
+    declared: Declared, resource: Resource, rows: Sequence[Row], name: str
 ) -> Iterator[Finding]:
     """The field that says when a row was made or changed; a default that a resource does not
     have is no contradiction.
     """
-    field: str = getattr(kind, name)
-    subject, at = f"rows of {kind.name}", declared.said(kind.name, name)
+    field: str = getattr(resource, name)
+    subject, at = f"rows of {resource.name}", declared.said(resource.name, name)
     if not field:
         return
     values = [dig(row, segments(field)) for row in rows]
@@ -160,13 +162,11 @@ def _stamps(
         bad = [
             value for value in there if instant(value) is None and value not in NO_DATE
         ]
-        if bad and field in kind.fields:
+        if bad and field in resource.fields:
             return  # its type tells
         if bad:
-            text = (
-                f"{field} is {kind_of(bad[0])} that is no moment in {len(bad)} of"
-                f" {len(rows)} rows"
-            )
+            many = f"{len(bad)} of {len(rows)} rows"
+            text = f"{field} is {kind_of(bad[0])} that is not a moment in {many}"
             yield contradicted(
                 subject, name, text, at, "name the field with the moment"
             )
@@ -174,7 +174,7 @@ def _stamps(
             yield confirmed(subject, name, f"{field} is a moment in {len(there)} rows")
     elif any(segments(field)[0] in row for row in rows):
         yield untried(subject, name, f"{field} is empty in all {len(rows)} rows")
-    elif at[0] == "resources" or segments(field)[0] in kind.fields:
+    elif at[0] == "resources" or segments(field)[0] in resource.fields:
         likely = [
             one
             for one, value in rows[0].items()
@@ -192,13 +192,13 @@ def _stamps(
         )
 
 
-def _strangers(kind: Resource, rows: Sequence[Row]) -> Iterator[Finding]:
-    """Fields on one side only: told, for an empty account shows less than it has."""
-    subject, seen = f"rows of {kind.name}", {name for row in rows for name in row}
+def _strangers(resource: Resource, rows: Sequence[Row]) -> Iterator[Finding]:
+    """Fields on one side only: noted, for an empty account shows less than it has."""
+    subject, seen = f"rows of {resource.name}", {name for row in rows for name in row}
     unseen = [
         name
-        for name in kind.fields
-        if name not in seen and kind.fields[name].kind != "file"
+        for name in resource.fields
+        if name not in seen and resource.fields[name].kind != "file"
     ]
     if unseen:
         yield noted(
@@ -207,12 +207,12 @@ def _strangers(kind: Resource, rows: Sequence[Row]) -> Iterator[Finding]:
             f"declared and in none of {len(rows)} rows: {_named(unseen)}",
         )
     known = {
-        *kind.fields,
-        *kind.id.split("+"),
-        *([kind.custom.container] if kind.custom else []),
+        *resource.fields,
+        *resource.id.split("+"),
+        *([resource.custom.container] if resource.custom else []),
     }
     unknown = [name for name in seen if name not in known]
-    if unknown and kind.fields:
+    if unknown and resource.fields:
         yield noted(
             subject, "fields", f"in rows and not declared: {_named(sorted(unknown))}"
         )
@@ -235,35 +235,35 @@ def _misfits(
     """Each value of a row that is not as its field is declared; nothing and empty texts are
     always taken.
     """
-    for name, kind in fields.items():
+    for name, field_type in fields.items():
         value, path = row.get(name), (*above, name)
-        if is_empty(value) or says_nothing(value, kind, nothing):
+        if is_empty(value) or says_nothing(value, field_type, nothing):
             continue
-        if _reads(value, kind):
-            yield _Misfit(
-                path,
-                "",
-                f"declared {kind.kind}, sent as {kind_of(value)}, which a run reads as"
-                " declared",
-            )
+        if _reads(value, field_type):
+            sent = f"declared {field_type.kind}, sent as {kind_of(value)}"
+            yield _Misfit(path, "", f"{sent}, which a run reads as declared")
             continue
-        expected = _expected(value, kind)
+        expected = _expected(value, field_type)
         if expected:
-            yield _Misfit(path, "type", f"declared {kind.kind}, got {expected}")
-        elif kind.kind in ("object", "list") and kind.shape and len(path) < 5:
-            yield from _inside(value, kind.shape, path, nothing)
-        elif kind.one_of and str(value) not in kind.one_of:
+            yield _Misfit(path, "type", f"declared {field_type.kind}, got {expected}")
+        elif (
+            field_type.kind in ("object", "list") and field_type.shape and len(path) < 5
+        ):
+            yield from _inside(value, field_type.shape, path, nothing)
+        elif field_type.one_of and str(value) not in field_type.one_of:
             shown = (
                 f"{value!r}"
                 if isinstance(value, str) and _WORD.fullmatch(value)
                 else f"{kind_of(value)} that is none of them"
             )
             yield _Misfit(
-                path, "one_of", f"declared one of {', '.join(kind.one_of)}, got {shown}"
+                path,
+                "one_of",
+                f"declared one of {', '.join(field_type.one_of)}, got {shown}",
             )
-        elif kind.max and isinstance(value, str) and len(value) > kind.max:
+        elif field_type.max and isinstance(value, str) and len(value) > field_type.max:
             yield _Misfit(
-                path, "max", f"declared at most {kind.max} characters, got more"
+                path, "max", f"declared at most {field_type.max} characters, got more"
             )
 
 
@@ -283,31 +283,33 @@ def _inside(
             )
 
 
-def _reads(value: Any, kind: FieldType) -> bool:
+def _reads(value: Any, field_type: FieldType) -> bool:
     """Whether a run reads a value in the type of its field, though the platform sends it in
     another form.
     """
-    if kind.kind == "reference":
+    if field_type.kind == "reference":
         return isinstance(value, Mapping) and "id" in value
-    if kind.kind not in ("boolean", "integer", "number") or not isinstance(value, str):
+    if field_type.kind not in ("boolean", "integer", "number") or not isinstance(
+        value, str
+    ):
         return False
     try:
-        as_declared(value, kind.kind)
+        as_declared(value, field_type.kind)
     except Misfit:
         return False
     return True
 
 
-def _expected(value: Any, kind: FieldType) -> str:
+def _expected(value: Any, field_type: FieldType) -> str:
     """What a value is, where that is not what the kind takes; "" where it fits."""
-    fits = _KINDS.get(kind.kind)
+    fits = _KINDS.get(field_type.kind)
     if fits is None or fits(value):
         return ""
     shown = kind_of(value)
     stamps = ("date", "time", "datetime", "wall_time")
     return (
-        f"text that is no {kind.kind}"
-        if kind.kind in stamps and isinstance(value, str)
+        f"text that is not of type {field_type.kind}"
+        if field_type.kind in stamps and isinstance(value, str)
         else shown
     )
 

@@ -67,54 +67,60 @@ class Probe:
 
     def pages(
         self,
-        kind: Resource,
+        resource: Resource,
         params: Row | None = None,
         position: Any = None,
         most: int = 1,
         newest_first: bool = False,
     ) -> list[Rows]:
         """The first pages of a list, asked for as its sample was."""
-        asked = {**self.sample(kind.name).params, **(params or {})}
+        asked = {**self.sample(resource.name).params, **(params or {})}
         return list(
-            islice(self.client.pages(kind.name, asked, position, newest_first), most)
+            islice(
+                self.client.pages(resource.name, asked, position, newest_first), most
+            )
         )
 
-    def asking(self, kind: Resource, operation: Operation, verb: Any = "list") -> Probe:
+    def asking(
+        self, resource: Resource, operation: Operation, verb: Any = "list"
+    ) -> Probe:
         """The same with another way of making one call: same account, same connections, same
         quota.
         """
-        operations = {**kind.operations, verb: operation}
+        operations = {**resource.operations, verb: operation}
         resources = {
             **self.client.connector.resources,
-            kind.name: replace(kind, operations=operations),
+            resource.name: replace(resource, operations=operations),
         }
         client = copy.copy(self.client)
         client.connector = replace(self.client.connector, resources=resources)
         return replace(self, client=client)
 
 
-def id_of(row: Row, kind: Resource) -> str | None:
+def id_of(row: Row, resource: Resource) -> str | None:
     """A row's id, joined where it is joined of several fields; None where a part is missing."""
-    parts = [row.get(name) for name in kind.id_fields]
+    parts = [row.get(name) for name in resource.id_fields]
     return None if any(part in (None, "") for part in parts) else join_id(parts)
 
 
-def ids_of(rows: Iterable[Row], kind: Resource) -> list[str]:
+def ids_of(rows: Iterable[Row], resource: Resource) -> list[str]:
     """The ids of rows that have one."""
-    return [found for found in (id_of(row, kind) for row in rows) if found is not None]
+    return [
+        found for found in (id_of(row, resource) for row in rows) if found is not None
+    ]
 
 
-def _sampled(probe: Probe, kind: Resource) -> Sample:
+def _sampled(probe: Probe, resource: Resource) -> Sample:
     """Read a list until there are enough rows; what stops the reading is kept, what stops the
     whole check is raised.
     """
-    operation = kind.operations.get("list")
+    operation = resource.operations.get("list")
     if operation is None or operation.pager is None:
         return Sample()
-    params, pages, position, rows = _needed(probe, kind, operation), [], None, 0
+    params, pages, position, rows = _needed(probe, resource, operation), [], None, 0
     error: ApiError | None = None
     try:
-        for page in islice(probe.client.pages(kind.name, params), PAGES):
+        for page in islice(probe.client.pages(resource.name, params), PAGES):
             pages.append((position, page))
             position, rows = page.next, rows + len(page.rows)
             if rows >= probe.enough:
@@ -126,30 +132,32 @@ def _sampled(probe: Probe, kind: Resource) -> Sample:
     tape = probe.tape
     return Sample(
         tuple(pages),
-        _once(pages, kind),
+        _once(pages, resource),
         params,
         error,
         tape.status,
         tape.body,
-        tape.told(operation),
+        tape.exchange(operation),
     )
 
 
-def _once(pages: Iterable[tuple[Any, Rows]], kind: Resource) -> list[dict[str, Any]]:
+def _once(
+    pages: Iterable[tuple[Any, Rows]], resource: Resource
+) -> list[dict[str, Any]]:
     """The rows of pages without those that stood on an earlier page: that is the pager's fault,
     not the rows'.
     """
     seen: set[str] = set()
     found = []
     for _, page in pages:
-        found += [row for row in page.rows if id_of(row, kind) not in seen]
-        seen.update(ids_of(page.rows, kind))
+        found += [row for row in page.rows if id_of(row, resource) not in seen]
+        seen.update(ids_of(page.rows, resource))
     return found
 
 
-def _needed(probe: Probe, kind: Resource, operation: Operation) -> dict[str, str]:
+def _needed(probe: Probe, resource: Resource, operation: Operation) -> dict[str, str]:
     """A list that is asked for by the ids of other rows is asked for with the first of them."""
-    field = kind.fields.get(operation.ids_of) if operation.ids_of else None
+    field = resource.fields.get(operation.ids_of) if operation.ids_of else None
     if field is None:
         return {}
     resources = probe.client.connector.resources

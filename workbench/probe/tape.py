@@ -1,5 +1,5 @@
-"""What went over the wire, kept just long enough to be told; no value of anybody's is ever told,
-only its shape.
+"""The requests and answers of the check, each kept just long enough to be shown; no value of
+anybody's is ever shown, only its shape.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Tape:
     body: Any = None
     headers: dict[str, str] = field(default_factory=dict)
     limited: int = 0  # answers 429
-    told_when: bool = False  # ... of which one said how long to wait
+    retry_stated: bool = False  # ... of which one said how long to wait
 
     def listen(self, client: Client) -> None:
         """Hear every call of a client."""
@@ -49,8 +49,7 @@ class Tape:
     def _asked(self, request: Any) -> None:
         if self.calls >= self.most and not self.cleaning:
             raise Spent(
-                f"{self.most} calls were made; give a higher --calls, or --only"
-                " RESOURCE"
+                f"{self.most} calls were made; give a higher --calls, or --only RESOURCE"
             )
         self.calls += 1
         self.query, self.status, self.body = (
@@ -66,7 +65,7 @@ class Tape:
             name.lower(): value for name, value in response.headers.items()
         }
         self.limited += self.status == 429
-        self.told_when = self.told_when or (
+        self.retry_stated = self.retry_stated or (
             self.status == 429 and "retry-after" in response.headers
         )
         try:
@@ -78,7 +77,7 @@ class Tape:
                 else f"{response.headers.get('content-type', 'text')}"
             )
 
-    def told(self, operation: Operation) -> str:
+    def exchange(self, operation: Operation) -> str:
         """The last exchange in a line: the call, its parameters, the status and the shape of the
         answer.
         """
@@ -90,10 +89,7 @@ class Tape:
             f"{name}={_harmless(value, declared)}" for name, value in self.query
         )
         answer = f"{self.status} {shape(self.body)}" if self.status else "no answer"
-        return (
-            f"{operation.method} {operation.path}{'?' if asked else ''}{asked} →"
-            f" {answer}"
-        )
+        return f"{operation.method} {operation.path}{'?' if asked else ''}{asked} → {answer}"
 
 
 def _harmless(value: str, declared: set[str]) -> str:

@@ -4,7 +4,7 @@ that is declared.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -23,26 +23,26 @@ COUNTED = ("offset", "page", "keyset")  # kinds whose position is counted
 WORDS = ("start", "page", "cursor", "key")
 
 
-def try_walk(probe: Probe, kind: Resource, tell: Tell) -> None:
+def try_walk(probe: Probe, resource: Resource, tell: Tell) -> None:
     """Hold the pager of a list that has rows against the server."""
-    operation = kind.operations["list"]
+    operation = resource.operations["list"]
     pager = operation.pager
     assert pager is not None
     if pager.kind == "single":
-        note_single(probe, kind, tell)
+        note_single(probe, resource, tell)
         return
     if "limit" in pager.params:
-        size = _size(probe, kind, operation, pager)
+        size = _size(probe, resource, operation, pager)
         tell(size)
         if size.claim == "limit":
             return
-        found = _before(probe, kind, operation, pager) or _small(
-            probe, kind, operation, pager
+        found = _before(probe, resource, operation, pager) or _small(
+            probe, resource, operation, pager
         )
         for finding in found:
             tell(finding)
     else:
-        tell(_onward(probe, kind))
+        tell(_onward(probe, resource))
 
 
 def _ended(page: Rows, operation: Operation) -> bool:
@@ -53,29 +53,28 @@ def _ended(page: Rows, operation: Operation) -> bool:
 # -- the size
 
 
-def _size(probe: Probe, kind: Resource, operation: Operation, pager: Pager) -> Finding:
+def _size(
+    probe: Probe, resource: Resource, operation: Operation, pager: Pager
+) -> Finding:
     """A page of the declared size: full, cut short though more rows follow, or too long."""
-    position, page = probe.sample(kind.name).fullest
-    subject, many = f"list {kind.name}", len(page.rows)
+    position, page = probe.sample(resource.name).fullest
+    subject, many = f"list {resource.name}", len(page.rows)
     if many > pager.size:
-        text = (
-            f"asked for {pager.size} rows, got {many}: {pager.params['limit']} is not"
-            " obeyed"
-        )
-        at = probe.declared.pager(kind.name, "limit")
+        text = f"asked for {pager.size} rows, got {many}: {pager.params['limit']} is not obeyed"
+        at = probe.declared.pager(resource.name, "limit")
         return contradicted(
             subject,
             "limit",
             text,
             at,
             "name the parameter that is",
-            probe.sample(kind.name).evidence,
+            probe.sample(resource.name).evidence,
         )
     if many == pager.size:
         return confirmed(subject, "size", f"a page of {many}")
-    after = _after(probe, kind, operation, pager, position, page)
-    known = set(ids_of(page.rows, kind))
-    new = [one for one in ids_of(after, kind) if one not in known]
+    after = _after(probe, resource, operation, pager, position, page)
+    known = set(ids_of(page.rows, resource))
+    new = [one for one in ids_of(after, resource) if one not in known]
     if not new:
         return untried(
             subject, "size", f"there are {many} rows, fewer than a page of {pager.size}"
@@ -85,15 +84,17 @@ def _size(probe: Probe, kind: Resource, operation: Operation, pager: Pager) -> F
         "; the walk ends here and loses them" if lost else ""
     )
     at, advice = (
-        probe.declared.pager(kind.name, "size"),
+        probe.declared.pager(resource.name, "size"),
         f"size: {many}, if that is the most a page can have",
     )
-    return contradicted(subject, "size", text, at, advice, probe.tape.told(operation))
+    return contradicted(
+        subject, "size", text, at, advice, probe.tape.exchange(operation)
+    )
 
 
 def _after(
     probe: Probe,
-    kind: Resource,
+    resource: Resource,
     operation: Operation,
     pager: Pager,
     position: Any,
@@ -109,7 +110,7 @@ def _after(
     else:
         return ()
     try:
-        return probe.pages(kind, position=following)[0].rows
+        return probe.pages(resource, position=following)[0].rows
     except (RequestRejected, Unavailable):
         return ()  # there is nothing after the last row
 
@@ -126,102 +127,98 @@ def _beyond(pager: Pager, position: Any, page: Rows) -> Any:
 
 
 def _before(
-    probe: Probe, kind: Resource, operation: Operation, pager: Pager
+    probe: Probe, resource: Resource, operation: Operation, pager: Pager
 ) -> list[Finding]:
     """Pages that are counted from 0 and asked for from 1 lose the first of them."""
     if pager.kind != "page" or not pager.first or operation.parent:
         return []
     try:
-        rows = ids_of(probe.pages(kind, position=0)[0].rows, kind)
+        rows = ids_of(probe.pages(resource, position=0)[0].rows, resource)
     except (RequestRejected, Unavailable):
         return []
-    if not set(rows) - set(ids_of(probe.sample(kind.name).rows, kind)):
+    if not set(rows) - set(ids_of(probe.sample(resource.name).rows, resource)):
         return []
     text = (
         f"page 0 has {len(rows)} rows that page 1 and those after it do not have: the"
         " first page is lost"
     )
-    at = probe.declared.pager(kind.name, "first", "page")
+    at = probe.declared.pager(resource.name, "first", "page")
     return [
         contradicted(
-            f"list {kind.name}",
+            f"list {resource.name}",
             "pager",
             text,
             at,
             "first: false",
-            probe.tape.told(operation),
+            probe.tape.exchange(operation),
         )
     ]
 
 
 def _small(
-    probe: Probe, kind: Resource, operation: Operation, pager: Pager
+    probe: Probe, resource: Resource, operation: Operation, pager: Pager
 ) -> list[Finding]:
     """Two small pages against the first rows of a large one."""
-    found, subject = probe.sample(kind.name), f"list {kind.name}"
+    found, subject = probe.sample(resource.name), f"list {resource.name}"
     position, large = found.fullest if operation.parent else found.pages[0]
     if len(large.rows) <= SMALL:
         return [
             untried(subject, "pager", f"{len(large.rows)} rows do not make two pages")
         ]
-    other = probe.asking(kind, replace(operation, pager=replace(pager, size=SMALL)))
+    other = probe.asking(resource, replace(operation, pager=replace(pager, size=SMALL)))
     try:
-        pages = other.pages(kind, position=position, most=2)
+        pages = other.pages(resource, position=position, most=2)
     except RequestRejected as error:
         return [untried(subject, "pager", f"pages of {SMALL} are refused: {error}")]
     except Unavailable as error:
-        return [_stuck(probe, kind, operation, str(error))]
-    wrong = _wrong(probe, kind, operation, pager, pages, ids_of(large.rows, kind))
-    return (
-        [wrong]
-        if wrong
-        else [
-            confirmed(
-                subject,
-                "pager",
-                f"two pages of {SMALL} are the first {2 * SMALL} rows, one after the"
-                " other",
-            )
-        ]
+        return [_stuck(probe, resource, operation, str(error))]
+    wrong = _wrong(
+        probe, resource, operation, pager, pages, ids_of(large.rows, resource)
     )
+    right = f"two pages of {SMALL} are the first {2 * SMALL} rows, one after the other"
+    return [next(wrong, confirmed(subject, "pager", right))]
 
 
-def _stuck(probe: Probe, kind: Resource, operation: Operation, said: str) -> Finding:
-    at = probe.declared.pager(kind.name, *WORDS, "next")
-    advice = (
-        "name the parameter that says where a page begins, and where the answer"
-        " holds it"
-    )
+def _stuck(
+    probe: Probe, resource: Resource, operation: Operation, said: str
+) -> Finding:
+    at = probe.declared.pager(resource.name, *WORDS, "next")
+    advice = "name the parameter that says where a page begins, and where the answer holds it"
     said = "page two is page one again" if REPEATS in said else said
     return contradicted(
-        f"list {kind.name}", "pager", said, at, advice, probe.tape.told(operation)
+        f"list {resource.name}",
+        "pager",
+        said,
+        at,
+        advice,
+        probe.tape.exchange(operation),
     )
 
 
 def _wrong(
     probe: Probe,
-    kind: Resource,
+    resource: Resource,
     operation: Operation,
     pager: Pager,
     pages: Sequence[Rows],
     wanted: Sequence[str],
-) -> Finding | None:
-    """What two small pages contradict; `wanted` are the ids of the rows as a large page has
-    them.
+) -> Iterator[Finding]:
+    """What two small pages contradict, the plainest first; `wanted` are the ids of the rows as a
+    large page has them.
     """
-    subject, evidence = f"list {kind.name}", probe.tape.told(operation)
-    first = ids_of(pages[0].rows, kind)
-    second = ids_of(pages[1].rows, kind) if len(pages) > 1 else []
+    subject, evidence = f"list {resource.name}", probe.tape.exchange(operation)
+    first = ids_of(pages[0].rows, resource)
+    second = ids_of(pages[1].rows, resource) if len(pages) > 1 else []
     limit, begin = (
-        probe.declared.pager(kind.name, "limit"),
-        probe.declared.pager(kind.name, *WORDS, "next"),
+        probe.declared.pager(resource.name, "limit"),
+        probe.declared.pager(resource.name, *WORDS, "next"),
     )
     if len(pages[0].rows) != SMALL:
         text = (
             f"asked for {SMALL} rows, got {len(pages[0].rows)}: {pager.params['limit']}"
             " is not obeyed"
         )
-        return contradicted(
+        yield contradicted(
             subject,
             "limit",
             text,
@@ -232,28 +229,28 @@ def _wrong(
     if _ended(pages[0], operation) or len(pages) < 2:
         place = f" at {pager.next}" if pager.next else ""
         text = (
-            f"the walk ends after {SMALL} of at least {len(wanted)} rows:"
-            f" nothing{place} leads on"
+            f"pagination ends after {SMALL} of at least {len(wanted)} rows:"
+            f" nothing{place} leads to the next page"
         )
-        return contradicted(
+        yield contradicted(
             subject,
             "pager",
             text,
-            probe.declared.pager(kind.name, "next", "more"),
+            probe.declared.pager(resource.name, "next", "more"),
             _leads(probe),
             evidence,
         )
     if not first or not wanted:
-        return None  # rows without an id are told elsewhere
+        return  # rows without an id are reported with the rows
     if second == first:
         advice = "name the parameter that says where a page begins, and how it counts"
-        return contradicted(
+        yield contradicted(
             subject, "pager", "page two is page one again", begin, advice, evidence
         )
     twice = [one for one in second if one in first]
     if twice:
         text = f"{len(twice)} rows of page one stand on page two again"
-        return contradicted(
+        yield contradicted(
             subject,
             "pager",
             text,
@@ -271,7 +268,7 @@ def _wrong(
             f"two pages of {SMALL} pass over {len(passed)} of the rows that stand first"
             " on a large page"
         )
-        return contradicted(
+        yield contradicted(
             subject,
             "pager",
             text,
@@ -279,7 +276,6 @@ def _wrong(
             "see how the position counts, and whether the order is the same each time",
             evidence,
         )
-    return None
 
 
 def _leads(probe: Probe) -> str:
@@ -292,7 +288,7 @@ def _leads(probe: Probe) -> str:
     return (
         f"the answer has {', '.join(found[:3])}"
         if found
-        else "see where the answer says how to go on, or whether it is another kind"
+        else "see where the answer names the next page, or whether it is another kind of pager"
     )
 
 
@@ -309,14 +305,14 @@ def _paths(body: Any, path: str = "") -> list[str]:
 # -- pages whose size cannot be asked for
 
 
-def _onward(probe: Probe, kind: Resource) -> Finding:
+def _onward(probe: Probe, resource: Resource) -> Finding:
     """Page two of a list whose pages are as long as the server likes."""
-    found, subject = probe.sample(kind.name), f"list {kind.name}"
-    pages = [ids_of(page.rows, kind) for _, page in found.pages if page.rows]
+    found, subject = probe.sample(resource.name), f"list {resource.name}"
+    pages = [ids_of(page.rows, resource) for _, page in found.pages if page.rows]
     if len(pages) < 2 and not found.whole:
         pages += [
-            ids_of(page.rows, kind)
-            for page in probe.pages(kind, position=found.pages[-1][1].next)
+            ids_of(page.rows, resource)
+            for page in probe.pages(resource, position=found.pages[-1][1].next)
         ]
     if len(pages) < 2:
         return untried(subject, "pager", f"all {len(found.rows)} rows came on one page")
@@ -325,7 +321,7 @@ def _onward(probe: Probe, kind: Resource) -> Finding:
         twice = seen & set(page)
         if twice:
             text = f"{len(twice)} rows stand on two pages"
-            at = probe.declared.pager(kind.name, *WORDS, "next")
+            at = probe.declared.pager(resource.name, *WORDS, "next")
             return contradicted(
                 subject,
                 "pager",

@@ -37,7 +37,7 @@ class Made:
     row's.
     """
 
-    kind: Resource
+    resource: Resource
     sent: dict[str, Any]
     id: str = ""
     given: str = ""  # the id that the answer gave
@@ -62,7 +62,7 @@ class Trial:
             item.id
             for name in to.to
             for item in self.rows
-            if item.kind.name == name and item.id
+            if item.resource.name == name and item.id
         ]
         if not own:
             resources = self.probe.client.connector.resources
@@ -72,7 +72,9 @@ class Trial:
                 if "list" in resources[name].operations
                 for one in ids_of(self.probe.sample(name).rows, resources[name])[:1]
             ]
-        return None if not own else int(own[0]) if own[0].isdecimal() else own[0]
+        if not own:
+            return None
+        return int(own[0]) if own[0].isdecimal() else own[0]
 
 
 def try_writes(probe: Probe, names: Sequence[str], bodies: Bodies, tell: Tell) -> None:
@@ -93,20 +95,20 @@ def try_writes(probe: Probe, names: Sequence[str], bodies: Bodies, tell: Tell) -
 
 def _try(trial: Trial, name: str, above: tuple[str, ...]) -> None:
     """One resource, after those that its rows name."""
-    kind = trial.probe.client.connector.resources[name]
-    if name in trial.tried or "create" not in kind.operations:
+    resource = trial.probe.client.connector.resources[name]
+    if name in trial.tried or "create" not in resource.operations:
         return
     trial.tried.add(name)
-    if "delete" not in kind.operations:
+    if "delete" not in resource.operations:
         trial.tell(
             untried(f"create {name}", "row", "there is no way to delete: it would stay")
         )
         return
     body = trial.bodies.get(name, {})
-    for other in needs(kind, body):
+    for other in needs(resource, body):
         if other not in above:
             _try(trial, other, (*above, name))
-    item = _made(trial, kind, body)
+    item = _made(trial, resource, body)
     if item is not None and _read_back(trial, item):
         _update(trial, item)
 
@@ -114,14 +116,14 @@ def _try(trial: Trial, name: str, above: tuple[str, ...]) -> None:
 # -- making
 
 
-def _made(trial: Trial, kind: Resource, body: Mapping[str, Any]) -> Made | None:
+def _made(trial: Trial, resource: Resource, body: Mapping[str, Any]) -> Made | None:
     """Make a row, with one more field than needed where that is taken."""
-    probe, subject = trial.probe, f"create {kind.name}"
-    row = made(probe.client.connector, kind, body, trial.mark, trial.reference)
+    probe, subject = trial.probe, f"create {resource.name}"
+    row = made(probe.client.connector, resource, body, trial.mark, trial.reference)
     if isinstance(row, str):
         trial.tell(untried(subject, "row", f"nothing can be made up for {row}: {GIVE}"))
         return None
-    more = {} if body else extra(kind, row, trial.mark)
+    more = {} if body else extra(resource, row, trial.mark)
     if not row and not more:
         trial.tell(
             untried(
@@ -131,16 +133,16 @@ def _made(trial: Trial, kind: Resource, body: Mapping[str, Any]) -> Made | None:
         return None
     try:
         try:
-            return _sent(trial, kind, {**row, **more})
+            return _sent(trial, resource, {**row, **more})
         except RequestRejected:
             if not more or not row:
                 raise
-            return _sent(trial, kind, row)
+            return _sent(trial, resource, row)
     except RequestRejected as error:
-        trial.tell(_unmade(trial, kind, error, bool(body)))
+        trial.tell(_unmade(trial, resource, error, bool(body)))
     except OutcomeUnknown as error:
         at = probe.declared.call(
-            kind.name, "create", "id_at", "id_header", "post", "put"
+            resource.name, "create", "id_at", "id_header", "post", "put"
         )
         if probe.tape.status and probe.tape.status < 300:
             advice = "say with `id_at` or `id_header` where the answer holds the new id"
@@ -151,7 +153,7 @@ def _made(trial: Trial, kind: Resource, body: Mapping[str, Any]) -> Made | None:
                     str(error),
                     at,
                     advice,
-                    probe.tape.told(kind.operations["create"]),
+                    probe.tape.exchange(resource.operations["create"]),
                 )
             )
         else:
@@ -159,23 +161,23 @@ def _made(trial: Trial, kind: Resource, body: Mapping[str, Any]) -> Made | None:
     return None
 
 
-def _sent(trial: Trial, kind: Resource, row: dict[str, Any]) -> Made:
+def _sent(trial: Trial, resource: Resource, row: dict[str, Any]) -> Made:
     """Make a row and note it before it is sent, so that a cut leaves no row behind that nobody
     knows of.
     """
-    item = Made(kind, row)
+    item = Made(resource, row)
     trial.rows.append(item)
     try:
         with tempfile.TemporaryDirectory() as folder:
             file = (
                 Path(folder) / "check.txt"
-                if kind.file and kind.file[0] in row
+                if resource.file and resource.file[0] in row
                 else None
             )
             if file:
                 file.write_text(trial.mark, encoding="utf-8")
             item.given = trial.probe.client.write(
-                kind.name, "create", dict(row), file=file
+                resource.name, "create", dict(row), file=file
             ).id
     except OutcomeUnknown:
         raise
@@ -186,14 +188,14 @@ def _sent(trial: Trial, kind: Resource, row: dict[str, Any]) -> Made:
 
 
 def _unmade(
-    trial: Trial, kind: Resource, error: RequestRejected, told: bool
+    trial: Trial, resource: Resource, error: RequestRejected, stated: bool
 ) -> Finding:
     """A refused row: of somebody's own fields a contradiction, of made up ones no surprise."""
-    subject = f"create {kind.name}"
-    if not told or isinstance(error, Forbidden):
+    subject = f"create {resource.name}"
+    if not stated or isinstance(error, Forbidden):
         return untried(subject, "row", f"{error}; {GIVE}")
-    at = trial.probe.declared.path(kind.name, "create")
-    evidence = trial.probe.tape.told(kind.operations["create"])
+    at = trial.probe.declared.path(resource.name, "create")
+    evidence = trial.probe.tape.exchange(resource.operations["create"])
     return contradicted(
         subject,
         "row",
@@ -209,24 +211,20 @@ def _unmade(
 
 def _live(trial: Trial, item: Made, row_id: str = "") -> dict[str, Any] | None:
     """The row as the server has it now: read by its id, else looked for in the list."""
-    kind, probe, row_id = item.kind, trial.probe, row_id or item.id
-    if "read" in kind.operations:
-        return probe.client.read(kind.name, row_id)
-    listing = kind.operations.get("list")
+    resource, probe, row_id = item.resource, trial.probe, row_id or item.id
+    if "read" in resource.operations:
+        return probe.client.read(resource.name, row_id)
+    listing = resource.operations.get("list")
     if listing is None or listing.pager is None:
         return None
-    own = (
-        {
-            listing.ids: str(
-                item.sent.get(listing.ids_of, row_id) if listing.ids_of else row_id
-            )
-        }
-        if listing.ids
-        else {}
-    )
-    pages = islice(probe.client.pages(kind.name, own), PAGES)
+    own = {}
+    if listing.ids:
+        wanted = item.sent.get(listing.ids_of, row_id) if listing.ids_of else row_id
+        own[listing.ids] = str(wanted)
+    pages = islice(probe.client.pages(resource.name, own), PAGES)
     return next(
-        (row for page in pages for row in page.rows if id_of(row, kind) == row_id), None
+        (row for page in pages for row in page.rows if id_of(row, resource) == row_id),
+        None,
     )
 
 
@@ -236,18 +234,16 @@ def _read_back(trial: Trial, item: Made) -> bool:
     An id that leads to anything else is forgotten: what stands there is not to be changed or
     removed.
     """
-    kind, subject = item.kind, f"create {item.kind.name}"
-    declared, evidence = (
-        trial.probe.declared,
-        trial.probe.tape.told(item.kind.operations["create"]),
-    )
+    resource, subject = item.resource, f"create {item.resource.name}"
+    declared = trial.probe.declared
+    evidence = trial.probe.tape.exchange(resource.operations["create"])
     try:
         live = _live(trial, item, item.given)
     except ApiError as error:
         trial.tell(untried(subject, "id", f"the row cannot be read back: {error}"))
         return False
-    if live is None or not ours(live, item.sent, kind, trial.mark):
-        at = declared.call(kind.name, "create", "id_at", "id_header", "post", "put")
+    if live is None or not ours(live, item.sent, resource, trial.mark):
+        at = declared.call(resource.name, "create", "id_at", "id_header", "post", "put")
         text = (
             "no row is found by the id that the answer gives"
             if live is None
@@ -266,25 +262,27 @@ def _read_back(trial: Trial, item: Made) -> bool:
         return False
     item.id = item.given
     trial.tell(confirmed(subject, "id", "leads to the row that was made"))
-    _compared(trial, kind, subject, item.sent, live)
+    _compared(trial, resource, subject, item.sent, live)
     return True
 
 
-def _compared(trial: Trial, kind: Resource, subject: str, sent: Row, live: Row) -> None:
+def _compared(
+    trial: Trial, resource: Resource, subject: str, sent: Row, live: Row
+) -> None:
     """Each field that was sent against what the row holds."""
     wanted = {
         name: value
         for name, value in sent.items()
-        if not (kind.file and name == kind.file[0])
+        if not (resource.file and name == resource.file[0])
     }
     wrong = [
         name
         for name, value in wanted.items()
-        if not equivalent(value, live.get(name), kind.fields.get(name))
+        if not equivalent(value, live.get(name), resource.fields.get(name))
     ]
     for name in wrong:
         state = "is empty" if is_empty(live.get(name)) else "holds something else"
-        at = trial.probe.declared.field(kind.name, (name,))
+        at = trial.probe.declared.field(resource.name, (name,))
         advice = "writable: false, or say how it travels"
         trial.tell(
             contradicted(subject, "fields", f"{name} was sent, and {state}", at, advice)
@@ -300,12 +298,12 @@ def _compared(trial: Trial, kind: Resource, subject: str, sent: Row, live: Row) 
 
 def _update(trial: Trial, item: Made) -> None:
     """Change one text of the row; the others stay."""
-    kind, subject = item.kind, f"update {item.kind.name}"
-    operation = kind.operations.get("update")
+    resource, subject = item.resource, f"update {item.resource.name}"
+    operation = resource.operations.get("update")
     if operation is None:
         return
     names = [
-        name for name, value in item.sent.items() if _changeable(kind, name, value)
+        name for name, value in item.sent.items() if _changeable(resource, name, value)
     ]
     if not names:
         trial.tell(
@@ -313,17 +311,17 @@ def _update(trial: Trial, item: Made) -> None:
         )
         return
     name = names[0]
-    change = {name: _changed(kind, name, item.sent[name])}
+    change = {name: _changed(resource, name, item.sent[name])}
     try:
         before = _live(trial, item) or {}
         lock = {operation.lock: before.get(operation.lock)} if operation.lock else {}
         trial.probe.client.write(
-            kind.name, "update", {**_own(kind, item), **change, **lock}, item.id
+            resource.name, "update", {**_own(resource, item), **change, **lock}, item.id
         )
         after = _live(trial, item) or {}
     except ApiError as error:
-        evidence = trial.probe.tape.told(operation)
-        at = trial.probe.declared.path(kind.name, "update")
+        evidence = trial.probe.tape.exchange(operation)
+        at = trial.probe.declared.path(resource.name, "update")
         trial.tell(
             contradicted(
                 subject,
@@ -336,15 +334,15 @@ def _update(trial: Trial, item: Made) -> None:
         )
         return
     item.sent |= change
-    _compared(trial, kind, subject, change, after)
+    _compared(trial, resource, subject, change, after)
     if operation.lock:
         _locked(trial, item, name, lock)
     else:
         _whole(trial, item, name, before, after)
 
 
-def _changeable(kind: Resource, name: str, value: Any) -> bool:
-    operation, known = kind.operations["update"], kind.fields.get(name)
+def _changeable(resource: Resource, name: str, value: Any) -> bool:
+    operation, known = resource.operations["update"], resource.fields.get(name)
     free = (
         known is not None
         and known.writable
@@ -354,37 +352,36 @@ def _changeable(kind: Resource, name: str, value: Any) -> bool:
     return (
         free
         and isinstance(value, str)
-        and name not in (*operation.omit, *kind.id.split("+"))
+        and name not in (*operation.omit, *resource.id.split("+"))
         and f"{{{name}}}" not in operation.path
     )
 
 
-def _changed(kind: Resource, name: str, value: str) -> str:
+def _changed(resource: Resource, name: str, value: str) -> str:
     """Another text of the same length or a little longer, the mark still in it."""
-    known = kind.fields[name]
+    known = resource.fields[name]
     longer = (
         value[: -len("</p>")] + " 2</p>" if value.endswith("</p>") else f"{value} 2"
     )
-    return (
-        longer
-        if not known.max or len(longer) <= known.max
-        else value[:-1] + ("2" if value[-1] != "2" else "3")
-    )
+    if not known.max or len(longer) <= known.max:
+        return longer
+    return value[:-1] + ("2" if value[-1] != "2" else "3")
 
 
-def _own(kind: Resource, item: Made) -> dict[str, Any]:
+def _own(resource: Resource, item: Made) -> dict[str, Any]:
     """What an update needs besides the change: the fields its path names, and the id where it
     travels in the body.
     """
-    path = kind.operations["update"].path
+    path = resource.operations["update"].path
     named = {name: value for name, value in item.sent.items() if f"{{{name}}}" in path}
-    return {**named, **({kind.id: item.id} if kind.json_api else {})}
+    return {**named, **({resource.id: item.id} if resource.json_api else {})}
 
 
 def _whole(trial: Trial, item: Made, name: str, before: Row, after: Row) -> None:
     """Whether what an update does not send stays or is emptied, as `whole` says."""
-    kind, subject, probe = item.kind, f"update {item.kind.name}", trial.probe
-    operation = kind.operations["update"]
+    resource, probe = item.resource, trial.probe
+    subject = f"update {resource.name}"
+    operation = resource.operations["update"]
     others = [
         one
         for one in item.sent
@@ -393,7 +390,7 @@ def _whole(trial: Trial, item: Made, name: str, before: Row, after: Row) -> None
         and f"{{{one}}}" not in operation.path
     ]
     emptied = [one for one in others if is_empty(after.get(one))]
-    at = probe.declared.call(kind.name, "update", "whole", "put", "patch", "post")
+    at = probe.declared.call(resource.name, "update", "whole", "put", "patch", "post")
     if emptied:
         text = f"{', '.join(emptied)} was not changed, and is empty after it"
         advice = (
@@ -414,13 +411,16 @@ def _whole(trial: Trial, item: Made, name: str, before: Row, after: Row) -> None
 
 def _bare(trial: Trial, item: Made, name: str, others: Sequence[str]) -> None:
     """An update of one field alone, where the file says that this empties the others."""
-    kind, subject = item.kind, f"update {item.kind.name}"
+    resource, subject = item.resource, f"update {item.resource.name}"
     plain = trial.probe.asking(
-        kind, replace(kind.operations["update"], whole=False), "update"
+        resource, replace(resource.operations["update"], whole=False), "update"
     )
     try:
         plain.client.write(
-            kind.name, "update", {**_own(kind, item), name: item.sent[name]}, item.id
+            resource.name,
+            "update",
+            {**_own(resource, item), name: item.sent[name]},
+            item.id,
         )
         live = _live(trial, item) or {}
     except ApiError as error:
@@ -431,7 +431,7 @@ def _bare(trial: Trial, item: Made, name: str, others: Sequence[str]) -> None:
     if any(is_empty(live.get(one)) for one in others):
         trial.tell(confirmed(subject, "whole", "what is not sent is emptied"))
         return
-    at = trial.probe.declared.call(kind.name, "update", "whole")
+    at = trial.probe.declared.call(resource.name, "update", "whole")
     text = f"{', '.join(others)} was not sent, and stays"
     trial.tell(
         contradicted(
@@ -442,8 +442,9 @@ def _bare(trial: Trial, item: Made, name: str, others: Sequence[str]) -> None:
 
 def _locked(trial: Trial, item: Made, name: str, lock: Row) -> None:
     """An update with the version from before the last one must be refused."""
-    kind, subject, probe = item.kind, f"update {item.kind.name}", trial.probe
-    at = probe.declared.call(kind.name, "update", "lock")
+    resource, probe = item.resource, trial.probe
+    subject = f"update {resource.name}"
+    at = probe.declared.call(resource.name, "update", "lock")
     if is_empty(next(iter(lock.values()), None)):
         trial.tell(
             contradicted(
@@ -456,9 +457,9 @@ def _locked(trial: Trial, item: Made, name: str, lock: Row) -> None:
         )
         return
     try:
-        change = {name: _changed(kind, name, item.sent[name])}
+        change = {name: _changed(resource, name, item.sent[name])}
         probe.client.write(
-            kind.name, "update", {**_own(kind, item), **change, **lock}, item.id
+            resource.name, "update", {**_own(resource, item), **change, **lock}, item.id
         )
     except VersionConflict:
         trial.tell(
@@ -466,27 +467,15 @@ def _locked(trial: Trial, item: Made, name: str, lock: Row) -> None:
                 subject, "lock", f"an old version is refused with {probe.tape.status}"
             )
         )
+        return
     except ApiError as error:
-        evidence = probe.tape.told(kind.operations["update"])
         text = f"an old version is refused otherwise than with 409 or 412: {error}"
-        trial.tell(
-            contradicted(
-                subject, "lock", text, at, "see how the version is sent", evidence
-            )
-        )
+        advice = "see how the version is sent"
     else:
-        evidence = probe.tape.told(kind.operations["update"])
         text = "an update with an old version is taken: a change in between is lost"
-        trial.tell(
-            contradicted(
-                subject,
-                "lock",
-                text,
-                at,
-                "see how the version is sent, or drop `lock`",
-                evidence,
-            )
-        )
+        advice = "see how the version is sent, or drop `lock`"
+    evidence = probe.tape.exchange(resource.operations["update"])
+    trial.tell(contradicted(subject, "lock", text, at, advice, evidence))
 
 
 # -- removing
@@ -512,9 +501,9 @@ def _removed(trial: Trial) -> list[str]:
 
 def _named(trial: Trial, item: Made) -> str:
     return (
-        f"{item.kind.name} {item.id}"
+        f"{item.resource.name} {item.id}"
         if item.id
-        else f"{item.kind.name}: look for {trial.mark!r}"
+        else f"{item.resource.name}: look for {trial.mark!r}"
     )
 
 
@@ -522,7 +511,8 @@ def _remove(trial: Trial, item: Made) -> bool:
     """Remove one row and see that it is gone; one whose id is not known is looked for by its
     mark.
     """
-    kind, subject, client = item.kind, f"delete {item.kind.name}", trial.probe.client
+    resource, client = item.resource, trial.probe.client
+    subject = f"delete {resource.name}"
     if not item.id:
         item.id = _found(trial, item)
     if not item.id:
@@ -530,23 +520,25 @@ def _remove(trial: Trial, item: Made) -> bool:
     places = {
         name: value
         for name, value in item.sent.items()
-        if f"{{{name}}}" in kind.operations["delete"].path
+        if f"{{{name}}}" in resource.operations["delete"].path
     }
     try:
-        client.write(kind.name, "delete", places or None, item.id)
+        client.write(resource.name, "delete", places or None, item.id)
     except NotFound:
         if _live(trial, item) is not None:
             raise
-    evidence = trial.probe.tape.told(kind.operations["delete"])
+    evidence = trial.probe.tape.exchange(resource.operations["delete"])
     live = _live(trial, item)
-    if live is None or (kind.deleted and live.get(kind.deleted)):
+    if live is None or (resource.deleted and live.get(resource.deleted)):
         trial.tell(
             confirmed(
-                subject, "row", "gone" if live is None else f"{kind.deleted} says so"
+                subject,
+                "row",
+                "gone" if live is None else f"{resource.deleted} says so",
             )
         )
         return True
-    at = trial.probe.declared.path(kind.name, "delete")
+    at = trial.probe.declared.path(resource.name, "delete")
     advice = (
         "name with `deleted` the field that says so"
         if any("delet" in name or "archiv" in name for name in live)
@@ -566,22 +558,24 @@ def _found(trial: Trial, item: Made) -> str:
 
     It is looked for on the first pages of its list, newest first where it can be had so.
     """
-    kind = item.kind
+    resource = item.resource
     live = _live(trial, item, item.given) if item.given else None
-    if live is not None and ours(live, item.sent, kind, trial.mark):
+    if live is not None and ours(live, item.sent, resource, trial.mark):
         return item.given
-    listing = kind.operations.get("list")
+    listing = resource.operations.get("list")
     if listing is None or listing.pager is None:
         return ""
     newest = bool(listing.newest_first)
-    pages = islice(trial.probe.client.pages(kind.name, newest_first=newest), PAGES)
-    known = {one.id for one in trial.rows if one.kind.name == kind.name and one.id}
+    pages = islice(trial.probe.client.pages(resource.name, newest_first=newest), PAGES)
+    known = {
+        one.id for one in trial.rows if one.resource.name == resource.name and one.id
+    }
     rows = (
         row
         for page in pages
         for row in page.rows
-        if ours(row, item.sent, kind, trial.mark)
+        if ours(row, item.sent, resource, trial.mark)
     )
     return next(
-        (one for row in rows if (one := id_of(row, kind)) and one not in known), ""
+        (one for row in rows if (one := id_of(row, resource)) and one not in known), ""
     )

@@ -1,1 +1,1 @@
-"""A first draft of a mapping, told from names, types, values and links; a person decides."""
+"""A first draft of a mapping, inferred from names, types, values and links; a person decides."""

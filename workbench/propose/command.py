@@ -85,7 +85,7 @@ def _completed(document: Document) -> Document:
 def propose(
     spec: Begun, rows: Rows, named: Mapping[str, Mapping[str, str]] | None = None
 ) -> Proposed:
-    """What the spec lacks, told from the connectors and the staged records."""
+    """What the spec lacks, inferred from the connectors and the staged records."""
     people = people_of(spec.source, rows)
     if users := spec.data.get("users"):
         people = users["from"], users["email"]

@@ -15,9 +15,9 @@ _LABELS = ("mobile", "fax", "home")
 _BEFORE = ("main", "primary", "default", "billing", "invoicing")
 
 
-def is_address(kind: FieldType) -> bool:
+def is_address(field_type: FieldType) -> bool:
     """Whether a destination object has the parts of an address."""
-    parts = [meaning(name) for name in kind.shape or {}]
+    parts = [meaning(name) for name in field_type.shape or {}]
     return (
         sum(
             any(has(part, concept) for part in parts)
@@ -198,11 +198,11 @@ def _labelled(found: Sequence[Column]) -> dict[str, str]:
     return parts
 
 
-def prices(scene: Scene, target: str, kind: FieldType) -> Proposal | None:
+def prices(scene: Scene, target: str, field_type: FieldType) -> Proposal | None:
     """A product's price list, of its price and its cost."""
     found: dict[str, Column] = {}
     for part in ("price", "cost"):
-        if part not in (kind.shape or {}):
+        if part not in (field_type.shape or {}):
             continue
         near = [
             (likeness(column.meaning, meaning(part)), column)

@@ -217,13 +217,9 @@ def _linked(scene: Scene, column: Column) -> Kind | None:
             related,
             {"from": column.links[0], "label": named.path},
         )
-    sure = (
-        0.3
-        if column.means("bank", "serial", "tax", "external")
-        else 0.82
-        if column.means("status", "stage")
-        else 0.72
-    )
+    sure = 0.82 if column.means("status", "stage") else 0.72
+    if column.means("bank", "serial", "tax", "external"):
+        sure = 0.3
     return Kind("text", path, sure, reason, (path,), related)
 
 
@@ -245,41 +241,37 @@ def _to_migrated(scene: Scene, column: Column) -> Kind | None:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Contact:
+    """A way to reach somebody, by the concepts of its name or by the shape of its values."""
+
+    concepts: tuple[str, ...]
+    shape: str
+    type: str
+    using: Any
+    sure: float
+    reason: str
+
+
+_E164 = {"phone.e164": {"region": "$settings.phone_region"}}
+_CONTACTS = (
+    _Contact(("tax_id",), "", "text", "ids.tax_id", 0.92, "a tax number"),
+    _Contact(("fax",), "", "text", "text.squash", 0.85, "a fax number"),
+    _Contact(("phone", "mobile"), "", "phone", _E164, 0.86, "a phone number"),
+    _Contact(("email",), "email", "text", "text.strip", 0.86, "an e-mail address"),
+    _Contact(("website",), "", "text", "text.strip", 0.85, "a web address"),
+    _Contact((), "url", "text", "text.strip", 0.5, "a web address"),
+)
+
+
 def _contact(_: Scene, column: Column) -> Kind | None:
     if column.number and not column.means("phone", "mobile", "fax", "tax_id"):
         return None
-    if column.means("tax_id"):
-        return Kind(
-            "text", {"from": column.path, "using": "ids.tax_id"}, 0.92, "a tax number"
-        )
-    if column.means("fax"):
-        return Kind(
-            "text", {"from": column.path, "using": "text.squash"}, 0.85, "a fax number"
-        )
-    if column.means("phone", "mobile"):
-        return Kind(
-            "phone",
-            {
-                "from": column.path,
-                "using": {"phone.e164": {"region": "$settings.phone_region"}},
-            },
-            0.86,
-            "a phone number",
-        )
-    if column.means("email") or column.shape == "email":
-        return Kind(
-            "text",
-            {"from": column.path, "using": "text.strip"},
-            0.86,
-            "an e-mail address",
-        )
-    if column.means("website") or column.shape == "url":
-        return Kind(
-            "text",
-            {"from": column.path, "using": "text.strip"},
-            0.85 if column.means("website") else 0.5,
-            "a web address",
-        )
+    for contact in _CONTACTS:
+        shaped = contact.shape and column.shape == contact.shape
+        if shaped or column.means(*contact.concepts):
+            written = {"from": column.path, "using": contact.using}
+            return Kind(contact.type, written, contact.sure, contact.reason)
     return None
 
 
@@ -287,8 +279,8 @@ def _moment(scene: Scene, column: Column) -> Kind | None:
     if not column.moment:
         return None
     kept = any(
-        kind.writable and has(meaning(name), "created")
-        for name, kind in scene.fields.items()
+        field_type.writable and has(meaning(name), "created")
+        for name, field_type in scene.fields.items()
     )
     if column.means("created", "modified"):
         sure = 0.6 if kept and column.means("created") else 0.7
@@ -311,18 +303,10 @@ def _amount(scene: Scene, column: Column) -> Kind | None:
     if not column.number or column.boolean:
         return None
     if column.means("percent", "discount") and not column.means("amount"):
-        return Kind(
-            "number",
-            column.path,
-            (
-                0.78
-                if column.means("discount")
-                else 0.4
-                if column.means("margin")
-                else 0.55
-            ),
-            "a percentage",
-        )
+        sure = 0.4 if column.means("margin") else 0.55
+        if column.means("discount"):
+            sure = 0.78
+        return Kind("number", column.path, sure, "a percentage")
     if column.means(
         "amount", "net", "price", "cost", "remaining", "paid"
     ) and not column.means("margin"):
@@ -335,14 +319,7 @@ def _amount(scene: Scene, column: Column) -> Kind | None:
 
 
 def _money(scene: Scene, column: Column) -> Kind:
-    own = next(
-        (
-            c
-            for c in scene.columns
-            if c.means("currency") and c.text and not c.means("exchange")
-        ),
-        None,
-    )
+    own = scene.currency
     if own is None:
         return Kind("number", column.path, 0.6, "an amount; records name no currency")
     parts = {"value": column.path, "currency": [own.path, "$settings.currency"]}

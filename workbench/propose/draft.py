@@ -9,7 +9,7 @@ from engine.connector.model import Connector
 from workbench.propose.custom import custom
 from workbench.propose.native import native
 from workbench.propose.profile import Rows
-from workbench.propose.scene import Outline, Proposal, people_of, scene
+from workbench.propose.scene import Accounts, Outline, Proposal, people_of, scene
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,20 +34,13 @@ def draft(
     """Propose the fields of every object; `named` are the custom fields the destination has, by
     resource.
     """
+    accounts = Accounts(source, destination, rows)
     people = people or people_of(source, rows)[0]
     found: list[Drafted] = []
     carried: set[str] = set()
     for outline in outlines:
         known = (named or {}).get(outline.resource, {})
-        place = scene(
-            outline,
-            source,
-            destination,
-            rows,
-            outlines=outlines,
-            people=people,
-            named=known,
-        )
+        place = scene(outline, accounts, outlines=outlines, people=people, named=known)
         own = list(native(place))
         extra = list(custom(place, own, carried))
         found.append(Drafted(outline, (*own, *extra)))

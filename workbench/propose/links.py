@@ -21,10 +21,7 @@ def owner(scene: Scene, target: str, _: FieldType) -> Proposal | None:
     found = _by_part(scene.linking([scene.people]))
     if found:
         paths = [column.path for column in found]
-        reason = (
-            f"{', '.join(paths)} name{'s' if len(paths) == 1 else ''} a row of"
-            f" {scene.people}"
-        )
+        reason = f"{', '.join(paths)} name{'s' if len(paths) == 1 else ''} a row of {scene.people}"
         sure = 0.93 if found[0].means("owner", "assignee") else 0.82
         if not has(meaning(target), "owner", "assignee") and _led_by_its_own_record(
             scene
@@ -80,11 +77,11 @@ def _to_companies(scene: Scene) -> list[Column]:
     return sorted(found, key=lambda column: -column.fill)
 
 
-def reference(scene: Scene, target: str, kind: FieldType) -> Proposal | None:
+def reference(scene: Scene, target: str, field_type: FieldType) -> Proposal | None:
     """A row that an object further up made: of this very record, of one it names, or of one that
     shares a link with it.
     """
-    above = [item for item in scene.above if item.resource in kind.to]
+    above = [item for item in scene.above if item.resource in field_type.to]
     own = [
         item
         for item in above
@@ -126,7 +123,7 @@ def reference(scene: Scene, target: str, kind: FieldType) -> Proposal | None:
 
 def _led_by_its_own_record(scene: Scene) -> bool:
     """Whether some field of the resource already ties the row to what the same record became."""
-    wanted = {name for kind in scene.fields.values() for name in kind.to}
+    wanted = {name for field_type in scene.fields.values() for name in field_type.to}
     return any(
         item.resource in wanted and set(item.sources) & set(scene.outline.sources)
         for item in scene.above
@@ -159,8 +156,7 @@ def _direct(scene: Scene, target: str, above: Sequence[Outline]) -> Proposal | N
         sure,
         (
             (
-                f"{column.path} names a row of {', '.join(column.links[:3])};"
-                f" {_filled(column)}"
+                f"{column.path} names a row of {', '.join(column.links[:3])}; {column.described}"
             ),
         ),
         (column.path,),
@@ -243,9 +239,9 @@ def stage(scene: Scene, target: str, _: FieldType) -> Proposal | None:
     )
 
 
-def participants(scene: Scene, target: str, kind: FieldType) -> Proposal | None:
+def participants(scene: Scene, target: str, field_type: FieldType) -> Proposal | None:
     """A list of people taking part, of the one person the record names."""
-    for name, inner in (kind.shape or {}).items():
+    for name, inner in (field_type.shape or {}).items():
         if inner.kind != "reference":
             continue
         found = _inner(scene, name, inner)
@@ -253,7 +249,7 @@ def participants(scene: Scene, target: str, kind: FieldType) -> Proposal | None:
             return None
         flag = {
             part: {"value": True}
-            for part, shape in (kind.shape or {}).items()
+            for part, shape in (field_type.shape or {}).items()
             if shape.kind == "boolean"
         }
         written = {"list": [{name: found.written, **flag}]}
@@ -261,8 +257,8 @@ def participants(scene: Scene, target: str, kind: FieldType) -> Proposal | None:
     return None
 
 
-def _inner(scene: Scene, name: str, kind: FieldType) -> Proposal | None:
-    above = [item for item in scene.above if item.resource in kind.to]
+def _inner(scene: Scene, name: str, field_type: FieldType) -> Proposal | None:
+    above = [item for item in scene.above if item.resource in field_type.to]
     linking = scene.linking([source for item in above for source in item.sources])
     direct = next(
         (column for column in linking if column.means("person", "user")), None
@@ -287,11 +283,3 @@ def _names(found: Sequence[Outline]) -> str | list[str]:
 
 def _listed(found: Sequence[Outline]) -> str:
     return " or ".join(dict.fromkeys(item.name for item in found))
-
-
-def _filled(column: Column) -> str:
-    return (
-        f"filled in {column.fill:.0%} of {column.seen}"
-        if column.seen
-        else "no records seen"
-    )

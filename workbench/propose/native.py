@@ -8,9 +8,16 @@ from typing import Any
 from engine.connector.model import FieldType
 from workbench.propose import composite, links
 from workbench.propose.profile import Column
-from workbench.propose.scene import Proposal, Scene, label_of, number_of, part_of
+from workbench.propose.scene import (
+    Proposal,
+    Scene,
+    label_of,
+    number_of,
+    part_of,
+    underscored,
+)
 from workbench.propose.states import ended, kinds, onto, states_of
-from workbench.propose.words import has, likeness, meaning
+from workbench.propose.words import Meaning, has, likeness, meaning
 
 Rule = Callable[[Scene, str, FieldType], Proposal | None]
 
@@ -34,65 +41,61 @@ def native(scene: Scene) -> Iterator[Proposal]:
     """A proposal for every writable field of the destination that something speaks for."""
     people = scene.destination.users
     stages = scene.destination.pipelines
-    for target, kind in scene.fields.items():
-        if not kind.writable:
+    for target, field_type in scene.fields.items():
+        if not field_type.writable:
             continue
-        found = _rule(
+        rule = _rule(
             target,
-            kind,
+            field_type,
             people.resource if people else "",
             stages.stages if stages else "",
-        )(scene, target, kind)
+        )
+        found = rule(scene, target, field_type)
         if found is not None:
             yield found
 
 
-def _rule(target: str, kind: FieldType, people: str, stages: str) -> Rule:
-    words = meaning(target)
-    if kind.kind == "reference":
-        return (
-            links.owner
-            if people in kind.to
-            else links.stage
-            if stages in kind.to
-            else links.reference
-        )
-    if kind.shape:
-        return _shaped(kind)
-    if kind.kind == "file":
-        return composite.file
-    if kind.one_of:
+def _rule(target: str, field_type: FieldType, people: str, stages: str) -> Rule:
+    if field_type.kind == "reference":
+        return _linking(field_type, people, stages)
+    if field_type.shape:
+        return _shaped(field_type)
+    if field_type.one_of and field_type.kind != "file":
         return choice
-    by_kind: dict[str, Rule] = {
+    by_type: dict[str, Rule] = {
         "boolean": flag,
         "html": prose,
         "datetime": moment,
         "date": moment,
         "enum": option,
         "time": moment,
+        "file": composite.file,
     }
-    if kind.kind == "time" and has(words, "duration"):
+    words = meaning(target)
+    if field_type.kind == "time" and has(words, "duration"):
         return composite.duration
-    if kind.kind in by_kind:
-        return by_kind[kind.kind]
-    if (
-        kind.kind == "text"
-        and has(words, "name", "title")
-        and not has(words, "currency")
-    ):
-        return label
+    return by_type.get(field_type.kind) or _named(field_type, words)
+
+
+def _linking(field_type: FieldType, people: str, stages: str) -> Rule:
+    if people in field_type.to:
+        return links.owner
+    return links.stage if stages in field_type.to else links.reference
+
+
+def _named(field_type: FieldType, words: Meaning) -> Rule:
+    """The rule for a plain field, by what it is called."""
+    text = field_type.kind == "text"
     if has(words[-1:], "currency"):
         return currency
-    return (
-        of_kind
-        if kind.kind == "text" and has(words, "type") and len(words) == 1
-        else plain
-    )
+    if text and has(words, "name", "title") and not has(words, "currency"):
+        return label
+    return of_kind if text and has(words, "type") and len(words) == 1 else plain
 
 
-def _shaped(kind: FieldType) -> Rule:
-    shape = kind.shape or {}
-    if composite.is_address(kind):
+def _shaped(field_type: FieldType) -> Rule:
+    shape = field_type.shape or {}
+    if composite.is_address(field_type):
         return composite.address
     if any(inner.kind == "reference" for inner in shape.values()):
         return links.participants
@@ -101,7 +104,7 @@ def _shaped(kind: FieldType) -> Rule:
     return composite.entries
 
 
-def label(scene: Scene, target: str, kind: FieldType) -> Proposal | None:
+def label(scene: Scene, target: str, field_type: FieldType) -> Proposal | None:
     """What people call the record: a name, first and last name, or number and name where a name
     alone says too little.
     """
@@ -123,25 +126,29 @@ def label(scene: Scene, target: str, kind: FieldType) -> Proposal | None:
         )
     number = number_of(scene)
     steps: Any = (
-        ["text.squash", {"text.truncate": kind.max}] if kind.max else "text.squash"
+        ["text.squash", {"text.truncate": field_type.max}]
+        if field_type.max
+        else "text.squash"
     )
     if (
         number
-        and kind.required
+        and field_type.required
         and not _telling(names)
         and (found := _numbered(scene, target, number, steps))
     ):
         return found
-    lacking = not names or (kind.required and names[0].fill < 1)
+    lacking = not names or (field_type.required and names[0].fill < 1)
     ordered = [
         *names,
         *([number] if number and number not in names and lacking else []),
     ]
     if not ordered:
-        return _nameless(target, kind)
+        return _nameless(target, field_type)
     paths = [column.path for column in ordered[:3]]
-    sure = 0.6 if not names else 0.93 if names[0].fill > 0.9 or len(names) > 1 else 0.75
-    reasons = (f"{paths[0]} is what the record is called; {_told(ordered[0])}",)
+    sure = 0.75 if names else 0.6
+    if len(names) > 1 or (names and names[0].fill > 0.9):
+        sure = 0.93
+    reasons = (f"{paths[0]} is what the record is called; {ordered[0].described}",)
     return Proposal(
         target,
         {"from": paths[0] if len(paths) == 1 else paths, "using": steps},
@@ -189,34 +196,28 @@ def _numbered(scene: Scene, target: str, number: Column, steps: Any) -> Proposal
             alias, related, around = scene.around(column)
             named = label_of(around)
             if named:
+                first, second = underscored(number.path), underscored(named.path)
                 text = (
-                    f"{{{{ {_jinja(number.path)} }}}} {{{{ {alias}.{_jinja(named.path)}"
-                    f" if {alias} else '' }}}}"
+                    f"{{{{ {first} }}}} {{{{ {alias}.{second} if {alias} else '' }}}}"
                 )
-                reasons = (
-                    (
-                        f"{number.path} tells records apart, no name does;"
-                        f" {column.path} says whom it is about"
-                    ),
+                reason = (
+                    f"{number.path} tells records apart, no name does;"
+                    f" {column.path} says whom it is about"
                 )
                 paths = (number.path, f"{alias}.{named.path}")
                 return Proposal(
                     target,
                     {"template": text, "using": steps},
                     0.82,
-                    reasons,
+                    (reason,),
                     paths,
                     related,
                 )
     return None
 
 
-def _jinja(path: str) -> str:
-    return path.replace("-", "_")
-
-
-def _nameless(target: str, kind: FieldType) -> Proposal | None:
-    if not kind.required:
+def _nameless(target: str, field_type: FieldType) -> Proposal | None:
+    if not field_type.required:
         return None
     return Proposal(
         target,
@@ -226,16 +227,17 @@ def _nameless(target: str, kind: FieldType) -> Proposal | None:
     )
 
 
-def choice(scene: Scene, target: str, kind: FieldType) -> Proposal | None:
+def choice(scene: Scene, target: str, field_type: FieldType) -> Proposal | None:
     """A state, mapped word by word onto the destination's options."""
     found = states_of(scene, "status", "stage")
     if found is None:
         return None
-    mapped, share = onto(found, kind.one_of)
+    mapped, share = onto(found, field_type.one_of)
     if not mapped:
         return None
     otherwise = next(
-        (option for option in kind.one_of if option == "open"), kind.one_of[0]
+        (option for option in field_type.one_of if option == "open"),
+        field_type.one_of[0],
     )
     written = {
         "from": found.path,
@@ -318,7 +320,7 @@ def of_kind(scene: Scene, target: str, _: FieldType) -> Proposal | None:
     )
 
 
-def prose(scene: Scene, target: str, kind: FieldType) -> Proposal | None:
+def prose(scene: Scene, target: str, field_type: FieldType) -> Proposal | None:
     """Text for people."""
     found = [
         c
@@ -330,15 +332,19 @@ def prose(scene: Scene, target: str, kind: FieldType) -> Proposal | None:
     ]
     found.sort(key=lambda c: (not c.means("comment"), c.path.count("."), -c.fill))
     if not found:
-        return _nameless(target, kind)
+        return _nameless(target, field_type)
     paths = [c.path for c in found]
     sure = 0.85 if len(found) == 1 and found[0].fill > 0.3 else 0.7
     return Proposal(
-        target, paths[0], sure, (f"{paths[0]} is text; {_told(found[0])}",), (paths[0],)
+        target,
+        paths[0],
+        sure,
+        (f"{paths[0]} is text; {found[0].described}",),
+        (paths[0],),
     )
 
 
-def option(scene: Scene, target: str, kind: FieldType) -> Proposal | None:
+def option(scene: Scene, target: str, field_type: FieldType) -> Proposal | None:
     """A choice whose options are the rows of a collection the record names."""
     for column in scene.columns:
         if column.links and likeness(column.meaning, meaning(target)) >= 0.6:
@@ -348,7 +354,7 @@ def option(scene: Scene, target: str, kind: FieldType) -> Proposal | None:
                 path = f"{alias}.{named.path}"
                 rows = (
                     {"from": column.links[0], "label": named.path}
-                    if kind.options
+                    if field_type.options
                     else {}
                 )
                 return Proposal(
@@ -360,19 +366,12 @@ def option(scene: Scene, target: str, kind: FieldType) -> Proposal | None:
                     related,
                     options=rows,
                 )
-    return plain(scene, target, kind)
+    return plain(scene, target, field_type)
 
 
 def currency(scene: Scene, target: str, _: FieldType) -> Proposal | None:
     """The record's own currency, or the account's."""
-    found = next(
-        (
-            c
-            for c in scene.columns
-            if c.means("currency") and c.text and not c.means("exchange")
-        ),
-        None,
-    )
+    found = scene.currency
     if found is None:
         return Proposal(
             target,
@@ -385,7 +384,7 @@ def currency(scene: Scene, target: str, _: FieldType) -> Proposal | None:
         target,
         [found.path, "$settings.currency"],
         0.95,
-        (f"{found.path} holds {_told(found)}",),
+        (f"{found.path} holds {found.described}",),
         (found.path, "$settings.currency"),
     )
 
@@ -436,11 +435,9 @@ def moment(scene: Scene, target: str, _: FieldType) -> Proposal | None:
         if c.moment and all(item <= {"date"} for item in c.meaning) and c.meaning
     ]
     pure += [c for c in scene.columns if c.moment and c.means("scheduled", "paid")]
-    return (
-        _moment(scene, target, pure[0], 0.82 if pure[0].meaning else 0.6)
-        if wanted == "due" and pure
-        else None
-    )
+    if wanted != "due" or not pure:
+        return None
+    return _moment(scene, target, pure[0], 0.82 if pure[0].meaning else 0.6)
 
 
 def _moment(scene: Scene, target: str, column: Column, sure: float) -> Proposal | None:
@@ -453,7 +450,7 @@ def _moment(scene: Scene, target: str, column: Column, sure: float) -> Proposal 
     )
     written = {"from": column.path, "using": step_for(kind, column, timed)}
     return Proposal(
-        target, written, sure, (f"{column.path}; {_told(column)}",), (column.path,)
+        target, written, sure, (f"{column.path}; {column.described}",), (column.path,)
     )
 
 
@@ -482,9 +479,9 @@ def _ending(scene: Scene, target: str, wanted: str) -> Proposal | None:
     found = states_of(scene, "status", "stage")
     options = next(
         (
-            kind.one_of
-            for kind in scene.fields.values()
-            if kind.one_of and wanted in kind.one_of
+            field_type.one_of
+            for field_type in scene.fields.values()
+            if field_type.one_of and wanted in field_type.one_of
         ),
         (),
     )
@@ -513,25 +510,25 @@ def _ending(scene: Scene, target: str, wanted: str) -> Proposal | None:
     )
 
 
-def plain(scene: Scene, target: str, kind: FieldType) -> Proposal | None:
+def plain(scene: Scene, target: str, field_type: FieldType) -> Proposal | None:
     """Text or a number, by the likeness of the names."""
     if has(meaning(target), "visible", "label"):
         return None
-    fits = [c for c in scene.columns if _fits(c, kind) and not c.means(*_QUIET)]
+    fits = [c for c in scene.columns if _fits(c, field_type) and not c.means(*_QUIET)]
     scored = [(_score(scene, c, target), c) for c in fits]
     score, column = max(scored, key=lambda item: item[0], default=(0.0, None))
     if column is None or score < 0.45:
         return None
     written: Any = column.path
-    if kind.kind in ("number", "integer") and column.kind == "text":
+    if field_type.kind in ("number", "integer") and column.kind == "text":
         written = {"from": column.path, "using": "money.amount"}
-    elif kind.kind == "text" and column.shape in ("text", "html", "long"):
+    elif field_type.kind == "text" and column.shape in ("text", "html", "long"):
         written = {"from": column.path, "using": "text.strip"}
     return Proposal(
         target,
         written,
         round(0.95 * score, 2),
-        (f"{column.path} and {target} mean the same; {_told(column)}",),
+        (f"{column.path} and {target} mean the same; {column.described}",),
         (column.path,),
     )
 
@@ -549,17 +546,11 @@ def _score(scene: Scene, column: Column, target: str) -> float:
     return max(0.0, near - depth) * (0.9 + 0.1 * min(1.0, 2 * column.fill))
 
 
-def _fits(column: Column, kind: FieldType) -> bool:
-    if kind.kind in ("number", "integer"):
+def _fits(column: Column, field_type: FieldType) -> bool:
+    if field_type.kind in ("number", "integer"):
         return column.number and not column.links
     return (
-        kind.kind in ("text", "id", "url", "enum") and column.text and not column.number
-    )
-
-
-def _told(column: Column) -> str:
-    return (
-        f"filled in {column.fill:.0%} of {column.seen}"
-        if column.seen
-        else "no records seen"
+        field_type.kind in ("text", "id", "url", "enum")
+        and column.text
+        and not column.number
     )

@@ -102,7 +102,10 @@ def _depth(destination: Connector, name: str, above: tuple[str, ...] = ()) -> in
     """How many resources must stand before this one, because its rows point at theirs."""
     resource = destination.resources[name]
     to = {
-        other for kind in resource.fields.values() if kind.writable for other in kind.to
+        other
+        for field_type in resource.fields.values()
+        if field_type.writable
+        for other in field_type.to
     }
     inner = to - {name, *above} & set(destination.resources)
     return 1 + max(

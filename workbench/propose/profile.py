@@ -8,7 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from engine.connector.model import Connector, FieldType, Resource
 from engine.connector.references import any_key
@@ -22,7 +22,22 @@ _LINK = re.compile(
 )
 _SELF = ("path", "self", "link", "href", "uri", "self_link")
 FEW = 15  # a field with no more different values than this may be a choice
-_SHAPES = (
+# What most values of a field look like; "" where none were seen.
+Shape = Literal[
+    "",
+    "email",
+    "url",
+    "midnight",
+    "stamp",
+    "number",
+    "phone",
+    "html",
+    "long",
+    "text",
+    "boolean",
+    "list",
+]
+_SHAPES: tuple[tuple[Shape, re.Pattern[str]], ...] = (
     ("email", re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")),
     (
         "url",
@@ -56,8 +71,7 @@ class Column:
 
     path: str
     kind: str  # as the connector declares it, or as seen; "" = not known
-    # email, url, midnight, stamp, number, phone, html, long, text, boolean, list, ""
-    shape: str
+    shape: Shape
     seen: int
     filled: int
     values: Mapping[str, int]  # value -> how often, of those looked at
@@ -68,6 +82,13 @@ class Column:
     def fill(self) -> float:
         """Share of records that hold a value; 0.5 where no record was seen."""
         return self.filled / self.seen if self.seen else 0.5
+
+    @property
+    def described(self) -> str:
+        """How many records hold a value, in words."""
+        if not self.seen:
+            return "no records seen"
+        return f"filled in {self.fill:.0%} of {self.seen}"
 
     @property
     def unique(self) -> bool:
@@ -155,11 +176,11 @@ def elements(
 def _opened(
     fields: Mapping[str, FieldType], prefix: str = ""
 ) -> Iterator[tuple[str, FieldType]]:
-    for name, kind in fields.items():
-        if kind.kind == "object" and kind.shape:
-            yield from _opened(kind.shape, f"{prefix}{name}.")
+    for name, field_type in fields.items():
+        if field_type.kind == "object" and field_type.shape:
+            yield from _opened(field_type.shape, f"{prefix}{name}.")
         else:
-            yield prefix + name, kind
+            yield prefix + name, field_type
 
 
 def _nameable(path: str, declared: Mapping[str, FieldType]) -> bool:
@@ -230,7 +251,7 @@ def _column(
     )
 
 
-def _shape(kind: str, values: Sequence[Any], counted: Mapping[str, int]) -> str:
+def _shape(kind: str, values: Sequence[Any], counted: Mapping[str, int]) -> Shape:
     """The shape that at least four in five of the values have."""
     if any(isinstance(value, list) for value in values) or kind == "list":
         return "list"
@@ -275,7 +296,7 @@ def _evidence(column: Column) -> tuple[bool, bool]:
 
 
 def _named_link(connector: Connector, path: str, kind: str) -> tuple[str, ...]:
-    """The collection an id is of, told by its name alone: `payment-option-id` is of
+    """The collection an id is of, inferred from its name alone: `payment-option-id` is of
     paymentOptions.
     """
     if (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from engine.connector.model import Connector, FieldType
@@ -11,7 +11,7 @@ from engine.language.model import Each
 from workbench.propose.profile import Column, Rows, business, columns, elements, stem
 from workbench.propose.words import has, meaning, slug
 
-HIGH = 0.8  # from here on a proposal is meant to be right nine times in ten
+HIGH = 0.8  # from here on a proposal should be right nine times in ten
 LOW = 0.5  # below this a proposal is written commented out
 
 
@@ -47,8 +47,17 @@ class Outline:
 
 
 @dataclass(frozen=True, slots=True)
+class Accounts:
+    """Both connectors, and the records of the source that were read."""
+
+    source: Connector
+    destination: Connector
+    rows: Rows
+
+
+@dataclass(frozen=True, slots=True)
 class Scene:
-    """One object with everything its fields are told from."""
+    """One object with everything its fields are inferred from."""
 
     outline: Outline
     source: Connector
@@ -71,6 +80,18 @@ class Scene:
         """The path of the record's own key, whatever list inside it is walked."""
         return "$record" if self.outline.each else "$key"
 
+    @property
+    def currency(self) -> Column | None:
+        """The field that names the currency of the record's amounts."""
+        return next(
+            (
+                c
+                for c in self.columns
+                if c.means("currency") and c.text and not c.means("exchange")
+            ),
+            None,
+        )
+
     def linking(self, collections: Sequence[str]) -> list[Column]:
         """Fields that name a row of any of the collections."""
         return [
@@ -88,7 +109,7 @@ class Scene:
             alias = slug(stem(column.path))
             taken = {
                 *self.outline.related,
-                *(_underscored(item.path) for item in self.columns),
+                *(underscored(item.path) for item in self.columns),
             }
             alias += "_row" if alias in taken else ""
         sources = list(column.links)
@@ -106,27 +127,28 @@ class Scene:
         )
 
 
-def _underscored(path: str) -> str:
+def underscored(path: str) -> str:
+    """A path as a template or the name of a related row may write it."""
     return path.replace("-", "_")
 
 
 def scene(
     outline: Outline,
-    source: Connector,
-    destination: Connector,
-    rows: Rows,
+    accounts: Accounts,
     *,
     outlines: Sequence[Outline],
     people: str,
     named: Mapping[str, str],
 ) -> Scene:
     """Look at the records of one of the objects."""
+    source, rows = accounts.source, accounts.rows
     above = outlines[: outlines.index(outline)]
     noted = next(
         (
             item.name
             for item in outlines
-            if set(item.sources) & set(outline.sources) and _is_note(destination, item)
+            if set(item.sources) & set(outline.sources)
+            and _is_note(accounts.destination, item)
         ),
         "",
     )
@@ -148,28 +170,27 @@ def scene(
             *found,
         )
     return Scene(
-        outline, source, destination, rows, tuple(above), people, found, named, noted
+        outline,
+        source,
+        accounts.destination,
+        rows,
+        tuple(above),
+        people,
+        found,
+        named,
+        noted,
     )
 
 
 def _is_note(destination: Connector, outline: Outline) -> bool:
     return any(
-        kind.kind == "html" and kind.required
-        for kind in destination.resources[outline.resource].fields.values()
+        field_type.kind == "html" and field_type.required
+        for field_type in destination.resources[outline.resource].fields.values()
     )
 
 
 def _within(name: str, column: Column) -> Column:
-    return Column(
-        f"{name}.{column.path}",
-        column.kind,
-        column.shape,
-        column.seen,
-        column.filled,
-        column.values,
-        column.links,
-        column.meaning,
-    )
+    return replace(column, path=f"{name}.{column.path}")
 
 
 def people_of(source: Connector, rows: Rows) -> tuple[str, str]:

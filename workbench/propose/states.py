@@ -19,7 +19,7 @@ ENDED = ("won", "lost", "done")
 
 @dataclass(frozen=True, slots=True)
 class States:
-    """Where a record's state is told, the states seen there with how many records each has, and
+    """The field with a record's state, the states seen there with how many records each has, and
     the link to them.
     """
 

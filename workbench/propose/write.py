@@ -229,8 +229,7 @@ def _users(data: Mapping[str, Any], people: tuple[str, str]) -> Iterator[Inserti
         yield Insertion(
             ("users",),
             value,
-            f"{people[0]} are people by their name, and {people[1]} is their e-mail"
-            " address",
+            f"{people[0]} are people by their name, and {people[1]} is their e-mail address",
         )
 
 

@@ -104,7 +104,7 @@ def test_a_document_from_this_machine(server: str) -> None:
 
 def test_no_redirect_is_followed(server: str) -> None:
     """A server cannot lead to an address that was not asked for; the message names it without the query."""
-    with pytest.raises(UsageError, match=r"/away leads on to http://169\.254\.169\.254/latest/meta-data, which is not followed"):
+    with pytest.raises(UsageError, match=r"/away redirects to http://169\.254\.169\.254/latest/meta-data, which is not followed"):
         document(f"{server}/away?key=canary")
     with pytest.raises(UsageError, match=r"/none answers 404 – check the address") as caught:
         document(f"{server}/none?key=canary")

@@ -1,0 +1,47 @@
+"""What verify and rollback ask of a store first, on the command line and in programs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from engine import pipeline
+from engine.errors import UsageError
+from engine.library.opening import begun
+from engine.pipeline import Result
+from engine.plan.renames import carry_over
+from engine.session import Run
+from engine.store.records import sample
+from engine.verify.compare import everything, records_of
+
+
+def verify(run: Run, spec: Path, environment: str) -> Result:
+    """Read back what the last run wrote: a sample's records, or everything."""
+    runs = begun(run, spec, environment)
+    carry_over(run)
+    last = [row["command"] for row in runs if row["command"].startswith("run")]
+    with run.store.begin() as connection:
+        judged = (
+            records_of(frozenset(sample(connection)))
+            if last[-1] == "run --sample"
+            else everything
+        )
+    planned = _planned_since(runs)
+    return pipeline.verify(run, Result(), judged, only_written=planned)
+
+
+def _planned_since(runs: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether drafts were made after the last run had ended: no run has tried to write those."""
+    commands = [row["command"].partition(" ")[0] for row in runs]
+    last = len(commands) - 1 - commands[::-1].index("run")
+    return runs[last]["outcome"] == "done" and "plan" in commands[last:]
+
+
+def ready_to_undo(run: Run, of_run: int | None, spec: Path, environment: str) -> None:
+    """Something was migrated, by this run if one is named; raises UsageError."""
+    known = begun(run, spec, environment)
+    if of_run is not None and of_run not in {row["id"] for row in known}:
+        listed = f"etl status {spec} --env {environment}"
+        raise UsageError(f"there is no run {of_run} – see which there are: {listed}")
+    carry_over(run)

@@ -1,0 +1,52 @@
+"""What a full run against live accounts is asked before it starts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from engine.errors import UnsafePlan
+
+# the gate is there before any command is, and nothing of a run is needed for it
+if TYPE_CHECKING:
+    from engine.language.compile import Migration
+    from engine.session import Run
+
+MOST = 1000  # records of a sample of live accounts, for nobody has approved it
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """What a full run against live accounts is asked before it starts, and who hears what a run
+    came to.
+    """
+
+    # the migration, its spec's file and the store's place; raises UnsafePlan
+    admit: Callable[[Migration, Path, str | None], None]
+    ended: Callable[[Run, Mapping[str, Any]], None]  # the run and its verdict
+
+
+def _shut(_: Migration, spec: Path, __: str | None) -> None:
+    raise UnsafePlan(
+        "nobody can say here whether the mapping is approved – start it as: etl run"
+        f" {spec} --env live; a program gives `engine.open` a gate, see"
+        " docs/embedding.md"
+    )
+
+
+# nobody can admit anything
+SHUT = Gate(_shut, lambda *_: None)
+
+
+def keep_small(spec: Path, environment: str, size: int | None) -> None:
+    """A sample that moves everything would be a full run that nobody has approved; raises
+    UnsafePlan.
+    """
+    if environment == "live" and size is not None and size > MOST:
+        raise UnsafePlan(
+            f"a sample of live accounts has at most {MOST:,} records, not {size:,} –"
+            f" take a smaller one, look at it, then: etl approve {spec} --env"
+            " live --by NAME, and run everything"
+        )

@@ -1,0 +1,170 @@
+"""A migration that is held: its store leased, its accounts known; and the numbered runs on it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from engine.cli.environment import accounts as accounts_of
+from engine.cli.environment import variables
+from engine.connector.auth import Account
+from engine.connector.rate_limit import Clock
+from engine.errors import EtlError, UsageError
+from engine.extract.accounts import belongs
+from engine.language.compile import Migration, load_migration
+from engine.library.events import to_logger
+from engine.session import Accounts, Event, Log, Progress, Run, quiet, unheard, wire
+from engine.store.journal import all_runs, close_killed, end_run
+from engine.store.lease import lease
+from engine.store.records import forget
+from engine.store.tables import Store, open_store
+
+NO_KEY = "-"  # stands in for the key of an account that is not called
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A migration whose store nobody else can take, with its accounts and whoever listens."""
+
+    spec: Path
+    environment: str
+    place: str  # of the store
+    migration: Migration
+    store: Store
+    accounts: Accounts
+    clock: Clock
+    progress: Progress
+    log: Log
+    # one run at a time; nobody gives it back any more when the migration is closed
+    turn: threading.Lock = field(default_factory=threading.Lock)
+
+
+def place_of(name: str, environment: str) -> str:
+    """Where the store of a migration lies, if nobody says otherwise."""
+    return f"var/{name}.{environment}.sqlite"
+
+
+def nobody(migration: Migration) -> Accounts:
+    """Accounts for a run that calls nobody."""
+    sides = migration.source, migration.destination
+    return Accounts(*(Account(side.connection.base_url, NO_KEY) for side in sides))
+
+
+@contextmanager
+def held(
+    spec: Path,
+    environment: str,
+    place: str | None = None,
+    *,
+    accounts: Accounts | None = None,
+    env: Mapping[str, str] | None = None,
+    clock: Clock | None = None,
+    progress: Progress = quiet,
+    log: Log = unheard,
+    admit: Callable[[Migration], None] = lambda _: None,
+) -> Iterator[Held]:
+    """A migration, its store and its accounts, for as long as the block runs.
+
+    `admit` is asked once the spec is known, before anything else is opened.
+    """
+    env = variables() if env is None else env
+    migration = load_migration(spec, env)
+    admit(migration)
+    place = place or place_of(migration.spec.name, environment)
+    with closing(open_store(place)) as opened, lease(opened) as store:
+        sandbox = store.folder / f"{migration.spec.name}.sandbox"
+        given: AbstractContextManager[Accounts] = (
+            nullcontext(accounts)
+            if accounts
+            else accounts_of(migration, environment, env, sandbox)
+        )
+        with given as found:
+            clock = clock or Clock()
+            made = Held(
+                spec, environment, place, migration, store, found, clock, progress, log
+            )
+            try:
+                yield made
+            finally:
+                made.turn.acquire()
+
+
+@contextmanager
+def numbered(
+    held: Held,
+    command: str,
+    *,
+    wait: bool = False,
+    refresh: bool = False,
+    rebind: bool = False,
+) -> Iterator[Run]:
+    """A run with its row in the store from start to end; `refresh` forgets what was read.
+
+    With `rebind`, the store belongs to these accounts from now on, whatever it was begun with.
+    """
+    if not held.turn.acquire(blocking=False):
+        raise UsageError(
+            "this migration is closed, or another of its commands is at work – call one"
+            " after the other, inside the `with` block"
+        )
+    try:
+        with held.store.begin() as connection:
+            close_killed(connection)
+            if refresh:
+                forget(connection)
+        with closing(_wired(held, command, wait)) as run, _told(run, command):
+            belongs(run, rebind)
+            yield run
+    finally:
+        held.turn.release()
+
+
+def _wired(held: Held, command: str, wait: bool) -> Run:
+    return wire(
+        held.migration,
+        held.accounts,
+        held.store,
+        held.clock,
+        command=command,
+        wait=wait,
+        progress=held.progress,
+        log=to_logger(held.log),
+    )
+
+
+@contextmanager
+def _told(run: Run, command: str) -> Iterator[None]:
+    """Tell that a run begins and how it ends, and write that down."""
+    outcome = told = "interrupted"
+    try:
+        run.log(Event("run begins", run.id, text=command))
+        yield
+        outcome = told = "done"
+    except EtlError as error:
+        # the store keeps the message; a log is told no more than what kind it is of
+        outcome = run.source.redact(run.destination.redact(str(error)))[:500]
+        told = type(error).__name__
+        raise
+    finally:
+        with run.store.begin() as connection:
+            end_run(connection, run.id, run.clock.now(), outcome)
+        run.log(Event("run ends", run.id, text=told))
+
+
+def begun(run: Run, spec: Path, environment: str) -> list[dict[str, Any]]:
+    """The runs of a store; raises UsageError where none has migrated anything, as in a store
+    that was misspelt.
+    """
+    with run.store.begin() as connection:
+        runs = all_runs(connection)
+    if not any(row["command"].startswith("run") for row in runs):
+        first = f"etl run {spec} --sample --env {environment}"
+        raise UsageError(
+            "nothing has been migrated with this store yet – check --store and --env,"
+            f" or start with: {first}"
+        )
+    return runs

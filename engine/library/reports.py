@@ -1,0 +1,55 @@
+"""The reports that a run leaves beside its store."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from engine.errors import UsageError
+from engine.library.gate import Gate
+from engine.pipeline import Result
+from engine.report.document import build, write_csv, write_json
+from engine.report.page import write_html
+from engine.session import Run
+from engine.store.tables import Store
+
+FORMATS = {"html": write_html, "json": write_json, "csv": write_csv}
+
+
+def folder_of(store: Store, name: str, environment: str) -> Path:
+    """Where the reports of a migration lie."""
+    return store.folder / f"{name}.{environment}.report"
+
+
+def leave_report(
+    run: Run, result: Result, command: str, environment: str, gate: Gate
+) -> dict[str, Any]:
+    """Write every format of a run's report; the document, with its `files` and what could not
+    be written among its notices.
+    """
+    report = build(run, result, command, environment)
+    gate.ended(run, report["verdict"])
+    folder = folder_of(run.store, run.spec.name, environment)
+    written = {}
+    for kind, write in FORMATS.items():
+        path = folder / f"report.{kind}"
+        try:
+            write(report, path)
+            written[kind] = str(path)
+        except OSError as error:
+            report["notices"].append(
+                f"the report {path} cannot be written: {error.strerror}"
+            )
+    return report | {"files": written}
+
+
+def last_report(store: Store, name: str, environment: str, spec: Path) -> Any:
+    """The document that the last run has left; raises UsageError where there is none."""
+    path = folder_of(store, name, environment) / "report.json"
+    if not path.exists():
+        raise UsageError(
+            f"there is no report in {path.parent} yet – start with: etl run {spec}"
+            " --sample"
+        )
+    return json.loads(path.read_text(encoding="utf-8"))

@@ -1,0 +1,137 @@
+"""What the commands of a migration answer: frozen, and the same figures that its report shows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from engine.errors import ATTENTION, DONE
+from engine.load.apply import Loaded
+from engine.pipeline import Result
+from engine.plan.cost import Plan
+from engine.rollback.undo import RolledBack
+from engine.session import Run
+from engine.store.links import Finding
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectResult:
+    """What a run did for one object."""
+
+    object: str
+    label: str
+    resource: str
+    created: int
+    updated: int
+    adopted: int
+    unchanged: int
+    skipped: int
+    failed: int
+    deleted: int
+    conflicts: int
+    cost: float
+    least: float  # what the writes alone must cost
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """What a run, a delta or a verification came to."""
+
+    run: int  # its number in the store
+    command: str
+    good: bool  # nothing needs attention
+    # records that were looked for in the destination
+    arrived: int
+    missing: int
+    skipped: int
+    failed: int
+    # rows that were written
+    created: int
+    updated: int
+    unchanged: int
+    adopted: int
+    deleted: int
+    need_attention: int  # records with something that people must see
+    lost_in_arrived: int  # fields of arrived records that the destination does not hold
+    fields: Mapping[str, int]  # how many fields are in which state
+    objects: tuple[ObjectResult, ...]  # () where nothing was to be written
+    findings: tuple[Finding, ...]  # attention or note: object, key, stage, field, text
+    notices: tuple[str, ...]  # what people should read once
+    plan: Plan | None  # what was carried out; None for a verification
+    files: Mapping[str, Path]  # the report that was left: html, json, csv
+
+    @property
+    def exit_code(self) -> int:
+        """What the command line would end with: 0, or 1 where something needs attention."""
+        return DONE if self.good else ATTENTION
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A write that was not taken back, and why."""
+
+    object: str
+    key: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class RollbackResult:
+    """What a rollback did, or with `dry_run` would do."""
+
+    run: int
+    undone: int
+    kept: tuple[Kept, ...]
+    failed: tuple[Kept, ...]
+    would: Mapping[str, int]  # of a dry run: how many rows for each action
+    cost: float
+    cost_unit: str
+
+    @property
+    def exit_code(self) -> int:
+        """What the command line would end with: 0, or 1 where something was kept or failed."""
+        return ATTENTION if self.kept or self.failed else DONE
+
+
+def run_result(run: Run, result: Result, report: Mapping[str, Any]) -> RunResult:
+    """The figures of a run out of its report."""
+    verdict = dict(report["verdict"])
+    fields = MappingProxyType(dict(verdict.pop("fields")))
+    good = verdict.pop("state") == "good"
+    verdict.pop("not_taken")
+    files = {kind: Path(path) for kind, path in report["files"].items()}
+    return RunResult(
+        run=run.id,
+        command=report["command"],
+        good=good,
+        fields=fields,
+        objects=tuple(_object(item) for item in result.loaded),
+        findings=tuple(Finding(**item) for item in report["findings"]),
+        notices=tuple(report["notices"]),
+        plan=result.plan,
+        files=MappingProxyType(files),
+        **verdict,
+    )
+
+
+def _object(loaded: Loaded) -> ObjectResult:
+    """The counts; the reasons stand in the findings."""
+    counts = asdict(loaded)
+    del counts["reasons"]
+    return ObjectResult(**counts)
+
+
+def rollback_result(run: Run, undone: RolledBack) -> RollbackResult:
+    """A rollback's result, frozen."""
+    return RollbackResult(
+        run.id,
+        undone.undone,
+        tuple(Kept(*item) for item in undone.kept),
+        tuple(Kept(*item) for item in undone.failed),
+        MappingProxyType(dict(undone.would)),
+        undone.cost,
+        run.migration.destination.cost_unit,
+    )
