@@ -73,8 +73,8 @@ CHANGES = (
     Change(
         "a fingerprint ignores flat custom fields",
         "engine/destination/rows.py",
-        "else {code: held[code] for code in self._codes(held)}",
-        "else {}",
+        "return {code: held[code] for code in self._codes(held)}",
+        "return {}",
     ),
     Change(
         "an object that stands for a reference is not unwrapped",
