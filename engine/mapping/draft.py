@@ -47,7 +47,7 @@ STAMP = (
 )
 REMEMBERED = 2_000  # whole records, some of 50 kB
 # keys of an object that are held in memory; of a larger one they are looked up one by one
-KEYS = 50_000
+KEYS = 20_000
 
 
 class Remembered(OrderedDict[Any, Any]):
