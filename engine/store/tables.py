@@ -398,11 +398,20 @@ def open_store(url: str) -> Store:
     ) as error:
         for engine in engines:
             engine.dispose()
+        reason = _without_secrets(_reason(error), url)
         raise StoreError(
-            f"the store {shown} cannot be opened:"
-            f" {_without_secrets(_reason(error), url)}"
+            f"the store {shown} cannot be opened: {reason}{_remedy(error)}"
         ) from None
     return Store(engines[0], engines[1], path.parent if path else Path("var"))
+
+
+def _remedy(error: Exception) -> str:
+    """What to do about a store that cannot be opened, where that is known."""
+    if isinstance(error, ImportError):
+        return " – install etl with its extra: pip install 'etl[postgres]'"
+    if "not a database" in str(error):
+        return " – name a store, or a file that is not there yet, with --store"
+    return ""
 
 
 _SECRET = re.compile(r"://[^/@:]*:(.*)@|[?&]\w*pass\w*=([^&]*)")

@@ -128,6 +128,17 @@ def test_a_store_that_cannot_be_opened_is_told_in_one_line(tmp_path: Path, make:
     assert "s3cret" not in str(caught.value)
 
 
+def test_a_file_that_is_no_store_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    """A text in the place of a store stays as it is, and the way out is named."""
+    path = tmp_path / "README.md"
+    path.write_text("# Not a store, and long enough to be looked into.\n" * 40, encoding="utf-8")
+    before = path.read_bytes()
+    with pytest.raises(StoreError, match=r"not a database – name a store"):
+        open_store(str(path))
+    assert path.read_bytes() == before
+
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
 def test_a_file_without_rights_is_told(tmp_path: Path) -> None:
     """The message says what to look at."""
