@@ -122,7 +122,7 @@ class Run:
         self.destination.close()
 
 
-def wire(
+def wire(  # noqa: PLR0913
     migration: Migration,
     accounts: Accounts,
     store: Store,

@@ -306,7 +306,7 @@ class Calls:
             f" {self.connector.connection.base_url_env}"
         )
 
-    def send(
+    def send(  # noqa: PLR0913
         self,
         operation: Operation,
         url: httpx.URL,
@@ -543,7 +543,7 @@ class Calls:
                 **{**sent, "headers": {**headers, **sent.get("headers", {})}},
             )
 
-    def failure(self, verdict: Classified, operation: Operation) -> ApiError:
+    def failure(self, verdict: Classified, operation: Operation) -> ApiError:  # noqa: PLR0911
         assert verdict.rule is not None
         said, connection = (
             self._described(verdict, operation),

@@ -198,7 +198,7 @@ class Builder:
                 )
                 return
 
-    def _head(
+    def _head(  # noqa: PLR0911
         self, data: Mapping[str, Any], keys: Keys, kind: FieldType | None
     ) -> model.Expr:
         if "value" in data:

@@ -124,7 +124,7 @@ def _either(one: FieldType, other: FieldType) -> FieldType:
     )
 
 
-def _walk(kind: FieldType, path: Segments, origin: str, template: bool) -> Found:
+def _walk(kind: FieldType, path: Segments, origin: str, template: bool) -> Found:  # noqa: PLR0911
     several = False
     for position, part in enumerate(path):
         if kind is ANY or kind.kind == "any":

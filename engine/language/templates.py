@@ -34,7 +34,7 @@ class Fault:
     severity: Literal["error", "warning"] = "error"
 
 
-def read_template(folder: Path, written: str) -> str | Fault:
+def read_template(folder: Path, written: str) -> str | Fault:  # noqa: PLR0911
     """The text of a template file; it must lie in the project, the folder above the spec's."""
     root = folder.resolve().parent
     try:

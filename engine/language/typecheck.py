@@ -72,7 +72,7 @@ def custom_kind(item: CustomField) -> FieldType:
     return FieldType(_CUSTOM[item.type], one_of=item.options)
 
 
-def check_constant(value: Any, kind: FieldType | None) -> Fault | None:
+def check_constant(value: Any, kind: FieldType | None) -> Fault | None:  # noqa: PLR0911
     """What is wrong with a fixed value in a field of this type."""
     if kind is None or value is None or kind.kind in ("any", "moving"):
         return None
@@ -134,7 +134,7 @@ def check_link(kind: FieldType | None, to: Sequence[str]) -> Fault | None:
     return None
 
 
-def check_path(found: FieldType, kind: FieldType | None) -> Fault | None:
+def check_path(found: FieldType, kind: FieldType | None) -> Fault | None:  # noqa: PLR0911
     """What is wrong with a source value, as it is, in a field of this type."""
     if kind is None or kind.kind in ("any", "moving"):
         return None

@@ -30,7 +30,7 @@ from engine.session import Accounts, Log, Progress, Run, quiet, unheard
 
 
 @contextmanager
-def open(
+def open(  # noqa: PLR0913
     spec: str | Path,
     *,
     environment: Literal["sandbox", "live"] | None = None,

@@ -55,7 +55,7 @@ def nobody(migration: Migration) -> Accounts:
 
 
 @contextmanager
-def held(
+def held(  # noqa: PLR0913
     spec: Path,
     environment: str,
     place: str | None = None,

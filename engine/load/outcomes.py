@@ -260,7 +260,7 @@ def note_stored(
         note_live(codec, target, sent, codec.get(row, target), stored, held, tries)
 
 
-def note_live(
+def note_live(  # noqa: PLR0913
     codec: RowCodec,
     target: str,
     sent: Any,

@@ -146,7 +146,7 @@ class _Context:
     told: dict[str, str] = field(default_factory=dict)
     _around: dict[str, Any] = field(default_factory=dict)
 
-    def value(self, path: model.Path) -> Any:
+    def value(self, path: model.Path) -> Any:  # noqa: PLR0911
         """The value at a path; None where there is none."""
         head = path.segments[0]
         if isinstance(head, str) and head[:1] != "$" and head not in self.beside:
@@ -754,7 +754,7 @@ def _holds_in(condition: model.Condition, body: Mapping[str, Any]) -> bool:
     return holds(condition, lambda path: dig(body, path.segments))
 
 
-def _passes(test: model.Test, found: Any) -> bool:
+def _passes(test: model.Test, found: Any) -> bool:  # noqa: PLR0911
     wanted = test.value
     match test.op:
         case "filled":

@@ -109,7 +109,7 @@ def settle_all(connection: sa.Connection, outcomes: Sequence[Settled]) -> None:
         write_rows(connection, _SETTLE, rows)
 
 
-def settle(
+def settle(  # noqa: PLR0913
     connection: sa.Connection,
     entry_id: int,
     state: str,
