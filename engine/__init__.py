@@ -13,14 +13,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from engine.connector.auth import Account
+    from engine.connector.auth import Account, Accounts
     from engine.connector.rate_limit import Clock
     from engine.errors import EtlError
     from engine.library.gate import Gate
     from engine.library.migration import OpenMigration, open  # noqa: A004
     from engine.library.results import Kept, ObjectResult, RollbackResult, RunResult
     from engine.plan.cost import LimitUse, Plan, Step
-    from engine.session import Accounts, Event
+    from engine.session import Event
     from engine.store.links import Finding
 
 _PLACES = {

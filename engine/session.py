@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar, cast
 
-from engine.connector.auth import Account
+from engine.connector.auth import Account, Accounts
 from engine.connector.client import Client
 from engine.connector.model import Connector
 from engine.connector.rate_limit import Clock, RateLimiter
@@ -55,14 +55,6 @@ Log = Callable[[Event], None]
 
 def unheard(event: Event) -> None:
     """Nobody listens."""
-
-
-@dataclass(frozen=True, slots=True)
-class Accounts:
-    """The two accounts of a run."""
-
-    source: Account
-    destination: Account
 
 
 @dataclass(frozen=True, slots=True)

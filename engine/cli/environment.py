@@ -9,13 +9,12 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from engine.config.document import content
-from engine.connector.auth import Account, addresses
+from engine.connector.auth import Account, Accounts, addresses
 from engine.connector.auth import variables as variables_of
 from engine.connector.model import Connector
 from engine.errors import UsageError
 from engine.language.compile import Migration
 from engine.language.model import Side
-from engine.session import Accounts
 
 
 def variables(place: Path | None = None) -> dict[str, str]:

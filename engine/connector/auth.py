@@ -229,3 +229,11 @@ def _grown(text: str, begin: int, form: str, at: int) -> tuple[int, int] | None:
     while end < len(text) and until < len(form) and text[end] == form[until]:
         end, until = end + 1, until + 1
     return (begin, end) if end - begin >= PIECE else None
+
+
+@dataclass(frozen=True, slots=True)
+class Accounts:
+    """The two accounts of a run."""
+
+    source: Account
+    destination: Account

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from engine import pipeline
+from engine.connector.auth import Accounts
 from engine.connector.rate_limit import Clock
 from engine.errors import UsageError
 from engine.library import commands
@@ -26,7 +27,7 @@ from engine.library.results import (
 )
 from engine.plan.cost import Plan
 from engine.rollback.undo import rollback
-from engine.session import Accounts, Log, Progress, Run, quiet, unheard
+from engine.session import Log, Progress, Run, quiet, unheard
 
 
 @contextmanager

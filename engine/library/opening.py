@@ -11,13 +11,13 @@ from typing import Any
 
 from engine.cli.environment import accounts as accounts_of
 from engine.cli.environment import variables
-from engine.connector.auth import Account
+from engine.connector.auth import Account, Accounts
 from engine.connector.rate_limit import Clock
 from engine.errors import EtlError, UsageError
 from engine.extract.accounts import belongs
 from engine.language.compile import Migration, load_migration
 from engine.library.events import to_logger
-from engine.session import Accounts, Event, Log, Progress, Run, quiet, unheard, wire
+from engine.session import Event, Log, Progress, Run, quiet, unheard, wire
 from engine.store.journal import all_runs, close_killed, end_run
 from engine.store.lease import lease
 from engine.store.records import forget

@@ -14,11 +14,11 @@ import httpx
 import pytest
 
 from engine import pipeline
-from engine.connector.auth import Account
+from engine.connector.auth import Account, Accounts
 from engine.connector.rate_limit import Clock
 from engine.language.compile import Migration, load_migration
 from engine.plan.simulate import Timeline, simulate
-from engine.session import Accounts, Run, wire
+from engine.session import Run, wire
 from engine.store.tables import Store, open_store
 from sandbox.launch import Running, launch
 from tests.chaos.canonical import doubled

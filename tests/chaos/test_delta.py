@@ -159,7 +159,7 @@ def test_a_repeated_delta_outlives_an_outage(pair: list[World]) -> None:
     control(world.source, "faults", {"500": 1.0})
     process = world.start("run", "--delta", "--every", "1s", "--until", "2999-01-01")
     try:
-        wait_for(lambda: "trying again" in (world.folder / "err.txt").read_text(encoding="utf-8"))
+        wait_for(lambda: "retrying at" in (world.folder / "err.txt").read_text(encoding="utf-8"))
         control(world.source, "faults", {})
         people(world.source, "POST", "/clients", **{"name": "Mientras SL", "legal-name": "Mientras Tanto SL"})
         wait_for(lambda: any(row["record"].get("name") == "Mientras Tanto SL" for row in dump(world.destination)))

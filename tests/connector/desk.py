@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from engine.connector.auth import Account
+from engine.connector.auth import Account, Accounts
 from engine.language.compile import load_migration
-from engine.session import Accounts, Run, wire
+from engine.session import Run, wire
 from engine.store.tables import open_store
 
 

@@ -19,12 +19,12 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from engine.connector.auth import Account
+from engine.connector.auth import Account, Accounts
 from engine.connector.rate_limit import Clock
 from engine.destination.rows import RowCodec, codec_of
 from engine.language.compile import Migration, load_migration
 from engine.language.model import ObjectMapping
-from engine.session import Accounts, Run, wire
+from engine.session import Run, wire
 from engine.store.journal import Entry, entries
 from engine.store.links import Link, links_of, save_link
 from engine.store.tables import open_store

@@ -13,10 +13,10 @@ import pytest
 
 from engine import pipeline
 from engine.cli.environment import accounts
-from engine.connector.auth import Account
+from engine.connector.auth import Account, Accounts
 from engine.connector.rate_limit import Clock
 from engine.language.compile import Migration, load_migration
-from engine.session import Accounts, Run, wire
+from engine.session import Run, wire
 from engine.store.tables import Store, open_store
 from tests.e2e.driving import once
 
