@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -409,50 +409,8 @@ class _Builder:
     def _mapping(self, node: yaml.MappingNode, keys: Keys) -> dict[str, Any]:
         result: dict[str, Any] = {}
         for key_node, value_node in node.value:
-            if key_node.tag == "tag:yaml.org,2002:merge":
-                raise self._error(
-                    key_node,
-                    "merge keys (<<) are not part of YAML 1.2",
-                    "repeat the keys or use an alias",
-                )
-            key: Hashable = (
-                self._scalar(key_node)
-                if isinstance(key_node, yaml.ScalarNode)
-                else None
-            )
-            key = (
-                str(key_node.value) if self.limits.any_keys and key is not None else key
-            )
-            if key_node.tag == "tag:yaml.org,2002:null" and key_node.value:
-                key = None
-            if not isinstance(key, str):
-                if not isinstance(key_node, yaml.ScalarNode):
-                    problem = (
-                        "a key of brackets: `{{` begins a template only inside quotes"
-                    )
-                    raise self._error(node, problem, "put the value in quotes")
-                raise self._error(
-                    key_node,
-                    f"the key {key_node.value!r} is not text",
-                    "put it in quotes",
-                )
-            if blank := ODD_BLANK.search(key):
-                raise self._error(
-                    key_node,
-                    f"the key {key!r} holds a special space (U+{ord(blank[0]):04X})",
-                    "type an ordinary one in its place",
-                )
-            if (
-                node.flow_style
-                and not key_node.style
-                and _is_left_out(value_node)
-                and re.fullmatch(r"[\w.-]+:\S+", key)
-            ):
-                raise self._error(
-                    key_node,
-                    "there is no space after the colon",
-                    f"write: {key.replace(':', ': ', 1)}",
-                )
+            key = self._key(node, key_node)
+            self._spaced(node, key_node, value_node, key)
             if key in result:
                 raise self._error(
                     key_node, f"the key {key!r} stands here twice", "keep one of them"
@@ -460,6 +418,51 @@ class _Builder:
             self.places[(*keys, key)] = self._place(key_node)
             result[key] = self.build(value_node, (*keys, key))
         return result
+
+    def _key(self, node: yaml.MappingNode, key_node: yaml.Node) -> str:
+        """A key as text; raises SpecError where it is none."""
+        if key_node.tag == "tag:yaml.org,2002:merge":
+            raise self._error(
+                key_node,
+                "merge keys (<<) are not part of YAML 1.2",
+                "repeat the keys or use an alias",
+            )
+        if not isinstance(key_node, yaml.ScalarNode):
+            problem = "a key of brackets: `{{` begins a template only inside quotes"
+            raise self._error(node, problem, "put the value in quotes")
+
+        key = self._scalar(key_node)
+        if self.limits.any_keys and key is not None:
+            key = str(key_node.value)
+        if not isinstance(key, str) or (
+            key_node.tag == "tag:yaml.org,2002:null" and key_node.value
+        ):
+            raise self._error(
+                key_node, f"the key {key_node.value!r} is not text", "put it in quotes"
+            )
+        return key
+
+    def _spaced(
+        self,
+        node: yaml.MappingNode,
+        key_node: yaml.ScalarNode,
+        value_node: yaml.Node,
+        key: str,
+    ) -> None:
+        """Refuse a special space in a key, and a colon with none behind it."""
+        if blank := ODD_BLANK.search(key):
+            raise self._error(
+                key_node,
+                f"the key {key!r} holds a special space (U+{ord(blank[0]):04X})",
+                "type an ordinary one in its place",
+            )
+        bare = node.flow_style and not key_node.style and _is_left_out(value_node)
+        if bare and re.fullmatch(r"[\w.-]+:\S+", key):
+            raise self._error(
+                key_node,
+                "there is no space after the colon",
+                f"write: {key.replace(':', ': ', 1)}",
+            )
 
     def _tag(self, node: yaml.Node) -> str:
         tag = node.tag.removeprefix(_TAG)

@@ -36,44 +36,32 @@ class Slip:
 
 def find_slip(lines: Sequence[str], line: int, stumbles: Stumble) -> Slip | None:
     """The slip behind a parser's complaint about a line: in that line, or in the one before it."""
-    above = [
-        number
-        for number in range(min(line, len(lines)) - 1, -1, -1)
-        if lines[number].strip()
-    ][:1]
-    there = [number for number in [line, *above] if number < len(lines)]
-    near = [
-        number
-        for number in there
-        if lines[number].strip() and len(lines[number]) <= LONGEST
-    ]
-    for rules, number in [(_corrections, number) for number in near] + [
-        (_indented, number) for number in near
-    ]:
-        for meaning, corrected in rules(lines, number):
-            if corrected != lines[number] and _helps(
-                lines, number, line, corrected, stumbles
-            ):
-                col = next(
-                    (
-                        at
-                        for at, pair in enumerate(
-                            zip(lines[number], corrected, strict=False)
-                        )
-                        if pair[0] != pair[1]
-                    ),
-                    0,
-                )
-                same = corrected.startswith(lines[number]) or lines[number].startswith(
-                    corrected
-                )
-                return Slip(
-                    number,
-                    min(len(corrected), len(lines[number])) if same else col,
-                    meaning,
-                    corrected,
-                )
+    near = _near(lines, line)
+    for rules in (_corrections, _indented):
+        for number in near:
+            for meaning, corrected in rules(lines, number):
+                written = lines[number]
+                if corrected != written and _helps(
+                    lines, number, line, corrected, stumbles
+                ):
+                    col = _first_difference(written, corrected)
+                    return Slip(number, col, meaning, corrected)
     return None
+
+
+def _near(lines: Sequence[str], line: int) -> list[int]:
+    """The line and the last one before it that says something, those that are not too long."""
+    before = range(min(line, len(lines)) - 1, -1, -1)
+    above = next((number for number in before if lines[number].strip()), line)
+    there = [number for number in dict.fromkeys((line, above)) if number < len(lines)]
+    return [one for one in there if lines[one].strip() and len(lines[one]) <= LONGEST]
+
+
+def _first_difference(written: str, corrected: str) -> int:
+    """The column at which two texts part; the end of the shorter where it begins the other."""
+    pairs = enumerate(zip(written, corrected, strict=False))
+    shorter = min(len(written), len(corrected))
+    return next((at for at, (one, other) in pairs if one != other), shorter)
 
 
 def _helps(

@@ -295,22 +295,26 @@ class Client:
         lists below their parents.
         """
         declared = self._resource(resource)
-        operation, single = (
-            declared.operations.get("list"),
-            declared.operations.get("read"),
-        )
+        operation = declared.operations.get("list")
+        single = declared.operations.get("read")
         if operation and operation.ids and not (single and single.etag):
-            asked = (
-                ids if operation.ids_of else [declared.reference_to(one) for one in ids]
-            )
-            for part in batches(asked, operation.ids_max):
-                listed = operation.ids_form.replace("{}", ",".join(part))
-                yield from self.rows(resource, {operation.ids: listed}, few=True)
+            yield from self._found_in_list(declared, operation, ids)
         elif operation and operation.parent and single is None:
             yield from self._found_below(declared, operation, ids)
         else:
             rows = (self.read(resource, one) for one in ids)
             yield from (row for row in rows if row is not None)
+
+    def _found_in_list(
+        self, resource: Resource, operation: Operation, ids: Sequence[str]
+    ) -> Iterator[dict[str, Any]]:
+        """Rows of a list that takes ids, as many a call as it takes."""
+        asked = ids
+        if not operation.ids_of:
+            asked = [resource.reference_to(one) for one in ids]
+        for part in batches(asked, operation.ids_max):
+            listed = operation.ids_form.replace("{}", ",".join(part))
+            yield from self.rows(resource.name, {operation.ids: listed}, few=True)
 
     def _found_below(
         self, resource: Resource, operation: Operation, ids: Sequence[str]

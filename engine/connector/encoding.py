@@ -89,8 +89,9 @@ def json_api(
     links = kind.json_api.links
     data: dict[str, Any] = {
         "type": kind.json_api.type,
-        **({"id": str(body[kind.own_field])} if kind.own_field in body else {}),
     }
+    if kind.own_field in body:
+        data["id"] = str(body[kind.own_field])
     data["attributes"] = {
         name: value
         for name, value in body.items()
@@ -133,23 +134,25 @@ def row_of(data: dict[str, Any], kind: Resource) -> dict[str, Any]:
     name.
     """
     if kind.inside and isinstance(data.get(kind.inside), dict):
-        return {
-            **{name: value for name, value in data.items() if name != kind.inside},
-            **data[kind.inside],
-        }
+        beside = {name: value for name, value in data.items() if name != kind.inside}
+        return {**beside, **data[kind.inside]}
     if kind.json_api is None or "type" not in data:
         return data
+
     row = {kind.own_field: data.get("id"), **(data.get("attributes") or {})}
+    relationships = data.get("relationships") or {}
     for name, (relation, _) in kind.json_api.links.items():
-        related = (data.get("relationships") or {}).get(relation) or {}
+        related = relationships.get(relation) or {}
         if "data" in related:
-            found = related["data"]
-            row[name] = (
-                [item.get("id") for item in found]
-                if isinstance(found, list)
-                else (found or {}).get("id")
-            )
+            row[name] = _ids_of(related["data"])
     return row
+
+
+def _ids_of(found: Any) -> Any:
+    """What a relationship names: the id of a row, or those of several."""
+    if isinstance(found, list):
+        return [item.get("id") for item in found]
+    return (found or {}).get("id")
 
 
 def rows_of(
@@ -163,22 +166,24 @@ def rows_of(
         return []
     if isinstance(data, dict) and operation.pager and operation.pager.kind == "single":
         return [row_of(data, kind)]
-    if not isinstance(data, list) or not all(isinstance(row, dict) for row in data):
+    if not _are_rows(data):
         raise Unavailable(
             f"{title} answered {operation.method} {operation.path} with something other"
             " than a list of rows – check `select` in the connector"
         )
-    rows = (
-        [dig(item, path_of(operation.each)) for item in data]
-        if operation.each
-        else data
-    )
-    if not all(isinstance(row, dict) for row in rows):
+    rows = data
+    if operation.each:
+        rows = [dig(item, path_of(operation.each)) for item in data]
+    if not _are_rows(rows):
         raise Unavailable(
             f"an item of {operation.path} has no {operation.each} – check `each` in the"
             " connector"
         )
     return [row_of(row, kind) for row in rows]
+
+
+def _are_rows(found: Any) -> bool:
+    return isinstance(found, list) and all(isinstance(row, dict) for row in found)
 
 
 def the_row(body: Any, operation: Operation, kind: Resource) -> dict[str, Any]:

@@ -438,14 +438,10 @@ def _resource(
     }
     operations: dict[model.Verb, model.Operation] = {}
     for verb in VERBS:
-        default, own = defaults.get(verb), data.get(verb)
-        if own == "none" or (own is None and default in (None, "none")):
-            continue
-        written = {"select": defaults.get("select", ""), **_written(own, default)}
-        written |= {"body": "json_api"} if "json_api" in data else {}
-        written |= {"params": _asked(written.get("params", {}), ",".join(held))}
-        written |= _of_since(written)
-        operations[verb] = _operation(written, name, pagers)
+        written = _of_verb(verb, data, defaults, ",".join(held))
+        if written:
+            operations[verb] = _operation(written, name, pagers)
+
     custom = document.get("custom_fields") if "custom_fields" in data else None
     json_api = data.get("json_api")
     file, money = data.get("file", {}), data.get("money", {})
@@ -463,6 +459,24 @@ def _resource(
         money=(money["amount"], money["currency"]) if money else None,
         called=_words(data.get("called", defaults.get("called", "name"))),
     )
+
+
+def _of_verb(
+    verb: model.Verb, data: Mapping[str, Any], defaults: Mapping[str, Any], names: str
+) -> dict[str, Any]:
+    """What a resource and the defaults say of one kind of call; nothing where there is none.
+
+    `names` are the fields of the resource, joined by commas.
+    """
+    default, own = defaults.get(verb), data.get(verb)
+    if own == "none" or (own is None and default in (None, "none")):
+        return {}
+
+    written = {"select": defaults.get("select", ""), **_written(own, default)}
+    if "json_api" in data:
+        written["body"] = "json_api"
+    written["params"] = _asked(written.get("params", {}), names)
+    return written | _of_since(written)
 
 
 def _of_since(written: Mapping[str, Any]) -> dict[str, Any]:

@@ -193,10 +193,12 @@ def _take(
             doubt = "an answer had no body, though rows were there before"
             page = replace(page, doubt=doubt)
 
-        found = keyed(run, name, alive(run, name, page.rows), cursor.rows)
-        shown = {
-            record.key for record in keyed(run, name, page.rows, cursor.rows).records
-        }
+        living = alive(run, name, page.rows)
+        found = keyed(run, name, living, cursor.rows)
+        every = found
+        if len(living) < len(page.rows):
+            every = keyed(run, name, page.rows, cursor.rows)
+        shown = {record.key for record in every.records}
         deleted = shown - {record.key for record in found.records}
         unproven = tuple(one for one in earlier.newest if one[1] not in shown)
         earlier = replace(earlier, newest=unproven)

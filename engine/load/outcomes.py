@@ -286,10 +286,14 @@ def leave_in_doubt(
     """A write that was accepted, and whose row no list shows yet, must not be made twice."""
     settle(
         connection,
-        write.entry,
-        "doubt",
-        run.clock.now(),
-        reason=f"{ACCEPTED}: {reason}",
+        [
+            Settled(
+                write.entry,
+                "doubt",
+                run.clock.now(),
+                reason=f"{ACCEPTED}: {reason}",
+            )
+        ],
     )
     clear_findings(connection, "write", write.object, [write.key])
     save_findings(connection, [_failure(run, write, reason)])

@@ -30,7 +30,15 @@ from engine.load.identity import STAMPED
 from engine.load.outcomes import ACCEPTED, link_after, report_held
 from engine.load.writes import Answer, Outcome, Write
 from engine.session import Run
-from engine.store.journal import OPEN, Entry, creations, entries, last_settled, settle
+from engine.store.journal import (
+    OPEN,
+    Entry,
+    Settled,
+    creations,
+    entries,
+    last_settled,
+    settle,
+)
 from engine.store.links import (
     Link,
     clear_findings,
@@ -144,10 +152,14 @@ def _record(look: _Look, entry: Entry, row: Row | None) -> None:
         if row is None:
             settle(
                 connection,
-                entry.id,
-                "void",
-                look.run.clock.now(),
-                reason="it had not happened",
+                [
+                    Settled(
+                        entry.id,
+                        "void",
+                        look.run.clock.now(),
+                        reason="it had not happened",
+                    )
+                ],
             )
         else:
             _commit(
@@ -180,13 +192,17 @@ def _commit(
     uncounted = not entry.calls
     settle(
         connection,
-        entry.id,
-        "done",
-        look.run.clock.now(),
-        dest_id=row_id,
-        reason="found after an unknown outcome",
-        calls=1 if uncounted else 0,
-        cost=cost if uncounted else 0,
+        [
+            Settled(
+                entry.id,
+                "done",
+                look.run.clock.now(),
+                dest_id=row_id,
+                reason="found after an unknown outcome",
+                calls=1 if uncounted else 0,
+                cost=cost if uncounted else 0,
+            )
+        ],
     )
 
     clear_findings(connection, "write", entry.object, [entry.key])
@@ -404,11 +420,15 @@ def _relink(look: _Look, made: Sequence[Entry], found: Mapping[str, Row]) -> Non
                 now = look.run.clock.now()
                 settle(
                     connection,
-                    entry.id,
-                    "done",
-                    now,
-                    dest_id=row_id,
-                    reason="found by content",
+                    [
+                        Settled(
+                            entry.id,
+                            "done",
+                            now,
+                            dest_id=row_id,
+                            reason="found by content",
+                        )
+                    ],
                 )
             seen = {"seen": look.codec.fingerprint(row)}
             save_link(

@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,9 @@ from engine.mapping.evaluate import LookupContext
 ENGINE = Path(__file__).resolve().parents[1]
 READERS = (
     "values.py",
-    *(f"connector/{name}.py" for name in ("typed", "references", "times")),
+    "connector/typed.py",
+    "connector/references.py",
+    "connector/times.py",
 )
 LIBRARIES = (
     "jinja2",
@@ -77,15 +79,8 @@ def digest_of_code() -> str:
     for path in sorted(paths):
         found.update(path.read_bytes())
     for name in LIBRARIES:
-        found.update(f"{name} {_version(name)}".encode())
+        found.update(f"{name} {version(name)}".encode())
     return found.hexdigest()
-
-
-def _version(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return ""
 
 
 Digest = Callable[[str], str]

@@ -91,7 +91,7 @@ def intend(connection: sa.Connection, entries: Sequence[Entry]) -> list[int]:
     return list(connection.execute(_INTEND, rows).scalars()) if rows else []
 
 
-def settle_all(connection: sa.Connection, outcomes: Sequence[Settled]) -> None:
+def settle(connection: sa.Connection, outcomes: Sequence[Settled]) -> None:
     """The outcomes of intents."""
     rows = [
         {
@@ -107,21 +107,6 @@ def settle_all(connection: sa.Connection, outcomes: Sequence[Settled]) -> None:
     ]
     if rows:
         write_rows(connection, _SETTLE, rows)
-
-
-def settle(  # noqa: PLR0913
-    connection: sa.Connection,
-    entry_id: int,
-    state: str,
-    at: float,
-    *,
-    dest_id: str = "",
-    reason: str = "",
-    calls: int = 0,
-    cost: float = 0.0,
-) -> None:
-    """The outcome of an intent."""
-    settle_all(connection, [Settled(entry_id, state, at, dest_id, reason, calls, cost)])
 
 
 def last_settled(connection: sa.Connection) -> float:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import sqlalchemy as sa
 
-from engine.store.journal import Settled, settle_all
+from engine.store.journal import Settled, settle
 from engine.store.links import (
     Finding,
     Link,
@@ -103,7 +103,7 @@ class Ledger:
 
     def write(self) -> None:
         """Write everything that was collected."""
-        settle_all(self._connection, self._settled)
+        settle(self._connection, self._settled)
         save_links(self._connection, list(self._links.values()))
         clear_findings_of(self._connection, list(self._cleared))
         save_findings(self._connection, self._found)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from engine.load.reconcile import reconcile
-from engine.store.journal import Entry, intend, settle
+from engine.store.journal import Entry, Settled, intend, settle
 from tests.load.desk import START, desk
 
 LAG = 5.0
@@ -35,6 +35,6 @@ def test_the_lists_are_looked_at_when_they_show_the_last_write(
         if ago is not None:
             with table.store() as connection:
                 (number,) = intend(connection, [Entry(1, "contacts", "people/1", "contacts", "create", {}, {})])
-                settle(connection, number, state, START - ago, dest_id="5")
+                settle(connection, [Settled(number, state, START - ago, dest_id="5")])
         reconcile(table.run)
         assert table.time.naps == naps

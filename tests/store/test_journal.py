@@ -9,6 +9,7 @@ import pytest
 from engine.store.journal import (
     OPEN,
     Entry,
+    Settled,
     all_runs,
     close_killed,
     counts,
@@ -30,10 +31,10 @@ def test_an_intent_is_open_until_its_outcome(store: Store) -> None:
     with store.begin() as connection:
         (number,) = intend(connection, [ENTRY])
         assert entries(connection, OPEN) == [replace(ENTRY, id=number)]
-        settle(connection, number, "doubt", 6.0, reason="cut", calls=1, cost=5)
-        settle(connection, number, "doubt", 7.0, calls=1, cost=5)
+        settle(connection, [Settled(number, "doubt", 6.0, reason="cut", calls=1, cost=5)])
+        settle(connection, [Settled(number, "doubt", 7.0, calls=1, cost=5)])
         assert [(e.state, e.calls, e.cost) for e in entries(connection, OPEN)] == [("doubt", 2, 10.0)]
-        settle(connection, number, "done", 8.0, dest_id="77")
+        settle(connection, [Settled(number, "done", 8.0, dest_id="77")])
         assert entries(connection, OPEN) == []
         (done,) = entries(connection, ("done",))
         assert (done.dest_id, done.calls, done.reason) == ("77", 2, "")
@@ -43,7 +44,7 @@ def test_a_destination_id_once_known_stays(store: Store) -> None:
     """An outcome that does not tell the id does not erase it: rollback needs it."""
     with store.begin() as connection:
         (number,) = intend(connection, [replace(ENTRY, action="update", dest_id="77")])
-        settle(connection, number, "done", 6.0)
+        settle(connection, [Settled(number, "done", 6.0)])
         assert entries(connection)[0].dest_id == "77"
 
 
@@ -62,7 +63,7 @@ def test_the_last_word_on_a_record_counts(store: Store) -> None:
     with store.begin() as connection:
         numbers = intend(connection, [replace(ENTRY, key=key) for key in ("a", "a", "b", "b", "c")])
         for number, state in zip(numbers, ("failed", "done", "done", "failed", "done"), strict=True):
-            settle(connection, number, state, 6.0, reason=state)
+            settle(connection, [Settled(number, state, 6.0, reason=state)])
         intend(connection, [replace(ENTRY, object="other", key="b")])
         assert {key: entry.id for key, entry in failures(connection, "o").items()} == {"b": numbers[3]}
 
@@ -72,7 +73,7 @@ def test_counts_add_up_by_object_action_and_state(store: Store) -> None:
     with store.begin() as connection:
         numbers = intend(connection, [ENTRY, ENTRY, replace(ENTRY, run=2, action="update")])
         for number in numbers:
-            settle(connection, number, "done", 6.0, calls=1, cost=2.5)
+            settle(connection, [Settled(number, "done", 6.0, calls=1, cost=2.5)])
         assert counts(connection) == {("o", "create", "done"): (2, 5.0), ("o", "update", "done"): (1, 2.5)}
         assert counts(connection, 2) == {("o", "update", "done"): (1, 2.5)}
 
