@@ -13,10 +13,13 @@ import json
 import math
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from decimal import Decimal
 from itertools import islice
 from typing import Any, TypeVar
+
+import msgspec
 
 Json = Any
 Segments = tuple[str | int, ...]
@@ -142,13 +145,30 @@ def canonical(value: Json) -> str:
     """The one JSON text of a value: sorted keys, no blanks, whole floats as integers; raises
     ValueError for NaN.
     """
+    if _is_common(value):
+        with suppress(UnicodeEncodeError):  # half a character: the slower way takes it
+            return _SORTED(value).decode()
     return _CANONICAL(_plain(value))
 
 
 _CANONICAL = json.JSONEncoder(
     sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False
 ).encode
+_SORTED = msgspec.json.Encoder(order="sorted").encode
 _AS_THEY_ARE = frozenset((str, int, bool, type(None)))  # most values by far
+_NAMES = frozenset((str,))
+
+
+def _is_common(value: Json) -> bool:
+    """Whether a value holds nothing that two writers of JSON write differently, such as floats."""
+    kind = type(value)
+    if kind is dict:
+        return _NAMES.issuperset(map(type, value)) and _are_common(value.values())
+    return _are_common(value) if kind is list else kind in _AS_THEY_ARE
+
+
+def _are_common(values: Collection[Json]) -> bool:
+    return _AS_THEY_ARE.issuperset(map(type, values)) or all(map(_is_common, values))
 
 
 def _plain(value: Json) -> Json:
@@ -157,10 +177,7 @@ def _plain(value: Json) -> Json:
     if isinstance(value, float):
         return int(value) if value.is_integer() else value
     if isinstance(value, Mapping):
-        return {
-            key: item if type(item) in _AS_THEY_ARE else _plain(item)
-            for key, item in value.items()
-        }
+        return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     return value
@@ -193,7 +210,7 @@ def from_json(text: str | bytes) -> Json:
     """
     try:
         value = _loaded(text)
-        if not _is_deep(value):
+        if _has_few_brackets(text) or not _is_deep(value):
             return value
     except RecursionError:
         pass
@@ -203,9 +220,10 @@ def from_json(text: str | bytes) -> Json:
 
 def _loaded(text: str | bytes) -> Json:
     try:
-        return json.loads(text, parse_constant=_no_constant, parse_float=_float)
-    # no JSON, or a number of thousands of digits, which only this slower way reads
-    except ValueError:
+        return _DECODED(text)
+    # no JSON, or JSON of a kind that only this slower way reads: with halves of characters, in
+    # another encoding, with a number of thousands of digits
+    except (msgspec.MsgspecError, ValueError):
         return json.loads(
             text, parse_constant=_no_constant, parse_float=_float, parse_int=_integer
         )
@@ -234,6 +252,16 @@ def _float(text: str) -> float | str:
     # the shortest form, and one of as many digits
     shown = {Decimal(repr(number)), Decimal(f"{number:.{digits}g}")}
     return number if written in shown else text
+
+
+def _has_few_brackets(text: str | bytes) -> bool:
+    """Whether a text cannot be deep: that costs less to know than a look at its value."""
+    if isinstance(text, str):
+        return text.count("[") + text.count("{") <= DEEPEST
+    return text.count(b"[") + text.count(b"{") <= DEEPEST
+
+
+_DECODED = msgspec.json.Decoder(float_hook=_float).decode
 
 
 def _is_deep(value: Json) -> bool:

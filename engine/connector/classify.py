@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import httpx
+import msgspec
 
 from engine.connector.model import Connector, ErrorRule, Limit
 from engine.connector.pagination import path_of
@@ -24,8 +25,7 @@ _READ = 10_000
 _MARKUP = re.compile(r"<(script|style)\b.*?</\1>|<[^>]*>", re.DOTALL | re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True)
-class Classified:
+class Classified(msgspec.Struct, frozen=True):
     """An answer with its JSON, and the rule that says what is wrong with it."""
 
     response: httpx.Response

@@ -12,6 +12,9 @@ from pathlib import Path
 from typing import Any, Literal
 from uuid import uuid4
 
+import msgspec
+from msgspec import structs
+
 from engine.connector.auth import Account
 from engine.connector.bulk import outcomes, together
 from engine.connector.classify import Classified
@@ -37,8 +40,7 @@ from engine.values import batches, dig, word
 Sight = Literal["there", "deleted", "unclear"]
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
+class Written(msgspec.Struct, frozen=True):
     """A row that was written, and the answer that says so."""
 
     id: str
@@ -52,8 +54,7 @@ class Written:
     repeated: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Rows:
+class Rows(msgspec.Struct, frozen=True):
     """One list page; `next` is the position of the following one, None after the last."""
 
     rows: list[dict[str, Any]]
@@ -178,7 +179,7 @@ class Client:
                         if found.next is not None:
                             here |= {"done": done, "at": one, "page": found.next}
                         placed = _placed(found.rows, resource, field, one)
-                        yield replace(
+                        yield structs.replace(
                             found, rows=placed, next=here, last=False, anew=False
                         )
                 done = one
@@ -205,7 +206,7 @@ class Client:
         while True:
             try:
                 for page in self._walk(operation, resource, params, at, places):
-                    yield replace(page, anew=begun and page.at is None)
+                    yield structs.replace(page, anew=begun and page.at is None)
                     at = page.next
                 return
             except RequestRejected as error:
@@ -250,9 +251,9 @@ class Client:
             try:
                 ask = walk.send(page)
             except StopIteration as end:
-                yield replace(here, doubt=end.value)
+                yield structs.replace(here, doubt=end.value)
                 return
-            yield replace(here, next=ask.position, last=False)
+            yield structs.replace(here, next=ask.position, last=False)
 
     def _page(
         self,

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
+import msgspec
 import sqlalchemy as sa
 
 from engine.connector.model import Limit
@@ -51,8 +52,7 @@ class Clock:
     sleep: Callable[[float], None] = time.sleep
 
 
-@dataclass(frozen=True, slots=True)
-class Reservation:
+class Reservation(msgspec.Struct, frozen=True):
     """A call that may go out: when it was booked, and what its limits had spent then, itself
     included.
     """

@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import quote
 
 import httpx
+from msgspec import structs
 
 from engine.connector.auth import Account, Signature, variables
 from engine.connector.bulk import listed
@@ -335,7 +336,9 @@ class Calls:
                 if verdict.rule is None or (
                     operation.bulk and listed(operation.bulk, verdict.body) is not None
                 ):
-                    return replace(verdict, repeated=True) if problem else verdict
+                    return (
+                        structs.replace(verdict, repeated=True) if problem else verdict
+                    )
                 raise self.failure(verdict, operation)
             except NEVER_LEFT as error:
                 failure: EtlError = Unavailable(

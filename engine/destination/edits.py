@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import sqlalchemy as sa
+from msgspec import structs
 
 from engine.destination.resolve import resolve
 from engine.destination.rows import Row, RowCodec, codec_of, load_definitions
@@ -83,4 +83,6 @@ def note_edit(connection: sa.Connection, codec: RowCodec, link: Link, row: Row) 
         and not codec.is_unchanged(seen, row)
         and not link.extra.get("touched")
     ):
-        save_link(connection, replace(link, extra=link.extra | {"touched": True}))
+        save_link(
+            connection, structs.replace(link, extra=link.extra | {"touched": True})
+        )

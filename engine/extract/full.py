@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
+
+from msgspec import structs
 
 from engine.connector.client import Rows
 from engine.connector.model import Operation
@@ -80,7 +82,7 @@ def _collection(
             if _enough(operation, cursor, calls, max_pages):
                 break
     except Forbidden as error:
-        cursor = replace(cursor, absent=str(error))
+        cursor = structs.replace(cursor, absent=str(error))
         _shut_out(run, cursor, tally)
     if tally.pages > 1 and _by_position(operation) and not operation.stable:
         run.notice(
@@ -111,7 +113,7 @@ def _shut_out(run: Run, cursor: Cursor, tally: Tally) -> None:
     with run.store.begin() as connection:
         save_cursor(connection, cursor)
         if cursor.rows:
-            tally = replace(
+            tally = structs.replace(
                 tally, doubts=tally.doubts + 1, doubt=tally.doubt or cursor.absent
             )
             save_tally(connection, cursor.collection, tally)
@@ -136,7 +138,7 @@ def _resumed(run: Run, name: str, cursor: Cursor) -> tuple[Cursor, Tally]:
     with run.store.begin() as connection:
         tally = tally_of(connection, name)
     if cursor.absent:
-        return _begun_again(run, replace(cursor, absent=""), tally)
+        return _begun_again(run, structs.replace(cursor, absent=""), tally)
     if cursor.position is None or tally.last is None:
         return cursor, tally
 
@@ -153,7 +155,9 @@ def _resumed(run: Run, name: str, cursor: Cursor) -> tuple[Cursor, Tally]:
 def _begun_again(run: Run, cursor: Cursor, tally: Tally) -> tuple[Cursor, Tally]:
     """A reading from the first page on; rows that were read are known by their keys."""
     now = max(run.clock.now(), cursor.read_at)
-    return replace(cursor, position=None, rows=0, started=now), Tally(stamp=tally.stamp)
+    return structs.replace(cursor, position=None, rows=0, started=now), Tally(
+        stamp=tally.stamp
+    )
 
 
 def save(
@@ -167,7 +171,7 @@ def save(
     """Keep one page of a list: its live rows, and what the reading has shown."""
     found = keyed(run, name, alive(run, name, page.rows), cursor.rows)
     unique = found.unique
-    cursor = replace(
+    cursor = structs.replace(
         cursor,
         position=page.next,
         complete=page.last,
@@ -179,7 +183,7 @@ def save(
     with run.store.begin() as connection:
         tally = tallied(connection, resource, tally, page, found, cursor.started)
         if found.records and _by_position(resource.operations["list"]):
-            tally = replace(tally, last=(page.at, found.records[-1].key))
+            tally = structs.replace(tally, last=(page.at, found.records[-1].key))
         save_tally(connection, name, tally)
         report(connection, READING, name, tally)
         save_page(connection, unique, entries(run, unique, fields), cursor)
@@ -191,7 +195,7 @@ def index(run: Run, name: str, fields: tuple[str, ...], cursor: Cursor) -> Curso
     for batch in stream(run.store, name):
         with run.store.begin() as connection:
             save_refs(connection, entries(run, batch, fields))
-    cursor = replace(cursor, indexed=tuple(sorted({*fields, *cursor.indexed})))
+    cursor = structs.replace(cursor, indexed=tuple(sorted({*fields, *cursor.indexed})))
     with run.store.begin() as connection:
         save_cursor(connection, cursor)
     return cursor
@@ -244,7 +248,7 @@ def stage(run: Run, collection: str, rows: Iterable[dict[str, Any]]) -> None:
         )
         every = tuple({*fields, *cursor.indexed})
         # the list has not shown them yet
-        cursor = replace(cursor, read_at=cursor.started - 1)
+        cursor = structs.replace(cursor, read_at=cursor.started - 1)
         save_page(connection, found, entries(run, found, every), cursor)
 
 

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
+
+from msgspec import structs
 
 from engine.connector.model import Connector
 from engine.errors import RequestRejected, UnsafePlan
@@ -139,7 +141,7 @@ def _joined(
 ) -> Record:
     details = {name: row.get(name) for name in fields}
     whole = as_record(run, record.collection, {**row, **record.body, **details})
-    return replace(whole, key=record.key, digest=record.digest)
+    return structs.replace(whole, key=record.key, digest=record.digest)
 
 
 def _report(run: Run, record: Record, fields: tuple[str, ...], why: str) -> None:
@@ -155,7 +157,7 @@ def _report(run: Run, record: Record, fields: tuple[str, ...], why: str) -> None
 def _save(run: Run, name: str, read: list[Record]) -> None:
     fields, keys = needed(run.spec)[name], [record.key for record in read]
     with run.store.begin() as connection:
-        cursor = replace(all_cursors(connection)[name], read_at=run.clock.now())
+        cursor = structs.replace(all_cursors(connection)[name], read_at=run.clock.now())
         save_page(connection, read, entries(run, read, fields), cursor)
         for mapping in run.spec.active():
             clear_findings(connection, STAGE, mapping.name, keys)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import sqlalchemy as sa
+from msgspec import structs
 
 from engine.connector.model import Operation
 from engine.errors import Forbidden, RequestRejected, UnsafePlan
@@ -137,7 +138,7 @@ def _left_out(run: Run, name: str) -> list[str]:
     """
     with run.store.begin() as connection:
         tally = tally_of(connection, name)
-        save_tally(connection, name, replace(tally, newest=()))
+        save_tally(connection, name, structs.replace(tally, newest=()))
     if "read" not in run.migration.source.resources[name].operations:
         return [key for _, key in tally.newest]
     return [key for _, key in tally.newest if not is_deleted(run, name, key)]
@@ -155,7 +156,7 @@ def _compared(
     unlisted = {key for keys in stream_unlisted(run.store, name, begun) for key in keys}
     missed = sorted(set(left_out) - unlisted)
     with run.store.begin() as connection:
-        kept = replace(
+        kept = structs.replace(
             tally_of(connection, name),
             missed=len(missed),
             missed_key=missed[0] if missed else "",
@@ -191,7 +192,7 @@ def _take(
             tally = Tally(stamp=earlier.stamp)
         if page.silent and how == "full" and cursor.rows and not page.doubt:
             doubt = "an answer had no body, though rows were there before"
-            page = replace(page, doubt=doubt)
+            page = structs.replace(page, doubt=doubt)
 
         living = alive(run, name, page.rows)
         found = keyed(run, name, living, cursor.rows)
@@ -201,19 +202,19 @@ def _take(
         shown = {record.key for record in every.records}
         deleted = shown - {record.key for record in found.records}
         unproven = tuple(one for one in earlier.newest if one[1] not in shown)
-        earlier = replace(earlier, newest=unproven)
+        earlier = structs.replace(earlier, newest=unproven)
         ended = page.last or (
             newest_first and reaches(page.rows, resource.modified, since)
         )
         with run.store.begin() as connection:
             tally = tallied(connection, resource, tally, page, found, started)
-            moved = replace(
+            moved = structs.replace(
                 cursor,
                 rows=cursor.rows + changes.new,
                 read_at=max(run.clock.now(), started),
             )
             if ended and not tally.doubts:
-                moved = replace(moved, started=started)
+                moved = structs.replace(moved, started=started)
             staged = _stage(run, connection, fields, moved, found.records, deleted)
             changes = changes.plus(staged)
             if ended or tally.doubts:
@@ -243,7 +244,7 @@ def _stage(
             changed += 1
 
     take = [*fresh.values(), *edited.values()]
-    cursor = replace(cursor, rows=cursor.rows + len(fresh))
+    cursor = structs.replace(cursor, rows=cursor.rows + len(fresh))
     save_page(connection, take, entries(run, take, fields), cursor)
     note_listed(connection, [record.key for record in found], cursor.read_at)
     mark_gone(connection, sorted(deleted))
@@ -260,11 +261,13 @@ def _remember(
     """
     whole = how == "full"
     newest = () if tally.doubts else earlier.newest
-    kept = replace(earlier, date=tally.date, stamp=tally.stamp, newest=newest)
+    kept = structs.replace(earlier, date=tally.date, stamp=tally.stamp, newest=newest)
     if whole:
-        kept = replace(tally, missed=earlier.missed, missed_key=earlier.missed_key)
+        kept = structs.replace(
+            tally, missed=earlier.missed, missed_key=earlier.missed_key
+        )
     date = earlier.date if tally.doubts else kept.date
-    save_tally(connection, name, replace(kept, date=date))
+    save_tally(connection, name, structs.replace(kept, date=date))
     report(connection, READING, name, kept)
     report(connection, DELTA, name, Tally() if whole else tally)
 

@@ -5,13 +5,14 @@ reading and every later one.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from heapq import nlargest
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
+from msgspec import structs
 
 from engine.connector.client import Client, Rows, silence
 from engine.connector.model import FieldType, Operation, Resource, join_id
@@ -147,7 +148,7 @@ def tallied(
 
     known = [one for one in (tally.stamp, *stamped.values()) if one is not None]
     newest = {key: one for one, key in tally.newest} | stamped
-    return replace(
+    return structs.replace(
         tally,
         repeated=tally.repeated + len(others),
         repeated_key=tally.repeated_key or next(iter(others), ""),

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import sqlalchemy as sa
+from msgspec import structs
 
 from engine.destination.resolve import Resolved, resolve
 from engine.destination.rows import Definitions, RowCodec, codec_of, load_definitions
@@ -315,7 +316,7 @@ def _sendable(work: _Work, change: Change, resolved: Resolved) -> Change:
         if codec.code(name)
         and (is_empty(value) or codec.get(resolved.body, name) is not None)
     }
-    return replace(change, send=send)
+    return structs.replace(change, send=send)
 
 
 def _update(work: _Work, change: Change, resolved: Resolved, link: Link) -> Write:
@@ -341,9 +342,9 @@ def _keep_up(
 ) -> None:
     """A change that needs no call only moves the link."""
     if change.reason == FIXED:  # what the row holds is what was written before
-        save_link(connection, replace(link, digest=digest(resolved.effective)))
+        save_link(connection, structs.replace(link, digest=digest(resolved.effective)))
         return
-    kept = replace(
+    kept = structs.replace(
         link,
         digest=digest(resolved.effective),
         written=written_after(change, resolved, link),

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from msgspec import structs
+
 from engine.connector.model import CustomFields, Resource
 from engine.destination.definitions import (
     DELETED,
@@ -459,7 +461,10 @@ def _miss(run: Run, one: Decided) -> None:
     """Note that people have deleted a field: nothing is written into it any more."""
     assert one.link is not None
     with run.store.begin() as connection:
-        save_link(connection, replace(one.link, extra=one.link.extra | {DELETED: True}))
+        save_link(
+            connection,
+            structs.replace(one.link, extra=one.link.extra | {DELETED: True}),
+        )
         save_findings(
             connection,
             [_finding(one.link.object, one.link.key, "attention", _deleted(one))],

@@ -12,10 +12,12 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import chain, groupby
 from queue import Empty, SimpleQueue
 from typing import Any
+
+from msgspec import structs
 
 from engine.connector.client import Written
 from engine.connector.model import Connector
@@ -91,7 +93,7 @@ def deliver(
             elif outcome.claimed or tries[write.object, write.key] >= most:
                 yield delivery.give_up(outcome, tries[write.object, write.key])
             else:
-                retries.append(replace(write, entry=0))
+                retries.append(structs.replace(write, entry=0))
 
         _pause(
             run, max((tries[write.object, write.key] for write in retries), default=0)
@@ -110,7 +112,7 @@ def _reconciled(delivery: _Delivery, doubtful: Sequence[Outcome]) -> Iterator[Ou
         else:
             resource = delivery.codec(outcome.write.resource).resource
             row_id = resource.id_of(row) or outcome.write.dest_id
-            yield replace(
+            yield structs.replace(
                 outcome, state="done", dest_id=row_id, answer=Answer(row, shown=True)
             )
 
@@ -155,7 +157,7 @@ class _Delivery:
         reason = f"{outcome.reason}{times}; it is not in the destination"
         with self.run.store.begin() as connection:
             give_up(self.run, connection, outcome.write, reason)
-        return replace(outcome, state="failed", reason=reason)
+        return structs.replace(outcome, state="failed", reason=reason)
 
     def leave_in_doubt(self, outcome: Outcome) -> Outcome:
         """The failure of a write that was accepted and not found: the next run looks for it."""
@@ -164,7 +166,7 @@ class _Delivery:
         )
         with self.run.store.begin() as connection:
             leave_in_doubt(self.run, connection, outcome.write, reason)
-        return replace(outcome, state="failed", reason=reason)
+        return structs.replace(outcome, state="failed", reason=reason)
 
     def send(
         self,
@@ -287,7 +289,7 @@ def _book(run: Run, group: Sequence[Write]) -> list[Write]:
     with run.store.begin(durable=True) as connection:
         ids = intend(connection, [_as_entry(run, write, now) for write in group])
     return [
-        replace(write, entry=entry, at=now)
+        structs.replace(write, entry=entry, at=now)
         for write, entry in zip(group, ids, strict=True)
     ]
 
@@ -332,7 +334,7 @@ def _several(run: Run, writes: Sequence[Write]) -> list[Outcome]:
             outcome = _failed(write, answer)
         else:
             outcome = _done(write, answer)
-        found.append(replace(outcome, called=not position and outcome.called))
+        found.append(structs.replace(outcome, called=not position and outcome.called))
     return found
 
 
@@ -345,7 +347,7 @@ def _single(run: Run, write: Write) -> Outcome:
             write.resource, write.action, body, write.dest_id, path
         )
     except EtlError as error:
-        return replace(_failed(write, error), called=called)
+        return structs.replace(_failed(write, error), called=called)
     return _done(write, answer, extra)
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import sqlalchemy as sa
+from msgspec import structs
 
 from engine.connector.times import moment
 from engine.destination.match import BY_OWN_ID, Wanted, field_values
@@ -69,7 +69,7 @@ def _own(run: Run, ledger: Ledger, links: Sequence[Link]) -> None:
     """A row that this run made, and that was answered to another record before, is ours still."""
     for link in links:
         if link.origin == "matched" and link.run == run.id:
-            ledger.save_link(replace(link, origin="created"))
+            ledger.save_link(structs.replace(link, origin="created"))
             mark_made(ledger.connection, link.object, link.key, link.dest_id)
 
 
@@ -80,7 +80,7 @@ def _distrust(run: Run, ledger: Ledger, links: Sequence[Link]) -> None:
             extra = {
                 name: value for name, value in link.extra.items() if name != "seen"
             }
-            ledger.save_link(replace(link, extra=extra))
+            ledger.save_link(structs.replace(link, extra=extra))
 
 
 def _holds(write: Write, answer: Answer, codec: RowCodec) -> bool:
@@ -100,7 +100,9 @@ def _not_believed(outcome: Outcome, link: Link, held: bool) -> Outcome:
     )
     if held:
         reason = _one_for_two(outcome, link.key)
-    return replace(outcome, state="unknown", reason=reason, dest_id="", claimed=True)
+    return structs.replace(
+        outcome, state="unknown", reason=reason, dest_id="", claimed=True
+    )
 
 
 def _named_by_row(
@@ -120,7 +122,7 @@ def _named_by_row(
 
 
 def _taken(outcome: Outcome, key: str) -> Outcome:
-    return replace(
+    return structs.replace(
         outcome, state="failed", reason=_one_for_two(outcome, key), dest_id=""
     )
 
@@ -135,8 +137,8 @@ def _one_for_two(outcome: Outcome, key: str) -> str:
 def _existing(outcome: Outcome, codec: RowCodec) -> Outcome:
     if codec.resource.operations["create"].existing == "refuse":
         reason = f"the destination has this row already: {outcome.dest_id}"
-        return replace(outcome, state="failed", reason=reason, dest_id="")
-    return replace(outcome, existing=True)
+        return structs.replace(outcome, state="failed", reason=reason, dest_id="")
+    return structs.replace(outcome, existing=True)
 
 
 def _was_there(

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
+from msgspec import structs
 
 from engine.destination.equality import is_same
 from engine.destination.rows import RowCodec
@@ -149,8 +149,10 @@ def _demote(ledger: Ledger, links: Sequence[Link]) -> None:
         extra = {
             name: link.extra[name] for name in link.extra.keys() - {*MARKS, "seen"}
         }
-        people = replace(link, origin="matched", digest="", written={}, extra=extra)
-        ledger.save_link(replace(people, stored={}, held={}))
+        people = structs.replace(
+            link, origin="matched", digest="", written={}, extra=extra
+        )
+        ledger.save_link(structs.replace(people, stored={}, held={}))
         mark_adopted(ledger.connection, link.object, link.key, link.dest_id)
         _report_existing(ledger, link.object, link.key)
 

@@ -9,9 +9,10 @@ named the wrong row. No mark is left in a text that people read (docs/decisions/
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import sqlalchemy as sa
+from msgspec import structs
 
 from engine.connector.model import Resource
 from engine.destination.match import (
@@ -166,7 +167,7 @@ def _record(look: _Look, entry: Entry, row: Row | None) -> None:
                 look,
                 connection,
                 entry,
-                replace(outcome, answer=Answer(row, shown=bool(row))),
+                structs.replace(outcome, answer=Answer(row, shown=bool(row))),
             )
     drop_file(look.run, write)
 
@@ -210,8 +211,10 @@ def _commit(
     if entry.action == "delete":
         drop_link(connection, entry.object, entry.key)
     elif entry.action == "create":
-        made = link_after(look.run, replace(outcome, dest_id=row_id), look.codec)
-        save_link(connection, replace(made, run=entry.run))
+        made = link_after(
+            look.run, structs.replace(outcome, dest_id=row_id), look.codec
+        )
+        save_link(connection, structs.replace(made, run=entry.run))
         report_held(connection, made)
     elif entry.action == "update" and link and entry.draft:
         _commit_update(look, connection, link, outcome)
@@ -220,7 +223,7 @@ def _commit(
 def _commit_update(
     look: _Look, connection: sa.Connection, link: Link, outcome: Outcome
 ) -> None:
-    write = replace(
+    write = structs.replace(
         outcome.write,
         dest_id=link.dest_id,
         origin=link.origin,
@@ -228,8 +231,8 @@ def _commit_update(
         stored=link.stored,
         held=link.held,
     )
-    made = link_after(look.run, replace(outcome, write=write), look.codec)
-    save_link(connection, replace(made, run=link.run))
+    made = link_after(look.run, structs.replace(outcome, write=write), look.codec)
+    save_link(connection, structs.replace(made, run=link.run))
 
 
 # -- deletions, updates, options
@@ -432,7 +435,8 @@ def _relink(look: _Look, made: Sequence[Entry], found: Mapping[str, Row]) -> Non
                 )
             seen = {"seen": look.codec.fingerprint(row)}
             save_link(
-                connection, replace(link, dest_id=row_id, extra=link.extra | seen)
+                connection,
+                structs.replace(link, dest_id=row_id, extra=link.extra | seen),
             )
 
 

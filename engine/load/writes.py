@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any, Literal
+
+import msgspec
 
 from engine.connector.model import Verb
 from engine.errors import EtlError
@@ -13,8 +14,7 @@ RESTORED = "restored"  # origin of an update that puts people's values back
 State = Literal["done", "failed", "unknown", "not sent", "stale"]
 
 
-@dataclass(frozen=True, slots=True)
-class Write:
+class Write(msgspec.Struct, frozen=True):
     """One write to be made.
 
     `body` is what travels, `draft` the same with links as symbols, `digest` that of the draft that
@@ -28,31 +28,29 @@ class Write:
     body: Any
     draft: Mapping[str, Any]
     dest_id: str = ""
-    before: Mapping[str, Any] = field(default_factory=dict)
+    before: Mapping[str, Any] = {}
     origin: str = "created"
-    extra: Mapping[str, Any] = field(default_factory=dict)
+    extra: Mapping[str, Any] = {}
     # what the destination made of fields
-    stored: Mapping[str, Any] = field(default_factory=dict)
+    stored: Mapping[str, Any] = {}
     # fields that are not as wanted, and why
-    held: Mapping[str, Any] = field(default_factory=dict)
+    held: Mapping[str, Any] = {}
     digest: str = ""
     entry: int = 0
     at: float = 0.0  # when it was booked
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True):
     """What the platform said to a write, as far as it matters afterwards."""
 
-    row: Mapping[str, Any] = field(default_factory=dict)
+    row: Mapping[str, Any] = {}
     status: int = 0
     date: float | None = None  # the server's clock, epoch seconds
     shown: bool = False  # whether the answer held the row, not just its id
     repeated: bool = False  # whether the call was made more than once
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(msgspec.Struct, frozen=True):
     """What became of a write. `unknown` never leaves the delivery."""
 
     write: Write
@@ -60,7 +58,7 @@ class Outcome:
     dest_id: str = ""
     answer: Answer = Answer()
     reason: str = ""
-    extra: Mapping[str, Any] = field(default_factory=dict)
+    extra: Mapping[str, Any] = {}
     fatal: EtlError | None = None
     # False: it ended before the destination was asked, or in another's call
     called: bool = True

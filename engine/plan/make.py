@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import sqlalchemy as sa
+from msgspec import structs
 
 from engine.connector.model import Verb
 from engine.destination.definitions import DELETED
@@ -225,7 +226,7 @@ def _priced(planning: Planning, change: Change) -> Change:
     operation = resource.operations.get(verb) if verb else None
     if operation is None:
         return change
-    return replace(change, cost=operation.cost / operation.rows)
+    return structs.replace(change, cost=operation.cost / operation.rows)
 
 
 # -- rows that are linked
@@ -255,11 +256,11 @@ def _updates(planning: Planning, decisions: Sequence[Decision]) -> dict[str, Cha
 
 
 def _unchanging(item: Decision) -> Change:
-    return replace(item.change(), kind="unchanged", reason=FIXED)
+    return structs.replace(item.change(), kind="unchanged", reason=FIXED)
 
 
 def _removed(item: Decision) -> Change:
-    return replace(item.change(), kind="fail", reason=REMOVED)
+    return structs.replace(item.change(), kind="fail", reason=REMOVED)
 
 
 def _merged(planning: Planning, item: Decision, row: Row) -> Change:
@@ -270,7 +271,11 @@ def _merged(planning: Planning, item: Decision, row: Row) -> Change:
         last = _last_written(planning, connection, link)
 
     change = merge(planning.mapping, item, row, last, planning.codec)
-    return replace(change, reason=AS_WANTED) if change.kind == "unchanged" else change
+    return (
+        structs.replace(change, reason=AS_WANTED)
+        if change.kind == "unchanged"
+        else change
+    )
 
 
 def _last_written(
@@ -327,12 +332,12 @@ def _adopted(
     """A row to be linked, and what has to be written into it."""
     resource, draft = planning.codec.resource, item.draft
     link = Link(draft.object, draft.key, resource.name, hit.row_id, "", {}, hit.origin)
-    change = replace(item.change(), dest_id=hit.row_id)
+    change = structs.replace(item.change(), dest_id=hit.row_id)
     if "update" in resource.operations:
         nothing = Resolved({}, {}, ())
         seen = Decision("adopt", draft, resolved, link)
         change = merge(planning.mapping, seen, hit.row, nothing, planning.codec)
-    return replace(change, kind="adopt", reason=hit.origin)
+    return structs.replace(change, kind="adopt", reason=hit.origin)
 
 
 def _adopt_by_key(planning: Planning) -> None:

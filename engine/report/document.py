@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from msgspec import structs
+
 from engine.connector.client import Client
 from engine.extract.audit import Audit
 from engine.pipeline import Result
@@ -69,7 +71,7 @@ def build(run: Run, result: Result, command: str, environment: str) -> dict[str,
         "provisioned": asdict(result.provisioned) if result.provisioned else None,
         "sample": _sample(result),
         "settled": result.settled,
-        "findings": [asdict(finding) for finding in findings],
+        "findings": [structs.asdict(finding) for finding in findings],
         "notices": list(run.notices),
     }
 

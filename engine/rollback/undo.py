@@ -7,9 +7,11 @@ Each step may be repeated, so a rollback that was killed is continued by startin
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
+
+from msgspec import structs
 
 from engine.connector.model import Resource
 from engine.destination.compare import (
@@ -328,7 +330,9 @@ def _restoring(
     needed = codec.resource.operations["update"].places
     places = {name: value for name, value in entry.body.items() if name in needed}
     whole = {**body, **version(codec.resource, row or {}), **places}
-    return replace(_undoing(entry, "update", whole, stays=stays), origin=RESTORED)
+    return structs.replace(
+        _undoing(entry, "update", whole, stays=stays), origin=RESTORED
+    )
 
 
 def _back(
@@ -394,7 +398,7 @@ def _restored(
                 name = next(iter(entry.before.values()))
                 seen |= {"label": name, "wanted": name}
             mark_of = digest(written) if written else ""
-            before = replace(
+            before = structs.replace(
                 link,
                 digest=mark_of,
                 written=written,

@@ -5,9 +5,9 @@ among.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import msgspec
 import sqlalchemy as sa
 
 from engine.store.tables import (
@@ -29,8 +29,7 @@ WRITTEN: tuple[Kind, ...] = ("create", "update", "adopt", "unchanged", "conflict
 BATCH = 500
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(msgspec.Struct, frozen=True):
     """What is to be done about one record of an object.
 
     `send` and `before` are an update's fields as they travel and as the destination holds them;
@@ -41,12 +40,12 @@ class Change:
     key: str
     kind: Kind
     dest_id: str = ""
-    send: Mapping[str, Any] = field(default_factory=dict)
-    before: Mapping[str, Any] = field(default_factory=dict)
+    send: Mapping[str, Any] = {}
+    before: Mapping[str, Any] = {}
     conflicts: tuple[tuple[str, Any, Any], ...] = ()
     stuck: tuple[str, ...] = ()
     # of the row it was decided on
-    version: Mapping[str, Any] = field(default_factory=dict)
+    version: Mapping[str, Any] = {}
     draft: str = ""  # digest of the draft it was decided for
     reason: str = ""
     cost: float = 0.0

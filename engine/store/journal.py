@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Any
 
+import msgspec
 import sqlalchemy as sa
+from msgspec import structs
 
 from engine.store.tables import (
     Store,
@@ -23,8 +24,7 @@ OPEN = ("intent", "doubt")
 RUNNING = "running"
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True):
     """One intended write."""
 
     run: int
@@ -34,7 +34,7 @@ class Entry:
     action: str
     body: dict[str, Any]
     draft: dict[str, Any]
-    before: dict[str, Any] = field(default_factory=dict)
+    before: dict[str, Any] = {}
     dest_id: str = ""
     state: str = "intent"
     reason: str = ""
@@ -44,8 +44,7 @@ class Entry:
     id: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Settled:
+class Settled(msgspec.Struct, frozen=True):
     """The outcome of an intent; `calls` and `cost` are added to what it took before."""
 
     entry: int
@@ -79,7 +78,7 @@ def intend(connection: sa.Connection, entries: Sequence[Entry]) -> list[int]:
     """Write intents; their ids, in order."""
     rows = [
         row_of(
-            replace(entry, state="intent", reason="", calls=0, cost=0.0),
+            structs.replace(entry, state="intent", reason="", calls=0, cost=0.0),
             "body",
             "draft",
             "before",

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Any
 
+import msgspec
 import sqlalchemy as sa
+from msgspec import structs
 
 from engine.store.tables import (
     Store,
@@ -29,8 +30,7 @@ from engine.values import batches, digest
 BATCH = 500
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
+class Draft(msgspec.Struct, frozen=True):
     """The wanted destination body of one record."""
 
     object: str
@@ -43,8 +43,7 @@ class Draft:
     seq: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
+class Link(msgspec.Struct, frozen=True):
     """A record and the destination row that stands for it."""
 
     object: str
@@ -56,15 +55,14 @@ class Link:
     origin: str
     run: int = 0
     at: float = 0.0
-    extra: dict[str, Any] = field(default_factory=dict)
+    extra: dict[str, Any] = {}
     # target field -> what the destination made of our value
-    stored: dict[str, Any] = field(default_factory=dict)
+    stored: dict[str, Any] = {}
     # target field -> why it is not sent, and what that rests on
-    held: dict[str, Any] = field(default_factory=dict)
+    held: dict[str, Any] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(msgspec.Struct, frozen=True):
     """Something about one record that a person must see."""
 
     object: str
@@ -569,7 +567,7 @@ def forget_written(connection: sa.Connection, resource: str, target: str) -> int
                 }
                 save_link(
                     connection,
-                    replace(
+                    structs.replace(
                         link,
                         written=written,
                         digest=digest(written) if link.digest else "",

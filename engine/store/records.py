@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
 from typing import Any
 
+import msgspec
 import sqlalchemy as sa
 
 from engine.store.tables import (
@@ -36,8 +36,7 @@ FLAGS = "flags"  # the stage of findings about flags that say neither yes nor no
 BATCH = 200  # records in memory at a time; one may take 50 kB
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(msgspec.Struct, frozen=True):
     """One source object as read."""
 
     collection: str
@@ -52,8 +51,7 @@ class Record:
         return id_in(self.key)
 
 
-@dataclass(frozen=True, slots=True)
-class Cursor:
+class Cursor(msgspec.Struct, frozen=True):
     """How far the reading of a collection has come."""
 
     collection: str
@@ -66,8 +64,7 @@ class Cursor:
     absent: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Tally:
+class Tally(msgspec.Struct, frozen=True):
     """What the readings of a collection have shown of it, beside the cursor."""
 
     repeated: int = 0  # rows under the id of another row
@@ -106,7 +103,9 @@ def tally_of(connection: sa.Connection, collection: str) -> Tally:
 
 def save_tally(connection: sa.Connection, collection: str, tally: Tally) -> None:
     """Remember what a reading has shown."""
-    remember_in(connection, f"{READING}.{collection}", json.dumps(asdict(tally)))
+    remember_in(
+        connection, f"{READING}.{collection}", json.dumps(msgspec.structs.asdict(tally))
+    )
 
 
 def other_rows(

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+import msgspec
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
@@ -74,24 +75,24 @@ def as_text(value: Any) -> str:
     """JSON as it is stored. Half a character cannot be stored as itself; its escape can, and
     reads back the same.
     """
-    text = "{}" if value == {} else _AS_TEXT(value)
-    if not text.isascii():
-        try:
-            text.encode()
-        except UnicodeEncodeError:
-            return json.dumps(value, separators=(",", ":"))
-    return text
+    try:
+        return _AS_TEXT(value).decode()
+    except UnicodeEncodeError:
+        return json.dumps(value, separators=(",", ":"))
 
 
-_AS_TEXT = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+_AS_TEXT = msgspec.json.Encoder().encode
 
 
 def from_text(text: str) -> Any:
     """The value of a JSON text that was stored."""
-    return {} if text == "{}" else _FROM_TEXT(text)
+    try:
+        return _FROM_TEXT(text)
+    except msgspec.DecodeError:  # an escaped half of a character
+        return json.loads(text)
 
 
-_FROM_TEXT = json.JSONDecoder().decode
+_FROM_TEXT = msgspec.json.Decoder().decode
 
 
 meta = sa.Table(
@@ -527,10 +528,12 @@ def _begin_immediate(connection: sa.Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
-def row_of(item: Any, *texts: str) -> dict[str, Any]:
-    """A dataclass as a row of its table; the fields named in `texts` as JSON."""
-    found = {name: getattr(item, name) for name in item.__dataclass_fields__}
-    return found | {name: as_text(found[name]) for name in texts}
+def row_of(item: msgspec.Struct, *texts: str) -> dict[str, Any]:
+    """A record of the store as a row of its table; the fields named in `texts` as JSON."""
+    row = msgspec.structs.asdict(item)
+    for name in texts:
+        row[name] = as_text(row[name])
+    return row
 
 
 def upsert(

@@ -7,7 +7,9 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
+import msgspec
 import sqlalchemy as sa
+from msgspec import structs
 
 from engine.connector.model import Resource
 from engine.connector.titles import first_word
@@ -53,8 +55,7 @@ AGAIN = 200  # rows of a resource that are read once more because a list may lag
 CHANGED_SINCE = "the mapping has changed since; the next run brings it over"
 
 
-@dataclass(frozen=True, slots=True)
-class FieldState:
+class FieldState(msgspec.Struct, frozen=True):
     """One mapped field of one record.
 
     `state` is equal, transformed, looked_up, defaulted, stored_as (all of them: arrived, the last
@@ -72,8 +73,7 @@ class FieldState:
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Comparison:
+class Comparison(msgspec.Struct, frozen=True):
     """One record side by side."""
 
     object: str
@@ -175,8 +175,7 @@ class _Context:
         return codec_of(self.run.migration.destination, resource, self.known)
 
 
-@dataclass(frozen=True, slots=True)
-class _Pair:
+class _Pair(msgspec.Struct, frozen=True):
     """A draft's object and key, its link and its row in the destination."""
 
     mapping: ObjectMapping
@@ -283,7 +282,9 @@ def _unseen(
     for row in found:
         lost = row.state == "missing" and row.key in failed
         yield (
-            replace(row, state="failed", reason=failed[row.key].reason) if lost else row
+            structs.replace(row, state="failed", reason=failed[row.key].reason)
+            if lost
+            else row
         )
 
 
@@ -391,8 +392,7 @@ def _by_parents(run: Run, resource: Resource) -> Iterator[Sequence[Row]]:
 # -- one record
 
 
-@dataclass(frozen=True, slots=True)
-class _Side:
+class _Side(msgspec.Struct, frozen=True):
     """One record: what was written, in our words and as it travels, and what the row holds."""
 
     codec: RowCodec
@@ -498,7 +498,7 @@ def _learn(
             del held[target]
             clear_field_findings(connection, link.object, link.key, target)
 
-    learnt = replace(link, stored=stored, held=held, extra=extra)
+    learnt = structs.replace(link, stored=stored, held=held, extra=extra)
     if learnt != link:
         save_link(connection, learnt)
         if learnt.held.keys() - link.held.keys():

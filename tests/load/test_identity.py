@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from engine.destination.rows import RowCodec
 from engine.load.identity import (
@@ -315,7 +316,7 @@ def test_a_judged_outcome_is_recorded(fresh: bool, other: bool, state: str, jour
     with table.store() as connection:
         entry = Entry(table.run.id, "contacts", "people/1", "contacts", "create", ANN, ANN)
         numbers = intend(connection, [entry])
-        booked = replace(outcome, write=replace(outcome.write, entry=numbers[0]))
+        booked = structs.replace(outcome, write=structs.replace(outcome.write, entry=numbers[0]))
         assert record(table.run, connection, booked, table.codec()).state == state
     assert table.states() == [("people/1", journal)]
     made = table.links().get("people/1")

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from engine import pipeline
 from engine.connector.model import ErrorRule
@@ -227,7 +228,7 @@ def test_without_a_fingerprint_what_was_written_tells_of_an_edit(desk: Desk) -> 
     """Of a row that no answer has shown, an edit is seen in the fields that were written, and only there."""
     pipeline.migrate(desk.run(), 20)
     with desk.store.begin() as connection:
-        links = [replace(link, extra={}) for link in links_of(connection, "organizations").values()]
+        links = [structs.replace(link, extra={}) for link in links_of(connection, "organizations").values()]
     assert edits_of(desk.run(), "organizations", links) == {}
     desk.destination_api("PATCH", f"/api/v2/organizations/{links[0].dest_id}", name="Otra")
     desk.destination_api("PATCH", f"/api/v2/organizations/{links[1].dest_id}", visible_to=1)

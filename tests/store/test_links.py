@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import tracemalloc
-from dataclasses import replace
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from msgspec import structs
 
 from engine.store.links import (
     Draft,
@@ -40,10 +40,10 @@ def draft(number: int, seq: int = 0, **rest: Any) -> Draft:
 
 def test_drafts_come_in_the_order_of_their_records(store: Store) -> None:
     """By the record's place in the reading, then by key; several drafts of one record stay together."""
-    found = [draft(9, 1), draft(2, 3), replace(draft(2, 3), key="c/2#b"), replace(draft(2, 3), key="c/2#a"), draft(1, 7)]
+    found = [draft(9, 1), draft(2, 3), structs.replace(draft(2, 3), key="c/2#b"), structs.replace(draft(2, 3), key="c/2#a"), draft(1, 7)]
     with store.begin() as connection:
         save_drafts(connection, found)
-        save_drafts(connection, [replace(draft(5, 2), object="other")])
+        save_drafts(connection, [structs.replace(draft(5, 2), object="other")])
     for batch in (1, 2, 3, 100):
         keys = [item.key for part in stream_drafts(store, "o", batch) for item in part]
         assert keys == ["c/9", "c/2", "c/2#a", "c/2#b", "c/1"]
@@ -66,7 +66,7 @@ def test_links_come_back_as_they_were(store: Store) -> None:
     """With symbols, odd text and everything else in them; by key, by destination id or one by one."""
     with store.begin() as connection:
         save_link(connection, LINK)
-        save_link(connection, replace(LINK, object="p", dest_id="78"))
+        save_link(connection, structs.replace(LINK, object="p", dest_id="78"))
         assert links_of(connection, "o") == {"c/1": LINK}
         assert links_of(connection, "o", [*MANY, "c/1"]) == {"c/1": LINK}
         assert links_of(connection, "o", []) == {}
@@ -81,7 +81,7 @@ def test_a_row_we_made_stays_one_we_made(store: Store, second: str, kept: str) -
     """An update moves the link and not its origin: rollback deletes only what we created."""
     with store.begin() as connection:
         save_link(connection, LINK)
-        save_link(connection, replace(LINK, origin=second, digest="new"))
+        save_link(connection, structs.replace(LINK, origin=second, digest="new"))
         found = links_of(connection, "o")["c/1"]
     assert (found.origin, found.digest) == (kept, "new")
 
@@ -90,7 +90,7 @@ def test_links_stream_in_batches(store: Store) -> None:
     """Each once, whatever the size of the batch."""
     with store.begin() as connection:
         for number in range(25):
-            save_link(connection, replace(LINK, key=f"c/{number:02}", dest_id=str(number)))
+            save_link(connection, structs.replace(LINK, key=f"c/{number:02}", dest_id=str(number)))
     for batch in (1, 7, 25, 100):
         assert [item.dest_id for part in stream_links(store, "o", batch) for item in part] == [str(n) for n in range(25)]
 
@@ -122,7 +122,7 @@ def test_streaming_drafts_takes_the_same_memory_whatever_the_size(store: Store) 
     peaks = []
     for low, high in ((0, 2_000), (2_000, 8_000)):
         with store.begin() as connection:
-            save_drafts(connection, [replace(draft(n), body={"t": "x" * 500}) for n in range(low, high)])
+            save_drafts(connection, [structs.replace(draft(n), body={"t": "x" * 500}) for n in range(low, high)])
         tracemalloc.start()
         assert sum(len(batch) for batch in stream_drafts(store, "o")) == high
         peaks.append(tracemalloc.get_traced_memory()[1])

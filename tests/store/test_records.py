@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import tracemalloc
-from dataclasses import replace
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from msgspec import structs
 
 from engine.store.records import (
     BATCH,
@@ -71,12 +71,12 @@ def test_a_record_read_again_keeps_its_place(store: Store) -> None:
 
 def test_a_page_and_its_cursor_are_saved_together(store: Store) -> None:
     """When anything fails, neither is there: the page is read again, not lost."""
-    put(store, [made(1)], cursor=replace(CURSOR, position={"start": 500}, rows=1, indexed=("a", "b")))
+    put(store, [made(1)], cursor=structs.replace(CURSOR, position={"start": 500}, rows=1, indexed=("a", "b")))
     with pytest.raises(KeyError), store.begin() as connection:
-        save_page(connection, [made(2)], [], replace(CURSOR, position={"start": 1000}))
+        save_page(connection, [made(2)], [], structs.replace(CURSOR, position={"start": 1000}))
         raise KeyError
     with store.begin() as connection:
-        assert all_cursors(connection) == {"c": replace(CURSOR, position={"start": 500}, rows=1, indexed=("a", "b"))}
+        assert all_cursors(connection) == {"c": structs.replace(CURSOR, position={"start": 500}, rows=1, indexed=("a", "b"))}
         assert count(connection, "c") == 1
 
 
@@ -86,7 +86,7 @@ def test_no_entry_is_lost_where_a_page_fills_several_batches(store: Store, field
     found = [made(number) for number in range(500)]
     names = [f"f{number}" for number in range(fields)]
     entries = [("c", name, f"{name}/{record.key}", record.key) for record in found for name in names]
-    put(store, found, entries, replace(CURSOR, indexed=tuple(names)))
+    put(store, found, entries, structs.replace(CURSOR, indexed=tuple(names)))
     for name in names:
         assert pointed(store, name, *[f"{name}/{record.key}" for record in found]) == [record.key for record in found]
     with store.begin() as connection:
@@ -96,7 +96,7 @@ def test_no_entry_is_lost_where_a_page_fills_several_batches(store: Store, field
 
 def test_a_record_that_points_elsewhere_now_is_found_only_there(store: Store) -> None:
     """Entries of an earlier reading go, also where the field is empty now and no record of the page has it."""
-    cursor = replace(CURSOR, indexed=("owner", "parent"))
+    cursor = structs.replace(CURSOR, indexed=("owner", "parent"))
     entries = [("c", "owner", "u/1", "c/1"), ("c", "parent", "c/2", "c/1"), ("c", "owner", "u/1", "c/2")]
     put(store, [made(1), made(2)], entries, cursor)
     put(store, [made(1)], [("c", "owner", "u/2", "c/1")], cursor)
@@ -136,7 +136,7 @@ def test_more_keys_than_a_statement_takes_variables(store: Store) -> None:
 
 def test_what_is_gone_is_kept_but_not_migrated(store: Store) -> None:
     """A deleted record is out of every reading; read again, it is back in its place."""
-    put(store, [made(1), made(2)], [("c", "f", "t", "c/1")], replace(CURSOR, indexed=("f",)))
+    put(store, [made(1), made(2)], [("c", "f", "t", "c/1")], structs.replace(CURSOR, indexed=("f",)))
     with store.begin() as connection:
         mark_gone(connection, ["c/1"])
         assert (count(connection, "c"), one(connection, "c/1")) == (1, None)
