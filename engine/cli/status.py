@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Any
 
 import click
+from msgspec import structs
 
 from engine.cli.opening import from_store
 from engine.cli.options import Settings, common
@@ -44,7 +44,7 @@ def status(**options: Any) -> None:
             ],
             "in_doubt": len(entries(connection, ("intent", "doubt"))),
             "attention": [
-                asdict(item) for item in all_findings(connection, "attention")
+                structs.asdict(item) for item in all_findings(connection, "attention")
             ],
         }
     print_result(settings.as_json, found, screens.show_status)

@@ -6,14 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
-import httpx
-
 from engine.connector.classify import Classified, classify
 from engine.connector.encoding import inside, wrapped
+from engine.connector.messages import Headers, Response
 from engine.connector.model import PLACE, Bulk, Connector, ErrorRule, Resource
 from engine.connector.pagination import path_of
 from engine.errors import OutcomeUnknown
-from engine.values import dig
+from engine.values import dig, to_json
 
 
 def together(
@@ -94,6 +93,12 @@ def outcomes(
     ]
 
 
+def _part(status: int, content: bytes = b"") -> Response:
+    """What an answer says of one row, as if it were the answer to that row alone."""
+    headers = Headers({"content-type": "application/json"}) if content else Headers()
+    return Response(status, headers, content)
+
+
 def _done(wanted: Any, item: Any) -> bool:
     """Whether an outcome says what it has to say of a row that was written."""
     if not wanted:
@@ -107,9 +112,9 @@ def _outcome(connector: Connector, bulk: Bulk, item: Any, status: int) -> Classi
     body = dig(item, path_of(bulk.answer)) if bulk.answer else item
     own_status = dig(item, path_of(bulk.status)) if bulk.status else status
     if not isinstance(own_status, int):
-        return Classified(httpx.Response(status), body, ErrorRule("unsure"))
+        return Classified(_part(status), body, ErrorRule("unsure"))
 
-    response = httpx.Response(own_status, json=body)
+    response = _part(own_status, to_json(body))
     failed = bulk.failed and dig(item, path_of(bulk.failed))
     if failed or not _done(bulk.done, item):
         return Classified(response, body, ErrorRule("reject"))

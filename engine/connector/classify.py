@@ -4,19 +4,18 @@ wait.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import httpx
 import msgspec
 
+from engine.connector.messages import Response
 from engine.connector.model import Connector, ErrorRule, Limit
 from engine.connector.pagination import path_of
 from engine.connector.times import http_date, wait
-from engine.values import dig, from_json
+from engine.values import dig, from_json, to_json
 
 MESSAGE = 300  # characters of a platform's message that are kept
 _GARBAGE = object()
@@ -28,7 +27,7 @@ _MARKUP = re.compile(r"<(script|style)\b.*?</\1>|<[^>]*>", re.DOTALL | re.IGNORE
 class Classified(msgspec.Struct, frozen=True):
     """An answer with its JSON, and the rule that says what is wrong with it."""
 
-    response: httpx.Response
+    response: Response
     body: Any
     rule: ErrorRule | None
     # an earlier try of the same write, without a usable answer, may have been executed
@@ -40,7 +39,7 @@ class Classified(msgspec.Struct, frozen=True):
         return http_date(self.response.headers.get("date"))
 
 
-def classify(connector: Connector, response: httpx.Response) -> Classified:
+def classify(connector: Connector, response: Response) -> Classified:
     """Decide what an answer means: the connector's rules first, then what HTTP says."""
     body = _json(response)
     for rule in connector.errors:
@@ -59,7 +58,7 @@ def _by_status(status: int, body: Any) -> ErrorRule | None:
     return ErrorRule("reject") if status >= 400 else None
 
 
-def _json(response: httpx.Response) -> Any:
+def _json(response: Response) -> Any:
     """The body; NaN and Infinity are not JSON and could not be sent on."""
     if not response.content.strip():
         return None
@@ -69,7 +68,7 @@ def _json(response: httpx.Response) -> Any:
         return _GARBAGE
 
 
-def _matches(rule: ErrorRule, response: httpx.Response, body: Any) -> bool:
+def _matches(rule: ErrorRule, response: Response, body: Any) -> bool:
     if rule.status and response.status_code not in rule.status:
         return False
     if not rule.status and response.status_code < 400:
@@ -107,7 +106,7 @@ def described(connector: Connector, verdict: Classified, quiet: bool = False) ->
     if not any(messages):
         messages = [] if quiet else [body]
     words = [
-        item if isinstance(item, str) else as_json(item).decode()
+        item if isinstance(item, str) else to_json(item).decode()
         for item in filter(None, messages)
     ]
     return " ".join(well_formed(f"{status} {'; '.join(words)}").split())
@@ -116,13 +115,6 @@ def described(connector: Connector, verdict: Classified, quiet: bool = False) ->
 def well_formed(text: str) -> str:
     """The text with halves of surrogate pairs replaced: neither a database nor UTF-8 takes them."""
     return text.encode("utf-8", "replace").decode()
-
-
-def as_json(value: Any) -> bytes:
-    """A value as the platform is sent it."""
-    return well_formed(
-        json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    ).encode()
 
 
 @dataclass(frozen=True, slots=True)

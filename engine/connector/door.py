@@ -19,6 +19,8 @@ from dataclasses import dataclass, field
 
 import httpx
 
+from engine.connector.messages import Header, Headers, Request, headers_of, of_httpx
+
 HEAD = 100_000  # bytes of an answer's head, or of a line in it
 PART = 65_536  # bytes read at a time
 
@@ -27,9 +29,9 @@ _LINE_END = re.compile(rb"\r?\n")
 _STATUS = re.compile(rb"HTTP/(1\.[01]) ([1-9]\d\d)(?: (.*))?")
 _HEADER = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*(.*?)[ \t]*")
 _FOLDED = re.compile(rb"\r?\n[ \t]+")
+_WHOLE = re.compile("[0-9]{1,18}")
 _SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;.*)?")
 
-Header = tuple[bytes, bytes]
 Origin = tuple[str, str, int | None]
 
 
@@ -60,24 +62,20 @@ class _Wire:
         """Give the connection up."""
         self.socket.close()
 
-    def send(self, request: httpx.Request) -> None:
+    def send(self, request: Request) -> None:
         """The request as it travels. A server that stops reading may have answered already: then
         that counts.
         """
-        parts = iter(request.stream)  # type: ignore[arg-type]
-        chunked = "transfer-encoding" in request.headers
-        head = _head(request)
+        target = request.url.raw_path
+        first = b"%b %b HTTP/1.1\r\n" % (request.method.encode("ascii"), target)
         try:
-            first = next(parts, b"")
-            self.socket.sendall(head + (_chunk(first) if chunked else first))
-            for part in parts:
-                self.socket.sendall(_chunk(part) if chunked else part)
-            if chunked:
+            self.socket.sendall(b"%b%b\r\n%b" % (first, request.lines, request.body))
+            for part in request.parts:
+                self.socket.sendall(_chunk(part) if request.is_chunked else part)
+            if request.is_chunked:
                 self.socket.sendall(b"0\r\n\r\n")
         except TimeoutError:
-            raise httpx.WriteTimeout(
-                "the request was not taken in time", request=request
-            ) from None
+            raise httpx.WriteTimeout("the request was not taken in time") from None
         except OSError:
             self.is_broken = True
 
@@ -119,12 +117,13 @@ class Head:
     version: bytes
     status: int
     reason: bytes
-    headers: list[Header]
+    raw: list[Header]
+    headers: Headers
 
-    def values(self, name: bytes) -> list[bytes]:
+    def values(self, name: str) -> list[str]:
         """What a header says, each of a list for itself, in small letters."""
-        found = (value for key, value in self.headers if key.lower() == name)
-        return [item.strip().lower() for value in found for item in value.split(b",")]
+        said = self.headers.get(name)
+        return [item.strip() for item in said.lower().split(",")] if said else []
 
 
 class Body(httpx.SyncByteStream):
@@ -138,13 +137,10 @@ class Body(httpx.SyncByteStream):
         self._open = True
 
     def __iter__(self) -> Iterator[bytes]:
-        coded, lengths = (
-            self._head.values(b"transfer-encoding"),
-            set(self._head.values(b"content-length")),
-        )
-        kept = self._head.version == b"1.1" and b"close" not in self._head.values(
-            b"connection"
-        )
+        head = self._head
+        coded = head.values("transfer-encoding")
+        lengths = set(head.values("content-length"))
+        kept = head.version == b"1.1" and "close" not in head.values("connection")
         if self._bare:
             pass
         elif coded:
@@ -170,8 +166,8 @@ class Body(httpx.SyncByteStream):
             length -= len(part)
             yield part
 
-    def _chunks(self, coded: list[bytes]) -> Iterator[bytes]:
-        if coded != [b"chunked"]:
+    def _chunks(self, coded: list[str]) -> Iterator[bytes]:
+        if coded != ["chunked"]:
             raise httpx.RemoteProtocolError(
                 "the answer travels in a coding that was not asked for"
             )
@@ -211,22 +207,18 @@ class Door(httpx.BaseTransport):
         """Send a request and read the head of its answer; the body is read from the response's
         stream.
         """
-        head, body = self.open(request)
+        head, body = self.open(of_httpx(request))
         about = {"http_version": b"HTTP/" + head.version, "reason_phrase": head.reason}
         return httpx.Response(
-            head.status, headers=head.headers, stream=body, extensions=about
+            head.status, headers=head.raw, stream=body, extensions=about
         )
 
-    def open(self, request: httpx.Request) -> tuple[Head, Body]:
+    def open(self, request: Request) -> tuple[Head, Body]:
         """The same without a response around it. Whoever has read the body closes it."""
         wire = self._wire(request.url)
         try:
             wire.send(request)
             head = _answered(wire)
-        except httpx.RequestError as error:
-            wire.close()
-            error.request = request
-            raise
         except BaseException:
             wire.close()
             raise
@@ -275,18 +267,6 @@ class Door(httpx.BaseTransport):
         return made
 
 
-def _head(request: httpx.Request) -> bytes:
-    """The head of a request. Raises LocalProtocolError where a header would begin another line."""
-    lines = [b"%b %b HTTP/1.1" % (request.method.encode("ascii"), request.url.raw_path)]
-    lines += [b"%b: %b" % header for header in request.headers.raw]
-    head = b"\r\n".join(lines)
-    if b"\0" in head or not head.count(b"\r") == head.count(b"\n") == len(lines) - 1:
-        raise httpx.LocalProtocolError(
-            "a header holds what no header can carry", request=request
-        )
-    return head + b"\r\n\r\n"
-
-
 def _chunk(part: bytes) -> bytes:
     return b"%x\r\n%b\r\n" % (len(part), part) if part else b""
 
@@ -299,20 +279,17 @@ def _answered(wire: _Wire) -> Head:
             _FOLDED.sub(b" ", text) if _FOLDED.search(text) else text
         )
         status = _STATUS.fullmatch(first)
-        headers = [_HEADER.fullmatch(line) for line in lines]
-        if not status or not all(headers):
+        found = [_HEADER.fullmatch(line) for line in lines]
+        if not status or not all(found):
             raise httpx.RemoteProtocolError("the answer is not HTTP")
         if int(status[2]) >= 200:
-            return Head(
-                status[1],
-                int(status[2]),
-                status[3] or b"",
-                [(one[1], one[2]) for one in headers if one],
-            )
+            raw = [(one[1], one[2]) for one in found if one]
+            reason = status[3] or b""
+            return Head(status[1], int(status[2]), reason, raw, headers_of(raw))
 
 
-def _length(said: set[bytes]) -> int:
+def _length(said: set[str]) -> int:
     text = next(iter(said))
-    if len(said) > 1 or not text.isdigit() or len(text) > 18:
+    if len(said) > 1 or not _WHOLE.fullmatch(text):
         raise httpx.RemoteProtocolError("the answer does not say how long it is")
     return int(text)

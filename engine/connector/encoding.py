@@ -4,22 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import IO, Any
+from urllib.parse import urlencode
 
-from engine.connector.classify import Classified, as_json, selected
+import msgspec
+
+from engine.connector.classify import Classified, selected
 from engine.connector.model import Operation, Resource
 from engine.connector.pagination import path_of
 from engine.errors import Unavailable
-from engine.values import dig
-
-Sent = dict[str, Any]  # headers and content, as httpx takes them
+from engine.values import dig, to_json
 
 
-def json(
-    body: Any, operation: Operation, kind: Resource, _file: IO[bytes] | None
-) -> Sent:
+class Sent(msgspec.Struct, frozen=True):
+    """A body as it travels, and the headers that say what it is."""
+
+    headers: dict[str, str]
+    content: bytes
+
+
+def as_json(body: Any) -> Sent:
+    """A body that is JSON."""
+    return Sent({"content-type": "application/json"}, to_json(body))
+
+
+def as_form(body: Mapping[str, Any]) -> Sent:
+    """A body of form fields."""
+    content = urlencode(fields(body)).encode("ascii")
+    return Sent({"content-type": "application/x-www-form-urlencoded"}, content)
+
+
+def json(body: Any, operation: Operation, kind: Resource) -> Sent:
     """JSON, inside a wrapper where the call has one."""
-    body = wrapped(inside(body, kind), operation.wrap)
-    return {"headers": {"content-type": "application/json"}, "content": as_json(body)}
+    return as_json(wrapped(inside(body, kind), operation.wrap))
 
 
 def wrapped(body: Any, place: str) -> Any:
@@ -59,20 +75,21 @@ def _lists(value: Any) -> Any:
     )
 
 
-def form(
-    body: Any, _operation: Operation, _kind: Resource, _file: IO[bytes] | None
-) -> Sent:
+def form(body: Any, _operation: Operation, _kind: Resource) -> Sent:
     """Form fields."""
-    return {"data": fields(body)}
+    return as_form(body)
 
 
-def multipart(
+def in_parts(
     body: Any, operation: Operation, kind: Resource, file: IO[bytes] | None
-) -> Sent:
-    """Parts, one of which may be a file; a row without its file is JSON."""
+) -> dict[str, Any]:
+    """Parts, as httpx takes them, one of which may be a file; a row without its file is JSON."""
     if file is None or kind.file is None:
-        parts = {key: (None, text) for key, text in fields(body).items()}
-        return json(body, operation, kind, file) if kind.file else {"files": parts}
+        if kind.file:
+            row = json(body, operation, kind)
+            return {"headers": row.headers, "content": row.content}
+        return {"files": {key: (None, text) for key, text in fields(body).items()}}
+
     name, sent = kind.file[0], body[kind.file[0]]
     part = (sent["name"], file, sent.get("type") or "application/octet-stream")
     return {
@@ -81,9 +98,7 @@ def multipart(
     }
 
 
-def json_api(
-    body: Any, _operation: Operation, kind: Resource, _file: IO[bytes] | None
-) -> Sent:
+def json_api(body: Any, _operation: Operation, kind: Resource) -> Sent:
     """JSON:API: the row's fields as attributes, its references as relationships."""
     assert kind.json_api is not None
     links = kind.json_api.links
@@ -106,16 +121,12 @@ def json_api(
             "data": found if isinstance(body[name], list) else next(iter(found), None)
         }
     data |= {"relationships": related} if related else {}
-    return {
-        "headers": {"content-type": "application/vnd.api+json"},
-        "content": as_json({"data": data}),
-    }
+    return Sent({"content-type": "application/vnd.api+json"}, to_json({"data": data}))
 
 
-BODIES: Mapping[str, Callable[[Any, Operation, Resource, IO[bytes] | None], Sent]] = {
+BODIES: Mapping[str, Callable[[Any, Operation, Resource], Sent]] = {
     "json": json,
     "form": form,
-    "multipart": multipart,
     "json_api": json_api,
 }
 
@@ -123,7 +134,7 @@ BODIES: Mapping[str, Callable[[Any, Operation, Resource, IO[bytes] | None], Sent
 def fields(body: Mapping[str, Any]) -> dict[str, str]:
     """Form fields: text as it is, everything else as JSON writes it."""
     return {
-        key: value if isinstance(value, str) else as_json(value).decode()
+        key: value if isinstance(value, str) else to_json(value).decode()
         for key, value in body.items()
         if value is not None
     }

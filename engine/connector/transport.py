@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
-from functools import cache, lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -28,8 +28,9 @@ from engine.connector.classify import (
     lacks,
     well_formed,
 )
-from engine.connector.door import Door
-from engine.connector.encoding import BODIES, fields, nested
+from engine.connector.door import Body, Door, Head
+from engine.connector.encoding import BODIES, as_form, as_json, in_parts, nested
+from engine.connector.messages import SAID, Request, Response, of_httpx, request
 from engine.connector.model import PLACE, Connector, ErrorRule, Operation, Resource
 from engine.connector.oauth import Grant, Session
 from engine.connector.rate_limit import Clock, RateLimiter, Reservation
@@ -66,17 +67,9 @@ NEVER_LEFT = (
     httpx.UnsupportedProtocol,
 )
 
-PLAIN = (b"identity", b"")
+PLAIN = ("identity", "")
 # one of them, once: several inflate without bounds
-CODINGS = (*PLAIN, b"gzip", b"x-gzip", b"deflate")
-# how an answer travelled: it is unpacked
-FRAMING = (b"content-encoding", b"content-length", b"transfer-encoding")
-SAID = {  # what every request says
-    "accept": "*/*",
-    "accept-encoding": "gzip, deflate",
-    "connection": "keep-alive",
-    "user-agent": f"python-httpx/{httpx.__version__}",
-}
+CODINGS = (*PLAIN, "gzip", "x-gzip", "deflate")
 LIMITS = "limits"  # the stage of findings about what answers say of limits
 
 
@@ -101,6 +94,10 @@ def _trusted() -> ssl.SSLContext:
     return httpx.create_ssl_context(trust_env=False)
 
 
+def unheard(_: object) -> None:
+    """Nobody listens."""
+
+
 @dataclass(slots=True)
 class Calls:
     """Calls one account. Threads may share it."""
@@ -114,6 +111,9 @@ class Calls:
     http: httpx.Client = field(init=False)  # the same door, for files
     session: Session = field(init=False, repr=False)
     home: httpx.URL = field(init=False)
+    # who hears of every request before it goes out, and of every answer
+    hears_request: Callable[[Request], None] = unheard
+    hears_response: Callable[[Response], None] = unheard
     # seconds by which the server's clock is ahead of ours, as its last answer told
     ahead: float = 0.0
 
@@ -222,18 +222,15 @@ class Calls:
     ) -> Classified:
         """A read, repeated while there is hope."""
 
-        def ask(signature: Signature) -> httpx.Response:
+        def ask(signature: Signature) -> Response:
             headers = self._headers(operation, signature)
             if operation.params_in == "body":
-                sent = nested({**operation.params, **params})
-                return self._exchange(
-                    "POST", _with(url, signature.params), headers=headers, json=sent
-                )
-            return self._exchange(
-                operation.method,
-                _with(url, {**params, **signature.params}),
-                headers=headers,
-            )
+                sent = as_json(nested({**operation.params, **params}))
+                headers = {**sent.headers, **headers}
+                asked = _with(url, signature.params)
+                return self._asked("POST", asked, headers, sent.content)
+            asked = _with(url, {**params, **signature.params})
+            return self._asked(operation.method, asked, headers)
 
         return self._repeated(operation, ask, tries)
 
@@ -253,13 +250,11 @@ class Calls:
                 f"the address to sign in at is none: {error} – check the connector"
             ) from None
         operation = Operation("POST", grant.address, quiet=True)
-        headers, content = (
-            {**first.headers, **grant.headers},
-            ({"data": fields(grant.body)} if grant.form else {"json": grant.body}),
-        )
+        sent = as_form(grant.body) if grant.form else as_json(grant.body)
+        headers = {**sent.headers, **first.headers, **grant.headers}
 
-        def ask(_: Signature) -> httpx.Response:
-            return self._exchange("POST", url, headers=headers, **content)
+        def ask(_: Signature) -> Response:
+            return self._asked("POST", url, headers, sent.content)
 
         try:
             return self._repeated(operation, ask, signed=first)
@@ -275,7 +270,7 @@ class Calls:
     def _repeated(
         self,
         operation: Operation,
-        ask: Callable[[Signature], httpx.Response],
+        ask: Callable[[Signature], Response],
         tries: int | None = None,
         signed: Signature | None = None,
     ) -> Classified:
@@ -321,7 +316,7 @@ class Calls:
         `again`: it knows a repetition.
         """
 
-        def send(signature: Signature) -> httpx.Response:
+        def send(signature: Signature) -> Response:
             marked = (
                 replace(signature, headers={**signature.headers, **mark})
                 if mark
@@ -370,7 +365,7 @@ class Calls:
     def _call(
         self,
         operation: Operation,
-        send: Callable[[Signature], httpx.Response],
+        send: Callable[[Signature], Response],
         signed: Signature | None = None,
     ) -> Classified:
         """One call, paced; repeated as long as the platform says that it did not execute it.
@@ -443,71 +438,73 @@ class Calls:
                 [Finding(self.connector.name, name, LIMITS, "", "attention", text)],
             )
 
-    def _exchange(self, method: str, url: httpx.URL, **sent: Any) -> httpx.Response:
+    def _asked(
+        self,
+        method: str,
+        url: httpx.URL,
+        headers: Mapping[str, str],
+        content: bytes | None = None,
+    ) -> Response:
+        """A request with a body in one piece, or without one, and its whole answer."""
+        if url.userinfo or self.http.cookies:
+            headers = {**headers, **self._of_account(method, url)}
+        return self._exchange(request(method, url, headers, content))
+
+    def _of_account(self, method: str, url: httpx.URL) -> dict[str, str]:
+        """The headers that say what the address and earlier answers gave us to say."""
+        sent = httpx.Request(method, url)
+        if url.userinfo:
+            flow = httpx.BasicAuth(url.username, url.password).auth_flow(sent)
+            sent = next(flow)
+        if self.http.cookies:
+            self.http.cookies.set_cookie_header(sent)
+        said = {name: sent.headers.get(name) for name in ("authorization", "cookie")}
+        return {name: value for name, value in said.items() if value}
+
+    def _exchange(self, sent: Request) -> Response:
         """One request and its whole answer, within the limits of size and time. Raises
         EndlessError beyond them.
         """
+        self.hears_request(sent)
         connection = self.connector.connection
-        seconds, most = (
-            connection.answer_seconds or 4 * connection.timeout,
-            connection.answer_max_bytes,
-        )
-        request = self._asked(method, url, **sent)
+        seconds = connection.answer_seconds or 4 * connection.timeout
         until = time.monotonic() + seconds
-        head, body = self.door.open(request)
+        head, body = self.door.open(sent)
         try:
-            coding = b", ".join(head.values(b"content-encoding"))
-            if coding not in CODINGS:
-                raise EndlessError(
-                    "the answer is packed in a way that was not asked for"
-                )
-            parts: Iterable[bytes] = body
-            if coding not in PLAIN:
-                packed = httpx.Response(head.status, headers=head.headers, stream=body)
-                parts = packed.iter_bytes()
-            content, size = [], 0
-            for part in parts:
-                content.append(part)
-                size += len(part)
-                if size > most:
-                    raise EndlessError(
-                        f"the answer is larger than {most:,} bytes, `answer_max_bytes`"
-                        " of the connector"
-                    )
-                if time.monotonic() > until:
-                    raise EndlessError(
-                        f"the answer was not whole after {seconds:g} s,"
-                        " `answer_seconds` of the connector",
-                        True,
-                    )
+            content = b"".join(self._parts(head, body, seconds, until))
         finally:
             body.close()
-        kept = [header for header in head.headers if header[0].lower() not in FRAMING]
-        whole = httpx.Response(
-            head.status, headers=kept, content=b"".join(content), request=request
-        )
+
+        whole = Response(head.status, head.headers, content, sent.url)
         if "set-cookie" in whole.headers:
-            self.http.cookies.extract_cookies(whole)
-        for listen in self.http.event_hooks["response"]:
-            listen(whole)
+            self._keep_cookies(head, sent)
+        self.hears_response(whole)
         return whole
 
-    def _asked(
-        self, method: str, url: httpx.URL, headers: Mapping[str, str], **sent: Any
-    ) -> httpx.Request:
-        """A request as a client of httpx would make it."""
-        request = httpx.Request(
-            method, url, headers=_prepared(tuple(headers.items())), **sent
-        )
-        if url.userinfo:
-            request = next(
-                httpx.BasicAuth(url.username, url.password).auth_flow(request)
-            )
-        if self.http.cookies:
-            self.http.cookies.set_cookie_header(request)
-        for listen in self.http.event_hooks["request"]:
-            listen(request)
-        return request
+    def _parts(
+        self, head: Head, body: Body, seconds: float, until: float
+    ) -> Iterator[bytes]:
+        """The body of an answer, unpacked, part by part."""
+        most, size = self.connector.connection.answer_max_bytes, 0
+        for part in _unpacked(head, body):
+            yield part
+            size += len(part)
+            if size > most:
+                raise EndlessError(
+                    f"the answer is larger than {most:,} bytes, `answer_max_bytes`"
+                    " of the connector"
+                )
+            if time.monotonic() > until:
+                raise EndlessError(
+                    f"the answer was not whole after {seconds:g} s,"
+                    " `answer_seconds` of the connector",
+                    True,
+                )
+
+    def _keep_cookies(self, head: Head, sent: Request) -> None:
+        asked = httpx.Request(sent.method, sent.url)
+        answer = httpx.Response(head.status, headers=head.raw, request=asked)
+        self.http.cookies.extract_cookies(answer)
 
     def _headers(self, operation: Operation, signature: Signature) -> dict[str, str]:
         return {
@@ -534,17 +531,33 @@ class Calls:
         kind: Resource,
         file: Path | None,
         signature: Signature,
-    ) -> httpx.Response:
+    ) -> Response:
         headers, url = self._headers(operation, signature), _with(url, signature.params)
         if body is None or (operation.method == "DELETE" and isinstance(body, dict)):
-            return self._exchange(operation.method, url, headers=headers)
+            return self._asked(operation.method, url, headers)
+        if operation.body == "multipart":
+            return self._in_parts(operation, url, body, kind, file, headers)
+        sent = BODIES[operation.body](body, operation, kind)
+        headers = {**headers, **sent.headers}
+        return self._asked(operation.method, url, headers, sent.content)
+
+    def _in_parts(
+        self,
+        operation: Operation,
+        url: httpx.URL,
+        body: Any,
+        kind: Resource,
+        file: Path | None,
+        headers: Mapping[str, str],
+    ) -> Response:
+        """A body of several parts, one of which may be a file; httpx knows how to write it."""
         with file.open("rb") if file is not None else nullcontext() as content:
-            sent = BODIES[operation.body](body, operation, kind, content)
-            return self._exchange(
-                operation.method,
-                url,
-                **{**sent, "headers": {**headers, **sent.get("headers", {})}},
-            )
+            parts = in_parts(body, operation, kind, content)
+            said = parts.pop("headers", {})
+            own = self._of_account(operation.method, url)
+            headers = {**SAID, **headers, **own, **said}
+            sent = httpx.Request(operation.method, url, headers=headers, **parts)
+            return self._exchange(of_httpx(sent))
 
     def failure(self, verdict: Classified, operation: Operation) -> ApiError:  # noqa: PLR0911
         assert verdict.rule is not None
@@ -607,10 +620,15 @@ class Calls:
         ].strip()
 
 
-@lru_cache(maxsize=128)
-def _prepared(headers: tuple[tuple[str, str], ...]) -> httpx.Headers:
-    """The headers of a request with those of every request; they are the same each call."""
-    return httpx.Headers({**SAID, **dict(headers)})
+def _unpacked(head: Head, body: Body) -> Iterable[bytes]:
+    """The parts of a body as they were before they were packed."""
+    coding = ", ".join(head.values("content-encoding"))
+    if coding not in CODINGS:
+        raise EndlessError("the answer is packed in a way that was not asked for")
+    if coding in PLAIN:
+        return body
+    packed = httpx.Response(head.status, headers=head.raw, stream=body)
+    return packed.iter_bytes()
 
 
 def _with(url: httpx.URL, params: Mapping[str, Any]) -> httpx.URL:

@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from engine.connector.client import Client
+from engine.connector.messages import Request, Response
 from engine.connector.model import Operation
 from engine.errors import EtlError
 
@@ -40,13 +41,10 @@ class Tape:
 
     def listen(self, client: Client) -> None:
         """Hear every call of a client."""
-        hooks = client.calls.http.event_hooks
-        client.calls.http.event_hooks = {
-            "request": [*hooks["request"], self._asked],
-            "response": [*hooks["response"], self._answered],
-        }
+        client.calls.hears_request = self._asked
+        client.calls.hears_response = self._answered
 
-    def _asked(self, request: Any) -> None:
+    def _asked(self, request: Request) -> None:
         if self.calls >= self.most and not self.cleaning:
             raise Spent(
                 f"{self.most} calls were made; give a higher --calls, or --only RESOURCE"
@@ -58,12 +56,9 @@ class Tape:
             None,
         )
 
-    def _answered(self, response: Any) -> None:
-        response.read()
+    def _answered(self, response: Response) -> None:
         self.status = response.status_code
-        self.headers |= {
-            name.lower(): value for name, value in response.headers.items()
-        }
+        self.headers |= response.headers
         self.limited += self.status == 429
         self.retry_stated = self.retry_stated or (
             self.status == 429 and "retry-after" in response.headers

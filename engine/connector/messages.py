@@ -1,0 +1,121 @@
+"""A request as it travels, and an answer that was read whole: as plain as a call needs them.
+
+httpx's own cost several times what reading and writing them takes; files, which are few, still go
+through it (docs/decisions/0017-the-http-door.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+
+import httpx
+import msgspec
+
+Header = tuple[bytes, bytes]
+
+SAID = {  # what every request says
+    "accept": "*/*",
+    "accept-encoding": "gzip, deflate",
+    "connection": "keep-alive",
+    "user-agent": f"python-httpx/{httpx.__version__}",
+}
+
+
+class Request(msgspec.Struct, frozen=True):
+    """A request as it travels: the lines of its head, and its body in one piece or in parts."""
+
+    method: str
+    url: httpx.URL
+    lines: bytes
+    body: bytes = b""
+    parts: Iterable[bytes] = ()
+    is_chunked: bool = False  # the parts say themselves how long they are
+
+
+class Headers(dict[str, str]):
+    """What an answer says beside its body, by names in any letters; what several headers of a name
+    say is one list.
+    """
+
+    def __getitem__(self, name: str) -> str:
+        return super().__getitem__(name.lower())
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and super().__contains__(name.lower())
+
+    def get(self, name: str, default: str = "") -> str:  # type: ignore[override]
+        """What a header says; the default where there is none."""
+        return super().get(name.lower(), default)
+
+
+class Response(msgspec.Struct, frozen=True):
+    """An answer, read whole and unpacked."""
+
+    status_code: int
+    headers: Headers
+    content: bytes
+    url: httpx.URL = httpx.URL()
+
+    @property
+    def text(self) -> str:
+        """The body as text, in the encoding that it names."""
+        said = {"content-type": self.headers.get("content-type")}
+        return httpx.Response(200, headers=said, content=self.content).text
+
+
+def request(
+    method: str, url: httpx.URL, headers: Mapping[str, str], body: bytes | None = None
+) -> Request:
+    """A request with a body in one piece, or without one.
+
+    Raises LocalProtocolError where a header would begin another line, and UnicodeEncodeError where
+    it holds what no header can carry.
+    """
+    lines = _lines(url.netloc, tuple(headers.items()))
+    if body is None and method not in ("POST", "PUT", "PATCH"):
+        return Request(method, url, lines)
+    body = body or b""
+    return Request(method, url, b"%bcontent-length: %d\r\n" % (lines, len(body)), body)
+
+
+@lru_cache(maxsize=256)
+def _lines(host: bytes, headers: tuple[tuple[str, str], ...]) -> bytes:
+    """The lines of a head, which are the same for nearly every call."""
+    said = httpx.Headers({**SAID, **dict(headers)})
+    return lines_of([(b"host", host), *said.raw])
+
+
+def lines_of(headers: Sequence[Header]) -> bytes:
+    """Headers as lines. Raises LocalProtocolError where one would begin another line."""
+    text = b"".join([b"%b: %b\r\n" % header for header in headers])
+    if b"\0" in text or not text.count(b"\r") == text.count(b"\n") == len(headers):
+        raise httpx.LocalProtocolError("a header holds what no header can carry")
+    return text
+
+
+def of_httpx(sent: httpx.Request) -> Request:
+    """A request of httpx, whose body comes in parts."""
+    return Request(
+        sent.method,
+        sent.url,
+        lines_of(sent.headers.raw),
+        parts=sent.stream,  # type: ignore[arg-type]
+        is_chunked="transfer-encoding" in sent.headers,
+    )
+
+
+def headers_of(raw: Sequence[Header]) -> Headers:
+    """Headers of an answer as they are asked for."""
+    found = Headers()
+    for key, value in raw:
+        name, said = key.decode("ascii").lower(), _text(value)
+        found[name] = f"{found[name]}, {said}" if name in found else said
+    return found
+
+
+def _text(value: bytes) -> str:
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value.decode("latin-1")
