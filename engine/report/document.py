@@ -18,7 +18,8 @@ from engine.pipeline import Result
 from engine.session import Run
 from engine.store.links import Finding, all_findings
 from engine.values import as_file, as_link
-from engine.verify.compare import Comparison, FieldState, text_of
+from engine.verify.compare import Comparison
+from engine.verify.fields import FieldState, text_of
 
 STATES = (
     "equal",

@@ -1,10 +1,9 @@
-"""Source beside destination: every mapped field of a record and what the destination now holds."""
+"""Source beside destination: every record with what the destination now holds of it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import Any
 
 import msgspec
@@ -13,9 +12,7 @@ from msgspec import structs
 
 from engine.connector.model import Resource
 from engine.connector.titles import first_word
-from engine.destination.compare import UNKNOWN, FieldView, holds_wanted
-from engine.destination.equality import is_same
-from engine.destination.resolve import Resolved, resolve
+from engine.destination.resolve import Ids, Resolved, resolve
 from engine.destination.rows import (
     Definitions,
     Row,
@@ -25,9 +22,7 @@ from engine.destination.rows import (
 )
 from engine.destination.written import bodies_written
 from engine.extract.records import recent, rows_now
-from engine.language.dependencies import paths_read
 from engine.language.model import ObjectMapping
-from engine.load.outcomes import note_live, report_held
 from engine.load.reconcile import MARGIN
 from engine.mapping.draft import Remembered, judged, sight_on
 from engine.mapping.evaluate import Evaluation, Provenance, Source, evaluate
@@ -37,40 +32,23 @@ from engine.store.journal import attempted, failures
 from engine.store.links import (
     Draft,
     Link,
-    clear_field_findings,
     clear_verified,
     draft_states,
     first_written,
     links_of,
     links_to_rows,
     mark_verified,
-    save_link,
     stream_links,
     unverified_drafts,
 )
 from engine.store.records import Record, many, sample
-from engine.values import as_file, canonical, digest, is_empty, leaves, segments, word
+from engine.values import canonical, digest
+from engine.verify.fields import FieldState, Side, field_states, money_of, side_of
+from engine.verify.learn import learn
+from engine.verify.unmapped import Unmapped, touched_fields
 
 AGAIN = 200  # rows of a resource that are read once more because a list may lag
 CHANGED_SINCE = "the mapping has changed since; the next run brings it over"
-
-
-class FieldState(msgspec.Struct, frozen=True):
-    """One mapped field of one record.
-
-    `state` is equal, transformed, looked_up, defaulted, stored_as (all of them: arrived, the last
-    in the form that the destination gave it), dropped (the mapping left it out), lost (wanted, but
-    the destination holds something else) or empty.
-    """
-
-    target: str
-    label: str
-    state: str
-    sources: tuple[tuple[str, Any], ...]
-    steps: tuple[str, ...]
-    wanted: Any
-    live: Any
-    reason: str = ""
 
 
 class Comparison(msgspec.Struct, frozen=True):
@@ -128,8 +106,9 @@ def compare(
     with run.store.begin() as connection:
         clear_verified(connection)
         known = load_definitions(connection, run.migration.destination)
-        touched, whys = touched_fields(objects), sample(connection)
-        bench = _Context(run, known, touched, whys, judged, only_written)
+        unmapped = Unmapped(touched_fields(objects))
+        whys = sample(connection)
+        bench = _Context(run, known, unmapped, whys, judged, only_written)
 
     by_resource: dict[str, dict[str, ObjectMapping]] = {}
     for mapping in objects:
@@ -152,27 +131,33 @@ class _Context:
 
     run: Run
     known: Definitions
-    touched: Mapping[str, set[str]]
+    unmapped: Unmapped
     whys: Mapping[str, str]
     judged: Judged
     only_written: bool
     # rows of each resource read once more
     read: dict[str, int] = field(default_factory=dict)
     memory: Remembered = field(default_factory=Remembered)
-    # of a page: rows with the fingerprint of their answer
-    unedited: set[tuple[str, str]] = field(default_factory=set)
-    labels: dict[tuple[str, str], str] = field(default_factory=dict)
-    # collection -> field -> whether it is left behind
-    settled: dict[str, dict[str, bool]] = field(default_factory=dict)
+    labels: dict[str, dict[str, str]] = field(default_factory=dict)
+    codecs: dict[str, RowCodec] = field(default_factory=dict)
 
-    def label(self, resource: str, target: str) -> str:
-        """A destination field as people know it."""
-        if (resource, target) not in self.labels:
-            self.labels[resource, target] = self.run.spec.label(resource, target)
-        return self.labels[resource, target]
+    def label(self, resource: str) -> Callable[[str], str]:
+        """What people call the fields of a resource."""
+        known = self.labels.setdefault(resource, {})
+
+        def label(target: str) -> str:
+            if target not in known:
+                known[target] = self.run.spec.label(resource, target)
+            return known[target]
+
+        return label
 
     def codec(self, resource: str) -> RowCodec:
-        return codec_of(self.run.migration.destination, resource, self.known)
+        """How the rows of a resource are read."""
+        if resource not in self.codecs:
+            connector = self.run.migration.destination
+            self.codecs[resource] = codec_of(connector, resource, self.known)
+        return self.codecs[resource]
 
 
 class _Pair(msgspec.Struct, frozen=True):
@@ -185,7 +170,19 @@ class _Pair(msgspec.Struct, frozen=True):
 
     @property
     def record(self) -> str:
+        """The key of the record that it was made of."""
         return self.key.partition("#")[0]
+
+
+class _Case(msgspec.Struct, frozen=True):
+    """A pair with its record, and what was made of that."""
+
+    pair: _Pair
+    record: Record
+    projection: Evaluation
+    side: Side
+    # the row has the fingerprint of the answer to our write
+    is_unedited: bool = False
 
 
 def _seen(
@@ -198,12 +195,9 @@ def _seen(
     kind = bench.run.migration.destination.resources[resource]
     live = {kind.id_of(row): row for row in rows}
     with bench.run.store.begin() as connection:
-        found = links_to_rows(connection, resource, list(live))
-    live |= _fresh(bench, resource, live, found)
-    with bench.run.store.begin() as connection:
         links = [
             link
-            for linked in found.values()
+            for linked in links_to_rows(connection, resource, list(live)).values()
             for link in linked
             if link.object in objects and bench.judged(link.object, link.key)
         ]
@@ -212,45 +206,43 @@ def _seen(
             _Pair(objects[link.object], link.key, link, live[link.dest_id])
             for link in links
         ]
-        made = list(_side_by_side(bench, connection, pairs))
+        cases = _cases(bench, connection, pairs)
+    cases = _fresh(bench, resource, cases)
+    with bench.run.store.begin() as connection:
+        made = [_one(bench, connection, case) for case in cases]
     yield from made
 
 
-def _fresh(
-    bench: _Context,
-    resource: str,
-    live: Mapping[str, Row],
-    found: Mapping[str, list[Link]],
-) -> dict[str, Row]:
-    """Rows that this run wrote and a list shows otherwise than the answer did, read by their
-    ids.
+def _fresh(bench: _Context, resource: str, cases: Sequence[_Case]) -> list[_Case]:
+    """The cases, with rows that this run wrote and a list shows otherwise than the answer did
+    read by their ids.
 
     Lists may lag behind. So many are read and no more, for a platform may always show rows
     otherwise.
     """
     run, codec = bench.run, bench.codec(resource)
-    bench.unedited.clear()
     if "read" not in codec.resource.operations:
-        return {}
-    stale = []
-    for row_id, links in found.items():
-        if any(_is_stale(run, codec, link, live[row_id]) for link in links):
-            stale.append(row_id)
-        else:
-            bench.unedited.update(
-                (link.object, link.key)
-                for link in links
-                if link.run == run.id and "seen" in link.extra
-            )
-    room = max(0, AGAIN - bench.read.get(resource, 0))
-    bench.read[resource] = bench.read.get(resource, 0) + len(stale[:room])
-    rows = {row_id: run.destination.read(resource, row_id) for row_id in stale[:room]}
-    return {row_id: row for row_id, row in rows.items() if row is not None}
+        return list(cases)
 
-
-def _is_stale(run: Run, codec: RowCodec, link: Link, row: Row) -> bool:
-    seen = link.extra.get("seen")
-    return link.run == run.id and seen is not None and not codec.is_unchanged(seen, row)
+    fresh: dict[str, Row | None] = {}
+    found = []
+    for case in cases:
+        link, row = case.side.link, case.side.row
+        seen = link.extra.get("seen") if link and link.run == run.id else None
+        if link is None or row is None or seen is None or case.side.is_intact:
+            found.append(case)
+            continue
+        if codec.is_unchanged(seen, row):
+            found.append(structs.replace(case, is_unedited=True))
+            continue
+        room = bench.read.get(resource, 0) < AGAIN
+        if link.dest_id not in fresh and room:
+            bench.read[resource] = bench.read.get(resource, 0) + 1
+            fresh[link.dest_id] = run.destination.read(resource, link.dest_id)
+        row = fresh.get(link.dest_id) or row
+        side = side_of(codec, case.side.resolved, link, row)
+        found.append(structs.replace(case, side=side))
+    return found
 
 
 def _unseen(
@@ -278,7 +270,8 @@ def _unseen(
             _Pair(mapping, draft.key, link, rows.get(link.dest_id) if link else None)
         )
     with bench.run.store.begin() as connection:
-        found = list(_side_by_side(bench, connection, pairs))
+        cases = _cases(bench, connection, pairs)
+        found = [_one(bench, connection, case) for case in cases]
     for row in found:
         lost = row.state == "missing" and row.key in failed
         yield (
@@ -313,30 +306,42 @@ def run_resource(run: Run, mapping: ObjectMapping) -> Resource:
     return run.migration.destination.resources[mapping.resource]
 
 
-def _side_by_side(
+def _cases(
     bench: _Context, connection: sa.Connection, pairs: Sequence[_Pair]
-) -> Iterator[Comparison]:
-    """The comparisons of those pairs whose record is still there and still makes this draft."""
+) -> list[_Case]:
+    """The cases of those pairs whose record is still there and still makes this draft."""
     run = bench.run
     records = many(connection, list({pair.record for pair in pairs}))
     drafted = _drafted(connection, pairs)
     sight = sight_on(run, connection, memory=bench.memory)
+    found = []
     for pair in pairs:
         record = records.get(pair.record)
         if record is None:
             continue
-        made = evaluate(
-            pair.mapping, Source(record.collection, record.key, record.body), sight
-        )
+        source = Source(record.collection, record.key, record.body)
+        made = evaluate(pair.mapping, source, sight)
         projection = next((item for item in made if item.key == pair.key), None)
         if projection is not None:
-            projection = judged(
-                run_resource(run, pair.mapping), pair.mapping, projection
-            )
-        if projection is None and (pair.mapping.name, pair.key) in drafted:
+            resource = run_resource(run, pair.mapping)
+            projection = judged(resource, pair.mapping, projection)
+        elif (pair.mapping.name, pair.key) in drafted:
             projection = _as_linked(pair)
         if projection is not None:
-            yield _one(bench, connection, pair, record, projection)
+            found.append((pair, record, projection))
+
+    ids = rows_as_linked(run, connection, _bodies(found))
+    return [_case(bench, ids, *one) for one in found]
+
+
+def _bodies(
+    found: Iterable[tuple[_Pair, Record, Evaluation]],
+) -> Iterator[Draft]:
+    """What may be judged of each record: the draft of today, and the one that was written."""
+    for pair, _, projection in found:
+        written = pair.link.written if pair.link else {}
+        for body in (projection.body, written):
+            yield Draft(pair.mapping.name, pair.key, pair.record, body, "")
 
 
 def _drafted(connection: sa.Connection, pairs: Sequence[_Pair]) -> set[tuple[str, str]]:
@@ -392,35 +397,36 @@ def _by_parents(run: Run, resource: Resource) -> Iterator[Sequence[Row]]:
 # -- one record
 
 
-class _Side(msgspec.Struct, frozen=True):
-    """One record: what was written, in our words and as it travels, and what the row holds."""
-
-    codec: RowCodec
-    resolved: Resolved
-    link: Link | None
-    row: Row | None
-
-
-def _one(
-    bench: _Context,
-    connection: sa.Connection,
-    pair: _Pair,
-    record: Record,
-    projection: Evaluation,
-) -> Comparison:
-    mapping, link, row = pair.mapping, pair.link, pair.row
+def _case(
+    bench: _Context, ids: Ids, pair: _Pair, record: Record, projection: Evaluation
+) -> _Case:
+    """What is judged: the draft that was written, not what a mapping edited since would make."""
+    link, mapping, spec = pair.link, pair.mapping, bench.run.spec
     codec = bench.codec(mapping.resource)
-    projection, resolved = _as_written(bench, connection, pair, projection)
-    if link is not None and row is not None:
-        link = _learn(bench, connection, codec, link, resolved, row)
+    resolved = resolve(projection.body, mapping, spec, codec, ids)
+    if link is not None and link.digest not in ("", digest(resolved.effective)):
+        resolved = resolve(link.written, mapping, spec, codec, ids)
+        traces = tuple(
+            _trace_as_written(trace, link.written) for trace in projection.traces
+        )
+        projection = replace(projection, traces=traces, body=link.written)
+    side = side_of(codec, resolved, link, pair.row)
+    return _Case(pair, record, projection, side)
 
-    side = _Side(codec, resolved, link, row)
-    fields = tuple(
-        [field_state(bench, mapping, trace, side) for trace in projection.traces]
-    )
-    state, reason = _record_state(projection, resolved, link, row)
+
+def _one(bench: _Context, connection: sa.Connection, case: _Case) -> Comparison:
+    record, projection, side = case.record, case.projection, case.side
+    mapping = case.pair.mapping
+    link = learn(connection, side, bench.run.id, case.is_unedited)
+    if link is not side.link:
+        side = structs.replace(side, link=link)
+
+    resource = side.codec.resource
+    fields = field_states(side, projection.traces, bench.label(mapping.resource))
+    state, reason = _record_state(projection, side.resolved, link, side.row)
     source = bench.run.migration.source
     read = source.resources[record.collection]
+    title = first_word(projection.body, resource.called)
     return Comparison(
         mapping.name,
         mapping.label,
@@ -431,33 +437,12 @@ def _one(
         state,
         reason,
         fields,
-        _unmapped(bench, record, read, source.said_by),
+        bench.unmapped.of(record, read, source.said_by),
         bench.whys.get(record.key, ""),
-        first_word(projection.body, codec.resource.called)
-        or first_word(record.body, read.called),
+        title or first_word(record.body, read.called),
         link.extra if link and link.extra.get("sha256") else None,
-        _money(codec.resource, fields),
+        money_of(resource, fields),
     )
-
-
-def _as_written(
-    bench: _Context, connection: sa.Connection, pair: _Pair, projection: Evaluation
-) -> tuple[Evaluation, Resolved]:
-    """What is judged: the draft that was written, not what a mapping edited since would make."""
-    link, mapping = pair.link, pair.mapping
-    codec = bench.codec(mapping.resource)
-    bodies = [projection.body, link.written if link else {}]
-    drafts = [Draft(mapping.name, pair.key, pair.record, body, "") for body in bodies]
-    ids = rows_as_linked(bench.run, connection, drafts)
-    made = partial(resolve, mapping=mapping, spec=bench.run.spec, codec=codec, ids=ids)
-    resolved = made(projection.body)
-    if link is None or link.digest in ("", digest(resolved.effective)):
-        return projection, resolved
-
-    traces = tuple(
-        _trace_as_written(trace, link.written) for trace in projection.traces
-    )
-    return replace(projection, traces=traces, body=link.written), made(link.written)
 
 
 def _trace_as_written(trace: Provenance, written: Mapping[str, Any]) -> Provenance:
@@ -467,79 +452,6 @@ def _trace_as_written(trace: Provenance, written: Mapping[str, Any]) -> Provenan
         return trace
     how = "empty" if value is None else "transformed"
     return replace(trace, how=how, value=value, reason=CHANGED_SINCE)
-
-
-def _learn(
-    bench: _Context,
-    connection: sa.Connection,
-    codec: RowCodec,
-    link: Link,
-    resolved: Resolved,
-    row: Row,
-) -> Link:
-    """What a reading shows of a row: its first fingerprint, and what is as wanted by now."""
-    stored, held, extra = dict(link.stored), dict(link.held), dict(link.extra)
-    seen = extra.get("seen")
-    if link.origin == "created" and seen is None:
-        # The answer to our write has not shown the row: this reading does.
-        extra["seen"] = codec.fingerprint(row)
-        _note_all(codec, resolved, row, stored, held)
-    elif seen is not None and (
-        (link.object, link.key) in bench.unedited or codec.is_unchanged(seen, row)
-    ):
-        # Nobody has edited the row: whatever it holds is what the platform made of our values.
-        _note_all(codec, resolved, row, stored, held)
-    elif link.run == bench.run.id and "touched" not in extra:
-        _tidied_later(codec, resolved, row, stored, extra)
-
-    for target in list(held):
-        wanted, live = codec.get(resolved.body, target), codec.get(row, target)
-        if codec.equal(target, wanted, live):
-            del held[target]
-            clear_field_findings(connection, link.object, link.key, target)
-
-    learnt = structs.replace(link, stored=stored, held=held, extra=extra)
-    if learnt != link:
-        save_link(connection, learnt)
-        if learnt.held.keys() - link.held.keys():
-            report_held(connection, learnt)
-    return learnt
-
-
-def _note_all(
-    codec: RowCodec,
-    resolved: Resolved,
-    row: Row,
-    stored: dict[str, Any],
-    held: dict[str, Any],
-) -> None:
-    """What a row that nobody has edited holds in place of what was sent."""
-    for target in resolved.effective:
-        sent, live = codec.get(resolved.body, target), codec.get(row, target)
-        if is_same(sent, live) and target not in stored:
-            continue
-        if not (is_empty(sent) or as_file(sent) or target in held):
-            note_live(codec, target, sent, live, stored, held)
-
-
-def _tidied_later(
-    codec: RowCodec,
-    resolved: Resolved,
-    row: Row,
-    stored: dict[str, Any],
-    extra: dict[str, Any],
-) -> None:
-    """Values that the platform tidied only after it had answered with them as they were sent."""
-    found = {}
-    for target in resolved.effective:
-        wanted, live = codec.get(resolved.body, target), codec.get(row, target)
-        if as_file(wanted) or target in stored or codec.equal(target, wanted, live):
-            continue
-        if codec.alike(target, wanted, live):
-            found[target] = live
-    if found:
-        stored |= found
-        extra["seen"] = codec.fingerprint(row)
 
 
 def _record_state(
@@ -556,161 +468,3 @@ def _record_state(
     if resolved.refused:
         return "failed", resolved.refused
     return "missing", "it was not written"
-
-
-def field_state(
-    bench: _Context, mapping: ObjectMapping, trace: Provenance, side: _Side
-) -> FieldState:
-    """One field's state from its story and from what the destination holds."""
-    codec, target = side.codec, trace.target
-    label = bench.label(mapping.resource, target)
-    wanted = codec.get(side.resolved.body, target)
-    live = codec.get(side.row, target) if side.row is not None else None
-    state, reason = (
-        ("defaulted" if trace.how == "constant" else trace.how),
-        trace.reason,
-    )
-    missing = dict(side.resolved.missing) if side.resolved.missing else {}
-
-    file = codec.resource.file
-    if is_same(wanted, live) and target not in missing:
-        pass  # it arrived as it was sent, as nearly always
-    elif as_file(wanted) and file:
-        row = side.row
-        live = {"name": row.get(file[1]), "size": row.get(file[2])} if row else None
-        state = _file_state(live, wanted, side.link)
-    elif target in missing:
-        state, reason = "lost", missing[target]
-    else:
-        state, reason = _arrived(side, target, wanted, live, (state, reason))
-    shown = _shown(trace.value, wanted)
-    return FieldState(
-        target, label, state, trace.sources, trace.steps, shown, live, reason
-    )
-
-
-def _arrived(
-    side: _Side, target: str, wanted: Any, live: Any, told: tuple[str, str]
-) -> tuple[str, str]:
-    """The state of a plain field, `told` being that of one that arrived as it was sent."""
-    held = side.link.held.get(target, {}) if side.link else {}
-    if is_empty(wanted) and not (held and not is_empty(live)):
-        return told
-    if side.row is None:
-        return "lost", "the record did not arrive"
-
-    same = partial(side.codec.equal, target)
-    if same(wanted, live):
-        return told
-    stored = side.link.stored.get(target, UNKNOWN) if side.link else UNKNOWN
-    view = FieldView(wanted, stored, live, wanted)
-    if holds_wanted(view, same) and side.codec.alike(target, wanted, live):
-        return "stored_as", f"the destination stores it as {text_of(live)[:80]}"
-    return "lost", _why_lost(held, view, same)
-
-
-def _why_lost(
-    held: Mapping[str, Any], view: FieldView, same: Callable[[Any, Any], bool]
-) -> str:
-    if held.get("why") == "stuck":
-        return "emptied in the source; the destination cannot empty this field"
-    if held.get("why") == "conflict":
-        return "people changed it; kept"
-    if is_empty(view.live):
-        return "the destination holds nothing"
-    if holds_wanted(view, same):
-        return "the destination made something else of it"
-    return "the destination holds something else"
-
-
-def _shown(symbolic: Any, wire: Any) -> Any:
-    """A wanted value for people: labels instead of option ids, ids only where there is nothing
-    better.
-    """
-    return (
-        symbolic
-        if symbolic is not None and not isinstance(symbolic, dict | list)
-        else wire
-    )
-
-
-def _file_state(live: Any, wanted: Any, link: Link | None) -> str:
-    size = link.extra.get("size") if link else None
-    described = as_file(wanted) or {}
-    good = (
-        live is not None
-        and live["name"] == described.get("name")
-        and (size is None or live["size"] == size)
-    )
-    return "transformed" if good else "lost"
-
-
-def _money(
-    kind: Resource, fields: Sequence[FieldState]
-) -> tuple[FieldState, FieldState] | None:
-    """The amount and the currency of a record, where its resource has both and both are mapped."""
-    found = {item.target: item for item in fields}
-    amount, currency = (found.get(name) for name in kind.money or ("", ""))
-    return (amount, currency) if amount and currency else None
-
-
-# -- what no mapping touches
-
-
-def touched_fields(objects: Sequence[ObjectMapping]) -> dict[str, set[str]]:
-    """Top-level source fields that any object reads or says why it ignores, by collection."""
-    found: dict[str, set[str]] = {}
-    for mapping in objects:
-        heads = {
-            str(segments(path)[0])
-            for path in paths_read(mapping)
-            if not path.startswith("$")
-        } - mapping.beside
-        for name in mapping.sources:
-            found.setdefault(name, set()).update(heads, mapping.ignore)
-    return found
-
-
-def unmapped_fields(
-    body: Mapping[str, Any],
-    touched: set[str],
-    kind: Resource,
-    said_by: Callable[[str], Iterable[str]],
-) -> tuple[tuple[str, Any], ...]:
-    """Filled source fields that no mapping reads and none says why it leaves behind.
-
-    A row's own id and its life sign are used by the engine itself; a field whose whole content
-    another one that is read says as well is not left behind.
-    """
-    known = touched | {kind.own_field, kind.deleted}
-    found = []
-    for name, value in body.items():
-        if name in known or not known.isdisjoint(said_by(name)) or is_empty(value):
-            continue
-        if all(is_empty(leaf) for _, leaf in leaves(value)):
-            continue
-        found.append((name, value))
-    return tuple(found)
-
-
-def _unmapped(
-    bench: _Context,
-    record: Record,
-    kind: Resource,
-    said_by: Callable[[str], Iterable[str]],
-) -> tuple[tuple[str, Any], ...]:
-    """The same for a record of a comparison; a field of a collection is asked about once."""
-    touched = bench.touched.get(record.collection, set())
-    settled = bench.settled.setdefault(record.collection, {})
-    known = None
-    for name in record.body:
-        if name not in settled:
-            known = known or touched | {kind.own_field, kind.deleted}
-            settled[name] = name not in known and known.isdisjoint(said_by(name))
-    left = {name: value for name, value in record.body.items() if settled[name]}
-    return unmapped_fields(left, touched, kind, said_by) if left else ()
-
-
-def text_of(value: Any) -> str:
-    """A value as a table cell shows it."""
-    return canonical(value) if isinstance(value, dict | list) else word(value)

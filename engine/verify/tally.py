@@ -9,7 +9,8 @@ from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
-from engine.verify.compare import Comparison, text_of
+from engine.verify.compare import Comparison
+from engine.verify.fields import text_of
 
 KEPT = 2_000  # records kept for the report of a full run: those with something to see
 
