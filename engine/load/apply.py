@@ -255,8 +255,11 @@ def _prepared(work: _Work, batch: Sequence[Change]) -> list[Write]:
                 continue
             resolved = resolve(draft.body, mapping, run.spec, work.codec, ids)
             write = _one(work, connection, change, resolved, links.get(change.key))
-            if write is not None:
-                writes.append(write)
+            if write is None:
+                continue
+            if not (write.digest or resolved.missing):  # nothing was left out of it
+                write = structs.replace(write, digest=draft.digest)
+            writes.append(write)
     return writes
 
 

@@ -46,7 +46,11 @@ def judge_creation(
         if (link.object, link.key) != (write.object, write.key)
     ]
     taken = [link for link in others if link.object == write.object]
-    named = "" if others else _named_by_row(run, ledger, write, outcome.answer, codec)
+    named = ""
+    if not (
+        others or outcome.answer.as_sent
+    ):  # that holds the record's own key as well
+        named = _named_by_row(run, ledger, write, outcome.answer, codec)
     if named:
         return _taken(outcome, named)
     if not others:
@@ -158,6 +162,8 @@ def _answers_found(ledger: Ledger, write: Write, answer: Answer) -> bool:
 
 def _shows_another(write: Write, answer: Answer, codec: RowCodec) -> bool:
     """Whether the answer shows a row that holds mostly other values than were sent."""
+    if answer.as_sent:
+        return False
     shown = other = 0
     for name in write.draft:
         sent = codec.get(write.body, name)

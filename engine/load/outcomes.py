@@ -61,6 +61,7 @@ def record_all(
 def _record(run: Run, ledger: Ledger, outcome: Outcome, codec: RowCodec) -> Outcome:
     write = outcome.write
     if outcome.state == "done" and write.action == "create":
+        outcome = _looked_at(outcome, codec)
         outcome = judge_creation(run, ledger, outcome, codec)
 
     ledger.settle(_settled(run, outcome, codec))
@@ -72,6 +73,18 @@ def _record(run: Run, ledger: Ledger, outcome: Outcome, codec: RowCodec) -> Outc
     elif outcome.state == "done":
         _leave(run, ledger, outcome, codec)
     return outcome
+
+
+def _looked_at(outcome: Outcome, codec: RowCodec) -> Outcome:
+    """The outcome with a look at whether its row shows what was sent, to the last letter: then,
+    as nearly always, nothing else need be asked about it.
+    """
+    write, answer = outcome.write, outcome.answer
+    as_sent = answer.shown and all(
+        is_same(codec.get(write.body, name), codec.get(answer.row, name))
+        for name in write.draft
+    )
+    return structs.replace(outcome, answer=structs.replace(answer, as_sent=as_sent))
 
 
 def _settled(run: Run, outcome: Outcome, codec: RowCodec) -> Settled:
@@ -200,7 +213,8 @@ def link_after(run: Run, outcome: Outcome, codec: RowCodec) -> Link:
     stored, held = dict(write.stored), dict(write.held)
     if answer.shown:
         extra["seen"] = codec.fingerprint(answer.row)
-    note_stored(codec, write.body, answer.row, write.draft, stored, held)
+    if stored or held or not answer.as_sent:
+        note_stored(codec, write.body, answer.row, write.draft, stored, held)
     return Link(
         write.object,
         write.key,

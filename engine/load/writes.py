@@ -48,6 +48,7 @@ class Answer(msgspec.Struct, frozen=True):
     date: float | None = None  # the server's clock, epoch seconds
     shown: bool = False  # whether the answer held the row, not just its id
     repeated: bool = False  # whether the call was made more than once
+    as_sent: bool = False  # the row is known to show every value as it was sent
 
 
 class Outcome(msgspec.Struct, frozen=True):

@@ -33,6 +33,8 @@ class Ledger:
     _found: list[Finding] = field(default_factory=list)
     # as far as they were looked at
     _to_rows: dict[Place, list[Link]] = field(default_factory=dict)
+    # object and key -> the rows among those that a link of theirs leads to
+    _rows_of: dict[Place, set[Place]] = field(default_factory=dict)
     _recalled: dict[str, str | None] = field(default_factory=dict)
 
     @property
@@ -40,6 +42,7 @@ class Ledger:
         """The connection, with everything written; what was looked at may change through it."""
         self.write()
         self._to_rows.clear()
+        self._rows_of.clear()
         self._recalled.clear()
         return self._connection
 
@@ -48,9 +51,10 @@ class Ledger:
         wanted = [row_id for row_id in ids if (resource, row_id) not in self._to_rows]
         if wanted:
             found = links_to_rows(self._connection, resource, wanted)
-            self._to_rows |= {
-                (resource, row_id): found.get(row_id, []) for row_id in wanted
-            }
+            for row_id in wanted:
+                self._to_rows[resource, row_id] = []
+                for link in found.get(row_id, []):
+                    self._lead(link)
 
     def links_to(self, resource: str, row_id: str) -> list[Link]:
         """Every link to a row, those that are not written yet among them."""
@@ -61,18 +65,22 @@ class Ledger:
 
     def save_link(self, link: Link) -> None:
         """Insert or replace a link."""
-        self._links[link.object, link.key] = link
-        for place, links in self._to_rows.items():
-            if any((one.object, one.key) == (link.object, link.key) for one in links):
-                self._to_rows[place] = [
-                    one
-                    for one in links
-                    if (one.object, one.key) != (link.object, link.key)
-                ]
+        place = (link.object, link.key)
+        self._links[place] = link
+        for row in self._rows_of.pop(place, ()):
+            others = self._to_rows[row]
+            self._to_rows[row] = [
+                one for one in others if (one.object, one.key) != place
+            ]
+        if (link.resource, link.dest_id) in self._to_rows:
+            self._lead(link)
+
+    def _lead(self, link: Link) -> None:
+        """A link to one of the rows that were looked at."""
         row = (link.resource, link.dest_id)
-        if row in self._to_rows:
-            links = [*self._to_rows[row], link]
-            self._to_rows[row] = sorted(links, key=lambda one: (one.object, one.key))
+        links = [*self._to_rows[row], link]
+        self._to_rows[row] = sorted(links, key=lambda one: (one.object, one.key))
+        self._rows_of.setdefault((link.object, link.key), set()).add(row)
 
     def settle(self, outcome: Settled) -> None:
         """Record the outcome of an intent."""

@@ -9,7 +9,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
@@ -587,13 +587,8 @@ def write_rows(
         connection.execute(statement, rows)
         return
     text, places = _for_driver(connection.dialect, statement, tuple(rows[0]))
-    connection.exec_driver_sql(
-        text,
-        [
-            tuple([_as_kept(row.get(name, constant)) for name, constant in places])
-            for row in rows
-        ],
-    )
+    values = [tuple([row.get(name, own) for name, own in places]) for row in rows]
+    connection.exec_driver_sql(text, list(map(_kept_values, values)))
 
 
 @lru_cache(maxsize=512)
@@ -615,10 +610,16 @@ def _for_driver(
     return str(compiled), tuple((name, compiled.params[name]) for name in names)
 
 
-def _as_kept(value: Any) -> Any:
-    if type(value) is not str or (value.isascii() and "\0" not in value):
-        return value
-    return _kept(value)
+def _kept_values(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The values of a row as they can be stored; nearly always they can."""
+    text = "".join([value for value in values if type(value) is str])
+    if "\0" not in text:
+        with suppress(UnicodeEncodeError):
+            text.encode()
+            return values
+    return tuple(
+        [_kept(value) if isinstance(value, str) else value for value in values]
+    )
 
 
 def those_of(
