@@ -26,13 +26,19 @@ class SentFile:
 
 def file_of(folder: Path, name: str, key: str, body: Any) -> SentFile | None:
     """The file that the body of an object's record asks for, or None."""
+    found = file_in(body)
+    if found is None:
+        return None
+    target, described = found
+    mark = hashlib.sha256(f"{name}{key}{described['url']}".encode()).hexdigest()[:32]
+    return SentFile(target, described, folder / mark)
+
+
+def file_in(body: Any) -> tuple[str, dict[str, Any]] | None:
+    """The field of a body that asks for a file, and what it says of it; None where none does."""
     for target, value in body.items() if isinstance(body, dict) else ():
-        described = as_file(value)
-        if described:
-            mark = hashlib.sha256(
-                f"{name}{key}{described['url']}".encode()
-            ).hexdigest()[:32]
-            return SentFile(target, described, folder / mark)
+        if described := as_file(value):
+            return target, described
     return None
 
 

@@ -11,10 +11,10 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import chain, groupby
-from queue import Empty, SimpleQueue
+from queue import Empty
 from typing import Any
 
 from msgspec import structs
@@ -37,6 +37,7 @@ from engine.errors import (
 from engine.load.files import drop_file, fetch_file
 from engine.load.outcomes import give_up, leave_in_doubt, record_all
 from engine.load.reconcile import Reconciled, reconcile
+from engine.load.workers import Ended, Workers, workers
 from engine.load.writes import Answer, Outcome, Write
 from engine.session import Run
 from engine.store.journal import Entry, intend
@@ -124,14 +125,16 @@ def _pause(run: Run, tried: int) -> None:
         run.clock.sleep(first * min(2 ** (tried - 2), GROWTH))
 
 
+Call = list[Write]  # the writes of one call
+Calls = Workers[Call, list[Outcome]]
+
+
 @dataclass(slots=True)
 class _Delivery:
-    """Calls under way: what was booked for each, and what became of those that ended."""
+    """Calls under way, and what became of those that ended."""
 
     run: Run
-    # and writes in each
-    pending: dict[Future[list[Outcome]], int] = field(default_factory=dict)
-    ended: SimpleQueue[Future[list[Outcome]]] = field(default_factory=SimpleQueue)
+    under_way: int = 0  # writes that were sent, or are to be
     # nothing more goes out
     halt: threading.Event = field(default_factory=threading.Event)
     fatal: BaseException | None = None
@@ -179,70 +182,62 @@ class _Delivery:
         connector = self.run.destination.connector
         room = 1 if in_order else connector.connection.concurrency
         size = 1 if in_order else _at_once(connector)
-        with ThreadPoolExecutor(max_workers=room) as pool:
+        most = 0 if in_order else room + AHEAD
+        with workers(partial(_perform, self.run, self.halt), room) as calls:
             try:
                 for group in batches(writes, size):
                     for call in _calls(connector, _book(self.run, group)):
-                        future = pool.submit(_perform, self.run, call, self.halt)
-                        self.pending[future] = len(call)
-                        future.add_done_callback(self.ended.put)
-                    yield from _known(
-                        self.land(0 if in_order else room + AHEAD), doubtful
-                    )
+                        self.under_way += len(call)
+                        calls.todo.put(call)
+                    yield from _known(self.land(calls, most), doubtful)
                     if self.halt.is_set() or len(doubtful) >= limit:
                         break
             except BaseException:
                 self.halt.set()
                 raise
             finally:
-                rest = self.land(0)
+                rest = self.land(calls, 0)
         yield from _known(rest, doubtful)
         if self.fatal is not None:
             raise self.fatal
 
-    def land(self, down_to: int) -> list[Outcome]:
+    def land(self, calls: Calls, down_to: int) -> list[Outcome]:
         """Record what has ended, and wait until no more than so many writes are left."""
         found: list[Outcome] = []
-        while self.pending:
+        while self.under_way:
             most = 0 if self.halt.is_set() else down_to
             full = self.under_way > most
-            if ended := self.gather(most):
+            if ended := self.gather(calls, most):
                 found += self.note(ended)
             if not full:
                 break
         return found
 
-    def gather(self, down_to: int) -> list[Future[list[Outcome]]]:
+    def gather(self, calls: Calls, down_to: int) -> list[Ended[Call, list[Outcome]]]:
         """Calls that have ended: where some are waited for, as many as can be recorded together."""
-        ended: list[Future[list[Outcome]]] = []
+        found: list[Ended[Call, list[Outcome]]] = []
         left, timeout, until = self.under_way, None, 0.0
-        while len(ended) < GROUP:
+        while len(found) < GROUP:
             try:
-                future = self.ended.get(left > down_to, timeout)
+                ended = calls.ended.get(left > down_to, timeout)
             except Empty:
                 break
             until = until or time.monotonic() + TOGETHER
             timeout = max(0.0, until - time.monotonic())
-            left -= self.pending[future]
-            ended.append(future)
-        return ended
+            left -= len(ended.work)
+            found.append(ended)
+        return found
 
-    @property
-    def under_way(self) -> int:
-        """Writes that were sent, or are to be."""
-        return sum(self.pending.values())
-
-    def note(self, ended: Sequence[Future[list[Outcome]]]) -> list[Outcome]:
+    def note(self, ended: Sequence[Ended[Call, list[Outcome]]]) -> list[Outcome]:
         """Outcomes into the journal, in one transaction.
 
         What ended in an internal error stays an intent: it is reconciled before the next write.
         """
-        for future in ended:
-            del self.pending[future]
-            self.fatal = self.fatal or future.exception()
+        for call in ended:
+            self.under_way -= len(call.work)
+            self.fatal = self.fatal or call.error
 
-        good = [future for future in ended if future.exception() is None]
-        outcomes = [outcome for future in good for outcome in future.result()]
+        outcomes = [outcome for call in ended for outcome in call.result or ()]
         coded = [(outcome, self.codec(outcome.write.resource)) for outcome in outcomes]
         with self.run.store.begin() as connection:
             judged = record_all(self.run, connection, coded)
@@ -309,7 +304,7 @@ def _as_entry(run: Run, write: Write, now: float) -> Entry:
     )
 
 
-def _perform(run: Run, writes: Sequence[Write], halt: threading.Event) -> list[Outcome]:
+def _perform(run: Run, halt: threading.Event, writes: Call) -> list[Outcome]:
     """One call; every expected failure becomes an outcome."""
     if halt.is_set():
         reason = "not sent: the run stopped before"

@@ -7,7 +7,7 @@ import mimetypes
 from pathlib import Path
 from typing import Any
 
-from engine.destination.natural_key import SentFile, file_of
+from engine.destination.natural_key import SentFile, file_in, file_of
 from engine.errors import RequestRejected
 from engine.load.writes import Write
 from engine.session import Run
@@ -19,7 +19,7 @@ PAGES = ("text/html", "application/json")
 
 def _file(run: Run, write: Write) -> SentFile | None:
     """The file that a write sends; a deletion sends none, whatever the row was made with."""
-    if write.action == "delete":
+    if write.action == "delete" or file_in(write.body) is None:
         return None
     return file_of(run.files, write.object, write.key, write.body)
 

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from msgspec import structs
 
 from engine.store.tables import (
+    Among,
     Store,
     drafts,
     findings,
@@ -19,6 +20,7 @@ from engine.store.tables import (
     links,
     meta,
     row_of,
+    rows_among,
     samples,
     those_of,
     upsert,
@@ -179,23 +181,28 @@ def draft_states(
     connection: sa.Connection, name: str, keys: Sequence[str]
 ) -> dict[str, str]:
     """The state of these drafts of an object; keys without a draft are left out."""
-    found: dict[str, str] = {}
-    for part in batches(keys):
-        query = sa.select(drafts.c.key, drafts.c.state).where(
-            drafts.c.object == name, drafts.c.key.in_(part)
-        )
-        found |= {row.key: row.state for row in connection.execute(query)}
-    return found
+    rows = rows_among(connection, _states, keys, object=name)
+    return {row.key: row.state for row in rows}
+
+
+def _states(among: Among) -> sa.Select[Any]:
+    return sa.select(drafts.c.key, drafts.c.state).where(
+        drafts.c.object == sa.bindparam("object"), among(drafts.c.key)
+    )
 
 
 def drafts_of(
     connection: sa.Connection, name: str, keys: Sequence[str]
 ) -> dict[str, Draft]:
     """These drafts of an object, as far as there are any."""
-    query = sa.select(drafts).where(
-        drafts.c.object == name, drafts.c.key.in_(list(keys))
+    found = map(_draft, rows_among(connection, _drafts, keys, object=name))
+    return {draft.key: draft for draft in found}
+
+
+def _drafts(among: Among) -> sa.Select[Any]:
+    return sa.select(drafts).where(
+        drafts.c.object == sa.bindparam("object"), among(drafts.c.key)
     )
-    return {row.key: _draft(row) for row in connection.execute(query)}
 
 
 def stream_drafts(store: Store, name: str, batch: int = BATCH) -> Iterator[list[Draft]]:
@@ -261,11 +268,14 @@ def links_of(
     query = sa.select(links).where(links.c.object == name)
     if keys is None:
         return {row.key: _link(row) for row in connection.execute(query)}
-    return {
-        row.key: _link(row)
-        for part in batches(keys)
-        for row in connection.execute(query.where(links.c.key.in_(part)))
-    }
+    found = map(_link, rows_among(connection, _links, keys, object=name))
+    return {link.key: link for link in found}
+
+
+def _links(among: Among) -> sa.Select[Any]:
+    return sa.select(links).where(
+        links.c.object == sa.bindparam("object"), among(links.c.key)
+    )
 
 
 def linked_ids_of(
@@ -315,16 +325,17 @@ def links_to_rows(
     connection: sa.Connection, resource: str, ids: Sequence[str]
 ) -> dict[str, list[Link]]:
     """Every link to these rows of a resource, by destination id."""
+    rows = rows_among(connection, _links_to, ids, resource=resource)
     found: dict[str, list[Link]] = {}
-    for part in batches(ids):
-        query = sa.select(links).where(
-            links.c.resource == resource, links.c.dest_id.in_(part)
-        )
-        for link in sorted(
-            map(_link, connection.execute(query)), key=lambda one: (one.object, one.key)
-        ):
-            found.setdefault(link.dest_id, []).append(link)
+    for link in sorted(map(_link, rows), key=lambda one: (one.object, one.key)):
+        found.setdefault(link.dest_id, []).append(link)
     return found
+
+
+def _links_to(among: Among) -> sa.Select[Any]:
+    return sa.select(links).where(
+        links.c.resource == sa.bindparam("resource"), among(links.c.dest_id)
+    )
 
 
 def links_to(connection: sa.Connection, resource: str, row_id: str) -> list[Link]:
@@ -576,33 +587,17 @@ def forget_written(connection: sa.Connection, resource: str, target: str) -> int
                 many += 1
 
 
-def _draft(row: Any) -> Draft:
-    return Draft(
-        row.object,
-        row.key,
-        row.record,
-        from_text(row.body),
-        row.digest,
-        row.state,
-        row.reason,
-        row.seq,
-    )
+def _draft(row: Sequence[Any]) -> Draft:
+    name, key, seq, record, mark, body, state, reason = row[:8]
+    return Draft(name, key, record, from_text(body), mark, state, reason, seq)
 
 
-def _link(row: Any) -> Link:
+def _link(row: Sequence[Any]) -> Link:
+    name, key, resource, dest_id, mark, written, origin, extra, run, at = row[:10]
+    draft, marks = from_text(written), from_text(extra)
+    stored, held = from_text(row[10]), from_text(row[11])
     return Link(
-        row.object,
-        row.key,
-        row.resource,
-        row.dest_id,
-        row.digest,
-        from_text(row.written),
-        row.origin,
-        row.run,
-        row.at,
-        from_text(row.extra),
-        from_text(row.stored),
-        from_text(row.held),
+        name, key, resource, dest_id, mark, draft, origin, run, at, marks, stored, held
     )
 
 

@@ -11,6 +11,7 @@ import msgspec
 import sqlalchemy as sa
 
 from engine.store.tables import (
+    Among,
     Store,
     as_text,
     cursors,
@@ -23,6 +24,7 @@ from engine.store.tables import (
     refs,
     remember_in,
     row_of,
+    rows_among,
     samples,
     those_of,
     upsert,
@@ -237,11 +239,6 @@ _ONE = sa.select(records).where(
 )
 
 
-_MANY = sa.select(records).where(
-    records.c.collection.in_(sa.bindparam("collections", expanding=True)),
-    records.c.key.in_(sa.bindparam("keys", expanding=True)),
-    records.c.gone.is_(False),
-)
 _POINTING = sa.select(refs.c.seq, refs.c.key).where(
     refs.c.collection == sa.bindparam("collection"),
     refs.c.field == sa.bindparam("field"),
@@ -259,12 +256,24 @@ def one(connection: sa.Connection, key: str) -> Record | None:
 
 def many(connection: sa.Connection, keys: Sequence[str]) -> dict[str, Record]:
     """The records with these keys."""
-    found: dict[str, Record] = {}
-    for part in batches(keys, BATCH):
-        names = list({key.partition("/")[0] for key in part})
-        rows = connection.execute(_MANY, {"collections": names, "keys": part})
-        found |= {row.key: _record(row) for row in rows}
-    return found
+    by_collection: dict[str, list[str]] = {}
+    for key in keys:
+        by_collection.setdefault(key.partition("/")[0], []).append(key)
+    return {
+        record.key: record
+        for name, some in by_collection.items()
+        for record in map(
+            _record, rows_among(connection, _those, some, collection=name)
+        )
+    }
+
+
+def _those(among: Among) -> sa.Select[Any]:
+    return sa.select(records).where(
+        records.c.collection == sa.bindparam("collection"),
+        among(records.c.key),
+        records.c.gone.is_(False),
+    )
 
 
 def pointing_at(

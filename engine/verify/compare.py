@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -330,18 +330,13 @@ def _cases(
         if projection is not None:
             found.append((pair, record, projection))
 
-    ids = rows_as_linked(run, connection, _bodies(found))
-    return [_case(bench, ids, *one) for one in found]
+    bodies = [_as_draft(pair, projection.body) for pair, _, projection in found]
+    ids = rows_as_linked(run, connection, bodies)
+    return [_case(bench, connection, ids, *one) for one in found]
 
 
-def _bodies(
-    found: Iterable[tuple[_Pair, Record, Evaluation]],
-) -> Iterator[Draft]:
-    """What may be judged of each record: the draft of today, and the one that was written."""
-    for pair, _, projection in found:
-        written = pair.link.written if pair.link else {}
-        for body in (projection.body, written):
-            yield Draft(pair.mapping.name, pair.key, pair.record, body, "")
+def _as_draft(pair: _Pair, body: dict[str, Any]) -> Draft:
+    return Draft(pair.mapping.name, pair.key, pair.record, body, "")
 
 
 def _drafted(connection: sa.Connection, pairs: Sequence[_Pair]) -> set[tuple[str, str]]:
@@ -398,13 +393,20 @@ def _by_parents(run: Run, resource: Resource) -> Iterator[Sequence[Row]]:
 
 
 def _case(
-    bench: _Context, ids: Ids, pair: _Pair, record: Record, projection: Evaluation
+    bench: _Context,
+    connection: sa.Connection,
+    ids: Ids,
+    pair: _Pair,
+    record: Record,
+    projection: Evaluation,
 ) -> _Case:
     """What is judged: the draft that was written, not what a mapping edited since would make."""
     link, mapping, spec = pair.link, pair.mapping, bench.run.spec
     codec = bench.codec(mapping.resource)
     resolved = resolve(projection.body, mapping, spec, codec, ids)
     if link is not None and link.digest not in ("", digest(resolved.effective)):
+        written = _as_draft(pair, link.written)
+        ids = rows_as_linked(bench.run, connection, [written])
         resolved = resolve(link.written, mapping, spec, codec, ids)
         traces = tuple(
             _trace_as_written(trace, link.written) for trace in projection.traces
