@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
-from engine.store.tables import quota
+from engine.store.tables import insert_into, quota
 
 Slots = list[tuple[int, float]]  # (slot, amount), oldest first
 
@@ -23,10 +23,9 @@ _BOOKED = (
 _FORGET = quota.delete().where(*_OF_LIMIT, quota.c.slot < sa.bindparam("before"))
 
 
-def _adding(
-    dialect: type[sqlite.Insert] | type[postgresql.Insert],
-) -> sqlite.Insert | postgresql.Insert:
-    statement = dialect(quota)
+@cache
+def _add(dialect: str) -> sa.Insert:
+    statement = insert_into(quota, dialect)
     added = quota.c.spent + statement.excluded.spent
     return statement.on_conflict_do_update(
         index_elements=["account", "name", "slot"], set_={"spent": added}
@@ -38,8 +37,6 @@ BLOCK = "until "
 _BLOCKS = sa.select(quota).where(
     quota.c.account == sa.bindparam("account"), quota.c.name.startswith(BLOCK)
 )
-
-_ADD = {"sqlite": _adding(sqlite.Insert), "postgresql": _adding(postgresql.Insert)}
 
 
 def booked(
@@ -66,7 +63,7 @@ def book(
         for name, slot, amount in amounts
     ]
     if rows:
-        connection.execute(_ADD[connection.dialect.name], rows)
+        connection.execute(_add(connection.dialect.name), rows)
 
 
 def block(

@@ -13,16 +13,19 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 import msgspec
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
 
 from engine.errors import StoreError
 from engine.store.migrations import MIGRATIONS, bring_up
 from engine.values import batches
+
+if TYPE_CHECKING:
+    from sqlalchemy.dialects import postgresql
 
 # a store of an older version is brought up to this one when it is opened
 VERSION = len(MIGRATIONS) + 1
@@ -551,6 +554,16 @@ def upsert(
         )
 
 
+def insert_into(table: sa.Table, dialect: str) -> sqlite.Insert | postgresql.Insert:
+    """An insertion that may say what to do about rows that are there."""
+    if dialect == "sqlite":
+        return sqlite.insert(table)
+    # it imports the drivers of the whole dialect, which few stores need
+    from sqlalchemy.dialects import postgresql
+
+    return postgresql.insert(table)
+
+
 @cache
 def _upsert(
     dialect: str,
@@ -560,9 +573,7 @@ def _upsert(
     keep: tuple[str, ...],
 ) -> sa.Insert:
     """The statement, built once: building one costs more than running it."""
-    statement: sqlite.Insert | postgresql.Insert = (
-        postgresql if dialect == "postgresql" else sqlite
-    ).insert(table)
+    statement = insert_into(table, dialect)
     changed = {
         name: statement.excluded[name]
         for name in columns
@@ -632,7 +643,7 @@ def _built(build: Build, dialect: str) -> sa.Select[Any]:
 
 
 def _among_of_postgresql(column: sa.Column[Any]) -> sa.ColumnElement[bool]:
-    values = sa.bindparam("among", type_=postgresql.ARRAY(sa.Text))
+    values = sa.bindparam("among", type_=sa.ARRAY(sa.Text))
     return column == sa.func.any(values)
 
 

@@ -130,6 +130,11 @@ def test_streaming_drafts_takes_the_same_memory_whatever_the_size(store: Store) 
     assert peaks[1] < peaks[0] * 1.2
 
 
+def of_the_values(plan: str) -> bool:
+    """Whether a line of a plan is about the values that are asked for, not about a table of ours."""
+    return plan.startswith("LIST SUBQUERY") or "VIRTUAL TABLE" in plan
+
+
 @pytest.mark.parametrize("store", ["sqlite"], indirect=True)
 def test_streams_and_lookups_go_through_an_index(store: Store) -> None:
     """No scan and no sort; a batch starts where the last one ended, not at the first draft."""
@@ -158,4 +163,5 @@ def test_streams_and_lookups_go_through_an_index(store: Store) -> None:
         ]  # fmt: skip
     assert len(plans) >= 10
     for plan in plans:
-        assert plan.startswith("SEARCH") and ("=? AND" in plan), plans
+        if not of_the_values(plan):
+            assert plan.startswith("SEARCH") and ("=? AND" in plan), plans

@@ -28,6 +28,7 @@ from engine.store.records import (
     stream,
 )
 from engine.store.tables import Store, records, refs
+from tests.store.test_links import of_the_values
 
 CURSOR = Cursor("c", None, False, 0, 1.0, 2.0)
 
@@ -223,6 +224,8 @@ def test_every_lookup_goes_through_an_index(store: Store) -> None:
     found = plans(store, act)
     assert len(found) >= 8
     for plan in found:
+        if of_the_values(plan):
+            continue
         assert plan.startswith("SEARCH") and "TEMP B-TREE" not in plan, found
         whole = ("key=?", "target=?", "seq>?", "rowid>?")  # the last column of the lookup, not only its first ones
         assert any(part in plan for part in whole), found
