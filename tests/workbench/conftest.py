@@ -51,7 +51,8 @@ def quick_etl(tmp_path: Path) -> Callable[..., tuple[int, str]]:
 def _process(folder: Path, words: tuple[str, ...]) -> tuple[int, str]:
     """`etl` as a process."""
     paths = os.pathsep.join((str(ROOT), os.environ["PYTHONPATH"]))
-    env = {"PATH": os.environ["PATH"], "PYTHONPATH": paths, "HOME": str(folder)}
+    kept = {name: os.environ[name] for name in ("PATH", "PYTHONPYCACHEPREFIX") if name in os.environ}
+    env = kept | {"PYTHONPATH": paths, "HOME": str(folder)}
     call = [sys.executable, "-m", "workbench", *words]
     done = subprocess.run(call, cwd=folder, env=env, capture_output=True, text=True, check=False, timeout=300)
     return done.returncode, done.stdout + done.stderr

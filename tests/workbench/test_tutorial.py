@@ -80,7 +80,7 @@ def project(tmp_path: Path) -> Path:
 
 def environment() -> dict[str, str]:
     """The environment without anybody's keys or git set-up."""
-    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR", "PYTHONPYCACHEPREFIX") if name in os.environ}
     people = {
         f"GIT_{who}_{what}": value
         for who in ("AUTHOR", "COMMITTER")
