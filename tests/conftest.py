@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -58,12 +60,27 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.markexpr = LONG
     if not hasattr(config, "workerinput"):
         servers.begin_session()
+        keep_bytecode()
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     """The process that began the session stops its database server."""
     if not hasattr(config, "workerinput"):
         servers.end_session()
+        shutil.rmtree(os.environ.pop(KEPT, ""), ignore_errors=True)
+
+
+KEPT = "ETL_TEST_BYTECODE"
+
+
+def keep_bytecode() -> None:
+    """Where Python may write no bytecode, what the processes of a session compile is kept until its end.
+
+    There are hundreds of them: without it, each would compile the whole program anew.
+    """
+    if sys.dont_write_bytecode and not sys.pycache_prefix:
+        os.environ[KEPT] = os.environ["PYTHONPYCACHEPREFIX"] = tempfile.mkdtemp(prefix="etl-bytecode-")
+        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

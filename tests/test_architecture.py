@@ -113,8 +113,13 @@ def modules() -> frozenset[str]:
     return frozenset(name_of(path) for path in files(*OURS))
 
 
-def imports(path: Path) -> Iterator[tuple[str, int, bool]]:
+@cache
+def imports(path: Path) -> tuple[tuple[str, int, bool], ...]:
     """Every module a file imports, with the line and whether that happens inside a function."""
+    return tuple(_imports(path))
+
+
+def _imports(path: Path) -> Iterator[tuple[str, int, bool]]:
     inside = {id(node) for top in ast.walk(tree(path)) if isinstance(top, ast.FunctionDef) for node in ast.walk(top)}
     for node in ast.walk(tree(path)):
         late = id(node) in inside

@@ -24,7 +24,7 @@ def holds(told: Told) -> None:
 @pytest.mark.long
 def test_some_kills(tmp_path: Path) -> None:
     """Seven kills over a small account leave no trace."""
-    told = tell(tmp_path, size=300, kills=(3, 2, 2), calls=(90, 20, 90), seed=1)
+    told = tell(tmp_path, size=120, kills=(3, 2, 2), calls=(90, 10, 90), seed=1)
     assert told.kills >= 5
     holds(told)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.driving import SPEC, Dump, Record, checkout, etl, once, pair
+from tests.e2e.driving import SPEC, Dump, Record, checkout, etl, etl_here, once, pair
 
 
 @pytest.fixture(scope="session")
@@ -20,6 +20,9 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Record:
             def say(*args: str) -> Any:
                 return etl(args[0], SPEC, *args[1:], "--env", "live", at=at, env=accounts.env)
 
+            def look(*args: str) -> Any:
+                return etl_here(args[0], SPEC, *args[1:], "--env", "live", at=at, env=accounts.env)
+
             told: Record = {"before": accounts.destination.dump()}
             told["first"] = say("run", "--sample", "--json")
             told["after"] = accounts.destination.dump()
@@ -28,12 +31,12 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Record:
             told["second"] = say("run", "--sample", "--json")
             told["again"] = accounts.destination.dump()
             told["source"] = accounts.source.dump()
-            told["verify"] = say("verify", "--json")
-            told["audit"] = say("audit", "--json")
-            told["plan"] = say("plan", "--sample", "--json")
+            told["verify"] = look("verify", "--json")
+            told["audit"] = look("audit", "--json")
+            told["plan"] = look("plan", "--sample", "--json")
             told["text"] = say("run", "--sample")
-            told["status"] = say("status", "--json")
-            told["export"] = say("export", "--out", "tables")
+            told["status"] = look("status", "--json")
+            told["export"] = look("export", "--out", "tables")
         told["folder"] = str(at)
         told["keys"] = [accounts.source.key, accounts.destination.key]
         return told

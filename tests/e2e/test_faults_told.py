@@ -17,7 +17,18 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from tests.e2e.driving import OWNER, SPEC, Done, Pair, checkout, edit, etl, pair, serve
+from tests.e2e.driving import (
+    OWNER,
+    SPEC,
+    Done,
+    Pair,
+    checkout,
+    edit,
+    etl,
+    etl_here,
+    pair,
+    serve,
+)
 
 LIVE = ("STEL_ORDER_BASE_URL", "STEL_ORDER_API_KEY", "PIPEDRIVE_BASE_URL", "PIPEDRIVE_API_TOKEN")
 
@@ -65,7 +76,7 @@ def test_validate_tells_the_same(at: Path) -> None:
 def test_missing_variables_are_named(at: Path, accounts: Pair, missing: tuple[str, ...]) -> None:
     """Exactly those that are missing, all of them, and where to set them."""
     env = {name: value for name, value in accounts.env.items() if name not in missing}
-    done = etl("run", SPEC, "--sample", "--env", "live", at=at, env=env)
+    done = etl_here("run", SPEC, "--sample", "--env", "live", at=at, env=env)
     told(done, 2, *missing, ".env")
     assert [name for name in LIVE if name in done.err] == list(missing)
 
@@ -90,7 +101,7 @@ def test_a_dead_server(at: Path, accounts: Pair, side: str) -> None:
     """Nobody answers: which platform, and that it is worth trying again."""
     env = accounts.env | {side: f"http://127.0.0.1:{free_port()}"}
     name = "STEL Order" if side.startswith("STEL") else "Pipedrive"
-    told(etl("run", SPEC, "--sample", "--env", "live", at=at, env=env), 3, name, "try again")
+    told(etl_here("run", SPEC, "--sample", "--env", "live", at=at, env=env), 3, name, "try again")
 
 
 @pytest.mark.parametrize("status", ["401", "403"])
@@ -98,7 +109,7 @@ def test_a_refused_key(at: Path, accounts: Pair, status: str) -> None:
     """Whichever status the platform uses for it; the key itself is not repeated."""
     with serve("stel_order", "--size", "300", "--set", f"bad_key_status={status}") as strict:
         env = accounts.env | {"STEL_ORDER_BASE_URL": strict.base_url, "STEL_ORDER_API_KEY": "not-the-key-0123456789"}
-        done = etl("run", SPEC, "--sample", "--env", "live", at=at, env=env)
+        done = etl_here("run", SPEC, "--sample", "--env", "live", at=at, env=env)
     told(done, 3, "STEL Order refuses the key", "check STEL_ORDER_API_KEY")
     assert "not-the-key" not in done.err
 
@@ -106,13 +117,13 @@ def test_a_refused_key(at: Path, accounts: Pair, status: str) -> None:
 def test_an_address_without_https(at: Path, accounts: Pair) -> None:
     """A key does not travel unencrypted to another machine."""
     env = accounts.env | {"PIPEDRIVE_BASE_URL": "http://pipedrive.example.com"}
-    told(etl("audit", SPEC, "--env", "live", at=at, env=env), 2, "PIPEDRIVE_BASE_URL is not https")
+    told(etl_here("audit", SPEC, "--env", "live", at=at, env=env), 2, "PIPEDRIVE_BASE_URL is not https")
 
 
 def test_an_owner_who_is_nobody(at: Path, accounts: Pair) -> None:
     """Without an active fallback owner nothing is written."""
     env = accounts.env | {"FALLBACK_OWNER_EMAIL": "nobody@example.com"}
-    told(etl("run", SPEC, "--sample", "--env", "live", at=at, env=env), 4, "nobody@example.com", "FALLBACK_OWNER_EMAIL")
+    told(etl_here("run", SPEC, "--sample", "--env", "live", at=at, env=env), 4, "nobody@example.com", "FALLBACK_OWNER_EMAIL")
     assert "STEL key" not in [row["field_name"] for row in accounts.destination.dump()["deal_fields"]]
 
 
@@ -150,7 +161,7 @@ def test_a_field_that_vanished(at: Path, accounts: Pair) -> None:
     """The source renamed a field that the spec reads: refused before it is blanked everywhere, and named."""
     with proxy(without(accounts, "legal-name")) as address:
         env = accounts.env | {"STEL_ORDER_BASE_URL": address}
-        done = etl("run", SPEC, "--sample", "--env", "live", at=at, env=env)
+        done = etl_here("run", SPEC, "--sample", "--env", "live", at=at, env=env)
     told(done, 4, "clients.legal-name", "--refresh")
 
 
@@ -167,26 +178,26 @@ def test_a_field_that_vanished(at: Path, accounts: Pair) -> None:
 def test_an_unreadable_spec(at: Path, content: bytes, words: tuple[str, ...]) -> None:
     """Not text, not YAML, a key twice, empty, an alias inside itself: the file and the place."""
     (at / "specs/other.yaml").write_bytes(content)
-    told(etl("run", "specs/other.yaml", "--sample", at=at), 2, "specs/other.yaml", *words)
+    told(etl_here("run", "specs/other.yaml", "--sample", at=at), 2, "specs/other.yaml", *words)
 
 
 @pytest.mark.parametrize("path", ["specs/nothing.yaml", "specs"])
 def test_a_spec_that_is_not_there(at: Path, path: str) -> None:
     """A path that leads nowhere, or to a folder."""
-    told(etl("run", path, "--sample", at=at), 2, path, "check the path")
+    told(etl_here("run", path, "--sample", at=at), 2, path, "check the path")
 
 
 def test_a_connector_that_is_not_there(at: Path) -> None:
     """Told where the spec names it."""
     (at / "connectors/pipedrive.yaml").unlink()
-    told(etl("validate", SPEC, at=at), 2, "destination.connector", "connectors/pipedrive.yaml", "check the path")
+    told(etl_here("validate", SPEC, at=at), 2, "destination.connector", "connectors/pipedrive.yaml", "check the path")
 
 
 @pytest.mark.parametrize("store", ["notes.txt/store.sqlite", "notes.txt", "nonsense://host/base"])
 def test_a_store_that_cannot_be_written(at: Path, store: str) -> None:
     """Under a file, a file of another kind, a database nobody knows."""
     (at / "notes.txt").write_text("not a database, " * 100, encoding="utf-8")
-    told(etl("run", SPEC, "--sample", "--store", store, at=at), 5, "store", store.partition(":")[0].partition("/")[0])
+    told(etl_here("run", SPEC, "--sample", "--store", store, at=at), 5, "store", store.partition(":")[0].partition("/")[0])
 
 
 @pytest.mark.parametrize(
@@ -210,13 +221,13 @@ def test_a_store_that_cannot_be_written(at: Path, store: str) -> None:
 )
 def test_wrong_usage(at: Path, args: tuple[str, ...], words: tuple[str, ...]) -> None:
     """Options that contradict each other or make no sense: refused before anything is touched."""
-    told(etl(*args, at=at), 2, *words)
+    told(etl_here(*args, at=at), 2, *words)
 
 
 @pytest.mark.parametrize("command", [("status",), ("export", "--out", "x"), ("verify",)], ids=lambda c: c[0])
 def test_nothing_was_migrated_yet(at: Path, accounts: Pair, command: tuple[str, ...]) -> None:
     """Commands that look at a migration say how to begin one."""
-    done = etl(command[0], SPEC, *command[1:], "--env", "live", at=at, env=accounts.env)
+    done = etl_here(command[0], SPEC, *command[1:], "--env", "live", at=at, env=accounts.env)
     told(done, 2, "start with: etl run")
 
 

@@ -21,6 +21,7 @@ from tests.e2e.driving import (
     edit,
     environment,
     etl,
+    etl_here,
     pair,
 )
 
@@ -36,7 +37,7 @@ def started(at: Path, accounts: Pair) -> subprocess.Popen[bytes]:
 
 def written(at: Path, accounts: Pair) -> tuple[Record, int]:
     """What `etl status` tells while the run goes on, and how many rows are linked by then."""
-    done = etl("status", SPEC, "--json", "--env", "live", at=at, env=accounts.env)
+    done = etl_here("status", SPEC, "--json", "--env", "live", at=at, env=accounts.env)
     if done.code == 2:  # there is no store yet
         return {"runs": []}, 0
     found = done.data()
@@ -88,7 +89,7 @@ def test_the_days_quota_is_spent(tmp_path: Path) -> None:
     with pair() as accounts:
         done = etl("run", SPEC, "--sample", "--env", "live", at=at, env=accounts.env, code=75)
         before = accounts.source.stats()["requests"]
-        again = etl("run", SPEC, "--sample", "--env", "live", at=at, env=accounts.env, code=75)
+        again = etl_here("run", SPEC, "--sample", "--env", "live", at=at, env=accounts.env, code=75)
         assert accounts.source.stats()["requests"] == before
         seen, _ = written(at, accounts)
     for told in (done, again):

@@ -17,6 +17,7 @@ from tests.e2e.driving import (
     checkout,
     custom,
     etl,
+    etl_here,
     once,
     pair,
 )
@@ -106,8 +107,8 @@ def test_line_items_as_deal_products(tmp_path: Path) -> None:
     """One key in the spec makes document lines native deal products as well as notes."""
     at = checkout(tmp_path / "lines", ("native_line_items: false", "native_line_items: true"))
     with pair() as accounts:
-        first = etl("run", SPEC, "--sample", "--json", "--env", "live", at=at, env=accounts.env).data()
-        again = etl("run", SPEC, "--sample", "--json", "--env", "live", at=at, env=accounts.env).data()
+        first = etl_here("run", SPEC, "--sample", "80", "--json", "--env", "live", at=at, env=accounts.env).data()
+        again = etl_here("run", SPEC, "--sample", "80", "--json", "--env", "live", at=at, env=accounts.env).data()
         there = accounts.destination.dump()
     assert (again["verdict"]["created"], again["verdict"]["updated"]) == (0, 0)
     made = [row for row in first["records"] if row["object"] == "line_products" and row["state"] == "arrived"]

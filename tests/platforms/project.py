@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
@@ -130,16 +130,19 @@ class Project:
         }
 
 
-def call(folder: Path, env: Mapping[str, str], *words: str) -> Done:
+def call(
+    folder: Path, env: Mapping[str, str], *words: str, start: Callable[[], None] = main
+) -> Done:
     """`etl WORDS` as the installed program starts it, in this process and in a folder."""
     out, err, code = io.StringIO(), io.StringIO(), 0
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
         patch.chdir(folder)
         patch.setattr(sys, "argv", ["etl", *words])
+        patch.setattr(sys, "stdin", io.StringIO())
         for name, value in env.items():
             patch.setenv(name, value)
         try:
-            main()
+            start()
         except SystemExit as stop:
             code = int(stop.code or 0)
     return Done(code, out.getvalue(), err.getvalue())

@@ -169,12 +169,13 @@ def with_value(data: Any, keys: Keys, value: Any) -> Any:
     return copy
 
 
+@pytest.mark.parametrize("many", [15, pytest.param(60, marks=pytest.mark.chaos)])
 @pytest.mark.parametrize(("kind", "path"), SHIPPED)
-def test_junk_anywhere_is_told_in_words(kind: str, path: Path) -> None:
+def test_junk_anywhere_is_told_in_words(kind: str, path: Path, many: int) -> None:
     """Whatever stands wherever, the check neither fails nor falls back on a keyword for want of words."""
     document = read(path)
     places = list(document.places)
-    for keys, junk in zip(places[:: len(places) // 60], cycle(JUNK), strict=False):
+    for keys, junk in zip(places[:: len(places) // many], cycle(JUNK), strict=False):
         found = check_shape(replace(document, data=with_value(document.data, keys, junk)), kind)
         where = [(item.where.line, item.where.col) for item in found if item.where]
         assert where == sorted(where)

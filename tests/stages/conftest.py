@@ -77,14 +77,28 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
 def migrated(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     """Accounts and a store after a full run, which is made once in a test session and copied."""
 
-    def migrate(folder: Path) -> dict[str, str]:
-        with at(folder) as desk:
-            pipeline.migrate(desk.run(), None)
-        return {"folder": str(folder)}
+    with after_a_run("stages-migrated", None, tmp_path, tmp_path_factory) as desk:
+        yield desk
 
-    found = once(tmp_path_factory, "stages-migrated", migrate)
-    _copy(Path(found["folder"]), tmp_path)
-    with at(tmp_path) as desk:
+
+@pytest.fixture
+def sampled(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    """The same after a sample of sixty records."""
+    with after_a_run("stages-sampled", 60, tmp_path, tmp_path_factory) as desk:
+        yield desk
+
+
+@contextmanager
+def after_a_run(name: str, sample: int | None, folder: Path, factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    """A copy of the accounts and the store that the first worker to ask for them has migrated."""
+
+    def migrate(there: Path) -> dict[str, str]:
+        with at(there) as desk:
+            pipeline.migrate(desk.run(), sample)
+        return {"folder": str(there)}
+
+    _copy(Path(once(factory, name, migrate)["folder"]), folder)
+    with at(folder) as desk:
         yield desk
 
 
@@ -93,7 +107,7 @@ def at(folder: Path) -> Iterator[Desk]:
     """The accounts and the store in a folder; fresh ones where it has none."""
     migration = wide(load_migration(SPEC, {}))
     store = open_store(str(folder / "store.sqlite"))
-    with accounts(migration, "sandbox", {"ETL_SANDBOX_SIZE": "300"}, folder / "sandbox") as found:
+    with accounts(migration, "sandbox", {"ETL_SANDBOX_SIZE": "120"}, folder / "sandbox") as found:
         desk = Desk(migration, store, found, folder)
         yield desk
         for run in desk.opened:

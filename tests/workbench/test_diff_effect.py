@@ -63,13 +63,12 @@ def apply(names: Sequence[str]) -> Edit:
 
 
 @pytest.mark.parametrize("names", [list(EDITS)[::2], list(EDITS)[1::2]], ids=["first half", "second half"])
-def test_numbers_are_those_of_the_next_delta(desk: Desk, changed: Callable[[Edit], Desk], names: list[str]) -> None:
+def test_numbers_are_those_of_the_next_delta(migrated: Desk, changed: Callable[[Edit], Desk], names: list[str]) -> None:
     """Edit after edit, the delta updates and creates per object exactly the foretold numbers of rows."""
-    pipeline.migrate(desk.run(), None)
-    before, rewritten = desk.migration, 0
+    before, rewritten = migrated.migration, 0
     for position, name in enumerate(names):
         other = changed(apply(names[: position + 1]))
-        told = foretold(desk.store, before, other.migration)
+        told = foretold(migrated.store, before, other.migration)
         assert set(told) == EDITS[name][2], name
         result = pipeline.delta(other.run(), yes=True)
         done = {item.object: (item.updated, item.created) for item in result.loaded if item.updated or item.created}
@@ -80,15 +79,14 @@ def test_numbers_are_those_of_the_next_delta(desk: Desk, changed: Callable[[Edit
     assert rewritten
 
 
-def test_effect_makes_no_call(desk: Desk, changed: Callable[[Edit], Desk]) -> None:
+def test_effect_makes_no_call(migrated: Desk, changed: Callable[[Edit], Desk]) -> None:
     """The effect is told with both accounts out of reach, and leaves drafts and links as they were."""
-    pipeline.migrate(desk.run(), None)
-    before = _kept(desk)
+    before = _kept(migrated)
     other = changed(lambda text: text.replace(EDITS["value map"][0], EDITS["value map"][1]))
-    with runs(desk.store, desk.migration, other.migration) as (first, second):
-        effect(first, second, differences(parts(desk.migration), parts(other.migration)))
+    with runs(migrated.store, migrated.migration, other.migration) as (first, second):
+        effect(first, second, differences(parts(migrated.migration), parts(other.migration)))
         assert [run.source.limiter.calls + run.destination.limiter.calls for run in (first, second)] == [0, 0]
-    assert _kept(desk) == before
+    assert _kept(migrated) == before
 
 
 def _kept(desk: Desk) -> list[object]:
@@ -109,60 +107,56 @@ def test_another_way_to_write_it_changes_nothing(desk: Desk, changed: Callable[[
     assert digest_of(parts(other.migration)) == digest_of(parts(desk.migration))
 
 
-def test_what_is_only_renamed_has_no_effect(desk: Desk, changed: Callable[[Edit], Desk]) -> None:
+def test_what_is_only_renamed_has_no_effect(sampled: Desk, changed: Callable[[Edit], Desk]) -> None:
     """An object and a field that say what they were, and a new label of a field, are renamings; the numbers are those of the rest."""
-    pipeline.migrate(desk.run(), 60)
 
     def edit(text: str) -> str:
         text = text.replace("\n  events:\n", "\n  agenda:\n    was: events\n").replace("    fax: {name: Fax,", "    telefax: {was: fax, name: Fax,")
         return text.replace("custom.fax:", "custom.telefax:").replace("{name: Tax id,", "{name: NIF/CIF,")
 
-    old, new = desk.migration, changed(edit).migration
+    old, new = sampled.migration, changed(edit).migration
     names = renamed(old.spec, new.spec)
     found = differences(parts(old), parts(in_old_names(new, names)))
     assert [(item.kind, item.title, item.category) for item in found] == [("renamed", "custom_fields: organizations.tax_id", RENAMES)]
     assert [(item.kind, item.area, item.name) for item in names.differences()] == [
         ("renamed", "agenda", ""), ("renamed", "custom_fields", "organizations.telefax")
     ]  # fmt: skip
-    with runs(desk.store, old, in_old_names(new, names)) as (first, second):
+    with runs(sampled.store, old, in_old_names(new, names)) as (first, second):
         assert effect(first, second, found) == []
 
 
-def test_a_renamed_object_is_compared_with_what_it_was(desk: Desk, changed: Callable[[Edit], Desk]) -> None:
+def test_a_renamed_object_is_compared_with_what_it_was(sampled: Desk, changed: Callable[[Edit], Desk]) -> None:
     """What else changed in a renamed object is foretold under its new name, in the rows it has."""
-    pipeline.migrate(desk.run(), 60)
 
     def edit(text: str) -> str:
         text = text.replace("\n  events:\n", "\n  agenda:\n    was: events\n")
         return text.replace("Llamada: call, Reunión: meeting", "Llamada: task, Reunión: meeting")
 
-    old, other = desk.migration, changed(edit)
+    old, other = sampled.migration, changed(edit)
     names = renamed(old.spec, other.migration.spec)
     new = in_old_names(other.migration, names)
     found = differences(parts(old), parts(new))
     assert [item.title for item in names.in_new_names(found)] == ["agenda: type"]
-    with runs(desk.store, old, new) as (first, second):
+    with runs(sampled.store, old, new) as (first, second):
         told = names.effects_in_new_names(effect(first, second, found))
     result = pipeline.migrate(other.run(), 60, yes=True)
     assert {item.object: item.updated for item in result.loaded if item.updated or item.created} == {"agenda": 1}
     assert {item.object: item.rewritten for item in told} == {"agenda": 1}
 
 
-def test_after_a_sample_no_link_counts_as_lost(desk: Desk, changed: Callable[[Edit], Desk]) -> None:
+def test_after_a_sample_no_link_counts_as_lost(sampled: Desk, changed: Callable[[Edit], Desk]) -> None:
     """Records that nobody has drafted yet fail and come by no change: another time zone moves times and nothing else."""
-    pipeline.migrate(desk.run(), 60)
     other = changed(lambda text: text.replace("timezone: Europe/Madrid", "timezone: Atlantic/Canary"))
-    told = foretold(desk.store, desk.migration, other.migration)
+    told = foretold(sampled.store, sampled.migration, other.migration)
     assert sum(item.rewritten for item in told.values()) > 0
     assert {name: (item.failing, item.created, item.gone) for name, item in told.items() if item.failing or item.created or item.gone} == {}
     lost = [one for item in told.values() for one in item.examples if one.before and not one.after]
     assert lost == []
 
 
-def test_why_records_fail_is_told(desk: Desk, changed: Callable[[Edit], Desk]) -> None:
+def test_why_records_fail_is_told(sampled: Desk, changed: Callable[[Edit], Desk]) -> None:
     """A closed quote that is lost fails, for its `won_time` stays: the reason stands beside the number, with a record."""
-    pipeline.migrate(desk.run(), 60)
     edit = changed(lambda text: text.replace("Aceptada: won, Cerrada: won", "Aceptada: won, Cerrada: lost"))
-    told = foretold(desk.store, desk.migration, edit.migration)["quotes"]
+    told = foretold(sampled.store, sampled.migration, edit.migration)["quotes"]
     assert told.failing > 0 and [reason.split(":")[0] for reason in told.reasons] == ["won_time"]
     assert all(key.startswith("salesEstimates/") for key in told.reasons.values())

@@ -19,7 +19,19 @@ from workbench.excerpt import excerpt, places
 MUTATIONS = everything()
 KINDS = sorted({item.kind for item in MUTATIONS})
 
+SOME = 4  # of a kind, spread over the files, with the other tests
+
 Told = Mapping[str, object]
+
+
+def of(kind: str) -> list[Mutation]:
+    """The mutations of a kind."""
+    return [item for item in MUTATIONS if item.kind == kind]
+
+
+def some(mutations: list[Mutation]) -> list[Mutation]:
+    """A few of them, from the first to the last file."""
+    return mutations[:: -(-len(mutations) // SOME)]
 
 
 @pytest.fixture(scope="module")
@@ -61,9 +73,21 @@ def told_at(problem: Diagnostic, told: Told, mutation: Mutation) -> bool:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_mistake_is_told_at_its_place(project: Path, kind: str) -> None:
-    """Each mutation of this kind gives a problem at its line and column, with a caret that can be drawn."""
+    """Some mutations of this kind give a problem at their line and column, with a caret that can be drawn."""
+    all_are_told(some(of(kind)), project)
+
+
+@pytest.mark.chaos
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_mistake_is_told_at_its_place(project: Path, kind: str) -> None:
+    """The same for each mutation of this kind."""
+    all_are_told(of(kind), project)
+
+
+def all_are_told(mutations: list[Mutation], project: Path) -> None:
+    """Each is told where it is."""
     missed = []
-    for mutation in (item for item in MUTATIONS if item.kind == kind):
+    for mutation in mutations:
         found = problems(project, mutation)
         if not any(told_at(problem, told, mutation) for problem, told, _ in found):
             missed.append(f"{mutation.name}: " + ("; ".join(str(problem) for problem, *_ in found[:3]) or "accepted"))

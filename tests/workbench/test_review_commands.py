@@ -70,9 +70,9 @@ def test_diff_against_a_revision_checks_nothing_out(project: Path, run_etl: Etl)
 
 
 @pytest.mark.parametrize("words", [("diff",), ("diff", "a.yaml"), ("diff", "--git", "no-such-revision", str(SPEC)), ("diff", "--git", "--all", str(SPEC))])
-def test_wrong_usage_ends_with_two(run_etl: Etl, words: tuple[str, ...]) -> None:
+def test_wrong_usage_ends_with_two(quick_etl: Etl, words: tuple[str, ...]) -> None:
     """One file without a revision, or a revision that is none, is a usage error."""
-    assert run_etl(*words)[0] == 2
+    assert quick_etl(*words)[0] == 2
 
 
 def test_every_change_has_its_category(project: Path) -> None:

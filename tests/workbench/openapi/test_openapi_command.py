@@ -89,10 +89,10 @@ def test_nothing_is_overwritten(tmp_path: Path, run_etl: Etl) -> None:
         (["--openapi", "http://127.0.0.1.evil.example/openapi.json"], "is not https"),
     ],
 )  # fmt: skip
-def test_what_is_wrong_is_told_in_one_line(words: list[str], says: str, tmp_path: Path, run_etl: Etl) -> None:
+def test_what_is_wrong_is_told_in_one_line(words: list[str], says: str, tmp_path: Path, quick_etl: Etl) -> None:
     """Exit code 2, one line, no traceback, nothing written."""
     (tmp_path / "acme.json").write_text(DOCUMENT, encoding="utf-8")
-    code, said = run_etl("connector", "new", *words)
+    code, said = quick_etl("connector", "new", *words)
     assert code == 2 and says in said and "Traceback" not in said and "secret" not in said
     assert not (tmp_path / "connectors").exists()
 
@@ -125,9 +125,9 @@ def test_an_address_that_nobody_answers(server: str) -> None:
         document("http://127.0.0.1:9/openapi.json")
 
 
-def test_addresses_are_relative_to_where_the_document_came_from(server: str, tmp_path: Path, run_etl: Etl) -> None:
+def test_addresses_are_relative_to_where_the_document_came_from(server: str, tmp_path: Path, quick_etl: Etl) -> None:
     """A server named by its path alone is the document's; the query of the address, which may hold a key, is written nowhere."""
-    code, said = run_etl("connector", "new", "--openapi", f"{server}/openapi.json?key=canary", "-o", "a.yaml")
+    code, said = quick_etl("connector", "new", "--openapi", f"{server}/openapi.json?key=canary", "-o", "a.yaml")
     text = (tmp_path / "a.yaml").read_text(encoding="utf-8")
     assert code == 0 and "canary" not in said + text and f"{server}/openapi.json" in text
     assert load_connector(tmp_path / "a.yaml").connection.base_url == f"{server}/v2"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -137,15 +138,23 @@ def test_bad_documents_are_told(text: str, says: str) -> None:
     assert caught.value.exit_code == 2
 
 
-def test_large_and_multiplying_documents_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Size and aliases are bounded, and schemas that double at every step are looked at once each."""
+@pytest.mark.parametrize("nodes", [50_000, pytest.param(reading.LARGE.nodes, marks=pytest.mark.chaos)])
+def test_large_and_multiplying_documents_end(monkeypatch: pytest.MonkeyPatch, nodes: int) -> None:
+    """Size and aliases are bounded, under a lower bound (or, at length, the one that ships)."""
+    assert reading.LARGE.nodes == 2_000_000
+    monkeypatch.setattr(reading, "LARGE", replace(reading.LARGE, nodes=nodes))
     with pytest.raises(UsageError, match="larger than"):
         opened(b" " * (reading.LARGE.bytes + 1), "large.yaml")
     bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 9))
     with pytest.raises(UsageError, match="aliases multiply"):
         opened(bomb.encode(), "bomb.yaml")
+
+
+@pytest.mark.parametrize("fields", [6, pytest.param(30, marks=pytest.mark.chaos)])
+def test_schemas_that_double_at_every_step_are_looked_at_once_each(fields: int) -> None:
+    """Looked at as often as they are named, they would never end."""
     schemas: dict[str, Any] = {f"S{n}": {"allOf": [{"$ref": f"#/components/schemas/S{n + 1}"}] * 2} for n in range(60)}
-    schemas["S60"] = {"properties": {f"f{n}": {"$ref": "#/components/schemas/S0"} for n in range(30)}}
+    schemas["S60"] = {"properties": {f"f{n}": {"$ref": "#/components/schemas/S0"} for n in range(fields)}}
     data = copy.deepcopy(BARE) | {"components": {"schemas": schemas}}
     data["paths"]["/trees"] = {"get": {"responses": _ok({"type": "array", "items": {"$ref": "#/components/schemas/S0"}})}}
     assert "trees" in drafted(data).connector.resources

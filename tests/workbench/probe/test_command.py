@@ -113,11 +113,11 @@ def test_a_contradiction_is_shown_with_its_line(tmp_path: Path, run_etl: Etl, se
 
 
 @pytest.mark.parametrize("wrong", [("hostile",), ("good_error",), ("bad_state", "missing_400", "filter_ignored"), ("other_select",)])
-def test_no_value_and_no_key_is_ever_shown(tmp_path: Path, run_etl: Etl, serve: Serve, wrong: tuple[str, ...]) -> None:
+def test_no_value_and_no_key_is_ever_shown(tmp_path: Path, quick_etl: Etl, serve: Serve, wrong: tuple[str, ...]) -> None:
     """Neither the key, nor what rows hold, nor what could move the cursor; not on the screen and not in the file."""
     serve(*wrong)
     out = tmp_path / "found.json"
-    code, text = run_etl("connector", "check", str(FILE), "--env", "trial.env", "--json", str(out), "--wrong-key")
+    code, text = quick_etl("connector", "check", str(FILE), "--env", "trial.env", "--json", str(out), "--wrong-key")
     both = text + out.read_text(encoding="utf-8")
     assert code == 1
     for secret in (KEY, "Ana", "+34", "u1@acme.example", "calls 1", "blue", "1990-02-03"):
