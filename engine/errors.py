@@ -43,12 +43,74 @@ class Place:
         return f"{self.file}:{self.line}:{self.col}"
 
 
+# Every kind of mistake, by what a reader would do about it; docs/mistakes.md explains each.
+Code = Literal[
+    # the text of a file
+    "bad-syntax",
+    "stray-character",
+    "needs-quotes",
+    "duplicate-key",
+    "unsafe-yaml",
+    "too-large",
+    "unreadable-file",
+    # its shape
+    "unknown-key",
+    "missing-key",
+    "conflicting-keys",
+    "wrong-type",
+    "bad-format",
+    "not-an-option",
+    "out-of-range",
+    "duplicate-value",
+    # the names in it
+    "unknown-name",
+    "unknown-collection",
+    "unknown-resource",
+    "unknown-field",
+    "unknown-object",
+    "unknown-step",
+    "bad-argument",
+    "missing-variable",
+    "taken-name",
+    # values, templates and lookups
+    "bad-expression",
+    "bad-template",
+    "markup",
+    "unsafe-html",
+    "needs-lookup",
+    "misplaced-lookup",
+    "wrong-link",
+    "lookup-order",
+    "bad-fallback",
+    # a spec as a whole, and what its platforms can do
+    "required-field",
+    "read-only",
+    "unsupported",
+    "key-field",
+    "bad-rename",
+    "overlapping-objects",
+    "overwrites-rows",
+    "never-matches",
+    "unreachable",
+    "unused",
+    # a connector or an API document
+    "unbound-parameter",
+    "bad-reference",
+    "contradicted",
+    # the accounts
+    "account-differs",
+    "account-full",
+    "no-access",
+]
+
+
 @dataclass(frozen=True, slots=True)
 class Diagnostic:
-    """One problem: where, what, and what to do about it."""
+    """One problem: where, of which kind, what, and what to do about it."""
 
     where: Place | None
     path: str
+    code: Code
     problem: str
     advice: str = ""
     severity: Literal["error", "warning"] = "error"
@@ -58,7 +120,7 @@ class Diagnostic:
         path = f"{self.path}: " if self.path else ""
         mark = "warning: " if self.severity == "warning" else ""
         advice = f" – {self.advice}" if self.advice else ""
-        return f"{place}{mark}{path}{self.problem}{advice}"
+        return f"{place}{mark}{path}{self.problem}{advice} [{self.code}]"
 
     def data(self) -> dict[str, Any]:
         """The same as plain data, for --json."""

@@ -18,16 +18,12 @@ TESTS_OF_PRESENCE = ("filled", "empty")
 
 def quotes(document: Document) -> Iterator[Diagnostic]:
     """Values and names in typographic quotes: YAML takes those for letters."""
-    for keys, place in document.places.items():
+    for keys in document.places:
         value = _at(document.data, keys)
         if isinstance(value, str) and value.startswith(TYPOGRAPHIC):
             problem = f"the typographic quotes of {value[:40]!r} are part of the text"
-            yield Diagnostic(
-                place,
-                document.problem(keys, "").path,
-                problem,
-                'write " in their place',
-                "warning",
+            yield document.problem(
+                keys, "stray-character", problem, 'write " in their place', "warning"
             )
 
 
@@ -43,7 +39,11 @@ def doubts(document: Document, migration: Migration) -> Iterator[Diagnostic]:
                 yield from _presence(document, condition, item.keys)
             for problem, advice in _alone(mapping, kinds.get(item.target)):
                 yield document.problem(
-                    item.keys, f"{item.target!r} {problem}", advice, "warning"
+                    item.keys,
+                    "required-field",
+                    f"{item.target!r} {problem}",
+                    advice,
+                    "warning",
                 )
 
 
@@ -64,6 +64,7 @@ def _presence(
             place = (*keys, test.path.text)
             yield document.problem(
                 place,
+                "never-matches",
                 text,
                 f"to test whether it is, write {{{test.value}: true}}",
                 "warning",

@@ -25,7 +25,7 @@ from engine.destination.definitions import (
     remembered,
 )
 from engine.destination.rows import FIELDS
-from engine.errors import Diagnostic, Forbidden, RequestRejected
+from engine.errors import Code, Diagnostic, Forbidden, RequestRejected
 from engine.language.dependencies import needed, paths_read, walk
 from engine.language.model import Const, CustomField, Field, ObjectMapping, Pipe
 from engine.language.scope import NUMBERS
@@ -88,10 +88,15 @@ def _custom_resources(run: Run) -> list[Resource]:
 
 
 def _problem(
-    run: Run, keys: Keys, text: str, advice: str = "", sure: bool = True
+    run: Run,
+    keys: Keys,
+    code: Code,
+    text: str,
+    advice: str = "",
+    sure: bool = True,
 ) -> Diagnostic:
     return run.migration.document.problem(
-        keys, text, advice, "error" if sure else "warning"
+        keys, code, text, advice, "error" if sure else "warning"
     )
 
 
@@ -110,7 +115,9 @@ def _people(run: Run) -> Iterator[Diagnostic]:
     )
     if owner is None or (rules.active and not owner.get(rules.active)):
         text = f"{match.fallback!r} is not an active user of {run.migration.destination.title}"
-        yield _problem(run, ("users", "fallback"), text, "name somebody who is")
+        yield _problem(
+            run, ("users", "fallback"), "bad-fallback", text, "name somebody who is"
+        )
 
 
 # -- custom fields
@@ -202,6 +209,7 @@ def _room(run: Run, definitions: Mapping[str, Rows]) -> Iterator[Diagnostic]:
         yield _problem(
             run,
             ("custom_fields",),
+            "account-full",
             text,
             "drop some from the spec, or take a larger plan",
         )
@@ -217,7 +225,7 @@ def _definition(run: Run, item: CustomField, held: _Held) -> Iterator[Diagnostic
         text = (
             f"the name has {len(item.label)} characters, the account takes {label.max}"
         )
-        yield _problem(run, (*keys, "name"), text, "shorten it")
+        yield _problem(run, (*keys, "name"), "out-of-range", text, "shorten it")
     match held.decision(run, item):
         case Make():
             yield from _of_another_type(run, item, held)
@@ -228,6 +236,7 @@ def _definition(run: Run, item: CustomField, held: _Held) -> Iterator[Diagnostic
             yield _problem(
                 run,
                 (*keys, "name"),
+                "account-differs",
                 text,
                 "rename it there, or write its name here",
                 sure=False,
@@ -237,6 +246,7 @@ def _definition(run: Run, item: CustomField, held: _Held) -> Iterator[Diagnostic
             yield _problem(
                 run,
                 (*keys, "name"),
+                "account-differs",
                 f"the next run renames the account's field {now!r}",
                 sure=False,
             )
@@ -246,6 +256,7 @@ def _definition(run: Run, item: CustomField, held: _Held) -> Iterator[Diagnostic
             yield _problem(
                 run,
                 (*keys, "type"),
+                "account-differs",
                 text,
                 "put the type back, or give the field another name in the spec",
             )
@@ -254,6 +265,7 @@ def _definition(run: Run, item: CustomField, held: _Held) -> Iterator[Diagnostic
             yield _problem(
                 run,
                 keys,
+                "account-differs",
                 text,
                 "run with --remake-fields to make it anew and fill it",
                 sure=False,
@@ -270,7 +282,14 @@ def _of_another_type(run: Run, item: CustomField, held: _Held) -> Iterator[Diagn
             " second one would be made"
         )
         place = ("custom_fields", item.resource, item.name, "type")
-        yield _problem(run, place, text, "take that type, or another name", sure=False)
+        yield _problem(
+            run,
+            place,
+            "account-differs",
+            text,
+            "take that type, or another name",
+            sure=False,
+        )
 
 
 def _lacking_options(
@@ -291,6 +310,7 @@ def _lacking_options(
         yield _problem(
             run,
             ("custom_fields", item.resource, item.name, "options"),
+            "account-differs",
             text,
             sure=False,
         )
@@ -338,7 +358,12 @@ def _known(run: Run, mapping: ObjectMapping, held: _Held) -> Iterator[Diagnostic
         if rows and not any(target in row for row in rows):
             text = f"the account has no field {target!r} of {mapping.resource}"
             yield _problem(
-                run, item.keys, text, suggest(target, sorted(held.codes())), sure=False
+                run,
+                item.keys,
+                "unknown-field",
+                text,
+                suggest(target, sorted(held.codes())),
+                sure=False,
             )
 
 
@@ -364,6 +389,7 @@ def _types(
             yield _problem(
                 run,
                 item.keys,
+                "account-differs",
                 text,
                 "look at the field in the account, and correct the connector",
                 sure=False,
@@ -401,6 +427,7 @@ def _required(run: Run, mapping: ObjectMapping, held: _Held) -> Iterator[Diagnos
             yield _problem(
                 run,
                 (*mapping.keys, "fields"),
+                "required-field",
                 text,
                 "map it, or lift the demand in the account",
                 sure=False,
@@ -423,14 +450,16 @@ def _fixed_values(
             text = (
                 f"{value[:30]!r}… has {len(value)} characters, the account takes {most}"
             )
-            yield _problem(run, item.keys, text, "shorten it")
+            yield _problem(run, item.keys, "out-of-range", text, "shorten it")
     options = _options(run, mapping.resource, field_type.options, definitions)
     if options is None:
         return
     for value in values:
         if value not in options:
             text = f"the account's field {item.target!r} has no option {value!r}"
-            yield _problem(run, item.keys, text, suggest(value, sorted(options)))
+            yield _problem(
+                run, item.keys, "not-an-option", text, suggest(value, sorted(options))
+            )
 
 
 def _values(item: Field) -> Iterator[Any]:
@@ -480,6 +509,7 @@ def _source(run: Run) -> Iterator[Diagnostic]:
             yield _problem(
                 run,
                 (*keys, "from"),
+                "no-access",
                 f"{name} cannot be read: {error}",
                 "ask for the right, or leave it behind",
             )
@@ -511,6 +541,7 @@ def _vanished(
         yield _problem(
             run,
             mapping.keys,
+            "unknown-field",
             f"none of {len(rows)} {name} has a field {head!r}",
             suggest(head, sorted(known)),
             sure=False,

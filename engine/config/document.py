@@ -19,7 +19,7 @@ import yaml
 
 from engine.config.slips import ODD_BLANK, find_slip
 from engine.config.suggestions import did_you_mean
-from engine.errors import Diagnostic, Place, SpecError, UsageError
+from engine.errors import Code, Diagnostic, Place, SpecError, UsageError
 
 MAX_BYTES = 2_000_000
 MAX_DEPTH = 40
@@ -69,12 +69,15 @@ class Document:
     def problem(
         self,
         keys: Keys,
+        code: Code,
         problem: str,
         advice: str = "",
         severity: Literal["error", "warning"] = "error",
     ) -> Diagnostic:
         """A diagnostic that points at the node at `keys`."""
-        return Diagnostic(self.place(keys), dotted(keys), problem, advice, severity)
+        return Diagnostic(
+            self.place(keys), dotted(keys), code, problem, advice, severity
+        )
 
 
 def dotted(keys: Keys) -> str:
@@ -108,6 +111,7 @@ class _Loader(yaml.SafeLoader):
                 self.name,
                 mark.line + 1,
                 mark.column + 1,
+                "too-large",
                 "nested too deeply",
                 f"at most {self.deepest} levels",
             )
@@ -174,6 +178,7 @@ def decoded(raw: bytes, name: str, limits: Limits = ORDINARY) -> str:
             name,
             1,
             1,
+            "too-large",
             f"larger than {limits.bytes:,} bytes",
             "split it into several files",
         )
@@ -182,7 +187,9 @@ def decoded(raw: bytes, name: str, limits: Limits = ORDINARY) -> str:
     except UnicodeDecodeError as error:
         before = raw[: error.start]
         line, col = before.count(b"\n") + 1, error.start - before.rfind(b"\n")
-        raise _refused(name, line, col, "not UTF-8", "save the file as UTF-8") from None
+        raise _refused(
+            name, line, col, "unreadable-file", "not UTF-8", "save the file as UTF-8"
+        ) from None
 
 
 def parse(text: str, name: str = "<text>", limits: Limits = ORDINARY) -> Document:
@@ -226,6 +233,7 @@ def _slowly(text: str, name: str, limits: Limits) -> Document:
             name,
             line,
             col,
+            "stray-character",
             f"the character {error.character!r} cannot be printed",
             "remove it",
         ) from None
@@ -237,12 +245,18 @@ def _slowly(text: str, name: str, limits: Limits) -> Document:
             name,
             line,
             col,
+            "bad-syntax",
             "not valid YAML: this number is too large",
             "correct it, or remove it",
         ) from None
     except RecursionError:
         raise _refused(
-            name, 1, 1, "nested too deeply", f"at most {limits.depth} levels"
+            name,
+            1,
+            1,
+            "too-large",
+            "nested too deeply",
+            f"at most {limits.depth} levels",
         ) from None
 
 
@@ -280,10 +294,11 @@ def _not_yaml(error: yaml.MarkedYAMLError, text: str, name: str) -> SpecError:
             name,
             slip.line + 1,
             slip.col + 1,
+            "bad-syntax",
             f"not valid YAML: {slip.meaning}",
             f"write: {slip.corrected.strip()}",
         )
-    return _refused(name, mark.line + 1, mark.column + 1, problem, advice)
+    return _refused(name, mark.line + 1, mark.column + 1, "bad-syntax", problem, advice)
 
 
 def _stumbles(text: str) -> tuple[int, int] | None:
@@ -351,8 +366,10 @@ def _plain(tag: str, text: str) -> Any:
     raise ValueError(f"{text[:40]!r} is not a usable {tag}")
 
 
-def _refused(name: str, line: int, col: int, problem: str, advice: str) -> SpecError:
-    return SpecError([Diagnostic(Place(name, line, col), "", problem, advice)])
+def _refused(
+    name: str, line: int, col: int, code: Code, problem: str, advice: str
+) -> SpecError:
+    return SpecError([Diagnostic(Place(name, line, col), "", code, problem, advice)])
 
 
 _TAG = "tag:yaml.org,2002:"
@@ -383,11 +400,14 @@ class _Builder:
         if self.count > self.limits.nodes:
             raise self._error(
                 node,
+                "too-large",
                 f"more than {self.limits.nodes:,} nodes",
                 "aliases multiply; write less of them",
             )
         if id(node) in self.open:
-            raise self._error(node, "an alias that contains itself", "remove the cycle")
+            raise self._error(
+                node, "unsafe-yaml", "an alias that contains itself", "remove the cycle"
+            )
         self.open.add(id(node))
         try:
             if isinstance(node, yaml.MappingNode):
@@ -413,7 +433,10 @@ class _Builder:
             self._spaced(node, key_node, value_node, key)
             if key in result:
                 raise self._error(
-                    key_node, f"the key {key!r} stands here twice", "keep one of them"
+                    key_node,
+                    "duplicate-key",
+                    f"the key {key!r} stands here twice",
+                    "keep one of them",
                 )
             self.places[(*keys, key)] = self._place(key_node)
             result[key] = self.build(value_node, (*keys, key))
@@ -424,12 +447,13 @@ class _Builder:
         if key_node.tag == "tag:yaml.org,2002:merge":
             raise self._error(
                 key_node,
+                "unsafe-yaml",
                 "merge keys (<<) are not part of YAML 1.2",
                 "repeat the keys or use an alias",
             )
         if not isinstance(key_node, yaml.ScalarNode):
             problem = "a key of brackets: `{{` begins a template only inside quotes"
-            raise self._error(node, problem, "put the value in quotes")
+            raise self._error(node, "needs-quotes", problem, "put the value in quotes")
 
         key = self._scalar(key_node)
         if self.limits.any_keys and key is not None:
@@ -438,7 +462,10 @@ class _Builder:
             key_node.tag == "tag:yaml.org,2002:null" and key_node.value
         ):
             raise self._error(
-                key_node, f"the key {key_node.value!r} is not text", "put it in quotes"
+                key_node,
+                "needs-quotes",
+                f"the key {key_node.value!r} is not text",
+                "put it in quotes",
             )
         return key
 
@@ -453,6 +480,7 @@ class _Builder:
         if blank := ODD_BLANK.search(key):
             raise self._error(
                 key_node,
+                "stray-character",
                 f"the key {key!r} holds a special space (U+{ord(blank[0]):04X})",
                 "type an ordinary one in its place",
             )
@@ -460,6 +488,7 @@ class _Builder:
         if bare and re.fullmatch(r"[\w.-]+:\S+", key):
             raise self._error(
                 key_node,
+                "bad-syntax",
                 "there is no space after the colon",
                 f"write: {key.replace(':', ': ', 1)}",
             )
@@ -468,7 +497,10 @@ class _Builder:
         tag = node.tag.removeprefix(_TAG)
         if tag not in _TAGS:
             raise self._error(
-                node, f"the tag !{tag} is not allowed", "remove it; plain YAML only"
+                node,
+                "unsafe-yaml",
+                f"the tag !{tag} is not allowed",
+                "remove it; plain YAML only",
             )
         return tag
 
@@ -477,7 +509,10 @@ class _Builder:
             return _plain(self._tag(node), str(node.value))
         except ValueError as error:
             raise self._error(
-                node, str(error), "put it in quotes if it is meant as text"
+                node,
+                "needs-quotes",
+                str(error),
+                "put it in quotes if it is meant as text",
             ) from None
 
     def _place(self, node: yaml.Node) -> Place:
@@ -488,5 +523,7 @@ class _Builder:
             else Place(self.name, 1, 1)
         )
 
-    def _error(self, node: yaml.Node, problem: str, advice: str) -> SpecError:
-        return SpecError([Diagnostic(self._place(node), "", problem, advice)])
+    def _error(
+        self, node: yaml.Node, code: Code, problem: str, advice: str
+    ) -> SpecError:
+        return SpecError([Diagnostic(self._place(node), "", code, problem, advice)])

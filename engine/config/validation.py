@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from engine.config.conforms import Unsure, compiled
 from engine.config.document import Document, Keys
 from engine.config.suggestions import did_you_mean, nearest
-from engine.errors import Diagnostic, in_order
+from engine.errors import Code, Diagnostic, in_order
 
 if TYPE_CHECKING:
     from jsonschema import Draft202012Validator
@@ -68,6 +68,7 @@ class _Problem:
     """A fault in words."""
 
     keys: Keys
+    code: Code
     text: str
     advice: str = ""
     mapping: Keys = ()  # for faults of keys: the mapping they are or should be in
@@ -88,7 +89,7 @@ def check_shape(document: Document, schema_name: str) -> list[Diagnostic]:
         for problem in _WORDS.get(fault.rule, _by_rule)(fault)
     ]
     return in_order(
-        document.problem(item.keys, item.text, item.advice)
+        document.problem(item.keys, item.code, item.text, item.advice)
         for item in _without_echoes(problems)
     )
 
@@ -219,7 +220,9 @@ def _choice(fault: _Fault, words: list[str]) -> Iterator[_Problem]:
     present = [word for word in fault.value if word in words]
     if len(present) > 1:
         text = f"{' and '.join(map(repr, present))} exclude each other"
-        yield _Problem((*fault.keys, present[-1]), text, "keep one of them")
+        yield _Problem(
+            (*fault.keys, present[-1]), "conflicting-keys", text, "keep one of them"
+        )
     elif not present:
         place, subject = (
             ((*fault.keys, fault.owner), f"{fault.owner!r} ")
@@ -228,6 +231,7 @@ def _choice(fault: _Fault, words: list[str]) -> Iterator[_Problem]:
         )
         yield _Problem(
             place,
+            "missing-key",
             f"{subject}needs one of {', '.join(words)}",
             fault.advice(),
             fault.keys,
@@ -247,7 +251,12 @@ def _unknown(fault: _Fault) -> Iterator[_Problem]:
             f"did you mean {guess!r}?" if guess else f"allowed: {', '.join(allowed)}"
         )
         yield _Problem(
-            (*fault.keys, key), f"unknown key {key!r}", advice, fault.keys, guess=guess
+            (*fault.keys, key),
+            "unknown-key",
+            f"unknown key {key!r}",
+            advice,
+            fault.keys,
+            guess=guess,
         )
 
 
@@ -264,6 +273,7 @@ def _missing(fault: _Fault) -> Iterator[_Problem]:
             if word not in fault.value:
                 yield _Problem(
                     place,
+                    "missing-key",
                     f"{subject}needs {word!r}",
                     fault.advice(word),
                     fault.keys,
@@ -278,7 +288,7 @@ def _excluded(fault: _Fault) -> Iterator[_Problem]:
             f"{word!r} cannot stand"
             f" {f'beside {fault.owner!r}' if fault.owner else 'here'}"
         )
-        yield _Problem((*fault.keys, word), text, fault.advice())
+        yield _Problem((*fault.keys, word), "conflicting-keys", text, fault.advice())
 
 
 def _wrong_type(fault: _Fault, limits: Sequence[Any] = ()) -> Iterator[_Problem]:
@@ -289,7 +299,10 @@ def _wrong_type(fault: _Fault, limits: Sequence[Any] = ()) -> Iterator[_Problem]
     ]
     expected = " or ".join(dict.fromkeys(_TYPES[name] for name in names))
     yield _Problem(
-        fault.keys, f"expected {expected}, found {_shown(fault)}", fault.advice()
+        fault.keys,
+        "wrong-type",
+        f"expected {expected}, found {_shown(fault)}",
+        fault.advice(),
     )
 
 
@@ -306,7 +319,9 @@ def _not_listed(fault: _Fault, limits: Sequence[Any] = ()) -> Iterator[_Problem]
     advice = (
         did_you_mean(fault.value, words) if isinstance(fault.value, str) else ""
     ) or fault.advice()
-    yield _Problem(fault.keys, f"{rule}; found {_shown(fault)}", advice)
+    yield _Problem(
+        fault.keys, "not-an-option", f"{rule}; found {_shown(fault)}", advice
+    )
 
 
 def _repeated(fault: _Fault) -> Iterator[_Problem]:
@@ -314,26 +329,32 @@ def _repeated(fault: _Fault) -> Iterator[_Problem]:
         if item in fault.value[:position]:
             yield _Problem(
                 (*fault.keys, position),
+                "duplicate-value",
                 f"{item!r} stands in this list twice",
                 "keep one of them",
             )
 
 
 def _by_rule(fault: _Fault) -> Iterator[_Problem]:
-    text = _RULES.get(fault.rule, f"does not fit ({fault.rule})")
+    code, text = _RULES.get(fault.rule, ("bad-format", f"does not fit ({fault.rule})"))
     yield _Problem(
-        fault.keys, text.format(limit=fault.limit, found=_shown(fault)), fault.advice()
+        fault.keys,
+        code,
+        text.format(limit=fault.limit, found=_shown(fault)),
+        fault.advice(),
     )
 
 
-_RULES = dict.fromkeys(
-    ("minLength", "minItems", "minProperties"), "must not be empty"
-) | {
-    "pattern": "{found} does not fit here",
-    "maxProperties": "at most {limit} key may stand here",
-    "minimum": "must be at least {limit}, found {found}",
-    "maximum": "must be at most {limit}, found {found}",
-    "exclusiveMinimum": "must be more than {limit}, found {found}",
+_EMPTY: tuple[Code, str] = ("out-of-range", "must not be empty")
+_RULES: Mapping[str, tuple[Code, str]] = {
+    "minLength": _EMPTY,
+    "minItems": _EMPTY,
+    "minProperties": _EMPTY,
+    "pattern": ("bad-format", "{found} does not fit here"),
+    "maxProperties": ("conflicting-keys", "at most {limit} key may stand here"),
+    "minimum": ("out-of-range", "must be at least {limit}, found {found}"),
+    "maximum": ("out-of-range", "must be at most {limit}, found {found}"),
+    "exclusiveMinimum": ("out-of-range", "must be more than {limit}, found {found}"),
 }
 _WORDS: dict[str, Callable[[_Fault], Iterator[_Problem]]] = {
     "additionalProperties": _unknown,

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from engine.config.document import Document, Keys, scalar
-from engine.errors import Diagnostic
+from engine.errors import Code, Diagnostic
 
 _VARIABLE = re.compile(r"\$\{([A-Z][A-Z0-9_]*)(?::-([^}]*))?\}")
 # ${{ x }} is a dollar before a template's value
@@ -44,9 +44,10 @@ def expand(
     return replace(document, data=walk(document.data, ())), problems
 
 
-def _problems(text: str, env: Mapping[str, str]) -> list[tuple[str, str]]:
-    found = [
+def _problems(text: str, env: Mapping[str, str]) -> list[tuple[Code, str, str]]:
+    found: list[tuple[Code, str, str]] = [
         (
+            "missing-variable",
             f"the environment has no {match[1]}",
             f"set {match[1]} or give a default: ${{{match[1]}:-...}}",
         )
@@ -56,6 +57,7 @@ def _problems(text: str, env: Mapping[str, str]) -> list[tuple[str, str]]:
     broken = _BROKEN.findall(_VARIABLE.sub("", text))
     return found + [
         (
+            "bad-format",
             f"{word!r} is not a variable",
             "write ${NAME} or ${NAME:-default}, NAME in capitals",
         )

@@ -26,6 +26,7 @@ def whole(
         if name not in used:
             yield document.problem(
                 ("settings", name),
+                "unused",
                 f"nothing uses the setting {name!r}",
                 "remove it",
                 "warning",
@@ -52,6 +53,7 @@ def _custom_fields(spec: Spec, document: Document) -> Iterator[Diagnostic]:
             text = f"no object writes the custom field {name!r} of {resource}"
             yield document.problem(
                 ("custom_fields", resource, name),
+                "unused",
                 text,
                 "remove it, or map it",
                 "warning",
@@ -71,11 +73,15 @@ def _key_written(
         if field is None:
             text = f"the key field {item.name!r} of {item.resource} is not filled"
             yield document.problem(
-                (*mapping.keys, "fields"), text, f"add custom.{item.name}: $key"
+                (*mapping.keys, "fields"),
+                "key-field",
+                text,
+                f"add custom.{item.name}: $key",
             )
         elif field.expr != KEY:
             yield document.problem(
                 field.keys,
+                "key-field",
                 f"{item.name!r} is the key field of {item.resource}",
                 "write $key here",
             )
@@ -104,7 +110,9 @@ def _recognised(
             f"declare a field for its key: custom_fields.{mapping.resource}.source_key:"
             " {name: ..., type: text, key: true}"
         )
-        yield document.problem((*mapping.keys, "to"), text, advice, "warning")
+        yield document.problem(
+            (*mapping.keys, "to"), "key-field", text, advice, "warning"
+        )
 
 
 def _written_over(
@@ -122,7 +130,7 @@ def _written_over(
         advice = (
             f"add match: [{by}], so that such a row is adopted with what people entered"
         )
-        yield document.problem((*mapping.keys, "to"), text, advice)
+        yield document.problem((*mapping.keys, "to"), "overwrites-rows", text, advice)
 
 
 def _switched_off(
@@ -142,7 +150,11 @@ def _switched_off(
                     " finds anything"
                 )
                 yield document.problem(
-                    field.keys, text, "switch it on, or remove the lookup", "warning"
+                    field.keys,
+                    "never-matches",
+                    text,
+                    "switch it on, or remove the lookup",
+                    "warning",
                 )
 
 
@@ -158,7 +170,10 @@ def _same_keys(spec: Spec, document: Document) -> Iterator[Diagnostic]:
                     f" {source}"
                 )
                 yield document.problem(
-                    item.keys, text, "join them, or split them by `when`"
+                    item.keys,
+                    "overlapping-objects",
+                    text,
+                    "join them, or split them by `when`",
                 )
 
 
@@ -170,7 +185,7 @@ def _left_behind(spec: Spec, document: Document) -> Iterator[Diagnostic]:
         if name in mapped:
             keys: Keys = ("left_behind", name)
             text = f"{name!r} is not left behind: {mapped[name]!r} is made of it"
-            yield document.problem(keys, text, "remove the line", "warning")
+            yield document.problem(keys, "unused", text, "remove the line", "warning")
 
 
 def _ignored(spec: Spec, document: Document, source: Connector) -> Iterator[Diagnostic]:
@@ -194,7 +209,9 @@ def _ignored(spec: Spec, document: Document, source: Connector) -> Iterator[Diag
             found = (
                 None
                 if known
-                else document.problem(keys, text, "remove the line", "warning")
+                else document.problem(
+                    keys, "unknown-field", text, "remove the line", "warning"
+                )
             )
             unknown[place] = found if place not in unknown or known else unknown[place]
     yield from (item for item in unknown.values() if item)

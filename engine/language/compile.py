@@ -15,7 +15,7 @@ from engine.config.variables import expand
 from engine.connector.addressing import addressed
 from engine.connector.load import load_connector
 from engine.connector.model import Connector, FieldType
-from engine.errors import Diagnostic, SpecError, UsageError, in_order
+from engine.errors import Code, Diagnostic, SpecError, UsageError, in_order
 from engine.language import model
 from engine.language.checks import whole
 from engine.language.expressions import Builder
@@ -66,7 +66,9 @@ def load_migration(
         except SpecError as error:
             problems += error.diagnostics
         except UsageError as error:
-            problems.append(document.problem((side, "connector"), str(error)))
+            problems.append(
+                document.problem((side, "connector"), "unreadable-file", str(error))
+            )
     if len(connectors) < 2:
         raise SpecError(in_order(problems))
     compiler = _Compiler(
@@ -129,16 +131,21 @@ class _Compiler:
     def problem(
         self,
         keys: Keys,
+        code: Code,
         problem: str,
         advice: str = "",
         severity: Literal["error", "warning"] = "error",
     ) -> None:
-        self.problems.append(self.document.problem(keys, problem, advice, severity))
+        self.problems.append(
+            self.document.problem(keys, code, problem, advice, severity)
+        )
 
-    def known(self, name: str, words: Iterable[str], keys: Keys, problem: str) -> None:
+    def known(
+        self, name: str, words: Iterable[str], keys: Keys, code: Code, problem: str
+    ) -> None:
         """A name must be one of these words."""
         if name not in words:
-            self.problem(keys, problem, suggest(name, list(words)))
+            self.problem(keys, code, problem, suggest(name, list(words)))
 
     def spec(self) -> model.Spec:
         data = self.document.data
@@ -212,6 +219,7 @@ class _Compiler:
                 plan,
                 connector.plans,
                 (side, "plan"),
+                "unknown-name",
                 f"{connector.title} has no plan {plan!r}",
             )
 
@@ -220,6 +228,7 @@ class _Compiler:
             name,
             self.source.resources,
             keys,
+            "unknown-collection",
             f"{self.source.title} has no collection {name!r}",
         )
 
@@ -242,6 +251,7 @@ class _Compiler:
         if self.destination.users is None:
             self.problem(
                 ("users",),
+                "unsupported",
                 f"{self.destination.title} has no users",
                 "remove this section",
             )
@@ -261,6 +271,7 @@ class _Compiler:
                 ]
                 self.problem(
                     ("custom_fields", resource),
+                    "unsupported",
                     f"{resource!r} cannot have custom fields",
                     suggest(resource, having),
                 )
@@ -270,7 +281,13 @@ class _Compiler:
                 text = (
                     f"{self.destination.title} has no field type for {item['type']!r}"
                 )
-                self.known(item["type"], known.custom.types, (*keys, "type"), text)
+                self.known(
+                    item["type"],
+                    known.custom.types,
+                    (*keys, "type"),
+                    "unsupported",
+                    text,
+                )
                 fields[resource, name] = self._custom_field(resource, name, item, keys)
             self._were(items, ("custom_fields", resource), "custom field")
             if (
@@ -279,6 +296,7 @@ class _Compiler:
             ):
                 self.problem(
                     ("custom_fields", resource),
+                    "key-field",
                     "more than one field is marked `key: true`",
                     "keep one",
                 )
@@ -311,12 +329,14 @@ class _Compiler:
             if was in items:
                 self.problem(
                     place,
+                    "bad-rename",
                     f"the {kind} {was!r} is still there",
                     "remove it, or remove this line",
                 )
             elif taken.setdefault(was, name) != name:
                 self.problem(
                     place,
+                    "bad-rename",
                     f"{taken[was]!r} says that it was {was!r} too",
                     "keep it in one of them",
                 )
@@ -335,6 +355,7 @@ class _Compiler:
                 )
                 self.problem(
                     ("custom_fields", resource, name, "name"),
+                    "duplicate-value",
                     text,
                     "give one another name",
                 )
@@ -357,13 +378,19 @@ class _Compiler:
         for position, label in enumerate(labels):
             if label in labels[:position]:
                 self.problem(
-                    (*keys, position), f"two options are called {label!r}", "keep one"
+                    (*keys, position),
+                    "duplicate-value",
+                    f"two options are called {label!r}",
+                    "keep one",
                 )
         for position, item in enumerate(data):
             if isinstance(item, Mapping) and item["was"] in labels:
                 text = f"the option {item['was']!r} is still there"
                 self.problem(
-                    (*keys, position, "was"), text, "remove it, or remove this line"
+                    (*keys, position, "was"),
+                    "bad-rename",
+                    text,
+                    "remove it, or remove this line",
                 )
 
     def _native_options(
@@ -387,6 +414,7 @@ class _Compiler:
                 ]
                 self.problem(
                     keys,
+                    "unknown-field",
                     f"{target!r} is not a built-in field with options",
                     suggest(target, enums),
                 )
@@ -407,6 +435,7 @@ class _Compiler:
         if rules is None:
             self.problem(
                 ("pipelines",),
+                "unsupported",
                 f"{self.destination.title} has no pipelines",
                 "remove this section",
             )
@@ -427,6 +456,7 @@ class _Compiler:
             if item["name"] in [row["name"] for row in rows[:position]]:
                 self.problem(
                     ("pipelines", key, "name"),
+                    "duplicate-value",
                     f"two pipelines are called {item['name']!r}",
                     "give one another name",
                 )
@@ -482,6 +512,7 @@ class _Compiler:
         if name == "users":
             self.problem(
                 keys,
+                "taken-name",
                 "'users' is the people matched by the section `users`",
                 "give the object another name",
             )
@@ -525,6 +556,7 @@ class _Compiler:
                 target,
                 fields,
                 (*keys, "match", *at, position),
+                "unknown-field",
                 f"{target!r} is not one of this object's fields",
             )
         return model.ObjectMapping(
@@ -571,12 +603,14 @@ class _Compiler:
                 place = (*keys, position, "id") if "id" in row else (*keys, position)
                 self.problem(
                     place,
+                    "missing-key",
                     "a row needs an `id`, a text or a number",
                     "it is how the row is known in later runs",
                 )
             elif taken.setdefault(str(found), position) != position:
                 self.problem(
                     (*keys, position, "id"),
+                    "duplicate-value",
                     f"two rows have the id {str(found)!r}",
                     "give one another id",
                 )
@@ -593,13 +627,17 @@ class _Compiler:
             resource,
             creatable,
             (*keys, "to"),
+            "unknown-resource",
             f"{self.destination.title} cannot create {resource!r}",
         )
         target = self.destination.resources.get(resource)
         for name, kind in (target.fields if target else {}).items():
             if kind.required and kind.writable and name not in fields:
                 self.problem(
-                    (*keys, "fields"), f"{resource} need the field {name!r}", "map it"
+                    (*keys, "fields"),
+                    "required-field",
+                    f"{resource} need the field {name!r}",
+                    "map it",
                 )
 
     def _enabled(self, written: bool | str, builder: Builder, keys: Keys) -> bool:
@@ -610,6 +648,7 @@ class _Compiler:
         if not isinstance(value, bool):
             self.problem(
                 keys,
+                "wrong-type",
                 f"the setting is {value!r}, not true or false",
                 "write true or false without quotes",
             )
@@ -634,16 +673,21 @@ class _Compiler:
             if name in RESERVED:
                 self.problem(
                     place,
+                    "taken-name",
                     f"{name!r} is a name that every template has",
                     "choose another",
                 )
             if name in taken:
                 self.problem(
-                    place, f"the name {name!r} is taken above", "choose another"
+                    place,
+                    "taken-name",
+                    f"the name {name!r} is taken above",
+                    "choose another",
                 )
             if name in own:
                 self.problem(
                     place,
+                    "taken-name",
                     f"{name!r} hides the record's own field of that name",
                     "choose another",
                     "warning",
@@ -678,7 +722,9 @@ class _Compiler:
             by, kind = builder.lead(data["by"], (*keys, "by"))
             if on.to and kind.to and not set(on.to) & set(kind.to):
                 text = f"{data['by']!r} and {data['on']!r} never name the same row"
-                self.problem((*keys, "by"), text, "compare what they link to")
+                self.problem(
+                    (*keys, "by"), "wrong-link", text, "compare what they link to"
+                )
             return model.Children(source, data["on"], by, where)
         own = builder.scope.sources
         if on.to and not set(on.to) & set(own):
@@ -686,11 +732,17 @@ class _Compiler:
                 f"{data['on']!r} names rows of {' or '.join(on.to)}, not of"
                 f" {' or '.join(own)}"
             )
-            self.problem((*keys, "on"), text, "look for the link that does")
+            self.problem(
+                (*keys, "on"), "wrong-link", text, "look for the link that does"
+            )
         elif len(own) > 1 and on.kind in NUMBERS:
             text = f"{data['on']!r} is a bare id: two of {', '.join(own)} may share it"
             self.problem(
-                (*keys, "on"), text, "use the link that names the collection", "warning"
+                (*keys, "on"),
+                "wrong-link",
+                text,
+                "use the link that names the collection",
+                "warning",
             )
         return model.Children(source, data["on"], None, where)
 
@@ -701,6 +753,7 @@ class _Compiler:
         if kind.kind not in ("list", "any"):
             self.problem(
                 (*keys, "path"),
+                "wrong-type",
                 f"{data['path']!r} is not a list",
                 "`each` goes through a list inside the record",
             )
@@ -736,6 +789,7 @@ class _Compiler:
                 name,
                 names,
                 keys,
+                "unknown-field",
                 f"custom field {name!r} is not declared for {resource}",
             )
             return None
@@ -743,11 +797,15 @@ class _Compiler:
         if kind is None:
             writable = [name for name, item in known.fields.items() if item.writable]
             self.problem(
-                keys, f"{resource} have no field {target!r}", suggest(target, writable)
+                keys,
+                "unknown-field",
+                f"{resource} have no field {target!r}",
+                suggest(target, writable),
             )
         elif not kind.writable:
             self.problem(
                 keys,
+                "read-only",
                 f"{target!r} cannot be written",
                 "keep the value in a custom field",
             )
@@ -761,6 +819,7 @@ class _Compiler:
                 item["object"],
                 self.builders,
                 ("exports", name, "object"),
+                "unknown-object",
                 f"there is no object {item['object']!r}",
             )
             builder = self.builders.get(item["object"])

@@ -12,11 +12,12 @@ from typing import Any, Literal
 from engine.config.document import Document, Keys, several
 from engine.config.suggestions import suggest
 from engine.connector.model import FieldType
-from engine.errors import Diagnostic
+from engine.errors import Code, Diagnostic
 from engine.language import model, templates, typecheck
 from engine.language.scope import NUMBERS, Found, Scope, kind_of
 from engine.language.steps import bind
 from engine.values import segments
+from transforms import STEPS
 
 SPECIAL = ("$key", "$record", "$id", "$collection", "$none")
 MODIFIERS = ("when", "using", "map", "default")
@@ -41,11 +42,14 @@ class Builder:
     def problem(
         self,
         keys: Keys,
+        code: Code,
         problem: str,
         advice: str = "",
         severity: Literal["error", "warning"] = "error",
     ) -> None:
-        self.problems.append(self.document.problem(keys, problem, advice, severity))
+        self.problems.append(
+            self.document.problem(keys, code, problem, advice, severity)
+        )
 
     def fault(
         self,
@@ -76,6 +80,7 @@ class Builder:
         if text.startswith("$"):
             self.problem(
                 keys,
+                "unknown-name",
                 f"{text!r} is not known",
                 suggest(text, [*SPECIAL, "$settings.NAME"]),
             )
@@ -85,6 +90,7 @@ class Builder:
         except ValueError as error:
             self.problem(
                 keys,
+                "bad-expression",
                 str(error),
                 "write it like main-address.city or lines[*].id; a fixed text is"
                 " {value: ...}",
@@ -92,7 +98,7 @@ class Builder:
             return model.Path(text, ("$none",)), FieldType("any")
         found: Found = self.scope.find(parts)
         if found.problem:
-            self.problem(keys, found.problem, found.advice)
+            self.problem(keys, found.code, found.problem, found.advice)
         return model.Path(text, parts), found.kind
 
     def _setting(self, text: str, keys: Keys) -> FieldType:
@@ -101,6 +107,7 @@ class Builder:
         if name not in self.scope.settings:
             self.problem(
                 keys,
+                "unknown-name",
                 f"there is no setting {name!r}",
                 suggest(name, list(self.scope.settings)),
             )
@@ -192,6 +199,7 @@ class Builder:
                 )
                 self.problem(
                     (*keys, position + 1),
+                    "unreachable",
                     text,
                     "move it to the end of the list",
                     "warning",
@@ -220,6 +228,7 @@ class Builder:
             if kind is not None and kind.kind not in ("file", "any"):
                 self.problem(
                     (*keys, "download"),
+                    "wrong-type",
                     "a download gives a file, and this field holds none",
                     "use the link itself",
                 )
@@ -269,6 +278,7 @@ class Builder:
         ):
             self.problem(
                 keys,
+                "wrong-type",
                 "named parts make an object, and this field holds none",
                 "hand them to a step: using: ...",
             )
@@ -276,6 +286,7 @@ class Builder:
             if name not in (shape or {}):
                 self.problem(
                     (*keys, name),
+                    "unknown-field",
                     f"the field has no part {name!r}",
                     suggest(name, list(shape or {})),
                 )
@@ -325,7 +336,8 @@ class Builder:
                         f" {value!r}"
                     ):
                         at, problem = ("settings", setting), problem.partition(": ")[2]
-                self.problem(at, problem, advice)
+                code: Code = "bad-argument" if name in STEPS else "unknown-step"
+                self.problem(at, code, problem, advice)
         return tuple(steps)
 
     def _arguments(self, args: Any, keys: Keys) -> Any:
@@ -404,7 +416,10 @@ class Builder:
         if name == "users":
             if self.people is None:
                 self.problem(
-                    keys, "this spec has no `users` section to look up in", "add one"
+                    keys,
+                    "missing-key",
+                    "this spec has no `users` section to look up in",
+                    "add one",
                 )
             return self.people is not None
         if name in self.done:
@@ -412,12 +427,14 @@ class Builder:
         if name in self.document.data["objects"]:
             self.problem(
                 keys,
+                "lookup-order",
                 f"{name!r} stands further down",
                 "a lookup may only point upwards: move that object up",
             )
         else:
             self.problem(
                 keys,
+                "unknown-object",
                 f"there is no object {name!r}",
                 suggest(name, [*self.done, "users"]),
             )
@@ -429,6 +446,7 @@ class Builder:
         if len(names) > 1:
             self.problem(
                 (*keys, "lookup"),
+                "conflicting-keys",
                 "users cannot be looked up together with objects",
                 "list two lookups instead",
             )
@@ -436,7 +454,10 @@ class Builder:
             if word in data:
                 advice = "whoever is not found is stood in for by users.fallback"
                 self.problem(
-                    (*keys, word), f"a lookup of users has no {word!r}", advice
+                    (*keys, word),
+                    "conflicting-keys",
+                    f"a lookup of users has no {word!r}",
+                    advice,
                 )
 
     def _on(self, names: Sequence[str], on: str, keys: Keys) -> None:
@@ -446,6 +467,7 @@ class Builder:
             if source.startswith("$rows."):
                 self.problem(
                     keys,
+                    "conflicting-keys",
                     "rows written in the spec are looked up by their id",
                     "remove 'on'",
                 )
@@ -455,6 +477,7 @@ class Builder:
                 resource = self.scope.connector.resources.get(source)
                 self.problem(
                     keys,
+                    "unknown-field",
                     f"{source} have no field {on!r}",
                     suggest(on, list(resource.fields if resource else ())),
                 )
@@ -488,11 +511,13 @@ class Builder:
         listed = " or ".join(dict.fromkeys(sources))
         if own and not set(own) & set(sources):
             return (
+                "wrong-link",
                 f"{path.text!r} names rows of {' or '.join(own)}, not of {listed}",
                 "look for the link that does",
             )
         if several and kind.kind in NUMBERS:
             return (
+                "wrong-link",
                 f"{path.text!r} is a bare id and does not say whether of {listed}",
                 "use the link that names the collection",
             )
@@ -511,7 +536,12 @@ class Builder:
             and all(self.done[name].rows for name in names)
             and fallback not in rows
         ):
-            self.problem(keys, f"there is no row {fallback!r}", suggest(fallback, rows))
+            self.problem(
+                keys,
+                "bad-fallback",
+                f"there is no row {fallback!r}",
+                suggest(fallback, rows),
+            )
         elif (
             len(sources) > 1
             and len(names) == 1
@@ -519,6 +549,7 @@ class Builder:
         ):
             self.problem(
                 keys,
+                "bad-fallback",
                 f"{fallback!r} does not say which of {' or '.join(sources)}",
                 f"write {sources[0]}/{fallback}",
             )
@@ -548,6 +579,7 @@ class Builder:
         ):
             self.problem(
                 keys,
+                "markup",
                 "HTML in a field that holds plain text",
                 "people would see the tags",
                 "warning",
@@ -555,7 +587,9 @@ class Builder:
         found = templates.faults(source, self.scope, html)
         for fault in found:
             where = f"{name}:{fault.line}: " if name and fault.line else ""
-            self.problem(keys, where + fault.problem, fault.advice, fault.severity)
+            self.problem(
+                keys, fault.code, where + fault.problem, fault.advice, fault.severity
+            )
         if any(fault.severity == "error" for fault in found):
             return model.Template("", name, html)
         template = templates.build(source, name, html, self.scope)
@@ -571,7 +605,7 @@ class Builder:
     def _file(self, written: str, keys: Keys) -> str:
         text = templates.read_template(self.folder, written)
         if isinstance(text, templates.Fault):
-            self.problem(keys, text.problem, text.advice)
+            self.problem(keys, text.code, text.problem, text.advice)
             return ""
         self.templates[written] = text
         return text

@@ -9,6 +9,7 @@ from typing import Any
 
 from engine.config.suggestions import suggest
 from engine.connector.model import Connector, FieldType
+from engine.errors import Code
 from engine.values import Segments, picks
 
 Shape = Mapping[str, FieldType]
@@ -32,6 +33,7 @@ class Found:
     """What a path leads to; or what is wrong with it and what to do."""
 
     kind: FieldType = ANY
+    code: Code = "bad-expression"
     problem: str = ""
     advice: str = ""
     # so many parts of the path are names that the connector or the spec lists
@@ -139,7 +141,11 @@ def _walk(kind: FieldType, path: Segments, origin: str, template: bool) -> Found
                     f"the elements of {_text(path[:position])} have no field {by[0]!r}"
                     f" (in {_text(path)!r})"
                 )
-                return Found(problem=text, advice=suggest(by[0], list(kind.shape)))
+                return Found(
+                    code="unknown-field",
+                    problem=text,
+                    advice=suggest(by[0], list(kind.shape)),
+                )
             several = several or part == "*"
             kind = FieldType("object", kind.shape) if kind.shape else ANY
             continue
@@ -168,6 +174,7 @@ def _walk(kind: FieldType, path: Segments, origin: str, template: bool) -> Found
             ]
             where = f" (in {_text(path)!r})" if len(path) > 1 else ""
             return Found(
+                code="unknown-field",
                 problem=(
                     f"{owner} {'have' if position == 0 else 'has'} no field"
                     f" {part!r}{where}"

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from engine.config.suggestions import did_you_mean, suggest
+from engine.errors import Code
 from engine.language.jinja import FILTER_NAMES, filters_used, paths_used, syntax_problem
 from engine.language.model import Template
 from engine.language.scope import Scope, real
@@ -28,6 +29,7 @@ _TAG = re.compile(
 class Fault:
     """What is wrong in a template, and in which of its lines."""
 
+    code: Code
     problem: str
     advice: str
     line: int = 0
@@ -40,31 +42,38 @@ def read_template(folder: Path, written: str) -> str | Fault:  # noqa: PLR0911
     try:
         file = (folder / written).resolve()  # symlinks are followed before the check
     except (ValueError, OSError, RuntimeError):
-        return Fault(f"{written!r} is not a path", "name a template file")
+        return Fault(
+            "unreadable-file", f"{written!r} is not a path", "name a template file"
+        )
     if not file.is_relative_to(root):
         return Fault(
+            "unreadable-file",
             f"{written!r} leaves the project folder",
             f"keep templates below {root.name}/",
         )
     try:
         if not file.is_file():
             return Fault(
+                "unreadable-file",
                 f"the template {written!r} cannot be read: no such file",
                 "check the path",
             )
         if file.stat().st_size > MAX_BYTES:
             return Fault(
+                "too-large",
                 f"the template {written!r} is larger than {MAX_BYTES:,} bytes",
                 "shorten it",
             )
         return file.read_text(encoding="utf-8")
     except OSError as error:
         return Fault(
+            "unreadable-file",
             f"the template {written!r} cannot be read: {error.strerror}",
             "check the path",
         )
     except UnicodeDecodeError:
         return Fault(
+            "unreadable-file",
             f"the template {written!r} cannot be read: not UTF-8",
             "save the file as UTF-8",
         )
@@ -76,6 +85,7 @@ def faults(source: str, scope: Scope, html: bool) -> list[Fault]:
     if found:
         return [
             Fault(
+                "bad-template",
                 f"not a template: {found[0]}",
                 _filter_guess(found[0]) or "correct the Jinja",
                 found[1],
@@ -94,6 +104,7 @@ def _names(source: str, scope: Scope) -> Iterator[Fault]:
     for path, line in paths_used(source):
         if path[0] == "settings" and len(path) > 1 and path[1] not in scope.settings:
             yield Fault(
+                "unknown-name",
                 f"there is no setting {path[1]!r}",
                 suggest(path[1], list(scope.settings)),
                 line,
@@ -101,7 +112,7 @@ def _names(source: str, scope: Scope) -> Iterator[Fault]:
         elif path[0] not in (*SPECIAL, "range"):
             found = scope.find(path, template=True)
             if found.problem:
-                yield Fault(found.problem, found.advice, line)
+                yield Fault(found.code, found.problem, found.advice, line)
 
 
 def _filters(source: str, html: bool) -> Iterator[Fault]:
@@ -110,6 +121,7 @@ def _filters(source: str, html: bool) -> Iterator[Fault]:
             known = list(inspect.signature(_STEPS[name]).parameters)[1:]
             for wrong in [argument for argument in arguments if argument not in known]:
                 yield Fault(
+                    "bad-argument",
                     f"the step {name!r} has no argument {wrong!r}",
                     suggest(wrong, known),
                     line,
@@ -120,6 +132,7 @@ def _filters(source: str, html: bool) -> Iterator[Fault]:
                 " become markup"
             )
             yield Fault(
+                "unsafe-html",
                 text,
                 "write {{ x | text_paragraphs | safe }}, or leave `safe` out",
                 line,

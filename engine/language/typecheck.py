@@ -8,12 +8,17 @@ from typing import Any
 
 from engine.config.suggestions import did_you_mean
 from engine.connector.model import FieldType
+from engine.errors import Code
 from engine.language.model import CustomField
 from engine.language.scope import NUMBERS, TEXTS
 
-Fault = tuple[str, str]  # problem and advice
+Fault = tuple[Code, str, str]  # its kind, the problem, and advice
 
-_NO_FILE: Fault = ("a file is wanted here", "write {download: path, name: ...}")
+_NO_FILE: Fault = (
+    "wrong-type",
+    "a file is wanted here",
+    "write {download: path, name: ...}",
+)
 # What goes through steps or a value map may be anything but a link or a file.
 MOVING = FieldType("moving")
 # the same on its way into an HTML field
@@ -81,13 +86,21 @@ def check_constant(value: Any, kind: FieldType | None) -> Fault | None:  # noqa:
     if kind.kind in _TYPES:
         fits, words = _TYPES[kind.kind]
         if not fits(value):
-            return f"expected {words}, found {_shown(value)}", ""
+            return "wrong-type", f"expected {words}, found {_shown(value)}", ""
     elif kind.kind in TEXTS and not isinstance(value, str):
-        return f"expected text, found {_shown(value)}", "put it in quotes"
+        return "wrong-type", f"expected text, found {_shown(value)}", "put it in quotes"
     if kind.kind in _FORMS and not _FORMS[kind.kind][0].fullmatch(value):
-        return f"expected {_FORMS[kind.kind][1]}, found {_shown(value)}", ""
+        return (
+            "bad-format",
+            f"expected {_FORMS[kind.kind][1]}, found {_shown(value)}",
+            "",
+        )
     if kind.max and isinstance(value, str) and len(value) > kind.max:
-        return f"{len(value):,} characters, the field takes {kind.max:,}", "shorten it"
+        return (
+            "out-of-range",
+            f"{len(value):,} characters, the field takes {kind.max:,}",
+            "shorten it",
+        )
     return _not_listed(value, kind.one_of)
 
 
@@ -95,17 +108,22 @@ def _no_constant(kind: FieldType) -> Fault:
     if kind.kind == "file":
         return _NO_FILE
     return (
+        "needs-lookup",
         f"a fixed value cannot name a row of {' or '.join(kind.to)}",
         "no destination id stands in a spec: use {lookup: ...}",
     )
 
 
-def _not_listed(value: Any, options: Sequence[str]) -> Fault | None:
+def _not_listed(
+    value: Any, options: Sequence[str], code: Code = "not-an-option"
+) -> Fault | None:
     known = [option.strip() for option in options]
     for item in value if isinstance(value, list) else [value]:
         if known and str(item).strip() not in known:
-            return f"{_shown(item)} is not one of {', '.join(known)}", did_you_mean(
-                str(item), known
+            return (
+                code,
+                f"{_shown(item)} is not one of {', '.join(known)}",
+                did_you_mean(str(item), known),
             )
     return None
 
@@ -116,11 +134,13 @@ def check_link(kind: FieldType | None, to: Sequence[str]) -> Fault | None:
         return None
     if kind.kind == "moving":
         return (
+            "misplaced-lookup",
             "a link cannot go through steps or a value map",
             "look up as the last thing, with the steps inside `by`",
         )
     if kind.kind != "reference":
         return (
+            "misplaced-lookup",
             "a lookup gives a row of the destination, and this field holds none",
             "take the value from the record instead",
         )
@@ -128,6 +148,7 @@ def check_link(kind: FieldType | None, to: Sequence[str]) -> Fault | None:
     if wrong:
         targets = " or ".join(kind.to)
         return (
+            "wrong-link",
             f"the field points to {targets}, not to {' or '.join(wrong)}",
             f"look up an object made into {targets}",
         )
@@ -140,6 +161,7 @@ def check_path(found: FieldType, kind: FieldType | None) -> Fault | None:  # noq
         return None
     if kind.kind == "reference":
         return (
+            "needs-lookup",
             f"an id of the source does not name a row of {' or '.join(kind.to)}",
             "use {lookup: ..., by: ...}",
         )
@@ -147,11 +169,13 @@ def check_path(found: FieldType, kind: FieldType | None) -> Fault | None:  # noq
         return _NO_FILE
     if found.kind == "wall_time" and kind.kind == "datetime":
         return (
+            "wrong-type",
             "the record holds its account's clock here, the field an instant",
             "using: {dates.to_utc: {zone: ...}}",
         )
     if found.kind == "object" and kind.kind in (*TEXTS, *NUMBERS, "boolean"):
         return (
+            "wrong-type",
             "the record holds an object here",
             "name one of its fields, or give a step: using: ...",
         )
@@ -160,7 +184,7 @@ def check_path(found: FieldType, kind: FieldType | None) -> Fault | None:  # noq
         and kind.kind in (*TEXTS, *NUMBERS, "boolean")
         and not kind.one_of
     ):
-        return "the record holds a list here", "join it: using: text.join"
+        return "wrong-type", "the record holds a list here", "join it: using: text.join"
     return None
 
 
@@ -172,6 +196,7 @@ def check_text(kind: FieldType | None) -> Fault | None:
         return check_path(FieldType("text"), kind)
     if kind.kind in (*NUMBERS, "boolean", "object", "list", "money", "file"):
         return (
+            "wrong-type",
             (
                 "a template gives text, expected"
                 f" {_TYPES.get(kind.kind, (None, 'a file'))[1]}"
@@ -192,11 +217,13 @@ def check_comparison(found: FieldType, op: str, value: Any) -> Fault | None:
     ]
     if wrong:
         words = _TYPES[found.kind][1] if found.kind in _TYPES else "text"
-        return f"the record holds {words} here, never {_shown(wrong[0])}", _other_form(
-            found, wrong[0]
+        return (
+            "never-matches",
+            f"the record holds {words} here, never {_shown(wrong[0])}",
+            _other_form(found, wrong[0]),
         )
     if op in ("equals", "in", "not"):
-        return _not_listed(value, found.one_of)
+        return _not_listed(value, found.one_of, "never-matches")
     return None
 
 
@@ -221,12 +248,14 @@ def _other_form(found: FieldType, value: Any) -> str:
 def check_map_key(found: FieldType, word: str) -> Fault | None:
     """Why a source value is never this key of a value map."""
     if found.kind == "boolean" and word not in ("true", "false", ""):
-        return f"the record holds true or false here, never {word!r}", did_you_mean(
-            word, ["true", "false"]
+        return (
+            "never-matches",
+            f"the record holds true or false here, never {word!r}",
+            did_you_mean(word, ["true", "false"]),
         )
     if found.kind in NUMBERS and word and not re.fullmatch(r"-?\d+(\.\d+)?", word):
-        return f"the record holds a number here, never {word!r}", ""
-    return _not_listed(word, found.one_of) if word else None
+        return "never-matches", f"the record holds a number here, never {word!r}", ""
+    return _not_listed(word, found.one_of, "never-matches") if word else None
 
 
 def _shown(value: Any) -> str:

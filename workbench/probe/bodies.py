@@ -51,7 +51,10 @@ def _problems(document: Document, data: Any, connector: Connector) -> list[Diagn
     if not isinstance(data, Mapping):
         return [
             document.problem(
-                (), "not a mapping of resources", "write RESOURCE: {FIELD: VALUE}"
+                (),
+                "wrong-type",
+                "not a mapping of resources",
+                "write RESOURCE: {FIELD: VALUE}",
             )
         ]
     found = []
@@ -60,6 +63,7 @@ def _problems(document: Document, data: Any, connector: Connector) -> list[Diagn
             found.append(
                 document.problem(
                     (name,),
+                    "unknown-resource",
                     f"unknown resource {name!r}",
                     suggest(name, list(connector.resources)),
                 )
@@ -67,7 +71,10 @@ def _problems(document: Document, data: Any, connector: Connector) -> list[Diagn
         elif body is not None and not isinstance(body, Mapping):
             found.append(
                 document.problem(
-                    (name,), "not a mapping of fields", "write {FIELD: VALUE}"
+                    (name,),
+                    "wrong-type",
+                    "not a mapping of fields",
+                    "write {FIELD: VALUE}",
                 )
             )
         else:
@@ -76,6 +83,7 @@ def _problems(document: Document, data: Any, connector: Connector) -> list[Diagn
             found += [
                 document.problem(
                     (name, field),
+                    "unknown-field",
                     f"unknown field {field!r}",
                     suggest(field, list(fields)),
                 )

@@ -74,6 +74,7 @@ class Declared:
             advice += f"; where just {finding.subject.rpartition(' ')[2]} differs, say so there"
         return self.document.problem(
             finding.keys,
+            "contradicted",
             f"{finding.subject}: {finding.claim}: {finding.detail}",
             advice,
         )
