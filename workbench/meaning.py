@@ -495,7 +495,7 @@ def field_steps(item: Field) -> set[str]:
         if isinstance(expr, Pipe):
             found |= {step.name for step in expr.steps}
         elif isinstance(expr, Template):
-            called = {name for name, *_ in filters_used(expr.source)}
+            called = {call.name for call in filters_used(expr.source)}
             found |= {
                 step for step in transforms.STEPS if step.replace(".", "_") in called
             }

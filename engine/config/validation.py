@@ -75,6 +75,7 @@ class _Problem:
     # the key that should be there, or several of which one should
     missing: frozenset[str] = frozenset()
     guess: str | None = None  # for an unknown key: what was probably meant, or ""
+    crowded: bool = False  # the mapping has more keys than it may
 
 
 def check_shape(document: Document, schema_name: str) -> list[Diagnostic]:
@@ -151,7 +152,10 @@ def _fault(error: ValidationError) -> _Fault:
 
 
 def _without_echoes(problems: Sequence[_Problem]) -> Iterator[_Problem]:
-    """Without "needs 'else'" where an unknown key of the same mapping is a misspelt 'else'."""
+    """Without "needs 'else'" where an unknown key of the same mapping is a misspelt 'else', and
+    without what is wrong inside a mapping that holds too many keys.
+    """
+    crowded = [problem.keys for problem in problems if problem.crowded]
     guesses = {
         (problem.mapping, problem.guess)
         for problem in problems
@@ -160,7 +164,10 @@ def _without_echoes(problems: Sequence[_Problem]) -> Iterator[_Problem]:
     unknown = {mapping for mapping, _ in guesses}
     for problem in problems:
         misspelt = any((problem.mapping, word) in guesses for word in problem.missing)
-        if not misspelt and not (
+        inside = any(
+            keys == problem.keys[: len(keys)] != problem.keys for keys in crowded
+        )
+        if not (misspelt or inside) and not (
             len(problem.missing) > 1 and problem.mapping in unknown
         ):
             yield problem
@@ -342,6 +349,7 @@ def _by_rule(fault: _Fault) -> Iterator[_Problem]:
         code,
         text.format(limit=fault.limit, found=_shown(fault)),
         fault.advice(),
+        crowded=fault.rule == "maxProperties",
     )
 
 

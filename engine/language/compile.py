@@ -255,6 +255,13 @@ class _Compiler:
                 f"{self.destination.title} has no users",
                 "remove this section",
             )
+        if "@" not in data["fallback"] and "${" not in data["fallback"]:
+            self.problem(
+                ("users", "fallback"),
+                "bad-fallback",
+                f"{data['fallback']!r} is not an e-mail address",
+                f"name a user of {self.destination.title} by their e-mail address",
+            )
         return model.UserMatch(data["from"], data["email"], data["fallback"])
 
     def _custom_fields(
@@ -548,7 +555,7 @@ class _Compiler:
             )
             for target, item in data["fields"].items()
         }
-        self._complete(data["to"], fields, keys)
+        resource = self._complete(data["to"], fields, keys)
         match, ignoring = _match(data.get("match", ()))
         for position, target in enumerate(match):
             at = ("fields",) if isinstance(data["match"], dict) else ()
@@ -562,7 +569,7 @@ class _Compiler:
         return model.ObjectMapping(
             name=name,
             sources=sources,
-            resource=data["to"],
+            resource=resource,
             fields=fields,
             when=(
                 builder.condition(data["when"], (*keys, "when"))
@@ -617,7 +624,8 @@ class _Compiler:
 
     def _complete(
         self, resource: str, fields: Mapping[str, model.Field], keys: Keys
-    ) -> None:
+    ) -> str:
+        """The resource an object is made into; "" where there is none of that name."""
         creatable = [
             name
             for name, item in self.destination.resources.items()
@@ -639,6 +647,7 @@ class _Compiler:
                     f"{resource} need the field {name!r}",
                     "map it",
                 )
+        return resource if resource in creatable else ""
 
     def _enabled(self, written: bool | str, builder: Builder, keys: Keys) -> bool:
         if isinstance(written, bool):

@@ -134,9 +134,14 @@ class Builder:
             wanted.items() if isinstance(wanted, dict) else [("equals", wanted)]
         ):
             at = (*keys, op) if isinstance(wanted, dict) else keys
-            self.fault(at, typecheck.check_comparison(kind, op, value), "warning")
+            self._comparison(at, typecheck.check_comparison(kind, op, value))
             tests.append(model.Test(path, op, value))
         return tests
+
+    def _comparison(self, keys: Keys, fault: typecheck.Fault | None) -> None:
+        """A type that never fits is an error; what options a field has may be out of date."""
+        options = fault and fault[0] == "never-matches"
+        self.fault(keys, fault, "warning" if options else "error")
 
     # -- expressions
 
@@ -405,12 +410,12 @@ class Builder:
         )
 
     def _resources(self, names: Sequence[str]) -> list[str]:
-        return list(
-            dict.fromkeys(
-                self.people or "" if name == "users" else self.done[name].resource
-                for name in names
-            )
+        """What objects are made into, without those whose own `to` is wrong."""
+        found = (
+            self.people if name == "users" else self.done[name].resource
+            for name in names
         )
+        return [name for name in dict.fromkeys(found) if name]
 
     def _target(self, name: str, keys: Keys) -> bool:
         if name == "users":

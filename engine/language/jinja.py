@@ -8,6 +8,7 @@ much text; and only what cannot blow a small text up is there to be called.
 from __future__ import annotations
 
 import functools
+import inspect
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextvars import ContextVar
@@ -131,6 +132,7 @@ _FAILS = (
     AssertionError,
     MemoryError,
 )
+UNSURE = object()
 ESCAPING = ("text_paragraphs", "text_html_escape", "escape", "e")
 
 
@@ -548,25 +550,57 @@ def paths_used(source: str) -> list[tuple[Names, int]]:
     return list(_walk(_parsed(source), {}))
 
 
-def filters_used(source: str) -> list[tuple[str, tuple[str, ...], bool, int]]:
-    """Every filter a template calls: its name, the names of its arguments, whether it is handed
-    escaped text, the line.
-    """
-    found: list[tuple[str, tuple[str, ...], bool, int]] = []
-    for node in _parsed(source).find_all(nodes.Filter):
-        inner = node.node
-        escaped = isinstance(inner, nodes.Const) or (
-            isinstance(inner, nodes.Filter) and inner.name in ESCAPING
+@dataclass(frozen=True, slots=True)
+class FilterCall:
+    """A filter as a template calls it; an argument that only a record decides is UNSURE."""
+
+    name: str
+    line: int
+    args: tuple[Any, ...]
+    named: Mapping[str, Any]
+    escaped: bool  # whether it is handed escaped text
+    open: bool  # further arguments come from a list or mapping of the record
+
+
+def filters_used(source: str) -> list[FilterCall]:
+    """Every filter a template calls."""
+    return [
+        FilterCall(
+            node.name,
+            node.lineno,
+            tuple(_constant(item) for item in node.args),
+            {str(item.key): _constant(item.value) for item in node.kwargs},
+            _is_escaped(node.node),
+            bool(node.dyn_args or node.dyn_kwargs),
         )
-        found.append(
-            (
-                node.name,
-                tuple(str(item.key) for item in node.kwargs),
-                escaped,
-                node.lineno,
-            )
-        )
-    return found
+        for node in _parsed(source).find_all(nodes.Filter)
+    ]
+
+
+def _constant(node: nodes.Expr) -> Any:
+    try:
+        return node.as_const()
+    except (nodes.Impossible, *_FAILS):
+        return UNSURE
+
+
+def _is_escaped(node: nodes.Node | None) -> bool:
+    return isinstance(node, nodes.Const) or (
+        isinstance(node, nodes.Filter) and node.name in ESCAPING
+    )
+
+
+def misuse(call: FilterCall) -> str:
+    """Why a filter cannot be called with so many arguments of these names; "" where it can."""
+    function = _ENVIRONMENTS[True].filters[call.name]
+    places = 2 if hasattr(function, "jinja_pass_arg") else 1
+    try:
+        inspect.signature(function).bind(*range(places), *call.args, **call.named)
+    except TypeError as error:
+        return str(error)
+    except ValueError:  # a function of C that does not show what it takes
+        return ""
+    return ""
 
 
 def _walk(node: nodes.Node, bound: Bound) -> Iterator[tuple[Names, int]]:

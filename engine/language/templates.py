@@ -4,21 +4,30 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from engine.config.suggestions import did_you_mean, suggest
 from engine.errors import Code
-from engine.language.jinja import FILTER_NAMES, filters_used, paths_used, syntax_problem
+from engine.language.jinja import (
+    FILTER_NAMES,
+    UNSURE,
+    FilterCall,
+    filters_used,
+    misuse,
+    paths_used,
+    syntax_problem,
+)
 from engine.language.model import Template
 from engine.language.scope import Scope, real
+from engine.language.steps import bind
 from transforms import STEPS
 
 MAX_BYTES = 200_000
 SPECIAL = {"settings": "$settings", "key": "$key", "collection": "$collection"}
-_STEPS = {name.replace(".", "_"): step for name, step in STEPS.items()}
+_STEPS = {name.replace(".", "_"): name for name in STEPS}
 _TAG = re.compile(
     r"</?(?:a|b|br|div|em|h[1-6]|i|li|ol|p|span|strong|table|td|th|tr|u|ul)(?:\s[^<>]*)?/?>",
     re.IGNORECASE,
@@ -116,17 +125,9 @@ def _names(source: str, scope: Scope) -> Iterator[Fault]:
 
 
 def _filters(source: str, html: bool) -> Iterator[Fault]:
-    for name, arguments, escaped, line in filters_used(source):
-        if name in _STEPS:
-            known = list(inspect.signature(_STEPS[name]).parameters)[1:]
-            for wrong in [argument for argument in arguments if argument not in known]:
-                yield Fault(
-                    "bad-argument",
-                    f"the step {name!r} has no argument {wrong!r}",
-                    suggest(wrong, known),
-                    line,
-                )
-        if html and name == "safe" and not escaped:
+    for call in filters_used(source):
+        yield from _misused(call)
+        if html and call.name == "safe" and not call.escaped:
             text = (
                 "`safe` after something that is not escaped: text of a record would"
                 " become markup"
@@ -135,9 +136,36 @@ def _filters(source: str, html: bool) -> Iterator[Fault]:
                 "unsafe-html",
                 text,
                 "write {{ x | text_paragraphs | safe }}, or leave `safe` out",
-                line,
+                call.line,
                 "warning",
             )
+
+
+def _misused(call: FilterCall) -> Iterator[Fault]:
+    """A filter, or a step as one, that is called with arguments it does not take."""
+    step = _STEPS.get(call.name, "")
+    known = list(inspect.signature(STEPS[step]).parameters)[1:] if step else []
+    wrong = [name for name in call.named if step and name not in known]
+    for name in wrong:
+        text = f"the step {call.name!r} has no argument {name!r}"
+        yield Fault("bad-argument", text, suggest(name, known), call.line)
+
+    if wrong or call.open:
+        return
+    if why := misuse(call):
+        text = f"the filter {call.name!r} cannot be called like this: {why}"
+        advice = f"name them: {', '.join(known)}" if known else "correct its arguments"
+        yield Fault("bad-argument", text, advice, call.line)
+    elif step and UNSURE not in call.named.values():
+        yield from _unbound(step, call.named, call.line)
+
+
+def _unbound(step: str, given: Mapping[str, Any], line: int) -> Iterator[Fault]:
+    try:
+        bind(step, given)
+    except ValueError as error:
+        problem, _, advice = str(error).partition(" – ")
+        yield Fault("bad-argument", problem, advice, line)
 
 
 def build(source: str, name: str, html: bool, scope: Scope) -> Template:

@@ -6,11 +6,13 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from engine.config.document import scalar
 from engine.config.suggestions import did_you_mean
 from engine.connector.model import FieldType
 from engine.errors import Code
 from engine.language.model import CustomField
 from engine.language.scope import NUMBERS, TEXTS
+from engine.values import flag
 
 Fault = tuple[Code, str, str]  # its kind, the problem, and advice
 
@@ -218,9 +220,9 @@ def check_comparison(found: FieldType, op: str, value: Any) -> Fault | None:
     if wrong:
         words = _TYPES[found.kind][1] if found.kind in _TYPES else "text"
         return (
-            "never-matches",
+            "wrong-type",
             f"the record holds {words} here, never {_shown(wrong[0])}",
-            _other_form(found, wrong[0]),
+            _other_form(found, op),
         )
     if op in ("equals", "in", "not"):
         return _not_listed(value, found.one_of, "never-matches")
@@ -228,21 +230,28 @@ def check_comparison(found: FieldType, op: str, value: Any) -> Fault | None:
 
 
 def _comparable(found: FieldType, value: Any) -> bool:
+    """Whether a comparison may ever hold; numbers and flags may be written as text."""
     if found.kind in NUMBERS:
-        return _is_number(value)
+        return _is_number(value if isinstance(value, bool) else scalar(str(value)))
     if found.kind == "boolean":
-        return isinstance(value, bool)
+        return isinstance(value, bool) or (
+            isinstance(value, str) and flag(value) is not None
+        )
     if found.kind in TEXTS:
         return isinstance(value, str)
     return found.kind not in ("list", "object")
 
 
-def _other_form(found: FieldType, value: Any) -> str:
+def _other_form(found: FieldType, op: str) -> str:
     if found.kind in ("list", "object"):
         return "compare with filled or empty, or name a field of it"
+    if found.kind == "text" and op not in ("equals", "in", "not"):
+        return (
+            "text has no numeric order: declare the field as a number in the connector"
+        )
     if found.kind in TEXTS:
         return "put it in quotes"
-    return "remove the quotes" if isinstance(value, str) else ""
+    return "compare with a number" if found.kind in NUMBERS else "write true or false"
 
 
 def check_map_key(found: FieldType, word: str) -> Fault | None:

@@ -167,6 +167,13 @@ def test_aliased_scalars_lead_to_their_anchor() -> None:
     assert document.aliases == {("b", 0): ("a",), ("c", "d"): ("a",)}
 
 
+@pytest.mark.parametrize("test", ["{total: '5'}", "{total: {gt: '4.5'}}", "{paid: 'yes'}", "{paid: {not: 'N'}}", "{date: {gt: '2024-01-01'}}"])
+def test_numbers_and_flags_may_be_compared_with_text(tmp_path: Path, test: str) -> None:
+    """They are compared by what the text says, so there is nothing to warn of."""
+    text = HEAD + f"objects: {{o: {{from: orders, to: deals, when: {test}, fields: {{title: number}}}}}}\n"
+    assert good(tmp_path / "project", text).warnings == ()
+
+
 def test_named_parts_may_be_called_value(tmp_path: Path) -> None:
     """`from: {value: [a, b]}` is a part named value, and not a fixed value."""
     text = HEAD + (
