@@ -236,6 +236,7 @@ def test_one_command_at_a_time(people: Project) -> None:
     with opened(people, gate=OPEN_GATE, progress=at_work) as moving:
         assert moving.run().created == 3
     assert [type(error) for error in found] == [UsageError, UsageError, StoreError]
+    assert f"etl status {people.folder}" in str(found[2])
     calls = len(people.platform.log)
     with pytest.raises(UsageError, match="closed"):
         moving.run()

@@ -48,6 +48,13 @@ def place_of(name: str, environment: str) -> str:
     return f"var/{name}.{environment}.sqlite"
 
 
+def _status_of(spec: Path, migration: Migration, environment: str, place: str) -> str:
+    """What `etl status` is called with to look at a store; a URL may hold a password."""
+    words = f"{spec} --env {environment}"
+    usual = place == place_of(migration.spec.name, environment)
+    return words if usual or "://" in place else f"{words} --store {place}"
+
+
 def nobody(migration: Migration) -> Accounts:
     """Accounts for a run that calls nobody."""
     sides = migration.source, migration.destination
@@ -75,7 +82,10 @@ def held(  # noqa: PLR0913
     migration = load_migration(spec, env)
     admit(migration)
     place = place or place_of(migration.spec.name, environment)
-    with closing(open_store(place)) as opened, lease(opened) as store:
+    with (
+        closing(open_store(place)) as opened,
+        lease(opened, spec=_status_of(spec, migration, environment, place)) as store,
+    ):
         sandbox = store.folder / f"{migration.spec.name}.sandbox"
         given: AbstractContextManager[Accounts] = (
             nullcontext(accounts)
