@@ -17,6 +17,16 @@ from engine.report.words import clean, counted
 
 NAMED = 20  # records, causes and people that are named before the rest is only counted
 FEW = 3  # records with one cause that are each named
+# what a delta with nothing to do has none of
+CHANGED = (
+    "arrived",
+    "missing",
+    "failed",
+    "created",
+    "updated",
+    "adopted",
+    "deleted",
+)
 # what differs between records of one cause
 _VALUES = re.compile(r"'(?:[^'\\]|\\.)*'|\"[^\"]*\"|\S*\d\S*")
 COLUMNS = {
@@ -134,19 +144,25 @@ def _troubles(row: Mapping[str, Any]) -> list[str]:
 # -- parts
 
 
+def _arrived(verdict: Mapping[str, Any], command: str) -> str:
+    """How many of the records looked at are in the destination."""
+    total = sum(verdict[state] for state in ("arrived", "missing", "skipped", "failed"))
+    if command.endswith("--delta") and not any(verdict[word] for word in CHANGED):
+        return "Nothing had changed"
+    if not total:
+        return "No records were compared"
+    return f"{verdict['arrived']:,} of {total:,} records arrived"
+
+
 def _verdict(report: Report, waiting: Sequence[Any], console: Console) -> None:
     verdict = report["verdict"]
-    total = sum(verdict[state] for state in ("arrived", "missing", "skipped", "failed"))
     line(
         console,
         f"{report['title']}: {report['command']} in {report['environment']}, run"
         f" {report['run']}",
         "bold",
     )
-    if not total:
-        arrived = "No records were compared"
-    else:
-        arrived = f"{verdict['arrived']:,} of {total:,} records arrived"
+    arrived = _arrived(verdict, report["command"])
     good = verdict["state"] == "good" and not waiting
     rest = "nothing needs attention"
     if not good:

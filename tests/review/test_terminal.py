@@ -65,6 +65,11 @@ LOST = {
 SAID = [
     pytest.param({}, ["40 of 40 records arrived; nothing needs attention"], id="all-good"),
     pytest.param(
+        {"command": "run --delta", "verdict": {**verdict(arrived=0, skipped=2), "created": 0, "updated": 0, "adopted": 0, "deleted": 0, "missing": 0}},
+        ["Nothing had changed; nothing needs attention", "2 skipped"],
+        id="a-delta-with-nothing-to-do",
+    ),
+    pytest.param(
         {"findings": [finding(1)]},
         ["40 of 40 records arrived; 1 need attention", "  object_1 rows/1: odd 1"],
         id="a-finding",
