@@ -290,7 +290,7 @@ def test_the_gate_of_the_command_line_admits_what_was_approved(people: Project) 
         kept.close()
 
     with opened(people, gate=APPROVALS) as moving:
-        with pytest.raises(UnsafePlan, match="nobody has approved"):
+        with pytest.raises(UnsafePlan, match="is not approved"):
             moving.run()
         moving.run(1)
         approved()

@@ -1,4 +1,4 @@
-"""What a spec may say and hardly intends: reported by `etl validate` as warnings."""
+"""What a spec may say but hardly means: `etl validate` reports it as warnings."""
 
 from __future__ import annotations
 
@@ -23,7 +23,11 @@ def quotes(document: Document) -> Iterator[Diagnostic]:
         if isinstance(value, str) and value.startswith(TYPOGRAPHIC):
             problem = f"the typographic quotes of {value[:40]!r} are part of the text"
             yield document.problem(
-                keys, "stray-character", problem, 'write " in their place', "warning"
+                keys,
+                "stray-character",
+                problem,
+                'use plain quotes (") instead',
+                "warning",
             )
 
 
@@ -74,11 +78,11 @@ def _presence(
 def _alone(
     mapping: ObjectMapping, field_type: FieldType | None
 ) -> Iterator[tuple[str, str]]:
-    """What a field needs beside it that no record of this object will have."""
+    """What a field requires that no record of this object will have."""
     for other in field_type.requires if field_type else ():
         if other not in mapping.fields:
             yield (
-                f"is taken only together with {other!r}, which nothing maps",
+                f"is accepted only together with {other!r}, which is not mapped",
                 f"map {other}",
             )
     for other, wanted in (field_type.only_with if field_type else {}).items():
@@ -86,15 +90,15 @@ def _alone(
         said = " or ".join(map(str, values))
         if other not in mapping.fields:
             yield (
-                f"is taken only with {other} {said}, and nothing maps {other}",
+                f"is accepted only with {other} {said}, and {other} is not mapped",
                 f"map {other}",
             )
         elif (fixed := _fixed(mapping.fields, other)) and fixed.value not in values:
             yield (
                 (
-                    f"is taken only with {other} {said}, and here it is always {fixed.value}"
+                    f"is accepted only with {other} {said}, but here it is always {fixed.value}"
                 ),
-                "leave one of them out",
+                "remove one of them",
             )
 
 

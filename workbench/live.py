@@ -40,9 +40,7 @@ _OF_TEMPLATES = ("settings", "key", "collection")
 
 
 def check_live(run: Run) -> list[Diagnostic]:
-    """Everything about the accounts that will not do; only lists are asked for, nothing is
-    written.
-    """
+    """Everything in the accounts that does not fit; only lists are read, nothing is written."""
     definitions = {name: _rows(run.destination, name) for name in _holders(run)}
     found = [
         *_people(run),
@@ -116,7 +114,7 @@ def _people(run: Run) -> Iterator[Diagnostic]:
     if owner is None or (rules.active and not owner.get(rules.active)):
         text = f"{match.fallback!r} is not an active user of {run.migration.destination.title}"
         yield _problem(
-            run, ("users", "fallback"), "bad-fallback", text, "name somebody who is"
+            run, ("users", "fallback"), "bad-fallback", text, "name an active user"
         )
 
 
@@ -162,7 +160,7 @@ class _Held:
         return {str(row.get(self.custom.code)) for row in self.rows}
 
     def own(self) -> list[Mapping[str, Any]]:
-        """Definitions that somebody made."""
+        """Custom definitions."""
         return [
             row
             for row in self.rows
@@ -211,7 +209,7 @@ def _room(run: Run, definitions: Mapping[str, Rows]) -> Iterator[Diagnostic]:
             ("custom_fields",),
             "account-full",
             text,
-            "drop some from the spec, or take a larger plan",
+            "remove some from the spec, or choose a larger plan",
         )
 
 
@@ -223,7 +221,7 @@ def _definition(run: Run, item: CustomField, held: _Held) -> Iterator[Diagnostic
     )
     if label and label.max and len(item.label) > label.max:
         text = (
-            f"the name has {len(item.label)} characters, the account takes {label.max}"
+            f"the name has {len(item.label)} characters; the account allows {label.max}"
         )
         yield _problem(run, (*keys, "name"), "out-of-range", text, "shorten it")
     match held.decision(run, item):
@@ -258,7 +256,7 @@ def _definition(run: Run, item: CustomField, held: _Held) -> Iterator[Diagnostic
                 (*keys, "type"),
                 "account-differs",
                 text,
-                "put the type back, or give the field another name in the spec",
+                "restore the type, or give the field another name in the spec",
             )
         case Deleted():
             text = "people deleted this field in the account; its values are left out"
@@ -267,19 +265,19 @@ def _definition(run: Run, item: CustomField, held: _Held) -> Iterator[Diagnostic
                 keys,
                 "account-differs",
                 text,
-                "run with --remake-fields to make it anew and fill it",
+                "run with --remake-fields to recreate and fill it",
                 sure=False,
             )
 
 
 def _of_another_type(run: Run, item: CustomField, held: _Held) -> Iterator[Diagnostic]:
-    """A field that is to be made beside one of the same name."""
+    """A field that is to be created although another of the same name exists."""
     same = held.named(item.label)
     if same:
         types = ", ".join(sorted(str(row.get(held.custom.type)) for row in same))
         text = (
             f"the account has a field {item.label!r} of another type ({types}); a"
-            " second one would be made"
+            " second one would be created"
         )
         place = ("custom_fields", item.resource, item.name, "type")
         yield _problem(
@@ -287,7 +285,7 @@ def _of_another_type(run: Run, item: CustomField, held: _Held) -> Iterator[Diagn
             place,
             "account-differs",
             text,
-            "take that type, or another name",
+            "use that type, or choose another name",
             sure=False,
         )
 
@@ -408,7 +406,7 @@ def _alike(one: str, other: str) -> bool:
 
 
 def _required(run: Run, mapping: ObjectMapping, held: _Held) -> Iterator[Diagnostic]:
-    """Fields this account demands that the object does not map."""
+    """Fields that this account requires and the object does not map."""
     labels = {
         field.label
         for field in run.spec.custom_fields.values()
@@ -421,7 +419,7 @@ def _required(run: Run, mapping: ObjectMapping, held: _Held) -> Iterator[Diagnos
         code, name = str(row.get(held.custom.code)), row.get(held.custom.name)
         if demanded and code not in mapping.fields and name not in labels:
             text = (
-                f"the account demands the field {name!r} of {mapping.resource}, and"
+                f"the account requires the field {name!r} of {mapping.resource}, but"
                 f" {mapping.name} does not map it"
             )
             yield _problem(
@@ -429,7 +427,7 @@ def _required(run: Run, mapping: ObjectMapping, held: _Held) -> Iterator[Diagnos
                 (*mapping.keys, "fields"),
                 "required-field",
                 text,
-                "map it, or lift the demand in the account",
+                "map it, or make it optional in the account",
                 sure=False,
             )
 
@@ -447,9 +445,7 @@ def _fixed_values(
     most = field_type.max
     for value in values:
         if most and len(value) > most:
-            text = (
-                f"{value[:30]!r}… has {len(value)} characters, the account takes {most}"
-            )
+            text = f"{value[:30]!r}… has {len(value)} characters; the account allows {most}"
             yield _problem(run, item.keys, "out-of-range", text, "shorten it")
     options = _options(run, mapping.resource, field_type.options, definitions)
     if options is None:
@@ -475,8 +471,8 @@ def _values(item: Field) -> Iterator[Any]:
 def _options(
     run: Run, resource: str, origin: str, definitions: Mapping[str, Rows]
 ) -> set[str] | None:
-    """Options the account has for a built-in field, with those the spec adds; None where there
-    are none.
+    """Options that the account has for a built-in field, with those that the spec adds; None where
+    it defines none.
     """
     holder, _, code = origin.partition("/")
     custom = run.migration.destination.resources[resource].custom
@@ -511,7 +507,7 @@ def _source(run: Run) -> Iterator[Diagnostic]:
                 (*keys, "from"),
                 "no-access",
                 f"{name} cannot be read: {error}",
-                "ask for the right, or leave it behind",
+                "ask for access, or list it under left_behind",
             )
             continue
         for mapping in users:

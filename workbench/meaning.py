@@ -74,9 +74,9 @@ _PACING = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One thing a spec says: where, what it means, and how much hangs on it.
+    """One thing that a spec says: where, what it means, and how important it is.
 
-    `value` is what is compared; `shown` is what the writer wrote, for people.
+    `value` is compared; `shown` is what the author wrote, for people.
     """
 
     area: str  # migration, users, settings, an object's name, connector NAME, steps ...
@@ -87,7 +87,7 @@ class Part:
 
     @property
     def at(self) -> tuple[str, str]:
-        """What tells a part apart from all others."""
+        """What identifies a part."""
         return self.area, self.name
 
 

@@ -31,7 +31,7 @@ Keys = tuple[str | int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How large a text may be; `any_keys` takes keys that are no text, such as a bare 200, as
+    """How large a text may be; `any_keys` accepts keys that are not text, such as a bare 200, as
     they are written.
     """
 
@@ -52,7 +52,7 @@ _PARTED = re.compile("[\x85\u2028\u2029\ufeff\t?]|[|>][-+0-9]*#|(?<![A-Za-z0-9])
 class Document:
     """A YAML file as plain data, with the place of every key and value.
 
-    `aliases` leads from a scalar that stands there by a YAML alias to the one it repeats.
+    `aliases` leads from a scalar that a YAML alias repeats to the one it repeats.
     """
 
     file: str
@@ -102,7 +102,7 @@ class _Loader(yaml.SafeLoader):
     deepest = MAX_DEPTH
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
-        """One node; a collection too deep is refused before the parser runs out of stack."""
+        """One node; what is nested too deeply is refused before the parser runs out of stack."""
         if self.depth == self.deepest and self.check_event(
             yaml.SequenceStartEvent, yaml.MappingStartEvent
         ):
@@ -141,7 +141,7 @@ for _tag, (_pattern, _first) in _SCALARS.items():
 if yaml.__with_libyaml__:
 
     class _Scanned(yaml.CSafeLoader, _Loader):
-        """The same with libyaml's scanner, ten times as fast; its messages are others."""
+        """The same with libyaml's scanner, ten times as fast; its messages differ."""
 
         get_single_node = yaml.composer.Composer.get_single_node
 
@@ -234,7 +234,7 @@ def _slowly(text: str, name: str, limits: Limits) -> Document:
             line,
             col,
             "stray-character",
-            f"the character {error.character!r} cannot be printed",
+            f"unprintable character {error.character!r}",
             "remove it",
         ) from None
     # a character beyond Unicode, a version of thousands of digits
@@ -261,9 +261,7 @@ def _slowly(text: str, name: str, limits: Limits) -> Document:
 
 
 def _not_yaml(error: yaml.MarkedYAMLError, text: str, name: str) -> SpecError:
-    """What the parser stumbles over; a bracket or quote left open further up is told where it
-    stands.
-    """
+    """Where the parser fails; or, further up, the bracket or quote that was left open."""
     mark, problem, context = (
         error.problem_mark,
         f"not valid YAML: {error.problem}",
@@ -276,14 +274,14 @@ def _not_yaml(error: yaml.MarkedYAMLError, text: str, name: str) -> SpecError:
     advice = "correct the YAML"
     if begun and begun.line < mark.line:
         problem = (
-            f"not valid YAML: what is opened here is not closed; line {mark.line + 1}:"
+            f"not valid YAML: this bracket or quote is never closed; line {mark.line + 1}:"
             f" {error.problem}"
         )
         mark, advice = begun, "close it"
     elif "undefined alias" in problem and (
         near := did_you_mean(problem.split("'")[1], re.findall(r"&([\w-]+)", text))
     ):
-        problem, advice = "no anchor has this name", near
+        problem, advice = "there is no anchor of this name", near
     elif "another document" in str(error.problem):
         problem, advice = (
             "not valid YAML: a second document begins here",
@@ -302,7 +300,7 @@ def _not_yaml(error: yaml.MarkedYAMLError, text: str, name: str) -> SpecError:
 
 
 def _stumbles(text: str) -> tuple[int, int] | None:
-    """Where the parser stumbles in a text; None where it does not."""
+    """Where the parser fails in a text; None where it does not."""
     try:
         for _ in yaml.parse(text, Loader=_Loader):
             pass
@@ -315,7 +313,7 @@ def _stumbles(text: str) -> tuple[int, int] | None:
 
 
 def _open_quote(text: str, line: int) -> yaml.Mark | None:
-    """Where the quoted text begins that runs over several lines into this one."""
+    """Where the quoted text begins that spans several lines and ends in this one."""
     try:
         for token in yaml.scan(text, Loader=_Loader):
             begun: yaml.Mark = token.start_mark
@@ -349,7 +347,7 @@ def scalar(text: str) -> Any:
 
 
 def _plain(tag: str, text: str) -> Any:
-    """The value of a scalar with a tag; raises ValueError where the text is not of its kind."""
+    """The value of a scalar with a tag; raises ValueError where the text is not of that type."""
     match tag:
         case "str":
             return text
@@ -363,7 +361,7 @@ def _plain(tag: str, text: str) -> Any:
             number = int(text) if re.match(_SCALARS["int"][0], text) else float(text)
             if math.isfinite(number):
                 return number
-    raise ValueError(f"{text[:40]!r} is not a usable {tag}")
+    raise ValueError(f"{text[:40]!r} is not a valid {tag}")
 
 
 def _refused(
@@ -377,7 +375,7 @@ _TAGS = ("str", "null", "bool", "int", "float", "seq", "map")
 
 
 def _is_left_out(node: yaml.Node) -> bool:
-    """Whether nothing is written where a value would stand."""
+    """Whether a value is missing where one would stand."""
     return isinstance(node, yaml.ScalarNode) and node.value == "" and not node.style
 
 
@@ -402,7 +400,7 @@ class _Builder:
                 node,
                 "too-large",
                 f"more than {self.limits.nodes:,} nodes",
-                "aliases multiply; write less of them",
+                "aliases multiply: use fewer of them",
             )
         if id(node) in self.open:
             raise self._error(
@@ -435,7 +433,7 @@ class _Builder:
                 raise self._error(
                     key_node,
                     "duplicate-key",
-                    f"the key {key!r} stands here twice",
+                    f"duplicate key {key!r}",
                     "keep one of them",
                 )
             self.places[(*keys, key)] = self._place(key_node)
@@ -443,7 +441,7 @@ class _Builder:
         return result
 
     def _key(self, node: yaml.MappingNode, key_node: yaml.Node) -> str:
-        """A key as text; raises SpecError where it is none."""
+        """A key as text; raises SpecError where it is not text."""
         if key_node.tag == "tag:yaml.org,2002:merge":
             raise self._error(
                 key_node,
@@ -452,7 +450,7 @@ class _Builder:
                 "repeat the keys or use an alias",
             )
         if not isinstance(key_node, yaml.ScalarNode):
-            problem = "a key of brackets: `{{` begins a template only inside quotes"
+            problem = "a key cannot be a mapping; a template (`{{`) needs quotes"
             raise self._error(node, "needs-quotes", problem, "put the value in quotes")
 
         key = self._scalar(key_node)
@@ -476,13 +474,13 @@ class _Builder:
         value_node: yaml.Node,
         key: str,
     ) -> None:
-        """Refuse a special space in a key, and a colon with none behind it."""
+        """Refuse a special space in a key, and a colon that no space follows."""
         if blank := ODD_BLANK.search(key):
             raise self._error(
                 key_node,
                 "stray-character",
                 f"the key {key!r} holds a special space (U+{ord(blank[0]):04X})",
-                "type an ordinary one in its place",
+                "type an ordinary space instead",
             )
         bare = node.flow_style and not key_node.style and _is_left_out(value_node)
         if bare and re.fullmatch(r"[\w.-]+:\S+", key):

@@ -1,10 +1,10 @@
-"""The shape of a spec or connector: checked against its JSON Schema, told in people's words.
+"""The shape of a spec or connector: checked against its JSON Schema, reported in plain words.
 
 The schemas are the files that editors use. Of their annotations this module reads `description`
-(advice where something is missing), `errorMessage` (what is right here, for whoever got it wrong)
-and `writeOnly` (never repeat the value: it may be a secret). A mistake inside alternatives (anyOf,
-oneOf) is told for the alternative the writer meant: the one of the same type or kind. A misspelt
-key is told once, not again as the key that is now missing.
+(advice where something is missing), `errorMessage` (what would be right) and `writeOnly` (never
+repeat the value: it may be a secret). A mistake inside alternatives (anyOf, oneOf) is reported for
+the alternative that was meant: the one of the same type or kind. A misspelt key is reported once,
+not a second time as the key that is missing.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ def check_shape(document: Document, schema_name: str) -> list[Diagnostic]:
 
 
 def _conforms(value: Any, name: str) -> bool:
-    """Whether there is surely nothing to say."""
+    """Whether the value certainly fits."""
     try:
         return _check(name)(value)
     except Unsure:
@@ -125,7 +125,7 @@ def _file(name: str) -> Traversable:
 
 
 def schema_path(name: str) -> Path | None:
-    """Where an editor finds a schema; None where the installation is no folder."""
+    """Where an editor finds a schema; None where the installation is not a folder."""
     file = _file(name)
     return file.resolve() if isinstance(file, Path) and file.exists() else None
 
@@ -174,7 +174,7 @@ def _without_echoes(problems: Sequence[_Problem]) -> Iterator[_Problem]:
 
 
 def _causes(fault: _Fault) -> Iterator[_Fault]:
-    """The fault, or those of the alternative the writer meant."""
+    """The fault, or those of the alternative that was meant."""
     nearest = min(fault.inside, key=_unlikeness, default=())
     if nearest and not _choices(fault) and _unlikeness(nearest)[:2] == (0, 0):
         for inner in nearest:
@@ -198,7 +198,7 @@ def _unlikeness(faults: Sequence[_Fault]) -> tuple[int, int, int]:
 
 
 def _choices(fault: _Fault) -> list[str]:
-    """The keys of an anyOf or oneOf that only says which keys must or must not stand together."""
+    """The keys of an anyOf or oneOf that only says which keys must or must not occur together."""
     branches = fault.limit if fault.rule in ("anyOf", "oneOf") else ()
     return [
         branch["required"][0] for branch in branches if branch.keys() == {"required"}
@@ -289,11 +289,11 @@ def _missing(fault: _Fault) -> Iterator[_Problem]:
 
 
 def _excluded(fault: _Fault) -> Iterator[_Problem]:
-    """`not: {required: [key]}`: the key has no place here."""
+    """`not: {required: [key]}`: the key is not allowed here."""
     for word in fault.limit.get("required", ()):
         text = (
-            f"{word!r} cannot stand"
-            f" {f'beside {fault.owner!r}' if fault.owner else 'here'}"
+            f"{word!r} cannot be used"
+            f" {f'together with {fault.owner!r}' if fault.owner else 'here'}"
         )
         yield _Problem((*fault.keys, word), "conflicting-keys", text, fault.advice())
 
@@ -337,7 +337,7 @@ def _repeated(fault: _Fault) -> Iterator[_Problem]:
             yield _Problem(
                 (*fault.keys, position),
                 "duplicate-value",
-                f"{item!r} stands in this list twice",
+                f"duplicate entry {item!r}",
                 "keep one of them",
             )
 
@@ -358,8 +358,8 @@ _RULES: Mapping[str, tuple[Code, str]] = {
     "minLength": _EMPTY,
     "minItems": _EMPTY,
     "minProperties": _EMPTY,
-    "pattern": ("bad-format", "{found} does not fit here"),
-    "maxProperties": ("conflicting-keys", "at most {limit} key may stand here"),
+    "pattern": ("bad-format", "{found} is not valid here"),
+    "maxProperties": ("conflicting-keys", "only {limit} key is allowed here"),
     "minimum": ("out-of-range", "must be at least {limit}, found {found}"),
     "maximum": ("out-of-range", "must be at most {limit}, found {found}"),
     "exclusiveMinimum": ("out-of-range", "must be more than {limit}, found {found}"),

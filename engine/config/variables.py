@@ -18,9 +18,10 @@ _BROKEN = re.compile(r"\$\{(?!\{)[^}]*\}?")
 def expand(
     document: Document, env: Mapping[str, str]
 ) -> tuple[Document, list[Diagnostic]]:
-    """The document with its variables replaced, places kept, and what is missing or misspelt.
+    """The document with its variables replaced and its places kept, and what is missing or
+    misspelt.
 
-    A value that is one reference and nothing else is read as YAML again: with SEATS=5 the value
+    A value that is one reference and nothing else is read as YAML: with SEATS=5 the value
     `${SEATS}` is the number 5. Inside a longer text a variable is text.
     """
     problems: list[Diagnostic] = []
@@ -48,7 +49,7 @@ def _problems(text: str, env: Mapping[str, str]) -> list[tuple[Code, str, str]]:
     found: list[tuple[Code, str, str]] = [
         (
             "missing-variable",
-            f"the environment has no {match[1]}",
+            f"the environment variable {match[1]} is not set",
             f"set {match[1]} or give a default: ${{{match[1]}:-...}}",
         )
         for match in _VARIABLE.finditer(text)
@@ -58,7 +59,7 @@ def _problems(text: str, env: Mapping[str, str]) -> list[tuple[Code, str, str]]:
     return found + [
         (
             "bad-format",
-            f"{word!r} is not a variable",
+            f"{word!r} is not a valid variable",
             "write ${NAME} or ${NAME:-default}, NAME in capitals",
         )
         for word in broken

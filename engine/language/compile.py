@@ -1,4 +1,4 @@
-"""A spec file to a Spec: shape, then names, then meaning; every mistake at once."""
+"""From a spec file to a Spec: shape, then names, then meaning; every mistake at once."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ RESERVED = ("settings", "key", "collection", "loop", "range")
 
 @dataclass(frozen=True, slots=True)
 class Migration:
-    """A spec with the two connectors it names, and what its author should look at."""
+    """A spec with the two connectors it names, and warnings for its author."""
 
     spec: model.Spec
     source: Connector
@@ -44,8 +44,8 @@ def load_migration(
     env: Mapping[str, str] | None = None,
     document: Document | None = None,
 ) -> Migration:
-    """Read, check and compile a spec, or one that was read as `document`, and its connectors;
-    raises SpecError with every problem.
+    """Read, check and compile a spec, or one already read as `document`, and its connectors; raises
+    SpecError with every problem.
     """
     document, problems = expand(
         document or read(path, shown(path)), os.environ if env is None else env
@@ -84,7 +84,7 @@ def load_migration(
 
 
 def shown(path: Path) -> str:
-    """A path as messages show it: relative to where the user stands, if that is shorter."""
+    """A path as messages show it: relative to the working directory, if that is shorter."""
     try:
         return min(os.path.relpath(path), str(path), key=len)
     except ValueError:
@@ -92,12 +92,12 @@ def shown(path: Path) -> str:
 
 
 def _option_label(written: Any) -> str:
-    """The label of an option: written as it is, or beside the one it had before."""
+    """The label of an option: written alone, or together with its former label."""
     return str(written["label"] if isinstance(written, Mapping) else written)
 
 
 def _options_were(data: Any) -> tuple[tuple[str, str], ...]:
-    """Options that had another label before, with that label."""
+    """Renamed options: the label now, and the one before."""
     renamed = (
         [item for item in data if isinstance(item, Mapping)]
         if isinstance(data, list)
@@ -108,7 +108,7 @@ def _options_were(data: Any) -> tuple[tuple[str, str], ...]:
 
 @dataclass(slots=True)
 class _Compiler:
-    """One spec document to one Spec, collecting problems on the way."""
+    """Compiles one spec document into one Spec, collecting problems on the way."""
 
     document: Document
     folder: Path
@@ -233,7 +233,7 @@ class _Compiler:
         )
 
     def _collections(self, data: Mapping[str, Any], keys: Keys) -> tuple[str, ...]:
-        """The collection of a section, or the several of it."""
+        """The collection of a section, or its several collections."""
         written = several(data["from"], (*keys, "from"))
         for at, name in written:
             self._collection(name, at)
@@ -260,7 +260,7 @@ class _Compiler:
                 ("users", "fallback"),
                 "bad-fallback",
                 f"{data['fallback']!r} is not an e-mail address",
-                f"name a user of {self.destination.title} by their e-mail address",
+                f"give the e-mail address of a user of {self.destination.title}",
             )
         return model.UserMatch(data["from"], data["email"], data["fallback"])
 
@@ -305,7 +305,7 @@ class _Compiler:
                     ("custom_fields", resource),
                     "key-field",
                     "more than one field is marked `key: true`",
-                    "keep one",
+                    "mark only one",
                 )
         return fields
 
@@ -326,7 +326,7 @@ class _Compiler:
         )
 
     def _were(self, items: Mapping[str, Any], keys: Keys, kind: str) -> None:
-        """A former name is one that is free now, and that one thing only has had."""
+        """A former name must be unused now, and claimed only once."""
         taken: dict[str, str] = {}
         for name, item in items.items():
             was = item.get("was", "")
@@ -337,19 +337,19 @@ class _Compiler:
                 self.problem(
                     place,
                     "bad-rename",
-                    f"the {kind} {was!r} is still there",
+                    f"the {kind} {was!r} still exists",
                     "remove it, or remove this line",
                 )
             elif taken.setdefault(was, name) != name:
                 self.problem(
                     place,
                     "bad-rename",
-                    f"{taken[was]!r} says that it was {was!r} too",
+                    f"{taken[was]!r} also says that it was {was!r}",
                     "keep it in one of them",
                 )
 
     def _labels(self, fields: Mapping[tuple[str, str], model.CustomField]) -> None:
-        """A field is found again by its name and type: two that share both would be one."""
+        """A field is recognised by its name and type: no two may share both."""
         taken: dict[tuple[str, str, str], str] = {}
         for (resource, name), item in fields.items():
             other = taken.setdefault(
@@ -364,7 +364,7 @@ class _Compiler:
                     ("custom_fields", resource, name, "name"),
                     "duplicate-value",
                     text,
-                    "give one another name",
+                    "rename one of them",
                 )
 
     def _options(
@@ -381,7 +381,7 @@ class _Compiler:
     def _own_options(
         self, data: Sequence[Any], labels: Sequence[str], keys: Keys
     ) -> None:
-        """Each label once, and a former label only where no option has it now."""
+        """Each label is used once, and a former label only where no option has it now."""
         for position, label in enumerate(labels):
             if label in labels[:position]:
                 self.problem(
@@ -392,7 +392,7 @@ class _Compiler:
                 )
         for position, item in enumerate(data):
             if isinstance(item, Mapping) and item["was"] in labels:
-                text = f"the option {item['was']!r} is still there"
+                text = f"the option {item['was']!r} still exists"
                 self.problem(
                     (*keys, position, "was"),
                     "bad-rename",
@@ -435,7 +435,7 @@ class _Compiler:
         return tuple(found)
 
     def _pipelines(self, data: Mapping[str, Any]) -> None:
-        """Pipelines and stages become ordinary objects whose rows are adopted by name or made."""
+        """Pipelines and stages become ordinary objects; their rows are adopted or created."""
         rules = self.destination.pipelines
         if not data:
             return
@@ -465,7 +465,7 @@ class _Compiler:
                     ("pipelines", key, "name"),
                     "duplicate-value",
                     f"two pipelines are called {item['name']!r}",
-                    "give one another name",
+                    "rename one of them",
                 )
             self.done[f"pipelines.{key}"] = self._stages(key, item)
 
@@ -520,7 +520,7 @@ class _Compiler:
             self.problem(
                 keys,
                 "taken-name",
-                "'users' is the people matched by the section `users`",
+                "'users' is reserved for the people of the section `users`",
                 "give the object another name",
             )
         sources, rows = self._sources(name, data, keys)
@@ -595,7 +595,7 @@ class _Compiler:
     def _sources(
         self, name: str, data: Mapping[str, Any], keys: Keys
     ) -> tuple[tuple[str, ...], tuple[Mapping[str, Any], ...]]:
-        """The collections of an object, or the rows it brings itself."""
+        """The collections of an object, or the rows written in it."""
         if "rows" in data:
             self.rows[f"$rows.{name}"] = shape_of(data["rows"])
             self._row_ids(data["rows"], (*keys, "rows"))
@@ -612,20 +612,20 @@ class _Compiler:
                     place,
                     "missing-key",
                     "a row needs an `id`, a text or a number",
-                    "it is how the row is known in later runs",
+                    "later runs recognise the row by it",
                 )
             elif taken.setdefault(str(found), position) != position:
                 self.problem(
                     (*keys, position, "id"),
                     "duplicate-value",
                     f"two rows have the id {str(found)!r}",
-                    "give one another id",
+                    "change one of them",
                 )
 
     def _complete(
         self, resource: str, fields: Mapping[str, model.Field], keys: Keys
     ) -> str:
-        """The resource an object is made into; "" where there is none of that name."""
+        """The resource that an object becomes; "" where it does not exist."""
         creatable = [
             name
             for name, item in self.destination.resources.items()
@@ -644,7 +644,7 @@ class _Compiler:
                 self.problem(
                     (*keys, "fields"),
                     "required-field",
-                    f"{resource} need the field {name!r}",
+                    f"{resource} require the field {name!r}",
                     "map it",
                 )
         return resource if resource in creatable else ""
@@ -664,7 +664,7 @@ class _Compiler:
         return value is True
 
     def _own_names(self, data: Mapping[str, Any], scope: Scope, keys: Keys) -> None:
-        """Names made up beside the record's fields: each once, and none that hides something."""
+        """Names defined beside the record's fields: each is unique, and shadows no field."""
         own = (
             replace(scope, related={}, children={}, each=None).shape(scope.sources)
             or {}
@@ -683,21 +683,21 @@ class _Compiler:
                 self.problem(
                     place,
                     "taken-name",
-                    f"{name!r} is a name that every template has",
+                    f"{name!r} is a reserved name",
                     "choose another",
                 )
             if name in taken:
                 self.problem(
                     place,
                     "taken-name",
-                    f"the name {name!r} is taken above",
+                    f"the name {name!r} is already taken",
                     "choose another",
                 )
             if name in own:
                 self.problem(
                     place,
                     "taken-name",
-                    f"{name!r} hides the record's own field of that name",
+                    f"{name!r} shadows the record's own field of that name",
                     "choose another",
                     "warning",
                 )
@@ -732,7 +732,10 @@ class _Compiler:
             if on.to and kind.to and not set(on.to) & set(kind.to):
                 text = f"{data['by']!r} and {data['on']!r} never name the same row"
                 self.problem(
-                    (*keys, "by"), "wrong-link", text, "compare what they link to"
+                    (*keys, "by"),
+                    "wrong-link",
+                    text,
+                    "compare the rows that they link to",
                 )
             return model.Children(source, data["on"], by, where)
         own = builder.scope.sources
@@ -741,11 +744,9 @@ class _Compiler:
                 f"{data['on']!r} names rows of {' or '.join(on.to)}, not of"
                 f" {' or '.join(own)}"
             )
-            self.problem(
-                (*keys, "on"), "wrong-link", text, "look for the link that does"
-            )
+            self.problem((*keys, "on"), "wrong-link", text, "use the link that does")
         elif len(own) > 1 and on.kind in NUMBERS:
-            text = f"{data['on']!r} is a bare id: two of {', '.join(own)} may share it"
+            text = f"{data['on']!r} is a bare id, which rows of {' and '.join(own)} may share"
             self.problem(
                 (*keys, "on"),
                 "wrong-link",
@@ -764,7 +765,7 @@ class _Compiler:
                 (*keys, "path"),
                 "wrong-type",
                 f"{data['path']!r} is not a list",
-                "`each` goes through a list inside the record",
+                "`each` takes a list inside the record",
             )
         builder.scope = replace(builder.scope, each=(data["name"], path.segments))
         where = (
@@ -821,7 +822,7 @@ class _Compiler:
         return kind
 
     def _exports(self, data: Mapping[str, Any]) -> tuple[model.Export, ...]:
-        """Tables to take away; their columns are expressions over the object's records."""
+        """Exported tables; their columns are expressions over the object's records."""
         found = []
         for name, item in data.items():
             self.known(
@@ -849,8 +850,8 @@ class _Compiler:
 
 
 def _match(written: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """`[email]`, or `{fields: [email], ignoring: [case]}`: the fields, and what does not count
-    in them.
+    """`[email]`, or `{fields: [email], ignoring: [case]}`: the fields, and the differences in them
+    that do not count.
     """
     if isinstance(written, dict):
         return tuple(written["fields"]), tuple(written.get("ignoring", ()))

@@ -1,5 +1,5 @@
-"""The value language of a spec: written form to expression, every name and every fixed value in
-it checked.
+"""The value language of a spec: from what is written to expressions, with every name and fixed
+value checked.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class Builder:
             self.problem(
                 keys,
                 "unknown-name",
-                f"{text!r} is not known",
+                f"unknown name {text!r}",
                 suggest(text, [*SPECIAL, "$settings.NAME"]),
             )
             return model.Path(text, ("$none",)), FieldType("any")
@@ -92,7 +92,7 @@ class Builder:
                 keys,
                 "bad-expression",
                 str(error),
-                "write it like main-address.city or lines[*].id; a fixed text is"
+                "write it like main-address.city or lines[*].id; fixed text is"
                 " {value: ...}",
             )
             return model.Path(text, ("$none",)), FieldType("any")
@@ -139,7 +139,9 @@ class Builder:
         return tests
 
     def _comparison(self, keys: Keys, fault: typecheck.Fault | None) -> None:
-        """A type that never fits is an error; what options a field has may be out of date."""
+        """A type that never fits is an error; options are a warning, as the connector's list may be
+        outdated.
+        """
         options = fault and fault[0] == "never-matches"
         self.fault(keys, fault, "warning" if options else "error")
 
@@ -188,7 +190,7 @@ class Builder:
         return model.Const(value)
 
     def _reachable(self, options: Sequence[Any], keys: Keys) -> None:
-        """An option that always ends the search makes those after it idle."""
+        """An option that always ends the search makes those after it unreachable."""
         for position, item in enumerate(options[:-1]):
             if not isinstance(item, Mapping) or "when" in item:
                 continue
@@ -199,14 +201,14 @@ class Builder:
                 or "default" in item
             ):
                 text = (
-                    "the options after this one are never tried: it always gives a"
-                    " value or ends the record"
+                    "this option is never tried: the one before it always gives a value"
+                    " or ends the record"
                 )
                 self.problem(
                     (*keys, position + 1),
                     "unreachable",
                     text,
-                    "move it to the end of the list",
+                    "move that one to the end of the list",
                     "warning",
                 )
                 return
@@ -234,8 +236,8 @@ class Builder:
                 self.problem(
                     (*keys, "download"),
                     "wrong-type",
-                    "a download gives a file, and this field holds none",
-                    "use the link itself",
+                    "a download gives a file, but this field does not hold files",
+                    "map the link itself",
                 )
             name = self.expression(data["name"], (*keys, "name"), TEXT)
             return model.Download(
@@ -271,7 +273,7 @@ class Builder:
     def _parts(
         self, data: Mapping[str, Any], keys: Keys, kind: FieldType | None
     ) -> model.Parts:
-        """Named values: an object as it goes into the field, or what a step makes something of."""
+        """Named values: an object for the field, or the input of a step."""
         shape = kind.shape if kind and kind.kind in ("object", "list") else None
         if kind and kind.kind in (
             *NUMBERS,
@@ -284,8 +286,8 @@ class Builder:
             self.problem(
                 keys,
                 "wrong-type",
-                "named parts make an object, and this field holds none",
-                "hand them to a step: using: ...",
+                "named parts make an object, but this field does not hold one",
+                "pass them to a step: using: ...",
             )
         for name in data if shape else ():
             if name not in (shape or {}):
@@ -410,7 +412,7 @@ class Builder:
         )
 
     def _resources(self, names: Sequence[str]) -> list[str]:
-        """What objects are made into, without those whose own `to` is wrong."""
+        """What objects become, without those whose own `to` is wrong."""
         found = (
             self.people if name == "users" else self.done[name].resource
             for name in names
@@ -423,8 +425,8 @@ class Builder:
                 self.problem(
                     keys,
                     "missing-key",
-                    "this spec has no `users` section to look up in",
-                    "add one",
+                    "a lookup of users needs the section `users`",
+                    "add it",
                 )
             return self.people is not None
         if name in self.done:
@@ -433,8 +435,8 @@ class Builder:
             self.problem(
                 keys,
                 "lookup-order",
-                f"{name!r} stands further down",
-                "a lookup may only point upwards: move that object up",
+                f"{name!r} is defined further down",
+                "a lookup may only name objects above it: move that one up",
             )
         else:
             self.problem(
@@ -453,11 +455,11 @@ class Builder:
                 (*keys, "lookup"),
                 "conflicting-keys",
                 "users cannot be looked up together with objects",
-                "list two lookups instead",
+                "write two lookups in a list instead",
             )
         for word in ("on", "on_miss", "on_many"):
             if word in data:
-                advice = "whoever is not found is stood in for by users.fallback"
+                advice = "unmatched users are assigned to users.fallback"
                 self.problem(
                     (*keys, word),
                     "conflicting-keys",
@@ -518,12 +520,12 @@ class Builder:
             return (
                 "wrong-link",
                 f"{path.text!r} names rows of {' or '.join(own)}, not of {listed}",
-                "look for the link that does",
+                "use the link that does",
             )
         if several and kind.kind in NUMBERS:
             return (
                 "wrong-link",
-                f"{path.text!r} is a bare id and does not say whether of {listed}",
+                f"{path.text!r} is a bare id, which may belong to {listed}",
                 "use the link that names the collection",
             )
         return None
@@ -555,7 +557,7 @@ class Builder:
             self.problem(
                 keys,
                 "bad-fallback",
-                f"{fallback!r} does not say which of {' or '.join(sources)}",
+                f"{fallback!r} may belong to {' or '.join(sources)}",
                 f"write {sources[0]}/{fallback}",
             )
 
@@ -564,7 +566,7 @@ class Builder:
     def _template(
         self, written: str, keys: Keys, kind: FieldType | None
     ) -> model.Template:
-        """A template, inline or of a file; a mistake inside names the file's own line."""
+        """A template, inline or from a file; a mistake inside names the file's own line."""
         moving = kind is not None and kind.kind == "moving"
         if not moving:
             self.fault(keys, typecheck.check_text(kind))
@@ -586,7 +588,7 @@ class Builder:
                 keys,
                 "markup",
                 "HTML in a field that holds plain text",
-                "people would see the tags",
+                "remove the tags; people would see them",
                 "warning",
             )
         found = templates.faults(source, self.scope, html)

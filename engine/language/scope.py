@@ -1,4 +1,4 @@
-"""The names a path may begin with inside one object, and what stands at the end of it."""
+"""The names that a path may begin with inside one object, and what a path leads to."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ NUMBERS = ("number", "integer")
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a path leads to; or what is wrong with it and what to do."""
+    """What a path leads to; or what is wrong with it, and what to do."""
 
     kind: FieldType = ANY
     code: Code = "bad-expression"
@@ -42,7 +42,7 @@ class Found:
 
 @dataclass(frozen=True)
 class Scope:
-    """The names a path may start with inside one object; what they stand for is put together
+    """The names that a path may begin with inside one object; what they stand for is worked out
     once.
     """
 
@@ -79,7 +79,7 @@ class Scope:
 
     @cached_property
     def names(self) -> Shape:
-        """What stands beside the record's own fields, and hides a field of the same name."""
+        """What is defined beside the record's own fields, and shadows a field of the same name."""
         found = {
             name: FieldType(
                 "list" if name in self.lists else "object", self.shape(sources)
@@ -98,8 +98,8 @@ class Scope:
     def find(
         self, path: Segments, *, own: bool = False, template: bool = False
     ) -> Found:
-        """What the path leads to; with `own` in the record alone, with `template` in the names
-        of templates.
+        """What the path leads to; with `own` only the record's own fields, with `template` names as
+        templates write them.
         """
         beside = {} if own else self.names
         shape = self.shape(self.sources)
@@ -135,7 +135,7 @@ def _walk(kind: FieldType, path: Segments, origin: str, template: bool) -> Found
         if isinstance(part, int) or part == "*" or by:
             if kind.kind != "list":
                 text = f"{_text(path[:position])} is not a list (in {_text(path)!r})"
-                return Found(problem=text, advice="leave out the brackets")
+                return Found(problem=text, advice="remove the brackets")
             if by and kind.shape and by[0] not in kind.shape:
                 text = (
                     f"the elements of {_text(path[:position])} have no field {by[0]!r}"
@@ -222,7 +222,7 @@ def _part(part: str | int) -> str:
 
 
 def shape_of(rows: Sequence[Mapping[str, Any]]) -> Shape:
-    """The fields of rows written in a spec, told from their values."""
+    """The fields of rows written in a spec, inferred from their values."""
     found: dict[str, FieldType] = {}
     for row in rows:
         for key, value in row.items():
@@ -232,7 +232,7 @@ def shape_of(rows: Sequence[Mapping[str, Any]]) -> Shape:
 
 
 def kind_of(value: Any) -> FieldType:
-    """The type of a value that a spec holds; nothing may be of any type."""
+    """The type of a value written in a spec; null may be of any type."""
     if isinstance(value, dict):
         return FieldType("object", shape_of([value]))
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""Templates of a spec: found in its project, compiled, every name in them checked."""
+"""Templates of a spec: found in its project and compiled, with every name in them checked."""
 
 from __future__ import annotations
 
@@ -46,18 +46,20 @@ class Fault:
 
 
 def read_template(folder: Path, written: str) -> str | Fault:  # noqa: PLR0911
-    """The text of a template file; it must lie in the project, the folder above the spec's."""
+    """The text of a template file, which has to be in the project, the folder above the spec's."""
     root = folder.resolve().parent
     try:
         file = (folder / written).resolve()  # symlinks are followed before the check
     except (ValueError, OSError, RuntimeError):
         return Fault(
-            "unreadable-file", f"{written!r} is not a path", "name a template file"
+            "unreadable-file",
+            f"{written!r} is not a valid path",
+            "name a template file",
         )
     if not file.is_relative_to(root):
         return Fault(
             "unreadable-file",
-            f"{written!r} leaves the project folder",
+            f"{written!r} is outside the project folder",
             f"keep templates below {root.name}/",
         )
     try:
@@ -95,7 +97,7 @@ def faults(source: str, scope: Scope, html: bool) -> list[Fault]:
         return [
             Fault(
                 "bad-template",
-                f"not a template: {found[0]}",
+                f"not a valid template: {found[0]}",
                 _filter_guess(found[0]) or "correct the Jinja",
                 found[1],
             )
@@ -129,20 +131,20 @@ def _filters(source: str, html: bool) -> Iterator[Fault]:
         yield from _misused(call)
         if html and call.name == "safe" and not call.escaped:
             text = (
-                "`safe` after something that is not escaped: text of a record would"
+                "`safe` after something that is not escaped: a record's text would"
                 " become markup"
             )
             yield Fault(
                 "unsafe-html",
                 text,
-                "write {{ x | text_paragraphs | safe }}, or leave `safe` out",
+                "write {{ x | text_paragraphs | safe }}, or drop `safe`",
                 call.line,
                 "warning",
             )
 
 
 def _misused(call: FilterCall) -> Iterator[Fault]:
-    """A filter, or a step as one, that is called with arguments it does not take."""
+    """A filter, or a step used as one, that is called with arguments it does not accept."""
     step = _STEPS.get(call.name, "")
     known = list(inspect.signature(STEPS[step]).parameters)[1:] if step else []
     wrong = [name for name in call.named if step and name not in known]
@@ -169,10 +171,10 @@ def _unbound(step: str, given: Mapping[str, Any], line: int) -> Iterator[Fault]:
 
 
 def build(source: str, name: str, html: bool, scope: Scope) -> Template:
-    """A template whose names are good, with the source paths it reads.
+    """A template whose names are known to be good, with the source paths it reads.
 
-    A field the connector lists may be absent from a record; a name nobody lists may be misspelt,
-    and stays strict.
+    A field that the connector lists may be absent from a record; a name that it does not list may
+    be misspelt, and stays strict.
     """
     paths = [path for path, _ in paths_used(source) if path[0] != "range"]
     uses = [real((SPECIAL.get(path[0], path[0]), *path[1:]), scope) for path in paths]

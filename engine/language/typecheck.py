@@ -1,4 +1,4 @@
-"""Whether a value written in a spec can stand in a field of the destination."""
+"""Whether a value can be written to a field of the destination."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Fault = tuple[Code, str, str]  # its kind, the problem, and advice
 
 _NO_FILE: Fault = (
     "wrong-type",
-    "a file is wanted here",
+    "this field takes a file",
     "write {download: path, name: ...}",
 )
 # What goes through steps or a value map may be anything but a link or a file.
@@ -64,7 +64,7 @@ _TYPES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "object": (lambda value: isinstance(value, dict), "an object"),
     "money": (
         lambda value: isinstance(value, dict),
-        "an amount with its currency, see money.of",
+        "an amount with its currency (see the step money.of)",
     ),
 }
 
@@ -75,7 +75,7 @@ def moving(kind: FieldType | None) -> FieldType:
 
 
 def custom_kind(item: CustomField) -> FieldType:
-    """The type of a custom field in the words of native ones."""
+    """The type of a custom field, as one of the native types."""
     return FieldType(_CUSTOM[item.type], one_of=item.options)
 
 
@@ -100,7 +100,7 @@ def check_constant(value: Any, kind: FieldType | None) -> Fault | None:  # noqa:
     if kind.max and isinstance(value, str) and len(value) > kind.max:
         return (
             "out-of-range",
-            f"{len(value):,} characters, the field takes {kind.max:,}",
+            f"{len(value):,} characters; the field takes at most {kind.max:,}",
             "shorten it",
         )
     return _not_listed(value, kind.one_of)
@@ -112,7 +112,7 @@ def _no_constant(kind: FieldType) -> Fault:
     return (
         "needs-lookup",
         f"a fixed value cannot name a row of {' or '.join(kind.to)}",
-        "no destination id stands in a spec: use {lookup: ...}",
+        "a spec holds no ids of the destination: use {lookup: ...}",
     )
 
 
@@ -138,12 +138,12 @@ def check_link(kind: FieldType | None, to: Sequence[str]) -> Fault | None:
         return (
             "misplaced-lookup",
             "a link cannot go through steps or a value map",
-            "look up as the last thing, with the steps inside `by`",
+            "look up last, with the steps inside `by`",
         )
     if kind.kind != "reference":
         return (
             "misplaced-lookup",
-            "a lookup gives a row of the destination, and this field holds none",
+            "a lookup gives a row of the destination, but this field links to none",
             "take the value from the record instead",
         )
     wrong = [name for name in to if name not in kind.to]
@@ -152,7 +152,7 @@ def check_link(kind: FieldType | None, to: Sequence[str]) -> Fault | None:
         return (
             "wrong-link",
             f"the field points to {targets}, not to {' or '.join(wrong)}",
-            f"look up an object made into {targets}",
+            f"look up an object that becomes {targets}",
         )
     return None
 
@@ -172,14 +172,14 @@ def check_path(found: FieldType, kind: FieldType | None) -> Fault | None:  # noq
     if found.kind == "wall_time" and kind.kind == "datetime":
         return (
             "wrong-type",
-            "the record holds its account's clock here, the field an instant",
+            "the record holds local time here, but the field needs an instant",
             "using: {dates.to_utc: {zone: ...}}",
         )
     if found.kind == "object" and kind.kind in (*TEXTS, *NUMBERS, "boolean"):
         return (
             "wrong-type",
             "the record holds an object here",
-            "name one of its fields, or give a step: using: ...",
+            "name one of its fields, or convert it: using: ...",
         )
     if (
         found.kind == "list"
@@ -203,7 +203,7 @@ def check_text(kind: FieldType | None) -> Fault | None:
                 "a template gives text, expected"
                 f" {_TYPES.get(kind.kind, (None, 'a file'))[1]}"
             ),
-            "turn it into one: using: ...",
+            "convert it: using: ...",
         )
     return None
 

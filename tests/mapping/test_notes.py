@@ -175,7 +175,7 @@ def test_language(source: str, text: str) -> None:
 
 def test_a_view_gives_no_text() -> None:
     """A record has no text form that could slip into a note."""
-    with pytest.raises(TypeError, match="cannot stand in a text"):
+    with pytest.raises(TypeError, match="cannot be written as text"):
         str(View({"a": 1}, frozenset()))
 
 

@@ -32,7 +32,7 @@ ROWS = "$rows."
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One test: the records there are, the rows others left, and what is expected."""
+    """One test: the records that exist, the rows that others left, and what is expected."""
 
     name: str
     records: Mapping[str, Mapping[str, Any]]  # by key
@@ -45,7 +45,7 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """One expectation that does not hold."""
+    """One expectation that is not met."""
 
     case: str
     object: str
@@ -70,7 +70,7 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class CaseRun:
-    """What a run of the cases came to."""
+    """The outcome of running the cases."""
 
     passed: tuple[str, ...]
     failed: tuple[str, ...]
@@ -101,7 +101,7 @@ def load_cases(path: FilePath, migration: Migration) -> tuple[Document, list[Cas
 
 
 def _problems(document: Document, migration: Migration) -> Iterator[Diagnostic]:
-    """Names that the spec and its source do not know."""
+    """Names that neither the spec nor its source knows."""
     data, objects = document.data, migration.spec.objects
     for keys, holder in [
         ((), data),

@@ -23,7 +23,7 @@ DEEPEST = 200  # levels of a JSON document
 
 @dataclass(frozen=True, slots=True)
 class Api:
-    """A document, and what was worked out of it so far, by what it is and where."""
+    """A document, and what has been derived from it so far, by kind and place."""
 
     document: Document
     swagger: bool  # 2.0, whose parts stand elsewhere
@@ -142,9 +142,7 @@ def file(path: Path) -> bytes:
 
 
 def _parsed(text: str, name: str) -> Document:
-    """JSON where the text is JSON, YAML otherwise; a text that is neither is refused
-    with YAML's words.
-    """
+    """JSON where the text is JSON, YAML otherwise; a text that is neither is refused as YAML is."""
     if not text.lstrip().startswith(("{", "[")):
         return parse(text, name, LARGE)
     try:

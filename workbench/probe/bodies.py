@@ -1,6 +1,4 @@
-"""What is written on trial: bodies that somebody gave, or that follow from the kinds of the
-required fields.
-"""
+"""What is written on trial: given bodies, or ones derived from the types of required fields."""
 
 from __future__ import annotations
 
@@ -109,8 +107,8 @@ def made(
     mark: str,
     reference: Reference,
 ) -> dict[str, Any] | str:
-    """A row to send: what was given over what is required; or the name of a field that nothing
-    can be made for.
+    """A row to send: given values over required ones; or the name of a field for which no value can
+    be invented.
     """
     sent: dict[str, Any] = {}
     for name, field in resource.fields.items():
@@ -171,7 +169,7 @@ def _made(
     mark: str,
     reference: Reference,
 ) -> Any:
-    """A value for a required field; None where its kind does not say enough."""
+    """A value for a required field; None where its type does not say enough."""
     defined = next(
         (
             other.custom

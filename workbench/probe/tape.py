@@ -39,7 +39,7 @@ class Tape:
     retry_stated: bool = False  # ... of which one said how long to wait
 
     def listen(self, client: Client) -> None:
-        """Hear every call of a client."""
+        """Record every call of a client."""
         hooks = client.calls.http.event_hooks
         client.calls.http.event_hooks = {
             "request": [*hooks["request"], self._asked],
@@ -125,7 +125,7 @@ def _shape(value: Any, depth: int) -> str:
 
 
 def kind_of(value: Any) -> str:
-    """What a JSON value is, in a word or two."""
+    """What a JSON value is, in a few words."""
     if value is None:
         return "null"
     if isinstance(value, bool):

@@ -253,7 +253,7 @@ function cause([object, text, alike, rows]) {
   if (rows.length === 1) return el("li", {}, recordLink(object, rows[0][0]), el(".why", {}, value(text, "name")));
   const said = ([key, own]) => el("li", {}, recordLink(object, key), alike ? null : el(".why", {}, value(own, "name")));
   return el("li.cause", {}, el("strong", {}, value(object, "name"), ` (${many(rows.length, "record")})`),
-    el(".why", {}, value(text, "name"), alike ? null : " or alike"), listed(rows, said, FEW));
+    el(".why", {}, value(text, "name"), alike ? null : ", or similar"), listed(rows, said, FEW));
 }
 function sampleSection() {
   const sample = report.sample;

@@ -131,7 +131,7 @@ def test_no_value_and_no_key_is_ever_shown(tmp_path: Path, run_etl: Etl, serve: 
         (["no_such"], "there is no connector 'no_such'"),
         (["acme.yaml", "--only", "contact"], "has no resource 'contact' – did you mean 'contacts'?"),
         (["acme.yaml", "--plan", "smal"], "has no plan 'smal' – did you mean 'small'?"),
-        (["acme.yaml", "--yes"], "--with and --yes go with --write"),
+        (["acme.yaml", "--yes"], "--with and --yes"),
         (["acme.yaml", "--write", "--with", "rows.yaml"], "[unknown-field]"),
         (["acme.yaml", "--env", "empty.env"], "the live environment needs ACME_BASE_URL, ACME_KEY"),
     ],
