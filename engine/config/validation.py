@@ -254,9 +254,11 @@ def _unknown(fault: _Fault) -> Iterator[_Problem]:
     allowed = list(fault.schema.get("properties", {}))
     for key in _unknown_keys(fault):
         guess = nearest(key, [word for word in allowed if word not in fault.value])
-        advice = (
-            f"did you mean {guess!r}?" if guess else f"allowed: {', '.join(allowed)}"
-        )
+        advice = f"allowed: {', '.join(allowed)}"
+        if guess:
+            advice = f"did you mean {guess!r}?"
+        elif "." in key and "using" in allowed:
+            advice = f"a step is written below using: {{using: {{{key}: ...}}}}"
         yield _Problem(
             (*fault.keys, key),
             "unknown-key",

@@ -174,7 +174,7 @@ def _verdict(report: Report, waiting: Sequence[Any], console: Console) -> None:
         if verdict[state]
     ]
     if verdict.get("not_taken"):
-        counts.append(f"{verdict['not_taken']:,} taken by no object")
+        counts.append(f"{verdict['not_taken']:,} not taken by any object")
     written = [
         f"{verdict[word]:,} {word}" for word in ("created", "updated", "unchanged")
     ]
