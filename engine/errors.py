@@ -5,16 +5,16 @@
     │   └── SpecError   2  a spec or connector has mistakes, all of them listed
     ├── ApiError        3  a platform cannot be reached or refuses us
     │   ├── AuthError       the key is refused
-    │   ├── Blocked         the platform has shut us out; asking again makes it worse
+    │   ├── ClientBlocked   the platform has shut us out; asking again makes it worse
     │   ├── Unavailable     no usable answer to a read after several tries
-    │   ├── Rejected        this one request is refused; others may pass (record-level)
+    │   ├── RequestRejected this one request is refused; others may pass (record-level)
     │   │   ├── NotFound    there is no such row
     │   │   ├── Forbidden   the key has no right to this collection
-    │   │   └── Outdated    the row was changed since it was read
+    │   │   └── VersionConflict  the row was changed since it was read
     │   └── OutcomeUnknown  a write got no usable answer: it may have happened
     ├── UnsafePlan      4  refused until a person says yes
     ├── StoreError      5  the store cannot be read or written
-    └── Paused         75  the day's quota is spent; go on later
+    └── QuotaExhausted 75  the day's quota is spent; continue later
 
 Spec and record problems are `Diagnostic` values and are collected; an exception means that the
 run, the request or the record at hand cannot go on.
@@ -43,12 +43,74 @@ class Place:
         return f"{self.file}:{self.line}:{self.col}"
 
 
+# Every kind of mistake, by what a reader would do about it; docs/mistakes.md explains each.
+Code = Literal[
+    # the text of a file
+    "bad-syntax",
+    "stray-character",
+    "needs-quotes",
+    "duplicate-key",
+    "unsafe-yaml",
+    "too-large",
+    "unreadable-file",
+    # its shape
+    "unknown-key",
+    "missing-key",
+    "conflicting-keys",
+    "wrong-type",
+    "bad-format",
+    "not-an-option",
+    "out-of-range",
+    "duplicate-value",
+    # the names in it
+    "unknown-name",
+    "unknown-collection",
+    "unknown-resource",
+    "unknown-field",
+    "unknown-object",
+    "unknown-step",
+    "bad-argument",
+    "missing-variable",
+    "taken-name",
+    # values, templates and lookups
+    "bad-expression",
+    "bad-template",
+    "markup",
+    "unsafe-html",
+    "needs-lookup",
+    "misplaced-lookup",
+    "wrong-link",
+    "lookup-order",
+    "bad-fallback",
+    # a spec as a whole, and what its platforms can do
+    "required-field",
+    "read-only",
+    "unsupported",
+    "key-field",
+    "bad-rename",
+    "overlapping-objects",
+    "overwrites-rows",
+    "never-matches",
+    "unreachable",
+    "unused",
+    # a connector or an API document
+    "unbound-parameter",
+    "bad-reference",
+    "contradicted",
+    # the accounts
+    "account-differs",
+    "account-full",
+    "no-access",
+]
+
+
 @dataclass(frozen=True, slots=True)
 class Diagnostic:
-    """One problem: where, what, and what to do about it."""
+    """One problem: where, of which kind, what, and what to do about it."""
 
     where: Place | None
     path: str
+    code: Code
     problem: str
     advice: str = ""
     severity: Literal["error", "warning"] = "error"
@@ -58,7 +120,7 @@ class Diagnostic:
         path = f"{self.path}: " if self.path else ""
         mark = "warning: " if self.severity == "warning" else ""
         advice = f" – {self.advice}" if self.advice else ""
-        return f"{place}{mark}{path}{self.problem}{advice}"
+        return f"{place}{mark}{path}{self.problem}{advice} [{self.code}]"
 
     def data(self) -> dict[str, Any]:
         """The same as plain data, for --json."""
@@ -66,7 +128,7 @@ class Diagnostic:
 
 
 def in_order(problems: Iterable[Diagnostic]) -> list[Diagnostic]:
-    """Sorted by place; what stands behind a YAML alias is told once."""
+    """Sorted by place; a mistake behind a YAML alias is reported once."""
     once: dict[tuple[Place | None, str], Diagnostic] = {}
     for item in problems:
         once.setdefault((item.where, item.problem), item)
@@ -83,7 +145,7 @@ def in_order(problems: Iterable[Diagnostic]) -> list[Diagnostic]:
 class EtlError(Exception):
     """Root of all expected failures; the CLI prints the message and ends with `exit_code`."""
 
-    exit_code = 70  # one without a code of its own is a fault in etl itself
+    exit_code = 70  # one without a code of its own is an internal error
 
 
 class UsageError(EtlError):

@@ -236,6 +236,7 @@ def test_one_command_at_a_time(people: Project) -> None:
     with opened(people, gate=OPEN_GATE, progress=at_work) as moving:
         assert moving.run().created == 3
     assert [type(error) for error in found] == [UsageError, UsageError, StoreError]
+    assert f"etl status {people.folder}" in str(found[2])
     calls = len(people.platform.log)
     with pytest.raises(UsageError, match="closed"):
         moving.run()
@@ -289,7 +290,7 @@ def test_the_gate_of_the_command_line_admits_what_was_approved(people: Project) 
         kept.close()
 
     with opened(people, gate=APPROVALS) as moving:
-        with pytest.raises(UnsafePlan, match="nobody has approved"):
+        with pytest.raises(UnsafePlan, match="is not approved"):
             moving.run()
         moving.run(1)
         approved()

@@ -15,11 +15,13 @@ from dataclasses import dataclass, fields
 from importlib import util
 from pathlib import Path
 from types import ModuleType
+from typing import get_args
 
 import click
 import pytest
 import yaml
 
+from engine.errors import Code
 from sandbox.launch import launch
 from sandbox.pipedrive.switches import Switches
 from sandbox.stel_order.switches import SWITCHES
@@ -324,3 +326,17 @@ def test_switches_of_the_sandbox_are_told() -> None:
     helpers = {"token_round", "forbidden"}  # settings of a test rather than open questions
     assert [name for name in SWITCHES if f"`{name}=" not in source and name not in helpers] == []
     assert [item.name for item in fields(Switches) if f"`{item.name}=" not in destination] == []
+
+
+def test_every_code_of_a_mistake_is_explained() -> None:
+    """docs/mistakes.md says of each code what it means and what to do, in the order of the list, and explains no other."""
+    page = (ROOT / "docs/mistakes.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `([a-z-]+)` \| ([^|]+(?:\\\|[^|]+)*) \| (.+) \|$", page, re.MULTILINE)
+    assert [code for code, _, _ in rows] == list(get_args(Code))
+    assert 25 <= len(rows) <= 50
+
+
+def test_every_code_of_a_mistake_is_used() -> None:
+    """A code that nothing reports would be noise on the page."""
+    texts = [path.read_text(encoding="utf-8") for name in ("engine", "workbench") for path in (ROOT / name).rglob("*.py") if path.name != "errors.py"]
+    assert [code for code in get_args(Code) if not any(f'"{code}"' in text for text in texts)] == []

@@ -6,7 +6,7 @@ import sys
 
 
 def main() -> None:
-    """Start `etl`; whoever interrupts it before it has begun sees no traceback."""
+    """Start `etl`; interrupting it before it has begun shows no traceback."""
     try:
         from workbench.cli import main as start
 

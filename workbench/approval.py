@@ -67,11 +67,9 @@ def approve(
     by: str,
     now: float,
 ) -> Approval:
-    """Approve the present meaning on the strength of the last sample; raises UnsafePlan where
-    there is none of it.
-    """
+    """Approve the present meaning by its last sample; raises UnsafePlan where there is none."""
     if not by.strip():
-        raise UsageError("an approval names a person – give --by NAME")
+        raise UsageError("an approval needs a person's name – give --by NAME")
     pieces = parts(migration)
     digest = digest_of(pieces)
     run, verdict = _sample(store, digest, spec, environment)
@@ -94,7 +92,7 @@ def approve(
 def _sample(
     store: Store | None, digest: str, spec: Path, environment: str
 ) -> tuple[int, Mapping[str, Any]]:
-    """The last sample run of exactly this meaning on this kind of account, and its verdict;
+    """The last sample run of exactly this meaning in this environment, and its verdict;
     raises UnsafePlan for none.
     """
     sample = f"etl run {spec} --sample --env {environment}"
@@ -103,7 +101,7 @@ def _sample(
         if ended.get("meaning") == digest and ended.get("environment") == environment:
             return run, ended["verdict"]
     if samples:
-        last = f"the last sample (run {samples[-1][0]}) was of another mapping or kind of account"
+        last = f"the last sample (run {samples[-1][0]}) was of another mapping or environment"
         raise UnsafePlan(f"{last} – run it again: {sample}")
     raise UnsafePlan(
         f"no sample of this mapping has been run here – start with: {sample}"
@@ -111,7 +109,7 @@ def _sample(
 
 
 def _samples(store: Store) -> list[tuple[int, Mapping[str, Any]]]:
-    """Every sample run that came to its end, and what is known of it, oldest first."""
+    """Every sample run that finished, and what is known of it, oldest first."""
     with store.begin() as connection:
         done = [
             row["id"]
@@ -128,8 +126,8 @@ def keep_end(
     verdict: Mapping[str, Any],
     environment: str,
 ) -> None:
-    """Remember what a run came to, on which kind of account, and the meaning of its mapping,
-    for whoever approves it later.
+    """Remember how a run ended, in which environment, and the meaning of its mapping, for a later
+    approval.
     """
     ended = {
         "meaning": digest_of(parts(migration)),
@@ -147,7 +145,7 @@ def demand(migration: Migration, spec: Path, store: Store | None) -> Approval:
     path = approval_path(spec)
     if not path.exists():
         raise UnsafePlan(
-            f"nobody has approved this mapping: {path} does not exist – run a sample,"
+            f"this mapping is not approved: {path} does not exist – run a sample,"
             f" look at it, then: etl approve {spec} --env live --by NAME"
         )
     found, pieces = load(path), parts(migration)
@@ -166,7 +164,7 @@ def demand(migration: Migration, spec: Path, store: Store | None) -> Approval:
 
 
 def _of_live(found: Approval, spec: Path) -> None:
-    """What went well with the sandbox's data says little of live ones; raises UnsafePlan."""
+    """What went well with the sandbox's data says little about live data; raises UnsafePlan."""
     if found.environment != "live":
         raise UnsafePlan(
             f"{found.by} approved this mapping on a sample in the {found.environment},"
@@ -286,7 +284,7 @@ def _admit(migration: Migration, spec: Path, place: str | None) -> None:
 
 
 def _keep(run: Run, verdict: Mapping[str, Any]) -> None:
-    """Keep what a run came to, for whoever approves it."""
+    """Record how a run ended, for a later approval."""
     environment = "sandbox" if run.destination.account.name else "live"
     keep_end(run.store, run.id, run.migration, verdict, environment)
 

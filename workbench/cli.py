@@ -69,7 +69,7 @@ COMMANDS = (
     Later(
         "connector",
         "workbench.commands.connector:connector_group",
-        "Draft the description of a platform, and hold it against the server.",
+        "Draft a connector, and check it against the server.",
     ),
     Later(
         "completion",
@@ -81,12 +81,12 @@ COMMANDS = (
 SANDBOX = Later(
     "sandbox",
     "sandbox.cli:sandbox",
-    "Local stand-ins for the platforms records are moved between.",
+    "Local emulators of the platforms that records are moved between.",
 )
 
 
 def etl() -> click.Group:
-    """Every command there is."""
+    """All commands."""
     return engine.group(
         [*engine.COMMANDS, *COMMANDS, *([SANDBOX] if _has_emulators() else [])]
     )

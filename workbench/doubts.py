@@ -1,4 +1,4 @@
-"""What a spec may say and hardly intends: reported by `etl validate` as warnings."""
+"""What a spec may say but hardly means: `etl validate` reports it as warnings."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ TESTS_OF_PRESENCE = ("filled", "empty")
 
 def quotes(document: Document) -> Iterator[Diagnostic]:
     """Values and names in typographic quotes: YAML takes those for letters."""
-    for keys, place in document.places.items():
+    for keys in document.places:
         value = _at(document.data, keys)
         if isinstance(value, str) and value.startswith(TYPOGRAPHIC):
             problem = f"the typographic quotes of {value[:40]!r} are part of the text"
-            yield Diagnostic(
-                place,
-                document.problem(keys, "").path,
+            yield document.problem(
+                keys,
+                "stray-character",
                 problem,
-                'write " in their place',
+                'use plain quotes (") instead',
                 "warning",
             )
 
@@ -43,7 +43,11 @@ def doubts(document: Document, migration: Migration) -> Iterator[Diagnostic]:
                 yield from _presence(document, condition, item.keys)
             for problem, advice in _alone(mapping, kinds.get(item.target)):
                 yield document.problem(
-                    item.keys, f"{item.target!r} {problem}", advice, "warning"
+                    item.keys,
+                    "required-field",
+                    f"{item.target!r} {problem}",
+                    advice,
+                    "warning",
                 )
 
 
@@ -64,6 +68,7 @@ def _presence(
             place = (*keys, test.path.text)
             yield document.problem(
                 place,
+                "never-matches",
                 text,
                 f"to test whether it is, write {{{test.value}: true}}",
                 "warning",
@@ -73,11 +78,11 @@ def _presence(
 def _alone(
     mapping: ObjectMapping, field_type: FieldType | None
 ) -> Iterator[tuple[str, str]]:
-    """What a field needs beside it that no record of this object will have."""
+    """What a field requires that no record of this object will have."""
     for other in field_type.requires if field_type else ():
         if other not in mapping.fields:
             yield (
-                f"is taken only together with {other!r}, which nothing maps",
+                f"is accepted only together with {other!r}, which is not mapped",
                 f"map {other}",
             )
     for other, wanted in (field_type.only_with if field_type else {}).items():
@@ -85,15 +90,15 @@ def _alone(
         said = " or ".join(map(str, values))
         if other not in mapping.fields:
             yield (
-                f"is taken only with {other} {said}, and nothing maps {other}",
+                f"is accepted only with {other} {said}, and {other} is not mapped",
                 f"map {other}",
             )
         elif (fixed := _fixed(mapping.fields, other)) and fixed.value not in values:
             yield (
                 (
-                    f"is taken only with {other} {said}, and here it is always {fixed.value}"
+                    f"is accepted only with {other} {said}, but here it is always {fixed.value}"
                 ),
-                "leave one of them out",
+                "remove one of them",
             )
 
 

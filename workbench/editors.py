@@ -9,7 +9,7 @@ from engine.config.validation import schema_path
 
 
 def beside(folder: Path, name: str) -> str:
-    """The line where the schemas stand beside the file's folder; otherwise nothing.
+    """The line where the schemas are beside the file's folder; otherwise nothing.
 
     It is the same on every machine, so that it may be committed.
     """

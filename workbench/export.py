@@ -1,6 +1,4 @@
-"""Tables people take away: audit log, payments, work orders, people, failures; as CSV and one
-workbook.
-"""
+"""Exported tables: audit log, payments, work orders, people, failures; as CSV and one workbook."""
 
 from __future__ import annotations
 
@@ -104,7 +102,7 @@ def export(run: Run, folder: Path) -> list[Path]:
 
 
 def _workbook(tables: Sequence[Table], path: Path) -> Path:
-    """One sheet a table; the workbook stands in its place only when it is whole."""
+    """One sheet for each table; the workbook replaces an older one only when it is complete."""
     unfinished, taken = private(path.with_suffix(".part.xlsx")), set[str]()
     for position, table in enumerate(tables):
         mode = "overwrite" if position == 0 else "add"
@@ -217,7 +215,7 @@ def _object(run: Run, mapping: ObjectMapping) -> Table:
 
 
 def _of_spec(run: Run, wanted: Export) -> Table:
-    """A table the spec asks for: its columns are worked out from the records, as fields are."""
+    """A table that the spec defines: its columns are computed from the records, as fields are."""
     mapping = run.spec.objects[wanted.object]
     columns = {
         heading: Field(heading, expr, ()) for heading, expr in wanted.columns.items()

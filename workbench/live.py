@@ -25,7 +25,7 @@ from engine.destination.definitions import (
     remembered,
 )
 from engine.destination.rows import FIELDS
-from engine.errors import Diagnostic, Forbidden, RequestRejected
+from engine.errors import Code, Diagnostic, Forbidden, RequestRejected
 from engine.language.dependencies import needed, paths_read, walk
 from engine.language.model import Const, CustomField, Field, ObjectMapping, Pipe
 from engine.language.scope import NUMBERS
@@ -40,9 +40,7 @@ _OF_TEMPLATES = ("settings", "key", "collection")
 
 
 def check_live(run: Run) -> list[Diagnostic]:
-    """Everything about the accounts that will not do; only lists are asked for, nothing is
-    written.
-    """
+    """Everything in the accounts that does not fit; only lists are read, nothing is written."""
     definitions = {name: _rows(run.destination, name) for name in _holders(run)}
     found = [
         *_people(run),
@@ -88,10 +86,15 @@ def _custom_resources(run: Run) -> list[Resource]:
 
 
 def _problem(
-    run: Run, keys: Keys, text: str, advice: str = "", sure: bool = True
+    run: Run,
+    keys: Keys,
+    code: Code,
+    text: str,
+    advice: str = "",
+    sure: bool = True,
 ) -> Diagnostic:
     return run.migration.document.problem(
-        keys, text, advice, "error" if sure else "warning"
+        keys, code, text, advice, "error" if sure else "warning"
     )
 
 
@@ -110,7 +113,9 @@ def _people(run: Run) -> Iterator[Diagnostic]:
     )
     if owner is None or (rules.active and not owner.get(rules.active)):
         text = f"{match.fallback!r} is not an active user of {run.migration.destination.title}"
-        yield _problem(run, ("users", "fallback"), text, "name somebody who is")
+        yield _problem(
+            run, ("users", "fallback"), "bad-fallback", text, "name an active user"
+        )
 
 
 # -- custom fields
@@ -155,7 +160,7 @@ class _Held:
         return {str(row.get(self.custom.code)) for row in self.rows}
 
     def own(self) -> list[Mapping[str, Any]]:
-        """Definitions that somebody made."""
+        """Custom definitions."""
         return [
             row
             for row in self.rows
@@ -202,8 +207,9 @@ def _room(run: Run, definitions: Mapping[str, Rows]) -> Iterator[Diagnostic]:
         yield _problem(
             run,
             ("custom_fields",),
+            "account-full",
             text,
-            "drop some from the spec, or take a larger plan",
+            "remove some from the spec, or choose a larger plan",
         )
 
 
@@ -215,9 +221,9 @@ def _definition(run: Run, item: CustomField, held: _Held) -> Iterator[Diagnostic
     )
     if label and label.max and len(item.label) > label.max:
         text = (
-            f"the name has {len(item.label)} characters, the account takes {label.max}"
+            f"the name has {len(item.label)} characters; the account allows {label.max}"
         )
-        yield _problem(run, (*keys, "name"), text, "shorten it")
+        yield _problem(run, (*keys, "name"), "out-of-range", text, "shorten it")
     match held.decision(run, item):
         case Make():
             yield from _of_another_type(run, item, held)
@@ -228,6 +234,7 @@ def _definition(run: Run, item: CustomField, held: _Held) -> Iterator[Diagnostic
             yield _problem(
                 run,
                 (*keys, "name"),
+                "account-differs",
                 text,
                 "rename it there, or write its name here",
                 sure=False,
@@ -237,6 +244,7 @@ def _definition(run: Run, item: CustomField, held: _Held) -> Iterator[Diagnostic
             yield _problem(
                 run,
                 (*keys, "name"),
+                "account-differs",
                 f"the next run renames the account's field {now!r}",
                 sure=False,
             )
@@ -246,31 +254,40 @@ def _definition(run: Run, item: CustomField, held: _Held) -> Iterator[Diagnostic
             yield _problem(
                 run,
                 (*keys, "type"),
+                "account-differs",
                 text,
-                "put the type back, or give the field another name in the spec",
+                "restore the type, or give the field another name in the spec",
             )
         case Deleted():
             text = "people deleted this field in the account; its values are left out"
             yield _problem(
                 run,
                 keys,
+                "account-differs",
                 text,
-                "run with --remake-fields to make it anew and fill it",
+                "run with --remake-fields to recreate and fill it",
                 sure=False,
             )
 
 
 def _of_another_type(run: Run, item: CustomField, held: _Held) -> Iterator[Diagnostic]:
-    """A field that is to be made beside one of the same name."""
+    """A field that is to be created although another of the same name exists."""
     same = held.named(item.label)
     if same:
         types = ", ".join(sorted(str(row.get(held.custom.type)) for row in same))
         text = (
             f"the account has a field {item.label!r} of another type ({types}); a"
-            " second one would be made"
+            " second one would be created"
         )
         place = ("custom_fields", item.resource, item.name, "type")
-        yield _problem(run, place, text, "take that type, or another name", sure=False)
+        yield _problem(
+            run,
+            place,
+            "account-differs",
+            text,
+            "use that type, or choose another name",
+            sure=False,
+        )
 
 
 def _lacking_options(
@@ -291,6 +308,7 @@ def _lacking_options(
         yield _problem(
             run,
             ("custom_fields", item.resource, item.name, "options"),
+            "account-differs",
             text,
             sure=False,
         )
@@ -338,7 +356,12 @@ def _known(run: Run, mapping: ObjectMapping, held: _Held) -> Iterator[Diagnostic
         if rows and not any(target in row for row in rows):
             text = f"the account has no field {target!r} of {mapping.resource}"
             yield _problem(
-                run, item.keys, text, suggest(target, sorted(held.codes())), sure=False
+                run,
+                item.keys,
+                "unknown-field",
+                text,
+                suggest(target, sorted(held.codes())),
+                sure=False,
             )
 
 
@@ -364,6 +387,7 @@ def _types(
             yield _problem(
                 run,
                 item.keys,
+                "account-differs",
                 text,
                 "look at the field in the account, and correct the connector",
                 sure=False,
@@ -382,7 +406,7 @@ def _alike(one: str, other: str) -> bool:
 
 
 def _required(run: Run, mapping: ObjectMapping, held: _Held) -> Iterator[Diagnostic]:
-    """Fields this account demands that the object does not map."""
+    """Fields that this account requires and the object does not map."""
     labels = {
         field.label
         for field in run.spec.custom_fields.values()
@@ -395,14 +419,15 @@ def _required(run: Run, mapping: ObjectMapping, held: _Held) -> Iterator[Diagnos
         code, name = str(row.get(held.custom.code)), row.get(held.custom.name)
         if demanded and code not in mapping.fields and name not in labels:
             text = (
-                f"the account demands the field {name!r} of {mapping.resource}, and"
+                f"the account requires the field {name!r} of {mapping.resource}, but"
                 f" {mapping.name} does not map it"
             )
             yield _problem(
                 run,
                 (*mapping.keys, "fields"),
+                "required-field",
                 text,
-                "map it, or lift the demand in the account",
+                "map it, or make it optional in the account",
                 sure=False,
             )
 
@@ -420,17 +445,17 @@ def _fixed_values(
     most = field_type.max
     for value in values:
         if most and len(value) > most:
-            text = (
-                f"{value[:30]!r}… has {len(value)} characters, the account takes {most}"
-            )
-            yield _problem(run, item.keys, text, "shorten it")
+            text = f"{value[:30]!r}… has {len(value)} characters; the account allows {most}"
+            yield _problem(run, item.keys, "out-of-range", text, "shorten it")
     options = _options(run, mapping.resource, field_type.options, definitions)
     if options is None:
         return
     for value in values:
         if value not in options:
             text = f"the account's field {item.target!r} has no option {value!r}"
-            yield _problem(run, item.keys, text, suggest(value, sorted(options)))
+            yield _problem(
+                run, item.keys, "not-an-option", text, suggest(value, sorted(options))
+            )
 
 
 def _values(item: Field) -> Iterator[Any]:
@@ -446,8 +471,8 @@ def _values(item: Field) -> Iterator[Any]:
 def _options(
     run: Run, resource: str, origin: str, definitions: Mapping[str, Rows]
 ) -> set[str] | None:
-    """Options the account has for a built-in field, with those the spec adds; None where there
-    are none.
+    """Options that the account has for a built-in field, with those that the spec adds; None where
+    it defines none.
     """
     holder, _, code = origin.partition("/")
     custom = run.migration.destination.resources[resource].custom
@@ -480,8 +505,9 @@ def _source(run: Run) -> Iterator[Diagnostic]:
             yield _problem(
                 run,
                 (*keys, "from"),
+                "no-access",
                 f"{name} cannot be read: {error}",
-                "ask for the right, or leave it behind",
+                "ask for access, or list it under left_behind",
             )
             continue
         for mapping in users:
@@ -511,6 +537,7 @@ def _vanished(
         yield _problem(
             run,
             mapping.keys,
+            "unknown-field",
             f"none of {len(rows)} {name} has a field {head!r}",
             suggest(head, sorted(known)),
             sure=False,

@@ -74,9 +74,9 @@ _PACING = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One thing a spec says: where, what it means, and how much hangs on it.
+    """One thing that a spec says: where, what it means, and how important it is.
 
-    `value` is what is compared; `shown` is what the writer wrote, for people.
+    `value` is compared; `shown` is what the author wrote, for people.
     """
 
     area: str  # migration, users, settings, an object's name, connector NAME, steps ...
@@ -87,7 +87,7 @@ class Part:
 
     @property
     def at(self) -> tuple[str, str]:
-        """What tells a part apart from all others."""
+        """What identifies a part."""
         return self.area, self.name
 
 
@@ -495,7 +495,7 @@ def field_steps(item: Field) -> set[str]:
         if isinstance(expr, Pipe):
             found |= {step.name for step in expr.steps}
         elif isinstance(expr, Template):
-            called = {name for name, *_ in filters_used(expr.source)}
+            called = {call.name for call in filters_used(expr.source)}
             found |= {
                 step for step in transforms.STEPS if step.replace(".", "_") in called
             }

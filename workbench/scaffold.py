@@ -29,7 +29,7 @@ HOOK = ".pre-commit-config.example.yaml"
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What somebody wants to migrate."""
+    """What is to be migrated."""
 
     source: Path
     destination: Path
@@ -87,8 +87,8 @@ def write(made: Made) -> None:
 
 
 def _drafted(source: Connector, destination: Connector) -> list[Drafted]:
-    """The objects that pair beyond doubt, with the fields they cannot do without; where none
-    does, the first that can be.
+    """The objects that pair with certainty, with the fields that they require; where none does, the
+    first possible pair.
     """
     found = [pair for pair in pairs(source, destination, {}) if pair.confidence >= HIGH]
     drafted = [
@@ -137,7 +137,7 @@ def _any(source: Connector, destination: Connector) -> Outline:
     )
     if not read or not made:
         raise UsageError(
-            "nothing can be read from the one or written to the other – check the"
+            "nothing can be read from the source or written to the destination – check the"
             " connectors' resources"
         )
     return outlined([Pair(read, made, 0.0, ())])[0]
@@ -211,7 +211,7 @@ def _object(
         yield Insertion(
             (*at, "match"),
             [made.written_over],
-            "a row that people have is adopted, not written over",
+            "an existing row is adopted, not overwritten",
         )
     for proposal in needed:
         for alias, row in proposal.related.items():

@@ -1,4 +1,4 @@
-"""What is staged, looked at without a call."""
+"""What is staged, read without a call."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def staged(
 
 @contextmanager
 def runs(store: Store, *migrations: Migration) -> Iterator[list[Run]]:
-    """Runs on one store that call nobody."""
+    """Runs on one store that make no calls."""
     with ExitStack() as stack:
         yield [
             stack.enter_context(closing(wire(migration, nobody(migration), store)))

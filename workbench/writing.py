@@ -1,5 +1,5 @@
-"""YAML written: lines added to a file as it stands, and small files made anew; each reads back
-as what was asked for.
+"""YAML, written: lines added to an existing file, and new small files; each reads back as what was
+asked for.
 """
 
 from __future__ import annotations
@@ -259,7 +259,7 @@ def _plain_tree(tree: Any) -> Any:
 
 
 def write(path: Path, data: Any, head: str = "") -> None:
-    """Write a YAML file anew, `head` (comments) first; it reads back as the same data."""
+    """Write a whole YAML file, `head` (comments) first; it reads back as the same data."""
     out = io.StringIO()
     out.write(head)
     _writer().dump(data, out)
@@ -302,7 +302,7 @@ def _lengthened(text: str, before: Document, key: str, items: list[Any]) -> str:
 
 
 def _extended(text: str, key: str, items: list[Any]) -> str:
-    """The text with items added in the middle, written anew with its comments."""
+    """The text with items added in the middle, rewritten with its comments."""
     writer, out = _writer(), io.StringIO()
     data = writer.load(text)
     data[key].extend(items)
@@ -319,9 +319,7 @@ def _writer() -> Any:
 
 
 def _replace(path: Path, text: str, data: Any, keys: Keys) -> None:
-    """Put a text in place of a file, whole or not at all, once it is sure that it says what it
-    should.
-    """
+    """Replace a file by a text, completely or not at all, once it reads back as it should."""
     if parse(text, str(path)).data != data:
         what = dotted(keys) or "the file"
         raise UsageError(
@@ -354,7 +352,7 @@ class Block:
 
     @property
     def data(self) -> Any:
-        """What it says, without the remarks."""
+        """The data, without the comments."""
         plain = {
             key: item.data if isinstance(item, Block) else item.value
             for key, item in self.entries.items()

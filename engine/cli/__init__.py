@@ -1,4 +1,4 @@
-"""The command line: one command a job, one exit code a kind of ending.
+"""The command line: one command for each job, one exit code for each kind of ending.
 
 Door: main.main, commands.group, environment.accounts.
 """

@@ -17,7 +17,7 @@ from engine.report.document import build
 
 @click.command()
 @common
-@click.option("--refresh", is_flag=True, help="Read the source anew.")
+@click.option("--refresh", is_flag=True, help="Read the source again from the start.")
 @click.option(
     "--rebind",
     is_flag=True,

@@ -57,8 +57,8 @@ COMMANDS = (
     Later(
         "rollback",
         "engine.cli.rollback:rollback",
-        "Take a migration back: delete what it made, restore what it changed, keep what"
-        " people touched.",
+        "Roll a migration back: delete what it created, restore what it changed, keep"
+        " what people edited.",
     ),
     Later(
         "verify",

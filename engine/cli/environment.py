@@ -26,7 +26,9 @@ def variables(place: Path | None = None) -> dict[str, str]:
 
 
 def _written(file: Path) -> dict[str, str]:
-    """What an `.env` file says; raises UsageError with the place of a line that says nothing."""
+    """What an `.env` file says; raises UsageError with the place of a line that is not an
+    assignment.
+    """
     from dotenv import dotenv_values  # most commands meet no file
     from dotenv.parser import parse_stream
 
@@ -36,7 +38,7 @@ def _written(file: Path) -> dict[str, str]:
     ]:
         raise UsageError(
             f"{file}:{wrong[0]}:1: not a variable – write NAME=value, or # before a"
-            " remark"
+            " comment"
         )
     return {
         key: value
@@ -97,7 +99,9 @@ def _named(connector: Connector, env: Mapping[str, str]) -> Account:
 def _address(name: str, env: Mapping[str, str]) -> str:
     url = env[name].rstrip("/")
     if not url.startswith(("http://", "https://")):
-        raise UsageError(f"{name} is {url!r} – write the whole address, with https://")
+        raise UsageError(
+            f"{name} is {url!r} – write the full address, including https://"
+        )
     if (
         url.startswith("http://")
         and "://127.0.0.1" not in url

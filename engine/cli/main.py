@@ -1,4 +1,4 @@
-"""The outermost frame of the program: one exit code a kind of ending, never a traceback."""
+"""The outermost frame of the program: one exit code for each kind of ending, never a traceback."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def main(commands: click.Group, gate: Gate) -> None:
         sys.exit(2)
     except (click.Abort, KeyboardInterrupt):
         end(
-            "interrupted; what was done is saved – run the same command again to go on",
+            "interrupted; what was done is saved – run the same command again to continue",
             130,
         )
     except EtlError as error:
@@ -53,7 +53,7 @@ def main(commands: click.Group, gate: Gate) -> None:
             _crash()
         end(
             f"{error.filename or 'a file'} cannot be used: {error.strerror} – check the"
-            " path, its rights and the disk",
+            " path, its permissions and the disk",
             2,
         )
     except Exception:
@@ -61,18 +61,18 @@ def main(commands: click.Group, gate: Gate) -> None:
 
 
 def _collect_seldom() -> None:
-    """Most of what a start makes stays: looking through it for garbage takes time for nothing."""
+    """Most objects made at the start stay: collecting garbage among them is wasted time."""
     gc.set_threshold(COLLECT_AFTER)
     atexit.register(gc.freeze)
 
 
 def _crash() -> NoReturn:
-    """Say that etl itself is at fault, and keep the traceback in the first place that takes it."""
+    """Report an internal error, and save the traceback in the first place that can be written."""
     details = safe(traceback.format_exc()).encode("utf-8", "backslashreplace")
     kept = _kept(details)
     where = f"the details are in {kept}"
     if not kept:
-        where = f"the details could not be kept: {_last(details)}"
+        where = f"the details could not be saved: {_last(details)}"
     end(f"internal error in etl, not in your data; {where} – please report it", 70)
 
 

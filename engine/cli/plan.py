@@ -21,18 +21,18 @@ from engine.report.plan import show_planned, write_plan
 @click.command()
 @common
 @sampled
-@click.option("--refresh", is_flag=True, help="Read the source anew.")
+@click.option("--refresh", is_flag=True, help="Read the source again from the start.")
 @click.option(
     "--simulate",
     "simulated",
     is_flag=True,
-    help="Live through the plan on a simulated clock and print the timeline.",
+    help="Simulate the plan and print its timeline.",
 )
 @click.option(
     "--records",
     "each",
     is_flag=True,
-    help="Also list the records that do not stay as they are, with their fields.",
+    help="Also list every record that would change, with its fields.",
 )
 def plan(
     size: int | None, refresh: bool, simulated: bool, each: bool, **options: Any

@@ -20,13 +20,13 @@ from engine.session import Run
 def report_of(
     run: Run, result: Result, command: str, settings: Settings
 ) -> dict[str, Any]:
-    """Write every format of the report; what is to be shown of it once the run has ended."""
+    """Write every format of the report; returns what to show once the run has ended."""
     return leave_report(run, result, command, settings.environment, gate_of_program())
 
 
 def show(report: Mapping[str, Any], settings: Settings) -> int:
-    """Print a report; the exit code that its verdict deserves. Raises UsageError where a file of
-    it was not written.
+    """Print a report; returns the exit code for its verdict. Raises UsageError where one of its
+    files was not written.
     """
 
     def on_screen(report: Mapping[str, Any], console: Console) -> None:
@@ -35,7 +35,7 @@ def show(report: Mapping[str, Any], settings: Settings) -> int:
     print_result(settings.as_json, report, on_screen)
     if len(report["files"]) < len(FORMATS):
         raise UsageError(
-            "the run is done and saved, but its report could not be written – make room"
-            " for it, then: etl verify SPEC"
+            "the run is complete and saved, but its report could not be written – free"
+            " some space, then: etl verify SPEC"
         )
     return DONE if report["verdict"]["state"] == "good" else ATTENTION

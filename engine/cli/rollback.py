@@ -25,20 +25,20 @@ LAST_RUN = 2**31 - 1
     "--run",
     "of_run",
     type=click.IntRange(1, LAST_RUN),
-    help="Take back just this run; `etl status` lists them.",
+    help="Roll back only this run; `etl status` lists the runs.",
 )
 @click.option(
-    "--dry-run", "dry", is_flag=True, help="Say what would happen; change nothing."
+    "--dry-run", "dry", is_flag=True, help="Show what would happen; change nothing."
 )
 @click.option(
-    "--force", is_flag=True, help="Also remove rows that people have touched since."
+    "--force", is_flag=True, help="Also remove rows that people have edited since."
 )
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 def rollback(
     of_run: int | None, dry: bool, force: bool, yes: bool, **options: Any
 ) -> None:
-    """Take a migration back: delete what it made, restore what it changed, keep what people
-    touched.
+    """Roll a migration back: delete what it created, restore what it changed, keep what people
+    edited.
     """
     settings = Settings(**options)
     with opened(settings, "rollback --dry-run" if dry else "rollback") as run:
@@ -63,7 +63,7 @@ def rollback(
 
 
 def _ask(run: Run, settings: Settings, of_run: int | None, force: bool) -> None:
-    """Name how many writes are to be undone; raises UsageError where the answer is no."""
+    """Ask whether so many writes may be undone; raises UsageError where the answer is no."""
     foreseen = take_back(run, of_run, force, dry=True)
     many = sum(many for action, many in foreseen.would.items() if action != "keep")
     question = (

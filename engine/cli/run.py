@@ -51,9 +51,9 @@ class Choice:
                 "--sample, --delta and --failed exclude each other – give one of them"
             )
         if (self.every or self.deletions) and not self.changes:
-            raise UsageError("--every and --deletions go with --delta")
+            raise UsageError("--every and --deletions require --delta")
         if self.until and not self.every:
-            raise UsageError("--until goes with --every")
+            raise UsageError("--until requires --every")
         if self.remake_fields and self.failed:
             raise UsageError(
                 "--remake-fields and --failed exclude each other – give one of them"
@@ -71,9 +71,11 @@ class Choice:
 @click.command()
 @common
 @sampled
-@click.option("--refresh", is_flag=True, help="Read the source anew.")
+@click.option("--refresh", is_flag=True, help="Read the source again from the start.")
 @click.option(
-    "--yes", is_flag=True, help="Go on where a plan is refused as surprising."
+    "--yes",
+    is_flag=True,
+    help="Carry out a plan even where it is refused as surprising.",
 )
 @click.option(
     "--wait",
@@ -99,7 +101,7 @@ class Choice:
 @click.option(
     "--every", metavar="15m", help="With --delta: repeat at this interval (s, m or h)."
 )
-@click.option("--failed", is_flag=True, help="Retry just the records that failed.")
+@click.option("--failed", is_flag=True, help="Retry only the records that failed.")
 @click.option(
     "--remake-fields",
     is_flag=True,

@@ -32,14 +32,14 @@ class Screen(Console):
     """A console that raises BrokenPipeError when its reader ends, for `printing` to handle."""
 
     def on_broken_pipe(self) -> None:
-        """Raise what was raised."""
+        """Re-raise the error."""
         raise  # noqa: PLE0704
 
 
 @contextmanager
 def printing() -> Iterator[None]:
-    """A reader that ends early (`| head`) ends no command. Raises UsageError for output that
-    cannot be written.
+    """A reader that stops early (`| head`) does not end the command. Raises UsageError for output
+    that cannot be written.
     """
     try:
         yield
@@ -50,5 +50,5 @@ def printing() -> Iterator[None]:
         drop_output()
         raise UsageError(
             f"the output cannot be written: {error.strerror} – what the command did is"
-            " saved; make room, and look at it with: etl status SPEC, etl report SPEC"
+            " saved; free some space, and see it with: etl status SPEC, etl report SPEC"
         ) from None

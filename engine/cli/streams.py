@@ -1,4 +1,4 @@
-"""The standard streams: letters they cannot take, readers that go away, secrets that must not be
+"""The standard streams: characters they cannot encode, readers that stop, secrets that must not be
 shown.
 """
 
@@ -18,15 +18,14 @@ from engine.report.words import clean
 
 
 def drop_output() -> None:
-    """Let nothing more be written: the interpreter would fail at it once more when it ends."""
+    """Discard further output: the interpreter would fail to write it when it ends."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
     os.close(nowhere)
 
 
 def write_anything() -> None:
-    """No letter that a stream cannot take ends a command; what is piped is UTF-8 wherever it
-    goes.
+    """No character that a stream cannot encode ends a command; piped output is always UTF-8.
 
     A stream that is closed (`>&-`) writes nowhere, and no file that a command opens takes its
     place.

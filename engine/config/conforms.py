@@ -1,8 +1,8 @@
-"""Whether a value fits a JSON Schema: yes or no, fast. What is wrong is said by a whole validator.
+"""Whether a value fits a JSON Schema: yes or no, quickly. A full validator says what is wrong.
 
-The rules are gathered once for each part of the schema and kind of value. This knows of JSON
-Schema what our schemas use; where a keyword or a comparison goes beyond that, it is unsure and
-says so.
+The rules are collected once for each part of the schema and type of value. This module knows as
+much of JSON Schema as our schemas use; where a keyword or a comparison goes beyond that, it raises
+Unsure.
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ _KINDS: Mapping[str, tuple[type, ...]] = {
 
 
 class Unsure(Exception):
-    """Only a whole validator knows."""
+    """Only a full validator can tell."""
 
 
 def compiled(schema: Mapping[str, Any]) -> Callable[[Any], bool]:
-    """The check of a whole schema; it raises Unsure where it cannot say."""
+    """The check of a whole schema; it raises Unsure where it cannot decide."""
     known: dict[tuple[int, type], list[_Bound]] = {}
 
     def fits(value: Any, part: Any) -> bool:
@@ -66,8 +66,8 @@ def compiled(schema: Mapping[str, Any]) -> Callable[[Any], bool]:
 def _bound(
     part: Mapping[str, Any], kind: type, schema: Mapping[str, Any]
 ) -> Iterator[_Bound]:
-    """The rules of a part that say anything about values of a kind; whether the kind is right is
-    known here already.
+    """The rules of a part that apply to values of a type; whether the type itself is right is
+    decided here.
     """
     if kind not in _RULES or not part.keys() <= _KNOWN:
         raise Unsure

@@ -19,7 +19,7 @@ import yaml
 
 from engine.config.slips import ODD_BLANK, find_slip
 from engine.config.suggestions import did_you_mean
-from engine.errors import Diagnostic, Place, SpecError, UsageError
+from engine.errors import Code, Diagnostic, Place, SpecError, UsageError
 
 MAX_BYTES = 2_000_000
 MAX_DEPTH = 40
@@ -31,7 +31,7 @@ Keys = tuple[str | int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How large a text may be; `any_keys` takes keys that are no text, such as a bare 200, as
+    """How large a text may be; `any_keys` accepts keys that are not text, such as a bare 200, as
     they are written.
     """
 
@@ -52,7 +52,7 @@ _PARTED = re.compile("[\x85\u2028\u2029\ufeff\t?]|[|>][-+0-9]*#|(?<![A-Za-z0-9])
 class Document:
     """A YAML file as plain data, with the place of every key and value.
 
-    `aliases` leads from a scalar that stands there by a YAML alias to the one it repeats.
+    `aliases` leads from a scalar that a YAML alias repeats to the one it repeats.
     """
 
     file: str
@@ -69,12 +69,15 @@ class Document:
     def problem(
         self,
         keys: Keys,
+        code: Code,
         problem: str,
         advice: str = "",
         severity: Literal["error", "warning"] = "error",
     ) -> Diagnostic:
         """A diagnostic that points at the node at `keys`."""
-        return Diagnostic(self.place(keys), dotted(keys), problem, advice, severity)
+        return Diagnostic(
+            self.place(keys), dotted(keys), code, problem, advice, severity
+        )
 
 
 def dotted(keys: Keys) -> str:
@@ -99,7 +102,7 @@ class _Loader(yaml.SafeLoader):
     deepest = MAX_DEPTH
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
-        """One node; a collection too deep is refused before the parser runs out of stack."""
+        """One node; what is nested too deeply is refused before the parser runs out of stack."""
         if self.depth == self.deepest and self.check_event(
             yaml.SequenceStartEvent, yaml.MappingStartEvent
         ):
@@ -108,6 +111,7 @@ class _Loader(yaml.SafeLoader):
                 self.name,
                 mark.line + 1,
                 mark.column + 1,
+                "too-large",
                 "nested too deeply",
                 f"at most {self.deepest} levels",
             )
@@ -137,7 +141,7 @@ for _tag, (_pattern, _first) in _SCALARS.items():
 if yaml.__with_libyaml__:
 
     class _Scanned(yaml.CSafeLoader, _Loader):
-        """The same with libyaml's scanner, ten times as fast; its messages are others."""
+        """The same with libyaml's scanner, ten times as fast; its messages differ."""
 
         get_single_node = yaml.composer.Composer.get_single_node
 
@@ -174,6 +178,7 @@ def decoded(raw: bytes, name: str, limits: Limits = ORDINARY) -> str:
             name,
             1,
             1,
+            "too-large",
             f"larger than {limits.bytes:,} bytes",
             "split it into several files",
         )
@@ -182,7 +187,9 @@ def decoded(raw: bytes, name: str, limits: Limits = ORDINARY) -> str:
     except UnicodeDecodeError as error:
         before = raw[: error.start]
         line, col = before.count(b"\n") + 1, error.start - before.rfind(b"\n")
-        raise _refused(name, line, col, "not UTF-8", "save the file as UTF-8") from None
+        raise _refused(
+            name, line, col, "unreadable-file", "not UTF-8", "save the file as UTF-8"
+        ) from None
 
 
 def parse(text: str, name: str = "<text>", limits: Limits = ORDINARY) -> Document:
@@ -226,7 +233,8 @@ def _slowly(text: str, name: str, limits: Limits) -> Document:
             name,
             line,
             col,
-            f"the character {error.character!r} cannot be printed",
+            "stray-character",
+            f"unprintable character {error.character!r}",
             "remove it",
         ) from None
     # a character beyond Unicode, a version of thousands of digits
@@ -237,19 +245,23 @@ def _slowly(text: str, name: str, limits: Limits) -> Document:
             name,
             line,
             col,
+            "bad-syntax",
             "not valid YAML: this number is too large",
             "correct it, or remove it",
         ) from None
     except RecursionError:
         raise _refused(
-            name, 1, 1, "nested too deeply", f"at most {limits.depth} levels"
+            name,
+            1,
+            1,
+            "too-large",
+            "nested too deeply",
+            f"at most {limits.depth} levels",
         ) from None
 
 
 def _not_yaml(error: yaml.MarkedYAMLError, text: str, name: str) -> SpecError:
-    """What the parser stumbles over; a bracket or quote left open further up is told where it
-    stands.
-    """
+    """Where the parser fails; or, further up, the bracket or quote that was left open."""
     mark, problem, context = (
         error.problem_mark,
         f"not valid YAML: {error.problem}",
@@ -262,14 +274,14 @@ def _not_yaml(error: yaml.MarkedYAMLError, text: str, name: str) -> SpecError:
     advice = "correct the YAML"
     if begun and begun.line < mark.line:
         problem = (
-            f"not valid YAML: what is opened here is not closed; line {mark.line + 1}:"
+            f"not valid YAML: this bracket or quote is never closed; line {mark.line + 1}:"
             f" {error.problem}"
         )
         mark, advice = begun, "close it"
     elif "undefined alias" in problem and (
         near := did_you_mean(problem.split("'")[1], re.findall(r"&([\w-]+)", text))
     ):
-        problem, advice = "no anchor has this name", near
+        problem, advice = "there is no anchor of this name", near
     elif "another document" in str(error.problem):
         problem, advice = (
             "not valid YAML: a second document begins here",
@@ -280,14 +292,15 @@ def _not_yaml(error: yaml.MarkedYAMLError, text: str, name: str) -> SpecError:
             name,
             slip.line + 1,
             slip.col + 1,
+            "bad-syntax",
             f"not valid YAML: {slip.meaning}",
             f"write: {slip.corrected.strip()}",
         )
-    return _refused(name, mark.line + 1, mark.column + 1, problem, advice)
+    return _refused(name, mark.line + 1, mark.column + 1, "bad-syntax", problem, advice)
 
 
 def _stumbles(text: str) -> tuple[int, int] | None:
-    """Where the parser stumbles in a text; None where it does not."""
+    """Where the parser fails in a text; None where it does not."""
     try:
         for _ in yaml.parse(text, Loader=_Loader):
             pass
@@ -300,7 +313,7 @@ def _stumbles(text: str) -> tuple[int, int] | None:
 
 
 def _open_quote(text: str, line: int) -> yaml.Mark | None:
-    """Where the quoted text begins that runs over several lines into this one."""
+    """Where the quoted text begins that spans several lines and ends in this one."""
     try:
         for token in yaml.scan(text, Loader=_Loader):
             begun: yaml.Mark = token.start_mark
@@ -334,7 +347,7 @@ def scalar(text: str) -> Any:
 
 
 def _plain(tag: str, text: str) -> Any:
-    """The value of a scalar with a tag; raises ValueError where the text is not of its kind."""
+    """The value of a scalar with a tag; raises ValueError where the text is not of that type."""
     match tag:
         case "str":
             return text
@@ -348,11 +361,13 @@ def _plain(tag: str, text: str) -> Any:
             number = int(text) if re.match(_SCALARS["int"][0], text) else float(text)
             if math.isfinite(number):
                 return number
-    raise ValueError(f"{text[:40]!r} is not a usable {tag}")
+    raise ValueError(f"{text[:40]!r} is not a valid {tag}")
 
 
-def _refused(name: str, line: int, col: int, problem: str, advice: str) -> SpecError:
-    return SpecError([Diagnostic(Place(name, line, col), "", problem, advice)])
+def _refused(
+    name: str, line: int, col: int, code: Code, problem: str, advice: str
+) -> SpecError:
+    return SpecError([Diagnostic(Place(name, line, col), "", code, problem, advice)])
 
 
 _TAG = "tag:yaml.org,2002:"
@@ -360,7 +375,7 @@ _TAGS = ("str", "null", "bool", "int", "float", "seq", "map")
 
 
 def _is_left_out(node: yaml.Node) -> bool:
-    """Whether nothing is written where a value would stand."""
+    """Whether a value is missing where one would stand."""
     return isinstance(node, yaml.ScalarNode) and node.value == "" and not node.style
 
 
@@ -383,11 +398,14 @@ class _Builder:
         if self.count > self.limits.nodes:
             raise self._error(
                 node,
+                "too-large",
                 f"more than {self.limits.nodes:,} nodes",
-                "aliases multiply; write less of them",
+                "aliases multiply: use fewer of them",
             )
         if id(node) in self.open:
-            raise self._error(node, "an alias that contains itself", "remove the cycle")
+            raise self._error(
+                node, "unsafe-yaml", "an alias that contains itself", "remove the cycle"
+            )
         self.open.add(id(node))
         try:
             if isinstance(node, yaml.MappingNode):
@@ -413,23 +431,27 @@ class _Builder:
             self._spaced(node, key_node, value_node, key)
             if key in result:
                 raise self._error(
-                    key_node, f"the key {key!r} stands here twice", "keep one of them"
+                    key_node,
+                    "duplicate-key",
+                    f"duplicate key {key!r}",
+                    "keep one of them",
                 )
             self.places[(*keys, key)] = self._place(key_node)
             result[key] = self.build(value_node, (*keys, key))
         return result
 
     def _key(self, node: yaml.MappingNode, key_node: yaml.Node) -> str:
-        """A key as text; raises SpecError where it is none."""
+        """A key as text; raises SpecError where it is not text."""
         if key_node.tag == "tag:yaml.org,2002:merge":
             raise self._error(
                 key_node,
+                "unsafe-yaml",
                 "merge keys (<<) are not part of YAML 1.2",
                 "repeat the keys or use an alias",
             )
         if not isinstance(key_node, yaml.ScalarNode):
-            problem = "a key of brackets: `{{` begins a template only inside quotes"
-            raise self._error(node, problem, "put the value in quotes")
+            problem = "a key cannot be a mapping; a template (`{{`) needs quotes"
+            raise self._error(node, "needs-quotes", problem, "put the value in quotes")
 
         key = self._scalar(key_node)
         if self.limits.any_keys and key is not None:
@@ -438,7 +460,10 @@ class _Builder:
             key_node.tag == "tag:yaml.org,2002:null" and key_node.value
         ):
             raise self._error(
-                key_node, f"the key {key_node.value!r} is not text", "put it in quotes"
+                key_node,
+                "needs-quotes",
+                f"the key {key_node.value!r} is not text",
+                "put it in quotes",
             )
         return key
 
@@ -449,17 +474,19 @@ class _Builder:
         value_node: yaml.Node,
         key: str,
     ) -> None:
-        """Refuse a special space in a key, and a colon with none behind it."""
+        """Refuse a special space in a key, and a colon that no space follows."""
         if blank := ODD_BLANK.search(key):
             raise self._error(
                 key_node,
+                "stray-character",
                 f"the key {key!r} holds a special space (U+{ord(blank[0]):04X})",
-                "type an ordinary one in its place",
+                "type an ordinary space instead",
             )
         bare = node.flow_style and not key_node.style and _is_left_out(value_node)
         if bare and re.fullmatch(r"[\w.-]+:\S+", key):
             raise self._error(
                 key_node,
+                "bad-syntax",
                 "there is no space after the colon",
                 f"write: {key.replace(':', ': ', 1)}",
             )
@@ -468,7 +495,10 @@ class _Builder:
         tag = node.tag.removeprefix(_TAG)
         if tag not in _TAGS:
             raise self._error(
-                node, f"the tag !{tag} is not allowed", "remove it; plain YAML only"
+                node,
+                "unsafe-yaml",
+                f"the tag !{tag} is not allowed",
+                "remove it; plain YAML only",
             )
         return tag
 
@@ -477,7 +507,10 @@ class _Builder:
             return _plain(self._tag(node), str(node.value))
         except ValueError as error:
             raise self._error(
-                node, str(error), "put it in quotes if it is meant as text"
+                node,
+                "needs-quotes",
+                str(error),
+                "put it in quotes if it is meant as text",
             ) from None
 
     def _place(self, node: yaml.Node) -> Place:
@@ -488,5 +521,7 @@ class _Builder:
             else Place(self.name, 1, 1)
         )
 
-    def _error(self, node: yaml.Node, problem: str, advice: str) -> SpecError:
-        return SpecError([Diagnostic(self._place(node), "", problem, advice)])
+    def _error(
+        self, node: yaml.Node, code: Code, problem: str, advice: str
+    ) -> SpecError:
+        return SpecError([Diagnostic(self._place(node), "", code, problem, advice)])

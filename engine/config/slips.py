@@ -1,9 +1,8 @@
-"""What somebody probably meant where a YAML parser stumbles: the corrected line, tried before it
-is told.
+"""What was probably meant where a YAML parser fails: a corrected line, tried before it is
+suggested.
 
 Each rule looks for one kind of slip in a line and writes the line as it was probably meant. The
-first correction with which the parser comes further is told; where none helps, nothing is
-claimed.
+first correction that lets the parser get further is suggested; where none does, no guess is made.
 """
 
 from __future__ import annotations
@@ -50,7 +49,7 @@ def find_slip(lines: Sequence[str], line: int, stumbles: Stumble) -> Slip | None
 
 
 def _near(lines: Sequence[str], line: int) -> list[int]:
-    """The line and the last one before it that says something, those that are not too long."""
+    """The line and the last non-empty one before it, unless they are too long."""
     before = range(min(line, len(lines)) - 1, -1, -1)
     above = next((number for number in before if lines[number].strip()), line)
     there = [number for number in dict.fromkeys((line, above)) if number < len(lines)]
@@ -58,7 +57,7 @@ def _near(lines: Sequence[str], line: int) -> list[int]:
 
 
 def _first_difference(written: str, corrected: str) -> int:
-    """The column at which two texts part; the end of the shorter where it begins the other."""
+    """The column where two texts begin to differ; the end of the shorter if there is none."""
     pairs = enumerate(zip(written, corrected, strict=False))
     shorter = min(len(written), len(corrected))
     return next((at for at, (one, other) in pairs if one != other), shorter)
@@ -67,8 +66,8 @@ def _first_difference(written: str, corrected: str) -> int:
 def _helps(
     lines: Sequence[str], number: int, line: int, corrected: str, stumbles: Stumble
 ) -> bool:
-    """Whether the parser comes beyond the line where it stumbled, with this line corrected and
-    what it stands below.
+    """Whether the parser gets past the line where it failed, with this line corrected and its
+    ancestors above it.
     """
     first = max(0, number - AROUND)
     above = _ancestors(lines, first)
@@ -82,7 +81,7 @@ def _helps(
 
 
 def _ancestors(lines: Sequence[str], first: int) -> list[str]:
-    """The lines that a line stands below, the outermost first."""
+    """The lines that a line is nested in, the outermost first."""
     found: list[str] = []
     least = min(
         (_indent(text) for text in lines[first : first + 1] if text.strip()), default=0
@@ -102,7 +101,7 @@ def _corrections(lines: Sequence[str], number: int) -> Iterator[tuple[str, str]]
     """Every meaning a line may have had, the likeliest first."""
     text = lines[number]
     yield (
-        "there is a special space, as word processors make it",
+        "there is a special space, as word processors insert",
         ODD_BLANK.sub(" ", text),
     )
     for width in ("  ", ""):
@@ -111,16 +110,16 @@ def _corrections(lines: Sequence[str], number: int) -> Iterator[tuple[str, str]]
             text.replace("\t", width),
         )
     yield (
-        "these are typographic quotes, as word processors make them",
+        "these are typographic quotes, as word processors insert",
         text.translate(_QUOTES),
     )
     yield (
-        "this colon is another letter that looks like one",
+        "this character only looks like a colon",
         re.sub(" ?： ?", ": ", text),
     )
     yield "there is no space after the dash", re.sub(r"^( *)-(?=[^\s-])", r"\1- ", text)
     yield (
-        "a dash that is another letter begins a list item",
+        "this character only looks like the dash of a list item",
         re.sub(r"^( *)[–—•·] ?", r"\1- ", text),
     )
     yield (
@@ -128,7 +127,7 @@ def _corrections(lines: Sequence[str], number: int) -> Iterator[tuple[str, str]]
         re.sub(rf"^({_KEY}):(?=[^\s:/])", r"\1: ", text),
     )
     yield (
-        "a key is joined to its value by a colon",
+        "a key is followed by a colon",
         re.sub(rf"^({_KEY}) *=>? *", r"\1: ", text),
     )
     yield "there is no colon after the key", re.sub(rf"^({_KEY}) *$", r"\1:", text)
@@ -150,8 +149,8 @@ def _quoted_value(text: str) -> Iterator[tuple[str, str]]:
     meaning = f"a value that begins with {value[0]} needs quotes"
     if value[0] in "'\"":
         meaning = (
-            "the value is not in one pair of quotes, or a backslash or quote inside"
-            " ends it"
+            "the value is not in one pair of quotes, or a quote or backslash inside it"
+            " ends them early"
         )
         inside = (
             value[1:-1]
@@ -171,18 +170,18 @@ def _in_quotes(value: str) -> str:
 
 
 def _brackets(text: str) -> Iterator[tuple[str, str]]:
-    """Brackets and commas of what is written in one line."""
+    """Brackets and commas of collections written on one line."""
     bare = text.rstrip()
     for one, other in ("]}", "}]", ")}", ")]"):
         yield (
-            "the bracket that closes is of another kind",
+            "the closing bracket is of the wrong kind",
             (bare[:-1] + other if bare.endswith(one) else text),
         )
     yield (
-        "there is a bracket too many",
+        "there is one bracket too many",
         (bare[:-1] if bare.endswith(("}", "]")) else text),
     )
-    yield "there is a bracket too many", re.sub(r"([\]}])\1", r"\1", text)
+    yield "there is one bracket too many", re.sub(r"([\]}])\1", r"\1", text)
     yield (
         "a comma is missing between two entries",
         re.sub(r"(\w+: *[^,{}\[\]:]+?) +(?=[\w.-]+: )", r"\1, ", text),
@@ -190,7 +189,7 @@ def _brackets(text: str) -> Iterator[tuple[str, str]]:
 
 
 def _indented(lines: Sequence[str], number: int) -> Iterator[tuple[str, str]]:
-    """The line as far in as one of those before it, the nearest first."""
+    """The line indented like one of those before it, the nearest first."""
     text, depth = lines[number].lstrip(), _indent(lines[number])
     before = [
         _indent(line)
@@ -201,6 +200,6 @@ def _indented(lines: Sequence[str], number: int) -> Iterator[tuple[str, str]]:
         dict.fromkeys(reversed(before)), key=lambda one: abs(one - depth)
     ):
         yield (
-            f"the indentation here is {depth}, that of the lines beside it {other}",
+            f"this line is indented by {depth}, the lines around it by {other}",
             " " * other + text,
         )

@@ -1,4 +1,4 @@
-"""Words that are not known, and the known ones they were probably meant for."""
+"""Unknown words, and the known ones that were probably meant."""
 
 from __future__ import annotations
 

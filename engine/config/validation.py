@@ -1,10 +1,10 @@
-"""The shape of a spec or connector: checked against its JSON Schema, told in people's words.
+"""The shape of a spec or connector: checked against its JSON Schema, reported in plain words.
 
 The schemas are the files that editors use. Of their annotations this module reads `description`
-(advice where something is missing), `errorMessage` (what is right here, for whoever got it wrong)
-and `writeOnly` (never repeat the value: it may be a secret). A mistake inside alternatives (anyOf,
-oneOf) is told for the alternative the writer meant: the one of the same type or kind. A misspelt
-key is told once, not again as the key that is now missing.
+(advice where something is missing), `errorMessage` (what would be right) and `writeOnly` (never
+repeat the value: it may be a secret). A mistake inside alternatives (anyOf, oneOf) is reported for
+the alternative that was meant: the one of the same type or kind. A misspelt key is reported once,
+not a second time as the key that is missing.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from engine.config.conforms import Unsure, compiled
 from engine.config.document import Document, Keys
 from engine.config.suggestions import did_you_mean, nearest
-from engine.errors import Diagnostic, in_order
+from engine.errors import Code, Diagnostic, in_order
 
 if TYPE_CHECKING:
     from jsonschema import Draft202012Validator
@@ -68,12 +68,14 @@ class _Problem:
     """A fault in words."""
 
     keys: Keys
+    code: Code
     text: str
     advice: str = ""
     mapping: Keys = ()  # for faults of keys: the mapping they are or should be in
     # the key that should be there, or several of which one should
     missing: frozenset[str] = frozenset()
     guess: str | None = None  # for an unknown key: what was probably meant, or ""
+    crowded: bool = False  # the mapping has more keys than it may
 
 
 def check_shape(document: Document, schema_name: str) -> list[Diagnostic]:
@@ -88,13 +90,13 @@ def check_shape(document: Document, schema_name: str) -> list[Diagnostic]:
         for problem in _WORDS.get(fault.rule, _by_rule)(fault)
     ]
     return in_order(
-        document.problem(item.keys, item.text, item.advice)
+        document.problem(item.keys, item.code, item.text, item.advice)
         for item in _without_echoes(problems)
     )
 
 
 def _conforms(value: Any, name: str) -> bool:
-    """Whether there is surely nothing to say."""
+    """Whether the value certainly fits."""
     try:
         return _check(name)(value)
     except Unsure:
@@ -123,7 +125,7 @@ def _file(name: str) -> Traversable:
 
 
 def schema_path(name: str) -> Path | None:
-    """Where an editor finds a schema; None where the installation is no folder."""
+    """Where an editor finds a schema; None where the installation is not a folder."""
     file = _file(name)
     return file.resolve() if isinstance(file, Path) and file.exists() else None
 
@@ -150,7 +152,10 @@ def _fault(error: ValidationError) -> _Fault:
 
 
 def _without_echoes(problems: Sequence[_Problem]) -> Iterator[_Problem]:
-    """Without "needs 'else'" where an unknown key of the same mapping is a misspelt 'else'."""
+    """Without "needs 'else'" where an unknown key of the same mapping is a misspelt 'else', and
+    without what is wrong inside a mapping that holds too many keys.
+    """
+    crowded = [problem.keys for problem in problems if problem.crowded]
     guesses = {
         (problem.mapping, problem.guess)
         for problem in problems
@@ -159,14 +164,17 @@ def _without_echoes(problems: Sequence[_Problem]) -> Iterator[_Problem]:
     unknown = {mapping for mapping, _ in guesses}
     for problem in problems:
         misspelt = any((problem.mapping, word) in guesses for word in problem.missing)
-        if not misspelt and not (
+        inside = any(
+            keys == problem.keys[: len(keys)] != problem.keys for keys in crowded
+        )
+        if not (misspelt or inside) and not (
             len(problem.missing) > 1 and problem.mapping in unknown
         ):
             yield problem
 
 
 def _causes(fault: _Fault) -> Iterator[_Fault]:
-    """The fault, or those of the alternative the writer meant."""
+    """The fault, or those of the alternative that was meant."""
     nearest = min(fault.inside, key=_unlikeness, default=())
     if nearest and not _choices(fault) and _unlikeness(nearest)[:2] == (0, 0):
         for inner in nearest:
@@ -190,7 +198,7 @@ def _unlikeness(faults: Sequence[_Fault]) -> tuple[int, int, int]:
 
 
 def _choices(fault: _Fault) -> list[str]:
-    """The keys of an anyOf or oneOf that only says which keys must or must not stand together."""
+    """The keys of an anyOf or oneOf that only says which keys must or must not occur together."""
     branches = fault.limit if fault.rule in ("anyOf", "oneOf") else ()
     return [
         branch["required"][0] for branch in branches if branch.keys() == {"required"}
@@ -219,7 +227,9 @@ def _choice(fault: _Fault, words: list[str]) -> Iterator[_Problem]:
     present = [word for word in fault.value if word in words]
     if len(present) > 1:
         text = f"{' and '.join(map(repr, present))} exclude each other"
-        yield _Problem((*fault.keys, present[-1]), text, "keep one of them")
+        yield _Problem(
+            (*fault.keys, present[-1]), "conflicting-keys", text, "keep one of them"
+        )
     elif not present:
         place, subject = (
             ((*fault.keys, fault.owner), f"{fault.owner!r} ")
@@ -228,6 +238,7 @@ def _choice(fault: _Fault, words: list[str]) -> Iterator[_Problem]:
         )
         yield _Problem(
             place,
+            "missing-key",
             f"{subject}needs one of {', '.join(words)}",
             fault.advice(),
             fault.keys,
@@ -243,11 +254,18 @@ def _unknown(fault: _Fault) -> Iterator[_Problem]:
     allowed = list(fault.schema.get("properties", {}))
     for key in _unknown_keys(fault):
         guess = nearest(key, [word for word in allowed if word not in fault.value])
-        advice = (
-            f"did you mean {guess!r}?" if guess else f"allowed: {', '.join(allowed)}"
-        )
+        advice = f"allowed: {', '.join(allowed)}"
+        if guess:
+            advice = f"did you mean {guess!r}?"
+        elif "." in key and "using" in allowed:
+            advice = f"a step is written below using: {{using: {{{key}: ...}}}}"
         yield _Problem(
-            (*fault.keys, key), f"unknown key {key!r}", advice, fault.keys, guess=guess
+            (*fault.keys, key),
+            "unknown-key",
+            f"unknown key {key!r}",
+            advice,
+            fault.keys,
+            guess=guess,
         )
 
 
@@ -264,6 +282,7 @@ def _missing(fault: _Fault) -> Iterator[_Problem]:
             if word not in fault.value:
                 yield _Problem(
                     place,
+                    "missing-key",
                     f"{subject}needs {word!r}",
                     fault.advice(word),
                     fault.keys,
@@ -272,13 +291,13 @@ def _missing(fault: _Fault) -> Iterator[_Problem]:
 
 
 def _excluded(fault: _Fault) -> Iterator[_Problem]:
-    """`not: {required: [key]}`: the key has no place here."""
+    """`not: {required: [key]}`: the key is not allowed here."""
     for word in fault.limit.get("required", ()):
         text = (
-            f"{word!r} cannot stand"
-            f" {f'beside {fault.owner!r}' if fault.owner else 'here'}"
+            f"{word!r} cannot be used"
+            f" {f'together with {fault.owner!r}' if fault.owner else 'here'}"
         )
-        yield _Problem((*fault.keys, word), text, fault.advice())
+        yield _Problem((*fault.keys, word), "conflicting-keys", text, fault.advice())
 
 
 def _wrong_type(fault: _Fault, limits: Sequence[Any] = ()) -> Iterator[_Problem]:
@@ -289,7 +308,10 @@ def _wrong_type(fault: _Fault, limits: Sequence[Any] = ()) -> Iterator[_Problem]
     ]
     expected = " or ".join(dict.fromkeys(_TYPES[name] for name in names))
     yield _Problem(
-        fault.keys, f"expected {expected}, found {_shown(fault)}", fault.advice()
+        fault.keys,
+        "wrong-type",
+        f"expected {expected}, found {_shown(fault)}",
+        fault.advice(),
     )
 
 
@@ -306,7 +328,9 @@ def _not_listed(fault: _Fault, limits: Sequence[Any] = ()) -> Iterator[_Problem]
     advice = (
         did_you_mean(fault.value, words) if isinstance(fault.value, str) else ""
     ) or fault.advice()
-    yield _Problem(fault.keys, f"{rule}; found {_shown(fault)}", advice)
+    yield _Problem(
+        fault.keys, "not-an-option", f"{rule}; found {_shown(fault)}", advice
+    )
 
 
 def _repeated(fault: _Fault) -> Iterator[_Problem]:
@@ -314,26 +338,33 @@ def _repeated(fault: _Fault) -> Iterator[_Problem]:
         if item in fault.value[:position]:
             yield _Problem(
                 (*fault.keys, position),
-                f"{item!r} stands in this list twice",
+                "duplicate-value",
+                f"duplicate entry {item!r}",
                 "keep one of them",
             )
 
 
 def _by_rule(fault: _Fault) -> Iterator[_Problem]:
-    text = _RULES.get(fault.rule, f"does not fit ({fault.rule})")
+    code, text = _RULES.get(fault.rule, ("bad-format", f"does not fit ({fault.rule})"))
     yield _Problem(
-        fault.keys, text.format(limit=fault.limit, found=_shown(fault)), fault.advice()
+        fault.keys,
+        code,
+        text.format(limit=fault.limit, found=_shown(fault)),
+        fault.advice(),
+        crowded=fault.rule == "maxProperties",
     )
 
 
-_RULES = dict.fromkeys(
-    ("minLength", "minItems", "minProperties"), "must not be empty"
-) | {
-    "pattern": "{found} does not fit here",
-    "maxProperties": "at most {limit} key may stand here",
-    "minimum": "must be at least {limit}, found {found}",
-    "maximum": "must be at most {limit}, found {found}",
-    "exclusiveMinimum": "must be more than {limit}, found {found}",
+_EMPTY: tuple[Code, str] = ("out-of-range", "must not be empty")
+_RULES: Mapping[str, tuple[Code, str]] = {
+    "minLength": _EMPTY,
+    "minItems": _EMPTY,
+    "minProperties": _EMPTY,
+    "pattern": ("bad-format", "{found} is not valid here"),
+    "maxProperties": ("conflicting-keys", "only {limit} key is allowed here"),
+    "minimum": ("out-of-range", "must be at least {limit}, found {found}"),
+    "maximum": ("out-of-range", "must be at most {limit}, found {found}"),
+    "exclusiveMinimum": ("out-of-range", "must be more than {limit}, found {found}"),
 }
 _WORDS: dict[str, Callable[[_Fault], Iterator[_Problem]]] = {
     "additionalProperties": _unknown,

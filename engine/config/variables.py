@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from engine.config.document import Document, Keys, scalar
-from engine.errors import Diagnostic
+from engine.errors import Code, Diagnostic
 
 _VARIABLE = re.compile(r"\$\{([A-Z][A-Z0-9_]*)(?::-([^}]*))?\}")
 # ${{ x }} is a dollar before a template's value
@@ -18,9 +18,10 @@ _BROKEN = re.compile(r"\$\{(?!\{)[^}]*\}?")
 def expand(
     document: Document, env: Mapping[str, str]
 ) -> tuple[Document, list[Diagnostic]]:
-    """The document with its variables replaced, places kept, and what is missing or misspelt.
+    """The document with its variables replaced and its places kept, and what is missing or
+    misspelt.
 
-    A value that is one reference and nothing else is read as YAML again: with SEATS=5 the value
+    A value that is one reference and nothing else is read as YAML: with SEATS=5 the value
     `${SEATS}` is the number 5. Inside a longer text a variable is text.
     """
     problems: list[Diagnostic] = []
@@ -44,10 +45,11 @@ def expand(
     return replace(document, data=walk(document.data, ())), problems
 
 
-def _problems(text: str, env: Mapping[str, str]) -> list[tuple[str, str]]:
-    found = [
+def _problems(text: str, env: Mapping[str, str]) -> list[tuple[Code, str, str]]:
+    found: list[tuple[Code, str, str]] = [
         (
-            f"the environment has no {match[1]}",
+            "missing-variable",
+            f"the environment variable {match[1]} is not set",
             f"set {match[1]} or give a default: ${{{match[1]}:-...}}",
         )
         for match in _VARIABLE.finditer(text)
@@ -56,7 +58,8 @@ def _problems(text: str, env: Mapping[str, str]) -> list[tuple[str, str]]:
     broken = _BROKEN.findall(_VARIABLE.sub("", text))
     return found + [
         (
-            f"{word!r} is not a variable",
+            "bad-format",
+            f"{word!r} is not a valid variable",
             "write ${NAME} or ${NAME:-default}, NAME in capitals",
         )
         for word in broken

@@ -98,6 +98,7 @@ def _check_address(document: Document) -> Iterator[Diagnostic]:
     except ValueError as error:
         yield document.problem(
             ("connection", "base_url", "production"),
+            "bad-format",
             f"no address: {error}",
             "correct the name of the host",
         )
@@ -108,7 +109,9 @@ def _known(
 ) -> Iterator[Diagnostic]:
     words = list(known)
     if name not in words:
-        yield document.problem(keys, f"unknown {what} {name!r}", suggest(name, words))
+        yield document.problem(
+            keys, "unknown-name", f"unknown {what} {name!r}", suggest(name, words)
+        )
 
 
 def _found(value: Any, pattern: str, keys: Keys = ()) -> Iterator[tuple[Keys, Any]]:
@@ -151,6 +154,7 @@ def _check_resources(document: Document) -> Iterator[Diagnostic]:
         if "custom_fields" in resource and "custom_fields" not in document.data:
             yield document.problem(
                 ("resources", name, "custom_fields"),
+                "missing-key",
                 "the connector does not declare how custom fields are made",
                 "add a top-level custom_fields block",
             )
@@ -197,7 +201,7 @@ def _check_call(
     if method is None:
         methods = ", ".join(_METHODS)
         advice = f"add one of {methods} with a path, here or in defaults.{verb}"
-        yield document.problem(at, "this call has no method", advice)
+        yield document.problem(at, "missing-key", "this call has no method", advice)
         return
 
     known = [call.get("parent_id", "")] if verb == "list" else ["id", *fields]
@@ -220,12 +224,15 @@ def _check_place(
     if "bulk" in call:
         yield document.problem(
             at,
+            "unbound-parameter",
             f"a bulk call cannot use {{{place}}} in its path: its rows differ in it",
             "name it in bulk.item instead",
         )
     if verb == "list" and place != call.get("parent_id"):
         advice = f"add parent: RESOURCE and parent_id: {place}"
-        yield document.problem(at, f"unbound path parameter {{{place}}}", advice)
+        yield document.problem(
+            at, "unbound-parameter", f"unbound path parameter {{{place}}}", advice
+        )
 
 
 def _check_details(
@@ -239,6 +246,7 @@ def _check_details(
     if details and "read" not in {**document.data.get("defaults", {}), **resource}:
         yield document.problem(
             (*at, "detail"),
+            "missing-key",
             "no call that reads a single row is declared",
             "add read: and its path",
         )
@@ -256,6 +264,7 @@ def _check_rules(document: Document) -> Iterator[Diagnostic]:
         if rule["then"] == "pause" and "limit" not in rule:
             yield document.problem(
                 ("errors", position),
+                "missing-key",
                 "this pause does not name the limit that is spent",
                 "add limit: and its name",
             )
@@ -266,6 +275,7 @@ def _check_zones(document: Document) -> Iterator[Diagnostic]:
         if zone not in available_timezones():
             yield document.problem(
                 keys,
+                "unknown-name",
                 f"unknown zone {zone!r}",
                 suggest(zone, sorted(available_timezones())),
             )
@@ -281,6 +291,7 @@ def _check_limits(document: Document) -> Iterator[Diagnostic]:
         if missing and "*" not in limit["amount"]:
             yield document.problem(
                 at,
+                "missing-key",
                 f"no amount for {', '.join(missing)}",
                 'add one, or "*" for every other plan',
             )

@@ -1,4 +1,4 @@
-"""What can be seen only in a spec as a whole: what is never used, what cannot work together."""
+"""What only a spec as a whole can show: what is never used, what cannot work together."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ def whole(
         if name not in used:
             yield document.problem(
                 ("settings", name),
+                "unused",
                 f"nothing uses the setting {name!r}",
                 "remove it",
                 "warning",
@@ -52,6 +53,7 @@ def _custom_fields(spec: Spec, document: Document) -> Iterator[Diagnostic]:
             text = f"no object writes the custom field {name!r} of {resource}"
             yield document.problem(
                 ("custom_fields", resource, name),
+                "unused",
                 text,
                 "remove it, or map it",
                 "warning",
@@ -61,8 +63,8 @@ def _custom_fields(spec: Spec, document: Document) -> Iterator[Diagnostic]:
 def _key_written(
     spec: Spec, document: Document, mapping: ObjectMapping
 ) -> Iterator[Diagnostic]:
-    """Without its source key a row cannot be found again after a cut connection, and would be
-    made twice.
+    """Without its source key a row cannot be found again after a lost connection, and would be
+    created twice.
     """
     for item in spec.custom_fields.values():
         field = mapping.fields.get(f"custom.{item.name}")
@@ -71,11 +73,15 @@ def _key_written(
         if field is None:
             text = f"the key field {item.name!r} of {item.resource} is not filled"
             yield document.problem(
-                (*mapping.keys, "fields"), text, f"add custom.{item.name}: $key"
+                (*mapping.keys, "fields"),
+                "key-field",
+                text,
+                f"add custom.{item.name}: $key",
             )
         elif field.expr != KEY:
             yield document.problem(
                 field.keys,
+                "key-field",
                 f"{item.name!r} is the key field of {item.resource}",
                 "write $key here",
             )
@@ -98,37 +104,35 @@ def _recognised(
         and not mapping.match
     ):
         text = (
-            f"a row of {mapping.resource} cannot be found again after a cut connection"
+            f"a row of {mapping.resource} cannot be found again after a lost connection"
         )
         advice = (
             f"declare a field for its key: custom_fields.{mapping.resource}.source_key:"
             " {name: ..., type: text, key: true}"
         )
-        yield document.problem((*mapping.keys, "to"), text, advice, "warning")
+        yield document.problem(
+            (*mapping.keys, "to"), "key-field", text, advice, "warning"
+        )
 
 
 def _written_over(
     document: Document, mapping: ObjectMapping, destination: Connector
 ) -> Iterator[Diagnostic]:
-    """A creation that may write over a row people made must look for such a row first: it could
-    not be given back.
+    """A create that may overwrite a row people made must look for such a row first: what was
+    overwritten could not be restored.
     """
     resource = destination.resources.get(mapping.resource)
     by = resource.written_over if resource else ""
     if by in mapping.fields and by not in mapping.match:
-        text = (
-            f"making a row of {mapping.resource} writes over one that has the same {by}"
-        )
-        advice = (
-            f"add match: [{by}], so that such a row is adopted with what people entered"
-        )
-        yield document.problem((*mapping.keys, "to"), text, advice)
+        text = f"creating a row of {mapping.resource} overwrites one with the same {by}"
+        advice = f"add match: [{by}], so that such a row is adopted and keeps what people entered"
+        yield document.problem((*mapping.keys, "to"), "overwrites-rows", text, advice)
 
 
 def _switched_off(
     spec: Spec, document: Document, mapping: ObjectMapping
 ) -> Iterator[Diagnostic]:
-    """A lookup among objects that take no part never finds anything."""
+    """A lookup among disabled objects never finds anything."""
     for field in mapping.fields.values() if mapping.enabled else ():
         for lookup in lookups(field):
             off = [
@@ -138,27 +142,34 @@ def _switched_off(
             ]
             if off and len(off) == len(lookup.objects):
                 text = (
-                    f"{' and '.join(map(repr, off))} switched off: this lookup never"
-                    " finds anything"
+                    "this lookup never finds anything: switched off are"
+                    f" {' and '.join(map(repr, off))}"
                 )
                 yield document.problem(
-                    field.keys, text, "switch it on, or remove the lookup", "warning"
+                    field.keys,
+                    "never-matches",
+                    text,
+                    "switch it on, or remove the lookup",
+                    "warning",
                 )
 
 
 def _same_keys(spec: Spec, document: Document) -> Iterator[Diagnostic]:
-    """Two objects that make the same resource of the same collection would share source keys."""
+    """Two objects that create one resource from the same collection would share source keys."""
     made: dict[tuple[str, str], ObjectMapping] = {}
     for item in spec.objects.values():
         for source in item.sources if item.key_field and not item.each else ():
             other = made.setdefault((item.resource, source), item)
             if other.name != item.name and not (other.when and item.when):
                 text = (
-                    f"{item.name!r} and {other.name!r} both make {item.resource} of"
+                    f"{item.name!r} and {other.name!r} both create {item.resource} from"
                     f" {source}"
                 )
                 yield document.problem(
-                    item.keys, text, "join them, or split them by `when`"
+                    item.keys,
+                    "overlapping-objects",
+                    text,
+                    "merge them, or separate them with `when`",
                 )
 
 
@@ -169,13 +180,13 @@ def _left_behind(spec: Spec, document: Document) -> Iterator[Diagnostic]:
     for name in spec.left_behind:
         if name in mapped:
             keys: Keys = ("left_behind", name)
-            text = f"{name!r} is not left behind: {mapped[name]!r} is made of it"
-            yield document.problem(keys, text, "remove the line", "warning")
+            text = f"{name!r} is not left behind: {mapped[name]!r} is created from it"
+            yield document.problem(keys, "unused", text, "remove this line", "warning")
 
 
 def _ignored(spec: Spec, document: Document, source: Connector) -> Iterator[Diagnostic]:
-    """Ignored fields that no record has; a list shared by an alias is judged by all who share
-    it.
+    """Ignored fields that no record has; a list shared by an alias is judged by all objects that
+    share it.
     """
     unknown: dict[object, Diagnostic | None] = {}
     for mapping in spec.objects.values():
@@ -194,7 +205,9 @@ def _ignored(spec: Spec, document: Document, source: Connector) -> Iterator[Diag
             found = (
                 None
                 if known
-                else document.problem(keys, text, "remove the line", "warning")
+                else document.problem(
+                    keys, "unknown-field", text, "remove this line", "warning"
+                )
             )
             unknown[place] = found if place not in unknown or known else unknown[place]
     yield from (item for item in unknown.values() if item)

@@ -1,4 +1,4 @@
-"""A spec file to a Spec: shape, then names, then meaning; every mistake at once."""
+"""From a spec file to a Spec: shape, then names, then meaning; every mistake at once."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from engine.config.variables import expand
 from engine.connector.addressing import addressed
 from engine.connector.load import load_connector
 from engine.connector.model import Connector, FieldType
-from engine.errors import Diagnostic, SpecError, UsageError, in_order
+from engine.errors import Code, Diagnostic, SpecError, UsageError, in_order
 from engine.language import model
 from engine.language.checks import whole
 from engine.language.expressions import Builder
@@ -30,7 +30,7 @@ RESERVED = ("settings", "key", "collection", "loop", "range")
 
 @dataclass(frozen=True, slots=True)
 class Migration:
-    """A spec with the two connectors it names, and what its author should look at."""
+    """A spec with the two connectors it names, and warnings for its author."""
 
     spec: model.Spec
     source: Connector
@@ -44,8 +44,8 @@ def load_migration(
     env: Mapping[str, str] | None = None,
     document: Document | None = None,
 ) -> Migration:
-    """Read, check and compile a spec, or one that was read as `document`, and its connectors;
-    raises SpecError with every problem.
+    """Read, check and compile a spec, or one already read as `document`, and its connectors; raises
+    SpecError with every problem.
     """
     document, problems = expand(
         document or read(path, shown(path)), os.environ if env is None else env
@@ -66,7 +66,9 @@ def load_migration(
         except SpecError as error:
             problems += error.diagnostics
         except UsageError as error:
-            problems.append(document.problem((side, "connector"), str(error)))
+            problems.append(
+                document.problem((side, "connector"), "unreadable-file", str(error))
+            )
     if len(connectors) < 2:
         raise SpecError(in_order(problems))
     compiler = _Compiler(
@@ -82,7 +84,7 @@ def load_migration(
 
 
 def shown(path: Path) -> str:
-    """A path as messages show it: relative to where the user stands, if that is shorter."""
+    """A path as messages show it: relative to the working directory, if that is shorter."""
     try:
         return min(os.path.relpath(path), str(path), key=len)
     except ValueError:
@@ -90,12 +92,12 @@ def shown(path: Path) -> str:
 
 
 def _option_label(written: Any) -> str:
-    """The label of an option: written as it is, or beside the one it had before."""
+    """The label of an option: written alone, or together with its former label."""
     return str(written["label"] if isinstance(written, Mapping) else written)
 
 
 def _options_were(data: Any) -> tuple[tuple[str, str], ...]:
-    """Options that had another label before, with that label."""
+    """Renamed options: the label now, and the one before."""
     renamed = (
         [item for item in data if isinstance(item, Mapping)]
         if isinstance(data, list)
@@ -106,7 +108,7 @@ def _options_were(data: Any) -> tuple[tuple[str, str], ...]:
 
 @dataclass(slots=True)
 class _Compiler:
-    """One spec document to one Spec, collecting problems on the way."""
+    """Compiles one spec document into one Spec, collecting problems on the way."""
 
     document: Document
     folder: Path
@@ -129,16 +131,21 @@ class _Compiler:
     def problem(
         self,
         keys: Keys,
+        code: Code,
         problem: str,
         advice: str = "",
         severity: Literal["error", "warning"] = "error",
     ) -> None:
-        self.problems.append(self.document.problem(keys, problem, advice, severity))
+        self.problems.append(
+            self.document.problem(keys, code, problem, advice, severity)
+        )
 
-    def known(self, name: str, words: Iterable[str], keys: Keys, problem: str) -> None:
+    def known(
+        self, name: str, words: Iterable[str], keys: Keys, code: Code, problem: str
+    ) -> None:
         """A name must be one of these words."""
         if name not in words:
-            self.problem(keys, problem, suggest(name, list(words)))
+            self.problem(keys, code, problem, suggest(name, list(words)))
 
     def spec(self) -> model.Spec:
         data = self.document.data
@@ -212,6 +219,7 @@ class _Compiler:
                 plan,
                 connector.plans,
                 (side, "plan"),
+                "unknown-name",
                 f"{connector.title} has no plan {plan!r}",
             )
 
@@ -220,11 +228,12 @@ class _Compiler:
             name,
             self.source.resources,
             keys,
+            "unknown-collection",
             f"{self.source.title} has no collection {name!r}",
         )
 
     def _collections(self, data: Mapping[str, Any], keys: Keys) -> tuple[str, ...]:
-        """The collection of a section, or the several of it."""
+        """The collection of a section, or its several collections."""
         written = several(data["from"], (*keys, "from"))
         for at, name in written:
             self._collection(name, at)
@@ -242,8 +251,16 @@ class _Compiler:
         if self.destination.users is None:
             self.problem(
                 ("users",),
+                "unsupported",
                 f"{self.destination.title} has no users",
                 "remove this section",
+            )
+        if "@" not in data["fallback"] and "${" not in data["fallback"]:
+            self.problem(
+                ("users", "fallback"),
+                "bad-fallback",
+                f"{data['fallback']!r} is not an e-mail address",
+                f"give the e-mail address of a user of {self.destination.title}",
             )
         return model.UserMatch(data["from"], data["email"], data["fallback"])
 
@@ -261,6 +278,7 @@ class _Compiler:
                 ]
                 self.problem(
                     ("custom_fields", resource),
+                    "unsupported",
                     f"{resource!r} cannot have custom fields",
                     suggest(resource, having),
                 )
@@ -270,7 +288,13 @@ class _Compiler:
                 text = (
                     f"{self.destination.title} has no field type for {item['type']!r}"
                 )
-                self.known(item["type"], known.custom.types, (*keys, "type"), text)
+                self.known(
+                    item["type"],
+                    known.custom.types,
+                    (*keys, "type"),
+                    "unsupported",
+                    text,
+                )
                 fields[resource, name] = self._custom_field(resource, name, item, keys)
             self._were(items, ("custom_fields", resource), "custom field")
             if (
@@ -279,8 +303,9 @@ class _Compiler:
             ):
                 self.problem(
                     ("custom_fields", resource),
+                    "key-field",
                     "more than one field is marked `key: true`",
-                    "keep one",
+                    "mark only one",
                 )
         return fields
 
@@ -301,7 +326,7 @@ class _Compiler:
         )
 
     def _were(self, items: Mapping[str, Any], keys: Keys, kind: str) -> None:
-        """A former name is one that is free now, and that one thing only has had."""
+        """A former name must be unused now, and claimed only once."""
         taken: dict[str, str] = {}
         for name, item in items.items():
             was = item.get("was", "")
@@ -311,18 +336,20 @@ class _Compiler:
             if was in items:
                 self.problem(
                     place,
-                    f"the {kind} {was!r} is still there",
+                    "bad-rename",
+                    f"the {kind} {was!r} still exists",
                     "remove it, or remove this line",
                 )
             elif taken.setdefault(was, name) != name:
                 self.problem(
                     place,
-                    f"{taken[was]!r} says that it was {was!r} too",
+                    "bad-rename",
+                    f"{taken[was]!r} also says that it was {was!r}",
                     "keep it in one of them",
                 )
 
     def _labels(self, fields: Mapping[tuple[str, str], model.CustomField]) -> None:
-        """A field is found again by its name and type: two that share both would be one."""
+        """A field is recognised by its name and type: no two may share both."""
         taken: dict[tuple[str, str, str], str] = {}
         for (resource, name), item in fields.items():
             other = taken.setdefault(
@@ -335,8 +362,9 @@ class _Compiler:
                 )
                 self.problem(
                     ("custom_fields", resource, name, "name"),
+                    "duplicate-value",
                     text,
-                    "give one another name",
+                    "rename one of them",
                 )
 
     def _options(
@@ -353,17 +381,23 @@ class _Compiler:
     def _own_options(
         self, data: Sequence[Any], labels: Sequence[str], keys: Keys
     ) -> None:
-        """Each label once, and a former label only where no option has it now."""
+        """Each label is used once, and a former label only where no option has it now."""
         for position, label in enumerate(labels):
             if label in labels[:position]:
                 self.problem(
-                    (*keys, position), f"two options are called {label!r}", "keep one"
+                    (*keys, position),
+                    "duplicate-value",
+                    f"two options are called {label!r}",
+                    "keep one",
                 )
         for position, item in enumerate(data):
             if isinstance(item, Mapping) and item["was"] in labels:
-                text = f"the option {item['was']!r} is still there"
+                text = f"the option {item['was']!r} still exists"
                 self.problem(
-                    (*keys, position, "was"), text, "remove it, or remove this line"
+                    (*keys, position, "was"),
+                    "bad-rename",
+                    text,
+                    "remove it, or remove this line",
                 )
 
     def _native_options(
@@ -387,6 +421,7 @@ class _Compiler:
                 ]
                 self.problem(
                     keys,
+                    "unknown-field",
                     f"{target!r} is not a built-in field with options",
                     suggest(target, enums),
                 )
@@ -400,13 +435,14 @@ class _Compiler:
         return tuple(found)
 
     def _pipelines(self, data: Mapping[str, Any]) -> None:
-        """Pipelines and stages become ordinary objects whose rows are adopted by name or made."""
+        """Pipelines and stages become ordinary objects; their rows are adopted or created."""
         rules = self.destination.pipelines
         if not data:
             return
         if rules is None:
             self.problem(
                 ("pipelines",),
+                "unsupported",
                 f"{self.destination.title} has no pipelines",
                 "remove this section",
             )
@@ -427,8 +463,9 @@ class _Compiler:
             if item["name"] in [row["name"] for row in rows[:position]]:
                 self.problem(
                     ("pipelines", key, "name"),
+                    "duplicate-value",
                     f"two pipelines are called {item['name']!r}",
-                    "give one another name",
+                    "rename one of them",
                 )
             self.done[f"pipelines.{key}"] = self._stages(key, item)
 
@@ -482,7 +519,8 @@ class _Compiler:
         if name == "users":
             self.problem(
                 keys,
-                "'users' is the people matched by the section `users`",
+                "taken-name",
+                "'users' is reserved for the people of the section `users`",
                 "give the object another name",
             )
         sources, rows = self._sources(name, data, keys)
@@ -517,7 +555,7 @@ class _Compiler:
             )
             for target, item in data["fields"].items()
         }
-        self._complete(data["to"], fields, keys)
+        resource = self._complete(data["to"], fields, keys)
         match, ignoring = _match(data.get("match", ()))
         for position, target in enumerate(match):
             at = ("fields",) if isinstance(data["match"], dict) else ()
@@ -525,12 +563,13 @@ class _Compiler:
                 target,
                 fields,
                 (*keys, "match", *at, position),
+                "unknown-field",
                 f"{target!r} is not one of this object's fields",
             )
         return model.ObjectMapping(
             name=name,
             sources=sources,
-            resource=data["to"],
+            resource=resource,
             fields=fields,
             when=(
                 builder.condition(data["when"], (*keys, "when"))
@@ -556,7 +595,7 @@ class _Compiler:
     def _sources(
         self, name: str, data: Mapping[str, Any], keys: Keys
     ) -> tuple[tuple[str, ...], tuple[Mapping[str, Any], ...]]:
-        """The collections of an object, or the rows it brings itself."""
+        """The collections of an object, or the rows written in it."""
         if "rows" in data:
             self.rows[f"$rows.{name}"] = shape_of(data["rows"])
             self._row_ids(data["rows"], (*keys, "rows"))
@@ -571,19 +610,22 @@ class _Compiler:
                 place = (*keys, position, "id") if "id" in row else (*keys, position)
                 self.problem(
                     place,
+                    "missing-key",
                     "a row needs an `id`, a text or a number",
-                    "it is how the row is known in later runs",
+                    "later runs recognise the row by it",
                 )
             elif taken.setdefault(str(found), position) != position:
                 self.problem(
                     (*keys, position, "id"),
+                    "duplicate-value",
                     f"two rows have the id {str(found)!r}",
-                    "give one another id",
+                    "change one of them",
                 )
 
     def _complete(
         self, resource: str, fields: Mapping[str, model.Field], keys: Keys
-    ) -> None:
+    ) -> str:
+        """The resource that an object becomes; "" where it does not exist."""
         creatable = [
             name
             for name, item in self.destination.resources.items()
@@ -593,14 +635,19 @@ class _Compiler:
             resource,
             creatable,
             (*keys, "to"),
+            "unknown-resource",
             f"{self.destination.title} cannot create {resource!r}",
         )
         target = self.destination.resources.get(resource)
         for name, kind in (target.fields if target else {}).items():
             if kind.required and kind.writable and name not in fields:
                 self.problem(
-                    (*keys, "fields"), f"{resource} need the field {name!r}", "map it"
+                    (*keys, "fields"),
+                    "required-field",
+                    f"{resource} require the field {name!r}",
+                    "map it",
                 )
+        return resource if resource in creatable else ""
 
     def _enabled(self, written: bool | str, builder: Builder, keys: Keys) -> bool:
         if isinstance(written, bool):
@@ -610,13 +657,14 @@ class _Compiler:
         if not isinstance(value, bool):
             self.problem(
                 keys,
+                "wrong-type",
                 f"the setting is {value!r}, not true or false",
                 "write true or false without quotes",
             )
         return value is True
 
     def _own_names(self, data: Mapping[str, Any], scope: Scope, keys: Keys) -> None:
-        """Names made up beside the record's fields: each once, and none that hides something."""
+        """Names defined beside the record's fields: each is unique, and shadows no field."""
         own = (
             replace(scope, related={}, children={}, each=None).shape(scope.sources)
             or {}
@@ -634,17 +682,22 @@ class _Compiler:
             if name in RESERVED:
                 self.problem(
                     place,
-                    f"{name!r} is a name that every template has",
+                    "taken-name",
+                    f"{name!r} is a reserved name",
                     "choose another",
                 )
             if name in taken:
                 self.problem(
-                    place, f"the name {name!r} is taken above", "choose another"
+                    place,
+                    "taken-name",
+                    f"the name {name!r} is already taken",
+                    "choose another",
                 )
             if name in own:
                 self.problem(
                     place,
-                    f"{name!r} hides the record's own field of that name",
+                    "taken-name",
+                    f"{name!r} shadows the record's own field of that name",
                     "choose another",
                     "warning",
                 )
@@ -678,7 +731,12 @@ class _Compiler:
             by, kind = builder.lead(data["by"], (*keys, "by"))
             if on.to and kind.to and not set(on.to) & set(kind.to):
                 text = f"{data['by']!r} and {data['on']!r} never name the same row"
-                self.problem((*keys, "by"), text, "compare what they link to")
+                self.problem(
+                    (*keys, "by"),
+                    "wrong-link",
+                    text,
+                    "compare the rows that they link to",
+                )
             return model.Children(source, data["on"], by, where)
         own = builder.scope.sources
         if on.to and not set(on.to) & set(own):
@@ -686,11 +744,15 @@ class _Compiler:
                 f"{data['on']!r} names rows of {' or '.join(on.to)}, not of"
                 f" {' or '.join(own)}"
             )
-            self.problem((*keys, "on"), text, "look for the link that does")
+            self.problem((*keys, "on"), "wrong-link", text, "use the link that does")
         elif len(own) > 1 and on.kind in NUMBERS:
-            text = f"{data['on']!r} is a bare id: two of {', '.join(own)} may share it"
+            text = f"{data['on']!r} is a bare id, which rows of {' and '.join(own)} may share"
             self.problem(
-                (*keys, "on"), text, "use the link that names the collection", "warning"
+                (*keys, "on"),
+                "wrong-link",
+                text,
+                "use the link that names the collection",
+                "warning",
             )
         return model.Children(source, data["on"], None, where)
 
@@ -701,8 +763,9 @@ class _Compiler:
         if kind.kind not in ("list", "any"):
             self.problem(
                 (*keys, "path"),
+                "wrong-type",
                 f"{data['path']!r} is not a list",
-                "`each` goes through a list inside the record",
+                "`each` takes a list inside the record",
             )
         builder.scope = replace(builder.scope, each=(data["name"], path.segments))
         where = (
@@ -736,6 +799,7 @@ class _Compiler:
                 name,
                 names,
                 keys,
+                "unknown-field",
                 f"custom field {name!r} is not declared for {resource}",
             )
             return None
@@ -743,24 +807,29 @@ class _Compiler:
         if kind is None:
             writable = [name for name, item in known.fields.items() if item.writable]
             self.problem(
-                keys, f"{resource} have no field {target!r}", suggest(target, writable)
+                keys,
+                "unknown-field",
+                f"{resource} have no field {target!r}",
+                suggest(target, writable),
             )
         elif not kind.writable:
             self.problem(
                 keys,
+                "read-only",
                 f"{target!r} cannot be written",
                 "keep the value in a custom field",
             )
         return kind
 
     def _exports(self, data: Mapping[str, Any]) -> tuple[model.Export, ...]:
-        """Tables to take away; their columns are expressions over the object's records."""
+        """Exported tables; their columns are expressions over the object's records."""
         found = []
         for name, item in data.items():
             self.known(
                 item["object"],
                 self.builders,
                 ("exports", name, "object"),
+                "unknown-object",
                 f"there is no object {item['object']!r}",
             )
             builder = self.builders.get(item["object"])
@@ -781,8 +850,8 @@ class _Compiler:
 
 
 def _match(written: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """`[email]`, or `{fields: [email], ignoring: [case]}`: the fields, and what does not count
-    in them.
+    """`[email]`, or `{fields: [email], ignoring: [case]}`: the fields, and the differences in them
+    that do not count.
     """
     if isinstance(written, dict):
         return tuple(written["fields"]), tuple(written.get("ignoring", ()))

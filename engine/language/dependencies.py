@@ -1,4 +1,4 @@
-"""What a spec reads: collections, link fields, source paths; told from the expressions alone."""
+"""What a spec reads: collections, link fields and source paths, derived from its expressions."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def _needs(spec: Spec) -> Iterator[tuple[str, ...]]:
 
 
 def by_source(objects: Iterable[ObjectMapping]) -> dict[str, list[ObjectMapping]]:
-    """The collections that objects are made of, each with its objects in their order."""
+    """The source collections, each with the objects made from it, in order."""
     found: dict[str, list[ObjectMapping]] = {}
     for mapping in objects:
         for name in mapping.sources:

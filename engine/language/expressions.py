@@ -1,5 +1,5 @@
-"""The value language of a spec: written form to expression, every name and every fixed value in
-it checked.
+"""The value language of a spec: from what is written to expressions, with every name and fixed
+value checked.
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ from typing import Any, Literal
 from engine.config.document import Document, Keys, several
 from engine.config.suggestions import suggest
 from engine.connector.model import FieldType
-from engine.errors import Diagnostic
+from engine.errors import Code, Diagnostic
 from engine.language import model, templates, typecheck
 from engine.language.scope import NUMBERS, Found, Scope, kind_of
 from engine.language.steps import bind
 from engine.values import segments
+from transforms import STEPS
 
 SPECIAL = ("$key", "$record", "$id", "$collection", "$none")
 MODIFIERS = ("when", "using", "map", "default")
@@ -41,11 +42,14 @@ class Builder:
     def problem(
         self,
         keys: Keys,
+        code: Code,
         problem: str,
         advice: str = "",
         severity: Literal["error", "warning"] = "error",
     ) -> None:
-        self.problems.append(self.document.problem(keys, problem, advice, severity))
+        self.problems.append(
+            self.document.problem(keys, code, problem, advice, severity)
+        )
 
     def fault(
         self,
@@ -76,7 +80,8 @@ class Builder:
         if text.startswith("$"):
             self.problem(
                 keys,
-                f"{text!r} is not known",
+                "unknown-name",
+                f"unknown name {text!r}",
                 suggest(text, [*SPECIAL, "$settings.NAME"]),
             )
             return model.Path(text, ("$none",)), FieldType("any")
@@ -85,14 +90,15 @@ class Builder:
         except ValueError as error:
             self.problem(
                 keys,
+                "bad-expression",
                 str(error),
-                "write it like main-address.city or lines[*].id; a fixed text is"
+                "write it like main-address.city or lines[*].id; fixed text is"
                 " {value: ...}",
             )
             return model.Path(text, ("$none",)), FieldType("any")
         found: Found = self.scope.find(parts)
         if found.problem:
-            self.problem(keys, found.problem, found.advice)
+            self.problem(keys, found.code, found.problem, found.advice)
         return model.Path(text, parts), found.kind
 
     def _setting(self, text: str, keys: Keys) -> FieldType:
@@ -101,6 +107,7 @@ class Builder:
         if name not in self.scope.settings:
             self.problem(
                 keys,
+                "unknown-name",
                 f"there is no setting {name!r}",
                 suggest(name, list(self.scope.settings)),
             )
@@ -127,9 +134,16 @@ class Builder:
             wanted.items() if isinstance(wanted, dict) else [("equals", wanted)]
         ):
             at = (*keys, op) if isinstance(wanted, dict) else keys
-            self.fault(at, typecheck.check_comparison(kind, op, value), "warning")
+            self._comparison(at, typecheck.check_comparison(kind, op, value))
             tests.append(model.Test(path, op, value))
         return tests
+
+    def _comparison(self, keys: Keys, fault: typecheck.Fault | None) -> None:
+        """A type that never fits is an error; options are a warning, as the connector's list may be
+        outdated.
+        """
+        options = fault and fault[0] == "never-matches"
+        self.fault(keys, fault, "warning" if options else "error")
 
     # -- expressions
 
@@ -176,7 +190,7 @@ class Builder:
         return model.Const(value)
 
     def _reachable(self, options: Sequence[Any], keys: Keys) -> None:
-        """An option that always ends the search makes those after it idle."""
+        """An option that always ends the search makes those after it unreachable."""
         for position, item in enumerate(options[:-1]):
             if not isinstance(item, Mapping) or "when" in item:
                 continue
@@ -187,13 +201,14 @@ class Builder:
                 or "default" in item
             ):
                 text = (
-                    "the options after this one are never tried: it always gives a"
-                    " value or ends the record"
+                    "this option is never tried: the one before it always gives a value"
+                    " or ends the record"
                 )
                 self.problem(
                     (*keys, position + 1),
+                    "unreachable",
                     text,
-                    "move it to the end of the list",
+                    "move that one to the end of the list",
                     "warning",
                 )
                 return
@@ -220,8 +235,9 @@ class Builder:
             if kind is not None and kind.kind not in ("file", "any"):
                 self.problem(
                     (*keys, "download"),
-                    "a download gives a file, and this field holds none",
-                    "use the link itself",
+                    "wrong-type",
+                    "a download gives a file, but this field does not hold files",
+                    "map the link itself",
                 )
             name = self.expression(data["name"], (*keys, "name"), TEXT)
             return model.Download(
@@ -257,7 +273,7 @@ class Builder:
     def _parts(
         self, data: Mapping[str, Any], keys: Keys, kind: FieldType | None
     ) -> model.Parts:
-        """Named values: an object as it goes into the field, or what a step makes something of."""
+        """Named values: an object for the field, or the input of a step."""
         shape = kind.shape if kind and kind.kind in ("object", "list") else None
         if kind and kind.kind in (
             *NUMBERS,
@@ -269,13 +285,15 @@ class Builder:
         ):
             self.problem(
                 keys,
-                "named parts make an object, and this field holds none",
-                "hand them to a step: using: ...",
+                "wrong-type",
+                "named parts make an object, but this field does not hold one",
+                "pass them to a step: using: ...",
             )
         for name in data if shape else ():
             if name not in (shape or {}):
                 self.problem(
                     (*keys, name),
+                    "unknown-field",
                     f"the field has no part {name!r}",
                     suggest(name, list(shape or {})),
                 )
@@ -325,7 +343,8 @@ class Builder:
                         f" {value!r}"
                     ):
                         at, problem = ("settings", setting), problem.partition(": ")[2]
-                self.problem(at, problem, advice)
+                code: Code = "bad-argument" if name in STEPS else "unknown-step"
+                self.problem(at, code, problem, advice)
         return tuple(steps)
 
     def _arguments(self, args: Any, keys: Keys) -> Any:
@@ -393,18 +412,21 @@ class Builder:
         )
 
     def _resources(self, names: Sequence[str]) -> list[str]:
-        return list(
-            dict.fromkeys(
-                self.people or "" if name == "users" else self.done[name].resource
-                for name in names
-            )
+        """What objects become, without those whose own `to` is wrong."""
+        found = (
+            self.people if name == "users" else self.done[name].resource
+            for name in names
         )
+        return [name for name in dict.fromkeys(found) if name]
 
     def _target(self, name: str, keys: Keys) -> bool:
         if name == "users":
             if self.people is None:
                 self.problem(
-                    keys, "this spec has no `users` section to look up in", "add one"
+                    keys,
+                    "missing-key",
+                    "a lookup of users needs the section `users`",
+                    "add it",
                 )
             return self.people is not None
         if name in self.done:
@@ -412,12 +434,14 @@ class Builder:
         if name in self.document.data["objects"]:
             self.problem(
                 keys,
-                f"{name!r} stands further down",
-                "a lookup may only point upwards: move that object up",
+                "lookup-order",
+                f"{name!r} is defined further down",
+                "a lookup may only name objects above it: move that one up",
             )
         else:
             self.problem(
                 keys,
+                "unknown-object",
                 f"there is no object {name!r}",
                 suggest(name, [*self.done, "users"]),
             )
@@ -429,14 +453,18 @@ class Builder:
         if len(names) > 1:
             self.problem(
                 (*keys, "lookup"),
+                "conflicting-keys",
                 "users cannot be looked up together with objects",
-                "list two lookups instead",
+                "write two lookups in a list instead",
             )
         for word in ("on", "on_miss", "on_many"):
             if word in data:
-                advice = "whoever is not found is stood in for by users.fallback"
+                advice = "unmatched users are assigned to users.fallback"
                 self.problem(
-                    (*keys, word), f"a lookup of users has no {word!r}", advice
+                    (*keys, word),
+                    "conflicting-keys",
+                    f"a lookup of users has no {word!r}",
+                    advice,
                 )
 
     def _on(self, names: Sequence[str], on: str, keys: Keys) -> None:
@@ -446,6 +474,7 @@ class Builder:
             if source.startswith("$rows."):
                 self.problem(
                     keys,
+                    "conflicting-keys",
                     "rows written in the spec are looked up by their id",
                     "remove 'on'",
                 )
@@ -455,6 +484,7 @@ class Builder:
                 resource = self.scope.connector.resources.get(source)
                 self.problem(
                     keys,
+                    "unknown-field",
                     f"{source} have no field {on!r}",
                     suggest(on, list(resource.fields if resource else ())),
                 )
@@ -488,12 +518,14 @@ class Builder:
         listed = " or ".join(dict.fromkeys(sources))
         if own and not set(own) & set(sources):
             return (
+                "wrong-link",
                 f"{path.text!r} names rows of {' or '.join(own)}, not of {listed}",
-                "look for the link that does",
+                "use the link that does",
             )
         if several and kind.kind in NUMBERS:
             return (
-                f"{path.text!r} is a bare id and does not say whether of {listed}",
+                "wrong-link",
+                f"{path.text!r} is a bare id, which may belong to {listed}",
                 "use the link that names the collection",
             )
         return None
@@ -511,7 +543,12 @@ class Builder:
             and all(self.done[name].rows for name in names)
             and fallback not in rows
         ):
-            self.problem(keys, f"there is no row {fallback!r}", suggest(fallback, rows))
+            self.problem(
+                keys,
+                "bad-fallback",
+                f"there is no row {fallback!r}",
+                suggest(fallback, rows),
+            )
         elif (
             len(sources) > 1
             and len(names) == 1
@@ -519,7 +556,8 @@ class Builder:
         ):
             self.problem(
                 keys,
-                f"{fallback!r} does not say which of {' or '.join(sources)}",
+                "bad-fallback",
+                f"{fallback!r} may belong to {' or '.join(sources)}",
                 f"write {sources[0]}/{fallback}",
             )
 
@@ -528,7 +566,7 @@ class Builder:
     def _template(
         self, written: str, keys: Keys, kind: FieldType | None
     ) -> model.Template:
-        """A template, inline or of a file; a mistake inside names the file's own line."""
+        """A template, inline or from a file; a mistake inside names the file's own line."""
         moving = kind is not None and kind.kind == "moving"
         if not moving:
             self.fault(keys, typecheck.check_text(kind))
@@ -548,14 +586,17 @@ class Builder:
         ):
             self.problem(
                 keys,
+                "markup",
                 "HTML in a field that holds plain text",
-                "people would see the tags",
+                "remove the tags; people would see them",
                 "warning",
             )
         found = templates.faults(source, self.scope, html)
         for fault in found:
             where = f"{name}:{fault.line}: " if name and fault.line else ""
-            self.problem(keys, where + fault.problem, fault.advice, fault.severity)
+            self.problem(
+                keys, fault.code, where + fault.problem, fault.advice, fault.severity
+            )
         if any(fault.severity == "error" for fault in found):
             return model.Template("", name, html)
         template = templates.build(source, name, html, self.scope)
@@ -571,7 +612,7 @@ class Builder:
     def _file(self, written: str, keys: Keys) -> str:
         text = templates.read_template(self.folder, written)
         if isinstance(text, templates.Fault):
-            self.problem(keys, text.problem, text.advice)
+            self.problem(keys, text.code, text.problem, text.advice)
             return ""
         self.templates[written] = text
         return text

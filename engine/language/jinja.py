@@ -1,13 +1,14 @@
-"""Jinja, the one door to it: notes and titles, sandboxed, strict, bounded, escaped where they
-are HTML.
+"""Jinja, the one door to it: notes and titles, sandboxed, strict, bounded, escaped where they are
+HTML.
 
-A template sees records through `View`s. What it may do is bounded: so many turns of its loops, so
-much text; and only what cannot blow a small text up is there to be called.
+A template sees records through `View`s. What it may do is bounded: the turns of its loops, the
+length of its text; and it can call only what cannot blow up a small text.
 """
 
 from __future__ import annotations
 
 import functools
+import inspect
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextvars import ContextVar
@@ -131,6 +132,7 @@ _FAILS = (
     AssertionError,
     MemoryError,
 )
+UNSURE = object()
 ESCAPING = ("text_paragraphs", "text_html_escape", "escape", "e")
 
 
@@ -143,20 +145,20 @@ class _Allowance:
     until: float = field(default_factory=lambda: time.thread_time() + MAX_SECONDS)
 
     def take(self, turns: int, work: int) -> None:
-        """Count it; raises SecurityError where it is too much."""
+        """Count it; raises SecurityError once it is too much."""
         self.turns -= turns
         self.work -= work
         if self.turns < 0:
-            raise SecurityError(f"more than {MAX_TURNS:,} turns of its loops")
+            raise SecurityError(f"its loops run more than {MAX_TURNS:,} times")
         if self.work < 0 or time.thread_time() > self.until:
-            raise SecurityError("it goes over large texts or lists too often")
+            raise SecurityError("it spends too long on large texts or lists")
 
 
 _left: ContextVar[_Allowance] = ContextVar("left")
 
 
 class _Turns(list[Any]):
-    """What a loop goes over; each turn looks at the clock."""
+    """What a loop iterates over; each turn checks the clock."""
 
     def __iter__(self) -> Iterator[Any]:
         for item in super().__iter__():
@@ -165,7 +167,7 @@ class _Turns(list[Any]):
 
 
 class _Unknown(jinja2.StrictUndefined):
-    """A name that leads nowhere; told in the words of a spec."""
+    """An unknown name, reported in the words of a spec."""
 
     @property
     def _undefined_message(self) -> str:
@@ -180,8 +182,8 @@ class _Unknown(jinja2.StrictUndefined):
 
 
 class View:
-    """A record as templates see it: `full-reference` is `full_reference`, and nothing else is to
-    be had.
+    """A record as templates see it: `full-reference` is `full_reference`, and nothing else is
+    accessible.
 
     A plain dict would answer `order.items` with its own method.
     """
@@ -220,7 +222,7 @@ class View:
     __hash__ = None  # type: ignore[assignment]
 
     def __str__(self) -> str:
-        raise TypeError("a record cannot stand in a text; name one of its fields")
+        raise TypeError("a record cannot be written as text; name one of its fields")
 
 
 def seen(value: Any, known: frozenset[str]) -> Any:
@@ -243,9 +245,7 @@ def _bare(value: Any) -> Any:
 
 
 class _Environment(ImmutableSandboxedEnvironment):
-    """The sandbox, with operators that cannot multiply text and methods that cannot make it
-    longer.
-    """
+    """The sandbox, with operators that cannot multiply text and methods that cannot lengthen it."""
 
     intercepted_binops = frozenset({"*", "**", "%", "+"})
 
@@ -272,7 +272,7 @@ class _Environment(ImmutableSandboxedEnvironment):
             numbers
             or (operator == "+" and isinstance(left, str) and isinstance(right, str))
         ):
-            raise SecurityError(f"{operator} is for numbers here")
+            raise SecurityError(f"{operator} works with numbers only")
         return _bounded(super().call_binop(context, operator, left, right))
 
 
@@ -283,19 +283,19 @@ def _bounded(value: Any) -> Any:
 
 
 def _shown(value: Any) -> Any:
-    """A value as it goes into the text: nothing is no text, and a list or record has none."""
+    """A value as it is put into the text: nothing is empty, and a list or record is refused."""
     if isinstance(value, str | jinja2.Undefined):
         return _bounded(value)
     if value is None or isinstance(value, int | float):
         return word(value)
     raise SecurityError(
-        "a list or record cannot stand in a text; join the list, or name a field of the"
+        "a list or record cannot be written as text; join the list, or name a field of the"
         " record"
     )
 
 
 def _turning(items: Any) -> list[Any]:
-    """What a loop goes over, its turns counted."""
+    """What a loop iterates over, its turns counted."""
     found = [] if items is None else list(items)
     _left.get().take(len(found), 0)
     return _Turns(found)
@@ -311,13 +311,13 @@ def _flat(items: Any) -> Any:
         isinstance(item, list | tuple | dict)
         for item in (items.values() if isinstance(items, dict) else items)
     ):
-        raise SecurityError("a list written in a template holds no lists")
+        raise SecurityError("a list in a template cannot hold lists")
     return items
 
 
 def _guarded(function: Callable[..., Any], name: str = "") -> Callable[..., Any]:
-    """A filter that refuses to multiply large texts; without a name it is a step and handed
-    plain values.
+    """A filter that refuses to multiply large texts; without a name it is a step and gets plain
+    values.
     """
     place = 1 if hasattr(function, "jinja_pass_arg") else 0
 
@@ -340,14 +340,14 @@ def _guarded(function: Callable[..., Any], name: str = "") -> Callable[..., Any]
 
 
 def _given(name: str, value: Any) -> Any:
-    """What a filter is handed: a text, the value, or for a step what is behind it."""
+    """What a filter receives: a text, the value, or for a step the plain value behind it."""
     if name in _TEXT:
         return _shown(value)
     return value if name else _bare(value)
 
 
 def _join(join: Callable[..., str]) -> Callable[..., str]:
-    """Jinja's join, of texts only; what is nothing is left empty."""
+    """Jinja's join, for texts only; what is nothing is left empty."""
 
     @functools.wraps(join)
     def run(context: Any, value: Any, d: str = "", attribute: str | None = None) -> str:
@@ -371,8 +371,8 @@ def _size(value: Any) -> int:
 
 
 class _Bounding(NodeTransformer):
-    """Counts every turn of a loop and every call of a macro, and watches every text put out or
-    joined.
+    """Counts every turn of a loop and every call of a macro, and checks every text that is output
+    or joined.
     """
 
     def visit_Output(self, node: nodes.Output) -> nodes.Output:  # noqa: N802 - Jinja's names
@@ -452,7 +452,7 @@ def _compiled(source: str, html: bool) -> jinja2.Template:
 
 @functools.lru_cache(maxsize=64)
 def _parsed(source: str) -> nodes.Template:
-    """A template to look at; `_compiled` changes its own."""
+    """A template to inspect; `_compiled` changes its own."""
     return _ENVIRONMENTS[True].parse(source)
 
 
@@ -472,7 +472,7 @@ def syntax_problem(source: str) -> tuple[str, int] | None:
         ]
         for name, line in refused:
             return (
-                f"{name} cannot be used: a template is one file and comes to an end",
+                f"{name} is not allowed: a template is a single file that has to end",
                 line,
             )
         _compiled(source, True)
@@ -488,7 +488,7 @@ def syntax_problem(source: str) -> tuple[str, int] | None:
 
 
 def render(source: str, html: bool, values: Mapping[str, Any]) -> str:
-    """The text a template makes of the values; raises ValueError where it cannot."""
+    """The text a template renders from the values; raises ValueError where it cannot."""
     template = _compiled(source, html)
     token = _left.set(_Allowance())
     try:
@@ -548,25 +548,57 @@ def paths_used(source: str) -> list[tuple[Names, int]]:
     return list(_walk(_parsed(source), {}))
 
 
-def filters_used(source: str) -> list[tuple[str, tuple[str, ...], bool, int]]:
-    """Every filter a template calls: its name, the names of its arguments, whether it is handed
-    escaped text, the line.
-    """
-    found: list[tuple[str, tuple[str, ...], bool, int]] = []
-    for node in _parsed(source).find_all(nodes.Filter):
-        inner = node.node
-        escaped = isinstance(inner, nodes.Const) or (
-            isinstance(inner, nodes.Filter) and inner.name in ESCAPING
+@dataclass(frozen=True, slots=True)
+class FilterCall:
+    """A filter as a template calls it; an argument that only a record decides is UNSURE."""
+
+    name: str
+    line: int
+    args: tuple[Any, ...]
+    named: Mapping[str, Any]
+    escaped: bool  # whether it is handed escaped text
+    open: bool  # further arguments come from a list or mapping of the record
+
+
+def filters_used(source: str) -> list[FilterCall]:
+    """Every filter a template calls."""
+    return [
+        FilterCall(
+            node.name,
+            node.lineno,
+            tuple(_constant(item) for item in node.args),
+            {str(item.key): _constant(item.value) for item in node.kwargs},
+            _is_escaped(node.node),
+            bool(node.dyn_args or node.dyn_kwargs),
         )
-        found.append(
-            (
-                node.name,
-                tuple(str(item.key) for item in node.kwargs),
-                escaped,
-                node.lineno,
-            )
-        )
-    return found
+        for node in _parsed(source).find_all(nodes.Filter)
+    ]
+
+
+def _constant(node: nodes.Expr) -> Any:
+    try:
+        return node.as_const()
+    except (nodes.Impossible, *_FAILS):
+        return UNSURE
+
+
+def _is_escaped(node: nodes.Node | None) -> bool:
+    return isinstance(node, nodes.Const) or (
+        isinstance(node, nodes.Filter) and node.name in ESCAPING
+    )
+
+
+def misuse(call: FilterCall) -> str:
+    """Why a filter cannot be called with so many arguments of these names; "" where it can."""
+    function = _ENVIRONMENTS[True].filters[call.name]
+    places = 2 if hasattr(function, "jinja_pass_arg") else 1
+    try:
+        inspect.signature(function).bind(*range(places), *call.args, **call.named)
+    except TypeError as error:
+        return str(error)
+    except ValueError:  # a function of C that does not show what it takes
+        return ""
+    return ""
 
 
 def _walk(node: nodes.Node, bound: Bound) -> Iterator[tuple[Names, int]]:
@@ -604,7 +636,7 @@ def _walk_all(
 
 
 def _walk_scope(node: nodes.Node, bound: Bound) -> Iterator[tuple[Names, int]]:
-    """Blocks with names of their own: what a macro is called with is not followed."""
+    """Blocks with names of their own: the arguments of a macro are not followed."""
     own: Bound = {"caller": None, "varargs": None, "kwargs": None}
     if isinstance(node, nodes.Macro):
         bound[node.name] = None
@@ -628,7 +660,7 @@ def _walk_scope(node: nodes.Node, bound: Bound) -> Iterator[tuple[Names, int]]:
 
 
 def _bind(target: nodes.Node, path: Names | None, element: bool = False) -> Bound:
-    """The names a loop or a `set` makes; a path only where one name stands for one value."""
+    """The names that a loop or a `set` binds; a path only where one name stands for one value."""
     if isinstance(target, nodes.Name):
         return {target.name: (*path, "*") if path and element else path}
     return {name.name: None for name in target.find_all(nodes.Name)}

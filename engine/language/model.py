@@ -30,8 +30,8 @@ class Const:
 class Template:
     """A Jinja text; `html` says whether record text is escaped.
 
-    `uses` are the source paths it reads, `heads` the names they begin with as the template writes
-    them, `known` the names that are fields of some record: where a record lacks one, it is empty.
+    `uses` are the source paths it reads, `heads` the names they begin with in the template, `known`
+    the names that are fields of some record: where a record lacks one, it is empty.
     """
 
     source: str
@@ -72,7 +72,7 @@ class Parts:
 
 @dataclass(frozen=True, slots=True)
 class Items:
-    """A list of objects; an item none of whose record values is there is left out."""
+    """A list of objects; an item without any value from the record is left out."""
 
     items: tuple[Parts, ...]
 
@@ -114,7 +114,9 @@ class ValueMap:
 
 @dataclass(frozen=True, slots=True)
 class Pipe:
-    """head, then steps, then the value map, then the default; `when` decides whether at all."""
+    """Head, then steps, then the value map, then the default; `when` decides whether any of it
+    applies.
+    """
 
     head: Expr
     when: Condition | None = None
@@ -139,7 +141,7 @@ class Test:
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """Any of several lists of tests, each of which must hold as a whole."""
+    """Any of several lists of tests must hold; a list holds if all of its tests do."""
 
     any_of: tuple[tuple[Test, ...], ...]
 
@@ -227,9 +229,7 @@ class ObjectMapping:
 
     @property
     def scaffold(self) -> bool:
-        """Whether its rows are no records of the customer's: rows of the spec, pipelines and
-        stages.
-        """
+        """Whether its rows are not the customer's: rows of the spec, pipelines and stages."""
         return bool(self.rows) or self.name.startswith("pipelines.")
 
     @property
@@ -256,7 +256,7 @@ class ObjectMapping:
 
 @dataclass(frozen=True, slots=True)
 class CustomField:
-    """A custom field the migration makes in the destination, or finds there."""
+    """A custom field that the migration creates in the destination, or finds there."""
 
     resource: str
     name: str
@@ -283,7 +283,7 @@ class NativeOptions:
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """A table for people to take away: columns of one object's records."""
+    """A table that people export: columns of one object's records."""
 
     name: str
     object: str
@@ -311,7 +311,7 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class SamplePolicy:
-    """How large the sample is and how many list pages it may read of each collection."""
+    """How large the sample is, and how many list pages it may read of each collection."""
 
     records: int = 200
     pages: int = 4

@@ -1,4 +1,4 @@
-"""The names a path may begin with inside one object, and what stands at the end of it."""
+"""The names that a path may begin with inside one object, and what a path leads to."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 from engine.config.suggestions import suggest
 from engine.connector.model import Connector, FieldType
+from engine.errors import Code
 from engine.values import Segments, picks
 
 Shape = Mapping[str, FieldType]
@@ -29,9 +30,10 @@ NUMBERS = ("number", "integer")
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a path leads to; or what is wrong with it and what to do."""
+    """What a path leads to; or what is wrong with it, and what to do."""
 
     kind: FieldType = ANY
+    code: Code = "bad-expression"
     problem: str = ""
     advice: str = ""
     # so many parts of the path are names that the connector or the spec lists
@@ -40,7 +42,7 @@ class Found:
 
 @dataclass(frozen=True)
 class Scope:
-    """The names a path may start with inside one object; what they stand for is put together
+    """The names that a path may begin with inside one object; what they stand for is worked out
     once.
     """
 
@@ -77,7 +79,7 @@ class Scope:
 
     @cached_property
     def names(self) -> Shape:
-        """What stands beside the record's own fields, and hides a field of the same name."""
+        """What is defined beside the record's own fields, and shadows a field of the same name."""
         found = {
             name: FieldType(
                 "list" if name in self.lists else "object", self.shape(sources)
@@ -96,8 +98,8 @@ class Scope:
     def find(
         self, path: Segments, *, own: bool = False, template: bool = False
     ) -> Found:
-        """What the path leads to; with `own` in the record alone, with `template` in the names
-        of templates.
+        """What the path leads to; with `own` only the record's own fields, with `template` names as
+        templates write them.
         """
         beside = {} if own else self.names
         shape = self.shape(self.sources)
@@ -133,13 +135,17 @@ def _walk(kind: FieldType, path: Segments, origin: str, template: bool) -> Found
         if isinstance(part, int) or part == "*" or by:
             if kind.kind != "list":
                 text = f"{_text(path[:position])} is not a list (in {_text(path)!r})"
-                return Found(problem=text, advice="leave out the brackets")
+                return Found(problem=text, advice="remove the brackets")
             if by and kind.shape and by[0] not in kind.shape:
                 text = (
                     f"the elements of {_text(path[:position])} have no field {by[0]!r}"
                     f" (in {_text(path)!r})"
                 )
-                return Found(problem=text, advice=suggest(by[0], list(kind.shape)))
+                return Found(
+                    code="unknown-field",
+                    problem=text,
+                    advice=suggest(by[0], list(kind.shape)),
+                )
             several = several or part == "*"
             kind = FieldType("object", kind.shape) if kind.shape else ANY
             continue
@@ -168,6 +174,7 @@ def _walk(kind: FieldType, path: Segments, origin: str, template: bool) -> Found
             ]
             where = f" (in {_text(path)!r})" if len(path) > 1 else ""
             return Found(
+                code="unknown-field",
                 problem=(
                     f"{owner} {'have' if position == 0 else 'has'} no field"
                     f" {part!r}{where}"
@@ -215,7 +222,7 @@ def _part(part: str | int) -> str:
 
 
 def shape_of(rows: Sequence[Mapping[str, Any]]) -> Shape:
-    """The fields of rows written in a spec, told from their values."""
+    """The fields of rows written in a spec, inferred from their values."""
     found: dict[str, FieldType] = {}
     for row in rows:
         for key, value in row.items():
@@ -225,7 +232,7 @@ def shape_of(rows: Sequence[Mapping[str, Any]]) -> Shape:
 
 
 def kind_of(value: Any) -> FieldType:
-    """The type of a value that a spec holds; nothing may be of any type."""
+    """The type of a value written in a spec; null may be of any type."""
     if isinstance(value, dict):
         return FieldType("object", shape_of([value]))
     if isinstance(value, list):

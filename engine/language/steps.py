@@ -65,8 +65,8 @@ def bind(name: str, args: Any = None) -> NamedStep:
 
 
 def _try(name: str, args: Mapping[str, Any], run: Callable[[Any], Any]) -> None:
-    """Ask the step about nothing: a zone, region, language or style that does not exist is told
-    before there is a record.
+    """Call the step with no value: an unknown zone, region, language or style is reported before
+    there is a record.
     """
     try:
         for key in args.keys() & CHECKS.keys():

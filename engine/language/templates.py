@@ -1,23 +1,33 @@
-"""Templates of a spec: found in its project, compiled, every name in them checked."""
+"""Templates of a spec: found in its project and compiled, with every name in them checked."""
 
 from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from engine.config.suggestions import did_you_mean, suggest
-from engine.language.jinja import FILTER_NAMES, filters_used, paths_used, syntax_problem
+from engine.errors import Code
+from engine.language.jinja import (
+    FILTER_NAMES,
+    UNSURE,
+    FilterCall,
+    filters_used,
+    misuse,
+    paths_used,
+    syntax_problem,
+)
 from engine.language.model import Template
 from engine.language.scope import Scope, real
+from engine.language.steps import bind
 from transforms import STEPS
 
 MAX_BYTES = 200_000
 SPECIAL = {"settings": "$settings", "key": "$key", "collection": "$collection"}
-_STEPS = {name.replace(".", "_"): step for name, step in STEPS.items()}
+_STEPS = {name.replace(".", "_"): name for name in STEPS}
 _TAG = re.compile(
     r"</?(?:a|b|br|div|em|h[1-6]|i|li|ol|p|span|strong|table|td|th|tr|u|ul)(?:\s[^<>]*)?/?>",
     re.IGNORECASE,
@@ -28,6 +38,7 @@ _TAG = re.compile(
 class Fault:
     """What is wrong in a template, and in which of its lines."""
 
+    code: Code
     problem: str
     advice: str
     line: int = 0
@@ -35,36 +46,45 @@ class Fault:
 
 
 def read_template(folder: Path, written: str) -> str | Fault:  # noqa: PLR0911
-    """The text of a template file; it must lie in the project, the folder above the spec's."""
+    """The text of a template file, which has to be in the project, the folder above the spec's."""
     root = folder.resolve().parent
     try:
         file = (folder / written).resolve()  # symlinks are followed before the check
     except (ValueError, OSError, RuntimeError):
-        return Fault(f"{written!r} is not a path", "name a template file")
+        return Fault(
+            "unreadable-file",
+            f"{written!r} is not a valid path",
+            "name a template file",
+        )
     if not file.is_relative_to(root):
         return Fault(
-            f"{written!r} leaves the project folder",
+            "unreadable-file",
+            f"{written!r} is outside the project folder",
             f"keep templates below {root.name}/",
         )
     try:
         if not file.is_file():
             return Fault(
+                "unreadable-file",
                 f"the template {written!r} cannot be read: no such file",
                 "check the path",
             )
         if file.stat().st_size > MAX_BYTES:
             return Fault(
+                "too-large",
                 f"the template {written!r} is larger than {MAX_BYTES:,} bytes",
                 "shorten it",
             )
         return file.read_text(encoding="utf-8")
     except OSError as error:
         return Fault(
+            "unreadable-file",
             f"the template {written!r} cannot be read: {error.strerror}",
             "check the path",
         )
     except UnicodeDecodeError:
         return Fault(
+            "unreadable-file",
             f"the template {written!r} cannot be read: not UTF-8",
             "save the file as UTF-8",
         )
@@ -76,7 +96,8 @@ def faults(source: str, scope: Scope, html: bool) -> list[Fault]:
     if found:
         return [
             Fault(
-                f"not a template: {found[0]}",
+                "bad-template",
+                f"not a valid template: {found[0]}",
                 _filter_guess(found[0]) or "correct the Jinja",
                 found[1],
             )
@@ -94,6 +115,7 @@ def _names(source: str, scope: Scope) -> Iterator[Fault]:
     for path, line in paths_used(source):
         if path[0] == "settings" and len(path) > 1 and path[1] not in scope.settings:
             yield Fault(
+                "unknown-name",
                 f"there is no setting {path[1]!r}",
                 suggest(path[1], list(scope.settings)),
                 line,
@@ -101,37 +123,58 @@ def _names(source: str, scope: Scope) -> Iterator[Fault]:
         elif path[0] not in (*SPECIAL, "range"):
             found = scope.find(path, template=True)
             if found.problem:
-                yield Fault(found.problem, found.advice, line)
+                yield Fault(found.code, found.problem, found.advice, line)
 
 
 def _filters(source: str, html: bool) -> Iterator[Fault]:
-    for name, arguments, escaped, line in filters_used(source):
-        if name in _STEPS:
-            known = list(inspect.signature(_STEPS[name]).parameters)[1:]
-            for wrong in [argument for argument in arguments if argument not in known]:
-                yield Fault(
-                    f"the step {name!r} has no argument {wrong!r}",
-                    suggest(wrong, known),
-                    line,
-                )
-        if html and name == "safe" and not escaped:
+    for call in filters_used(source):
+        yield from _misused(call)
+        if html and call.name == "safe" and not call.escaped:
             text = (
-                "`safe` after something that is not escaped: text of a record would"
+                "`safe` after something that is not escaped: a record's text would"
                 " become markup"
             )
             yield Fault(
+                "unsafe-html",
                 text,
-                "write {{ x | text_paragraphs | safe }}, or leave `safe` out",
-                line,
+                "write {{ x | text_paragraphs | safe }}, or drop `safe`",
+                call.line,
                 "warning",
             )
 
 
-def build(source: str, name: str, html: bool, scope: Scope) -> Template:
-    """A template whose names are good, with the source paths it reads.
+def _misused(call: FilterCall) -> Iterator[Fault]:
+    """A filter, or a step used as one, that is called with arguments it does not accept."""
+    step = _STEPS.get(call.name, "")
+    known = list(inspect.signature(STEPS[step]).parameters)[1:] if step else []
+    wrong = [name for name in call.named if step and name not in known]
+    for name in wrong:
+        text = f"the step {call.name!r} has no argument {name!r}"
+        yield Fault("bad-argument", text, suggest(name, known), call.line)
 
-    A field the connector lists may be absent from a record; a name nobody lists may be misspelt,
-    and stays strict.
+    if wrong or call.open:
+        return
+    if why := misuse(call):
+        text = f"the filter {call.name!r} cannot be called like this: {why}"
+        advice = f"name them: {', '.join(known)}" if known else "correct its arguments"
+        yield Fault("bad-argument", text, advice, call.line)
+    elif step and UNSURE not in call.named.values():
+        yield from _unbound(step, call.named, call.line)
+
+
+def _unbound(step: str, given: Mapping[str, Any], line: int) -> Iterator[Fault]:
+    try:
+        bind(step, given)
+    except ValueError as error:
+        problem, _, advice = str(error).partition(" – ")
+        yield Fault("bad-argument", problem, advice, line)
+
+
+def build(source: str, name: str, html: bool, scope: Scope) -> Template:
+    """A template whose names are known to be good, with the source paths it reads.
+
+    A field that the connector lists may be absent from a record; a name that it does not list may
+    be misspelt, and stays strict.
     """
     paths = [path for path, _ in paths_used(source) if path[0] != "range"]
     uses = [real((SPECIAL.get(path[0], path[0]), *path[1:]), scope) for path in paths]

@@ -1,4 +1,4 @@
-"""Whether a value written in a spec can stand in a field of the destination."""
+"""Whether a value can be written to a field of the destination."""
 
 from __future__ import annotations
 
@@ -6,14 +6,21 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from engine.config.document import scalar
 from engine.config.suggestions import did_you_mean
 from engine.connector.model import FieldType
+from engine.errors import Code
 from engine.language.model import CustomField
 from engine.language.scope import NUMBERS, TEXTS
+from engine.values import flag
 
-Fault = tuple[str, str]  # problem and advice
+Fault = tuple[Code, str, str]  # its kind, the problem, and advice
 
-_NO_FILE: Fault = ("a file is wanted here", "write {download: path, name: ...}")
+_NO_FILE: Fault = (
+    "wrong-type",
+    "this field takes a file",
+    "write {download: path, name: ...}",
+)
 # What goes through steps or a value map may be anything but a link or a file.
 MOVING = FieldType("moving")
 # the same on its way into an HTML field
@@ -57,7 +64,7 @@ _TYPES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "object": (lambda value: isinstance(value, dict), "an object"),
     "money": (
         lambda value: isinstance(value, dict),
-        "an amount with its currency, see money.of",
+        "an amount with its currency (see the step money.of)",
     ),
 }
 
@@ -68,7 +75,7 @@ def moving(kind: FieldType | None) -> FieldType:
 
 
 def custom_kind(item: CustomField) -> FieldType:
-    """The type of a custom field in the words of native ones."""
+    """The type of a custom field, as one of the native types."""
     return FieldType(_CUSTOM[item.type], one_of=item.options)
 
 
@@ -81,13 +88,21 @@ def check_constant(value: Any, kind: FieldType | None) -> Fault | None:  # noqa:
     if kind.kind in _TYPES:
         fits, words = _TYPES[kind.kind]
         if not fits(value):
-            return f"expected {words}, found {_shown(value)}", ""
+            return "wrong-type", f"expected {words}, found {_shown(value)}", ""
     elif kind.kind in TEXTS and not isinstance(value, str):
-        return f"expected text, found {_shown(value)}", "put it in quotes"
+        return "wrong-type", f"expected text, found {_shown(value)}", "put it in quotes"
     if kind.kind in _FORMS and not _FORMS[kind.kind][0].fullmatch(value):
-        return f"expected {_FORMS[kind.kind][1]}, found {_shown(value)}", ""
+        return (
+            "bad-format",
+            f"expected {_FORMS[kind.kind][1]}, found {_shown(value)}",
+            "",
+        )
     if kind.max and isinstance(value, str) and len(value) > kind.max:
-        return f"{len(value):,} characters, the field takes {kind.max:,}", "shorten it"
+        return (
+            "out-of-range",
+            f"{len(value):,} characters; the field takes at most {kind.max:,}",
+            "shorten it",
+        )
     return _not_listed(value, kind.one_of)
 
 
@@ -95,17 +110,22 @@ def _no_constant(kind: FieldType) -> Fault:
     if kind.kind == "file":
         return _NO_FILE
     return (
+        "needs-lookup",
         f"a fixed value cannot name a row of {' or '.join(kind.to)}",
-        "no destination id stands in a spec: use {lookup: ...}",
+        "a spec holds no ids of the destination: use {lookup: ...}",
     )
 
 
-def _not_listed(value: Any, options: Sequence[str]) -> Fault | None:
+def _not_listed(
+    value: Any, options: Sequence[str], code: Code = "not-an-option"
+) -> Fault | None:
     known = [option.strip() for option in options]
     for item in value if isinstance(value, list) else [value]:
         if known and str(item).strip() not in known:
-            return f"{_shown(item)} is not one of {', '.join(known)}", did_you_mean(
-                str(item), known
+            return (
+                code,
+                f"{_shown(item)} is not one of {', '.join(known)}",
+                did_you_mean(str(item), known),
             )
     return None
 
@@ -116,20 +136,23 @@ def check_link(kind: FieldType | None, to: Sequence[str]) -> Fault | None:
         return None
     if kind.kind == "moving":
         return (
+            "misplaced-lookup",
             "a link cannot go through steps or a value map",
-            "look up as the last thing, with the steps inside `by`",
+            "look up last, with the steps inside `by`",
         )
     if kind.kind != "reference":
         return (
-            "a lookup gives a row of the destination, and this field holds none",
+            "misplaced-lookup",
+            "a lookup gives a row of the destination, but this field links to none",
             "take the value from the record instead",
         )
     wrong = [name for name in to if name not in kind.to]
     if wrong:
         targets = " or ".join(kind.to)
         return (
+            "wrong-link",
             f"the field points to {targets}, not to {' or '.join(wrong)}",
-            f"look up an object made into {targets}",
+            f"look up an object that becomes {targets}",
         )
     return None
 
@@ -140,6 +163,7 @@ def check_path(found: FieldType, kind: FieldType | None) -> Fault | None:  # noq
         return None
     if kind.kind == "reference":
         return (
+            "needs-lookup",
             f"an id of the source does not name a row of {' or '.join(kind.to)}",
             "use {lookup: ..., by: ...}",
         )
@@ -147,20 +171,22 @@ def check_path(found: FieldType, kind: FieldType | None) -> Fault | None:  # noq
         return _NO_FILE
     if found.kind == "wall_time" and kind.kind == "datetime":
         return (
-            "the record holds its account's clock here, the field an instant",
+            "wrong-type",
+            "the record holds local time here, but the field needs an instant",
             "using: {dates.to_utc: {zone: ...}}",
         )
     if found.kind == "object" and kind.kind in (*TEXTS, *NUMBERS, "boolean"):
         return (
+            "wrong-type",
             "the record holds an object here",
-            "name one of its fields, or give a step: using: ...",
+            "name one of its fields, or convert it: using: ...",
         )
     if (
         found.kind == "list"
         and kind.kind in (*TEXTS, *NUMBERS, "boolean")
         and not kind.one_of
     ):
-        return "the record holds a list here", "join it: using: text.join"
+        return "wrong-type", "the record holds a list here", "join it: using: text.join"
     return None
 
 
@@ -172,11 +198,12 @@ def check_text(kind: FieldType | None) -> Fault | None:
         return check_path(FieldType("text"), kind)
     if kind.kind in (*NUMBERS, "boolean", "object", "list", "money", "file"):
         return (
+            "wrong-type",
             (
                 "a template gives text, expected"
                 f" {_TYPES.get(kind.kind, (None, 'a file'))[1]}"
             ),
-            "turn it into one: using: ...",
+            "convert it: using: ...",
         )
     return None
 
@@ -192,41 +219,52 @@ def check_comparison(found: FieldType, op: str, value: Any) -> Fault | None:
     ]
     if wrong:
         words = _TYPES[found.kind][1] if found.kind in _TYPES else "text"
-        return f"the record holds {words} here, never {_shown(wrong[0])}", _other_form(
-            found, wrong[0]
+        return (
+            "wrong-type",
+            f"the record holds {words} here, never {_shown(wrong[0])}",
+            _other_form(found, op),
         )
     if op in ("equals", "in", "not"):
-        return _not_listed(value, found.one_of)
+        return _not_listed(value, found.one_of, "never-matches")
     return None
 
 
 def _comparable(found: FieldType, value: Any) -> bool:
+    """Whether a comparison may ever hold; numbers and flags may be written as text."""
     if found.kind in NUMBERS:
-        return _is_number(value)
+        return _is_number(value if isinstance(value, bool) else scalar(str(value)))
     if found.kind == "boolean":
-        return isinstance(value, bool)
+        return isinstance(value, bool) or (
+            isinstance(value, str) and flag(value) is not None
+        )
     if found.kind in TEXTS:
         return isinstance(value, str)
     return found.kind not in ("list", "object")
 
 
-def _other_form(found: FieldType, value: Any) -> str:
+def _other_form(found: FieldType, op: str) -> str:
     if found.kind in ("list", "object"):
         return "compare with filled or empty, or name a field of it"
+    if found.kind == "text" and op not in ("equals", "in", "not"):
+        return (
+            "text has no numeric order: declare the field as a number in the connector"
+        )
     if found.kind in TEXTS:
         return "put it in quotes"
-    return "remove the quotes" if isinstance(value, str) else ""
+    return "compare with a number" if found.kind in NUMBERS else "write true or false"
 
 
 def check_map_key(found: FieldType, word: str) -> Fault | None:
     """Why a source value is never this key of a value map."""
     if found.kind == "boolean" and word not in ("true", "false", ""):
-        return f"the record holds true or false here, never {word!r}", did_you_mean(
-            word, ["true", "false"]
+        return (
+            "never-matches",
+            f"the record holds true or false here, never {word!r}",
+            did_you_mean(word, ["true", "false"]),
         )
     if found.kind in NUMBERS and word and not re.fullmatch(r"-?\d+(\.\d+)?", word):
-        return f"the record holds a number here, never {word!r}", ""
-    return _not_listed(word, found.one_of) if word else None
+        return "never-matches", f"the record holds a number here, never {word!r}", ""
+    return _not_listed(word, found.one_of, "never-matches") if word else None
 
 
 def _shown(value: Any) -> str:

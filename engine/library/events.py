@@ -11,7 +11,7 @@ LOGGER.addHandler(logging.NullHandler())  # only who asks for records gets them
 
 
 def to_logger(also: Log) -> Log:
-    """Whoever listens, and the logger before: its records have `run`, `object` and `key`."""
+    """The listener, and the logger before it: its records have `run`, `object` and `key`."""
 
     def log(event: Event) -> None:
         level = logging.WARNING if event.kind == "record fails" else logging.INFO

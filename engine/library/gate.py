@@ -19,9 +19,7 @@ MOST = 1000  # records of a sample of live accounts, for nobody has approved it
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """What a full run against live accounts is asked before it starts, and who hears what a run
-    came to.
-    """
+    """What admits a full run against live accounts, and who hears how a run ended."""
 
     # the migration, its spec's file and the store's place; raises UnsafePlan
     admit: Callable[[Migration, Path, str | None], None]
@@ -30,8 +28,8 @@ class Gate:
 
 def _shut(_: Migration, spec: Path, __: str | None) -> None:
     raise UnsafePlan(
-        "nobody can say here whether the mapping is approved – start it as: etl run"
-        f" {spec} --env live; a program gives `engine.open` a gate, see"
+        "a full run against live accounts needs an approval – run it with: etl run"
+        f" {spec} --env live; a program passes a gate to `engine.open`, see"
         " docs/embedding.md"
     )
 
@@ -41,12 +39,10 @@ SHUT = Gate(_shut, lambda *_: None)
 
 
 def keep_small(spec: Path, environment: str, size: int | None) -> None:
-    """A sample that moves everything would be a full run that nobody has approved; raises
-    UnsafePlan.
-    """
+    """A sample that moves everything would be a full run without approval; raises UnsafePlan."""
     if environment == "live" and size is not None and size > MOST:
         raise UnsafePlan(
             f"a sample of live accounts has at most {MOST:,} records, not {size:,} –"
-            f" take a smaller one, look at it, then: etl approve {spec} --env"
+            f" choose a smaller one, review it, then: etl approve {spec} --env"
             " live --by NAME, and run everything"
         )

@@ -1,4 +1,4 @@
-"""etl as a library: a migration that is open, with one method a command.
+"""etl as a library: an open migration, with one method for each command.
 
 The methods do what the commands of the same name do, on the same store, and ask the same gate.
 """
@@ -58,7 +58,7 @@ def open(  # noqa: PLR0913
     path, chosen = Path(spec), environment or ("live" if accounts else "sandbox")
     if accounts and chosen == "sandbox":
         raise UsageError(
-            "accounts that are given are live ones – leave `environment` out"
+            "accounts passed to `open` are always live – omit `environment`"
         )
     with held(
         path,
@@ -152,7 +152,7 @@ class OpenMigration:
         return self._carried_out("run --delta", change, wait=wait)
 
     def retry_failed(self, *, wait: bool = False) -> RunResult:
-        """Try just the records that failed once more; the source is not read."""
+        """Retry only the records that failed; the source is not read."""
         return self._carried_out("run --failed", pipeline.retry_failed, wait=wait)
 
     def verify(self) -> RunResult:
@@ -197,7 +197,7 @@ class OpenMigration:
         wait: bool = False,
         refresh: bool = False,
     ) -> RunResult:
-        """A numbered run that leaves a report; a full one against live accounts is admitted."""
+        """A numbered run that leaves a report; a full one on live accounts has to be admitted."""
         held = self._held
         if full and held.environment == "live":
             self._gate.admit(held.migration, held.spec, held.place)

@@ -1,4 +1,4 @@
-"""A migration that is held: its store leased, its accounts known; and the numbered runs on it."""
+"""A migration that is held: its store leased, its accounts known; and its numbered runs."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ NO_KEY = "-"  # stands in for the key of an account that is not called
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A migration whose store nobody else can take, with its accounts and whoever listens."""
+    """A migration whose store nobody else can use, with its accounts and listeners."""
 
     spec: Path
     environment: str
@@ -44,12 +44,19 @@ class Held:
 
 
 def place_of(name: str, environment: str) -> str:
-    """Where the store of a migration lies, if nobody says otherwise."""
+    """Where the store of a migration is, unless another is named."""
     return f"var/{name}.{environment}.sqlite"
 
 
+def _status_of(spec: Path, migration: Migration, environment: str, place: str) -> str:
+    """What `etl status` is called with to look at a store; a URL may hold a password."""
+    words = f"{spec} --env {environment}"
+    usual = place == place_of(migration.spec.name, environment)
+    return words if usual or "://" in place else f"{words} --store {place}"
+
+
 def nobody(migration: Migration) -> Accounts:
-    """Accounts for a run that calls nobody."""
+    """Accounts for a run that makes no calls."""
     sides = migration.source, migration.destination
     return Accounts(*(Account(side.connection.base_url, NO_KEY) for side in sides))
 
@@ -75,7 +82,10 @@ def held(  # noqa: PLR0913
     migration = load_migration(spec, env)
     admit(migration)
     place = place or place_of(migration.spec.name, environment)
-    with closing(open_store(place)) as opened, lease(opened) as store:
+    with (
+        closing(open_store(place)) as opened,
+        lease(opened, spec=_status_of(spec, migration, environment, place)) as store,
+    ):
         sandbox = store.folder / f"{migration.spec.name}.sandbox"
         given: AbstractContextManager[Accounts] = (
             nullcontext(accounts)
@@ -108,7 +118,7 @@ def numbered(
     """
     if not held.turn.acquire(blocking=False):
         raise UsageError(
-            "this migration is closed, or another of its commands is at work – call one"
+            "this migration is closed, or another of its methods is running – call one"
             " after the other, inside the `with` block"
         )
     try:
@@ -138,7 +148,7 @@ def _wired(held: Held, command: str, wait: bool) -> Run:
 
 @contextmanager
 def _told(run: Run, command: str) -> Iterator[None]:
-    """Tell that a run begins and how it ends, and write that down."""
+    """Report that a run begins and how it ends, and record it."""
     outcome = told = "interrupted"
     try:
         run.log(Event("run begins", run.id, text=command))
@@ -156,8 +166,8 @@ def _told(run: Run, command: str) -> Iterator[None]:
 
 
 def begun(run: Run, spec: Path, environment: str) -> list[dict[str, Any]]:
-    """The runs of a store; raises UsageError where none has migrated anything, as in a store
-    that was misspelt.
+    """The runs of a store; raises UsageError where none has migrated anything, as when the store
+    was misspelt.
     """
     with run.store.begin() as connection:
         runs = all_runs(connection)

@@ -18,7 +18,7 @@ FORMATS = {"html": write_html, "json": write_json, "csv": write_csv}
 
 
 def folder_of(store: Store, name: str, environment: str) -> Path:
-    """Where the reports of a migration lie."""
+    """Where the reports of a migration are."""
     return store.folder / f"{name}.{environment}.report"
 
 
@@ -45,7 +45,7 @@ def leave_report(
 
 
 def last_report(store: Store, name: str, environment: str, spec: Path) -> Any:
-    """The document that the last run has left; raises UsageError where there is none."""
+    """The document that the last run left; raises UsageError where there is none."""
     path = folder_of(store, name, environment) / "report.json"
     if not path.exists():
         raise UsageError(

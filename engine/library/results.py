@@ -1,4 +1,4 @@
-"""What the commands of a migration answer: frozen, and the same figures that its report shows."""
+"""What the commands of a migration return: frozen, with the same figures that its report shows."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class ObjectResult:
 
 @dataclass(frozen=True, slots=True)
 class RunResult:
-    """What a run, a delta or a verification came to."""
+    """The outcome of a run, a delta or a verification."""
 
     run: int  # its number in the store
     command: str
@@ -65,7 +65,7 @@ class RunResult:
 
     @property
     def exit_code(self) -> int:
-        """What the command line would end with: 0, or 1 where something needs attention."""
+        """The exit code of the command line: 0, or 1 where something needs attention."""
         return DONE if self.good else ATTENTION
 
 
@@ -92,12 +92,12 @@ class RollbackResult:
 
     @property
     def exit_code(self) -> int:
-        """What the command line would end with: 0, or 1 where something was kept or failed."""
+        """The exit code of the command line: 0, or 1 where something was kept or failed."""
         return ATTENTION if self.kept or self.failed else DONE
 
 
 def run_result(run: Run, result: Result, report: Mapping[str, Any]) -> RunResult:
-    """The figures of a run out of its report."""
+    """The figures of a run, taken from its report."""
     verdict = dict(report["verdict"])
     fields = MappingProxyType(dict(verdict.pop("fields")))
     good = verdict.pop("state") == "good"
@@ -118,7 +118,7 @@ def run_result(run: Run, result: Result, report: Mapping[str, Any]) -> RunResult
 
 
 def _object(loaded: Loaded) -> ObjectResult:
-    """The counts; the reasons stand in the findings."""
+    """The counts; the reasons are in the findings."""
     counts = asdict(loaded)
     del counts["reasons"]
     return ObjectResult(**counts)

@@ -222,8 +222,8 @@ def _sample(result: Result) -> dict[str, Any] | None:
         "how": (
             "Records are chosen so that every object, every deciding value and every"
             " field filled or empty occurs, the earliest record first; then whatever"
-            " they lean on and their declared children are added, and the rest is"
-            " filled up evenly. The same data give the same choice."
+            " they refer to and their declared children are added, and the rest is"
+            " chosen evenly. The same data always give the same choice."
         ),
     }
 
@@ -241,7 +241,7 @@ def write_json(report: Mapping[str, Any], path: Path) -> None:
 
 
 def write_csv(report: Mapping[str, Any], path: Path) -> None:
-    """One line a field; cells a spreadsheet would execute are made plain text."""
+    """One line for each field; cells that a spreadsheet would execute are made plain text."""
     heads = [
         "object",
         "key",
@@ -265,7 +265,7 @@ def write_csv(report: Mapping[str, Any], path: Path) -> None:
 
 
 def _cells(row: Mapping[str, Any]) -> Iterator[list[str]]:
-    """The lines of one record: its fields, then what no mapping touches."""
+    """The lines of one record: its fields, then what no mapping uses."""
     record = [row[name] for name in ("object", "key", "dest_id", "state")]
     for item in row["fields"]:
         yield [
@@ -296,8 +296,8 @@ def _is_number(text: str) -> bool:
 
 
 def private(path: Path) -> Path:
-    """The path, with its folder made and the file open to this user only; a device is
-    everybody's.
+    """The path, with its folder created and the file readable by this user only; a device is left
+    as it is.
     """
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     path.touch(mode=0o600)

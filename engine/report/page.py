@@ -1,5 +1,5 @@
-"""The report as one page: everything in one file, nothing fetched, nothing of a record ever
-taken for markup.
+"""The report as one page: everything in one file, nothing fetched, no text of a record ever taken
+for markup.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def page(report: Mapping[str, Any]) -> str:
 
 
 def grouped(report: Mapping[str, Any]) -> list[list[Any]]:
-    """What needs a person, by cause: object, what is said, whether of all the same, keys and
+    """What needs a person, by cause: the object, the text, whether it is the same for all, keys and
     texts.
     """
     return [
@@ -64,7 +64,7 @@ def embedded(data: Any) -> str:
 
 
 def digest(text: str) -> str:
-    """What the policy calls a style or a script by."""
+    """How the policy identifies a style or a script."""
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 

@@ -1,4 +1,4 @@
-"""The plan record by record: what would be made, changed, linked or deleted, and what is left
+"""The plan record by record: what would be created, changed, linked or deleted, and what is left
 alone.
 """
 
@@ -22,14 +22,15 @@ LISTED = 200  # records that a terminal shows before the rest is only counted
 WIDE = 80  # characters of a value that a terminal shows
 FOUND = {  # how a row to be linked was found, by the origin of the link
     "adopted": "it carries the key of this record",
-    "matched": "it agrees with this record; a rollback keeps it",
+    "matched": "it matches this record; a rollback keeps it",
 }
 
 
 def planned(run: Run) -> Iterator[dict[str, Any]]:
-    """Every change in the store but those where nothing is to be done, as plain documents.
+    """Every change in the store except those where nothing is to be done, as plain documents.
 
-    Their shape is `change` in schemas/report.schema.json. Streamed, for a plan may be large.
+    Their shape is `change` in schemas/report.schema.json. They are streamed, for a plan may be
+    large.
     """
     for batch in stream_all(run.store):
         drafts = _drafts_to_make(run, batch)
@@ -38,7 +39,7 @@ def planned(run: Run) -> Iterator[dict[str, Any]]:
 
 
 def _drafts_to_make(run: Run, batch: list[Change]) -> dict[tuple[str, str], Draft]:
-    """The drafts of rows to be made: all of their fields would be sent."""
+    """The drafts of rows to be created: all of their fields would be sent."""
     keys: dict[str, list[str]] = {}
     for change in batch:
         if change.kind == "create":
@@ -81,7 +82,7 @@ def _document(run: Run, change: Change, draft: Draft | None) -> dict[str, Any]:
 
 
 def how_many(run: Run) -> int:
-    """How many changes there are but those where nothing is to be done."""
+    """How many changes there are, except those where nothing is to be done."""
     with run.store.begin() as connection:
         found = count_changes(connection)
     return sum(many for (_, change), many in found.items() if change != "unchanged")

@@ -59,7 +59,7 @@ def show_audit(report: Mapping[str, Any], console: Console) -> None:
 
 
 def _people(report: Mapping[str, Any], console: Console) -> None:
-    """Everybody who has no user: before a run is when somebody can still make one."""
+    """Everybody who has no user: before a run is the time to create one."""
     matched = sum(person["state"] == "matched" for person in report["people"])
     if report["people"]:
         line(console, f"{matched} of {len(report['people'])} people found by e-mail")
@@ -79,7 +79,7 @@ def show_announcement(audit: Audit, plan: Plan, console: Console) -> None:
     fields = counted(len(plan.fields_missing), "custom field")
     line(
         console,
-        f"{counted(made, 'row')} and {fields} to make,"
+        f"{counted(made, 'row')} and {fields} to create,"
         f" {counted(changed, 'row')} to change{''.join(more)}: {plan.cost:,.0f}"
         f" {plan.cost_unit}, about {period(plan.seconds)}",
     )
@@ -105,7 +105,7 @@ def show_plan(report: Mapping[str, Any], console: Console) -> None:
     ]
     heads: Sequence[str] = ("Object", *KINDS, plan["cost_unit"])
     table(console, "Changes", heads, steps, range(1, len(heads)))
-    _listed(console, "Custom fields to make", plan["fields_missing"])
+    _listed(console, "Custom fields to create", plan["fields_missing"])
     _people(report, console)
     left_behind(report, console)
     _listed(console, "Warnings", plan["warnings"])
@@ -129,7 +129,7 @@ def show_plan(report: Mapping[str, Any], console: Console) -> None:
 
 
 def _timeline(timeline: Mapping[str, Any] | None, unit: str, console: Console) -> None:
-    """When what would happen, as lived through on the simulated clock."""
+    """What would happen when, as simulated."""
     if not timeline:
         return
     rows = [
@@ -144,8 +144,8 @@ def _timeline(timeline: Mapping[str, Any] | None, unit: str, console: Console) -
     ]
     title = (
         f"Simulated: {calls_and_cost(timeline['calls'], timeline['cost'], unit)},"
-        f" {period(timeline['end'] - timeline['start'])}, {timeline['pauses']} nights"
-        " of waiting for a new day's quota"
+        f" {period(timeline['end'] - timeline['start'])}, {timeline['pauses']} waits"
+        " for a new day's quota"
     )
     cost = "cost" if unit == "calls" else unit
     heads = ("Part", "calls", cost, "from (UTC)", "to (UTC)")

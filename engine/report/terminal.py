@@ -1,4 +1,4 @@
-"""The report as a summary in a terminal, or as lines to search where nobody watches."""
+"""The report as a summary in a terminal, or as lines to search where the output is piped."""
 
 from __future__ import annotations
 
@@ -17,6 +17,16 @@ from engine.report.words import clean, counted
 
 NAMED = 20  # records, causes and people that are named before the rest is only counted
 FEW = 3  # records with one cause that are each named
+# what a delta with nothing to do has none of
+CHANGED = (
+    "arrived",
+    "missing",
+    "failed",
+    "created",
+    "updated",
+    "adopted",
+    "deleted",
+)
 # what differs between records of one cause
 _VALUES = re.compile(r"'(?:[^'\\]|\\.)*'|\"[^\"]*\"|\S*\d\S*")
 COLUMNS = {
@@ -69,7 +79,7 @@ def attention(report: Report) -> list[tuple[str, str, list[str]]]:
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """What is wrong with several records of an object; `text` is what is said of the first."""
+    """What is wrong with several records of an object; `text` is that of the first."""
 
     object: str
     text: str
@@ -78,7 +88,7 @@ class Cause:
 
     @property
     def alike(self) -> bool:
-        """Whether the same is said of all of them, to the letter."""
+        """Whether the text is exactly the same for all of them."""
         return all(text == self.text for _, text in self.records)
 
 
@@ -93,7 +103,7 @@ def causes(waiting: Sequence[tuple[str, str, list[str]]]) -> list[Cause]:
 
 
 def _described(cause: Cause) -> Iterator[str]:
-    """A cause in a line; a few records have one each."""
+    """A cause on one line; where there are few records, one line for each."""
     if len(cause.records) <= FEW:
         yield from (
             f"{' '.join(filter(None, (cause.object, key)))}: {text}"
@@ -101,7 +111,7 @@ def _described(cause: Cause) -> Iterator[str]:
         )
         return
     first = ", ".join(key for key, _ in cause.records[:FEW])
-    alike = "" if cause.alike else " or alike"
+    alike = "" if cause.alike else ", or similar"
     yield (
         f"{cause.object}: {cause.text}{alike} ({len(cause.records):,} records, first"
         f" {first})"
@@ -134,19 +144,25 @@ def _troubles(row: Mapping[str, Any]) -> list[str]:
 # -- parts
 
 
+def _arrived(verdict: Mapping[str, Any], command: str) -> str:
+    """How many of the records looked at are in the destination."""
+    total = sum(verdict[state] for state in ("arrived", "missing", "skipped", "failed"))
+    if command.endswith("--delta") and not any(verdict[word] for word in CHANGED):
+        return "Nothing had changed"
+    if not total:
+        return "No records were compared"
+    return f"{verdict['arrived']:,} of {total:,} records arrived"
+
+
 def _verdict(report: Report, waiting: Sequence[Any], console: Console) -> None:
     verdict = report["verdict"]
-    total = sum(verdict[state] for state in ("arrived", "missing", "skipped", "failed"))
     line(
         console,
         f"{report['title']}: {report['command']} in {report['environment']}, run"
         f" {report['run']}",
         "bold",
     )
-    if not total:
-        arrived = "No records were compared"
-    else:
-        arrived = f"{verdict['arrived']:,} of {total:,} records arrived"
+    arrived = _arrived(verdict, report["command"])
     good = verdict["state"] == "good" and not waiting
     rest = "nothing needs attention"
     if not good:
@@ -158,7 +174,7 @@ def _verdict(report: Report, waiting: Sequence[Any], console: Console) -> None:
         if verdict[state]
     ]
     if verdict.get("not_taken"):
-        counts.append(f"{verdict['not_taken']:,} taken by no object")
+        counts.append(f"{verdict['not_taken']:,} not taken by any object")
     written = [
         f"{verdict[word]:,} {word}" for word in ("created", "updated", "unchanged")
     ]
@@ -206,7 +222,7 @@ def _attention(waiting: Sequence[tuple[str, str, list[str]]], console: Console) 
 
 
 def people(report: Report, console: Console, most: int = NAMED) -> None:
-    """Who has no user of their own, and who stands in for them."""
+    """Who has no user of their own, and who is assigned instead."""
     fall_back = [person for person in report["people"] if person["state"] != "matched"]
     if not fall_back:
         return
@@ -225,7 +241,7 @@ def people(report: Report, console: Console, most: int = NAMED) -> None:
 
 
 def left_behind(report: Report, console: Console) -> None:
-    """Collections, and rows of others, that become no record, and why."""
+    """Collections, and rows of others, that are not migrated, and why."""
     kept = [item for item in report["collections_left_behind"] if item["rows"]]
     rows = [
         [
@@ -245,12 +261,12 @@ def left_behind(report: Report, console: Console) -> None:
 
 
 def cost_unit(account: Mapping[str, Any]) -> str:
-    """What a platform calls the cost of a call; reports of an older etl do not say it."""
+    """What a platform calls the cost of a call; reports of an older etl do not include it."""
     return str(account.get("cost_unit", "units"))
 
 
 def calls_and_cost(calls: int, cost: float, unit: str) -> str:
-    """What was called and what that cost, where it is something else."""
+    """How many calls were made, and their cost where it is counted in something else."""
     made = counted(calls, "call")
     return made if unit == "calls" else f"{made}, {cost:,.0f} {unit}"
 
@@ -265,8 +281,7 @@ def spent(report: Report, console: Console) -> None:
         unit = cost_unit(report["accounts"]["destination"])
         line(
             console,
-            f"  {unit} for writing: {cost:,.0f}; least possible: {least:,.0f}"
-            f" ({above})",
+            f"  {unit} for writing: {cost:,.0f}; minimum: {least:,.0f} ({above})",
         )
     for account in report["accounts"].values():
         called = calls_and_cost(account["calls"], account["cost"], cost_unit(account))
@@ -294,7 +309,7 @@ def notices(report: Report, console: Console) -> None:
 
 
 def line(console: Console, text: str, style: str = "") -> None:
-    """One line; never broken where nobody watches, so that it can be searched."""
+    """One line; never wrapped where output is piped, so that it can be searched."""
     console.print(
         Text(clean(text), style=style, overflow="fold"),
         soft_wrap=not console.is_terminal,
@@ -332,7 +347,7 @@ def table(
     rows: Sequence[Row],
     numbers: Sequence[int],
 ) -> None:
-    """A table: drawn for a terminal, aligned with spaces and one line a row for everything else."""
+    """A table: drawn in a terminal; aligned with spaces, one line for each row, everywhere else."""
     if not rows:
         return
     heading(console, title)

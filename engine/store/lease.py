@@ -28,10 +28,6 @@ from engine.store.tables import LEASE, Store, meta, remember_in, upsert
 GLANCE = 8  # times 50 ms
 HOLDS = 90.0  # seconds without a renewal; longer than a call to a platform takes
 RENEWALS = 6  # in that time
-_BUSY = (
-    "another etl command is at work on this store – wait until it has ended, or look at"
-    " it with: etl status SPEC"
-)
 _NOW = sa.select(
     sa.cast(sa.func.extract("epoch", sa.func.clock_timestamp()), sa.Double)
 )
@@ -39,21 +35,22 @@ _ROW = sa.select(meta.c.value).where(meta.c.name == LEASE)
 
 
 @contextmanager
-def lease(store: Store, holds: float = HOLDS) -> Iterator[Store]:
-    """The store, held while the block runs; raises StoreError when another process holds it.
+def lease(store: Store, holds: float = HOLDS, spec: str = "SPEC") -> Iterator[Store]:
+    """The store, held while the block runs; raises StoreError when another process holds it, with
+    what to call `etl status` with.
 
     It is free again when the process ends, however it ends. Only where the machine is gone too, a
     lease in PostgreSQL has to run out first.
     """
     if store.engine.dialect.name == "postgresql":
-        with _row(store, holds) as held:
+        with _row(store, holds, spec) as held:
             yield held
         return
     path = store.engine.url.database
     if not path or path == ":memory:":
         yield store
         return
-    with _locked(Path(f"{path}.lock")):
+    with _locked(Path(f"{path}.lock"), spec):
         yield store
 
 
@@ -78,30 +75,37 @@ def at_work(store: Store) -> bool:
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def _locked(path: Path, spec: str) -> Iterator[None]:
     held = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        _lock(held)
+        _lock(held, spec)
         yield
     finally:
         os.close(held)
 
 
-def _lock(held: int) -> None:
+def _lock(held: int, spec: str) -> None:
     """Try for a moment: `etl status` holds the store just to see whether somebody does."""
     for _ in range(GLANCE):
         with suppress(BlockingIOError):
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return
         time.sleep(0.05)
-    raise StoreError(_BUSY)
+    raise StoreError(_busy(spec))
+
+
+def _busy(spec: str, until: str = "") -> str:
+    return (
+        "another etl command is using this store – wait until it has ended, or see what"
+        f" it is doing: etl status {spec}{until}"
+    )
 
 
 # -- a row
 
 
 @contextmanager
-def _row(store: Store, holds: float) -> Iterator[Store]:
+def _row(store: Store, holds: float, spec: str) -> Iterator[Store]:
     """Take the row, renew it in the background, and give it back.
 
     A locked file tells others on this machine that the process lives: they need not wait where
@@ -110,7 +114,7 @@ def _row(store: Store, holds: float) -> Iterator[Store]:
     file, place = tempfile.mkstemp(prefix="etl-", suffix=".lock")
     try:
         fcntl.flock(file, fcntl.LOCK_EX)
-        held = replace(store, fence=_take(store, place, holds))
+        held = replace(store, fence=_take(store, place, holds, spec))
         with _renewed(replace(held, patience=0.0), place, holds):
             yield held
     finally:
@@ -143,7 +147,7 @@ def _hold(held: Store, place: str, seconds: float) -> None:
         _write(connection, held.fence, place, seconds)
 
 
-def _take(store: Store, place: str, holds: float) -> int:
+def _take(store: Store, place: str, holds: float, spec: str) -> int:
     """The next number; raises StoreError where somebody may still be at work under the last one."""
     with store.begin(durable=True) as connection:
         upsert(
@@ -155,12 +159,12 @@ def _take(store: Store, place: str, holds: float) -> int:
         )
         found = connection.execute(_ROW.with_for_update(skip_locked=True)).scalar()
         if found is None:  # its holder is just booking
-            raise StoreError(_BUSY)
+            raise StoreError(_busy(spec))
 
         last = json.loads(found)
-        told = _is_held(connection, last)
-        if told:
-            raise StoreError(told)
+        held = _is_held(connection, last, spec)
+        if held:
+            raise StoreError(held)
 
         number = int(last.get("number", 0)) + 1
         _write(connection, number, place, holds)
@@ -168,15 +172,15 @@ def _take(store: Store, place: str, holds: float) -> int:
     return number
 
 
-def _is_held(connection: sa.Connection, last: Mapping[str, Any]) -> str:
+def _is_held(connection: sa.Connection, last: Mapping[str, Any], spec: str = "") -> str:
     """What to say of who may still be at work; "" where nobody is."""
     alive = _is_alive(str(last.get("place", "")))
     if alive is not None:
-        return _BUSY if alive else ""
+        return _busy(spec) if alive else ""
 
     left = float(last.get("until", 0.0) - connection.execute(_NOW).scalar_one())
     return (
-        f"{_BUSY}; if its machine is gone, the store is free in {left:.0f} s"
+        _busy(spec, f"; if its machine is gone, the store is free in {left:.0f} s")
         if left > 0
         else ""
     )

@@ -61,15 +61,15 @@ def test_a_misspelt_key(at: Path) -> None:
     done = etl("run", SPEC, "--sample", at=at)
     lines = (at / SPEC).read_text(encoding="utf-8").splitlines()
     line = next(number for number, text in enumerate(lines, 1) if "lable" in text)
-    told(done, 2, f"{SPEC}:{line}:5:", "objects.organizations.lable", "unknown key 'lable'", "did you mean 'label'?")
-    assert done.err.count("did you mean 'on_miss'?") == sum("on_mis:" in text for text in lines)
+    told(done, 2, f"{SPEC}:{line}:5:", "objects.organizations.lable", "'label'", "[unknown-key]")
+    assert done.err.count("'on_miss'") == sum("on_mis:" in text for text in lines)
 
 
 def test_validate_tells_the_same(at: Path) -> None:
     """`etl validate` lists every mistake without an account, and says that a good spec is good."""
     assert "good" in etl("validate", SPEC, at=at, code=0).out
     edit(at / SPEC, ("lookup: users, by: agent-path}", "lookup: user, by: agent-path}"))
-    told(etl("validate", SPEC, at=at), 2, "there is no object 'user'", "did you mean 'users'?")
+    told(etl("validate", SPEC, at=at), 2, "'user'", "'users'", "[unknown-object]")
 
 
 @pytest.mark.parametrize("missing", [LIVE, LIVE[1:2], LIVE[2:4]], ids=len)
@@ -168,11 +168,11 @@ def test_a_field_that_vanished(at: Path, accounts: Pair) -> None:
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"\xff\xfe\x00", ("not UTF-8",)),
-        (b"migration: [", ("not valid YAML",)),
-        (b"a: 1\na: 2\n", ("stands here twice",)),
-        (b"", ("expected a mapping",)),
-        (b"x: &x [*x]\n", ("alias",)),
+        (b"\xff\xfe\x00", ("[unreadable-file]",)),
+        (b"migration: [", ("[bad-syntax]",)),
+        (b"a: 1\na: 2\n", ("[duplicate-key]",)),
+        (b"", ("[wrong-type]",)),
+        (b"x: &x [*x]\n", ("[unsafe-yaml]",)),
     ],
 )
 def test_an_unreadable_spec(at: Path, content: bytes, words: tuple[str, ...]) -> None:
@@ -207,9 +207,9 @@ def test_a_store_that_cannot_be_written(at: Path, store: str) -> None:
         (("run", SPEC, "--sample", "many"), ("--sample 'many'",)),
         (("run", SPEC, "--sample", "--delta"), ("exclude each other",)),
         (("run", SPEC, "--failed", "--delta"), ("exclude each other",)),
-        (("run", SPEC, "--every", "15m"), ("go with --delta",)),
-        (("run", SPEC, "--deletions"), ("go with --delta",)),
-        (("run", SPEC, "--delta", "--until", "2030-01-01"), ("--until goes with --every",)),
+        (("run", SPEC, "--every", "15m"), ("--delta",)),
+        (("run", SPEC, "--deletions"), ("--delta",)),
+        (("run", SPEC, "--delta", "--until", "2030-01-01"), ("--until", "--every")),
         (("run", SPEC, "--delta", "--every", "often"), ("'often'", "15m")),
         (("run", SPEC, "--env", "moon"), ("--env", "'moon'")),
         (("run", SPEC, "--smaple"), ("--smaple", "--sample")),

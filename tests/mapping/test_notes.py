@@ -8,8 +8,12 @@ from typing import Any
 import pytest
 
 from engine.language.jinja import (
+    FILTER_NAMES,
+    UNSURE,
+    FilterCall,
     View,
     filters_used,
+    misuse,
     paths_used,
     render,
     seen,
@@ -171,7 +175,7 @@ def test_language(source: str, text: str) -> None:
 
 def test_a_view_gives_no_text() -> None:
     """A record has no text form that could slip into a note."""
-    with pytest.raises(TypeError, match="cannot stand in a text"):
+    with pytest.raises(TypeError, match="cannot be written as text"):
         str(View({"a": 1}, frozenset()))
 
 
@@ -217,12 +221,24 @@ def test_lines_of_paths() -> None:
 
 
 def test_filters_used() -> None:
-    """A filter is known with the names of its arguments and whether it is handed escaped text."""
-    assert filters_used("{{ a | text_paragraphs | safe }}\n{{ b | safe }}{{ c | money_format(currency='EUR') }}{{ '<b>' | safe }}") == [
-        ("safe", (), True, 1), ("text_paragraphs", (), False, 1), ("safe", (), False, 2),
-        ("money_format", ("currency",), False, 2),
-        ("safe", (), True, 2),
-    ]  # fmt: skip
+    """A filter is known with its arguments, with its line, and whether it is handed escaped text."""
+    source = "{{ a | text_paragraphs | safe }}\n{{ b | safe }}{{ c | money_format(currency='EUR') }}{{ '<b>' | safe }}{{ d | join(e, *f) }}"
+    assert filters_used(source) == [
+        FilterCall("safe", 1, (), {}, True, False),
+        FilterCall("text_paragraphs", 1, (), {}, False, False),
+        FilterCall("safe", 2, (), {}, False, False),
+        FilterCall("money_format", 2, (), {"currency": "EUR"}, False, False),
+        FilterCall("safe", 2, (), {}, True, False),
+        FilterCall("join", 2, (UNSURE,), {}, False, True),
+    ]
+
+
+@pytest.mark.parametrize("name", FILTER_NAMES)
+def test_a_filter_without_arguments_is_judged(name: str) -> None:
+    """Whatever a filter is made of, a call can be held against what it takes; one argument too many is found where there is a most."""
+    assert isinstance(misuse(FilterCall(name, 1, (), {}, False, False)), str)
+    many = misuse(FilterCall(name, 1, (1,) * 9, {}, False, False))
+    assert bool(many) is (name not in ("map", "reject", "rejectattr", "select", "selectattr"))
 
 
 @pytest.mark.parametrize(

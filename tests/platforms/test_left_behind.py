@@ -25,7 +25,7 @@ def test_records_that_no_object_takes_are_counted(serve: Serve, tmp_path: Path) 
     trial = project(tmp_path, platform, source, there, migration(objects))
     trial.approve()
     done = trial.etl("run", code=0)
-    assert "2 taken by no object" in done.out
+    assert "2 not taken by any object" in done.out
     assert (
         "the conditions of contacts, prospects do not take them, such as people/3, people/4"
         in done.out

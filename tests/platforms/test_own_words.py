@@ -94,7 +94,7 @@ def test_reports_count_in_the_unit_of_the_destination(serve: Serve, tmp_path: Pa
     assert "conflict  delete  skip  fail  credits" in plan
     done = made.etl("run", "--sample")
     assert "0 rows to change: 10 credits, about" in done.err
-    assert "  credits for writing: 10; least possible: 10" in done.out
+    assert "  credits for writing: 10; minimum: 10" in done.out
     assert "of 1,000 credits per 86,400 s used" in done.out
     page = (tmp_path / "var/trial.live.report/report.html").read_text(encoding="utf-8")
     assert "credits" in page
@@ -112,7 +112,7 @@ def test_a_connector_that_declares_nothing_gets_what_is_plain(serve: Serve, tmp_
     made = project(tmp_path, platform, {"people": readable("people", **kinds)}, {"contacts": there}, migration(objects))
     assert "Cost: 1 call; about" in made.etl("plan").out
     done = made.etl("run", "--sample")
-    assert "calls for writing: 1; least possible: 1" in done.out
+    assert "calls for writing: 1; minimum: 1" in done.out
     report = json.loads((tmp_path / "var/trial.live.report/report.json").read_text(encoding="utf-8"))
     assert report["records"][0]["title"] == "Ann"
     assert report["money"] == []

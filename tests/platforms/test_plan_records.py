@@ -82,7 +82,7 @@ def test_every_change_is_listed_with_its_fields_and_reason(moved_on: Project) ->
     assert [item["value"] for item in found["people/4"]["send"]] == ["Person 4", "p4@example.com"]
     assert (found["people/5"]["dest_id"], found["people/5"]["reason"]) == (
         "77",
-        "it agrees with this record; a rollback keeps it",
+        "it matches this record; a rollback keeps it",
     )
     assert "name" in found["people/6"]["reason"]
 

@@ -497,6 +497,15 @@ def test_the_browser_itself_refuses_markup_from_text(tab: Tab) -> None:
 
 
 @browser
+def test_a_delta_with_nothing_to_do_says_so(tab: Tab) -> None:
+    """That none of two records arrived would alarm people: they are skipped as before."""
+    idle = dict.fromkeys(("arrived", "missing", "failed", "created", "updated", "adopted", "deleted"), 0)
+    made = plain()
+    tab.open({**made, "command": "run --delta", "verdict": {**made["verdict"], **idle, "skipped": 2}})
+    assert tab.js("return document.getElementById('verdict-title').textContent").startswith("Nothing had changed")
+
+
+@browser
 def test_the_verdict_names_what_needs_attention_and_leads_to_it(tab: Tab) -> None:
     """The first lines say it in words and numbers, and a click on a record in the list opens it."""
     tab.open(plain())

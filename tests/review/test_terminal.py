@@ -65,6 +65,11 @@ LOST = {
 SAID = [
     pytest.param({}, ["40 of 40 records arrived; nothing needs attention"], id="all-good"),
     pytest.param(
+        {"command": "run --delta", "verdict": {**verdict(arrived=0, skipped=2), "created": 0, "updated": 0, "adopted": 0, "deleted": 0, "missing": 0}},
+        ["Nothing had changed; nothing needs attention", "2 skipped"],
+        id="a-delta-with-nothing-to-do",
+    ),
+    pytest.param(
         {"findings": [finding(1)]},
         ["40 of 40 records arrived; 1 need attention", "  object_1 rows/1: odd 1"],
         id="a-finding",
@@ -97,7 +102,7 @@ SAID = [
     ),
     pytest.param(
         {"findings": [finding(n, text=f"'v{n}' is odd") for n in range(4)]},
-        ["  object_1: 'v0' is odd or alike (4 records, first rows/0, rows/1, rows/2)"],
+        ["  object_1: 'v0' is odd, or similar (4 records, first rows/0, rows/1, rows/2)"],
         id="texts-that-differ-in-values",
     ),
     pytest.param(
@@ -124,7 +129,7 @@ SAID = [
         id="left-behind-and-not-countable",
     ),
     pytest.param(
-        {}, ["tokens for writing: 220; least possible: 200 (10.0% above it)"], id="tokens-and-the-least-possible"
+        {}, ["tokens for writing: 220; minimum: 200 (10.0% above it)"], id="tokens-and-the-least-possible"
     ),
     pytest.param({}, ["day: 3,077 of 300,000 tokens per 86,400 s used (1.0%)"], id="limits-used"),
     pytest.param(
@@ -186,10 +191,10 @@ def test_says_nothing_about_nothing(changes: dict[str, Any], word: str) -> None:
 
 
 ANNOUNCED = [
-    pytest.param({}, "3 rows and 1 custom field to make, 2 rows to change: 12 tokens", id="nothing-of-theirs"),
+    pytest.param({}, "3 rows and 1 custom field to create, 2 rows to change: 12 tokens", id="nothing-of-theirs"),
     pytest.param(
         {"adopt": 4, "delete": 1_000},
-        "3 rows and 1 custom field to make, 2 rows to change, 4 to adopt, 1,000 to delete: 12 tokens",
+        "3 rows and 1 custom field to create, 2 rows to change, 4 to adopt, 1,000 to delete: 12 tokens",
         id="adopted-and-deleted",
     ),
 ]

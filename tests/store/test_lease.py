@@ -54,7 +54,7 @@ def alter(store: Store, **values: object) -> None:
 
 def refused(store: Store) -> str:
     """What a second command is told."""
-    with pytest.raises(StoreError, match="another etl command is at work") as stop, lease(store):
+    with pytest.raises(StoreError, match="etl status") as stop, lease(store):
         pass
     return str(stop.value)
 
@@ -77,7 +77,9 @@ def test_a_second_command_is_refused_until_the_first_has_ended(store: Store) -> 
     with closing(other):
         with lease(store):
             assert at_work(other)
-            refused(other)
+            assert "etl status SPEC" in refused(other)
+            with pytest.raises(StoreError, match=r"etl status specs/crm\.yaml"), lease(other, spec="specs/crm.yaml"):
+                pass
             assert at_work(other)
         assert not at_work(other)
         with lease(other) as held, held.begin(durable=True):

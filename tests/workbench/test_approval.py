@@ -133,7 +133,7 @@ def test_where_calls_go_and_what_they_carry_is_approved(project: Path, sampled: 
 def test_toy_data_open_no_live_account(project: Path, sampled: Store) -> None:
     """An approval on a sample in the sandbox is none for live accounts, and a sample there is none of live ones."""
     end_sample(sampled, 1, project, "sandbox")
-    with pytest.raises(UnsafePlan, match="kind of account"):
+    with pytest.raises(UnsafePlan, match="another mapping or environment"):
         approved(project, sampled)
     approved(project, sampled, "sandbox")
     with pytest.raises(UnsafePlan, match="in the sandbox, not of the live accounts"):
@@ -194,7 +194,7 @@ def test_order_of_objects_counts(project: Path, sampled: Store) -> None:
 def test_live_runs_ask_and_the_sandbox_does_not(project: Path, run_etl: Callable[..., tuple[int, str]]) -> None:
     """`etl run --env live` without an approval ends with code 4 before any call; a sample and the sandbox ask for none."""
     code, told = run_etl("run", str(project), "--env", "live")
-    assert code == 4 and "nobody has approved" in told
+    assert code == 4 and "is not approved" in told
     code, told = run_etl("run", str(project), "--env", "live", "--delta")
     assert code == 4
     code, told = run_etl("run", str(project), "--env", "live", "--sample")
@@ -206,14 +206,14 @@ def test_the_program_is_started_with_the_gate(project: Path) -> None:
     scripts = tomllib.loads((SPEC.parents[1] / "pyproject.toml").read_text(encoding="utf-8"))["project"]["scripts"]
     assert scripts == {"etl": "workbench.__main__:main"}
     done = CliRunner().invoke(etl(), ["run", str(project), "--env", "live"])
-    assert isinstance(done.exception, UnsafePlan) and "start it as: etl run" in str(done.exception)
+    assert isinstance(done.exception, UnsafePlan) and "run it with: etl run" in str(done.exception)
 
 
 def test_an_approved_mapping_moves_live_data_until_it_is_edited(tmp_path: Path) -> None:
     """Against two live accounts: a sample, the approval, the whole; after an edit code 4 with the changed field, before any call."""
     with worlds(tmp_path, ["one"], 60) as (world,):
         live = replace(world, program=(sys.executable, "-m", "workbench"))
-        assert "nobody has approved" in live.etl("run", good=[4]).err
+        assert "is not approved" in live.etl("run", good=[4]).err
         live.etl("run", "--sample", "20")
         live.etl("approve", "--by", "Ana", good=[0])
         live.etl("run")

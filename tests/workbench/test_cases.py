@@ -71,21 +71,21 @@ def test_diagnostics_can_be_expected(tmp_path: Path, expectation: str, fails: bo
 
 
 @pytest.mark.parametrize(
-    ("text", "line", "says"),
+    ("text", "line", "code", "word"),
     [
-        ("cases:\n  - case: a\n    expekt: {}\n", 3, "unknown key 'expekt'"),
-        ("cases:\n  - case: a\n    expect: {qotes: {a/1: {state: absent}}}\n", 3, "no object 'qotes'"),
-        ("cases:\n  - case: a\n    expect: {quotes: {a/1: {fields: {titel: x}}}}\n", 3, "no field of quotes 'titel'"),
-        (f"cases:\n  - case: a\n    records: {{client: []}}\n{ABSENT}", 3, "no collection 'client'"),
-        (f"cases:\n  - case: a\n    records: {{clients: [{{name: x}}]}}\n{ABSENT}", 3, "has no id"),
+        ("cases:\n  - case: a\n    expekt: {}\n", 3, "unknown-key", "expekt"),
+        ("cases:\n  - case: a\n    expect: {qotes: {a/1: {state: absent}}}\n", 3, "unknown-object", "qotes"),
+        ("cases:\n  - case: a\n    expect: {quotes: {a/1: {fields: {titel: x}}}}\n", 3, "unknown-field", "titel"),
+        (f"cases:\n  - case: a\n    records: {{client: []}}\n{ABSENT}", 3, "unknown-collection", "client"),
+        (f"cases:\n  - case: a\n    records: {{clients: [{{name: x}}]}}\n{ABSENT}", 3, "missing-key", "id"),
     ],
 )
-def test_bad_files_are_refused_at_their_place(tmp_path: Path, text: str, line: int, says: str) -> None:
+def test_bad_files_are_refused_at_their_place(tmp_path: Path, text: str, line: int, code: str, word: str) -> None:
     """A name that nothing knows is told with its line."""
     with pytest.raises(SpecError) as stop:
         run(tmp_path / "a.test.yaml", text)
-    told = stop.value.diagnostics
-    assert [(item.where.line if item.where else 0) for item in told][:1] == [line] and says in str(told[0])
+    found = stop.value.diagnostics[0]
+    assert (found.where and found.where.line, found.code) == (line, code) and word in found.problem
 
 
 def test_captured_cases_pass_and_name_nobody(desk: Desk, tmp_path: Path) -> None:

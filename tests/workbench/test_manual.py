@@ -12,6 +12,7 @@ from xml.etree import ElementTree
 import pytest
 from click.testing import CliRunner
 
+from engine.errors import UsageError
 from engine.language.compile import load_migration
 from tests.stages.conftest import SPEC, Desk
 from workbench.cli import etl
@@ -205,3 +206,13 @@ def test_the_command_goes_by_the_ending(tmp_path: Path, name: str, begins: str) 
     assert done.exit_code == 0, done.output
     assert out.read_text(encoding="utf-8").startswith(begins)
     assert out.stat().st_mode & 0o077 == 0
+
+
+def test_the_command_refuses_other_endings(tmp_path: Path) -> None:
+    """What would be HTML under the name of a PDF is not written; the formats are named, and one that is asked for is written."""
+    out = tmp_path / "m.pdf"
+    words = ["docs", str(SPEC), "--out", str(out), "--store", "sandbox", "--env", "live"]
+    with pytest.raises(UsageError, match=r"m\.pdf.*\.html.*\.md"):
+        CliRunner().invoke(etl(), words, catch_exceptions=False)
+    assert not out.exists()
+    assert CliRunner().invoke(etl(), [*words, "--format", "html"]).exit_code == 0 and out.exists()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 from collections import Counter
@@ -140,8 +141,8 @@ def test_live_check_tells_what_will_not_do(desk: Desk, changed: Callable[..., De
     spec = replace(work.spec, destination=replace(work.spec.destination, plan="lite"))
     told = check_live(replace(work, migration=replace(work.migration, spec=spec)))
     text = "\n".join(map(str, told))
-    for words in ("300 characters", "nobody@example.com", "the plan lite allows 30", "no option 'Nothing'"):
-        assert words in text, text
+    for words in ("300 .*[out-of-range]", "nobody@example.com.*[bad-fallback]", "lite .*30.*[account-full]", "'Nothing'.*[not-an-option]"):
+        assert re.search(".*".join(map(re.escape, words.split(".*"))), text), text
     assert all(item.where is not None and item.where.line > 1 for item in told)
 
 
@@ -153,7 +154,7 @@ def test_live_check_tells_a_field_of_another_type(desk: Desk) -> None:
     other = replace(destination, resources={**destination.resources, "deals": wrong})
     run = desk.run()
     told = check_live(replace(run, migration=replace(run.migration, destination=other)))
-    assert {(item.severity, "is of type text, the connector says number" in item.problem) for item in told} == {("warning", True)}
+    assert {(item.severity, item.code) for item in told} == {("warning", "account-differs")}
 
 
 def test_report_is_shown_again_without_a_run(desk: Desk, run_etl: Etl, tmp_path: Path) -> None:

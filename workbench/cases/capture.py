@@ -1,4 +1,6 @@
-"""A staged record as a case: it and all it leans on, disguised, with the drafts it makes now."""
+"""A staged record as a case: it and everything it refers to, disguised, with the drafts it gives
+now.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,7 @@ def captured(run: Run, name: str, record_id: str) -> dict[str, Any]:
     mapping = run.spec.objects.get(name)
     if mapping is None:
         raise UsageError(
-            f"there is no object {name!r} – one of {', '.join(run.spec.objects)}"
+            f"there is no object {name!r} – known: {', '.join(run.spec.objects)}"
         )
     touched = _Touched()
     with run.store.begin() as connection:
@@ -89,7 +91,7 @@ def _keys(mapping: ObjectMapping, record_id: str) -> list[str]:
 
 
 def _watching(sight: LookupContext, touched: _Touched) -> LookupContext:
-    """The same sight, taking down what it is asked for and has."""
+    """The same lookups, recording what they are asked for and what they find."""
 
     def record(key: str) -> Mapping[str, Any] | None:
         body = sight.record(key)

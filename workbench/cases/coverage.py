@@ -1,4 +1,4 @@
-"""What of a spec its cases exercise, and what they do not."""
+"""Which parts of a spec its cases exercise, and which they do not."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from workbench.cases.run import Seen
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """One kind of thing: how many there are, and which no case looks at."""
+    """One kind of part: how many there are, and which no case covers."""
 
     kind: str
     total: int
@@ -61,7 +61,7 @@ def coverage(spec: Spec, seen: Seen) -> list[Coverage]:
 
 
 def _asked(seen: Seen) -> set[str]:
-    """Entries that were taken on the way to a field some case looks at."""
+    """Entries that were used for a field that some case checks."""
     return {
         f"{name}.{target}: {entry}"
         for name, target, entry in seen.entries

@@ -13,7 +13,7 @@ from engine.config.suggestions import suggest
 from engine.config.validation import check_shape
 from engine.connector.references import any_key
 from engine.connector.typed import reader_of
-from engine.errors import Diagnostic, Place, SpecError
+from engine.errors import Code, Diagnostic, Place, SpecError
 from engine.extract.records import has_key, row_key
 from engine.language.compile import Migration
 from engine.language.model import ObjectMapping, ValueMap
@@ -32,7 +32,7 @@ ROWS = "$rows."
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One test: the records there are, the rows others left, and what is expected."""
+    """One test: the records that exist, the rows that others left, and what is expected."""
 
     name: str
     records: Mapping[str, Mapping[str, Any]]  # by key
@@ -45,7 +45,7 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """One expectation that does not hold."""
+    """One expectation that is not met."""
 
     case: str
     object: str
@@ -70,7 +70,7 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class CaseRun:
-    """What a run of the cases came to."""
+    """The outcome of running the cases."""
 
     passed: tuple[str, ...]
     failed: tuple[str, ...]
@@ -101,7 +101,7 @@ def load_cases(path: FilePath, migration: Migration) -> tuple[Document, list[Cas
 
 
 def _problems(document: Document, migration: Migration) -> Iterator[Diagnostic]:
-    """Names that the spec and its source do not know."""
+    """Names that neither the spec nor its source knows."""
     data, objects = document.data, migration.spec.objects
     for keys, holder in [
         ((), data),
@@ -111,6 +111,7 @@ def _problems(document: Document, migration: Migration) -> Iterator[Diagnostic]:
             yield from _unknown(
                 document,
                 (*keys, "records", name),
+                "unknown-collection",
                 "collection",
                 name,
                 list(migration.source.resources),
@@ -120,16 +121,27 @@ def _problems(document: Document, migration: Migration) -> Iterator[Diagnostic]:
                 if resource and not has_key(resource, row):
                     yield document.problem(
                         (*keys, "records", name, at),
+                        "missing-key",
                         f"the record has no {resource.id}",
                         "add it",
                     )
         for name in holder.get("links", {}):
             yield from _unknown(
-                document, (*keys, "links", name), "object", name, list(objects)
+                document,
+                (*keys, "links", name),
+                "unknown-object",
+                "object",
+                name,
+                list(objects),
             )
         for name, wanted in holder.get("expect", {}).items():
             yield from _unknown(
-                document, (*keys, "expect", name), "object", name, list(objects)
+                document,
+                (*keys, "expect", name),
+                "unknown-object",
+                "object",
+                name,
+                list(objects),
             )
             mapping = objects.get(name)
             for key, item in wanted.items() if mapping else ():
@@ -138,6 +150,7 @@ def _problems(document: Document, migration: Migration) -> Iterator[Diagnostic]:
                     yield from _unknown(
                         document,
                         place,
+                        "unknown-field",
                         f"field of {name}",
                         target,
                         list(mapping.fields if mapping else ()),
@@ -145,11 +158,11 @@ def _problems(document: Document, migration: Migration) -> Iterator[Diagnostic]:
 
 
 def _unknown(
-    document: Document, keys: Keys, what: str, name: str, known: list[str]
+    document: Document, keys: Keys, code: Code, what: str, name: str, known: list[str]
 ) -> Iterator[Diagnostic]:
     if name not in known:
         yield document.problem(
-            keys, f"there is no {what} {name!r}", suggest(name, known)
+            keys, code, f"there is no {what} {name!r}", suggest(name, known)
         )
 
 

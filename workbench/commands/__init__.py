@@ -1,1 +1,1 @@
-"""One module a command; each registers nothing by itself."""
+"""One module for each command; none registers anything by itself."""

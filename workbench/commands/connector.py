@@ -9,7 +9,7 @@ from engine.cli.commands import Later
 
 @click.group("connector")
 def connector_group() -> None:
-    """Draft the description of a platform, and hold it against the server."""
+    """Draft a connector, and check it against the server."""
 
 
 connector_group.add_command(

@@ -1,4 +1,4 @@
-"""`etl connector check`: a connector held against the server it describes."""
+"""`etl connector check`: a connector checked against the server that it describes."""
 
 from __future__ import annotations
 
@@ -49,13 +49,13 @@ TRIES = 1  # a check does not wait for a server that gives no usable answer
         "File with the address and the key; default .env. The process environment goes before it."
     ),
 )
-@click.option("--only", metavar="RESOURCE,...", help="Try just these resources.")
+@click.option("--only", metavar="RESOURCE,...", help="Try only these resources.")
 @click.option(
     "--rows",
     type=click.IntRange(1),
     default=100,
     show_default=True,
-    help="Rows of each list to look at.",
+    help="How many rows of each list to look at.",
 )
 @click.option(
     "--write",
@@ -71,7 +71,7 @@ TRIES = 1  # a check does not wait for a server that gives no usable answer
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="With --write: YAML with the fields of the rows, by resource.",
 )
-@click.option("--yes", is_flag=True, help="With --write: do not ask.")
+@click.option("--yes", is_flag=True, help="With --write: do not ask for confirmation.")
 @click.option(
     "--wrong-key",
     is_flag=True,
@@ -81,7 +81,7 @@ TRIES = 1  # a check does not wait for a server that gives no usable answer
 )
 @click.option(
     "--plan",
-    help="The account's plan, for its limits; default the first of the connector.",
+    help="The account's plan, for its limits; default: the connector's first.",
 )
 @click.option(
     "--seats",
@@ -174,7 +174,7 @@ def _choice(connector: Connector, options: dict[str, Any]) -> Choice:
             f"--plan: {connector.name} has no plan {plan!r} – {suggest(plan, connector.plans)}"
         )
     if (options["bodies"] or options["yes"]) and not options["writes"]:
-        raise UsageError("--with and --yes go with --write")
+        raise UsageError("--with and --yes require --write")
     return Choice(
         tuple(dict.fromkeys(names)),
         options["wrong_key"],
@@ -184,8 +184,8 @@ def _choice(connector: Connector, options: dict[str, Any]) -> Choice:
 
 
 def _ask(connector: Connector, account: Account, choice: Choice, yes: bool) -> None:
-    """Rows are made in an account that is not on this machine only after a yes; raises
-    UnsafePlan where nobody can be asked.
+    """Rows are created in an account beyond this machine only after a yes; raises UnsafePlan where
+    nobody can confirm.
     """
     host = urlsplit(account.base_url).hostname or ""
     if not choice.write or yes or host in ("127.0.0.1", "localhost", "::1"):
@@ -193,7 +193,8 @@ def _ask(connector: Connector, account: Account, choice: Choice, yes: bool) -> N
     question = f"Make, change and delete rows in {connector.title} at {host}?"
     if not sys.stdin.isatty():
         raise UnsafePlan(
-            f"{question} Nobody can be asked here – give --yes, best with a trial account"
+            f"{question} There is nobody to confirm this – give --yes, preferably with a trial"
+            " account"
         )
     click.confirm(question, abort=True, err=True)
 
@@ -222,7 +223,9 @@ def _probing(
     calls: int,
     options: dict[str, Any],
 ) -> Iterator[Probe]:
-    """A paced client of the account whose calls are heard; what it spends is kept in the store."""
+    """A rate-limited client of the account whose calls are recorded; what it spends is kept in the
+    store.
+    """
     store = open_store(options["store"] or f"var/{connector.name}.check.sqlite")
     try:
         clock = Clock()

@@ -37,7 +37,7 @@ _SHOWN = 8  # questions that the terminal repeats
     "--only",
     default="",
     metavar="A,B",
-    help="Draft these resources only, with those they stand below.",
+    help="Draft only these resources, with their parents.",
 )
 @click.option(
     "-o",
@@ -100,7 +100,7 @@ def _say(path: Path, made: Draft, named: str) -> None:
             _many(fields, "field"),
         )
     )
-    click.echo(f"{path}: {parts}; it can be read, and was not tried")
+    click.echo(f"{path}: {parts}; it can be read, but was not tried against the API")
     click.echo(
         f"inferred: {_many(made.inferred, 'thing')}, each with its reason behind it"
     )

@@ -116,7 +116,7 @@ def _notes(store: Store, found: Sequence[Difference]) -> list[str]:
     ]
     if partly:
         notes.append(
-            f"{', '.join(partly)}: read only in part; the numbers are of what is staged"
+            f"{', '.join(partly)}: only partly read; the numbers cover what is staged"
         )
     if last and last[-1] == "run --sample":
         notes.append(

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from engine.cli.environment import variables
+from engine.errors import UsageError
 from engine.language.compile import load_migration
 from engine.report.document import private
 from workbench.commands.options import from_environment, stored
@@ -29,7 +30,7 @@ from workbench.staged import runs, staged
     "--format",
     "style",
     type=click.Choice(["md", "html"]),
-    help="Default: by the ending of the file; html.",
+    help="Default: by the ending of the file; html where it has none.",
 )
 @click.option(
     "--examples",
@@ -42,6 +43,7 @@ def docs_command(
     spec: Path, out: Path, style: str | None, examples: bool, **options: Any
 ) -> None:
     """Write the mapping as a document that a customer reads and signs. Makes no call."""
+    style = style or _style_of(out)
     migration = load_migration(spec, variables())
     with staged(migration, options["store"] or options["environment"]) as kept:
         if kept is None:
@@ -49,7 +51,6 @@ def docs_command(
         else:
             with runs(kept, migration) as (run,):
                 document = manual(migration, run, masked=not examples)
-    style = style or ("md" if out.suffix == ".md" else "html")
     private(out).write_text(
         as_markdown(document) if style == "md" else as_page(document),
         encoding="utf-8",
@@ -59,3 +60,14 @@ def docs_command(
         f"{out}: {len(document.chapters)} kinds of records,"
         f" {sum(len(item.rows) for item in document.chapters)} fields"
     )
+
+
+def _style_of(out: Path) -> str:
+    """The format that the ending of a file stands for; raises UsageError for others."""
+    styles = {".md": "md", ".html": "html", ".htm": "html", "": "html"}
+    if out.suffix.lower() not in styles:
+        raise UsageError(
+            f"--out {out}: {out.suffix} files cannot be written – choose .html or .md, or say"
+            " --format html or --format md; a browser prints the page as PDF"
+        )
+    return styles[out.suffix.lower()]

@@ -69,7 +69,7 @@ def _asked(what: str, known: list[Path], default: int, yes: bool) -> Path:
     if yes:
         if len(known) > 1:
             raise UsageError(
-                f"{what.lower()}: there are several – say which with an option:"
+                f"{what.lower()}: there are several – choose one with an option:"
                 f" {', '.join(map(str, known))}"
             )
         return known[default]

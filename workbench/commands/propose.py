@@ -37,14 +37,14 @@ from workbench.propose.scene import LOW
     "reads",
     is_flag=True,
     help=(
-        "First read one page of each collection nobody has read yet, and the custom fields."
+        "First read a page of each collection that was not read yet, and the custom fields."
     ),
 )
 @click.option(
     "--write",
     "writes",
     is_flag=True,
-    help="Add the proposals to SPEC; what stands there stays as it is.",
+    help="Add the proposals to SPEC; what is already there is kept.",
 )
 @click.option(
     "--out",
@@ -79,7 +79,7 @@ def propose_command(
         made = sum(len(item.proposals) for item in proposed.drafted)
         objects = counted(len(proposed.drafted), "object")
         click.echo(
-            f"{target}: {made} proposals for {objects}; those that are unsure stand commented out"
+            f"{target}: {made} proposals for {objects}; the uncertain ones are commented out"
         )
     else:
         _show(proposed, Console())
@@ -154,6 +154,4 @@ def _show(proposed: Proposed, console: Console) -> None:
             )
             table.add_row(*(Text(cell) for cell in cells), style=style)
         console.print(table)
-    console.print(
-        Text("write them down with --write, or to a new file with --out FILE")
-    )
+    console.print(Text("save them with --write, or to a new file with --out FILE"))

@@ -1,4 +1,4 @@
-"""`etl report`: what the last run came to, once more."""
+"""`etl report`: the report of the last run."""
 
 from __future__ import annotations
 

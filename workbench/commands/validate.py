@@ -42,7 +42,7 @@ def validate_command(specs: Sequence[Path], live: bool, **options: Any) -> None:
 
 
 def _validated(settings: Settings, live: bool) -> int:
-    """Show what is wrong with one spec; the exit code it deserves."""
+    """Show what is wrong with one spec; returns its exit code."""
     problems: list[Diagnostic] = []
     objects = 0
     try:
@@ -62,7 +62,7 @@ def _validated(settings: Settings, live: bool) -> int:
 
 
 def _live(settings: Settings) -> list[Diagnostic]:
-    """What both accounts say against a spec."""
+    """What in both accounts does not fit a spec."""
     from engine.cli.opening import opened
     from workbench.live import check_live
 

@@ -25,7 +25,7 @@ _SHOWN = 100
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One part that is not what it was."""
+    """One part that has changed."""
 
     area: str
     name: str
@@ -49,7 +49,7 @@ class Difference:
 
 
 def differences(old: Sequence[Part], new: Sequence[Part]) -> list[Difference]:
-    """What differs in meaning, the weightiest first; a part written in another way is the same
+    """What differs in meaning, the most important first; a part written differently is the same
     part.
     """
     before, after = {part.at: part for part in old}, {part.at: part for part in new}
@@ -98,7 +98,7 @@ def _only_a_label(old: Part, new: Part) -> bool:
 def _whole_areas(
     found: Sequence[Difference], before: set[str], after: set[str]
 ) -> Iterator[Difference]:
-    """An object that came or went is reported once, not field by field."""
+    """An object that was added or removed is reported once, not field by field."""
     reported: set[str] = set()
     for item in found:
         if item.area in before and item.area in after:

@@ -115,8 +115,8 @@ class _Moved:
         return {name for name, _ in self.new}
 
     def not_asked(self, name: str, record: str) -> bool:
-        """Whether nobody has tried to draft an object of this record: that there is no draft
-        says nothing.
+        """Whether no draft was attempted for an object of this record: then a missing draft says
+        nothing.
         """
         return name in self.undrafted or (
             name in self.sampled and record not in self.sample
@@ -135,7 +135,7 @@ class _Scope:
 
 @dataclass(frozen=True, slots=True)
 class _Work:
-    """One object on the bench: both runs, what is mapped again, and what has been found so far."""
+    """One object being compared: both runs, what is mapped again, and what was found so far."""
 
     old: Run
     new: Run
@@ -407,8 +407,8 @@ def _complete(
     pairs: Mapping[str, _Pair],
     again: Callable[[Evaluation], Evaluation | None],
 ) -> dict[str, Draft | None]:
-    """Whole drafts of the records that differ: the stored ones with the changed fields put in,
-    or made anew.
+    """Whole drafts of the records that differ: the stored ones with the changed fields, or new
+    ones.
     """
     stored = (
         {}

@@ -40,7 +40,7 @@ _MISS = {
     "omit": "if there is none, it stays empty",
     "skip": "if there is none, the record stays behind",
     "fail": "if there is none, the record is not written and is listed",
-    "fallback": "if there is none, a fixed record stands in",
+    "fallback": "if there is none, a fixed record is used instead",
 }
 _OPS = {
     "gt": "greater than",

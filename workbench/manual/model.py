@@ -81,7 +81,7 @@ class Manual:
 
 
 def manual(migration: Migration, run: Run | None, masked: bool) -> Manual:
-    """Tell a migration from its spec and, where records are staged, with examples from them."""
+    """Describe a migration from its spec and, where records are staged, with examples from them."""
     spec = migration.spec
     objects = [
         item for item in spec.active() if not item.name.startswith(("$", "pipelines."))
@@ -159,7 +159,7 @@ def _target(item: ObjectMapping, target: str, spec: Spec) -> str:
 
 def _remarks(item: ObjectMapping) -> Iterator[str]:
     if item.when:
-        yield f"Only records of which this holds: {when(item.when)}."
+        yield f"Only records for which this holds: {when(item.when)}."
     if item.each:
         rest = f", if {when(item.each.where)}" if item.each.where else ""
         yield (
@@ -178,7 +178,7 @@ def _remarks(item: ObjectMapping) -> Iterator[str]:
         but = f" but for {' and '.join(item.ignoring)}" if item.ignoring else ""
         yield (
             f"A record of the destination that agrees in {', '.join(item.match)}{but}"
-            " is taken over instead of making a new one."
+            " is adopted instead of creating a new one."
         )
     if item.on_delete == "delete":
         yield "What is deleted in the source later is deleted in the destination too."

@@ -80,11 +80,11 @@ def _overview(manual: Manual) -> str:
 def _examples_remark(manual: Manual) -> str:
     text = "The examples are real records: treat this document as personal data."
     if not manual.examples:
-        text = "No records were read yet; this document has no examples."
+        text = "No records have been read yet, so this document has no examples."
     elif manual.masked:
         text = (
-            "In the examples letters are shown as x and digits as 0: no personal data stand in"
-            " this document."
+            "In the examples letters are shown as x and digits as 0: this document holds no"
+            " personal data."
         )
     return f'<p class="muted">{text}</p>'
 
@@ -182,13 +182,13 @@ def _set_up(manual: Manual) -> str:
     )
     return (
         '<section id="set-up"><h2>People, custom fields and pipelines</h2>'
-        f"<h3>People</h3>{people}<h3>Made in {safe(manual.destination)}</h3>"
-        f"{tables or '<p>Nothing is made.</p>'}</section>\n"
+        f"<h3>People</h3>{people}<h3>Created in {safe(manual.destination)}</h3>"
+        f"{tables or '<p>Nothing is created.</p>'}</section>\n"
     )
 
 
 def _left(manual: Manual) -> str:
-    table = "<p>No collection is named as staying behind.</p>"
+    table = "<p>No collections are listed as staying behind.</p>"
     if manual.left:
         heads = ("Collection", "Why")
         table = _table("Collections that stay behind", heads, manual.left, code=True)

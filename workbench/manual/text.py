@@ -67,7 +67,7 @@ def _lines(manual: Manual) -> Iterator[str]:
     yield from (
         _table(("Collection", "Why"), manual.left)
         if manual.left
-        else ["No collection is named as staying behind."]
+        else ["No collections are listed as staying behind."]
     )
     yield from _signature(manual)
 

@@ -1,3 +1,3 @@
-"""A connector drafted from an OpenAPI document: what it says, what follows from it, and what has
-to be asked.
+"""A connector drafted from an OpenAPI document: what it says, what follows from it, and what to
+ask.
 """

@@ -69,7 +69,7 @@ def sign_in(api: Api, calls: Sequence[Call], name: str) -> SignIn:
         return by_hand
     if not able:
         ask = (
-            "the document names no way of signing in that a connector has; see"
+            "the document names no way of signing in that connectors support; see"
             " docs/connectors/signing_in.md"
         )
         return SignIn({"kind": "none"}, "", (ask,))
@@ -151,8 +151,8 @@ def _way(node: Node, name: str, why: str, of: int) -> tuple[int, SignIn] | None:
     if kind == "basic" or (kind == "http" and scheme == "basic"):
         ask = (
             (
-                "what is the user name, what the password? Some platforms want the key"
-                " as one of them"
+                "which value is the user name, and which the password? Some platforms"
+                " take the key as one of them"
             ),
         )
         return 4, SignIn(
@@ -189,8 +189,8 @@ def _key(node: Node, name: str, why: str, of: int) -> tuple[int, SignIn] | None:
             )
         ask = (
             (
-                "does a word stand before the key, such as Token? Then add prefix: with"
-                " it and a blank"
+                "is the key preceded by a word such as Token? Then add prefix: with"
+                " that word and a space"
             ),
         )
         return 1, SignIn({"kind": "header", "name": word, "secret": secret}, why, ask)
@@ -226,7 +226,7 @@ def _oauth(node: Node, name: str, why: str) -> tuple[int, SignIn] | None:
         if kind == "code":
             asks = (
                 (
-                    "the first refresh token comes of a consent in the browser; does"
+                    "the first refresh token comes from consent in the browser; does"
                     " the platform exchange it?"
                 ),
                 *asks,
@@ -294,7 +294,7 @@ def address(api: Api, came_from: str, name: str, head: str = "") -> Address:
     )
     if "{" in written:
         unbound = ", ".join(re.findall(r"{([^{}]*)}", written))
-        asks = (*asks, f"what stands for {one_line(unbound, 60)} in the address?")
+        asks = (*asks, f"what is {one_line(unbound, 60)} in the address?")
         written = re.sub(r"[{}]", "", written)
     url = urljoin(came_from, written) if "://" in came_from else written
     parts = (
@@ -303,10 +303,10 @@ def address(api: Api, came_from: str, name: str, head: str = "") -> Address:
         else None
     )
     if parts is None:
-        ask = "what is the API's address? The document does not say it whole"
+        ask = "what is the API's address? The document does not give it in full"
         return Address(f"https://{name.replace('_', '-')}.invalid", "", (ask,))
     if parts.scheme == "http" and parts.hostname not in ("localhost", "127.0.0.1"):
-        asks = (*asks, "is there an address with https? A key does not travel without")
+        asks = (*asks, "is there an address with https? Keys are not sent without")
     return Address(url.rstrip("/"), why, asks)
 
 

@@ -37,7 +37,7 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What one status brings; status 0 is every other."""
+    """What one status returns; status 0 is every other."""
 
     status: int
     media: str
@@ -65,7 +65,7 @@ class Call:
 
     @property
     def good(self) -> Answer | None:
-        """The answer of success that holds most: the first with a body, else the first."""
+        """The successful answer that holds most: the first with a body, else the first."""
         found = sorted(
             (one for one in self.answers if 200 <= one.status < 300),
             key=lambda one: (one.schema is None, one.status),
@@ -82,7 +82,7 @@ class Call:
 
 
 def calls(api: Api) -> list[Call]:
-    """Every call that can be read; what is not a mapping where one should stand is passed over."""
+    """Every call that can be read; what is not a mapping where one belongs is skipped."""
     paths = api.root.at("paths")
     items = [(path, paths.at(path)) for path in paths.names()]
     held = [

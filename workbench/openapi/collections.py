@@ -147,7 +147,7 @@ def _collection(
 
 
 def _undrawn(call: Call) -> bool:
-    """Whether the document says nothing of what a call answers."""
+    """Whether the document says nothing about what a call answers."""
     return call.good is None or call.good.schema is None
 
 
@@ -208,8 +208,8 @@ def _of_many(one: Collection, many: Call | None, above: Collection) -> Collectio
 def _joined(
     plain: Mapping[str, Collection], nested: Mapping[str, Collection]
 ) -> Iterator[Collection]:
-    """All of them: a list below a row takes its place in the collection whose rows are read and
-    written elsewhere.
+    """All of them: a list below a row is merged into the collection whose rows are read and written
+    elsewhere.
     """
     taken: set[str] = set()
     many = {

@@ -40,9 +40,7 @@ _RELATED = "which fields travel as relationships? (json_api: relationships)"
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What somebody asked for: the document's name and address, the connector's name, the
-    resources.
-    """
+    """What was asked for: the document's name and address, the connector's name, the resources."""
 
     origin: str
     name: str = ""
@@ -51,7 +49,7 @@ class Wish:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A draft as a file's text, with what is to be said about it."""
+    """A draft as the text of a file, with what to tell the user about it."""
 
     name: str
     text: str
@@ -145,7 +143,7 @@ def loaded(text: str, name: str) -> Connector:
 
 
 def _chosen(found: Found, only: Sequence[str]) -> list[Collection]:
-    """The collections that were asked for, with those they stand below."""
+    """The collections that were asked for, with their parents."""
     held = {one.name: one for one in found.collections}
     if not held:
         raise UsageError(
@@ -180,11 +178,11 @@ def _head(api: Api, wish: Wish, title: str) -> list[str]:
             f" {one_line(title, 80)}, OpenAPI {version}."
         ),
         (
-            "Nothing in it was tried against the API. What stands without a remark is"
-            " what the document says."
+            "Nothing in it was tried against the API. Lines without a remark are what"
+            " the document says."
         ),
         (
-            '"inferred:" tells the reason of what it does not say in so many words;'
+            '"inferred:" gives the reason for what it does not state outright;'
             ' "ask:" is for you to find out.'
         ),
     ]
@@ -236,7 +234,7 @@ def _message(every: list[Call], remarks: _Remarks) -> Noted:
     said = errors.messages(every)
     if said:
         return Noted(said, remarks.why("the errors of the document"))
-    ask = "where does an error say what is wrong? The document draws no error"
+    ask = "where does an error say what is wrong? The document describes no error"
     return Noted(said, "", remarks.asks(ask))
 
 
@@ -253,16 +251,14 @@ def _connection(facts: _Facts, remarks: _Remarks) -> Block:
             ),
             "check": Noted(call, remarks.why(why), remarks.asks(*asks)),
         },
-        remarks.asks(
-            "how many calls may be under way at once? Without concurrency: there are 8"
-        ),
+        remarks.asks("how many calls may run at once? Without concurrency: it is 8"),
     )
 
 
 def _check(
     every: list[Call], made: list[Resource], costs: str
 ) -> tuple[dict[str, Any], str, tuple[str, ...]]:
-    """A cheap call that proves the key: one that tells who is asking, else the cheapest list."""
+    """A cheap call that proves the key: one that says who is signed in, else the cheapest list."""
     plain = [
         call
         for call in every
@@ -299,7 +295,9 @@ def _check(
     return (
         {"get": "/"},
         "",
-        ("which cheap call proves the key? The document has none without parameters",),
+        (
+            "which cheap call proves the key? Every call in the document needs parameters",
+        ),
     )
 
 
@@ -329,7 +327,7 @@ def _checked(call: Call, costs: str) -> dict[str, Any]:
 
 
 def _limits(facts: _Facts, remarks: _Remarks) -> Block:
-    """Quotas stated in plain figures; nothing where there are none, for a figure made up is worse
+    """Quotas stated in plain figures; nothing where there are none: an invented figure is worse
     than none.
     """
     costs, headers = facts.costs, errors.quota_headers(facts.calls)

@@ -1,6 +1,4 @@
-"""What answers mean, where they say what is wrong, what calls cost, and the quotas a document
-tells of.
-"""
+"""What answers mean, where they say what is wrong, what calls cost, and a document's quotas."""
 
 from __future__ import annotations
 
@@ -176,8 +174,8 @@ def cost(call: Call, word: str) -> int | None:
 
 
 def quotas(api: Api) -> dict[str, tuple[int, int, str]]:
-    """Quotas that the document's description tells in plain figures: amount, seconds and the
-    words themselves.
+    """Quotas that the document's description states in plain figures: amount, seconds and the words
+    themselves.
     """
     text = api.root.text("info", "description")[:200_000]
     found: dict[str, set[int]] = {}
@@ -197,7 +195,7 @@ def quotas(api: Api) -> dict[str, tuple[int, int, str]]:
 
 
 def quota_headers(calls: Iterable[Call]) -> dict[str, str]:
-    """Headers of answers that tell how a quota stands."""
+    """Headers of answers that say how much of a quota is left."""
     held = Counter(
         name
         for call in calls

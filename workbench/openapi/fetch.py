@@ -1,5 +1,5 @@
-"""A document from an address: https, or http on this machine; no redirect is followed, and what
-comes has a size.
+"""A document from an address: https, or http on this machine; no redirect is followed, and its size
+is limited.
 """
 
 from __future__ import annotations

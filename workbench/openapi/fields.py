@@ -50,7 +50,7 @@ _PLAIN = {
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A field as the connector will say it, with why it is that and what has to be asked."""
+    """A field as the connector will declare it, with the reason and open questions."""
 
     kind: str
     to: tuple[str, ...] = ()
@@ -69,7 +69,7 @@ Known = Mapping[str, str]
 
 
 def known(names: Iterable[str]) -> Known:
-    """Resources by what a field may call them."""
+    """Resources by the names that a field may use for them."""
     return {key(singular(name)): name for name in reversed(list(names))}
 
 
@@ -166,7 +166,7 @@ def _listed(schema: Schema) -> Field:
 
 
 def _text_kind(name: str, text: str, shown: Any, schema: Schema) -> tuple[str, str]:
-    """What a text is, where its schema says no more than that it is one."""
+    """What a text is, where its schema only says that it is text."""
     example = _example_kind(shown) if isinstance(shown, str) else ""
     html = re.search(r"\bHTML\b", text) and not schema.text("pattern")
     moment = _MOMENT_WORDS.search(text) and key(name) != "timezone"
@@ -185,7 +185,7 @@ def _text_kind(name: str, text: str, shown: Any, schema: Schema) -> tuple[str, s
 
 
 def _example_kind(shown: str) -> str:
-    """What a text is by its looks; "" for any text."""
+    """What a text looks like; "" for any text."""
     tests = (
         (_MOMENT.match, "datetime"),
         (_DAY.fullmatch, "date"),

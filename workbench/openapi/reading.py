@@ -23,7 +23,7 @@ DEEPEST = 200  # levels of a JSON document
 
 @dataclass(frozen=True, slots=True)
 class Api:
-    """A document, and what was worked out of it so far, by what it is and where."""
+    """A document, and what has been derived from it so far, by kind and place."""
 
     document: Document
     swagger: bool  # 2.0, whose parts stand elsewhere
@@ -89,6 +89,7 @@ def opened(raw: bytes, name: str) -> Api:
             [
                 document.problem(
                     (),
+                    "unsupported",
                     "not an OpenAPI document",
                     "it begins with openapi: or swagger:",
                 )
@@ -105,7 +106,10 @@ def opened(raw: bytes, name: str) -> Api:
         raise SpecError(
             [
                 document.problem(
-                    keys, problem, "Swagger 2.0, OpenAPI 3.0 and 3.1 are read"
+                    keys,
+                    "unsupported",
+                    problem,
+                    "Swagger 2.0, OpenAPI 3.0 and 3.1 are read",
                 )
             ]
         )
@@ -114,6 +118,7 @@ def opened(raw: bytes, name: str) -> Api:
             [
                 document.problem(
                     ("paths",),
+                    "missing-key",
                     "the document has no paths",
                     "a connector is drafted from its paths",
                 )
@@ -137,43 +142,32 @@ def file(path: Path) -> bytes:
 
 
 def _parsed(text: str, name: str) -> Document:
-    """JSON where the text is JSON, YAML otherwise; a text that is neither is refused
-    with YAML's words.
-    """
+    """JSON where the text is JSON, YAML otherwise; a text that is neither is refused as YAML is."""
     if not text.lstrip().startswith(("{", "[")):
         return parse(text, name, LARGE)
     try:
         data = json.loads(text, object_pairs_hook=_once, parse_constant=_no_constant)
     except json.JSONDecodeError as error:
         place = Place(name, error.lineno, error.colno)
-        raise SpecError(
-            [
-                Diagnostic(
-                    place, "", f"not valid JSON: {error.msg}", "correct the document"
-                )
-            ]
-        ) from None
-    except (ValueError, RecursionError) as error:
-        problem = (
-            "nested too deeply"
-            if isinstance(error, RecursionError)
-            else one_line(error)
-        )
-        raise SpecError(
-            [Diagnostic(Place(name, 1, 1), "", problem, "correct the document")]
-        ) from None
+        raise _not_json(place, f"not valid JSON: {error.msg}") from None
+    except RecursionError:
+        raise _too_deep(name) from None
+    except ValueError as error:
+        raise _not_json(Place(name, 1, 1), one_line(error)) from None
     if _depth(data) > DEEPEST:
-        raise SpecError(
-            [
-                Diagnostic(
-                    Place(name, 1, 1),
-                    "",
-                    "nested too deeply",
-                    f"at most {DEEPEST} levels",
-                )
-            ]
-        )
+        raise _too_deep(name)
     return Document(name, data, {})
+
+
+def _not_json(place: Place, problem: str) -> SpecError:
+    return SpecError(
+        [Diagnostic(place, "", "bad-syntax", problem, "correct the document")]
+    )
+
+
+def _too_deep(name: str) -> SpecError:
+    place, advice = Place(name, 1, 1), f"at most {DEEPEST} levels"
+    return SpecError([Diagnostic(place, "", "too-large", "nested too deeply", advice)])
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -243,7 +237,10 @@ def _wrong(node: Node, problem: str, advice: str) -> SpecError:
     return SpecError(
         [
             node.api.document.problem(
-                (*node.keys, "$ref"), f"the reference {reference!r} {problem}", advice
+                (*node.keys, "$ref"),
+                "bad-reference",
+                f"the reference {reference!r} {problem}",
+                advice,
             )
         ]
     )

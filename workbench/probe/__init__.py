@@ -1,3 +1,1 @@
-"""A connector held against the server it describes: each declaration tried, and what the server
-says to it.
-"""
+"""A connector checked against the server it describes: each declaration is tried."""

@@ -1,4 +1,4 @@
-"""What the file says of the account as a whole: the check call, the key, limits, custom fields,
+"""What the file says about the account as a whole: the check call, the key, limits, custom fields,
 people, pipelines.
 """
 
@@ -77,7 +77,7 @@ def try_connection(probe: Probe, wrong_key: bool, tell: Tell) -> None:
 
 
 def _wrong_key(probe: Probe) -> Finding:
-    """One call with a key that is not good must be refused, and be read so."""
+    """One call with an invalid key must be refused, and understood as a refusal."""
     connector, account = probe.client.connector, probe.client.account
     names = list(variables(connector.connection.auth, secret=True))
     if not names:
@@ -139,9 +139,7 @@ def _wrong_key(probe: Probe) -> Finding:
 
 
 def try_limits(probe: Probe, tell: Tell) -> None:
-    """Declared headers against those that came with the answers, and amounts against what the
-    headers say.
-    """
+    """Declared headers against those of the answers, and amounts against what headers say."""
     connector, seen = probe.client.connector, probe.tape.headers
     for limit in connector.limits:
         subject = f"limit {limit.name}"

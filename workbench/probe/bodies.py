@@ -1,6 +1,4 @@
-"""What is written on trial: bodies that somebody gave, or that follow from the kinds of the
-required fields.
-"""
+"""What is written on trial: given bodies, or ones derived from the types of required fields."""
 
 from __future__ import annotations
 
@@ -51,7 +49,10 @@ def _problems(document: Document, data: Any, connector: Connector) -> list[Diagn
     if not isinstance(data, Mapping):
         return [
             document.problem(
-                (), "not a mapping of resources", "write RESOURCE: {FIELD: VALUE}"
+                (),
+                "wrong-type",
+                "not a mapping of resources",
+                "write RESOURCE: {FIELD: VALUE}",
             )
         ]
     found = []
@@ -60,6 +61,7 @@ def _problems(document: Document, data: Any, connector: Connector) -> list[Diagn
             found.append(
                 document.problem(
                     (name,),
+                    "unknown-resource",
                     f"unknown resource {name!r}",
                     suggest(name, list(connector.resources)),
                 )
@@ -67,7 +69,10 @@ def _problems(document: Document, data: Any, connector: Connector) -> list[Diagn
         elif body is not None and not isinstance(body, Mapping):
             found.append(
                 document.problem(
-                    (name,), "not a mapping of fields", "write {FIELD: VALUE}"
+                    (name,),
+                    "wrong-type",
+                    "not a mapping of fields",
+                    "write {FIELD: VALUE}",
                 )
             )
         else:
@@ -76,6 +81,7 @@ def _problems(document: Document, data: Any, connector: Connector) -> list[Diagn
             found += [
                 document.problem(
                     (name, field),
+                    "unknown-field",
                     f"unknown field {field!r}",
                     suggest(field, list(fields)),
                 )
@@ -101,8 +107,8 @@ def made(
     mark: str,
     reference: Reference,
 ) -> dict[str, Any] | str:
-    """A row to send: what was given over what is required; or the name of a field that nothing
-    can be made for.
+    """A row to send: given values over required ones; or the name of a field for which no value can
+    be invented.
     """
     sent: dict[str, Any] = {}
     for name, field in resource.fields.items():
@@ -163,7 +169,7 @@ def _made(
     mark: str,
     reference: Reference,
 ) -> Any:
-    """A value for a required field; None where its kind does not say enough."""
+    """A value for a required field; None where its type does not say enough."""
     defined = next(
         (
             other.custom

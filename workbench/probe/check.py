@@ -28,7 +28,7 @@ WRITTEN = 8
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What to try: which resources, a key that is not good, writing with which bodies."""
+    """What to try: which resources, whether an invalid key, writing with which bodies."""
 
     names: Sequence[str]
     wrong_key: bool = False
@@ -124,7 +124,7 @@ def check(probe: Probe, choice: Choice, tell: Tell) -> None:
 
 
 def _unless_ended(subject: str, tell: Tell, trial: Callable[[], None]) -> None:
-    """Go on with the next part where one ends early; being shut out ends the whole."""
+    """Continue with the next part where one ends early; being blocked ends the check."""
     try:
         trial()
     except ClientBlocked:

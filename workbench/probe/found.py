@@ -1,5 +1,5 @@
-"""What a trial comes to: one declaration, the verdict, what was seen, and where the declaration
-stands.
+"""The outcome of a trial: one declaration, the verdict, what was seen, and where the declaration
+is.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ METHODS = ("get", "post", "put", "patch", "delete")
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One declaration against the server. `keys` lead to its place in the file, `evidence` is
-    what was sent and answered.
+    """One declaration compared with the server.
+
+    `keys` lead to its place in the file, `evidence` is what was sent and answered.
     """
 
     subject: str  # what was tried: "list contacts"
@@ -40,7 +41,7 @@ def confirmed(subject: str, claim: str, detail: str = "") -> Finding:
 
 
 def untried(subject: str, claim: str, why: str) -> Finding:
-    """Nothing was found out, and why."""
+    """Nothing could be found out, and why."""
     return Finding(subject, claim, "not tried", why)
 
 
@@ -68,12 +69,13 @@ class Declared:
     document: Document
 
     def diagnostic(self, finding: Finding) -> Diagnostic:
-        """A contradiction as other commands tell one."""
+        """A contradiction as a diagnostic."""
         advice = finding.advice
         if finding.keys[:1] == ("defaults",):
             advice += f"; where just {finding.subject.rpartition(' ')[2]} differs, say so there"
         return self.document.problem(
             finding.keys,
+            "contradicted",
             f"{finding.subject}: {finding.claim}: {finding.detail}",
             advice,
         )

@@ -40,7 +40,7 @@ class Tape:
     retry_stated: bool = False  # ... of which one said how long to wait
 
     def listen(self, client: Client) -> None:
-        """Hear every call of a client."""
+        """Record every call of a client."""
         client.calls.hears_request = self._asked
         client.calls.hears_response = self._answered
 
@@ -120,7 +120,7 @@ def _shape(value: Any, depth: int) -> str:
 
 
 def kind_of(value: Any) -> str:
-    """What a JSON value is, in a word or two."""
+    """What a JSON value is, in a few words."""
     if value is None:
         return "null"
     if isinstance(value, bool):

@@ -24,7 +24,7 @@ WORDS = ("start", "page", "cursor", "key")
 
 
 def try_walk(probe: Probe, resource: Resource, tell: Tell) -> None:
-    """Hold the pager of a list that has rows against the server."""
+    """Check the pager of a list that has rows against the server."""
     operation = resource.operations["list"]
     pager = operation.pager
     assert pager is not None
@@ -279,7 +279,7 @@ def _wrong(
 
 
 def _leads(probe: Probe) -> str:
-    """Places of the answer that look like a way on."""
+    """Places in the answer that look as if they lead to the next page."""
     found = [
         path
         for path in _paths(probe.tape.body)

@@ -1,6 +1,4 @@
-"""Proposals as lines of a spec: what a person wrote stays; what is unsure stands there commented
-out.
-"""
+"""Proposals as lines of a spec: what a person wrote is kept, what is uncertain commented out."""
 
 from __future__ import annotations
 

@@ -209,19 +209,21 @@ function heading() {
   const facts = [report.command, report.environment, `run ${report.run}`, report.generated_at, `spec ${report.spec_digest.slice(0, 12)}`];
   add(byId("top"), [el("h1", {}, value(report.title, "name")), el("p.facts", {}, facts.map((text) => el("span", {}, value(text, "name"))))]);
 }
+const CHANGED = ["arrived", "missing", "failed", "created", "updated", "adopted", "deleted"];
 function verdict() {
   const told = report.verdict;
   const all = told.arrived + told.missing + told.skipped + told.failed;
   const needs = waiting.size;
-  const words = !all ? "No records were compared" : told.arrived === all ? `All ${many(all, "record")} arrived` : `${count(told.arrived)} of ${many(all, "record")} arrived`;
+  const idle = report.command.endsWith("--delta") && !CHANGED.some((word) => told[word]);
+  const words = idle ? "Nothing had changed" : !all ? "No records were compared" : told.arrived === all ? `All ${many(all, "record")} arrived` : `${count(told.arrived)} of ${many(all, "record")} arrived`;
   const rest = needs ? `${many(needs, "needs", "need")} attention` : told.state === "good" ? "nothing needs attention" : "look at the counts below";
   const tiles = [
     ["arrived", told.arrived, "arrived"], ["skipped", told.skipped, "skipped"], ["failed", told.failed, "failed"], ["missing", told.missing, "missing"],
     ["lost", told.lost_in_arrived, "fields lost in records that arrived"],
   ];
-  const outside = told.not_taken ? ` ${many(told.not_taken, "record")} of the source taken by no object.` : "";
+  const outside = told.not_taken ? ` ${many(told.not_taken, "record")} of the source not taken by any object.` : "";
   const more = ["adopted", "deleted"].filter((word) => told[word]).map((word) => `, ${count(told[word])} ${word}`).join("");
-  const written = `Written: ${count(told.created)} created, ${count(told.updated)} updated, ${count(told.unchanged)} already as wanted${more}.${outside}`;
+  const written = `Written: ${count(told.created)} created, ${count(told.updated)} updated, ${count(told.unchanged)} already up to date${more}.${outside}`;
   return el(`section.verdict.${told.state === "good" ? "good" : "attention"}`, { id: "verdict", "aria-labelledby": "verdict-title" },
     el("h2", { id: "verdict-title", tabindex: -1 }, words, ", ", el("strong", {}, rest), "."),
     el("ul.tiles", {}, tiles.map(([kind, number, word]) => el(`li.tile${number ? `.t-${kind}` : ""}`, {}, el("b", {}, count(number)), ` ${word}`))),
@@ -251,7 +253,7 @@ function cause([object, text, alike, rows]) {
   if (rows.length === 1) return el("li", {}, recordLink(object, rows[0][0]), el(".why", {}, value(text, "name")));
   const said = ([key, own]) => el("li", {}, recordLink(object, key), alike ? null : el(".why", {}, value(own, "name")));
   return el("li.cause", {}, el("strong", {}, value(object, "name"), ` (${many(rows.length, "record")})`),
-    el(".why", {}, value(text, "name"), alike ? null : " or alike"), listed(rows, said, FEW));
+    el(".why", {}, value(text, "name"), alike ? null : ", or similar"), listed(rows, said, FEW));
 }
 function sampleSection() {
   const sample = report.sample;
@@ -267,7 +269,7 @@ function objectTable() {
     count(row.records), ACTIONS.map((name) => zero(row[name])), stateBar(row.fields, FIELD_STATES), zero(row.cost), zero(row.least),
   ].flat());
   rows.push(["All objects", count(sum(report.objects, "records")), ...ACTIONS.map((name) => zero(sum(report.objects, name))), stateBar(report.verdict.fields, FIELD_STATES), zero(sum(report.objects, "cost")), zero(sum(report.objects, "least"))]);
-  const heads = [["Object"], ["Records", "number"], ...ACTIONS.map((name) => [name, "number"]), ["Fields", "bars"], [costUnit()[0].toUpperCase() + costUnit().slice(1), "number"], ["Least possible", "number"]];
+  const heads = [["Object"], ["Records", "number"], ...ACTIONS.map((name) => [name, "number"]), ["Fields", "bars"], [costUnit()[0].toUpperCase() + costUnit().slice(1), "number"], ["Minimum", "number"]];
   return section("objects", "Objects", table("Objects and what became of them", heads, rows, ".totalled"), legend(FIELD_STATES), costLine(), provisionedLine());
 }
 const zero = (number) => number === undefined ? "" : number ? count(number) : el("span.muted", {}, "0");
@@ -280,7 +282,7 @@ function costLine() {
 function provisionedLine() {
   const made = report.provisioned;
   if (!made) return null;
-  return el("p", {}, `Custom fields: ${count(made.fields_made)} made, ${count(made.fields_found)} found; ${many(made.options_made, "option")} made.`, made.refused.map((text) => el(".why", {}, value(text, "name"))));
+  return el("p", {}, `Custom fields: ${count(made.fields_made)} created, ${count(made.fields_found)} found; ${many(made.options_made, "option")} created.`, made.refused.map((text) => el(".why", {}, value(text, "name"))));
 }
 function peopleTable() {
   if (!report.people.length) return null;
@@ -297,7 +299,7 @@ function leftBehind() {
     value(row.collection, "name"), row.rows < 0 ? "unknown" : count(row.rows),
     row.reason ? value(row.reason, "name") : el("span.chip.s-lost", {}, "no reason given"),
   ]);
-  return section("left", "Collections left behind", table("Collections that become no record", [["Collection"], ["Rows", "number"], ["Why"]], cells));
+  return section("left", "Collections left behind", table("Collections that are not migrated", [["Collection"], ["Rows", "number"], ["Why"]], cells));
 }
 
 // -- state of the page, kept in its address
@@ -528,8 +530,8 @@ function recordFacts(row) {
   return el("dl.facts", {}, facts.filter(([, text]) => text).map(([word, text]) => el("div", {}, el("dt", {}, word), el("dd", {}, typeof text === "string" ? value(text, "name") : text))));
 }
 function unmappedPart(row) {
-  if (!row.unmapped.length) return el("p.muted", {}, "Every filled source field is mapped, or the mapping says why it is left.");
-  return el("div", {}, el("h3", {}, `Source fields nobody mapped (${count(row.unmapped.length)})`), el("dl.paths", {}, row.unmapped.map(([path, text]) => [el("dt", {}, value(path, "key")), el("dd", {}, value(text))])));
+  if (!row.unmapped.length) return el("p.muted", {}, "Every filled source field is mapped, or the mapping says why it is left out.");
+  return el("div", {}, el("h3", {}, `Unmapped source fields (${count(row.unmapped.length)})`), el("dl.paths", {}, row.unmapped.map(([path, text]) => [el("dt", {}, value(path, "key")), el("dd", {}, value(text))])));
 }
 function recordBody(row) {
   const filled = row.fields.filter((field) => field.state !== "empty");

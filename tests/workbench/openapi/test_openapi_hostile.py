@@ -109,32 +109,32 @@ def _ok(schema: dict[str, Any]) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("", "not an OpenAPI document"),
-        ("[1, 2]", "not an OpenAPI document"),
-        ("a: [", "not valid YAML"),
-        ('{"a": 1,}', "acme.yaml:1:9: not valid JSON"),
-        ('{"a": 1, "a": 2}', "duplicate key 'a'"),
-        ('{"a": NaN}', "NaN is not JSON"),
-        ("[" * 100_000, "nested too deeply"),
-        ('{"a":' * 300 + "1" + "}" * 300, "nested too deeply"),
-        ("openapi: 4.0.0\npaths: {/a: {}}", "acme.yaml:1:1: openapi: version '4.0.0' is not known"),
-        ("openapi: 3.0.0\ninfo: {}", "the document has no paths"),
-        ("openapi: 3.0.0\npaths: []", "acme.yaml:2:1: paths: the document has no paths"),
+        ("", "[unsupported]"),
+        ("[1, 2]", "[unsupported]"),
+        ("a: [", "[bad-syntax]"),
+        ('{"a": 1,}', "acme.yaml:1:9: .* [bad-syntax]"),
+        ('{"a": 1, "a": 2}', "'a'.* [bad-syntax]"),
+        ('{"a": NaN}', "NaN .*[bad-syntax]"),
+        ("[" * 100_000, "[too-large]"),
+        ('{"a":' * 300 + "1" + "}" * 300, "[too-large]"),
+        ("openapi: 4.0.0\npaths: {/a: {}}", "acme.yaml:1:1: openapi: .*'4.0.0'.* [unsupported]"),
+        ("openapi: 3.0.0\ninfo: {}", "[missing-key]"),
+        ("openapi: 3.0.0\npaths: []", "acme.yaml:2:1: paths: .* [missing-key]"),
         ("openapi: 3.0.0\ninfo: {title: Acme}\npaths: {/a: {get: {responses: {200: {}}}}}", "no collection of rows"),
         ("openapi: 3.0.0\npaths: {/a: {get: {}}}", "no title to make a name of – give one with --name"),
-        ("openapi: 3.0.0\ninfo: {title: Acme}\npaths:\n  /a: {$ref: 'https://evil.example/x.yaml'}", "acme.yaml:4:8: paths./a.$ref: the reference 'https://evil.example/x.yaml' leads out of the document"),
-        ("openapi: 3.0.0\ninfo: {title: Acme}\npaths:\n  /a: {$ref: 'file:///etc/passwd'}", "leads out of the document, which is not followed"),
-        ("openapi: 3.0.0\ninfo: {title: Acme}\npaths:\n  /a: {$ref: '#/components/x'}", "leads nowhere"),
-        ("openapi: 3.0.0\ninfo: {title: Acme}\npaths:\n  /a: {$ref: '#/paths/~1b'}\n  /b: {$ref: '#/paths/~1a'}", "leads back to itself"),
-        ("a: &a [x, *a]", "an alias that contains itself"),
-        ("a: !!python/name:os.system x", "acme.yaml:1:4: the tag !python/name:os.system is not allowed"),
+        ("openapi: 3.0.0\ninfo: {title: Acme}\npaths:\n  /a: {$ref: 'https://evil.example/x.yaml'}", "acme.yaml:4:8: paths./a.$ref: .*'https://evil.example/x.yaml'.* [bad-reference]"),
+        ("openapi: 3.0.0\ninfo: {title: Acme}\npaths:\n  /a: {$ref: 'file:///etc/passwd'}", "[bad-reference]"),
+        ("openapi: 3.0.0\ninfo: {title: Acme}\npaths:\n  /a: {$ref: '#/components/x'}", "[bad-reference]"),
+        ("openapi: 3.0.0\ninfo: {title: Acme}\npaths:\n  /a: {$ref: '#/paths/~1b'}\n  /b: {$ref: '#/paths/~1a'}", "[bad-reference]"),
+        ("a: &a [x, *a]", "[unsafe-yaml]"),
+        ("a: !!python/name:os.system x", "acme.yaml:1:4: .*!python/name:os.system.* [unsafe-yaml]"),
     ],
 )  # fmt: skip
 def test_bad_documents_are_told(text: str, says: str) -> None:
-    """One usage error (exit code 2) with the place and what is wrong."""
+    """One usage error (exit code 2) with the place and the code; `.*` stands for any words."""
     with pytest.raises(UsageError) as caught:
         draft(opened(text.encode(), "acme.yaml"), Wish("acme.yaml"))
-    assert says in str(caught.value)
+    assert re.search(".*".join(map(re.escape, says.split(".*"))), str(caught.value), re.DOTALL)
     assert caught.value.exit_code == 2
 
 
