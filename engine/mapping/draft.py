@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -12,8 +12,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from engine.connector.model import FieldType, Resource
-from engine.connector.typed import reader_of
+from engine.connector.typed import Typed, reader_of
 from engine.language.model import ObjectMapping
+from engine.mapping.ahead import AT_ONCE, look_ahead
 from engine.mapping.evaluate import (
     FALLBACK,
     Evaluation,
@@ -39,7 +40,7 @@ from engine.store.links import (
 )
 from engine.store.records import Record, content_digest, count, one, pointing_at, stream
 from engine.store.tables import recall_in, remember_in
-from engine.values import digest
+from engine.values import batches, digest
 
 STAGE = "transform"  # of findings
 STAMP = (
@@ -59,9 +60,12 @@ class Remembered(OrderedDict[Any, Any]):
             self.move_to_end(key)
             return self[key]
         value = self[key] = make()
+        return value
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        super().__setitem__(key, value)
         if len(self) > REMEMBERED:
             self.popitem(last=False)
-        return value
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +94,15 @@ def sight_on(
     lasting = memory is not None
     memory = Remembered() if memory is None else memory
     users: set[str] = memory.get_or("users", lambda: set(links_of(connection, "users")))
+
+    read = reader_of(run.migration.source)
+
+    def typed(collection: str, row: Mapping[str, Any]) -> Typed:
+        # what is remembered holds the row as well, so no other one takes its identity
+        kept: tuple[Any, Typed] = memory.get_or(
+            ("typed", id(row)), lambda: (row, read(collection, row))
+        )
+        return kept[1]
 
     def record(key: str) -> Mapping[str, Any] | None:
         def look() -> Mapping[str, Any] | None:
@@ -134,7 +147,7 @@ def sight_on(
         pointing_at=pointing,
         drafted=drafted or staged,
         user=lambda key: key != FALLBACK and key in users,
-        typed=reader_of(run.migration.source),
+        typed=typed,
         user_source=run.spec.users.source if run.spec.users else "",
     )
 
@@ -240,15 +253,12 @@ def _object(
     chosen = None if mapping.rows else only
     for batch in _batches(run, mapping, chosen):
         with run.store.begin() as connection:
-            sight = seen.watched(
-                sight_on(run, connection, memory=memory, own=mapping.name)
-            )
+            known = sight_on(run, connection, memory=memory, own=mapping.name)
+            sight = seen.watched(known)
             drafts: list[Draft] = []
             found: list[Finding] = []
-            for record in batch:
-                for projection in evaluate(
-                    mapping, Source(record.collection, record.key, record.body), sight
-                ):
+            for source in _sources(run, mapping, batch, connection, known, memory):
+                for projection in evaluate(mapping, source, sight):
                     position += 1
                     projection = judged(
                         run.migration.destination.resources[mapping.resource],
@@ -266,6 +276,22 @@ def _object(
     return Transformed(
         mapping.name, counts["ready"], counts["skipped"], counts["failed"]
     )
+
+
+def _sources(
+    run: Run,
+    mapping: ObjectMapping,
+    records: Sequence[Record],
+    connection: sa.Connection,
+    sight: LookupContext,
+    memory: Remembered,
+) -> Iterator[Source]:
+    """Records as evaluations see them, what they look at in memory."""
+    read = replace(sight, typed=reader_of(run.migration.source)).read
+    for part in batches(records, AT_ONCE):
+        sources = [read(item.collection, item.key, item.body) for item in part]
+        look_ahead(connection, memory, mapping, sources, sight)
+        yield from sources
 
 
 def _batches(run: Run, mapping: ObjectMapping, only: frozenset[str] | None) -> Any:

@@ -29,6 +29,8 @@ from engine.values import (
     word,
 )
 
+Query = tuple[str, str, tuple[str, ...]]  # a collection, its field, any of these values
+
 FALLBACK = "$fallback"
 SHOWN = 80
 FILLING = ("text.default",)  # steps that make something of nothing
@@ -216,12 +218,7 @@ class _Context:
 
     def _related(self, name: str) -> Any:
         related = self.mapping.related[name]
-        value = self.value(related.by)
-        values = (value or []) if related.many else [value]
-        keys = dict.fromkeys(
-            record_key(item, related.sources, self.sight.pattern) for item in values
-        )
-        rows = [(key, self.sight.record(key)) for key in keys if key]
+        rows = [(key, self.sight.record(key)) for key in self.keys_of(related)]
         found = [
             self.read(name, key.partition("/")[0], body)
             for key, body in rows
@@ -229,14 +226,29 @@ class _Context:
         ]
         return found if related.many else next(iter(found), None)
 
+    def keys_of(self, related: model.Related) -> list[str]:
+        """The keys of the rows that a link in the record leads to."""
+        value = self.value(related.by)
+        values = (value or []) if related.many else [value]
+        keys = dict.fromkeys(
+            record_key(item, related.sources, self.sight.pattern) for item in values
+        )
+        return [key for key in keys if key]
+
+    def parents_of(self, children: model.Children) -> list[str]:
+        """What children name as their parent; nothing where the record does not say."""
+        if children.by is None:
+            return [self.source.key, self.source.id]
+        value = self.value(children.by)
+        if is_empty(value):
+            return []
+        return [any_key(value, self.sight.pattern) or str(value)]
+
     def _children(self, name: str) -> Any:
         children = self.mapping.children[name]
-        targets = [self.source.key, self.source.id]
-        if children.by is not None:
-            value = self.value(children.by)
-            if is_empty(value):
-                return []
-            targets = [any_key(value, self.sight.pattern) or str(value)]
+        targets = self.parents_of(children)
+        if not targets:
+            return []
         rows = self.sight.pointing_at(children.source, children.on, targets)
         found = [self.read(name, children.source, body) for _, body in rows]
         return [
@@ -295,6 +307,40 @@ def evaluate(
                 (),
                 (),
             )
+
+
+def looked_at(
+    mapping: model.ObjectMapping,
+    source: Source,
+    sight: LookupContext,
+    by_field: Sequence[model.Lookup],
+) -> Iterator[str | Query]:
+    """Keys and queries that the drafts of a record may ask for, as far as its own fields tell.
+
+    `by_field` are the object's lookups by a field of their target's records.
+    """
+    own = mapping.beside - {mapping.each.name if mapping.each else ""}
+    for key, element, _ in _elements(mapping.each, source):
+        context = _Context(mapping, source, sight, key, element, mapping.beside)
+        for related in mapping.related.values():
+            if related.by.segments[0] not in own:
+                yield from context.keys_of(related)
+        for children in mapping.children.values():
+            if children.by is None or children.by.segments[0] not in own:
+                targets = context.parents_of(children)
+                if targets:
+                    yield children.source, children.on, tuple(targets)
+        for lookup in by_field:
+            if isinstance(lookup.by, model.Path) and lookup.by.segments[0] not in own:
+                yield from _asked(lookup, context)
+
+
+def _asked(lookup: model.Lookup, context: _Context) -> Iterator[Query]:
+    """The queries of a lookup by a field of its target's records."""
+    value = context.value(lookup.by)
+    for name in () if is_empty(value) else lookup.objects:
+        for collection in context.sight.objects[name].sources:
+            yield collection, lookup.on, tuple(_spellings(value, context))
 
 
 def takes_part(

@@ -243,7 +243,7 @@ _MANY = sa.select(records).where(
     records.c.key.in_(sa.bindparam("keys", expanding=True)),
     records.c.gone.is_(False),
 )
-_POINTING = sa.select(refs.c.seq, refs.c.key).where(
+_POINTING = sa.select(refs.c.target, refs.c.seq, refs.c.key).where(
     refs.c.collection == sa.bindparam("collection"),
     refs.c.field == sa.bindparam("field"),
     refs.c.target.in_(sa.bindparam("targets", expanding=True)),
@@ -274,18 +274,26 @@ def pointing_at(
     """Records of a collection whose `field` names any of the targets, in the order they were
     read.
     """
-    hits: list[tuple[int, str]] = []
-    for part in batches(map(indexed, targets), BATCH):
-        found_at = connection.execute(
-            _POINTING, {"collection": collection, "field": field, "targets": part}
-        )
-        hits += [(row.seq, row.key) for row in found_at]
-    if not hits:
-        return []
-    keys = [key for _, key in sorted(hits)]
-    wanted = list(dict.fromkeys(keys))
+    named = pointers(connection, collection, field, targets)
+    hits = sorted(hit for found in named.values() for hit in found)
+    wanted = list(dict.fromkeys(key for _, key in hits))
     found = many(connection, wanted)
     return [found[key] for key in wanted if key in found]
+
+
+def pointers(
+    connection: sa.Connection, collection: str, field: str, targets: Sequence[str]
+) -> dict[str, list[tuple[int, str]]]:
+    """Place and key of the records whose `field` names a target, by the target."""
+    found: dict[str, list[tuple[int, str]]] = {}
+    names = {indexed(target): target for target in targets}
+    for part in batches(names, BATCH):
+        rows = connection.execute(
+            _POINTING, {"collection": collection, "field": field, "targets": part}
+        )
+        for target, seq, key in rows:
+            found.setdefault(names[target], []).append((seq, key))
+    return found
 
 
 def stream(
