@@ -12,7 +12,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from engine.connector.model import FieldType, Resource
-from engine.connector.typed import Typed, reader_of
+from engine.connector.typed import Reader, Typed, reader_of, typed
+from engine.language.dependencies import paths_read
 from engine.language.model import ObjectMapping
 from engine.mapping.ahead import AT_ONCE, look_ahead
 from engine.mapping.evaluate import (
@@ -40,7 +41,7 @@ from engine.store.links import (
 )
 from engine.store.records import Record, content_digest, count, one, pointing_at, stream
 from engine.store.tables import recall_in, remember_in
-from engine.values import batches, digest
+from engine.values import batches, digest, segments
 
 STAGE = "transform"  # of findings
 STAMP = (
@@ -97,7 +98,7 @@ def sight_on(
 
     read = reader_of(run.migration.source)
 
-    def typed(collection: str, row: Mapping[str, Any]) -> Typed:
+    def reread(collection: str, row: Mapping[str, Any]) -> Typed:
         # what is remembered holds the row as well, so no other one takes its identity
         kept: tuple[Any, Typed] = memory.get_or(
             ("typed", id(row)), lambda: (row, read(collection, row))
@@ -147,7 +148,7 @@ def sight_on(
         pointing_at=pointing,
         drafted=drafted or staged,
         user=lambda key: key != FALLBACK and key in users,
-        typed=typed,
+        typed=reread,
         user_source=run.spec.users.source if run.spec.users else "",
     )
 
@@ -258,7 +259,7 @@ def _object(
             drafts: list[Draft] = []
             found: list[Finding] = []
             for source in _sources(run, mapping, batch, connection, known, memory):
-                for projection in evaluate(mapping, source, sight):
+                for projection in evaluate(mapping, source, sight, traced=False):
                     position += 1
                     projection = judged(
                         run.migration.destination.resources[mapping.resource],
@@ -287,11 +288,32 @@ def _sources(
     memory: Remembered,
 ) -> Iterator[Source]:
     """Records as evaluations see them, what they look at in memory."""
-    read = replace(sight, typed=reader_of(run.migration.source)).read
+    read = replace(sight, typed=_own_reader(run, mapping)).read
     for part in batches(records, AT_ONCE):
         sources = [read(item.collection, item.key, item.body) for item in part]
         look_ahead(connection, memory, mapping, sources, sight)
         yield from sources
+
+
+def _own_reader(run: Run, mapping: ObjectMapping) -> Reader:
+    """How an object's own records are read: those of their fields that it looks at."""
+    connector = run.migration.source
+    paths = (path for path in paths_read(mapping) if not path.startswith("$"))
+    heads = {str(segments(path)[0]) for path in paths}
+    fields = {
+        name: {
+            head: connector.resources[name].fields[head]
+            for head in connector.resources[name].fields
+            if head in heads
+        }
+        for name in mapping.sources
+        if name in connector.resources
+    }
+
+    def read(collection: str, row: Mapping[str, Any]) -> Typed:
+        return typed(row, fields.get(collection, {}), connector.empty_values)
+
+    return read
 
 
 def _batches(run: Run, mapping: ObjectMapping, only: frozenset[str] | None) -> Any:

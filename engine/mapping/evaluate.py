@@ -5,6 +5,7 @@ Pure: everything it may look at besides the record comes through a `Sight`.
 
 from __future__ import annotations
 
+import functools
 import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -284,9 +285,15 @@ def value_at(
 
 
 def evaluate(
-    mapping: model.ObjectMapping, source: Source, sight: LookupContext
+    mapping: model.ObjectMapping,
+    source: Source,
+    sight: LookupContext,
+    traced: bool = True,
 ) -> Iterator[Evaluation]:
-    """The drafts of one record: one, or one for each element of a list inside it."""
+    """The drafts of one record: one, or one for each element of a list inside it.
+
+    Unless they are `traced`, how each field came about is left out.
+    """
     source = _typed(source, sight)
     beside = mapping.beside
     for key, element, fault in _elements(mapping.each, source):
@@ -295,7 +302,7 @@ def evaluate(
             yield (
                 Evaluation(key, source.key, {}, "failed", fault, (), ())
                 if fault
-                else _draft(context)
+                else _draft(context, traced)
             )
         elif context.told:
             yield Evaluation(
@@ -418,7 +425,7 @@ def _elements(
             yield key, element, ""
 
 
-def _draft(context: _Context) -> Evaluation:
+def _draft(context: _Context, traced: bool) -> Evaluation:
     body: dict[str, Any] = {}
     traces: list[Provenance] = []
     found: list[Note] = []
@@ -426,13 +433,10 @@ def _draft(context: _Context) -> Evaluation:
     for target, item in context.mapping.fields.items():
         if isinstance(item.expr, model.Path):  # nothing can become of it but itself
             value = context.value(item.expr)
-            if is_empty(value):
-                traces.append(Provenance(target, "empty", (), (), None))
-            else:
+            if not is_empty(value):
                 body[target] = value
-                traces.append(
-                    Provenance(target, "equal", ((item.expr.text, value),), (), value)
-                )
+            if traced:
+                traces.append(_as_it_is(item, item.expr.text, value))
             continue
         story = _Story()
         try:
@@ -446,11 +450,13 @@ def _draft(context: _Context) -> Evaluation:
             value = None
         else:
             body[target] = value
-        traces.append(_trace(item, story, value))
-        found += [
-            Note(target, note.text, note.severity)
-            for note in (*story.notes, *story.misses)
-        ]
+        if traced:
+            traces.append(_trace(item, story, value))
+        if story.notes or story.misses:
+            found += [
+                Note(target, note.text, note.severity)
+                for note in (*story.notes, *story.misses)
+            ]
     found += [
         Note("", f"{place} is left out: {what}") for place, what in context.told.items()
     ]
@@ -463,6 +469,12 @@ def _draft(context: _Context) -> Evaluation:
         tuple(traces),
         tuple(found),
     )
+
+
+def _as_it_is(item: model.Field, path: str, value: Any) -> Provenance:
+    if is_empty(value):
+        return Provenance(item.target, "empty", (), (), None)
+    return Provenance(item.target, "equal", ((path, value),), (), value)
 
 
 def _trace(item: model.Field, story: _Story, value: Any) -> Provenance:
@@ -744,7 +756,12 @@ def record_key(value: Any, sources: Sequence[str], pattern: str) -> str | None:
     """The key ("collection/id") of the row a value names, among these collections; else None."""
     if is_empty(value) or isinstance(value, dict | list):
         return None
-    text = word(value).strip()
+    return _key_named(word(value).strip(), tuple(sources), pattern)
+
+
+@functools.lru_cache(maxsize=16_384)
+def _key_named(text: str, sources: tuple[str, ...], pattern: str) -> str | None:
+    """Records name the same rows often: their state, their category, the one in charge."""
     if pattern:
         match = reference_pattern(pattern).fullmatch(text)
         if match:
