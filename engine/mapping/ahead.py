@@ -12,7 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from engine.language.dependencies import lookups
-from engine.language.model import ObjectMapping
+from engine.language.model import ObjectMapping, Path
 from engine.mapping.evaluate import LookupContext, Query, Source, looked_at
 from engine.store.records import many, pointers
 
@@ -27,7 +27,11 @@ def look_ahead(
     sight: LookupContext,
 ) -> None:
     """Put into memory what the drafts of these records may ask for."""
-    by_field = [item for item in lookups(mapping) if item.on]
+    by_field = [
+        (item, item.by)
+        for item in lookups(mapping)
+        if item.on and isinstance(item.by, Path)
+    ]
     wanted = {
         item
         for source in sources

@@ -320,11 +320,12 @@ def looked_at(
     mapping: model.ObjectMapping,
     source: Source,
     sight: LookupContext,
-    by_field: Sequence[model.Lookup],
+    by_field: Sequence[tuple[model.Lookup, model.Path]],
 ) -> Iterator[str | Query]:
     """Keys and queries that the drafts of a record may ask for, as far as its own fields tell.
 
-    `by_field` are the object's lookups by a field of their target's records.
+    `by_field` are the object's lookups by a field of their target's records, with what they look
+    for.
     """
     own = mapping.beside - {mapping.each.name if mapping.each else ""}
     for key, element, _ in _elements(mapping.each, source):
@@ -337,14 +338,13 @@ def looked_at(
                 targets = context.parents_of(children)
                 if targets:
                     yield children.source, children.on, tuple(targets)
-        for lookup in by_field:
-            if isinstance(lookup.by, model.Path) and lookup.by.segments[0] not in own:
-                yield from _asked(lookup, context)
+        for lookup, path in by_field:
+            if path.segments[0] not in own:
+                yield from _asked(lookup, context.value(path), context)
 
 
-def _asked(lookup: model.Lookup, context: _Context) -> Iterator[Query]:
+def _asked(lookup: model.Lookup, value: Any, context: _Context) -> Iterator[Query]:
     """The queries of a lookup by a field of its target's records."""
-    value = context.value(lookup.by)
     for name in () if is_empty(value) else lookup.objects:
         for collection in context.sight.objects[name].sources:
             yield collection, lookup.on, tuple(_spellings(value, context))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -322,41 +321,6 @@ def stream(
         found = [_record(row) for row in rows if only is None or row.key in only]
         if found:
             yield found
-
-
-def content_digest(store: Store, collection: str) -> str:
-    """A short text for the live records of a collection, in order, and its indexed fields."""
-    found, after = hashlib.blake2b(digest_size=16), 0
-    while True:
-        with store.begin() as connection:
-            rows = connection.execute(
-                _CONTENT, {"collection": collection, "after": after}
-            ).all()
-            if not after:
-                indexed = connection.execute(
-                    _INDEXED, {"collection": collection}
-                ).scalar()
-                found.update(f"{indexed}\0".encode())
-        if not rows:
-            return found.hexdigest()
-        after = rows[-1].seq
-        for row in rows:
-            found.update(f"{row.key}\0{row.body}\0".encode(errors="surrogatepass"))
-
-
-_CONTENT = (
-    sa.select(records.c.seq, records.c.key, records.c.body)
-    .where(
-        records.c.collection == sa.bindparam("collection"),
-        records.c.seq > sa.bindparam("after"),
-        records.c.gone.is_(False),
-    )
-    .order_by(records.c.seq)
-    .limit(BATCH)
-)
-_INDEXED = sa.select(cursors.c.indexed).where(
-    cursors.c.collection == sa.bindparam("collection")
-)
 
 
 def count(connection: sa.Connection, collection: str) -> int:
