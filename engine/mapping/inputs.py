@@ -110,18 +110,21 @@ def digest_of(*values: Any) -> str:
 @cache
 def digest_of_code() -> str:
     """What turns records into drafts besides the spec: our code and the libraries of steps."""
-    found = hashlib.blake2b(digest_size=16)
-    folders = (
+    folders = [
         Path(transforms.__file__).parent,
         ENGINE / "mapping",
         ENGINE / "language",
-    )
+    ]
+    libraries = [f"{name} {version(name)}" for name in LIBRARIES]
+    return digest_of(digest_of_files(folders, READERS), libraries)
+
+
+def digest_of_files(folders: Iterable[Path], names: Iterable[str]) -> str:
+    """One short text for the code in some folders, and in some files of the engine."""
+    found = hashlib.blake2b(digest_size=16)
     paths = [path for folder in folders for path in folder.rglob("*.py")]
-    paths += [ENGINE / name for name in READERS]
-    for path in sorted(paths):
+    for path in sorted([*paths, *(ENGINE / name for name in names)]):
         found.update(path.read_bytes())
-    for name in LIBRARIES:
-        found.update(f"{name} {version(name)}".encode())
     return found.hexdigest()
 
 

@@ -120,12 +120,17 @@ def staged_keys(
     return frozenset(found) if len(found) <= most else None
 
 
+def linked_keys(name: str) -> sa.Select[Any]:
+    """The keys of which an object has a row, as a query."""
+    return sa.select(links.c.key).where(links.c.object == name)
+
+
 def staged(name: str) -> sa.CompoundSelect[Any]:
     """The keys of which an object has a draft that can be written, or a row, as a query."""
     ready = sa.select(drafts.c.key).where(
         drafts.c.object == name, drafts.c.state == "ready"
     )
-    return ready.union(sa.select(links.c.key).where(links.c.object == name))
+    return ready.union(linked_keys(name))
 
 
 def count_findings(connection: sa.Connection, stage: str, name: str) -> int:
@@ -159,15 +164,22 @@ def drafts_of(
     return {row.key: _draft(row) for row in connection.execute(query)}
 
 
-def stream_drafts(store: Store, name: str, batch: int = BATCH) -> Iterator[list[Draft]]:
-    """An object's drafts in the order of their records, a batch at a time."""
+def stream_drafts(
+    store: Store, name: str, batch: int = BATCH, without: sa.Select[Any] | None = None
+) -> Iterator[list[Draft]]:
+    """An object's drafts in the order of their records, a batch at a time; `without` selects
+    keys that are left out.
+    """
+    wanted = drafts.c.object == name
+    if without is not None:
+        wanted = sa.and_(wanted, drafts.c.key.not_in(without))
     seq, key = -1, ""
     while True:
         with store.begin() as connection:
             after = sa.tuple_(drafts.c.seq, drafts.c.key) > sa.tuple_(seq, key)
             rows = connection.execute(
                 sa.select(drafts)
-                .where(drafts.c.object == name, after)
+                .where(wanted, after)
                 .order_by(drafts.c.seq, drafts.c.key)
                 .limit(batch)
             ).all()
@@ -423,6 +435,19 @@ def clear_unlinked_findings(connection: sa.Connection, stage: str, name: str) ->
             findings.c.stage == stage,
             findings.c.object == name,
             findings.c.key.not_in(linked),
+        )
+    )
+
+
+def clear_findings_among(
+    connection: sa.Connection, stage: str, name: str, keys: sa.Select[Any]
+) -> None:
+    """Forget what a stage found about those of an object's records that a query selects."""
+    connection.execute(
+        findings.delete().where(
+            findings.c.stage == stage,
+            findings.c.object == name,
+            findings.c.key.in_(keys),
         )
     )
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from engine.store.changes import to_be_there
 from engine.store.links import staged
 from engine.store.records import BATCH
 from engine.store.tables import (
@@ -138,9 +139,22 @@ def place_of(name: str) -> str:
 
 def compare_keys(store: Store, name: str, mark: int) -> None:
     """Note for which keys an object has, or no longer has, a draft or a row."""
-    place = place_of(name)
+    _compare(store, place_of(name), staged(name), mark)
+
+
+def planned_place(name: str) -> str:
+    """Where the keys are noted that an object has a row for, or will have by the plan."""
+    return f"+{name}"
+
+
+def compare_planned(store: Store, name: str, mark: int) -> None:
+    """Note for which keys the plan gives, or no longer gives, an object a row."""
+    _compare(store, planned_place(name), to_be_there(name), mark)
+
+
+def _compare(store: Store, place: str, keys: Any, mark: int) -> None:
     known = sa.select(seen.c.key).where(seen.c.place == place, seen.c.digest != GONE)
-    now = sa.select(staged(name).subquery().c.key)
+    now = sa.select(keys.subquery().c.key)
     with store.begin() as connection:
         new = connection.execute(sa.except_(now, known)).scalars().all()
         left = connection.execute(sa.except_(known, now)).scalars().all()

@@ -255,7 +255,7 @@ steps = st.lists(
 
 
 @given(steps)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_what_is_brought_up_equals_what_is_made_anew(story: Sequence[tuple[str, Any]]) -> None:
     """Changed, added, deleted and moved records, rows that come and go, readings in another order: the same rows."""
     with TemporaryDirectory() as folder, table_in(Path(folder)) as table:
