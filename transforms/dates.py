@@ -7,6 +7,7 @@ false` the offset holds. A null date (0000-00-00) is no date.
 """
 
 import datetime as dt
+import functools
 import re
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
@@ -34,6 +35,7 @@ _STAMP = re.compile(
     r"(?: ?(?P<offset>[Zz]|[+-]\d{2}(?::?\d{2})?))?",
     re.ASCII,
 )
+_SHAPE = "is not a date; it should look like 2025-03-04 or 2025-03-04T09:30:00+0000"
 
 
 class _Stamp(NamedTuple):
@@ -43,14 +45,21 @@ class _Stamp(NamedTuple):
 
 
 def _parse(value: Any) -> _Stamp | None:
+    if isinstance(value, str):
+        return _read(value)
     if empty(value):
         return None
-    match = _STAMP.fullmatch(value.strip()) if isinstance(value, str) else None
+    raise refusal(value, _SHAPE)
+
+
+@functools.lru_cache(maxsize=4096)
+def _read(value: str) -> _Stamp | None:
+    """The stamp in a text; records of one account name the same days and moments often."""
+    if empty(value):
+        return None
+    match = _STAMP.fullmatch(value.strip())
     if match is None or (match["offset"] and not match["clock"]):
-        raise refusal(
-            value,
-            "is not a date; it should look like 2025-03-04 or 2025-03-04T09:30:00+0000",
-        )
+        raise refusal(value, _SHAPE)
     if match["date"] == "0000-00-00":
         return None
     try:
@@ -76,6 +85,7 @@ def _offset(text: str) -> dt.timezone | None:
     )
 
 
+@functools.cache
 def _zone(name: str) -> dt.tzinfo:
     """The zone of this name; "" is UTC."""
     try:

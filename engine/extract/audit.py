@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache, partial
 from typing import Any, Literal
 
 from engine.connector.model import Users
@@ -253,6 +254,7 @@ def check_schema_drift(run: Run) -> None:
     blanked everywhere. Raises UnsafePlan.
     """
     problems = []
+    fields_seen = cache(partial(_fields_seen, run))
     for mapping in run.spec.active():
         paths = [path for path in paths_read(mapping) if not path.startswith("$")]
         heads = {str(segments(path)[0]) for path in paths}
@@ -262,7 +264,7 @@ def check_schema_drift(run: Run) -> None:
         for name in mapping.sources:
             if name.startswith("$"):
                 continue
-            seen = _fields_seen(run, name)
+            seen = fields_seen(name)
             resource = run.migration.source.resources[name]
             # those are checked when they are read
             known = resource.fields.keys() - set(resource.operations["list"].detail)

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
 
 from engine.connector.model import FieldType, Resource
-from engine.connector.typed import reader_of
+from engine.connector.typed import Reader, Typed, reader_of, typed
+from engine.language.dependencies import paths_read
 from engine.language.model import ObjectMapping
+from engine.mapping.ahead import AT_ONCE, look_ahead
 from engine.mapping.evaluate import (
     FALLBACK,
     Evaluation,
@@ -21,7 +22,7 @@ from engine.mapping.evaluate import (
     Source,
     evaluate,
 )
-from engine.mapping.inputs import Digests, Seen, digest_of, digest_of_code
+from engine.mapping.inputs import Notes, Watch, digest_of, digest_of_code
 from engine.session import Run
 from engine.store.links import (
     Draft,
@@ -29,17 +30,32 @@ from engine.store.links import (
     clear_drafts,
     clear_findings,
     count_drafts,
-    digest_of_drafts,
-    digest_of_keys,
+    count_findings,
     is_staged,
     links_of,
     save_drafts,
     save_findings,
     staged_keys,
 )
-from engine.store.records import Record, content_digest, count, one, pointing_at, stream
+from engine.store.records import (
+    BATCH,
+    Record,
+    count,
+    many,
+    one,
+    pointing_at,
+    stream,
+)
+from engine.store.seen import (
+    clear_leanings,
+    forget_drafts,
+    indexed_fields,
+    next_mark,
+    number,
+    save_leanings,
+)
 from engine.store.tables import recall_in, remember_in
-from engine.values import digest
+from engine.values import batches, digest, segments
 
 STAGE = "transform"  # of findings
 STAMP = (
@@ -59,9 +75,12 @@ class Remembered(OrderedDict[Any, Any]):
             self.move_to_end(key)
             return self[key]
         value = self[key] = make()
+        return value
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        super().__setitem__(key, value)
         if len(self) > REMEMBERED:
             self.popitem(last=False)
-        return value
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +109,15 @@ def sight_on(
     lasting = memory is not None
     memory = Remembered() if memory is None else memory
     users: set[str] = memory.get_or("users", lambda: set(links_of(connection, "users")))
+
+    read = reader_of(run.migration.source)
+
+    def reread(collection: str, row: Mapping[str, Any]) -> Typed:
+        # what is remembered holds the row as well, so no other one takes its identity
+        kept: tuple[Any, Typed] = memory.get_or(
+            ("typed", id(row)), lambda: (row, read(collection, row))
+        )
+        return kept[1]
 
     def record(key: str) -> Mapping[str, Any] | None:
         def look() -> Mapping[str, Any] | None:
@@ -134,7 +162,7 @@ def sight_on(
         pointing_at=pointing,
         drafted=drafted or staged,
         user=lambda key: key != FALLBACK and key in users,
-        typed=reader_of(run.migration.source),
+        typed=reread,
         user_source=run.spec.users.source if run.spec.users else "",
     )
 
@@ -144,34 +172,42 @@ def transform(
 ) -> list[Transformed]:
     """The drafts of these objects by the spec and the records as they are now, of all or of some.
 
-    Those of an object are kept where nothing that they came from has changed.
+    Only those are made that something has changed for: their record, their mapping, or what they
+    looked at.
     """
-    digests = Digests(
-        _shared(run),
-        partial(content_digest, run.store),
-        partial(digest_of_keys, run.store),
-    )
-    return [
-        _kept(run, mapping, digests, only) or _made(run, mapping, digests, only)
-        for mapping in objects
-    ]
-
-
-def _kept(
-    run: Run, mapping: ObjectMapping, digests: Digests, only: frozenset[str] | None
-) -> Transformed | None:
-    """An object's drafts, where they were made of these very inputs and are as they were made."""
-    if only is not None and not mapping.rows:
-        return None
     with run.store.begin() as connection:
-        stamp = json.loads(recall_in(connection, STAMP + mapping.name) or "{}")
-    if not stamp or stamp["mapping"] != _fixed(run, mapping, digests):
-        return None
-    seen = Seen(set(stamp["collections"]), set(stamp["objects"]))
-    if stamp["seen"] != digests.looked_at(seen) or stamp["drafts"] != digest_of_drafts(
-        run.store, mapping.name, STAGE
-    ):
-        return None
+        mark = next_mark(connection)
+    watch = Watch(run.store, mark, _shared(run))
+    return [_brought_up(run, mapping, watch, only) for mapping in objects]
+
+
+@dataclass(frozen=True, slots=True)
+class _Stamp:
+    """What is kept with an object's drafts."""
+
+    fixed: str  # a digest of what they came from besides records and other drafts
+    indexed: str  # ... of the fields that records were looked for by
+    places: tuple[str, ...]  # where they looked
+    states: Mapping[str, int]  # how many there are
+    findings: int
+    mark: int = 0  # of the comparison that they were made after
+
+
+def _brought_up(
+    run: Run, mapping: ObjectMapping, watch: Watch, only: frozenset[str] | None
+) -> Transformed:
+    chosen = None if mapping.rows else only
+    stamp = _stamp_of(run, mapping) if chosen is None else None
+    if stamp is None or stamp != _stamp(run, mapping, watch, stamp.places, stamp.mark):
+        _made_whole(run, mapping, watch, chosen)
+    else:
+        changed = watch.changed(stamp.places, stamp.mark)
+        own = {key for name in mapping.sources for key in changed.get(name, ())}
+        if own and mapping.order:
+            _made_whole(run, mapping, watch, None)
+        elif changed:
+            leaning = watch.affected(mapping.name, changed)
+            _made_some(run, mapping, watch, stamp, own | leaning)
     with run.store.begin() as connection:
         states = count_drafts(connection, mapping.name)
     return Transformed(
@@ -182,90 +218,167 @@ def _kept(
     )
 
 
+def _stamp_of(run: Run, mapping: ObjectMapping) -> _Stamp | None:
+    """The stamp that was kept; None where there is none, or of another version of ours."""
+    with run.store.begin() as connection:
+        kept = json.loads(recall_in(connection, STAMP + mapping.name) or "{}")
+    if kept.keys() != _Stamp.__dataclass_fields__.keys():
+        return None
+    return _Stamp(**kept | {"places": tuple(kept["places"])})
+
+
+def _stamp(
+    run: Run, mapping: ObjectMapping, watch: Watch, places: Sequence[str], mark: int
+) -> _Stamp:
+    """The stamp that an object's drafts would be given now."""
+    with run.store.begin() as connection:
+        return _Stamp(
+            _fixed(run, mapping, watch.shared),
+            digest_of(sorted(indexed_fields(connection, places).items())),
+            tuple(places),
+            count_drafts(connection, mapping.name),
+            count_findings(connection, STAGE, mapping.name),
+            mark,
+        )
+
+
+def _keep(
+    run: Run, mapping: ObjectMapping, watch: Watch, places: Iterable[str]
+) -> None:
+    """Keep what an object's drafts were made of, all of it compared at this mark."""
+    watch.made(mapping.name)
+    watch.compare(places)
+    stamp = _stamp(run, mapping, watch, sorted(places), watch.mark)
+    with run.store.begin() as connection:
+        remember_in(connection, STAMP + mapping.name, json.dumps(asdict(stamp)))
+
+
 def _shared(run: Run) -> str:
     """What the drafts of all objects come from besides records and other drafts."""
     source = run.migration.source
-    with run.store.begin() as connection:
-        users = sorted(links_of(connection, "users"))
     sources = {name: item.sources for name, item in run.spec.objects.items()}
     read = {name: item.fields for name, item in source.resources.items()}
     told = (source.reference, source.empty_values, run.spec.settings, run.spec.users)
-    return digest_of(digest_of_code(), sources, read, told, users)
+    return digest_of(digest_of_code(), sources, read, told)
 
 
-def _fixed(run: Run, mapping: ObjectMapping, digests: Digests) -> str:
+def _fixed(run: Run, mapping: ObjectMapping, shared: str) -> str:
     """The same for one object, with its mapping and with what its destination takes."""
-    return digest_of(
-        digests.shared,
-        mapping,
-        run.migration.destination.resources[mapping.resource].fields,
-    )
+    fields = run.migration.destination.resources[mapping.resource].fields
+    return digest_of(shared, mapping, fields)
 
 
-def _made(
-    run: Run, mapping: ObjectMapping, digests: Digests, only: frozenset[str] | None
-) -> Transformed:
-    """An object's drafts made anew, and what they were made of."""
+def _made_whole(
+    run: Run, mapping: ObjectMapping, watch: Watch, only: frozenset[str] | None
+) -> None:
+    """All of an object's drafts made anew; what they were made of is kept unless it is a sample."""
     with run.store.begin() as connection:
         remember_in(connection, STAMP + mapping.name, "")
-    seen = Seen(set(mapping.sources))
-    made = _object(run, mapping, only, seen)
-    digests.forget_keys(mapping.name)
-    if only is None or mapping.rows:
-        stamp = {
-            "mapping": _fixed(run, mapping, digests),
-            "collections": sorted(seen.collections),
-            "objects": sorted(seen.objects),
-            "seen": digests.looked_at(seen),
-            "drafts": digest_of_drafts(run.store, mapping.name, STAGE),
-        }
-        with run.store.begin() as connection:
-            remember_in(connection, STAMP + mapping.name, json.dumps(stamp))
-    return made
-
-
-def _object(
-    run: Run, mapping: ObjectMapping, only: frozenset[str] | None, seen: Seen
-) -> Transformed:
-    with run.store.begin() as connection:
         clear_drafts(connection, mapping.name)
+        clear_leanings(connection, mapping.name)
         clear_findings(connection, STAGE, mapping.name)
         total = (
             len(only)
             if only is not None
             else sum(count(connection, name) for name in mapping.sources)
         )
-    counts = {"ready": 0, "skipped": 0, "failed": 0}
-    done, position, memory = 0, 0, Remembered()
-    chosen = None if mapping.rows else only
-    for batch in _batches(run, mapping, chosen):
+    notes = Notes(set(mapping.sources))
+    _evaluated(run, mapping, _batches(run, mapping, only), notes, total)
+    watch.made(mapping.name)
+    if only is None:
+        _keep(run, mapping, watch, notes.places)
+
+
+def _made_some(
+    run: Run, mapping: ObjectMapping, watch: Watch, stamp: _Stamp, keys: set[str]
+) -> None:
+    """The drafts of some records made anew, as if all had been."""
+    notes, ordered = Notes(set(stamp.places)), sorted(keys)
+    with run.store.begin() as connection:
+        remember_in(connection, STAMP + mapping.name, "")
+        was_made = forget_drafts(connection, mapping.name, ordered)
+        clear_findings(connection, STAGE, mapping.name, was_made)
+    parts = (_live(run, mapping, part) for part in batches(ordered, BATCH))
+    _evaluated(run, mapping, parts, notes, len(keys))
+    if keys:
         with run.store.begin() as connection:
-            sight = seen.watched(
-                sight_on(run, connection, memory=memory, own=mapping.name)
-            )
+            number(connection, mapping.name, mapping.sources)
+    _keep(run, mapping, watch, notes.places)
+
+
+def _live(run: Run, mapping: ObjectMapping, keys: Sequence[str]) -> list[Record]:
+    """Those of these records that are there, and in one of the object's collections."""
+    with run.store.begin() as connection:
+        found = many(connection, keys).values()
+    return [record for record in found if record.collection in mapping.sources]
+
+
+def _evaluated(
+    run: Run,
+    mapping: ObjectMapping,
+    records: Iterable[Sequence[Record]],
+    notes: Notes,
+    total: int,
+) -> None:
+    """Make and save the drafts of these records, with what they look at."""
+    done, position, memory = 0, 0, Remembered()
+    resource = run.migration.destination.resources[mapping.resource]
+    for batch in records:
+        with run.store.begin() as connection:
+            known = sight_on(run, connection, memory=memory, own=mapping.name)
+            sight = notes.watched(known)
             drafts: list[Draft] = []
             found: list[Finding] = []
-            for record in batch:
-                for projection in evaluate(
-                    mapping, Source(record.collection, record.key, record.body), sight
-                ):
+            looked_at: dict[str, list[str]] = {}
+            for source in _sources(run, mapping, batch, connection, known, memory):
+                for made in evaluate(mapping, source, sight, traced=False):
                     position += 1
-                    projection = judged(
-                        run.migration.destination.resources[mapping.resource],
-                        mapping,
-                        projection,
-                    )
+                    projection = judged(resource, mapping, made)
                     drafts.append(as_draft(mapping, projection, position))
                     found += findings(mapping, projection)
-            for draft in drafts:
-                counts[draft.state] += 1
+                looked_at[source.key] = notes.taken()
             save_drafts(connection, drafts)
             save_findings(connection, found)
+            save_leanings(connection, mapping.name, looked_at)
         done += len(batch)
         run.progress(f"mapping {mapping.label}", done, total)
-    return Transformed(
-        mapping.name, counts["ready"], counts["skipped"], counts["failed"]
-    )
+
+
+def _sources(
+    run: Run,
+    mapping: ObjectMapping,
+    records: Sequence[Record],
+    connection: sa.Connection,
+    sight: LookupContext,
+    memory: Remembered,
+) -> Iterator[Source]:
+    """Records as evaluations see them, what they look at in memory."""
+    read = replace(sight, typed=_own_reader(run, mapping)).read
+    for part in batches(records, AT_ONCE):
+        sources = [read(item.collection, item.key, item.body) for item in part]
+        look_ahead(connection, memory, mapping, sources, sight)
+        yield from sources
+
+
+def _own_reader(run: Run, mapping: ObjectMapping) -> Reader:
+    """How an object's own records are read: those of their fields that it looks at."""
+    connector = run.migration.source
+    paths = (path for path in paths_read(mapping) if not path.startswith("$"))
+    heads = {str(segments(path)[0]) for path in paths}
+    fields = {
+        name: {
+            head: connector.resources[name].fields[head]
+            for head in connector.resources[name].fields
+            if head in heads
+        }
+        for name in mapping.sources
+        if name in connector.resources
+    }
+
+    def read(collection: str, row: Mapping[str, Any]) -> Typed:
+        return typed(row, fields.get(collection, {}), connector.empty_values)
+
+    return read
 
 
 def _batches(run: Run, mapping: ObjectMapping, only: frozenset[str] | None) -> Any:

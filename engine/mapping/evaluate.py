@@ -5,6 +5,7 @@ Pure: everything it may look at besides the record comes through a `Sight`.
 
 from __future__ import annotations
 
+import functools
 import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -28,6 +29,8 @@ from engine.values import (
     segments,
     word,
 )
+
+Query = tuple[str, str, tuple[str, ...]]  # a collection, its field, any of these values
 
 FALLBACK = "$fallback"
 SHOWN = 80
@@ -216,12 +219,7 @@ class _Context:
 
     def _related(self, name: str) -> Any:
         related = self.mapping.related[name]
-        value = self.value(related.by)
-        values = (value or []) if related.many else [value]
-        keys = dict.fromkeys(
-            record_key(item, related.sources, self.sight.pattern) for item in values
-        )
-        rows = [(key, self.sight.record(key)) for key in keys if key]
+        rows = [(key, self.sight.record(key)) for key in self.keys_of(related)]
         found = [
             self.read(name, key.partition("/")[0], body)
             for key, body in rows
@@ -229,14 +227,29 @@ class _Context:
         ]
         return found if related.many else next(iter(found), None)
 
+    def keys_of(self, related: model.Related) -> list[str]:
+        """The keys of the rows that a link in the record leads to."""
+        value = self.value(related.by)
+        values = (value or []) if related.many else [value]
+        keys = dict.fromkeys(
+            record_key(item, related.sources, self.sight.pattern) for item in values
+        )
+        return [key for key in keys if key]
+
+    def parents_of(self, children: model.Children) -> list[str]:
+        """What children name as their parent; nothing where the record does not say."""
+        if children.by is None:
+            return [self.source.key, self.source.id]
+        value = self.value(children.by)
+        if is_empty(value):
+            return []
+        return [any_key(value, self.sight.pattern) or str(value)]
+
     def _children(self, name: str) -> Any:
         children = self.mapping.children[name]
-        targets = [self.source.key, self.source.id]
-        if children.by is not None:
-            value = self.value(children.by)
-            if is_empty(value):
-                return []
-            targets = [any_key(value, self.sight.pattern) or str(value)]
+        targets = self.parents_of(children)
+        if not targets:
+            return []
         rows = self.sight.pointing_at(children.source, children.on, targets)
         found = [self.read(name, children.source, body) for _, body in rows]
         return [
@@ -272,9 +285,15 @@ def value_at(
 
 
 def evaluate(
-    mapping: model.ObjectMapping, source: Source, sight: LookupContext
+    mapping: model.ObjectMapping,
+    source: Source,
+    sight: LookupContext,
+    traced: bool = True,
 ) -> Iterator[Evaluation]:
-    """The drafts of one record: one, or one for each element of a list inside it."""
+    """The drafts of one record: one, or one for each element of a list inside it.
+
+    Unless they are `traced`, how each field came about is left out.
+    """
     source = _typed(source, sight)
     beside = mapping.beside
     for key, element, fault in _elements(mapping.each, source):
@@ -283,7 +302,7 @@ def evaluate(
             yield (
                 Evaluation(key, source.key, {}, "failed", fault, (), ())
                 if fault
-                else _draft(context)
+                else _draft(context, traced)
             )
         elif context.told:
             yield Evaluation(
@@ -295,6 +314,40 @@ def evaluate(
                 (),
                 (),
             )
+
+
+def looked_at(
+    mapping: model.ObjectMapping,
+    source: Source,
+    sight: LookupContext,
+    by_field: Sequence[tuple[model.Lookup, model.Path]],
+) -> Iterator[str | Query]:
+    """Keys and queries that the drafts of a record may ask for, as far as its own fields tell.
+
+    `by_field` are the object's lookups by a field of their target's records, with what they look
+    for.
+    """
+    own = mapping.beside - {mapping.each.name if mapping.each else ""}
+    for key, element, _ in _elements(mapping.each, source):
+        context = _Context(mapping, source, sight, key, element, mapping.beside)
+        for related in mapping.related.values():
+            if related.by.segments[0] not in own:
+                yield from context.keys_of(related)
+        for children in mapping.children.values():
+            if children.by is None or children.by.segments[0] not in own:
+                targets = context.parents_of(children)
+                if targets:
+                    yield children.source, children.on, tuple(targets)
+        for lookup, path in by_field:
+            if path.segments[0] not in own:
+                yield from _asked(lookup, context.value(path), context)
+
+
+def _asked(lookup: model.Lookup, value: Any, context: _Context) -> Iterator[Query]:
+    """The queries of a lookup by a field of its target's records."""
+    for name in () if is_empty(value) else lookup.objects:
+        for collection in context.sight.objects[name].sources:
+            yield collection, lookup.on, tuple(_spellings(value, context))
 
 
 def takes_part(
@@ -372,7 +425,7 @@ def _elements(
             yield key, element, ""
 
 
-def _draft(context: _Context) -> Evaluation:
+def _draft(context: _Context, traced: bool) -> Evaluation:
     body: dict[str, Any] = {}
     traces: list[Provenance] = []
     found: list[Note] = []
@@ -380,13 +433,10 @@ def _draft(context: _Context) -> Evaluation:
     for target, item in context.mapping.fields.items():
         if isinstance(item.expr, model.Path):  # nothing can become of it but itself
             value = context.value(item.expr)
-            if is_empty(value):
-                traces.append(Provenance(target, "empty", (), (), None))
-            else:
+            if not is_empty(value):
                 body[target] = value
-                traces.append(
-                    Provenance(target, "equal", ((item.expr.text, value),), (), value)
-                )
+            if traced:
+                traces.append(_as_it_is(item, item.expr.text, value))
             continue
         story = _Story()
         try:
@@ -400,11 +450,13 @@ def _draft(context: _Context) -> Evaluation:
             value = None
         else:
             body[target] = value
-        traces.append(_trace(item, story, value))
-        found += [
-            Note(target, note.text, note.severity)
-            for note in (*story.notes, *story.misses)
-        ]
+        if traced:
+            traces.append(_trace(item, story, value))
+        if story.notes or story.misses:
+            found += [
+                Note(target, note.text, note.severity)
+                for note in (*story.notes, *story.misses)
+            ]
     found += [
         Note("", f"{place} is left out: {what}") for place, what in context.told.items()
     ]
@@ -417,6 +469,12 @@ def _draft(context: _Context) -> Evaluation:
         tuple(traces),
         tuple(found),
     )
+
+
+def _as_it_is(item: model.Field, path: str, value: Any) -> Provenance:
+    if is_empty(value):
+        return Provenance(item.target, "empty", (), (), None)
+    return Provenance(item.target, "equal", ((path, value),), (), value)
 
 
 def _trace(item: model.Field, story: _Story, value: Any) -> Provenance:
@@ -698,7 +756,12 @@ def record_key(value: Any, sources: Sequence[str], pattern: str) -> str | None:
     """The key ("collection/id") of the row a value names, among these collections; else None."""
     if is_empty(value) or isinstance(value, dict | list):
         return None
-    text = word(value).strip()
+    return _key_named(word(value).strip(), tuple(sources), pattern)
+
+
+@functools.lru_cache(maxsize=16_384)
+def _key_named(text: str, sources: tuple[str, ...], pattern: str) -> str | None:
+    """Records name the same rows often: their state, their category, the one in charge."""
     if pattern:
         match = reference_pattern(pattern).fullmatch(text)
         if match:

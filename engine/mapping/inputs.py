@@ -1,13 +1,13 @@
-"""What the drafts of an object came from, as digests: as long as it is the same, they are kept.
+"""What the drafts of an object came from: as long as it is the same, they are kept.
 
-An evaluation is a pure function of the record, the mapping and what it looks at. What it looked
-at is noted while it runs; the same inputs would look at the same again.
+An evaluation is a pure function of the record, the mapping and what it looks at. What it looks at
+is noted while it runs, record by record; the same inputs would look at the same again.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.metadata import version
@@ -16,6 +16,16 @@ from typing import Any
 
 import transforms
 from engine.mapping.evaluate import LookupContext
+from engine.store.seen import (
+    changed_since,
+    compare_keys,
+    compare_records,
+    leaning_on,
+    place_of,
+    targets_of,
+)
+from engine.store.tables import Store
+from engine.values import collection_of, indexed
 
 ENGINE = Path(__file__).resolve().parents[1]
 READERS = (
@@ -32,30 +42,62 @@ LIBRARIES = (
 
 
 @dataclass(slots=True)
-class Seen:
-    """Collections and objects that projections have looked at."""
+class Notes:
+    """What evaluations have looked at: places in all, and what the current record's did.
 
-    collections: set[str] = field(default_factory=set)
-    objects: set[str] = field(default_factory=set)
+    A record is noted by its key, a query as `?collection field value`, the question whether an
+    object has a row for a key as `=object key`.
+    """
+
+    places: set[str] = field(default_factory=set)
+    found: set[str] = field(default_factory=set)
 
     def watched(self, sight: LookupContext) -> LookupContext:
         """The same sight, with notes of what is looked at."""
 
         def record(key: str) -> Mapping[str, Any] | None:
-            self.collections.add(key.partition("/")[0])
+            self.places.add(collection_of(key))
+            self.found.add(key)
             return sight.record(key)
 
         def pointing_at(
             collection: str, name: str, targets: Sequence[str]
         ) -> Sequence[tuple[str, Mapping[str, Any]]]:
-            self.collections.add(collection)
-            return sight.pointing_at(collection, name, targets)
+            rows = sight.pointing_at(collection, name, targets)
+            self.places.add(collection)
+            self.found.update(query(collection, name, one) for one in targets)
+            self.found.update(key for key, _ in rows)
+            return rows
 
         def drafted(name: str, key: str) -> bool:
-            self.objects.add(name)
+            self.places.add(place_of(name))
+            self.found.add(question(name, key))
             return sight.drafted(name, key)
 
-        return replace(sight, record=record, pointing_at=pointing_at, drafted=drafted)
+        def user(key: str) -> bool:
+            self.places.add(place_of("users"))
+            self.found.add(question("users", key))
+            return sight.user(key)
+
+        return replace(
+            sight, record=record, pointing_at=pointing_at, drafted=drafted, user=user
+        )
+
+    def taken(self) -> list[str]:
+        """What the current record's evaluation has looked at; the next one begins."""
+        found = sorted(self.found)
+        self.found.clear()
+        return found
+
+
+def query(collection: str, name: str, value: str) -> str:
+    """The note that records were looked for by a value of a field."""
+    return f"?{collection} {name} {indexed(value)}"
+
+
+def question(name: str, key: str) -> str:
+    """The note that it was asked whether an object has a row for a key."""
+    return f"{place_of(name)} {key}"
 
 
 def digest_of(*values: Any) -> str:
@@ -68,45 +110,62 @@ def digest_of(*values: Any) -> str:
 @cache
 def digest_of_code() -> str:
     """What turns records into drafts besides the spec: our code and the libraries of steps."""
-    found = hashlib.blake2b(digest_size=16)
-    folders = (
+    folders = [
         Path(transforms.__file__).parent,
         ENGINE / "mapping",
         ENGINE / "language",
-    )
+    ]
+    libraries = [f"{name} {version(name)}" for name in LIBRARIES]
+    return digest_of(digest_of_files(folders, READERS), libraries)
+
+
+def digest_of_files(folders: Iterable[Path], names: Iterable[str]) -> str:
+    """One short text for the code in some folders, and in some files of the engine."""
+    found = hashlib.blake2b(digest_size=16)
     paths = [path for folder in folders for path in folder.rglob("*.py")]
-    paths += [ENGINE / name for name in READERS]
-    for path in sorted(paths):
+    for path in sorted([*paths, *(ENGINE / name for name in names)]):
         found.update(path.read_bytes())
-    for name in LIBRARIES:
-        found.update(f"{name} {version(name)}".encode())
     return found.hexdigest()
 
 
-Digest = Callable[[str], str]
-
-
 @dataclass(slots=True)
-class Digests:
-    """Digests of collections and of objects' keys, each made once until something is written."""
+class Watch:
+    """One comparison of the store with what drafts were made of; each place is compared once."""
 
-    shared: str  # of what all objects have in common
-    of_collection: Digest
-    of_keys: Digest  # the keys that an object has a draft or a row for
-    _collections: dict[str, str] = field(default_factory=dict)
-    _keys: dict[str, str] = field(default_factory=dict)
+    store: Store
+    mark: int
+    shared: str  # a digest of what all objects have in common
+    _compared: set[str] = field(default_factory=set)
 
-    def looked_at(self, seen: Seen) -> str:
-        """What was looked at, as it is now."""
-        for name in seen.collections - self._collections.keys():
-            self._collections[name] = self.of_collection(name)
-        for name in seen.objects - self._keys.keys():
-            self._keys[name] = self.of_keys(name)
-        return digest_of(
-            [(name, self._collections[name]) for name in sorted(seen.collections)],
-            [(name, self._keys[name]) for name in sorted(seen.objects)],
-        )
+    def compare(self, places: Iterable[str]) -> None:
+        """Note what is different in these places."""
+        for place in set(places) - self._compared:
+            if place.startswith("="):
+                compare_keys(self.store, place[1:], self.mark)
+            else:
+                compare_records(self.store, place, self.mark)
+            self._compared.add(place)
 
-    def forget_keys(self, name: str) -> None:
-        """The drafts of an object have been made anew."""
-        self._keys.pop(name, None)
+    def made(self, name: str) -> None:
+        """The drafts of an object have been made: other keys may have one."""
+        self._compared.discard(place_of(name))
+
+    def changed(self, places: Iterable[str], mark: int) -> dict[str, list[str]]:
+        """The keys in these places of what is not as it was at a mark."""
+        self.compare(places)
+        with self.store.begin() as connection:
+            found = {place: changed_since(connection, place, mark) for place in places}
+        return {place: keys for place, keys in found.items() if keys}
+
+    def affected(self, name: str, changed: Mapping[str, Sequence[str]]) -> set[str]:
+        """The records of an object whose drafts looked at what has changed."""
+        notes = set[str]()
+        with self.store.begin() as connection:
+            for place, keys in changed.items():
+                if place.startswith("="):
+                    notes.update(f"{place} {key}" for key in keys)
+                    continue
+                notes.update(keys)
+                named = targets_of(connection, place, keys)
+                notes.update(f"?{place} {field} {value}" for field, value in named)
+        return set(leaning_on(self.store, name, frozenset(notes)))

@@ -49,10 +49,21 @@ from engine.plan.diff import (
     merge,
     rows_as_planned,
 )
+from engine.plan.kept import Comparison, decided, forget, keep
 from engine.plan.moves import follow_moves
 from engine.plan.notes import STAGE, report, report_rows
 from engine.session import Run
-from engine.store.changes import Change, Kind, adoptions_of, clear_changes, save_changes
+from engine.store.changes import (
+    Change,
+    Kind,
+    adoptions_of,
+    any_deletes,
+    clear_changes,
+    drop_all,
+    keep_untouched,
+    planned_keys,
+    save_changes,
+)
 from engine.store.journal import Entry, failures
 from engine.store.links import (
     Draft,
@@ -64,6 +75,7 @@ from engine.store.links import (
     links_of,
     stream_drafts,
 )
+from engine.store.seen import next_mark
 from engine.values import digest
 
 REMOVED = "its row was removed in the destination; it is not recreated"
@@ -121,8 +133,12 @@ def plan_object(
     mapping: ObjectMapping,
     whole: bool = False,
     only_failed: bool = False,
+    last: Comparison | None = None,
 ) -> None:
-    """Plan every draft of an object, or those whose last attempt failed."""
+    """Plan every draft of an object, or those whose last attempt failed.
+
+    With a comparison with the last plan, what it decided is kept where it holds.
+    """
     run = search.run
     with run.store.begin() as connection:
         failed = failures(connection, mapping.name)
@@ -136,15 +152,36 @@ def plan_object(
     codec = search.codec(mapping.resource)
     planning = Planning(search, mapping, codec, way_of(search, mapping), taken)
 
+    may_keep = not (_looks_for_rows(planning) or _offers(planning))
+    if last and may_keep:
+        keep(last, mapping, taken)
+    elif last:
+        with run.store.begin() as connection:
+            drop_all(connection, mapping.name)
     if planning.way == "key" and only is None:
         _adopt_by_key(planning)
 
     done = 0
-    for batch in stream_drafts(run.store, mapping.name):
+    kept = planned_keys(mapping.name) if last and may_keep else None
+    for batch in stream_drafts(run.store, mapping.name, without=kept):
         drafts = [draft for draft in batch if only is None or draft.key in only]
         plan_drafts(planning, drafts)
         done += len(batch)
         run.progress(f"planning {mapping.label}", done, None)
+    if last and may_keep:
+        decided(last, mapping)
+
+
+def _looks_for_rows(planning: Planning) -> bool:
+    """Whether rows of the account may stand for drafts without one."""
+    if planning.way == "recognise":
+        return anything_found(planning.search)
+    return planning.way != ""
+
+
+def _offers(planning: Planning) -> bool:
+    """Whether a later object may match rows that this one makes."""
+    return awaits_rows_of_the_plan(planning.run, planning.mapping)
 
 
 def taken_for_others(failed: Mapping[str, Entry]) -> dict[str, Entry]:
@@ -292,11 +329,9 @@ def _last_written(
 
 def _creations(planning: Planning, decisions: Sequence[Decision]) -> dict[str, Change]:
     """Drafts without a row: adopted where one is there already, else created."""
-    run, mapping = planning.run, planning.mapping
-    offered = awaits_rows_of_the_plan(run, mapping)
-    looked_for = planning.way == "match"
-    if planning.way == "recognise":
-        looked_for = anything_found(planning.search)
+    mapping = planning.mapping
+    offered = _offers(planning)
+    looked_for = planning.way != "key" and _looks_for_rows(planning)
     if not decisions or not (offered or looked_for):
         return {}
 
@@ -372,6 +407,31 @@ def planning_of(run: Run, mapping: ObjectMapping, known: Definitions) -> Plannin
     return Planning(Search(run, known), mapping, codec)
 
 
+def _begin(
+    run: Run, objects: Sequence[ObjectMapping], whole: bool
+) -> Comparison | None:
+    """Forget what cannot be kept of the last plan, and see what is to be deleted; a comparison
+    with the last plan, or None where everything is decided anew.
+    """
+    if not whole:
+        with run.store.begin() as connection:
+            clear_changes(connection)
+            forget(connection, objects)
+        return None
+
+    follow_moves(run)
+    with run.store.begin() as connection:
+        keep_untouched(connection, [item.name for item in objects])
+    plan_deletions(run)
+    with run.store.begin() as connection:
+        if not any_deletes(connection):
+            return Comparison(run, next_mark(connection))
+        forget(connection, objects)
+        for mapping in objects:
+            drop_all(connection, mapping.name)
+    return None
+
+
 def make_plan(
     run: Run,
     objects: Sequence[ObjectMapping],
@@ -384,15 +444,10 @@ def make_plan(
     whose record has left. With `only_failed`, just the records whose last attempt failed.
     """
     made_at = run.clock.now()
-    with run.store.begin() as connection:
-        clear_changes(connection)
-    if whole:
-        follow_moves(run)
-        plan_deletions(run)
-
+    last = _begin(run, objects, whole)
     with run.store.begin() as connection:
         ours = any_origin(connection, "adopted")
     search = Search(run, foreseen(run), ours=ours)
     for mapping in objects:
-        plan_object(search, mapping, whole, only_failed)
+        plan_object(search, mapping, whole, only_failed, last)
     return summed_up(run, objects, made_at)

@@ -17,7 +17,9 @@ from engine.store.links import (
     Draft,
     Finding,
     Link,
+    any_links,
     drop_drafts,
+    linked_keys,
     links_of,
     rename_key,
     save_findings,
@@ -37,9 +39,17 @@ def follow_moves(run: Run) -> int:
         sources = [name for name in mapping.sources if not name.startswith("$")]
         if len(sources) < 2 or mapping.each is not None:
             continue
-        for batch in stream_drafts(run.store, mapping.name):
+        for batch in _unlinked(run, mapping):
             moved += _of_batch(run, mapping, sources, batch)
     return moved
+
+
+def _unlinked(run: Run, mapping: ObjectMapping) -> Iterator[list[Draft]]:
+    """The drafts without a row; none where no record has a row that could have been theirs."""
+    with run.store.begin() as connection:
+        if not any_links(connection, mapping.name):
+            return
+    yield from stream_drafts(run.store, mapping.name, without=linked_keys(mapping.name))
 
 
 def _of_batch(

@@ -10,12 +10,15 @@ from typing import Any, Literal
 import msgspec
 import sqlalchemy as sa
 
+from engine.store.links import linked_keys
 from engine.store.tables import (
     Store,
     as_text,
     candidates,
     changes,
+    drafts,
     from_text,
+    links,
     row_of,
     those_of,
     upsert,
@@ -65,6 +68,109 @@ def clear_changes(connection: sa.Connection) -> None:
     """Forget the last plan, and the rows that it looked among."""
     connection.execute(changes.delete())
     connection.execute(candidates.delete())
+
+
+# -- what is kept of the last plan
+
+
+_UNTOUCHED = sa.and_(
+    changes.c.draft == drafts.c.digest,
+    changes.c.seq == drafts.c.seq,
+    changes.c.dest_id == "",
+    sa.or_(
+        sa.and_(drafts.c.state == "ready", changes.c.kind == "create"),
+        sa.and_(
+            drafts.c.state == "skipped",
+            changes.c.kind == "skip",
+            changes.c.reason == drafts.c.reason,
+        ),
+        sa.and_(
+            drafts.c.state == "failed",
+            changes.c.kind == "fail",
+            changes.c.reason == drafts.c.reason,
+        ),
+    ),
+)
+_LINKED = sa.exists().where(
+    links.c.object == changes.c.object, links.c.key == changes.c.key
+)
+_DRAFTED = sa.and_(drafts.c.object == changes.c.object, drafts.c.key == changes.c.key)
+
+
+def keep_untouched(connection: sa.Connection, names: Sequence[str]) -> None:
+    """Forget the last plan but for drafts of these objects that are as they were, without a row;
+    and the rows that it looked among.
+    """
+    untouched = sa.exists().where(_DRAFTED, _UNTOUCHED)
+    kept = sa.and_(changes.c.object.in_(list(names)), untouched, sa.not_(_LINKED))
+    connection.execute(changes.delete().where(sa.not_(kept)))
+    connection.execute(candidates.delete())
+
+
+def drop_some(connection: sa.Connection, name: str, records: Sequence[str]) -> None:
+    """Take out of the plan what is drafted from these records of an object."""
+    for part in batches(records):
+        made = sa.select(drafts.c.key).where(
+            drafts.c.object == name, drafts.c.record.in_(part)
+        )
+        connection.execute(
+            changes.delete().where(
+                changes.c.object == name,
+                changes.c.kind != "delete",
+                changes.c.key.in_(made),
+            )
+        )
+
+
+def drop_all(connection: sa.Connection, name: str) -> None:
+    """Take everything out of the plan that an object has drafts of."""
+    connection.execute(
+        changes.delete().where(changes.c.object == name, changes.c.kind != "delete")
+    )
+
+
+def settle(connection: sa.Connection, name: str) -> None:
+    """Nothing is to be done about drafts of an object that are what was written last."""
+    same = (
+        sa.select(
+            drafts.c.object,
+            drafts.c.key,
+            drafts.c.seq,
+            sa.literal("unchanged"),
+            links.c.dest_id,
+            drafts.c.digest,
+        )
+        .join(
+            links,
+            sa.and_(
+                links.c.object == drafts.c.object,
+                links.c.key == drafts.c.key,
+                links.c.digest == drafts.c.digest,
+            ),
+        )
+        .where(drafts.c.object == name, drafts.c.state == "ready", links.c.held == "{}")
+    )
+    columns = ["object", "key", "seq", "kind", "dest_id", "draft"]
+    connection.execute(changes.insert().from_select(columns, same))
+
+
+def planned_keys(name: str, *kinds: Kind) -> sa.Select[Any]:
+    """The keys of an object's changes of these kinds, as a query; of all but deletions without."""
+    wanted = changes.c.kind.in_(kinds) if kinds else changes.c.kind != "delete"
+    return sa.select(changes.c.key).where(changes.c.object == name, wanted)
+
+
+def to_be_there(name: str) -> Any:
+    """The keys that an object has a row for once the plan is carried out, as a query."""
+    made = planned_keys(name, "create", "adopt")
+    rows = made.union(linked_keys(name)).subquery()
+    return sa.select(rows.c.key).where(rows.c.key.not_in(planned_keys(name, "delete")))
+
+
+def any_deletes(connection: sa.Connection) -> bool:
+    """Whether the plan deletes any row."""
+    query = sa.select(changes.c.key).where(changes.c.kind == "delete").limit(1)
+    return connection.execute(query).first() is not None
 
 
 def changes_of(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -93,11 +92,6 @@ def drop_drafts(connection: sa.Connection, record: str) -> None:
 
 # Asked for lookups of every record: built once, since building a statement costs more than
 # running it.
-_STAGED_KEYS = (
-    sa.select(drafts.c.key).where(
-        drafts.c.object == sa.bindparam("object"), drafts.c.state == "ready"
-    )
-).union(sa.select(links.c.key).where(links.c.object == sa.bindparam("object")))
 _STAGED = (
     sa.select(drafts.c.key)
     .where(
@@ -122,59 +116,29 @@ def staged_keys(
     connection: sa.Connection, name: str, most: int
 ) -> frozenset[str] | None:
     """The keys of which an object has a draft that can be written, or a row; None for too many."""
-    found = (
-        connection.execute(_STAGED_KEYS.limit(most + 1), {"object": name})
-        .scalars()
-        .all()
-    )
+    found = connection.execute(staged(name).limit(most + 1)).scalars().all()
     return frozenset(found) if len(found) <= most else None
 
 
-def digest_of_keys(store: Store, name: str) -> str:
-    """A short text for the keys that an object has a draft that can be written, or a row, for."""
+def linked_keys(name: str) -> sa.Select[Any]:
+    """The keys of which an object has a row, as a query."""
+    return sa.select(links.c.key).where(links.c.object == name)
+
+
+def staged(name: str) -> sa.CompoundSelect[Any]:
+    """The keys of which an object has a draft that can be written, or a row, as a query."""
     ready = sa.select(drafts.c.key).where(
         drafts.c.object == name, drafts.c.state == "ready"
     )
-    linked = sa.select(links.c.key).where(links.c.object == name)
-    return _digest_of_rows(store, ready.union(linked).subquery(), ("key",))
+    return ready.union(linked_keys(name))
 
 
-def digest_of_drafts(store: Store, name: str, stage: str) -> str:
-    """A short text for an object's drafts, and for what a stage has found about them."""
-    made = sa.select(drafts).where(drafts.c.object == name).subquery()
-    said = (
-        sa.select(findings)
-        .where(findings.c.object == name, findings.c.stage == stage)
-        .subquery()
+def count_findings(connection: sa.Connection, stage: str, name: str) -> int:
+    """How much a stage has found about an object's records."""
+    query = sa.select(sa.func.count()).where(
+        findings.c.stage == stage, findings.c.object == name
     )
-    drafted = _digest_of_rows(
-        store, made, ("key", "record", "seq", "digest", "state", "reason")
-    )
-    return f"{drafted} {_digest_of_rows(store, said, ('id', 'key', 'field', 'severity', 'text'))}"
-
-
-def _digest_of_rows(store: Store, table: sa.Subquery, columns: Sequence[str]) -> str:
-    """A short text for the rows of a table in the order of their first column, in batches."""
-    found, first = hashlib.blake2b(digest_size=16), table.c[columns[0]]
-    query = (
-        sa.select(*(table.c[name] for name in columns))
-        .order_by(first)
-        .limit(_READ_AT_ONCE)
-    )
-    after: Any = None
-    while True:
-        with store.begin() as connection:
-            rows = connection.execute(
-                query if after is None else query.where(first > after)
-            ).all()
-        for row in rows:
-            found.update(repr(tuple(row)).encode(errors="surrogatepass"))
-        if len(rows) < _READ_AT_ONCE:
-            return found.hexdigest()
-        after = rows[-1][0]
-
-
-_READ_AT_ONCE = 5_000  # short rows
+    return int(connection.execute(query).scalar_one())
 
 
 def draft_states(
@@ -205,15 +169,22 @@ def _drafts(among: Among) -> sa.Select[Any]:
     )
 
 
-def stream_drafts(store: Store, name: str, batch: int = BATCH) -> Iterator[list[Draft]]:
-    """An object's drafts in the order of their records, a batch at a time."""
+def stream_drafts(
+    store: Store, name: str, batch: int = BATCH, without: sa.Select[Any] | None = None
+) -> Iterator[list[Draft]]:
+    """An object's drafts in the order of their records, a batch at a time; `without` selects
+    keys that are left out.
+    """
+    wanted = drafts.c.object == name
+    if without is not None:
+        wanted = sa.and_(wanted, drafts.c.key.not_in(without))
     seq, key = -1, ""
     while True:
         with store.begin() as connection:
             after = sa.tuple_(drafts.c.seq, drafts.c.key) > sa.tuple_(seq, key)
             rows = connection.execute(
                 sa.select(drafts)
-                .where(drafts.c.object == name, after)
+                .where(wanted, after)
                 .order_by(drafts.c.seq, drafts.c.key)
                 .limit(batch)
             ).all()
@@ -473,6 +444,19 @@ def clear_unlinked_findings(connection: sa.Connection, stage: str, name: str) ->
             findings.c.stage == stage,
             findings.c.object == name,
             findings.c.key.not_in(linked),
+        )
+    )
+
+
+def clear_findings_among(
+    connection: sa.Connection, stage: str, name: str, keys: sa.Select[Any]
+) -> None:
+    """Forget what a stage found about those of an object's records that a query selects."""
+    connection.execute(
+        findings.delete().where(
+            findings.c.stage == stage,
+            findings.c.object == name,
+            findings.c.key.in_(keys),
         )
     )
 

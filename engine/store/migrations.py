@@ -70,8 +70,33 @@ def _one_to_two(connection: sa.Connection) -> None:
         """)
 
 
+def _two_to_three(connection: sa.Connection) -> None:
+    """What drafts were made of, record by record."""
+    integer = "INTEGER" if connection.dialect.name == "sqlite" else "BIGINT"
+    connection.exec_driver_sql(f"""
+        CREATE TABLE seen (
+            place TEXT NOT NULL,
+            key TEXT NOT NULL,
+            digest TEXT NOT NULL,
+            seq {integer} NOT NULL,
+            mark {integer} NOT NULL,
+            PRIMARY KEY (place, key)
+        )
+        """)
+    connection.exec_driver_sql("CREATE INDEX seen_by_mark ON seen (place, mark)")
+
+    connection.exec_driver_sql("""
+        CREATE TABLE leanings (
+            object TEXT NOT NULL,
+            record TEXT NOT NULL,
+            found TEXT NOT NULL,
+            PRIMARY KEY (object, record)
+        )
+        """)
+
+
 # The step at position N leads from version N + 1 to version N + 2. Steps are only ever added.
-MIGRATIONS: tuple[Step, ...] = (_one_to_two,)
+MIGRATIONS: tuple[Step, ...] = (_one_to_two, _two_to_three)
 
 
 def bring_up(engine: sa.Engine, make: Step, steps: Sequence[Step] = MIGRATIONS) -> None:

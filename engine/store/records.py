@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -239,7 +238,7 @@ _ONE = sa.select(records).where(
 )
 
 
-_POINTING = sa.select(refs.c.seq, refs.c.key).where(
+_POINTING = sa.select(refs.c.target, refs.c.seq, refs.c.key).where(
     refs.c.collection == sa.bindparam("collection"),
     refs.c.field == sa.bindparam("field"),
     refs.c.target.in_(sa.bindparam("targets", expanding=True)),
@@ -282,18 +281,26 @@ def pointing_at(
     """Records of a collection whose `field` names any of the targets, in the order they were
     read.
     """
-    hits: list[tuple[int, str]] = []
-    for part in batches(map(indexed, targets), BATCH):
-        found_at = connection.execute(
-            _POINTING, {"collection": collection, "field": field, "targets": part}
-        )
-        hits += [(row.seq, row.key) for row in found_at]
-    if not hits:
-        return []
-    keys = [key for _, key in sorted(hits)]
-    wanted = list(dict.fromkeys(keys))
+    named = pointers(connection, collection, field, targets)
+    hits = sorted(hit for found in named.values() for hit in found)
+    wanted = list(dict.fromkeys(key for _, key in hits))
     found = many(connection, wanted)
     return [found[key] for key in wanted if key in found]
+
+
+def pointers(
+    connection: sa.Connection, collection: str, field: str, targets: Sequence[str]
+) -> dict[str, list[tuple[int, str]]]:
+    """Place and key of the records whose `field` names a target, by the target."""
+    found: dict[str, list[tuple[int, str]]] = {}
+    names = {indexed(target): target for target in targets}
+    for part in batches(names, BATCH):
+        rows = connection.execute(
+            _POINTING, {"collection": collection, "field": field, "targets": part}
+        )
+        for target, seq, key in rows:
+            found.setdefault(names[target], []).append((seq, key))
+    return found
 
 
 def stream(
@@ -322,41 +329,6 @@ def stream(
         found = [_record(row) for row in rows if only is None or row.key in only]
         if found:
             yield found
-
-
-def content_digest(store: Store, collection: str) -> str:
-    """A short text for the live records of a collection, in order, and its indexed fields."""
-    found, after = hashlib.blake2b(digest_size=16), 0
-    while True:
-        with store.begin() as connection:
-            rows = connection.execute(
-                _CONTENT, {"collection": collection, "after": after}
-            ).all()
-            if not after:
-                indexed = connection.execute(
-                    _INDEXED, {"collection": collection}
-                ).scalar()
-                found.update(f"{indexed}\0".encode())
-        if not rows:
-            return found.hexdigest()
-        after = rows[-1].seq
-        for row in rows:
-            found.update(f"{row.key}\0{row.body}\0".encode(errors="surrogatepass"))
-
-
-_CONTENT = (
-    sa.select(records.c.seq, records.c.key, records.c.body)
-    .where(
-        records.c.collection == sa.bindparam("collection"),
-        records.c.seq > sa.bindparam("after"),
-        records.c.gone.is_(False),
-    )
-    .order_by(records.c.seq)
-    .limit(BATCH)
-)
-_INDEXED = sa.select(cursors.c.indexed).where(
-    cursors.c.collection == sa.bindparam("collection")
-)
 
 
 def count(connection: sa.Connection, collection: str) -> int:

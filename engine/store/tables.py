@@ -179,6 +179,28 @@ drafts = sa.Table(
     sa.Index("drafts_in_order", "object", "seq", "key"),
 )
 
+# What drafts were last made of: records, and (`=object`) keys that had a draft or a row.
+seen = sa.Table(
+    "seen",
+    metadata,
+    sa.Column("place", Words, primary_key=True),
+    sa.Column("key", Words, primary_key=True),
+    sa.Column("digest", Words, nullable=False),  # "" where it is gone
+    sa.Column("seq", BIG, nullable=False),  # the record's then
+    sa.Column("mark", BIG, nullable=False),  # of the comparison that found it changed
+    sa.Index("seen_by_mark", "place", "mark"),
+)
+
+# What an object's drafts of a record looked at besides the record.
+leanings = sa.Table(
+    "leanings",
+    metadata,
+    sa.Column("object", Words, primary_key=True),
+    sa.Column("record", Words, primary_key=True),
+    # JSON: keys of records, `?collection field value`, `=object key`
+    sa.Column("found", Words, nullable=False),
+)
+
 links = sa.Table(
     "links",
     metadata,

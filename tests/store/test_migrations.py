@@ -35,7 +35,7 @@ DATA = Path(__file__).parent / "data"
 ROOT = Path(__file__).resolve().parents[2]
 V1 = "mid_migration_v1"
 NEW_COLUMNS = {"links": {"stored", "held"}}
-NEW_TABLES = {"changes", "candidates"}
+NEW_TABLES = {"changes", "candidates", "seen", "leanings"}
 
 
 def unpack(name: str, target: Path) -> Path:
@@ -130,7 +130,7 @@ def test_an_old_store_is_brought_up_with_every_row(old: Path) -> None:
         notes = links_of(connection, "line_notes")
     store.close()
     after = contents(old, NEW_COLUMNS)
-    assert version(old) == str(VERSION) == "2"
+    assert version(old) == str(VERSION) == "3"
     assert {name: after.pop(name) for name in NEW_TABLES} == {name: [] for name in NEW_TABLES}
     assert without_version(after) == without_version(before)
     assert open_now == Counter(intent=11, doubt=1)
@@ -142,6 +142,20 @@ def test_a_migrated_store_has_the_shape_of_a_new_one(old: Path, tmp_path: Path) 
     for path in (old, tmp_path / "new.sqlite"):
         open_store(str(path)).close()
     assert shape(old) == shape(tmp_path / "new.sqlite")
+
+
+def test_a_store_of_version_2_keeps_its_rows(old: Path) -> None:
+    """What was drafted and planned by version 2 is still there, in the shape of a new store."""
+    open_store(str(old)).close()
+    shaped, before = shape(old), contents(old)
+    with closing(sqlite3.connect(old)) as connection:
+        connection.executescript(
+            "DROP TABLE seen; DROP TABLE leanings;"
+            "UPDATE meta SET value = '2' WHERE name = 'version'"
+        )
+    open_store(str(old)).close()
+    assert (shape(old), contents(old)) == (shaped, before)
+    assert backups(old) == ["old.sqlite.v1.backup", "old.sqlite.v2.backup"]
 
 
 def test_the_old_store_is_kept_beside_the_new_one(old: Path) -> None:
@@ -184,7 +198,7 @@ def test_a_step_that_fails_leaves_the_old_version(old: Path) -> None:
         bring_up(exclusively(old), metadata.create_all, [breaks])
     assert contents(old) == before and shape(old) == shaped
     open_store(str(old)).close()
-    assert version(old) == "2"
+    assert version(old) == "3"
     assert backups(old) == ["old.sqlite.v1.backup", "old.sqlite.v1.backup.2"]
     assert all(contents(old.with_name(name)) == before for name in backups(old))
 
@@ -212,7 +226,7 @@ def test_a_kill_between_copy_and_commit_leaves_the_old_version(old: Path) -> Non
     assert killed.returncode == -signal.SIGKILL
     assert contents(old) == before
     open_store(str(old)).close()
-    assert version(old) == "2" and backups(old) == [
+    assert version(old) == "3" and backups(old) == [
         "old.sqlite.v1.backup",
         "old.sqlite.v1.backup.2",
     ]
@@ -441,7 +455,7 @@ def test_the_migration_goes_on_where_it_was_killed(tmp_path: Path) -> None:
     after = query(store, linked)
     second = etl("run", SPEC, "--sample", "40", "--json", at=at, env=SIZE).data()["verdict"]
 
-    assert version(store) == "2" and backups(store) == [f"{store.name}.v1.backup"]
+    assert version(store) == "3" and backups(store) == [f"{store.name}.v1.backup"]
     assert first["missing"] == 0 and first["arrived"] > 150
     assert (
         all(second[word] == first[word] for word in ("arrived", "failed", "skipped"))

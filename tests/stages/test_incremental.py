@@ -1,0 +1,299 @@
+"""Whatever was edited in the source, drafts and plan that are brought up to date equal those made anew, row for row."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field, replace
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from engine.connector.auth import Account, Accounts
+from engine.connector.rate_limit import Clock
+from engine.extract.records import entries
+from engine.language.compile import Migration, load_migration
+from engine.language.dependencies import needed
+from engine.mapping.draft import transform
+from engine.plan.make import make_plan
+from engine.session import Run, wire
+from engine.store.links import Link, drafts_of, drop_link, save_link
+from engine.store.records import Cursor, Record, forget, mark_gone, save_page
+from engine.store.tables import open_store
+from engine.values import digest
+from tests.load.desk import NOWHERE, START, empty_store, scratch
+from tests.platforms.platform import Platform
+from tests.platforms.project import mapped, migration, project, readable, writable
+
+FIRM = {"lookup": "companies", "by": "firm"}
+PEERS = "{% for p in peers %}{{ p.name }} {% endfor %}"
+FORGET = "DELETE FROM meta WHERE name LIKE 'mapped.%' OR name LIKE 'planned.%'"
+MADE = {
+    "drafts": "SELECT object, key, seq, record, digest, body, state, reason FROM drafts",
+    "findings": "SELECT object, key, stage, field, severity, text FROM findings",
+    "changes": "SELECT object, key, seq, kind, dest_id, send, before, conflicts, stuck, version, draft, reason, cost FROM changes",
+}
+SOURCE = {
+    "firms": readable("firms", name="text", parent="ref firms"),
+    "prospects": readable("prospects", name="text", parent="ref firms"),
+    "people": readable("people", name="text", firm="ref firms", owner="ref staff"),
+    "orders": readable(
+        "orders",
+        name="text",
+        firm="ref firms",
+        state="ref states",
+        lines="list line",
+    ),
+    "states": readable("states", name="text"),
+    "staff": readable("staff", name="text", email="text"),
+}
+DESTINATION = {
+    "companies": writable("companies", ["name"], name={"type": "text", "required": True}, note="text"),
+    "contacts": writable("contacts", ["name"], name="text", note="text", company="ref companies", owner="ref users"),
+    "deals": writable("deals", ["name"], name="text", note="text", company="ref companies", contact="ref contacts"),
+    "lines": writable("lines", ["name"], name="text", contact="ref contacts", deal="ref deals"),
+    "users": readable("users", name="text", email="text"),
+}
+OBJECTS = {
+    "companies": mapped(
+        ["firms", "prospects"],
+        "companies",
+        {"name": "name", "note": {"template": "{{ above.name if above else '' }} " + PEERS}},
+        related={"above": {"from": "firms", "by": "parent"}},
+        children={"peers": {"from": "people", "on": "firm"}},
+    ),
+    "contacts": mapped(
+        "people",
+        "contacts",
+        {
+            "name": "name",
+            "note": "firm_row.name",
+            "company": FIRM | {"on_miss": "skip"},
+            "owner": {"lookup": "users", "by": "owner"},
+        },
+        related={"firm_row": {"from": "firms", "by": "firm"}},
+    ),
+    "deals": mapped(
+        "orders",
+        "deals",
+        {
+            "name": "name",
+            "note": {"template": PEERS},
+            "company": FIRM | {"on_miss": "report"},
+            "contact": {"lookup": "contacts", "by": "firm", "on": "firm", "on_many": "report", "on_miss": "omit"},
+        },
+        when={"state_row.name": {"not": "Lost"}},
+        related={"state_row": {"from": "states", "by": "state"}},
+        children={"peers": {"from": "people", "on": "firm", "by": "firm", "where": {"name": {"not": "Bob"}}}},
+    ),
+    "lines": mapped(
+        "orders",
+        "lines",
+        {
+            "name": "line.text",
+            "contact": {"lookup": "contacts", "by": "line.who", "on_miss": "report"},
+            "deal": {"lookup": "deals", "by": "$record", "on_miss": "skip"},
+        },
+        each={"name": "line", "path": "lines", "key": "id"},
+    ),
+}
+
+
+@cache
+def compiled() -> Migration:
+    """The migration, read once."""
+    folder = scratch() / "incremental"
+    folder.mkdir(exist_ok=True)
+    people = {"resource": "users", "email": "email", "name": "name"}
+    shapes = {"line": {"id": "integer", "text": "text", "who": "ref people"}}
+    source = {"shapes": shapes, "resources": SOURCE, "users": {"resource": "staff", "email": "email", "name": "name"}}
+    spec = migration(OBJECTS, users={"from": "staff", "email": "email", "fallback": "x@example.com"})
+    # rows are never updated, so that planning an update needs no look at its row
+    resources = {name: {key: item[key] for key in item if key != "update"} for name, item in DESTINATION.items()}
+    made = project(folder, Platform({}), source, {"resources": resources, "users": people}, spec)
+    return load_migration(made.folder / "spec.yaml", {})
+
+
+@dataclass(frozen=True)
+class Table:
+    """A run on a store of its own, and how many records of each object were evaluated."""
+
+    run: Run
+    evaluated: Counter[str] = field(default_factory=Counter)
+
+    def bring_up(self) -> Counter[str]:
+        """Draft and plan; how many records of each object were evaluated."""
+        self.evaluated.clear()
+        objects = self.run.spec.active()
+        transform(self.run, objects)
+        make_plan(self.run, objects, whole=True)
+        return +self.evaluated
+
+    def hear(self, label: str, done: int, total: int | None) -> None:
+        """The run tells how far it has come."""
+        what, _, name = label.partition(" ")
+        if what == "mapping":
+            self.evaluated[name.lower()] = done
+
+    def rows(self) -> dict[str, list[Any]]:
+        """All that drafting and planning have left in the store."""
+        with self.run.store.begin() as connection:
+            return {name: sorted(connection.exec_driver_sql(query).all(), key=repr) for name, query in MADE.items()}
+
+    def anew(self) -> dict[str, list[Any]]:
+        """The same after everything was drafted and planned anew."""
+        with self.run.store.begin() as connection:
+            connection.exec_driver_sql(FORGET)
+            connection.exec_driver_sql("DELETE FROM changes")
+        self.bring_up()
+        return self.rows()
+
+    def do(self, what: str, about: Any) -> None:
+        """Something that happens between two plans."""
+        with self.run.store.begin() as connection:
+            match what:
+                case "save":
+                    self.save(connection, *about)
+                case "gone":
+                    mark_gone(connection, [about])
+                case "linked":
+                    name, key = about
+                    draft = drafts_of(connection, name, [key]).get(key)
+                    written = draft.digest if draft else ""
+                    save_link(connection, Link(name, key, name, f"7{key[-1]}", written, {}, "created"))
+                case "unlinked":
+                    drop_link(connection, *about)
+                case "refresh":
+                    rows = connection.exec_driver_sql("SELECT collection, key, body FROM records WHERE gone = 0 ORDER BY key").all()
+                    forget(connection)
+                    for collection, key, body in rows[:: -1 if about else 1]:
+                        self.save(connection, collection, int(key.rpartition("/")[2]), body)
+        if what == "plan":
+            self.bring_up()
+
+    def save(self, connection: Any, collection: str, number: int, body: Any) -> None:
+        """A row is read, for the first time or once more."""
+        fields = needed(self.run.spec).get(collection, ())
+        body = json.loads(body) if isinstance(body, str) else {"id": number, **body}
+        record = Record(collection, f"{collection}/{number}", body, digest=digest(body))
+        cursor = Cursor(collection, None, True, 1, 0.0, 0.0, fields)
+        save_page(connection, [record], entries(self.run, [record], fields), cursor)
+
+
+@contextmanager
+def table_in(folder: Path) -> Iterator[Table]:
+    """A table with some rows of every collection, drafted and planned once."""
+    shutil.copy(empty_store(), folder / "store.sqlite")
+    account = Account(NOWHERE, "", "trial")
+    clock = Clock(lambda: START, lambda _: None)
+    with (
+        closing(open_store(str(folder / "store.sqlite"))) as store,
+        closing(wire(compiled(), Accounts(account, account), store, clock, command="test")) as run,
+    ):
+        heard = Table(run)
+        table = replace(heard, run=replace(run, progress=heard.hear))
+        for step in BEGINNING:
+            table.do(*step)
+        yield table
+
+
+def row(collection: str, number: int, **body: Any) -> tuple[str, Any]:
+    """A row that is read."""
+    return ("save", (collection, number, body))
+
+
+def order(number: int, **body: Any) -> tuple[str, Any]:
+    """An order with two lines."""
+    lines = [{"id": 1, "text": "a", "who": number}, {"id": 2, "text": "b", "who": 3}]
+    return row("orders", number, **{"name": "Order", "firm": number, "state": 1, "lines": lines} | body)
+
+
+BEGINNING = [
+    *(row("firms", number, name="Acme", parent=number - 1) for number in (1, 2, 3)),
+    *(row("prospects", number, name="Coyote", parent=1) for number in (8, 9)),
+    *(row("people", number, name="Ann", firm=number, owner=number) for number in (1, 2, 3)),
+    *(row("states", number, name="Open") for number in (1, 2)),
+    row("staff", 1, name="Eve", email="eve@example.com"),
+    *(order(number) for number in (1, 2, 3)),
+    ("plan", None),
+]
+
+numbers, names = st.integers(1, 4), st.sampled_from(["Ann", "Bob", "", "Lost"])
+some = st.one_of(st.none(), numbers)
+line = st.fixed_dictionaries({"id": st.integers(1, 3), "text": names, "who": some})
+saved = st.one_of(
+    st.tuples(st.sampled_from(["firms", "prospects"]), numbers, st.fixed_dictionaries({"name": names, "parent": some})),
+    st.tuples(st.just("people"), numbers, st.fixed_dictionaries({"name": names, "firm": some, "owner": some})),
+    st.tuples(st.just("states"), st.integers(1, 2), st.fixed_dictionaries({"name": names})),
+    st.tuples(
+        st.just("orders"),
+        numbers,
+        st.fixed_dictionaries({"name": names, "firm": some, "state": some, "lines": st.lists(line, max_size=3)}),
+    ),
+)
+keys = st.tuples(st.sampled_from(["firms", "people", "orders", "states"]), numbers).map(lambda it: f"{it[0]}/{it[1]}")
+linked = st.sampled_from(
+    [("companies", "firms/1"), ("companies", "firms/4"), ("contacts", "people/2"), ("deals", "orders/1"), ("users", "staff/1")]
+)
+steps = st.lists(
+    st.tuples(st.just("save"), saved)
+    | st.tuples(st.just("gone"), keys)
+    | st.tuples(st.just("linked"), linked)
+    | st.tuples(st.just("unlinked"), linked)
+    | st.tuples(st.just("refresh"), st.booleans())
+    | st.tuples(st.just("plan"), st.none()),
+    max_size=12,
+)
+
+
+@given(steps)
+@settings(max_examples=60, deadline=None)
+def test_what_is_brought_up_equals_what_is_made_anew(story: Sequence[tuple[str, Any]]) -> None:
+    """Changed, added, deleted and moved records, rows that come and go, readings in another order: the same rows."""
+    with TemporaryDirectory() as folder, table_in(Path(folder)) as table:
+        for step in [*story, ("plan", None)]:
+            table.do(*step)
+        assert table.rows() == table.anew()
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Iterator[Table]:
+    """A table of which everything is up to date."""
+    with table_in(tmp_path) as found:
+        yield found
+
+
+STORIES: Mapping[str, tuple[list[tuple[str, Any]], dict[str, int]]] = {
+    "nothing": ([], {}),
+    "a row as it was": ([row("firms", 1, name="Acme", parent=0)], {}),
+    "a reading of everything": ([("refresh", False)], {}),
+    "a leaf": ([row("prospects", 8, name="Other", parent=1)], {"companies": 1}),
+    "a parent": ([row("firms", 1, name="Other", parent=0)], {"companies": 4, "contacts": 1}),
+    "a new child": ([row("people", 4, name="Joe", firm=1)], {"companies": 1, "contacts": 1, "deals": 1}),
+    "a state": ([row("states", 2, name="Lost")], {}),
+    "a state that rows have": ([row("states", 1, name="Lost")], {"deals": 3, "lines": 3}),
+    "somebody": ([("linked", ("users", "staff/1"))], {"contacts": 1}),
+    "a moved child": (
+        [row("people", 1, name="Ann", firm=2, owner=1)],
+        {"companies": 2, "contacts": 1, "deals": 2},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", STORIES)
+def test_only_what_leans_on_a_change_is_evaluated(table: Table, name: str) -> None:
+    """Records that changed and those that looked at one that did; no others, and nothing the second time."""
+    story, expected = STORIES[name]
+    for step in story:
+        table.do(*step)
+    assert table.bring_up() == Counter(expected)
+    assert table.bring_up() == Counter()
+    assert table.rows() == table.anew()
