@@ -6,9 +6,10 @@ Merging, reconciling, verifying, reporting and taking back all ask the same tabl
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Literal
+
+import msgspec
 
 from engine.values import as_file, is_empty
 
@@ -42,8 +43,7 @@ class Action(Enum):
     STUCK = "stuck"  # it is to be emptied, and the platform cannot
 
 
-@dataclass(frozen=True, slots=True)
-class FieldView:
+class FieldView(msgspec.Struct, frozen=True):
     """One field of one row as each side knows it."""
 
     written: Any  # what we sent last, None if never

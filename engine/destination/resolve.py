@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from engine.destination.rows import Definition, RowCodec
 from engine.language.dependencies import lookups
@@ -18,8 +19,7 @@ _WHOLE = re.compile(r"0|-?[1-9][0-9]*")
 _STRICTEST = ("fail", "skip", "report")
 
 
-@dataclass(frozen=True, slots=True)
-class Resolved:
+class Resolved(msgspec.Struct, frozen=True):
     """A draft ready to travel, the draft it stands for, and what had to be left out."""
 
     body: dict[str, Any]
@@ -29,8 +29,7 @@ class Resolved:
     skipped: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Unlinked:
+class Unlinked(msgspec.Struct, frozen=True):
     """What becomes of a record some of whose links lead to no row."""
 
     missing: tuple[tuple[str, str], ...] = ()

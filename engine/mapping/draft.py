@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
+from msgspec import structs
 
 from engine.connector.model import FieldType, Resource
 from engine.connector.typed import Reader, Typed, reader_of, typed
@@ -426,7 +427,11 @@ def judged(
         if projection.state == "ready"
         else ""
     )
-    return replace(projection, state="failed", reason=reason) if reason else projection
+    return (
+        structs.replace(projection, state="failed", reason=reason)
+        if reason
+        else projection
+    )
 
 
 def _refusal(

@@ -8,8 +8,10 @@ from __future__ import annotations
 import functools
 import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from engine.connector.references import any_key, reference_pattern
 from engine.connector.times import moment
@@ -37,15 +39,14 @@ SHOWN = 80
 FILLING = ("text.default",)  # steps that make something of nothing
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(msgspec.Struct, frozen=True):
     """One source record, as the projector sees it."""
 
     collection: str
     key: str
     body: Mapping[str, Any]
     # field -> "place: what it holds instead"
-    misfits: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    misfits: Mapping[str, Sequence[str]] = {}
     is_read: bool = False  # whether its values are in their declared types already
 
     @property
@@ -78,8 +79,7 @@ class LookupContext:
         return Source(collection, key, found.row, found.misfits, True)
 
 
-@dataclass(frozen=True, slots=True)
-class Provenance:
+class Provenance(msgspec.Struct, frozen=True):
     """How one destination field came about."""
 
     target: str
@@ -90,8 +90,7 @@ class Provenance:
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Note:
+class Note(msgspec.Struct, frozen=True):
     """Something about a field that people must see."""
 
     field: str
@@ -99,8 +98,7 @@ class Note:
     severity: str = "attention"
 
 
-@dataclass(frozen=True, slots=True)
-class Evaluation:
+class Evaluation(msgspec.Struct, frozen=True):
     """One draft with its story."""
 
     key: str
@@ -120,22 +118,20 @@ class _Fail(Exception):
     """This record cannot be written."""
 
 
-@dataclass(slots=True)
-class _Story:
+class _Story(msgspec.Struct):
     """What happened on the way to one value."""
 
-    sources: list[tuple[str, Any]] = field(default_factory=list)
-    steps: list[str] = field(default_factory=list)
-    marks: set[str] = field(default_factory=set)
+    sources: list[tuple[str, Any]] = []
+    steps: list[str] = []
+    marks: set[str] = set()
     # values that could not be carried over
-    notes: list[Note] = field(default_factory=list)
+    notes: list[Note] = []
     # lookups without a hit; forgotten if an alternative has one
-    misses: list[Note] = field(default_factory=list)
+    misses: list[Note] = []
     reason: str = ""
 
 
-@dataclass(slots=True)
-class _Context:
+class _Context(msgspec.Struct):
     """One record (and one element of it) with the records around it."""
 
     mapping: model.ObjectMapping
@@ -146,8 +142,8 @@ class _Context:
     # names that stand beside the record's own fields
     beside: frozenset[str] = frozenset()
     # values that do not fit their type, where one was asked for
-    told: dict[str, str] = field(default_factory=dict)
-    _around: dict[str, Any] = field(default_factory=dict)
+    told: dict[str, str] = {}
+    _around: dict[str, Any] = {}
 
     def value(self, path: model.Path) -> Any:  # noqa: PLR0911
         """The value at a path; None where there is none."""

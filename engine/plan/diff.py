@@ -7,10 +7,11 @@ destination holds now.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import msgspec
 import sqlalchemy as sa
 
 from engine.connector.model import Resource
@@ -35,8 +36,7 @@ LOST_TRIES = 8  # times a value that the destination dropped is retried
 Symbol = tuple[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(msgspec.Struct, frozen=True):
     """What a draft and its link say; an update and an adopted row still need a look at the row."""
 
     kind: Kind
@@ -211,14 +211,13 @@ def _drafted(
 # -- an update, field by field
 
 
-@dataclass(slots=True)
-class _Merged:
+class _Merged(msgspec.Struct):
     """What a comparison of one row has come to so far."""
 
-    send: dict[str, Any] = field(default_factory=dict)
-    before: dict[str, Any] = field(default_factory=dict)
-    conflicts: list[tuple[str, Any, Any]] = field(default_factory=list)
-    stuck: list[str] = field(default_factory=list)
+    send: dict[str, Any] = {}
+    before: dict[str, Any] = {}
+    conflicts: list[tuple[str, Any, Any]] = []
+    stuck: list[str] = []
 
     @property
     def kind(self) -> Kind:

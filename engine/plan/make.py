@@ -7,7 +7,7 @@ to.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import sqlalchemy as sa
 from msgspec import structs
@@ -230,7 +230,7 @@ def _without_taken(planning: Planning, decided: Sequence[Decision]) -> list[Deci
         item for item in decided if item.kind == "create" and item.draft.key in taken
     ]
     failed = {
-        key: replace(item, kind="fail", reason=taken[key].reason)
+        key: structs.replace(item, kind="fail", reason=taken[key].reason)
         for key, (item, resolved) in _resolved(planning, repeated).items()
         if sent_before(taken[key], item.draft, resolved)
     }

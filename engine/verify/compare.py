@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -411,7 +411,7 @@ def _case(
         traces = tuple(
             _trace_as_written(trace, link.written) for trace in projection.traces
         )
-        projection = replace(projection, traces=traces, body=link.written)
+        projection = structs.replace(projection, traces=traces, body=link.written)
     side = side_of(codec, resolved, link, pair.row)
     return _Case(pair, record, projection, side)
 
@@ -453,7 +453,7 @@ def _trace_as_written(trace: Provenance, written: Mapping[str, Any]) -> Provenan
     if canonical(value) == canonical(trace.value):
         return trace
     how = "empty" if value is None else "transformed"
-    return replace(trace, how=how, value=value, reason=CHANGED_SINCE)
+    return structs.replace(trace, how=how, value=value, reason=CHANGED_SINCE)
 
 
 def _record_state(

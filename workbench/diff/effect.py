@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import sqlalchemy as sa
+from msgspec import structs
 
 from engine.destination.resolve import resolve
 from engine.destination.rows import Definitions, RowCodec, codec_of
@@ -385,7 +386,7 @@ def _as_stored(
             if draft
             else item.body
         )
-        found[key] = replace(item, body=body)
+        found[key] = structs.replace(item, body=body)
     return found
 
 
@@ -444,7 +445,7 @@ def _patched(
     held = {name: value for name, value in stored.body.items() if name in scope.targets}
     if canonical(held) != canonical(before.body):
         return None
-    return replace(
+    return structs.replace(
         now,
         body={
             name: value
@@ -482,7 +483,7 @@ def _as_wholes(
     for key, draft in drafts.items():
         if draft is not None and draft.state != "ready" and key in was:
             whole = again(was[key])
-            found[key] = replace(was[key], state=whole.state if whole else "skipped")
+            found[key] = structs.replace(was[key], state=whole.state if whole else "skipped")
     return found
 
 
