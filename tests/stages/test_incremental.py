@@ -23,11 +23,12 @@ from engine.extract.records import entries
 from engine.language.compile import Migration, load_migration
 from engine.language.dependencies import needed
 from engine.mapping.draft import transform
-from engine.plan.make import make_plan
+from engine.plan.make import TAKEN, make_plan
 from engine.session import Run, wire
+from engine.store.changes import changes_of
 from engine.store.links import Link, drafts_of, drop_link, save_link
 from engine.store.records import Cursor, Record, forget, mark_gone, save_page
-from engine.store.tables import open_store
+from engine.store.tables import journal, open_store
 from engine.values import digest
 from tests.load.desk import NOWHERE, START, empty_store, scratch
 from tests.platforms.platform import Platform
@@ -56,17 +57,38 @@ SOURCE = {
     "staff": readable("staff", name="text", email="text"),
 }
 DESTINATION = {
-    "companies": writable("companies", ["name"], name={"type": "text", "required": True}, note="text"),
-    "contacts": writable("contacts", ["name"], name="text", note="text", company="ref companies", owner="ref users"),
-    "deals": writable("deals", ["name"], name="text", note="text", company="ref companies", contact="ref contacts"),
-    "lines": writable("lines", ["name"], name="text", contact="ref contacts", deal="ref deals"),
+    "companies": writable(
+        "companies", ["name"], name={"type": "text", "required": True}, note="text"
+    ),
+    "contacts": writable(
+        "contacts",
+        ["name"],
+        name="text",
+        note="text",
+        company="ref companies",
+        owner="ref users",
+    ),
+    "deals": writable(
+        "deals",
+        ["name"],
+        name="text",
+        note="text",
+        company="ref companies",
+        contact="ref contacts",
+    ),
+    "lines": writable(
+        "lines", ["name"], name="text", contact="ref contacts", deal="ref deals"
+    ),
     "users": readable("users", name="text", email="text"),
 }
 OBJECTS = {
     "companies": mapped(
         ["firms", "prospects"],
         "companies",
-        {"name": "name", "note": {"template": "{{ above.name if above else '' }} " + PEERS}},
+        {
+            "name": "name",
+            "note": {"template": "{{ above.name if above else '' }} " + PEERS},
+        },
         related={"above": {"from": "firms", "by": "parent"}},
         children={"peers": {"from": "people", "on": "firm"}},
     ),
@@ -88,11 +110,24 @@ OBJECTS = {
             "name": "name",
             "note": {"template": PEERS},
             "company": FIRM | {"on_miss": "report"},
-            "contact": {"lookup": "contacts", "by": "firm", "on": "firm", "on_many": "report", "on_miss": "omit"},
+            "contact": {
+                "lookup": "contacts",
+                "by": "firm",
+                "on": "firm",
+                "on_many": "report",
+                "on_miss": "omit",
+            },
         },
         when={"state_row.name": {"not": "Lost"}},
         related={"state_row": {"from": "states", "by": "state"}},
-        children={"peers": {"from": "people", "on": "firm", "by": "firm", "where": {"name": {"not": "Bob"}}}},
+        children={
+            "peers": {
+                "from": "people",
+                "on": "firm",
+                "by": "firm",
+                "where": {"name": {"not": "Bob"}},
+            }
+        },
     ),
     "lines": mapped(
         "orders",
@@ -114,11 +149,22 @@ def compiled() -> Migration:
     folder.mkdir(exist_ok=True)
     people = {"resource": "users", "email": "email", "name": "name"}
     shapes = {"line": {"id": "integer", "text": "text", "who": "ref people"}}
-    source = {"shapes": shapes, "resources": SOURCE, "users": {"resource": "staff", "email": "email", "name": "name"}}
-    spec = migration(OBJECTS, users={"from": "staff", "email": "email", "fallback": "x@example.com"})
+    source = {
+        "shapes": shapes,
+        "resources": SOURCE,
+        "users": {"resource": "staff", "email": "email", "name": "name"},
+    }
+    spec = migration(
+        OBJECTS, users={"from": "staff", "email": "email", "fallback": "x@example.com"}
+    )
     # rows are never updated, so that planning an update needs no look at its row
-    resources = {name: {key: item[key] for key in item if key != "update"} for name, item in DESTINATION.items()}
-    made = project(folder, Platform({}), source, {"resources": resources, "users": people}, spec)
+    resources = {
+        name: {key: item[key] for key in item if key != "update"}
+        for name, item in DESTINATION.items()
+    }
+    made = project(
+        folder, Platform({}), source, {"resources": resources, "users": people}, spec
+    )
     return load_migration(made.folder / "spec.yaml", {})
 
 
@@ -146,7 +192,10 @@ class Table:
     def rows(self) -> dict[str, list[Any]]:
         """All that drafting and planning have left in the store."""
         with self.run.store.begin() as connection:
-            return {name: sorted(connection.exec_driver_sql(query).all(), key=repr) for name, query in MADE.items()}
+            return {
+                name: sorted(connection.exec_driver_sql(query).all(), key=repr)
+                for name, query in MADE.items()
+            }
 
     def anew(self) -> dict[str, list[Any]]:
         """The same after everything was drafted and planned anew."""
@@ -168,14 +217,21 @@ class Table:
                     name, key = about
                     draft = drafts_of(connection, name, [key]).get(key)
                     written = draft.digest if draft else ""
-                    save_link(connection, Link(name, key, name, f"7{key[-1]}", written, {}, "created"))
+                    save_link(
+                        connection,
+                        Link(name, key, name, f"7{key[-1]}", written, {}, "created"),
+                    )
                 case "unlinked":
                     drop_link(connection, *about)
                 case "refresh":
-                    rows = connection.exec_driver_sql("SELECT collection, key, body FROM records WHERE gone = 0 ORDER BY key").all()
+                    rows = connection.exec_driver_sql(
+                        "SELECT collection, key, body FROM records WHERE gone = 0 ORDER BY key"
+                    ).all()
                     forget(connection)
                     for collection, key, body in rows[:: -1 if about else 1]:
-                        self.save(connection, collection, int(key.rpartition("/")[2]), body)
+                        self.save(
+                            connection, collection, int(key.rpartition("/")[2]), body
+                        )
         if what == "plan":
             self.bring_up()
 
@@ -196,7 +252,9 @@ def table_in(folder: Path) -> Iterator[Table]:
     clock = Clock(lambda: START, lambda _: None)
     with (
         closing(open_store(str(folder / "store.sqlite"))) as store,
-        closing(wire(compiled(), Accounts(account, account), store, clock, command="test")) as run,
+        closing(
+            wire(compiled(), Accounts(account, account), store, clock, command="test")
+        ) as run,
     ):
         heard = Table(run)
         table = replace(heard, run=replace(run, progress=heard.hear))
@@ -213,13 +271,21 @@ def row(collection: str, number: int, **body: Any) -> tuple[str, Any]:
 def order(number: int, **body: Any) -> tuple[str, Any]:
     """An order with two lines."""
     lines = [{"id": 1, "text": "a", "who": number}, {"id": 2, "text": "b", "who": 3}]
-    return row("orders", number, **{"name": "Order", "firm": number, "state": 1, "lines": lines} | body)
+    return row(
+        "orders",
+        number,
+        **{"name": "Order", "firm": f"firms/{number}", "state": 1, "lines": lines}
+        | body,
+    )
 
 
 BEGINNING = [
     *(row("firms", number, name="Acme", parent=number - 1) for number in (1, 2, 3)),
     *(row("prospects", number, name="Coyote", parent=1) for number in (8, 9)),
-    *(row("people", number, name="Ann", firm=number, owner=number) for number in (1, 2, 3)),
+    *(
+        row("people", number, name="Ann", firm=f"firms/{number}", owner=number)
+        for number in (1, 2, 3)
+    ),
     *(row("states", number, name="Open") for number in (1, 2)),
     row("staff", 1, name="Eve", email="eve@example.com"),
     *(order(number) for number in (1, 2, 3)),
@@ -228,20 +294,48 @@ BEGINNING = [
 
 numbers, names = st.integers(1, 4), st.sampled_from(["Ann", "Bob", "", "Lost"])
 some = st.one_of(st.none(), numbers)
+firms = st.sampled_from(
+    [None, "firms/1", "firms/2", "firms/4", "prospects/2", "prospects/8"]
+)
 line = st.fixed_dictionaries({"id": st.integers(1, 3), "text": names, "who": some})
 saved = st.one_of(
-    st.tuples(st.sampled_from(["firms", "prospects"]), numbers, st.fixed_dictionaries({"name": names, "parent": some})),
-    st.tuples(st.just("people"), numbers, st.fixed_dictionaries({"name": names, "firm": some, "owner": some})),
-    st.tuples(st.just("states"), st.integers(1, 2), st.fixed_dictionaries({"name": names})),
+    st.tuples(
+        st.sampled_from(["firms", "prospects"]),
+        numbers,
+        st.fixed_dictionaries({"name": names, "parent": some}),
+    ),
+    st.tuples(
+        st.just("people"),
+        numbers,
+        st.fixed_dictionaries({"name": names, "firm": firms, "owner": some}),
+    ),
+    st.tuples(
+        st.just("states"), st.integers(1, 2), st.fixed_dictionaries({"name": names})
+    ),
     st.tuples(
         st.just("orders"),
         numbers,
-        st.fixed_dictionaries({"name": names, "firm": some, "state": some, "lines": st.lists(line, max_size=3)}),
+        st.fixed_dictionaries(
+            {
+                "name": names,
+                "firm": firms,
+                "state": some,
+                "lines": st.lists(line, max_size=3),
+            }
+        ),
     ),
 )
-keys = st.tuples(st.sampled_from(["firms", "people", "orders", "states"]), numbers).map(lambda it: f"{it[0]}/{it[1]}")
+keys = st.tuples(st.sampled_from(["firms", "people", "orders", "states"]), numbers).map(
+    lambda it: f"{it[0]}/{it[1]}"
+)
 linked = st.sampled_from(
-    [("companies", "firms/1"), ("companies", "firms/4"), ("contacts", "people/2"), ("deals", "orders/1"), ("users", "staff/1")]
+    [
+        ("companies", "firms/1"),
+        ("companies", "firms/4"),
+        ("contacts", "people/2"),
+        ("deals", "orders/1"),
+        ("users", "staff/1"),
+    ]
 )
 steps = st.lists(
     st.tuples(st.just("save"), saved)
@@ -256,7 +350,9 @@ steps = st.lists(
 
 @given(steps)
 @settings(max_examples=60, deadline=None)
-def test_what_is_brought_up_equals_what_is_made_anew(story: Sequence[tuple[str, Any]]) -> None:
+def test_what_is_brought_up_equals_what_is_made_anew(
+    story: Sequence[tuple[str, Any]],
+) -> None:
     """Changed, added, deleted and moved records, rows that come and go, readings in another order: the same rows."""
     with TemporaryDirectory() as folder, table_in(Path(folder)) as table:
         for step in [*story, ("plan", None)]:
@@ -276,13 +372,22 @@ STORIES: Mapping[str, tuple[list[tuple[str, Any]], dict[str, int]]] = {
     "a row as it was": ([row("firms", 1, name="Acme", parent=0)], {}),
     "a reading of everything": ([("refresh", False)], {}),
     "a leaf": ([row("prospects", 8, name="Other", parent=1)], {"companies": 1}),
-    "a parent": ([row("firms", 1, name="Other", parent=0)], {"companies": 4, "contacts": 1}),
-    "a new child": ([row("people", 4, name="Joe", firm=1)], {"companies": 1, "contacts": 1, "deals": 1}),
+    "a parent": (
+        [row("firms", 1, name="Other", parent=0)],
+        {"companies": 4, "contacts": 1},
+    ),
+    "a new child": (
+        [row("people", 4, name="Joe", firm="firms/1")],
+        {"companies": 1, "contacts": 1, "deals": 1},
+    ),
     "a state": ([row("states", 2, name="Lost")], {}),
-    "a state that rows have": ([row("states", 1, name="Lost")], {"deals": 3, "lines": 3}),
+    "a state that rows have": (
+        [row("states", 1, name="Lost")],
+        {"deals": 3, "lines": 3},
+    ),
     "somebody": ([("linked", ("users", "staff/1"))], {"contacts": 1}),
     "a moved child": (
-        [row("people", 1, name="Ann", firm=2, owner=1)],
+        [row("people", 1, name="Ann", firm="firms/2", owner=1)],
         {"companies": 2, "contacts": 1, "deals": 2},
     ),
 }
@@ -297,3 +402,39 @@ def test_only_what_leans_on_a_change_is_evaluated(table: Table, name: str) -> No
     assert table.bring_up() == Counter(expected)
     assert table.bring_up() == Counter()
     assert table.rows() == table.anew()
+
+
+def test_a_row_that_is_not_to_be_made_takes_others_with_it(table: Table) -> None:
+    """A draft that is as it was is decided anew where a row that it names is no longer planned, or is again."""
+    with table.run.store.begin() as connection:
+        body = drafts_of(connection, "companies", ["firms/1"])["firms/1"].body
+        row = {
+            "run": 1,
+            "object": "companies",
+            "key": "firms/1",
+            "resource": "companies",
+            "action": "create",
+            "state": "failed",
+        }
+        told = {
+            "body": "{}",
+            "draft": json.dumps(body),
+            "reason": f"answered with another row; {TAKEN}",
+            "at": START,
+        }
+        connection.execute(journal.insert().values(row | told))
+    assert table.bring_up() == Counter()
+    assert kind_of(table, "contacts", "people/1") == "skip"
+    assert table.rows() == table.anew()
+
+    with table.run.store.begin() as connection:
+        connection.execute(journal.delete())
+    assert table.bring_up() == Counter()
+    assert kind_of(table, "contacts", "people/1") == "create"
+    assert table.rows() == table.anew()
+
+
+def kind_of(table: Table, name: str, key: str) -> str:
+    """What is planned for a record."""
+    with table.run.store.begin() as connection:
+        return changes_of(connection, name, [key])[key].kind

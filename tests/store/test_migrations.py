@@ -68,8 +68,12 @@ def contents(
         ).fetchall():
             without = (leave_out or {}).get(table, set())
             rows = connection.execute(f"SELECT * FROM {table}").fetchall()
-            kept = [name for name in (rows[0].keys() if rows else ()) if name not in without]
-            found[table] = sorted(({name: row[name] for name in kept} for row in rows), key=repr)
+            kept = [
+                name for name in (rows[0].keys() if rows else ()) if name not in without
+            ]
+            found[table] = sorted(
+                ({name: row[name] for name in kept} for row in rows), key=repr
+            )
     return found
 
 
@@ -88,17 +92,28 @@ def shape_of(engine: sa.Engine) -> dict[str, Any]:
             c["name"]: (str(c["type"]), c["nullable"], c["default"])
             for c in looking.get_columns(table)
         }
-        indexes = {(index["name"], *index["column_names"]) for index in looking.get_indexes(table)}
-        found[table] = (columns, looking.get_pk_constraint(table)["constrained_columns"], indexes)
+        indexes = {
+            (index["name"], *index["column_names"])
+            for index in looking.get_indexes(table)
+        }
+        found[table] = (
+            columns,
+            looking.get_pk_constraint(table)["constrained_columns"],
+            indexes,
+        )
     return found
 
 
 def exclusively(path: Path | str) -> sa.Engine:
     """Transactions on a file as the store begins them; no connection is kept."""
     engine = sa.create_engine(f"sqlite:///{path}", poolclass=sa.NullPool)
-    sa.event.listen(engine, "connect", lambda raw, _: setattr(raw, "isolation_level", None))
     sa.event.listen(
-        engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE")
+        engine, "connect", lambda raw, _: setattr(raw, "isolation_level", None)
+    )
+    sa.event.listen(
+        engine,
+        "begin",
+        lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"),
     )
     return engine
 
@@ -117,7 +132,9 @@ def backups(path: Path) -> list[str]:
     return sorted(found.name for found in path.parent.glob(f"{path.name}.v*"))
 
 
-def without_version(found: dict[str, list[dict[str, Any]]]) -> dict[str, list[dict[str, Any]]]:
+def without_version(
+    found: dict[str, list[dict[str, Any]]],
+) -> dict[str, list[dict[str, Any]]]:
     return {**found, "meta": [row for row in found["meta"] if row["name"] != "version"]}
 
 
@@ -126,15 +143,21 @@ def test_an_old_store_is_brought_up_with_every_row(old: Path) -> None:
     before = contents(old)
     store = open_store(str(old))
     with store.begin() as connection:
-        open_now = Counter(entry.state for entry in entries(connection, ("intent", "doubt")))
+        open_now = Counter(
+            entry.state for entry in entries(connection, ("intent", "doubt"))
+        )
         notes = links_of(connection, "line_notes")
     store.close()
     after = contents(old, NEW_COLUMNS)
     assert version(old) == str(VERSION) == "3"
-    assert {name: after.pop(name) for name in NEW_TABLES} == {name: [] for name in NEW_TABLES}
+    assert {name: after.pop(name) for name in NEW_TABLES} == {
+        name: [] for name in NEW_TABLES
+    }
     assert without_version(after) == without_version(before)
     assert open_now == Counter(intent=11, doubt=1)
-    assert len(notes) == 18 and all(link.stored == link.held == {} for link in notes.values())
+    assert len(notes) == 18 and all(
+        link.stored == link.held == {} for link in notes.values()
+    )
 
 
 def test_a_migrated_store_has_the_shape_of_a_new_one(old: Path, tmp_path: Path) -> None:
@@ -174,7 +197,10 @@ def test_the_old_store_is_kept_beside_the_new_one(old: Path) -> None:
     copy = old.with_name("old.sqlite.v1.backup")
     assert stat.S_IMODE(copy.stat().st_mode) == 0o600
     assert contents(copy) == before
-    assert version(copy) == "1" and {"name": "only", "value": "in the log"} in before["meta"]
+    assert (
+        version(copy) == "1"
+        and {"name": "only", "value": "in the log"} in before["meta"]
+    )
     assert query(copy, "PRAGMA integrity_check") == [("ok",)]
 
 
@@ -221,7 +247,10 @@ def test_a_kill_between_copy_and_commit_leaves_the_old_version(old: Path) -> Non
     before = contents(old)
     env = importing()
     killed = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(KILLED), str(old)], env=env, check=False, timeout=60
+        [sys.executable, "-c", textwrap.dedent(KILLED), str(old)],
+        env=env,
+        check=False,
+        timeout=60,
     )
     assert killed.returncode == -signal.SIGKILL
     assert contents(old) == before
@@ -247,7 +276,9 @@ def opened_by(many: int, url: str) -> list[int]:
     env = importing()
     command = [sys.executable, "-c", textwrap.dedent(OPENS), url]
     started = [
-        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=env)
+        subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=env
+        )
         for _ in range(many)
     ]
     for process in started:
@@ -268,7 +299,9 @@ def test_processes_that_come_together_do_it_once(old: Path) -> None:
     assert backups(old) == ["old.sqlite.v1.backup"]
     after = contents(old, NEW_COLUMNS)
     assert {
-        name: rows for name, rows in without_version(after).items() if name not in NEW_TABLES
+        name: rows
+        for name, rows in without_version(after).items()
+        if name not in NEW_TABLES
     } == before
 
 
@@ -293,7 +326,9 @@ def test_without_a_copy_nothing_is_changed(old: Path) -> None:
 
 
 @pytest.mark.parametrize("written", [None, "", "new", "0", "-1"])
-def test_a_database_of_another_program_is_left_alone(tmp_path: Path, written: str | None) -> None:
+def test_a_database_of_another_program_is_left_alone(
+    tmp_path: Path, written: str | None
+) -> None:
     """A table called meta does not make a store."""
     path = tmp_path / "other.sqlite"
     with closing(sqlite3.connect(path)) as connection:
@@ -301,9 +336,13 @@ def test_a_database_of_another_program_is_left_alone(tmp_path: Path, written: st
         if written is not None:
             connection.execute("INSERT INTO meta VALUES ('version', ?)", [written])
         connection.commit()
-    with pytest.raises(StoreError, match=r"it is not a store of etl: .* – check the path"):
+    with pytest.raises(
+        StoreError, match=r"it is not a store of etl: .* – check the path"
+    ):
         open_store(str(path))
-    assert query(path, "SELECT name FROM sqlite_master WHERE type = 'table'") == [("meta",)]
+    assert query(path, "SELECT name FROM sqlite_master WHERE type = 'table'") == [
+        ("meta",)
+    ]
     assert backups(path) == []
 
 
@@ -342,10 +381,13 @@ def _pour(old: Path, target: sa.Engine) -> None:
         first.create_all(connection)
         for table in first.sorted_tables:
             booleans = [
-                column.name for column in table.columns if isinstance(column.type, sa.Boolean)
+                column.name
+                for column in table.columns
+                if isinstance(column.type, sa.Boolean)
             ]
             found = [
-                {**row, **{name: bool(row[name]) for name in booleans}} for row in rows[table.name]
+                {**row, **{name: bool(row[name]) for name in booleans}}
+                for row in rows[table.name]
             ]
             if found:
                 connection.execute(table.insert(), found)
@@ -353,7 +395,10 @@ def _pour(old: Path, target: sa.Engine) -> None:
 
 def _bare(column: sa.Column[Any]) -> sa.Column[Any]:
     return sa.Column(
-        column.name, column.type, primary_key=column.primary_key, nullable=column.nullable
+        column.name,
+        column.type,
+        primary_key=column.primary_key,
+        nullable=column.nullable,
     )
 
 
@@ -364,10 +409,17 @@ def poured(url: str) -> dict[str, list[dict[str, Any]]]:
     with engine.begin() as connection:
         for table in sa.inspect(connection).get_table_names():
             rows = [
-                dict(row) for row in connection.exec_driver_sql(f"SELECT * FROM {table}").mappings()
+                dict(row)
+                for row in connection.exec_driver_sql(
+                    f"SELECT * FROM {table}"
+                ).mappings()
             ]
             left = [
-                {name: row[name] for name in row if name not in NEW_COLUMNS.get(table, ())}
+                {
+                    name: row[name]
+                    for name in row
+                    if name not in NEW_COLUMNS.get(table, ())
+                }
                 for row in rows
             ]
             found[table] = sorted(left, key=repr)
@@ -393,7 +445,9 @@ def test_postgresql_is_brought_up_by_one_of_many(old_postgres: str) -> None:
             opened.result()
     assert begun == [True]
     after = without_version(poured(old_postgres))
-    assert {name: rows for name, rows in after.items() if name not in NEW_TABLES} == before
+    assert {
+        name: rows for name, rows in after.items() if name not in NEW_TABLES
+    } == before
     store = open_store(old_postgres)
     shaped = shape_of(store.engine)
     with store.begin() as connection:
@@ -448,12 +502,18 @@ def test_the_migration_goes_on_where_it_was_killed(tmp_path: Path) -> None:
     accounts = at / "var" / "stel_order_to_pipedrive.sandbox"
     unpack("mid_migration_source", accounts / "stel_order.sqlite")
     unpack("mid_migration_destination", accounts / "pipedrive.sqlite")
-    linked = "SELECT object, key, dest_id FROM links WHERE origin = 'created' ORDER BY 1, 2"
+    linked = (
+        "SELECT object, key, dest_id FROM links WHERE origin = 'created' ORDER BY 1, 2"
+    )
     before = query(store, linked)
 
-    first = etl("run", SPEC, "--sample", "40", "--json", at=at, env=SIZE).data()["verdict"]
+    first = etl("run", SPEC, "--sample", "40", "--json", at=at, env=SIZE).data()[
+        "verdict"
+    ]
     after = query(store, linked)
-    second = etl("run", SPEC, "--sample", "40", "--json", at=at, env=SIZE).data()["verdict"]
+    second = etl("run", SPEC, "--sample", "40", "--json", at=at, env=SIZE).data()[
+        "verdict"
+    ]
 
     assert version(store) == "3" and backups(store) == [f"{store.name}.v1.backup"]
     assert first["missing"] == 0 and first["arrived"] > 150
@@ -461,7 +521,9 @@ def test_the_migration_goes_on_where_it_was_killed(tmp_path: Path) -> None:
         all(second[word] == first[word] for word in ("arrived", "failed", "skipped"))
         and query(store, linked) == after
     )
-    assert query(store, "SELECT * FROM journal WHERE state IN ('intent', 'doubt')") == []
+    assert (
+        query(store, "SELECT * FROM journal WHERE state IN ('intent', 'doubt')") == []
+    )
     assert set(before) <= set(after) and len(after) > len(before)
     assert len({(name, row) for name, _, row in after}) == len(after)
     with launch(
@@ -470,6 +532,8 @@ def test_the_migration_goes_on_where_it_was_killed(tmp_path: Path) -> None:
         plan="ultimate",
         extra_args=["--size", "150"],
     ) as running:
-        lines = httpx.get(f"{running.base_url}/__sandbox__/dump", timeout=60).text.splitlines()
+        lines = httpx.get(
+            f"{running.base_url}/__sandbox__/dump", timeout=60
+        ).text.splitlines()
     rows = [json.loads(line) for line in lines]
     assert doubled(rows) == [] and alike(rows) == []
