@@ -23,11 +23,8 @@ from typing import Any
 
 import httpx
 
-from engine.cli.main import main
-from engine.library.gate import Gate
 from sandbox.launch import Running, launch
-from tests.platforms.project import Done, call
-from workbench.cli import etl
+from tests.platforms.project import Done, call, ungated
 
 ROOT = Path(__file__).resolve().parents[2]
 SPEC = "specs/stel_order_to_pipedrive.yaml"
@@ -93,7 +90,7 @@ class World:
     def etl(self, *words: str, good: Sequence[int] = DONE) -> Ended:
         """Run `etl WORDS SPEC` to its end; another program than `etl` is a process."""
         arguments = [*words[:1], SPEC, *words[1:], "--env", "live"]
-        done = self._process(arguments) if self.program != ETL else call(self.folder, self.env, *arguments, start=ungated)
+        done = self._process(arguments) if self.program != ETL else call(self.folder, self.env, *arguments, program=ungated)
         assert done.code in good, f"{words}: exit code {done.code}\n{done.out[-2000:]}{done.err[-2000:]}{self.crashes()}"
         return Ended(done.code, done.out, done.err)
 
@@ -124,11 +121,6 @@ class World:
         """The destination id that stands for a record of an object."""
         with sqlite3.connect(self.store) as db:
             return int(db.execute("SELECT dest_id FROM links WHERE object=? AND key=?", (name, key)).fetchone()[0])
-
-
-def ungated() -> None:
-    """What `START` does, in this process."""
-    main(etl(), Gate(lambda *_: None, lambda *_: None))
 
 
 # -- what the emulators are asked
