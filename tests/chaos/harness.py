@@ -21,9 +21,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import httpx
-
 from sandbox.launch import Running, launch
+from tests import loopback
 from tests.platforms.project import Done, call, ungated
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -129,14 +128,14 @@ class World:
 def control(account: Running, path: str, body: Any = None) -> Any:
     """A control route of an emulator: GET without a body, POST with one."""
     url = f"{account.base_url.removesuffix('/app')}/__sandbox__/{path}"
-    answer = httpx.get(url, timeout=60) if body is None else httpx.post(url, json=body, timeout=60)
+    answer = loopback.get(url, timeout=60) if body is None else loopback.post(url, json=body, timeout=60)
     return answer.raise_for_status().json()
 
 
 def dump(account: Running) -> list[Row]:
     """Every live row of an emulator; of a destination also the options of the built-in category field."""
     origin = account.base_url.removesuffix("/app")
-    rows = [json.loads(line) for line in httpx.get(f"{origin}/__sandbox__/dump", timeout=120).text.splitlines()]
+    rows = [json.loads(line) for line in loopback.get(f"{origin}/__sandbox__/dump", timeout=120).text.splitlines()]
     if account.name == "pipedrive":
         field_of = people(account, "GET", "/api/v2/productFields/category")
         options = [{"id": option["id"], "label": option["label"]} for option in field_of["options"] or ()]
@@ -149,7 +148,7 @@ def people(account: Running, method: str, path: str, **body: Any) -> Any:
     """Do what people do in an account meanwhile; refused for its rate it is done again."""
     header = "APIKEY" if account.name == "stel_order" else "x-api-token"
     for _ in range(40):
-        answer = httpx.request(method, f"{account.base_url}{path}", headers={header: account.key}, json=body or None, timeout=30)
+        answer = loopback.request(method, f"{account.base_url}{path}", headers={header: account.key}, json=body or None, timeout=30)
         if answer.status_code != 429:
             break
         time.sleep(0.1)
