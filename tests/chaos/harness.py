@@ -21,13 +21,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import httpx
-
-from engine.cli.main import main
-from engine.library.gate import Gate
 from sandbox.launch import Running, launch
-from tests.platforms.project import Done, call
-from workbench.cli import etl
+from tests import loopback
+from tests.platforms.project import Done, call, ungated
 
 ROOT = Path(__file__).resolve().parents[2]
 SPEC = "specs/stel_order_to_pipedrive.yaml"
@@ -93,7 +89,7 @@ class World:
     def etl(self, *words: str, good: Sequence[int] = DONE) -> Ended:
         """Run `etl WORDS SPEC` to its end; another program than `etl` is a process."""
         arguments = [*words[:1], SPEC, *words[1:], "--env", "live"]
-        done = self._process(arguments) if self.program != ETL else call(self.folder, self.env, *arguments, start=ungated)
+        done = self._process(arguments) if self.program != ETL else call(self.folder, self.env, *arguments, program=ungated)
         assert done.code in good, f"{words}: exit code {done.code}\n{done.out[-2000:]}{done.err[-2000:]}{self.crashes()}"
         return Ended(done.code, done.out, done.err)
 
@@ -126,25 +122,20 @@ class World:
             return int(db.execute("SELECT dest_id FROM links WHERE object=? AND key=?", (name, key)).fetchone()[0])
 
 
-def ungated() -> None:
-    """What `START` does, in this process."""
-    main(etl(), Gate(lambda *_: None, lambda *_: None))
-
-
 # -- what the emulators are asked
 
 
 def control(account: Running, path: str, body: Any = None) -> Any:
     """A control route of an emulator: GET without a body, POST with one."""
     url = f"{account.base_url.removesuffix('/app')}/__sandbox__/{path}"
-    answer = httpx.get(url, timeout=60) if body is None else httpx.post(url, json=body, timeout=60)
+    answer = loopback.get(url, timeout=60) if body is None else loopback.post(url, json=body, timeout=60)
     return answer.raise_for_status().json()
 
 
 def dump(account: Running) -> list[Row]:
     """Every live row of an emulator; of a destination also the options of the built-in category field."""
     origin = account.base_url.removesuffix("/app")
-    rows = [json.loads(line) for line in httpx.get(f"{origin}/__sandbox__/dump", timeout=120).text.splitlines()]
+    rows = [json.loads(line) for line in loopback.get(f"{origin}/__sandbox__/dump", timeout=120).text.splitlines()]
     if account.name == "pipedrive":
         field_of = people(account, "GET", "/api/v2/productFields/category")
         options = [{"id": option["id"], "label": option["label"]} for option in field_of["options"] or ()]
@@ -157,7 +148,7 @@ def people(account: Running, method: str, path: str, **body: Any) -> Any:
     """Do what people do in an account meanwhile; refused for its rate it is done again."""
     header = "APIKEY" if account.name == "stel_order" else "x-api-token"
     for _ in range(40):
-        answer = httpx.request(method, f"{account.base_url}{path}", headers={header: account.key}, json=body or None, timeout=30)
+        answer = loopback.request(method, f"{account.base_url}{path}", headers={header: account.key}, json=body or None, timeout=30)
         if answer.status_code != 429:
             break
         time.sleep(0.1)

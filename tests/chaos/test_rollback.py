@@ -118,7 +118,7 @@ def test_rollback_of_any_prefix_gives_the_account_back(world: World) -> None:
         assert unchanged(dump(world.destination)) == unchanged(before), writes
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.chaos), pytest.param(2, marks=pytest.mark.chaos)])
 def test_rollback_keeps_what_people_touched(world: World, seed: int) -> None:
     """After any prefix and any edits: people's rows, what they lean on, each with its reason, and nothing else."""
     check_visited(world, seed, most=8)

@@ -19,9 +19,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
+from tests import loopback
 from tests.chaos.harness import edit
 from tests.platforms.project import call
 
@@ -111,7 +111,7 @@ class Served:
     def dump(self) -> Dump:
         """Every live record, by resource."""
         found: Dump = {}
-        answer = httpx.get(f"{self.origin}/__sandbox__/dump", timeout=60)
+        answer = loopback.get(f"{self.origin}/__sandbox__/dump", timeout=60)
         for line in answer.raise_for_status().text.splitlines():
             row = json.loads(line)
             found.setdefault(row["resource"], []).append(row["record"])
@@ -119,13 +119,13 @@ class Served:
 
     def options(self, kind: str, code: str) -> dict[str, str]:
         """The options of a built-in field, by id."""
-        answer = httpx.get(f"{self.origin}/api/v2/{kind}", params={"limit": 500}, headers={"x-api-token": self.key}, timeout=60)
+        answer = loopback.get(f"{self.origin}/api/v2/{kind}", params={"limit": 500}, headers={"x-api-token": self.key}, timeout=60)
         field = next(row for row in answer.raise_for_status().json()["data"] if row["field_code"] == code)
         return {str(option["id"]): option["label"] for option in field["options"] or []}
 
     def stats(self) -> Record:
         """Requests, tokens, 429s."""
-        found: Record = httpx.get(f"{self.origin}/__sandbox__/stats", timeout=60).raise_for_status().json()
+        found: Record = loopback.get(f"{self.origin}/__sandbox__/stats", timeout=60).raise_for_status().json()
         return found
 
 

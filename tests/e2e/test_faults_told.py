@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import httpx
 import pytest
 import uvicorn
 from starlette.applications import Starlette
@@ -17,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from tests import loopback
 from tests.e2e.driving import (
     OWNER,
     SPEC,
@@ -132,7 +132,7 @@ def without(accounts: Pair, field: str) -> Callable[[Request], Response]:
 
     def forward(request: Request) -> Response:
         headers = {"APIKEY": request.headers.get("apikey", "")}
-        answer = httpx.get(f"{accounts.source.origin}{request.url.path}?{request.url.query}", headers=headers, timeout=60)
+        answer = loopback.get(f"{accounts.source.origin}{request.url.path}?{request.url.query}", headers=headers, timeout=60)
         rows = answer.json()
         for row in rows if isinstance(rows, list) else []:
             row.pop(field, None)

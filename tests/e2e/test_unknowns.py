@@ -6,9 +6,9 @@ import json
 import re
 from pathlib import Path
 
-import httpx
 import pytest
 
+from tests import loopback
 from tests.e2e.driving import (
     SPEC,
     Dump,
@@ -144,7 +144,7 @@ def test_another_program_uses_the_minute_up(tmp_path: Path, words: tuple[str, ..
     at = checkout(tmp_path / "minute", plans=("business", "ultimate"))
     with pair([*switched(words), "--plan", "business"]) as accounts:
         for _ in range(50):
-            httpx.get(f"{accounts.source.base_url}/employees", params={"limit": 1}, headers={"APIKEY": accounts.source.key})
+            loopback.get(f"{accounts.source.base_url}/employees", params={"limit": 1}, headers={"APIKEY": accounts.source.key})
         done = etl("audit", SPEC, "--env", "live", "--json", at=at, env=accounts.env, code=0)
         assert accounts.source.stats()["answers_429"] >= 1
     assert re.search("clients", done.out)

@@ -6,10 +6,10 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 
 from sandbox.launch import Running, launch
+from tests import loopback
 from tests.platforms.conftest import Serve
 from tests.platforms.project import Project, call, mapped, migration, project, writable
 from tests.platforms.trials import NAME
@@ -24,7 +24,7 @@ def crm() -> Iterator[Running]:
     settings = ["--set", "index_delay=0"]
     with launch("pipedrive", plan="ultimate", seats=100, extra_args=settings) as running:
         headers = {"x-api-token": running.key}
-        with httpx.Client(base_url=running.base_url, headers=headers, timeout=10) as http:
+        with loopback.client(base_url=running.base_url, headers=headers, timeout=10) as http:
             http.post("/__sandbox__/clock", json={"advance": 3})
             for number in range(1, MANY + 1):
                 made = http.post("/api/v2/organizations", json={"name": f"Firm {number}"})
@@ -41,7 +41,7 @@ def total(crm: Running, resource: str) -> int:
     """How many rows a list of the account shows, in pages of 100."""
     params, found = {"limit": "100"}, 0
     while True:
-        answer = httpx.get(
+        answer = loopback.get(
             f"{crm.base_url}/api/v2/{resource}", params=params, headers={"x-api-token": crm.key}
         ).json()
         found += len(answer["data"])

@@ -326,6 +326,7 @@ def test_a_conflict_ends_when_both_sides_agree(case: Settled, serve: Serve, tmp_
 def test_a_conflict_survives_a_kill(serve: Serve, tmp_path: Path) -> None:
     """A delta that is killed while it writes beside a conflict leaves that to be reported."""
     trial = addresses(serve, tmp_path)
+    trial.approve()  # the process asks for it
     row = conflicting(trial)
     trial.platform.tables["people"][0]["email"] = "new1@example.com"
     killed(trial, lambda request: request.method == "PATCH")
@@ -339,6 +340,7 @@ def test_a_known_conflict_survives_a_kill(serve: Serve, tmp_path: Path) -> None:
     record.
     """
     trial = addresses(serve, tmp_path)
+    trial.approve()  # the process asks for it
     conflicting(trial)
     trial.delta(code=1)
     trial.platform.tables["people"][1]["email"] = "new2@example.com"

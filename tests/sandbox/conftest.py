@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from sandbox.launch import Running, launch
+from tests import loopback
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +23,7 @@ def pipedrive() -> Iterator[Running]:
 @pytest.fixture(scope="module")
 def http(pipedrive: Running) -> Iterator[httpx.Client]:
     """A client of that account with a valid key."""
-    with httpx.Client(
+    with loopback.client(
         base_url=pipedrive.base_url, headers={"x-api-token": pipedrive.key}, timeout=10
     ) as client:
         yield client

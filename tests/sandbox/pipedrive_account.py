@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 
 from sandbox.launch import launch
+from tests import loopback
 
 Record = dict[str, Any]
 
@@ -80,7 +81,7 @@ def account(*switches: str) -> Iterator[Account]:
         extra += ["--set", switch]
     with (
         launch("pipedrive", plan="ultimate", seats=100, extra_args=extra) as running,
-        httpx.Client(
+        loopback.client(
             base_url=running.base_url, headers={"x-api-token": running.key}, timeout=10
         ) as http,
     ):

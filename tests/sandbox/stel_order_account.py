@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 
 from sandbox.launch import launch
+from tests import loopback
 
 Record = dict[str, Any]
 PRODUCTION = "https://app.stelorder.com/app"
@@ -75,10 +76,10 @@ def account(*options: str, plan: str = "unlimited", data: Path | None = None) ->
     """An emulator of its own."""
     with (
         launch("stel_order", plan=plan, data=data, extra_args=options) as running,
-        httpx.Client(
+        loopback.client(
             base_url=running.base_url, headers={"APIKEY": running.key}, timeout=10
         ) as http,
-        httpx.Client() as stranger,
+        loopback.client() as stranger,
     ):
         root = running.base_url.removesuffix("/app")
         yield Account(http, stranger, root, running.key, running.pid)

@@ -10,6 +10,7 @@ import pytest
 
 from sandbox.faults import KINDS, Faults, check_rates
 from sandbox.launch import Running, launch
+from tests import loopback
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +24,7 @@ def spoiled() -> Iterator[Running]:
 def api(spoiled: Running) -> Iterator[httpx.Client]:
     """A client of a freshly reset account."""
     headers = {"x-api-token": spoiled.key}
-    with httpx.Client(base_url=spoiled.base_url, headers=headers, timeout=5) as client:
+    with loopback.client(base_url=spoiled.base_url, headers=headers, timeout=5) as client:
         client.post("/__sandbox__/faults", json={})
         client.post("/__sandbox__/reset")
         yield client

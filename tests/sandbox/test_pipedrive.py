@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from sandbox.launch import Running
+from tests import loopback
 
 
 def made(api: httpx.Client, path: str, **body: Any) -> dict[str, Any]:
@@ -36,7 +37,7 @@ def test_every_path_without_a_key_is_the_same_401(pipedrive: Running) -> None:
         ("PUT", "/no/such/path", {}),
         ("GET", "/v1/users/me", {"x-api-token": "wrong"}),
     ):
-        answer = httpx.request(verb, pipedrive.base_url + path, headers=headers)
+        answer = loopback.request(verb, pipedrive.base_url + path, headers=headers)
         assert answer.status_code == 401
         assert answer.headers["x-401-by-gw"] == "true"
         assert answer.json() == {
@@ -50,10 +51,10 @@ def test_every_path_without_a_key_is_the_same_401(pipedrive: Running) -> None:
 def test_key_is_taken_from_header_query_and_bearer(pipedrive: Running) -> None:
     """All three ways of sending the token work, under both v1 prefixes and on v2."""
     key, base = pipedrive.key, pipedrive.base_url
-    assert httpx.get(f"{base}/v1/users/me", headers={"x-api-token": key}).status_code == 200
-    assert httpx.get(f"{base}/api/v2/deals?api_token={key}").status_code == 200
+    assert loopback.get(f"{base}/v1/users/me", headers={"x-api-token": key}).status_code == 200
+    assert loopback.get(f"{base}/api/v2/deals?api_token={key}").status_code == 200
     bearer = {"authorization": f"Bearer {key}"}
-    assert httpx.get(f"{base}/api/v1/users/me", headers=bearer).status_code == 200
+    assert loopback.get(f"{base}/api/v1/users/me", headers=bearer).status_code == 200
 
 
 def test_every_answer_carries_the_limit_headers(api: httpx.Client) -> None:

@@ -9,11 +9,12 @@ import httpx
 import pytest
 
 from sandbox.launch import Running, launch
+from tests import loopback
 
 
 def client(running: Running) -> httpx.Client:
     """A client with the account's key."""
-    return httpx.Client(base_url=running.base_url, headers={"x-api-token": running.key}, timeout=10)
+    return loopback.client(base_url=running.base_url, headers={"x-api-token": running.key}, timeout=10)
 
 
 def move_to(api: httpx.Client, moment: float) -> None:

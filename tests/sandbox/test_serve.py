@@ -10,12 +10,12 @@ import sys
 import time
 from pathlib import Path
 
-import httpx
 import pytest
 from click.testing import CliRunner
 
 from sandbox.cli import sandbox
 from sandbox.launch import NotStarted, launch
+from tests import loopback
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -39,7 +39,7 @@ def test_one_line_then_serves_until_a_signal(number: signal.Signals) -> None:
     try:
         assert set(line) == {"name", "base_url", "key"}
         assert line["name"] == "pipedrive" and line["key"] == "k" * 40
-        answer = httpx.get(line["base_url"] + "/v1/users/me", headers={"x-api-token": "k" * 40})
+        answer = loopback.get(line["base_url"] + "/v1/users/me", headers={"x-api-token": "k" * 40})
         assert answer.is_success
     finally:
         process.send_signal(number)
@@ -129,7 +129,7 @@ def test_a_switch_of_the_other_platform_is_left_to_it() -> None:
     with launch("stel_order", extra_args=both):
         pass
     with launch("pipedrive", extra_args=both) as running:
-        answer = httpx.post(
+        answer = loopback.post(
             f"{running.base_url}/api/v2/organizations",
             json={"name": "x"},
             headers={"x-api-token": running.key},
@@ -141,7 +141,7 @@ def test_latency_and_faults_from_the_command_line() -> None:
     """Each answer is late by the latency; fault rates apply from the first request."""
     extra = ["--latency-ms", "80", "--fault", "html-403=1"]
     with launch("pipedrive", extra_args=extra) as running:
-        answer = httpx.get(running.base_url + "/v1/users/me")
+        answer = loopback.get(running.base_url + "/v1/users/me")
         assert answer.status_code == 403
         assert answer.elapsed.total_seconds() >= 0.08
 
@@ -151,4 +151,4 @@ def test_stel_order_stands_under_app() -> None:
     with launch("stel_order") as running:
         assert running.base_url.endswith("/app")
         origin = running.base_url.removesuffix("/app")
-        assert httpx.get(f"{origin}/__sandbox__/stats").is_success
+        assert loopback.get(f"{origin}/__sandbox__/stats").is_success

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
-import httpx
 import pytest
 
 from sandbox.stel_order.records import COLLECTIONS
+from tests import loopback
 from tests.sandbox.stel_order_account import Account, Record, account
 
 
@@ -21,7 +21,7 @@ def stel() -> Iterator[Account]:
 
 def test_key_is_accepted_in_header_query_and_form(stel: Account) -> None:
     """Each of the three places for the key must do."""
-    bare = httpx.Client(base_url=stel.http.base_url)
+    bare = loopback.client(base_url=stel.http.base_url)
     with bare:
         assert bare.get("rates", headers={"APIKEY": stel.key}).status_code == 200
         assert bare.get("rates", params={"APIKEY": stel.key}).status_code == 200
@@ -30,7 +30,7 @@ def test_key_is_accepted_in_header_query_and_form(stel: Account) -> None:
 
 def test_wrong_key_is_refused_except_for_error_codes(stel: Account) -> None:
     """A bad key gets E000004, yet /errorCodes answers it."""
-    with httpx.Client(base_url=stel.http.base_url, headers={"APIKEY": "wrong"}) as stranger:
+    with loopback.client(base_url=stel.http.base_url, headers={"APIKEY": "wrong"}) as stranger:
         answer = stranger.get("clients")
         assert (answer.status_code, answer.json()[0]["error-code"]) == (401, "E000004")
         codes = stranger.get("errorCodes").json()
@@ -203,7 +203,7 @@ def test_switches_change_what_nobody_could_confirm(stel: Account) -> None:
     words = "bad_key_status=403 over_max=refuse start_zero=refuse single_shape=object".split()
     words += ["work_order_by_id=fail", "creation_date=utc", "forbidden=expenses,rates"]
     with account(*[part for word in words for part in ("--set", word)]) as other:
-        assert httpx.get(f"{other.http.base_url}clients").status_code == 403
+        assert loopback.get(f"{other.http.base_url}clients").status_code == 403
         other.get("clients", status=400, limit=501)
         other.get("clients", status=400, start=0)
         client = other.get("clients", limit=1)[0]

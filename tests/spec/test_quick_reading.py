@@ -205,10 +205,23 @@ def test_no_keyword_of_the_schemas_is_left_out() -> None:
     assert {word for rule in RULES for word in rule} >= _KNOWN - _NOTES
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.data())
 def test_yes_and_no_are_the_validators(data: st.DataObject) -> None:
-    """Of every definition and any value, the compiled check says what JSON Schema says, or that it is unsure."""
+    """Of a definition and any value, the compiled check says what JSON Schema says, or that it is unsure."""
+    same_verdict(data)
+
+
+@pytest.mark.chaos
+@settings(max_examples=2000, deadline=None)
+@given(st.data())
+def test_yes_and_no_are_the_validators_at_length(data: st.DataObject) -> None:
+    """The same of two thousand values, of every definition."""
+    same_verdict(data)
+
+
+def same_verdict(data: st.DataObject) -> None:
+    """Draw a definition and a value, and ask both."""
     at = data.draw(st.integers(0, len(definitions()) - 1))
     check, validator = definitions()[at]
     value = changed(data.draw, data.draw(st.sampled_from(fitting(at))))

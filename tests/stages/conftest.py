@@ -18,6 +18,7 @@ from engine.connector.rate_limit import Clock
 from engine.language.compile import Migration, load_migration
 from engine.session import Run, wire
 from engine.store.tables import Store, open_store
+from tests import loopback
 from tests.e2e.driving import once
 
 SPEC = Path(__file__).parents[2] / "specs" / "stel_order_to_pipedrive.yaml"
@@ -41,20 +42,20 @@ class Desk:
     def dump(self) -> list[dict[str, Any]]:
         """Every live row of the destination."""
         base = self.accounts.destination.base_url
-        lines = httpx.get(f"{base}/__sandbox__/dump", timeout=60).text.splitlines()
+        lines = loopback.get(f"{base}/__sandbox__/dump", timeout=60).text.splitlines()
         return [httpx.Response(200, text=line).json() for line in lines]
 
     def source_api(self, method: str, path: str, **body: Any) -> Any:
         """Play the people who keep working in the source."""
         account: Account = self.accounts.source
-        answer = httpx.request(method, f"{account.base_url}{path}", headers={"APIKEY": account.secret}, json=body or None)
+        answer = loopback.request(method, f"{account.base_url}{path}", headers={"APIKEY": account.secret}, json=body or None)
         answer.raise_for_status()
         return answer.json()
 
     def destination_api(self, method: str, path: str, **body: Any) -> Any:
         """Play the people who keep working in the destination."""
         account: Account = self.accounts.destination
-        answer = httpx.request(method, f"{account.base_url}{path}", headers={"x-api-token": account.secret}, json=body or None)
+        answer = loopback.request(method, f"{account.base_url}{path}", headers={"x-api-token": account.secret}, json=body or None)
         answer.raise_for_status()
         return answer.json()
 

@@ -18,7 +18,6 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 import sqlalchemy as sa
 
@@ -28,6 +27,7 @@ from engine.store.links import links_of
 from engine.store.migrations import MIGRATIONS, bring_up
 from engine.store.tables import VERSION, metadata, open_store
 from sandbox.launch import launch
+from tests import loopback
 from tests.chaos.canonical import doubled
 from tests.e2e.driving import SPEC, checkout, etl
 
@@ -532,8 +532,6 @@ def test_the_migration_goes_on_where_it_was_killed(tmp_path: Path) -> None:
         plan="ultimate",
         extra_args=["--size", "150"],
     ) as running:
-        lines = httpx.get(
-            f"{running.base_url}/__sandbox__/dump", timeout=60
-        ).text.splitlines()
+        lines = loopback.get(f"{running.base_url}/__sandbox__/dump", timeout=60).text.splitlines()
     rows = [json.loads(line) for line in lines]
     assert doubled(rows) == [] and alike(rows) == []

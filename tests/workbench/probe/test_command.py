@@ -12,10 +12,10 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from sandbox.launch import launch
+from tests import loopback
 from tests.connector.conftest import serving
 from tests.workbench.probe.acme import KEY, Acme
 from tests.workbench.probe.conftest import FILE
@@ -61,12 +61,12 @@ def test_the_shipped_connectors_hold(
         env = tmp_path / "trial.env"
         env.write_text(f"{address}={running.base_url}\n{key}={running.key}\n", encoding="utf-8")
         dump = f"{running.base_url.removesuffix('/app')}/__sandbox__/dump"
-        before = httpx.get(dump, timeout=60).text
+        before = loopback.get(dump, timeout=60).text
         file, out = ROOT / "connectors" / f"{name}.yaml", tmp_path / "found.json"
         words = [*words, "--plan", plan, "--env", str(env), "--wrong-key", "--json", str(out)]
         code, text = run_etl("connector", "check", str(file), *words)
         assert (code, [item for item in told(out)["findings"] if item["verdict"] == "contradicted"]) == (0, []), text
-        assert httpx.get(dump, timeout=60).text == before
+        assert loopback.get(dump, timeout=60).text == before
     found = told(out)["findings"]
     subjects = {(item["subject"], item["verdict"]) for item in found}
     lists = {subject for subject, verdict in subjects if subject.startswith("list ") and verdict == "confirmed"}
