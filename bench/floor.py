@@ -122,7 +122,13 @@ def ours(folder: Path, url: str, threads: int) -> list[str]:
 
 def write_project(folder: Path, threads: int) -> None:
     """Two connectors and a spec with a field of each plain kind."""
-    from tests.platforms.project import connector, mapped, migration, readable, writable
+    from tests.platforms.project import (
+        connector,
+        mapped,
+        migration,
+        readable,
+        writable,
+    )
 
     texts = dict.fromkeys(("name", "email", "city", "phone", "note"), "text")
     source = {"people": readable("people", **texts, age="integer", active="boolean")}

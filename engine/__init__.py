@@ -18,7 +18,12 @@ if TYPE_CHECKING:
     from engine.errors import EtlError
     from engine.library.gate import Gate
     from engine.library.migration import OpenMigration, open  # noqa: A004
-    from engine.library.results import Kept, ObjectResult, RollbackResult, RunResult
+    from engine.library.results import (
+        Kept,
+        ObjectResult,
+        RollbackResult,
+        RunResult,
+    )
     from engine.plan.cost import LimitUse, Plan, Step
     from engine.session import Event
     from engine.store.links import Finding
@@ -29,7 +34,12 @@ _PLACES = {
     "engine.errors": ("EtlError",),
     "engine.library.gate": ("Gate",),
     "engine.library.migration": ("OpenMigration", "open"),
-    "engine.library.results": ("Kept", "ObjectResult", "RollbackResult", "RunResult"),
+    "engine.library.results": (
+        "Kept",
+        "ObjectResult",
+        "RollbackResult",
+        "RunResult",
+    ),
     "engine.plan.cost": ("LimitUse", "Plan", "Step"),
     "engine.session": ("Accounts", "Event"),
     "engine.store.links": ("Finding",),

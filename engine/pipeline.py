@@ -33,7 +33,13 @@ from engine.sampling.shown import report_hidden
 from engine.session import Run, stage
 from engine.store.journal import writes_of_run
 from engine.store.links import all_findings, clear_findings
-from engine.verify.compare import Judged, compare, everything, records_of, writes_of
+from engine.verify.compare import (
+    Judged,
+    compare,
+    everything,
+    records_of,
+    writes_of,
+)
 from engine.verify.tally import Tally, count
 
 
@@ -57,7 +63,9 @@ Announce = Callable[[Result], None]
 
 
 @stage("extract")
-def extract_and_audit(run: Run, sample: int | None, details: bool = True) -> Result:
+def extract_and_audit(
+    run: Run, sample: int | None, details: bool = True
+) -> Result:
     """Read both accounts; nothing is written to the destination.
 
     Without `details` records are not read one by one: what they are needed for is planned and
@@ -128,7 +136,9 @@ def plan(run: Run, result: Result, only_failed: bool = False) -> None:
     """Find out about writes in doubt, then plan the drafts; the destination is only read."""
     find_out(run, result)
     whole = result.sample is None and not only_failed
-    result.plan = make_plan(run, in_order(run.spec.active()), whole, only_failed)
+    result.plan = make_plan(
+        run, in_order(run.spec.active()), whole, only_failed
+    )
 
 
 @stage("reconcile")
@@ -183,7 +193,9 @@ def migrate(
     announce(result)
     write(run, result, yes)
     chosen = (
-        records_of(frozenset(result.sample.chosen)) if result.sample else everything
+        records_of(frozenset(result.sample.chosen))
+        if result.sample
+        else everything
     )
     return verify(run, result, chosen)
 
@@ -206,7 +218,9 @@ def delta(
 
 
 @stage("extract")
-def _extract_changes(run: Run, result: Result, yes: bool, deletions: bool) -> None:
+def _extract_changes(
+    run: Run, result: Result, yes: bool, deletions: bool
+) -> None:
     """Read what has changed in the source since the last reading, and with `deletions` what is
     no longer there.
     """
@@ -261,7 +275,8 @@ def found_about(run: Run, judged: Judged) -> frozenset[tuple[str, str]]:
         return frozenset()
     with run.store.begin() as connection:
         return frozenset(
-            (item.object, item.key) for item in all_findings(connection, "attention")
+            (item.object, item.key)
+            for item in all_findings(connection, "attention")
         )
 
 
@@ -276,5 +291,7 @@ def verify(
     """Read the destination back and compare it, record by record; just what is to be judged."""
     objects = content(run.spec.active())
     found = compare(run, objects, judged, since, only_written)
-    result.tally = count(found, judged is not everything, found_about(run, judged))
+    result.tally = count(
+        found, judged is not everything, found_about(run, judged)
+    )
     return result

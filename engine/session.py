@@ -132,7 +132,9 @@ def wire(  # noqa: PLR0913
     clock, number = clock or Clock(), 0
     if command:
         with store.begin() as connection:
-            number = start_run(connection, command, clock.now(), migration.spec.digest)
+            number = start_run(
+                connection, command, clock.now(), migration.spec.digest
+            )
 
     spec = migration.spec
     ends = (
@@ -140,7 +142,9 @@ def wire(  # noqa: PLR0913
         (migration.destination, spec.destination, accounts.destination),
     )
     source, destination = (_client(*end, store, clock, wait) for end in ends)
-    run = Run(number, migration, store, source, destination, clock, progress, log)
+    run = Run(
+        number, migration, store, source, destination, clock, progress, log
+    )
     source.limiter.heard = destination.limiter.heard = run.waits
     return run
 

@@ -107,7 +107,9 @@ def _picked(found: list[Json], part: str) -> Json:
 
 
 def _collect(value: Json, rest: Segments) -> list[Json]:
-    found = [dig(item, rest) for item in value] if isinstance(value, list) else []
+    found = (
+        [dig(item, rest) for item in value] if isinstance(value, list) else []
+    )
     if "*" in rest:
         found = [item for inner in found for item in inner or ()]
     return [item for item in found if not is_empty(item)]
@@ -146,7 +148,9 @@ def canonical(value: Json) -> str:
     ValueError for NaN.
     """
     if _is_common(value):
-        with suppress(UnicodeEncodeError):  # half a character: the slower way takes it
+        with suppress(
+            UnicodeEncodeError
+        ):  # half a character: the slower way takes it
             return _SORTED(value).decode()
     return _CANONICAL(_plain(value))
 
@@ -166,7 +170,9 @@ def to_json(value: Json) -> bytes:
     if _is_common(value):
         with suppress(UnicodeEncodeError):
             return _IN_ORDER(value)
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    text = json.dumps(
+        value, ensure_ascii=False, separators=(",", ":"), allow_nan=False
+    )
     return text.encode("utf-8", "replace")
 
 
@@ -177,12 +183,16 @@ def _is_common(value: Json) -> bool:
     """Whether a value holds nothing that two writers of JSON write differently, such as floats."""
     kind = type(value)
     if kind is dict:
-        return _NAMES.issuperset(map(type, value)) and _are_common(value.values())
+        return _NAMES.issuperset(map(type, value)) and _are_common(
+            value.values()
+        )
     return _are_common(value) if kind is list else kind in _AS_THEY_ARE
 
 
 def _are_common(values: Collection[Json]) -> bool:
-    return _AS_THEY_ARE.issuperset(map(type, values)) or all(map(_is_common, values))
+    return _AS_THEY_ARE.issuperset(map(type, values)) or all(
+        map(_is_common, values)
+    )
 
 
 def _plain(value: Json) -> Json:
@@ -228,7 +238,11 @@ def from_json(text: str | bytes) -> Json:
             return value
     except RecursionError:
         pass
-    text = text if isinstance(text, str) else text.decode(json.detect_encoding(text))
+    text = (
+        text
+        if isinstance(text, str)
+        else text.decode(json.detect_encoding(text))
+    )
     return _loaded("".join(_shallow(text)))
 
 
@@ -239,7 +253,10 @@ def _loaded(text: str | bytes) -> Json:
     # another encoding, with a number of thousands of digits
     except (msgspec.MsgspecError, ValueError):
         return json.loads(
-            text, parse_constant=_no_constant, parse_float=_float, parse_int=_integer
+            text,
+            parse_constant=_no_constant,
+            parse_float=_float,
+            parse_int=_integer,
         )
 
 
@@ -281,9 +298,14 @@ _DECODED = msgspec.json.Decoder(float_hook=_float).decode
 def _is_deep(value: Json) -> bool:
     level = [[value]]
     for _ in range(DEEPEST):
-        inner = [item.values() if isinstance(item, dict) else item for item in level]
+        inner = [
+            item.values() if isinstance(item, dict) else item for item in level
+        ]
         level = [
-            item for items in inner for item in items if type(item) in (dict, list)
+            item
+            for items in inner
+            for item in items
+            if type(item) in (dict, list)
         ]
         if not level:
             return False
@@ -328,7 +350,9 @@ def fits_index(text: str) -> bool:
 
 
 # What marks a part of a key, what a store replaces, what would read as a quote.
-_UNKEPT = re.compile(r"[#\0\ud800-\udfff]|%(?=23|25|00|u[dD][89a-fA-F][0-9a-fA-F]{2})")
+_UNKEPT = re.compile(
+    r"[#\0\ud800-\udfff]|%(?=23|25|00|u[dD][89a-fA-F][0-9a-fA-F]{2})"
+)
 _QUOTED = re.compile(r"%(23|00|25|u[dD][89a-fA-F][0-9a-fA-F]{2})")
 
 
@@ -375,7 +399,9 @@ def folded(value: Json, ignoring: Sequence[str]) -> Json:
             if not unicodedata.combining(sign)
         )
     return (
-        unicodedata.normalize("NFC", value.casefold()) if "case" in ignoring else value
+        unicodedata.normalize("NFC", value.casefold())
+        if "case" in ignoring
+        else value
     )
 
 
@@ -393,9 +419,9 @@ def well_formed(value: Json) -> Json:
 
 def digest(value: Json) -> str:
     """A short stable fingerprint of a JSON value."""
-    return hashlib.sha256(canonical(value).encode(errors="surrogatepass")).hexdigest()[
-        :32
-    ]
+    return hashlib.sha256(
+        canonical(value).encode(errors="surrogatepass")
+    ).hexdigest()[:32]
 
 
 def link(target: str, key: str) -> dict[str, list[str]]:

@@ -10,7 +10,13 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import FrozenInstanceError, dataclass, field, fields, is_dataclass
+from dataclasses import (
+    FrozenInstanceError,
+    dataclass,
+    field,
+    fields,
+    is_dataclass,
+)
 from pathlib import Path
 from typing import Any
 

@@ -144,7 +144,9 @@ def components(
     }
     return (
         shaped(
-            {name: text for name, text in result.items() if text}, shape, _COMPONENTS
+            {name: text for name, text in result.items() if text},
+            shape,
+            _COMPONENTS,
         )
         or None
     )
@@ -176,7 +178,9 @@ def country_name(value: Any, *, language: str = "es") -> str | None:
     `"DE"` becomes `"Alemania"`.
     """
     if language not in ("es", "en"):
-        raise ValueError(f"unknown language {quoted(language)}; known are es and en")
+        raise ValueError(
+            f"unknown language {quoted(language)}; known are es and en"
+        )
     text = squashed(value)
     if text is None:
         return None
@@ -205,7 +209,9 @@ def _read(value: Any, language: str) -> dict[str, str]:
 
 
 def _line(parts: dict[str, str]) -> str:
-    city = " ".join(parts[name] for name in ("postal_code", "city") if name in parts)
+    city = " ".join(
+        parts[name] for name in ("postal_code", "city") if name in parts
+    )
     region = parts.get("region", "")
     if region.casefold() == parts.get("city", "").casefold():
         region = ""

@@ -35,7 +35,9 @@ _STAMP = re.compile(
     r"(?: ?(?P<offset>[Zz]|[+-]\d{2}(?::?\d{2})?))?",
     re.ASCII,
 )
-_SHAPE = "is not a date; it should look like 2025-03-04 or 2025-03-04T09:30:00+0000"
+_SHAPE = (
+    "is not a date; it should look like 2025-03-04 or 2025-03-04T09:30:00+0000"
+)
 
 
 class _Stamp(NamedTuple):
@@ -67,7 +69,9 @@ def _read(value: str) -> _Stamp | None:
         reading = dt.datetime(
             parts[0], parts[1], parts[2], parts[3], parts[4], parts[5]
         )
-        return _Stamp(reading, _offset(match["offset"] or ""), match["clock"] is None)
+        return _Stamp(
+            reading, _offset(match["offset"] or ""), match["clock"] is None
+        )
     except ValueError:
         raise refusal(value, "is not a day or time that exists") from None
 
@@ -76,12 +80,15 @@ def _offset(text: str) -> dt.timezone | None:
     if not text:
         return None
     hours, minutes = (
-        (int(text[1:3]), int(text[3:].strip(":") or 0)) if len(text) > 1 else (0, 0)
+        (int(text[1:3]), int(text[3:].strip(":") or 0))
+        if len(text) > 1
+        else (0, 0)
     )
     if minutes > 59:
         raise ValueError(text)
     return dt.timezone(
-        dt.timedelta(hours=hours, minutes=minutes) * (-1 if text[0] == "-" else 1)
+        dt.timedelta(hours=hours, minutes=minutes)
+        * (-1 if text[0] == "-" else 1)
     )
 
 
@@ -119,7 +126,9 @@ def _local(value: Any, zone: str, wall: bool) -> _Stamp | None:
     target, stamp = _zone(zone), _parse(value)
     if stamp is None or wall or stamp.bare:
         return stamp
-    return stamp._replace(reading=_moved(stamp, "", wall, target).replace(tzinfo=None))
+    return stamp._replace(
+        reading=_moved(stamp, "", wall, target).replace(tzinfo=None)
+    )
 
 
 def to_utc(
@@ -138,12 +147,18 @@ def to_utc(
     `"2025-03-04T09:30:00+0000"` becomes `"2025-03-04T08:30:00Z"`.
     """
     if style not in ("rfc3339", "space"):
-        raise ValueError(f"unknown style {quoted(style)}; known are rfc3339 and space")
+        raise ValueError(
+            f"unknown style {quoted(style)}; known are rfc3339 and space"
+        )
     _zone(zone)
     stamp = _parse(value)
     if stamp is None:
         return None
-    text = _moved(stamp, zone, wall, dt.UTC).replace(tzinfo=None).isoformat(sep=" ")
+    text = (
+        _moved(stamp, zone, wall, dt.UTC)
+        .replace(tzinfo=None)
+        .isoformat(sep=" ")
+    )
     return text if style == "space" else f"{text.replace(' ', 'T')}Z"
 
 
@@ -181,7 +196,11 @@ def read(value: Any, *, pattern: str) -> str | None:
     except (ValueError, TypeError, OverflowError, OSError):
         raise refusal(value, f"is not a date as {pattern} writes it") from None
     bare = not re.search(r"%[HIMS]|epoch|http", pattern)
-    return found.date().isoformat() if bare else found.isoformat(timespec="seconds")
+    return (
+        found.date().isoformat()
+        if bare
+        else found.isoformat(timespec="seconds")
+    )
 
 
 def date(value: Any, *, zone: str = "", wall: bool = True) -> str | None:
@@ -329,7 +348,9 @@ def format(
         return None
     return (
         re.sub(
-            r"%.", lambda found: _DIRECTIVES[found[0]].format(stamp.reading), pattern
+            r"%.",
+            lambda found: _DIRECTIVES[found[0]].format(stamp.reading),
+            pattern,
         )
         or None
     )
@@ -395,6 +416,8 @@ def latest(value: Any) -> str | None:
 def _in_order(value: Any) -> list[str]:
     items = value if isinstance(value, list) else [value]
     found = [
-        (stamp.reading, item) for item in items if (stamp := _parse(item)) is not None
+        (stamp.reading, item)
+        for item in items
+        if (stamp := _parse(item)) is not None
     ]
     return [item for _, item in sorted(found, key=lambda pair: pair[0])]

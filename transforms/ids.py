@@ -5,7 +5,13 @@ from typing import Any
 
 from .text import filled, plain, refusal, squashed
 
-__all__ = ["collection_of_path", "external", "from_path", "tax_id", "valid_tax_id"]
+__all__ = [
+    "collection_of_path",
+    "external",
+    "from_path",
+    "tax_id",
+    "valid_tax_id",
+]
 
 _TAX_ID = re.compile(
     r"\d{8}[A-Z]|[XYZKLM]\d{7}[A-Z]|[ABCDEFGHJUV]\d{7}[0-9A-J]|[NPQRSW]\d{7}[0-9A-J]",
@@ -73,7 +79,9 @@ def _company_check(number: str) -> bool:
     doubled = [sum(divmod(2 * int(digit), 10)) for digit in number[1:8:2]]
     check = -(sum(doubled) + sum(int(digit) for digit in number[2:8:2])) % 10
     as_digit = number[-1] == str(check) and number[0] not in "NPQRSW"
-    as_letter = number[-1] == _COMPANY_LETTERS[check] and number[0] not in "ABEH"
+    as_letter = (
+        number[-1] == _COMPANY_LETTERS[check] and number[0] not in "ABEH"
+    )
     return as_digit or as_letter
 
 

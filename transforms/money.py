@@ -8,7 +8,16 @@ import re
 from decimal import Decimal
 from typing import Any
 
-from .text import AS_IT_IS, empty, grouped, quoted, refusal, rounded, shaped, to_decimal
+from .text import (
+    AS_IT_IS,
+    empty,
+    grouped,
+    quoted,
+    refusal,
+    rounded,
+    shaped,
+    to_decimal,
+)
 
 __all__ = [
     "amount",
@@ -102,7 +111,9 @@ def sum(value: Any, *, field: str = "") -> float | None:
     if not isinstance(value, list):
         raise refusal(value, "is not a list of numbers")
     numbers = [
-        number for item in value if (number := _number_of(item, field)) is not None
+        number
+        for item in value
+        if (number := _number_of(item, field)) is not None
     ]
     total = Decimal(0)
     for number in numbers:
@@ -120,7 +131,9 @@ def _number_of(item: Any, field: str) -> Decimal | None:
     return to_decimal(item.get(field) if isinstance(item, dict) else item)
 
 
-def percent(value: Any, *, decimals: int = 2, fraction: bool = False) -> float | None:
+def percent(
+    value: Any, *, decimals: int = 2, fraction: bool = False
+) -> float | None:
     """Read a percentage as a plain number.
 
     `decimals` is how many are kept; `fraction: true` takes 0.21 for 21 %.
@@ -131,10 +144,14 @@ def percent(value: Any, *, decimals: int = 2, fraction: bool = False) -> float |
     `"21 %"` becomes `21.0`.
     """
     marked = isinstance(value, str) and value.rstrip().endswith("%")
-    number = to_decimal(value.rstrip().removesuffix("%") or "%" if marked else value)
+    number = to_decimal(
+        value.rstrip().removesuffix("%") or "%" if marked else value
+    )
     if number is None:
         return None
-    return float(rounded(number * 100 if fraction and not marked else number, decimals))
+    return float(
+        rounded(number * 100 if fraction and not marked else number, decimals)
+    )
 
 
 def of(
@@ -176,12 +193,20 @@ def entries(
     """
     code = _currency(currency)
     given = value if isinstance(value, dict) else {"price": value}
-    read = {part: _float(to_decimal(given.get(part))) for part in ("price", "cost")}
-    known = {part: number for part, number in read.items() if number is not None}
-    return [shaped({"currency": code, **known}, shape, _PRICE)] if known else None
+    read = {
+        part: _float(to_decimal(given.get(part))) for part in ("price", "cost")
+    }
+    known = {
+        part: number for part, number in read.items() if number is not None
+    }
+    return (
+        [shaped({"currency": code, **known}, shape, _PRICE)] if known else None
+    )
 
 
-def format(value: Any, *, currency: str = "EUR", style: str = "es") -> str | None:
+def format(
+    value: Any, *, currency: str = "EUR", style: str = "es"
+) -> str | None:
     """Write an amount of money for people.
 
     `currency` is the code of three letters; `style` is es (1.234,50 €) or en (€1,234.50).
@@ -199,7 +224,11 @@ def format(value: Any, *, currency: str = "EUR", style: str = "es") -> str | Non
     text = grouped(number, 0 if code in _WHOLE else 2, style)
     symbol = _SYMBOLS.get(code)
     if style == "en" and symbol:
-        return f"-{symbol}{text[1:]}" if text.startswith("-") else f"{symbol}{text}"
+        return (
+            f"-{symbol}{text[1:]}"
+            if text.startswith("-")
+            else f"{symbol}{text}"
+        )
     return f"{text} {symbol or code}"
 
 

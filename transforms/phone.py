@@ -26,14 +26,19 @@ def e164(value: Any, *, region: str = "ES", strict: bool = False) -> str | None:
     """
     text = squashed(value)
     if text is None:
-        _matches("", region)  # a wrong region is refused even where there is no number
+        _matches(
+            "", region
+        )  # a wrong region is refused even where there is no number
         return None
     numbers = {_written(match) for match in _matches(text, region)}
     if len(numbers) == 1:
         return numbers.pop()
     if strict:
         raise refusal(
-            value, "holds several phone numbers" if numbers else "is not a phone number"
+            value,
+            "holds several phone numbers"
+            if numbers
+            else "is not a phone number",
         )
     return text
 
@@ -60,7 +65,9 @@ def entries(
     `{"mobile": "600 000 004"}` becomes
     `[{"value": "+34600000004", "label": "mobile", "primary": true}]`.
     """
-    _matches("", region)  # a wrong region is refused even where there is no number
+    _matches(
+        "", region
+    )  # a wrong region is refused even where there is no number
     found: list[tuple[str, str, str]] = []  # number, extension, label
     for label, raw in labelled(value):
         for number, extension in _numbers(raw, region, strict):
@@ -94,7 +101,9 @@ def _readable(text: str) -> str:
 
 def _written(match: phonenumbers.PhoneNumberMatch) -> str:
     return str(
-        phonenumbers.format_number(match.number, phonenumbers.PhoneNumberFormat.E164)
+        phonenumbers.format_number(
+            match.number, phonenumbers.PhoneNumberFormat.E164
+        )
     )
 
 
@@ -107,10 +116,12 @@ def _numbers(raw: str, region: str, strict: bool) -> list[tuple[str, str]]:
         else [squashed(raw) or ""]
     )
     if strict and rest:
-        raise ValueError(f"{quoted(rest[0])} in {quoted(raw)} is not a phone number")
-    return [(_written(match), match.number.extension or "") for match in matches] + [
-        (part, "") for part in rest
-    ]
+        raise ValueError(
+            f"{quoted(rest[0])} in {quoted(raw)} is not a phone number"
+        )
+    return [
+        (_written(match), match.number.extension or "") for match in matches
+    ] + [(part, "") for part in rest]
 
 
 def _rest(text: str, matches: list[phonenumbers.PhoneNumberMatch]) -> list[str]:
@@ -126,7 +137,9 @@ def _add(
 ) -> None:
     """Add the number unless it is there; one known without an extension takes it over."""
     for at, (known, its_extension, its_label) in enumerate(found):
-        if known == number and (not its_extension or extension in ("", its_extension)):
+        if known == number and (
+            not its_extension or extension in ("", its_extension)
+        ):
             found[at] = (known, its_extension or extension, its_label)
             return
     found.append((number, extension, label))

@@ -83,14 +83,18 @@ def plain(value: Any) -> str | None:
     if isinstance(value, str):
         return filled(value)
     if isinstance(value, bool):
-        raise refusal(value, "is true/false, not text; text.yes_no turns it into text")
+        raise refusal(
+            value, "is true/false, not text; text.yes_no turns it into text"
+        )
     if not _is_number(value):
         raise refusal(value, "is not text")
     return str(value) if isinstance(value, int) else _float_text(value)
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int) or (isinstance(value, float) and math.isfinite(value))
+    return isinstance(value, int) or (
+        isinstance(value, float) and math.isfinite(value)
+    )
 
 
 def _float_text(value: float) -> str:
@@ -155,7 +159,9 @@ _SIGNED = re.compile(r"([+-]?) ?(.*?) ?(-?)", re.DOTALL)
 _CURRENCY = re.compile(r"^(?:[€$£¥]|[A-Z]{3}\b) ?| ?(?:[€$£¥]|\b[A-Z]{3})$")
 _NUMBERS = {
     "es": re.compile(r"([1-9]\d{0,2}(?:[. ]\d{3})+|\d*)(?:,(\d+))?", re.ASCII),
-    "en": re.compile(r"([1-9]\d{0,2}(?:[, ']\d{3})+|\d*)(?:\.(\d+))?", re.ASCII),
+    "en": re.compile(
+        r"([1-9]\d{0,2}(?:[, ']\d{3})+|\d*)(?:\.(\d+))?", re.ASCII
+    ),
 }
 
 
@@ -172,7 +178,9 @@ def to_decimal(value: Any, style: str = "") -> Decimal | None:
     elif isinstance(value, bool) or not _is_number(value):
         raise refusal(value, "is not a number")
     else:
-        number = Decimal(str(value)) if isinstance(value, float) else Decimal(value)
+        number = (
+            Decimal(str(value)) if isinstance(value, float) else Decimal(value)
+        )
     if abs(number) >= Decimal("1e15"):
         raise refusal(value, "is too large a number")
     return number
@@ -182,7 +190,9 @@ def _number_in(raw: str, style: str) -> Decimal:
     text = " ".join(raw.replace("\N{MINUS SIGN}", "-").split())
     before, text, after = _signed(_CURRENCY.sub("", text))
     text = _CURRENCY.sub("", text)
-    found = {_read(text, known) for known in ([style] if style else _NUMBERS)} - {None}
+    found = {
+        _read(text, known) for known in ([style] if style else _NUMBERS)
+    } - {None}
     if len(found) > 1:
         both = " or ".join(sorted(str(number) for number in found))
         raise ValueError(
@@ -325,7 +335,9 @@ def truncate(value: Any, *, length: int, ellipsis: str = "…") -> str | None:
     if text is None or len(text) <= length:
         return text
     ending = ellipsis if len(ellipsis) <= length else ""
-    return filled(text[: _boundary(text, length - len(ending))].rstrip() + ending)
+    return filled(
+        text[: _boundary(text, length - len(ending))].rstrip() + ending
+    )
 
 
 def _boundary(text: str, at: int) -> int:
@@ -364,7 +376,10 @@ def digits(value: Any) -> str | None:
     `"ES-12.3"` becomes `"123"`.
     """
     text = plain(value) or ""
-    return "".join(str(unicodedata.decimal(c)) for c in text if c.isdecimal()) or None
+    return (
+        "".join(str(unicodedata.decimal(c)) for c in text if c.isdecimal())
+        or None
+    )
 
 
 def without_control(value: Any) -> str | None:
@@ -380,7 +395,9 @@ def without_control(value: Any) -> str | None:
         return None
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     return filled(
-        "".join(c for c in text if c in "\n\t" or unicodedata.category(c) != "Cc")
+        "".join(
+            c for c in text if c in "\n\t" or unicodedata.category(c) != "Cc"
+        )
     )
 
 
@@ -423,7 +440,9 @@ def yes_no(value: Any, *, yes: str = "Sí", no: str = "No") -> str | None:
     return filled(yes if word in _TRUE else no)
 
 
-def number_text(value: Any, *, decimals: int = 2, style: str = "es") -> str | None:
+def number_text(
+    value: Any, *, decimals: int = 2, style: str = "es"
+) -> str | None:
     """Write a number for people.
 
     `decimals` is how many are shown, halves rounded up; `style` is es (1.234,50) or en (1,234.50).
@@ -453,7 +472,9 @@ def join(value: Any, *, separator: str = ", ") -> str | None:
     `["a", null, "b"]` becomes `"a, b"`.
     """
     return filled(
-        separator.join(part for part in map(plain, items(value)) if part is not None)
+        separator.join(
+            part for part in map(plain, items(value)) if part is not None
+        )
     )
 
 
@@ -520,7 +541,9 @@ def length(value: Any) -> int | None:
     if value is None:
         return None
     return (
-        len(value) if isinstance(value, str | list | dict) else len(plain(value) or "")
+        len(value)
+        if isinstance(value, str | list | dict)
+        else len(plain(value) or "")
     )
 
 
@@ -550,13 +573,17 @@ def paragraphs(value: Any) -> str | None:
     text = _tidy(plain(value) or "")
     if not text:
         return None
-    blocks = (html.escape(block).replace("\n", "<br>") for block in text.split("\n\n"))
+    blocks = (
+        html.escape(block).replace("\n", "<br>") for block in text.split("\n\n")
+    )
     return "".join(f"<p>{block}</p>" for block in blocks)
 
 
 def _tidy(text: str) -> str:
     """The text with single blanks, no control characters and at most one blank line in a row."""
-    seen = "".join(c for c in text if c.isspace() or unicodedata.category(c) != "Cc")
+    seen = "".join(
+        c for c in text if c.isspace() or unicodedata.category(c) != "Cc"
+    )
     lines = "\n".join(" ".join(line.split()) for line in seen.splitlines())
     return re.sub(r"\n{3,}", "\n\n", lines).strip()
 
@@ -584,7 +611,9 @@ class _PlainText(HTMLParser):
         self.shown = ""
         self.unseen = ""  # the tag whose content is not shown
 
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+    def handle_starttag(
+        self, tag: str, attrs: list[tuple[str, str | None]]
+    ) -> None:
         if tag == "br":
             self.shown += "\n"
         elif tag in _CELL_TAGS:
@@ -607,7 +636,9 @@ class _PlainText(HTMLParser):
         wanted = 2 if tag in _BLOCK_TAGS else int(tag in _LINE_TAGS)
         text = self.shown.rstrip(" ")
         if wanted and text:
-            self.shown = text + "\n" * (wanted - (len(text) - len(text.rstrip("\n"))))
+            self.shown = text + "\n" * (
+                wanted - (len(text) - len(text.rstrip("\n")))
+            )
 
 
 def strip_html(value: Any) -> str | None:
@@ -644,7 +675,11 @@ def safe_filename(value: Any, *, extension: str = "") -> str | None:
     ```
     `"../fotos/Año: 2025"` becomes `"Año 2025.pdf"`.
     """
-    parts = [part for part in map(_fit, re.split(r"[/\\]", plain(value) or "")) if part]
+    parts = [
+        part
+        for part in map(_fit, re.split(r"[/\\]", plain(value) or ""))
+        if part
+    ]
     if not parts:
         return None
     name, ending = parts[-1], _fit(extension)
@@ -672,7 +707,8 @@ def _shortened(name: str) -> str:
     room = 120 - len(dot + ending)
     while len(stem) > room or len((stem + dot + ending).encode()) > 255:
         stem = (
-            stem[: _boundary(stem, min(len(stem) - 1, room))] or stem[: len(stem) - 1]
+            stem[: _boundary(stem, min(len(stem) - 1, room))]
+            or stem[: len(stem) - 1]
         )
     return (stem.rstrip(". ") or "_") + dot + ending
 
@@ -707,7 +743,9 @@ def email(value: Any) -> str | None:
 def _plausible(text: str) -> str | None:
     """The address in normal form, or None."""
     address = text.strip().lower().removeprefix("mailto:").strip()
-    return address if len(address) <= 254 and _ADDRESS.fullmatch(address) else None
+    return (
+        address if len(address) <= 254 and _ADDRESS.fullmatch(address) else None
+    )
 
 
 def emails(

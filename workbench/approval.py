@@ -85,7 +85,11 @@ def approve(
         _by_area(pieces),
     )
     remember(store, _meaning(digest), packed(pieces))
-    write(approval_path(spec), _as_data(made), beside(spec.parent, "approval") + HEAD)
+    write(
+        approval_path(spec),
+        _as_data(made),
+        beside(spec.parent, "approval") + HEAD,
+    )
     return made
 
 
@@ -98,7 +102,10 @@ def _sample(
     sample = f"etl run {spec} --sample --env {environment}"
     samples = _samples(store) if store else []
     for run, ended in reversed(samples):
-        if ended.get("meaning") == digest and ended.get("environment") == environment:
+        if (
+            ended.get("meaning") == digest
+            and ended.get("environment") == environment
+        ):
             return run, ended["verdict"]
     if samples:
         last = f"the last sample (run {samples[-1][0]}) was of another mapping or environment"
@@ -116,7 +123,9 @@ def _samples(store: Store) -> list[tuple[int, Mapping[str, Any]]]:
             for row in all_runs(connection)
             if row["command"] == "run --sample" and row["outcome"] == "done"
         ]
-    return [(run, json.loads(recall(store, _ended(run)) or "{}")) for run in done]
+    return [
+        (run, json.loads(recall(store, _ended(run)) or "{}")) for run in done
+    ]
 
 
 def keep_end(
@@ -190,12 +199,18 @@ def _since(
             "how, this store does not know; to see it: etl diff --git COMMIT SPEC",
         ]
     lines = list(
-        as_lines(Compared("approved", "now", differences(unpacked(kept), pieces), ()))
+        as_lines(
+            Compared("approved", "now", differences(unpacked(kept), pieces), ())
+        )
     )
     lines = [line for line in lines if not line.startswith("effect on")]
     return [
         *lines[:SHOWN],
-        *([f"and {len(lines) - SHOWN} lines more"] if len(lines) > SHOWN else []),
+        *(
+            [f"and {len(lines) - SHOWN} lines more"]
+            if len(lines) > SHOWN
+            else []
+        ),
     ]
 
 
@@ -257,7 +272,9 @@ def _ended(run: int) -> str:
 def packed(pieces: Sequence[Part]) -> str:
     """Parts as a short text."""
     text = json.dumps(
-        [asdict(part) for part in pieces], ensure_ascii=False, separators=(",", ":")
+        [asdict(part) for part in pieces],
+        ensure_ascii=False,
+        separators=(",", ":"),
     )
     return base64.b64encode(
         zlib.compress(text.encode("utf-8", "surrogatepass"), 9)
@@ -269,7 +286,9 @@ def unpacked(text: str) -> tuple[Part, ...]:
     return tuple(
         Part(**item)
         for item in json.loads(
-            zlib.decompress(base64.b64decode(text)).decode("utf-8", "surrogatepass")
+            zlib.decompress(base64.b64decode(text)).decode(
+                "utf-8", "surrogatepass"
+            )
         )
     )
 

@@ -21,7 +21,9 @@ def quotes(document: Document) -> Iterator[Diagnostic]:
     for keys in document.places:
         value = _at(document.data, keys)
         if isinstance(value, str) and value.startswith(TYPOGRAPHIC):
-            problem = f"the typographic quotes of {value[:40]!r} are part of the text"
+            problem = (
+                f"the typographic quotes of {value[:40]!r} are part of the text"
+            )
             yield document.problem(
                 keys,
                 "stray-character",
@@ -61,10 +63,14 @@ def _presence(
     document: Document, condition: Condition | None, keys: Keys
 ) -> Iterator[Diagnostic]:
     for test in (
-        test for tests in (condition.any_of if condition else ()) for test in tests
+        test
+        for tests in (condition.any_of if condition else ())
+        for test in tests
     ):
         if test.op == "equals" and test.value in TESTS_OF_PRESENCE:
-            text = f"{test.path.text!r} is compared with the text {test.value!r}"
+            text = (
+                f"{test.path.text!r} is compared with the text {test.value!r}"
+            )
             place = (*keys, test.path.text)
             yield document.problem(
                 place,
@@ -93,7 +99,9 @@ def _alone(
                 f"is accepted only with {other} {said}, and {other} is not mapped",
                 f"map {other}",
             )
-        elif (fixed := _fixed(mapping.fields, other)) and fixed.value not in values:
+        elif (
+            fixed := _fixed(mapping.fields, other)
+        ) and fixed.value not in values:
             yield (
                 (
                     f"is accepted only with {other} {said}, but here it is always {fixed.value}"

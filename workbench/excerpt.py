@@ -26,13 +26,17 @@ def excerpt(problem: Diagnostic, folder: Path) -> Iterator[str]:
     if inside:
         file = folder / inside["file"]
         line = int(inside["line"])
-        yield from _marked(Place(str(file), line, _column(file, line, problem.problem)))
+        yield from _marked(
+            Place(str(file), line, _column(file, line, problem.problem))
+        )
 
 
 def places(problem: Diagnostic, folder: Path) -> Mapping[str, object]:
     """A diagnostic as plain data, with its line and, inside a template, the template's place."""
     data = problem.data() | {
-        "line": _line(problem.where.file, problem.where.line) if problem.where else ""
+        "line": _line(problem.where.file, problem.where.line)
+        if problem.where
+        else ""
     }
     inside = _IN_TEMPLATE.match(problem.problem)
     if inside:
@@ -63,7 +67,11 @@ def _marked(place: Place) -> Iterator[str]:
         return
     start = max(0, place.col - WIDTH + 20) if place.col > WIDTH - 20 else 0
     part = text[start : start + WIDTH]
-    shown = ("…" if start else "") + part + ("…" if start + WIDTH < len(text) else "")
+    shown = (
+        ("…" if start else "")
+        + part
+        + ("…" if start + WIDTH < len(text) else "")
+    )
     gutter = f"{place.line:>5} | "
     # A tab counts as one character in a place and is shown as one blank.
     yield gutter + clean(shown)

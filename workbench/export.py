@@ -22,7 +22,9 @@ from engine.store.links import all_findings, links_of, stream_drafts
 from engine.store.records import many
 from engine.values import well_formed
 
-petl.config.failonerror = True  # a conversion that fails must not become an empty cell
+petl.config.failonerror = (
+    True  # a conversion that fails must not become an empty cell
+)
 
 LOG = (
     "when",
@@ -55,7 +57,9 @@ class Table:
     def __iter__(self) -> Iterator[Sequence[Any]]:
         yield self.heads
         for row in self.rows():
-            yield [_in_csv(cell) if isinstance(cell, str) else cell for cell in row]
+            yield [
+                _in_csv(cell) if isinstance(cell, str) else cell for cell in row
+            ]
 
 
 def _in_csv(cell: str) -> str:
@@ -73,9 +77,14 @@ class _InWorkbook:
 
     def __iter__(self) -> Iterator[Sequence[Any]]:
         for row in islice(self.table, ROWS - 1):
-            yield [_fitting(cell) if isinstance(cell, str) else cell for cell in row]
+            yield [
+                _fitting(cell) if isinstance(cell, str) else cell
+                for cell in row
+            ]
         if next(islice(self.table, ROWS - 1, None), None) is not None:
-            yield ["a sheet holds no more rows: all of them are in the CSV file"]
+            yield [
+                "a sheet holds no more rows: all of them are in the CSV file"
+            ]
 
 
 def _fitting(cell: str) -> str:
@@ -92,7 +101,11 @@ def export(run: Run, folder: Path) -> list[Path]:
     tables = [
         *_fixed(run),
         *(_of_spec(run, item) for item in run.spec.exports),
-        *(_object(run, mapping) for mapping in run.spec.active() if not mapping.rows),
+        *(
+            _object(run, mapping)
+            for mapping in run.spec.active()
+            if not mapping.rows
+        ),
     ]
     for table in tables:
         path = private(folder / f"{table.name}.csv")
@@ -142,7 +155,9 @@ def _fixed(run: Run) -> list[Table]:
 def _log(run: Run) -> Iterator[Sequence[Any]]:
     for batch in stream_entries(run.store):
         for entry in batch:
-            when = datetime.fromtimestamp(entry.at, UTC).strftime("%Y-%m-%d %H:%M:%S")
+            when = datetime.fromtimestamp(entry.at, UTC).strftime(
+                "%Y-%m-%d %H:%M:%S"
+            )
             yield (
                 when,
                 entry.run,
@@ -161,7 +176,9 @@ def _log(run: Run) -> Iterator[Sequence[Any]]:
 def _findings(run: Run, name: str) -> Iterator[Sequence[Any]]:
     with run.store.begin() as connection:
         found = [
-            finding for finding in all_findings(connection) if finding.object == name
+            finding
+            for finding in all_findings(connection)
+            if finding.object == name
         ]
     for finding in found:
         state, _, what = finding.text.partition(": ")
@@ -191,7 +208,9 @@ def _object(run: Run, mapping: ObjectMapping) -> Table:
     up.
     """
     targets = [
-        target for target in mapping.fields if target not in ("content", "note", "file")
+        target
+        for target in mapping.fields
+        if target not in ("content", "note", "file")
     ]
     labels = [run.spec.label(mapping.resource, target) for target in targets]
     heads = ("source", "destination id", "state", *labels)
@@ -218,7 +237,8 @@ def _of_spec(run: Run, wanted: Export) -> Table:
     """A table that the spec defines: its columns are computed from the records, as fields are."""
     mapping = run.spec.objects[wanted.object]
     columns = {
-        heading: Field(heading, expr, ()) for heading, expr in wanted.columns.items()
+        heading: Field(heading, expr, ())
+        for heading, expr in wanted.columns.items()
     }
     looking = replace(mapping, fields=columns, when=None)
 
@@ -243,7 +263,8 @@ def _of_spec(run: Run, wanted: Export) -> Table:
                 link = links.get(draft.key)
                 if draft.key in bodies:
                     cells = (
-                        shown(bodies[draft.key].get(heading)) for heading in columns
+                        shown(bodies[draft.key].get(heading))
+                        for heading in columns
                     )
                     yield (draft.key, link.dest_id if link else "", *cells)
 

@@ -81,7 +81,9 @@ def _holders(run: Run) -> list[str]:
 
 
 def _custom_resources(run: Run) -> list[Resource]:
-    names = dict.fromkeys(item.resource for item in run.spec.custom_fields.values())
+    names = dict.fromkeys(
+        item.resource for item in run.spec.custom_fields.values()
+    )
     return [run.migration.destination.resources[name] for name in names]
 
 
@@ -108,13 +110,21 @@ def _people(run: Run) -> Iterator[Diagnostic]:
     wanted = match.fallback.strip().casefold()
     rows = _rows(run.destination, rules.resource)
     owner = next(
-        (row for row in rows if str(row.get(rules.email) or "").casefold() == wanted),
+        (
+            row
+            for row in rows
+            if str(row.get(rules.email) or "").casefold() == wanted
+        ),
         None,
     )
     if owner is None or (rules.active and not owner.get(rules.active)):
         text = f"{match.fallback!r} is not an active user of {run.migration.destination.title}"
         yield _problem(
-            run, ("users", "fallback"), "bad-fallback", text, "name an active user"
+            run,
+            ("users", "fallback"),
+            "bad-fallback",
+            text,
+            "name an active user",
         )
 
 
@@ -141,10 +151,13 @@ class _Held:
             for resource, name in run.spec.custom_fields
             if resource == item.resource
         } - {item.name}
-        others = {link.dest_id for name, link in links.items() if name in declared}
+        others = {
+            link.dest_id for name, link in links.items() if name in declared
+        }
         known = remembered(links.get(item.name) or links.get(item.was))
         ours_to_name = can_rename(
-            run.migration.destination.resources[self.custom.resource], self.custom
+            run.migration.destination.resources[self.custom.resource],
+            self.custom,
         )
         return decide(
             item,
@@ -190,7 +203,10 @@ def _room(run: Run, definitions: Mapping[str, Rows]) -> Iterator[Diagnostic]:
     have = missing = most = 0
     plan = run.spec.destination.plan
     for resource in run.migration.destination.resources.values():
-        if resource.custom is None or resource.custom.resource not in definitions:
+        if (
+            resource.custom is None
+            or resource.custom.resource not in definitions
+        ):
             continue
         held = _Held(resource.custom, definitions[resource.custom.resource])
         most = resource.custom.most.get(plan, resource.custom.most.get("*", 0))
@@ -213,16 +229,16 @@ def _room(run: Run, definitions: Mapping[str, Rows]) -> Iterator[Diagnostic]:
         )
 
 
-def _definition(run: Run, item: CustomField, held: _Held) -> Iterator[Diagnostic]:
+def _definition(
+    run: Run, item: CustomField, held: _Held
+) -> Iterator[Diagnostic]:
     """One custom field against what the account has under its name."""
     keys: Keys = ("custom_fields", item.resource, item.name)
-    label = run.migration.destination.resources[held.custom.resource].fields.get(
-        held.custom.name
-    )
+    label = run.migration.destination.resources[
+        held.custom.resource
+    ].fields.get(held.custom.name)
     if label and label.max and len(item.label) > label.max:
-        text = (
-            f"the name has {len(item.label)} characters; the account allows {label.max}"
-        )
+        text = f"the name has {len(item.label)} characters; the account allows {label.max}"
         yield _problem(run, (*keys, "name"), "out-of-range", text, "shorten it")
     match held.decision(run, item):
         case Make():
@@ -250,7 +266,9 @@ def _definition(run: Run, item: CustomField, held: _Held) -> Iterator[Diagnostic
             )
             yield from _lacking_options(run, item, held, row)
         case Retyped(_, was):
-            text = f"the account's field is of type {was}, which cannot be changed"
+            text = (
+                f"the account's field is of type {was}, which cannot be changed"
+            )
             yield _problem(
                 run,
                 (*keys, "type"),
@@ -270,11 +288,15 @@ def _definition(run: Run, item: CustomField, held: _Held) -> Iterator[Diagnostic
             )
 
 
-def _of_another_type(run: Run, item: CustomField, held: _Held) -> Iterator[Diagnostic]:
+def _of_another_type(
+    run: Run, item: CustomField, held: _Held
+) -> Iterator[Diagnostic]:
     """A field that is to be created although another of the same name exists."""
     same = held.named(item.label)
     if same:
-        types = ", ".join(sorted(str(row.get(held.custom.type)) for row in same))
+        types = ", ".join(
+            sorted(str(row.get(held.custom.type)) for row in same)
+        )
         text = (
             f"the account has a field {item.label!r} of another type ({types}); a"
             " second one would be created"
@@ -295,7 +317,9 @@ def _lacking_options(
 ) -> Iterator[Diagnostic]:
     """Options written in the spec that a field does not have yet."""
     with run.store.begin() as connection:
-        links = links_of(connection, FIELDS + item.resource, [item.name, item.was])
+        links = links_of(
+            connection, FIELDS + item.resource, [item.name, item.was]
+        )
     known = remembered(links.get(item.name) or links.get(item.was))
     new = match_options(
         item.options, dict(item.options_were), held.custom, known, row
@@ -339,7 +363,9 @@ def _fields(
         yield from _fixed_values(run, mapping, item, definitions)
 
 
-def _known(run: Run, mapping: ObjectMapping, held: _Held) -> Iterator[Diagnostic]:
+def _known(
+    run: Run, mapping: ObjectMapping, held: _Held
+) -> Iterator[Diagnostic]:
     """Built-in fields that this account neither lists nor has in any row of a first page."""
     missing = [
         item
@@ -347,7 +373,9 @@ def _known(run: Run, mapping: ObjectMapping, held: _Held) -> Iterator[Diagnostic
         if not item.custom and target not in held.codes()
     ]
     rows = (
-        next((page.rows for page in run.destination.pages(mapping.resource)), [])
+        next(
+            (page.rows for page in run.destination.pages(mapping.resource)), []
+        )
         if missing
         else []
     )
@@ -405,7 +433,9 @@ def _alike(one: str, other: str) -> bool:
     )
 
 
-def _required(run: Run, mapping: ObjectMapping, held: _Held) -> Iterator[Diagnostic]:
+def _required(
+    run: Run, mapping: ObjectMapping, held: _Held
+) -> Iterator[Diagnostic]:
     """Fields that this account requires and the object does not map."""
     labels = {
         field.label
@@ -433,12 +463,15 @@ def _required(run: Run, mapping: ObjectMapping, held: _Held) -> Iterator[Diagnos
 
 
 def _fixed_values(
-    run: Run, mapping: ObjectMapping, item: Field, definitions: Mapping[str, Rows]
+    run: Run,
+    mapping: ObjectMapping,
+    item: Field,
+    definitions: Mapping[str, Rows],
 ) -> Iterator[Diagnostic]:
     """Values written in the spec against the options and lengths of the account's field."""
-    field_type = run.migration.destination.resources[mapping.resource].fields.get(
-        item.target
-    )
+    field_type = run.migration.destination.resources[
+        mapping.resource
+    ].fields.get(item.target)
     if field_type is None:
         return
     values = [word(value) for value in _values(item)]
@@ -452,9 +485,15 @@ def _fixed_values(
         return
     for value in values:
         if value not in options:
-            text = f"the account's field {item.target!r} has no option {value!r}"
+            text = (
+                f"the account's field {item.target!r} has no option {value!r}"
+            )
             yield _problem(
-                run, item.keys, "not-an-option", text, suggest(value, sorted(options))
+                run,
+                item.keys,
+                "not-an-option",
+                text,
+                suggest(value, sorted(options)),
             )
 
 
@@ -462,7 +501,9 @@ def _values(item: Field) -> Iterator[Any]:
     for expr in walk(item.expr):
         if isinstance(expr, Pipe) and expr.mapping:
             yield from (
-                value for value in expr.mapping.entries.values() if not is_empty(value)
+                value
+                for value in expr.mapping.entries.values()
+                if not is_empty(value)
             )
     if isinstance(item.expr, Const) and not is_empty(item.expr.value):
         yield item.expr.value
@@ -479,7 +520,11 @@ def _options(
     if not origin or custom is None:
         return None
     row = next(
-        (row for row in definitions.get(holder, ()) if row.get(custom.code) == code),
+        (
+            row
+            for row in definitions.get(holder, ())
+            if row.get(custom.code) == code
+        ),
         None,
     )
     added = {
@@ -497,7 +542,9 @@ def _options(
 def _source(run: Run) -> Iterator[Diagnostic]:
     """Collections that cannot be read, and fields that no row of a first page has."""
     for name in needed(run.spec):
-        users = [mapping for mapping in run.spec.active() if name in mapping.sources]
+        users = [
+            mapping for mapping in run.spec.active() if name in mapping.sources
+        ]
         keys = users[0].keys if users else ("objects",)
         try:
             rows = next((page.rows for page in run.source.pages(name)), [])
@@ -532,7 +579,9 @@ def _vanished(
         key.replace("-", "_") for row in rows for key in row
     }
     for head in (
-        sorted(heads - known) if len(rows) > 1 and len(mapping.sources) == 1 else ()
+        sorted(heads - known)
+        if len(rows) > 1 and len(mapping.sources) == 1
+        else ()
     ):
         yield _problem(
             run,

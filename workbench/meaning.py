@@ -94,9 +94,15 @@ class Part:
 Written = Callable[[Keys], Any]
 
 
-def parts(migration: Migration, steps: FilePath = STEPS_FOLDER) -> tuple[Part, ...]:
+def parts(
+    migration: Migration, steps: FilePath = STEPS_FOLDER
+) -> tuple[Part, ...]:
     """Every part of a loaded migration; `steps` is the folder of its transforms."""
-    spec, source, destination = migration.spec, migration.source, migration.destination
+    spec, source, destination = (
+        migration.spec,
+        migration.source,
+        migration.destination,
+    )
 
     def written(keys: Keys) -> Any:
         value = migration.document.data
@@ -115,7 +121,9 @@ def parts(migration: Migration, steps: FilePath = STEPS_FOLDER) -> tuple[Part, .
             for part in _object(mapping, written)
         ),
         *_connector("source", source, _read_collections(spec)),
-        *_connector("destination", destination, _written_resources(spec, destination)),
+        *_connector(
+            "destination", destination, _written_resources(spec, destination)
+        ),
         *_steps(spec, steps),
     ]
     return tuple(found)
@@ -141,10 +149,16 @@ def _frame(spec: Spec, written: Written) -> Iterator[Part]:
     yield Part("migration", "order of objects", order, order, "identity")
     if spec.users:
         # Where the variable of a fallback is not set, its default counts.
-        yield Part("users", "match", _plain(spec.users), written(("users",)), "data")
+        yield Part(
+            "users", "match", _plain(spec.users), written(("users",)), "data"
+        )
     for name in sorted(_settings_used(spec)):
         yield Part(
-            "settings", name, spec.settings.get(name), spec.settings.get(name), "data"
+            "settings",
+            name,
+            spec.settings.get(name),
+            spec.settings.get(name),
+            "data",
         )
     for (resource, name), item in spec.custom_fields.items():
         value = _plain(item, _FORMER)
@@ -170,10 +184,15 @@ def _frame(spec: Spec, written: Written) -> Iterator[Part]:
 def _weightless(spec: Spec, written: Written) -> Iterator[Part]:
     for section in ("sample", "guards"):
         if written((section,)) is not None:
-            yield Part(section, "", written((section,)), written((section,)), "none")
+            yield Part(
+                section, "", written((section,)), written((section,)), "none"
+            )
     for name, why in spec.left_behind.items():
         yield Part("left_behind", name, why, why, "none")
-    for side, account in (("source", spec.source), ("destination", spec.destination)):
+    for side, account in (
+        ("source", spec.source),
+        ("destination", spec.destination),
+    ):
         yield Part(
             side,
             "plan",
@@ -193,7 +212,9 @@ def _settings_used(spec: Spec) -> set[str]:
         for template in _templates(mapping):
             for names, _ in paths_used(template.source):
                 if names[0] == "settings":
-                    found |= {names[1]} if len(names) > 1 else set(spec.settings)
+                    found |= (
+                        {names[1]} if len(names) > 1 else set(spec.settings)
+                    )
     return found
 
 
@@ -214,7 +235,9 @@ def _inside(value: Any) -> Iterable[Any]:
 
 def _templates(mapping: ObjectMapping) -> Iterator[Template]:
     for item in mapping.fields.values():
-        yield from (expr for expr in walk(item.expr) if isinstance(expr, Template))
+        yield from (
+            expr for expr in walk(item.expr) if isinstance(expr, Template)
+        )
 
 
 _WRITTEN = {"sources": "from", "resource": "to", "ignoring": "match"}
@@ -236,7 +259,11 @@ def _object(mapping: ObjectMapping, written: Written) -> Iterator[Part]:
         if value not in (None, [], ""):
             shown = written((*mapping.keys, _WRITTEN.get(name, name)))
             yield Part(
-                mapping.name, name, value, shown if shown is not None else value, weight
+                mapping.name,
+                name,
+                value,
+                shown if shown is not None else value,
+                weight,
             )
     yield Part(
         mapping.name,
@@ -250,7 +277,11 @@ def _object(mapping: ObjectMapping, written: Written) -> Iterator[Part]:
     yield Part(mapping.name, "label", mapping.label, mapping.label, "none")
     if not mapping.enabled:
         yield Part(
-            mapping.name, "enabled", False, written((*mapping.keys, "enabled")), "none"
+            mapping.name,
+            "enabled",
+            False,
+            written((*mapping.keys, "enabled")),
+            "none",
         )
     for name, why in mapping.ignore.items():
         yield Part(mapping.name, f"ignore {name}", why, why, "none")
@@ -262,7 +293,10 @@ def _field(item: Field, mapping: ObjectMapping, written: Written) -> Part:
         if item.target == mapping.key_field or item.target in mapping.match
         else "data"
     )
-    value = {"value": _meant(item.expr, _In(mapping)), "on_conflict": item.on_conflict}
+    value = {
+        "value": _meant(item.expr, _In(mapping)),
+        "on_conflict": item.on_conflict,
+    }
     shown = written(item.keys) if item.keys[:1] == ("objects",) else value
     return Part(
         mapping.name,
@@ -296,7 +330,9 @@ def _meant(value: Any, where: _In) -> Any:
 
 def _meant_fields(value: Any, where: _In) -> dict[str, Any]:
     names = [
-        item.name for item in dataclasses.fields(value) if item.name not in _COSMETIC
+        item.name
+        for item in dataclasses.fields(value)
+        if item.name not in _COSMETIC
     ]
     return {name: _meant(getattr(value, name), where) for name in names}
 
@@ -329,7 +365,9 @@ def _pipe(value: Pipe, where: _In) -> Any:
     return {
         "pipe": _meant_fields(
             value,
-            dataclasses.replace(where, ordered=where.ordered or bool(value.steps)),
+            dataclasses.replace(
+                where, ordered=where.ordered or bool(value.steps)
+            ),
         )
     }
 
@@ -337,7 +375,10 @@ def _pipe(value: Pipe, where: _In) -> Any:
 _FORMS: Mapping[type, Callable[[Any, _In], Any]] = {
     Path: lambda value, where: {"path": _full(value, where.mapping)},
     Condition: _condition,
-    NamedStep: lambda value, _: {"step": value.name, "args": _plain(value.args)},
+    NamedStep: lambda value, _: {
+        "step": value.name,
+        "args": _plain(value.args),
+    },
     ValueMap: lambda value, _: {
         "map": dict(value.entries),
         "else": value.otherwise,
@@ -377,7 +418,9 @@ def _plain(value: Any, without: frozenset[str] = _COSMETIC) -> Any:
     """Dataclasses, mappings and tuples as JSON."""
     if dataclasses.is_dataclass(value):
         names = [
-            item.name for item in dataclasses.fields(value) if item.name not in without
+            item.name
+            for item in dataclasses.fields(value)
+            if item.name not in without
         ]
         return {name: _plain(getattr(value, name), without) for name in names}
     if isinstance(value, Mapping):
@@ -405,13 +448,19 @@ def _written_resources(spec: Spec, destination: Connector) -> set[str]:
         for name in found
         if name in destination.resources
     ]
-    found |= {holder.resource for holder in holders if isinstance(holder, CustomFields)}
+    found |= {
+        holder.resource
+        for holder in holders
+        if isinstance(holder, CustomFields)
+    }
     if destination.users:
         found.add(destination.users.resource)
     return found
 
 
-def _connector(side: str, connector: Connector, used: set[str]) -> Iterator[Part]:
+def _connector(
+    side: str, connector: Connector, used: set[str]
+) -> Iterator[Part]:
     """What of a connector bears on this spec's data, resource by resource; how fast it may go
     does not.
     """
@@ -419,7 +468,9 @@ def _connector(side: str, connector: Connector, used: set[str]) -> Iterator[Part
     bearing = _COSMETIC | _PACING
     whole = {"name": connector.name, "reference": connector.reference.pattern}
     yield Part(area, "identity", whole, whole, "identity")
-    general = _plain([connector.errors, connector.pipelines, connector.users], bearing)
+    general = _plain(
+        [connector.errors, connector.pipelines, connector.users], bearing
+    )
     yield Part(area, "rules", general, general, "data")
     account = _connection(connector.connection)
     yield Part(area, "connection", account, account, "data")
@@ -431,7 +482,10 @@ def _connector(side: str, connector: Connector, used: set[str]) -> Iterator[Part
 
 def _pace(connector: Connector) -> dict[str, Any]:
     costs = {
-        name: {str(verb): operation.cost for verb, operation in item.operations.items()}
+        name: {
+            str(verb): operation.cost
+            for verb, operation in item.operations.items()
+        }
         for name, item in connector.resources.items()
     }
     return {
@@ -467,7 +521,11 @@ def _resource(
     for name, field_type in resource.fields.items():
         value = _plain(field_type, without)
         yield Part(
-            area, f"{resource.name}.{name}", value, value, "data" if used else "none"
+            area,
+            f"{resource.name}.{name}",
+            value,
+            value,
+            "data" if used else "none",
         )
     names = [
         item.name
@@ -485,7 +543,9 @@ def steps_used(spec: Spec) -> set[str]:
 
 def object_steps(mapping: ObjectMapping) -> set[str]:
     """Names of the transforms that an object uses."""
-    return {name for item in mapping.fields.values() for name in field_steps(item)}
+    return {
+        name for item in mapping.fields.values() for name in field_steps(item)
+    }
 
 
 def field_steps(item: Field) -> set[str]:
@@ -497,7 +557,9 @@ def field_steps(item: Field) -> set[str]:
         elif isinstance(expr, Template):
             called = {call.name for call in filters_used(expr.source)}
             found |= {
-                step for step in transforms.STEPS if step.replace(".", "_") in called
+                step
+                for step in transforms.STEPS
+                if step.replace(".", "_") in called
             }
     return found
 
@@ -528,9 +590,13 @@ def step_digests(folder: FilePath) -> Mapping[str, str]:
         for node in tree.body:
             for name in _names_of(node):
                 pieces[module, name] = node
-    imported = {module: dict(_imports(tree)) for module, tree in modules.items()}
+    imported = {
+        module: dict(_imports(tree)) for module, tree in modules.items()
+    }
     return {
-        f"{module}.{name}": digest(sorted(_reach((module, name), pieces, imported)))
+        f"{module}.{name}": digest(
+            sorted(_reach((module, name), pieces, imported))
+        )
         for module, name in pieces
         if not name.startswith("_")
         and isinstance(pieces[module, name], ast.FunctionDef)
@@ -598,8 +664,14 @@ def _reach(
 
 def _code(node: ast.stmt) -> str:
     """A piece of code without its docstring; where it stands does not count."""
-    if isinstance(node, ast.FunctionDef) and ast.get_docstring(node) is not None:
+    if (
+        isinstance(node, ast.FunctionDef)
+        and ast.get_docstring(node) is not None
+    ):
         node = ast.FunctionDef(
-            **{**dict(ast.iter_fields(node)), "body": node.body[1:] or [ast.Pass()]}
+            **{
+                **dict(ast.iter_fields(node)),
+                "body": node.body[1:] or [ast.Pass()],
+            }
         )
     return ast.dump(node)

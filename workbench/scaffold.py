@@ -90,7 +90,11 @@ def _drafted(source: Connector, destination: Connector) -> list[Drafted]:
     """The objects that pair with certainty, with the fields that they require; where none does, the
     first possible pair.
     """
-    found = [pair for pair in pairs(source, destination, {}) if pair.confidence >= HIGH]
+    found = [
+        pair
+        for pair in pairs(source, destination, {})
+        if pair.confidence >= HIGH
+    ]
     drafted = [
         item
         for item in draft(outlined(found), source, destination, {})
@@ -131,7 +135,8 @@ def _any(source: Connector, destination: Connector) -> Outline:
         (
             name
             for name, resource in destination.resources.items()
-            if "create" in resource.operations and not _needs_links(destination, name)
+            if "create" in resource.operations
+            and not _needs_links(destination, name)
         ),
         "",
     )
@@ -154,7 +159,10 @@ def _needs_links(destination: Connector, name: str) -> bool:
 
 
 def _spec(
-    asked: Asked, source: Connector, destination: Connector, drafted: list[Drafted]
+    asked: Asked,
+    source: Connector,
+    destination: Connector,
+    drafted: list[Drafted],
 ) -> str:
     people = people_of(source, {})
     users = _NO_USERS
@@ -174,7 +182,9 @@ def _spec(
         users=users,
         file=f"{asked.folder}/{asked.name}.yaml",
     )
-    return inserted(head, list(_insertions(source, destination, drafted))) + _FOOT
+    return (
+        inserted(head, list(_insertions(source, destination, drafted))) + _FOOT
+    )
 
 
 def _insertions(
@@ -182,7 +192,11 @@ def _insertions(
 ) -> Iterator[Insertion]:
     for item in drafted:
         key = next(
-            (proposal for proposal in item.proposals if proposal.custom.get("key")),
+            (
+                proposal
+                for proposal in item.proposals
+                if proposal.custom.get("key")
+            ),
             None,
         )
         if key:
@@ -202,7 +216,9 @@ def _object(
     yield Insertion((*at, "from"), item.outline.sources[0])
     yield Insertion((*at, "to"), item.outline.resource)
     needed = [
-        proposal for proposal in item.proposals if _needed(destination, item, proposal)
+        proposal
+        for proposal in item.proposals
+        if _needed(destination, item, proposal)
     ]
     made = destination.resources[item.outline.resource]
     if made.written_over in {
@@ -222,9 +238,13 @@ def _object(
             if proposal.confidence < HIGH or "DECIDE" in proposal.reasons[0]
             else ""
         )
-        yield Insertion((*at, "fields", proposal.target), proposal.written, remark)
+        yield Insertion(
+            (*at, "fields", proposal.target), proposal.written, remark
+        )
     mapped = {proposal.target for proposal in needed}
-    for name, field_type in destination.resources[item.outline.resource].fields.items():
+    for name, field_type in destination.resources[
+        item.outline.resource
+    ].fields.items():
         if field_type.required and field_type.writable and name not in mapped:
             yield Insertion(
                 (*at, "fields", name),
@@ -273,7 +293,11 @@ def _cases(asked: Asked, source: Connector, drafted: list[Drafted]) -> str:
             record |= {path: f"{path} of an example"}
             fields[proposal.target] = f"{path} of an example"
     expected = {
-        name: {f"{collection}/1": {"fields": fields} if fields else {"state": "ready"}}
+        name: {
+            f"{collection}/1": {"fields": fields}
+            if fields
+            else {"state": "ready"}
+        }
     }
     return _CASES.format(
         schema=at_hand(asked.folder, "cases"),

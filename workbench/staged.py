@@ -22,7 +22,9 @@ def staged(
     A place that is named has to be there, unless the migration may only be about to begin.
     """
     url = (
-        place_of(migration.spec.name, store) if store in ("sandbox", "live") else store
+        place_of(migration.spec.name, store)
+        if store in ("sandbox", "live")
+        else store
     )
     if "://" not in url and not Path(url).exists():
         if begun and store not in ("sandbox", "live"):
@@ -41,6 +43,8 @@ def runs(store: Store, *migrations: Migration) -> Iterator[list[Run]]:
     """Runs on one store that make no calls."""
     with ExitStack() as stack:
         yield [
-            stack.enter_context(closing(wire(migration, nobody(migration), store)))
+            stack.enter_context(
+                closing(wire(migration, nobody(migration), store))
+            )
             for migration in migrations
         ]

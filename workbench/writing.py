@@ -40,7 +40,9 @@ def written(value: Any) -> str:
     if isinstance(value, Mapping):
         return (
             "{"
-            + ", ".join(f"{_key(key)}: {written(item)}" for key, item in value.items())
+            + ", ".join(
+                f"{_key(key)}: {written(item)}" for key, item in value.items()
+            )
             + "}"
         )
     if isinstance(value, list | tuple):
@@ -77,7 +79,9 @@ def _key(value: Any) -> str:
     return value if value in _ONCE_BOOLEAN else written(value)
 
 
-def inserted(text: str, wanted: Sequence[Insertion], name: str = "<text>") -> str:
+def inserted(
+    text: str, wanted: Sequence[Insertion], name: str = "<text>"
+) -> str:
     """The text with the keys added at the end of the mappings they belong to; keys that stand
     there already stay.
 
@@ -90,7 +94,9 @@ def inserted(text: str, wanted: Sequence[Insertion], name: str = "<text>") -> st
     edits: dict[tuple[int, int], _Edit] = {}
     for item in wanted if root is not None else ():
         _place(root, item, edits)
-    for edit in sorted(edits.values(), key=lambda edit: edit.order, reverse=True):
+    for edit in sorted(
+        edits.values(), key=lambda edit: edit.order, reverse=True
+    ):
         edit.apply(lines)
     return "\n".join(lines) + "\n"
 
@@ -101,7 +107,9 @@ class _Edit:
 
     line: int  # the lines are put before this one, counted from 0
     column: int  # and their keys begin here
-    brace: tuple[int, int] | None = None  # of a mapping in braces: where it closes
+    brace: tuple[int, int] | None = (
+        None  # of a mapping in braces: where it closes
+    )
     empty: bool = False
     live: bool = True
     order: tuple[int, int] = (0, 0)
@@ -122,7 +130,9 @@ class _Edit:
             )
             return
         line, column = self.brace
-        live = [text for text in map(_flow, self.tree, self.tree.values()) if text]
+        live = [
+            text for text in map(_flow, self.tree, self.tree.values()) if text
+        ]
         if live:
             glue = "" if self.empty else ", "
             lines[line] = (
@@ -152,11 +162,19 @@ def _place(
             edit.add(item.keys[depth:], item)
             return
         above, node, depth = found[0].start_mark, found[1], depth + 1
-    if depth < len(item.keys) and isinstance(node, ScalarNode) and not node.value:
+    if (
+        depth < len(item.keys)
+        and isinstance(node, ScalarNode)
+        and not node.value
+    ):
         below = _Edit(
-            above.line + 1, above.column + 2, order=(above.line + 1, -above.column - 2)
+            above.line + 1,
+            above.column + 2,
+            order=(above.line + 1, -above.column - 2),
         )
-        edits.setdefault((id(node), above.line), below).add(item.keys[depth:], item)
+        edits.setdefault((id(node), above.line), below).add(
+            item.keys[depth:], item
+        )
 
 
 def _into(node: MappingNode, above: Any) -> _Edit:
@@ -179,7 +197,9 @@ def _into(node: MappingNode, above: Any) -> _Edit:
         )
     line = _last_line(node) + 1
     return _Edit(
-        line, node.value[0][0].start_mark.column, order=(line, -node.start_mark.column)
+        line,
+        node.value[0][0].start_mark.column,
+        order=(line, -node.start_mark.column),
     )
 
 
@@ -202,7 +222,9 @@ def _block(tree: Mapping[Any, Any], column: int, live: bool) -> Iterator[str]:
     for key, inner in tree.items():
         alive = live and _any_live(inner)
         if not alive:
-            yield from (f"{pad}# {line}" for line in _entry(key, inner, 0, True))
+            yield from (
+                f"{pad}# {line}" for line in _entry(key, inner, 0, True)
+            )
         else:
             yield from (
                 ["", *_entry(key, inner, column, False)]
@@ -234,7 +256,9 @@ def _entry(key: Any, inner: Any, column: int, dead: bool) -> Iterator[str]:
 
 def _any_live(tree: Any) -> bool:
     return (
-        tree.live if isinstance(tree, Insertion) else any(map(_any_live, tree.values()))
+        tree.live
+        if isinstance(tree, Insertion)
+        else any(map(_any_live, tree.values()))
     )
 
 
@@ -283,7 +307,9 @@ def append(path: Path, key: str, items: list[Any], head: str = "") -> None:
     text = path.read_text(encoding="utf-8-sig")
     _replace(
         path,
-        _lengthened(text, before, key, items) if last else _extended(text, key, items),
+        _lengthened(text, before, key, items)
+        if last
+        else _extended(text, key, items),
         data,
         (key,),
     )
@@ -296,7 +322,9 @@ def _lengthened(text: str, before: Document, key: str, items: list[Any]) -> str:
     dash = text.splitlines()[before.places[key, 0].line - 1].index("-")
     added = out.getvalue().splitlines()[1:]
     return (
-        "\n".join([text.rstrip("\n"), *(" " * dash + line[2:] for line in added)])
+        "\n".join(
+            [text.rstrip("\n"), *(" " * dash + line[2:] for line in added)]
+        )
         + "\n"
     )
 

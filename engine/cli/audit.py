@@ -17,7 +17,9 @@ from engine.report.document import build
 
 @click.command()
 @common
-@click.option("--refresh", is_flag=True, help="Read the source again from the start.")
+@click.option(
+    "--refresh", is_flag=True, help="Read the source again from the start."
+)
 @click.option(
     "--rebind",
     is_flag=True,
@@ -25,7 +27,9 @@ from engine.report.document import build
 )
 def audit(refresh: bool, rebind: bool, **options: Any) -> None:
     """Look at both accounts: rows, people, what is not mapped. Writes nothing to them."""
-    with opened(Settings(**options), "audit", refresh=refresh, rebind=rebind) as run:
+    with opened(
+        Settings(**options), "audit", refresh=refresh, rebind=rebind
+    ) as run:
         result = stages.extract_and_audit(run, None)
         report = build(run, result, "audit", options["environment"])
         report["collections"] = [

@@ -22,7 +22,9 @@ class Later(click.Command):
 
     def command(self) -> click.Command:
         """The command itself."""
-        found: click.Command = getattr(import_module(self.module), self.attribute)
+        found: click.Command = getattr(
+            import_module(self.module), self.attribute
+        )
         return found
 
     def make_context(

@@ -21,7 +21,9 @@ def variables(place: Path | None = None) -> dict[str, str]:
     """The process environment over the `.env` file of a folder, or over a file; read once, at
     the edge.
     """
-    file = place if place and place.is_file() else (place or Path.cwd()) / ".env"
+    file = (
+        place if place and place.is_file() else (place or Path.cwd()) / ".env"
+    )
     return (_written(file) if file.is_file() else {}) | dict(os.environ)
 
 
@@ -34,7 +36,9 @@ def _written(file: Path) -> dict[str, str]:
 
     text = content(file, str(file))
     if wrong := [
-        line.original.line for line in parse_stream(io.StringIO(text)) if line.error
+        line.original.line
+        for line in parse_stream(io.StringIO(text))
+        if line.error
     ]:
         raise UsageError(
             f"{file}:{wrong[0]}:1: not a variable – write NAME=value, or # before a"
@@ -107,7 +111,9 @@ def _address(name: str, env: Mapping[str, str]) -> str:
         and "://127.0.0.1" not in url
         and "://localhost" not in url
     ):
-        raise UsageError(f"{name} is not https – a key must not travel unencrypted")
+        raise UsageError(
+            f"{name} is not https – a key must not travel unencrypted"
+        )
     return url
 
 
@@ -118,14 +124,18 @@ def sandbox(
     try:
         from sandbox.launch import launch
     except ImportError:
-        raise UsageError("the sandbox is not installed here – use --env live") from None
+        raise UsageError(
+            "the sandbox is not installed here – use --env live"
+        ) from None
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     extra = tuple(env.get("ETL_SANDBOX_ARGS", "").split())
 
     def start(connector: Connector, side: Side) -> Account:
         data = folder / f"{connector.name}.sqlite"
         size = (
-            ("--size", env["ETL_SANDBOX_SIZE"]) if env.get("ETL_SANDBOX_SIZE") else ()
+            ("--size", env["ETL_SANDBOX_SIZE"])
+            if env.get("ETL_SANDBOX_SIZE")
+            else ()
         )
         running = stack.enter_context(
             launch(

@@ -73,11 +73,16 @@ def _crash() -> NoReturn:
     where = f"the details are in {kept}"
     if not kept:
         where = f"the details could not be saved: {_last(details)}"
-    end(f"internal error in etl, not in your data; {where} – please report it", 70)
+    end(
+        f"internal error in etl, not in your data; {where} – please report it",
+        70,
+    )
 
 
 def _kept(details: bytes) -> str:
-    from engine.report.document import private  # reports are not needed to begin with
+    from engine.report.document import (
+        private,
+    )  # reports are not needed to begin with
 
     try:
         crash = private(Path("var") / f"crash.{os.getpid()}.txt")

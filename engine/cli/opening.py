@@ -57,7 +57,9 @@ def opened(
             progress=listener,
             admit=admit,
         ) as found,
-        numbered(found, command, wait=wait, refresh=refresh, rebind=rebind) as run,
+        numbered(
+            found, command, wait=wait, refresh=refresh, rebind=rebind
+        ) as run,
     ):
         yield run
 
@@ -66,7 +68,9 @@ def opened(
 def from_store(settings: Settings) -> Iterator[Run]:
     """A run that looks at the store only; its clients are never used."""
     migration = load_migration(settings.spec, variables())
-    place = settings.store or place_of(migration.spec.name, settings.environment)
+    place = settings.store or place_of(
+        migration.spec.name, settings.environment
+    )
     if "://" not in place and not Path(place).exists():
         raise UsageError(
             f"there is no store {place} yet – start with: etl run {settings.spec}"
@@ -92,7 +96,9 @@ def listening(settings: Settings) -> Iterator[Listener]:
         MofNCompleteColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+    with Progress(
+        *columns, console=Console(stderr=True), transient=True
+    ) as bars:
         tasks: dict[str, Any] = {}
 
         def show(label: str, done: int, total: int | None) -> None:

@@ -64,7 +64,9 @@ def interval(written: str | None) -> float:
         return 0.0
     unit = {"s": 1, "m": 60, "h": 3600}.get(written[-1])
     if unit is None or not is_number(written[:-1]):
-        raise UsageError(f"--every {written!r} is not an interval – write it like 15m")
+        raise UsageError(
+            f"--every {written!r} is not an interval – write it like 15m"
+        )
     return float(int(written[:-1]) * unit)
 
 

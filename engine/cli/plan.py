@@ -21,7 +21,9 @@ from engine.report.plan import show_planned, write_plan
 @click.command()
 @common
 @sampled
-@click.option("--refresh", is_flag=True, help="Read the source again from the start.")
+@click.option(
+    "--refresh", is_flag=True, help="Read the source again from the start."
+)
 @click.option(
     "--simulate",
     "simulated",
@@ -45,7 +47,9 @@ def plan(
         report = build(run, result, "plan", options["environment"])
         assert result.plan is not None
         report["plan"] = asdict(result.plan)
-        report["timeline"] = asdict(simulate(run, result.plan)) if simulated else None
+        report["timeline"] = (
+            asdict(simulate(run, result.plan)) if simulated else None
+        )
         if each and options["as_json"]:
             with printing():
                 write_plan(report, run, sys.stdout)

@@ -21,7 +21,9 @@ def report_of(
     run: Run, result: Result, command: str, settings: Settings
 ) -> dict[str, Any]:
     """Write every format of the report; returns what to show once the run has ended."""
-    return leave_report(run, result, command, settings.environment, gate_of_program())
+    return leave_report(
+        run, result, command, settings.environment, gate_of_program()
+    )
 
 
 def show(report: Mapping[str, Any], settings: Settings) -> int:

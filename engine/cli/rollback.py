@@ -28,10 +28,15 @@ LAST_RUN = 2**31 - 1
     help="Roll back only this run; `etl status` lists the runs.",
 )
 @click.option(
-    "--dry-run", "dry", is_flag=True, help="Show what would happen; change nothing."
+    "--dry-run",
+    "dry",
+    is_flag=True,
+    help="Show what would happen; change nothing.",
 )
 @click.option(
-    "--force", is_flag=True, help="Also remove rows that people have edited since."
+    "--force",
+    is_flag=True,
+    help="Also remove rows that people have edited since.",
 )
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 def rollback(
@@ -65,7 +70,9 @@ def rollback(
 def _ask(run: Run, settings: Settings, of_run: int | None, force: bool) -> None:
     """Ask whether so many writes may be undone; raises UsageError where the answer is no."""
     foreseen = take_back(run, of_run, force, dry=True)
-    many = sum(many for action, many in foreseen.would.items() if action != "keep")
+    many = sum(
+        many for action, many in foreseen.would.items() if action != "keep"
+    )
     question = (
         f"Undo {many} writes in {run.migration.destination.title}"
         f" ({settings.environment})?"

@@ -29,7 +29,15 @@ from engine.session import Run
 # what a repeated delta may not meet the next time
 PASSING = (Unavailable, OutcomeUnknown, QuotaExhausted, StoreError)
 # options that make a Choice
-_CHOSEN = ("yes", "changes", "deletions", "until", "every", "failed", "remake_fields")
+_CHOSEN = (
+    "yes",
+    "changes",
+    "deletions",
+    "until",
+    "every",
+    "failed",
+    "remake_fields",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +79,9 @@ class Choice:
 @click.command()
 @common
 @sampled
-@click.option("--refresh", is_flag=True, help="Read the source again from the start.")
+@click.option(
+    "--refresh", is_flag=True, help="Read the source again from the start."
+)
 @click.option(
     "--yes",
     is_flag=True,
@@ -99,9 +109,13 @@ class Choice:
     help="With --every: stop repeating at this time (ISO 8601, UTC).",
 )
 @click.option(
-    "--every", metavar="15m", help="With --delta: repeat at this interval (s, m or h)."
+    "--every",
+    metavar="15m",
+    help="With --delta: repeat at this interval (s, m or h).",
 )
-@click.option("--failed", is_flag=True, help="Retry only the records that failed.")
+@click.option(
+    "--failed", is_flag=True, help="Retry only the records that failed."
+)
 @click.option(
     "--remake-fields",
     is_flag=True,
@@ -117,15 +131,22 @@ def run(size: int | None, refresh: bool, wait: bool, **options: Any) -> None:
     while True:
         wanted = time.time() + pause
         try:
-            with opened(settings, command, wait, refresh, full=size is None) as run:
-                keep_small(settings.spec, settings.environment, size_of(size, run))
+            with opened(
+                settings, command, wait, refresh, full=size is None
+            ) as run:
+                keep_small(
+                    settings.spec, settings.environment, size_of(size, run)
+                )
                 result = _work(run, choice, size, settings.as_json)
                 report = report_of(run, result, command, settings)
             code = show(report, settings)
         except PASSING as error:
             if not pause:
                 raise
-            code, wanted = error.exit_code, max(wanted, getattr(error, "until", 0.0))
+            code, wanted = (
+                error.exit_code,
+                max(wanted, getattr(error, "until", 0.0)),
+            )
             say(f"{error}; retrying at {screens.moment(wanted)} UTC")
         if not pause or (end and wanted > end):
             break
@@ -133,16 +154,22 @@ def run(size: int | None, refresh: bool, wait: bool, **options: Any) -> None:
     sys.exit(code)
 
 
-def _work(run: Run, choice: Choice, size: int | None, quietly: bool) -> stages.Result:
+def _work(
+    run: Run, choice: Choice, size: int | None, quietly: bool
+) -> stages.Result:
     if choice.changes:
-        return stages.delta(run, choice.yes, choice.deletions, choice.remake_fields)
+        return stages.delta(
+            run, choice.yes, choice.deletions, choice.remake_fields
+        )
     if choice.failed:
         return stages.retry_failed(run)
 
     def announce(found: stages.Result) -> None:
         if found.audit and found.plan and not quietly:
             with printing():
-                screens.show_announcement(found.audit, found.plan, Screen(stderr=True))
+                screens.show_announcement(
+                    found.audit, found.plan, Screen(stderr=True)
+                )
 
     return stages.migrate(
         run, size_of(size, run), choice.yes, announce, choice.remake_fields

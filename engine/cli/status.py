@@ -40,11 +40,13 @@ def status(**options: Any) -> None:
                 if not name.startswith("$")
             },
             "journal": [
-                [*key, many, cost] for key, (many, cost) in counts(connection).items()
+                [*key, many, cost]
+                for key, (many, cost) in counts(connection).items()
             ],
             "in_doubt": len(entries(connection, ("intent", "doubt"))),
             "attention": [
-                structs.asdict(item) for item in all_findings(connection, "attention")
+                structs.asdict(item)
+                for item in all_findings(connection, "attention")
             ],
         }
     print_result(settings.as_json, found, screens.show_status)

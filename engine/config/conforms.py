@@ -112,7 +112,9 @@ _RULES: dict[type, dict[str, Rule]] = {
     object: {
         "enum": _word,
         "const": lambda value, limit, *_: _word(value, [limit]),
-        "anyOf": lambda value, limit, _, fits: any(fits(value, part) for part in limit),
+        "anyOf": lambda value, limit, _, fits: any(
+            fits(value, part) for part in limit
+        ),
         "oneOf": lambda value, limit, _, fits: (
             sum(fits(value, part) for part in limit) == 1
         ),
@@ -124,13 +126,18 @@ _RULES: dict[type, dict[str, Rule]] = {
     dict: {
         "required": lambda value, limit, *_: all(key in value for key in limit),
         "dependentRequired": lambda value, limit, *_: all(
-            key in value for owner in limit if owner in value for key in limit[owner]
+            key in value
+            for owner in limit
+            if owner in value
+            for key in limit[owner]
         ),
         "dependentSchemas": lambda value, limit, _, fits: all(
             fits(value, limit[key]) for key in limit if key in value
         ),
         "properties": lambda value, limit, _, fits: all(
-            fits(item, limit[key]) for key, item in value.items() if key in limit
+            fits(item, limit[key])
+            for key, item in value.items()
+            if key in limit
         ),
         "additionalProperties": lambda value, limit, part, fits: all(
             fits(item, limit)
@@ -144,7 +151,9 @@ _RULES: dict[type, dict[str, Rule]] = {
         "maxProperties": lambda value, limit, *_: len(value) <= limit,
     },
     list: {
-        "items": lambda value, limit, _, fits: all(fits(item, limit) for item in value),
+        "items": lambda value, limit, _, fits: all(
+            fits(item, limit) for item in value
+        ),
         "uniqueItems": _unique,
         "minItems": lambda value, limit, *_: len(value) >= limit,
     },

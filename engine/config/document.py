@@ -45,7 +45,9 @@ ORDINARY = Limits()
 
 # Where libyaml and PyYAML are not of one mind: blanks and breaks they count differently, `[a?]`,
 # `|#` and a tag `!`.
-_PARTED = re.compile("[\x85\u2028\u2029\ufeff\t?]|[|>][-+0-9]*#|(?<![A-Za-z0-9])!")
+_PARTED = re.compile(
+    "[\x85\u2028\u2029\ufeff\t?]|[|>][-+0-9]*#|(?<![A-Za-z0-9])!"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,9 @@ class Document:
 
 def dotted(keys: Keys) -> str:
     """`("objects", "clients", 0)` as people write it: `objects.clients[0]`."""
-    text = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in keys)
+    text = "".join(
+        f"[{key}]" if isinstance(key, int) else f".{key}" for key in keys
+    )
     return text.removeprefix(".")
 
 
@@ -101,7 +105,9 @@ class _Loader(yaml.SafeLoader):
     depth = 0
     deepest = MAX_DEPTH
 
-    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+    def compose_node(
+        self, parent: yaml.Node | None, index: Any
+    ) -> yaml.Node | None:
         """One node; what is nested too deeply is refused before the parser runs out of stack."""
         if self.depth == self.deepest and self.check_event(
             yaml.SequenceStartEvent, yaml.MappingStartEvent
@@ -188,11 +194,18 @@ def decoded(raw: bytes, name: str, limits: Limits = ORDINARY) -> str:
         before = raw[: error.start]
         line, col = before.count(b"\n") + 1, error.start - before.rfind(b"\n")
         raise _refused(
-            name, line, col, "unreadable-file", "not UTF-8", "save the file as UTF-8"
+            name,
+            line,
+            col,
+            "unreadable-file",
+            "not UTF-8",
+            "save the file as UTF-8",
         ) from None
 
 
-def parse(text: str, name: str = "<text>", limits: Limits = ORDINARY) -> Document:
+def parse(
+    text: str, name: str = "<text>", limits: Limits = ORDINARY
+) -> Document:
     """Parse YAML text; raises SpecError with the place of what is wrong."""
     if yaml.__with_libyaml__ and not _PARTED.search(text):
         with suppress(
@@ -201,7 +214,9 @@ def parse(text: str, name: str = "<text>", limits: Limits = ORDINARY) -> Documen
             found = _built(_Scanned(text), name, limits)
             if found.data is not None:
                 return found
-    return _slowly(text, name, limits)  # what is wrong is said by one reader only
+    return _slowly(
+        text, name, limits
+    )  # what is wrong is said by one reader only
 
 
 def _built(loader: _Loader, name: str, limits: Limits) -> Document:
@@ -269,7 +284,9 @@ def _not_yaml(error: yaml.MarkedYAMLError, text: str, name: str) -> SpecError:
     )
     assert mark is not None
     begun = _open_quote(text, mark.line) or (
-        error.context_mark if context.startswith("while parsing a flow") else None
+        error.context_mark
+        if context.startswith("while parsing a flow")
+        else None
     )
     advice = "correct the YAML"
     if begun and begun.line < mark.line:
@@ -279,7 +296,9 @@ def _not_yaml(error: yaml.MarkedYAMLError, text: str, name: str) -> SpecError:
         )
         mark, advice = begun, "close it"
     elif "undefined alias" in problem and (
-        near := did_you_mean(problem.split("'")[1], re.findall(r"&([\w-]+)", text))
+        near := did_you_mean(
+            problem.split("'")[1], re.findall(r"&([\w-]+)", text)
+        )
     ):
         problem, advice = "there is no anchor of this name", near
     elif "another document" in str(error.problem):
@@ -296,7 +315,9 @@ def _not_yaml(error: yaml.MarkedYAMLError, text: str, name: str) -> SpecError:
             f"not valid YAML: {slip.meaning}",
             f"write: {slip.corrected.strip()}",
         )
-    return _refused(name, mark.line + 1, mark.column + 1, "bad-syntax", problem, advice)
+    return _refused(
+        name, mark.line + 1, mark.column + 1, "bad-syntax", problem, advice
+    )
 
 
 def _stumbles(text: str) -> tuple[int, int] | None:
@@ -337,7 +358,11 @@ def _open_quote(text: str, line: int) -> yaml.Mark | None:
 def scalar(text: str) -> Any:
     """What a plain YAML 1.2 scalar of this text is: true, false, a number, or the text itself."""
     kind = next(
-        (tag for tag in ("bool", "int", "float") if re.match(_SCALARS[tag][0], text)),
+        (
+            tag
+            for tag in ("bool", "int", "float")
+            if re.match(_SCALARS[tag][0], text)
+        ),
         "str",
     )
     try:
@@ -358,7 +383,9 @@ def _plain(tag: str, text: str) -> Any:
         case "int" | "float" if len(text) <= MAX_DIGITS and re.match(
             _SCALARS["float"][0], text
         ):
-            number = int(text) if re.match(_SCALARS["int"][0], text) else float(text)
+            number = (
+                int(text) if re.match(_SCALARS["int"][0], text) else float(text)
+            )
             if math.isfinite(number):
                 return number
     raise ValueError(f"{text[:40]!r} is not a valid {tag}")
@@ -367,7 +394,9 @@ def _plain(tag: str, text: str) -> Any:
 def _refused(
     name: str, line: int, col: int, code: Code, problem: str, advice: str
 ) -> SpecError:
-    return SpecError([Diagnostic(Place(name, line, col), "", code, problem, advice)])
+    return SpecError(
+        [Diagnostic(Place(name, line, col), "", code, problem, advice)]
+    )
 
 
 _TAG = "tag:yaml.org,2002:"
@@ -376,7 +405,11 @@ _TAGS = ("str", "null", "bool", "int", "float", "seq", "map")
 
 def _is_left_out(node: yaml.Node) -> bool:
     """Whether a value is missing where one would stand."""
-    return isinstance(node, yaml.ScalarNode) and node.value == "" and not node.style
+    return (
+        isinstance(node, yaml.ScalarNode)
+        and node.value == ""
+        and not node.style
+    )
 
 
 class _Builder:
@@ -404,7 +437,10 @@ class _Builder:
             )
         if id(node) in self.open:
             raise self._error(
-                node, "unsafe-yaml", "an alias that contains itself", "remove the cycle"
+                node,
+                "unsafe-yaml",
+                "an alias that contains itself",
+                "remove the cycle",
             )
         self.open.add(id(node))
         try:
@@ -450,8 +486,12 @@ class _Builder:
                 "repeat the keys or use an alias",
             )
         if not isinstance(key_node, yaml.ScalarNode):
-            problem = "a key cannot be a mapping; a template (`{{`) needs quotes"
-            raise self._error(node, "needs-quotes", problem, "put the value in quotes")
+            problem = (
+                "a key cannot be a mapping; a template (`{{`) needs quotes"
+            )
+            raise self._error(
+                node, "needs-quotes", problem, "put the value in quotes"
+            )
 
         key = self._scalar(key_node)
         if self.limits.any_keys and key is not None:
@@ -482,7 +522,9 @@ class _Builder:
                 f"the key {key!r} holds a special space (U+{ord(blank[0]):04X})",
                 "type an ordinary space instead",
             )
-        bare = node.flow_style and not key_node.style and _is_left_out(value_node)
+        bare = (
+            node.flow_style and not key_node.style and _is_left_out(value_node)
+        )
         if bare and re.fullmatch(r"[\w.-]+:\S+", key):
             raise self._error(
                 key_node,
@@ -524,4 +566,6 @@ class _Builder:
     def _error(
         self, node: yaml.Node, code: Code, problem: str, advice: str
     ) -> SpecError:
-        return SpecError([Diagnostic(self._place(node), "", code, problem, advice)])
+        return SpecError(
+            [Diagnostic(self._place(node), "", code, problem, advice)]
+        )

@@ -15,9 +15,13 @@ from dataclasses import dataclass
 AROUND = 15
 # characters of a line that is corrected: nobody writes a longer one by hand
 LONGEST = 1000
-ODD_BLANK = re.compile("[\u00a0\u1680\u2000-\u200b\u202f\u205f\u2060\u3000\ufeff]")
+ODD_BLANK = re.compile(
+    "[\u00a0\u1680\u2000-\u200b\u202f\u205f\u2060\u3000\ufeff]"
+)
 _KEY = r"[ \t]*(?:- +)*[\w$*][\w.$*/-]*"
-_QUOTES = str.maketrans(dict.fromkeys("“”„‟«»", '"') | dict.fromkeys("‘’‚‛", "'"))
+_QUOTES = str.maketrans(
+    dict.fromkeys("“”„‟«»", '"') | dict.fromkeys("‘’‚‛", "'")
+)
 
 # line and column where a parser stumbles in a text, from 0
 Stumble = Callable[[str], tuple[int, int] | None]
@@ -33,7 +37,9 @@ class Slip:
     corrected: str
 
 
-def find_slip(lines: Sequence[str], line: int, stumbles: Stumble) -> Slip | None:
+def find_slip(
+    lines: Sequence[str], line: int, stumbles: Stumble
+) -> Slip | None:
     """The slip behind a parser's complaint about a line: in that line, or in the one before it."""
     near = _near(lines, line)
     for rules in (_corrections, _indented):
@@ -52,8 +58,14 @@ def _near(lines: Sequence[str], line: int) -> list[int]:
     """The line and the last non-empty one before it, unless they are too long."""
     before = range(min(line, len(lines)) - 1, -1, -1)
     above = next((number for number in before if lines[number].strip()), line)
-    there = [number for number in dict.fromkeys((line, above)) if number < len(lines)]
-    return [one for one in there if lines[one].strip() and len(lines[one]) <= LONGEST]
+    there = [
+        number for number in dict.fromkeys((line, above)) if number < len(lines)
+    ]
+    return [
+        one
+        for one in there
+        if lines[one].strip() and len(lines[one]) <= LONGEST
+    ]
 
 
 def _first_difference(written: str, corrected: str) -> int:
@@ -64,14 +76,23 @@ def _first_difference(written: str, corrected: str) -> int:
 
 
 def _helps(
-    lines: Sequence[str], number: int, line: int, corrected: str, stumbles: Stumble
+    lines: Sequence[str],
+    number: int,
+    line: int,
+    corrected: str,
+    stumbles: Stumble,
 ) -> bool:
     """Whether the parser gets past the line where it failed, with this line corrected and its
     ancestors above it.
     """
     first = max(0, number - AROUND)
     above = _ancestors(lines, first)
-    tried = [*above, *lines[first:number], corrected, *lines[number + 1 : line + 2]]
+    tried = [
+        *above,
+        *lines[first:number],
+        corrected,
+        *lines[number + 1 : line + 2],
+    ]
     at = stumbles("\n".join(tried) + "\n")
     return (
         at is None
@@ -84,10 +105,15 @@ def _ancestors(lines: Sequence[str], first: int) -> list[str]:
     """The lines that a line is nested in, the outermost first."""
     found: list[str] = []
     least = min(
-        (_indent(text) for text in lines[first : first + 1] if text.strip()), default=0
+        (_indent(text) for text in lines[first : first + 1] if text.strip()),
+        default=0,
     )
     for text in reversed(lines[:first]):
-        if text.strip() and _indent(text) < least and not text.lstrip().startswith("#"):
+        if (
+            text.strip()
+            and _indent(text) < least
+            and not text.lstrip().startswith("#")
+        ):
             found.insert(0, text)
             least = _indent(text)
     return found
@@ -97,7 +123,9 @@ def _indent(text: str) -> int:
     return len(text) - len(text.lstrip(" "))
 
 
-def _corrections(lines: Sequence[str], number: int) -> Iterator[tuple[str, str]]:
+def _corrections(
+    lines: Sequence[str], number: int
+) -> Iterator[tuple[str, str]]:
     """Every meaning a line may have had, the likeliest first."""
     text = lines[number]
     yield (
@@ -117,7 +145,10 @@ def _corrections(lines: Sequence[str], number: int) -> Iterator[tuple[str, str]]
         "this character only looks like a colon",
         re.sub(" ?： ?", ": ", text),
     )
-    yield "there is no space after the dash", re.sub(r"^( *)-(?=[^\s-])", r"\1- ", text)
+    yield (
+        "there is no space after the dash",
+        re.sub(r"^( *)-(?=[^\s-])", r"\1- ", text),
+    )
     yield (
         "this character only looks like the dash of a list item",
         re.sub(r"^( *)[–—•·] ?", r"\1- ", text),
@@ -130,7 +161,10 @@ def _corrections(lines: Sequence[str], number: int) -> Iterator[tuple[str, str]]
         "a key is followed by a colon",
         re.sub(rf"^({_KEY}) *=>? *", r"\1: ", text),
     )
-    yield "there is no colon after the key", re.sub(rf"^({_KEY}) *$", r"\1:", text)
+    yield (
+        "there is no colon after the key",
+        re.sub(rf"^({_KEY}) *$", r"\1:", text),
+    )
     yield (
         "there is no colon after the key",
         re.sub(rf"^({_KEY}) +(?=[^\s:#][^:#]*$)", r"\1: ", text),

@@ -21,7 +21,11 @@ def nearest(word: str, known: Iterable[str]) -> str:
         ),
         [],
     )
-    close += [other for other in folded if other.startswith((small + "-", small + "_"))]
+    close += [
+        other
+        for other in folded
+        if other.startswith((small + "-", small + "_"))
+    ]
     return next((folded[other] for other in swapped + close), "")
 
 
@@ -33,4 +37,6 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 def suggest(word: str, known: list[str] | tuple[str, ...]) -> str:
     """Advice for an unknown word: the nearest known one, or the list."""
-    return did_you_mean(word, known) or f"known: {', '.join(sorted(known)[:20])}"
+    return (
+        did_you_mean(word, known) or f"known: {', '.join(sorted(known)[:20])}"
+    )

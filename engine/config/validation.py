@@ -56,7 +56,9 @@ class _Fault:
 
     def advice(self, key: str = "") -> str:
         described = (
-            self.schema.get("properties", {}).get(key, {}) if key else self.schema
+            self.schema.get("properties", {}).get(key, {})
+            if key
+            else self.schema
         )
         return str(
             self.schema.get("errorMessage") or described.get("description", "")
@@ -74,7 +76,9 @@ class _Problem:
     mapping: Keys = ()  # for faults of keys: the mapping they are or should be in
     # the key that should be there, or several of which one should
     missing: frozenset[str] = frozenset()
-    guess: str | None = None  # for an unknown key: what was probably meant, or ""
+    guess: str | None = (
+        None  # for an unknown key: what was probably meant, or ""
+    )
     crowded: bool = False  # the mapping has more keys than it may
 
 
@@ -110,7 +114,9 @@ def _check(name: str) -> Callable[[Any], bool]:
 
 @cache
 def _validator(name: str) -> Draft202012Validator:
-    from jsonschema import Draft202012Validator  # only what is wrong waits for it
+    from jsonschema import (
+        Draft202012Validator,
+    )  # only what is wrong waits for it
 
     return Draft202012Validator(_schema(name))
 
@@ -133,7 +139,9 @@ def schema_path(name: str) -> Path | None:
 def _fault(error: ValidationError) -> _Fault:
     branches: dict[Any, list[_Fault]] = {}
     for child in error.context or ():
-        branches.setdefault(child.relative_schema_path[0], []).append(_fault(child))
+        branches.setdefault(child.relative_schema_path[0], []).append(
+            _fault(child)
+        )
     path, value = list(error.absolute_schema_path), error.instance
     return _Fault(
         rule=str(error.validator),
@@ -163,9 +171,12 @@ def _without_echoes(problems: Sequence[_Problem]) -> Iterator[_Problem]:
     }
     unknown = {mapping for mapping, _ in guesses}
     for problem in problems:
-        misspelt = any((problem.mapping, word) in guesses for word in problem.missing)
+        misspelt = any(
+            (problem.mapping, word) in guesses for word in problem.missing
+        )
         inside = any(
-            keys == problem.keys[: len(keys)] != problem.keys for keys in crowded
+            keys == problem.keys[: len(keys)] != problem.keys
+            for keys in crowded
         )
         if not (misspelt or inside) and not (
             len(problem.missing) > 1 and problem.mapping in unknown
@@ -201,7 +212,9 @@ def _choices(fault: _Fault) -> list[str]:
     """The keys of an anyOf or oneOf that only says which keys must or must not occur together."""
     branches = fault.limit if fault.rule in ("anyOf", "oneOf") else ()
     return [
-        branch["required"][0] for branch in branches if branch.keys() == {"required"}
+        branch["required"][0]
+        for branch in branches
+        if branch.keys() == {"required"}
     ]
 
 
@@ -217,7 +230,11 @@ def _alternatives(fault: _Fault) -> Iterator[_Problem]:
     else:
         yield from _wrong_type(
             fault,
-            [inner.limit for inner in faults if inner.rule == "type" and inner.root],
+            [
+                inner.limit
+                for inner in faults
+                if inner.rule == "type" and inner.root
+            ],
         )
 
 
@@ -228,7 +245,10 @@ def _choice(fault: _Fault, words: list[str]) -> Iterator[_Problem]:
     if len(present) > 1:
         text = f"{' and '.join(map(repr, present))} exclude each other"
         yield _Problem(
-            (*fault.keys, present[-1]), "conflicting-keys", text, "keep one of them"
+            (*fault.keys, present[-1]),
+            "conflicting-keys",
+            text,
+            "keep one of them",
         )
     elif not present:
         place, subject = (
@@ -247,13 +267,19 @@ def _choice(fault: _Fault, words: list[str]) -> Iterator[_Problem]:
 
 
 def _unknown_keys(fault: _Fault) -> list[str]:
-    return [key for key in fault.value if key not in fault.schema.get("properties", {})]
+    return [
+        key
+        for key in fault.value
+        if key not in fault.schema.get("properties", {})
+    ]
 
 
 def _unknown(fault: _Fault) -> Iterator[_Problem]:
     allowed = list(fault.schema.get("properties", {}))
     for key in _unknown_keys(fault):
-        guess = nearest(key, [word for word in allowed if word not in fault.value])
+        guess = nearest(
+            key, [word for word in allowed if word not in fault.value]
+        )
         advice = f"allowed: {', '.join(allowed)}"
         if guess:
             advice = f"did you mean {guess!r}?"
@@ -297,10 +323,14 @@ def _excluded(fault: _Fault) -> Iterator[_Problem]:
             f"{word!r} cannot be used"
             f" {f'together with {fault.owner!r}' if fault.owner else 'here'}"
         )
-        yield _Problem((*fault.keys, word), "conflicting-keys", text, fault.advice())
+        yield _Problem(
+            (*fault.keys, word), "conflicting-keys", text, fault.advice()
+        )
 
 
-def _wrong_type(fault: _Fault, limits: Sequence[Any] = ()) -> Iterator[_Problem]:
+def _wrong_type(
+    fault: _Fault, limits: Sequence[Any] = ()
+) -> Iterator[_Problem]:
     names = [
         name
         for limit in limits or [fault.limit]
@@ -315,10 +345,13 @@ def _wrong_type(fault: _Fault, limits: Sequence[Any] = ()) -> Iterator[_Problem]
     )
 
 
-def _not_listed(fault: _Fault, limits: Sequence[Any] = ()) -> Iterator[_Problem]:
+def _not_listed(
+    fault: _Fault, limits: Sequence[Any] = ()
+) -> Iterator[_Problem]:
     words = [
         str(word)
-        for word in limits or ([fault.limit] if fault.rule == "const" else fault.limit)
+        for word in limits
+        or ([fault.limit] if fault.rule == "const" else fault.limit)
     ]
     rule = (
         f"must be one of {', '.join(words)}"
@@ -345,7 +378,9 @@ def _repeated(fault: _Fault) -> Iterator[_Problem]:
 
 
 def _by_rule(fault: _Fault) -> Iterator[_Problem]:
-    code, text = _RULES.get(fault.rule, ("bad-format", f"does not fit ({fault.rule})"))
+    code, text = _RULES.get(
+        fault.rule, ("bad-format", f"does not fit ({fault.rule})")
+    )
     yield _Problem(
         fault.keys,
         code,
@@ -364,7 +399,10 @@ _RULES: Mapping[str, tuple[Code, str]] = {
     "maxProperties": ("conflicting-keys", "only {limit} key is allowed here"),
     "minimum": ("out-of-range", "must be at least {limit}, found {found}"),
     "maximum": ("out-of-range", "must be at most {limit}, found {found}"),
-    "exclusiveMinimum": ("out-of-range", "must be more than {limit}, found {found}"),
+    "exclusiveMinimum": (
+        "out-of-range",
+        "must be more than {limit}, found {found}",
+    ),
 }
 _WORDS: dict[str, Callable[[_Fault], Iterator[_Problem]]] = {
     "additionalProperties": _unknown,

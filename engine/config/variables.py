@@ -28,10 +28,13 @@ def expand(
 
     def walk(value: Any, keys: Keys) -> Any:
         if isinstance(value, dict):
-            return {key: walk(item, (*keys, key)) for key, item in value.items()}
+            return {
+                key: walk(item, (*keys, key)) for key, item in value.items()
+            }
         if isinstance(value, list):
             return [
-                walk(item, (*keys, position)) for position, item in enumerate(value)
+                walk(item, (*keys, position))
+                for position, item in enumerate(value)
             ]
         if not isinstance(value, str) or "${" not in value:
             return value

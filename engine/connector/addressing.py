@@ -31,7 +31,9 @@ def _addressed(resource: Resource) -> Resource:
     above = _above(resource) if len(resource.id_fields) == 1 else ()
     if not above:
         return resource
-    return replace(resource, id="+".join([*above, resource.id]), own=resource.id)
+    return replace(
+        resource, id="+".join([*above, resource.id]), own=resource.id
+    )
 
 
 def _above(resource: Resource) -> tuple[str, ...]:
@@ -51,7 +53,9 @@ def _above(resource: Resource) -> tuple[str, ...]:
 def _needs_parent(resource: Resource, parent: str) -> bool:
     """Whether a call names the parent, or the parent's list is the only place to look a row up."""
     named = _besides_id(resource, "update") | _besides_id(resource, "delete")
-    by_itself = "read" in resource.operations or bool(resource.operations["list"].ids)
+    by_itself = "read" in resource.operations or bool(
+        resource.operations["list"].ids
+    )
     return parent != resource.id and (parent in named or not by_itself)
 
 
@@ -62,4 +66,9 @@ def _besides_id(resource: Resource, verb: Verb) -> set[str]:
     operation = resource.operations.get(verb)
     if operation is None:
         return set()
-    return set(operation.places) - {"id", resource.id, "resource", operation.lock}
+    return set(operation.places) - {
+        "id",
+        resource.id,
+        "resource",
+        operation.lock,
+    }

@@ -63,7 +63,9 @@ def bearer(_auth: Mapping[str, Any], secret: str) -> Signature:
 
 def basic(auth: Mapping[str, Any], secret: str) -> Signature:
     """`Authorization: Basic …` of `user:secret`."""
-    text = base64.b64encode(f"{auth.get('user', '')}:{secret}".encode()).decode()
+    text = base64.b64encode(
+        f"{auth.get('user', '')}:{secret}".encode()
+    ).decode()
     return Signature({"Authorization": f"Basic {text}"}, {})
 
 
@@ -100,7 +102,9 @@ def variables(auth: Mapping[str, Any], secret: bool = False) -> Iterator[str]:
         )
         yield from part.get("secrets", {}).values()
         if not secret:
-            yield from (part[key] for key in ("client_id", "user_env") if key in part)
+            yield from (
+                part[key] for key in ("client_id", "user_env") if key in part
+            )
             yield from part.get("variables", {}).values()
 
 
@@ -157,7 +161,12 @@ def redactor(secrets: Iterable[str]) -> Callable[[str], str]:
     """A function that takes secrets, and the queries of addresses (links are capabilities), out
     of a text.
     """
-    known = {form for secret in secrets if len(secret) >= 4 for form in _forms(secret)}
+    known = {
+        form
+        for secret in secrets
+        if len(secret) >= 4
+        for form in _forms(secret)
+    }
     longest_first = sorted(known, key=lambda form: (-len(form), form))
     long = [form.lower() for form in longest_first if len(form) >= LONG]
 
@@ -175,7 +184,9 @@ def _forms(secret: str) -> set[str]:
     """The secret as it may stand in an address, in JSON or in a quoted text, turned round or in
     base 64.
     """
-    inside = base64.b64encode(secret.encode(errors="replace")).decode().rstrip("=")
+    inside = (
+        base64.b64encode(secret.encode(errors="replace")).decode().rstrip("=")
+    )
     plain = {
         secret,
         quote(secret),

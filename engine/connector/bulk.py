@@ -16,16 +16,21 @@ from engine.values import dig, to_json
 
 
 def together(
-    bulk: Bulk, rows: Sequence[tuple[Any, Mapping[str, str]]], resource: Resource
+    bulk: Bulk,
+    rows: Sequence[tuple[Any, Mapping[str, str]]],
+    resource: Resource,
 ) -> Any:
     """The body of a call for rows, each with what fills in the places of its item."""
     found = wrapped(
-        [_item(bulk, body, places, resource) for body, places in rows], bulk.rows
+        [_item(bulk, body, places, resource) for body, places in rows],
+        bulk.rows,
     )
     return {**bulk.more, **found} if isinstance(found, dict) else found
 
 
-def _item(bulk: Bulk, body: Any, places: Mapping[str, str], resource: Resource) -> Any:
+def _item(
+    bulk: Bulk, body: Any, places: Mapping[str, str], resource: Resource
+) -> Any:
     values = {
         **(body if isinstance(body, dict) else {}),
         **places,
@@ -43,12 +48,17 @@ def _item(bulk: Bulk, body: Any, places: Mapping[str, str], resource: Resource) 
     return {**item, **wrapped(row, bulk.wrap)}
 
 
-def _filled(template: Any, values: Mapping[str, Any], resource: Resource) -> Any:
+def _filled(
+    template: Any, values: Mapping[str, Any], resource: Resource
+) -> Any:
     """A template with its places filled in; one that is nothing but a place takes the value as
     it is.
     """
     if isinstance(template, dict):
-        return {key: _filled(item, values, resource) for key, item in template.items()}
+        return {
+            key: _filled(item, values, resource)
+            for key, item in template.items()
+        }
     if not isinstance(template, str):
         return template
 
@@ -89,13 +99,16 @@ def outcomes(
             " outcomes – check `bulk` in the connector"
         )
     return [
-        _outcome(connector, bulk, item, answer.response.status_code) for item in found
+        _outcome(connector, bulk, item, answer.response.status_code)
+        for item in found
     ]
 
 
 def _part(status: int, content: bytes = b"") -> Response:
     """What an answer says of one row, as if it were the answer to that row alone."""
-    headers = Headers({"content-type": "application/json"}) if content else Headers()
+    headers = (
+        Headers({"content-type": "application/json"}) if content else Headers()
+    )
     return Response(status, headers, content)
 
 
@@ -105,10 +118,14 @@ def _done(wanted: Any, item: Any) -> bool:
         return True
 
     expected = wanted if isinstance(wanted, Mapping) else {wanted: True}
-    return all(dig(item, path_of(place)) == value for place, value in expected.items())
+    return all(
+        dig(item, path_of(place)) == value for place, value in expected.items()
+    )
 
 
-def _outcome(connector: Connector, bulk: Bulk, item: Any, status: int) -> Classified:
+def _outcome(
+    connector: Connector, bulk: Bulk, item: Any, status: int
+) -> Classified:
     body = dig(item, path_of(bulk.answer)) if bulk.answer else item
     own_status = dig(item, path_of(bulk.status)) if bulk.status else status
     if not isinstance(own_status, int):

@@ -21,7 +21,9 @@ MESSAGE = 300  # characters of a platform's message that are kept
 _GARBAGE = object()
 # characters of an answer that is not JSON in which its words are looked for
 _READ = 10_000
-_MARKUP = re.compile(r"<(script|style)\b.*?</\1>|<[^>]*>", re.DOTALL | re.IGNORECASE)
+_MARKUP = re.compile(
+    r"<(script|style)\b.*?</\1>|<[^>]*>", re.DOTALL | re.IGNORECASE
+)
 
 
 class Classified(msgspec.Struct, frozen=True):
@@ -77,19 +79,27 @@ def _matches(rule: ErrorRule, response: Response, body: Any) -> bool:
     content_type = response.headers.get("content-type", "").lower()
     if not content_type.startswith(rule.content_type.lower()):
         return False
-    if any(response.headers.get(name) != value for name, value in rule.headers.items()):
+    if any(
+        response.headers.get(name) != value
+        for name, value in rule.headers.items()
+    ):
         return False
     return all(
-        _holds(dig(body, path_of(path)), wanted) for path, wanted in rule.body.items()
+        _holds(dig(body, path_of(path)), wanted)
+        for path, wanted in rule.body.items()
     )
 
 
 def _holds(found: Any, wanted: Any) -> bool:
     options = wanted if isinstance(wanted, list) else [wanted]
-    return any(type(found) is type(option) and found == option for option in options)
+    return any(
+        type(found) is type(option) and found == option for option in options
+    )
 
 
-def described(connector: Connector, verdict: Classified, quiet: bool = False) -> str:
+def described(
+    connector: Connector, verdict: Classified, quiet: bool = False
+) -> str:
     """What an answer says is wrong, in a line: in the places that the connector names, else
     anywhere; secrets are still in it.
 
@@ -134,10 +144,17 @@ def delay(
     unit: float = 1.0,
 ) -> Delay:
     """How long to wait after a refusal: as the answer says, else as the rule says."""
-    for name in ("retry-after", limit.headers.get("reset", "") if limit else ""):
+    for name in (
+        "retry-after",
+        limit.headers.get("reset", "") if limit else "",
+    ):
         if name and headers.get(name):
-            seconds = wait(headers[name], http_date(headers.get("date")) or now, unit)
-            odd = f"{name}: {headers[name][:MESSAGE]}" if seconds is None else ""
+            seconds = wait(
+                headers[name], http_date(headers.get("date")) or now, unit
+            )
+            odd = (
+                f"{name}: {headers[name][:MESSAGE]}" if seconds is None else ""
+            )
             return Delay(seconds or rule.after or 1.0, bool(seconds), odd)
     return Delay(rule.after or 1.0)
 

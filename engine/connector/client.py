@@ -21,7 +21,14 @@ from engine.connector.classify import Classified
 from engine.connector.downloads import FileSource
 from engine.connector.encoding import new_id, rows_of, the_row, with_parts
 from engine.connector.model import Connector, Operation, Resource, Verb
-from engine.connector.pagination import COUNTED, PAGERS, SLIPPED, Ask, Page, path_of
+from engine.connector.pagination import (
+    COUNTED,
+    PAGERS,
+    SLIPPED,
+    Ask,
+    Page,
+    path_of,
+)
 from engine.connector.parallel import in_order
 from engine.connector.rate_limit import Clock, RateLimiter
 from engine.connector.transport import Calls
@@ -137,8 +144,13 @@ class Client:
             )
 
         if few:
-            operation = replace(operation, pager=replace(operation.pager, few=True))
-        params = {**(operation.newest_first if newest_first else {}), **(params or {})}
+            operation = replace(
+                operation, pager=replace(operation.pager, few=True)
+            )
+        params = {
+            **(operation.newest_first if newest_first else {}),
+            **(params or {}),
+        }
         if operation.parent:
             pages = self._below(operation, declared, params, position or {})
         elif doubts:
@@ -171,16 +183,26 @@ class Client:
             ids = [parent.reference_id_of(row) for row in rows.rows]
             for one in ids[ids.index(done) + 1 if done in ids else 0 :]:
                 at = position.get("page") if one == position.get("at") else None
-                with suppress(NotFound):  # the parent was deleted since it was listed
+                with suppress(
+                    NotFound
+                ):  # the parent was deleted since it was listed
                     for found in self._steadily(
                         operation, resource, params, at, {field: one}
                     ):
                         here = {"above": above, "done": one}
                         if found.next is not None:
-                            here |= {"done": done, "at": one, "page": found.next}
+                            here |= {
+                                "done": done,
+                                "at": one,
+                                "page": found.next,
+                            }
                         placed = _placed(found.rows, resource, field, one)
                         yield structs.replace(
-                            found, rows=placed, next=here, last=False, anew=False
+                            found,
+                            rows=placed,
+                            next=here,
+                            last=False,
+                            anew=False,
                         )
                 done = one
 
@@ -232,7 +254,9 @@ class Client:
         ask, counted, rows = next(walk), operation.pager.kind in COUNTED, 0
         while True:
             try:
-                page, answer = self._page(operation, resource, params, ask, places)
+                page, answer = self._page(
+                    operation, resource, params, ask, places
+                )
             except RequestRejected as error:
                 at_first = not (rows or position)
                 if not counted or at_first or isinstance(error, Forbidden):
@@ -269,7 +293,9 @@ class Client:
             home = self.calls.home
             url, asked = home.join(self.calls.local(home, ask.url)), {}
         answer = self.calls.read(operation, url, asked)
-        if answer.body is None and not (operation.pager and operation.pager.few):
+        if answer.body is None and not (
+            operation.pager and operation.pager.few
+        ):
             answer = self.calls.read(operation, url, asked)
 
         response = answer.response
@@ -285,7 +311,10 @@ class Client:
         return page, answer
 
     def rows(
-        self, resource: str, params: Mapping[str, Any] | None = None, few: bool = False
+        self,
+        resource: str,
+        params: Mapping[str, Any] | None = None,
+        few: bool = False,
     ) -> Iterator[dict[str, Any]]:
         """Every row of a list."""
         for page in self.pages(resource, params, few=few):
@@ -315,7 +344,9 @@ class Client:
             asked = [resource.reference_to(one) for one in ids]
         for part in batches(asked, operation.ids_max):
             listed = operation.ids_form.replace("{}", ",".join(part))
-            yield from self.rows(resource.name, {operation.ids: listed}, few=True)
+            yield from self.rows(
+                resource.name, {operation.ids: listed}, few=True
+            )
 
     def _found_below(
         self, resource: Resource, operation: Operation, ids: Sequence[str]
@@ -324,7 +355,9 @@ class Client:
         where an id names none.
         """
         wanted = set(ids)
-        parents = {resource.parts_of(one).get(operation.parent_id, "") for one in ids}
+        parents = {
+            resource.parts_of(one).get(operation.parent_id, "") for one in ids
+        }
         lists = self.below(resource.name, sorted(parents))
         if "" in parents:
             lists = (page.rows for page in self.pages(resource.name))
@@ -358,7 +391,9 @@ class Client:
             places = {operation.parent_id: parent}
             rows: list[dict[str, Any]] = []
             try:
-                for page in self._steadily(operation, declared, {}, None, places):
+                for page in self._steadily(
+                    operation, declared, {}, None, places
+                ):
                     if page.silent and proof:
                         raise silence(self.connector.title, resource)
                     if not doubts:
@@ -401,7 +436,9 @@ class Client:
         row = the_row(answer.body, operation, self._resource(resource))
         return ("there", row) if row else ("unclear", {})
 
-    def _read_one(self, operation: Operation, resource: str, row_id: str) -> Classified:
+    def _read_one(
+        self, operation: Operation, resource: str, row_id: str
+    ) -> Classified:
         url = self.calls.url(operation, self._places(resource, row_id))
         return self.calls.read(operation, url, {})
 
@@ -417,7 +454,10 @@ class Client:
 
         Raises RequestRejected (not done, and why) or OutcomeUnknown (perhaps done).
         """
-        declared, operation = self._resource(resource), self._operation(resource, verb)
+        declared, operation = (
+            self._resource(resource),
+            self._operation(resource, verb),
+        )
         if operation.bulk:
             return _done(self.write_many(resource, verb, [(body, row_id)])[0])
 
@@ -425,7 +465,11 @@ class Client:
         headers: dict[str, str] = {}
         if operation.idempotency:
             headers[operation.idempotency] = uuid4().hex
-        if operation.lock_header and isinstance(body, dict) and operation.lock in body:
+        if (
+            operation.lock_header
+            and isinstance(body, dict)
+            and operation.lock in body
+        ):
             headers[operation.lock_header] = str(body.pop(operation.lock))
         upserts = verb == "create" and bool(declared.written_over)
         repeatable = upserts or bool(operation.idempotency)
@@ -433,7 +477,9 @@ class Client:
         answer = self.calls.send(
             operation, url, body, declared, file, headers, repeatable
         )
-        return _done(self._written(declared, verb, body, places, answer, answer))
+        return _done(
+            self._written(declared, verb, body, places, answer, answer)
+        )
 
     def write_many(
         self, resource: str, verb: Verb, rows: Sequence[tuple[Any, str]]
@@ -443,11 +489,15 @@ class Client:
 
         Where the call is refused as a whole nothing was done, and each row is sent alone.
         """
-        declared, operation = self._resource(resource), self._operation(resource, verb)
+        declared, operation = (
+            self._resource(resource),
+            self._operation(resource, verb),
+        )
         assert operation.bulk is not None
         try:
             sent = [
-                self._prepared(declared, verb, body, row_id) for body, row_id in rows
+                self._prepared(declared, verb, body, row_id)
+                for body, row_id in rows
             ]
             body = together(operation.bulk, sent, declared)
             answer = self.calls.send(
@@ -459,7 +509,9 @@ class Client:
             )
             found = outcomes(self.connector, operation.bulk, answer, len(rows))
         except RequestRejected as error:
-            return [error] if len(rows) == 1 else self._alone(resource, verb, rows)
+            return (
+                [error] if len(rows) == 1 else self._alone(resource, verb, rows)
+            )
         except EtlError as error:
             return [error] * len(rows)
 
@@ -468,7 +520,9 @@ class Client:
             if one.rule:
                 results.append(self.calls.failure(one, operation))
             else:
-                written = self._written(declared, verb, body, places, one, answer)
+                written = self._written(
+                    declared, verb, body, places, one, answer
+                )
                 results.append(written)
         return results
 
@@ -494,13 +548,19 @@ class Client:
             self._places(resource.name, row_id),
         )
         if verb == "delete" and operation.lock:
-            body = {operation.lock: self._live(resource, row_id).get(operation.lock)}
+            body = {
+                operation.lock: self._live(resource, row_id).get(operation.lock)
+            }
         if not isinstance(body, dict):
             return body, places
         names = set(operation.places) - ({"id"} if row_id else set())
         if verb == "update":
             self._stays(resource, body, row_id, names)
-            body = self._over_live(resource, body, row_id) if operation.whole else body
+            body = (
+                self._over_live(resource, body, row_id)
+                if operation.whole
+                else body
+            )
         places |= {
             name: str(body[name])
             for name in {*names, *resource.id_fields}
@@ -530,7 +590,9 @@ class Client:
         response = answer.response
         row_id: Any = resource.id_of(row)
         if verb == "create":
-            row_id = new_id(answer.body, response.headers, row, operation, resource)
+            row_id = new_id(
+                answer.body, response.headers, row, operation, resource
+            )
         if row_id in ("", None):
             row_id = resource.id_of(given)
         if verb == "create" and row_id in ("", None):
@@ -541,7 +603,12 @@ class Client:
 
         shown = _shows(data, body, resource)
         return Written(
-            str(row_id), data, response.status_code, call.date, shown, call.repeated
+            str(row_id),
+            data,
+            response.status_code,
+            call.date,
+            shown,
+            call.repeated,
         )
 
     def _stays(
@@ -565,7 +632,8 @@ class Client:
         live = self.read(resource.name, row_id)
         if live is None:
             raise NotFound(
-                f"{self.connector.title} has no row {row_id} of {resource.name}", 404
+                f"{self.connector.title} has no row {row_id} of {resource.name}",
+                404,
             )
         return live
 
@@ -581,7 +649,9 @@ class Client:
             for name, value in live.items()
             if resource.is_theirs(name) and name not in resource.id_fields
         }
-        container = path_of(resource.custom.container) if resource.custom else ()
+        container = (
+            path_of(resource.custom.container) if resource.custom else ()
+        )
         whole = _over(held, body, container)
         return {
             name: value
@@ -608,7 +678,10 @@ class Client:
     def _places(self, resource: str, row_id: str) -> dict[str, str]:
         """What an id fills in of a path; one joined of several fields fills in each of them."""
         declared = self._resource(resource)
-        return {"id": declared.reference_to(row_id), **declared.parts_of(row_id)}
+        return {
+            "id": declared.reference_to(row_id),
+            **declared.parts_of(row_id),
+        }
 
     def _resource(self, name: str) -> Resource:
         try:
@@ -628,7 +701,9 @@ class Client:
 
 
 def _over(
-    held: Mapping[str, Any], body: Mapping[str, Any], container: Sequence[str | int]
+    held: Mapping[str, Any],
+    body: Mapping[str, Any],
+    container: Sequence[str | int],
 ) -> dict[str, Any]:
     """A body over what a row holds; the custom fields in the container, `()` for none or
     `custom.values`, one by one.
@@ -675,7 +750,9 @@ def _shows(data: Mapping[str, Any], body: Any, resource: Resource) -> bool:
     """Whether an answer holds the row: a field that was sent, besides its id; of a row that is
     all id, any field.
     """
-    sent = set(body) - set(resource.id_fields) if isinstance(body, dict) else set()
+    sent = (
+        set(body) - set(resource.id_fields) if isinstance(body, dict) else set()
+    )
     known = sent or resource.fields.keys() - set(resource.id_fields)
     return not known.isdisjoint(data)
 

@@ -19,7 +19,13 @@ from dataclasses import dataclass, field
 
 import httpx
 
-from engine.connector.messages import Header, Headers, Request, headers_of, of_httpx
+from engine.connector.messages import (
+    Header,
+    Headers,
+    Request,
+    headers_of,
+    of_httpx,
+)
 
 HEAD = 100_000  # bytes of an answer's head, or of a line in it
 PART = 65_536  # bytes read at a time
@@ -69,13 +75,19 @@ class _Wire:
         target = request.url.raw_path
         first = b"%b %b HTTP/1.1\r\n" % (request.method.encode("ascii"), target)
         try:
-            self.socket.sendall(b"%b%b\r\n%b" % (first, request.lines, request.body))
+            self.socket.sendall(
+                b"%b%b\r\n%b" % (first, request.lines, request.body)
+            )
             for part in request.parts:
-                self.socket.sendall(_chunk(part) if request.is_chunked else part)
+                self.socket.sendall(
+                    _chunk(part) if request.is_chunked else part
+                )
             if request.is_chunked:
                 self.socket.sendall(b"0\r\n\r\n")
         except TimeoutError:
-            raise httpx.WriteTimeout("the request was not taken in time") from None
+            raise httpx.WriteTimeout(
+                "the request was not taken in time"
+            ) from None
         except OSError:
             self.is_broken = True
 
@@ -94,7 +106,9 @@ class _Wire:
         """What comes before a mark; the mark is taken as well."""
         while not (found := end.search(self.left)):
             if len(self.left) > HEAD:
-                raise httpx.RemoteProtocolError("the head of the answer has no end")
+                raise httpx.RemoteProtocolError(
+                    "the head of the answer has no end"
+                )
             if not self.fill():
                 raise httpx.RemoteProtocolError(
                     "the server ended the connection without an answer"
@@ -123,7 +137,9 @@ class Head:
     def values(self, name: str) -> list[str]:
         """What a header says, each of a list for itself, in small letters."""
         said = self.headers.get(name)
-        return [item.strip() for item in said.lower().split(",")] if said else []
+        return (
+            [item.strip() for item in said.lower().split(",")] if said else []
+        )
 
 
 class Body(httpx.SyncByteStream):
@@ -131,7 +147,9 @@ class Body(httpx.SyncByteStream):
     was read whole.
     """
 
-    def __init__(self, door: Door, wire: _Wire, head: Head, method: str) -> None:
+    def __init__(
+        self, door: Door, wire: _Wire, head: Head, method: str
+    ) -> None:
         self._door, self._wire, self._head = door, wire, head
         self._bare = method == "HEAD" or head.status in (204, 304)
         self._open = True
@@ -140,7 +158,9 @@ class Body(httpx.SyncByteStream):
         head = self._head
         coded = head.values("transfer-encoding")
         lengths = set(head.values("content-length"))
-        kept = head.version == b"1.1" and "close" not in head.values("connection")
+        kept = head.version == b"1.1" and "close" not in head.values(
+            "connection"
+        )
         if self._bare:
             pass
         elif coded:
@@ -151,7 +171,12 @@ class Body(httpx.SyncByteStream):
             kept = False
             while part := self._wire.some(PART):
                 yield part
-        if kept and self._open and not self._wire.left and not self._wire.is_broken:
+        if (
+            kept
+            and self._open
+            and not self._wire.left
+            and not self._wire.is_broken
+        ):
             self._open = False
             self._door.keep(self._wire)
 
@@ -174,7 +199,9 @@ class Body(httpx.SyncByteStream):
         while True:
             size = _SIZE.fullmatch(self._wire.until(_LINE_END))
             if not size:
-                raise httpx.RemoteProtocolError("a part of the answer has no size")
+                raise httpx.RemoteProtocolError(
+                    "a part of the answer has no size"
+                )
             if not int(size[1], 16):
                 break
             yield from self._exactly(int(size[1], 16))
@@ -208,7 +235,10 @@ class Door(httpx.BaseTransport):
         stream.
         """
         head, body = self.open(of_httpx(request))
-        about = {"http_version": b"HTTP/" + head.version, "reason_phrase": head.reason}
+        about = {
+            "http_version": b"HTTP/" + head.version,
+            "reason_phrase": head.reason,
+        }
         return httpx.Response(
             head.status, headers=head.raw, stream=body, extensions=about
         )
@@ -249,7 +279,9 @@ class Door(httpx.BaseTransport):
             wire.close()
         return _Wire(self._connected(*origin), origin)
 
-    def _connected(self, scheme: str, host: str, port: int | None) -> socket.socket:
+    def _connected(
+        self, scheme: str, host: str, port: int | None
+    ) -> socket.socket:
         if scheme not in ("http", "https"):
             raise httpx.UnsupportedProtocol(f"{scheme} is not spoken here")
         try:
@@ -291,5 +323,7 @@ def _answered(wire: _Wire) -> Head:
 def _length(said: set[str]) -> int:
     text = next(iter(said))
     if len(said) > 1 or not _WHOLE.fullmatch(text):
-        raise httpx.RemoteProtocolError("the answer does not say how long it is")
+        raise httpx.RemoteProtocolError(
+            "the answer does not say how long it is"
+        )
     return int(text)

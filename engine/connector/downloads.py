@@ -50,7 +50,9 @@ class _Part:
         """Begin a version; without a strong mark it cannot be continued."""
         self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.drop()
-        os.close(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600))
+        os.close(
+            os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        )
         tag = response.headers.get("etag", "")
         strong = tag and not tag.startswith("W/")
         mark = tag if strong else response.headers.get("last-modified", "")
@@ -102,9 +104,7 @@ class FileSource:
                     return *part.finish(into), content_type
                 except UnicodeError:
                     part.drop()  # its mark cannot be sent back: the file starts anew
-                    problem = (
-                        "its version is marked with letters that no request can carry"
-                    )
+                    problem = "its version is marked with letters that no request can carry"
                 except _CutError as error:
                     problem = str(error)
                 except httpx.HTTPError as error:
@@ -127,7 +127,9 @@ class FileSource:
         with self._opened(address, headers) as response:
             total = _begin(response, part, have)
             _take(response, part, total, self.connection.file_max_bytes)
-            content_type, _, _ = response.headers.get("content-type", "").partition(";")
+            content_type, _, _ = response.headers.get(
+                "content-type", ""
+            ).partition(";")
             return content_type.strip() or "application/octet-stream"
 
     @contextmanager
@@ -149,19 +151,30 @@ class FileSource:
                     yield response
                     return
                 target = response.headers["location"]
-                address = allowed(target, self.connection, self.base_url, address)
-        raise RequestRejected(f"the link is dead: {address.host} redirects for ever")
+                address = allowed(
+                    target, self.connection, self.base_url, address
+                )
+        raise RequestRejected(
+            f"the link is dead: {address.host} redirects for ever"
+        )
 
 
 def allowed(
-    url: str, connection: Connection, base_url: str, page: httpx.URL | None = None
+    url: str,
+    connection: Connection,
+    base_url: str,
+    page: httpx.URL | None = None,
 ) -> httpx.URL:
     """The address to ask, the production host replaced by the account's; raises
     RequestRejected for other hosts.
 
     A link that is relative leads on from `page`, where it was found in an answer.
     """
-    written = url if _SCHEME.match(url) or page else f"https://{url.removeprefix('//')}"
+    written = (
+        url
+        if _SCHEME.match(url) or page
+        else f"https://{url.removeprefix('//')}"
+    )
     try:
         address = url_of(written, page)
     except ValueError:
@@ -194,12 +207,19 @@ def is_home(address: httpx.URL, base_url: str) -> bool:
 
 
 def _place(address: httpx.URL) -> str:
-    return address.host if address.port is None else f"{address.host}:{address.port}"
+    return (
+        address.host
+        if address.port is None
+        else f"{address.host}:{address.port}"
+    )
 
 
 def _begin(response: httpx.Response, part: _Part, have: int) -> int | None:
     """Check how the answer starts; the whole file's size, where it is stated."""
-    status, length = response.status_code, response.headers.get("content-length", "")
+    status, length = (
+        response.status_code,
+        response.headers.get("content-length", ""),
+    )
     if status == 206:
         found = _RANGE.match(response.headers.get("content-range", ""))
         if found and int(found[1]) == have:
@@ -217,7 +237,9 @@ def _begin(response: httpx.Response, part: _Part, have: int) -> int | None:
     raise _CutError(f"it answered {status}")
 
 
-def _take(response: httpx.Response, part: _Part, total: int | None, most: int) -> None:
+def _take(
+    response: httpx.Response, part: _Part, total: int | None, most: int
+) -> None:
     size = part.path.stat().st_size
     if (total or 0) <= most:
         with part.path.open("ab") as out:

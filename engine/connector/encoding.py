@@ -47,7 +47,9 @@ def wrapped(body: Any, place: str) -> Any:
 
 def inside(body: Any, kind: Resource) -> Any:
     """A row with its fields where the platform keeps them, beside its id."""
-    return {kind.inside: body} if kind.inside and isinstance(body, dict) else body
+    return (
+        {kind.inside: body} if kind.inside and isinstance(body, dict) else body
+    )
 
 
 def nested(params: Mapping[str, Any]) -> dict[str, Any]:
@@ -88,12 +90,16 @@ def in_parts(
         if kind.file:
             row = json(body, operation, kind)
             return {"headers": row.headers, "content": row.content}
-        return {"files": {key: (None, text) for key, text in fields(body).items()}}
+        return {
+            "files": {key: (None, text) for key, text in fields(body).items()}
+        }
 
     name, sent = kind.file[0], body[kind.file[0]]
     part = (sent["name"], file, sent.get("type") or "application/octet-stream")
     return {
-        "data": fields({key: value for key, value in body.items() if key != name}),
+        "data": fields(
+            {key: value for key, value in body.items() if key != name}
+        ),
         "files": {name: part},
     }
 
@@ -116,12 +122,18 @@ def json_api(body: Any, _operation: Operation, kind: Resource) -> Sent:
     for name in body.keys() & links.keys():
         relation, other = links[name]
         ids = body[name] if isinstance(body[name], list) else [body[name]]
-        found = [{"type": other, "id": str(one)} for one in ids if one is not None]
+        found = [
+            {"type": other, "id": str(one)} for one in ids if one is not None
+        ]
         related[relation] = {
-            "data": found if isinstance(body[name], list) else next(iter(found), None)
+            "data": found
+            if isinstance(body[name], list)
+            else next(iter(found), None)
         }
     data |= {"relationships": related} if related else {}
-    return Sent({"content-type": "application/vnd.api+json"}, to_json({"data": data}))
+    return Sent(
+        {"content-type": "application/vnd.api+json"}, to_json({"data": data})
+    )
 
 
 BODIES: Mapping[str, Callable[[Any, Operation, Resource], Sent]] = {
@@ -145,7 +157,9 @@ def row_of(data: dict[str, Any], kind: Resource) -> dict[str, Any]:
     name.
     """
     if kind.inside and isinstance(data.get(kind.inside), dict):
-        beside = {name: value for name, value in data.items() if name != kind.inside}
+        beside = {
+            name: value for name, value in data.items() if name != kind.inside
+        }
         return {**beside, **data[kind.inside]}
     if kind.json_api is None or "type" not in data:
         return data
@@ -175,7 +189,11 @@ def rows_of(
     data = selected(answer.body, operation.select)
     if data is None:
         return []
-    if isinstance(data, dict) and operation.pager and operation.pager.kind == "single":
+    if (
+        isinstance(data, dict)
+        and operation.pager
+        and operation.pager.kind == "single"
+    ):
         return [row_of(data, kind)]
     if not _are_rows(data):
         raise Unavailable(
@@ -194,7 +212,9 @@ def rows_of(
 
 
 def _are_rows(found: Any) -> bool:
-    return isinstance(found, list) and all(isinstance(row, dict) for row in found)
+    return isinstance(found, list) and all(
+        isinstance(row, dict) for row in found
+    )
 
 
 def the_row(body: Any, operation: Operation, kind: Resource) -> dict[str, Any]:
@@ -232,7 +252,9 @@ def new_id(
     return told or (kind.id_of(row) if operation.id_header else told)
 
 
-def with_parts(row: Mapping[str, Any], parts: Mapping[str, str]) -> dict[str, Any]:
+def with_parts(
+    row: Mapping[str, Any], parts: Mapping[str, str]
+) -> dict[str, Any]:
     """A row with what its id is made of, where it does not show it itself or shows an object in
     its place.
     """

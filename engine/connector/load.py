@@ -31,7 +31,11 @@ VERBS: tuple[model.Verb, ...] = (
 _METHODS = ("get", "post", "put", "patch", "delete")
 _CALLS = (
     "connection.check",
-    *(f"{place}.{verb}" for place in ("defaults", "resources.*") for verb in VERBS),
+    *(
+        f"{place}.{verb}"
+        for place in ("defaults", "resources.*")
+        for verb in VERBS
+    ),
 )
 _USES = (  # where a name is used, where it is defined, what it names
     ("resources.*.like.*", "shapes", "shape"),
@@ -82,7 +86,9 @@ def _check_names(document: Document) -> list[Diagnostic]:
         _check_zones,
     )
     return list(
-        dict.fromkeys(problem for check in checks for problem in check(document))
+        dict.fromkeys(
+            problem for check in checks for problem in check(document)
+        )
     )
 
 
@@ -110,18 +116,25 @@ def _known(
     words = list(known)
     if name not in words:
         yield document.problem(
-            keys, "unknown-name", f"unknown {what} {name!r}", suggest(name, words)
+            keys,
+            "unknown-name",
+            f"unknown {what} {name!r}",
+            suggest(name, words),
         )
 
 
-def _found(value: Any, pattern: str, keys: Keys = ()) -> Iterator[tuple[Keys, Any]]:
+def _found(
+    value: Any, pattern: str, keys: Keys = ()
+) -> Iterator[tuple[Keys, Any]]:
     """Every value at a place that fits the pattern, with its place; `*` stands for any key or
     position.
     """
     head, _, rest = pattern.partition(".")
     if not isinstance(value, dict | list):
         return
-    for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+    for key, item in (
+        value.items() if isinstance(value, dict) else enumerate(value)
+    ):
         place = (*keys, key)
         if head in ("*", key) and rest:
             yield from _found(item, rest, place)
@@ -143,10 +156,14 @@ def _check_fields(document: Document) -> Iterator[Diagnostic]:
             declared = written if isinstance(written, str) else written["type"]
             type_name, _, rest = declared.partition(" ")
             if type_name in ("list", "object") and rest:
-                yield from _known(document, rest, data.get("shapes", {}), keys, "shape")
+                yield from _known(
+                    document, rest, data.get("shapes", {}), keys, "shape"
+                )
             for target in rest.split("|") if type_name == "ref" else ():
                 name = target.strip()
-                yield from _known(document, name, data["resources"], keys, "resource")
+                yield from _known(
+                    document, name, data["resources"], keys, "resource"
+                )
 
 
 def _check_resources(document: Document) -> Iterator[Diagnostic]:
@@ -171,7 +188,9 @@ def _check_named_fields(
     """Fields that other parts of a resource name are the resource's."""
     known = _fields_of(document, resource)
     for place, field in _fields_named(resource):
-        yield from _known(document, field, known, ("resources", name, *place), "field")
+        yield from _known(
+            document, field, known, ("resources", name, *place), "field"
+        )
 
 
 def _fields_named(resource: Mapping[str, Any]) -> Iterator[tuple[Keys, str]]:
@@ -180,7 +199,9 @@ def _fields_named(resource: Mapping[str, Any]) -> Iterator[tuple[Keys, str]]:
     for part, field in resource.get("money", {}).items():
         yield ("money", part), field.partition(".")[0]
     for field, written in resource.get("fields", {}).items():
-        for key in ("only_with", "requires") if isinstance(written, dict) else ():
+        for key in (
+            ("only_with", "requires") if isinstance(written, dict) else ()
+        ):
             for other in written.get(key, ()):
                 yield ("fields", field, key), other
 
@@ -201,7 +222,9 @@ def _check_call(
     if method is None:
         methods = ", ".join(_METHODS)
         advice = f"add one of {methods} with a path, here or in defaults.{verb}"
-        yield document.problem(at, "missing-key", "this call has no method", advice)
+        yield document.problem(
+            at, "missing-key", "this call has no method", advice
+        )
         return
 
     known = [call.get("parent_id", "")] if verb == "list" else ["id", *fields]
@@ -211,12 +234,18 @@ def _check_call(
             yield from _known(document, place, ["fields", *known], keys, what)
     for place in PLACE.findall(call[method]):
         known = ["id", "resource", *fields]
-        yield from _known(document, place, known, (*at, method), "field in the path")
+        yield from _known(
+            document, place, known, (*at, method), "field in the path"
+        )
         yield from _check_place(document, verb, call, place, (*at, method))
 
 
 def _check_place(
-    document: Document, verb: model.Verb, call: Mapping[str, Any], place: str, at: Keys
+    document: Document,
+    verb: model.Verb,
+    call: Mapping[str, Any],
+    place: str,
+    at: Keys,
 ) -> Iterator[Diagnostic]:
     """A place in a path has one value when the call is made."""
     if place == "resource":
@@ -231,19 +260,30 @@ def _check_place(
     if verb == "list" and place != call.get("parent_id"):
         advice = f"add parent: RESOURCE and parent_id: {place}"
         yield document.problem(
-            at, "unbound-parameter", f"unbound path parameter {{{place}}}", advice
+            at,
+            "unbound-parameter",
+            f"unbound path parameter {{{place}}}",
+            advice,
         )
 
 
 def _check_details(
-    document: Document, resource: Mapping[str, Any], call: Mapping[str, Any], at: Keys
+    document: Document,
+    resource: Mapping[str, Any],
+    call: Mapping[str, Any],
+    at: Keys,
 ) -> Iterator[Diagnostic]:
     """Fields that only a row's own read holds need that read."""
     details = call.get("detail", ())
     known = _fields_of(document, resource)
     for position, field in enumerate(details):
-        yield from _known(document, field, known, (*at, "detail", position), "field")
-    if details and "read" not in {**document.data.get("defaults", {}), **resource}:
+        yield from _known(
+            document, field, known, (*at, "detail", position), "field"
+        )
+    if details and "read" not in {
+        **document.data.get("defaults", {}),
+        **resource,
+    }:
         yield document.problem(
             (*at, "detail"),
             "missing-key",
@@ -286,7 +326,9 @@ def _check_limits(document: Document) -> Iterator[Diagnostic]:
     for name, limit in document.data["limits"].items():
         at: Keys = ("limits", name, "amount")
         for plan in limit["amount"]:
-            yield from _known(document, plan, [*plans, "*"], (*at, plan), "plan")
+            yield from _known(
+                document, plan, [*plans, "*"], (*at, plan), "plan"
+            )
         missing = [plan for plan in plans if plan not in limit["amount"]]
         if missing and "*" not in limit["amount"]:
             yield document.problem(
@@ -300,9 +342,12 @@ def _check_limits(document: Document) -> Iterator[Diagnostic]:
 def _build(document: Document) -> model.Connector:
     data = document.data
     shapes = _shapes(data.get("shapes", {}))
-    pagers = {name: _pager(item) for name, item in data.get("pagers", {}).items()}
+    pagers = {
+        name: _pager(item) for name, item in data.get("pagers", {}).items()
+    }
     resources = {
-        name: _resource(name, data, shapes, pagers) for name in data["resources"]
+        name: _resource(name, data, shapes, pagers)
+        for name in data["resources"]
     }
     users = data.get("users", {})
     return _made(
@@ -329,7 +374,9 @@ def _build(document: Document) -> model.Connector:
 def _unit(resources: Iterable[model.Resource]) -> str:
     """What cost is counted in, where the connector does not name it."""
     for resource in resources:
-        if any(operation.cost != 1 for operation in resource.operations.values()):
+        if any(
+            operation.cost != 1 for operation in resource.operations.values()
+        ):
             return "units"
     return "calls"
 
@@ -369,7 +416,9 @@ def _words(written: Any) -> tuple[str, ...]:
 def _connection(data: Mapping[str, Any]) -> model.Connection:
     address, auth = data["base_url"], data["auth"]
     auth = {"kind": "all", "all": auth} if isinstance(auth, list) else auth
-    files = {f"file_{name}": value for name, value in data.get("files", {}).items()}
+    files = {
+        f"file_{name}": value for name, value in data.get("files", {}).items()
+    }
     return _made(
         model.Connection,
         {**data, **files},
@@ -389,7 +438,8 @@ def _rule(data: Mapping[str, Any]) -> model.ErrorRule:
         {**data, **when},
         status=(status,) if isinstance(status, int) else tuple(status),
         headers={
-            key.lower(): str(value) for key, value in when.get("headers", {}).items()
+            key.lower(): str(value)
+            for key, value in when.get("headers", {}).items()
         },
     )
 
@@ -397,7 +447,9 @@ def _rule(data: Mapping[str, Any]) -> model.ErrorRule:
 def _pager(data: Mapping[str, Any]) -> model.Pager:
     words = ("start", "limit", "cursor", "page", "key")
     return _made(
-        model.Pager, data, params={word: data[word] for word in words if word in data}
+        model.Pager,
+        data,
+        params={word: data[word] for word in words if word in data},
     )
 
 
@@ -420,7 +472,9 @@ def _shapes(data: Mapping[str, Any]) -> dict[str, dict[str, model.FieldType]]:
 
 
 def _field(written: Any, shape: Any) -> model.FieldType:
-    item: Mapping[str, Any] = {"type": written} if isinstance(written, str) else written
+    item: Mapping[str, Any] = (
+        {"type": written} if isinstance(written, str) else written
+    )
     type_name, _, rest = item["type"].partition(" ")
     return _made(
         model.FieldType,
@@ -465,7 +519,9 @@ def _resource(
         custom=_optional(
             model.CustomFields, custom, resource=data.get("custom_fields")
         ),
-        json_api=_json_api(json_api, held, document["resources"]) if json_api else None,
+        json_api=_json_api(json_api, held, document["resources"])
+        if json_api
+        else None,
         file=(file["field"], file["name"], file["size"]) if file else None,
         money=(money["amount"], money["currency"]) if money else None,
         called=_words(data.get("called", defaults.get("called", "name"))),
@@ -473,7 +529,10 @@ def _resource(
 
 
 def _of_verb(
-    verb: model.Verb, data: Mapping[str, Any], defaults: Mapping[str, Any], names: str
+    verb: model.Verb,
+    data: Mapping[str, Any],
+    defaults: Mapping[str, Any],
+    names: str,
 ) -> dict[str, Any]:
     """What a resource and the defaults say of one kind of call; nothing where there is none.
 
@@ -496,21 +555,31 @@ def _of_since(written: Mapping[str, Any]) -> dict[str, Any]:
     """
     since, params = written.get("since", ""), dict(written.get("params", {}))
     filter_, inside, _ = since.rpartition(".")
-    if "since_params" in written or not inside or written.get("params_in") != "body":
+    if (
+        "since_params" in written
+        or not inside
+        or written.get("params_in") != "body"
+    ):
         return {}
 
     own = {
-        name: value for name, value in params.items() if name.startswith(f"{filter_}.")
+        name: value
+        for name, value in params.items()
+        if name.startswith(f"{filter_}.")
     }
     return {
         "since_params": own,
-        "params": {name: value for name, value in params.items() if name not in own},
+        "params": {
+            name: value for name, value in params.items() if name not in own
+        },
     }
 
 
 def _asked(params: Mapping[str, Any], fields: str) -> dict[str, Any]:
     return {
-        key: value.replace("{fields}", fields) if isinstance(value, str) else value
+        key: value.replace("{fields}", fields)
+        if isinstance(value, str)
+        else value
         for key, value in params.items()
     }
 
@@ -526,7 +595,9 @@ def _json_api(
         target = next(iter(held[name].to), None)
         type_name = name
         if target:
-            type_name = resources[target].get("json_api", {}).get("type", target)
+            type_name = (
+                resources[target].get("json_api", {}).get("type", target)
+            )
         relationships[name] = (relation, type_name)
     return model.JsonApi(data["type"], relationships)
 
@@ -535,7 +606,9 @@ def _written(own: Mapping[str, Any] | None, default: Any) -> dict[str, Any]:
     """A call over its default; a method of its own takes the place of the default's."""
     below: Mapping[str, Any] = default if isinstance(default, Mapping) else {}
     if own and any(method in own for method in _METHODS):
-        below = {key: value for key, value in below.items() if key not in _METHODS}
+        below = {
+            key: value for key, value in below.items() if key not in _METHODS
+        }
     return {**below, **(own or {})}
 
 

@@ -65,7 +65,10 @@ class Response(msgspec.Struct, frozen=True):
 
 
 def request(
-    method: str, url: httpx.URL, headers: Mapping[str, str], body: bytes | None = None
+    method: str,
+    url: httpx.URL,
+    headers: Mapping[str, str],
+    body: bytes | None = None,
 ) -> Request:
     """A request with a body in one piece, or without one.
 
@@ -76,7 +79,9 @@ def request(
     if body is None and method not in ("POST", "PUT", "PATCH"):
         return Request(method, url, lines)
     body = body or b""
-    return Request(method, url, b"%bcontent-length: %d\r\n" % (lines, len(body)), body)
+    return Request(
+        method, url, b"%bcontent-length: %d\r\n" % (lines, len(body)), body
+    )
 
 
 @lru_cache(maxsize=256)
@@ -89,8 +94,12 @@ def _lines(host: bytes, headers: tuple[tuple[str, str], ...]) -> bytes:
 def lines_of(headers: Sequence[Header]) -> bytes:
     """Headers as lines. Raises LocalProtocolError where one would begin another line."""
     text = b"".join([b"%b: %b\r\n" % header for header in headers])
-    if b"\0" in text or not text.count(b"\r") == text.count(b"\n") == len(headers):
-        raise httpx.LocalProtocolError("a header holds what no header can carry")
+    if b"\0" in text or not text.count(b"\r") == text.count(b"\n") == len(
+        headers
+    ):
+        raise httpx.LocalProtocolError(
+            "a header holds what no header can carry"
+        )
     return text
 
 

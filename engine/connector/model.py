@@ -7,10 +7,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-PLACE = re.compile(r"\{(\w+)\}")  # a place in a path or parameter that a field fills in
+PLACE = re.compile(
+    r"\{(\w+)\}"
+)  # a place in a path or parameter that a field fills in
 
 Verb = Literal[
-    "list", "read", "create", "update", "delete", "add_options", "remove_options"
+    "list",
+    "read",
+    "create",
+    "update",
+    "delete",
+    "add_options",
+    "remove_options",
 ]
 
 
@@ -34,7 +42,9 @@ class FieldType:
     required: bool = False
     writable: bool = True
     max: int | None = None
-    options: str = ""  # enum: where its options are kept, "fields-resource/field-code"
+    options: str = (
+        ""  # enum: where its options are kept, "fields-resource/field-code"
+    )
     one_of: tuple[str, ...] = ()
     # how an update empties the field: by null, by [], or never
     empty: Literal["as_null", "as_list", "never"] = "never"
@@ -65,8 +75,12 @@ class Bulk:
     """How several rows travel in one call: see engine/connector/bulk.py."""
 
     most: int
-    rows: str = ""  # where the list stands in the body; "" = the body is the list
-    more: Mapping[str, Any] = field(default_factory=dict)  # what else the body holds
+    rows: str = (
+        ""  # where the list stands in the body; "" = the body is the list
+    )
+    more: Mapping[str, Any] = field(
+        default_factory=dict
+    )  # what else the body holds
     item: Any = field(default_factory=dict)  # what goes with each row
     wrap: str = ""  # where the row stands in its item
     # where the outcomes stand in the answer, in the order of the rows
@@ -110,12 +124,16 @@ class Operation:
     etag: str = ""  # read only: field that takes the ETag header of the answer
     # update only: what is not sent is emptied, so everything is sent
     whole: bool = False
-    select: str = ""  # where the row or rows stand in the answer; "" = the whole body
+    select: str = (
+        ""  # where the row or rows stand in the answer; "" = the whole body
+    )
     # extra limits this call counts against, besides the general ones
     limits: tuple[str, ...] = ()
     omit: tuple[str, ...] = ()  # fields this call does not take
     ids: str = ""  # list only: parameter that takes a comma list of ids
-    ids_of: str = ""  # the field those ids are of, where it is not the row's own
+    ids_of: str = (
+        ""  # the field those ids are of, where it is not the row's own
+    )
     ids_form: str = "{}"  # the text around the list of ids
     ids_max: int = 100
     since: str = ""  # list only: parameter for "changed since"
@@ -124,13 +142,19 @@ class Operation:
     since_zone: str = "UTC"  # the zone by whose clock the moment is written
     # what is sent with `since`, and only then
     since_params: Mapping[str, Any] = field(default_factory=dict)
-    stable: bool = False  # list only: the order stays the same while people work
+    stable: bool = (
+        False  # list only: the order stays the same while people work
+    )
     # list only: the resource whose rows each have a list of their own ...
     parent: str = ""
     parent_id: str = ""  # ... and the field that holds which of them it was
     newest_first: Mapping[str, Any] = field(default_factory=dict)
-    detail: tuple[str, ...] = ()  # list only: fields that only the row's own read holds
-    filters: tuple[str, ...] = ()  # list only: fields that can be asked for by equality
+    detail: tuple[
+        str, ...
+    ] = ()  # list only: fields that only the row's own read holds
+    filters: tuple[
+        str, ...
+    ] = ()  # list only: fields that can be asked for by equality
     # its answers may hold a secret: of a refusal nothing is shown but what stands at `message`
     quiet: bool = False
 
@@ -144,7 +168,11 @@ class Operation:
         """The fields that the path and the parameters name in braces."""
         texts = (
             self.path,
-            *(value for value in self.params.values() if isinstance(value, str)),
+            *(
+                value
+                for value in self.params.values()
+                if isinstance(value, str)
+            ),
         )
         return tuple(dict.fromkeys(PLACE.findall(" ".join(texts))))
 
@@ -158,12 +186,18 @@ class CustomFields:
     name: str
     type: str
     types: Mapping[str, str]  # our type word -> the platform's
-    container: str = ""  # where the values stand in a record; "" = flat on the record
+    container: str = (
+        ""  # where the values stand in a record; "" = flat on the record
+    )
     options: str = ""  # where a definition lists its options
     option_label: str = "label"
     option_id: str = "id"
-    own: str = ""  # the definition's key that says whether people made the field
-    demanded: str = ""  # the definition's key that says whether people demand the field
+    own: str = (
+        ""  # the definition's key that says whether people made the field
+    )
+    demanded: str = (
+        ""  # the definition's key that says whether people demand the field
+    )
     # plan -> how many an account may have in all; "*" = any plan
     most: Mapping[str, int] = field(default_factory=dict)
 
@@ -193,7 +227,9 @@ class Resource:
     created: str = ""
     # fields that distinguish our own rows where no key field exists
     recognise: tuple[str, ...] = ()
-    cascades: bool = False  # whether deleting a row deletes the rows that refer to it
+    cascades: bool = (
+        False  # whether deleting a row deletes the rows that refer to it
+    )
     deleted: str = ""  # field that says a row read by id is deleted
     # plan -> how many an account may have in all; "*" = any plan
     most: Mapping[str, int] = field(default_factory=dict)
@@ -258,7 +294,10 @@ class Resource:
         if declared is not None:
             return declared.writable
 
-        update, single = self.operations.get("update"), self.operations.get("read")
+        update, single = (
+            self.operations.get("update"),
+            self.operations.get("read"),
+        )
         etag = single.etag if single else ""
         moving = (*self.id_fields, self.modified, self.created, etag)
         return bool(update and update.whole) and name not in moving
@@ -289,7 +328,9 @@ class Resource:
         """What a row of another resource holds to name the row with this id: its own id, without
         what leads to it.
         """
-        return self.parts_of(row_id).get(self.own, row_id) if self.own else row_id
+        return (
+            self.parts_of(row_id).get(self.own, row_id) if self.own else row_id
+        )
 
     def reference_id_of(self, row: Mapping[str, Any]) -> str:
         """What a row of another resource holds to name this row; "" where the row does not show
@@ -318,7 +359,9 @@ def _quoted(part: str) -> str:
 
 
 def _unquoted(part: str) -> str:
-    return part.replace("%2B", "+").replace("%25", "%") if "%2B" in part else part
+    return (
+        part.replace("%2B", "+").replace("%25", "%") if "%2B" in part else part
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -332,7 +375,9 @@ class Limit:
     window: Literal["rolling", "calendar"]
     per_seat: bool = False
     general: bool = True  # False: only operations that name it count
-    headers: Mapping[str, str] = field(default_factory=dict)  # limit, remaining, reset
+    headers: Mapping[str, str] = field(
+        default_factory=dict
+    )  # limit, remaining, reset
 
     def allowance(self, plan: str, seats: int) -> float:
         """Units per window for an account on this plan."""
@@ -341,7 +386,15 @@ class Limit:
 
 
 Then = Literal[
-    "wait", "pause", "refuse", "stop", "reject", "missing", "forbid", "unsure", "moved"
+    "wait",
+    "pause",
+    "refuse",
+    "stop",
+    "reject",
+    "missing",
+    "forbid",
+    "unsure",
+    "moved",
 ]
 
 
@@ -389,7 +442,9 @@ class Users:
     resource: str
     email: str
     active: str = ""
-    name: tuple[str, ...] = ()  # the fields of a person's name, joined by spaces
+    name: tuple[
+        str, ...
+    ] = ()  # the fields of a person's name, joined by spaces
 
 
 @dataclass(frozen=True, slots=True)
@@ -401,7 +456,9 @@ class Connection:
     auth: Mapping[str, Any]
     secret_env: str
     check: Operation
-    account: str = ""  # where the answer to it names the account; "" where it does not
+    account: str = (
+        ""  # where the answer to it names the account; "" where it does not
+    )
     headers: Mapping[str, str] = field(default_factory=dict)
     timeout: float = 60.0
     # an answer that takes longer in all is given up; 0 = four times `timeout`
@@ -446,7 +503,13 @@ class Connector:
         """The fields that say all that this field says."""
         for pattern, other in self.same_as.items():
             head, star, tail = pattern.partition("*")
-            if star and name.startswith(head) and name[len(head) :].endswith(tail):
-                yield other.replace("*", name[len(head) : len(name) - len(tail)])
+            if (
+                star
+                and name.startswith(head)
+                and name[len(head) :].endswith(tail)
+            ):
+                yield other.replace(
+                    "*", name[len(head) : len(name) - len(tail)]
+                )
             elif name == pattern:
                 yield other

@@ -59,7 +59,10 @@ def refresh_token(auth: Mapping[str, Any], reveal: Reveal) -> Grant:
     return _oauth(
         auth,
         reveal,
-        {"grant_type": "refresh_token", "refresh_token": reveal(auth["refresh_token"])},
+        {
+            "grant_type": "refresh_token",
+            "refresh_token": reveal(auth["refresh_token"]),
+        },
     )
 
 
@@ -78,7 +81,9 @@ def login(auth: Mapping[str, Any], reveal: Reveal) -> Grant:
     return Grant(_address(auth, reveal), body, auth.get("send") == "form")
 
 
-def _oauth(auth: Mapping[str, Any], reveal: Reveal, body: dict[str, Any]) -> Grant:
+def _oauth(
+    auth: Mapping[str, Any], reveal: Reveal, body: dict[str, Any]
+) -> Grant:
     who, secret = (
         reveal(auth[key]) if key in auth else ""
         for key in ("client_id", "client_secret")
@@ -90,14 +95,19 @@ def _oauth(auth: Mapping[str, Any], reveal: Reveal, body: dict[str, Any]) -> Gra
     if auth.get("client_in") == "header":
         mark = base64.b64encode(f"{who}:{secret}".encode()).decode()
         return Grant(
-            _address(auth, reveal), body, True, {"Authorization": f"Basic {mark}"}
+            _address(auth, reveal),
+            body,
+            True,
+            {"Authorization": f"Basic {mark}"},
         )
     body |= {
         key: value
         for key, value in (("client_id", who), ("client_secret", secret))
         if value
     }
-    return Grant(_address(auth, reveal), body, auth.get("send", "form") == "form")
+    return Grant(
+        _address(auth, reveal), body, auth.get("send", "form") == "form"
+    )
 
 
 def _address(auth: Mapping[str, Any], reveal: Reveal) -> str:
@@ -229,7 +239,10 @@ class Session:
         return self.ask(grant, first)
 
     def _carried(self, auth: Mapping[str, Any], answer: Classified) -> Signed:
-        name, place = auth.get("token_header"), auth.get("token", "access_token")
+        name, place = (
+            auth.get("token_header"),
+            auth.get("token", "access_token"),
+        )
         if name:
             token = answer.response.headers.get(name)
         else:

@@ -60,7 +60,9 @@ def path_of(text: str) -> tuple[str | int, ...]:
     """A dotted path in a connector file; digits are list positions."""
     if not text:
         return ()
-    return tuple(int(part) if part.isdecimal() else part for part in text.split("."))
+    return tuple(
+        int(part) if part.isdecimal() else part for part in text.split(".")
+    )
 
 
 def single(_pager: Pager, position: Any) -> Walk:
@@ -116,12 +118,16 @@ def page_number(pager: Pager, position: Any) -> Walk:
 
 def cursor(pager: Pager, position: Any) -> Walk:
     """`?cursor=…` with the next cursor in the body; ends when there is none."""
-    return _by_token(pager, position, lambda page: dig(page.body, path_of(pager.next)))
+    return _by_token(
+        pager, position, lambda page: dig(page.body, path_of(pager.next))
+    )
 
 
 def header_cursor(pager: Pager, position: Any) -> Walk:
     """The next cursor stands in a header named by `next`; ends when there is none."""
-    return _by_token(pager, position, lambda page: page.headers.get(pager.next.lower()))
+    return _by_token(
+        pager, position, lambda page: page.headers.get(pager.next.lower())
+    )
 
 
 def next_url(pager: Pager, position: Any) -> Walk:
@@ -194,7 +200,11 @@ class Count:
             self.idle += 1
             return
 
-        self.idle, self.rows, self.pages = 0, self.rows + len(page.rows), self.pages + 1
+        self.idle, self.rows, self.pages = (
+            0,
+            self.rows + len(page.rows),
+            self.pages + 1,
+        )
         self.twice += len(set(page.keys) & set(self.last.keys))
         self.full = self.full or len(page.rows) >= pager.size
         self.first, self.last = self.first if self.first.rows else page, page
@@ -227,9 +237,16 @@ def _counted(
     to here, where that is known. `leap` is the position after a whole page: a page may be short
     because rows were taken out of it, and then the next one shows the same.
     """
-    count, probe, seen, taken = Count(position), False, {repr(position)}, position
+    count, probe, seen, taken = (
+        Count(position),
+        False,
+        {repr(position)},
+        position,
+    )
     while True:
-        page = yield Ask({**_size(pager), **params(position)}, position, probe=probe)
+        page = yield Ask(
+            {**_size(pager), **params(position)}, position, probe=probe
+        )
         if count.repeats(page):
             further = leap(taken) if leap else position
             if repr(further) in seen:
@@ -252,11 +269,11 @@ def _counted(
         seen.add(repr(position))
 
     if further_rows == "more" or (due and not further_rows):
-        return (
-            f"it ended after {count.rows:,} rows{_of_total(count)}, where more were due"
-        )
+        return f"it ended after {count.rows:,} rows{_of_total(count)}, where more were due"
     if page.bare and len(count.last.rows) >= pager.size:
-        return f"it ended after {count.rows:,} rows with an answer without a body"
+        return (
+            f"it ended after {count.rows:,} rows with an answer without a body"
+        )
     return _slipped(count)
 
 
@@ -292,7 +309,9 @@ def _further_rows(
     return "more" if is_yes(more) else "last"
 
 
-def _ends(pager: Pager, page: Page, count: Count, further_rows: FurtherRows) -> bool:
+def _ends(
+    pager: Pager, page: Page, count: Count, further_rows: FurtherRows
+) -> bool:
     """Whether a counted list ends here. An empty page where more is promised is asked for once
     more.
     """
@@ -316,7 +335,9 @@ def _capped(rows: int) -> bool:
     """Whether a page looks like one that the platform has cut: that is done at a round number,
     or a power of two.
     """
-    return rows >= 10 and (rows % 10 == 0 or rows % 25 == 0 or rows & (rows - 1) == 0)
+    return rows >= 10 and (
+        rows % 10 == 0 or rows % 25 == 0 or rows & (rows - 1) == 0
+    )
 
 
 def _repeated(pager: Pager, count: Count) -> str:
@@ -333,7 +354,9 @@ def _of_total(count: Count) -> str:
 
 
 def _size(pager: Pager) -> dict[str, Any]:
-    return {pager.params["limit"]: pager.size} if "limit" in pager.params else {}
+    return (
+        {pager.params["limit"]: pager.size} if "limit" in pager.params else {}
+    )
 
 
 def _total(pager: Pager, page: Page) -> int | None:
@@ -352,17 +375,24 @@ def _whole(page: Page, place: str) -> int | None:
 # -- lists that are led through
 
 
-def _by_token(pager: Pager, position: Any, found: Callable[[Page], Any]) -> Walk:
+def _by_token(
+    pager: Pager, position: Any, found: Callable[[Page], Any]
+) -> Walk:
     def ask(token: Any) -> Ask:
         return Ask(
-            {**_size(pager), **({pager.params["cursor"]: token} if token else {})},
+            {
+                **_size(pager),
+                **({pager.params["cursor"]: token} if token else {}),
+            },
             token,
         )
 
     return _led(position, ask, found)
 
 
-def _by_address(pager: Pager, position: Any, found: Callable[[Page], Any]) -> Walk:
+def _by_address(
+    pager: Pager, position: Any, found: Callable[[Page], Any]
+) -> Walk:
     def following(page: Page) -> str:
         link = found(page)
         return page.follow(str(link)) if link else ""
@@ -402,14 +432,19 @@ def _led(
 _LINK = re.compile(
     r'<([^>]*)>((?:\s*;\s*[\w*-]+\s*(?:=\s*(?:"(?:[^"\\]|\\.)*"|[^\s";,]+))?)*)'
 )
-_PARAMETER = re.compile(r';\s*([\w*-]+)\s*(?:=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s";,]+)))?')
+_PARAMETER = re.compile(
+    r';\s*([\w*-]+)\s*(?:=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s";,]+)))?'
+)
 
 
 def next_link(header: str) -> str:
     """The address a `Link` header gives for `next`, or ""; one link may have several relations."""
     for found in _LINK.finditer(header):
         for name, quoted, bare in _PARAMETER.findall(found[2]):
-            if name.lower() == "rel" and "next" in (quoted or bare).lower().split():
+            if (
+                name.lower() == "rel"
+                and "next" in (quoted or bare).lower().split()
+            ):
                 return found[1]
     return ""
 

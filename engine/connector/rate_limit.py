@@ -34,7 +34,9 @@ SKEW_SHARE = 0.01  # ... and for shorter windows the share of one
 PATIENCE = 300.0
 NAP = 60.0  # seconds slept at a time: clocks jump when a machine was suspended
 TOLD = 1.0  # seconds; shorter waits are nothing to tell of
-LEASED = 64  # calls booked ahead at most: what a killed process takes from a day
+LEASED = (
+    64  # calls booked ahead at most: what a killed process takes from a day
+)
 # ... and of each limit's allowance: what other processes may miss meanwhile
 LEASED_SHARE = 0.01
 LEASED_FOR = 0.25  # seconds for which they are good ...
@@ -91,7 +93,10 @@ class _Lease:
         if not self.at <= now < self.until:
             return None
         amounts = {limit.name: _amount(limit, cost) for limit in active}
-        if any(self.left.get(name, -1.0) < amount for name, amount in amounts.items()):
+        if any(
+            self.left.get(name, -1.0) < amount
+            for name, amount in amounts.items()
+        ):
             return None
         for name, amount in amounts.items():
             self.left[name] -= amount
@@ -154,7 +159,9 @@ class RateLimiter:
     limits: tuple[Limit, ...]
     plan: str
     seats: int
-    reserve: float = 0.0  # share of every limit left to other programs on the same key
+    reserve: float = (
+        0.0  # share of every limit left to other programs on the same key
+    )
     clock: Clock = field(default_factory=Clock)
     wait_for_day: bool = False
     # is told once of each wait: the limit, and the seconds it will take
@@ -168,7 +175,9 @@ class RateLimiter:
     _told: dict[str, float] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _turns: dict[tuple[str, ...], FairLock] = field(default_factory=dict)
-    _active: dict[tuple[str, ...], tuple[Limit, ...]] = field(default_factory=dict)
+    _active: dict[tuple[str, ...], tuple[Limit, ...]] = field(
+        default_factory=dict
+    )
     _lease: _Lease | None = None
     _timer: threading.Timer | None = None
 
@@ -214,7 +223,9 @@ class RateLimiter:
     def _take(self, active: Sequence[Limit], cost: float) -> Reservation | None:
         """A call of what was booked ahead, if there is one."""
         booking = (
-            self._lease.take(active, cost, self.clock.now()) if self._lease else None
+            self._lease.take(active, cost, self.clock.now())
+            if self._lease
+            else None
         )
         if booking is not None:
             self._count(booking.at, cost)
@@ -226,7 +237,9 @@ class RateLimiter:
         calls, spent = self.over_time.get(tick := int(now) // 5 * 5, (0, 0.0))
         self.over_time[tick] = calls + 1, spent + cost
 
-    def _try(self, cost: float, active: tuple[Limit, ...]) -> Reservation | _Wait:
+    def _try(
+        self, cost: float, active: tuple[Limit, ...]
+    ) -> Reservation | _Wait:
         """Book the call, or say how long to wait."""
         with self._lock:
             # another thread may have booked ahead meanwhile
@@ -248,7 +261,9 @@ class RateLimiter:
                 )
                 waits = [
                     _Wait(
-                        self._wait(limit, slots[limit.name], _amount(limit, cost), now),
+                        self._wait(
+                            limit, slots[limit.name], _amount(limit, cost), now
+                        ),
                         limit.name,
                     )
                     for limit in active
@@ -258,10 +273,13 @@ class RateLimiter:
                 )
                 if longest.seconds > 0:
                     return longest
-                spent = {limit.name: _sum(slots[limit.name]) for limit in active}
+                spent = {
+                    limit.name: _sum(slots[limit.name]) for limit in active
+                }
                 lease = self._leased(active, cost, spent, ahead, now)
                 amounts = {
-                    limit.name: _amount(limit, cost) * lease.calls for limit in active
+                    limit.name: _amount(limit, cost) * lease.calls
+                    for limit in active
                 }
                 book(
                     connection,
@@ -317,7 +335,9 @@ class RateLimiter:
             else now
         )
         slots = {
-            limit.name: _slot(limit, now if limit.window == "calendar" else until)
+            limit.name: _slot(
+                limit, now if limit.window == "calendar" else until
+            )
             for limit in active
         }
         return _Lease(now, until, slots, after, left, calls)
@@ -338,7 +358,9 @@ class RateLimiter:
                 if left
             ],
         )
-        return 2 * lease.made if lease.made >= lease.calls else max(1, lease.made)
+        return (
+            2 * lease.made if lease.made >= lease.calls else max(1, lease.made)
+        )
 
     def release(self) -> None:
         """Book nothing ahead any more: at the end, and where nothing was called for a while."""
@@ -375,7 +397,10 @@ class RateLimiter:
                 {limit.name: _first_slot(limit, self.clock.now())},
             )
         return max(
-            0.0, self.allowance(limit) - _sum(slots[limit.name]) + self._ahead(limit)
+            0.0,
+            self.allowance(limit)
+            - _sum(slots[limit.name])
+            + self._ahead(limit),
         )
 
     def _ahead(self, limit: Limit) -> float:
@@ -404,7 +429,9 @@ class RateLimiter:
             ):
                 self._book_foreign(limit, self.allowance(limit) - left, booking)
 
-    def _book_foreign(self, limit: Limit, used: float, booking: Reservation) -> None:
+    def _book_foreign(
+        self, limit: Limit, used: float, booking: Reservation
+    ) -> None:
         """Book what others must have spent: what the platform counts beyond all of ours it can
         have counted.
 
@@ -413,7 +440,10 @@ class RateLimiter:
         our own spending with every answer and starve us.
         """
         self._book_up_to(
-            limit, used, booking.at, lambda now: _same_window(limit, booking.at, now)
+            limit,
+            used,
+            booking.at,
+            lambda now: _same_window(limit, booking.at, now),
         )
 
     def _book_up_to(
@@ -428,21 +458,29 @@ class RateLimiter:
             hold(connection, "quota", self.account)
             now = self.clock.now()
             slots = booked(
-                connection, self.account, {limit.name: _first_slot(limit, since)}
+                connection,
+                self.account,
+                {limit.name: _first_slot(limit, since)},
             )
             missing = amount - _sum(slots[limit.name]) + self._ahead(limit)
             if missing > 0 and still(now):
                 book(
-                    connection, self.account, [(limit.name, _slot(limit, now), missing)]
+                    connection,
+                    self.account,
+                    [(limit.name, _slot(limit, now), missing)],
                 )
 
-    def refused(self, limit_name: str, seconds: float, told: bool = False) -> None:
+    def refused(
+        self, limit_name: str, seconds: float, told: bool = False
+    ) -> None:
         """The platform refused a call for its rate: nothing goes out for `seconds`, or for the
         rest of the day.
 
         A long time that was told is about the day, and counts more than the day by our clock.
         """
-        limit = next((item for item in self.limits if item.name == limit_name), None)
+        limit = next(
+            (item for item in self.limits if item.name == limit_name), None
+        )
         now = self.clock.now()
         if (
             limit is not None
@@ -465,7 +503,9 @@ class RateLimiter:
                 if found[0] == limit_name
             ]
             if seconds > _asked(same, now).seconds:
-                block(connection, self.account, limit_name, now + seconds, seconds)
+                block(
+                    connection, self.account, limit_name, now + seconds, seconds
+                )
 
     def reset_time(self, limit: Limit) -> float:
         """When a calendar window ends, in epoch seconds; for a rolling one, when all of it is
@@ -478,7 +518,9 @@ class RateLimiter:
             else now + limit.seconds
         )
 
-    def _wait(self, limit: Limit, slots: Slots, amount: float, now: float) -> float:
+    def _wait(
+        self, limit: Limit, slots: Slots, amount: float, now: float
+    ) -> float:
         """Seconds until `amount` more fits this limit."""
         allowance = self.allowance(limit)
         if amount > allowance:
@@ -496,7 +538,9 @@ class RateLimiter:
             over -= units
             if over <= 0:
                 free = (slot + 1) * _width(limit) + limit.seconds * (1 + MARGIN)
-                return min(max(0.001, free - now), limit.seconds * (1 + 2 * MARGIN))
+                return min(
+                    max(0.001, free - now), limit.seconds * (1 + 2 * MARGIN)
+                )
         return limit.seconds
 
 
@@ -522,7 +566,9 @@ def _amount(limit: Limit, cost: float) -> float:
 
 
 def _width(limit: Limit) -> float:
-    return limit.seconds if limit.window == "calendar" else limit.seconds / SLOTS
+    return (
+        limit.seconds if limit.window == "calendar" else limit.seconds / SLOTS
+    )
 
 
 def _slot(limit: Limit, now: float) -> int:
@@ -541,7 +587,10 @@ def _end_of_lease(limit: Limit, now: float) -> float:
 def _first_slot(limit: Limit, now: float) -> int:
     """The oldest slot that may still count."""
     return _slot(
-        limit, now if limit.window == "calendar" else now - limit.seconds * (1 + MARGIN)
+        limit,
+        now
+        if limit.window == "calendar"
+        else now - limit.seconds * (1 + MARGIN),
     )
 
 
@@ -552,7 +601,9 @@ def _skew(limit: Limit) -> float:
 def _same_window(limit: Limit, then: float, now: float) -> bool:
     """Whether a figure from between `then` and `now` can be about the spending booked now."""
     if limit.window == "calendar":
-        return _slot(limit, then - _skew(limit)) == _slot(limit, now + _skew(limit))
+        return _slot(limit, then - _skew(limit)) == _slot(
+            limit, now + _skew(limit)
+        )
     return now - then <= limit.seconds
 
 

@@ -10,7 +10,9 @@ from typing import Any
 def any_key(value: Any, pattern: str) -> str | None:
     """The key a value names by the connector's pattern, whatever its collection."""
     match = (
-        reference_pattern(pattern).fullmatch(str(value)) if pattern and value else None
+        reference_pattern(pattern).fullmatch(str(value))
+        if pattern and value
+        else None
     )
     return f"{match['collection']}/{match['id']}" if match else None
 

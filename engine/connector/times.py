@@ -11,7 +11,10 @@ from typing import Any
 
 # seconds; no quota lasts longer than a month, so a longer wait is a mistake
 LONGEST = 32 * 86_400.0
-EARLIEST, LATEST = 1e8, 1e10  # epoch seconds of what can be a moment: 1973 to 2286
+EARLIEST, LATEST = (
+    1e8,
+    1e10,
+)  # epoch seconds of what can be a moment: 1973 to 2286
 _UNITS = (1.0, 1e3, 1e6, 1e9)  # a figure counts seconds, or these parts of them
 _SPANS = {
     "ns": 1e-9,
@@ -44,7 +47,11 @@ def moment(value: Any) -> float | None:
     figure = _figure(value)
     if figure is not None:
         return next(
-            (figure / unit for unit in _UNITS if EARLIEST <= figure / unit < LATEST),
+            (
+                figure / unit
+                for unit in _UNITS
+                if EARLIEST <= figure / unit < LATEST
+            ),
             None,
         )
     found = _dated(value) if isinstance(value, str) else None
@@ -59,11 +66,17 @@ def wait(text: str, now: float, unit: float = 1.0) -> float | None:
     `unit` seconds.
     """
     figure = _figure(text)
-    if figure is not None and abs(figure) < EARLIEST and abs(figure) * unit <= LONGEST:
+    if (
+        figure is not None
+        and abs(figure) < EARLIEST
+        and abs(figure) * unit <= LONGEST
+    ):
         return figure * unit if figure >= 0 else None
     spans = _SPAN.findall(text)
     if spans and not _SPAN.sub("", text).strip():
-        seconds = sum(float(many) * _SPANS[unit.lower()] for many, unit in spans)
+        seconds = sum(
+            float(many) * _SPANS[unit.lower()] for many, unit in spans
+        )
         return seconds if seconds <= LONGEST else None
     end = moment(text)
     if end is None or end - now > LONGEST:

@@ -20,6 +20,8 @@ def first_word(row: Mapping[str, Any], places: Iterable[str]) -> str:
     """The first text or number that a row holds at one of these places; "" without any."""
     found = (at_place(row, place) for place in places)
     words = (
-        str(value).strip() for value in found if isinstance(value, str | int | float)
+        str(value).strip()
+        for value in found
+        if isinstance(value, str | int | float)
     )
     return next(filter(None, words), "")

@@ -31,7 +31,13 @@ from engine.connector.classify import (
 from engine.connector.door import Body, Door, Head
 from engine.connector.encoding import BODIES, as_form, as_json, in_parts, nested
 from engine.connector.messages import SAID, Request, Response, of_httpx, request
-from engine.connector.model import PLACE, Connector, ErrorRule, Operation, Resource
+from engine.connector.model import (
+    PLACE,
+    Connector,
+    ErrorRule,
+    Operation,
+    Resource,
+)
 from engine.connector.oauth import Grant, Session
 from engine.connector.rate_limit import Clock, RateLimiter, Reservation
 from engine.connector.urls import url_of
@@ -164,7 +170,8 @@ class Calls:
                         " is none"
                     )
                 text = text.replace(
-                    f"{{{name}}}", value if safe is None else quote(value, safe=safe)
+                    f"{{{name}}}",
+                    value if safe is None else quote(value, safe=safe),
                 )
             return text
 
@@ -208,9 +215,13 @@ class Calls:
 
     def tries(self, most: int | None = None) -> Iterator[None]:
         """One item for each try of a read, with a growing wait between them."""
-        for attempt in range((self.connector.tries if most is None else most) + 1):
+        for attempt in range(
+            (self.connector.tries if most is None else most) + 1
+        ):
             if attempt:
-                self.clock.sleep(BACKOFF * 2 ** (attempt - 1) * (1 + self.random() / 2))
+                self.clock.sleep(
+                    BACKOFF * 2 ** (attempt - 1) * (1 + self.random() / 2)
+                )
             yield
 
     def read(
@@ -280,14 +291,21 @@ class Calls:
             try:
                 verdict = self._call(operation, ask, signed)
             except EndlessError as error:
-                hopeless, problem = not error.again or problem == str(error), str(error)
+                hopeless, problem = (
+                    not error.again or problem == str(error),
+                    str(error),
+                )
                 if hopeless:
                     break
                 continue
             except httpx.HTTPError as error:
-                problem = f"{type(error).__name__} at {self.home.netloc.decode()}"
+                problem = (
+                    f"{type(error).__name__} at {self.home.netloc.decode()}"
+                )
                 continue
-            if verdict.rule is None and not lacks(verdict.body, operation.select):
+            if verdict.rule is None and not lacks(
+                verdict.body, operation.select
+            ):
                 return verdict
             if verdict.rule is not None and verdict.rule.then != "unsure":
                 raise self.failure(verdict, operation)
@@ -329,10 +347,13 @@ class Calls:
             try:
                 verdict = self._call(operation, send)
                 if verdict.rule is None or (
-                    operation.bulk and listed(operation.bulk, verdict.body) is not None
+                    operation.bulk
+                    and listed(operation.bulk, verdict.body) is not None
                 ):
                     return (
-                        structs.replace(verdict, repeated=True) if problem else verdict
+                        structs.replace(verdict, repeated=True)
+                        if problem
+                        else verdict
                     )
                 raise self.failure(verdict, operation)
             except NEVER_LEFT as error:
@@ -358,7 +379,9 @@ class Calls:
             if not problem:
                 raise failure from None
             # the first try is still at work
-            if not (operation.idempotency and getattr(failure, "status", 0) == 409):
+            if not (
+                operation.idempotency and getattr(failure, "status", 0) == 409
+            ):
                 break
         raise OutcomeUnknown(problem)
 
@@ -387,13 +410,16 @@ class Calls:
             self.limiter.observe(response.headers, booking)
             verdict = classify(self.connector, response)
             self.ahead = (
-                self.ahead if verdict.date is None else verdict.date - self.clock.now()
+                self.ahead
+                if verdict.date is None
+                else verdict.date - self.clock.now()
             )
             if (
                 not renewed
                 and verdict.rule
                 and (
-                    verdict.rule.then == "refuse" or verdict.response.status_code == 401
+                    verdict.rule.then == "refuse"
+                    or verdict.response.status_code == 401
                 )
             ):
                 renewed = True
@@ -411,11 +437,18 @@ class Calls:
         then be repeated.
         """
         limit = next(
-            (item for item in self.connector.limits if item.name == rule.limit), None
+            (item for item in self.connector.limits if item.name == rule.limit),
+            None,
         )
-        unit = 1e-3 if self.connector.connection.wait_unit == "milliseconds" else 1.0
+        unit = (
+            1e-3
+            if self.connector.connection.wait_unit == "milliseconds"
+            else 1.0
+        )
         found, refused = (
-            delay(rule, limit, verdict.response.headers, self.clock.now(), unit),
+            delay(
+                rule, limit, verdict.response.headers, self.clock.now(), unit
+            ),
             rule.then in ("wait", "pause"),
         )
         if refused or (rule.then == "unsure" and found.stated):
@@ -435,7 +468,11 @@ class Calls:
             clear_findings(connection, LIMITS, self.connector.name, [name])
             save_findings(
                 connection,
-                [Finding(self.connector.name, name, LIMITS, "", "attention", text)],
+                [
+                    Finding(
+                        self.connector.name, name, LIMITS, "", "attention", text
+                    )
+                ],
             )
 
     def _asked(
@@ -458,7 +495,9 @@ class Calls:
             sent = next(flow)
         if self.http.cookies:
             self.http.cookies.set_cookie_header(sent)
-        said = {name: sent.headers.get(name) for name in ("authorization", "cookie")}
+        said = {
+            name: sent.headers.get(name) for name in ("authorization", "cookie")
+        }
         return {name: value for name, value in said.items() if value}
 
     def _exchange(self, sent: Request) -> Response:
@@ -506,7 +545,9 @@ class Calls:
         answer = httpx.Response(head.status, headers=head.raw, request=asked)
         self.http.cookies.extract_cookies(answer)
 
-    def _headers(self, operation: Operation, signature: Signature) -> dict[str, str]:
+    def _headers(
+        self, operation: Operation, signature: Signature
+    ) -> dict[str, str]:
         return {
             **self.connector.connection.headers,
             **operation.headers,
@@ -532,8 +573,13 @@ class Calls:
         file: Path | None,
         signature: Signature,
     ) -> Response:
-        headers, url = self._headers(operation, signature), _with(url, signature.params)
-        if body is None or (operation.method == "DELETE" and isinstance(body, dict)):
+        headers, url = (
+            self._headers(operation, signature),
+            _with(url, signature.params),
+        )
+        if body is None or (
+            operation.method == "DELETE" and isinstance(body, dict)
+        ):
             return self._asked(operation.method, url, headers)
         if operation.body == "multipart":
             return self._in_parts(operation, url, body, kind, file, headers)
@@ -556,7 +602,9 @@ class Calls:
             said = parts.pop("headers", {})
             own = self._of_account(operation.method, url)
             headers = {**SAID, **headers, **own, **said}
-            sent = httpx.Request(operation.method, url, headers=headers, **parts)
+            sent = httpx.Request(
+                operation.method, url, headers=headers, **parts
+            )
             return self._exchange(of_httpx(sent))
 
     def failure(self, verdict: Classified, operation: Operation) -> ApiError:  # noqa: PLR0911
@@ -565,7 +613,10 @@ class Calls:
             self._described(verdict, operation),
             self.connector.connection,
         )
-        title, call = self.connector.title, f"{operation.method} {operation.path}"
+        title, call = (
+            self.connector.title,
+            f"{operation.method} {operation.path}",
+        )
         if operation.lock and verdict.response.status_code in (409, 412):
             return VersionConflict(
                 f"{title} refuses {call}, for the row was changed meanwhile: {said}",
@@ -589,42 +640,45 @@ class Calls:
             case "moved" if verdict.response.status_code in UNDONE:
                 said += (
                     " "
-                    + self.session.redact(verdict.response.headers.get("location", ""))[
-                        :MESSAGE
-                    ]
+                    + self.session.redact(
+                        verdict.response.headers.get("location", "")
+                    )[:MESSAGE]
                 )
-                advice = (
-                    f"check {connection.base_url_env} and the path in the connector"
-                )
+                advice = f"check {connection.base_url_env} and the path in the connector"
                 return RequestRejected(
                     f"{title} answers {call} from another place: {said} – {advice}"
                 )
             case "missing":
                 return NotFound(
-                    f"{title} refuses {call}: {said}", verdict.response.status_code
+                    f"{title} refuses {call}: {said}",
+                    verdict.response.status_code,
                 )
             case "forbid":
                 return Forbidden(
-                    f"{title} refuses {call}: {said}", verdict.response.status_code
+                    f"{title} refuses {call}: {said}",
+                    verdict.response.status_code,
                 )
             case "reject":
                 return RequestRejected(
-                    f"{title} refuses {call}: {said}", verdict.response.status_code
+                    f"{title} refuses {call}: {said}",
+                    verdict.response.status_code,
                 )
         return OutcomeUnknown(f"{title} answered {call} with {said}")
 
     def _described(self, verdict: Classified, operation: Operation) -> str:
         """What an answer says is wrong, in a line, without secrets; cut only after they are out."""
-        return self.session.redact(described(self.connector, verdict, operation.quiet))[
-            :MESSAGE
-        ].strip()
+        return self.session.redact(
+            described(self.connector, verdict, operation.quiet)
+        )[:MESSAGE].strip()
 
 
 def _unpacked(head: Head, body: Body) -> Iterable[bytes]:
     """The parts of a body as they were before they were packed."""
     coding = ", ".join(head.values("content-encoding"))
     if coding not in CODINGS:
-        raise EndlessError("the answer is packed in a way that was not asked for")
+        raise EndlessError(
+            "the answer is packed in a way that was not asked for"
+        )
     if coding in PLAIN:
         return body
     packed = httpx.Response(head.status, headers=head.raw, stream=body)

@@ -51,11 +51,15 @@ class Typed:
     )  # field -> "place: what it holds"
 
 
-Reader = Callable[[str, Mapping[str, Any]], Typed]  # a collection and a row of it
+Reader = Callable[
+    [str, Mapping[str, Any]], Typed
+]  # a collection and a row of it
 
 
 def typed(
-    row: Mapping[str, Any], fields: Mapping[str, FieldType], nothing: Sequence[Any] = ()
+    row: Mapping[str, Any],
+    fields: Mapping[str, FieldType],
+    nothing: Sequence[Any] = (),
 ) -> Typed:
     """A row as declared; `nothing` lists the values by which the platform says "empty"."""
     changed: dict[str, Any] = {}
@@ -95,7 +99,11 @@ def _read(
     if isinstance(value, list) and any(
         says_nothing(item, field_type, nothing) for item in value
     ):
-        value = [item for item in value if not says_nothing(item, field_type, nothing)]
+        value = [
+            item
+            for item in value
+            if not says_nothing(item, field_type, nothing)
+        ]
     try:
         return as_declared(value, field_type.kind)
     except Misfit as error:
@@ -116,7 +124,9 @@ def as_declared(value: Any, type_name: str) -> Any:
     return value
 
 
-def says_nothing(value: Any, field_type: FieldType, nothing: Sequence[Any]) -> bool:
+def says_nothing(
+    value: Any, field_type: FieldType, nothing: Sequence[Any]
+) -> bool:
     """Whether a value is one by which the platform says that a field of this type is empty."""
     if isinstance(value, bool) and field_type.kind == "boolean":
         return False  # there it is a value
@@ -149,7 +159,11 @@ def beyond_float(text: str) -> Decimal | None:
     other text.
     """
     exact = _exact_number(text)
-    return exact if exact is not None and Decimal(repr(float(text))) != exact else None
+    return (
+        exact
+        if exact is not None and Decimal(repr(float(text))) != exact
+        else None
+    )
 
 
 def _exact_number(text: str) -> Decimal | None:
@@ -185,7 +199,9 @@ def _nested(
         return value
 
     inner = typed(value, shape, nothing)
-    wrong += [f"{place}.{text}" for texts in inner.misfits.values() for text in texts]
+    wrong += [
+        f"{place}.{text}" for texts in inner.misfits.values() for text in texts
+    ]
     return inner.row
 
 

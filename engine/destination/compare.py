@@ -39,7 +39,9 @@ class Action(Enum):
 
     NOTHING = "nothing"
     SEND = "send"
-    CONFLICT = "conflict"  # people changed it, and the spec keeps what people do
+    CONFLICT = (
+        "conflict"  # people changed it, and the spec keeps what people do
+    )
     STUCK = "stuck"  # it is to be emptied, and the platform cannot
 
 

@@ -18,7 +18,9 @@ from engine.connector.model import CustomFields
 from engine.language.model import CustomField
 from engine.store.links import Link
 
-DELETED = "gone"  # the key in a link's extra: people have deleted the definition
+DELETED = (
+    "gone"  # the key in a link's extra: people have deleted the definition
+)
 
 Row = Mapping[str, Any]
 
@@ -144,18 +146,26 @@ def decide(
     return _by_its_names(item, custom, known, row, can_rename)
 
 
-def by_name(item: CustomField, custom: CustomFields, rows: Sequence[Row]) -> Row | None:
+def by_name(
+    item: CustomField, custom: CustomFields, rows: Sequence[Row]
+) -> Row | None:
     """The definition with this name and type; names alone are not unique."""
     wanted = (item.label, custom.types[item.type])
     return next(
-        (row for row in rows if (row.get(custom.name), row.get(custom.type)) == wanted),
+        (
+            row
+            for row in rows
+            if (row.get(custom.name), row.get(custom.type)) == wanted
+        ),
         None,
     )
 
 
 def by_code(code: str, custom: CustomFields, rows: Sequence[Row]) -> Row | None:
     """The definition with this code."""
-    return next((row for row in rows if str(row.get(custom.code)) == code), None)
+    return next(
+        (row for row in rows if str(row.get(custom.code)) == code), None
+    )
 
 
 def _other_type(
@@ -201,7 +211,9 @@ def name_of(custom: CustomFields, row: Row) -> str:
 class Options:
     """The options of a field: which one each label stands for, and what is still to be done."""
 
-    ids: Mapping[str, Any]  # label -> id: the account's labels, and over them ours
+    ids: Mapping[
+        str, Any
+    ]  # label -> id: the account's labels, and over them ours
     names: Mapping[str, str]  # id -> its label in the account
     ours: frozenset[str]  # the labels that a spec has asked for
     missing: tuple[str, ...]  # labels to add
@@ -245,7 +257,9 @@ def match_options(
         ids=ids,
         names=names,
         ours=frozenset(wanted) | (known.ours if known else frozenset()),
-        missing=tuple(dict.fromkeys(label for label in wanted if label not in there)),
+        missing=tuple(
+            dict.fromkeys(label for label in wanted if label not in there)
+        ),
         renamed=renamed,
         news=tuple(pair for pair in renamed if _is_news(pair, ids, known)),
     )
@@ -285,7 +299,11 @@ def _label(custom: CustomFields, option: Row) -> str:
 
 
 def memory(
-    wanted: str, type_name: str, custom: CustomFields, row: Row, options: Options
+    wanted: str,
+    type_name: str,
+    custom: CustomFields,
+    row: Row,
+    options: Options,
 ) -> dict[str, Any]:
     """What a link keeps of a definition; `wanted` and `type_name` are what the spec calls it."""
     return {

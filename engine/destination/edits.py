@@ -20,7 +20,9 @@ def edits_of(run: Run, resource: str, links: Sequence[Link]) -> dict[str, str]:
     """Keys of links whose rows people have edited since we wrote them, with the reason."""
     connector = run.migration.destination
     with run.store.begin() as connection:
-        codec = codec_of(connector, resource, load_definitions(connection, connector))
+        codec = codec_of(
+            connector, resource, load_definitions(connection, connector)
+        )
         bodies = bodies_written(run, connection, codec, links)
 
     rows = rows_now(run.destination, codec.resource, bodies)
@@ -61,7 +63,9 @@ def _changed(
     row: Row,
 ) -> list[str]:
     """The written fields that hold neither what we sent nor what the platform made of it."""
-    last = resolve(link.written, mapping, run.spec, codec, linked_ids(run, connection))
+    last = resolve(
+        link.written, mapping, run.spec, codec, linked_ids(run, connection)
+    )
     file = codec.resource.file
     found = []
     for target in last.effective:
@@ -75,7 +79,9 @@ def _changed(
     return found
 
 
-def note_edit(connection: sa.Connection, codec: RowCodec, link: Link, row: Row) -> None:
+def note_edit(
+    connection: sa.Connection, codec: RowCodec, link: Link, row: Row
+) -> None:
     """Keep for a rollback that people changed a row: after a write its fingerprint is another."""
     seen = link.extra.get("seen")
     if (
@@ -84,5 +90,6 @@ def note_edit(connection: sa.Connection, codec: RowCodec, link: Link, row: Row) 
         and not link.extra.get("touched")
     ):
         save_link(
-            connection, structs.replace(link, extra=link.extra | {"touched": True})
+            connection,
+            structs.replace(link, extra=link.extra | {"touched": True}),
         )

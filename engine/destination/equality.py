@@ -47,18 +47,24 @@ def alike(wanted: Any, live: Any, field_type: FieldType | None) -> bool:
 def is_same(wanted: Any, live: Any) -> bool:
     """Whether two scalars are one to the last letter: then nothing else need be asked."""
     return (
-        type(wanted) is type(live) and type(wanted) in _SCALARS and bool(wanted == live)
+        type(wanted) is type(live)
+        and type(wanted) in _SCALARS
+        and bool(wanted == live)
     )
 
 
-def _compared(wanted: Any, live: Any, field_type: FieldType | None, same: Same) -> bool:
+def _compared(
+    wanted: Any, live: Any, field_type: FieldType | None, same: Same
+) -> bool:
     if is_same(wanted, live):
         return True
     if is_empty(wanted):
         return is_empty(live)
 
     if isinstance(wanted, dict):
-        return isinstance(live, dict) and _objects(wanted, live, field_type, same)
+        return isinstance(live, dict) and _objects(
+            wanted, live, field_type, same
+        )
 
     if isinstance(wanted, list):
         return isinstance(live, list) and _lists(wanted, live, field_type, same)
@@ -123,7 +129,11 @@ def _number(value: Any, type_name: str) -> int | float | None:
     """The number in a value; in a text only where the field holds numbers."""
     if isinstance(value, int | float):
         return value
-    if type_name not in _NUMERIC or not isinstance(value, str) or len(value) > _LONGEST:
+    if (
+        type_name not in _NUMERIC
+        or not isinstance(value, str)
+        or len(value) > _LONGEST
+    ):
         return None
 
     # "007" is an id
@@ -169,12 +179,18 @@ def _moment(text: str) -> datetime | None:
 
     try:
         moment = datetime.fromisoformat(text)
-        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+        return (
+            moment.astimezone(UTC)
+            if moment.tzinfo
+            else moment.replace(tzinfo=UTC)
+        )
     except (ValueError, OverflowError):
         return None
 
 
-_MIDNIGHT = re.compile(r"(\d{4}-\d{2}-\d{2})[T ]00:00(:00(\.0+)?)?(Z|[+-]00:?00)?")
+_MIDNIGHT = re.compile(
+    r"(\d{4}-\d{2}-\d{2})[T ]00:00(:00(\.0+)?)?(Z|[+-]00:?00)?"
+)
 
 
 def _day(text: str) -> str:
@@ -221,7 +237,9 @@ _PLAIN_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?")
 _DATE = re.compile(r"(\d{1,4})[-/.](\d{1,2})[-/.](\d{1,4})")
 _LONGEST = 300  # characters of a text that may be a number
 _DAYS = 31  # what is more than that in a date is its year
-_FEWEST_DIGITS = 6  # a phone number shorter than this is compared as it is written
+_FEWEST_DIGITS = (
+    6  # a phone number shorter than this is compared as it is written
+)
 _ROUNDING = 0.005
 
 
@@ -244,14 +262,20 @@ def _same_text(wanted: str, live: str, type_name: str) -> bool:
         return True
     if type_name in _NUMERIC:
         return False
-    return any(same(wanted, live) for same in (_same_phone, _same_moment, _same_day))
+    return any(
+        same(wanted, live) for same in (_same_phone, _same_moment, _same_day)
+    )
 
 
 def _loose_number(value: Any) -> int | float | None:
     """A number, be it written as text; one with leading zeros is none."""
     if isinstance(value, int | float):
         return value
-    text = value.strip() if isinstance(value, str) and len(value) <= _LONGEST else ""
+    text = (
+        value.strip()
+        if isinstance(value, str) and len(value) <= _LONGEST
+        else ""
+    )
     return float(text) if _PLAIN_NUMBER.fullmatch(text) else None
 
 
@@ -283,7 +307,9 @@ def _bare(text: str) -> str:
 
 def _same_phone(wanted: str, live: str) -> bool:
     """One number, though one of the two may lack the country's prefix."""
-    if not (_PHONE.fullmatch(wanted.strip()) and _PHONE.fullmatch(live.strip())):
+    if not (
+        _PHONE.fullmatch(wanted.strip()) and _PHONE.fullmatch(live.strip())
+    ):
         return False
     if wanted.strip().isdecimal() and live.strip().isdigit():
         return False  # two codes, as far as can be seen
@@ -311,7 +337,10 @@ def _same_moment(wanted: str, live: str) -> bool:
     """An instant without its fraction of a second; or its day, where one of both is just that."""
     moments = [_moment(wanted.strip()), _moment(live.strip())]
     if None not in moments:
-        return len({moment.replace(microsecond=0) for moment in moments if moment}) == 1
+        return (
+            len({moment.replace(microsecond=0) for moment in moments if moment})
+            == 1
+        )
 
     days = [text.strip()[:10] for text in (wanted, live)]
     dated = all(re.fullmatch(r"\d{4}-\d{2}-\d{2}", day) for day in days)

@@ -37,7 +37,9 @@ def needed_by_others(
 
     found: dict[str, str] = {}
     for name, other in connector.resources.items():
-        refers = any(resource in field_type.to for field_type in other.all_types())
+        refers = any(
+            resource in field_type.to for field_type in other.all_types()
+        )
         if refers and "list" in other.operations:
             codec = codec_of(connector, name, known)
             for rows in _rows(run, other, list(named), since):
@@ -76,7 +78,9 @@ def _leaning(
         for field, target, other in codec.references(row):
             freed = row_id in live and codec.resource.emptied(field) != "never"
             if target == resource and other in named and not freed:
-                reason = f"a row {whose} needs it: {codec.resource.name} {row_id}"
+                reason = (
+                    f"a row {whose} needs it: {codec.resource.name} {row_id}"
+                )
                 found[named[other]] = reason
     return found
 
@@ -91,7 +95,9 @@ def _ours(
 
     going, drafted = set(), set()
     for name, some in keys.items():
-        going |= {(name, key) for key in pending_deletes(connection, name, some)}
+        going |= {
+            (name, key) for key in pending_deletes(connection, name, some)
+        }
         drafted |= {(name, key) for key in draft_states(connection, name, some)}
     gone = {link.dest_id for link in links if (link.object, link.key) in going}
     live = {

@@ -70,12 +70,16 @@ def as_tidied(wanted: Wanted, row: Row, codec: RowCodec) -> bool:
 
 
 def _all(
-    wanted: Wanted, row: Row, codec: RowCodec, same: Callable[[str, Any, Any], bool]
+    wanted: Wanted,
+    row: Row,
+    codec: RowCodec,
+    same: Callable[[str, Any, Any], bool],
 ) -> bool:
     if not wanted.filled:
         return False
     return all(
-        same(name, wanted.values[name], codec.get(row, name)) for name in wanted.filled
+        same(name, wanted.values[name], codec.get(row, name))
+        for name in wanted.filled
     )
 
 
@@ -86,7 +90,9 @@ def edited_since(wanted: Wanted, row: Row, codec: RowCodec) -> bool:
         for name in wanted.filled
         if not codec.alike(name, wanted.values[name], codec.get(row, name))
     ]
-    dated = [name for name in wanted.filled if _kind(codec, name).kind == "datetime"]
+    dated = [
+        name for name in wanted.filled if _kind(codec, name).kind == "datetime"
+    ]
     return bool(set(dated) - set(other)) and len(other) <= 1
 
 
@@ -114,7 +120,9 @@ def agreeing(ignoring: Sequence[str]) -> tuple[Rule, ...]:
 
     def fits(wanted: Wanted, row: Row, codec: RowCodec) -> bool:
         def same(name: str, value: Any, live: Any) -> bool:
-            return codec.equal(name, folded(value, ignoring), folded(live, ignoring))
+            return codec.equal(
+                name, folded(value, ignoring), folded(live, ignoring)
+            )
 
         return _all(wanted, row, codec, same)
 
@@ -202,7 +210,9 @@ def _by_rule(
     free[:] = [row for row in free if id(row) not in taken]
 
 
-def field_values(codec: RowCodec, row: Row, fields: Sequence[str]) -> dict[str, Any]:
+def field_values(
+    codec: RowCodec, row: Row, fields: Sequence[str]
+) -> dict[str, Any]:
     """What a row holds in some fields."""
     return {name: codec.get(row, name) for name in fields}
 
@@ -239,14 +249,23 @@ def by_own_id(
 def tokens(codec: RowCodec, values: Row, fields: Sequence[str]) -> list[str]:
     """What a row of these values is looked up by: each parent it names, or its exact values."""
     parents = [name for name in fields if codec.names_parent(name)]
-    named = [f"{name}={word(values.get(name))}" for name in parents if values.get(name)]
+    named = [
+        f"{name}={word(values.get(name))}"
+        for name in parents
+        if values.get(name)
+    ]
     return named or [exact_token(codec, values, fields)]
 
 
 def exact_token(
-    codec: RowCodec, values: Row, fields: Sequence[str], ignoring: Sequence[str] = ()
+    codec: RowCodec,
+    values: Row,
+    fields: Sequence[str],
+    ignoring: Sequence[str] = (),
 ) -> str:
     """What two rows must have in common to agree in these fields at all."""
     exact = [name for name in fields if _kind(codec, name).kind in EXACT]
     texts = {name: word(values.get(name)).strip() for name in exact}
-    return "\n".join(f"{name}={folded(text, ignoring)}" for name, text in texts.items())
+    return "\n".join(
+        f"{name}={folded(text, ignoring)}" for name, text in texts.items()
+    )

@@ -30,7 +30,9 @@ def file_of(folder: Path, name: str, key: str, body: Any) -> SentFile | None:
     if found is None:
         return None
     target, described = found
-    mark = hashlib.sha256(f"{name}{key}{described['url']}".encode()).hexdigest()[:32]
+    mark = hashlib.sha256(
+        f"{name}{key}{described['url']}".encode()
+    ).hexdigest()[:32]
     return SentFile(target, described, folder / mark)
 
 
@@ -45,7 +47,9 @@ def file_in(body: Any) -> tuple[str, dict[str, Any]] | None:
 def holders(connector: Connector) -> set[str]:
     """Resources whose rows are the definitions of custom fields."""
     resources = connector.resources.values()
-    return {resource.custom.resource for resource in resources if resource.custom}
+    return {
+        resource.custom.resource for resource in resources if resource.custom
+    }
 
 
 def defining(connector: Connector, resource: Resource) -> CustomFields:
@@ -54,7 +58,9 @@ def defining(connector: Connector, resource: Resource) -> CustomFields:
     return next(custom for custom in blocks if custom.resource == resource.name)
 
 
-def natural_key_fields(connector: Connector, resource: Resource) -> tuple[str, ...]:
+def natural_key_fields(
+    connector: Connector, resource: Resource
+) -> tuple[str, ...]:
     """The fields that identify rows of a resource; () where the connector names none."""
     if resource.recognise:
         return resource.recognise
@@ -70,12 +76,18 @@ def wanted_of_entry(
     entry: Entry, connector: Connector, codec: RowCodec, files: Path
 ) -> Wanted:
     """What an intended creation sent; a file is shown as the fields that describe it."""
-    resource, fields = codec.resource, natural_key_fields(connector, codec.resource)
+    resource, fields = (
+        codec.resource,
+        natural_key_fields(connector, codec.resource),
+    )
     values = field_values(codec, entry.body, fields)
     sent = file_of(files, entry.object, entry.key, entry.body)
     if sent and resource.file and sent.path.exists():
         _, name, size = resource.file
-        values |= {name: sent.described.get("name"), size: sent.path.stat().st_size}
+        values |= {
+            name: sent.described.get("name"),
+            size: sent.path.stat().st_size,
+        }
     return Wanted(str(entry.id), values, fields)
 
 
@@ -83,7 +95,10 @@ def wanted_of_body(
     key: str, body: Mapping[str, Any], connector: Connector, codec: RowCodec
 ) -> Wanted:
     """What a draft would send; the size of a file is not known before it is fetched."""
-    resource, fields = codec.resource, natural_key_fields(connector, codec.resource)
+    resource, fields = (
+        codec.resource,
+        natural_key_fields(connector, codec.resource),
+    )
     values = field_values(codec, body, fields)
     described = as_file(body.get(resource.file[0])) if resource.file else None
     if resource.file and described:

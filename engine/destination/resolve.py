@@ -57,16 +57,22 @@ def resolve(
         if is_empty(kept):
             continue
         try:
-            codec.put(body, target, encode(target, _with_ids(kept, ids), codec, spec))
+            codec.put(
+                body, target, encode(target, _with_ids(kept, ids), codec, spec)
+            )
         except ValueError as error:
             missing.append((target, str(error)))
         else:
             effective[target] = kept
 
-    return Resolved(body, effective, tuple(missing), found.refused, found.skipped)
+    return Resolved(
+        body, effective, tuple(missing), found.refused, found.skipped
+    )
 
 
-def unlinked(draft: Mapping[str, Any], mapping: ObjectMapping, ids: Ids) -> Unlinked:
+def unlinked(
+    draft: Mapping[str, Any], mapping: ObjectMapping, ids: Ids
+) -> Unlinked:
     """The links of a draft that lead to no row, and what the policies of their lookups say."""
     missing = []
     verdicts = {"fail": "", "skip": ""}
@@ -85,7 +91,9 @@ def unlinked(draft: Mapping[str, Any], mapping: ObjectMapping, ids: Ids) -> Unli
 
 
 def _lost(value: Any, ids: Ids) -> list[Symbol]:
-    return [found for found in dict.fromkeys(links_in(value)) if ids(*found) is None]
+    return [
+        found for found in dict.fromkeys(links_in(value)) if ids(*found) is None
+    ]
 
 
 def miss_policy(mapping: ObjectMapping, target: str) -> str:
@@ -103,10 +111,16 @@ def _without(value: Any, lost: frozenset[Symbol]) -> Any:
     if as_link(value) in lost:
         return None
     if isinstance(value, dict) and not as_link(value):
-        kept = {name: item for name, item in value.items() if as_link(item) not in lost}
+        kept = {
+            name: item
+            for name, item in value.items()
+            if as_link(item) not in lost
+        }
         return {name: _without(item, lost) for name, item in kept.items()}
     if isinstance(value, list):
-        return [_without(item, lost) for item in value if not _names(item, lost)]
+        return [
+            _without(item, lost) for item in value if not _names(item, lost)
+        ]
     return value
 
 
@@ -142,7 +156,9 @@ def encode(target: str, value: Any, codec: RowCodec, spec: Spec) -> Any:
 
     field_type = codec.kind(target)
     if field_type and field_type.options:
-        return _option(value, codec.definitions.get((codec.resource.name, target)))
+        return _option(
+            value, codec.definitions.get((codec.resource.name, target))
+        )
     if (
         field_type
         and field_type.kind in ("text", "html")

@@ -27,7 +27,9 @@ OPTIONS = "$options."  # the same for built-in fields with options
 Row = Mapping[str, Any]
 Reference = tuple[str, str, str]  # field or code, resource, id
 
-_FORM = "2:"  # how a fingerprint is made; those of stores of version 1 have no mark
+_FORM = (
+    "2:"  # how a fingerprint is made; those of stores of version 1 have no mark
+)
 # where a reference holds its id
 _ID_NAMES = ("id", "value", "_id", "uuid", "key", "data")
 # ... or the address that ends with it
@@ -42,7 +44,9 @@ class Definition:
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
-Definitions = Mapping[tuple[str, str], Definition]  # (resource, field) -> definition
+Definitions = Mapping[
+    tuple[str, str], Definition
+]  # (resource, field) -> definition
 
 
 def load_definitions(
@@ -70,10 +74,18 @@ class RowCodec:
 
     resource: Resource
     definitions: Definitions
-    id_names: Mapping[str, str]  # resource -> the field its rows have their id in
-    empty_values: Sequence[Any] = ()  # how the platform says that a field is empty
-    _bare: dict[str, bool] = field(default_factory=dict, compare=False, repr=False)
-    _theirs: dict[str, bool] = field(default_factory=dict, compare=False, repr=False)
+    id_names: Mapping[
+        str, str
+    ]  # resource -> the field its rows have their id in
+    empty_values: Sequence[
+        Any
+    ] = ()  # how the platform says that a field is empty
+    _bare: dict[str, bool] = field(
+        default_factory=dict, compare=False, repr=False
+    )
+    _theirs: dict[str, bool] = field(
+        default_factory=dict, compare=False, repr=False
+    )
 
     def kind(self, target: str) -> FieldType | None:
         """The declared type of a field; None for custom fields and those not declared."""
@@ -110,7 +122,9 @@ class RowCodec:
         if bare is None:
             field_type = self.kind(target)
             bare = field_type is None or not (
-                self.empty_values or field_type.kind == "reference" or field_type.shape
+                self.empty_values
+                or field_type.kind == "reference"
+                or field_type.shape
             )
             bare = self._bare[target] = bare and not self.is_custom(target)
         return bare
@@ -138,7 +152,9 @@ class RowCodec:
         return body
 
     def _path(self) -> list[str]:
-        container = self.resource.custom.container if self.resource.custom else ""
+        container = (
+            self.resource.custom.container if self.resource.custom else ""
+        )
         return container.split(".") if container else []
 
     def custom_values(self, row: Row) -> dict[str, Any]:
@@ -157,7 +173,10 @@ class RowCodec:
 
     def _codes(self, row: Row) -> Iterator[str]:
         for (resource, name), definition in self.definitions.items():
-            known = resource == self.resource.name and name not in self.resource.fields
+            known = (
+                resource == self.resource.name
+                and name not in self.resource.fields
+            )
             if known and definition.code in row:
                 yield definition.code
 
@@ -172,7 +191,9 @@ class RowCodec:
         """A value with every reference in it as an id; None where the platform says "empty"."""
         if field_type is None:
             return value
-        if self.empty_values and says_nothing(value, field_type, self.empty_values):
+        if self.empty_values and says_nothing(
+            value, field_type, self.empty_values
+        ):
             return None
         if field_type.kind == "reference":
             return self._id_in(value, field_type)
@@ -186,7 +207,8 @@ class RowCodec:
         if not isinstance(value, Mapping):
             return value
         return {
-            name: self._plain(item, shape.get(name)) for name, item in value.items()
+            name: self._plain(item, shape.get(name))
+            for name, item in value.items()
         }
 
     def _id_in(self, value: Any, field_type: FieldType) -> Any:
@@ -231,7 +253,9 @@ class RowCodec:
             return field_type
         items = wanted if isinstance(wanted, list) else [wanted]
         numbers = [item for item in items if isinstance(item, int | float)]
-        if len(numbers) < len(items) or any(isinstance(one, bool) for one in items):
+        if len(numbers) < len(items) or any(
+            isinstance(one, bool) for one in items
+        ):
             return None
         whole = all(isinstance(one, int) for one in numbers)
         return FieldType("enum" if whole else "number")
@@ -247,14 +271,18 @@ class RowCodec:
 
     def _held(self, row: Row) -> dict[str, Any]:
         held = {
-            name: value if self._is_bare(name) else self._plain(value, self.kind(name))
+            name: value
+            if self._is_bare(name)
+            else self._plain(value, self.kind(name))
             for name, value in row.items()
             if self._is_theirs(name) and not is_empty(value)
         }
         if self.resource.custom:
             values = self.custom_values(row)
             held["custom"] = {
-                code: value for code, value in values.items() if not is_empty(value)
+                code: value
+                for code, value in values.items()
+                if not is_empty(value)
             }
         return held
 
@@ -281,7 +309,9 @@ class RowCodec:
         if custom:
             values = row.get(custom.container) or {}
             held["custom"] = {
-                code: item for code, item in values.items() if not is_empty(item)
+                code: item
+                for code, item in values.items()
+                if not is_empty(item)
             }
         return digest(held)
 
@@ -331,10 +361,14 @@ def _referred(value: Any, field_type: FieldType) -> Iterator[tuple[str, str]]:
                 yield from _referred(held, inner)
 
 
-def codec_of(connector: Connector, name: str, definitions: Definitions) -> RowCodec:
+def codec_of(
+    connector: Connector, name: str, definitions: Definitions
+) -> RowCodec:
     """The codec of a resource of one account."""
     ids = {
         other: resource.id.rpartition("+")[2]
         for other, resource in connector.resources.items()
     }
-    return RowCodec(connector.resources[name], definitions, ids, connector.empty_values)
+    return RowCodec(
+        connector.resources[name], definitions, ids, connector.empty_values
+    )

@@ -19,7 +19,11 @@ def linked_ids(run: Run, connection: sa.Connection) -> Ids:
 
     def look(name: str, key: str) -> str | None:
         found = links_of(connection, name, [key]).get(key)
-        return resources[found.resource].reference_to(found.dest_id) if found else None
+        return (
+            resources[found.resource].reference_to(found.dest_id)
+            if found
+            else None
+        )
 
     return look
 

@@ -18,7 +18,9 @@ from engine.language.dependencies import needed
 from engine.session import Run
 from engine.store.tables import recall, remember
 
-OWNER = "migration"  # the name in `meta` of the migration that a store belongs to
+OWNER = (
+    "migration"  # the name in `meta` of the migration that a store belongs to
+)
 
 
 def belongs(run: Run, rebind: bool = False) -> None:
@@ -98,7 +100,11 @@ def _key(account: Account) -> str:
 def _claim(run: Run, side: str, client: Client, name: str) -> None:
     """The store is this account's from now on; raises UnsafePlan where it is another's."""
     known, account = _known(run, side), client.account
-    found = {"name": name, "key": _key(account), "at": client.redact(account.base_url)}
+    found = {
+        "name": name,
+        "key": _key(account),
+        "at": client.redact(account.base_url),
+    }
     by = "name" if name and known.get("name") else "key"
     if known and known[by] != found[by]:
         _refuse(side, known, found)
@@ -106,11 +112,16 @@ def _claim(run: Run, side: str, client: Client, name: str) -> None:
         remember(run.store, _place(side), json.dumps(found))
 
 
-def _refuse(side: str, known: Mapping[str, Any], found: Mapping[str, Any]) -> NoReturn:
+def _refuse(
+    side: str, known: Mapping[str, Any], found: Mapping[str, Any]
+) -> NoReturn:
     before, now = (
-        " ".join(filter(None, (item["at"], item["name"]))) for item in (known, found)
+        " ".join(filter(None, (item["at"], item["name"])))
+        for item in (known, found)
     )
-    another = f"not with {now}" if now != before else "and now there is another key"
+    another = (
+        f"not with {now}" if now != before else "and now there is another key"
+    )
     raise UnsafePlan(
         f"this store was begun with the {side} account {before}, {another} – {_OWN}; "
         "where it is the same account, say so: etl audit SPEC --rebind"

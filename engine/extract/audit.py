@@ -81,7 +81,9 @@ def match_people(run: Run) -> Audit:
         return Audit()
     by_email: dict[str, list[dict[str, Any]]] = {}
     for user in run.destination.rows(rules.resource):
-        by_email.setdefault(_text(user, rules.email).casefold(), []).append(user)
+        by_email.setdefault(_text(user, rules.email).casefold(), []).append(
+            user
+        )
     fallback = [
         user
         for user in by_email.get(match.fallback.strip().casefold(), [])
@@ -163,7 +165,9 @@ def _save(run: Run, people: list[Person], fallback: str, rules: Users) -> None:
     now = run.clock.now()
 
     def linked(key: str, user: str) -> Link:
-        return Link("users", key, rules.resource, user, "", {}, "matched", run.id, now)
+        return Link(
+            "users", key, rules.resource, user, "", {}, "matched", run.id, now
+        )
 
     with run.store.begin() as connection:
         clear_findings(connection, "audit", "users")
@@ -174,7 +178,8 @@ def _save(run: Run, people: list[Person], fallback: str, rules: Users) -> None:
             if person.state == "matched":
                 save_link(connection, linked(person.key, person.user))
         save_findings(
-            connection, [_unmatched(one) for one in people if one.state != "matched"]
+            connection,
+            [_unmatched(one) for one in people if one.state != "matched"],
         )
 
 
@@ -194,7 +199,9 @@ def unmapped_collections(run: Run) -> list[Unmapped]:
     reads = needed(run.spec)
     known = cursors_of(run)
     found = []
-    rest = [name for name in run.migration.source.resources if name not in mapped]
+    rest = [
+        name for name in run.migration.source.resources if name not in mapped
+    ]
     for position, name in enumerate(rest):
         run.progress("unmapped collections", position, len(rest))
         rows = _rows(run, name, name in reads, known.get(COUNTED + name))
@@ -203,7 +210,8 @@ def unmapped_collections(run: Run) -> list[Unmapped]:
             Unmapped(
                 name,
                 rows,
-                reason or ("read for links and labels" if name in reads else ""),
+                reason
+                or ("read for links and labels" if name in reads else ""),
                 name in reads,
             )
         )
@@ -220,7 +228,9 @@ def taken_by_none(run: Run) -> list[Unmapped]:
         for name, mappings in by_source(run.spec.active()).items():
             some = [mapping.name for mapping in mappings]
             rows, first = (
-                (0, []) if name.startswith("$") else not_taken(connection, name, some)
+                (0, [])
+                if name.startswith("$")
+                else not_taken(connection, name, some)
             )
             if rows:
                 reason = (
@@ -245,7 +255,9 @@ def _rows(run: Run, name: str, staged: bool, cursor: Cursor | None) -> int:
         run.notice(f"{name} cannot be counted: {error}")
         rows = -1
     with run.store.begin() as connection:
-        save_cursor(connection, Cursor(COUNTED + name, None, True, rows, now, now))
+        save_cursor(
+            connection, Cursor(COUNTED + name, None, True, rows, now, now)
+        )
     return rows
 
 
@@ -256,7 +268,9 @@ def check_schema_drift(run: Run) -> None:
     problems = []
     fields_seen = cache(partial(_fields_seen, run))
     for mapping in run.spec.active():
-        paths = [path for path in paths_read(mapping) if not path.startswith("$")]
+        paths = [
+            path for path in paths_read(mapping) if not path.startswith("$")
+        ]
         heads = {str(segments(path)[0]) for path in paths}
         heads -= {*mapping.related, *mapping.children}
         if mapping.each:
@@ -267,7 +281,9 @@ def check_schema_drift(run: Run) -> None:
             seen = fields_seen(name)
             resource = run.migration.source.resources[name]
             # those are checked when they are read
-            known = resource.fields.keys() - set(resource.operations["list"].detail)
+            known = resource.fields.keys() - set(
+                resource.operations["list"].detail
+            )
             problems += [
                 f"{name}.{head}"
                 for head in sorted(heads & known)
@@ -301,7 +317,11 @@ def count_rows(run: Run, collection: str) -> int:
         run.migration.source.resources[collection].operations["list"],
         len(first.rows),
     )
-    if operation.pager is None or operation.pager.kind != "offset" or operation.parent:
+    if (
+        operation.pager is None
+        or operation.pager.kind != "offset"
+        or operation.parent
+    ):
         return size + sum(len(page.rows) for page in walk)
     full, other = 0, 1  # the last page known to be full, and one behind it
     while (rows := _rows_of_page(run, collection, other, size)) == size:

@@ -11,7 +11,14 @@ from msgspec import structs
 from engine.connector.client import Rows
 from engine.connector.model import Operation
 from engine.errors import Forbidden, RequestRejected
-from engine.extract.records import alive, cursors_of, entries, keyed, report, tallied
+from engine.extract.records import (
+    alive,
+    cursors_of,
+    entries,
+    keyed,
+    report,
+    tallied,
+)
 from engine.language.dependencies import needed
 from engine.session import Run
 from engine.store.records import (
@@ -49,7 +56,9 @@ def extract(run: Run, max_pages: int | None = None) -> dict[str, Reading]:
     readings = {}
     for position, (name, fields) in enumerate(wanted.items()):
         run.progress("reading the source", position, len(wanted))
-        readings[name] = _collection(run, name, fields, known.get(name), max_pages)
+        readings[name] = _collection(
+            run, name, fields, known.get(name), max_pages
+        )
     run.progress("reading the source", len(wanted), len(wanted))
     _rows_of_the_spec(run)
     return readings
@@ -114,7 +123,9 @@ def _shut_out(run: Run, cursor: Cursor, tally: Tally) -> None:
         save_cursor(connection, cursor)
         if cursor.rows:
             tally = structs.replace(
-                tally, doubts=tally.doubts + 1, doubt=tally.doubt or cursor.absent
+                tally,
+                doubts=tally.doubts + 1,
+                doubt=tally.doubt or cursor.absent,
             )
             save_tally(connection, cursor.collection, tally)
             report(connection, READING, cursor.collection, tally)
@@ -152,7 +163,9 @@ def _resumed(run: Run, name: str, cursor: Cursor) -> tuple[Cursor, Tally]:
     return (cursor, tally) if same else _begun_again(run, cursor, tally)
 
 
-def _begun_again(run: Run, cursor: Cursor, tally: Tally) -> tuple[Cursor, Tally]:
+def _begun_again(
+    run: Run, cursor: Cursor, tally: Tally
+) -> tuple[Cursor, Tally]:
     """A reading from the first page on; rows that were read are known by their keys."""
     now = max(run.clock.now(), cursor.read_at)
     return structs.replace(cursor, position=None, rows=0, started=now), Tally(
@@ -181,21 +194,29 @@ def save(
     )
     resource = run.migration.source.resources[name]
     with run.store.begin() as connection:
-        tally = tallied(connection, resource, tally, page, found, cursor.started)
+        tally = tallied(
+            connection, resource, tally, page, found, cursor.started
+        )
         if found.records and _by_position(resource.operations["list"]):
-            tally = structs.replace(tally, last=(page.at, found.records[-1].key))
+            tally = structs.replace(
+                tally, last=(page.at, found.records[-1].key)
+            )
         save_tally(connection, name, tally)
         report(connection, READING, name, tally)
         save_page(connection, unique, entries(run, unique, fields), cursor)
     return cursor, tally
 
 
-def index(run: Run, name: str, fields: tuple[str, ...], cursor: Cursor) -> Cursor:
+def index(
+    run: Run, name: str, fields: tuple[str, ...], cursor: Cursor
+) -> Cursor:
     """A changed spec finds records by other fields: index what is staged, without a call."""
     for batch in stream(run.store, name):
         with run.store.begin() as connection:
             save_refs(connection, entries(run, batch, fields))
-    cursor = structs.replace(cursor, indexed=tuple(sorted({*fields, *cursor.indexed})))
+    cursor = structs.replace(
+        cursor, indexed=tuple(sorted({*fields, *cursor.indexed}))
+    )
     with run.store.begin() as connection:
         save_cursor(connection, cursor)
     return cursor
@@ -208,7 +229,13 @@ def _rows_of_the_spec(run: Run) -> None:
         if mapping.rows:
             name = mapping.sources[0]
             found = [
-                Record(name, key_of(name, str(row["id"])), dict(row), 0, digest(row))
+                Record(
+                    name,
+                    key_of(name, str(row["id"])),
+                    dict(row),
+                    0,
+                    digest(row),
+                )
                 for row in mapping.rows
             ]
             with run.store.begin() as connection:

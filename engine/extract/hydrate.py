@@ -68,10 +68,14 @@ def _fields_read(mapping: ObjectMapping) -> Iterator[tuple[str, str]]:
     beside: dict[str, tuple[str, ...]] = {
         name: related.sources for name, related in mapping.related.items()
     }
-    beside |= {name: (children.source,) for name, children in mapping.children.items()}
+    beside |= {
+        name: (children.source,) for name, children in mapping.children.items()
+    }
     for path in paths_read(mapping):
         parts = [part for part in segments(path) if isinstance(part, str)]
-        head, *rest = [part for part in parts if part[0] not in "*["]  # names only
+        head, *rest = [
+            part for part in parts if part[0] not in "*["
+        ]  # names only
         field = rest[0] if head in beside and rest else head
         for name in beside.get(head, mapping.sources):
             yield from ((name, field), (name, field.replace("_", "-")))
@@ -89,7 +93,10 @@ def pending_reads(run: Run) -> list[PendingReads]:
 
 
 def _waiting(
-    run: Run, name: str, fields: tuple[str, ...], only: frozenset[str] | None = None
+    run: Run,
+    name: str,
+    fields: tuple[str, ...],
+    only: frozenset[str] | None = None,
 ) -> Iterator[Record]:
     for batch in stream(run.store, name, only):
         for record in batch:
@@ -113,7 +120,9 @@ def hydrate(run: Run, only: frozenset[str] | None = None) -> int:
                     for record, row in zip(group, rows, strict=True)
                     if row is not None
                 ]
-                present = any(not row.keys().isdisjoint(fields) for row in rows if row)
+                present = any(
+                    not row.keys().isdisjoint(fields) for row in rows if row
+                )
                 if len(group) == AT_ONCE and not present:
                     raise UnsafePlan(
                         f"{AT_ONCE} {name} read one by one hold no"
@@ -127,7 +136,9 @@ def hydrate(run: Run, only: frozenset[str] | None = None) -> int:
     return done
 
 
-def _read(run: Run, fields: tuple[str, ...], record: Record) -> dict[str, Any] | None:
+def _read(
+    run: Run, fields: tuple[str, ...], record: Record
+) -> dict[str, Any] | None:
     """The row itself; None where it is deleted, or where it is refused, which is reported."""
     try:
         return run.source.read(record.collection, record.id)
@@ -144,7 +155,9 @@ def _joined(
     return structs.replace(whole, key=record.key, digest=record.digest)
 
 
-def _report(run: Run, record: Record, fields: tuple[str, ...], why: str) -> None:
+def _report(
+    run: Run, record: Record, fields: tuple[str, ...], why: str
+) -> None:
     text = f"{', '.join(fields)} could not be read and is missing: {why}"
     with run.store.begin() as connection:
         for mapping in run.spec.active():
@@ -157,7 +170,9 @@ def _report(run: Run, record: Record, fields: tuple[str, ...], why: str) -> None
 def _save(run: Run, name: str, read: list[Record]) -> None:
     fields, keys = needed(run.spec)[name], [record.key for record in read]
     with run.store.begin() as connection:
-        cursor = structs.replace(all_cursors(connection)[name], read_at=run.clock.now())
+        cursor = structs.replace(
+            all_cursors(connection)[name], read_at=run.clock.now()
+        )
         save_page(connection, read, entries(run, read, fields), cursor)
         for mapping in run.spec.active():
             clear_findings(connection, STAGE, mapping.name, keys)

@@ -89,7 +89,9 @@ def read_changes(run: Run, whole: bool = False) -> list[Changes]:
         cursor = known.get(name)
         if cursor is None or not cursor.complete:
             continue  # not read yet: the ordinary reading takes care of it
-        found.append(_collection(run, name, fields, cursor, whole and name in mapped))
+        found.append(
+            _collection(run, name, fields, cursor, whole and name in mapped)
+        )
     run.progress("reading changes", len(wanted), len(wanted))
     return found
 
@@ -114,7 +116,9 @@ def _collection(
     try:
         changes = _take(run, name, fields, cursor, how)
         left_out = _left_out(run, name) if changes.how != "full" else []
-        return _compared(run, fields, changes, left_out) if left_out else changes
+        return (
+            _compared(run, fields, changes, left_out) if left_out else changes
+        )
     except Forbidden as error:
         doubt = f"what has changed cannot be read: {error}"
         with run.store.begin() as connection:
@@ -153,7 +157,9 @@ def _compared(
     name = changes.collection
     found = _take(run, name, fields, cursors_of(run)[name], "full")
     begun = cursors_of(run)[name].started
-    unlisted = {key for keys in stream_unlisted(run.store, name, begun) for key in keys}
+    unlisted = {
+        key for keys in stream_unlisted(run.store, name, begun) for key in keys
+    }
     missed = sorted(set(left_out) - unlisted)
     with run.store.begin() as connection:
         kept = structs.replace(
@@ -185,9 +191,13 @@ def _take(
 
     changes, tally = Changes(name, how), Tally(stamp=earlier.stamp)
     resource = run.migration.source.resources[name]
-    params = filtered(resource.operations["list"], since) if how == "filter" else {}
+    params = (
+        filtered(resource.operations["list"], since) if how == "filter" else {}
+    )
     newest_first = how == "newest first"
-    for page in run.source.pages(name, params, newest_first=newest_first, doubts=True):
+    for page in run.source.pages(
+        name, params, newest_first=newest_first, doubts=True
+    ):
         if page.anew:
             tally = Tally(stamp=earlier.stamp)
         if page.silent and how == "full" and cursor.rows and not page.doubt:
@@ -215,7 +225,9 @@ def _take(
             )
             if ended and not tally.doubts:
                 moved = structs.replace(moved, started=started)
-            staged = _stage(run, connection, fields, moved, found.records, deleted)
+            staged = _stage(
+                run, connection, fields, moved, found.records, deleted
+            )
             changes = changes.plus(staged)
             if ended or tally.doubts:
                 _remember(connection, name, how, tally, earlier)
@@ -261,7 +273,9 @@ def _remember(
     """
     whole = how == "full"
     newest = () if tally.doubts else earlier.newest
-    kept = structs.replace(earlier, date=tally.date, stamp=tally.stamp, newest=newest)
+    kept = structs.replace(
+        earlier, date=tally.date, stamp=tally.stamp, newest=newest
+    )
     if whole:
         kept = structs.replace(
             tally, missed=earlier.missed, missed_key=earlier.missed_key

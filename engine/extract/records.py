@@ -88,7 +88,8 @@ def has_key(resource: Resource, row: Mapping[str, Any]) -> bool:
     """
     values = [row.get(name) for name in resource.id_fields]
     if any(
-        isinstance(value, dict | list | bool) or is_empty(value) for value in values
+        isinstance(value, dict | list | bool) or is_empty(value)
+        for value in values
     ):
         return False
     return fits_index(join_id([word(value) for value in values]))
@@ -136,9 +137,13 @@ def tallied(
 ) -> Tally:
     """The tally with one more page, of a reading that began at `since` by our clock."""
     date = page.date if tally.date is None else tally.date
-    pairs = other_rows(connection, found.records, since) if found.records else []
+    pairs = (
+        other_rows(connection, found.records, since) if found.records else []
+    )
     others = [
-        now.key for before, now in pairs if not _is_changed(resource, before, now, date)
+        now.key
+        for before, now in pairs
+        if not _is_changed(resource, before, now, date)
     ]
     stamped = {}
     for record in found.records:
@@ -158,7 +163,9 @@ def tallied(
         pages=tally.pages + bool(page.rows),
         date=date,
         stamp=max(known, default=None),
-        newest=tuple(nlargest(PROOFS, ((one, key) for key, one in newest.items()))),
+        newest=tuple(
+            nlargest(PROOFS, ((one, key) for key, one in newest.items()))
+        ),
     )
 
 
@@ -183,7 +190,9 @@ def _moment_in(record: Record, place: str) -> float | None:
     return moment(dig(record.body, segments(place))) if place else None
 
 
-def report(connection: sa.Connection, stage: str, name: str, tally: Tally) -> None:
+def report(
+    connection: sa.Connection, stage: str, name: str, tally: Tally
+) -> None:
     """What a reading left open, for people to see; it takes the place of what the stage said
     before.
     """
@@ -200,7 +209,11 @@ def report(connection: sa.Connection, stage: str, name: str, tally: Tally) -> No
             " check `id` in the connector"
         )
     if tally.doubts:
-        many = f" (and {tally.doubts - 1:,} lists more)" if tally.doubts > 1 else ""
+        many = (
+            f" (and {tally.doubts - 1:,} lists more)"
+            if tally.doubts > 1
+            else ""
+        )
         texts.append(
             f"{tally.doubt}{many}; rows may be missing – read everything again with"
             " --delta --deletions"
@@ -213,7 +226,8 @@ def report(connection: sa.Connection, stage: str, name: str, tally: Tally) -> No
         )
     clear_findings(connection, stage, name)
     save_findings(
-        connection, [Finding(name, "", stage, "", "attention", text) for text in texts]
+        connection,
+        [Finding(name, "", stage, "", "attention", text) for text in texts],
     )
 
 
@@ -225,7 +239,10 @@ def watermark(cursor: Cursor, tally: Tally) -> float:
     behind: stamps may be wall time of another zone, and a clock that was ahead may be put right.
     """
     begun = cursor.started if tally.date is None else tally.date
-    return min(begun, begun - LAG if tally.stamp is None else tally.stamp) - OVERLAP
+    return (
+        min(begun, begun - LAG if tally.stamp is None else tally.stamp)
+        - OVERLAP
+    )
 
 
 def proving(tally: Tally, since: float) -> float:
@@ -362,7 +379,8 @@ def rows_now(
         }
 
     found = {
-        resource.id_of(row): row for row in client.by_ids(resource.name, sorted(ids))
+        resource.id_of(row): row
+        for row in client.by_ids(resource.name, sorted(ids))
     }
     if "read" in resource.operations and listing and listing.ids:
         for row_id in sorted(bodies.keys() - found.keys()):
@@ -396,4 +414,6 @@ def stamp(seconds: float, style: str, zone: str = "UTC") -> str:
     """An instant as a filter wants it, by the clock of a zone."""
     if style in ("epoch", "epoch_ms"):
         return str(int(seconds * (1000 if style == "epoch_ms" else 1)))
-    return datetime.fromtimestamp(seconds, ZoneInfo(zone)).strftime(_STYLES[style])
+    return datetime.fromtimestamp(seconds, ZoneInfo(zone)).strftime(
+        _STYLES[style]
+    )

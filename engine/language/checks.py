@@ -71,7 +71,9 @@ def _key_written(
         if item.resource != mapping.resource or not item.key:
             continue
         if field is None:
-            text = f"the key field {item.name!r} of {item.resource} is not filled"
+            text = (
+                f"the key field {item.name!r} of {item.resource} is not filled"
+            )
             yield document.problem(
                 (*mapping.keys, "fields"),
                 "key-field",
@@ -88,7 +90,10 @@ def _key_written(
 
 
 def _recognised(
-    spec: Spec, document: Document, mapping: ObjectMapping, destination: Connector
+    spec: Spec,
+    document: Document,
+    mapping: ObjectMapping,
+    destination: Connector,
 ) -> Iterator[Diagnostic]:
     resource = destination.resources.get(mapping.resource)
     keyed = any(
@@ -103,9 +108,7 @@ def _recognised(
         and not resource.recognise
         and not mapping.match
     ):
-        text = (
-            f"a row of {mapping.resource} cannot be found again after a lost connection"
-        )
+        text = f"a row of {mapping.resource} cannot be found again after a lost connection"
         advice = (
             f"declare a field for its key: custom_fields.{mapping.resource}.source_key:"
             " {name: ..., type: text, key: true}"
@@ -126,7 +129,9 @@ def _written_over(
     if by in mapping.fields and by not in mapping.match:
         text = f"creating a row of {mapping.resource} overwrites one with the same {by}"
         advice = f"add match: [{by}], so that such a row is adopted and keeps what people entered"
-        yield document.problem((*mapping.keys, "to"), "overwrites-rows", text, advice)
+        yield document.problem(
+            (*mapping.keys, "to"), "overwrites-rows", text, advice
+        )
 
 
 def _switched_off(
@@ -175,16 +180,22 @@ def _same_keys(spec: Spec, document: Document) -> Iterator[Diagnostic]:
 
 def _left_behind(spec: Spec, document: Document) -> Iterator[Diagnostic]:
     mapped = {
-        source: item.name for item in spec.objects.values() for source in item.sources
+        source: item.name
+        for item in spec.objects.values()
+        for source in item.sources
     }
     for name in spec.left_behind:
         if name in mapped:
             keys: Keys = ("left_behind", name)
             text = f"{name!r} is not left behind: {mapped[name]!r} is created from it"
-            yield document.problem(keys, "unused", text, "remove this line", "warning")
+            yield document.problem(
+                keys, "unused", text, "remove this line", "warning"
+            )
 
 
-def _ignored(spec: Spec, document: Document, source: Connector) -> Iterator[Diagnostic]:
+def _ignored(
+    spec: Spec, document: Document, source: Connector
+) -> Iterator[Diagnostic]:
     """Ignored fields that no record has; a list shared by an alias is judged by all objects that
     share it.
     """
@@ -209,5 +220,7 @@ def _ignored(spec: Spec, document: Document, source: Connector) -> Iterator[Diag
                     keys, "unknown-field", text, "remove this line", "warning"
                 )
             )
-            unknown[place] = found if place not in unknown or known else unknown[place]
+            unknown[place] = (
+                found if place not in unknown or known else unknown[place]
+            )
     yield from (item for item in unknown.values() if item)

@@ -55,19 +55,25 @@ def load_migration(
         # that a missing variable has no good value is no news
         told = {item.where for item in problems}
         raise SpecError(
-            in_order([*problems, *(item for item in shape if item.where not in told)])
+            in_order(
+                [*problems, *(item for item in shape if item.where not in told)]
+            )
         )
     connectors: dict[str, Connector] = {}
     for side in ("source", "destination"):
         file = path.parent / document.data[side]["connector"]
         try:
             connector = load_connector(file, shown(file))
-            connectors[side] = connector if side == "source" else addressed(connector)
+            connectors[side] = (
+                connector if side == "source" else addressed(connector)
+            )
         except SpecError as error:
             problems += error.diagnostics
         except UsageError as error:
             problems.append(
-                document.problem((side, "connector"), "unreadable-file", str(error))
+                document.problem(
+                    (side, "connector"), "unreadable-file", str(error)
+                )
             )
     if len(connectors) < 2:
         raise SpecError(in_order(problems))
@@ -120,7 +126,9 @@ class _Compiler:
     done: dict[str, model.ObjectMapping] = field(default_factory=dict)
     rows: dict[str, Shape] = field(default_factory=dict)
     used: set[str] = field(default_factory=set)
-    custom: dict[tuple[str, str], model.CustomField] = field(default_factory=dict)
+    custom: dict[tuple[str, str], model.CustomField] = field(
+        default_factory=dict
+    )
 
     @property
     def settings(self) -> Mapping[str, Any]:
@@ -141,7 +149,12 @@ class _Compiler:
         )
 
     def known(
-        self, name: str, words: Iterable[str], keys: Keys, code: Code, problem: str
+        self,
+        name: str,
+        words: Iterable[str],
+        keys: Keys,
+        code: Code,
+        problem: str,
     ) -> None:
         """A name must be one of these words."""
         if name not in words:
@@ -232,7 +245,9 @@ class _Compiler:
             f"{self.source.title} has no collection {name!r}",
         )
 
-    def _collections(self, data: Mapping[str, Any], keys: Keys) -> tuple[str, ...]:
+    def _collections(
+        self, data: Mapping[str, Any], keys: Keys
+    ) -> tuple[str, ...]:
         """The collection of a section, or its several collections."""
         written = several(data["from"], (*keys, "from"))
         for at, name in written:
@@ -285,9 +300,7 @@ class _Compiler:
                 continue
             for name, item in items.items():
                 keys: Keys = ("custom_fields", resource, name)
-                text = (
-                    f"{self.destination.title} has no field type for {item['type']!r}"
-                )
+                text = f"{self.destination.title} has no field type for {item['type']!r}"
                 self.known(
                     item["type"],
                     known.custom.types,
@@ -295,10 +308,16 @@ class _Compiler:
                     "unsupported",
                     text,
                 )
-                fields[resource, name] = self._custom_field(resource, name, item, keys)
+                fields[resource, name] = self._custom_field(
+                    resource, name, item, keys
+                )
             self._were(items, ("custom_fields", resource), "custom field")
             if (
-                sum(made.key for made in fields.values() if made.resource == resource)
+                sum(
+                    made.key
+                    for made in fields.values()
+                    if made.resource == resource
+                )
                 > 1
             ):
                 self.problem(
@@ -312,7 +331,9 @@ class _Compiler:
     def _custom_field(
         self, resource: str, name: str, item: Mapping[str, Any], keys: Keys
     ) -> model.CustomField:
-        options, origin = self._options(item.get("options", []), (*keys, "options"))
+        options, origin = self._options(
+            item.get("options", []), (*keys, "options")
+        )
         return model.CustomField(
             resource,
             name,
@@ -348,7 +369,9 @@ class _Compiler:
                     "keep it in one of them",
                 )
 
-    def _labels(self, fields: Mapping[tuple[str, str], model.CustomField]) -> None:
+    def _labels(
+        self, fields: Mapping[tuple[str, str], model.CustomField]
+    ) -> None:
         """A field is recognised by its name and type: no two may share both."""
         taken: dict[tuple[str, str, str], str] = {}
         for (resource, name), item in fields.items():
@@ -447,8 +470,12 @@ class _Compiler:
                 "remove this section",
             )
             return
-        name = model.Field(rules.name, model.Path("name", ("name",)), ("pipelines",))
-        rows = tuple({"id": key, "name": item["name"]} for key, item in data.items())
+        name = model.Field(
+            rules.name, model.Path("name", ("name",)), ("pipelines",)
+        )
+        rows = tuple(
+            {"id": key, "name": item["name"]} for key, item in data.items()
+        )
         self.done[PIPELINES] = model.ObjectMapping(
             PIPELINES,
             (f"$rows.{PIPELINES}",),
@@ -498,7 +525,9 @@ class _Compiler:
                 if "where" in stages
                 else None
             )
-        name = model.Field(rules.stage_name, model.Path(label, segments(label)), keys)
+        name = model.Field(
+            rules.stage_name, model.Path(label, segments(label)), keys
+        )
         return model.ObjectMapping(
             f"pipelines.{key}",
             (source,),
@@ -514,7 +543,9 @@ class _Compiler:
 
     # -- one object
 
-    def _object(self, name: str, data: Mapping[str, Any]) -> model.ObjectMapping:
+    def _object(
+        self, name: str, data: Mapping[str, Any]
+    ) -> model.ObjectMapping:
         keys: Keys = ("objects", name)
         if name == "users":
             self.problem(
@@ -540,7 +571,8 @@ class _Compiler:
             for key, item in data.get("children", {}).items()
         }
         builder.scope = replace(
-            builder.scope, children={key: item.source for key, item in children.items()}
+            builder.scope,
+            children={key: item.source for key, item in children.items()},
         )
         each = (
             self._each(data["each"], (*keys, "each"), builder)
@@ -607,7 +639,11 @@ class _Compiler:
         for position, row in enumerate(rows):
             found = row.get("id")
             if isinstance(found, bool | list | dict) or is_empty(found):
-                place = (*keys, position, "id") if "id" in row else (*keys, position)
+                place = (
+                    (*keys, position, "id")
+                    if "id" in row
+                    else (*keys, position)
+                )
                 self.problem(
                     place,
                     "missing-key",
@@ -649,7 +685,9 @@ class _Compiler:
                 )
         return resource if resource in creatable else ""
 
-    def _enabled(self, written: bool | str, builder: Builder, keys: Keys) -> bool:
+    def _enabled(
+        self, written: bool | str, builder: Builder, keys: Keys
+    ) -> bool:
         if isinstance(written, bool):
             return written
         builder.path(written, keys)
@@ -663,10 +701,14 @@ class _Compiler:
             )
         return value is True
 
-    def _own_names(self, data: Mapping[str, Any], scope: Scope, keys: Keys) -> None:
+    def _own_names(
+        self, data: Mapping[str, Any], scope: Scope, keys: Keys
+    ) -> None:
         """Names defined beside the record's fields: each is unique, and shadows no field."""
         own = (
-            replace(scope, related={}, children={}, each=None).shape(scope.sources)
+            replace(scope, related={}, children={}, each=None).shape(
+                scope.sources
+            )
             or {}
         )
         made: list[tuple[str, Keys]] = [
@@ -675,7 +717,9 @@ class _Compiler:
             for name in data.get(group, {})
         ]
         made += (
-            [(data["each"]["name"], (*keys, "each", "name"))] if "each" in data else []
+            [(data["each"]["name"], (*keys, "each", "name"))]
+            if "each" in data
+            else []
         )
         taken: set[str] = set()
         for name, place in made:
@@ -708,7 +752,9 @@ class _Compiler:
     ) -> model.Related:
         sources = self._collections(data, keys)
         by = builder.path(data["by"], (*keys, "by"))
-        builder.fault((*keys, "by"), builder.apart(by, sources, len(sources) > 1))
+        builder.fault(
+            (*keys, "by"), builder.apart(by, sources, len(sources) > 1)
+        )
         return model.Related(sources, by)
 
     def _children(
@@ -730,7 +776,9 @@ class _Compiler:
         if "by" in data:
             by, kind = builder.lead(data["by"], (*keys, "by"))
             if on.to and kind.to and not set(on.to) & set(kind.to):
-                text = f"{data['by']!r} and {data['on']!r} never name the same row"
+                text = (
+                    f"{data['by']!r} and {data['on']!r} never name the same row"
+                )
                 self.problem(
                     (*keys, "by"),
                     "wrong-link",
@@ -744,7 +792,9 @@ class _Compiler:
                 f"{data['on']!r} names rows of {' or '.join(on.to)}, not of"
                 f" {' or '.join(own)}"
             )
-            self.problem((*keys, "on"), "wrong-link", text, "use the link that does")
+            self.problem(
+                (*keys, "on"), "wrong-link", text, "use the link that does"
+            )
         elif len(own) > 1 and on.kind in NUMBERS:
             text = f"{data['on']!r} is a bare id, which rows of {' and '.join(own)} may share"
             self.problem(
@@ -767,7 +817,9 @@ class _Compiler:
                 f"{data['path']!r} is not a list",
                 "`each` takes a list inside the record",
             )
-        builder.scope = replace(builder.scope, each=(data["name"], path.segments))
+        builder.scope = replace(
+            builder.scope, each=(data["name"], path.segments)
+        )
         where = (
             builder.condition(data["where"], (*keys, "where"))
             if "where" in data
@@ -777,13 +829,22 @@ class _Compiler:
         return model.Each(data["name"], path, data["key"], where)
 
     def _field(
-        self, target: str, data: Any, keys: Keys, resource: str, builder: Builder
+        self,
+        target: str,
+        data: Any,
+        keys: Keys,
+        resource: str,
+        builder: Builder,
     ) -> model.Field:
         kind = self._kind(target, keys, resource)
         conflict = (
-            data.get("on_conflict", "keep") if isinstance(data, Mapping) else "keep"
+            data.get("on_conflict", "keep")
+            if isinstance(data, Mapping)
+            else "keep"
         )
-        return model.Field(target, builder.expression(data, keys, kind), keys, conflict)
+        return model.Field(
+            target, builder.expression(data, keys, kind), keys, conflict
+        )
 
     def _kind(self, target: str, keys: Keys, resource: str) -> FieldType | None:
         """The type of a destination field; None where there is no such field."""
@@ -805,7 +866,9 @@ class _Compiler:
             return None
         kind = known.fields.get(target)
         if kind is None:
-            writable = [name for name, item in known.fields.items() if item.writable]
+            writable = [
+                name for name, item in known.fields.items() if item.writable
+            ]
             self.problem(
                 keys,
                 "unknown-field",

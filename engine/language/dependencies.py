@@ -39,22 +39,31 @@ def _needs(spec: Spec) -> Iterator[tuple[str, ...]]:
         if item.options_from[0]
     )
     yield from (
-        (item.options_from[0],) for item in spec.native_options if item.options_from[0]
+        (item.options_from[0],)
+        for item in spec.native_options
+        if item.options_from[0]
     )
     for mapping in spec.active():
         yield from ((name,) for name in mapping.sources)
         yield from (
-            (name,) for related in mapping.related.values() for name in related.sources
+            (name,)
+            for related in mapping.related.values()
+            for name in related.sources
         )
         yield from (
-            (children.source, children.on) for children in mapping.children.values()
+            (children.source, children.on)
+            for children in mapping.children.values()
         )
         for lookup in lookups(mapping):
             for target in lookup.objects if lookup.on else ():
-                yield from ((name, lookup.on) for name in spec.objects[target].sources)
+                yield from (
+                    (name, lookup.on) for name in spec.objects[target].sources
+                )
 
 
-def by_source(objects: Iterable[ObjectMapping]) -> dict[str, list[ObjectMapping]]:
+def by_source(
+    objects: Iterable[ObjectMapping],
+) -> dict[str, list[ObjectMapping]]:
     """The source collections, each with the objects made from it, in order."""
     found: dict[str, list[ObjectMapping]] = {}
     for mapping in objects:
@@ -67,7 +76,10 @@ def lookups(item: ObjectMapping | Field) -> Iterable[Lookup]:
     """Every lookup inside a field, or inside all fields of an object."""
     whole = item.fields.values() if isinstance(item, ObjectMapping) else (item,)
     return (
-        expr for field in whole for expr in walk(field.expr) if isinstance(expr, Lookup)
+        expr
+        for field in whole
+        for expr in walk(field.expr)
+        if isinstance(expr, Lookup)
     )
 
 
@@ -107,7 +119,11 @@ def tested(condition: Condition | None) -> Iterator[str]:
 def paths_read(mapping: ObjectMapping) -> set[str]:
     """Source paths an object reads, as written."""
     found = {related.by.text for related in mapping.related.values()}
-    found |= {children.by.text for children in mapping.children.values() if children.by}
+    found |= {
+        children.by.text
+        for children in mapping.children.values()
+        if children.by
+    }
     found.update(tested(mapping.when))
     if mapping.each:
         found.update([mapping.each.path.text], tested(mapping.each.where))

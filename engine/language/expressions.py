@@ -163,7 +163,8 @@ class Builder:
             self._reachable(data, keys)
             return model.First(
                 tuple(
-                    self.expression(item, at, kind) for at, item in several(data, keys)
+                    self.expression(item, at, kind)
+                    for at, item in several(data, keys)
                 )
             )
         if not isinstance(data, Mapping):
@@ -182,10 +183,14 @@ class Builder:
             ),
             steps=self._steps(data.get("using", []), (*keys, "using")),
             mapping=self._map(data, keys, kind) if "map" in data else None,
-            default=self._const(data.get("default"), (*keys, "default"), kind).value,
+            default=self._const(
+                data.get("default"), (*keys, "default"), kind
+            ).value,
         )
 
-    def _const(self, value: Any, keys: Keys, kind: FieldType | None) -> model.Const:
+    def _const(
+        self, value: Any, keys: Keys, kind: FieldType | None
+    ) -> model.Const:
         self.fault(keys, typecheck.check_constant(value, kind))
         return model.Const(value)
 
@@ -250,11 +255,17 @@ class Builder:
         if isinstance(inner, Mapping) and not HEADS & set(inner):
             return self._parts(inner, (*keys, "from"), kind)
         found = self.expression(inner, (*keys, "from"), kind)
-        if "map" in data and "using" not in data and isinstance(found, model.Path):
+        if (
+            "map" in data
+            and "using" not in data
+            and isinstance(found, model.Path)
+        ):
             self._words(found, data["map"], keys)
         return found
 
-    def _words(self, path: model.Path, entries: Mapping[str, Any], keys: Keys) -> None:
+    def _words(
+        self, path: model.Path, entries: Mapping[str, Any], keys: Keys
+    ) -> None:
         """Keys of a value map that the record can never hold."""
         kind = (
             self.scope.find(path.segments).kind
@@ -299,7 +310,9 @@ class Builder:
                 )
         moving = kind if kind and kind.kind == "moving" else None
         values = {
-            name: self.expression(item, (*keys, name), (shape or {}).get(name, moving))
+            name: self.expression(
+                item, (*keys, name), (shape or {}).get(name, moving)
+            )
             for name, item in data.items()
         }
         return model.Parts(values)
@@ -331,7 +344,9 @@ class Builder:
         steps = []
         for at, item in several(data, keys):
             name, args = (
-                (item, None) if isinstance(item, str) else next(iter(item.items()))
+                (item, None)
+                if isinstance(item, str)
+                else next(iter(item.items()))
             )
             at = at if isinstance(item, str) else (*at, name)
             try:
@@ -342,7 +357,10 @@ class Builder:
                     if f"$settings.{setting}" in str(args) and problem.endswith(
                         f" {value!r}"
                     ):
-                        at, problem = ("settings", setting), problem.partition(": ")[2]
+                        at, problem = (
+                            ("settings", setting),
+                            problem.partition(": ")[2],
+                        )
                 code: Code = "bad-argument" if name in STEPS else "unknown-step"
                 self.problem(at, code, problem, advice)
         return tuple(steps)
@@ -386,7 +404,8 @@ class Builder:
         good = [self._target(name, at) for at, name in written]
         if all(good):
             self.fault(
-                (*keys, "lookup"), typecheck.check_link(kind, self._resources(names))
+                (*keys, "lookup"),
+                typecheck.check_link(kind, self._resources(names)),
             )
         by = self.expression(data["by"], (*keys, "by"), typecheck.MOVING)
         on = data.get("on", "")
@@ -479,7 +498,9 @@ class Builder:
                     "remove 'on'",
                 )
                 return
-            found = replace(self.scope, sources=(source,)).find(segments(on), own=True)
+            found = replace(self.scope, sources=(source,)).find(
+                segments(on), own=True
+            )
             if found.problem:
                 resource = self.scope.connector.resources.get(source)
                 self.problem(
@@ -489,12 +510,16 @@ class Builder:
                     suggest(on, list(resource.fields if resource else ())),
                 )
 
-    def _reaches(self, names: Sequence[str], by: model.Expr, keys: Keys) -> None:
+    def _reaches(
+        self, names: Sequence[str], by: model.Expr, keys: Keys
+    ) -> None:
         """Whether the values of `by` can name a record of any of the objects at all."""
         for path in by.options if isinstance(by, model.First) else (by,):
             if isinstance(path, model.Path):
                 sources = tuple(
-                    source for name in names for source in self.done[name].sources
+                    source
+                    for name in names
+                    for source in self.done[name].sources
                 )
                 self.fault(
                     keys,
@@ -514,7 +539,9 @@ class Builder:
             if not path.text.startswith("$")
             else TEXT
         )
-        own = self.scope.sources if path.text in ("$key", "$record") else kind.to
+        own = (
+            self.scope.sources if path.text in ("$key", "$record") else kind.to
+        )
         listed = " or ".join(dict.fromkeys(sources))
         if own and not set(own) & set(sources):
             return (
@@ -530,14 +557,18 @@ class Builder:
             )
         return None
 
-    def _fallback(self, names: Sequence[str], fallback: str, keys: Keys) -> None:
+    def _fallback(
+        self, names: Sequence[str], fallback: str, keys: Keys
+    ) -> None:
         rows = [
             str(row["id"])
             for name in names
             for row in self.done[name].rows
             if "id" in row
         ]
-        sources = [source for name in names for source in self.done[name].sources]
+        sources = [
+            source for name in names for source in self.done[name].sources
+        ]
         if (
             rows
             and all(self.done[name].rows for name in names)
@@ -595,7 +626,11 @@ class Builder:
         for fault in found:
             where = f"{name}:{fault.line}: " if name and fault.line else ""
             self.problem(
-                keys, fault.code, where + fault.problem, fault.advice, fault.severity
+                keys,
+                fault.code,
+                where + fault.problem,
+                fault.advice,
+                fault.severity,
             )
         if any(fault.severity == "error" for fault in found):
             return model.Template("", name, html)

@@ -145,7 +145,9 @@ class _Allowance:
     turns: int = MAX_TURNS
     work: int = MAX_WORK
     unseen: int = 0  # what was done since the clock was looked at
-    until: float = 0.0  # by the thread's clock; 0 while there is too little to look
+    until: float = (
+        0.0  # by the thread's clock; 0 while there is too little to look
+    )
 
     def take(self, turns: int, work: int) -> None:
         """Count it; raises SecurityError once it is too much."""
@@ -210,7 +212,12 @@ class View:
         key = name if name in self._body else name.replace("_", "-")
         if key not in self._body:
             key = next(
-                (other for other in self._body if other.replace("-", "_") == name), name
+                (
+                    other
+                    for other in self._body
+                    if other.replace("-", "_") == name
+                ),
+                name,
             )
         if key in self._body:
             return seen(self._body[key], self._known)
@@ -234,7 +241,9 @@ class View:
     __hash__ = None  # type: ignore[assignment]
 
     def __str__(self) -> str:
-        raise TypeError("a record cannot be written as text; name one of its fields")
+        raise TypeError(
+            "a record cannot be written as text; name one of its fields"
+        )
 
 
 def seen(value: Any, known: frozenset[str]) -> Any:
@@ -271,18 +280,31 @@ class _Environment(ImmutableSandboxedEnvironment):
             return isinstance(obj, str) and attr in _METHODS
         return super().is_safe_attribute(obj, attr, value)
 
-    def call(__self, __context: Any, __obj: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N805
+    def call(
+        __self,  # noqa: N805
+        __context: Any,
+        __obj: Any,
+        *args: Any,
+        **kwargs: Any,
+    ) -> Any:
         """A method of a text goes over it."""
         _left.get().take(0, _size(getattr(__obj, "__self__", "")))
         return super().call(__context, __obj, *args, **kwargs)
 
-    def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
+    def call_binop(
+        self, context: Any, operator: str, left: Any, right: Any
+    ) -> Any:
         numbers = all(
-            isinstance(item, int | float) and abs(item) < 1e30 for item in (left, right)
+            isinstance(item, int | float) and abs(item) < 1e30
+            for item in (left, right)
         )
         if operator == "**" or not (
             numbers
-            or (operator == "+" and isinstance(left, str) and isinstance(right, str))
+            or (
+                operator == "+"
+                and isinstance(left, str)
+                and isinstance(right, str)
+            )
         ):
             raise SecurityError(f"{operator} works with numbers only")
         return _bounded(super().call_binop(context, operator, left, right))
@@ -327,7 +349,9 @@ def _flat(items: Any) -> Any:
     return items
 
 
-def _guarded(function: Callable[..., Any], name: str = "") -> Callable[..., Any]:
+def _guarded(
+    function: Callable[..., Any], name: str = ""
+) -> Callable[..., Any]:
     """A filter that refuses to multiply large texts; without a name it is a step and gets plain
     values.
     """
@@ -338,7 +362,11 @@ def _guarded(function: Callable[..., Any], name: str = "") -> Callable[..., Any]
         value, *rest = args[place:]
         _left.get().take(0, _size(value))
         longest = max(
-            (len(item) for item in [*rest, *named.values()] if isinstance(item, str)),
+            (
+                len(item)
+                for item in [*rest, *named.values()]
+                if isinstance(item, str)
+            ),
             default=0,
         )
         if longest > 100 and longest * _size(value) > MAX_TEXT:
@@ -362,7 +390,9 @@ def _join(join: Callable[..., str]) -> Callable[..., str]:
     """Jinja's join, for texts only; what is nothing is left empty."""
 
     @functools.wraps(join)
-    def run(context: Any, value: Any, d: str = "", attribute: str | None = None) -> str:
+    def run(
+        context: Any, value: Any, d: str = "", attribute: str | None = None
+    ) -> str:
         value = [] if value is None else value
         _left.get().take(0, _size(value))
         picked = (
@@ -371,7 +401,10 @@ def _join(join: Callable[..., str]) -> Callable[..., str]:
             else list(value)
         )
         parts = [_shown(item) for item in picked]
-        if len(d) * len(parts) + sum(len(str(part)) for part in parts) > MAX_TEXT:
+        if (
+            len(d) * len(parts) + sum(len(str(part)) for part in parts)
+            > MAX_TEXT
+        ):
             raise SecurityError("the text becomes too long")
         return join(context, parts, d)
 
@@ -390,7 +423,9 @@ class _Bounding(NodeTransformer):
     def visit_Output(self, node: nodes.Output) -> nodes.Output:  # noqa: N802 - Jinja's names
         self.generic_visit(node)
         node.nodes = [
-            part if isinstance(part, nodes.TemplateData) else _through("shown_", part)
+            part
+            if isinstance(part, nodes.TemplateData)
+            else _through("shown_", part)
             for part in node.nodes
         ]
         return node
@@ -402,7 +437,9 @@ class _Bounding(NodeTransformer):
 
     def visit_Macro(self, node: nodes.Macro) -> nodes.Macro:  # noqa: N802
         self.generic_visit(node)
-        turn = nodes.List([nodes.Const(1, lineno=node.lineno)], lineno=node.lineno)
+        turn = nodes.List(
+            [nodes.Const(1, lineno=node.lineno)], lineno=node.lineno
+        )
         node.body = [
             nodes.ExprStmt(_through("turning_", turn), lineno=node.lineno),
             *node.body,
@@ -434,7 +471,9 @@ def _environment(html: bool) -> _Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters = {name: _guarded(FILTERS[name], name) for name in _ALLOWED}
+    environment.filters = {
+        name: _guarded(FILTERS[name], name) for name in _ALLOWED
+    }
     environment.filters |= {
         name.replace(".", "_"): _guarded(step) for name, step in STEPS.items()
     }
@@ -450,7 +489,9 @@ def _environment(html: bool) -> _Environment:
 
 _ENVIRONMENTS = {html: _environment(html) for html in (True, False)}
 FILTER_NAMES = tuple(
-    sorted(name for name in _ENVIRONMENTS[True].filters if not name.endswith("_"))
+    sorted(
+        name for name in _ENVIRONMENTS[True].filters if not name.endswith("_")
+    )
 )
 
 
@@ -459,7 +500,9 @@ def _compiled(source: str, html: bool) -> jinja2.Template:
     environment = _ENVIRONMENTS[html]
     tree = _Bounding().visit(environment.parse(source))
     code = environment.compile(tree, filename="<template>")
-    return jinja2.Template.from_code(environment, code, dict(environment.globals))
+    return jinja2.Template.from_code(
+        environment, code, dict(environment.globals)
+    )
 
 
 @functools.lru_cache(maxsize=64)
@@ -490,7 +533,9 @@ def syntax_problem(source: str) -> tuple[str, int] | None:
         _compiled(source, True)
     except jinja2.TemplateSyntaxError as error:
         return error.message or "not a template", error.lineno
-    except SyntaxError as error:  # Python's own: an argument twice, blocks too deep
+    except (
+        SyntaxError
+    ) as error:  # Python's own: an argument twice, blocks too deep
         return str(error.msg), 1
     except (RecursionError, MemoryError):
         return "it is nested too deeply, or one expression is too long", 1
@@ -511,12 +556,16 @@ def render(source: str, html: bool, values: Mapping[str, Any]) -> str:
         _left.reset(token)
 
 
-def _chunks(template: jinja2.Template, values: Mapping[str, Any]) -> Iterator[str]:
+def _chunks(
+    template: jinja2.Template, values: Mapping[str, Any]
+) -> Iterator[str]:
     length = 0
     for chunk in template.root_render_func(template.new_context(dict(values))):
         length += len(chunk)
         if length > MAX_TEXT:
-            raise SecurityError(f"the text is longer than {MAX_TEXT:,} characters")
+            raise SecurityError(
+                f"the text is longer than {MAX_TEXT:,} characters"
+            )
         yield chunk
 
 
@@ -605,7 +654,9 @@ def misuse(call: FilterCall) -> str:
     function = _ENVIRONMENTS[True].filters[call.name]
     places = 2 if hasattr(function, "jinja_pass_arg") else 1
     try:
-        inspect.signature(function).bind(*range(places), *call.args, **call.named)
+        inspect.signature(function).bind(
+            *range(places), *call.args, **call.named
+        )
     except TypeError as error:
         return str(error)
     except ValueError:  # a function of C that does not show what it takes
@@ -626,9 +677,16 @@ def _walk(node: nodes.Node, bound: Bound) -> Iterator[tuple[Names, int]]:
         case nodes.Assign():
             yield from _walk(node.node, bound)
             bound |= _bind(node.target, _path(node.node, bound))
-        case nodes.Call(node=nodes.Getattr(node=owner)):  # a method: `name.upper()`
+        case nodes.Call(
+            node=nodes.Getattr(node=owner)
+        ):  # a method: `name.upper()`
             yield from _walk_all([owner, *node.args, *node.kwargs], bound)
-        case nodes.AssignBlock() | nodes.With() | nodes.Macro() | nodes.CallBlock():
+        case (
+            nodes.AssignBlock()
+            | nodes.With()
+            | nodes.Macro()
+            | nodes.CallBlock()
+        ):
             yield from _walk_scope(node, bound)
         case _:
             path = _path(node, bound)
@@ -671,14 +729,18 @@ def _walk_scope(node: nodes.Node, bound: Bound) -> Iterator[tuple[Names, int]]:
         bound |= _bind(node.target, None)
 
 
-def _bind(target: nodes.Node, path: Names | None, element: bool = False) -> Bound:
+def _bind(
+    target: nodes.Node, path: Names | None, element: bool = False
+) -> Bound:
     """The names that a loop or a `set` binds; a path only where one name stands for one value."""
     if isinstance(target, nodes.Name):
         return {target.name: (*path, "*") if path and element else path}
     return {name.name: None for name in target.find_all(nodes.Name)}
 
 
-def _besides(node: nodes.Node | None, bound: Bound) -> Iterator[tuple[Names, int]]:
+def _besides(
+    node: nodes.Node | None, bound: Bound
+) -> Iterator[tuple[Names, int]]:
     """What is read beside the path in a node that is one: by the arguments of its filters."""
     while isinstance(node, nodes.Filter | nodes.Getattr | nodes.Getitem):
         if isinstance(node, nodes.Filter):
@@ -691,7 +753,9 @@ def _by_name(node: nodes.Node, bound: Bound) -> Iterator[tuple[Names, int]]:
     """Fields named by a text: `sort(attribute='order')`, `selectattr('deleted')`."""
     over = (
         _path(node.node, bound)
-        if isinstance(node, nodes.Filter) and node.node and node.name in _BY_NAME
+        if isinstance(node, nodes.Filter)
+        and node.node
+        and node.name in _BY_NAME
         else None
     )
     if not over or not isinstance(node, nodes.Filter):
@@ -715,7 +779,11 @@ def _path(node: nodes.Node, bound: Mapping[str, Names | None]) -> Names | None:
         inner = _path(node.node, bound)
         part = node.arg.value if isinstance(node.arg.value, str) else "*"
         return (*inner, part) if inner else None
-    if isinstance(node, nodes.Filter) and node.node and node.name in (*_SAME, *_ONE):
+    if (
+        isinstance(node, nodes.Filter)
+        and node.node
+        and node.name in (*_SAME, *_ONE)
+    ):
         inner = _path(node.node, bound)
         return (*inner, "*") if inner and node.name in _ONE else inner
     return None

@@ -50,7 +50,9 @@ class Lookup:
 
     objects: tuple[str, ...]
     by: Expr
-    on: str = ""  # field of the target's records that must equal `by`; "" = their key
+    on: str = (
+        ""  # field of the target's records that must equal `by`; "" = their key
+    )
     on_miss: str = "report"  # report, omit, skip, fail, fallback
     on_many: str = "first"  # first, report, fail
     fallback: str = ""  # key within the object, for on_miss fallback
@@ -126,7 +128,16 @@ class Pipe:
 
 
 Expr = (
-    Path | Const | Template | Lookup | First | Parts | Items | Cases | Download | Pipe
+    Path
+    | Const
+    | Template
+    | Lookup
+    | First
+    | Parts
+    | Items
+    | Cases
+    | Download
+    | Pipe
 )
 
 
@@ -214,17 +225,25 @@ class ObjectMapping:
     related: Mapping[str, Related] = field(default_factory=dict)
     children: Mapping[str, Children] = field(default_factory=dict)
     each: Each | None = None
-    match: tuple[str, ...] = ()  # adopt a destination row that agrees in these fields
+    match: tuple[
+        str, ...
+    ] = ()  # adopt a destination row that agrees in these fields
     # what does not count when they are compared: case, accents
     ignoring: tuple[str, ...] = ()
     enabled: bool = True
     # source field -> why it stays behind
     ignore: Mapping[str, str] = field(default_factory=dict)
-    rows: tuple[Mapping[str, Any], ...] = ()  # records written in the spec itself
+    rows: tuple[
+        Mapping[str, Any], ...
+    ] = ()  # records written in the spec itself
     label: str = ""
     keys: Keys = ()
-    order: str = ""  # source field the records are taken in the order of; "" = as read
-    on_delete: str = "report"  # what a deletion in the source means: report, or delete
+    order: str = (
+        ""  # source field the records are taken in the order of; "" = as read
+    )
+    on_delete: str = (
+        "report"  # what a deletion in the source means: report, or delete
+    )
     was: str = ""  # the name that earlier runs knew it by
 
     @property
@@ -238,7 +257,11 @@ class ObjectMapping:
         of a list.
         """
         return frozenset(
-            {*self.related, *self.children, *([self.each.name] if self.each else [])}
+            {
+                *self.related,
+                *self.children,
+                *([self.each.name] if self.each else []),
+            }
         )
 
     @property
@@ -337,7 +360,9 @@ class Spec:
 
     def label(self, resource: str, target: str) -> str:
         """A destination field as people know it."""
-        field = self.custom_fields.get((resource, target.removeprefix("custom.")))
+        field = self.custom_fields.get(
+            (resource, target.removeprefix("custom."))
+        )
         return field.label if field and target.startswith("custom.") else target
 
     def active(self) -> tuple[ObjectMapping, ...]:

@@ -52,7 +52,9 @@ class Scope:
     # rows written in the spec, by their collection
     rows: Mapping[str, Shape] = field(default_factory=dict)
     related: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    lists: frozenset[str] = frozenset()  # the related names that are lists of rows
+    lists: frozenset[str] = (
+        frozenset()
+    )  # the related names that are lists of rows
     children: Mapping[str, str] = field(default_factory=dict)
     each: tuple[str, Segments] | None = None
     _shapes: dict[tuple[str, ...], Shape | None] = field(
@@ -74,7 +76,9 @@ class Scope:
             if not fields:
                 return None
             for key, kind in fields.items():
-                found[key] = kind if key not in found else _either(found[key], kind)
+                found[key] = (
+                    kind if key not in found else _either(found[key], kind)
+                )
         return found
 
     @cached_property
@@ -106,7 +110,9 @@ class Scope:
         if shape is None and path[0] not in beside:
             return Found()
         root = FieldType("object", {**(shape or {}), **beside})
-        return _walk(root, path, "" if own else " or ".join(self.sources), template)
+        return _walk(
+            root, path, "" if own else " or ".join(self.sources), template
+        )
 
 
 def _either(one: FieldType, other: FieldType) -> FieldType:
@@ -126,7 +132,9 @@ def _either(one: FieldType, other: FieldType) -> FieldType:
     )
 
 
-def _walk(kind: FieldType, path: Segments, origin: str, template: bool) -> Found:  # noqa: PLR0911
+def _walk(  # noqa: PLR0911
+    kind: FieldType, path: Segments, origin: str, template: bool
+) -> Found:
     several = False
     for position, part in enumerate(path):
         if kind is ANY or kind.kind == "any":
@@ -160,7 +168,9 @@ def _walk(kind: FieldType, path: Segments, origin: str, template: bool) -> Found
                 advice=advice,
             )
         if kind.shape is None:
-            text = f"{_text(path[:position])} has no fields (in {_text(path)!r})"
+            text = (
+                f"{_text(path[:position])} has no fields (in {_text(path)!r})"
+            )
             return (
                 Found(listed=position)
                 if kind.kind == "object"
@@ -170,7 +180,8 @@ def _walk(kind: FieldType, path: Segments, origin: str, template: bool) -> Found
         if key is None:
             owner = origin if position == 0 else _text(path[:position])
             known = [
-                name.replace("-", "_") if template else name for name in kind.shape
+                name.replace("-", "_") if template else name
+                for name in kind.shape
             ]
             where = f" (in {_text(path)!r})" if len(path) > 1 else ""
             return Found(
@@ -182,7 +193,9 @@ def _walk(kind: FieldType, path: Segments, origin: str, template: bool) -> Found
                 advice=suggest(part, known),
             )
         kind = kind.shape[key]
-    return Found(FieldType("list", to=kind.to) if several else kind, listed=len(path))
+    return Found(
+        FieldType("list", to=kind.to) if several else kind, listed=len(path)
+    )
 
 
 def _key(shape: Shape, part: str, template: bool) -> str | None:
@@ -227,7 +240,9 @@ def shape_of(rows: Sequence[Mapping[str, Any]]) -> Shape:
     for row in rows:
         for key, value in row.items():
             known, kind = found.get(key, ANY), kind_of(value)
-            found[key] = kind if value is None or known is ANY else _either(known, kind)
+            found[key] = (
+                kind if value is None or known is ANY else _either(known, kind)
+            )
     return found
 
 

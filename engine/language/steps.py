@@ -54,7 +54,9 @@ def bind(name: str, args: Any = None) -> NamedStep:
                 f" {_WORDS.get(typing.get_origin(kind) or kind, kind)}, not {value!r}"
             )
     missing = [
-        key for key, (_, needed) in accepted.items() if needed and key not in args
+        key
+        for key, (_, needed) in accepted.items()
+        if needed and key not in args
     ]
     if missing:
         raise ValueError(f"step {name!r} needs {', '.join(map(repr, missing))}")
@@ -85,7 +87,10 @@ def _arguments(name: str) -> dict[str, tuple[Any, bool]]:
     hints = typing.get_type_hints(function)
     keywords = list(inspect.signature(function).parameters.values())[1:]
     return {
-        item.name: (hints.get(item.name, Any), item.default is inspect.Parameter.empty)
+        item.name: (
+            hints.get(item.name, Any),
+            item.default is inspect.Parameter.empty,
+        )
         for item in keywords
     }
 

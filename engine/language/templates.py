@@ -49,7 +49,9 @@ def read_template(folder: Path, written: str) -> str | Fault:  # noqa: PLR0911
     """The text of a template file, which has to be in the project, the folder above the spec's."""
     root = folder.resolve().parent
     try:
-        file = (folder / written).resolve()  # symlinks are followed before the check
+        file = (
+            folder / written
+        ).resolve()  # symlinks are followed before the check
     except (ValueError, OSError, RuntimeError):
         return Fault(
             "unreadable-file",
@@ -113,7 +115,11 @@ def _filter_guess(problem: str) -> str:
 
 def _names(source: str, scope: Scope) -> Iterator[Fault]:
     for path, line in paths_used(source):
-        if path[0] == "settings" and len(path) > 1 and path[1] not in scope.settings:
+        if (
+            path[0] == "settings"
+            and len(path) > 1
+            and path[1] not in scope.settings
+        ):
             yield Fault(
                 "unknown-name",
                 f"there is no setting {path[1]!r}",
@@ -156,7 +162,11 @@ def _misused(call: FilterCall) -> Iterator[Fault]:
         return
     if why := misuse(call):
         text = f"the filter {call.name!r} cannot be called like this: {why}"
-        advice = f"name them: {', '.join(known)}" if known else "correct its arguments"
+        advice = (
+            f"name them: {', '.join(known)}"
+            if known
+            else "correct its arguments"
+        )
         yield Fault("bad-argument", text, advice, call.line)
     elif step and UNSURE not in call.named.values():
         yield from _unbound(step, call.named, call.line)
@@ -177,14 +187,19 @@ def build(source: str, name: str, html: bool, scope: Scope) -> Template:
     be misspelt, and stays strict.
     """
     paths = [path for path, _ in paths_used(source) if path[0] != "range"]
-    uses = [real((SPECIAL.get(path[0], path[0]), *path[1:]), scope) for path in paths]
+    uses = [
+        real((SPECIAL.get(path[0], path[0]), *path[1:]), scope)
+        for path in paths
+    ]
     known = {
         part
         for path in paths
         for part in path[: scope.find(path, template=True).listed]
         if part != "*"
     }
-    heads = tuple(dict.fromkeys(path[0] for path in paths if path[0] not in SPECIAL))
+    heads = tuple(
+        dict.fromkeys(path[0] for path in paths if path[0] not in SPECIAL)
+    )
     return Template(
         source, name, html, tuple(dict.fromkeys(uses)), heads, frozenset(known)
     )

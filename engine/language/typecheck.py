@@ -71,7 +71,9 @@ _TYPES: dict[str, tuple[Callable[[Any], bool], str]] = {
 
 def moving(kind: FieldType | None) -> FieldType:
     """What a step or value map on the way into this field takes."""
-    return MOVING_HTML if kind and "html" in (kind.kind, kind.options) else MOVING
+    return (
+        MOVING_HTML if kind and "html" in (kind.kind, kind.options) else MOVING
+    )
 
 
 def custom_kind(item: CustomField) -> FieldType:
@@ -90,7 +92,11 @@ def check_constant(value: Any, kind: FieldType | None) -> Fault | None:  # noqa:
         if not fits(value):
             return "wrong-type", f"expected {words}, found {_shown(value)}", ""
     elif kind.kind in TEXTS and not isinstance(value, str):
-        return "wrong-type", f"expected text, found {_shown(value)}", "put it in quotes"
+        return (
+            "wrong-type",
+            f"expected text, found {_shown(value)}",
+            "put it in quotes",
+        )
     if kind.kind in _FORMS and not _FORMS[kind.kind][0].fullmatch(value):
         return (
             "bad-format",
@@ -186,7 +192,11 @@ def check_path(found: FieldType, kind: FieldType | None) -> Fault | None:  # noq
         and kind.kind in (*TEXTS, *NUMBERS, "boolean")
         and not kind.one_of
     ):
-        return "wrong-type", "the record holds a list here", "join it: using: text.join"
+        return (
+            "wrong-type",
+            "the record holds a list here",
+            "join it: using: text.join",
+        )
     return None
 
 
@@ -232,7 +242,9 @@ def check_comparison(found: FieldType, op: str, value: Any) -> Fault | None:
 def _comparable(found: FieldType, value: Any) -> bool:
     """Whether a comparison may ever hold; numbers and flags may be written as text."""
     if found.kind in NUMBERS:
-        return _is_number(value if isinstance(value, bool) else scalar(str(value)))
+        return _is_number(
+            value if isinstance(value, bool) else scalar(str(value))
+        )
     if found.kind == "boolean":
         return isinstance(value, bool) or (
             isinstance(value, str) and flag(value) is not None
@@ -246,12 +258,14 @@ def _other_form(found: FieldType, op: str) -> str:
     if found.kind in ("list", "object"):
         return "compare with filled or empty, or name a field of it"
     if found.kind == "text" and op not in ("equals", "in", "not"):
-        return (
-            "text has no numeric order: declare the field as a number in the connector"
-        )
+        return "text has no numeric order: declare the field as a number in the connector"
     if found.kind in TEXTS:
         return "put it in quotes"
-    return "compare with a number" if found.kind in NUMBERS else "write true or false"
+    return (
+        "compare with a number"
+        if found.kind in NUMBERS
+        else "write true or false"
+    )
 
 
 def check_map_key(found: FieldType, word: str) -> Fault | None:
@@ -262,8 +276,16 @@ def check_map_key(found: FieldType, word: str) -> Fault | None:
             f"the record holds true or false here, never {word!r}",
             did_you_mean(word, ["true", "false"]),
         )
-    if found.kind in NUMBERS and word and not re.fullmatch(r"-?\d+(\.\d+)?", word):
-        return "never-matches", f"the record holds a number here, never {word!r}", ""
+    if (
+        found.kind in NUMBERS
+        and word
+        and not re.fullmatch(r"-?\d+(\.\d+)?", word)
+    ):
+        return (
+            "never-matches",
+            f"the record holds a number here, never {word!r}",
+            "",
+        )
     return _not_listed(word, found.one_of, "never-matches") if word else None
 
 

@@ -38,10 +38,14 @@ def _planned_since(runs: Sequence[Mapping[str, Any]]) -> bool:
     return runs[last]["outcome"] == "done" and "plan" in commands[last:]
 
 
-def ready_to_undo(run: Run, of_run: int | None, spec: Path, environment: str) -> None:
+def ready_to_undo(
+    run: Run, of_run: int | None, spec: Path, environment: str
+) -> None:
     """Check that something was migrated, by this run if one is named; raises UsageError."""
     known = begun(run, spec, environment)
     if of_run is not None and of_run not in {row["id"] for row in known}:
         listed = f"etl status {spec} --env {environment}"
-        raise UsageError(f"there is no run {of_run} – list the runs with: {listed}")
+        raise UsageError(
+            f"there is no run {of_run} – list the runs with: {listed}"
+        )
     carry_over(run)

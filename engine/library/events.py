@@ -14,10 +14,14 @@ def to_logger(also: Log) -> Log:
     """The listener, and the logger before it: its records have `run`, `object` and `key`."""
 
     def log(event: Event) -> None:
-        level = logging.WARNING if event.kind == "record fails" else logging.INFO
+        level = (
+            logging.WARNING if event.kind == "record fails" else logging.INFO
+        )
         named = {"run": event.run, "object": event.object, "key": event.key}
         about = event.text or event.key
-        LOGGER.log(level, "run %d: %s: %s", event.run, event.kind, about, extra=named)
+        LOGGER.log(
+            level, "run %d: %s: %s", event.run, event.kind, about, extra=named
+        )
         also(event)
 
     return log

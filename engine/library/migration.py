@@ -55,7 +55,10 @@ def open(  # noqa: PLR0913
     called in whichever thread is at work, and what they raise ends the run. Raises SpecError,
     UsageError and StoreError.
     """
-    path, chosen = Path(spec), environment or ("live" if accounts else "sandbox")
+    path, chosen = (
+        Path(spec),
+        environment or ("live" if accounts else "sandbox"),
+    )
     if accounts and chosen == "sandbox":
         raise UsageError(
             "accounts passed to `open` are always live – omit `environment`"
@@ -131,7 +134,9 @@ class OpenMigration:
         def migrate(run: Run) -> pipeline.Result:
             return pipeline.migrate(run, sample, yes, remake=remake_fields)
 
-        return self._carried_out(command, migrate, sample is None, wait, refresh)
+        return self._carried_out(
+            command, migrate, sample is None, wait, refresh
+        )
 
     def delta(
         self,
@@ -153,7 +158,9 @@ class OpenMigration:
 
     def retry_failed(self, *, wait: bool = False) -> RunResult:
         """Retry only the records that failed; the source is not read."""
-        return self._carried_out("run --failed", pipeline.retry_failed, wait=wait)
+        return self._carried_out(
+            "run --failed", pipeline.retry_failed, wait=wait
+        )
 
     def verify(self) -> RunResult:
         """Read the destination back and compare it with what was wanted, field by field."""
@@ -165,7 +172,11 @@ class OpenMigration:
         return self._carried_out("verify", compare, full=False)
 
     def rollback(
-        self, of_run: int | None = None, *, force: bool = False, dry_run: bool = False
+        self,
+        of_run: int | None = None,
+        *,
+        force: bool = False,
+        dry_run: bool = False,
     ) -> RollbackResult:
         """Take back everything, or what one run did; nobody is asked.
 
@@ -203,7 +214,9 @@ class OpenMigration:
             self._gate.admit(held.migration, held.spec, held.place)
         with numbered(held, command, wait=wait, refresh=refresh) as run:
             result = work(run)
-            report = leave_report(run, result, command, held.environment, self._gate)
+            report = leave_report(
+                run, result, command, held.environment, self._gate
+            )
             return run_result(run, result, report)
 
 

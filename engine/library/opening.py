@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from contextlib import (
+    AbstractContextManager,
+    closing,
+    contextmanager,
+    nullcontext,
+)
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -48,7 +53,9 @@ def place_of(name: str, environment: str) -> str:
     return f"var/{name}.{environment}.sqlite"
 
 
-def _status_of(spec: Path, migration: Migration, environment: str, place: str) -> str:
+def _status_of(
+    spec: Path, migration: Migration, environment: str, place: str
+) -> str:
     """What `etl status` is called with to look at a store; a URL may hold a password."""
     words = f"{spec} --env {environment}"
     usual = place == place_of(migration.spec.name, environment)
@@ -58,7 +65,9 @@ def _status_of(spec: Path, migration: Migration, environment: str, place: str) -
 def nobody(migration: Migration) -> Accounts:
     """Accounts for a run that makes no calls."""
     sides = migration.source, migration.destination
-    return Accounts(*(Account(side.connection.base_url, NO_KEY) for side in sides))
+    return Accounts(
+        *(Account(side.connection.base_url, NO_KEY) for side in sides)
+    )
 
 
 @contextmanager
@@ -84,7 +93,9 @@ def held(  # noqa: PLR0913
     place = place or place_of(migration.spec.name, environment)
     with (
         closing(open_store(place)) as opened,
-        lease(opened, spec=_status_of(spec, migration, environment, place)) as store,
+        lease(
+            opened, spec=_status_of(spec, migration, environment, place)
+        ) as store,
     ):
         sandbox = store.folder / f"{migration.spec.name}.sandbox"
         given: AbstractContextManager[Accounts] = (
@@ -95,7 +106,15 @@ def held(  # noqa: PLR0913
         with given as found:
             clock = clock or Clock()
             made = Held(
-                spec, environment, place, migration, store, found, clock, progress, log
+                spec,
+                environment,
+                place,
+                migration,
+                store,
+                found,
+                clock,
+                progress,
+                log,
             )
             try:
                 yield made

@@ -55,10 +55,14 @@ class RunResult:
     adopted: int
     deleted: int
     need_attention: int  # records with something that people must see
-    lost_in_arrived: int  # fields of arrived records that the destination does not hold
+    lost_in_arrived: (
+        int  # fields of arrived records that the destination does not hold
+    )
     fields: Mapping[str, int]  # how many fields are in which state
     objects: tuple[ObjectResult, ...]  # () where nothing was to be written
-    findings: tuple[Finding, ...]  # attention or note: object, key, stage, field, text
+    findings: tuple[
+        Finding, ...
+    ]  # attention or note: object, key, stage, field, text
     notices: tuple[str, ...]  # what people should read once
     plan: Plan | None  # what was carried out; None for a verification
     files: Mapping[str, Path]  # the report that was left: html, json, csv
@@ -96,7 +100,9 @@ class RollbackResult:
         return ATTENTION if self.kept or self.failed else DONE
 
 
-def run_result(run: Run, result: Result, report: Mapping[str, Any]) -> RunResult:
+def run_result(
+    run: Run, result: Result, report: Mapping[str, Any]
+) -> RunResult:
     """The figures of a run, taken from its report."""
     verdict = dict(report["verdict"])
     fields = MappingProxyType(dict(verdict.pop("fields")))

@@ -11,7 +11,12 @@ import sqlalchemy as sa
 from msgspec import structs
 
 from engine.destination.resolve import Resolved, resolve
-from engine.destination.rows import Definitions, RowCodec, codec_of, load_definitions
+from engine.destination.rows import (
+    Definitions,
+    RowCodec,
+    codec_of,
+    load_definitions,
+)
 from engine.language.model import ObjectMapping
 from engine.load.deliver import TRIES, deliver
 from engine.load.outcomes import settle_ages
@@ -27,7 +32,12 @@ from engine.plan.diff import (
 )
 from engine.plan.make import FIXED, plan_drafts, planning_of
 from engine.session import Run
-from engine.store.changes import Change, count_changes, stream_changes, stream_work
+from engine.store.changes import (
+    Change,
+    count_changes,
+    stream_changes,
+    stream_work,
+)
 from engine.store.journal import counts
 from engine.store.links import (
     Finding,
@@ -77,7 +87,9 @@ class _Work:
     planned_at: float
     result: Loaded
 
-    def hold(self, connection: sa.Connection, key: str, word: str, reason: str) -> None:
+    def hold(
+        self, connection: sa.Connection, key: str, word: str, reason: str
+    ) -> None:
         """A record that cannot be written after all, for what it leans on was not."""
         if word == "failed":
             self.run.failed(self.mapping.name, key)
@@ -99,7 +111,9 @@ def apply(
     return [_object(run, mapping, planned_at, whole) for mapping in objects]
 
 
-def _object(run: Run, mapping: ObjectMapping, planned_at: float, whole: bool) -> Loaded:
+def _object(
+    run: Run, mapping: ObjectMapping, planned_at: float, whole: bool
+) -> Loaded:
     before = run.destination.limiter.cost
     connector = run.migration.destination
     result = Loaded(mapping.name, mapping.label, mapping.resource)
@@ -150,13 +164,24 @@ def _link_one(work: _Work, connection: sa.Connection, change: Change) -> None:
     row_id = _row_id(connection, change)
     if not row_id:
         work.hold(
-            connection, change.key, "failed", "the row it stands for was not written"
+            connection,
+            change.key,
+            "failed",
+            "the row it stands for was not written",
         )
         return
     name, resource = work.mapping.name, work.mapping.resource
     now = work.run.destination.now()
     link = Link(
-        name, change.key, resource, row_id, "", {}, change.reason, work.run.id, now
+        name,
+        change.key,
+        resource,
+        row_id,
+        "",
+        {},
+        change.reason,
+        work.run.id,
+        now,
     )
     save_link(connection, link)
     work.result.adopted += 1
@@ -186,10 +211,14 @@ def _write(work: _Work) -> None:
         if not stale:
             return
         writes = [
-            write for part in batches(stale) for write in _planned_anew(work, part)
+            write
+            for part in batches(stale)
+            for write in _planned_anew(work, part)
         ]
         stale = [
-            item.write.key for item in deliver(work.run, writes) if _noted(work, item)
+            item.write.key
+            for item in deliver(work.run, writes)
+            if _noted(work, item)
         ]
 
     for key in sorted(stale):
@@ -222,7 +251,9 @@ def _writes(work: _Work) -> Iterator[Write]:
 def _of_batch(work: _Work, batch: Sequence[Change]) -> Iterator[Write]:
     """The writes of some changes; looked at once more where the plan is not fresh."""
     aged = work.run.clock.now() - work.planned_at > FRESH
-    looked_at = [c.key for c in batch if c.kind in ("update", "conflict") or c.send]
+    looked_at = [
+        c.key for c in batch if c.kind in ("update", "conflict") or c.send
+    ]
     if aged and looked_at:
         fresh = {change.key: change for change in _replanned(work, looked_at)}
         batch = [fresh.get(change.key, change) for change in batch]
@@ -254,10 +285,14 @@ def _prepared(work: _Work, batch: Sequence[Change]) -> list[Write]:
             if draft is None:
                 continue
             resolved = resolve(draft.body, mapping, run.spec, work.codec, ids)
-            write = _one(work, connection, change, resolved, links.get(change.key))
+            write = _one(
+                work, connection, change, resolved, links.get(change.key)
+            )
             if write is None:
                 continue
-            if not (write.digest or resolved.missing):  # nothing was left out of it
+            if not (
+                write.digest or resolved.missing
+            ):  # nothing was left out of it
                 write = structs.replace(write, digest=draft.digest)
             writes.append(write)
     return writes
@@ -293,12 +328,19 @@ def _create(
         return None
     if resolved.skipped or resolved.refused:
         word = "skipped" if resolved.skipped else "failed"
-        work.hold(connection, change.key, word, resolved.skipped or resolved.refused)
+        work.hold(
+            connection, change.key, word, resolved.skipped or resolved.refused
+        )
         return None
 
     found = [
         Finding(
-            change.object, change.key, STAGE, target, "attention", f"left out: {why}"
+            change.object,
+            change.key,
+            STAGE,
+            target,
+            "attention",
+            f"left out: {why}",
         )
         for target, why in resolved.missing
     ]
@@ -322,7 +364,9 @@ def _sendable(work: _Work, change: Change, resolved: Resolved) -> Change:
     return structs.replace(change, send=send)
 
 
-def _update(work: _Work, change: Change, resolved: Resolved, link: Link) -> Write:
+def _update(
+    work: _Work, change: Change, resolved: Resolved, link: Link
+) -> Write:
     return Write(
         change.object,
         change.key,
@@ -331,7 +375,11 @@ def _update(work: _Work, change: Change, resolved: Resolved, link: Link) -> Writ
         update_body(change, resolved, work.codec),
         written_after(change, resolved, link),
         link.dest_id,
-        {name: value for name, value in change.before.items() if name in change.send},
+        {
+            name: value
+            for name, value in change.before.items()
+            if name in change.send
+        },
         link.origin,
         link.extra,
         stored_after(change, link),
@@ -345,7 +393,9 @@ def _keep_up(
 ) -> None:
     """A change that needs no call only moves the link."""
     if change.reason == FIXED:  # what the row holds is what was written before
-        save_link(connection, structs.replace(link, digest=digest(resolved.effective)))
+        save_link(
+            connection, structs.replace(link, digest=digest(resolved.effective))
+        )
         return
     kept = structs.replace(
         link,

@@ -126,7 +126,9 @@ def _keep_found(run: Run, found: Survey) -> None:
             _remember(run, _place_of(run, one), one.decision.row)
     for native in run.spec.native_options:
         with run.store.begin() as connection:
-            known = links_of(connection, OPTIONS + native.resource, [native.field])
+            known = links_of(
+                connection, OPTIONS + native.resource, [native.field]
+            )
         row = None if known else _native_row(run, native)
         if row is not None:
             _remember(run, _place_of_native(run, native), row)
@@ -136,7 +138,9 @@ def _survey(run: Run) -> Survey:
     found = {}
     for name, resource in run.migration.destination.resources.items():
         wanted = [
-            item for item in run.spec.custom_fields.values() if item.resource == name
+            item
+            for item in run.spec.custom_fields.values()
+            if item.resource == name
         ]
         if wanted and resource.custom is not None:
             found[name] = _decided(run, resource.custom, wanted)
@@ -149,7 +153,9 @@ def _decided(
     """The custom fields of one resource."""
     with run.store.begin() as connection:
         links = links_of(
-            connection, FIELDS + wanted[0].resource, [item.name for item in wanted]
+            connection,
+            FIELDS + wanted[0].resource,
+            [item.name for item in wanted],
         )
     holder = run.migration.destination.resources[custom.resource]
     rows = _rows(run, holder, custom, [link.dest_id for link in links.values()])
@@ -222,12 +228,18 @@ def _by_code(
     if known is None or by_code(known.code, custom, rows) is not None:
         return known
     row = next((row for row in rows if holder.id_of(row) == known.code), None)
-    return known if row is None else replace(known, code=str(row.get(custom.code)))
+    return (
+        known if row is None else replace(known, code=str(row.get(custom.code)))
+    )
 
 
-def _codes(known: Mapping[str, Remembered | None], without: str) -> frozenset[str]:
+def _codes(
+    known: Mapping[str, Remembered | None], without: str
+) -> frozenset[str]:
     return frozenset(
-        one.code for name, one in known.items() if one is not None and name != without
+        one.code
+        for name, one in known.items()
+        if one is not None and name != without
     )
 
 
@@ -297,7 +309,9 @@ def _news(one: Decided) -> str:
         case Renamed(now=now, news=True):
             return f"{one.shown}: {_other_name(now, one.item.label)}"
         case Rename(now=now):
-            names = f"the account's field {now!r} is renamed to {one.item.label!r}"
+            names = (
+                f"the account's field {now!r} is renamed to {one.item.label!r}"
+            )
             return f"{one.shown}: {names}, as the spec calls it now"
     return ""
 
@@ -306,14 +320,14 @@ def _deleted(one: Decided) -> str:
     twin = isinstance(one.decision, Deleted) and one.decision.twin is not None
     way = "to use the one that was made since" if twin else "to make it anew"
     label = one.item.label
-    what = (
-        f"people deleted this field ({label!r}) in the account; its values are left out"
-    )
+    what = f"people deleted this field ({label!r}) in the account; its values are left out"
     return f"{what} – run with --remake-fields {way} and fill it"
 
 
 def _other_name(now: str, label: str) -> str:
-    return f"the account calls it {now!r}, the spec {label!r}; it is used as it is"
+    return (
+        f"the account calls it {now!r}, the spec {label!r}; it is used as it is"
+    )
 
 
 # -- making what is missing
@@ -334,7 +348,11 @@ def provision(run: Run) -> Provisioned:
         _native(run, native, tally)
     refused = tally.refused_fields
     if refused:
-        more = f" (and {len(refused) - 1} more like it)" if len(refused) > 1 else ""
+        more = (
+            f" (and {len(refused) - 1} more like it)"
+            if len(refused) > 1
+            else ""
+        )
         raise UnsafePlan(
             f"{refused[0]}{more} – records would arrive without these fields; "
             "make room or drop them from the spec"
@@ -379,7 +397,9 @@ def _make(
     custom = resource.custom
     assert custom is not None
     made, shown = set(), []
-    for outcome in deliver(run, [_definition(run, resource, item) for item in wanted]):
+    for outcome in deliver(
+        run, [_definition(run, resource, item) for item in wanted]
+    ):
         if outcome.state == "done":
             made.add(outcome.write.key)
             shown.append(dict(outcome.answer.row))
@@ -391,7 +411,9 @@ def _make(
     def there(rows: Sequence[Row]) -> dict[str, dict[str, Any]]:
         free = [row for row in rows if str(row.get(custom.code)) not in taken]
         found = {item.name: by_name(item, custom, free) for item in wanted}
-        return {name: dict(row) for name, row in found.items() if row is not None}
+        return {
+            name: dict(row) for name, row in found.items() if row is not None
+        }
 
     found = there([*run.listed(custom.resource), *shown])
     if made - found.keys():  # the answers did not show them
@@ -453,7 +475,9 @@ def _not_renamed(run: Run, one: Decided, row: Row, reason: str) -> Row:
         "rename it there or keep"
     )
     with run.store.begin() as connection:
-        clear_findings(connection, "write", FIELDS + one.item.resource, [one.item.name])
+        clear_findings(
+            connection, "write", FIELDS + one.item.resource, [one.item.name]
+        )
     return row
 
 
@@ -467,7 +491,11 @@ def _miss(run: Run, one: Decided) -> None:
         )
         save_findings(
             connection,
-            [_finding(one.link.object, one.link.key, "attention", _deleted(one))],
+            [
+                _finding(
+                    one.link.object, one.link.key, "attention", _deleted(one)
+                )
+            ],
         )
 
 
@@ -506,7 +534,9 @@ def _adopt(run: Run, one: Decided, row: Row | None, tally: _Tally) -> None:
 def _place_of(run: Run, one: Decided) -> _Place:
     item = one.item
     choice = item.type in CHOICES
-    labels = wanted_options(run, item.options, item.options_from) if choice else []
+    labels = (
+        wanted_options(run, item.options, item.options_from) if choice else []
+    )
     return _Place(
         FIELDS + item.resource,
         item.name,
@@ -544,7 +574,9 @@ def _place_of_native(run: Run, item: NativeOptions) -> _Place:
     assert custom is not None
     labels = tuple(wanted_options(run, item.options, item.options_from))
     place = OPTIONS + item.resource
-    return _Place(place, item.field, custom, "", "", labels, dict(item.options_were))
+    return _Place(
+        place, item.field, custom, "", "", labels, dict(item.options_were)
+    )
 
 
 def _complete(run: Run, place: _Place, row: Row, tally: _Tally) -> None:
@@ -557,7 +589,9 @@ def _complete(run: Run, place: _Place, row: Row, tally: _Tally) -> None:
 
 
 def _other_option(label: str, now: str) -> str:
-    return f"the account calls the option {label!r} {now!r}; it is used as it is"
+    return (
+        f"the account calls the option {label!r} {now!r}; it is used as it is"
+    )
 
 
 def _remember(run: Run, place: _Place, row: Row) -> Options:
@@ -565,7 +599,11 @@ def _remember(run: Run, place: _Place, row: Row) -> Options:
     with run.store.begin() as connection:
         before = links_of(connection, place.object, [place.key]).get(place.key)
         options = match_options(
-            place.options, place.options_were, place.custom, remembered(before), row
+            place.options,
+            place.options_were,
+            place.custom,
+            remembered(before),
+            row,
         )
         link = Link(
             object=place.object,
@@ -594,14 +632,21 @@ def _add_options(
         place.object, place.key, custom.resource, "add_options", body, {}, code
     )
     refused = [
-        outcome.reason for outcome in deliver(run, [write]) if outcome.state != "done"
+        outcome.reason
+        for outcome in deliver(run, [write])
+        if outcome.state != "done"
     ]
 
-    row = by_code(code, custom, list(run.destination.rows(custom.resource))) or row
+    row = (
+        by_code(code, custom, list(run.destination.rows(custom.resource)))
+        or row
+    )
     options = _remember(run, place, row)
     if refused:
         labels = ", ".join(options.missing)
-        tally.refused_options.append(f"options {labels} of {place.shown}: {refused[0]}")
+        tally.refused_options.append(
+            f"options {labels} of {place.shown}: {refused[0]}"
+        )
         run.notice(
             f"{place.shown}: options were refused ({refused[0]}); "
             "their values stay behind and are listed"

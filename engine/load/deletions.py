@@ -15,17 +15,27 @@ from engine.load.writes import Write
 from engine.plan.deletions import STAGE
 from engine.session import Run
 from engine.store.changes import Change, stream_changes
-from engine.store.links import Finding, Link, clear_findings, links_of, save_findings
+from engine.store.links import (
+    Finding,
+    Link,
+    clear_findings,
+    links_of,
+    save_findings,
+)
 
 
-def apply_deletions(run: Run, loaded: Sequence[Loaded], planned_at: float) -> None:
+def apply_deletions(
+    run: Run, loaded: Sequence[Loaded], planned_at: float
+) -> None:
     """Delete what the plan deletes, and count it with the objects.
 
     `planned_at` is when the plan was made, epoch seconds. What people have made since may lean on a
     row, which then stays; where that is long ago, rows that people have edited since stay too.
     """
     for item in reversed(loaded):
-        for outcome in deliver(run, _writes(run, item, run.clock.now() - planned_at)):
+        for outcome in deliver(
+            run, _writes(run, item, run.clock.now() - planned_at)
+        ):
             if outcome.state == "done":
                 item.deleted += 1
             elif outcome.state in ("failed", "stale"):
@@ -51,21 +61,35 @@ def _writes(run: Run, item: Loaded, age: float) -> Iterator[Write]:
     for batch in stream_changes(run.store, name, "delete"):
         with run.store.begin() as connection:
             links = links_of(connection, name, [change.key for change in batch])
-            bodies = bodies_written(run, connection, codec, list(links.values()))
+            bodies = bodies_written(
+                run, connection, codec, list(links.values())
+            )
         kept = _kept(run, item.resource, batch, list(links.values()), age)
         _keep(run, name, kept)
         for change in batch:
             if change.key in kept or change.key not in links:
                 continue
             written = bodies.get(change.dest_id, {})
-            body = {place: written[place] for place in needed if place in written}
+            body = {
+                place: written[place] for place in needed if place in written
+            }
             yield Write(
-                name, change.key, item.resource, "delete", body, {}, change.dest_id
+                name,
+                change.key,
+                item.resource,
+                "delete",
+                body,
+                {},
+                change.dest_id,
             )
 
 
 def _kept(
-    run: Run, resource: str, batch: Sequence[Change], links: Sequence[Link], age: float
+    run: Run,
+    resource: str,
+    batch: Sequence[Change],
+    links: Sequence[Link],
+    age: float,
 ) -> dict[str, str]:
     """Keys of rows that stay for what people have done since the plan, and what that is."""
     since = run.destination.now() - age - MARGIN

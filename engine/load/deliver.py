@@ -86,7 +86,9 @@ def deliver(
                 continue
             write = outcome.write
             tries[write.object, write.key] += 1
-            words.setdefault(outcome.reason, set()).add((write.object, write.key))
+            words.setdefault(outcome.reason, set()).add(
+                (write.object, write.key)
+            )
             alone = delivery.made > 0 and len(words[outcome.reason]) == 1
             most = TRIES_ALONE if alone else TRIES
             if outcome.accepted:
@@ -97,12 +99,17 @@ def deliver(
                 retries.append(structs.replace(write, entry=0))
 
         _pause(
-            run, max((tries[write.object, write.key] for write in retries), default=0)
+            run,
+            max(
+                (tries[write.object, write.key] for write in retries), default=0
+            ),
         )
         waiting = chain(retries, waiting)
 
 
-def _reconciled(delivery: _Delivery, doubtful: Sequence[Outcome]) -> Iterator[Outcome]:
+def _reconciled(
+    delivery: _Delivery, doubtful: Sequence[Outcome]
+) -> Iterator[Outcome]:
     """The writes in doubt with what a look has shown: done, or unknown and to be retried."""
     found: Reconciled = reconcile(delivery.run)
     delivery.forget_codecs()
@@ -114,7 +121,10 @@ def _reconciled(delivery: _Delivery, doubtful: Sequence[Outcome]) -> Iterator[Ou
             resource = delivery.codec(outcome.write.resource).resource
             row_id = resource.id_of(row) or outcome.write.dest_id
             yield structs.replace(
-                outcome, state="done", dest_id=row_id, answer=Answer(row, shown=True)
+                outcome,
+                state="done",
+                dest_id=row_id,
+                answer=Answer(row, shown=True),
             )
 
 
@@ -164,9 +174,7 @@ class _Delivery:
 
     def leave_in_doubt(self, outcome: Outcome) -> Outcome:
         """The failure of a write that was accepted and not found: the next run looks for it."""
-        reason = (
-            f"{outcome.reason}; it was not found yet, and is looked for by the next run"
-        )
+        reason = f"{outcome.reason}; it was not found yet, and is looked for by the next run"
         with self.run.store.begin() as connection:
             leave_in_doubt(self.run, connection, outcome.write, reason)
         return structs.replace(outcome, state="failed", reason=reason)
@@ -213,7 +221,9 @@ class _Delivery:
                 break
         return found
 
-    def gather(self, calls: Calls, down_to: int) -> list[Ended[Call, list[Outcome]]]:
+    def gather(
+        self, calls: Calls, down_to: int
+    ) -> list[Ended[Call, list[Outcome]]]:
         """Calls that have ended: where some are waited for, as many as can be recorded together."""
         found: list[Ended[Call, list[Outcome]]] = []
         left, timeout, until = self.under_way, None, 0.0
@@ -228,7 +238,9 @@ class _Delivery:
             found.append(ended)
         return found
 
-    def note(self, ended: Sequence[Ended[Call, list[Outcome]]]) -> list[Outcome]:
+    def note(
+        self, ended: Sequence[Ended[Call, list[Outcome]]]
+    ) -> list[Outcome]:
         """Outcomes into the journal, in one transaction.
 
         What ended in an internal error stays an intent: it is reconciled before the next write.
@@ -238,7 +250,10 @@ class _Delivery:
             self.fatal = self.fatal or call.error
 
         outcomes = [outcome for call in ended for outcome in call.result or ()]
-        coded = [(outcome, self.codec(outcome.write.resource)) for outcome in outcomes]
+        coded = [
+            (outcome, self.codec(outcome.write.resource))
+            for outcome in outcomes
+        ]
         with self.run.store.begin() as connection:
             judged = record_all(self.run, connection, coded)
 
@@ -250,7 +265,9 @@ class _Delivery:
         return judged
 
 
-def _known(outcomes: Iterable[Outcome], doubtful: list[Outcome]) -> Iterator[Outcome]:
+def _known(
+    outcomes: Iterable[Outcome], doubtful: list[Outcome]
+) -> Iterator[Outcome]:
     for outcome in outcomes:
         if outcome.state == "unknown":
             doubtful.append(outcome)
@@ -265,24 +282,32 @@ def _at_once(connector: Connector) -> int:
     """How many intents are committed together: as many as fill the largest calls."""
     resources = connector.resources.values()
     most = max(
-        item.rows for resource in resources for item in resource.operations.values()
+        item.rows
+        for resource in resources
+        for item in resource.operations.values()
     )
     return most * math.ceil(GROUP / most)
 
 
-def _calls(connector: Connector, group: Sequence[Write]) -> Iterator[list[Write]]:
+def _calls(
+    connector: Connector, group: Sequence[Write]
+) -> Iterator[list[Write]]:
     """Writes of one call, in their order: one, or as many as the operation takes."""
     for (resource, action), same in groupby(
         group, lambda write: (write.resource, write.action)
     ):
-        yield from batches(same, connector.resources[resource].operations[action].rows)
+        yield from batches(
+            same, connector.resources[resource].operations[action].rows
+        )
 
 
 def _book(run: Run, group: Sequence[Write]) -> list[Write]:
     """Commit the intents; only then may a call go out."""
     now = run.destination.now()
     with run.store.begin(durable=True) as connection:
-        ids = intend(connection, [_as_entry(run, write, now) for write in group])
+        ids = intend(
+            connection, [_as_entry(run, write, now) for write in group]
+        )
     return [
         structs.replace(write, entry=entry, at=now)
         for write, entry in zip(group, ids, strict=True)
@@ -310,7 +335,11 @@ def _perform(run: Run, halt: threading.Event, writes: Call) -> list[Outcome]:
         reason = "not sent: the run stopped before"
         return [Outcome(write, "not sent", reason=reason) for write in writes]
     try:
-        found = [_single(run, writes[0])] if len(writes) == 1 else _several(run, writes)
+        found = (
+            [_single(run, writes[0])]
+            if len(writes) == 1
+            else _several(run, writes)
+        )
     except BaseException:
         halt.set()
         raise
@@ -322,14 +351,20 @@ def _perform(run: Run, halt: threading.Event, writes: Call) -> list[Outcome]:
 def _several(run: Run, writes: Sequence[Write]) -> list[Outcome]:
     """Writes in one call; the call is counted with the first of them."""
     rows = [(write.body, write.dest_id) for write in writes]
-    answers = run.destination.write_many(writes[0].resource, writes[0].action, rows)
+    answers = run.destination.write_many(
+        writes[0].resource, writes[0].action, rows
+    )
     found = []
-    for position, (write, answer) in enumerate(zip(writes, answers, strict=True)):
+    for position, (write, answer) in enumerate(
+        zip(writes, answers, strict=True)
+    ):
         if isinstance(answer, EtlError):
             outcome = _failed(write, answer)
         else:
             outcome = _done(write, answer)
-        found.append(structs.replace(outcome, called=not position and outcome.called))
+        found.append(
+            structs.replace(outcome, called=not position and outcome.called)
+        )
     return found
 
 
@@ -349,7 +384,9 @@ def _single(run: Run, write: Write) -> Outcome:
 def _done(
     write: Write, found: Written, extra: Mapping[str, Any] | None = None
 ) -> Outcome:
-    answer = Answer(found.data, found.status, found.date, found.shown, found.repeated)
+    answer = Answer(
+        found.data, found.status, found.date, found.shown, found.repeated
+    )
     return Outcome(write, "done", found.id, answer, extra=extra or {})
 
 
@@ -358,7 +395,9 @@ def _failed(write: Write, error: EtlError) -> Outcome:
     reason = str(error)
     match error:
         case NotFound() if write.action == "delete":
-            return Outcome(write, "done", write.dest_id, reason="it was gone already")
+            return Outcome(
+                write, "done", write.dest_id, reason="it was gone already"
+            )
         case VersionConflict():
             return Outcome(write, "stale", reason=reason)
         case RequestRejected():

@@ -24,7 +24,9 @@ def _file(run: Run, write: Write) -> SentFile | None:
     return file_of(run.files, write.object, write.key, write.body)
 
 
-def fetch_file(run: Run, write: Write) -> tuple[Any, Path | None, dict[str, Any]]:
+def fetch_file(
+    run: Run, write: Write
+) -> tuple[Any, Path | None, dict[str, Any]]:
     """Fetch the file a body asks for: the body with its name, the file, its size and checksum.
 
     Raises Rejected where the link gives a page instead of a file.
@@ -36,11 +38,18 @@ def fetch_file(run: Run, write: Write) -> tuple[Any, Path | None, dict[str, Any]
     described, kind = found.described, ""
     for _ in range(FETCHES):
         size, checksum, kind = run.source.download(described["url"], found.path)
-        if kind not in PAGES or mimetypes.guess_type(described["name"])[0] == kind:
+        if (
+            kind not in PAGES
+            or mimetypes.guess_type(described["name"])[0] == kind
+        ):
             body = write.body | {
                 found.target: {"name": described["name"], "type": kind}
             }
-            return body, found.path, {"size": size, "sha256": checksum, "type": kind}
+            return (
+                body,
+                found.path,
+                {"size": size, "sha256": checksum, "type": kind},
+            )
     raise RequestRejected(f"the link answers with {kind} instead of a file")
 
 

@@ -20,11 +20,18 @@ from engine.values import is_empty
 
 # the store keeps under this name that a resource answers 201 for rows it makes
 FRESH = "fresh."
-STAMPED = "stamped."  # ... that the stamps of fresh rows are those of the moment
-MADE, FOUND = 201, 200  # statuses by which platforms tell the two apart, where they do
+STAMPED = (
+    "stamped."  # ... that the stamps of fresh rows are those of the moment
+)
+MADE, FOUND = (
+    201,
+    200,
+)  # statuses by which platforms tell the two apart, where they do
 # seconds a row made by the call may seem older than it
 BY_THEIR_CLOCK, BY_OURS = 60.0, 600.0
-FEWEST = 2  # texts that must differ before an answer shows another row than was sent
+FEWEST = (
+    2  # texts that must differ before an answer shows another row than was sent
+)
 # seconds by which the ages of rows may differ that a slow clock makes old
 ALIKE = 120.0
 
@@ -60,7 +67,11 @@ def judge_creation(
     if outcome.answer.status == MADE:
         _own(run, ledger, taken)
     if _answers_found(ledger, write, outcome.answer):
-        return _taken(outcome, taken[0].key) if taken else _existing(outcome, codec)
+        return (
+            _taken(outcome, taken[0].key)
+            if taken
+            else _existing(outcome, codec)
+        )
     held = _holds(write, outcome.answer, codec)
     if held and not taken:
         return _existing(outcome, codec)
@@ -82,7 +93,9 @@ def _distrust(run: Run, ledger: Ledger, links: Sequence[Link]) -> None:
     for link in links:
         if link.run == run.id and link.origin == "created":
             extra = {
-                name: value for name, value in link.extra.items() if name != "seen"
+                name: value
+                for name, value in link.extra.items()
+                if name != "seen"
             }
             ledger.save_link(structs.replace(link, extra=extra))
 
@@ -122,7 +135,11 @@ def _named_by_row(
         return ""
     key = codec.get(answer.row, mapping.key_field)
     other = isinstance(key, str) and key != write.key
-    return key if other and drafts_of(ledger.connection, write.object, [key]) else ""
+    return (
+        key
+        if other and drafts_of(ledger.connection, write.object, [key])
+        else ""
+    )
 
 
 def _taken(outcome: Outcome, key: str) -> Outcome:
@@ -141,14 +158,18 @@ def _one_for_two(outcome: Outcome, key: str) -> str:
 def _existing(outcome: Outcome, codec: RowCodec) -> Outcome:
     if codec.resource.operations["create"].existing == "refuse":
         reason = f"the destination has this row already: {outcome.dest_id}"
-        return structs.replace(outcome, state="failed", reason=reason, dest_id="")
+        return structs.replace(
+            outcome, state="failed", reason=reason, dest_id=""
+        )
     return structs.replace(outcome, existing=True)
 
 
 def _was_there(
     run: Run, ledger: Ledger, write: Write, answer: Answer, codec: RowCodec
 ) -> bool:
-    if _answers_found(ledger, write, answer) or _shows_another(write, answer, codec):
+    if _answers_found(ledger, write, answer) or _shows_another(
+        write, answer, codec
+    ):
         return True
     age = age_beyond_call(run, write, answer, codec)
     return bool(age) and ledger.recall(STAMPED + write.resource) is not None
@@ -202,7 +223,9 @@ def age_beyond_call(
     return max(0.0, asked - margin - made)
 
 
-def learn(run: Run, ledger: Ledger, outcome: Outcome, codec: RowCodec) -> list[Link]:
+def learn(
+    run: Run, ledger: Ledger, outcome: Outcome, codec: RowCodec
+) -> list[Link]:
     """Learn from a row that was made how the platform answers then; links to rows it did not make.
 
     Those are links of this run to rows that were answered with 200 before the first 201 came, or

@@ -21,7 +21,13 @@ from engine.load.writes import RESTORED, Outcome, Write
 from engine.session import Run
 from engine.store.journal import Settled, mark, mark_adopted, settle
 from engine.store.ledger import Ledger
-from engine.store.links import Finding, Link, clear_findings, drop_link, save_findings
+from engine.store.links import (
+    Finding,
+    Link,
+    clear_findings,
+    drop_link,
+    save_findings,
+)
 from engine.values import as_file, digest, is_empty
 
 EXISTING = (
@@ -42,7 +48,9 @@ def record(
 
 
 def record_all(
-    run: Run, connection: sa.Connection, outcomes: Sequence[tuple[Outcome, RowCodec]]
+    run: Run,
+    connection: sa.Connection,
+    outcomes: Sequence[tuple[Outcome, RowCodec]],
 ) -> list[Outcome]:
     """Record outcomes with all that follows from them in one transaction; as judged."""
     ledger = Ledger(connection)
@@ -53,12 +61,16 @@ def record_all(
     for resource, ids in rows.items():
         ledger.look_at(resource, ids)
 
-    judged = [_record(run, ledger, outcome, codec) for outcome, codec in outcomes]
+    judged = [
+        _record(run, ledger, outcome, codec) for outcome, codec in outcomes
+    ]
     ledger.write()
     return judged
 
 
-def _record(run: Run, ledger: Ledger, outcome: Outcome, codec: RowCodec) -> Outcome:
+def _record(
+    run: Run, ledger: Ledger, outcome: Outcome, codec: RowCodec
+) -> Outcome:
     write = outcome.write
     if outcome.state == "done" and write.action == "create":
         outcome = _looked_at(outcome, codec)
@@ -84,7 +96,9 @@ def _looked_at(outcome: Outcome, codec: RowCodec) -> Outcome:
         is_same(codec.get(write.body, name), codec.get(answer.row, name))
         for name in write.draft
     )
-    return structs.replace(outcome, answer=structs.replace(answer, as_sent=as_sent))
+    return structs.replace(
+        outcome, answer=structs.replace(answer, as_sent=as_sent)
+    )
 
 
 def _settled(run: Run, outcome: Outcome, codec: RowCodec) -> Settled:
@@ -138,7 +152,14 @@ def held_findings(link: Link) -> list[Finding]:
         "altered": "the destination made something else of the value",
     }
     return [
-        Finding(link.object, link.key, "write", target, "attention", texts[held["why"]])
+        Finding(
+            link.object,
+            link.key,
+            "write",
+            target,
+            "attention",
+            texts[held["why"]],
+        )
         for target, held in link.held.items()
         if held.get("why") in texts
     ]
@@ -160,7 +181,8 @@ def demote(connection: sa.Connection, links: Sequence[Link]) -> None:
 def _demote(ledger: Ledger, links: Sequence[Link]) -> None:
     for link in links:
         extra = {
-            name: link.extra[name] for name in link.extra.keys() - {*MARKS, "seen"}
+            name: link.extra[name]
+            for name in link.extra.keys() - {*MARKS, "seen"}
         }
         people = structs.replace(
             link, origin="matched", digest="", written={}, extra=extra
@@ -273,7 +295,9 @@ def note_stored(
                 held[target] = {"why": "lost", "tries": tries}
             continue
 
-        note_live(codec, target, sent, codec.get(row, target), stored, held, tries)
+        note_live(
+            codec, target, sent, codec.get(row, target), stored, held, tries
+        )
 
 
 def note_live(  # noqa: PLR0913
@@ -315,7 +339,9 @@ def leave_in_doubt(
     save_findings(connection, [_failure(run, write, reason)])
 
 
-def give_up(run: Run, connection: sa.Connection, write: Write, reason: str) -> None:
+def give_up(
+    run: Run, connection: sa.Connection, write: Write, reason: str
+) -> None:
     """A write that is not tried any more has failed, with the platform's last words."""
     mark(connection, write.entry, "failed", reason, run.clock.now())
     clear_findings(connection, "write", write.object, [write.key])

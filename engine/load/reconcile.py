@@ -8,7 +8,14 @@ named the wrong row. No mark is left in a text that people read (docs/decisions/
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import (
+    Callable,
+    Collection,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from dataclasses import dataclass, field
 
 import sqlalchemy as sa
@@ -54,7 +61,9 @@ from engine.values import is_empty
 
 MARGIN = 600.0  # seconds our clock and the platform's may differ
 
-Committed = dict[int, Row]  # entry id -> the row as it is now; {} where it is gone
+Committed = dict[
+    int, Row
+]  # entry id -> the row as it is now; {} where it is gone
 
 
 @dataclass(slots=True)
@@ -83,7 +92,10 @@ def reconcile(run: Run) -> Reconciled:
             run.clock.now() - last_settled(connection),
         )
 
-    result, lag = Reconciled(), run.destination.connector.connection.settle_after
+    result, lag = (
+        Reconciled(),
+        run.destination.connector.connection.settle_after,
+    )
     if not doubtful:
         if 0 <= ago < lag:
             run.clock.sleep(lag - ago)
@@ -125,14 +137,18 @@ class _Look:
 def _codec(run: Run, name: str) -> RowCodec:
     connector = run.migration.destination
     with run.store.begin() as connection:
-        return codec_of(connector, name, load_definitions(connection, connector))
+        return codec_of(
+            connector, name, load_definitions(connection, connector)
+        )
 
 
 def live_rows(run: Run, name: str, found: Iterable[Entry]) -> Mapping[str, Row]:
     """The rows that entries are about as they are now, by id."""
     resource = run.migration.destination.resources[name]
     return rows_now(
-        run.destination, resource, {entry.dest_id: entry.body for entry in found}
+        run.destination,
+        resource,
+        {entry.dest_id: entry.body for entry in found},
     )
 
 
@@ -231,7 +247,9 @@ def _commit_update(
         stored=link.stored,
         held=link.held,
     )
-    made = link_after(look.run, structs.replace(outcome, write=write), look.codec)
+    made = link_after(
+        look.run, structs.replace(outcome, write=write), look.codec
+    )
     save_link(connection, structs.replace(made, run=link.run))
 
 
@@ -253,7 +271,8 @@ def _updated(look: _Look, group: Sequence[Entry]) -> Committed:
     for entry in group:
         row = live.get(entry.dest_id)
         if row and any(
-            _took_effect(look.codec, entry, row, target) for target in entry.before
+            _took_effect(look.codec, entry, row, target)
+            for target in entry.before
         ):
             found[entry.id] = row
     return found
@@ -262,7 +281,9 @@ def _updated(look: _Look, group: Sequence[Entry]) -> Committed:
 def _took_effect(codec: RowCodec, entry: Entry, row: Row, target: str) -> bool:
     sent, live = codec.get(entry.body, target), codec.get(row, target)
     before = entry.before[target]
-    return codec.alike(target, sent, live) and not codec.equal(target, before, live)
+    return codec.alike(target, sent, live) and not codec.equal(
+        target, before, live
+    )
 
 
 def _options_there(look: _Look, group: Sequence[Entry]) -> Committed:
@@ -273,7 +294,9 @@ def _options_there(look: _Look, group: Sequence[Entry]) -> Committed:
 
 def _options_gone(look: _Look, group: Sequence[Entry]) -> Committed:
     key = defining(look.run.migration.destination, look.resource).option_id
-    return _by_options(look, group, key, lambda wanted, there: not wanted & there)
+    return _by_options(
+        look, group, key, lambda wanted, there: not wanted & there
+    )
 
 
 def _by_options(
@@ -288,7 +311,9 @@ def _by_options(
     for entry in group:
         row = live.get(entry.dest_id, {})
         wanted = {str(option.get(key)) for option in entry.body[""]}
-        if done(wanted, {str(option.get(key)) for option in row.get(options) or []}):
+        if done(
+            wanted, {str(option.get(key)) for option in row.get(options) or []}
+        ):
             found[entry.id] = row
     return found
 
@@ -299,7 +324,9 @@ def _by_options(
 def _created(look: _Look, group: Sequence[Entry]) -> Committed:
     """Match the rows that appeared since with the creations in doubt."""
     run, resource = look.run, look.resource
-    waiting = [entry for entry in group if not never_left(run, _as_write(entry))]
+    waiting = [
+        entry for entry in group if not never_left(run, _as_write(entry))
+    ]
     if not waiting:
         return {}
 
@@ -329,7 +356,9 @@ def _key_target(look: _Look) -> str:
 
 def _by_key(look: _Look, group: Sequence[Entry], key: str) -> Committed:
     """The rows that carry our key."""
-    waiting = {str(look.codec.get(entry.body, key)): entry.id for entry in group}
+    waiting = {
+        str(look.codec.get(entry.body, key)): entry.id for entry in group
+    }
     found: Committed = {}
     for rows in _rows_since(look, group):
         keyed = by_key(look.codec, key, _unlinked(look, rows))
@@ -363,7 +392,9 @@ def _wanted(look: _Look, entry: Entry, row: Row) -> Wanted:
         return wanted
     names = tuple(name for name in entry.body if name in row)
     return Wanted(
-        str(entry.id), {name: look.codec.get(entry.body, name) for name in names}, names
+        str(entry.id),
+        {name: look.codec.get(entry.body, name) for name in names},
+        names,
     )
 
 
@@ -399,24 +430,32 @@ def _by_content(look: _Look, group: Sequence[Entry]) -> Committed:
     }
 
 
-def _creations_of(connection: sa.Connection, links: Iterable[Link]) -> list[Entry]:
+def _creations_of(
+    connection: sa.Connection, links: Iterable[Link]
+) -> list[Entry]:
     """The entries that made the rows of links whose row no answer has shown."""
     found = []
     for link in links:
         made = creations(connection, link.object, [link.key])
         found += [
-            entry for place, entry in made.items() if place == (link.key, link.dest_id)
+            entry
+            for place, entry in made.items()
+            if place == (link.key, link.dest_id)
         ]
     return found
 
 
-def _relink(look: _Look, made: Sequence[Entry], found: Mapping[str, Row]) -> None:
+def _relink(
+    look: _Look, made: Sequence[Entry], found: Mapping[str, Row]
+) -> None:
     """Correct links to rows that turn out to be another record's."""
     for entry in made:
         row = found.get(str(entry.id))
         row_id = look.resource.id_of(row) if row else entry.dest_id
         with look.run.store.begin() as connection:
-            link = links_of(connection, entry.object, [entry.key]).get(entry.key)
+            link = links_of(connection, entry.object, [entry.key]).get(
+                entry.key
+            )
             if row is None or link is None:
                 continue
             if row_id != entry.dest_id:
@@ -457,22 +496,30 @@ def _unlinked(
 def _rows_since(look: _Look, group: Sequence[Entry]) -> Iterator[Sequence[Row]]:
     """Rows among which the doubtful ones must be, if they are there, page by page."""
     operation = look.resource.operations["list"]
-    above = operation.ids_of or (operation.parent_id if operation.parent else "")
+    above = operation.ids_of or (
+        operation.parent_id if operation.parent else ""
+    )
     if above:
         parents = {str(look.codec.get(entry.body, above)) for entry in group}
         named = sorted(
-            parent for parent in parents if not is_empty(parent) and parent != "None"
+            parent
+            for parent in parents
+            if not is_empty(parent) and parent != "None"
         )
         yield from rows_below(look.run.destination, look.resource, named)
     else:
         since = min(entry.at for entry in group) - MARGIN - _lag(look)
-        yield from recent(look.run.destination, look.resource, since, proof=True)
+        yield from recent(
+            look.run.destination, look.resource, since, proof=True
+        )
 
 
 def _lag(look: _Look) -> float:
     """Seconds that fresh rows may look older than they are: by wall time in the west they do."""
     with look.run.store.begin() as connection:
-        return 0.0 if recall_in(connection, STAMPED + look.resource.name) else LAG
+        return (
+            0.0 if recall_in(connection, STAMPED + look.resource.name) else LAG
+        )
 
 
 _LOOKERS: Mapping[str, Callable[[_Look, Sequence[Entry]], Committed]] = {

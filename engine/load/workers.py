@@ -54,7 +54,9 @@ def workers(
             thread.join()
 
 
-def _work(perform: Callable[[Work], Result], crew: Workers[Work, Result]) -> None:
+def _work(
+    perform: Callable[[Work], Result], crew: Workers[Work, Result]
+) -> None:
     while (work := crew.todo.get()) is not None:
         try:
             crew.ended.put(Ended(work, perform(work)))

@@ -38,7 +38,9 @@ def look_ahead(
         for item in looked_at(mapping, source, sight, by_field)
     }
     queries = [item for item in wanted if isinstance(item, tuple)]
-    hits = _hits(connection, [item for item in queries if _place(item) not in memory])
+    hits = _hits(
+        connection, [item for item in queries if _place(item) not in memory]
+    )
 
     keys = {item for item in wanted if isinstance(item, str)}
     keys |= {key for found in hits.values() for key in found}
@@ -69,9 +71,13 @@ def _hits(
 
     found: dict[Query, list[str]] = {}
     for (collection, field), alike in asked.items():
-        targets = dict.fromkeys(target for query in alike for target in query[2])
+        targets = dict.fromkeys(
+            target for query in alike for target in query[2]
+        )
         places = pointers(connection, collection, field, list(targets))
         for query in alike:
-            rows = sorted(row for target in query[2] for row in places.get(target, ()))
+            rows = sorted(
+                row for target in query[2] for row in places.get(target, ())
+            )
             found[query] = list(dict.fromkeys(key for _, key in rows))
     return found

@@ -59,9 +59,7 @@ from engine.store.tables import recall_in, remember_in
 from engine.values import batches, digest, segments
 
 STAGE = "transform"  # of findings
-STAMP = (
-    "mapped."  # the store keeps under this name what an object's drafts were made of
-)
+STAMP = "mapped."  # the store keeps under this name what an object's drafts were made of
 REMEMBERED = 2_000  # whole records, some of 50 kB
 # keys of an object that are held in memory; of a larger one they are looked up one by one
 KEYS = 20_000
@@ -109,7 +107,9 @@ def sight_on(
     """
     lasting = memory is not None
     memory = Remembered() if memory is None else memory
-    users: set[str] = memory.get_or("users", lambda: set(links_of(connection, "users")))
+    users: set[str] = memory.get_or(
+        "users", lambda: set(links_of(connection, "users"))
+    )
 
     read = reader_of(run.migration.source)
 
@@ -169,7 +169,9 @@ def sight_on(
 
 
 def transform(
-    run: Run, objects: Sequence[ObjectMapping], only: frozenset[str] | None = None
+    run: Run,
+    objects: Sequence[ObjectMapping],
+    only: frozenset[str] | None = None,
 ) -> list[Transformed]:
     """The drafts of these objects by the spec and the records as they are now, of all or of some.
 
@@ -186,7 +188,9 @@ def transform(
 class _Stamp:
     """What is kept with an object's drafts."""
 
-    fixed: str  # a digest of what they came from besides records and other drafts
+    fixed: (
+        str  # a digest of what they came from besides records and other drafts
+    )
     indexed: str  # ... of the fields that records were looked for by
     places: tuple[str, ...]  # where they looked
     states: Mapping[str, int]  # how many there are
@@ -199,7 +203,9 @@ def _brought_up(
 ) -> Transformed:
     chosen = None if mapping.rows else only
     stamp = _stamp_of(run, mapping) if chosen is None else None
-    if stamp is None or stamp != _stamp(run, mapping, watch, stamp.places, stamp.mark):
+    if stamp is None or stamp != _stamp(
+        run, mapping, watch, stamp.places, stamp.mark
+    ):
         _made_whole(run, mapping, watch, chosen)
     else:
         changed = watch.changed(stamp.places, stamp.mark)
@@ -229,7 +235,11 @@ def _stamp_of(run: Run, mapping: ObjectMapping) -> _Stamp | None:
 
 
 def _stamp(
-    run: Run, mapping: ObjectMapping, watch: Watch, places: Sequence[str], mark: int
+    run: Run,
+    mapping: ObjectMapping,
+    watch: Watch,
+    places: Sequence[str],
+    mark: int,
 ) -> _Stamp:
     """The stamp that an object's drafts would be given now."""
     with run.store.begin() as connection:
@@ -259,7 +269,12 @@ def _shared(run: Run) -> str:
     source = run.migration.source
     sources = {name: item.sources for name, item in run.spec.objects.items()}
     read = {name: item.fields for name, item in source.resources.items()}
-    told = (source.reference, source.empty_values, run.spec.settings, run.spec.users)
+    told = (
+        source.reference,
+        source.empty_values,
+        run.spec.settings,
+        run.spec.users,
+    )
     return digest_of(digest_of_code(), sources, read, told)
 
 
@@ -291,7 +306,11 @@ def _made_whole(
 
 
 def _made_some(
-    run: Run, mapping: ObjectMapping, watch: Watch, stamp: _Stamp, keys: set[str]
+    run: Run,
+    mapping: ObjectMapping,
+    watch: Watch,
+    stamp: _Stamp,
+    keys: set[str],
 ) -> None:
     """The drafts of some records made anew, as if all had been."""
     notes, ordered = Notes(set(stamp.places)), sorted(keys)
@@ -307,7 +326,9 @@ def _made_some(
     _keep(run, mapping, watch, notes.places)
 
 
-def _live(run: Run, mapping: ObjectMapping, keys: Sequence[str]) -> list[Record]:
+def _live(
+    run: Run, mapping: ObjectMapping, keys: Sequence[str]
+) -> list[Record]:
     """Those of these records that are there, and in one of the object's collections."""
     with run.store.begin() as connection:
         found = many(connection, keys).values()
@@ -331,7 +352,9 @@ def _evaluated(
             drafts: list[Draft] = []
             found: list[Finding] = []
             looked_at: dict[str, list[str]] = {}
-            for source in _sources(run, mapping, batch, connection, known, memory):
+            for source in _sources(
+                run, mapping, batch, connection, known, memory
+            ):
                 for made in evaluate(mapping, source, sight, traced=False):
                     position += 1
                     projection = judged(resource, mapping, made)
@@ -382,7 +405,9 @@ def _own_reader(run: Run, mapping: ObjectMapping) -> Reader:
     return read
 
 
-def _batches(run: Run, mapping: ObjectMapping, only: frozenset[str] | None) -> Any:
+def _batches(
+    run: Run, mapping: ObjectMapping, only: frozenset[str] | None
+) -> Any:
     """An object's records; small ordered sets are sorted in memory, the rest streams."""
     if not mapping.order:
         for name in mapping.sources:
@@ -403,7 +428,9 @@ def _batches(run: Run, mapping: ObjectMapping, only: frozenset[str] | None) -> A
     )
 
 
-def as_draft(mapping: ObjectMapping, projection: Evaluation, position: int) -> Draft:
+def as_draft(
+    mapping: ObjectMapping, projection: Evaluation, position: int
+) -> Draft:
     """A projection as it is kept."""
     body = projection.body
     return Draft(
@@ -442,7 +469,11 @@ def _refusal(
     """
     for name, kind in resource.fields.items():
         if not (
-            kind.required or kind.max or kind.one_of or kind.requires or kind.only_with
+            kind.required
+            or kind.max
+            or kind.one_of
+            or kind.requires
+            or kind.only_with
         ):
             continue
         if (
@@ -454,9 +485,7 @@ def _refusal(
             return f"{name}: the destination needs it and the record has nothing for it"
         value = body.get(name)
         if kind.max and isinstance(value, str) and len(value) > kind.max:
-            return (
-                f"{name}: {len(value):,} characters, the destination takes {kind.max:,}"
-            )
+            return f"{name}: {len(value):,} characters, the destination takes {kind.max:,}"
         if kind.one_of and value is not None and value not in kind.one_of:
             return f"{name}: {value!r} is not one of {', '.join(kind.one_of)}"
         if value is not None and (why := _lonely(kind, body)):
@@ -483,7 +512,12 @@ def findings(mapping: ObjectMapping, projection: Evaluation) -> list[Finding]:
     """What people must know about one projection."""
     found = [
         Finding(
-            mapping.name, projection.key, STAGE, note.field, note.severity, note.text
+            mapping.name,
+            projection.key,
+            STAGE,
+            note.field,
+            note.severity,
+            note.text,
         )
         for note in projection.notes
     ]

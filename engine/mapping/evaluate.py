@@ -32,7 +32,9 @@ from engine.values import (
     word,
 )
 
-Query = tuple[str, str, tuple[str, ...]]  # a collection, its field, any of these values
+Query = tuple[
+    str, str, tuple[str, ...]
+]  # a collection, its field, any of these values
 
 FALLBACK = "$fallback"
 SHOWN = 80
@@ -47,7 +49,9 @@ class Source(msgspec.Struct, frozen=True):
     body: Mapping[str, Any]
     # field -> "place: what it holds instead"
     misfits: Mapping[str, Sequence[str]] = {}
-    is_read: bool = False  # whether its values are in their declared types already
+    is_read: bool = (
+        False  # whether its values are in their declared types already
+    )
 
     @property
     def id(self) -> str:
@@ -66,12 +70,16 @@ class LookupContext:
     pointing_at: Callable[
         [str, str, Sequence[str]], Sequence[tuple[str, Mapping[str, Any]]]
     ]
-    drafted: Callable[[str, str], bool]  # will this object have a row for this key?
+    drafted: Callable[
+        [str, str], bool
+    ]  # will this object have a row for this key?
     user: Callable[[str], bool]  # is this person known in the destination?
     typed: Reader  # a record with its values as their fields are declared
     user_source: str = ""
 
-    def read(self, collection: str, key: str, body: Mapping[str, Any]) -> Source:
+    def read(
+        self, collection: str, key: str, body: Mapping[str, Any]
+    ) -> Source:
         """A record with its values in their types: several objects may look at it, and it is
         read once.
         """
@@ -148,7 +156,11 @@ class _Context(msgspec.Struct):
     def value(self, path: model.Path) -> Any:  # noqa: PLR0911
         """The value at a path; None where there is none."""
         head = path.segments[0]
-        if isinstance(head, str) and head[:1] != "$" and head not in self.beside:
+        if (
+            isinstance(head, str)
+            and head[:1] != "$"
+            and head not in self.beside
+        ):
             self.tell("", self.source.misfits.get(head, ()))
             return dig(self.source.body, path.segments)
         match head:
@@ -183,7 +195,8 @@ class _Context(msgspec.Struct):
         """A related record as its fields are declared."""
         found = self.sight.typed(collection, body)
         self.tell(
-            f"{place}.", (text for texts in found.misfits.values() for text in texts)
+            f"{place}.",
+            (text for texts in found.misfits.values() for text in texts),
         )
         return found.row
 
@@ -205,7 +218,14 @@ class _Context(msgspec.Struct):
         """What does not fit in this element, and not in the others of its list."""
         elements = dig(self.source.body, each.path.segments)
         position = (
-            next((at for at, item in enumerate(elements) if item is self.element), -1)
+            next(
+                (
+                    at
+                    for at, item in enumerate(elements)
+                    if item is self.element
+                ),
+                -1,
+            )
             if isinstance(elements, list)
             else -1
         )
@@ -228,7 +248,8 @@ class _Context(msgspec.Struct):
         value = self.value(related.by)
         values = (value or []) if related.many else [value]
         keys = dict.fromkeys(
-            record_key(item, related.sources, self.sight.pattern) for item in values
+            record_key(item, related.sources, self.sight.pattern)
+            for item in values
         )
         return [key for key in keys if key]
 
@@ -272,7 +293,10 @@ class _Context(msgspec.Struct):
 
 
 def value_at(
-    mapping: model.ObjectMapping, source: Source, path: model.Path, sight: LookupContext
+    mapping: model.ObjectMapping,
+    source: Source,
+    path: model.Path,
+    sight: LookupContext,
 ) -> Any:
     """What an object reads at a path of one record, outside the list it may go through."""
     return _Context(
@@ -339,7 +363,9 @@ def looked_at(
                 yield from _asked(lookup, context.value(path), context)
 
 
-def _asked(lookup: model.Lookup, value: Any, context: _Context) -> Iterator[Query]:
+def _asked(
+    lookup: model.Lookup, value: Any, context: _Context
+) -> Iterator[Query]:
     """The queries of a lookup by a field of its target's records."""
     for name in () if is_empty(value) else lookup.objects:
         for collection in context.sight.objects[name].sources:
@@ -374,7 +400,9 @@ def _is_meant(context: _Context) -> bool:
         context.mapping.each and context.mapping.each.where,
         context.mapping.when,
     )
-    return all(holds(condition, context.value) for condition in conditions if condition)
+    return all(
+        holds(condition, context.value) for condition in conditions if condition
+    )
 
 
 def _misfits(context: _Context) -> str:
@@ -427,7 +455,9 @@ def _draft(context: _Context, traced: bool) -> Evaluation:
     found: list[Note] = []
     state, reason = "ready", ""
     for target, item in context.mapping.fields.items():
-        if isinstance(item.expr, model.Path):  # nothing can become of it but itself
+        if isinstance(
+            item.expr, model.Path
+        ):  # nothing can become of it but itself
             value = context.value(item.expr)
             if not is_empty(value):
                 body[target] = value
@@ -454,7 +484,8 @@ def _draft(context: _Context, traced: bool) -> Evaluation:
                 for note in (*story.notes, *story.misses)
             ]
     found += [
-        Note("", f"{place} is left out: {what}") for place, what in context.told.items()
+        Note("", f"{place} is left out: {what}")
+        for place, what in context.told.items()
     ]
     return Evaluation(
         context.key,
@@ -493,7 +524,9 @@ def _trace(item: model.Field, story: _Story, value: Any) -> Provenance:
         how = "equal"
     else:
         how = "transformed"
-    return Provenance(item.target, how, filled, tuple(story.steps), value, story.reason)
+    return Provenance(
+        item.target, how, filled, tuple(story.steps), value, story.reason
+    )
 
 
 # -- expressions
@@ -513,9 +546,12 @@ def _const(expr: model.Const, _: _Context, __: _Story) -> Any:
     return expr.value
 
 
-def _parts(expr: model.Parts, context: _Context, story: _Story) -> dict[str, Any]:
+def _parts(
+    expr: model.Parts, context: _Context, story: _Story
+) -> dict[str, Any]:
     values = (
-        (name, _evaluate(item, context, story)) for name, item in expr.values.items()
+        (name, _evaluate(item, context, story))
+        for name, item in expr.values.items()
     )
     return {name: value for name, value in values if not is_empty(value)}
 
@@ -590,7 +626,9 @@ def _map(pipe: model.Pipe, value: Any, story: _Story) -> Any:
     assert rules is not None
     story.steps.append("map")
     entry = (
-        word(value) if word(value) in rules.entries else _meant(rules.entries, value)
+        word(value)
+        if word(value) in rules.entries
+        else _meant(rules.entries, value)
     )
     if entry is not None:
         return rules.entries[entry]
@@ -620,7 +658,8 @@ def _template(expr: model.Template, context: _Context, story: _Story) -> Any:
     story.sources += [(use, None) for use in expr.uses]
     try:
         return (
-            jinja.render(expr.source, expr.html, context.template_values(expr)) or None
+            jinja.render(expr.source, expr.html, context.template_values(expr))
+            or None
         )
     except ValueError as error:
         story.reason = str(error)
@@ -656,14 +695,14 @@ def _lookup(expr: model.Lookup, context: _Context, story: _Story) -> Any:
         )
     story.steps.append(f"lookup {', '.join(expr.objects)}")
     found = [
-        hit for name in expr.objects for hit in _hits(name, value, expr.on, context)
+        hit
+        for name in expr.objects
+        for hit in _hits(name, value, expr.on, context)
     ]
     if not found:
         return _missed(expr, value, context, story)
     if len(found) > 1 and expr.on_many != "first":
-        text = (
-            f"{len(found)} rows of {', '.join(expr.objects)} answer to {_shown(value)}"
-        )
+        text = f"{len(found)} rows of {', '.join(expr.objects)} answer to {_shown(value)}"
         if expr.on_many == "fail":
             raise _Fail(text)
         story.notes.append(Note("", f"{text}; the first is taken"))
@@ -700,8 +739,12 @@ def _spellings(value: Any, context: _Context) -> list[str]:
     return [key, id_in(key)] if id_in(key) else [text]
 
 
-def _missed(expr: model.Lookup, value: Any, context: _Context, story: _Story) -> Any:
-    named = f"for {_shown(value)}" if value is not None else "named in the record"
+def _missed(
+    expr: model.Lookup, value: Any, context: _Context, story: _Story
+) -> Any:
+    named = (
+        f"for {_shown(value)}" if value is not None else "named in the record"
+    )
     text = f"no {' or '.join(expr.objects)} {named}"
     match expr.on_miss:
         case "skip":
@@ -743,7 +786,9 @@ def _user(value: Any, context: _Context, story: _Story) -> Any:
         return link("users", key)
     story.marks.add("fallback")
     story.reason = (
-        f"{_shown(value)} has no user in the destination" if key else "no person named"
+        f"{_shown(value)} has no user in the destination"
+        if key
+        else "no person named"
     )
     return link("users", FALLBACK)
 
@@ -801,7 +846,9 @@ def holds(
             for tests in condition.any_of
             for test in tests
         }
-        story.sources += [item for item in seen.items() if item not in story.sources]
+        story.sources += [
+            item for item in seen.items() if item not in story.sources
+        ]
     return any(
         all(_passes(test, value(test.path)) for test in tests)
         for tests in condition.any_of
@@ -842,7 +889,12 @@ def _passes(test: model.Test, found: Any) -> bool:  # noqa: PLR0911
     return bool(_ORDERS[test.op](found, wanted))
 
 
-_ORDERS = {"gt": operator.gt, "gte": operator.ge, "lt": operator.lt, "lte": operator.le}
+_ORDERS = {
+    "gt": operator.gt,
+    "gte": operator.ge,
+    "lt": operator.lt,
+    "lte": operator.le,
+}
 
 
 def _same(found: Any, wanted: Any) -> bool:
@@ -866,8 +918,12 @@ def _in_one_form(found: Any, wanted: Any) -> tuple[Any, Any]:
     if not isinstance(wanted, str) or not isinstance(found, int | float | str):
         return found, wanted
     if isinstance(found, str):
-        instants = [moment(text) if ":" in text else None for text in (found, wanted)]
-        return (found, wanted) if None in instants else (instants[0], instants[1])
+        instants = [
+            moment(text) if ":" in text else None for text in (found, wanted)
+        ]
+        return (
+            (found, wanted) if None in instants else (instants[0], instants[1])
+        )
     try:
         return found, as_declared(wanted, "number")
     except Misfit:

@@ -80,7 +80,11 @@ class Notes:
             return sight.user(key)
 
         return replace(
-            sight, record=record, pointing_at=pointing_at, drafted=drafted, user=user
+            sight,
+            record=record,
+            pointing_at=pointing_at,
+            drafted=drafted,
+            user=user,
         )
 
     def taken(self) -> list[str]:
@@ -154,10 +158,15 @@ class Watch:
         """The keys in these places of what is not as it was at a mark."""
         self.compare(places)
         with self.store.begin() as connection:
-            found = {place: changed_since(connection, place, mark) for place in places}
+            found = {
+                place: changed_since(connection, place, mark)
+                for place in places
+            }
         return {place: keys for place, keys in found.items() if keys}
 
-    def affected(self, name: str, changed: Mapping[str, Sequence[str]]) -> set[str]:
+    def affected(
+        self, name: str, changed: Mapping[str, Sequence[str]]
+    ) -> set[str]:
         """The records of an object whose drafts looked at what has changed."""
         notes = set[str]()
         with self.store.begin() as connection:
@@ -167,5 +176,7 @@ class Watch:
                     continue
                 notes.update(keys)
                 named = targets_of(connection, place, keys)
-                notes.update(f"?{place} {field} {value}" for field, value in named)
+                notes.update(
+                    f"?{place} {field} {value}" for field, value in named
+                )
         return set(leaning_on(self.store, name, frozenset(notes)))

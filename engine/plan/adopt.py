@@ -59,7 +59,9 @@ class Search:
     known: Definitions
     # resources whose rows are candidates by now
     read: set[str] = field(default_factory=set)
-    ours: bool = False  # whether rows of an earlier migration were found by their key
+    ours: bool = (
+        False  # whether rows of an earlier migration were found by their key
+    )
 
     def codec(self, resource: str) -> RowCodec:
         """The codec of a resource as the plan sees the account."""
@@ -86,7 +88,9 @@ def way_of(search: Search, mapping: ObjectMapping) -> Way:
             return ""
         if mapping.key_field:
             return "key" if _key_was_there(connection, mapping) else ""
-    fields = natural_key_fields(connector, connector.resources[mapping.resource])
+    fields = natural_key_fields(
+        connector, connector.resources[mapping.resource]
+    )
     return "recognise" if fields else ""
 
 
@@ -110,7 +114,9 @@ def _key_was_there(connection: sa.Connection, mapping: ObjectMapping) -> bool:
     return found is not None and found.origin != "created"
 
 
-def rows_by_key(search: Search, mapping: ObjectMapping) -> Iterator[dict[str, Row]]:
+def rows_by_key(
+    search: Search, mapping: ObjectMapping
+) -> Iterator[dict[str, Row]]:
     """Rows of an earlier migration by the key they carry, page by page."""
     codec = search.codec(mapping.resource)
     for page in search.run.destination.pages(mapping.resource):
@@ -129,7 +135,9 @@ def anything_found(search: Search) -> bool:
     if search.ours:
         return True
     records = {
-        item.name for item in search.run.spec.objects.values() if not item.scaffold
+        item.name
+        for item in search.run.spec.objects.values()
+        if not item.scaffold
     }
     with search.run.store.begin() as connection:
         planned = {
@@ -164,15 +172,23 @@ def _agreeing(
     codec = search.codec(mapping.resource)
     _read(search, mapping.resource)
     wanted = [
-        Wanted(key, field_values(codec, resolved.body, mapping.match), mapping.match)
+        Wanted(
+            key,
+            field_values(codec, resolved.body, mapping.match),
+            mapping.match,
+        )
         for key, (_, resolved) in made.items()
     ]
-    complete = [item for item in wanted if set(item.filled) == set(mapping.match)]
+    complete = [
+        item for item in wanted if set(item.filled) == set(mapping.match)
+    ]
     looked_up = [
         exact_token(codec, item.values, mapping.match, mapping.ignoring)
         for item in complete
     ]
-    return _matched(search, mapping, complete, looked_up, agreeing(mapping.ignoring))
+    return _matched(
+        search, mapping, complete, looked_up, agreeing(mapping.ignoring)
+    )
 
 
 def _matched(
@@ -215,7 +231,9 @@ def _hits(
 ) -> dict[str, Hit]:
     ids = {id(row): row_id for row_id, row in rows.items()}
     found = match(codec, wanted, rows.values(), rules)
-    return {key: Hit(ids[id(row)], row, "matched") for key, row in found.items()}
+    return {
+        key: Hit(ids[id(row)], row, "matched") for key, row in found.items()
+    }
 
 
 # -- rows that hold what would be sent
@@ -243,7 +261,9 @@ def _recognised(
 
     _read(search, mapping.resource)
     looked_up = [
-        token for item in wanted for token in tokens(codec, item.values, item.fields)
+        token
+        for item in wanted
+        for token in tokens(codec, item.values, item.fields)
     ]
     return _matched(search, mapping, wanted, looked_up, RECOGNISE)
 
@@ -259,7 +279,9 @@ def _may_be_there(
     body = decision.draft.body
     named = [as_link(body.get(name)) for name in item.parents(codec)]
     parents = [
-        symbol for symbol in named if symbol and _is_record(search.run, symbol[0])
+        symbol
+        for symbol in named
+        if symbol and _is_record(search.run, symbol[0])
     ]
     if not parents:
         return search.ours
@@ -309,7 +331,9 @@ def _read(search: Search, resource: str) -> None:
     for page in run.destination.pages(resource):
         with run.store.begin() as connection:
             found = [(codec.resource.id_of(row), row) for row in page.rows]
-            add_candidates(connection, resource, list(_tokened(search, codec, found)))
+            add_candidates(
+                connection, resource, list(_tokened(search, codec, found))
+            )
 
 
 def offer(search: Search, mapping: ObjectMapping, key: str, body: Row) -> None:
@@ -317,7 +341,9 @@ def offer(search: Search, mapping: ObjectMapping, key: str, body: Row) -> None:
     codec = search.codec(mapping.resource)
     row = [(of_plan(mapping.name, key), body)]
     with search.run.store.begin() as connection:
-        add_candidates(connection, mapping.resource, list(_tokened(search, codec, row)))
+        add_candidates(
+            connection, mapping.resource, list(_tokened(search, codec, row))
+        )
 
 
 def _tokened(
@@ -326,7 +352,9 @@ def _tokened(
     """Each row under all that it may be looked up by."""
     run, name = search.run, codec.resource.name
     matching = [
-        item for item in run.spec.active() if item.resource == name and item.match
+        item
+        for item in run.spec.active()
+        if item.resource == name and item.match
     ]
     matched = dict.fromkeys((item.match, item.ignoring) for item in matching)
     fields = natural_key_fields(run.migration.destination, codec.resource)
@@ -336,7 +364,9 @@ def _tokened(
             for names, ignoring in matched
         }
         found.update(
-            tokens(codec, field_values(codec, row, fields), fields) if fields else ()
+            tokens(codec, field_values(codec, row, fields), fields)
+            if fields
+            else ()
         )
         yield from ((token, row_id, row) for token in sorted(found))
 
@@ -345,4 +375,6 @@ def awaits_rows_of_the_plan(run: Run, mapping: ObjectMapping) -> bool:
     """Whether a later object may match rows that this one makes."""
     active = list(run.spec.active())
     later = active[active.index(mapping) + 1 :]
-    return any(item.match and item.resource == mapping.resource for item in later)
+    return any(
+        item.match and item.resource == mapping.resource for item in later
+    )

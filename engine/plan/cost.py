@@ -65,7 +65,9 @@ class Plan:
     cost_unit: str = "calls"
 
 
-def summed_up(run: Run, objects: Sequence[ObjectMapping], made_at: float) -> Plan:
+def summed_up(
+    run: Run, objects: Sequence[ObjectMapping], made_at: float
+) -> Plan:
     """The plan in the store as counts and costs."""
     missing = fields_to_make(run)
     steps = _steps(run, objects)
@@ -76,7 +78,10 @@ def summed_up(run: Run, objects: Sequence[ObjectMapping], made_at: float) -> Pla
     limits = _limits(run.destination, calls, cost)
 
     unread = pending_reads(run)
-    reads, costs = sum(item.calls for item in unread), sum(item.cost for item in unread)
+    reads, costs = (
+        sum(item.calls for item in unread),
+        sum(item.cost for item in unread),
+    )
     limits += _limits(run.source, reads, costs)
     seconds = max((use.time for use in limits), default=0.0)
     warnings = (*_too_many(run, steps), *_unread(unread))
@@ -100,7 +105,9 @@ def _steps(run: Run, objects: Sequence[ObjectMapping]) -> list[Step]:
     found = []
     for mapping in objects:
         own = {
-            kind: many for (name, kind), many in planned.items() if name == mapping.name
+            kind: many
+            for (name, kind), many in planned.items()
+            if name == mapping.name
         }
         own["update"] = own.get("update", 0) + sent.get(mapping.name, 0)
         step = Step(mapping.name, mapping.label, mapping.resource, **own)
@@ -142,7 +149,10 @@ def _too_many(run: Run, steps: Sequence[Step]) -> Iterator[str]:
 def _there(step: Step) -> int:
     """Rows that are there; `update` counts those that are adopted and written as well."""
     return (
-        step.update + step.unchanged + step.conflict + max(0, step.adopt - step.update)
+        step.update
+        + step.unchanged
+        + step.conflict
+        + max(0, step.adopt - step.update)
     )
 
 
@@ -151,7 +161,9 @@ def fields_to_make(run: Run) -> list[str]:
     found = []
     for name, resource in run.migration.destination.resources.items():
         wanted = [
-            item for item in run.spec.custom_fields.values() if item.resource == name
+            item
+            for item in run.spec.custom_fields.values()
+            if item.resource == name
         ]
         custom = resource.custom
         if not wanted or custom is None:
@@ -202,7 +214,9 @@ def costs_of(run: Run, step: Step) -> Iterator[float]:
 
 def cost_of(run: Run, resource: str, verb: Verb) -> float:
     """What one call costs."""
-    operation = run.migration.destination.resources[resource].operations.get(verb)
+    operation = run.migration.destination.resources[resource].operations.get(
+        verb
+    )
     return float(operation.cost) if operation else 0.0
 
 
@@ -235,7 +249,11 @@ def _use(client: Client, limit: Limit, calls: int, cost: float) -> LimitUse:
 
 
 def duration(
-    limit: Limit, allowance: float, left_now: float, needed: float, until_reset: float
+    limit: Limit,
+    allowance: float,
+    left_now: float,
+    needed: float,
+    until_reset: float,
 ) -> float:
     """Seconds until `needed` units have passed through one limit."""
     if needed <= left_now or allowance <= 0:

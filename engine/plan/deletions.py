@@ -9,7 +9,12 @@ from engine.destination.edits import edits_of
 from engine.destination.leaning import needed_by_others
 from engine.language.model import ObjectMapping
 from engine.session import Run
-from engine.store.changes import Change, drop_changes, save_changes, stream_changes
+from engine.store.changes import (
+    Change,
+    drop_changes,
+    save_changes,
+    stream_changes,
+)
 from engine.store.links import (
     Finding,
     Link,
@@ -24,7 +29,9 @@ from engine.values import dig
 STAGE = "delta"
 DELETED = "deleted in the source"
 NOT_LISTED = "its element is no longer in the record's list"
-NOT_TAKEN = "the record is no longer one that the spec takes (`when`, `where`, `from`)"
+NOT_TAKEN = (
+    "the record is no longer one that the spec takes (`when`, `where`, `from`)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +67,9 @@ def _keep_needed(run: Run, mapping: ObjectMapping) -> None:
     found = []
     for change in kept:
         text = f"{change.reason}; kept, for {needed[change.dest_id]}"
-        found.append(Finding(mapping.name, change.key, STAGE, "", "attention", text))
+        found.append(
+            Finding(mapping.name, change.key, STAGE, "", "attention", text)
+        )
     with run.store.begin() as connection:
         keys = [change.key for change in kept]
         drop_changes(connection, mapping.name, keys)
@@ -72,12 +81,17 @@ def _pending_deletes(
     run: Run, mapping: ObjectMapping, links: Sequence[Link]
 ) -> list[PendingDelete]:
     with run.store.begin() as connection:
-        drafted = draft_states(connection, mapping.name, [link.key for link in links])
+        drafted = draft_states(
+            connection, mapping.name, [link.key for link in links]
+        )
         rest = [link for link in links if link.key not in drafted]
         records = sorted({_record(link) for link in rest})
         deleted = gone_of(connection, records)
         there = many(connection, records)
-    found = [PendingDelete(link, _why(mapping, link, deleted, there)) for link in rest]
+    found = [
+        PendingDelete(link, _why(mapping, link, deleted, there))
+        for link in rest
+    ]
     return [item for item in found if item.why]
 
 
@@ -86,7 +100,10 @@ def _record(link: Link) -> str:
 
 
 def _why(
-    mapping: ObjectMapping, link: Link, deleted: set[str], there: Mapping[str, Record]
+    mapping: ObjectMapping,
+    link: Link,
+    deleted: set[str],
+    there: Mapping[str, Record],
 ) -> str:
     """Why a record makes no draft; "" where that cannot be known."""
     name = _record(link)
@@ -103,11 +120,15 @@ def _why(
     return NOT_LISTED if isinstance(listed, list) else ""
 
 
-def _plan(run: Run, mapping: ObjectMapping, found: Sequence[PendingDelete]) -> None:
+def _plan(
+    run: Run, mapping: ObjectMapping, found: Sequence[PendingDelete]
+) -> None:
     retained = dict(_retained(run, mapping, found))
     deleted = [item for item in found if item.link.key not in retained]
     with run.store.begin() as connection:
-        save_changes(connection, [_change(run, mapping, item) for item in deleted])
+        save_changes(
+            connection, [_change(run, mapping, item) for item in deleted]
+        )
         save_findings(connection, list(_findings(mapping, found, retained)))
 
 
@@ -115,7 +136,9 @@ def _retained(
     run: Run, mapping: ObjectMapping, found: Sequence[PendingDelete]
 ) -> Iterator[tuple[str, str]]:
     """Keys of rows that stay, and why."""
-    operations = run.migration.destination.resources[mapping.resource].operations
+    operations = run.migration.destination.resources[
+        mapping.resource
+    ].operations
     if mapping.on_delete != "delete" or "delete" not in operations:
         reason = "kept in the destination"
         if mapping.on_delete == "delete":
@@ -132,21 +155,30 @@ def _retained(
 
 
 def _change(run: Run, mapping: ObjectMapping, item: PendingDelete) -> Change:
-    operation = run.migration.destination.resources[mapping.resource].operations[
-        "delete"
-    ]
+    operation = run.migration.destination.resources[
+        mapping.resource
+    ].operations["delete"]
     cost = operation.cost / operation.rows
     link = item.link
     return Change(
-        mapping.name, link.key, "delete", link.dest_id, reason=item.why, cost=cost
+        mapping.name,
+        link.key,
+        "delete",
+        link.dest_id,
+        reason=item.why,
+        cost=cost,
     )
 
 
 def _findings(
-    mapping: ObjectMapping, found: Sequence[PendingDelete], retained: Mapping[str, str]
+    mapping: ObjectMapping,
+    found: Sequence[PendingDelete],
+    retained: Mapping[str, str],
 ) -> Iterator[Finding]:
     for item in found:
         key = item.link.key
         severity = "attention" if key in retained else "note"
         what = retained.get(key, "its row is to be deleted")
-        yield Finding(mapping.name, key, STAGE, "", severity, f"{item.why}; {what}")
+        yield Finding(
+            mapping.name, key, STAGE, "", severity, f"{item.why}; {what}"
+        )

@@ -30,7 +30,9 @@ from engine.store.changes import Change, Kind, pending_deletes, rows_to_be
 from engine.store.links import Draft, Link, draft_states, linked_ids_of
 from engine.values import canonical, digest, links_in
 
-OF_PLAN = "$"  # marks what stands in for the id of a row that the same plan makes
+OF_PLAN = (
+    "$"  # marks what stands in for the id of a row that the same plan makes
+)
 LOST_TRIES = 8  # times a value that the destination dropped is retried
 
 Symbol = tuple[str, str]
@@ -82,7 +84,11 @@ def decide(
 
 
 def _decide(
-    run: Run, mapping: ObjectMapping, codec: RowCodec, draft: Draft, known: KnownRows
+    run: Run,
+    mapping: ObjectMapping,
+    codec: RowCodec,
+    draft: Draft,
+    known: KnownRows,
 ) -> Decision:
     link = known.links.get(draft.key)
     if draft.state != "ready":
@@ -96,7 +102,9 @@ def _decide(
     found = unlinked(draft.body, mapping, known.ids)
     if found.skipped or found.refused:
         kind = "skip" if found.skipped else "fail"
-        return Decision(kind, draft, link=link, reason=found.skipped or found.refused)
+        return Decision(
+            kind, draft, link=link, reason=found.skipped or found.refused
+        )
 
     if link is None:
         return Decision("create", draft)
@@ -116,7 +124,9 @@ def rows_as_planned(
     return _known(run, connection, drafts, _planned)
 
 
-def rows_as_linked(run: Run, connection: sa.Connection, drafts: Iterable[Draft]) -> Ids:
+def rows_as_linked(
+    run: Run, connection: sa.Connection, drafts: Iterable[Draft]
+) -> Ids:
     """The ids that symbols lead to now."""
     return _known(run, connection, drafts, _linked)
 
@@ -158,7 +168,9 @@ def _looked_up(
         to_delete |= {(name, key) for key in deleted}
         rows = look(run, connection, name, ordered)
         found |= {
-            (name, key): row_id for key, row_id in rows.items() if key not in deleted
+            (name, key): row_id
+            for key, row_id in rows.items()
+            if key not in deleted
         }
     return (lambda name, key: found.get((name, key))), frozenset(to_delete)
 
@@ -203,7 +215,9 @@ def _drafted(
     """Linked rows, and whatever has a draft that can be written."""
     states = draft_states(connection, name, keys)
     ready = {
-        key: of_plan(name, key) for key, state in states.items() if state == "ready"
+        key: of_plan(name, key)
+        for key, state in states.items()
+        if state == "ready"
     }
     return ready | _linked(run, connection, name, keys)
 
@@ -258,12 +272,19 @@ def merge(
     )
 
 
-def _targets(resource: Resource, resolved: Resolved, link: Link) -> Iterator[str]:
+def _targets(
+    resource: Resource, resolved: Resolved, link: Link
+) -> Iterator[str]:
     """The fields to compare: those whose wanted value moved, and those that are still held back."""
     update = resource.operations.get("update")
     omit = update.omit if update else ()
-    for target in dict.fromkeys([*resolved.effective, *link.written, *link.held]):
-        wanted, written = resolved.effective.get(target), link.written.get(target)
+    for target in dict.fromkeys(
+        [*resolved.effective, *link.written, *link.held]
+    ):
+        wanted, written = (
+            resolved.effective.get(target),
+            link.written.get(target),
+        )
         same = bool(link.digest) and canonical(wanted) == canonical(written)
         if target not in omit and not (same and _is_settled(link, target)):
             yield target
@@ -275,7 +296,9 @@ def _is_settled(link: Link, target: str) -> bool:
         return True
     if held.get("why") == "altered":
         return True  # the destination would store it the same way
-    return bool(held.get("why") == "lost" and held.get("tries", 0) >= LOST_TRIES)
+    return bool(
+        held.get("why") == "lost" and held.get("tries", 0) >= LOST_TRIES
+    )
 
 
 def _view(
@@ -330,28 +353,42 @@ def _note(
 
 def version(resource: Resource, live: Row) -> dict[str, Any]:
     """The version of the row that a change was decided on; a later one refuses the change."""
-    name = resource.operations["update"].lock if "update" in resource.operations else ""
+    name = (
+        resource.operations["update"].lock
+        if "update" in resource.operations
+        else ""
+    )
     return {name: live[name]} if name and live.get(name) is not None else {}
 
 
 def stored_after(change: Change, link: Link | None) -> dict[str, Any]:
     """What the destination makes of values, those that an adopted row holds among them."""
     before = link.stored if link else {}
-    stored = {name: value for name, value in before.items() if name not in change.send}
+    stored = {
+        name: value for name, value in before.items() if name not in change.send
+    }
     return stored | {
-        name: live for name, live in change.before.items() if name not in change.send
+        name: live
+        for name, live in change.before.items()
+        if name not in change.send
     }
 
 
-def update_body(change: Change, resolved: Resolved, codec: RowCodec) -> dict[str, Any]:
+def update_body(
+    change: Change, resolved: Resolved, codec: RowCodec
+) -> dict[str, Any]:
     """What an update sends: only the fields that change, plus the ids its address needs."""
     body: dict[str, Any] = {}
     for target in change.send:
         value = codec.get(resolved.body, target)
-        codec.put(body, target, codec.cleared(target) if value is None else value)
+        codec.put(
+            body, target, codec.cleared(target) if value is None else value
+        )
 
     needed = codec.resource.operations["update"].places
-    places = {name: value for name, value in resolved.body.items() if name in needed}
+    places = {
+        name: value for name, value in resolved.body.items() if name in needed
+    }
     return {**body, **change.version, **places}
 
 
@@ -361,7 +398,10 @@ def written_after(
     """The draft as it will have been written: what people keep stays what we last wrote of it."""
     written = dict(resolved.effective)
     before = link.written if link else {}
-    for target in [*(target for target, _, _ in change.conflicts), *change.stuck]:
+    for target in [
+        *(target for target, _, _ in change.conflicts),
+        *change.stuck,
+    ]:
         written.pop(target, None)
         if target in before:
             written[target] = before[target]

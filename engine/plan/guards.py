@@ -21,7 +21,9 @@ FEW = 2  # rows of an object that may be deleted without a question
 def guard(run: Run, made: Plan, yes: bool) -> None:
     """Raise UnsafePlan for an empty source, or where much that was migrated would change or go."""
     content = [
-        step for step in made.steps if not run.spec.objects[step.object].scaffold
+        step
+        for step in made.steps
+        if not run.spec.objects[step.object].scaffold
     ]
     if not any(_ready(step) for step in content):
         raise UnsafePlan(
@@ -41,7 +43,9 @@ def guard(run: Run, made: Plan, yes: bool) -> None:
 
 
 def _ready(step: Step) -> int:
-    return step.create + step.update + step.adopt + step.unchanged + step.conflict
+    return (
+        step.create + step.update + step.adopt + step.unchanged + step.conflict
+    )
 
 
 def _guard_fields(run: Run, step: Step) -> None:

@@ -45,7 +45,9 @@ class Comparison:
 
     def compare(self, mapping: ObjectMapping) -> list[str]:
         """Compare the objects whose rows an object's drafts may name, which are planned by now."""
-        names = sorted({name for item in lookups(mapping) for name in item.objects})
+        names = sorted(
+            {name for item in lookups(mapping) for name in item.objects}
+        )
         for name in names:
             if name not in self._done:
                 compare_planned(self.run.store, name, self.mark)
@@ -90,7 +92,9 @@ def forget(connection: sa.Connection, objects: Iterable[ObjectMapping]) -> None:
         remember_in(connection, STAMP + mapping.name, "")
 
 
-def _to_decide(comparison: Comparison, mapping: ObjectMapping) -> list[str] | None:
+def _to_decide(
+    comparison: Comparison, mapping: ObjectMapping
+) -> list[str] | None:
     """The records whose drafts name rows that came or went; None where all are to be decided."""
     run = comparison.run
     with run.store.begin() as connection:
@@ -106,7 +110,11 @@ def _to_decide(comparison: Comparison, mapping: ObjectMapping) -> list[str] | No
         if FALLBACK in keys:
             return None
         notes.update(f"{place_of(name)} {key}" for key in keys)
-    return list(leaning_on(run.store, mapping.name, frozenset(notes))) if notes else []
+    return (
+        list(leaning_on(run.store, mapping.name, frozenset(notes)))
+        if notes
+        else []
+    )
 
 
 def _fixed(run: Run, mapping: ObjectMapping) -> str:
@@ -117,4 +125,6 @@ def _fixed(run: Run, mapping: ObjectMapping) -> str:
 @cache
 def _code() -> str:
     """What makes changes of drafts."""
-    return digest_of_files([ENGINE / "plan", ENGINE / "destination"], ["values.py"])
+    return digest_of_files(
+        [ENGINE / "plan", ENGINE / "destination"], ["values.py"]
+    )

@@ -92,7 +92,9 @@ class Planning:
     mapping: ObjectMapping
     codec: RowCodec
     way: Way = ""
-    taken: Mapping[str, Entry] = field(default_factory=dict)  # see `taken_for_others`
+    taken: Mapping[str, Entry] = field(
+        default_factory=dict
+    )  # see `taken_for_others`
 
     @property
     def run(self) -> Run:
@@ -103,7 +105,8 @@ class Planning:
 def foreseen(run: Run) -> dict[tuple[str, str], Definition]:
     """The account's definitions, with the fields and options that the run makes first."""
     declared: dict[tuple[str, str], CustomField | NativeOptions] = {
-        (item.resource, item.name): item for item in run.spec.custom_fields.values()
+        (item.resource, item.name): item
+        for item in run.spec.custom_fields.values()
     }
     for native in run.spec.native_options:
         declared[native.resource, native.field] = native
@@ -124,7 +127,9 @@ def foreseen(run: Run) -> dict[tuple[str, str], Definition]:
             for label, was in item.options_were
             if was in found.options
         }
-        known[place] = Definition(found.code, labels | renamed | dict(found.options))
+        known[place] = Definition(
+            found.code, labels | renamed | dict(found.options)
+        )
     return known
 
 
@@ -190,7 +195,9 @@ def taken_for_others(failed: Mapping[str, Entry]) -> dict[str, Entry]:
     They are not retried before the record has changed, or somebody asks for it: the platform may
     write the one over the other each time.
     """
-    return {key: entry for key, entry in failed.items() if TAKEN in entry.reason}
+    return {
+        key: entry for key, entry in failed.items() if TAKEN in entry.reason
+    }
 
 
 def plan_drafts(planning: Planning, drafts: Sequence[Draft]) -> list[Change]:
@@ -201,7 +208,9 @@ def plan_drafts(planning: Planning, drafts: Sequence[Draft]) -> list[Change]:
         linked = links_of(connection, name, keys)
         found = adoptions_of(connection, name, keys)
         adopted = {
-            key: of_draft for key, of_draft in found.items() if key not in linked
+            key: of_draft
+            for key, of_draft in found.items()
+            if key not in linked
         }
         fresh = [draft for draft in drafts if not adopted.get(draft.key)]
         decided = _decided(planning, connection, fresh, linked)
@@ -223,11 +232,15 @@ def _of_kind(decisions: Iterable[Decision], kind: Kind) -> list[Decision]:
     return [item for item in decisions if item.kind == kind]
 
 
-def _without_taken(planning: Planning, decided: Sequence[Decision]) -> list[Decision]:
+def _without_taken(
+    planning: Planning, decided: Sequence[Decision]
+) -> list[Decision]:
     """The decisions; creations that were answered with another record's row before fail."""
     taken = planning.taken
     repeated = [
-        item for item in decided if item.kind == "create" and item.draft.key in taken
+        item
+        for item in decided
+        if item.kind == "create" and item.draft.key in taken
     ]
     failed = {
         key: structs.replace(item, kind="fail", reason=taken[key].reason)
@@ -269,7 +282,9 @@ def _priced(planning: Planning, change: Change) -> Change:
 # -- rows that are linked
 
 
-def _updates(planning: Planning, decisions: Sequence[Decision]) -> dict[str, Change]:
+def _updates(
+    planning: Planning, decisions: Sequence[Decision]
+) -> dict[str, Change]:
     """Updates after a look at what the destination holds now."""
     if not decisions:
         return {}
@@ -288,7 +303,9 @@ def _updates(planning: Planning, decisions: Sequence[Decision]) -> dict[str, Cha
     for item in decisions:
         assert item.link is not None
         row = live.get(item.link.dest_id)
-        found[item.draft.key] = _merged(planning, item, row) if row else _removed(item)
+        found[item.draft.key] = (
+            _merged(planning, item, row) if row else _removed(item)
+        )
     return found
 
 
@@ -327,7 +344,9 @@ def _last_written(
 # -- rows that are to be made, unless they are there
 
 
-def _creations(planning: Planning, decisions: Sequence[Decision]) -> dict[str, Change]:
+def _creations(
+    planning: Planning, decisions: Sequence[Decision]
+) -> dict[str, Change]:
     """Drafts without a row: adopted where one is there already, else created."""
     mapping = planning.mapping
     offered = _offers(planning)
@@ -353,10 +372,14 @@ def _resolved(
 ) -> dict[str, tuple[Decision, Resolved]]:
     run = planning.run
     with run.store.begin() as connection:
-        ids = rows_as_planned(run, connection, [item.draft for item in decisions])
+        ids = rows_as_planned(
+            run, connection, [item.draft for item in decisions]
+        )
     found = {}
     for item in decisions:
-        body = resolve(item.draft.body, planning.mapping, run.spec, planning.codec, ids)
+        body = resolve(
+            item.draft.body, planning.mapping, run.spec, planning.codec, ids
+        )
         found[item.draft.key] = (item, body)
     return found
 
@@ -366,7 +389,9 @@ def _adopted(
 ) -> Change:
     """A row to be linked, and what has to be written into it."""
     resource, draft = planning.codec.resource, item.draft
-    link = Link(draft.object, draft.key, resource.name, hit.row_id, "", {}, hit.origin)
+    link = Link(
+        draft.object, draft.key, resource.name, hit.row_id, "", {}, hit.origin
+    )
     change = structs.replace(item.change(), dest_id=hit.row_id)
     if "update" in resource.operations:
         nothing = Resolved({}, {}, ())
@@ -382,7 +407,9 @@ def _adopt_by_key(planning: Planning) -> None:
         with run.store.begin() as connection:
             drafts = drafts_of(connection, mapping.name, list(rows))
             linked = links_of(connection, mapping.name, list(rows))
-            decided = _decided(planning, connection, list(drafts.values()), linked)
+            decided = _decided(
+                planning, connection, list(drafts.values()), linked
+            )
 
         resolved = _resolved(planning, _of_kind(decided, "create"))
         found = []
@@ -391,17 +418,23 @@ def _adopt_by_key(planning: Planning) -> None:
                 continue
             hit = Hit(planning.codec.resource.id_of(row), row, "adopted")
             if key in resolved:
-                found.append(_priced(planning, _adopted(planning, *resolved[key], hit)))
+                found.append(
+                    _priced(planning, _adopted(planning, *resolved[key], hit))
+                )
             else:
                 # no draft, or none that can be written now: its row is ours all the same
                 row_id, reason = hit.row_id, hit.origin
-                found.append(Change(mapping.name, key, "adopt", row_id, reason=reason))
+                found.append(
+                    Change(mapping.name, key, "adopt", row_id, reason=reason)
+                )
         with run.store.begin() as connection:
             save_changes(connection, found)
             report_rows(connection, mapping, found)
 
 
-def planning_of(run: Run, mapping: ObjectMapping, known: Definitions) -> Planning:
+def planning_of(
+    run: Run, mapping: ObjectMapping, known: Definitions
+) -> Planning:
     """What a record is planned with once more while the plan is carried out."""
     codec = codec_of(run.migration.destination, mapping.resource, known)
     return Planning(Search(run, known), mapping, codec)

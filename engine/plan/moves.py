@@ -49,26 +49,39 @@ def _unlinked(run: Run, mapping: ObjectMapping) -> Iterator[list[Draft]]:
     with run.store.begin() as connection:
         if not any_links(connection, mapping.name):
             return
-    yield from stream_drafts(run.store, mapping.name, without=linked_keys(mapping.name))
+    yield from stream_drafts(
+        run.store, mapping.name, without=linked_keys(mapping.name)
+    )
 
 
 def _of_batch(
-    run: Run, mapping: ObjectMapping, sources: Sequence[str], drafts: Sequence[Draft]
+    run: Run,
+    mapping: ObjectMapping,
+    sources: Sequence[str],
+    drafts: Sequence[Draft],
 ) -> int:
     with run.store.begin() as connection:
-        linked = links_of(connection, mapping.name, [draft.key for draft in drafts])
+        linked = links_of(
+            connection, mapping.name, [draft.key for draft in drafts]
+        )
         fresh = [
             draft
             for draft in drafts
             if draft.key not in linked and draft.state == "ready"
         ]
-        elsewhere = [key for draft in fresh for key in _siblings(draft.key, sources)]
+        elsewhere = [
+            key for draft in fresh for key in _siblings(draft.key, sources)
+        ]
         before = links_of(connection, mapping.name, elsewhere)
 
     moved = 0
     for draft in fresh:
         link = next(
-            (before[key] for key in _siblings(draft.key, sources) if key in before),
+            (
+                before[key]
+                for key in _siblings(draft.key, sources)
+                if key in before
+            ),
             None,
         )
         if link and _is_same(mapping, draft, link) and _has_left(run, link.key):
@@ -99,7 +112,9 @@ def _is_same(mapping: ObjectMapping, draft: Draft, link: Link) -> bool:
 def _words(value: object) -> set[str]:
     texts = [leaf for _, leaf in leaves(value) if isinstance(leaf, str)]
     texts = [text for text in texts if "@" not in text and "/" not in text]
-    words = (word for text in texts for word in re.findall(r"\w+", text.casefold()))
+    words = (
+        word for text in texts for word in re.findall(r"\w+", text.casefold())
+    )
     return {word for word in words if len(word) >= SHORTEST}
 
 
@@ -112,12 +127,15 @@ def _has_left(run: Run, key: str) -> bool:
     return can_look and is_deleted(run, name, key)
 
 
-def _carry_over(run: Run, mapping: ObjectMapping, draft: Draft, link: Link) -> None:
+def _carry_over(
+    run: Run, mapping: ObjectMapping, draft: Draft, link: Link
+) -> None:
     text = f"{link.key} is {draft.key} now; its row {link.dest_id} is kept"
     with run.store.begin() as connection:
         mark_gone(connection, [link.key])
         drop_drafts(connection, link.key)
         rename_key(connection, mapping.name, link.key, draft.key)
         save_findings(
-            connection, [Finding(mapping.name, draft.key, STAGE, "", "note", text)]
+            connection,
+            [Finding(mapping.name, draft.key, STAGE, "", "note", text)],
         )

@@ -26,7 +26,9 @@ def report(
 ) -> None:
     """Replace what was found earlier about these records by what is found now."""
     keys = [change.key for change in changes]
-    held = {item.draft.key for item in decisions if item.link and item.link.held}
+    held = {
+        item.draft.key for item in decisions if item.link and item.link.held
+    }
     over = [
         change.key
         for change in changes
@@ -35,9 +37,13 @@ def report(
     clear_findings(connection, STAGE, mapping.name, keys)
     clear_findings(connection, "write", mapping.name, over)
 
-    failed = {item.draft.key for item in decisions if item.draft.state != "ready"}
+    failed = {
+        item.draft.key for item in decisions if item.draft.state != "ready"
+    }
     found = [
-        item for change in changes for item in _of_change(change, change.key in failed)
+        item
+        for change in changes
+        for item in _of_change(change, change.key in failed)
     ]
     found += [item for decision in decisions for item in _left_out(decision)]
     save_findings(connection, found)
@@ -47,9 +53,12 @@ def report_rows(
     connection: sa.Connection, mapping: ObjectMapping, changes: Sequence[Change]
 ) -> None:
     """The same for rows that were found by their key."""
-    clear_findings(connection, STAGE, mapping.name, [change.key for change in changes])
+    clear_findings(
+        connection, STAGE, mapping.name, [change.key for change in changes]
+    )
     save_findings(
-        connection, [item for change in changes for item in _of_change(change, False)]
+        connection,
+        [item for change in changes for item in _of_change(change, False)],
     )
 
 
@@ -65,8 +74,12 @@ def _of_change(change: Change, known: bool) -> Iterator[Finding]:
     for target in change.stuck:
         yield _finding(change, target, STUCK)
 
-    if change.kind == "unchanged" and change.reason.startswith("changed in the source"):
-        yield Finding(change.object, change.key, STAGE, "", "note", change.reason)
+    if change.kind == "unchanged" and change.reason.startswith(
+        "changed in the source"
+    ):
+        yield Finding(
+            change.object, change.key, STAGE, "", "note", change.reason
+        )
 
 
 def _left_out(decision: Decision) -> Iterator[Finding]:
@@ -74,7 +87,12 @@ def _left_out(decision: Decision) -> Iterator[Finding]:
     draft, resolved = decision.draft, decision.resolved
     for target, why in resolved.missing if resolved else ():
         yield Finding(
-            draft.object, draft.key, STAGE, target, "attention", f"left out: {why}"
+            draft.object,
+            draft.key,
+            STAGE,
+            target,
+            "attention",
+            f"left out: {why}",
         )
 
 

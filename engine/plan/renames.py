@@ -12,7 +12,13 @@ from engine.language.model import ObjectMapping
 from engine.session import Run
 from engine.store.journal import OPEN, entries
 from engine.store.links import links_of, stream_links
-from engine.store.renames import ROWS, Renames, known_objects, linked_objects, rename
+from engine.store.renames import (
+    ROWS,
+    Renames,
+    known_objects,
+    linked_objects,
+    rename,
+)
 from engine.values import collection_of, key_of
 
 
@@ -22,7 +28,9 @@ def carry_over(run: Run) -> None:
     One transaction, and nothing to do the next time. Raises UnsafePlan where rows were made under
     both names.
     """
-    objects = {item.was: item.name for item in run.spec.objects.values() if item.was}
+    objects = {
+        item.was: item.name for item in run.spec.objects.values() if item.was
+    }
     fields = {
         (item.resource, item.was): item.name
         for item in run.spec.custom_fields.values()
@@ -31,10 +39,14 @@ def carry_over(run: Run) -> None:
     if not objects and not fields:
         return
     with run.store.begin(durable=True) as connection:
-        names = Renames(_objects(connection, objects), _fields(connection, fields))
+        names = Renames(
+            _objects(connection, objects), _fields(connection, fields)
+        )
         if not names.objects and not names.fields:
             return
-        resources = {item.name: item.resource for item in run.spec.objects.values()}
+        resources = {
+            item.name: item.resource for item in run.spec.objects.values()
+        }
         _rename_files(run, connection, names.objects)
         rename(connection, names, resources, FIELDS)
 
@@ -42,7 +54,11 @@ def carry_over(run: Run) -> None:
 def _objects(connection: Any, wanted: Mapping[str, str]) -> dict[str, str]:
     """Those of the objects that the store still knows by their old name."""
     known = known_objects(connection)
-    both = [(old, new) for old, new in wanted.items() if old in known and new in known]
+    both = [
+        (old, new)
+        for old, new in wanted.items()
+        if old in known and new in known
+    ]
     for old, new in both:
         raise UnsafePlan(
             f"objects.{new}: it was {old!r}, but the store holds rows that were made as"
@@ -71,7 +87,9 @@ def _fields(
     return found
 
 
-def _rename_files(run: Run, connection: Any, objects: Mapping[str, str]) -> None:
+def _rename_files(
+    run: Run, connection: Any, objects: Mapping[str, str]
+) -> None:
     """The copy of a file whose upload is in doubt is found by the object's name.
 
     Safe to repeat after a kill.

@@ -98,7 +98,11 @@ def _limiter(client: Client, store: Store, time: SimulatedTime) -> RateLimiter:
 
 
 def _simulated(
-    run: Run, plan: Plan, limiter: RateLimiter, time: SimulatedTime, latency: float
+    run: Run,
+    plan: Plan,
+    limiter: RateLimiter,
+    time: SimulatedTime,
+    latency: float,
 ) -> Timeline:
     start, spans = time.now(), []
     room = run.destination.connector.connection.concurrency
@@ -113,15 +117,23 @@ def _simulated(
             per_day[day] = per_day.get(day, 0.0) + cost
         if calls:
             spans.append(Span(label, calls, spent, begun, time.now()))
-    calls, cost = sum(span.calls for span in spans), sum(span.cost for span in spans)
+    calls, cost = (
+        sum(span.calls for span in spans),
+        sum(span.cost for span in spans),
+    )
     pauses = max(0, len(per_day) - 1)
-    return Timeline(tuple(spans), calls, cost, start, time.now(), pauses, per_day)
+    return Timeline(
+        tuple(spans), calls, cost, start, time.now(), pauses, per_day
+    )
 
 
 def _calls(run: Run, plan: Plan) -> Iterator[tuple[str, Iterator[float]]]:
     """Every call of the run in its order: looking, making room, writing, reading back."""
     yield "Signing in, people and fields", iter(_overhead(run))
-    yield "Custom fields", iter([field_cost(run, name) for name in plan.fields_missing])
+    yield (
+        "Custom fields",
+        iter([field_cost(run, name) for name in plan.fields_missing]),
+    )
     for step in plan.steps:
         yield step.label, costs_of(run, step)
     yield "Reading back", iter(_reading_back(run, plan))
@@ -139,7 +151,9 @@ def _overhead(run: Run) -> list[float]:
         if custom:
             short.add(custom.resource)
     costs += [cost_of(run, name, "list") for name in sorted(short)]
-    for item in run.spec.native_options:  # options to add, then a look at their ids
+    for (
+        item
+    ) in run.spec.native_options:  # options to add, then a look at their ids
         options = connector.resources[item.resource].fields[item.field].options
         holder = options.partition("/")[0]
         with run.store.begin() as connection:
@@ -148,7 +162,10 @@ def _overhead(run: Run) -> list[float]:
         wanted = wanted_options(run, item.options, item.options_from)
         lacking = any(label.strip() not in there for label in wanted)
         if lacking and "add_options" in connector.resources[holder].operations:
-            costs += [cost_of(run, holder, "add_options"), cost_of(run, holder, "list")]
+            costs += [
+                cost_of(run, holder, "add_options"),
+                cost_of(run, holder, "list"),
+            ]
     return costs
 
 
@@ -158,11 +175,18 @@ def _reading_back(run: Run, plan: Plan) -> list[float]:
     for step in plan.steps:
         if not run.spec.objects[step.object].scaffold:
             rows[step.resource] = (
-                rows.get(step.resource, 0) + step.create + step.update + step.unchanged
+                rows.get(step.resource, 0)
+                + step.create
+                + step.update
+                + step.unchanged
             )
     costs = []
     for name, many in rows.items():
         operation = run.migration.destination.resources[name].operations["list"]
-        size = operation.pager.size if operation.pager and operation.pager.size else 500
+        size = (
+            operation.pager.size
+            if operation.pager and operation.pager.size
+            else 500
+        )
         costs += [float(operation.cost)] * math.ceil(many / size)
     return costs

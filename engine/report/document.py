@@ -36,13 +36,18 @@ FILE = ("size", "sha256", "type")  # what is shown of a file
 EXECUTED = ("=", "+", "-", "@", "\t", "\r")
 
 
-def build(run: Run, result: Result, command: str, environment: str) -> dict[str, Any]:
+def build(
+    run: Run, result: Result, command: str, environment: str
+) -> dict[str, Any]:
     """The report document; its shape is schemas/report.schema.json."""
     with run.store.begin() as connection:
         findings = all_findings(connection)
-    attention = [finding for finding in findings if finding.severity == "attention"]
+    attention = [
+        finding for finding in findings if finding.severity == "attention"
+    ]
     order = {
-        mapping.name: position for position, mapping in enumerate(run.spec.active())
+        mapping.name: position
+        for position, mapping in enumerate(run.spec.active())
     }
     kept = sorted(
         result.tally.kept, key=lambda row: (order.get(row.object, 0), row.key)
@@ -69,7 +74,9 @@ def build(run: Run, result: Result, command: str, environment: str) -> dict[str,
         "people": [asdict(person) for person in audit.people],
         "fallback_owner": audit.fallback,
         "collections_left_behind": [asdict(item) for item in audit.unmapped],
-        "provisioned": asdict(result.provisioned) if result.provisioned else None,
+        "provisioned": asdict(result.provisioned)
+        if result.provisioned
+        else None,
         "sample": _sample(result),
         "settled": result.settled,
         "findings": [structs.asdict(finding) for finding in findings],
@@ -93,9 +100,12 @@ def _verdict(result: Result, attention: Sequence[Finding]) -> dict[str, Any]:
         "not_taken": sum(item.rows for item in unmapped if item.not_taken),
         "fields": {state: fields[state] for state in STATES},
         "lost_in_arrived": lost,
-        "need_attention": len({(finding.object, finding.key) for finding in attention}),
+        "need_attention": len(
+            {(finding.object, finding.key) for finding in attention}
+        ),
         **{
-            word: sum(getattr(item, word) for item in result.loaded) for word in written
+            word: sum(getattr(item, word) for item in result.loaded)
+            for word in written
         },
     }
 
@@ -111,7 +121,9 @@ def _account(client: Client) -> dict[str, Any]:
         "cost": limiter.cost,
         "cost_unit": client.connector.cost_unit,
         "waited": round(limiter.waited, 1),
-        "over_time": [[at, *spent] for at, spent in sorted(limiter.over_time.items())],
+        "over_time": [
+            [at, *spent] for at, spent in sorted(limiter.over_time.items())
+        ],
         "limits": [
             {
                 "name": limit.name,
@@ -152,7 +164,11 @@ def _objects(run: Run, result: Result) -> list[dict[str, Any]]:
 
 
 def _record(run: Run, row: Comparison) -> dict[str, Any]:
-    file = {key: row.file[key] for key in FILE if key in row.file} if row.file else None
+    file = (
+        {key: row.file[key] for key in FILE if key in row.file}
+        if row.file
+        else None
+    )
     return {
         "object": row.object,
         "label": row.label,
@@ -167,7 +183,8 @@ def _record(run: Run, row: Comparison) -> dict[str, Any]:
         "file": file,
         "fields": [_field(run, item) for item in row.fields],
         "unmapped": [
-            [name, run.source.redact(text_of(value))] for name, value in row.unmapped
+            [name, run.source.redact(text_of(value))]
+            for name, value in row.unmapped
         ],
     }
 
@@ -178,7 +195,8 @@ def _field(run: Run, item: FieldState) -> dict[str, Any]:
         "label": item.label,
         "state": item.state,
         "sources": [
-            [path, run.source.redact(text_of(value))] for path, value in item.sources
+            [path, run.source.redact(text_of(value))]
+            for path, value in item.sources
         ],
         "steps": list(item.steps),
         "wanted": run.source.redact(shown(item.wanted)),
@@ -256,7 +274,9 @@ def write_csv(report: Mapping[str, Any], path: Path) -> None:
         "reason",
     ]
     private(path)
-    with path.open("w", newline="", encoding="utf-8-sig", errors="replace") as out:
+    with path.open(
+        "w", newline="", encoding="utf-8-sig", errors="replace"
+    ) as out:
         writer = csv.writer(out)
         writer.writerow(heads)
         for row in report["records"]:
@@ -284,7 +304,11 @@ def _cells(row: Mapping[str, Any]) -> Iterator[list[str]]:
 
 def harmless(cell: str) -> str:
     """A cell that no spreadsheet takes for a formula."""
-    return f"'{cell}" if cell.startswith(EXECUTED) and not _is_number(cell) else cell
+    return (
+        f"'{cell}"
+        if cell.startswith(EXECUTED) and not _is_number(cell)
+        else cell
+    )
 
 
 def _is_number(text: str) -> bool:

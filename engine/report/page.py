@@ -38,7 +38,9 @@ def page(report: Mapping[str, Any]) -> str:
     """The text of the page."""
     style, script = _part("style.css"), _part("script.js")
     return Template(_part("page.html")).substitute(
-        title=html.escape(well_formed(f"{report['title']}: {report['command']}")),
+        title=html.escape(
+            well_formed(f"{report['title']}: {report['command']}")
+        ),
         policy=POLICY.format(style=digest(style), script=digest(script)),
         style=style,
         script=script,
@@ -59,13 +61,18 @@ def grouped(report: Mapping[str, Any]) -> list[list[Any]]:
 
 def embedded(data: Any) -> str:
     """Data as JSON that is safe between the tags of a script element."""
-    text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    text = json.dumps(
+        data, ensure_ascii=False, allow_nan=False, separators=(",", ":")
+    )
     return _RISKY.sub(lambda found: f"\\u{ord(found.group()):04x}", text)
 
 
 def digest(text: str) -> str:
     """How the policy identifies a style or a script."""
-    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+    return (
+        "sha256-"
+        + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+    )
 
 
 def _part(name: str) -> str:

@@ -35,10 +35,14 @@ def planned(run: Run) -> Iterator[dict[str, Any]]:
     for batch in stream_all(run.store):
         drafts = _drafts_to_make(run, batch)
         for change in batch:
-            yield _document(run, change, drafts.get((change.object, change.key)))
+            yield _document(
+                run, change, drafts.get((change.object, change.key))
+            )
 
 
-def _drafts_to_make(run: Run, batch: list[Change]) -> dict[tuple[str, str], Draft]:
+def _drafts_to_make(
+    run: Run, batch: list[Change]
+) -> dict[tuple[str, str], Draft]:
     """The drafts of rows to be created: all of their fields would be sent."""
     keys: dict[str, list[str]] = {}
     for change in batch:
@@ -85,7 +89,9 @@ def how_many(run: Run) -> int:
     """How many changes there are, except those where nothing is to be done."""
     with run.store.begin() as connection:
         found = count_changes(connection)
-    return sum(many for (_, change), many in found.items() if change != "unchanged")
+    return sum(
+        many for (_, change), many in found.items() if change != "unchanged"
+    )
 
 
 # -- shown
@@ -95,10 +101,14 @@ def write_plan(report: Mapping[str, Any], run: Run, out: TextIO) -> None:
     """The document of a plan as JSON, with every change under plan.changes, one at a time."""
     rest = {name: part for name, part in report.items() if name != "plan"}
     out.write(json.dumps(rest, ensure_ascii=False)[:-1])
-    out.write(', "plan": ' + json.dumps(report["plan"], ensure_ascii=False)[:-1])
+    out.write(
+        ', "plan": ' + json.dumps(report["plan"], ensure_ascii=False)[:-1]
+    )
     out.write(', "changes": [')
     for position, change in enumerate(planned(run)):
-        out.write((", " if position else "") + json.dumps(change, ensure_ascii=False))
+        out.write(
+            (", " if position else "") + json.dumps(change, ensure_ascii=False)
+        )
     out.write("]}}\n")
 
 

@@ -62,14 +62,19 @@ def _people(report: Mapping[str, Any], console: Console) -> None:
     """Everybody who has no user: before a run is the time to create one."""
     matched = sum(person["state"] == "matched" for person in report["people"])
     if report["people"]:
-        line(console, f"{matched} of {len(report['people'])} people found by e-mail")
+        line(
+            console,
+            f"{matched} of {len(report['people'])} people found by e-mail",
+        )
     people(report, console, len(report["people"]))
 
 
 def show_announcement(audit: Audit, plan: Plan, console: Console) -> None:
     """Before anything is written: who has no user, and what is about to happen."""
     known = [asdict(person) for person in audit.people]
-    people({"people": known, "fallback_owner": audit.fallback}, console, len(known))
+    people(
+        {"people": known, "fallback_owner": audit.fallback}, console, len(known)
+    )
     made, changed = _sum_of(plan, "create"), _sum_of(plan, "update")
     more = [
         f", {_sum_of(plan, word):,} to {word}"
@@ -123,12 +128,16 @@ def show_plan(report: Mapping[str, Any], console: Console) -> None:
     heads = ("Account", "Limit", "needed", "left now", "allowed", "takes")
     table(console, "Quotas", heads, limits, (2, 3, 4))
     _timeline(report.get("timeline"), plan["cost_unit"], console)
-    attention = [item for item in report["findings"] if item["severity"] == "attention"]
+    attention = [
+        item for item in report["findings"] if item["severity"] == "attention"
+    ]
     _listed(console, "Needs attention", _findings(attention))
     notices(report, console)
 
 
-def _timeline(timeline: Mapping[str, Any] | None, unit: str, console: Console) -> None:
+def _timeline(
+    timeline: Mapping[str, Any] | None, unit: str, console: Console
+) -> None:
     """What would happen when, as simulated."""
     if not timeline:
         return
@@ -165,7 +174,13 @@ def show_status(found: Mapping[str, Any], console: Console) -> None:
         ]
         for run in found["runs"]
     ]
-    table(console, "Runs", ("Run", "command", "started", "ended", "outcome"), runs, [0])
+    table(
+        console,
+        "Runs",
+        ("Run", "command", "started", "ended", "outcome"),
+        runs,
+        [0],
+    )
     _counts(console, "In the destination", "Object", found["linked"])
     states: Counter[str] = Counter()
     for _, action, state, many, _ in found["journal"]:
@@ -180,7 +195,9 @@ def show_status(found: Mapping[str, Any], console: Console) -> None:
     _listed(console, "Needs attention", _findings(found["attention"]))
 
 
-def show_rollback(found: Mapping[str, Any], dry: bool, console: Console) -> None:
+def show_rollback(
+    found: Mapping[str, Any], dry: bool, console: Console
+) -> None:
     """What was undone, kept and failed, and why."""
     if dry:
         counts = [f"{action} {many}" for action, many in found["would"].items()]
@@ -194,7 +211,9 @@ def show_rollback(found: Mapping[str, Any], dry: bool, console: Console) -> None
         _listed(console, word.capitalize(), lines)
 
 
-def _counts(console: Console, title: str, head: str, counts: Mapping[str, int]) -> None:
+def _counts(
+    console: Console, title: str, head: str, counts: Mapping[str, int]
+) -> None:
     rows = [[name, number(many)] for name, many in sorted(counts.items())]
     table(console, title, (head, "count"), rows, [1])
 

@@ -68,7 +68,11 @@ def attention(report: Report) -> list[tuple[str, str, list[str]]]:
     found: dict[tuple[str, str], list[str]] = {}
     for item in report["findings"]:
         if item["severity"] == "attention":
-            text = f"{item['field']}: {item['text']}" if item["field"] else item["text"]
+            text = (
+                f"{item['field']}: {item['text']}"
+                if item["field"]
+                else item["text"]
+            )
             found.setdefault(about(item), []).append(text)
     for row in report["records"]:
         texts = _troubles(row)
@@ -97,7 +101,9 @@ def causes(waiting: Sequence[tuple[str, str, list[str]]]) -> list[Cause]:
     found: dict[tuple[str, str], Cause] = {}
     for name, key, texts in waiting:
         for text in texts:
-            cause = found.setdefault((name, _VALUES.sub("", text)), Cause(name, text))
+            cause = found.setdefault(
+                (name, _VALUES.sub("", text)), Cause(name, text)
+            )
             cause.records.append((key, text))
     return list(found.values())
 
@@ -146,8 +152,12 @@ def _troubles(row: Mapping[str, Any]) -> list[str]:
 
 def _arrived(verdict: Mapping[str, Any], command: str) -> str:
     """How many of the records looked at are in the destination."""
-    total = sum(verdict[state] for state in ("arrived", "missing", "skipped", "failed"))
-    if command.endswith("--delta") and not any(verdict[word] for word in CHANGED):
+    total = sum(
+        verdict[state] for state in ("arrived", "missing", "skipped", "failed")
+    )
+    if command.endswith("--delta") and not any(
+        verdict[word] for word in CHANGED
+    ):
         return "Nothing had changed"
     if not total:
         return "No records were compared"
@@ -166,7 +176,11 @@ def _verdict(report: Report, waiting: Sequence[Any], console: Console) -> None:
     good = verdict["state"] == "good" and not waiting
     rest = "nothing needs attention"
     if not good:
-        rest = f"{len(waiting):,} need attention" if waiting else "look at the counts"
+        rest = (
+            f"{len(waiting):,} need attention"
+            if waiting
+            else "look at the counts"
+        )
     line(console, f"{arrived}; {rest}", "bold green" if good else "bold yellow")
     counts = [
         f"{verdict[state]:,} {state}"
@@ -176,10 +190,13 @@ def _verdict(report: Report, waiting: Sequence[Any], console: Console) -> None:
     if verdict.get("not_taken"):
         counts.append(f"{verdict['not_taken']:,} not taken by any object")
     written = [
-        f"{verdict[word]:,} {word}" for word in ("created", "updated", "unchanged")
+        f"{verdict[word]:,} {word}"
+        for word in ("created", "updated", "unchanged")
     ]
     written += [
-        f"{verdict[word]:,} {word}" for word in ("adopted", "deleted") if verdict[word]
+        f"{verdict[word]:,} {word}"
+        for word in ("adopted", "deleted")
+        if verdict[word]
     ]
     line(console, ", ".join([*counts, *written]))
     fields = [
@@ -190,7 +207,11 @@ def _verdict(report: Report, waiting: Sequence[Any], console: Console) -> None:
     if fields:
         line(console, "fields: " + ", ".join(fields))
     for row in report["money"]:
-        line(console, _sum(row), "" if row["wanted"] == row["live"] else "bold red")
+        line(
+            console,
+            _sum(row),
+            "" if row["wanted"] == row["live"] else "bold red",
+        )
 
 
 def _sum(row: Mapping[str, Any]) -> str:
@@ -214,16 +235,23 @@ def _objects(report: Report, console: Console) -> None:
     table(console, "Objects", heads, rows, numbers=range(1, len(heads)))
 
 
-def _attention(waiting: Sequence[tuple[str, str, list[str]]], console: Console) -> None:
+def _attention(
+    waiting: Sequence[tuple[str, str, list[str]]], console: Console
+) -> None:
     if not waiting:
         return
     heading(console, f"Needs attention ({len(waiting):,})")
-    named(console, [text for cause in causes(waiting) for text in _described(cause)])
+    named(
+        console,
+        [text for cause in causes(waiting) for text in _described(cause)],
+    )
 
 
 def people(report: Report, console: Console, most: int = NAMED) -> None:
     """Who has no user of their own, and who is assigned instead."""
-    fall_back = [person for person in report["people"] if person["state"] != "matched"]
+    fall_back = [
+        person for person in report["people"] if person["state"] != "matched"
+    ]
     if not fall_back:
         return
     heading(
@@ -284,9 +312,14 @@ def spent(report: Report, console: Console) -> None:
             f"  {unit} for writing: {cost:,.0f}; minimum: {least:,.0f} ({above})",
         )
     for account in report["accounts"].values():
-        called = calls_and_cost(account["calls"], account["cost"], cost_unit(account))
+        called = calls_and_cost(
+            account["calls"], account["cost"], cost_unit(account)
+        )
         waited = f"waited {account['waited']:,.0f} s"
-        line(console, f"  {account['title']} ({account['plan']}): {called}, {waited}")
+        line(
+            console,
+            f"  {account['title']} ({account['plan']}): {called}, {waited}",
+        )
         for limit in account["limits"]:
             unit = cost_unit(account) if limit["unit"] == "cost" else "calls"
             allowance = limit["allowance"]
@@ -356,7 +389,8 @@ def table(
         _drawn(console, heads, cells, numbers)
         return
     widths = [
-        max(cell_len(row[at]) for row in [heads, *cells]) for at in range(len(heads))
+        max(cell_len(row[at]) for row in [heads, *cells])
+        for at in range(len(heads))
     ]
     for row in [heads, *cells]:
         padded = []

@@ -42,13 +42,13 @@ from engine.store.links import (
 from engine.values import canonical, is_empty
 
 RowId = tuple[str, str]  # resource and id
-Values = frozenset[tuple[str, str]]  # field or code, and its value as canonical JSON
+Values = frozenset[
+    tuple[str, str]
+]  # field or code, and its value as canonical JSON
 
 HIDDEN = "people have put it where lists do not show it"
 UNSEEN = "it could not be looked at: the platform answers without a row"
-UNLISTED = (
-    "it could not be looked at: the list shows none of our rows, and none can be read"
-)
+UNLISTED = "it could not be looked at: the list shows none of our rows, and none can be read"
 
 
 @dataclass(slots=True)
@@ -90,7 +90,9 @@ class _Look:
         return True
 
 
-def find_retained(run: Run, of_run: int | None, edited: bool = True) -> Retained:
+def find_retained(
+    run: Run, of_run: int | None, edited: bool = True
+) -> Retained:
     """Find rows people edited, rows that others' rows need, and what those need in turn.
 
     A row of ours that is there, but in no list, was put away by people. Without `edited`, only what
@@ -127,7 +129,9 @@ def _order(look: _Look, connection: sa.Connection) -> list[str]:
     found = []
     for name, resource in look.run.migration.destination.resources.items():
         listed = {"create", "list"} <= set(resource.operations)
-        points = any(made & set(field_type.to) for field_type in resource.all_types())
+        points = any(
+            made & set(field_type.to) for field_type in resource.all_types()
+        )
         definition = name in holders(look.run.migration.destination)
         if listed and not definition and (name in made or points):
             found.append(name)
@@ -158,19 +162,31 @@ def _look_at(
     if ours:
         look.shown.add(name)
     seen = [
-        (link.object, link.key) for row_id in ours for link in links.get(row_id, ())
+        (link.object, link.key)
+        for row_id in ours
+        for link in links.get(row_id, ())
     ]
     mark_verified(connection, seen)
 
     others = [
-        link for row_id in ids if row_id not in ours for link in links.get(row_id, ())
+        link
+        for row_id in ids
+        if row_id not in ours
+        for link in links.get(row_id, ())
     ]
     undone = _to_be_restored(look, connection, others)
     for row, row_id in zip(rows, ids, strict=True):
         linked = links.get(row_id, [])
         if row_id not in ours:
             reason = f"{_whose(linked)} needs it: {name} {row_id}"
-            _hold(look, connection, codec, row, reason, undone.get(row_id, frozenset()))
+            _hold(
+                look,
+                connection,
+                codec,
+                row,
+                reason,
+                undone.get(row_id, frozenset()),
+            )
         elif look.edited and _keep_edited(look, connection, codec, row, linked):
             _hold(look, connection, codec, row, _needed_by(name, row_id))
 
@@ -188,7 +204,9 @@ def _keep_edited(
     links: Sequence[Link],
 ) -> bool:
     """Keep a row of ours that people have edited; whether it was."""
-    reasons = [edit_of(look.run, connection, codec, link, row) for link in links]
+    reasons = [
+        edit_of(look.run, connection, codec, link, row) for link in links
+    ]
     row_id = (codec.resource.name, codec.resource.id_of(row))
     return bool(reasons) and all(reasons) and look.keep(row_id, reasons[0])
 
@@ -239,7 +257,11 @@ def _follow(look: _Look) -> None:
         for name, ids in by_resource.items():
             codec = look.codec(name)
             read = name not in definitions
-            rows = list(look.run.destination.by_ids(name, sorted(ids))) if read else []
+            rows = (
+                list(look.run.destination.by_ids(name, sorted(ids)))
+                if read
+                else []
+            )
             with look.run.store.begin() as connection:
                 for row in rows:
                     reason = _needed_by(name, codec.resource.id_of(row))
@@ -256,7 +278,9 @@ def _check_unlisted(look: _Look) -> None:
     for name, (resource, _) in objects.items():
         if is_definition(name):
             continue
-        for batch in stream_undoable(look.run.store, name, "create", look.of_run):
+        for batch in stream_undoable(
+            look.run.store, name, "create", look.of_run
+        ):
             with look.run.store.begin() as connection:
                 seen = seen_of(connection, name, [entry.key for entry in batch])
             for entry in batch:
@@ -313,7 +337,9 @@ def _hold(
     _note_options(look, codec, row, codes, undone)
     for target, ids in wanted.items():
         own = bool(look.resource(target).own)
-        for row_id in made_rows(connection, target, sorted(ids), look.of_run, own):
+        for row_id in made_rows(
+            connection, target, sorted(ids), look.of_run, own
+        ):
             if look.keep((target, row_id), reason):
                 look.waiting.append((target, row_id))
 
@@ -328,7 +354,11 @@ def _codes_in_use(codec: RowCodec, row: Row, undone: Values) -> dict[str, Any]:
 
 
 def _note_options(
-    look: _Look, codec: RowCodec, row: Row, codes: Mapping[str, Any], undone: Values
+    look: _Look,
+    codec: RowCodec,
+    row: Row,
+    codes: Mapping[str, Any],
+    undone: Values,
 ) -> None:
     """The options that a row which stays uses."""
     resource = codec.resource

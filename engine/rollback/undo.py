@@ -75,7 +75,9 @@ class _Undoing:
     retained: Retained
     result: RolledBack = field(default_factory=RolledBack)
     codecs: dict[str, RowCodec] = field(default_factory=dict)
-    deferred: set[int] = field(default_factory=set)  # of rows that another object made
+    deferred: set[int] = field(
+        default_factory=set
+    )  # of rows that another object made
     # kept rows whose own references are kept
     followed: set[RowId] = field(default_factory=set)
     last: bool = False  # whether every object has been visited once
@@ -103,7 +105,9 @@ def rollback(
         settle_ages(run, list(run.migration.destination.resources))
     before = run.destination.limiter.cost
     retained = _retained(run, of_run, force)
-    work = _Undoing(run, of_run, force, dry, retained, followed=set(retained.kept))
+    work = _Undoing(
+        run, of_run, force, dry, retained, followed=set(retained.kept)
+    )
     names = _order(run, of_run)
     for position, name in enumerate(names):
         run.progress("taking back", position, len(names))
@@ -126,7 +130,8 @@ def rollback(
 def _retained(run: Run, of_run: int | None, force: bool) -> Retained:
     """What stays; by force just what people's rows need, where a deletion takes those along."""
     cascading = any(
-        resource.cascades for resource in run.migration.destination.resources.values()
+        resource.cascades
+        for resource in run.migration.destination.resources.values()
     )
     if force and not cascading:
         return Retained()
@@ -143,7 +148,11 @@ def _order(run: Run, of_run: int | None) -> list[str]:
     places = {name: position for position, name in enumerate(run.spec.objects)}
 
     def place(name: str) -> tuple[bool, int, int]:
-        return is_definition(name), -places.get(name, len(places)), -objects[name][1]
+        return (
+            is_definition(name),
+            -places.get(name, len(places)),
+            -objects[name][1],
+        )
 
     return sorted(objects, key=place)
 
@@ -196,9 +205,7 @@ def _remove_made(work: _Undoing, name: str) -> None:
 def _keep_below(work: _Undoing, entry: Entry) -> None:
     """A row that stays after all keeps what it leans on; that is taken back after it."""
     codec = work.codec(entry.resource)
-    reason = (
-        f"a row that could not be removed needs it: {entry.resource} {entry.dest_id}"
-    )
+    reason = f"a row that could not be removed needs it: {entry.resource} {entry.dest_id}"
     for _, resource, row_id in codec.references(entry.body):
         work.retained.kept.setdefault((resource, row_id), reason)
     custom = codec.resource.custom
@@ -240,8 +247,14 @@ def _undoing(entry: Entry, action: Any, body: Any, **more: Any) -> Write:
 
 def _restore_changed(work: _Undoing, name: str) -> None:
     """Put back what updates overwrote, the last update of a row first."""
-    for batch in stream_undoable(work.run.store, name, "update", work.of_run, BATCH):
-        due = [entry for entry in batch if not work.last or entry.id in work.deferred]
+    for batch in stream_undoable(
+        work.run.store, name, "update", work.of_run, BATCH
+    ):
+        due = [
+            entry
+            for entry in batch
+            if not work.last or entry.id in work.deferred
+        ]
         standing = _on_rows_that_stand(work, due)
         while standing:
             newest: dict[str, Entry] = {}
@@ -249,7 +262,9 @@ def _restore_changed(work: _Undoing, name: str) -> None:
                 newest.setdefault(entry.dest_id, entry)
             _restore(work, dict(newest))
             standing = [
-                entry for entry in standing if newest[entry.dest_id] is not entry
+                entry
+                for entry in standing
+                if newest[entry.dest_id] is not entry
             ]
 
 
@@ -260,7 +275,11 @@ def _on_rows_that_stand(work: _Undoing, batch: Sequence[Entry]) -> list[Entry]:
     ids = [entry.dest_id for entry in batch]
     with work.run.store.begin() as connection:
         made = creations_of_rows(connection, batch[0].resource, ids)
-    return [entry for entry in batch if _stands(work, entry, made.get(entry.dest_id))]
+    return [
+        entry
+        for entry in batch
+        if _stands(work, entry, made.get(entry.dest_id))
+    ]
 
 
 def _stands(work: _Undoing, entry: Entry, creation: Entry | None) -> bool:
@@ -271,7 +290,11 @@ def _stands(work: _Undoing, entry: Entry, creation: Entry | None) -> bool:
         return True
 
     reason = work.retained.kept.get((entry.resource, entry.dest_id), "")
-    if _is_renaming(entry) and creation.state != "undone" and (reason or not work.dry):
+    if (
+        _is_renaming(entry)
+        and creation.state != "undone"
+        and (reason or not work.dry)
+    ):
         return True  # a field of ours that stays gets its old name back
     if creation.state == "undone" or (work.dry and not reason):
         _undone(work, entry, "the row itself was removed")
@@ -302,14 +325,20 @@ def _restore(work: _Undoing, left: dict[str, Entry]) -> None:
         rows = live_rows(work.run, found[0].resource, found)
         writes = []
         for entry in found:
-            write = _restoring(work, codec, entry, rows.get(entry.dest_id), left)
+            write = _restoring(
+                work, codec, entry, rows.get(entry.dest_id), left
+            )
             if write is not None:
                 writes.append(write)
         for outcome in deliver(work.run, writes):
             _noted(work, codec, left, outcome)
 
     for entry in left.values():
-        _fail(work, entry, "its row changed between reading and writing every time")
+        _fail(
+            work,
+            entry,
+            "its row changed between reading and writing every time",
+        )
 
 
 def _restoring(
@@ -321,14 +350,18 @@ def _restoring(
 ) -> Write | None:
     """The call that restores an update; None where nothing is left to be done, which is noted."""
     removed = "its row was removed since"
-    body, stays = _back(work, codec, entry, row) if row is not None else ({}, removed)
+    body, stays = (
+        _back(work, codec, entry, row) if row is not None else ({}, removed)
+    )
     if not body:
         del left[entry.dest_id]
         _restored(work, codec, entry, row or {}, stays)
         return None
 
     needed = codec.resource.operations["update"].places
-    places = {name: value for name, value in entry.body.items() if name in needed}
+    places = {
+        name: value for name, value in entry.body.items() if name in needed
+    }
     whole = {**body, **version(codec.resource, row or {}), **places}
     return structs.replace(
         _undoing(entry, "update", whole, stays=stays), origin=RESTORED
@@ -355,16 +388,23 @@ def _back(
         )
         can_empty = codec.resource.emptied(target) != "never"
         policy: ConflictPolicy = "overwrite" if work.force else "keep"
-        action = decide_field(view, policy, can_empty, partial(codec.equal, target))
+        action = decide_field(
+            view, policy, can_empty, partial(codec.equal, target)
+        )
         if action is Action.CONFLICT:
             people.append(target)
         elif action is Action.STUCK:
             fixed.append(target)
         elif action is Action.SEND:
             emptied = is_empty(view.wanted)
-            codec.put(body, target, codec.cleared(target) if emptied else view.wanted)
+            codec.put(
+                body, target, codec.cleared(target) if emptied else view.wanted
+            )
 
-    reasons = [("people changed", people), ("the destination cannot empty", fixed)]
+    reasons = [
+        ("people changed", people),
+        ("the destination cannot empty", fixed),
+    ]
     return body, "; ".join(
         f"{why} {', '.join(targets)}" for why, targets in reasons if targets
     )
@@ -418,7 +458,9 @@ def _restored(
 
 
 def _remove_options(work: _Undoing, name: str) -> None:
-    for batch in stream_undoable(work.run.store, name, "add_options", work.of_run):
+    for batch in stream_undoable(
+        work.run.store, name, "add_options", work.of_run
+    ):
         for entry in _on_rows_that_stand(work, batch):
             if work.dry:
                 _would(work, "restore")
@@ -428,13 +470,20 @@ def _remove_options(work: _Undoing, name: str) -> None:
 
 def _take_out(work: _Undoing, entry: Entry) -> None:
     """Remove the options we added, but for those that rows which stay still use."""
-    custom = defining(work.run.migration.destination, work.resource(entry.resource))
-    labels = {str(option.get(custom.option_label)) for option in entry.body.get("", [])}
+    custom = defining(
+        work.run.migration.destination, work.resource(entry.resource)
+    )
+    labels = {
+        str(option.get(custom.option_label))
+        for option in entry.body.get("", [])
+    }
     used = _used(work, entry)
     row = live_rows(work.run, entry.resource, [entry]).get(entry.dest_id, {})
     there = row.get(custom.options) or []
     ours = [
-        option for option in there if str(option.get(custom.option_label)) in labels
+        option
+        for option in there
+        if str(option.get(custom.option_label)) in labels
     ]
     free = [
         {custom.option_id: option[custom.option_id]}

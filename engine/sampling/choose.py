@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import (
+    Callable,
+    Collection,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
@@ -22,7 +29,9 @@ from engine.session import Run
 from engine.store.records import Record, many, pointing_at, save_sample, stream
 from engine.values import collection_of, dig, is_empty, links_in, segments
 
-VALUES = 25  # a field with more different values than this is not an enumeration
+VALUES = (
+    25  # a field with more different values than this is not an enumeration
+)
 LOOKED_AT = 20_000  # records of a collection considered for the choice
 A_FEW = 3  # records of each object that a sample shows where there are so many
 # multiples of it, without their whole part, are spread evenly
@@ -58,8 +67,12 @@ def choose(
     The size counts records that objects are made of, not the rows that are read for them. Records
     that were `kept` from an earlier choice stay.
     """
-    makers = by_source(mapping for mapping in run.spec.active() if not mapping.scaffold)
-    found = {name: _looks(run, name, mappings) for name, mappings in makers.items()}
+    makers = by_source(
+        mapping for mapping in run.spec.active() if not mapping.scaffold
+    )
+    found = {
+        name: _looks(run, name, mappings) for name, mappings in makers.items()
+    }
     choice = _Choice(run, makers, dict(kept))
     chosen = choice.chosen
     for looks in found.values():
@@ -75,7 +88,9 @@ def choose(
 
     with run.store.begin() as connection:
         save_sample(connection, list(chosen.items()))
-    shown = {name: sum(key in chosen for key in pool) for name, pool in pools.items()}
+    shown = {
+        name: sum(key in chosen for key in pool) for name, pool in pools.items()
+    }
     features, covered = _counted(found, chosen)
     return Sample(chosen, size, features, covered, shown)
 
@@ -88,7 +103,12 @@ def _counted(
     for looks in found.values():
         features += len({what for look in looks for what in look.features})
         covered += len(
-            {what for look in looks if look.key in chosen for what in look.features}
+            {
+                what
+                for look in looks
+                if look.key in chosen
+                for what in look.features
+            }
         )
     return features, covered
 
@@ -96,14 +116,21 @@ def _counted(
 # -- what records show
 
 
-def _looks(run: Run, name: str, mappings: Sequence[ObjectMapping]) -> list[_Look]:
+def _looks(
+    run: Run, name: str, mappings: Sequence[ObjectMapping]
+) -> list[_Look]:
     """What each record shows: its objects, fields filled or empty, values that decide.
 
     A record that no object is made of shows nothing. A path with many values decides nothing that
     a sample could show.
     """
     own = sorted(
-        {path for m in mappings for path in paths_read(m) if not _outside(m, path)}
+        {
+            path
+            for m in mappings
+            for path in paths_read(m)
+            if not _outside(m, path)
+        }
     )
     sorting = sorted({path for m in mappings for path in _sorting_paths(m)})
     unread = _unread(run, name)
@@ -113,25 +140,37 @@ def _looks(run: Run, name: str, mappings: Sequence[ObjectMapping]) -> list[_Look
             sight = sight_on(run, connection)
             for record in batch:
                 source = sight.read(record.collection, record.key, record.body)
-                objects = [m.name for m in mappings if takes_part(m, source, sight)]
+                objects = [
+                    m.name for m in mappings if takes_part(m, source, sight)
+                ]
                 if objects:
                     values = {
-                        path: _value(mappings, source, path, sight) for path in sorting
+                        path: _value(mappings, source, path, sight)
+                        for path in sorting
                     }
                     seen.append(
-                        (record.key, objects, _shape(record, own, unread), values)
+                        (
+                            record.key,
+                            objects,
+                            _shape(record, own, unread),
+                            values,
+                        )
                     )
         if len(seen) >= LOOKED_AT:
             break
 
     few = [
-        path for path in sorting if len({values[path] for *_, values in seen}) <= VALUES
+        path
+        for path in sorting
+        if len({values[path] for *_, values in seen}) <= VALUES
     ]
     return [
         _Look(
             key,
             objects,
-            frozenset([*shape, *_words(few, values), *map("any {}".format, objects)]),
+            frozenset(
+                [*shape, *_words(few, values), *map("any {}".format, objects)]
+            ),
         )
         for key, objects, shape, values in seen
     ]
@@ -147,7 +186,9 @@ def _unread(run: Run, name: str) -> Sequence[str]:
     return resource.operations["list"].detail if resource else ()
 
 
-def _shape(record: Record, paths: Sequence[str], unread: Sequence[str]) -> list[str]:
+def _shape(
+    record: Record, paths: Sequence[str], unread: Sequence[str]
+) -> list[str]:
     """Which fields are filled and which are empty, of those that were read."""
     shown = []
     for path in paths:
@@ -160,7 +201,10 @@ def _shape(record: Record, paths: Sequence[str], unread: Sequence[str]) -> list[
 
 
 def _value(
-    mappings: Sequence[ObjectMapping], source: Source, path: str, sight: LookupContext
+    mappings: Sequence[ObjectMapping],
+    source: Source,
+    path: str,
+    sight: LookupContext,
 ) -> str:
     """The value of a deciding path; through a related record where it leads there."""
     if path.startswith("$"):
@@ -182,7 +226,11 @@ def _sorting_paths(mapping: ObjectMapping) -> set[str]:
     found: set[str] = set()
     for item in mapping.fields.values():
         for expr in walk(item.expr):
-            if isinstance(expr, Pipe) and expr.mapping and isinstance(expr.head, Path):
+            if (
+                isinstance(expr, Pipe)
+                and expr.mapping
+                and isinstance(expr.head, Path)
+            ):
                 found.add(expr.head.text)
         for condition in conditions(item):
             found.update(_named_values(condition))
@@ -191,7 +239,9 @@ def _sorting_paths(mapping: ObjectMapping) -> set[str]:
 
 def _named_values(condition: Condition) -> Iterator[str]:
     tests = (test for some in condition.any_of for test in some)
-    return (test.path.text for test in tests if test.op in ("equals", "not", "in"))
+    return (
+        test.path.text for test in tests if test.op in ("equals", "not", "in")
+    )
 
 
 # -- the choice
@@ -204,7 +254,9 @@ def _cover(
     equals.
     """
     missing = {what for look in looks for what in look.features}
-    missing -= {what for look in looks if look.key in chosen for what in look.features}
+    missing -= {
+        what for look in looks if look.key in chosen for what in look.features
+    }
     candidates = list(looks)
     while missing:
         best = max(candidates, key=lambda look: len(look.features & missing))
@@ -254,7 +306,11 @@ class _Choice:
         return collection_of(key) in self.makers
 
     def fill(
-        self, keys: Sequence[str], size: int, reason: str, counts: Callable[[str], bool]
+        self,
+        keys: Sequence[str],
+        size: int,
+        reason: str,
+        counts: Callable[[str], bool],
     ) -> None:
         """Add keys with what they lean on until so many are chosen of those that count."""
         left = size - sum(map(counts, self.chosen))
@@ -285,7 +341,9 @@ class _Choice:
             sight = sight_ahead(self.run, connection)
             for record in many(connection, keys).values():
                 for mapping in self.makers.get(record.collection, ()):
-                    leans = _leans_on(self.run, mapping, record, sight, connection)
+                    leans = _leans_on(
+                        self.run, mapping, record, sight, connection
+                    )
                     for other, reason in leans:
                         needed.setdefault(other, reason)
         return needed
@@ -324,7 +382,10 @@ def _leans_on(
         for name, key in links_in(projection.body):
             target = run.spec.objects.get(name)
             if target and not target.scaffold:
-                yield key.partition("#")[0], f"{record.key} needs it ({mapping.name})"
+                yield (
+                    key.partition("#")[0],
+                    f"{record.key} needs it ({mapping.name})",
+                )
     for name, children in mapping.children.items():
         if children.by is not None:
             continue  # not its own: rows beside it, read for their values only

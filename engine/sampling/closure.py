@@ -60,7 +60,9 @@ def wanted_by(run: Run, keys: Iterable[str]) -> Wanted:
     if not partial:
         return found
 
-    makers = by_source(mapping for mapping in run.spec.active() if not mapping.scaffold)
+    makers = by_source(
+        mapping for mapping in run.spec.active() if not mapping.scaffold
+    )
     for part in batches(keys, AT_ONCE):
         with run.store.begin() as connection:
             sight = _watched(sight_ahead(run, connection), partial, found)
@@ -77,10 +79,14 @@ def _ask(mapping: ObjectMapping, source: Source, sight: LookupContext) -> None:
         pass
     for children in mapping.children.values():
         if children.by is None:
-            sight.pointing_at(children.source, children.on, [source.key, source.id])
+            sight.pointing_at(
+                children.source, children.on, [source.key, source.id]
+            )
 
 
-def _watched(sight: LookupContext, partial: set[str], found: Wanted) -> LookupContext:
+def _watched(
+    sight: LookupContext, partial: set[str], found: Wanted
+) -> LookupContext:
     """A sight that notes what is not to be seen yet."""
 
     def record(key: str) -> Mapping[str, Any] | None:
@@ -100,7 +106,9 @@ def _watched(sight: LookupContext, partial: set[str], found: Wanted) -> LookupCo
         record(key.partition("#")[0])
         return sight.drafted(name, key)
 
-    return replace(sight, record=record, pointing_at=pointing_at, drafted=drafted)
+    return replace(
+        sight, record=record, pointing_at=pointing_at, drafted=drafted
+    )
 
 
 def satisfy(run: Run, wanted: Wanted) -> None:
@@ -108,9 +116,13 @@ def satisfy(run: Run, wanted: Wanted) -> None:
     whole: dict[str, None] = {}
     resources = run.migration.source.resources
     single = [
-        key for key in wanted.rows if "read" in resources[collection_of(key)].operations
+        key
+        for key in wanted.rows
+        if "read" in resources[collection_of(key)].operations
     ]
-    whole |= {collection_of(key): None for key in wanted.rows if key not in single}
+    whole |= {
+        collection_of(key): None for key in wanted.rows if key not in single
+    }
     fetch(run, single)
 
     below: dict[str, list[str]] = {}

@@ -32,11 +32,15 @@ def _hidden(
             yield Finding(mapping.name, "", STAGE, "", "attention", text)
 
 
-def _why(mapping: ObjectMapping, shown: int, cursors: Mapping[str, Cursor]) -> str:
+def _why(
+    mapping: ObjectMapping, shown: int, cursors: Mapping[str, Cursor]
+) -> str:
     """Why a sample shows few records of an object; "" where it shows what there is."""
     read = [cursors[name] for name in mapping.sources if name in cursors]
     rows = sum(cursor.rows for cursor in read)
-    if shown >= A_FEW or all(cursor.complete or cursor.absent for cursor in read):
+    if shown >= A_FEW or all(
+        cursor.complete or cursor.absent for cursor in read
+    ):
         return ""
     few = f"only {shown}" if shown else "none"
     listed = " and ".join(mapping.sources)

@@ -26,9 +26,22 @@ from engine.store.tables import (
 from engine.values import batches, indexed
 
 Kind = Literal[
-    "create", "update", "adopt", "delete", "unchanged", "conflict", "skip", "fail"
+    "create",
+    "update",
+    "adopt",
+    "delete",
+    "unchanged",
+    "conflict",
+    "skip",
+    "fail",
 ]
-WRITTEN: tuple[Kind, ...] = ("create", "update", "adopt", "unchanged", "conflict")
+WRITTEN: tuple[Kind, ...] = (
+    "create",
+    "update",
+    "adopt",
+    "unchanged",
+    "conflict",
+)
 BATCH = 500
 
 
@@ -94,7 +107,9 @@ _UNTOUCHED = sa.and_(
 _LINKED = sa.exists().where(
     links.c.object == changes.c.object, links.c.key == changes.c.key
 )
-_DRAFTED = sa.and_(drafts.c.object == changes.c.object, drafts.c.key == changes.c.key)
+_DRAFTED = sa.and_(
+    drafts.c.object == changes.c.object, drafts.c.key == changes.c.key
+)
 
 
 def keep_untouched(connection: sa.Connection, names: Sequence[str]) -> None:
@@ -102,12 +117,16 @@ def keep_untouched(connection: sa.Connection, names: Sequence[str]) -> None:
     and the rows that it looked among.
     """
     untouched = sa.exists().where(_DRAFTED, _UNTOUCHED)
-    kept = sa.and_(changes.c.object.in_(list(names)), untouched, sa.not_(_LINKED))
+    kept = sa.and_(
+        changes.c.object.in_(list(names)), untouched, sa.not_(_LINKED)
+    )
     connection.execute(changes.delete().where(sa.not_(kept)))
     connection.execute(candidates.delete())
 
 
-def drop_some(connection: sa.Connection, name: str, records: Sequence[str]) -> None:
+def drop_some(
+    connection: sa.Connection, name: str, records: Sequence[str]
+) -> None:
     """Take out of the plan what is drafted from these records of an object."""
     for part in batches(records):
         made = sa.select(drafts.c.key).where(
@@ -125,7 +144,9 @@ def drop_some(connection: sa.Connection, name: str, records: Sequence[str]) -> N
 def drop_all(connection: sa.Connection, name: str) -> None:
     """Take everything out of the plan that an object has drafts of."""
     connection.execute(
-        changes.delete().where(changes.c.object == name, changes.c.kind != "delete")
+        changes.delete().where(
+            changes.c.object == name, changes.c.kind != "delete"
+        )
     )
 
 
@@ -148,7 +169,11 @@ def settle(connection: sa.Connection, name: str) -> None:
                 links.c.digest == drafts.c.digest,
             ),
         )
-        .where(drafts.c.object == name, drafts.c.state == "ready", links.c.held == "{}")
+        .where(
+            drafts.c.object == name,
+            drafts.c.state == "ready",
+            links.c.held == "{}",
+        )
     )
     columns = ["object", "key", "seq", "kind", "dest_id", "draft"]
     connection.execute(changes.insert().from_select(columns, same))
@@ -164,7 +189,9 @@ def to_be_there(name: str) -> Any:
     """The keys that an object has a row for once the plan is carried out, as a query."""
     made = planned_keys(name, "create", "adopt")
     rows = made.union(linked_keys(name)).subquery()
-    return sa.select(rows.c.key).where(rows.c.key.not_in(planned_keys(name, "delete")))
+    return sa.select(rows.c.key).where(
+        rows.c.key.not_in(planned_keys(name, "delete"))
+    )
 
 
 def any_deletes(connection: sa.Connection) -> bool:
@@ -208,7 +235,9 @@ def adoptions_of(
     found: dict[str, bool] = {}
     for part in batches(keys):
         query = sa.select(changes.c.key, changes.c.draft).where(
-            changes.c.object == name, changes.c.kind == "adopt", changes.c.key.in_(part)
+            changes.c.object == name,
+            changes.c.kind == "adopt",
+            changes.c.key.in_(part),
         )
         found |= {row[0]: bool(row[1]) for row in connection.execute(query)}
     return found
@@ -221,11 +250,15 @@ def stream_changes(
     yield from _stream(store, name, changes.c.kind == kind, batch)
 
 
-def stream_work(store: Store, name: str, batch: int = BATCH) -> Iterator[list[Change]]:
+def stream_work(
+    store: Store, name: str, batch: int = BATCH
+) -> Iterator[list[Change]]:
     """An object's changes that ask for a call or for a note in the link, in their order."""
     kinds = ("create", "update", "adopt", "conflict")
     noted = sa.and_(changes.c.kind == "unchanged", changes.c.reason != "")
-    yield from _stream(store, name, sa.or_(changes.c.kind.in_(kinds), noted), batch)
+    yield from _stream(
+        store, name, sa.or_(changes.c.kind.in_(kinds), noted), batch
+    )
 
 
 def stream_all(store: Store, batch: int = BATCH) -> Iterator[list[Change]]:
@@ -237,7 +270,9 @@ def stream_all(store: Store, batch: int = BATCH) -> Iterator[list[Change]]:
         place = sa.tuple_(changes.c.object, changes.c.seq, changes.c.key)
         query = (
             sa.select(changes)
-            .where(changes.c.kind != "unchanged", place > sa.tuple_(name, seq, key))
+            .where(
+                changes.c.kind != "unchanged", place > sa.tuple_(name, seq, key)
+            )
             .order_by(changes.c.object, changes.c.seq, changes.c.key)
             .limit(batch)
         )
@@ -249,7 +284,9 @@ def stream_all(store: Store, batch: int = BATCH) -> Iterator[list[Change]]:
         yield [_change(row) for row in rows]
 
 
-def _stream(store: Store, name: str, wanted: Any, batch: int) -> Iterator[list[Change]]:
+def _stream(
+    store: Store, name: str, wanted: Any, batch: int
+) -> Iterator[list[Change]]:
     seq, key = -1, ""
     while True:
         after = sa.tuple_(changes.c.seq, changes.c.key) > sa.tuple_(seq, key)
@@ -280,15 +317,20 @@ def count_sent(connection: sa.Connection) -> dict[str, int]:
         changes.c.kind == "adopt", changes.c.send != "{}"
     )
     return {
-        row[0]: row[1] for row in connection.execute(query.group_by(changes.c.object))
+        row[0]: row[1]
+        for row in connection.execute(query.group_by(changes.c.object))
     }
 
 
-def drop_changes(connection: sa.Connection, name: str, keys: Sequence[str]) -> None:
+def drop_changes(
+    connection: sa.Connection, name: str, keys: Sequence[str]
+) -> None:
     """Take changes out of the plan."""
     for part in batches(keys):
         connection.execute(
-            changes.delete().where(changes.c.object == name, changes.c.key.in_(part))
+            changes.delete().where(
+                changes.c.object == name, changes.c.key.in_(part)
+            )
         )
 
 
@@ -303,7 +345,9 @@ def pending_deletes(
     return those_of(connection, changes.c.key, keys, *deletes)
 
 
-def adopting_rows(connection: sa.Connection, name: str, ids: Sequence[str]) -> set[str]:
+def adopting_rows(
+    connection: sa.Connection, name: str, ids: Sequence[str]
+) -> set[str]:
     """Those of these destination rows that the plan adopts for a record of an object."""
     return those_of(
         connection,
@@ -316,7 +360,8 @@ def adopting_rows(connection: sa.Connection, name: str, ids: Sequence[str]) -> s
 
 def _change(row: Any) -> Change:
     conflicts = tuple(
-        (target, live, wanted) for target, live, wanted in from_text(row.conflicts)
+        (target, live, wanted)
+        for target, live, wanted in from_text(row.conflicts)
     )
     return Change(
         row.object,

@@ -80,7 +80,9 @@ def intend(connection: sa.Connection, entries: Sequence[Entry]) -> list[int]:
     """Write intents; their ids, in order."""
     rows = [
         row_of(
-            structs.replace(entry, state="intent", reason="", calls=0, cost=0.0),
+            structs.replace(
+                entry, state="intent", reason="", calls=0, cost=0.0
+            ),
             "body",
             "draft",
             "before",
@@ -94,7 +96,9 @@ def intend(connection: sa.Connection, entries: Sequence[Entry]) -> list[int]:
     return list(connection.execute(_INTEND, rows).scalars()) if rows else []
 
 
-def _numbered(connection: sa.Connection, rows: list[dict[str, Any]]) -> list[int]:
+def _numbered(
+    connection: sa.Connection, rows: list[dict[str, Any]]
+) -> list[int]:
     """The same where nobody else writes meanwhile: the next numbers are known beforehand."""
     last = connection.execute(_LAST).scalar() or 0
     for number, row in enumerate(rows, last + 1):
@@ -124,7 +128,10 @@ def settle(connection: sa.Connection, outcomes: Sequence[Settled]) -> None:
 
 def last_settled(connection: sa.Connection) -> float:
     """When the outcome of a write was last recorded, in epoch seconds; 0 for never."""
-    return connection.execute(sa.select(sa.func.max(journal.c.settled))).scalar() or 0.0
+    return (
+        connection.execute(sa.select(sa.func.max(journal.c.settled))).scalar()
+        or 0.0
+    )
 
 
 def mark(
@@ -138,12 +145,16 @@ def mark(
     )
 
 
-def mark_adopted(connection: sa.Connection, name: str, key: str, dest_id: str) -> None:
+def mark_adopted(
+    connection: sa.Connection, name: str, key: str, dest_id: str
+) -> None:
     """A creation that answered with a row that was there before has made nothing."""
     _mark_creation(connection, name, key, dest_id, "done", "adopted")
 
 
-def mark_made(connection: sa.Connection, name: str, key: str, dest_id: str) -> None:
+def mark_made(
+    connection: sa.Connection, name: str, key: str, dest_id: str
+) -> None:
     """A creation that seemed to have found a row has made it after all."""
     _mark_creation(connection, name, key, dest_id, "adopted", "done")
 
@@ -241,7 +252,9 @@ def writes_of_run(connection: sa.Connection, run: int) -> list[tuple[str, str]]:
     return [(row[0], row[1]) for row in connection.execute(query)]
 
 
-def attempted(connection: sa.Connection, name: str, keys: Sequence[str]) -> set[str]:
+def attempted(
+    connection: sa.Connection, name: str, keys: Sequence[str]
+) -> set[str]:
     """Those of an object's records that a run has sent, or tried to send."""
     return those_of(connection, journal.c.key, keys, journal.c.object == name)
 
@@ -249,7 +262,9 @@ def attempted(connection: sa.Connection, name: str, keys: Sequence[str]) -> set[
 def attempts(connection: sa.Connection, name: str, key: str) -> int:
     """How often a record was sent, or tried to be sent."""
     query = sa.select(sa.func.count()).where(
-        journal.c.object == name, journal.c.key == key, journal.c.state != "void"
+        journal.c.object == name,
+        journal.c.key == key,
+        journal.c.state != "void",
     )
     return int(connection.execute(query).scalar_one())
 
@@ -269,13 +284,18 @@ def start_run(
     """A new run's number."""
     result = connection.execute(
         runs.insert().values(
-            command=command, started=at, spec_digest=spec_digest, outcome=RUNNING
+            command=command,
+            started=at,
+            spec_digest=spec_digest,
+            outcome=RUNNING,
         )
     )
     return _number(result)
 
 
-def end_run(connection: sa.Connection, run: int, at: float, outcome: str) -> None:
+def end_run(
+    connection: sa.Connection, run: int, at: float, outcome: str
+) -> None:
     """How a run ended."""
     connection.execute(
         runs.update().where(runs.c.id == run).values(ended=at, outcome=outcome)
@@ -286,7 +306,9 @@ def all_runs(connection: sa.Connection) -> list[dict[str, Any]]:
     """Every run, oldest first."""
     return [
         dict(row)
-        for row in connection.execute(sa.select(runs).order_by(runs.c.id)).mappings()
+        for row in connection.execute(
+            sa.select(runs).order_by(runs.c.id)
+        ).mappings()
     ]
 
 
@@ -336,7 +358,10 @@ def undoable_objects(
         .where(journal.c.state.in_(UNDOABLE))
         .group_by(*columns)
     )
-    return {row[0]: (row[1], row[2]) for row in connection.execute(_of_run(query, run))}
+    return {
+        row[0]: (row[1], row[2])
+        for row in connection.execute(_of_run(query, run))
+    }
 
 
 def stream_undoable(
@@ -352,13 +377,19 @@ def stream_undoable(
             journal.c.action == action,
             journal.c.state.in_(UNDOABLE),
         )
-        query = query if action != "update" else query.where(journal.c.before != "{}")
+        query = (
+            query
+            if action != "update"
+            else query.where(journal.c.before != "{}")
+        )
         query = query if before is None else query.where(journal.c.id < before)
         with store.begin() as connection:
             found = [
                 _entry(row)
                 for row in connection.execute(
-                    _of_run(query, run).order_by(journal.c.id.desc()).limit(batch)
+                    _of_run(query, run)
+                    .order_by(journal.c.id.desc())
+                    .limit(batch)
                 )
             ]
         if not found:
@@ -377,7 +408,9 @@ def creations(
         journal.c.action == "create",
         journal.c.state.in_((*UNDOABLE, "undone")),
     )
-    return {(row.key, row.dest_id): _entry(row) for row in connection.execute(query)}
+    return {
+        (row.key, row.dest_id): _entry(row) for row in connection.execute(query)
+    }
 
 
 def creations_of_rows(
@@ -427,7 +460,10 @@ def made_rows(
     ending = (
         sa.or_(
             sa.false(),
-            *(links.c.dest_id.endswith(f"+{one}", autoescape=True) for one in ids),
+            *(
+                links.c.dest_id.endswith(f"+{one}", autoescape=True)
+                for one in ids
+            ),
         )
         if own
         else None

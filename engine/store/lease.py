@@ -26,7 +26,9 @@ from engine.errors import StoreError
 from engine.store.tables import LEASE, Store, meta, remember_in, upsert
 
 GLANCE = 8  # times 50 ms
-HOLDS = 90.0  # seconds without a renewal; longer than a call to a platform takes
+HOLDS = (
+    90.0  # seconds without a renewal; longer than a call to a platform takes
+)
 RENEWALS = 6  # in that time
 _NOW = sa.select(
     sa.cast(sa.func.extract("epoch", sa.func.clock_timestamp()), sa.Double)
@@ -35,7 +37,9 @@ _ROW = sa.select(meta.c.value).where(meta.c.name == LEASE)
 
 
 @contextmanager
-def lease(store: Store, holds: float = HOLDS, spec: str = "SPEC") -> Iterator[Store]:
+def lease(
+    store: Store, holds: float = HOLDS, spec: str = "SPEC"
+) -> Iterator[Store]:
     """The store, held while the block runs; raises StoreError when another process holds it, with
     what to call `etl status` with.
 
@@ -60,7 +64,8 @@ def at_work(store: Store) -> bool:
         with store.begin() as connection:
             return (
                 _is_held(
-                    connection, json.loads(connection.execute(_ROW).scalar() or "{}")
+                    connection,
+                    json.loads(connection.execute(_ROW).scalar() or "{}"),
                 )
                 != ""
             )
@@ -157,7 +162,9 @@ def _take(store: Store, place: str, holds: float, spec: str) -> int:
             ["name"],
             keep=("value",),
         )
-        found = connection.execute(_ROW.with_for_update(skip_locked=True)).scalar()
+        found = connection.execute(
+            _ROW.with_for_update(skip_locked=True)
+        ).scalar()
         if found is None:  # its holder is just booking
             raise StoreError(_busy(spec))
 
@@ -172,7 +179,9 @@ def _take(store: Store, place: str, holds: float, spec: str) -> int:
     return number
 
 
-def _is_held(connection: sa.Connection, last: Mapping[str, Any], spec: str = "") -> str:
+def _is_held(
+    connection: sa.Connection, last: Mapping[str, Any], spec: str = ""
+) -> str:
     """What to say of who may still be at work; "" where nobody is."""
     alive = _is_alive(str(last.get("place", "")))
     if alive is not None:
@@ -180,7 +189,9 @@ def _is_held(connection: sa.Connection, last: Mapping[str, Any], spec: str = "")
 
     left = float(last.get("until", 0.0) - connection.execute(_NOW).scalar_one())
     return (
-        _busy(spec, f"; if its machine is gone, the store is free in {left:.0f} s")
+        _busy(
+            spec, f"; if its machine is gone, the store is free in {left:.0f} s"
+        )
         if left > 0
         else ""
     )
@@ -201,7 +212,9 @@ def _is_alive(place: str) -> bool | None:
     return False
 
 
-def _write(connection: sa.Connection, number: int, place: str, seconds: float) -> None:
+def _write(
+    connection: sa.Connection, number: int, place: str, seconds: float
+) -> None:
     until = connection.execute(_NOW).scalar_one() + seconds
     remember_in(
         connection,

@@ -48,7 +48,9 @@ class Ledger:
 
     def look_at(self, resource: str, ids: Iterable[str]) -> None:
         """Find the links to these rows in one go: they will be asked for."""
-        wanted = [row_id for row_id in ids if (resource, row_id) not in self._to_rows]
+        wanted = [
+            row_id for row_id in ids if (resource, row_id) not in self._to_rows
+        ]
         if wanted:
             found = links_to_rows(self._connection, resource, wanted)
             for row_id in wanted:
@@ -79,7 +81,9 @@ class Ledger:
         """A link to one of the rows that were looked at."""
         row = (link.resource, link.dest_id)
         links = [*self._to_rows[row], link]
-        self._to_rows[row] = sorted(links, key=lambda one: (one.object, one.key))
+        self._to_rows[row] = sorted(
+            links, key=lambda one: (one.object, one.key)
+        )
         self._rows_of.setdefault((link.object, link.key), set()).add(row)
 
     def settle(self, outcome: Settled) -> None:
@@ -91,7 +95,9 @@ class Ledger:
         self._cleared[stage, name, key] = None
         place = (stage, name, key)
         self._found = [
-            one for one in self._found if (one.stage, one.object, one.key) != place
+            one
+            for one in self._found
+            if (one.stage, one.object, one.key) != place
         ]
 
     def save_finding(self, found: Finding) -> None:
@@ -115,5 +121,10 @@ class Ledger:
         save_links(self._connection, list(self._links.values()))
         clear_findings_of(self._connection, list(self._cleared))
         save_findings(self._connection, self._found)
-        for collected in (self._settled, self._links, self._cleared, self._found):
+        for collected in (
+            self._settled,
+            self._links,
+            self._cleared,
+            self._found,
+        ):
             collected.clear()

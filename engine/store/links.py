@@ -101,7 +101,8 @@ _STAGED = (
     )
     .union_all(
         sa.select(links.c.key).where(
-            links.c.object == sa.bindparam("object"), links.c.key == sa.bindparam("key")
+            links.c.object == sa.bindparam("object"),
+            links.c.key == sa.bindparam("key"),
         )
     )
 )
@@ -109,7 +110,10 @@ _STAGED = (
 
 def is_staged(connection: sa.Connection, name: str, key: str) -> bool:
     """Whether an object has a draft of this key that can be written, or a row for it."""
-    return connection.execute(_STAGED, {"object": name, "key": key}).first() is not None
+    return (
+        connection.execute(_STAGED, {"object": name, "key": key}).first()
+        is not None
+    )
 
 
 def staged_keys(
@@ -170,7 +174,10 @@ def _drafts(among: Among) -> sa.Select[Any]:
 
 
 def stream_drafts(
-    store: Store, name: str, batch: int = BATCH, without: sa.Select[Any] | None = None
+    store: Store,
+    name: str,
+    batch: int = BATCH,
+    without: sa.Select[Any] | None = None,
 ) -> Iterator[list[Draft]]:
     """An object's drafts in the order of their records, a batch at a time; `without` selects
     keys that are left out.
@@ -220,16 +227,22 @@ def save_link(connection: sa.Connection, link: Link) -> None:
 
 def save_links(connection: sa.Connection, found: Sequence[Link]) -> None:
     """Insert or replace links."""
-    rows = [row_of(link, "written", "extra", "stored", "held") for link in found]
+    rows = [
+        row_of(link, "written", "extra", "stored", "held") for link in found
+    ]
     # A row we made stays one we made, however often it is written again.
     for keep in ((), ("origin",)):
-        some = [row for row in rows if (row["origin"] == "updated") == bool(keep)]
+        some = [
+            row for row in rows if (row["origin"] == "updated") == bool(keep)
+        ]
         upsert(connection, links, some, ["object", "key"], keep)
 
 
 def drop_link(connection: sa.Connection, name: str, key: str) -> None:
     """Forget a link."""
-    connection.execute(links.delete().where(links.c.object == name, links.c.key == key))
+    connection.execute(
+        links.delete().where(links.c.object == name, links.c.key == key)
+    )
 
 
 def links_of(
@@ -262,7 +275,9 @@ def linked_ids_of(
     return found
 
 
-def stream_links(store: Store, name: str, batch: int = BATCH) -> Iterator[list[Link]]:
+def stream_links(
+    store: Store, name: str, batch: int = BATCH
+) -> Iterator[list[Link]]:
     """An object's links ordered by key, a batch at a time."""
     key = ""
     while True:
@@ -309,12 +324,16 @@ def _links_to(among: Among) -> sa.Select[Any]:
     )
 
 
-def links_to(connection: sa.Connection, resource: str, row_id: str) -> list[Link]:
+def links_to(
+    connection: sa.Connection, resource: str, row_id: str
+) -> list[Link]:
     """Every link to one row of a resource."""
     return links_to_rows(connection, resource, [row_id]).get(row_id, [])
 
 
-def links_marked(connection: sa.Connection, resource: str, mark: str) -> list[Link]:
+def links_marked(
+    connection: sa.Connection, resource: str, mark: str
+) -> list[Link]:
     """Links to rows of a resource that we made, as far as is known, with a mark in `extra`."""
     query = sa.select(links).where(
         links.c.resource == resource,
@@ -322,7 +341,9 @@ def links_marked(connection: sa.Connection, resource: str, mark: str) -> list[Li
         links.c.extra.contains(f'"{mark}":'),
     )
     return [
-        link for link in map(_link, connection.execute(query)) if mark in link.extra
+        link
+        for link in map(_link, connection.execute(query))
+        if mark in link.extra
     ]
 
 
@@ -339,7 +360,9 @@ def unconfirmed_links(
     return [_link(row) for row in connection.execute(query)]
 
 
-def rename_key(connection: sa.Connection, name: str, old: str, new: str) -> None:
+def rename_key(
+    connection: sa.Connection, name: str, old: str, new: str
+) -> None:
     """A record of an object goes by another key from now on: its link, journal and findings too."""
     for table in (links, journal, findings):
         connection.execute(
@@ -360,7 +383,9 @@ def any_origin(connection: sa.Connection, origin: str) -> bool:
 def objects_with(connection: sa.Connection, origins: Sequence[str]) -> set[str]:
     """Objects some of whose links came to be in one of these ways."""
     query = (
-        sa.select(links.c.object).where(links.c.origin.in_(list(origins))).distinct()
+        sa.select(links.c.object)
+        .where(links.c.origin.in_(list(origins)))
+        .distinct()
     )
     return set(connection.execute(query).scalars())
 
@@ -436,7 +461,9 @@ def clear_findings_of(
         write_rows(connection, _CLEAR_FOUND, rows)
 
 
-def clear_unlinked_findings(connection: sa.Connection, stage: str, name: str) -> None:
+def clear_unlinked_findings(
+    connection: sa.Connection, stage: str, name: str
+) -> None:
     """Forget what a stage found about an object's records that have no row: it is found anew."""
     linked = sa.select(links.c.key).where(links.c.object == name)
     connection.execute(
@@ -490,7 +517,9 @@ def clear_field_findings(
     """What was reported of one field of a record is over."""
     connection.execute(
         findings.delete().where(
-            findings.c.object == name, findings.c.key == key, findings.c.field == target
+            findings.c.object == name,
+            findings.c.key == key,
+            findings.c.field == target,
         )
     )
 
@@ -524,7 +553,9 @@ def troubled_fields(
     return [(row[0], row[1], row[2]) for row in connection.execute(query)]
 
 
-def all_findings(connection: sa.Connection, severity: str = "") -> list[Finding]:
+def all_findings(
+    connection: sa.Connection, severity: str = ""
+) -> list[Finding]:
     """Findings in the order they were made."""
     query = sa.select(findings).order_by(findings.c.id)
     if severity:
@@ -535,7 +566,9 @@ def all_findings(connection: sa.Connection, severity: str = "") -> list[Finding]
     ]
 
 
-def forget_written(connection: sa.Connection, resource: str, target: str) -> int:
+def forget_written(
+    connection: sa.Connection, resource: str, target: str
+) -> int:
     """Forget that a field of a resource's rows was written; how many rows had it.
 
     A row that was never written keeps its empty digest, which says that whatever it holds is
@@ -577,11 +610,24 @@ def _draft(row: Sequence[Any]) -> Draft:
 
 
 def _link(row: Sequence[Any]) -> Link:
-    name, key, resource, dest_id, mark, written, origin, extra, run, at = row[:10]
+    name, key, resource, dest_id, mark, written, origin, extra, run, at = row[
+        :10
+    ]
     draft, marks = from_text(written), from_text(extra)
     stored, held = from_text(row[10]), from_text(row[11])
     return Link(
-        name, key, resource, dest_id, mark, draft, origin, run, at, marks, stored, held
+        name,
+        key,
+        resource,
+        dest_id,
+        mark,
+        draft,
+        origin,
+        run,
+        at,
+        marks,
+        stored,
+        held,
     )
 
 
@@ -590,7 +636,9 @@ def clear_verified(connection: sa.Connection) -> None:
     connection.execute(verified.delete())
 
 
-def mark_verified(connection: sa.Connection, found: Sequence[tuple[str, str]]) -> None:
+def mark_verified(
+    connection: sa.Connection, found: Sequence[tuple[str, str]]
+) -> None:
     """These rows were seen in the destination."""
     upsert(
         connection,
@@ -620,7 +668,9 @@ def first_written(connection: sa.Connection, resource: str) -> float | None:
     return float(found) if found is not None else None
 
 
-def seen_of(connection: sa.Connection, name: str, keys: Sequence[str]) -> set[str]:
+def seen_of(
+    connection: sa.Connection, name: str, keys: Sequence[str]
+) -> set[str]:
     """Those of an object's keys that were marked as seen in the destination."""
     return those_of(connection, verified.c.key, keys, verified.c.object == name)
 

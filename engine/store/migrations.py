@@ -19,7 +19,9 @@ from engine.errors import StoreError
 
 Step = Callable[[sa.Connection], None]
 
-_LOCK = 0x65746C2D76  # "etl-v"; the lease of a running command has a key of its own
+_LOCK = (
+    0x65746C2D76  # "etl-v"; the lease of a running command has a key of its own
+)
 _META = sa.table("meta", sa.column("name"), sa.column("value"))
 _VERSION = _META.c.name == "version"
 
@@ -32,7 +34,9 @@ def _one_to_two(connection: sa.Connection) -> None:
         )
 
     integer = "INTEGER" if connection.dialect.name == "sqlite" else "BIGINT"
-    double = "DOUBLE" if connection.dialect.name == "sqlite" else "DOUBLE PRECISION"
+    double = (
+        "DOUBLE" if connection.dialect.name == "sqlite" else "DOUBLE PRECISION"
+    )
     connection.exec_driver_sql(f"""
         CREATE TABLE changes (
             object TEXT NOT NULL,
@@ -54,7 +58,9 @@ def _one_to_two(connection: sa.Connection) -> None:
     connection.exec_driver_sql(
         "CREATE INDEX changes_in_order ON changes (object, seq, key)"
     )
-    connection.exec_driver_sql("CREATE INDEX changes_by_kind ON changes (object, kind)")
+    connection.exec_driver_sql(
+        "CREATE INDEX changes_by_kind ON changes (object, kind)"
+    )
     connection.exec_driver_sql(
         "CREATE INDEX changes_by_row ON changes (object, dest_id)"
     )
@@ -83,7 +89,9 @@ def _two_to_three(connection: sa.Connection) -> None:
             PRIMARY KEY (place, key)
         )
         """)
-    connection.exec_driver_sql("CREATE INDEX seen_by_mark ON seen (place, mark)")
+    connection.exec_driver_sql(
+        "CREATE INDEX seen_by_mark ON seen (place, mark)"
+    )
 
     connection.exec_driver_sql("""
         CREATE TABLE leanings (
@@ -99,7 +107,9 @@ def _two_to_three(connection: sa.Connection) -> None:
 MIGRATIONS: tuple[Step, ...] = (_one_to_two, _two_to_three)
 
 
-def bring_up(engine: sa.Engine, make: Step, steps: Sequence[Step] = MIGRATIONS) -> None:
+def bring_up(
+    engine: sa.Engine, make: Step, steps: Sequence[Step] = MIGRATIONS
+) -> None:
     """Bring a store to the version after the last step; `make` then makes the missing tables.
 
     A step and the new version number are one transaction: a process that is killed leaves the
@@ -145,7 +155,9 @@ def _version(connection: sa.Connection) -> int | None:
     if not sa.inspect(connection).has_table(_META.name):
         return None
 
-    found = connection.execute(sa.select(_META.c.value).where(_VERSION)).scalar()
+    found = connection.execute(
+        sa.select(_META.c.value).where(_VERSION)
+    ).scalar()
     if found is None or not str(found).isdecimal() or int(found) < 1:
         reason = "its table meta holds no version"
         raise StoreError(f"it is not a store of etl: {reason} – check the path")
@@ -165,7 +177,9 @@ def _back_up(engine: sa.Engine, version: int) -> None:
     part = store.with_name(f"{store.name}.v{version}.backup.part")
     try:
         _copy(engine, part)
-        part.rename(_free_name(store.with_name(f"{store.name}.v{version}.backup")))
+        part.rename(
+            _free_name(store.with_name(f"{store.name}.v{version}.backup"))
+        )
     except (sqlite3.Error, OSError) as error:
         with suppress(OSError):
             part.unlink()
@@ -193,5 +207,7 @@ def _free_name(wanted: Path) -> Path:
     """The name itself, or with the first number that is not taken."""
     if not wanted.exists():
         return wanted
-    numbered = (wanted.with_name(f"{wanted.name}.{number}") for number in count(2))
+    numbered = (
+        wanted.with_name(f"{wanted.name}.{number}") for number in count(2)
+    )
     return next(name for name in numbered if not name.exists())

@@ -20,7 +20,9 @@ _BOOKED = (
     .where(*_OF_LIMIT, quota.c.slot >= sa.bindparam("since"))
     .order_by(quota.c.slot)
 )
-_FORGET = quota.delete().where(*_OF_LIMIT, quota.c.slot < sa.bindparam("before"))
+_FORGET = quota.delete().where(
+    *_OF_LIMIT, quota.c.slot < sa.bindparam("before")
+)
 
 
 @cache
@@ -55,7 +57,9 @@ def booked(
 
 
 def book(
-    connection: sa.Connection, account: str, amounts: Sequence[tuple[str, int, float]]
+    connection: sa.Connection,
+    account: str,
+    amounts: Sequence[tuple[str, int, float]],
 ) -> None:
     """Add (limit, slot, amount); one statement, safe between processes."""
     rows = [
@@ -67,7 +71,11 @@ def book(
 
 
 def block(
-    connection: sa.Connection, account: str, name: str, until: float, seconds: float
+    connection: sa.Connection,
+    account: str,
+    name: str,
+    until: float,
+    seconds: float,
 ) -> None:
     """Remember that the platform asked to wait, and how long."""
     held = (quota.c.account == account, quota.c.name == BLOCK + name)
@@ -81,14 +89,21 @@ def block(
     connection.execute(quota.insert(), [row])
 
 
-def blocks(connection: sa.Connection, account: str) -> list[tuple[str, float, float]]:
+def blocks(
+    connection: sa.Connection, account: str
+) -> list[tuple[str, float, float]]:
     """What the platform asked last, by limit: its name, until when, and how long that was."""
     rows = connection.execute(_BLOCKS, {"account": account})
-    return [(row.name.removeprefix(BLOCK), row.slot / 1000, row.spent) for row in rows]
+    return [
+        (row.name.removeprefix(BLOCK), row.slot / 1000, row.spent)
+        for row in rows
+    ]
 
 
 def forget_before(
     connection: sa.Connection, account: str, name: str, slot: int
 ) -> None:
     """Drop slots that no window reaches any more."""
-    connection.execute(_FORGET, {"account": account, "name": name, "before": slot})
+    connection.execute(
+        _FORGET, {"account": account, "name": name, "before": slot}
+    )

@@ -98,14 +98,22 @@ def tally_of(connection: sa.Connection, collection: str) -> Tally:
     kept = from_text(found)
     return Tally(
         **kept
-        | {"newest": tuple((stamp, key) for stamp, key in kept.get("newest", ()))}
+        | {
+            "newest": tuple(
+                (stamp, key) for stamp, key in kept.get("newest", ())
+            )
+        }
     )
 
 
-def save_tally(connection: sa.Connection, collection: str, tally: Tally) -> None:
+def save_tally(
+    connection: sa.Connection, collection: str, tally: Tally
+) -> None:
     """Remember what a reading has shown."""
     remember_in(
-        connection, f"{READING}.{collection}", json.dumps(msgspec.structs.asdict(tally))
+        connection,
+        f"{READING}.{collection}",
+        json.dumps(msgspec.structs.asdict(tally)),
     )
 
 
@@ -116,7 +124,9 @@ def other_rows(
     these hold under its key.
     """
     last = {record.key: record for record in found}
-    others = [record for record in found if record.digest != last[record.key].digest]
+    others = [
+        record for record in found if record.digest != last[record.key].digest
+    ]
     for part in batches(last, BATCH):
         query = sa.select(records).where(
             records.c.collection == found[0].collection,
@@ -153,7 +163,11 @@ def save_page(
     ]
     upsert(connection, records, rows, ["collection", "key"])
     _replace_refs(
-        connection, cursor.collection, {r.key for r in found}, entries, cursor.indexed
+        connection,
+        cursor.collection,
+        {r.key for r in found},
+        entries,
+        cursor.indexed,
     )
     save_cursor(connection, cursor)
 
@@ -276,7 +290,10 @@ def _those(among: Among) -> sa.Select[Any]:
 
 
 def pointing_at(
-    connection: sa.Connection, collection: str, field: str, targets: Sequence[str]
+    connection: sa.Connection,
+    collection: str,
+    field: str,
+    targets: Sequence[str],
 ) -> list[Record]:
     """Records of a collection whose `field` names any of the targets, in the order they were
     read.
@@ -289,14 +306,18 @@ def pointing_at(
 
 
 def pointers(
-    connection: sa.Connection, collection: str, field: str, targets: Sequence[str]
+    connection: sa.Connection,
+    collection: str,
+    field: str,
+    targets: Sequence[str],
 ) -> dict[str, list[tuple[int, str]]]:
     """Place and key of the records whose `field` names a target, by the target."""
     found: dict[str, list[tuple[int, str]]] = {}
     names = {indexed(target): target for target in targets}
     for part in batches(names, BATCH):
         rows = connection.execute(
-            _POINTING, {"collection": collection, "field": field, "targets": part}
+            _POINTING,
+            {"collection": collection, "field": field, "targets": part},
         )
         for target, seq, key in rows:
             found.setdefault(names[target], []).append((seq, key))
@@ -326,7 +347,9 @@ def stream(
         if not rows:
             return
         after = rows[-1].seq
-        found = [_record(row) for row in rows if only is None or row.key in only]
+        found = [
+            _record(row) for row in rows if only is None or row.key in only
+        ]
         if found:
             yield found
 
@@ -340,19 +363,31 @@ def count(connection: sa.Connection, collection: str) -> int:
 
 
 def not_taken(
-    connection: sa.Connection, collection: str, objects: Sequence[str], first: int = 3
+    connection: sa.Connection,
+    collection: str,
+    objects: Sequence[str],
+    first: int = 3,
 ) -> tuple[int, list[str]]:
     """How many live records of a collection none of these objects has a draft of; the first
     keys.
     """
-    drafted = sa.select(drafts.c.record).where(drafts.c.object.in_(list(objects)))
+    drafted = sa.select(drafts.c.record).where(
+        drafts.c.object.in_(list(objects))
+    )
     which = sa.and_(
         records.c.collection == collection,
         records.c.gone.is_(False),
         records.c.key.not_in(drafted),
     )
-    many_left = connection.execute(sa.select(sa.func.count()).where(which)).scalar_one()
-    query = sa.select(records.c.key).where(which).order_by(records.c.seq).limit(first)
+    many_left = connection.execute(
+        sa.select(sa.func.count()).where(which)
+    ).scalar_one()
+    query = (
+        sa.select(records.c.key)
+        .where(which)
+        .order_by(records.c.seq)
+        .limit(first)
+    )
     return int(many_left), list(connection.execute(query).scalars())
 
 
@@ -367,7 +402,9 @@ def mark_gone(connection: sa.Connection, keys: Sequence[str]) -> None:
         )
 
 
-def note_listed(connection: sa.Connection, keys: Sequence[str], at: float) -> None:
+def note_listed(
+    connection: sa.Connection, keys: Sequence[str], at: float
+) -> None:
     """These records were listed just now, changed or not."""
     for part in batches(keys, BATCH):
         names = list({key.partition("/")[0] for key in part})
@@ -378,13 +415,17 @@ def note_listed(connection: sa.Connection, keys: Sequence[str], at: float) -> No
         )
 
 
-def count_unlisted(connection: sa.Connection, collection: str, since: float) -> int:
+def count_unlisted(
+    connection: sa.Connection, collection: str, since: float
+) -> int:
     """How many live records of a collection were not listed since a moment."""
     query = sa.select(sa.func.count()).where(*_unlisted(collection, since))
     return int(connection.execute(query).scalar_one())
 
 
-def _unlisted(collection: str, since: float) -> tuple[sa.ColumnElement[bool], ...]:
+def _unlisted(
+    collection: str, since: float
+) -> tuple[sa.ColumnElement[bool], ...]:
     return (
         records.c.collection == collection,
         records.c.gone.is_(False),
@@ -402,7 +443,9 @@ def stream_unlisted(
             query = sa.select(records.c.seq, records.c.key).where(
                 *_unlisted(collection, since), records.c.seq > after
             )
-            rows = connection.execute(query.order_by(records.c.seq).limit(batch)).all()
+            rows = connection.execute(
+                query.order_by(records.c.seq).limit(batch)
+            ).all()
         if not rows:
             return
         after = rows[-1].seq
@@ -426,14 +469,18 @@ def forget(connection: sa.Connection) -> None:
     for table in (records, refs, cursors, samples):
         connection.execute(table.delete())
     connection.execute(
-        meta.delete().where(meta.c.name.startswith(f"{READING}.", autoescape=True))
+        meta.delete().where(
+            meta.c.name.startswith(f"{READING}.", autoescape=True)
+        )
     )
     connection.execute(
         findings.delete().where(findings.c.stage.in_([READING, DELTA, FLAGS]))
     )
 
 
-def save_sample(connection: sa.Connection, chosen: Sequence[tuple[str, str]]) -> None:
+def save_sample(
+    connection: sa.Connection, chosen: Sequence[tuple[str, str]]
+) -> None:
     """The keys of the sample with the reason for each, replacing an earlier choice."""
     connection.execute(samples.delete())
     rows = [
@@ -458,4 +505,6 @@ def sample(connection: sa.Connection) -> dict[str, str]:
 
 
 def _record(row: Any) -> Record:
-    return Record(row.collection, row.key, from_text(row.body), row.seq, row.digest)
+    return Record(
+        row.collection, row.key, from_text(row.body), row.seq, row.digest
+    )

@@ -59,7 +59,10 @@ def known_objects(connection: sa.Connection) -> set[str]:
 
 
 def rename(
-    connection: sa.Connection, names: Renames, resources: Mapping[str, str], prefix: str
+    connection: sa.Connection,
+    names: Renames,
+    resources: Mapping[str, str],
+    prefix: str,
 ) -> None:
     """Change the names everywhere.
 
@@ -79,7 +82,9 @@ def rename(
 def _rename_object(connection: sa.Connection, old: str, new: str) -> None:
     for table in (drafts, findings, verified):
         connection.execute(table.delete().where(table.c.object == new))
-    connection.execute(cursors.delete().where(cursors.c.collection == ADOPTING + new))
+    connection.execute(
+        cursors.delete().where(cursors.c.collection == ADOPTING + new)
+    )
     connection.execute(
         cursors.update()
         .where(cursors.c.collection == ADOPTING + old)
@@ -87,7 +92,9 @@ def _rename_object(connection: sa.Connection, old: str, new: str) -> None:
     )
     connection.execute(meta.delete().where(meta.c.name == SEARCH + new))
     connection.execute(
-        meta.update().where(meta.c.name == SEARCH + old).values(name=SEARCH + new)
+        meta.update()
+        .where(meta.c.name == SEARCH + old)
+        .values(name=SEARCH + new)
     )
     for table in BY_OBJECT:
         connection.execute(
@@ -110,7 +117,9 @@ def _rename_rows(
     )
 
 
-def _rename_field(connection: sa.Connection, name: str, old: str, new: str) -> None:
+def _rename_field(
+    connection: sa.Connection, name: str, old: str, new: str
+) -> None:
     """The definition of a custom field."""
     for table in (links, journal, findings):
         connection.execute(
@@ -131,13 +140,18 @@ def _rename_inside(
     resources: Mapping[str, str],
 ) -> None:
     for row in _concerned(connection, table, columns, names, resources):
-        resource = resources.get(row.object, "") if table is drafts else row.resource
+        resource = (
+            resources.get(row.object, "") if table is drafts else row.resource
+        )
         values: dict[str, Any] = {}
         for column in columns:
             before = json.loads(getattr(row, column) or "{}")
             after = _renamed(before, names, resource)
             if after != before:
-                values |= {column: as_text(after), **_digested(row, before, after)}
+                values |= {
+                    column: as_text(after),
+                    **_digested(row, before, after),
+                }
         if values:
             here = [
                 column == getattr(row, column.name)
@@ -162,7 +176,11 @@ def _concerned(
     if table is drafts:
         holding.append(
             table.c.object.in_(
-                [name for name, resource in resources.items() if resource in having]
+                [
+                    name
+                    for name, resource in resources.items()
+                    if resource in having
+                ]
             )
         )
     else:
@@ -196,13 +214,17 @@ def _digested(row: Any, before: Any, after: Any) -> dict[str, str]:
     return {"digest": digest(after)} if held and held == digest(before) else {}
 
 
-def _renamed(draft: Mapping[str, Any], names: Renames, resource: str) -> dict[str, Any]:
+def _renamed(
+    draft: Mapping[str, Any], names: Renames, resource: str
+) -> dict[str, Any]:
     """A draft with its custom fields and its links under their new names."""
     found = {}
     for target, value in draft.items():
         name = target.removeprefix("custom.")
         new = names.fields.get((resource, name)) if target != name else None
-        found[f"custom.{new}" if new else target] = _relinked(value, names.objects)
+        found[f"custom.{new}" if new else target] = _relinked(
+            value, names.objects
+        )
     return found
 
 

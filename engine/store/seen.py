@@ -61,7 +61,9 @@ _RECORDS = (
     .outerjoin_from(
         records,
         seen,
-        sa.and_(seen.c.place == records.c.collection, seen.c.key == records.c.key),
+        sa.and_(
+            seen.c.place == records.c.collection, seen.c.key == records.c.key
+        ),
     )
     .where(
         records.c.collection == sa.bindparam("place"),
@@ -99,8 +101,16 @@ def compare_records(store: Store, collection: str, mark: int) -> None:
                 _RECORDS, {"place": collection, "after": after}
             ).all()
             if not rows:
-                left = connection.execute(_LEFT, {"place": collection}).scalars().all()
-                _save(connection, collection, ((key, GONE, 0, mark) for key in left))
+                left = (
+                    connection.execute(_LEFT, {"place": collection})
+                    .scalars()
+                    .all()
+                )
+                _save(
+                    connection,
+                    collection,
+                    ((key, GONE, 0, mark) for key in left),
+                )
                 return
             found = []
             for seq, key, body, was, was_at, of_mark in rows:
@@ -120,7 +130,9 @@ def _digest(body: str) -> str:
 
 
 def _save(
-    connection: sa.Connection, place: str, found: Iterable[tuple[str, str, int, int]]
+    connection: sa.Connection,
+    place: str,
+    found: Iterable[tuple[str, str, int, int]],
 ) -> None:
     rows = [
         {"place": place, "key": key, "digest": digest, "seq": seq, "mark": mark}
@@ -153,7 +165,9 @@ def compare_planned(store: Store, name: str, mark: int) -> None:
 
 
 def _compare(store: Store, place: str, keys: Any, mark: int) -> None:
-    known = sa.select(seen.c.key).where(seen.c.place == place, seen.c.digest != GONE)
+    known = sa.select(seen.c.key).where(
+        seen.c.place == place, seen.c.digest != GONE
+    )
     now = sa.select(keys.subquery().c.key)
     with store.begin() as connection:
         new = connection.execute(sa.except_(now, known)).scalars().all()
@@ -165,9 +179,13 @@ def _compare(store: Store, place: str, keys: Any, mark: int) -> None:
 # -- what is different since then
 
 
-def changed_since(connection: sa.Connection, place: str, mark: int) -> list[str]:
+def changed_since(
+    connection: sa.Connection, place: str, mark: int
+) -> list[str]:
     """The keys of what is not as it was at a mark."""
-    query = sa.select(seen.c.key).where(seen.c.place == place, seen.c.mark > mark)
+    query = sa.select(seen.c.key).where(
+        seen.c.place == place, seen.c.mark > mark
+    )
     return list(connection.execute(query).scalars())
 
 
@@ -213,7 +231,9 @@ def clear_leanings(connection: sa.Connection, name: str) -> None:
     connection.execute(leanings.delete().where(leanings.c.object == name))
 
 
-def leaning_on(store: Store, name: str, changed: frozenset[str]) -> Iterator[str]:
+def leaning_on(
+    store: Store, name: str, changed: frozenset[str]
+) -> Iterator[str]:
     """The records of an object whose drafts looked at any of these."""
     after = ""
     while True:
@@ -242,7 +262,9 @@ def forget_drafts(
     found: list[str] = []
     for part in batches(keys):
         made = (drafts.c.object == name, drafts.c.record.in_(part))
-        found += connection.execute(sa.select(drafts.c.key).where(*made)).scalars()
+        found += connection.execute(
+            sa.select(drafts.c.key).where(*made)
+        ).scalars()
         connection.execute(drafts.delete().where(*made))
         connection.execute(
             leanings.delete().where(
@@ -262,7 +284,9 @@ _PLACED = (
 )
 
 
-def number(connection: sa.Connection, name: str, sources: Sequence[str]) -> None:
+def number(
+    connection: sa.Connection, name: str, sources: Sequence[str]
+) -> None:
     """Number an object's drafts in the order of its collections and their records."""
     rank: Any = sa.case(
         {source: position for position, source in enumerate(sources)},
@@ -291,5 +315,8 @@ def number(connection: sa.Connection, name: str, sources: Sequence[str]) -> None
         write_rows(
             connection,
             _PLACED,
-            [{"of_object": name, "of_key": row[0], "place": row[1]} for row in rows],
+            [
+                {"of_object": name, "of_key": row[0], "place": row[1]}
+                for row in rows
+            ],
         )

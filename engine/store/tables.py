@@ -153,7 +153,9 @@ cursors = sa.Table(
     sa.Column("read_at", sa.Double, nullable=False),
     # JSON: fields entered in refs
     sa.Column("indexed", Words, nullable=False, default="[]"),
-    sa.Column("absent", Words, nullable=False, default=""),  # why it could not be read
+    sa.Column(
+        "absent", Words, nullable=False, default=""
+    ),  # why it could not be read
 )
 
 samples = sa.Table(
@@ -187,7 +189,9 @@ seen = sa.Table(
     sa.Column("key", Words, primary_key=True),
     sa.Column("digest", Words, nullable=False),  # "" where it is gone
     sa.Column("seq", BIG, nullable=False),  # the record's then
-    sa.Column("mark", BIG, nullable=False),  # of the comparison that found it changed
+    sa.Column(
+        "mark", BIG, nullable=False
+    ),  # of the comparison that found it changed
     sa.Index("seen_by_mark", "place", "mark"),
 )
 
@@ -249,7 +253,9 @@ candidates = sa.Table(
     "candidates",
     metadata,
     sa.Column("resource", Words, primary_key=True),
-    sa.Column("token", Words, primary_key=True),  # what the row can be looked up by
+    sa.Column(
+        "token", Words, primary_key=True
+    ),  # what the row can be looked up by
     sa.Column("dest_id", Words, primary_key=True),
     sa.Column("body", Words, nullable=False),
 )
@@ -262,7 +268,9 @@ journal = sa.Table(
     sa.Column("object", Words, nullable=False),
     sa.Column("key", Words, nullable=False),
     sa.Column("resource", Words, nullable=False),
-    sa.Column("action", Words, nullable=False),  # create, update, delete, options
+    sa.Column(
+        "action", Words, nullable=False
+    ),  # create, update, delete, options
     # intent, doubt, done, failed, void, undone, kept
     sa.Column("state", Words, nullable=False),
     sa.Column("body", Words, nullable=False),  # what was sent
@@ -325,7 +333,9 @@ class Store:
     engine: sa.Engine
     durable: sa.Engine  # the same database; its commits survive a power cut
     folder: Path  # where files that belong to the store lie
-    fence: int = 0  # the number of the lease that this process works under; 0 for none
+    fence: int = (
+        0  # the number of the lease that this process works under; 0 for none
+    )
     # seconds that a database server which restarts is waited for
     patience: float = 60.0
 
@@ -375,7 +385,9 @@ def _check_fence(connection: sa.Connection, fence: int, keep: bool) -> None:
     """Whether this process still holds the store; with `keep`, nobody can take it over before
     the transaction ends.
     """
-    found = connection.execute(_HELD if keep else _RECALL, {"name": LEASE}).scalar()
+    found = connection.execute(
+        _HELD if keep else _RECALL, {"name": LEASE}
+    ).scalar()
     if json.loads(found or "{}").get("number") != fence:
         raise StoreError(
             "another etl command has taken over this store, for this one was not heard"
@@ -399,7 +411,10 @@ def open_store(url: str) -> Store:
 
     `url` is an SQLAlchemy URL or a path of an SQLite file. SQLite files are private to the user.
     """
-    shown, engines = url.partition("://")[0] if "://" in url else url, list[sa.Engine]()
+    shown, engines = (
+        url.partition("://")[0] if "://" in url else url,
+        list[sa.Engine](),
+    )
     try:
         parsed = _parsed(url)
         shown = parsed.set(query={}).render_as_string(hide_password=True)
@@ -454,7 +469,11 @@ def _without_secrets(reason: str, url: str) -> str:
 
 def _parsed(url: str) -> sa.URL:
     """The address; a path is an SQLite file, and PostgreSQL is spoken to through psycopg."""
-    parsed = sa.make_url(url) if "://" in url else sa.URL.create("sqlite", database=url)
+    parsed = (
+        sa.make_url(url)
+        if "://" in url
+        else sa.URL.create("sqlite", database=url)
+    )
     if parsed.get_backend_name() == "sqlite" and parsed.database in (
         None,
         "",
@@ -495,7 +514,9 @@ def _in_schema(url: sa.URL) -> sa.URL:
             f"{name!r} is not a schema's name – take small letters, digits and _"
         )
     options = " ".join(
-        filter(None, (str(url.query.get("options", "")), f"-csearch_path={name}"))
+        filter(
+            None, (str(url.query.get("options", "")), f"-csearch_path={name}")
+        )
     )
     return url.difference_update_query(["schema"]).update_query_dict(
         {"options": options}
@@ -511,7 +532,9 @@ def _make_schema(engine: sa.Engine, name: str) -> None:
 def _make_tables(connection: sa.Connection) -> None:
     """The tables of a new store, and its version."""
     metadata.create_all(connection)
-    upsert(connection, meta, [{"name": "version", "value": str(VERSION)}], ["name"])
+    upsert(
+        connection, meta, [{"name": "version", "value": str(VERSION)}], ["name"]
+    )
 
 
 def _reason(error: Exception) -> str:
@@ -572,11 +595,15 @@ def upsert(
     if rows:
         dialect, columns = connection.dialect.name, tuple(rows[0])
         write_rows(
-            connection, _upsert(dialect, table, columns, tuple(keys), keep), rows
+            connection,
+            _upsert(dialect, table, columns, tuple(keys), keep),
+            rows,
         )
 
 
-def insert_into(table: sa.Table, dialect: str) -> sqlite.Insert | postgresql.Insert:
+def insert_into(
+    table: sa.Table, dialect: str
+) -> sqlite.Insert | postgresql.Insert:
     """An insertion that may say what to do about rows that are there."""
     if dialect == "sqlite":
         return sqlite.insert(table)
@@ -602,7 +629,9 @@ def _upsert(
         if name not in keys and name not in keep
     }
     if changed:
-        return statement.on_conflict_do_update(index_elements=keys, set_=changed)
+        return statement.on_conflict_do_update(
+            index_elements=keys, set_=changed
+        )
     return statement.on_conflict_do_nothing(index_elements=keys)
 
 
@@ -620,7 +649,9 @@ def write_rows(
         connection.execute(statement, rows)
         return
     text, places = _for_driver(connection.dialect, statement, tuple(rows[0]))
-    values = [tuple([row.get(name, own) for name, own in places]) for row in rows]
+    values = [
+        tuple([row.get(name, own) for name, own in places]) for row in rows
+    ]
     connection.exec_driver_sql(text, list(map(_kept_values, values)))
 
 
@@ -637,7 +668,9 @@ def _for_driver(
     compiled = statement.compile(dialect=dialect, column_keys=keys)
     names: Sequence[str] = getattr(compiled, "positiontup", None) or ()
     missing = [
-        name for name in names if name not in columns and compiled.params[name] is None
+        name
+        for name in names
+        if name not in columns and compiled.params[name] is None
     ]
     assert not missing, f"no value for {missing}"
     return str(compiled), tuple((name, compiled.params[name]) for name in names)
@@ -661,7 +694,9 @@ Build = Callable[[Among], sa.Select[Any]]
 
 @lru_cache(maxsize=256)
 def _built(build: Build, dialect: str) -> sa.Select[Any]:
-    return build(_among_of_postgresql if dialect == "postgresql" else _among_of_sqlite)
+    return build(
+        _among_of_postgresql if dialect == "postgresql" else _among_of_sqlite
+    )
 
 
 def _among_of_postgresql(column: sa.Column[Any]) -> sa.ColumnElement[bool]:

@@ -26,7 +26,9 @@ def exchanging(store: Store, account: str) -> Iterator[None]:
             yield
         return
     held = os.open(
-        f"{store.engine.url.database}.tokens.lock", os.O_RDWR | os.O_CREAT, 0o600
+        f"{store.engine.url.database}.tokens.lock",
+        os.O_RDWR | os.O_CREAT,
+        0o600,
     )
     try:
         fcntl.flock(held, fcntl.LOCK_EX)

@@ -43,7 +43,13 @@ from engine.store.links import (
 )
 from engine.store.records import Record, many, sample
 from engine.values import canonical, digest
-from engine.verify.fields import FieldState, Side, field_states, money_of, side_of
+from engine.verify.fields import (
+    FieldState,
+    Side,
+    field_states,
+    money_of,
+    side_of,
+)
 from engine.verify.learn import learn
 from engine.verify.unmapped import Unmapped, touched_fields
 
@@ -115,14 +121,20 @@ def compare(
         by_resource.setdefault(mapping.resource, {})[mapping.name] = mapping
     for position, (name, mappings) in enumerate(by_resource.items()):
         run.progress("reading the destination back", position, len(by_resource))
-        for rows in _pages(run, run.migration.destination.resources[name], since):
+        for rows in _pages(
+            run, run.migration.destination.resources[name], since
+        ):
             yield from _seen(bench, name, mappings, rows)
 
     for mapping in objects:
         for batch in unverified_drafts(run.store, mapping.name):
-            drafts = [draft for draft in batch if judged(mapping.name, draft.key)]
+            drafts = [
+                draft for draft in batch if judged(mapping.name, draft.key)
+            ]
             yield from _unseen(bench, mapping, drafts)
-    run.progress("reading the destination back", len(by_resource), len(by_resource))
+    run.progress(
+        "reading the destination back", len(by_resource), len(by_resource)
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +209,9 @@ def _seen(
     with bench.run.store.begin() as connection:
         links = [
             link
-            for linked in links_to_rows(connection, resource, list(live)).values()
+            for linked in links_to_rows(
+                connection, resource, list(live)
+            ).values()
             for link in linked
             if link.object in objects and bench.judged(link.object, link.key)
         ]
@@ -213,7 +227,9 @@ def _seen(
     yield from made
 
 
-def _fresh(bench: _Context, resource: str, cases: Sequence[_Case]) -> list[_Case]:
+def _fresh(
+    bench: _Context, resource: str, cases: Sequence[_Case]
+) -> list[_Case]:
     """The cases, with rows that this run wrote and a list shows otherwise than the answer did
     read by their ids.
 
@@ -253,9 +269,13 @@ def _unseen(
         return
     with bench.run.store.begin() as connection:
         failed = failures(connection, mapping.name)
-        links = links_of(connection, mapping.name, [draft.key for draft in drafts])
+        links = links_of(
+            connection, mapping.name, [draft.key for draft in drafts]
+        )
         if bench.only_written:
-            tried = attempted(connection, mapping.name, [draft.key for draft in drafts])
+            tried = attempted(
+                connection, mapping.name, [draft.key for draft in drafts]
+            )
             drafts = [
                 d
                 for d in drafts
@@ -267,7 +287,12 @@ def _unseen(
     for draft in drafts:
         link = links.get(draft.key)
         pairs.append(
-            _Pair(mapping, draft.key, link, rows.get(link.dest_id) if link else None)
+            _Pair(
+                mapping,
+                draft.key,
+                link,
+                rows.get(link.dest_id) if link else None,
+            )
         )
     with bench.run.store.begin() as connection:
         cases = _cases(bench, connection, pairs)
@@ -291,7 +316,9 @@ def _second_look(
     listing = resource.operations["list"]
     if "read" in resource.operations or listing.ids or listing.parent:
         with run.store.begin() as connection:
-            bodies = bodies_written(run, connection, bench.codec(resource.name), links)
+            bodies = bodies_written(
+                run, connection, bench.codec(resource.name), links
+            )
         return rows_now(run.destination, resource, bodies)
 
     run.clock.sleep(run.destination.connector.connection.settle_after)
@@ -339,7 +366,9 @@ def _as_draft(pair: _Pair, body: dict[str, Any]) -> Draft:
     return Draft(pair.mapping.name, pair.key, pair.record, body, "")
 
 
-def _drafted(connection: sa.Connection, pairs: Sequence[_Pair]) -> set[tuple[str, str]]:
+def _drafted(
+    connection: sa.Connection, pairs: Sequence[_Pair]
+) -> set[tuple[str, str]]:
     """The pairs whose draft was made by the last run, whatever the mapping would make now."""
     keys: dict[str, list[str]] = {}
     for pair in pairs:
@@ -374,7 +403,9 @@ def _pages(
     if resource.operations["list"].ids_of:
         yield from _by_parents(run, resource)
     else:
-        yield from recent(run.destination, resource, max(since or 0.0, oldest) - MARGIN)
+        yield from recent(
+            run.destination, resource, max(since or 0.0, oldest) - MARGIN
+        )
 
 
 def _by_parents(run: Run, resource: Resource) -> Iterator[Sequence[Row]]:
@@ -384,7 +415,9 @@ def _by_parents(run: Run, resource: Resource) -> Iterator[Sequence[Row]]:
         for mapping in run.spec.active():
             if mapping.resource != target:
                 continue
-            for batch in stream_links(run.store, mapping.name, operation.ids_max):
+            for batch in stream_links(
+                run.store, mapping.name, operation.ids_max
+            ):
                 ids = [link.dest_id for link in batch]
                 yield list(run.destination.by_ids(resource.name, ids))
 
@@ -409,9 +442,12 @@ def _case(
         ids = rows_as_linked(bench.run, connection, [written])
         resolved = resolve(link.written, mapping, spec, codec, ids)
         traces = tuple(
-            _trace_as_written(trace, link.written) for trace in projection.traces
+            _trace_as_written(trace, link.written)
+            for trace in projection.traces
         )
-        projection = structs.replace(projection, traces=traces, body=link.written)
+        projection = structs.replace(
+            projection, traces=traces, body=link.written
+        )
     side = side_of(codec, resolved, link, pair.row)
     return _Case(pair, record, projection, side)
 
@@ -424,7 +460,9 @@ def _one(bench: _Context, connection: sa.Connection, case: _Case) -> Comparison:
         side = structs.replace(side, link=link)
 
     resource = side.codec.resource
-    fields = field_states(side, projection.traces, bench.label(mapping.resource))
+    fields = field_states(
+        side, projection.traces, bench.label(mapping.resource)
+    )
     state, reason = _record_state(projection, side.resolved, link, side.row)
     source = bench.run.migration.source
     read = source.resources[record.collection]
@@ -447,7 +485,9 @@ def _one(bench: _Context, connection: sa.Connection, case: _Case) -> Comparison:
     )
 
 
-def _trace_as_written(trace: Provenance, written: Mapping[str, Any]) -> Provenance:
+def _trace_as_written(
+    trace: Provenance, written: Mapping[str, Any]
+) -> Provenance:
     """How a field came about, where what was written differs from what is mapped now."""
     value = written.get(trace.target)
     if canonical(value) == canonical(trace.value):
@@ -457,7 +497,10 @@ def _trace_as_written(trace: Provenance, written: Mapping[str, Any]) -> Provenan
 
 
 def _record_state(
-    projection: Evaluation, resolved: Resolved, link: Link | None, row: Row | None
+    projection: Evaluation,
+    resolved: Resolved,
+    link: Link | None,
+    row: Row | None,
 ) -> tuple[str, str]:
     if row is not None:
         return "arrived", ""

@@ -71,7 +71,9 @@ def field_states(
 ) -> tuple[FieldState, ...]:
     """Every field's state from its story and from what the destination holds."""
     state_of = _as_sent if side.is_intact else _state_of
-    return tuple([state_of(side, trace, label(trace.target)) for trace in traces])
+    return tuple(
+        [state_of(side, trace, label(trace.target)) for trace in traces]
+    )
 
 
 def _as_sent(side: Side, trace: Provenance, label: str) -> FieldState:
@@ -102,7 +104,11 @@ def _state_of(side: Side, trace: Provenance, label: str) -> FieldState:
         return plain
     if as_file(wanted) and file:
         row = side.row
-        live = {"name": row.get(file[1]), "size": row.get(file[2])} if row else None
+        live = (
+            {"name": row.get(file[1]), "size": row.get(file[2])}
+            if row
+            else None
+        )
         state = _file_state(live, wanted, side.link)
     elif target in missing:
         state, reason = "lost", missing[target]

@@ -37,7 +37,9 @@ def learn(
     return learnt
 
 
-def _learnt(side: Side, link: Link, row: Row, run: int, is_unedited: bool) -> Link:
+def _learnt(
+    side: Side, link: Link, row: Row, run: int, is_unedited: bool
+) -> Link:
     codec, resolved = side.codec, side.resolved
     stored, held, extra = dict(link.stored), dict(link.held), dict(link.extra)
     seen = extra.get("seen")
@@ -85,7 +87,11 @@ def _tidied_later(
     found = {}
     for target in resolved.effective:
         wanted, live = codec.get(resolved.body, target), codec.get(row, target)
-        if as_file(wanted) or target in stored or codec.equal(target, wanted, live):
+        if (
+            as_file(wanted)
+            or target in stored
+            or codec.equal(target, wanted, live)
+        ):
             continue
         if codec.alike(target, wanted, live):
             found[target] = live

@@ -29,7 +29,9 @@ class Tally:
 
     # (object, state)
     records: Counter[tuple[str, str]] = field(default_factory=Counter)
-    fields: Counter[tuple[str, str]] = field(default_factory=Counter)  # (object, state)
+    fields: Counter[tuple[str, str]] = field(
+        default_factory=Counter
+    )  # (object, state)
     lost_in_arrived: int = 0
     # object, label, currency
     money: dict[tuple[str, str, str], Money] = field(default_factory=dict)
@@ -90,7 +92,9 @@ def count(
             else 0
         )
         _add_money(tally, row)
-        to_see = row.state != "arrived" or lost or (row.object, row.key) in found
+        to_see = (
+            row.state != "arrived" or lost or (row.object, row.key) in found
+        )
         if keep_all or (to_see and len(tally.kept) < KEPT):
             tally.kept.append(row)
         else:

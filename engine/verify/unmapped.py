@@ -33,8 +33,12 @@ class Unmapped:
         if not settled.keys() >= record.body.keys():
             known = touched | {kind.own_field, kind.deleted}
             for name in record.body.keys() - settled.keys():
-                settled[name] = name not in known and known.isdisjoint(said_by(name))
-        left = {name: value for name, value in record.body.items() if settled[name]}
+                settled[name] = name not in known and known.isdisjoint(
+                    said_by(name)
+                )
+        left = {
+            name: value for name, value in record.body.items() if settled[name]
+        }
         return unmapped_fields(left, touched, kind, said_by) if left else ()
 
 
@@ -66,7 +70,11 @@ def unmapped_fields(
     known = touched | {kind.own_field, kind.deleted}
     found = []
     for name, value in body.items():
-        if name in known or not known.isdisjoint(said_by(name)) or is_empty(value):
+        if (
+            name in known
+            or not known.isdisjoint(said_by(name))
+            or is_empty(value)
+        ):
             continue
         if all(is_empty(leaf) for _, leaf in leaves(value)):
             continue

@@ -19,7 +19,15 @@ from sandbox.pipedrive.checks import (
 from sandbox.pipedrive.currencies import CODES
 from sandbox.pipedrive.desk import CURRENCY
 from sandbox.pipedrive.entity import Entity, Extra, counter, nothing_yet
-from sandbox.pipedrive.listing import SORTED, Cut, names, no_filter, period, walk, whole
+from sandbox.pipedrive.listing import (
+    SORTED,
+    Cut,
+    names,
+    no_filter,
+    period,
+    walk,
+    whole,
+)
 from sandbox.pipedrive.listing import ids as listed_ids
 from sandbox.pipedrive.moments import local_day
 from sandbox.pipedrive.refusals import Refused, forbidden, invalid

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from sandbox.stel_order.layout import DOCUMENTS, HOST, INVOICES, PREFIXES, RECEIPTS
+from sandbox.stel_order.layout import (
+    DOCUMENTS,
+    HOST,
+    INVOICES,
+    PREFIXES,
+    RECEIPTS,
+)
 from sandbox.stel_order.records import record
 from sandbox.stel_order.settings import SERIES, STATES
 from sandbox.stel_order.stamps import midnight, stamp, wall

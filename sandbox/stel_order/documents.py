@@ -16,7 +16,12 @@ from sandbox.stel_order.amounts import (
 from sandbox.stel_order.files import PublicFile, link_to
 from sandbox.stel_order.layout import INVOICES, WORK_DOCUMENTS
 from sandbox.stel_order.lines import written_lines
-from sandbox.stel_order.links import account_of, asset_of, incident_of, parent_of
+from sandbox.stel_order.links import (
+    account_of,
+    asset_of,
+    incident_of,
+    parent_of,
+)
 from sandbox.stel_order.oddities import odd_values
 from sandbox.stel_order.receipts import receipts_of
 from sandbox.stel_order.settings import STATES

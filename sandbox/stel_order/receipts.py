@@ -5,10 +5,22 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from sandbox.stel_order.amounts import FOREIGN, divide, total_of
-from sandbox.stel_order.layout import HOST, INVOICES, PREFIXES, RECEIPTS, SPREADS
+from sandbox.stel_order.layout import (
+    HOST,
+    INVOICES,
+    PREFIXES,
+    RECEIPTS,
+    SPREADS,
+)
 from sandbox.stel_order.links import account_of
 from sandbox.stel_order.stamps import DAY, at, midnight
-from sandbox.stel_order.world import LAST_STAMP, World, ident_of, put_link, put_row
+from sandbox.stel_order.world import (
+    LAST_STAMP,
+    World,
+    ident_of,
+    put_link,
+    put_row,
+)
 
 Record = dict[str, Any]
 FAR_DUE = at("2031-06-30")

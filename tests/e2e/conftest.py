@@ -7,7 +7,16 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.driving import SPEC, Dump, Record, checkout, etl, etl_here, once, pair
+from tests.e2e.driving import (
+    SPEC,
+    Dump,
+    Record,
+    checkout,
+    etl,
+    etl_here,
+    once,
+    pair,
+)
 
 
 @pytest.fixture(scope="session")

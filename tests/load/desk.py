@@ -30,7 +30,13 @@ from engine.store.links import Link, links_of, save_link
 from engine.store.tables import open_store
 from engine.values import digest
 from tests.platforms.platform import Platform
-from tests.platforms.project import mapped, migration, project, readable, writable
+from tests.platforms.project import (
+    mapped,
+    migration,
+    project,
+    readable,
+    writable,
+)
 
 START = 1_767_268_800.0
 NOWHERE = "http://127.0.0.1:9"

@@ -15,7 +15,14 @@ from engine.load.writes import Outcome, Write
 from engine.store.journal import Entry, intend
 from tests.load.desk import Desk, desk, link_to
 from tests.platforms import oddities as odd
-from tests.platforms.platform import Answer, Before, Platform, Request, Row, served
+from tests.platforms.platform import (
+    Answer,
+    Before,
+    Platform,
+    Request,
+    Row,
+    served,
+)
 
 SETTLED = 2.0  # seconds that a request without an answer may still be at work
 DOWN = "the database is down"

@@ -8,7 +8,14 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from tests.platforms.platform import After, Answer, Before, Platform, Request, Row
+from tests.platforms.platform import (
+    After,
+    Answer,
+    Before,
+    Platform,
+    Request,
+    Row,
+)
 
 Tidy = Callable[[Any], Any]
 Duplicate = Literal["written over", "left as it was"]

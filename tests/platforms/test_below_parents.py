@@ -12,7 +12,14 @@ import pytest
 
 from tests.platforms import oddities as odd
 from tests.platforms.conftest import Serve
-from tests.platforms.platform import Answer, Before, Platform, Request, Row, page
+from tests.platforms.platform import (
+    Answer,
+    Before,
+    Platform,
+    Request,
+    Row,
+    page,
+)
 from tests.platforms.project import (
     Project,
     attention,

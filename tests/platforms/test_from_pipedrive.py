@@ -11,7 +11,14 @@ import pytest
 from sandbox.launch import Running, launch
 from tests import loopback
 from tests.platforms.conftest import Serve
-from tests.platforms.project import Project, call, mapped, migration, project, writable
+from tests.platforms.project import (
+    Project,
+    call,
+    mapped,
+    migration,
+    project,
+    writable,
+)
 from tests.platforms.trials import NAME
 
 CONNECTOR = Path(__file__).parents[2] / "connectors" / "pipedrive.yaml"

@@ -24,7 +24,14 @@ from engine.cli.environment import accounts
 from engine.language.compile import load_migration
 from engine.pipeline import migrate
 from engine.report.document import STATES, build, write_csv
-from engine.report.page import PARTS, digest, embedded, grouped, page, write_html
+from engine.report.page import (
+    PARTS,
+    digest,
+    embedded,
+    grouped,
+    page,
+    write_html,
+)
 from engine.session import wire
 from engine.store.tables import open_store
 

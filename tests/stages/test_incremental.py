@@ -32,7 +32,13 @@ from engine.store.tables import journal, open_store
 from engine.values import digest
 from tests.load.desk import NOWHERE, START, empty_store, scratch
 from tests.platforms.platform import Platform
-from tests.platforms.project import mapped, migration, project, readable, writable
+from tests.platforms.project import (
+    mapped,
+    migration,
+    project,
+    readable,
+    writable,
+)
 
 FIRM = {"lookup": "companies", "by": "firm"}
 PEERS = "{% for p in peers %}{{ p.name }} {% endfor %}"

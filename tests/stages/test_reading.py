@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from engine.extract.records import LAG, OVERLAP, as_record, reaches, stamp, watermark
+from engine.extract.records import (
+    LAG,
+    OVERLAP,
+    as_record,
+    reaches,
+    stamp,
+    watermark,
+)
 from engine.store.records import Cursor, Tally
 from engine.values import id_in
 from tests.stages.conftest import Desk

@@ -20,7 +20,12 @@ from engine.plan.diff import decide, known_rows
 from engine.plan.guards import guard
 from engine.rollback.undo import rollback
 from engine.store.changes import Change, save_changes
-from engine.store.links import all_findings, count_links, links_of, stream_drafts
+from engine.store.links import (
+    all_findings,
+    count_links,
+    links_of,
+    stream_drafts,
+)
 from engine.values import links_in
 from tests.stages.conftest import Desk, changed
 

@@ -39,7 +39,10 @@ def captured(run: Run, name: str, record_id: str) -> dict[str, Any]:
     touched = _Touched()
     with run.store.begin() as connection:
         found = next(
-            filter(None, (one(connection, key) for key in _keys(mapping, record_id))),
+            filter(
+                None,
+                (one(connection, key) for key in _keys(mapping, record_id)),
+            ),
             None,
         )
         if found is None:
@@ -56,13 +59,16 @@ def captured(run: Run, name: str, record_id: str) -> dict[str, Any]:
             )
         )
     disguise = Disguise(
-        words_of(run.migration.document.data), run.migration.source.reference.pattern
+        words_of(run.migration.document.data),
+        run.migration.source.reference.pattern,
     )
     records = {
         key: disguise.record(_slim(body, mapping, key))
         for key, body in touched.records.items()
     }
-    world = World(run.migration, records, frozenset(touched.users), _links(touched))
+    world = World(
+        run.migration, records, frozenset(touched.users), _links(touched)
+    )
     made = list(
         evaluate(
             mapping,
@@ -119,13 +125,22 @@ def _watching(sight: LookupContext, touched: _Touched) -> LookupContext:
         return known
 
     return replace(
-        sight, record=record, pointing_at=pointing_at, drafted=drafted, user=user
+        sight,
+        record=record,
+        pointing_at=pointing_at,
+        drafted=drafted,
+        user=user,
     )
 
 
-def _slim(body: Mapping[str, Any], mapping: ObjectMapping, key: str) -> dict[str, Any]:
+def _slim(
+    body: Mapping[str, Any], mapping: ObjectMapping, key: str
+) -> dict[str, Any]:
     """What of a record the object reads; a template may call `full-reference` `full_reference`."""
-    heads = {part.replace("_", "-") for part in _heads(mapping, key.partition("/")[0])}
+    heads = {
+        part.replace("_", "-")
+        for part in _heads(mapping, key.partition("/")[0])
+    }
     return {
         name: value
         for name, value in body.items()
@@ -136,13 +151,19 @@ def _slim(body: Mapping[str, Any], mapping: ObjectMapping, key: str) -> dict[str
 def _heads(mapping: ObjectMapping, collection: str) -> Iterator[str]:
     """Top-level fields the object reads in records of a collection: its own, or those beside."""
     beside = {
-        name for name, item in mapping.related.items() if collection in item.sources
+        name
+        for name, item in mapping.related.items()
+        if collection in item.sources
     }
     beside |= {
-        name for name, item in mapping.children.items() if item.source == collection
+        name
+        for name, item in mapping.children.items()
+        if item.source == collection
     }
     yield from (
-        item.on for item in mapping.children.values() if item.source == collection
+        item.on
+        for item in mapping.children.values()
+        if item.source == collection
     )
     for path in paths_read(mapping):
         parts = (
@@ -160,7 +181,9 @@ def _heads(mapping: ObjectMapping, collection: str) -> Iterator[str]:
 
 def _pointing(expr: Any) -> Iterator[str]:
     """Fields that records are looked up by, other than their key."""
-    yield from (item.on for item in walk(expr) if isinstance(item, Lookup) and item.on)
+    yield from (
+        item.on for item in walk(expr) if isinstance(item, Lookup) and item.on
+    )
 
 
 def _expected(
@@ -182,7 +205,10 @@ def _expected(
 
 
 def _case(
-    name: str, records: Mapping[str, Any], touched: _Touched, expect: Mapping[str, Any]
+    name: str,
+    records: Mapping[str, Any],
+    touched: _Touched,
+    expect: Mapping[str, Any],
 ) -> dict[str, Any]:
     by_collection: dict[str, list[Any]] = {}
     for key, body in records.items():

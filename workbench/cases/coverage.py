@@ -31,7 +31,9 @@ class Coverage:
 def coverage(spec: Spec, seen: Seen) -> list[Coverage]:
     """Objects, fields, templates, entries of value maps and lookups' misses."""
     objects = [item for item in spec.active() if item.keys[:1] == ("objects",)]
-    fields = [(mapping.name, name) for mapping in objects for name in mapping.fields]
+    fields = [
+        (mapping.name, name) for mapping in objects for name in mapping.fields
+    ]
     templates = dict.fromkeys(
         name for mapping in objects for name in _templates(mapping)
     )
@@ -49,7 +51,8 @@ def coverage(spec: Spec, seen: Seen) -> list[Coverage]:
         _of(
             "templates",
             list(templates),
-            seen.templates | {f"{name}.{target}" for name, target in seen.fields},
+            seen.templates
+            | {f"{name}.{target}" for name, target in seen.fields},
         ),
         _of("value map entries", list(_entries(objects)), _asked(seen)),
         _of(

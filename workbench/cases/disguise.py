@@ -60,7 +60,11 @@ class Disguise:
 
     def _text(self, name: str, text: str) -> str:
         bare = text.strip()
-        if bare in self.words or _MOMENT.fullmatch(bare) or any_key(bare, self.pattern):
+        if (
+            bare in self.words
+            or _MOMENT.fullmatch(bare)
+            or any_key(bare, self.pattern)
+        ):
             return text
         if "@" in text:
             return _MAIL.sub(
@@ -73,7 +77,9 @@ class Disguise:
             return _phone(text)
         if not _PERSONAL.search(name) and _CODE.fullmatch(bare):
             return text
-        return _web(text) if _WEB.fullmatch(bare) and "." in bare else _other(text)
+        return (
+            _web(text) if _WEB.fullmatch(bare) and "." in bare else _other(text)
+        )
 
 
 def _web(text: str) -> str:
@@ -81,15 +87,18 @@ def _web(text: str) -> str:
     scheme, slashes, rest = text.rpartition("://")
     host, slash, path = rest.partition("/")
     name, _, top = host.rpartition(".")
-    return f"{scheme}{slashes}{_other(name)}.{'z' * len(top)}{slash}{_other(path)}"
+    return (
+        f"{scheme}{slashes}{_other(name)}.{'z' * len(top)}{slash}{_other(path)}"
+    )
 
 
 def _phone(text: str) -> str:
     """Another number of the same country and kind."""
     digits = [at for at, char in enumerate(text) if char.isdigit()]
-    prefix = {"+": 4, "0": 6 if text.strip().startswith("00") else _STANDING}.get(
-        text.strip()[0], _STANDING
-    )
+    prefix = {
+        "+": 4,
+        "0": 6 if text.strip().startswith("00") else _STANDING,
+    }.get(text.strip()[0], _STANDING)
     kept = set(digits[:prefix])
     return "".join(
         char if at in kept else other
@@ -111,7 +120,9 @@ def _letter(text: str, at: int, char: str) -> str:
     if not char.isalpha():
         return char
     group = (
-        _LETTERS[0] if char.casefold() in "aeiouáéíóúàèìòùäëïöüâêîôû" else _LETTERS[1]
+        _LETTERS[0]
+        if char.casefold() in "aeiouáéíóúàèìòùäëïöüâêîôû"
+        else _LETTERS[1]
     )
     new = group[seed % len(group)]
     if new == char.casefold():

@@ -86,7 +86,9 @@ def cases_path(spec: FilePath) -> FilePath:
 # -- reading the file
 
 
-def load_cases(path: FilePath, migration: Migration) -> tuple[Document, list[Case]]:
+def load_cases(
+    path: FilePath, migration: Migration
+) -> tuple[Document, list[Case]]:
     """Read and check a file of cases; raises SpecError with every problem found."""
     document = read(path)
     problems = check_shape(document, "cases")
@@ -158,7 +160,12 @@ def _problems(document: Document, migration: Migration) -> Iterator[Diagnostic]:
 
 
 def _unknown(
-    document: Document, keys: Keys, code: Code, what: str, name: str, known: list[str]
+    document: Document,
+    keys: Keys,
+    code: Code,
+    what: str,
+    name: str,
+    known: list[str],
 ) -> Iterator[Diagnostic]:
     if name not in known:
         yield document.problem(
@@ -172,7 +179,8 @@ def _case(document: Document, position: int, migration: Migration) -> Case:
     for holder in (shared, own):
         for name, rows in holder.get("records", {}).items():
             records |= {
-                row_key(migration.source.resources[name], row): row for row in rows
+                row_key(migration.source.resources[name], row): row
+                for row in rows
             }
     links = {**shared.get("links", {}), **own.get("links", {})}
     users = {key for holder in (shared, own) for key in holder.get("users", ())}
@@ -195,7 +203,9 @@ def run_cases(
 ) -> CaseRun:
     """Map every case's records and compare the drafts with what is expected."""
     seen = Seen()
-    watched = {item.name: _watched(item, seen) for item in migration.spec.active()}
+    watched = {
+        item.name: _watched(item, seen) for item in migration.spec.active()
+    }
     results = {
         case.keys: list(_run(document, case, migration, watched, seen))
         for case in cases
@@ -226,7 +236,11 @@ def _run(
                 None
                 if mapping is None
                 else next(
-                    (p for p in _projections(mapping, key, around) if p.key == key),
+                    (
+                        p
+                        for p in _projections(mapping, key, around)
+                        if p.key == key
+                    ),
                     None,
                 )
             )
@@ -246,13 +260,17 @@ def _run(
                 )
 
 
-def _projections(mapping: ObjectMapping, key: str, around: World) -> list[Evaluation]:
+def _projections(
+    mapping: ObjectMapping, key: str, around: World
+) -> list[Evaluation]:
     record = key.partition("#")[0]
     body = around.record(record)
     collection = record.partition("/")[0]
     if body is None or collection not in mapping.sources:
         return []
-    return list(evaluate(mapping, Source(collection, record, body), around.sight()))
+    return list(
+        evaluate(mapping, Source(collection, record, body), around.sight())
+    )
 
 
 # place below the expectation, expected, found, how it came about
@@ -272,7 +290,9 @@ def _compared(
         if state != "absent":
             yield (), state, "absent: no draft is made", ""
         return
-    made = judged(migration.destination.resources[mapping.resource], mapping, made)
+    made = judged(
+        migration.destination.resources[mapping.resource], mapping, made
+    )
     if made.state != state:
         yield (
             ("state",),
@@ -287,10 +307,17 @@ def _compared(
 
 
 def _fields(
-    made: Evaluation, item: Mapping[str, Any], seen: Seen, mapping: ObjectMapping
+    made: Evaluation,
+    item: Mapping[str, Any],
+    seen: Seen,
+    mapping: ObjectMapping,
 ) -> Iterator[Compared]:
     traces = {trace.target: trace for trace in made.traces}
-    checked = {*item.get("fields", {}), *item.get("findings", {}), *_blamed(made, item)}
+    checked = {
+        *item.get("fields", {}),
+        *item.get("findings", {}),
+        *_blamed(made, item),
+    }
     for target in checked & set(traces):
         trace = traces[target]
         seen.fields.add((mapping.name, target))
@@ -300,7 +327,9 @@ def _fields(
             if step.startswith("template ")
         }
         if trace.reason.startswith("no ") or any(
-            note.text.startswith("no ") for note in made.notes if note.field == target
+            note.text.startswith("no ")
+            for note in made.notes
+            if note.field == target
         ):
             seen.misses.add((mapping.name, target))
         if made.state != "ready" and made.reason.startswith(f"{target}: no "):
@@ -309,7 +338,9 @@ def _fields(
         found = readable(made.body.get(target))
         if not _agrees(expected, found):
             trace = traces[target]
-            story = ", ".join(f"{path} = {value!r}" for path, value in trace.sources)
+            story = ", ".join(
+                f"{path} = {value!r}" for path, value in trace.sources
+            )
             steps = " > ".join(trace.steps)
             yield (
                 ("fields", target),
@@ -343,7 +374,9 @@ def _agrees(expected: Any, found: Any) -> bool:
             if isinstance(expected["contains"], list)
             else [expected["contains"]]
         )
-        return isinstance(found, str) and all(str(part) in found for part in parts)
+        return isinstance(found, str) and all(
+            str(part) in found for part in parts
+        )
     return canonical(expected) == canonical(found)
 
 
@@ -364,7 +397,9 @@ def readable(value: Any) -> Any:
         return {"download": file["url"], "name": file["name"]}
     if isinstance(value, dict):
         return {key: readable(item) for key, item in value.items()}
-    return [readable(item) for item in value] if isinstance(value, list) else value
+    return (
+        [readable(item) for item in value] if isinstance(value, list) else value
+    )
 
 
 # -- the world of one case
@@ -403,7 +438,12 @@ class World:
             )
             return (
                 next(
-                    (row for row in mapping.rows if str(row["id"]) == id_in(key)), None
+                    (
+                        row
+                        for row in mapping.rows
+                        if str(row["id"]) == id_in(key)
+                    ),
+                    None,
                 )
                 if mapping
                 else None
@@ -422,7 +462,10 @@ class World:
                 if key.partition("/")[0] == collection
                 else None
             )
-            if value is not None and (any_key(value, pattern) or str(value)) in targets:
+            if (
+                value is not None
+                and (any_key(value, pattern) or str(value)) in targets
+            ):
                 found.append((key, body))
         return found
 
@@ -482,10 +525,13 @@ def _watched(mapping: ObjectMapping, seen: Seen) -> ObjectMapping:
 
 def _rebuilt(value: Any, at: tuple[str, str], seen: Seen) -> Any:
     if isinstance(value, ValueMap):
-        return dataclasses.replace(value, entries=_Entries(value.entries, at, seen))
+        return dataclasses.replace(
+            value, entries=_Entries(value.entries, at, seen)
+        )
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         parts = {
-            item.name: getattr(value, item.name) for item in dataclasses.fields(value)
+            item.name: getattr(value, item.name)
+            for item in dataclasses.fields(value)
         }
         inner = {name: _rebuilt(part, at, seen) for name, part in parts.items()}
         return (
@@ -497,7 +543,9 @@ def _rebuilt(value: Any, at: tuple[str, str], seen: Seen) -> Any:
         found = tuple(_rebuilt(item, at, seen) for item in value)
         return (
             value
-            if all(one is other for one, other in zip(found, value, strict=True))
+            if all(
+                one is other for one, other in zip(found, value, strict=True)
+            )
             else found
         )
     if isinstance(value, Mapping) and any(

@@ -12,7 +12,9 @@ from workbench.cases.coverage import Coverage
 from workbench.cases.run import CaseRun, Failure
 from workbench.diff.differences import shown
 
-NAMED = 20  # things without a case that are named before the rest is only counted
+NAMED = (
+    20  # things without a case that are named before the rest is only counted
+)
 
 
 def as_data(tested: CaseRun, covered: Sequence[Coverage]) -> dict[str, Any]:
@@ -44,7 +46,9 @@ def as_lines(tested: CaseRun, covered: Sequence[Coverage]) -> Iterator[str]:
 
 
 def _difference(item: Failure) -> Iterator[str]:
-    yield clean(f"  {item.where}: {item.object} {item.key} {item.field}".rstrip())
+    yield clean(
+        f"  {item.where}: {item.object} {item.key} {item.field}".rstrip()
+    )
     yield clean(f"    expected: {_text(item.expected)}")
     yield clean(f"    found:    {_text(item.found)}")
     if item.story:

@@ -20,7 +20,10 @@ from workbench.staged import staged
 @click.command("approve")
 @click.argument("spec", type=click.Path(path_type=Path))
 @click.option(
-    "--by", required=True, metavar="NAME", help="Who looked at the sample and approves."
+    "--by",
+    required=True,
+    metavar="NAME",
+    help="Who looked at the sample and approves.",
 )
 @from_environment
 @stored
@@ -37,7 +40,12 @@ def approve_command(
                 f"no sample of this mapping has been run here – start with: {start}"
             )
         made = approve(
-            migration, spec, kept, environment=environment, by=by, now=Clock().now()
+            migration,
+            spec,
+            kept,
+            environment=environment,
+            by=by,
+            now=Clock().now(),
         )
     if as_json:
         click.echo(json.dumps(asdict(made), ensure_ascii=False))

@@ -17,4 +17,6 @@ def completion_command(context: click.Context, shell: str) -> None:
     """
     found = get_completion_class(shell)
     assert found is not None
-    click.echo(found(context.find_root().command, {}, "etl", "_ETL_COMPLETE").source())
+    click.echo(
+        found(context.find_root().command, {}, "etl", "_ETL_COMPLETE").source()
+    )

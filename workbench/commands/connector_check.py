@@ -49,7 +49,9 @@ TRIES = 1  # a check does not wait for a server that gives no usable answer
         "File with the address and the key; default .env. The process environment goes before it."
     ),
 )
-@click.option("--only", metavar="RESOURCE,...", help="Try only these resources.")
+@click.option(
+    "--only", metavar="RESOURCE,...", help="Try only these resources."
+)
 @click.option(
     "--rows",
     type=click.IntRange(1),
@@ -71,7 +73,9 @@ TRIES = 1  # a check does not wait for a server that gives no usable answer
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="With --write: YAML with the fields of the rows, by resource.",
 )
-@click.option("--yes", is_flag=True, help="With --write: do not ask for confirmation.")
+@click.option(
+    "--yes", is_flag=True, help="With --write: do not ask for confirmation."
+)
 @click.option(
     "--wrong-key",
     is_flag=True,
@@ -90,7 +94,9 @@ TRIES = 1  # a check does not wait for a server that gives no usable answer
     show_default=True,
     help="The account's seats, for its limits.",
 )
-@click.option("--calls", type=click.IntRange(1), help="Make at most this many calls.")
+@click.option(
+    "--calls", type=click.IntRange(1), help="Make at most this many calls."
+)
 @click.option(
     "--store",
     help=(
@@ -104,7 +110,10 @@ TRIES = 1  # a check does not wait for a server that gives no usable answer
     help="Also write everything to this file.",
 )
 def check_command(
-    connector: str, env_file: Path | None, json_file: Path | None, **options: Any
+    connector: str,
+    env_file: Path | None,
+    json_file: Path | None,
+    **options: Any,
 ) -> None:
     """Try what a connector declares against the live server, and say what the server
     contradicts. Reads only, without --write.
@@ -123,7 +132,9 @@ def check_command(
             check(
                 probe,
                 choice,
-                lambda item: found.append(report.redacted(item, probe.client.redact)),
+                lambda item: found.append(
+                    report.redacted(item, probe.client.redact)
+                ),
             )
         finally:
             about = {
@@ -135,7 +146,9 @@ def check_command(
             _show(found, declared, path, probe.tape.calls)
             if json_file:
                 text = json.dumps(
-                    report.data(found, declared, about), ensure_ascii=False, indent=1
+                    report.data(found, declared, about),
+                    ensure_ascii=False,
+                    indent=1,
                 )
                 private(json_file).write_text(text + "\n", encoding="utf-8")
     sys.exit(
@@ -161,7 +174,9 @@ def _choice(connector: Connector, options: dict[str, Any]) -> Choice:
     """What the options ask for; raises UsageError for names that the connector does not know."""
     known = list(connector.resources)
     names = [
-        name.strip() for name in (options["only"] or "").split(",") if name.strip()
+        name.strip()
+        for name in (options["only"] or "").split(",")
+        if name.strip()
     ] or known
     for name in names:
         if name not in known:
@@ -183,7 +198,9 @@ def _choice(connector: Connector, options: dict[str, Any]) -> Choice:
     )
 
 
-def _ask(connector: Connector, account: Account, choice: Choice, yes: bool) -> None:
+def _ask(
+    connector: Connector, account: Account, choice: Choice, yes: bool
+) -> None:
     """Rows are created in an account beyond this machine only after a yes; raises UnsafePlan where
     nobody can confirm.
     """
@@ -200,7 +217,11 @@ def _ask(connector: Connector, account: Account, choice: Choice, yes: bool) -> N
 
 
 def _announce(
-    connector: Connector, account: Account, choice: Choice, calls: int, cost: int
+    connector: Connector,
+    account: Account,
+    choice: Choice,
+    calls: int,
+    cost: int,
 ) -> None:
     what = "reads and writes" if choice.write else "reads only"
     spent = (
@@ -238,7 +259,9 @@ def _probing(
             options["seats"],
             clock=clock,
         )
-        client = Client(replace(connector, tries=TRIES), account, limiter, clock)
+        client = Client(
+            replace(connector, tries=TRIES), account, limiter, clock
+        )
         tape = Tape(calls)
         tape.listen(client)
         try:
@@ -249,7 +272,9 @@ def _probing(
         store.close()
 
 
-def _show(found: list[Finding], declared: Declared, path: Path, calls: int) -> None:
+def _show(
+    found: list[Finding], declared: Declared, path: Path, calls: int
+) -> None:
     """The table, then each contradiction with its line of the file, then what was left behind."""
     console = Console()
     terminal.table(

@@ -100,7 +100,9 @@ def _say(path: Path, made: Draft, named: str) -> None:
             _many(fields, "field"),
         )
     )
-    click.echo(f"{path}: {parts}; it can be read, but was not tried against the API")
+    click.echo(
+        f"{path}: {parts}; it can be read, but was not tried against the API"
+    )
     click.echo(
         f"inferred: {_many(made.inferred, 'thing')}, each with its reason behind it"
     )

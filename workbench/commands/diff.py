@@ -28,7 +28,9 @@ from workbench.staged import runs, staged
 
 
 @click.command("diff")
-@click.argument("specs", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument(
+    "specs", nargs=-1, required=True, type=click.Path(path_type=Path)
+)
 @click.option(
     "--git",
     "revision",
@@ -66,19 +68,25 @@ def diff_command(
             )
         name = f"{revision}:{specs[0].name}" if revision else specs[0].name
         compared = _compared(
-            (name, old, steps), specs[-1], options["store"] or options["environment"]
+            (name, old, steps),
+            specs[-1],
+            options["store"] or options["environment"],
         )
     if options["as_json"]:
         click.echo(json.dumps(as_data(compared), ensure_ascii=False))
     else:
         click.echo(
             "\n".join(
-                as_markdown(compared) if style == "markdown" else as_lines(compared)
+                as_markdown(compared)
+                if style == "markdown"
+                else as_lines(compared)
             )
         )
 
 
-def _compared(before: tuple[str, Path, Path], after: Path, store: str) -> Compared:
+def _compared(
+    before: tuple[str, Path, Path], after: Path, store: str
+) -> Compared:
     """Load both specs, compare them, and map what is staged under both."""
     name, path, steps = before
     env = variables()
@@ -92,7 +100,9 @@ def _compared(before: tuple[str, Path, Path], after: Path, store: str) -> Compar
             return Compared(name, after.name, differing, None)
         with runs(kept, old, new) as (first, second):
             effects = names.effects_in_new_names(effect(first, second, found))
-            return Compared(name, after.name, differing, effects, _notes(kept, found))
+            return Compared(
+                name, after.name, differing, effects, _notes(kept, found)
+            )
 
 
 def _notes(store: Store, found: Sequence[Difference]) -> list[str]:

@@ -29,4 +29,6 @@ def export_command(out: Path, **options: Any) -> None:
     if settings.as_json:
         click.echo(json.dumps({"files": [str(path) for path in made]}))
     else:
-        click.echo(f"{len(made)} files in {out}; all tables together: {made[-1]}")
+        click.echo(
+            f"{len(made)} files in {out}; all tables together: {made[-1]}"
+        )

@@ -21,7 +21,9 @@ from workbench.scaffold import Asked, Made, make, write
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Connector file of the platform to write.",
 )
-@click.option("--name", help="Name of the migration: small letters, digits and _.")
+@click.option(
+    "--name", help="Name of the migration: small letters, digits and _."
+)
 @click.option(
     "--folder",
     type=click.Path(file_okay=False, path_type=Path),
@@ -43,7 +45,9 @@ def init_command(
 ) -> None:
     """Write a first spec for a pair of connectors, with a test file; refuses to overwrite."""
     known = sorted(Path("connectors").glob("*.yaml"))
-    source = source or _asked("Connector of the platform to read", known, 0, yes)
+    source = source or _asked(
+        "Connector of the platform to read", known, 0, yes
+    )
     destination = destination or _asked(
         "Connector of the platform to write",
         [file for file in known if file != source],

@@ -62,7 +62,9 @@ def propose_command(
     commented out.
     """
     if writes and out:
-        raise UsageError("--write and --out exclude each other – give one of them")
+        raise UsageError(
+            "--write and --out exclude each other – give one of them"
+        )
     started = begun(spec)
     where = options["store"] or place_of(
         started.data["migration"], options["environment"]
@@ -91,7 +93,9 @@ def _proposed(started: Begun, where: str) -> Proposed:
     store = open_store(where)
     try:
         rows = reading.staged(store, started.source.resources)
-        return propose(started, rows, reading.custom_fields(store, started.destination))
+        return propose(
+            started, rows, reading.custom_fields(store, started.destination)
+        )
     finally:
         store.close()
 
@@ -101,7 +105,9 @@ def _read(started: Begun, where: str, environment: str) -> None:
     env = variables()
     sides = Side(**started.data["source"]), Side(**started.data["destination"])
     spec = Spec(started.data["migration"], *sides, {}, None, {}, (), {}, {})
-    migration = Migration(spec, started.source, started.destination, started.document)
+    migration = Migration(
+        spec, started.source, started.destination, started.document
+    )
     try:
         with _connected(migration, store, environment, env) as run:
             for notice in reading.read(run):
@@ -144,7 +150,9 @@ def _show(proposed: Proposed, console: Console) -> None:
         table = Table(title=Text(title), title_justify="left", expand=True)
         for head in ("", "field", "from", "why"):
             table.add_column(head)
-        for proposal in sorted(item.proposals, key=lambda found: -found.confidence):
+        for proposal in sorted(
+            item.proposals, key=lambda found: -found.confidence
+        ):
             style = "dim" if proposal.confidence < LOW else ""
             cells = (
                 f"{proposal.confidence:.2f}",
@@ -154,4 +162,6 @@ def _show(proposed: Proposed, console: Console) -> None:
             )
             table.add_row(*(Text(cell) for cell in cells), style=style)
         console.print(table)
-    console.print(Text("save them with --write, or to a new file with --out FILE"))
+    console.print(
+        Text("save them with --write, or to a new file with --out FILE")
+    )

@@ -20,14 +20,18 @@ from workbench.staged import staged
 
 @click.command("report")
 @click.argument("spec", type=click.Path(path_type=Path))
-@click.option("--open", "opens", is_flag=True, help="Open the page in your browser.")
+@click.option(
+    "--open", "opens", is_flag=True, help="Open the page in your browser."
+)
 @from_environment
 @stored
 @machine
 def report_command(spec: Path, opens: bool, **options: Any) -> None:
     """Show the report of the last run, and where its page is. Makes no call."""
     folder = _folder(spec, options["store"], options["environment"])
-    files = {kind: folder / f"report.{kind}" for kind in ("html", "json", "csv")}
+    files = {
+        kind: folder / f"report.{kind}" for kind in ("html", "json", "csv")
+    }
     if not files["json"].exists():
         raise UsageError(
             f"there is no report in {folder} yet – start with: etl run {spec} --sample"

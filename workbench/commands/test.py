@@ -52,7 +52,9 @@ def test_command(
     tested = run_cases(document, cases, migration)
     covered = coverage(migration.spec, tested.seen)
     if as_json:
-        click.echo(json.dumps(text.as_data(tested, covered), ensure_ascii=False))
+        click.echo(
+            json.dumps(text.as_data(tested, covered), ensure_ascii=False)
+        )
     else:
         click.echo("\n".join(text.as_lines(tested, covered)))
     sys.exit(ATTENTION if tested.failures else DONE)
@@ -63,6 +65,13 @@ def _capture(
 ) -> None:
     with staged(migration, store) as kept:
         if kept is None:
-            raise UsageError("nothing is staged yet – etl audit SPEC reads the source")
+            raise UsageError(
+                "nothing is staged yet – etl audit SPEC reads the source"
+            )
         with runs(kept, migration) as (run,):
-            append(path, "cases", [captured(run, *which)], beside(path.parent, "cases"))
+            append(
+                path,
+                "cases",
+                [captured(run, *which)],
+                beside(path.parent, "cases"),
+            )

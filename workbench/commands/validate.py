@@ -23,7 +23,11 @@ from workbench.excerpt import excerpt, places
 
 @click.command("validate")
 @click.argument(
-    "specs", metavar="SPEC...", nargs=-1, required=True, type=click.Path(path_type=Path)
+    "specs",
+    metavar="SPEC...",
+    nargs=-1,
+    required=True,
+    type=click.Path(path_type=Path),
 )
 @click.option(
     "--live",
@@ -74,13 +78,19 @@ def _refused(problems: Sequence[Diagnostic]) -> bool:
     return any(item.severity == "error" for item in problems)
 
 
-def _show(settings: Settings, problems: Sequence[Diagnostic], objects: int) -> None:
+def _show(
+    settings: Settings, problems: Sequence[Diagnostic], objects: int
+) -> None:
     folder, wrong = settings.spec.parent, _refused(problems)
     if settings.as_json:
         listed = [places(item, folder) for item in problems]
         click.echo(
             json.dumps(
-                {"spec": str(settings.spec), "valid": not wrong, "problems": listed},
+                {
+                    "spec": str(settings.spec),
+                    "valid": not wrong,
+                    "problems": listed,
+                },
                 ensure_ascii=False,
             )
         )

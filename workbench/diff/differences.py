@@ -31,7 +31,9 @@ class Difference:
     name: str
     kind: Kind
     weight: Weight
-    details: tuple[tuple[str, str, str], ...]  # what inside the part, before, after
+    details: tuple[
+        tuple[str, str, str], ...
+    ]  # what inside the part, before, after
 
     @property
     def category(self) -> str:
@@ -52,7 +54,10 @@ def differences(old: Sequence[Part], new: Sequence[Part]) -> list[Difference]:
     """What differs in meaning, the most important first; a part written differently is the same
     part.
     """
-    before, after = {part.at: part for part in old}, {part.at: part for part in new}
+    before, after = (
+        {part.at: part for part in old},
+        {part.at: part for part in new},
+    )
     found = [
         _difference(before.get(at), after.get(at))
         for at in dict.fromkeys([*after, *before])
@@ -73,7 +78,9 @@ def _difference(old: Part | None, new: Part | None) -> Difference | None:
             return None
         weight = min(old.weight, new.weight, key=_ORDER.index)
         kind: Kind = "renamed" if _only_a_label(old, new) else "changed"
-        return Difference(new.area, new.name, kind, weight, tuple(_details(old, new)))
+        return Difference(
+            new.area, new.name, kind, weight, tuple(_details(old, new))
+        )
     part = new or old
     assert part is not None
     kind = "added" if new else "removed"
@@ -114,7 +121,12 @@ def _whole_areas(
                 "",
                 item.kind,
                 weight,
-                (("", *(("", words) if item.kind == "added" else (words, ""))),),
+                (
+                    (
+                        "",
+                        *(("", words) if item.kind == "added" else (words, "")),
+                    ),
+                ),
             )
 
 

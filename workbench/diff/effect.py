@@ -69,7 +69,9 @@ class Effect:
     changed: int = 0  # whose draft is another, came or went
     rewritten: int = 0  # of those, rows a following delta updates
     created: int = 0  # drafts that the change brings
-    gone: int = 0  # rows whose record is no longer mapped; they stay as they are
+    gone: int = (
+        0  # rows whose record is no longer mapped; they stay as they are
+    )
     failing: int = 0  # drafts that were ready and are not any more
     # why they fail -> the first that does; a few of them
     reasons: dict[str, str] = field(default_factory=dict)
@@ -84,13 +86,16 @@ def effect(old: Run, new: Run, found: Sequence[Difference]) -> list[Effect]:
     effects = []
     for mapping in new.spec.active():
         before = next(
-            (item for item in old.spec.active() if item.name == mapping.name), None
+            (item for item in old.spec.active() if item.name == mapping.name),
+            None,
         )
         scope = _scope(before, mapping, found, moved)
         if scope is not None:
             made = Effect(mapping.name, mapping.label)
             effects.append(
-                _object(_Work(old, new, before, mapping, scope, known, moved, made))
+                _object(
+                    _Work(old, new, before, mapping, scope, known, moved, made)
+                )
             )
     effects += [
         _removed(old, mapping)
@@ -107,7 +112,9 @@ class _Moved:
     """
 
     undrafted: frozenset[str]  # objects nothing was drafted of yet
-    sampled: frozenset[str]  # objects that only records of the sample were drafted of
+    sampled: frozenset[
+        str
+    ]  # objects that only records of the sample were drafted of
     sample: frozenset[str]  # keys of those records
     old: dict[tuple[str, str], bool] = field(default_factory=dict)
     new: dict[tuple[str, str], bool] = field(default_factory=dict)
@@ -185,10 +192,14 @@ def _scope(
     if before is None:
         return _Scope(tuple(after.fields), True, False)
     own = {
-        item.name for item in found if item.area == after.name and item.weight != "none"
+        item.name
+        for item in found
+        if item.area == after.name and item.weight != "none"
     }
     targets = {
-        name.removeprefix("fields.") for name in own if name.startswith("fields.")
+        name.removeprefix("fields.")
+        for name in own
+        if name.startswith("fields.")
     }
     whole = any(
         not name.startswith("fields.") and name != "on_delete" for name in own
@@ -214,7 +225,9 @@ def _scope(
         return None
     everything = tuple(dict.fromkeys([*before.fields, *after.fields]))
     return _Scope(
-        everything if whole else tuple(name for name in everything if name in targets),
+        everything
+        if whole
+        else tuple(name for name in everything if name in targets),
         whole,
         bool(stale),
     )
@@ -234,17 +247,20 @@ def _ground_moved(mapping: ObjectMapping, found: Sequence[Difference]) -> bool:
     ]
     around += [item.source for item in mapping.children.values()]
     return any(
-        name in ("identity",) or name.partition(".")[0] in around for name in touched
+        name in ("identity",) or name.partition(".")[0] in around
+        for name in touched
     )
 
 
 def _reads_settings(item: Field) -> bool:
     exprs = list(walk(item.expr))
     named = any(
-        isinstance(expr, Path) and expr.segments[:1] == ("$settings",) for expr in exprs
+        isinstance(expr, Path) and expr.segments[:1] == ("$settings",)
+        for expr in exprs
     )
     return named or any(
-        isinstance(expr, Template) and "settings" in expr.source for expr in exprs
+        isinstance(expr, Template) and "settings" in expr.source
+        for expr in exprs
     )
 
 
@@ -267,7 +283,9 @@ def _object(work: _Work) -> Effect:
         else _only(work.before, work.scope.targets)
     )
     after = (
-        work.mapping if work.scope.whole else _only(work.mapping, work.scope.targets)
+        work.mapping
+        if work.scope.whole
+        else _only(work.mapping, work.scope.targets)
     )
     for batch in _records(work):
         work.result.records += len(batch)
@@ -293,16 +311,24 @@ def _object(work: _Work) -> Effect:
                     again,
                 )
                 if work.before is not None and not work.scope.whole:
-                    was = _as_wholes(was, drafts, _again(work.before, records, earlier))
+                    was = _as_wholes(
+                        was, drafts, _again(work.before, records, earlier)
+                    )
                 _count(connection, work, was, drafts)
-        work.new.progress(f"comparing {work.mapping.label}", work.result.records, None)
+        work.new.progress(
+            f"comparing {work.mapping.label}", work.result.records, None
+        )
     return work.result
 
 
 def _only(mapping: ObjectMapping, targets: Sequence[str]) -> ObjectMapping:
     return replace(
         mapping,
-        fields={name: item for name, item in mapping.fields.items() if name in targets},
+        fields={
+            name: item
+            for name, item in mapping.fields.items()
+            if name in targets
+        },
     )
 
 
@@ -310,7 +336,11 @@ def _records(work: _Work) -> Iterator[list[Record]]:
     """Staged records of both specs' sources; rows written in a spec stand there, not in the
     store.
     """
-    both = [mapping for mapping in (work.before, work.mapping) if mapping is not None]
+    both = [
+        mapping
+        for mapping in (work.before, work.mapping)
+        if mapping is not None
+    ]
     for mapping in both:
         if mapping.rows:
             name = mapping.sources[0]
@@ -318,7 +348,9 @@ def _records(work: _Work) -> Iterator[list[Record]]:
                 Record(name, key_of(name, str(row["id"])), dict(row))
                 for row in mapping.rows
             ]
-    for name in dict.fromkeys(source for mapping in both for source in mapping.sources):
+    for name in dict.fromkeys(
+        source for mapping in both for source in mapping.sources
+    ):
         if not name.startswith("$rows"):
             yield from stream(work.new.store, name)
 
@@ -422,15 +454,23 @@ def _complete(
         whole = (
             now
             if now is None or work.scope.whole
-            else _patched(stored.get(key), before, now, work.scope) or again(now)
+            else _patched(stored.get(key), before, now, work.scope)
+            or again(now)
         )
-        whole = judged(resource, work.mapping, whole) if whole is not None else None
-        found[key] = as_draft(work.mapping, whole, 0) if whole is not None else None
+        whole = (
+            judged(resource, work.mapping, whole) if whole is not None else None
+        )
+        found[key] = (
+            as_draft(work.mapping, whole, 0) if whole is not None else None
+        )
     return found
 
 
 def _patched(
-    stored: Draft | None, before: Evaluation | None, now: Evaluation, scope: _Scope
+    stored: Draft | None,
+    before: Evaluation | None,
+    now: Evaluation,
+    scope: _Scope,
 ) -> Evaluation | None:
     """The stored draft with the changed fields put in; None where it is not what the old spec
     gives.
@@ -442,7 +482,11 @@ def _patched(
         or (before.state, now.state) != ("ready", "ready")
     ):
         return None
-    held = {name: value for name, value in stored.body.items() if name in scope.targets}
+    held = {
+        name: value
+        for name, value in stored.body.items()
+        if name in scope.targets
+    }
     if canonical(held) != canonical(before.body):
         return None
     return structs.replace(
@@ -483,7 +527,9 @@ def _as_wholes(
     for key, draft in drafts.items():
         if draft is not None and draft.state != "ready" and key in was:
             whole = again(was[key])
-            found[key] = structs.replace(was[key], state=whole.state if whole else "skipped")
+            found[key] = structs.replace(
+                was[key], state=whole.state if whole else "skipped"
+            )
     return found
 
 
@@ -500,7 +546,10 @@ def _count(
     result.changed += len(drafts)
     links = links_of(connection, name, list(drafts))
     for key, draft in drafts.items():
-        before, ready = was.get(key), draft is not None and draft.state == "ready"
+        before, ready = (
+            was.get(key),
+            draft is not None and draft.state == "ready",
+        )
         had = before is not None and before.state == "ready"
         if had != ready:
             moved.old[name, key], moved.new[name, key] = (
@@ -513,7 +562,9 @@ def _count(
                 result.reasons.setdefault(draft.reason, key)
         result.gone += key in links and draft is None
     whole = [draft for draft in drafts.values() if draft is not None]
-    codec = codec_of(work.new.migration.destination, work.mapping.resource, work.known)
+    codec = codec_of(
+        work.new.migration.destination, work.mapping.resource, work.known
+    )
     rows = KnownRows(links, rows_as_drafted(work.new, connection, whole))
     for decision in decide(work.new, work.mapping, codec, whole, rows):
         earlier = was.get(decision.draft.key)
@@ -558,12 +609,17 @@ def _examples(draft: Draft, before: Evaluation | None, work: _Work) -> None:
     for target in work.scope.targets:
         value = draft.body.get(target)
         differs = canonical(old.get(target)) != canonical(value)
-        if differs and sum(item.field == target for item in examples) < EXAMPLES:
+        if (
+            differs
+            and sum(item.field == target for item in examples) < EXAMPLES
+        ):
             examples.append(Example(draft.key, target, old.get(target), value))
 
 
 def _removed(run: Run, mapping: ObjectMapping) -> Effect:
     with run.store.begin() as connection:
         return Effect(
-            mapping.name, mapping.label, gone=len(links_of(connection, mapping.name))
+            mapping.name,
+            mapping.label,
+            gone=len(links_of(connection, mapping.name)),
         )

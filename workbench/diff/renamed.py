@@ -12,7 +12,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from engine.language.compile import Migration
-from engine.language.model import CustomField, Field, Lookup, ObjectMapping, Spec
+from engine.language.model import (
+    CustomField,
+    Field,
+    Lookup,
+    ObjectMapping,
+    Spec,
+)
 from workbench.diff.differences import Difference
 from workbench.diff.effect import Effect
 
@@ -28,7 +34,9 @@ class Renamed:
 
     def differences(self) -> list[Difference]:
         """The renamings themselves."""
-        objects = [_renaming(new, "", was, new) for new, was in self.objects.items()]
+        objects = [
+            _renaming(new, "", was, new) for new, was in self.objects.items()
+        ]
         fields = [
             _renaming("custom_fields", f"{of}.{new}", was, new)
             for (of, new), was in self.fields.items()
@@ -47,7 +55,9 @@ class Renamed:
         return list(found)
 
     def _now(self, name: str) -> str:
-        return next((new for new, was in self.objects.items() if was == name), name)
+        return next(
+            (new for new, was in self.objects.items() if was == name), name
+        )
 
 
 def _renaming(area: str, name: str, was: str, now: str) -> Difference:
@@ -67,7 +77,9 @@ def renamed(old: Spec, new: Spec) -> Renamed:
         if (item.resource, item.was) in old.custom_fields
         and at not in old.custom_fields
     }
-    return Renamed(objects, fields, {name: new.objects[name].label for name in objects})
+    return Renamed(
+        objects, fields, {name: new.objects[name].label for name in objects}
+    )
 
 
 def in_old_names(migration: Migration, names: Renamed) -> Migration:
@@ -90,13 +102,20 @@ def in_old_names(migration: Migration, names: Renamed) -> Migration:
 
 
 def _custom(item: CustomField, names: Renamed) -> CustomField:
-    return replace(item, name=names.fields.get((item.resource, item.name), item.name))
+    return replace(
+        item, name=names.fields.get((item.resource, item.name), item.name)
+    )
 
 
 def _object(mapping: ObjectMapping, names: Renamed) -> ObjectMapping:
     was = names.objects.get(mapping.name, mapping.name)
-    fields = [_field(item, mapping.resource, names) for item in mapping.fields.values()]
-    targets = {new: old.target for new, old in zip(mapping.fields, fields, strict=True)}
+    fields = [
+        _field(item, mapping.resource, names)
+        for item in mapping.fields.values()
+    ]
+    targets = {
+        new: old.target for new, old in zip(mapping.fields, fields, strict=True)
+    }
     return replace(
         mapping,
         name=was,
@@ -113,14 +132,17 @@ def _object(mapping: ObjectMapping, names: Renamed) -> ObjectMapping:
 def _field(item: Field, resource: str, names: Renamed) -> Field:
     was = names.fields.get((resource, item.custom)) if item.custom else None
     target = f"custom.{was}" if was else item.target
-    return replace(item, target=target, expr=_looking_up(item.expr, names.objects))
+    return replace(
+        item, target=target, expr=_looking_up(item.expr, names.objects)
+    )
 
 
 def _looking_up(value: Any, objects: Mapping[str, str]) -> Any:
     """An expression whose lookups ask the objects by their old names."""
     if isinstance(value, Lookup):
         value = replace(
-            value, objects=tuple(objects.get(name, name) for name in value.objects)
+            value,
+            objects=tuple(objects.get(name, name) for name in value.objects),
         )
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         parts = {
@@ -131,5 +153,7 @@ def _looking_up(value: Any, objects: Mapping[str, str]) -> Any:
     if isinstance(value, tuple):
         return tuple(_looking_up(item, objects) for item in value)
     if isinstance(value, Mapping):
-        return {name: _looking_up(item, objects) for name, item in value.items()}
+        return {
+            name: _looking_up(item, objects) for name, item in value.items()
+        }
     return value

@@ -26,8 +26,12 @@ def at_revision(spec: Path, revision: str, folder: Path) -> tuple[Path, Path]:
         raise UsageError(
             f"{revision!r} is not a revision – name a commit, branch or tag"
         )
-    root = Path(_git(spec.resolve().parent, "rev-parse", "--show-toplevel").strip())
-    inside = PurePosixPath(spec.resolve().relative_to(root.resolve()).as_posix())
+    root = Path(
+        _git(spec.resolve().parent, "rev-parse", "--show-toplevel").strip()
+    )
+    inside = PurePosixPath(
+        spec.resolve().relative_to(root.resolve()).as_posix()
+    )
     _git(root, "rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
     text = _copy(root, revision, inside, folder)
     for name in dict.fromkeys(_named(parse(text, f"{revision}:{inside}").data)):
@@ -79,7 +83,11 @@ def _joined(base: PurePosixPath, name: str) -> PurePosixPath | None:
 
 
 def _copy(
-    root: Path, revision: str, path: PurePosixPath, folder: Path, must: bool = True
+    root: Path,
+    revision: str,
+    path: PurePosixPath,
+    folder: Path,
+    must: bool = True,
 ) -> str:
     """One file of the revision, written into the folder."""
     try:

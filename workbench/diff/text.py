@@ -33,7 +33,8 @@ class Compared:
             return item.category
         name = item.name.removeprefix("fields.")
         found = next(
-            (effect for effect in self.effects if effect.object == item.area), None
+            (effect for effect in self.effects if effect.object == item.area),
+            None,
         )
         if not item.name.startswith("fields."):
             return item.category
@@ -68,7 +69,9 @@ def as_lines(compared: Compared) -> Iterator[str]:
     """The comparison for a terminal."""
     if not compared.differences:
         yield "no difference in meaning"
-    for category in dict.fromkeys(item.category for item in compared.differences):
+    for category in dict.fromkeys(
+        item.category for item in compared.differences
+    ):
         yield f"{category}:"
         for item in compared.differences:
             if item.category == category:
@@ -86,7 +89,9 @@ def _lines(item: Difference, compared: Compared) -> Iterator[str]:
         place = f"{at}: " if at else ""
         if "\n" in before + after or at.startswith("template line"):
             yield clean(f"      {at}")
-            yield from (clean(f"      - {line}") for line in before.splitlines())
+            yield from (
+                clean(f"      - {line}") for line in before.splitlines()
+            )
             yield from (clean(f"      + {line}") for line in after.splitlines())
         else:
             yield clean(f"      {place}{_arrow(before, after)}")
@@ -106,10 +111,13 @@ def _effect_lines(compared: Compared) -> Iterator[str]:
     for item in compared.effects:
         yield clean(f"  {item.label}: {_counts(item)}")
         yield from (
-            clean(f"      {text}") for text in [*_failures(item), *_fields(item)]
+            clean(f"      {text}")
+            for text in [*_failures(item), *_fields(item)]
         )
         yield from (
-            clean(f"      {sample.key} {sample.field}: {_arrow(*_values(sample))}")
+            clean(
+                f"      {sample.key} {sample.field}: {_arrow(*_values(sample))}"
+            )
             for sample in item.examples
         )
 
@@ -121,7 +129,10 @@ def _counts(item: Effect) -> str:
     ]
     counts += [
         f"{many:,} {word}"
-        for word, many in (("to create", item.created), ("failing", item.failing))
+        for word, many in (
+            ("to create", item.created),
+            ("failing", item.failing),
+        )
         if many
     ]
     return ", ".join(
@@ -135,12 +146,19 @@ def _counts(item: Effect) -> str:
 
 
 def _failures(item: Effect) -> list[str]:
-    return [f"fails, such as {key}: {reason}" for reason, key in item.reasons.items()]
+    return [
+        f"fails, such as {key}: {reason}"
+        for reason, key in item.reasons.items()
+    ]
 
 
 def _fields(item: Effect) -> list[str]:
     return (
-        [", ".join(f"{name} {many:,}" for name, many in item.fields.most_common())]
+        [
+            ", ".join(
+                f"{name} {many:,}" for name, many in item.fields.most_common()
+            )
+        ]
         if item.fields
         else []
     )
@@ -220,7 +238,9 @@ def _inline(text: str) -> str:
 def _backticks(text: str) -> list[str]:
     return [
         run
-        for run in "".join(char if char == "`" else " " for char in text).split()
+        for run in "".join(
+            char if char == "`" else " " for char in text
+        ).split()
         if run
     ]
 

@@ -100,7 +100,9 @@ def _template(expr: Template, _: Spec, said: Words) -> None:
 def _first(expr: First, spec: Spec, said: Words) -> None:
     if all(isinstance(option, Path) for option in expr.options):
         said.sources += [
-            named(option, spec) for option in expr.options if isinstance(option, Path)
+            named(option, spec)
+            for option in expr.options
+            if isinstance(option, Path)
         ]
         said.steps.append(FIRST)
         return
@@ -158,14 +160,18 @@ def _lookup(expr: Lookup, spec: Spec, said: Words) -> None:
         )
         return
     how = f" with the same {expr.on}" if expr.on else ""
-    said.steps.append(f"the migrated record of {target}{how}; {_MISS[expr.on_miss]}")
+    said.steps.append(
+        f"the migrated record of {target}{how}; {_MISS[expr.on_miss]}"
+    )
 
 
 def _download(expr: Download, spec: Spec, said: Words) -> None:
     inner = in_words(expr.url, spec)
     name = in_words(expr.name, spec)
     said.sources += inner.sources
-    said.steps.append(f"the file behind the link, under the name: {_joined(name)}")
+    said.steps.append(
+        f"the file behind the link, under the name: {_joined(name)}"
+    )
 
 
 def _pipe(expr: Pipe, spec: Spec, said: Words) -> None:
@@ -183,7 +189,10 @@ def _pipe(expr: Pipe, spec: Spec, said: Words) -> None:
 def _step(step: NamedStep) -> str:
     """The first sentence of the step's documentation, with its arguments."""
     sentence = (
-        (STEPS[step.name].__doc__ or step.name).strip().splitlines()[0].rstrip(".")
+        (STEPS[step.name].__doc__ or step.name)
+        .strip()
+        .splitlines()[0]
+        .rstrip(".")
     )
     args = ", ".join(
         f"{name} {shown(value)}"
@@ -195,7 +204,9 @@ def _step(step: NamedStep) -> str:
 
 def when(condition: Condition) -> str:
     """A condition in words."""
-    return ", or ".join(" and ".join(map(_test, tests)) for tests in condition.any_of)
+    return ", or ".join(
+        " and ".join(map(_test, tests)) for tests in condition.any_of
+    )
 
 
 def tested(condition: Condition) -> Iterator[str]:
@@ -226,7 +237,9 @@ def otherwise(rules: ValueMap) -> str:
 def shown(value: Any) -> str:
     """A fixed value as people read it."""
     if isinstance(value, Mapping):
-        return ", ".join(f"{name} {shown(item)}" for name, item in value.items())
+        return ", ".join(
+            f"{name} {shown(item)}" for name, item in value.items()
+        )
     if isinstance(value, list):
         return ", ".join(map(shown, value))
     if isinstance(value, bool):

@@ -51,7 +51,11 @@ def layers(names: Sequence[str], edges: Edges) -> dict[str, int]:
     # a spec's lookups point upwards only, so what a node leads to came before it
     for name in names:
         depth[name] = max(
-            (depth[target] + 1 for target in edges.get(name, ()) if target in depth),
+            (
+                depth[target] + 1
+                for target in edges.get(name, ())
+                if target in depth
+            ),
             default=0,
         )
     return depth
@@ -90,13 +94,17 @@ def _rows(names: Sequence[str], edges: Edges) -> list[list[str]]:
             layer[part * len(layer) // count : (part + 1) * len(layer) // count]
             for part in range(count)
         ):
-            column |= {name: (place + 0.5) / len(row) for place, name in enumerate(row)}
+            column |= {
+                name: (place + 0.5) / len(row) for place, name in enumerate(row)
+            }
             rows.append(row)
     return rows
 
 
 def _middle(name: str, edges: Edges, column: Mapping[str, float]) -> float:
-    found = [column[target] for target in edges.get(name, ()) if target in column]
+    found = [
+        column[target] for target in edges.get(name, ()) if target in column
+    ]
     return sum(found) / len(found) if found else 0.0
 
 
@@ -106,7 +114,10 @@ def _places(rows: Sequence[Sequence[str]]) -> dict[str, tuple[int, int]]:
     for level, row in enumerate(rows):
         left = (WIDTH - len(row) * BOX - (len(row) - 1) * GAP) // 2
         for place, name in enumerate(row):
-            found[name] = (left + place * (BOX + GAP), GAP + level * (HEIGHT + RISE))
+            found[name] = (
+                left + place * (BOX + GAP),
+                GAP + level * (HEIGHT + RISE),
+            )
     return found
 
 
@@ -137,7 +148,9 @@ def _box(node: Node, x: int, y: int) -> str:
 def _folded(label: str) -> list[str]:
     """A label on at most two lines."""
     lines = textwrap.wrap(label, LETTERS, break_long_words=True) or [""]
-    return [*lines[:1], _short(" ".join(lines[1:]))] if len(lines) > 1 else lines
+    return (
+        [*lines[:1], _short(" ".join(lines[1:]))] if len(lines) > 1 else lines
+    )
 
 
 def _short(text: str) -> str:
@@ -146,4 +159,6 @@ def _short(text: str) -> str:
 
 def safe(text: str) -> str:
     """A text as it may stand in the page."""
-    return html.escape(text.encode(errors="replace").decode().replace("\x00", "�"))
+    return html.escape(
+        text.encode(errors="replace").decode().replace("\x00", "�")
+    )

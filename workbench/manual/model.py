@@ -34,7 +34,9 @@ class FieldRow:
     target: str
     sources: tuple[str, ...]
     steps: tuple[str, ...]
-    example: tuple[str, str]  # source and destination value; "" where there is none
+    example: tuple[
+        str, str
+    ]  # source and destination value; "" where there is none
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,9 @@ class Chapter:
     remarks: tuple[str, ...]
     rows: tuple[FieldRow, ...]
     maps: tuple[Table, ...]
-    left: tuple[tuple[str, str], ...]  # source fields that stay behind, with the reason
+    left: tuple[
+        tuple[str, str], ...
+    ]  # source fields that stay behind, with the reason
     records: int
 
 
@@ -84,17 +88,23 @@ def manual(migration: Migration, run: Run | None, masked: bool) -> Manual:
     """Describe a migration from its spec and, where records are staged, with examples from them."""
     spec = migration.spec
     objects = [
-        item for item in spec.active() if not item.name.startswith(("$", "pipelines."))
+        item
+        for item in spec.active()
+        if not item.name.startswith(("$", "pipelines."))
     ]
     fixed = frozenset(_literals(migration.document.data))
-    chapters = tuple(_chapter(item, migration, run, fixed, masked) for item in objects)
+    chapters = tuple(
+        _chapter(item, migration, run, fixed, masked) for item in objects
+    )
     return Manual(
         title=f"{migration.source.title} to {migration.destination.title}",
         source=migration.source.title,
         destination=migration.destination.title,
         digest=digest_of(parts(migration)),
         chapters=chapters,
-        nodes=tuple(Node(item.name, item.label, item.resource) for item in objects),
+        nodes=tuple(
+            Node(item.name, item.label, item.resource) for item in objects
+        ),
         edges=_edges(objects),
         people=_people(spec, migration.destination.title),
         customs=_customs(spec),
@@ -127,7 +137,9 @@ def _chapter(
             )
         )
         for rules in said.maps:
-            lines = tuple((value, word(made)) for value, made in rules.entries.items())
+            lines = tuple(
+                (value, word(made)) for value, made in rules.entries.items()
+            )
             maps.append(
                 Table(
                     title,
@@ -149,7 +161,9 @@ def _chapter(
 
 
 def _target(item: ObjectMapping, target: str, spec: Spec) -> str:
-    custom = spec.custom_fields.get((item.resource, target.removeprefix("custom.")))
+    custom = spec.custom_fields.get(
+        (item.resource, target.removeprefix("custom."))
+    )
     return (
         f"{custom.label} (custom field)"
         if custom and target.startswith("custom.")
@@ -231,7 +245,9 @@ def _customs(spec: Spec) -> Table:
                 "carries the key of the source" if item.key else options,
             )
         )
-    return Table("Custom fields", ("Of", "Name", "Type", "Options"), tuple(rows))
+    return Table(
+        "Custom fields", ("Of", "Name", "Type", "Options"), tuple(rows)
+    )
 
 
 def _pipelines(data: Mapping[str, Any]) -> Table:
@@ -267,10 +283,14 @@ def _examples(
                     ""
                     if link
                     else "; ".join(
-                        _text(value, fixed, masked) for _, value in trace.sources
+                        _text(value, fixed, masked)
+                        for _, value in trace.sources
                     )
                 )
-                found[trace.target] = (before, _text(trace.value, fixed, masked))
+                found[trace.target] = (
+                    before,
+                    _text(trace.value, fixed, masked),
+                )
     return found
 
 
@@ -281,7 +301,9 @@ def _projections(item: ObjectMapping, run: Run) -> Iterator[Evaluation]:
                 sight = sight_on(run, connection)
                 for record in batch:
                     yield from evaluate(
-                        item, Source(record.collection, record.key, record.body), sight
+                        item,
+                        Source(record.collection, record.key, record.body),
+                        sight,
                     )
 
 
@@ -295,13 +317,16 @@ def _text(value: Any, fixed: frozenset[str], masked: bool) -> str:
         return f"file {_text(file['name'], fixed, masked)}"
     if isinstance(value, Mapping):
         return ", ".join(
-            f"{name}: {_text(item, fixed, masked)}" for name, item in value.items()
+            f"{name}: {_text(item, fixed, masked)}"
+            for name, item in value.items()
         )
     if isinstance(value, list):
         return "; ".join(_text(item, fixed, masked) for item in value[:3])
     text = " ".join(word(value).split())
     long_number = isinstance(value, int) and len(text) > 6
-    telling = isinstance(value, str) or (long_number and not isinstance(value, bool))
+    telling = isinstance(value, str) or (
+        long_number and not isinstance(value, bool)
+    )
     if masked and telling and text not in fixed:
         text = mask(text)
     return text if len(text) <= LONG else text[: LONG - 1] + "…"

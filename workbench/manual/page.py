@@ -67,7 +67,9 @@ def _overview(manual: Manual) -> str:
         "Records read",
     )
     shown = heads if manual.examples else heads[:3]
-    table = _table("What becomes what", shown, [row[: len(shown)] for row in rows])
+    table = _table(
+        "What becomes what", shown, [row[: len(shown)] for row in rows]
+    )
     return (
         f'<section id="overview"><h2>Overview</h2>{table}'
         "<h3>How the records are linked</h3>"
@@ -78,9 +80,13 @@ def _overview(manual: Manual) -> str:
 
 
 def _examples_remark(manual: Manual) -> str:
-    text = "The examples are real records: treat this document as personal data."
+    text = (
+        "The examples are real records: treat this document as personal data."
+    )
     if not manual.examples:
-        text = "No records have been read yet, so this document has no examples."
+        text = (
+            "No records have been read yet, so this document has no examples."
+        )
     elif manual.masked:
         text = (
             "In the examples letters are shown as x and digits as 0: this document holds no"
@@ -94,7 +100,9 @@ def _chapter(item: Chapter) -> str:
     remarks = f"<ul>{remarks}</ul>" if remarks else ""
     maps = "".join(_value_map(table) for table in item.maps)
     left = (
-        _table("Fields that stay behind", ("Field", "Why"), item.left, code=True)
+        _table(
+            "Fields that stay behind", ("Field", "Why"), item.left, code=True
+        )
         if item.left
         else ""
     )
@@ -144,7 +152,9 @@ def _field(row: FieldRow) -> str:
 
 
 def _listed(texts: Sequence[str], code: bool = False) -> str:
-    shown = [f"<code>{safe(text)}</code>" if code else safe(text) for text in texts]
+    shown = [
+        f"<code>{safe(text)}</code>" if code else safe(text) for text in texts
+    ]
     if len(shown) <= 1:
         return "".join(shown) or '<span class="muted">–</span>'
     return f"<ul>{''.join(f'<li>{text}</li>' for text in shown)}</ul>"
@@ -156,7 +166,10 @@ def _value_map(table: Table) -> str:
 
 
 def _table(
-    title: str, heads: Iterable[str], rows: Iterable[Sequence[str]], code: bool = False
+    title: str,
+    heads: Iterable[str],
+    rows: Iterable[Sequence[str]],
+    code: bool = False,
 ) -> str:
     top = "".join(f'<th scope="col">{safe(head)}</th>' for head in heads)
     lines = []
@@ -191,7 +204,9 @@ def _left(manual: Manual) -> str:
     table = "<p>No collections are listed as staying behind.</p>"
     if manual.left:
         heads = ("Collection", "Why")
-        table = _table("Collections that stay behind", heads, manual.left, code=True)
+        table = _table(
+            "Collections that stay behind", heads, manual.left, code=True
+        )
     return (
         f'<section id="left"><h2>What is not migrated</h2>{table}'
         "<p>The fields of migrated records that stay behind are listed with each kind of record"

@@ -85,7 +85,9 @@ def _chapter(item: Chapter) -> Iterator[str]:
     rows = []
     for row in item.rows:
         before, after = row.example
-        example = after if not before or before == after else f"{before} → {after}"
+        example = (
+            after if not before or before == after else f"{before} → {after}"
+        )
         rows.append(
             (
                 row.target,
@@ -95,7 +97,8 @@ def _chapter(item: Chapter) -> Iterator[str]:
             )
         )
     yield from _table(
-        ("Destination field", "Source field", "What happens to it", "Example"), rows
+        ("Destination field", "Source field", "What happens to it", "Example"),
+        rows,
     )
     for table in item.maps:
         yield from ("", f"{safe(table.title)}: what each value becomes", "")
@@ -134,7 +137,9 @@ def _signature(manual: Manual) -> Iterator[str]:
     )
 
 
-def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+def _table(
+    heads: Sequence[str], rows: Iterable[Sequence[str]]
+) -> Iterator[str]:
     yield f"| {' | '.join(map(safe, heads))} |"
     yield f"|{' --- |' * len(heads)}"
     for row in rows:

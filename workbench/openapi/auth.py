@@ -24,7 +24,9 @@ _FLOWS = {  # of those that a document names, the first
     "accessCode": "code",
     "password": "password",
 }
-_WORD = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # what a header may be called
+_WORD = re.compile(
+    r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+)  # what a header may be called
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,8 @@ def sign_in(api: Api, calls: Sequence[Call], name: str) -> SignIn:
     )
     used = used or Counter((one,) for one in schemes)
     ways = [
-        (choice, _ways(choice, schemes, name), count) for choice, count in used.items()
+        (choice, _ways(choice, schemes, name), count)
+        for choice, count in used.items()
     ]
     able = [(choice, way, count) for choice, way, count in ways if way]
     by_hand = _parameter(calls, name) if not able else None
@@ -78,15 +81,23 @@ def sign_in(api: Api, calls: Sequence[Call], name: str) -> SignIn:
         (one for one in able if 2 * one[2] >= most),
         key=lambda one: (sum(part[0] for part in one[1]), one[0]),
     )
-    auth = parts[0][1].auth if len(parts) == 1 else [part[1].auth for part in parts]
-    others = sorted({other for held, _, _ in ways for other in held} - set(choice))
+    auth = (
+        parts[0][1].auth
+        if len(parts) == 1
+        else [part[1].auth for part in parts]
+    )
+    others = sorted(
+        {other for held, _, _ in ways for other in held} - set(choice)
+    )
     ask = (
         f"the document also names {one_line(', '.join(others), 60)}: is"
         f" {one_line(', '.join(choice), 40)} the right one?"
     )
     more = (ask,) if others else ()
     asks = tuple(ask for _, part in parts for ask in part.asks)
-    return SignIn(auth, " and ".join(part.why for _, part in parts), (*asks, *more))
+    return SignIn(
+        auth, " and ".join(part.why for _, part in parts), (*asks, *more)
+    )
 
 
 def _parameter(calls: Sequence[Call], name: str) -> SignIn | None:
@@ -138,7 +149,12 @@ def _ways(
     said.
     """
     found = [
-        _way(schemes[one], name, f"security scheme {one_line(one, 40)}", len(choice))
+        _way(
+            schemes[one],
+            name,
+            f"security scheme {one_line(one, 40)}",
+            len(choice),
+        )
         for one in choice
     ]
     return [one for one in found if one is not None] if all(found) else []
@@ -165,7 +181,9 @@ def _way(node: Node, name: str, why: str, of: int) -> tuple[int, SignIn] | None:
             ask,
         )
     if kind == "http" and scheme == "bearer":
-        return 2, SignIn({"kind": "bearer", "secret": variable(name, "token")}, why)
+        return 2, SignIn(
+            {"kind": "bearer", "secret": variable(name, "token")}, why
+        )
     return _oauth(node, name, why) if kind == "oauth2" else None
 
 
@@ -177,7 +195,9 @@ def _key(node: Node, name: str, why: str, of: int) -> tuple[int, SignIn] | None:
         or (place == "header" and not _WORD.fullmatch(word))
     ):
         return None
-    said = variable(name, re.sub(r"^x-", "", word, flags=re.I)) if of > 1 else ""
+    said = (
+        variable(name, re.sub(r"^x-", "", word, flags=re.I)) if of > 1 else ""
+    )
     secret = said or _secret(name, word)
     if place == "query":
         return 3, SignIn({"kind": "query", "name": word, "secret": secret}, why)
@@ -193,7 +213,9 @@ def _key(node: Node, name: str, why: str, of: int) -> tuple[int, SignIn] | None:
                 " that word and a space"
             ),
         )
-        return 1, SignIn({"kind": "header", "name": word, "secret": secret}, why, ask)
+        return 1, SignIn(
+            {"kind": "header", "name": word, "secret": secret}, why, ask
+        )
     return 1, SignIn({"kind": "header", "name": word, "secret": secret}, why)
 
 
@@ -213,7 +235,9 @@ def _oauth(node: Node, name: str, why: str) -> tuple[int, SignIn] | None:
             continue
         scopes = flows[flow].at("scopes").names()
         asks = (
-            (f"which scope? The document names {one_line(', '.join(scopes), 80)}",)
+            (
+                f"which scope? The document names {one_line(', '.join(scopes), 80)}",
+            )
             if scopes
             else ()
         )
@@ -263,7 +287,10 @@ def _oauth(node: Node, name: str, why: str) -> tuple[int, SignIn] | None:
 
 def _token_url(flow: Node, name: str) -> Any:
     told_url = flow.text("refreshUrl") or flow.text("tokenUrl")
-    if re.fullmatch(r"https://[^\s/?#]+[^\s?#]*", told_url) and told_url.isprintable():
+    if (
+        re.fullmatch(r"https://[^\s/?#]+[^\s?#]*", told_url)
+        and told_url.isprintable()
+    ):
         return {"env": variable(name, "login url"), "production": told_url}
     return (
         told_url
@@ -290,7 +317,9 @@ def address(api: Api, came_from: str, name: str, head: str = "") -> Address:
         written, why = _server(root.at("servers", 0)), "servers 0"
     written = f"{written.rstrip('/')}{head}"
     asks = (
-        ("which of the servers?",) if len(list(root.at("servers").raws())) > 1 else ()
+        ("which of the servers?",)
+        if len(list(root.at("servers").raws())) > 1
+        else ()
     )
     if "{" in written:
         unbound = ", ".join(re.findall(r"{([^{}]*)}", written))
@@ -299,14 +328,21 @@ def address(api: Api, came_from: str, name: str, head: str = "") -> Address:
     url = urljoin(came_from, written) if "://" in came_from else written
     parts = (
         urlsplit(url)
-        if re.fullmatch(r"https?://[^\s/?#@]+[^\s?#]*", url) and url.isprintable()
+        if re.fullmatch(r"https?://[^\s/?#@]+[^\s?#]*", url)
+        and url.isprintable()
         else None
     )
     if parts is None:
         ask = "what is the API's address? The document does not give it in full"
         return Address(f"https://{name.replace('_', '-')}.invalid", "", (ask,))
-    if parts.scheme == "http" and parts.hostname not in ("localhost", "127.0.0.1"):
-        asks = (*asks, "is there an address with https? Keys are not sent without")
+    if parts.scheme == "http" and parts.hostname not in (
+        "localhost",
+        "127.0.0.1",
+    ):
+        asks = (
+            *asks,
+            "is there an address with https? Keys are not sent without",
+        )
     return Address(url.rstrip("/"), why, asks)
 
 

@@ -136,7 +136,9 @@ def _parameter(api: Api, node: Node) -> Parameter:
         else node.value.get("explode", style == "form") is not False
     )
     schema = view(inner)
-    joined = schema.type != "array" or (style in ("csv", "form") and not exploded)
+    joined = schema.type != "array" or (
+        style in ("csv", "form") and not exploded
+    )
     text = node.text("description") or schema.text("description")
     return Parameter(
         node.text("name"),
@@ -165,12 +167,16 @@ def _form_body(
         if place == "body":
             return media or "application/json", view(one.raw("schema"))
     fields = {
-        name: one for (place, name), one in both.items() if place == "formData" and name
+        name: one
+        for (place, name), one in both.items()
+        if place == "formData" and name
     }
     if not fields:
         return "", None
     required = frozenset(
-        name for name, one in fields.items() if one.value.get("required") is True
+        name
+        for name, one in fields.items()
+        if one.value.get("required") is True
     )
     files = any(one.text("type") == "file" for one in fields.values())
     keys = (*node.keys, "parameters")
@@ -181,16 +187,27 @@ def _form_body(
 
 def _consumed(node: Node, word: str) -> list[Any]:
     stated = node.at(word).value
-    stated = stated if isinstance(stated, list) else node.api.root.at(word).value
+    stated = (
+        stated if isinstance(stated, list) else node.api.root.at(word).value
+    )
     return stated if isinstance(stated, list) else []
 
 
 def _preferred(medias: tuple[str, ...] | list[str]) -> str:
     """JSON before forms, forms before anything else."""
     plain = {media: media.partition(";")[0].strip().lower() for media in medias}
-    for wanted in ("application/json", JSON_API, "+json", "json", FORM, MULTIPART):
+    for wanted in (
+        "application/json",
+        JSON_API,
+        "+json",
+        "json",
+        FORM,
+        MULTIPART,
+    ):
         for media, one in plain.items():
-            if one == wanted or (wanted in ("+json", "json") and one.endswith(wanted)):
+            if one == wanted or (
+                wanted in ("+json", "json") and one.endswith(wanted)
+            ):
                 return media
     return next(iter(plain), "")
 
@@ -212,9 +229,12 @@ def _answer(api: Api, call: Node, code: str, node: Node) -> Answer:
         has = isinstance(node.value, dict) and isinstance(
             node.value.get("schema"), dict
         )
-        medias = [one for one in _consumed(call, "produces") if isinstance(one, str)]
+        medias = [
+            one for one in _consumed(call, "produces") if isinstance(one, str)
+        ]
         shown = tuple(
-            node.at("examples").at(name).value for name in node.at("examples").names()
+            node.at("examples").at(name).value
+            for name in node.at("examples").names()
         )
         drawn = view(node.raw("schema")) if has else _by_example(node, shown)
         return Answer(status, _preferred(medias), drawn, headers, shown)
@@ -226,9 +246,12 @@ def _answer(api: Api, call: Node, code: str, node: Node) -> Answer:
         and "json" in media.lower()
     )
     more = [
-        part.at("examples", name, "value").value for name in part.at("examples").names()
+        part.at("examples", name, "value").value
+        for name in part.at("examples").names()
     ]
-    shown = tuple(one for one in (part.at("example").value, *more) if one is not None)
+    shown = tuple(
+        one for one in (part.at("example").value, *more) if one is not None
+    )
     return Answer(
         status,
         media,
@@ -260,10 +283,17 @@ def _drawn(value: Any, level: int) -> dict[str, Any]:
         return {
             "type": "array",
             "items": (
-                _drawn(value[0], level + 1) if value and level < DEEPEST_EXAMPLE else {}
+                _drawn(value[0], level + 1)
+                if value and level < DEEPEST_EXAMPLE
+                else {}
             ),
         }
-    kinds = ((bool, "boolean"), (int, "integer"), (float, "number"), (str, "string"))
+    kinds = (
+        (bool, "boolean"),
+        (int, "integer"),
+        (float, "number"),
+        (str, "string"),
+    )
     return {
         "type": next(
             (word for kind, word in kinds if isinstance(value, kind)),
@@ -297,7 +327,11 @@ def without_head(every: list[Call], head: str) -> list[Call]:
     )
 
 
-def find(parameters: Iterator[Parameter], words: tuple[str, ...]) -> Parameter | None:
+def find(
+    parameters: Iterator[Parameter], words: tuple[str, ...]
+) -> Parameter | None:
     """The parameter with the first of these names, style aside."""
     held = list(parameters)
-    return next((one for word in words for one in held if key(one.name) == word), None)
+    return next(
+        (one for word in words for one in held if key(one.name) == word), None
+    )

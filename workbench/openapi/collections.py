@@ -8,7 +8,14 @@ from dataclasses import dataclass, field, replace
 
 from workbench.openapi import envelopes
 from workbench.openapi.calls import Call, Parameter
-from workbench.openapi.names import free, key, one_line, resource_word, singular, usable
+from workbench.openapi.names import (
+    free,
+    key,
+    one_line,
+    resource_word,
+    singular,
+    usable,
+)
 from workbench.openapi.words import words
 
 _ITEM = re.compile(r"\{([^{}/]+)\}(\.\w+)?")
@@ -49,7 +56,9 @@ def collections(calls: Iterable[Call]) -> Found:
     left: list[tuple[Call, str]] = []
     for call in calls:
         if _PATH.fullmatch(call.path) and call.path.isprintable():
-            table.setdefault(call.path.rstrip("/"), {}).setdefault(call.method, call)
+            table.setdefault(call.path.rstrip("/"), {}).setdefault(
+                call.method, call
+            )
         else:
             left.append((call, "its path cannot be written in a connector"))
     plain = {
@@ -59,14 +68,22 @@ def collections(calls: Iterable[Call]) -> Found:
     }
     nested = dict(_nested(table, plain))
     kept = [
-        one for one in _joined(plain, nested) if {"list", "create"} & set(one.calls)
+        one
+        for one in _joined(plain, nested)
+        if {"list", "create"} & set(one.calls)
     ]
     listed = {one.path for one in kept if "list" in one.calls and not one.above}
-    named = _named([one for one in kept if not one.above or one.above in listed])
-    used = {(call.method, call.path) for one in named for call in one.calls.values()}
+    named = _named(
+        [one for one in kept if not one.above or one.above in listed]
+    )
+    used = {
+        (call.method, call.path) for one in named for call in one.calls.values()
+    }
     every = [call for methods in table.values() for call in methods.values()]
     left += [
-        (call, _reason(call)) for call in every if (call.method, call.path) not in used
+        (call, _reason(call))
+        for call in every
+        if (call.method, call.path) not in used
     ]
     return Found(tuple(named), tuple(left))
 
@@ -85,7 +102,10 @@ def _candidates(table: Mapping[str, Mapping[str, Call]]) -> list[str]:
             and "{" not in _last(above)
         ):
             found.setdefault(
-                next((one for one in found if _ENDING.sub("", one) == above), above)
+                next(
+                    (one for one in found if _ENDING.sub("", one) == above),
+                    above,
+                )
             )
     return list(found)
 
@@ -123,7 +143,9 @@ def _collection(
         calls["create"] = own["post"]
     item = items[0] if items else ""
     on_item = {
-        method: call for path in reversed(items) for method, call in table[path].items()
+        method: call
+        for path in reversed(items)
+        for method, call in table[path].items()
     }
     calls |= {
         verb: on_item[method]
@@ -137,7 +159,9 @@ def _collection(
     }
     if "create" in calls:  # the options of a field that people defined
         both = (("add_options", "post"), ("remove_options", "delete"))
-        calls |= {verb: options[method] for verb, method in both if method in options}
+        calls |= {
+            verb: options[method] for verb, method in both if method in options
+        }
     update = next((method for method in _UPDATES if method in on_item), None)
     calls |= {"update": on_item[update]} if update else {}
     found = _ITEM.fullmatch(_last(item)) if item else None
@@ -153,7 +177,12 @@ def _undrawn(call: Call) -> bool:
 
 def _needs(call: Call) -> list[str]:
     """Parameters without which a list is refused, and which nothing fills in."""
-    given = {*words("limit"), *words("offset"), *words("page"), *words("cursor")}
+    given = {
+        *words("limit"),
+        *words("offset"),
+        *words("page"),
+        *words("cursor"),
+    }
     return [
         one.name
         for one in call.query()
@@ -172,18 +201,29 @@ def _nested(
             continue
         found = re.fullmatch(r"(/.+)/\{([^{}/]+)\}((?:/[^{}/]+)+)", path)
         above = next(
-            (one for one in plain if found and _ENDING.sub("", one) == found[1]), ""
+            (
+                one
+                for one in plain
+                if found and _ENDING.sub("", one) == found[1]
+            ),
+            "",
         )
         one = _collection(path, table) if above else None
         if found and one:
             many = table.get(f"{found[1]}{found[3]}", {}).get("get")
             yield (
                 path,
-                _of_many(replace(one, above=above, place=found[2]), many, plain[above]),
+                _of_many(
+                    replace(one, above=above, place=found[2]),
+                    many,
+                    plain[above],
+                ),
             )
 
 
-def _of_many(one: Collection, many: Call | None, above: Collection) -> Collection:
+def _of_many(
+    one: Collection, many: Call | None, above: Collection
+) -> Collection:
     """With the list that takes the ids of several rows above, where there is one."""
     wanted = f"{key(singular(above.name))}ids"
     held = many.query() if many else iter(())
@@ -213,7 +253,9 @@ def _joined(
     """
     taken: set[str] = set()
     many = {
-        one.calls["list"].path.rstrip("/") for one in nested.values() if one.of_many
+        one.calls["list"].path.rstrip("/")
+        for one in nested.values()
+        if one.of_many
     }
     for path, one in plain.items():
         if path in many and "read" not in one.calls:
@@ -239,7 +281,9 @@ def _joined(
         else:
             yield one
     yield from (
-        one for path, one in nested.items() if path not in taken and path not in plain
+        one
+        for path, one in nested.items()
+        if path not in taken and path not in plain
     )
 
 
@@ -249,7 +293,9 @@ def _named(found: list[Collection]) -> list[Collection]:
     """
     called = {one.path: one.name for one in found}
     done: dict[str, Collection] = {}
-    for one in sorted(found, key=lambda item: (bool(item.above), item.path.count("/"))):
+    for one in sorted(
+        found, key=lambda item: (bool(item.above), item.path.count("/"))
+    ):
         base = next(
             (
                 other
@@ -258,8 +304,14 @@ def _named(found: list[Collection]) -> list[Collection]:
             ),
             "",
         )
-        above = singular(called[one.above]) if one.above else called.get(base, "")
-        name = f"{above}_{one.name}" if above and not _stands_alone(one) else one.name
+        above = (
+            singular(called[one.above]) if one.above else called.get(base, "")
+        )
+        name = (
+            f"{above}_{one.name}"
+            if above and not _stands_alone(one)
+            else one.name
+        )
         parts = [
             resource_word(part)
             for part in one.path.split("/")
@@ -274,7 +326,9 @@ def _named(found: list[Collection]) -> list[Collection]:
         done[free(name, done)] = one
     return [
         replace(one, name=name)
-        for name, one in sorted(done.items(), key=lambda item: found.index(item[1]))
+        for name, one in sorted(
+            done.items(), key=lambda item: found.index(item[1])
+        )
     ]
 
 
@@ -288,7 +342,9 @@ def _reason(call: Call) -> str:
     if _places(call.path) == 1 + bool(_ITEM.fullmatch(_last(call.path))) or (
         _places(call.path) and not _ITEM.fullmatch(_last(call.path))
     ):
-        return "below rows that are not listed, or no list of rows in its answer"
+        return (
+            "below rows that are not listed, or no list of rows in its answer"
+        )
     needs = _needs(call) if call.method == "get" else []
     if needs:
         return f"needs {', '.join(needs[:3])}"

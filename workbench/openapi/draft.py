@@ -113,7 +113,9 @@ def draft(api: Api, wish: Wish) -> Draft:
     costs = errors.cost_word(every)
     by_path = {one.path: one for one in found.collections}
     names = known(one.name for one in chosen)
-    made = [resource(one, by_path.get(one.above), names, costs) for one in chosen]
+    made = [
+        resource(one, by_path.get(one.above), names, costs) for one in chosen
+    ]
     remarks = _Remarks()
     where = auth.address(api, wish.origin, name, head)
     facts = _Facts(api, name, where, every, costs, made)
@@ -125,7 +127,9 @@ def draft(api: Api, wish: Wish) -> Draft:
         for call, why in found.left
         if call.path != connector.connection.check.path
     )
-    return Draft(name, text, connector, remarks.inferred, tuple(remarks.asked), left)
+    return Draft(
+        name, text, connector, remarks.inferred, tuple(remarks.asked), left
+    )
 
 
 def loaded(text: str, name: str) -> Connector:
@@ -153,10 +157,13 @@ def _chosen(found: Found, only: Sequence[str]) -> list[Collection]:
         return list(held.values())
     wanted: dict[str, Collection] = {}
     for word in only:
-        name = next((one for one in held if one == word or key(one) == key(word)), "")
+        name = next(
+            (one for one in held if one == word or key(one) == key(word)), ""
+        )
         if not name:
             advice = (
-                did_you_mean(word, held) or f"known: {', '.join(sorted(held)[:20])}"
+                did_you_mean(word, held)
+                or f"known: {', '.join(sorted(held)[:20])}"
             )
             raise UsageError(
                 f"--only: the document has no {one_line(word, 60)!r} – {advice}"
@@ -195,7 +202,10 @@ def _parts(
     made = facts.resources
     name_why = "" if wish.name else remarks.why("the document's title")
     yield "connector", Noted(facts.name, name_why)
-    yield "title", Noted(title_of(facts.api.root.text("info", "title")) or facts.name)
+    yield (
+        "title",
+        Noted(title_of(facts.api.root.text("info", "title")) or facts.name),
+    )
     yield "connection", _connection(facts, remarks)
     plans = remarks.asks("which plans are there? any is a placeholder")
     yield "plans", Noted(["any"], above=plans)
@@ -224,7 +234,8 @@ def _parts(
     yield from _special(made, remarks)
     general = remarks.asks(*_general(made))
     entries: dict[str | int, Noted | Block] = {
-        one.name: _resource(one, pagers, defaults, shapes, remarks) for one in made
+        one.name: _resource(one, pagers, defaults, shapes, remarks)
+        for one in made
     }
     yield "resources", Block(entries, general)
 
@@ -234,7 +245,9 @@ def _message(every: list[Call], remarks: _Remarks) -> Noted:
     said = errors.messages(every)
     if said:
         return Noted(said, remarks.why("the errors of the document"))
-    ask = "where does an error say what is wrong? The document describes no error"
+    ask = (
+        "where does an error say what is wrong? The document describes no error"
+    )
     return Noted(said, "", remarks.asks(ask))
 
 
@@ -245,13 +258,17 @@ def _connection(facts: _Facts, remarks: _Remarks) -> Block:
     call, why, asks = _check(facts.calls, facts.resources, facts.costs)
     return Block(
         {
-            "base_url": Noted(base, remarks.why(where.why), remarks.asks(*where.asks)),
+            "base_url": Noted(
+                base, remarks.why(where.why), remarks.asks(*where.asks)
+            ),
             "auth": Noted(
                 signed.auth, remarks.why(signed.why), remarks.asks(*signed.asks)
             ),
             "check": Noted(call, remarks.why(why), remarks.asks(*asks)),
         },
-        remarks.asks("how many calls may run at once? Without concurrency: it is 8"),
+        remarks.asks(
+            "how many calls may run at once? Without concurrency: it is 8"
+        ),
     )
 
 
@@ -268,15 +285,22 @@ def _check(
         and _signed(call)
     ]
     plain = [
-        call for call in plain if usable(call.path) and not set(call.path) & set("?# ")
+        call
+        for call in plain
+        if usable(call.path) and not set(call.path) & set("?# ")
     ]
-    ends = {call.path: key(call.path.rstrip("/").rpartition("/")[2]) for call in plain}
+    ends = {
+        call.path: key(call.path.rstrip("/").rpartition("/")[2])
+        for call in plain
+    }
     mine = [
         call
         for call in plain
         if ends[call.path] in words("me") and not _lists(call, made)
     ]
-    mine.sort(key=lambda call: (words("me").index(ends[call.path]), len(call.path)))
+    mine.sort(
+        key=lambda call: (words("me").index(ends[call.path]), len(call.path))
+    )
     if mine:
         return _checked(mine[0], costs), "it tells who is asking", ()
     plain.sort(
@@ -303,7 +327,9 @@ def _check(
 
 def _free(call: Call) -> bool:
     return not any(
-        one.required for one in call.parameters if one.place in ("query", "path")
+        one.required
+        for one in call.parameters
+        if one.place in ("query", "path")
     )
 
 
@@ -382,7 +408,11 @@ def _pagers(made: list[Resource]) -> dict[Any, str]:
     for one in made:
         pager = _frozen(one.pager)
         if one.pager and pager not in names:
-            kind = "all" if one.pager["kind"] == "single" else str(one.pager["kind"])
+            kind = (
+                "all"
+                if one.pager["kind"] == "single"
+                else str(one.pager["kind"])
+            )
             sized = (
                 f"{kind}_{one.pager['size']}"
                 if kind in names.values() and "limit" in one.pager
@@ -454,7 +484,9 @@ def _field_lines(
     held: Mapping[str, Field], shapes: Shapes, remarks: _Remarks
 ) -> dict[str | int, Noted | Block]:
     return {
-        name: Noted(_field(one, shapes), remarks.why(*one.why), remarks.asks(one.ask))
+        name: Noted(
+            _field(one, shapes), remarks.why(*one.why), remarks.asks(one.ask)
+        )
         for name, one in held.items()
     }
 
@@ -544,7 +576,12 @@ def _named(one: Resource, *words: str) -> str:
 def _general(made: list[Resource]) -> Iterable[str]:
     """Questions about all resources at once."""
     custom = sorted(
-        {name for one in made for name in one.fields if key(name) in words("custom")}
+        {
+            name
+            for one in made
+            for name in one.fields
+            if key(name) in words("custom")
+        }
     )
     definitions = [one.name for one in made if key(one.name).endswith("fields")]
     seen = (
@@ -566,7 +603,9 @@ def _general(made: list[Resource]) -> Iterable[str]:
         yield f"which field moves with every change in {names}? (modified)"
     if any(one.stamp("modified") for one in made):
         yield "does the field of modified move with every change, or only with some?"
-    if any(call.call.get("post") for one in made for call in one.calls.values()):
+    if any(
+        call.call.get("post") for one in made for call in one.calls.values()
+    ):
         yield (
             "how does an update empty a field: null, an empty list, not at all? (empty;"
             " drafted where the document allows null)"

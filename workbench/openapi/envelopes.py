@@ -48,7 +48,11 @@ class Seen:
     @property
     def held(self) -> Found | None:
         """The row, as far as the document draws it."""
-        drawn = [one for one in (self.read, self.listed, self.made) if one is not None]
+        drawn = [
+            one
+            for one in (self.read, self.listed, self.made)
+            if one is not None
+        ]
         return max(drawn, key=lambda one: len(one.row.properties), default=None)
 
 
@@ -56,7 +60,9 @@ def rows(answer: Answer | None, resource: str) -> Found | None:
     """The rows of a list's answer; None where there are none that could be rows."""
     if answer is None or answer.schema is None:
         return None
-    places = sorted(_lists(answer.schema, resource, ()), key=lambda found: found[0])
+    places = sorted(
+        _lists(answer.schema, resource, ()), key=lambda found: found[0]
+    )
     if not places:
         return None
     _, path, row = places[0]
@@ -112,7 +118,9 @@ def _rank(word: str, resource: str) -> int:
 
 def _own(schema: Schema) -> list[str]:
     """The properties that are no part of an envelope."""
-    return [name for name in schema.properties if key(name) not in words("around")]
+    return [
+        name for name in schema.properties if key(name) not in words("around")
+    ]
 
 
 def _is_a_row(schema: Schema) -> bool:
@@ -162,9 +170,12 @@ def row(answer: Answer | None, resource: str) -> Found | None:
             for name in schema.properties
             if placeable(name) and _holds(schema.inner(name))
         ]
-        ranked = sorted(names, key=lambda name: _single_rank(key(name), resource))
+        ranked = sorted(
+            names, key=lambda name: _single_rank(key(name), resource)
+        )
         if ranked and (
-            _single_rank(key(ranked[0]), resource) < 50 or len(_own(schema)) == 1
+            _single_rank(key(ranked[0]), resource) < 50
+            or len(_own(schema)) == 1
         ):
             inner = schema.inner(ranked[0])
             return Found(ranked[0], inner) if inner is not None else None
@@ -172,7 +183,11 @@ def row(answer: Answer | None, resource: str) -> Found | None:
 
 
 def _holds(schema: Schema | None) -> bool:
-    return schema is not None and schema.type == "object" and bool(schema.properties)
+    return (
+        schema is not None
+        and schema.type == "object"
+        and bool(schema.properties)
+    )
 
 
 def _single_rank(word: str, resource: str) -> int:
@@ -192,14 +207,18 @@ def sent(call: Call | None, resource: str) -> Found | None:
     return Found(wrap, inner) if inner is not None else Found("", call.body)
 
 
-def examples(answer: Answer | None, found: Found | None) -> list[Mapping[str, Any]]:
+def examples(
+    answer: Answer | None, found: Found | None
+) -> list[Mapping[str, Any]]:
     """Rows of a document's examples."""
     if answer is None or found is None:
         return []
     path = tuple(found.select.split(".")) if found.select else ()
     shown = [dig(one, path) for one in answer.examples]
     some = [
-        one for item in shown for one in (item if isinstance(item, list) else [item])
+        one
+        for item in shown
+        for one in (item if isinstance(item, list) else [item])
     ][:20]
     some = (
         [one.get(found.each) for one in some if isinstance(one, dict)]

@@ -49,7 +49,12 @@ class Rule:
 def rules(calls: list[Call]) -> list[Rule]:
     """What each status means: those the document names, and those that HTTP gives a meaning."""
     named = sorted(
-        {one.status for call in calls for one in call.answers if one.status >= 400}
+        {
+            one.status
+            for call in calls
+            for one in call.answers
+            if one.status >= 400
+        }
     )
     by_meaning: dict[str, list[int]] = {}
     for status in sorted({*named, *_ALWAYS}):
@@ -67,7 +72,9 @@ def rules(calls: list[Call]) -> list[Rule]:
 def _rule(means: str, statuses: list[int], named: list[int]) -> Rule:
     other = [status for status in statuses if status not in named]
     seen = [status for status in statuses if status in named]
-    parts = ([f"{', '.join(map(str, seen))} in the document"] if seen else []) + (
+    parts = (
+        [f"{', '.join(map(str, seen))} in the document"] if seen else []
+    ) + (
         [f"{', '.join(map(str, other))} as HTTP has it, not in the document"]
         if other
         else []
@@ -126,7 +133,8 @@ def messages(calls: list[Call]) -> list[str]:
     return [
         path
         for path, _ in sorted(
-            found.items(), key=lambda item: (-item[1], item[0].count("."), item[0])
+            found.items(),
+            key=lambda item: (-item[1], item[0].count("."), item[0]),
         )
     ][:4]
 
@@ -185,7 +193,9 @@ def quotas(api: Api) -> dict[str, tuple[int, int, str]]:
         found.setdefault(window, set()).add(int(one[1].replace(",", "")))
         words[window] = one_line(one[0], 60)
     sure = {
-        window: amounts.pop() for window, amounts in found.items() if len(amounts) == 1
+        window: amounts.pop()
+        for window, amounts in found.items()
+        if len(amounts) == 1
     }
     return {
         window: (amount, _SECONDS[window], words[window])

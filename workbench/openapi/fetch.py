@@ -19,9 +19,13 @@ TIMEOUT = 30.0  # seconds without a byte ...
 LONGEST = 120.0  # ... and for the whole document
 
 
-def document(where: str, most: int = LARGE.bytes, longest: float = LONGEST) -> bytes:
+def document(
+    where: str, most: int = LARGE.bytes, longest: float = LONGEST
+) -> bytes:
     """The bytes of a file or an address; raises UsageError with what to do next."""
-    return _fetched(where, most, longest) if "://" in where else file(Path(where))
+    return (
+        _fetched(where, most, longest) if "://" in where else file(Path(where))
+    )
 
 
 def _fetched(address: str, most: int, longest: float) -> bytes:
@@ -52,7 +56,9 @@ def _fetched(address: str, most: int, longest: float) -> bytes:
         ) from None
 
 
-def _read(answer: httpx.Response, url: httpx.URL, most: int, longest: float) -> bytes:
+def _read(
+    answer: httpx.Response, url: httpx.URL, most: int, longest: float
+) -> bytes:
     found, until = bytearray(), time.monotonic() + longest
     for part in answer.iter_bytes():
         found += part
@@ -81,7 +87,9 @@ def _allowed(address: str) -> httpx.URL:
         raise UsageError(
             "the address holds a name or password – save the document and name the file"
         )
-    if url.scheme != "https" and not (url.scheme == "http" and _is_here(url.host)):
+    if url.scheme != "https" and not (
+        url.scheme == "http" and _is_here(url.host)
+    ):
         raise UsageError(
             f"{shown(url)} is not https – only documents on this machine are read over http"
         )

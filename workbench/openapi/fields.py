@@ -17,7 +17,8 @@ DEEPEST = 3  # shapes within shapes
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d")
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
 _MOMENT_WORDS = re.compile(
-    r"date ?(?:and|&|/)? ?time|timestamp|RFC ?3339|\bISO[- ]?8601", re.IGNORECASE
+    r"date ?(?:and|&|/)? ?time|timestamp|RFC ?3339|\bISO[- ]?8601",
+    re.IGNORECASE,
 )
 _DAY_NAME = re.compile(r"(?:^|_|[a-z])(?:date|Date)$")
 _CLOCK = re.compile(r"\d\d:\d\d(?::\d\d)?")
@@ -125,7 +126,9 @@ def _scalar(name: str, schema: Schema, shown: Any) -> Field:
             kind, ask=f"the document gives {one_line(name, 40)} no single type"
         )
     if schema.type != "string":
-        moment = form not in ("int32",) and re.search(r"\b(unix|epoch)\b", text, re.I)
+        moment = form not in ("int32",) and re.search(
+            r"\b(unix|epoch)\b", text, re.I
+        )
         return Field(
             _PLAIN[schema.type],
             ask="seconds or milliseconds since 1970?" if moment else "",
@@ -134,7 +137,9 @@ def _scalar(name: str, schema: Schema, shown: Any) -> Field:
     most = most if most and most > 0 else None
     kind, why = _text_kind(name, text, shown, schema)
     return Field(
-        kind, max=most if kind in ("text", "html") else None, why=(why,) if why else ()
+        kind,
+        max=most if kind in ("text", "html") else None,
+        why=(why,) if why else (),
     )
 
 
@@ -165,14 +170,18 @@ def _listed(schema: Schema) -> Field:
     )
 
 
-def _text_kind(name: str, text: str, shown: Any, schema: Schema) -> tuple[str, str]:
+def _text_kind(
+    name: str, text: str, shown: Any, schema: Schema
+) -> tuple[str, str]:
     """What a text is, where its schema only says that it is text."""
     example = _example_kind(shown) if isinstance(shown, str) else ""
     html = re.search(r"\bHTML\b", text) and not schema.text("pattern")
     moment = _MOMENT_WORDS.search(text) and key(name) != "timezone"
     day = _DAY_NAME.search(name) and not _MOMENT.search(str(shown))
     stamped = key(name) in (*words("modified"), *words("created"))
-    clock = re.search(r"_time$|[a-z]Time$", name) and re.search(r"\bHH:MM", text)
+    clock = re.search(r"_time$|[a-z]Time$", name) and re.search(
+        r"\bHH:MM", text
+    )
     signs = (
         (example, example, "its example"),
         (html, "html", "its description"),
@@ -181,7 +190,9 @@ def _text_kind(name: str, text: str, shown: Any, schema: Schema) -> tuple[str, s
         (stamped, "datetime", "its name"),
         (clock, "time", "its description"),
     )
-    return next(((kind, why) for sign, kind, why in signs if sign), ("text", ""))
+    return next(
+        ((kind, why) for sign, kind, why in signs if sign), ("text", "")
+    )
 
 
 def _example_kind(shown: str) -> str:
@@ -217,12 +228,19 @@ def _target(name: str, schema: Schema, resources: Known) -> tuple[str, str]:
         return "", ""
     described = _ID_OF.search(schema.text("description"))
     if described:
-        nouns = [key(singular(one)) for one in _STOPS.split(described[1])[0].split()]
-        named = [one for one in ("".join(nouns[:2]), *nouns) if one in resources]
+        nouns = [
+            key(singular(one)) for one in _STOPS.split(described[1])[0].split()
+        ]
+        named = [
+            one for one in ("".join(nouns[:2]), *nouns) if one in resources
+        ]
         if named:
             return (
                 resources[
-                    next((one for one in named if stem.startswith(one[:3])), named[0])
+                    next(
+                        (one for one in named if stem.startswith(one[:3])),
+                        named[0],
+                    )
                 ],
                 "its description",
             )
@@ -230,14 +248,18 @@ def _target(name: str, schema: Schema, resources: Known) -> tuple[str, str]:
         return resources[stem], "its name"
     if described:
         return "", ""  # of something that is no resource here
-    target = _people(resources) if stem in words("roles") else _near(stem, resources)
+    target = (
+        _people(resources) if stem in words("roles") else _near(stem, resources)
+    )
     return target, "its name" if target else ""
 
 
 def _people(resources: Known) -> str:
     """The resource of the people who use the platform."""
     by_key = {key(name): name for name in reversed(list(resources.values()))}
-    return next((by_key[word] for word in words("people") if word in by_key), "")
+    return next(
+        (by_key[word] for word in words("people") if word in by_key), ""
+    )
 
 
 def _near(stem: str, resources: Known) -> str:
@@ -260,7 +282,9 @@ def properties(found: Found | None) -> dict[str, Schema]:
     own = {
         name: one
         for name in held.properties
-        if usable(name) and placeable(name) and (one := held.inner(name)) is not None
+        if usable(name)
+        and placeable(name)
+        and (one := held.inner(name)) is not None
     }
     key_of_row = found.row.inner("id") if found.json_api else None
     return {**({"id": key_of_row} if key_of_row is not None else {}), **own}
@@ -298,7 +322,9 @@ def fields(
     for name in dict.fromkeys((*read, *made, *changed)):
         schema = made.get(name) or changed.get(name) or read[name]
         both = [one for one in (schema, read.get(name)) if one is not None]
-        value = next((one[name] for one in examples if one.get(name) is not None), None)
+        value = next(
+            (one[name] for one in examples if one.get(name) is not None), None
+        )
         none = {} if name == own_id else resources
         options = [field(name, one, value, none) for one in both]
         one = next(
@@ -312,7 +338,9 @@ def fields(
             options[0],
         )
         inner = {
-            inner: item for option in reversed(options) for inner, item in option.inner
+            inner: item
+            for option in reversed(options)
+            for inner, item in option.inner
         }
         one = (
             replace(one, inner=tuple(inner.items()))
@@ -326,7 +354,12 @@ def fields(
 
 
 def _written(
-    one: Field, schema: Schema, made: bool, changed: bool, needed: bool, writes: bool
+    one: Field,
+    schema: Schema,
+    made: bool,
+    changed: bool,
+    needed: bool,
+    writes: bool,
 ) -> Field:
     """The field with what its place in the bodies says."""
     sent = (made or changed) and not schema.flag("readOnly")

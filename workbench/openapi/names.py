@@ -29,7 +29,8 @@ def one_line(text: object, most: int = 110) -> str:
     """
     line = " ".join(
         "".join(
-            char if char.isprintable() else " " for char in str(text)[: 10 * most]
+            char if char.isprintable() else " "
+            for char in str(text)[: 10 * most]
         ).split()
     )
     return line if len(line) <= most else f"{line[: most - 1].rstrip()}…"
@@ -52,7 +53,9 @@ def placeable(name: object) -> bool:
 
 def ascii_of(text: str) -> str:
     """Letters without their accents."""
-    return unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
+    return (
+        unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
+    )
 
 
 def connector_name(title: str) -> str:
@@ -65,14 +68,16 @@ def connector_name(title: str) -> str:
 
 def title_of(title: str) -> str:
     """A platform's name as people write it, without `API` and the version."""
-    return one_line(re.sub(r"\s+", " ", _NOISE.sub(" ", title)), 60).strip(" -–:,.()")
+    return one_line(re.sub(r"\s+", " ", _NOISE.sub(" ", title)), 60).strip(
+        " -–:,.()"
+    )
 
 
 def variable(name: str, *words: str) -> str:
     """An environment variable: `acme`, `api key` is ACME_API_KEY."""
-    return re.sub(r"[^A-Z0-9]+", "_", ascii_of("_".join((name, *words))).upper()).strip(
-        "_"
-    )
+    return re.sub(
+        r"[^A-Z0-9]+", "_", ascii_of("_".join((name, *words))).upper()
+    ).strip("_")
 
 
 def resource_word(segment: str) -> str:
@@ -83,7 +88,9 @@ def resource_word(segment: str) -> str:
 
 def shape_word(*words: str) -> str:
     """A shape's name: small letters, digits and _."""
-    text = "_".join(re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", word) for word in words)
+    text = "_".join(
+        re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", word) for word in words
+    )
     return (
         re.sub(r"[^a-z0-9]+", "_", ascii_of(text).lower())
         .strip("_")

@@ -69,8 +69,13 @@ def _places(call: Call, found: Found) -> Iterator[tuple[str, Schema]]:
     for _ in range(_DEEP):
         after: list[tuple[str, Schema]] = []
         for path, schema in level:
-            for name in schema.properties if schema.type in ("object", "") else ():
-                inner, here = schema.inner(name), f"{path}.{name}" if path else name
+            for name in (
+                schema.properties if schema.type in ("object", "") else ()
+            ):
+                inner, here = (
+                    schema.inner(name),
+                    f"{path}.{name}" if path else name,
+                )
                 if inner is None or here == found.select or not placeable(name):
                     continue
                 yield here, inner
@@ -78,7 +83,9 @@ def _places(call: Call, found: Found) -> Iterator[tuple[str, Schema]]:
         level = after[:200]
 
 
-def _place(places: Places, wanted: tuple[str, ...], types: tuple[str, ...]) -> str:
+def _place(
+    places: Places, wanted: tuple[str, ...], types: tuple[str, ...]
+) -> str:
     """The path whose last words are one of these."""
     for word in wanted:
         for path, schema in places.items():
@@ -91,7 +98,9 @@ def _place(places: Places, wanted: tuple[str, ...], types: tuple[str, ...]) -> s
 
 def _is_link(schema: Schema) -> bool:
     shown = str(schema.said.get("example", ""))
-    stated = re.search(r"\b(url|link)\b", schema.text("description"), re.IGNORECASE)
+    stated = re.search(
+        r"\b(url|link)\b", schema.text("description"), re.IGNORECASE
+    )
     return (
         schema.text("format") in ("uri", "url")
         or shown.startswith(("http", "/"))
@@ -135,7 +144,9 @@ def _walked(
 ) -> Walk:
     size, stated = _size(limit)
     return Walk(
-        {**kind, **size}, f"{why}{stated}", (*asks, *_asked(limit, size, stated))
+        {**kind, **size},
+        f"{why}{stated}",
+        (*asks, *_asked(limit, size, stated)),
     )
 
 
@@ -167,25 +178,37 @@ def _by_cursor(
     if header:
         why = f"parameter {cursor.name}, header {header}"
         return _walked(
-            {"kind": "header_cursor", "cursor": cursor.name, "next": header}, why, limit
+            {"kind": "header_cursor", "cursor": cursor.name, "next": header},
+            why,
+            limit,
         )
     return None
 
 
 def _by_next(
-    _call: Call, _given: Given, places: Places, limit: Parameter | None, _id: str
+    _call: Call,
+    _given: Given,
+    places: Places,
+    limit: Parameter | None,
+    _id: str,
 ) -> Walk | None:
     for word in words("next_link"):
         place = _place(places, (word,), ("string", ""))
         if place and (_is_link(places[place]) or "links" in key(place)):
             return _walked(
-                {"kind": "next_url", "next": place}, f"{place} in the answer", limit
+                {"kind": "next_url", "next": place},
+                f"{place} in the answer",
+                limit,
             )
     return None
 
 
 def _by_link(
-    call: Call, _given: Given, _places: Places, limit: Parameter | None, _id: str
+    call: Call,
+    _given: Given,
+    _places: Places,
+    limit: Parameter | None,
+    _id: str,
 ) -> Walk | None:
     if call.good is None or "link" not in call.good.headers:
         return None
@@ -196,7 +219,12 @@ def _by_page(
     _call: Call, given: Given, places: Places, limit: Parameter | None, _id: str
 ) -> Walk | None:
     page = find(iter(given), words("page"))
-    if page is None or page.schema.type not in ("integer", "number", "string", ""):
+    if page is None or page.schema.type not in (
+        "integer",
+        "number",
+        "string",
+        "",
+    ):
         return None
     zero = (
         0 in (page.schema.count("default"), page.schema.count("minimum"))
@@ -228,20 +256,31 @@ def _by_offset(
         _place(places, words("more"), ("boolean",)),
         _place(places, words("position"), ("integer", "number", "")),
     )
-    ends = {**({"more": more} if more else {}), **({"next": after} if after else {})}
+    ends = {
+        **({"more": more} if more else {}),
+        **({"next": after} if after else {}),
+    }
     walked = _walked(
-        {"kind": "offset", "start": start.name}, f"parameter {start.name}", limit
+        {"kind": "offset", "start": start.name},
+        f"parameter {start.name}",
+        limit,
     )
     # The pager wants a size. With 1, and no parameter for it, a list ends with an empty page: a
     # call more, never a row less.
-    sized = walked.pager if "size" in walked.pager else {**walked.pager, "size": 1}
+    sized = (
+        walked.pager if "size" in walked.pager else {**walked.pager, "size": 1}
+    )
     ask = "how many rows does a page hold? 1 is a placeholder: one call more at the end"
     held = () if "size" in walked.pager or limit is not None else (ask,)
     return Walk({**sized, **ends}, walked.why, (*walked.asks, *held))
 
 
 def _by_key(
-    _call: Call, given: Given, _places: Places, limit: Parameter | None, row_id: str
+    _call: Call,
+    given: Given,
+    _places: Places,
+    limit: Parameter | None,
+    row_id: str,
 ) -> Walk | None:
     after = find(iter(given), words("keyset"))
     if after is None or not row_id or "+" in row_id:
@@ -275,14 +314,18 @@ def ids(call: Call, resource: str) -> tuple[Parameter, int | None] | None:
         )
         if word in called and listed and one.joined and usable(one.name):
             stated = _SIZE.search(one.text)
-            most = one.schema.count("maxItems") or (int(stated[1]) if stated else None)
+            most = one.schema.count("maxItems") or (
+                int(stated[1]) if stated else None
+            )
             return one, most if most and most > 0 else None
     return None
 
 
 def since(call: Call) -> Since | None:
     """The parameter for rows changed since a moment, and how the moment is written."""
-    found = find((one for one in call.query() if usable(one.name)), words("since"))
+    found = find(
+        (one for one in call.query() if usable(one.name)), words("since")
+    )
     if found is None:
         return None
     style, sure = _style(found)
@@ -291,7 +334,10 @@ def since(call: Call) -> Since | None:
 
 def _style(parameter: Parameter) -> tuple[str, bool]:
     schema, stated = parameter.schema, parameter.text
-    shown, form = f"{stated} {schema.said.get('example', '')}", schema.text("format")
+    shown, form = (
+        f"{stated} {schema.said.get('example', '')}",
+        schema.text("format"),
+    )
     unix = re.search(r"unix|epoch|seconds\b|\bms\b", stated, re.I)
     if schema.type in ("integer", "number") or (unix and not form):
         return (

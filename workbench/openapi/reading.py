@@ -27,7 +27,9 @@ class Api:
 
     document: Document
     swagger: bool  # 2.0, whose parts stand elsewhere
-    memo: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
+    memo: dict[Any, Any] = field(
+        default_factory=dict, repr=False, compare=False
+    )
 
     @property
     def root(self) -> Node:
@@ -51,9 +53,13 @@ class Node:
         if isinstance(holder, dict) and isinstance(name, str):
             return Node(self.api, holder.get(name), (*self.keys, name))
         inside = (
-            isinstance(holder, list) and isinstance(name, int) and name < len(holder)
+            isinstance(holder, list)
+            and isinstance(name, int)
+            and name < len(holder)
         )
-        return Node(self.api, holder[name] if inside else None, (*self.keys, name))
+        return Node(
+            self.api, holder[name] if inside else None, (*self.keys, name)
+        )
 
     def at(self, *names: str | int) -> Node:
         """The part at a path, references followed on the way and at its end."""
@@ -68,7 +74,9 @@ class Node:
 
     def raws(self) -> Iterator[Node]:
         """The items of a list as they stand."""
-        for position in range(len(self.value) if isinstance(self.value, list) else 0):
+        for position in range(
+            len(self.value) if isinstance(self.value, list) else 0
+        ):
             yield self.raw(position)
 
     def each(self) -> Iterator[Node]:
@@ -95,14 +103,18 @@ def opened(raw: bytes, name: str) -> Api:
                 )
             ]
         )
-    version = str(document.data.get("openapi", document.data.get("swagger", "")))
+    version = str(
+        document.data.get("openapi", document.data.get("swagger", ""))
+    )
     if version not in ("2.0", "2") and not version.startswith("3."):
         problem = (
             f"version {one_line(version, 20)!r} is not known"
             if version
             else "not an OpenAPI document"
         )
-        keys: Keys = ("openapi",) if "openapi" in document.data else ("swagger",)
+        keys: Keys = (
+            ("openapi",) if "openapi" in document.data else ("swagger",)
+        )
         raise SpecError(
             [
                 document.problem(
@@ -113,7 +125,10 @@ def opened(raw: bytes, name: str) -> Api:
                 )
             ]
         )
-    if not isinstance(document.data.get("paths"), dict) or not document.data["paths"]:
+    if (
+        not isinstance(document.data.get("paths"), dict)
+        or not document.data["paths"]
+    ):
         raise SpecError(
             [
                 document.problem(
@@ -146,7 +161,9 @@ def _parsed(text: str, name: str) -> Document:
     if not text.lstrip().startswith(("{", "[")):
         return parse(text, name, LARGE)
     try:
-        data = json.loads(text, object_pairs_hook=_once, parse_constant=_no_constant)
+        data = json.loads(
+            text, object_pairs_hook=_once, parse_constant=_no_constant
+        )
     except json.JSONDecodeError as error:
         place = Place(name, error.lineno, error.colno)
         raise _not_json(place, f"not valid JSON: {error.msg}") from None
@@ -167,7 +184,9 @@ def _not_json(place: Place, problem: str) -> SpecError:
 
 def _too_deep(name: str) -> SpecError:
     place, advice = Place(name, 1, 1), f"at most {DEEPEST} levels"
-    return SpecError([Diagnostic(place, "", "too-large", "nested too deeply", advice)])
+    return SpecError(
+        [Diagnostic(place, "", "too-large", "nested too deeply", advice)]
+    )
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -201,11 +220,15 @@ def followed(node: Node) -> Node:
     elsewhere, nowhere or in a circle.
     """
     hops = 0
-    while isinstance(node.value, dict) and isinstance(node.value.get("$ref"), str):
+    while isinstance(node.value, dict) and isinstance(
+        node.value.get("$ref"), str
+    ):
         hops += 1
         if hops > HOPS:
             raise _wrong(
-                node, "leads back to itself", "write the schema where it is used"
+                node,
+                "leads back to itself",
+                "write the schema where it is used",
             )
         node = _target(node)
     return node
@@ -224,7 +247,9 @@ def _target(node: Node) -> Node:
         name = part.replace("~1", "/").replace("~0", "~")
         found = found.raw(
             int(name)
-            if name.isdecimal() and len(name) < 6 and isinstance(found.value, list)
+            if name.isdecimal()
+            and len(name) < 6
+            and isinstance(found.value, list)
             else name
         )
     if found.value is None:

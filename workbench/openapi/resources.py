@@ -23,7 +23,15 @@ _AGAIN = (
     " (idempotency)"
 )
 _WHOLE = "does this PUT empty what is not sent? If not, drop whole"
-VERBS = ("list", "read", "create", "update", "delete", "add_options", "remove_options")
+VERBS = (
+    "list",
+    "read",
+    "create",
+    "update",
+    "delete",
+    "add_options",
+    "remove_options",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +102,16 @@ def resource(
     if "list" in one.calls and seen.listed:
         walked = paging.walk(one.calls["list"], seen.listed, own)
     drawn = _Drawn(one, above, place, seen, held)
-    calls = {verb: _call(drawn, verb, costs) for verb in VERBS if verb in one.calls}
+    calls = {
+        verb: _call(drawn, verb, costs) for verb in VERBS if verb in one.calls
+    }
     asks = (
         *_needed(one),
-        *(() if own else ("which field holds the row's id? The document shows none",)),
+        *(
+            ()
+            if own
+            else ("which field holds the row's id? The document shows none",)
+        ),
     )
     return Resource(
         one.name,
@@ -133,10 +147,19 @@ def _needed(one: Collection) -> tuple[str, ...]:
 def _link(before: Field, above: Collection, one: Collection) -> Field:
     """The field with the id of the row above, which stands in the path."""
     plain = replace(
-        before, kind="ref", to=(above.name,), inner=(), one_of=(), max=None, ask=""
+        before,
+        kind="ref",
+        to=(above.name,),
+        inner=(),
+        one_of=(),
+        max=None,
+        ask="",
     )
     return replace(
-        plain, required="create" in one.calls, writable=True, why=("the row above",)
+        plain,
+        required="create" in one.calls,
+        writable=True,
+        why=("the row above",),
     )
 
 
@@ -166,7 +189,9 @@ def _look(one: Collection) -> Seen:
 def _body(call: Call | None, word: str) -> Found | None:
     """The row in a body; that of JSON:API without its `data`, which the engine puts around it."""
     inner = (
-        call.body.inner("data") if call is not None and call.body is not None else None
+        call.body.inner("data")
+        if call is not None and call.body is not None
+        else None
     )
     if inner is not None and {"type", "attributes"} <= set(inner.properties):
         return Found("", inner)
@@ -181,7 +206,12 @@ def _parent_place(
         return ""
     stem = f"{key(singular(above.name))}id"
     own = next(
-        (name for name in held if key(name) == stem and re.fullmatch(r"\w+", name)), ""
+        (
+            name
+            for name in held
+            if key(name) == stem and re.fullmatch(r"\w+", name)
+        ),
+        "",
     )
     named = (
         one.place
@@ -189,16 +219,26 @@ def _parent_place(
         and key(one.place) not in ("id", "resource", "uuid")
         else ""
     )
-    return own or named or f"{re.sub(r'[^A-Za-z0-9_]', '_', singular(above.name))}_id"
+    return (
+        own
+        or named
+        or f"{re.sub(r'[^A-Za-z0-9_]', '_', singular(above.name))}_id"
+    )
 
 
 def _selects(seen: Seen, one: Collection) -> dict[str, str]:
     """Where the rows stand in each answer, as far as the document draws it."""
-    listed = seen.listed if seen.listed is not None and seen.listed.row.keys else None
+    listed = (
+        seen.listed
+        if seen.listed is not None and seen.listed.row.keys
+        else None
+    )
     found = {"list": listed, "read": seen.read, "create": seen.made}
     good = one.calls["update"].good if "update" in one.calls else None
     found["update"] = envelopes.row(good, one.name) if good else None
-    return {verb: item.select for verb, item in found.items() if item is not None}
+    return {
+        verb: item.select for verb, item in found.items() if item is not None
+    }
 
 
 def _api_type(seen: Seen, one: Collection) -> str:
@@ -221,7 +261,9 @@ def _api_type(seen: Seen, one: Collection) -> str:
         return ""
     type_field = held.row.inner("type")
     word = (
-        type_field.enum[0] if type_field is not None and type_field.enum else one.name
+        type_field.enum[0]
+        if type_field is not None and type_field.enum
+        else one.name
     )
     return word if usable(word) else one.name
 
@@ -239,7 +281,9 @@ def _call(drawn: _Drawn, verb: str, costs: str) -> Written:
         return _list(drawn, data)
     if verb in ("create", "update"):
         return _write(verb, call, data, drawn.seen, drawn.fields)
-    tagged = verb == "read" and call.good is not None and "etag" in call.good.headers
+    tagged = (
+        verb == "read" and call.good is not None and "etag" in call.good.headers
+    )
     if tagged and "update" in calls and _locks(calls["update"]):
         data["etag"] = "_etag"
     return Written(data)
@@ -280,7 +324,9 @@ def _list(drawn: _Drawn, data: dict[str, Any]) -> Written:
     if since:
         data |= {
             "since": since.name,
-            **({"since_style": since.style} if since.style != "rfc3339" else {}),
+            **(
+                {"since_style": since.style} if since.style != "rfc3339" else {}
+            ),
         }
         why.append(f"since: {since.why}")
         asks += _since_asks(since)
@@ -295,7 +341,10 @@ def _since_asks(since: paging.Since) -> list[str]:
     return (
         [ask]
         if since.sure
-        else [ask, f"how does {since.name} want the moment written? rfc3339 is a guess"]
+        else [
+            ask,
+            f"how does {since.name} want the moment written? rfc3339 is a guess",
+        ]
     )
 
 
@@ -343,7 +392,11 @@ def _filters(
 
 
 def _write(
-    verb: str, call: Call, data: dict[str, Any], seen: Seen, held: Mapping[str, Field]
+    verb: str,
+    call: Call,
+    data: dict[str, Any],
+    seen: Seen,
+    held: Mapping[str, Field],
 ) -> Written:
     asks: list[str] = []
     body, media = (
@@ -381,7 +434,9 @@ def _write(
     return Written(data, (), tuple(asks))
 
 
-def _omitted(verb: str, seen: Seen, held: Mapping[str, Field]) -> dict[str, Any]:
+def _omitted(
+    verb: str, seen: Seen, held: Mapping[str, Field]
+) -> dict[str, Any]:
     """Fields that this body does not take, though the other does."""
     if seen.create is None or seen.update is None:
         return {}
@@ -405,7 +460,11 @@ def _names(found: Found) -> set[str]:
 
 def _new_id(call: Call, seen: Seen) -> dict[str, Any]:
     """A header with the address of the new row, where the answer draws no row."""
-    if seen.made is None and call.good is not None and "location" in call.good.headers:
+    if (
+        seen.made is None
+        and call.good is not None
+        and "location" in call.good.headers
+    ):
         return {"id_header": "location"}
     return {}
 
@@ -421,7 +480,9 @@ def _locks(call: Call) -> str:
     )
 
 
-def _locked(calls: Mapping[str, Written], one: Collection) -> dict[str, Written]:
+def _locked(
+    calls: Mapping[str, Written], one: Collection
+) -> dict[str, Written]:
     """With the ETag that guards an update, where reading gives one and updating takes it."""
     read = calls.get("read")
     if read is None or "etag" not in read.call:
@@ -443,7 +504,9 @@ def _locked(calls: Mapping[str, Written], one: Collection) -> dict[str, Written]
 
 def _file(held: Mapping[str, Field]) -> dict[str, str]:
     """The fields of a resource of files: what takes the file, its name and its size."""
-    taking = next((name for name, one in held.items() if one.kind == "file"), "")
+    taking = next(
+        (name for name, one in held.items() if one.kind == "file"), ""
+    )
     by_key = {key(name): name for name in reversed(list(held))}
     named, sized = (
         next((by_key[word] for word in words(which) if word in by_key), "")

@@ -38,7 +38,11 @@ class Schema:
     def count(self, word: str) -> int | None:
         """A word's whole number; None where there is none."""
         found = self.said.get(word)
-        return found if isinstance(found, int) and not isinstance(found, bool) else None
+        return (
+            found
+            if isinstance(found, int) and not isinstance(found, bool)
+            else None
+        )
 
     def flag(self, word: str) -> bool:
         """Whether a word is true."""
@@ -74,10 +78,14 @@ def _seen(node: Node) -> Schema:
         value = part.value
         for word, one in value.items():
             said.setdefault(word, one)
-        for name in part.raw("properties").names()[: MOST_FIELDS - len(properties)]:
+        for name in part.raw("properties").names()[
+            : MOST_FIELDS - len(properties)
+        ]:
             properties.setdefault(name, part.raw("properties").raw(name))
         if sure and isinstance(value.get("required"), list):
-            required |= {name for name in value["required"] if isinstance(name, str)}
+            required |= {
+                name for name in value["required"] if isinstance(name, str)
+            }
         types += [one for one in _types(value) if one not in types]
         items = items or (
             part.raw("items") if isinstance(value.get("items"), dict) else None
@@ -86,24 +94,43 @@ def _seen(node: Node) -> Schema:
     listed = said.get("enum")
     enum: list[Any] = listed if isinstance(listed, list) else only
     nullable = (
-        "null" in types or None in enum or any(_says_null(part) for part, _ in parts)
+        "null" in types
+        or None in enum
+        or any(_says_null(part) for part, _ in parts)
     )
     words = tuple(one for one in enum if one is not None)
-    kind = _one_type([one for one in types if one != "null"], properties, items, words)
+    kind = _one_type(
+        [one for one in types if one != "null"], properties, items, words
+    )
     return Schema(
-        node.keys, kind, nullable, said, properties, frozenset(required), items, words
+        node.keys,
+        kind,
+        nullable,
+        said,
+        properties,
+        frozenset(required),
+        items,
+        words,
     )
 
 
-def _parts(node: Node, seen: set[Keys], sure: bool) -> Iterator[tuple[Node, bool]]:
+def _parts(
+    node: Node, seen: set[Keys], sure: bool
+) -> Iterator[tuple[Node, bool]]:
     """Every schema that a schema is made of, each once; `sure` False for one of several
     alternatives.
     """
-    if node.keys in seen or len(seen) > MOST_PARTS or not isinstance(node.value, dict):
+    if (
+        node.keys in seen
+        or len(seen) > MOST_PARTS
+        or not isinstance(node.value, dict)
+    ):
         return
     seen.add(node.keys)
     if isinstance(node.value.get("$ref"), str):
-        beside = {word: one for word, one in node.value.items() if word != "$ref"}
+        beside = {
+            word: one for word, one in node.value.items() if word != "$ref"
+        }
         yield Node(node.api, beside, node.keys), sure
         yield from _parts(followed(node), seen, sure)
         return
@@ -121,9 +148,14 @@ def _is_null(node: Node) -> bool:
 
 
 def _says_null(node: Node) -> bool:
-    stated = node.value.get("nullable") is True or node.value.get("x-nullable") is True
+    stated = (
+        node.value.get("nullable") is True
+        or node.value.get("x-nullable") is True
+    )
     return stated or any(
-        _is_null(part) for word in ("oneOf", "anyOf") for part in node.raw(word).raws()
+        _is_null(part)
+        for word in ("oneOf", "anyOf")
+        for part in node.raw(word).raws()
     )
 
 
@@ -152,4 +184,6 @@ def _one_type(
         return "object"
     if items is not None:
         return "array"
-    return "string" if enum and all(isinstance(one, str) for one in enum) else ""
+    return (
+        "string" if enum and all(isinstance(one, str) for one in enum) else ""
+    )

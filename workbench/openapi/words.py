@@ -11,4 +11,6 @@ from engine.config.document import read
 @cache
 def words(kind: str) -> tuple[str, ...]:
     """The names of one kind, first found, first taken."""
-    return tuple(str(read(Path(__file__).with_name("words.yaml")).data[kind]).split())
+    return tuple(
+        str(read(Path(__file__).with_name("words.yaml")).data[kind]).split()
+    )

@@ -19,7 +19,14 @@ from engine.errors import (
     Unavailable,
 )
 from engine.values import dig, segments
-from workbench.probe.found import Finding, Tell, confirmed, contradicted, noted, untried
+from workbench.probe.found import (
+    Finding,
+    Tell,
+    confirmed,
+    contradicted,
+    noted,
+    untried,
+)
 from workbench.probe.scene import Probe, Row
 
 WRONG = "etl-check-wrong-key"
@@ -83,10 +90,13 @@ def _wrong_key(probe: Probe) -> Finding:
     if not names:
         return untried("connection", "auth", "there is no key")
     if any(
-        part["kind"] == "refresh_token" for part in parts(connector.connection.auth)
+        part["kind"] == "refresh_token"
+        for part in parts(connector.connection.auth)
     ):
         return untried(
-            "connection", "auth", "a refresh token that is exchanged is not put at risk"
+            "connection",
+            "auth",
+            "a refresh token that is exchanged is not put at risk",
         )
     wrong = Account(
         account.base_url,
@@ -95,7 +105,10 @@ def _wrong_key(probe: Probe) -> Finding:
         {**account.secrets, **dict.fromkeys(names, WRONG)},
     )
     client = Client(
-        replace(connector, tries=0), wrong, probe.client.limiter, probe.client.clock
+        replace(connector, tries=0),
+        wrong,
+        probe.client.limiter,
+        probe.client.clock,
     )
     probe.tape.listen(client)
     check = connector.connection.check
@@ -108,7 +121,9 @@ def _wrong_key(probe: Probe) -> Finding:
             f"a wrong key is answered {probe.tape.status} and refused",
         )
     except ClientBlocked:
-        return untried("connection", "auth", "a wrong key shuts this client out")
+        return untried(
+            "connection", "auth", "a wrong key shuts this client out"
+        )
     except ApiError as error:
         text = (
             f"a wrong key is answered {probe.tape.status}, and not read as refuse:"
@@ -159,7 +174,9 @@ def try_limits(probe: Probe, tell: Tell) -> None:
     _retry(probe, tell)
 
 
-def _header(subject: str, limit: Limit, word: str, name: str, there: bool) -> Finding:
+def _header(
+    subject: str, limit: Limit, word: str, name: str, there: bool
+) -> Finding:
     if there:
         return confirmed(subject, "headers", f"{word}: {name}")
     if word == "reset":
@@ -190,7 +207,9 @@ def _amount(probe: Probe, limit: Limit, stated: float) -> Finding:
     fitting = [
         name
         for name, amount in limit.amount.items()
-        if amount and stated % amount == 0 and (limit.per_seat or stated == amount)
+        if amount
+        and stated % amount == 0
+        and (limit.per_seat or stated == amount)
     ]
     if fitting:
         return noted(
@@ -199,7 +218,9 @@ def _amount(probe: Probe, limit: Limit, stated: float) -> Finding:
             f"the header says {stated:g}: that is {' or '.join(fitting)}, not {plan} with"
             f" {seats} seats",
         )
-    said = ", ".join(f"{name} {amount:g}" for name, amount in limit.amount.items())
+    said = ", ".join(
+        f"{name} {amount:g}" for name, amount in limit.amount.items()
+    )
     text = f"the header says {stated:g}, and the file {said}"
     return contradicted(
         subject,
@@ -212,7 +233,9 @@ def _amount(probe: Probe, limit: Limit, stated: float) -> Finding:
 
 def _retry(probe: Probe, tell: Tell) -> None:
     if not probe.tape.limited:
-        tell(untried("limits", "Retry-After", "no call was refused for its rate"))
+        tell(
+            untried("limits", "Retry-After", "no call was refused for its rate")
+        )
     elif probe.tape.retry_stated:
         tell(confirmed("limits", "Retry-After", "comes with a refusal"))
     else:
@@ -270,7 +293,10 @@ def _custom(
 
 
 def _container(
-    probe: Probe, resource: Resource, custom: CustomFields, definitions: Sequence[Row]
+    probe: Probe,
+    resource: Resource,
+    custom: CustomFields,
+    definitions: Sequence[Row],
 ) -> Iterator[Finding]:
     rows, subject = (
         probe.sample(resource.name).rows,
@@ -329,11 +355,16 @@ def _people(
 ) -> Iterator[Finding]:
     users = connector.users
     rows = (
-        probe.sample(users.resource).rows if users and users.resource in names else []
+        probe.sample(users.resource).rows
+        if users and users.resource in names
+        else []
     )
     if users and rows:
         yield from _keys(
-            "users", "users", {"email": users.email, "active": users.active}, rows
+            "users",
+            "users",
+            {"email": users.email, "active": users.active},
+            rows,
         )
         for name in users.name:
             yield from _keys("users", "users", {"name": name}, rows)
@@ -347,7 +378,10 @@ def _pipelines(
         return
     parts = (
         (lines.resource, {"name": lines.name}),
-        (lines.stages, {"stage_name": lines.stage_name, "parent": lines.parent}),
+        (
+            lines.stages,
+            {"stage_name": lines.stage_name, "parent": lines.parent},
+        ),
     )
     for resource, needed in parts:
         rows = probe.sample(resource).rows if resource in names else []

@@ -13,7 +13,9 @@ from engine.destination.equality import equivalent
 from engine.errors import Diagnostic, SpecError
 
 MADE = "made"  # stands for the id of a row made in the same check
-TELLING = 8  # letters of the mark that a short field must hold to tell a row apart
+TELLING = (
+    8  # letters of the mark that a short field must hold to tell a row apart
+)
 MARK = "{mark}"  # stands for the text that every row made here carries
 PLAIN: Mapping[str, Any] = {
     "integer": 1,
@@ -45,7 +47,9 @@ def given(path: Path | None, connector: Connector) -> Bodies:
     return {name: dict(body or {}) for name, body in data.items()}
 
 
-def _problems(document: Document, data: Any, connector: Connector) -> list[Diagnostic]:
+def _problems(
+    document: Document, data: Any, connector: Connector
+) -> list[Diagnostic]:
     if not isinstance(data, Mapping):
         return [
             document.problem(
@@ -77,7 +81,9 @@ def _problems(document: Document, data: Any, connector: Connector) -> list[Diagn
             )
         else:
             fields = connector.resources[name].fields
-            unknown = [field for field in body or {} if fields and field not in fields]
+            unknown = [
+                field for field in body or {} if fields and field not in fields
+            ]
             found += [
                 document.problem(
                     (name, field),
@@ -95,7 +101,8 @@ def needs(resource: Resource, body: Mapping[str, Any]) -> list[str]:
     wanted = [
         item
         for name, item in resource.fields.items()
-        if item.kind == "reference" and (item.required or body.get(name) == MADE)
+        if item.kind == "reference"
+        and (item.required or body.get(name) == MADE)
     ]
     return [item.to[0] for item in wanted if item.to]
 
@@ -115,7 +122,9 @@ def made(
         if name in body:
             sent[name] = _given(body[name], field, mark, reference)
         elif field.required:
-            sent[name] = _made(connector, resource, name, field, mark, reference)
+            sent[name] = _made(
+                connector, resource, name, field, mark, reference
+            )
         else:
             continue
         if sent[name] is None:
@@ -123,7 +132,9 @@ def made(
     return sent
 
 
-def extra(resource: Resource, sent: Mapping[str, Any], mark: str) -> dict[str, Any]:
+def extra(
+    resource: Resource, sent: Mapping[str, Any], mark: str
+) -> dict[str, Any]:
     """One more plain text field, so that an update has something to leave alone; {} where there
     is none.
     """
@@ -151,12 +162,15 @@ def extra(resource: Resource, sent: Mapping[str, Any], mark: str) -> dict[str, A
     return {}
 
 
-def _given(value: Any, field: FieldType, mark: str, reference: Reference) -> Any:
+def _given(
+    value: Any, field: FieldType, mark: str, reference: Reference
+) -> Any:
     if field.kind == "reference" and value == MADE:
         return reference(field)
     if isinstance(value, Mapping):
         return {
-            key: _given(item, field, mark, reference) for key, item in value.items()
+            key: _given(item, field, mark, reference)
+            for key, item in value.items()
         }
     return value.replace(MARK, mark) if isinstance(value, str) else value
 
@@ -182,7 +196,9 @@ def _made(
         return defined.types.get("text")
     if field.one_of:
         return field.one_of[0]
-    return reference(field) if field.kind == "reference" else _plain(field, mark)
+    return (
+        reference(field) if field.kind == "reference" else _plain(field, mark)
+    )
 
 
 def _plain(field: FieldType, mark: str) -> Any:
@@ -208,25 +224,35 @@ def _inner(shape: Mapping[str, FieldType], mark: str) -> dict[str, Any]:
 
 
 def ours(
-    row: Mapping[str, Any], sent: Mapping[str, Any], resource: Resource, mark: str
+    row: Mapping[str, Any],
+    sent: Mapping[str, Any],
+    resource: Resource,
+    mark: str,
 ) -> bool:
     """Whether a row is the one that was sent: it carries the mark; where none could be sent,
     most of its values are the same.
     """
     if resource.file and resource.file[0] in sent:
         sent = {
-            **{name: value for name, value in sent.items() if name != resource.file[0]},
+            **{
+                name: value
+                for name, value in sent.items()
+                if name != resource.file[0]
+            },
             resource.file[1]: sent[resource.file[0]]["name"],
         }
     texts = {
         name: value
         for name, value in sent.items()
         if isinstance(value, str)
-        and (mark in value or (len(value) >= TELLING and mark.startswith(value)))
+        and (
+            mark in value or (len(value) >= TELLING and mark.startswith(value))
+        )
     }
     if texts:
         return any(
-            mark[: len(value)] in str(row.get(name)) for name, value in texts.items()
+            mark[: len(value)] in str(row.get(name))
+            for name, value in texts.items()
         )
     same = [
         name

@@ -54,7 +54,9 @@ def bound(connector: Connector, choice: Choice) -> Bound:
     ]
     if choice.write:
         parts += [
-            part for name in choice.names for part in _writes(connector.resources[name])
+            part
+            for name in choice.names
+            for part in _writes(connector.resources[name])
         ]
     return Bound(
         AGAIN * sum(many for _, many in parts),
@@ -67,25 +69,35 @@ def _reached(connector: Connector, names: Sequence[str]) -> list[str]:
     found = list(names)
     for name in names:
         resource = connector.resources[name]
-        found += [other for field in resource.fields.values() for other in field.to]
+        found += [
+            other for field in resource.fields.values() for other in field.to
+        ]
         found += [resource.custom.resource] if resource.custom else []
         found += (
             [resource.operations["list"].parent]
-            if "list" in resource.operations and resource.operations["list"].parent
+            if "list" in resource.operations
+            and resource.operations["list"].parent
             else []
         )
     return list(dict.fromkeys(found))
 
 
 def _reads(resource: Resource, chosen: bool) -> Iterator[tuple[Operation, int]]:
-    listing, single = resource.operations.get("list"), resource.operations.get("read")
+    listing, single = (
+        resource.operations.get("list"),
+        resource.operations.get("read"),
+    )
     references = [
         field for field in resource.fields.values() if field.kind == "reference"
     ]
     if listing and listing.pager:
         below = 2 if listing.parent else 1
         asked = (listing.newest_first, listing.ids, narrowing(listing))
-        filters = 3 * bool(listing.since) + sum(map(bool, asked)) + len(listing.filters)
+        filters = (
+            3 * bool(listing.since)
+            + sum(map(bool, asked))
+            + len(listing.filters)
+        )
         yield listing, below * (PAGES + (5 + filters) * chosen)
     if single:
         yield single, (2 + SPOTS * len(references)) * chosen
@@ -98,7 +110,10 @@ def _writes(resource: Resource) -> Iterator[tuple[Operation, int]]:
             for verb in ("create", "update", "delete")
             if verb in resource.operations
         )
-        yield resource.operations.get("read") or resource.operations["create"], WRITTEN
+        yield (
+            resource.operations.get("read") or resource.operations["create"],
+            WRITTEN,
+        )
 
 
 def check(probe: Probe, choice: Choice, tell: Tell) -> None:
@@ -110,7 +125,9 @@ def check(probe: Probe, choice: Choice, tell: Tell) -> None:
     told_message = False
     for name in choice.names:
         resource = probe.client.connector.resources[name]
-        _unless_ended(f"list {name}", tell, partial(_read, probe, resource, tell))
+        _unless_ended(
+            f"list {name}", tell, partial(_read, probe, resource, tell)
+        )
         told_message = told_message or _messaged(probe, resource, tell)
     if choice.write:
         _unless_ended(
@@ -119,7 +136,9 @@ def check(probe: Probe, choice: Choice, tell: Tell) -> None:
             lambda: try_writes(probe, choice.names, choice.bodies or {}, tell),
         )
     _untouched(probe, choice, tell)
-    _unless_ended("custom fields", tell, lambda: try_blocks(probe, choice.names, tell))
+    _unless_ended(
+        "custom fields", tell, lambda: try_blocks(probe, choice.names, tell)
+    )
     try_limits(probe, tell)
 
 
@@ -138,7 +157,9 @@ def _read(probe: Probe, resource: Resource, tell: Tell) -> None:
     if "list" not in resource.operations:
         tell(
             untried(
-                f"list {resource.name}", "answers", "the file says no way to list it"
+                f"list {resource.name}",
+                "answers",
+                "the file says no way to list it",
             )
         )
         return
@@ -175,7 +196,9 @@ def _untouched(probe: Probe, choice: Choice, tell: Tell) -> None:
             if verb in probe.client.connector.resources[name].operations
         ]
         silent = [
-            verb for verb in verbs if verb.endswith("options") or not choice.write
+            verb
+            for verb in verbs
+            if verb.endswith("options") or not choice.write
         ]
         if silent:
             why = (

@@ -17,7 +17,13 @@ from engine.connector.pagination import path_of
 from engine.errors import RequestRejected, Unavailable
 from engine.extract.records import filtered
 from engine.values import dig, segments, word
-from workbench.probe.found import Finding, Tell, confirmed, contradicted, untried
+from workbench.probe.found import (
+    Finding,
+    Tell,
+    confirmed,
+    contradicted,
+    untried,
+)
 from workbench.probe.scene import Probe, Row, ids_of
 
 PAST = datetime(2000, 1, 1, tzinfo=UTC).timestamp()
@@ -30,12 +36,28 @@ def try_filters(probe: Probe, resource: Resource, tell: Tell) -> None:
     operation = resource.operations["list"]
     if operation.since:
         _obeyed(
-            probe, resource, "since", tell, lambda: _since(probe, resource, operation)
+            probe,
+            resource,
+            "since",
+            tell,
+            lambda: _since(probe, resource, operation),
         )
     if operation.newest_first:
-        _obeyed(probe, resource, "newest_first", tell, lambda: _newest(probe, resource))
+        _obeyed(
+            probe,
+            resource,
+            "newest_first",
+            tell,
+            lambda: _newest(probe, resource),
+        )
     if operation.ids:
-        _obeyed(probe, resource, "ids", tell, lambda: _ids(probe, resource, operation))
+        _obeyed(
+            probe,
+            resource,
+            "ids",
+            tell,
+            lambda: _ids(probe, resource, operation),
+        )
     for name in operation.filters:
         _obeyed(
             probe,
@@ -66,7 +88,9 @@ def try_params(probe: Probe, resource: Resource, tell: Tell) -> None:
     found = probe.sample(resource.name)
     before = _total(operation, found.body)
     left = {
-        name: value for name, value in operation.params.items() if name not in params
+        name: value
+        for name, value in operation.params.items()
+        if name not in params
     }
     other = probe.asking(resource, replace(operation, params=left))
     position = found.fullest[0] if operation.parent and found.pages else None
@@ -88,7 +112,11 @@ def try_params(probe: Probe, resource: Resource, tell: Tell) -> None:
         advice = "drop what narrows the list, or list the others as a resource"
         tell(_no(probe, resource, "params", text, advice))
     elif found.whole or after:
-        tell(confirmed(subject, "params", f"without {named} there are no more rows"))
+        tell(
+            confirmed(
+                subject, "params", f"without {named} there are no more rows"
+            )
+        )
     else:
         tell(
             untried(
@@ -147,9 +175,9 @@ def _asked(
 def _known(probe: Probe, resource: Resource) -> list[dict[str, Any]]:
     """The rows that a first page without a filter has."""
     found = probe.sample(resource.name)
-    return (found.fullest if resource.operations["list"].parent else found.pages[0])[
-        1
-    ].rows
+    return (
+        found.fullest if resource.operations["list"].parent else found.pages[0]
+    )[1].rows
 
 
 def _no(
@@ -205,7 +233,9 @@ def _between(
     zone = ZoneInfo(operation.since_zone)
     moments = [instant(row.get(resource.modified), zone) for row in known]
     stamps = {
-        one: at for one, at in zip(ids_of(known, resource), moments, strict=False) if at
+        one: at
+        for one, at in zip(ids_of(known, resource), moments, strict=False)
+        if at
     }
     if (
         len(stamps) < len(known)
@@ -219,15 +249,15 @@ def _between(
     # What a filter does within the second of its moment depends on fractions that are not sent.
     older = [one for one in got if stamps[one] < int(bound) - 1]
     missing = [
-        one for one, at in stamps.items() if at > int(bound) + 1 and one not in got
+        one
+        for one, at in stamps.items()
+        if at > int(bound) + 1 and one not in got
     ]
     text = ""
     if older:
         text = f"got {len(older)} rows whose {resource.modified} is older"
     elif missing and probe.sample(resource.name).whole:
-        text = (
-            f"{len(missing)} rows that are newer by {resource.modified} are not there"
-        )
+        text = f"{len(missing)} rows that are newer by {resource.modified} are not there"
     if text:
         text = f"asked for changes since the stamp of a row, {text}"
         advice = f"see that it goes by {resource.modified}, and its time zone"
@@ -251,12 +281,16 @@ def instant(value: Any, zone: tzinfo = UTC) -> float | None:
     if isinstance(value, int | float) and not isinstance(value, bool):
         return value / 1000 if value > 1e11 else float(value)
     try:
-        moment = datetime.fromisoformat(value) if isinstance(value, str) else None
+        moment = (
+            datetime.fromisoformat(value) if isinstance(value, str) else None
+        )
     except ValueError:
         return None
     if moment is None:
         return None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).timestamp()
+    return (
+        moment if moment.tzinfo else moment.replace(tzinfo=zone)
+    ).timestamp()
 
 
 # -- newest first
@@ -267,7 +301,9 @@ def _newest(probe: Probe, resource: Resource) -> Finding:
     rows, _ = _asked(probe, resource, {}, newest_first=True)
     names = [
         name
-        for name in dict.fromkeys([resource.created, resource.modified, resource.id])
+        for name in dict.fromkeys(
+            [resource.created, resource.modified, resource.id]
+        )
         if name
     ]
     columns = {
@@ -304,7 +340,9 @@ def _newest(probe: Probe, resource: Resource) -> Finding:
             text,
             "name the parameter that sorts, newest first",
         )
-    return confirmed(f"list {resource.name}", "newest_first", f"falls by {falling[0]}")
+    return confirmed(
+        f"list {resource.name}", "newest_first", f"falls by {falling[0]}"
+    )
 
 
 def _rank(value: Any) -> float | None:
@@ -326,7 +364,9 @@ def _ids(probe: Probe, resource: Resource, operation: Operation) -> Finding:
     known = list(dict.fromkeys(_values(probe, resource, field)))
     if len(known) < 2:
         return untried(
-            f"list {resource.name}", "ids", f"it takes two {field or 'ids'} to tell"
+            f"list {resource.name}",
+            "ids",
+            f"it takes two {field or 'ids'} to tell",
         )
     wanted = [known[-1]] if len(known) == 2 else [known[1], known[-1]]
     rows, _ = _asked(probe, resource, {operation.ids: ",".join(wanted)})
@@ -338,8 +378,12 @@ def _ids(probe: Probe, resource: Resource, operation: Operation) -> Finding:
     asked = f"asked for {len(wanted)} {field or 'ids'}"
     others = [one for one in got if one not in wanted]
     if others:
-        text = f"{asked}, got {len(others)} others: {operation.ids} is not obeyed"
-        advice = "name the parameter that takes a comma list of ids, or drop `ids`"
+        text = (
+            f"{asked}, got {len(others)} others: {operation.ids} is not obeyed"
+        )
+        advice = (
+            "name the parameter that takes a comma list of ids, or drop `ids`"
+        )
         return _no(probe, resource, "ids", text, advice)
     missing = [one for one in wanted if one not in got]
     if missing:
@@ -374,7 +418,9 @@ def _filter(
         return untried(subject, "filters", f"{name}: no row has a value")
     value, many = min(values.items(), key=lambda item: item[1])
     if many == len(known):
-        return untried(subject, "filters", f"{name}: all rows have the same value")
+        return untried(
+            subject, "filters", f"{name}: all rows have the same value"
+        )
     rows, _ = _asked(probe, resource, {name: value})
     others = [row for row in rows if word(row.get(name)) != value]
     got = ""

@@ -56,10 +56,17 @@ def left(row: str) -> Finding:
 
 
 def contradicted(
-    subject: str, claim: str, detail: str, keys: Keys, advice: str, evidence: str = ""
+    subject: str,
+    claim: str,
+    detail: str,
+    keys: Keys,
+    advice: str,
+    evidence: str = "",
 ) -> Finding:
     """The server does not do as the file says."""
-    return Finding(subject, claim, "contradicted", detail, keys, advice, evidence)
+    return Finding(
+        subject, claim, "contradicted", detail, keys, advice, evidence
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +120,9 @@ class Declared:
         """What a resource says of itself, such as `id` and `modified`, or the defaults for it."""
         own: Keys = ("resources", resource, name)
         homes: tuple[Keys, ...] = (own, ("defaults", name))
-        return next((keys for keys in homes if name in self._at(keys[:-1])), own[:-1])
+        return next(
+            (keys for keys in homes if name in self._at(keys[:-1])), own[:-1]
+        )
 
     def field(self, resource: str, path: tuple[str, ...], *names: str) -> Keys:
         """A field, or a field of a shape in it; the first of the names that it says of itself,
@@ -123,7 +132,9 @@ class Declared:
         for inner in path[1:]:
             written = self._at(keys)
             field_type = (
-                written.get("type", "") if isinstance(written, Mapping) else written
+                written.get("type", "")
+                if isinstance(written, Mapping)
+                else written
             )
             keys = ("shapes", str(field_type).partition(" ")[2], inner)
         written = self._at(keys)
@@ -140,7 +151,9 @@ class Declared:
         homes: list[Keys] = [("resources", resource, "fields")]
         homes += [
             ("shapes", shape)
-            for shape in reversed(self._at(("resources", resource)).get("like", ()))
+            for shape in reversed(
+                self._at(("resources", resource)).get("like", ())
+            )
         ]
         return next(
             ((*home, name) for home in homes if name in self._at(home)),

@@ -4,9 +4,22 @@ from __future__ import annotations
 
 from engine.connector.model import Resource
 from engine.connector.pagination import path_of
-from engine.errors import AuthError, Forbidden, NotFound, RequestRejected, Unavailable
+from engine.errors import (
+    AuthError,
+    Forbidden,
+    NotFound,
+    RequestRejected,
+    Unavailable,
+)
 from engine.values import dig
-from workbench.probe.found import Finding, Tell, confirmed, contradicted, noted, untried
+from workbench.probe.found import (
+    Finding,
+    Tell,
+    confirmed,
+    contradicted,
+    noted,
+    untried,
+)
 from workbench.probe.scene import Probe, Sample
 from workbench.probe.tape import lists_in
 
@@ -45,7 +58,9 @@ def _refused(probe: Probe, resource: Resource, found: Sample) -> Finding:
                 found.evidence,
             )
         case Forbidden():
-            return untried(subject, "answers", f"the key has no right to it: {said}")
+            return untried(
+                subject, "answers", f"the key has no right to it: {said}"
+            )
         case NotFound():
             return contradicted(
                 subject,
@@ -73,11 +88,15 @@ def _refused(probe: Probe, resource: Resource, found: Sample) -> Finding:
 
 def _empty(probe: Probe, resource: Resource, found: Sample) -> Finding:
     return _elsewhere(probe, resource, found) or untried(
-        f"list {resource.name}", "rows", "it answers, and the account has no rows of it"
+        f"list {resource.name}",
+        "rows",
+        "it answers, and the account has no rows of it",
     )
 
 
-def _elsewhere(probe: Probe, resource: Resource, found: Sample) -> Finding | None:
+def _elsewhere(
+    probe: Probe, resource: Resource, found: Sample
+) -> Finding | None:
     """A good answer without rows: an error in disguise, a walk that begins past the first page,
     or rows in another place.
     """
@@ -93,7 +112,9 @@ def _elsewhere(probe: Probe, resource: Resource, found: Sample) -> Finding | Non
         return contradicted(
             subject, "errors", text, ("errors",), advice, found.evidence
         )
-    if isinstance(found.error, Unavailable) and "does not end" in str(found.error):
+    if isinstance(found.error, Unavailable) and "does not end" in str(
+        found.error
+    ):
         return contradicted(
             subject,
             "pager",
@@ -103,7 +124,9 @@ def _elsewhere(probe: Probe, resource: Resource, found: Sample) -> Finding | Non
             found.evidence,
         )
     places = [
-        (path, rows) for path, rows in lists_in(found.body) if path != operation.select
+        (path, rows)
+        for path, rows in lists_in(found.body)
+        if path != operation.select
     ]
     if operation.each and "check `each`" in str(found.error):
         text, at = (
@@ -120,7 +143,9 @@ def _elsewhere(probe: Probe, resource: Resource, found: Sample) -> Finding | Non
         )
     if found.error is None and not places:
         return _begun_late(probe, resource, found)
-    written = f"at {operation.select}" if operation.select else "in the body itself"
+    written = (
+        f"at {operation.select}" if operation.select else "in the body itself"
+    )
     at = probe.declared.call(resource.name, "list", "select", "get")
     advice = (
         f"select: {places[0][0] or chr(34) * 2}"
@@ -128,11 +153,18 @@ def _elsewhere(probe: Probe, resource: Resource, found: Sample) -> Finding | Non
         else "say with `select` where the rows stand"
     )
     return contradicted(
-        subject, "select", f"there are no rows {written}", at, advice, found.evidence
+        subject,
+        "select",
+        f"there are no rows {written}",
+        at,
+        advice,
+        found.evidence,
     )
 
 
-def _begun_late(probe: Probe, resource: Resource, found: Sample) -> Finding | None:
+def _begun_late(
+    probe: Probe, resource: Resource, found: Sample
+) -> Finding | None:
     """Pages that are counted from 0 and asked for from 1, or the other way round: a short list
     then seems empty.
     """

@@ -23,7 +23,14 @@ from engine.errors import (
     Unavailable,
 )
 from engine.values import dig, is_yes, word
-from workbench.probe.found import Finding, Tell, confirmed, contradicted, noted, untried
+from workbench.probe.found import (
+    Finding,
+    Tell,
+    confirmed,
+    contradicted,
+    noted,
+    untried,
+)
 from workbench.probe.scene import Probe, Row, id_of, ids_of
 from workbench.probe.tape import kind_of, texts_in
 
@@ -104,7 +111,9 @@ def _listed(probe: Probe, resource: Resource, row: Row) -> Iterator[Finding]:
             "drop `etag`, and `lock` where it names it",
             evidence,
         )
-    found = id_of({**dict.fromkeys(resource.id_fields), **(live or {})}, resource)
+    found = id_of(
+        {**dict.fromkeys(resource.id_fields), **(live or {})}, resource
+    )
     if live is None or found is None:
         yield _unread(probe, resource)
     elif found != id_of(row, resource):
@@ -118,7 +127,9 @@ def _listed(probe: Probe, resource: Resource, row: Row) -> Iterator[Finding]:
         )
     else:
         yield confirmed(
-            subject, "row", "the row that is listed" + _differences(resource, row, live)
+            subject,
+            "row",
+            "the row that is listed" + _differences(resource, row, live),
         )
 
 
@@ -129,9 +140,12 @@ def _unread(probe: Probe, resource: Resource) -> Finding:
     places = [
         path
         for path in _objects(body)
-        if id_of(dig(body, path_of(path)) or {} if path else body, resource) is not None
+        if id_of(dig(body, path_of(path)) or {} if path else body, resource)
+        is not None
     ]
-    written = f"at {operation.select}" if operation.select else "in the body itself"
+    written = (
+        f"at {operation.select}" if operation.select else "in the body itself"
+    )
     advice = (
         f"select: {places[0] or chr(34) * 2}"
         if places
@@ -217,7 +231,12 @@ def _missing(probe: Probe, resource: Resource) -> Finding:
             " match it, with what tells it apart"
         )
         return contradicted(
-            subject, "missing", text, rule, advice, probe.tape.exchange(operation)
+            subject,
+            "missing",
+            text,
+            rule,
+            advice,
+            probe.tape.exchange(operation),
         )
     if live is not None and not (
         resource.deleted and is_yes(live.get(resource.deleted))
@@ -234,9 +253,11 @@ def _missing(probe: Probe, resource: Resource) -> Finding:
 
 
 def _read_as(error: Exception) -> str:
-    return {"AuthError": "refuse", "Forbidden": "forbid", "Unavailable": "unsure"}.get(
-        type(error).__name__, "reject"
-    )
+    return {
+        "AuthError": "refuse",
+        "Forbidden": "forbid",
+        "Unavailable": "unsure",
+    }.get(type(error).__name__, "reject")
 
 
 def try_message(probe: Probe, tell: Tell) -> None:
@@ -253,7 +274,9 @@ def try_message(probe: Probe, tell: Tell) -> None:
     elif not isinstance(body, dict | list):
         tell(
             untried(
-                subject, "message", f"the refusal has no JSON body, but {kind_of(body)}"
+                subject,
+                "message",
+                f"the refusal has no JSON body, but {kind_of(body)}",
             )
         )
     elif texts:
@@ -294,19 +317,28 @@ def _each(value: Any) -> list[Any]:
     return [
         item
         for item in items
-        if isinstance(item, str | int) and not isinstance(item, bool) and item != ""
+        if isinstance(item, str | int)
+        and not isinstance(item, bool)
+        and item != ""
     ]
 
 
 def _followed(
-    probe: Probe, resource: Resource, name: str, field: FieldType, values: Sequence[str]
+    probe: Probe,
+    resource: Resource,
+    name: str,
+    field: FieldType,
+    values: Sequence[str],
 ) -> Finding:
     subject, claim = f"rows of {resource.name}", "reference"
     pattern, at = (
         probe.client.connector.reference.pattern,
         probe.declared.field(resource.name, (name,), "type"),
     )
-    named = {value: (any_key(value, pattern) or "").partition("/") for value in values}
+    named = {
+        value: (any_key(value, pattern) or "").partition("/")
+        for value in values
+    }
     other = sorted(
         {
             collection
@@ -317,13 +349,17 @@ def _followed(
     if other:
         declared, named_too = " or ".join(field.to), ", ".join(other[:3])
         text = f"{name} is declared as a reference to {declared}, and refers to {named_too}"
-        return contradicted(subject, claim, text, at, f"add {other[0]} to its type")
+        return contradicted(
+            subject, claim, text, at, f"add {other[0]} to its type"
+        )
     spots = [
         (row_id or value, (collection,) if collection else field.to)
         for value, (collection, _, row_id) in named.items()
     ]
     known = [
-        spot for spot in spots if any(spot[0] in _ids(probe, one) for one in spot[1])
+        spot
+        for spot in spots
+        if any(spot[0] in _ids(probe, one) for one in spot[1])
     ]
     if known:
         return confirmed(
@@ -335,7 +371,9 @@ def _followed(
             subject, claim, f"{name} leads to a row of {' or '.join(field.to)}"
         )
     if None in answers:
-        return untried(subject, claim, f"{name}: its rows cannot be read one by one")
+        return untried(
+            subject, claim, f"{name}: its rows cannot be read one by one"
+        )
     if len(answers) < SPOTS:
         return noted(
             subject,
@@ -351,7 +389,8 @@ def _followed(
 def _ids(probe: Probe, name: str) -> set[str]:
     resource = probe.client.connector.resources[name]
     return (
-        {resource.reference_id_of(row) for row in probe.sample(name).rows} - {""}
+        {resource.reference_id_of(row) for row in probe.sample(name).rows}
+        - {""}
         if "list" in resource.operations
         else set()
     )

@@ -79,7 +79,9 @@ def try_rows(
         yield contradicted(subject, misfit.said, text, at, _ADVICE[misfit.said])
     if not any(misfit.said for misfit in misfits) and resource.fields:
         yield confirmed(
-            subject, "types", f"{len(resource.fields)} fields fit in {len(rows)} rows"
+            subject,
+            "types",
+            f"{len(resource.fields)} fields fit in {len(rows)} rows",
         )
     yield from _strangers(resource, rows)
 
@@ -135,7 +137,9 @@ def _ids(
         )
     else:
         yield confirmed(
-            subject, "id", f"{resource.id} is there, and different in {len(rows)} rows"
+            subject,
+            "id",
+            f"{resource.id} is there, and different in {len(rows)} rows",
         )
 
 
@@ -160,25 +164,35 @@ def _stamps(
     there = [value for value in values if not is_empty(value)]
     if there:
         bad = [
-            value for value in there if instant(value) is None and value not in NO_DATE
+            value
+            for value in there
+            if instant(value) is None and value not in NO_DATE
         ]
         if bad and field in resource.fields:
             return  # its type tells
         if bad:
             many = f"{len(bad)} of {len(rows)} rows"
-            text = f"{field} is {kind_of(bad[0])} that is not a moment in {many}"
+            text = (
+                f"{field} is {kind_of(bad[0])} that is not a moment in {many}"
+            )
             yield contradicted(
                 subject, name, text, at, "name the field with the moment"
             )
         else:
-            yield confirmed(subject, name, f"{field} is a moment in {len(there)} rows")
+            yield confirmed(
+                subject, name, f"{field} is a moment in {len(there)} rows"
+            )
     elif any(segments(field)[0] in row for row in rows):
-        yield untried(subject, name, f"{field} is empty in all {len(rows)} rows")
+        yield untried(
+            subject, name, f"{field} is empty in all {len(rows)} rows"
+        )
     elif at[0] == "resources" or segments(field)[0] in resource.fields:
         likely = [
             one
             for one, value in rows[0].items()
-            if isinstance(value, str) and len(value) > 9 and instant(value) is not None
+            if isinstance(value, str)
+            and len(value) > 9
+            and instant(value) is not None
         ]
         advice = (
             f"the rows have {', '.join(likely[:4])}"
@@ -188,13 +202,18 @@ def _stamps(
         yield contradicted(subject, name, f"no row has {field}", at, advice)
     else:
         yield noted(
-            subject, name, f"no row has {field}, the field that the defaults name"
+            subject,
+            name,
+            f"no row has {field}, the field that the defaults name",
         )
 
 
 def _strangers(resource: Resource, rows: Sequence[Row]) -> Iterator[Finding]:
     """Fields on one side only: noted, for an empty account shows less than it has."""
-    subject, seen = f"rows of {resource.name}", {name for row in rows for name in row}
+    subject, seen = (
+        f"rows of {resource.name}",
+        {name for row in rows for name in row},
+    )
     unseen = [
         name
         for name in resource.fields
@@ -214,7 +233,9 @@ def _strangers(resource: Resource, rows: Sequence[Row]) -> Iterator[Finding]:
     unknown = [name for name in seen if name not in known]
     if unknown and resource.fields:
         yield noted(
-            subject, "fields", f"in rows and not declared: {_named(sorted(unknown))}"
+            subject,
+            "fields",
+            f"in rows and not declared: {_named(sorted(unknown))}",
         )
 
 
@@ -245,9 +266,13 @@ def _misfits(
             continue
         expected = _expected(value, field_type)
         if expected:
-            yield _Misfit(path, "type", f"declared {field_type.kind}, got {expected}")
+            yield _Misfit(
+                path, "type", f"declared {field_type.kind}, got {expected}"
+            )
         elif (
-            field_type.kind in ("object", "list") and field_type.shape and len(path) < 5
+            field_type.kind in ("object", "list")
+            and field_type.shape
+            and len(path) < 5
         ):
             yield from _inside(value, field_type.shape, path, nothing)
         elif field_type.one_of and str(value) not in field_type.one_of:
@@ -261,9 +286,15 @@ def _misfits(
                 "one_of",
                 f"declared one of {', '.join(field_type.one_of)}, got {shown}",
             )
-        elif field_type.max and isinstance(value, str) and len(value) > field_type.max:
+        elif (
+            field_type.max
+            and isinstance(value, str)
+            and len(value) > field_type.max
+        ):
             yield _Misfit(
-                path, "max", f"declared at most {field_type.max} characters, got more"
+                path,
+                "max",
+                f"declared at most {field_type.max} characters, got more",
             )
 
 
@@ -279,7 +310,9 @@ def _inside(
             yield from _misfits(item, shape, path, nothing)
         elif not is_empty(item):
             yield _Misfit(
-                path, "type", f"declared a list of objects, got {kind_of(item)} in it"
+                path,
+                "type",
+                f"declared a list of objects, got {kind_of(item)} in it",
             )
 
 
@@ -289,9 +322,11 @@ def _reads(value: Any, field_type: FieldType) -> bool:
     """
     if field_type.kind == "reference":
         return isinstance(value, Mapping) and "id" in value
-    if field_type.kind not in ("boolean", "integer", "number") or not isinstance(
-        value, str
-    ):
+    if field_type.kind not in (
+        "boolean",
+        "integer",
+        "number",
+    ) or not isinstance(value, str):
         return False
     try:
         as_declared(value, field_type.kind)
@@ -340,7 +375,9 @@ def _is_date(value: Any) -> bool:
 
 
 def _is_moment(value: Any) -> bool:
-    return isinstance(value, str) and (value in NO_DATE or instant(value) is not None)
+    return isinstance(value, str) and (
+        value in NO_DATE or instant(value) is not None
+    )
 
 
 _KINDS: Mapping[str, Callable[[Any], bool]] = {
@@ -351,7 +388,9 @@ _KINDS: Mapping[str, Callable[[Any], bool]] = {
     "number": _is_number,
     "boolean": lambda value: isinstance(value, bool) or value in (0, 1),
     "date": _is_date,
-    "time": lambda value: isinstance(value, str) and bool(_TIME.fullmatch(value)),
+    "time": lambda value: (
+        isinstance(value, str) and bool(_TIME.fullmatch(value))
+    ),
     "datetime": _is_moment,
     "wall_time": _is_moment,
     "duration": lambda value: isinstance(value, str) or _is_number(value),

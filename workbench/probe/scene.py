@@ -39,7 +39,9 @@ class Sample:
     @property
     def whole(self) -> bool:
         """Whether these are all the rows there are."""
-        return self.error is None and bool(self.pages) and self.pages[-1][1].last
+        return (
+            self.error is None and bool(self.pages) and self.pages[-1][1].last
+        )
 
     @property
     def fullest(self) -> tuple[Any, Rows]:
@@ -62,7 +64,9 @@ class Probe:
     def sample(self, name: str) -> Sample:
         """The first rows of a list; read once."""
         if name not in self.samples:
-            self.samples[name] = _sampled(self, self.client.connector.resources[name])
+            self.samples[name] = _sampled(
+                self, self.client.connector.resources[name]
+            )
         return self.samples[name]
 
     def pages(
@@ -77,7 +81,8 @@ class Probe:
         asked = {**self.sample(resource.name).params, **(params or {})}
         return list(
             islice(
-                self.client.pages(resource.name, asked, position, newest_first), most
+                self.client.pages(resource.name, asked, position, newest_first),
+                most,
             )
         )
 
@@ -106,7 +111,9 @@ def id_of(row: Row, resource: Resource) -> str | None:
 def ids_of(rows: Iterable[Row], resource: Resource) -> list[str]:
     """The ids of rows that have one."""
     return [
-        found for found in (id_of(row, resource) for row in rows) if found is not None
+        found
+        for found in (id_of(row, resource) for row in rows)
+        if found is not None
     ]
 
 
@@ -117,7 +124,12 @@ def _sampled(probe: Probe, resource: Resource) -> Sample:
     operation = resource.operations.get("list")
     if operation is None or operation.pager is None:
         return Sample()
-    params, pages, position, rows = _needed(probe, resource, operation), [], None, 0
+    params, pages, position, rows = (
+        _needed(probe, resource, operation),
+        [],
+        None,
+        0,
+    )
     error: ApiError | None = None
     try:
         for page in islice(probe.client.pages(resource.name, params), PAGES):
@@ -155,7 +167,9 @@ def _once(
     return found
 
 
-def _needed(probe: Probe, resource: Resource, operation: Operation) -> dict[str, str]:
+def _needed(
+    probe: Probe, resource: Resource, operation: Operation
+) -> dict[str, str]:
     """A list that is asked for by the ids of other rows is asked for with the first of them."""
     field = resource.fields.get(operation.ids_of) if operation.ids_of else None
     if field is None:
@@ -166,4 +180,6 @@ def _needed(probe: Probe, resource: Resource, operation: Operation) -> dict[str,
         for name in field.to
         for one in ids_of(probe.sample(name).rows, resources[name])
     ]
-    return {operation.ids: ",".join(found[: operation.ids_max])} if found else {}
+    return (
+        {operation.ids: ",".join(found[: operation.ids_max])} if found else {}
+    )

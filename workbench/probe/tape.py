@@ -16,7 +16,9 @@ from engine.connector.messages import Request, Response
 from engine.connector.model import Operation
 from engine.errors import EtlError
 
-HARMLESS = re.compile(r"[0-9]{1,6}|[0-9]{4}-[0-9]{2}-[0-9]{2}.{0,16}|true|false")
+HARMLESS = re.compile(
+    r"[0-9]{1,6}|[0-9]{4}-[0-9]{2}-[0-9]{2}.{0,16}|true|false"
+)
 SHOWN = 160  # characters of a shape
 KEYS = 8  # keys of an object that are shown
 
@@ -78,12 +80,17 @@ class Tape:
         """
         declared = {
             str(value)
-            for value in (*operation.params.values(), *operation.newest_first.values())
+            for value in (
+                *operation.params.values(),
+                *operation.newest_first.values(),
+            )
         }
         asked = "&".join(
             f"{name}={_harmless(value, declared)}" for name, value in self.query
         )
-        answer = f"{self.status} {shape(self.body)}" if self.status else "no answer"
+        answer = (
+            f"{self.status} {shape(self.body)}" if self.status else "no answer"
+        )
         return f"{operation.method} {operation.path}{'?' if asked else ''}{asked} → {answer}"
 
 
@@ -113,9 +120,15 @@ def _shape(value: Any, depth: int) -> str:
             f"{key}: {_shape(item, depth + 1)}"
             for key, item in list(value.items())[:KEYS]
         ]
-        return "{" + ", ".join([*inner, *(["…"] if len(value) > KEYS else [])]) + "}"
+        return (
+            "{"
+            + ", ".join([*inner, *(["…"] if len(value) > KEYS else [])])
+            + "}"
+        )
     if isinstance(value, list):
-        return f"[{len(value)} x {_shape(value[0], depth + 1)}]" if value else "[]"
+        return (
+            f"[{len(value)} x {_shape(value[0], depth + 1)}]" if value else "[]"
+        )
     return kind_of(value)
 
 
@@ -127,10 +140,14 @@ def kind_of(value: Any) -> str:
         return "boolean"
     if isinstance(value, str):
         return "text of digits" if re.fullmatch(r"-?[0-9]+", value) else "text"
-    return {int: "integer", float: "number", list: "list"}.get(type(value), "object")
+    return {int: "integer", float: "number", list: "list"}.get(
+        type(value), "object"
+    )
 
 
-def lists_in(body: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, list[Any]]]:
+def lists_in(
+    body: Any, path: tuple[str, ...] = ()
+) -> Iterator[tuple[str, list[Any]]]:
     """Every list of objects in an answer, with the path that leads there."""
     if (
         isinstance(body, list)

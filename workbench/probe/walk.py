@@ -13,7 +13,13 @@ from engine.connector.model import Operation, Pager, Resource
 from engine.connector.pagination import REPEATS, path_of
 from engine.errors import RequestRejected, Unavailable
 from engine.values import dig
-from workbench.probe.found import Finding, Tell, confirmed, contradicted, untried
+from workbench.probe.found import (
+    Finding,
+    Tell,
+    confirmed,
+    contradicted,
+    untried,
+)
 from workbench.probe.lists import note_single
 from workbench.probe.scene import Probe, ids_of
 
@@ -47,7 +53,9 @@ def try_walk(probe: Probe, resource: Resource, tell: Tell) -> None:
 
 def _ended(page: Rows, operation: Operation) -> bool:
     """Whether the pager took a page for the last of its list."""
-    return page.last or (bool(operation.parent) and "page" not in (page.next or {}))
+    return page.last or (
+        bool(operation.parent) and "page" not in (page.next or {})
+    )
 
 
 # -- the size
@@ -77,7 +85,9 @@ def _size(
     new = [one for one in ids_of(after, resource) if one not in known]
     if not new:
         return untried(
-            subject, "size", f"there are {many} rows, fewer than a page of {pager.size}"
+            subject,
+            "size",
+            f"there are {many} rows, fewer than a page of {pager.size}",
         )
     lost = _ended(page, operation)
     text = f"asked for {pager.size} rows, got {many}, and more follow" + (
@@ -163,13 +173,21 @@ def _small(
     position, large = found.fullest if operation.parent else found.pages[0]
     if len(large.rows) <= SMALL:
         return [
-            untried(subject, "pager", f"{len(large.rows)} rows do not make two pages")
+            untried(
+                subject,
+                "pager",
+                f"{len(large.rows)} rows do not make two pages",
+            )
         ]
-    other = probe.asking(resource, replace(operation, pager=replace(pager, size=SMALL)))
+    other = probe.asking(
+        resource, replace(operation, pager=replace(pager, size=SMALL))
+    )
     try:
         pages = other.pages(resource, position=position, most=2)
     except RequestRejected as error:
-        return [untried(subject, "pager", f"pages of {SMALL} are refused: {error}")]
+        return [
+            untried(subject, "pager", f"pages of {SMALL} are refused: {error}")
+        ]
     except Unavailable as error:
         return [_stuck(probe, resource, operation, str(error))]
     wrong = _wrong(
@@ -245,7 +263,12 @@ def _wrong(
     if second == first:
         advice = "name the parameter that says where a page begins, and how it counts"
         yield contradicted(
-            subject, "pager", "page two is page one again", begin, advice, evidence
+            subject,
+            "pager",
+            "page two is page one again",
+            begin,
+            advice,
+            evidence,
         )
     twice = [one for one in second if one in first]
     if twice:
@@ -283,7 +306,9 @@ def _leads(probe: Probe) -> str:
     found = [
         path
         for path in _paths(probe.tape.body)
-        if any(word in path.lower() for word in ("next", "cursor", "more", "after"))
+        if any(
+            word in path.lower() for word in ("next", "cursor", "more", "after")
+        )
     ]
     return (
         f"the answer has {', '.join(found[:3])}"
@@ -308,14 +333,18 @@ def _paths(body: Any, path: str = "") -> list[str]:
 def _onward(probe: Probe, resource: Resource) -> Finding:
     """Page two of a list whose pages are as long as the server likes."""
     found, subject = probe.sample(resource.name), f"list {resource.name}"
-    pages = [ids_of(page.rows, resource) for _, page in found.pages if page.rows]
+    pages = [
+        ids_of(page.rows, resource) for _, page in found.pages if page.rows
+    ]
     if len(pages) < 2 and not found.whole:
         pages += [
             ids_of(page.rows, resource)
             for page in probe.pages(resource, position=found.pages[-1][1].next)
         ]
     if len(pages) < 2:
-        return untried(subject, "pager", f"all {len(found.rows)} rows came on one page")
+        return untried(
+            subject, "pager", f"all {len(found.rows)} rows came on one page"
+        )
     seen: set[str] = set()
     for page in pages:
         twice = seen & set(page)
@@ -331,4 +360,6 @@ def _onward(probe: Probe, resource: Resource) -> Finding:
                 found.evidence,
             )
         seen |= set(page)
-    return confirmed(subject, "pager", f"{len(pages)} pages without a row twice")
+    return confirmed(
+        subject, "pager", f"{len(pages)} pages without a row twice"
+    )

@@ -25,7 +25,14 @@ from engine.errors import (
 )
 from engine.values import is_empty
 from workbench.probe.bodies import Bodies, extra, made, needs, ours
-from workbench.probe.found import Finding, Tell, confirmed, contradicted, left, untried
+from workbench.probe.found import (
+    Finding,
+    Tell,
+    confirmed,
+    contradicted,
+    left,
+    untried,
+)
 from workbench.probe.scene import PAGES, Probe, Row, id_of, ids_of
 
 GIVE = "give its fields with --with FILE"
@@ -70,14 +77,18 @@ class Trial:
                 one
                 for name in to.to
                 if "list" in resources[name].operations
-                for one in ids_of(self.probe.sample(name).rows, resources[name])[:1]
+                for one in ids_of(
+                    self.probe.sample(name).rows, resources[name]
+                )[:1]
             ]
         if not own:
             return None
         return int(own[0]) if own[0].isdecimal() else own[0]
 
 
-def try_writes(probe: Probe, names: Sequence[str], bodies: Bodies, tell: Tell) -> None:
+def try_writes(
+    probe: Probe, names: Sequence[str], bodies: Bodies, tell: Tell
+) -> None:
     """Try every writing call of some resources, and remove all that was made, whatever is raised
     meanwhile.
     """
@@ -101,7 +112,11 @@ def _try(trial: Trial, name: str, above: tuple[str, ...]) -> None:
     trial.tried.add(name)
     if "delete" not in resource.operations:
         trial.tell(
-            untried(f"create {name}", "row", "there is no way to delete: it would stay")
+            untried(
+                f"create {name}",
+                "row",
+                "there is no way to delete: it would stay",
+            )
         )
         return
     body = trial.bodies.get(name, {})
@@ -116,18 +131,26 @@ def _try(trial: Trial, name: str, above: tuple[str, ...]) -> None:
 # -- making
 
 
-def _made(trial: Trial, resource: Resource, body: Mapping[str, Any]) -> Made | None:
+def _made(
+    trial: Trial, resource: Resource, body: Mapping[str, Any]
+) -> Made | None:
     """Make a row, with one more field than needed where that is taken."""
     probe, subject = trial.probe, f"create {resource.name}"
-    row = made(probe.client.connector, resource, body, trial.mark, trial.reference)
+    row = made(
+        probe.client.connector, resource, body, trial.mark, trial.reference
+    )
     if isinstance(row, str):
-        trial.tell(untried(subject, "row", f"nothing can be made up for {row}: {GIVE}"))
+        trial.tell(
+            untried(subject, "row", f"nothing can be made up for {row}: {GIVE}")
+        )
         return None
     more = {} if body else extra(resource, row, trial.mark)
     if not row and not more:
         trial.tell(
             untried(
-                subject, "row", f"no field is required and none is plain text: {GIVE}"
+                subject,
+                "row",
+                f"no field is required and none is plain text: {GIVE}",
             )
         )
         return None
@@ -219,11 +242,18 @@ def _live(trial: Trial, item: Made, row_id: str = "") -> dict[str, Any] | None:
         return None
     own = {}
     if listing.ids:
-        wanted = item.sent.get(listing.ids_of, row_id) if listing.ids_of else row_id
+        wanted = (
+            item.sent.get(listing.ids_of, row_id) if listing.ids_of else row_id
+        )
         own[listing.ids] = str(wanted)
     pages = islice(probe.client.pages(resource.name, own), PAGES)
     return next(
-        (row for page in pages for row in page.rows if id_of(row, resource) == row_id),
+        (
+            row
+            for page in pages
+            for row in page.rows
+            if id_of(row, resource) == row_id
+        ),
         None,
     )
 
@@ -240,10 +270,14 @@ def _read_back(trial: Trial, item: Made) -> bool:
     try:
         live = _live(trial, item, item.given)
     except ApiError as error:
-        trial.tell(untried(subject, "id", f"the row cannot be read back: {error}"))
+        trial.tell(
+            untried(subject, "id", f"the row cannot be read back: {error}")
+        )
         return False
     if live is None or not ours(live, item.sent, resource, trial.mark):
-        at = declared.call(resource.name, "create", "id_at", "id_header", "post", "put")
+        at = declared.call(
+            resource.name, "create", "id_at", "id_header", "post", "put"
+        )
         text = (
             "no row is found by the id that the answer gives"
             if live is None
@@ -281,15 +315,21 @@ def _compared(
         if not equivalent(value, live.get(name), resource.fields.get(name))
     ]
     for name in wrong:
-        state = "is empty" if is_empty(live.get(name)) else "holds something else"
+        state = (
+            "is empty" if is_empty(live.get(name)) else "holds something else"
+        )
         at = trial.probe.declared.field(resource.name, (name,))
         advice = "writable: false, or say how it travels"
         trial.tell(
-            contradicted(subject, "fields", f"{name} was sent, and {state}", at, advice)
+            contradicted(
+                subject, "fields", f"{name} was sent, and {state}", at, advice
+            )
         )
     if not wrong:
         trial.tell(
-            confirmed(subject, "fields", f"{', '.join(wanted) or 'nothing'} as sent")
+            confirmed(
+                subject, "fields", f"{', '.join(wanted) or 'nothing'} as sent"
+            )
         )
 
 
@@ -303,20 +343,31 @@ def _update(trial: Trial, item: Made) -> None:
     if operation is None:
         return
     names = [
-        name for name, value in item.sent.items() if _changeable(resource, name, value)
+        name
+        for name, value in item.sent.items()
+        if _changeable(resource, name, value)
     ]
     if not names:
         trial.tell(
-            untried(subject, "row", f"no text was sent that an update takes: {GIVE}")
+            untried(
+                subject, "row", f"no text was sent that an update takes: {GIVE}"
+            )
         )
         return
     name = names[0]
     change = {name: _changed(resource, name, item.sent[name])}
     try:
         before = _live(trial, item) or {}
-        lock = {operation.lock: before.get(operation.lock)} if operation.lock else {}
+        lock = (
+            {operation.lock: before.get(operation.lock)}
+            if operation.lock
+            else {}
+        )
         trial.probe.client.write(
-            resource.name, "update", {**_own(resource, item), **change, **lock}, item.id
+            resource.name,
+            "update",
+            {**_own(resource, item), **change, **lock},
+            item.id,
         )
         after = _live(trial, item) or {}
     except ApiError as error:
@@ -361,7 +412,9 @@ def _changed(resource: Resource, name: str, value: str) -> str:
     """Another text of the same length or a little longer, the mark still in it."""
     known = resource.fields[name]
     longer = (
-        value[: -len("</p>")] + " 2</p>" if value.endswith("</p>") else f"{value} 2"
+        value[: -len("</p>")] + " 2</p>"
+        if value.endswith("</p>")
+        else f"{value} 2"
     )
     if not known.max or len(longer) <= known.max:
         return longer
@@ -373,11 +426,17 @@ def _own(resource: Resource, item: Made) -> dict[str, Any]:
     travels in the body.
     """
     path = resource.operations["update"].path
-    named = {name: value for name, value in item.sent.items() if f"{{{name}}}" in path}
+    named = {
+        name: value
+        for name, value in item.sent.items()
+        if f"{{{name}}}" in path
+    }
     return {**named, **({resource.id: item.id} if resource.json_api else {})}
 
 
-def _whole(trial: Trial, item: Made, name: str, before: Row, after: Row) -> None:
+def _whole(
+    trial: Trial, item: Made, name: str, before: Row, after: Row
+) -> None:
     """Whether what an update does not send stays or is emptied, as `whole` says."""
     resource, probe = item.resource, trial.probe
     subject = f"update {resource.name}"
@@ -390,7 +449,9 @@ def _whole(trial: Trial, item: Made, name: str, before: Row, after: Row) -> None
         and f"{{{one}}}" not in operation.path
     ]
     emptied = [one for one in others if is_empty(after.get(one))]
-    at = probe.declared.call(resource.name, "update", "whole", "put", "patch", "post")
+    at = probe.declared.call(
+        resource.name, "update", "whole", "put", "patch", "post"
+    )
     if emptied:
         text = f"{', '.join(emptied)} was not changed, and is empty after it"
         advice = (
@@ -401,12 +462,16 @@ def _whole(trial: Trial, item: Made, name: str, before: Row, after: Row) -> None
         trial.tell(contradicted(subject, "whole", text, at, advice))
     elif not others:
         trial.tell(
-            untried(subject, "whole", "nothing else was sent that could be emptied")
+            untried(
+                subject, "whole", "nothing else was sent that could be emptied"
+            )
         )
     elif operation.whole:
         _bare(trial, item, name, others)
     else:
-        trial.tell(confirmed(subject, "whole", f"as before: {', '.join(others)}"))
+        trial.tell(
+            confirmed(subject, "whole", f"as before: {', '.join(others)}")
+        )
 
 
 def _bare(trial: Trial, item: Made, name: str, others: Sequence[str]) -> None:
@@ -425,7 +490,9 @@ def _bare(trial: Trial, item: Made, name: str, others: Sequence[str]) -> None:
         live = _live(trial, item) or {}
     except ApiError as error:
         trial.tell(
-            confirmed(subject, "whole", f"a part of the row is refused: {error}")
+            confirmed(
+                subject, "whole", f"a part of the row is refused: {error}"
+            )
         )
         return
     if any(is_empty(live.get(one)) for one in others):
@@ -435,7 +502,11 @@ def _bare(trial: Trial, item: Made, name: str, others: Sequence[str]) -> None:
     text = f"{', '.join(others)} was not sent, and stays"
     trial.tell(
         contradicted(
-            subject, "whole", text, at, "drop `whole`: it costs a read for each update"
+            subject,
+            "whole",
+            text,
+            at,
+            "drop `whole`: it costs a read for each update",
         )
     )
 
@@ -459,17 +530,24 @@ def _locked(trial: Trial, item: Made, name: str, lock: Row) -> None:
     try:
         change = {name: _changed(resource, name, item.sent[name])}
         probe.client.write(
-            resource.name, "update", {**_own(resource, item), **change, **lock}, item.id
+            resource.name,
+            "update",
+            {**_own(resource, item), **change, **lock},
+            item.id,
         )
     except VersionConflict:
         trial.tell(
             confirmed(
-                subject, "lock", f"an old version is refused with {probe.tape.status}"
+                subject,
+                "lock",
+                f"an old version is refused with {probe.tape.status}",
             )
         )
         return
     except ApiError as error:
-        text = f"an old version is refused otherwise than with 409 or 412: {error}"
+        text = (
+            f"an old version is refused otherwise than with 409 or 412: {error}"
+        )
         advice = "see how the version is sent"
     else:
         text = "an update with an old version is taken: a change in between is lost"
@@ -546,7 +624,12 @@ def _remove(trial: Trial, item: Made) -> bool:
     )
     trial.tell(
         contradicted(
-            subject, "row", "the row is still read after it", at, advice, evidence
+            subject,
+            "row",
+            "the row is still read after it",
+            at,
+            advice,
+            evidence,
         )
     )
     return advice.startswith("name")
@@ -566,9 +649,13 @@ def _found(trial: Trial, item: Made) -> str:
     if listing is None or listing.pager is None:
         return ""
     newest = bool(listing.newest_first)
-    pages = islice(trial.probe.client.pages(resource.name, newest_first=newest), PAGES)
+    pages = islice(
+        trial.probe.client.pages(resource.name, newest_first=newest), PAGES
+    )
     known = {
-        one.id for one in trial.rows if one.resource.name == resource.name and one.id
+        one.id
+        for one in trial.rows
+        if one.resource.name == resource.name and one.id
     }
     rows = (
         row
@@ -577,5 +664,10 @@ def _found(trial: Trial, item: Made) -> str:
         if ours(row, item.sent, resource, trial.mark)
     )
     return next(
-        (one for row in rows if (one := id_of(row, resource)) and one not in known), ""
+        (
+            one
+            for row in rows
+            if (one := id_of(row, resource)) and one not in known
+        ),
+        "",
     )

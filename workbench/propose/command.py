@@ -62,7 +62,9 @@ def begun(path: Path) -> Begun:
         path.parent / document.data[side]["connector"]
         for side in ("source", "destination")
     ]
-    return Begun(path, document, load_connector(sides[0]), load_connector(sides[1]))
+    return Begun(
+        path, document, load_connector(sides[0]), load_connector(sides[1])
+    )
 
 
 def _completed(document: Document) -> Document:
@@ -78,12 +80,16 @@ def _completed(document: Document) -> Document:
         )
         for name, item in objects.items()
     }
-    rest = {key: value for key, value in document.data.items() if value is not None}
+    rest = {
+        key: value for key, value in document.data.items() if value is not None
+    }
     return replace(document, data={**rest, "objects": filled})
 
 
 def propose(
-    spec: Begun, rows: Rows, named: Mapping[str, Mapping[str, str]] | None = None
+    spec: Begun,
+    rows: Rows,
+    named: Mapping[str, Mapping[str, str]] | None = None,
 ) -> Proposed:
     """What the spec lacks, inferred from the connectors and the staged records."""
     people = people_of(spec.source, rows)
@@ -115,11 +121,15 @@ def propose(
     return Proposed(
         made,
         drafted,
-        inserted(spec.path.read_text(encoding="utf-8-sig"), wanted, str(spec.path)),
+        inserted(
+            spec.path.read_text(encoding="utf-8-sig"), wanted, str(spec.path)
+        ),
     )
 
 
-def save(spec: Begun, proposed: Proposed, out: Path, env: Mapping[str, str]) -> None:
+def save(
+    spec: Begun, proposed: Proposed, out: Path, env: Mapping[str, str]
+) -> None:
     """Write the text, once it has proved to be a valid spec where it will stand; raises
     SpecError, and nothing is changed.
     """

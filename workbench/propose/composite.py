@@ -51,7 +51,10 @@ def _own_address(scene: Scene, target: str) -> Proposal | None:
         return None
     name, parts = min(
         found,
-        key=lambda item: (not any(word in item[0] for word in _BEFORE), -len(item[1])),
+        key=lambda item: (
+            not any(word in item[0] for word in _BEFORE),
+            -len(item[1]),
+        ),
     )
     written = {"from": parts, "using": "address.components"}
     sure = 0.95 if {"city", "postal_code"} & set(parts) else 0.75
@@ -88,7 +91,8 @@ def address_parts(group: Sequence[Column]) -> dict[str, str]:
         wanted = [
             column
             for column in group
-            if column.text and has(meaning(column.path.rpartition(".")[2]), part)
+            if column.text
+            and has(meaning(column.path.rpartition(".")[2]), part)
         ]
         if part == "street" and not wanted:
             wanted = [
@@ -96,13 +100,19 @@ def address_parts(group: Sequence[Column]) -> dict[str, str]:
                 for c in group
                 if c.text
                 and c.means("address")
-                and not c.means("formatted", "type", "key", "email", "extra", "city")
+                and not c.means(
+                    "formatted", "type", "key", "email", "extra", "city"
+                )
             ]
-        wanted = [column for column in wanted if column.path not in found.values()]
+        wanted = [
+            column for column in wanted if column.path not in found.values()
+        ]
         if wanted:
             found[part] = wanted[0].path
     return (
-        found if len(found) >= 2 and ("city" in found or "postal_code" in found) else {}
+        found
+        if len(found) >= 2 and ("city" in found or "postal_code" in found)
+        else {}
     )
 
 
@@ -111,7 +121,8 @@ def _related_address(scene: Scene, target: str) -> Proposal | None:
         if any(has(meaning(name), "address") for name in column.links):
             alias, related, around = scene.around(column)
             parts = {
-                part: f"{alias}.{path}" for part, path in address_parts(around).items()
+                part: f"{alias}.{path}"
+                for part, path in address_parts(around).items()
             }
             if parts:
                 written = {"from": parts, "using": "address.components"}
@@ -133,7 +144,10 @@ def _line(scene: Scene, target: str) -> Proposal | None:
             and not column.links
             and column.means("location", "address", "formatted")
         ):
-            written = {"from": {"street": column.path}, "using": "address.components"}
+            written = {
+                "from": {"street": column.path},
+                "using": "address.components",
+            }
             return Proposal(
                 target,
                 written,
@@ -178,7 +192,9 @@ def _is_email(column: Column) -> bool:
 def _is_phone(column: Column) -> bool:
     named = column.means("phone", "mobile", "fax")
     return (
-        named and column.text and column.shape not in ("email", "url", "html", "long")
+        named
+        and column.text
+        and column.shape not in ("email", "url", "html", "long")
     ) or (named and column.shape in ("phone", "number"))
 
 
@@ -271,7 +287,9 @@ def file(scene: Scene, target: str, _: FieldType) -> Proposal | None:
 
 def duration(scene: Scene, target: str, _: FieldType) -> Proposal | None:
     """How long something takes: from its start to its end, or as a number of minutes."""
-    start = next((c for c in scene.columns if c.moment and c.means("start")), None)
+    start = next(
+        (c for c in scene.columns if c.moment and c.means("start")), None
+    )
     end = next((c for c in scene.columns if c.moment and c.means("end")), None)
     if start and end:
         parts: Mapping[str, str] = {"start": start.path, "end": end.path}
@@ -282,7 +300,9 @@ def duration(scene: Scene, target: str, _: FieldType) -> Proposal | None:
             ("a start and an end",),
             tuple(parts.values()),
         )
-    length = next((c for c in scene.columns if c.number and c.means("duration")), None)
+    length = next(
+        (c for c in scene.columns if c.number and c.means("duration")), None
+    )
     if length:
         return Proposal(
             target,

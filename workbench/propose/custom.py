@@ -69,7 +69,12 @@ def custom(
         if column.path in taken or not _worth(column):
             continue
         found = next(
-            (kind for rule in _RULES if (kind := rule(scene, column)) is not None), None
+            (
+                kind
+                for rule in _RULES
+                if (kind := rule(scene, column)) is not None
+            ),
+            None,
         )
         if (
             found is None
@@ -92,7 +97,9 @@ def _taken(own: Sequence[Proposal]) -> set[str]:
             or "template" in item.written
         )
         if item.confidence >= 0.5 and not lossy:
-            found.update(item.paths[:1] if _only_first(item.written) else item.paths)
+            found.update(
+                item.paths[:1] if _only_first(item.written) else item.paths
+            )
             found.update(
                 str(row["by"])
                 for row in item.related.values()
@@ -129,11 +136,17 @@ def _proposal(
 ) -> Proposal:
     doubts = [(most, doubt) for most, doubt in _doubts(scene, column) if doubt]
     sure = min([kind.sure, *(most for most, _ in doubts)])
-    seen = [f"filled in {column.fill:.0%} of {column.seen}"] if column.filled else []
+    seen = (
+        [f"filled in {column.fill:.0%} of {column.seen}"]
+        if column.filled
+        else []
+    )
     reasons = [kind.reason, *seen, *(doubt for _, doubt in doubts)]
     if any(column.path in item.paths for item in own) and not column.links:
         reasons.append("the destination's own field keeps less of it")
-    label = next((known for known in scene.named if slug(known) == name), spoken(name))
+    label = next(
+        (known for known in scene.named if slug(known) == name), spoken(name)
+    )
     declared = {"name": label, "type": scene.named.get(label, kind.type)} | (
         {"options": kind.options} if kind.options else {}
     )
@@ -155,7 +168,9 @@ def _doubts(scene: Scene, column: Column) -> Iterator[tuple[float, str]]:
         0.55,
         (
             "always the same"
-            if column.filled > 2 and len(column.values) == 1 and not column.boolean
+            if column.filled > 2
+            and len(column.values) == 1
+            and not column.boolean
             else ""
         ),
     )
@@ -180,7 +195,9 @@ def _linked(scene: Scene, column: Column) -> Kind | None:
     if not column.links:
         return None
     if set(column.links) & {
-        source for item in (*scene.above, scene.outline) for source in item.sources
+        source
+        for item in (*scene.above, scene.outline)
+        for source in item.sources
     }:
         return _to_migrated(scene, column)
     alias, related, around = scene.around(column)
@@ -197,7 +214,9 @@ def _linked(scene: Scene, column: Column) -> Kind | None:
     if scene.people in column.links:
         last = next((c for c in around if c.means("last_name")), None)
         parts = (
-            {"first": path, "last": f"{alias}.{last.path}"} if last else {"first": path}
+            {"first": path, "last": f"{alias}.{last.path}"}
+            if last
+            else {"first": path}
         )
         return Kind(
             "text",
@@ -258,7 +277,9 @@ _CONTACTS = (
     _Contact(("tax_id",), "", "text", "ids.tax_id", 0.92, "a tax number"),
     _Contact(("fax",), "", "text", "text.squash", 0.85, "a fax number"),
     _Contact(("phone", "mobile"), "", "phone", _E164, 0.86, "a phone number"),
-    _Contact(("email",), "email", "text", "text.strip", 0.86, "an e-mail address"),
+    _Contact(
+        ("email",), "email", "text", "text.strip", 0.86, "an e-mail address"
+    ),
     _Contact(("website",), "", "text", "text.strip", 0.85, "a web address"),
     _Contact((), "url", "text", "text.strip", 0.5, "a web address"),
 )
@@ -296,7 +317,9 @@ def _moment(scene: Scene, column: Column) -> Kind | None:
         or column.shape == "midnight"
         else 0.7
     )
-    return Kind("date", {"from": column.path, "using": "dates.date"}, sure, "a date")
+    return Kind(
+        "date", {"from": column.path, "using": "dates.date"}, sure, "a date"
+    )
 
 
 def _amount(scene: Scene, column: Column) -> Kind | None:
@@ -314,14 +337,18 @@ def _amount(scene: Scene, column: Column) -> Kind | None:
     if column.means("stock", "quantity", "count", "weight"):
         return Kind("number", column.path, 0.65, "a quantity")
     return (
-        Kind("number", column.path, 0.55, "a number") if column.kind != "text" else None
+        Kind("number", column.path, 0.55, "a number")
+        if column.kind != "text"
+        else None
     )
 
 
 def _money(scene: Scene, column: Column) -> Kind:
     own = scene.currency
     if own is None:
-        return Kind("number", column.path, 0.6, "an amount; records name no currency")
+        return Kind(
+            "number", column.path, 0.6, "an amount; records name no currency"
+        )
     parts = {"value": column.path, "currency": [own.path, "$settings.currency"]}
     paths = (column.path, own.path, "$settings.currency")
     sure = 0.6 if column.means("discount", "price", "cost") else 0.85
@@ -352,14 +379,20 @@ def _boolean(_: Scene, column: Column) -> Kind | None:
 
 
 def _prose(scene: Scene, column: Column) -> Kind | None:
-    if column.means("comment", "description") or column.shape in ("html", "long"):
+    if column.means("comment", "description") or column.shape in (
+        "html",
+        "long",
+    ):
         sure, reason = (
             (0.55, f"text for people; {scene.noted} may say it")
             if scene.noted
             else (0.82, "text for people")
         )
         return Kind(
-            "long_text", {"from": column.path, "using": "text.strip"}, sure, reason
+            "long_text",
+            {"from": column.path, "using": "text.strip"},
+            sure,
+            reason,
         )
     return None
 
@@ -369,7 +402,9 @@ def _text(scene: Scene, column: Column) -> Kind | None:
         return Kind("text", column.path, 0.35, "a currency; amounts carry it")
     if column.choice:
         options = list(
-            dict.fromkeys(value.strip() for value in column.values if value.strip())
+            dict.fromkeys(
+                value.strip() for value in column.values if value.strip()
+            )
         )
         return Kind(
             "enum",
@@ -379,12 +414,16 @@ def _text(scene: Scene, column: Column) -> Kind | None:
             options=options,
         )
     named = (
-        column.means("name", "legal_name", "trade_name", "first_name", "last_name")
+        column.means(
+            "name", "legal_name", "trade_name", "first_name", "last_name"
+        )
         and likeness(column.meaning, meaning("name")) > 0.6
     )
     if named and any(has(meaning(name), "name") for name in scene.fields):
         return Kind("text", column.path, 0.4, "another name")
-    if column.means("reference", "barcode", "serial", "position", "code", "title"):
+    if column.means(
+        "reference", "barcode", "serial", "position", "code", "title"
+    ):
         return Kind(
             "text",
             {"from": column.path, "using": "text.strip"},
@@ -393,7 +432,9 @@ def _text(scene: Scene, column: Column) -> Kind | None:
         )
     if column.means("status", "stage"):
         return Kind("text", column.path, 0.8, "a state")
-    return Kind("text", {"from": column.path, "using": "text.strip"}, 0.6, "text")
+    return Kind(
+        "text", {"from": column.path, "using": "text.strip"}, 0.6, "text"
+    )
 
 
 _RULES: tuple[Callable[[Scene, Column], Kind | None], ...] = (

@@ -9,7 +9,13 @@ from engine.connector.model import Connector
 from workbench.propose.custom import custom
 from workbench.propose.native import native
 from workbench.propose.profile import Rows
-from workbench.propose.scene import Accounts, Outline, Proposal, people_of, scene
+from workbench.propose.scene import (
+    Accounts,
+    Outline,
+    Proposal,
+    people_of,
+    scene,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +46,9 @@ def draft(
     carried: set[str] = set()
     for outline in outlines:
         known = (named or {}).get(outline.resource, {})
-        place = scene(outline, accounts, outlines=outlines, people=people, named=known)
+        place = scene(
+            outline, accounts, outlines=outlines, people=people, named=known
+        )
         own = list(native(place))
         extra = list(custom(place, own, carried))
         found.append(Drafted(outline, (*own, *extra)))

@@ -11,7 +11,11 @@ from workbench.propose.scene import Outline, Proposal, Scene
 from workbench.propose.states import states_of, telling_apart
 from workbench.propose.words import has, likeness, meaning, slug, spoken
 
-_PARTS = ("owner", "assignee", "creator")  # who stands for a record, likeliest first
+_PARTS = (
+    "owner",
+    "assignee",
+    "creator",
+)  # who stands for a record, likeliest first
 
 
 def owner(scene: Scene, target: str, _: FieldType) -> Proposal | None:
@@ -23,9 +27,9 @@ def owner(scene: Scene, target: str, _: FieldType) -> Proposal | None:
         paths = [column.path for column in found]
         reason = f"{', '.join(paths)} name{'s' if len(paths) == 1 else ''} a row of {scene.people}"
         sure = 0.93 if found[0].means("owner", "assignee") else 0.82
-        if not has(meaning(target), "owner", "assignee") and _led_by_its_own_record(
-            scene
-        ):
+        if not has(
+            meaning(target), "owner", "assignee"
+        ) and _led_by_its_own_record(scene):
             sure = 0.6  # a note on a record need not be by the record's people
         return Proposal(
             target,
@@ -36,10 +40,14 @@ def owner(scene: Scene, target: str, _: FieldType) -> Proposal | None:
         )
     for link in _to_companies(scene):
         alias, related, around = scene.around(link)
-        theirs = _by_part([column for column in around if scene.people in column.links])
+        theirs = _by_part(
+            [column for column in around if scene.people in column.links]
+        )
         if theirs:
             path = f"{alias}.{theirs[0].path}"
-            reason = f"names nobody itself; {link.path} leads to a row that does"
+            reason = (
+                f"names nobody itself; {link.path} leads to a row that does"
+            )
             return Proposal(
                 target,
                 {"lookup": "users", "by": path},
@@ -60,7 +68,11 @@ def owner(scene: Scene, target: str, _: FieldType) -> Proposal | None:
 def _by_part(found: Sequence[Column]) -> list[Column]:
     def rank(column: Column) -> tuple[int, float]:
         part = next(
-            (place for place, concept in enumerate(_PARTS) if column.means(concept)),
+            (
+                place
+                for place, concept in enumerate(_PARTS)
+                if column.means(concept)
+            ),
             len(_PARTS) - 1,
         )
         return part, -column.fill
@@ -77,7 +89,9 @@ def _to_companies(scene: Scene) -> list[Column]:
     return sorted(found, key=lambda column: -column.fill)
 
 
-def reference(scene: Scene, target: str, field_type: FieldType) -> Proposal | None:
+def reference(
+    scene: Scene, target: str, field_type: FieldType
+) -> Proposal | None:
     """A row that an object further up made: of this very record, of one it names, or of one that
     shares a link with it.
     """
@@ -104,11 +118,16 @@ def reference(scene: Scene, target: str, field_type: FieldType) -> Proposal | No
             (f"the same record became {_listed(own)}",),
             (scene.key,),
         )
-    direct, shared = _direct(scene, target, above), _shared(scene, target, above)
+    direct, shared = (
+        _direct(scene, target, above),
+        _shared(scene, target, above),
+    )
     if direct and shared and direct.paths == shared.paths:
         both = [shared.written, {**direct.written, "on_miss": "omit"}]
         paths = tuple(dict.fromkeys((*shared.paths, *direct.paths)))
-        return Proposal(target, both, 0.75, (*shared.reasons, *direct.reasons), paths)
+        return Proposal(
+            target, both, 0.75, (*shared.reasons, *direct.reasons), paths
+        )
     found = direct or shared
     if found and direct and _led_by_its_own_record(scene):
         return Proposal(
@@ -123,14 +142,19 @@ def reference(scene: Scene, target: str, field_type: FieldType) -> Proposal | No
 
 def _led_by_its_own_record(scene: Scene) -> bool:
     """Whether some field of the resource already ties the row to what the same record became."""
-    wanted = {name for field_type in scene.fields.values() for name in field_type.to}
+    wanted = {
+        name for field_type in scene.fields.values() for name in field_type.to
+    }
     return any(
-        item.resource in wanted and set(item.sources) & set(scene.outline.sources)
+        item.resource in wanted
+        and set(item.sources) & set(scene.outline.sources)
         for item in scene.above
     )
 
 
-def _direct(scene: Scene, target: str, above: Sequence[Outline]) -> Proposal | None:
+def _direct(
+    scene: Scene, target: str, above: Sequence[Outline]
+) -> Proposal | None:
     best: tuple[float, Column, list[Outline]] | None = None
     for column in scene.columns:
         hits = [item for item in above if set(item.sources) & set(column.links)]
@@ -163,7 +187,9 @@ def _direct(scene: Scene, target: str, above: Sequence[Outline]) -> Proposal | N
     )
 
 
-def _shared(scene: Scene, target: str, above: Sequence[Outline]) -> Proposal | None:
+def _shared(
+    scene: Scene, target: str, above: Sequence[Outline]
+) -> Proposal | None:
     """The first person of the company that the record names."""
     for item in above:
         if set(item.sources) & set(scene.outline.sources) or not has(
@@ -239,7 +265,9 @@ def stage(scene: Scene, target: str, _: FieldType) -> Proposal | None:
     )
 
 
-def participants(scene: Scene, target: str, field_type: FieldType) -> Proposal | None:
+def participants(
+    scene: Scene, target: str, field_type: FieldType
+) -> Proposal | None:
     """A list of people taking part, of the one person the record names."""
     for name, inner in (field_type.shape or {}).items():
         if inner.kind != "reference":
@@ -253,13 +281,17 @@ def participants(scene: Scene, target: str, field_type: FieldType) -> Proposal |
             if shape.kind == "boolean"
         }
         written = {"list": [{name: found.written, **flag}]}
-        return Proposal(target, written, found.confidence, found.reasons, found.paths)
+        return Proposal(
+            target, written, found.confidence, found.reasons, found.paths
+        )
     return None
 
 
 def _inner(scene: Scene, name: str, field_type: FieldType) -> Proposal | None:
     above = [item for item in scene.above if item.resource in field_type.to]
-    linking = scene.linking([source for item in above for source in item.sources])
+    linking = scene.linking(
+        [source for item in above for source in item.sources]
+    )
     direct = next(
         (column for column in linking if column.means("person", "user")), None
     )

@@ -21,7 +21,13 @@ from workbench.propose.words import Meaning, has, likeness, meaning
 
 Rule = Callable[[Scene, str, FieldType], Proposal | None]
 
-_NAMES = (("legal_name",), ("full_name",), ("name",), ("trade_name",), ("title",))
+_NAMES = (
+    ("legal_name",),
+    ("full_name",),
+    ("name",),
+    ("trade_name",),
+    ("title",),
+)
 _QUIET = (
     "deleted",
     "private",
@@ -108,8 +114,12 @@ def label(scene: Scene, target: str, field_type: FieldType) -> Proposal | None:
     """What people call the record: a name, first and last name, or number and name where a name
     alone says too little.
     """
-    first = next((c for c in scene.columns if c.text and c.means("first_name")), None)
-    last = next((c for c in scene.columns if c.text and c.means("last_name")), None)
+    first = next(
+        (c for c in scene.columns if c.text and c.means("first_name")), None
+    )
+    last = next(
+        (c for c in scene.columns if c.text and c.means("last_name")), None
+    )
     names = _names(scene)
     if (
         first
@@ -148,7 +158,9 @@ def label(scene: Scene, target: str, field_type: FieldType) -> Proposal | None:
     sure = 0.75 if names else 0.6
     if len(names) > 1 or (names and names[0].fill > 0.9):
         sure = 0.93
-    reasons = (f"{paths[0]} is what the record is called; {ordered[0].described}",)
+    reasons = (
+        f"{paths[0]} is what the record is called; {ordered[0].described}",
+    )
     return Proposal(
         target,
         {"from": paths[0] if len(paths) == 1 else paths, "using": steps},
@@ -169,7 +181,9 @@ def _names(scene: Scene) -> list[Column]:
             and "." not in column.path
             and column.shape not in ("email", "url")
             and column not in found
-            and likeness(column.meaning, tuple(frozenset([c]) for c in concepts))
+            and likeness(
+                column.meaning, tuple(frozenset([c]) for c in concepts)
+            )
             >= 0.99
         ]
     return sorted(found, key=lambda column: column.fill < 0.5)
@@ -180,26 +194,33 @@ def _telling(names: list[Column]) -> bool:
     return (
         bool(names)
         and names[0].fill > 0.9
-        and (not names[0].seen or len(names[0].values) >= _UNIQUE * names[0].filled)
+        and (
+            not names[0].seen
+            or len(names[0].values) >= _UNIQUE * names[0].filled
+        )
     )
 
 
-def _numbered(scene: Scene, target: str, number: Column, steps: Any) -> Proposal | None:
+def _numbered(
+    scene: Scene, target: str, number: Column, steps: Any
+) -> Proposal | None:
     """The record's number with the name of whom it is about."""
     for column in scene.columns:
         if (
             any(
-                has(meaning(name), "company", "lead", "person") for name in column.links
+                has(meaning(name), "company", "lead", "person")
+                for name in column.links
             )
             and column.fill > 0.5
         ):
             alias, related, around = scene.around(column)
             named = label_of(around)
             if named:
-                first, second = underscored(number.path), underscored(named.path)
-                text = (
-                    f"{{{{ {first} }}}} {{{{ {alias}.{second} if {alias} else '' }}}}"
+                first, second = (
+                    underscored(number.path),
+                    underscored(named.path),
                 )
+                text = f"{{{{ {first} }}}} {{{{ {alias}.{second} if {alias} else '' }}}}"
                 reason = (
                     f"{number.path} tells records apart, no name does;"
                     f" {column.path} says whom it is about"
@@ -267,7 +288,9 @@ def flag(scene: Scene, target: str, _: FieldType) -> Proposal | None:
         (
             c
             for c in scene.columns
-            if c.boolean and not c.means(*_QUIET) and likeness(c.meaning, wanted) > 0.8
+            if c.boolean
+            and not c.means(*_QUIET)
+            and likeness(c.meaning, wanted) > 0.8
         ),
         None,
     )
@@ -292,7 +315,12 @@ def flag(scene: Scene, target: str, _: FieldType) -> Proposal | None:
     mapped, share = ended(found) if found else ({}, 0.0)
     if found is None or not mapped:
         return None
-    written = {"from": found.path, "using": "text.strip", "map": mapped, "else": False}
+    written = {
+        "from": found.path,
+        "using": "text.strip",
+        "map": mapped,
+        "else": False,
+    }
     return Proposal(
         target,
         written,
@@ -309,7 +337,12 @@ def of_kind(scene: Scene, target: str, _: FieldType) -> Proposal | None:
     mapped, share = kinds(found) if found else ({}, 0.0)
     if found is None or not mapped:
         return None
-    written = {"from": found.path, "using": "text.strip", "map": mapped, "else": "task"}
+    written = {
+        "from": found.path,
+        "using": "text.strip",
+        "map": mapped,
+        "else": "task",
+    }
     return Proposal(
         target,
         written,
@@ -330,7 +363,9 @@ def prose(scene: Scene, target: str, field_type: FieldType) -> Proposal | None:
         and c.means("comment", "description")
         and not c.means("private")
     ]
-    found.sort(key=lambda c: (not c.means("comment"), c.path.count("."), -c.fill))
+    found.sort(
+        key=lambda c: (not c.means("comment"), c.path.count("."), -c.fill)
+    )
     if not found:
         return _nameless(target, field_type)
     paths = [c.path for c in found]
@@ -416,7 +451,10 @@ def moment(scene: Scene, target: str, _: FieldType) -> Proposal | None:
             return _moment(
                 scene,
                 target,
-                min(near, key=lambda c: (c.path.count("."), len(c.meaning), -c.fill)),
+                min(
+                    near,
+                    key=lambda c: (c.path.count("."), len(c.meaning), -c.fill),
+                ),
                 sure,
             )
     if wanted == "created":
@@ -432,15 +470,21 @@ def moment(scene: Scene, target: str, _: FieldType) -> Proposal | None:
     pure = [
         c
         for c in scene.columns
-        if c.moment and all(item <= {"date"} for item in c.meaning) and c.meaning
+        if c.moment
+        and all(item <= {"date"} for item in c.meaning)
+        and c.meaning
     ]
-    pure += [c for c in scene.columns if c.moment and c.means("scheduled", "paid")]
+    pure += [
+        c for c in scene.columns if c.moment and c.means("scheduled", "paid")
+    ]
     if wanted != "due" or not pure:
         return None
     return _moment(scene, target, pure[0], 0.82 if pure[0].meaning else 0.6)
 
 
-def _moment(scene: Scene, target: str, column: Column, sure: float) -> Proposal | None:
+def _moment(
+    scene: Scene, target: str, column: Column, sure: float
+) -> Proposal | None:
     kind = scene.fields[target].kind
     if kind == "time" and column.shape == "midnight":
         return None
@@ -450,7 +494,11 @@ def _moment(scene: Scene, target: str, column: Column, sure: float) -> Proposal 
     )
     written = {"from": column.path, "using": step_for(kind, column, timed)}
     return Proposal(
-        target, written, sure, (f"{column.path}; {column.described}",), (column.path,)
+        target,
+        written,
+        sure,
+        (f"{column.path}; {column.described}",),
+        (column.path,),
     )
 
 
@@ -514,7 +562,11 @@ def plain(scene: Scene, target: str, field_type: FieldType) -> Proposal | None:
     """Text or a number, by the likeness of the names."""
     if has(meaning(target), "visible", "label"):
         return None
-    fits = [c for c in scene.columns if _fits(c, field_type) and not c.means(*_QUIET)]
+    fits = [
+        c
+        for c in scene.columns
+        if _fits(c, field_type) and not c.means(*_QUIET)
+    ]
     scored = [(_score(scene, c, target), c) for c in fits]
     score, column = max(scored, key=lambda item: item[0], default=(0.0, None))
     if column is None or score < 0.45:
@@ -541,7 +593,9 @@ def _score(scene: Scene, column: Column, target: str) -> float:
     if part_of(scene, column):
         near *= 0.6
     depth = (
-        0.0 if inside or (not scene.outline.each and "." not in column.path) else 0.15
+        0.0
+        if inside or (not scene.outline.each and "." not in column.path)
+        else 0.15
     )
     return max(0.0, near - depth) * (0.9 + 0.1 * min(1.0, 2 * column.fill))
 

@@ -10,7 +10,9 @@ from workbench.propose.profile import Rows, business, columns
 from workbench.propose.scene import Outline
 from workbench.propose.words import Meaning, has, likeness, meaning, slug, words
 
-MODEST = 3  # a collection with fewer fields that say something is a list of labels
+MODEST = (
+    3  # a collection with fewer fields that say something is a list of labels
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,9 @@ def pairs(source: Connector, destination: Connector, rows: Rows) -> list[Pair]:
 def _targets(destination: Connector) -> Iterator[str]:
     """Resources that records can become; not the ones that only shape the others."""
     set_up = {
-        item.custom.resource for item in destination.resources.values() if item.custom
+        item.custom.resource
+        for item in destination.resources.values()
+        if item.custom
     }
     if destination.pipelines:
         set_up |= {destination.pipelines.resource, destination.pipelines.stages}
@@ -68,7 +72,9 @@ def _best(
             else f"{name} usually become {target}"
         )
     ]
-    found = business(source.resources[name], (name,), columns(source, (name,), rows))
+    found = business(
+        source.resources[name], (name,), columns(source, (name,), rows)
+    )
     if len(found) < MODEST:
         score *= 0.6
         reasons.append("but hold little more than a name")
@@ -88,17 +94,26 @@ def _score(of: Meaning, target: Meaning) -> float:
         return 0.0
     best = 0.0
     for concept in of[-1]:
-        for wider, share in ((concept, 1.0), *words().broader.get(concept, {}).items()):
+        for wider, share in (
+            (concept, 1.0),
+            *words().broader.get(concept, {}).items(),
+        ):
             if wider in target[-1]:
                 best = max(
                     best,
                     share
-                    * (0.75 + 0.25 * likeness((*of[:-1], frozenset([wider])), target)),
+                    * (
+                        0.75
+                        + 0.25
+                        * likeness((*of[:-1], frozenset([wider])), target)
+                    ),
                 )
     return best
 
 
-def _depth(destination: Connector, name: str, above: tuple[str, ...] = ()) -> int:
+def _depth(
+    destination: Connector, name: str, above: tuple[str, ...] = ()
+) -> int:
     """How many resources must stand before this one, because its rows point at theirs."""
     resource = destination.resources[name]
     to = {
@@ -109,7 +124,8 @@ def _depth(destination: Connector, name: str, above: tuple[str, ...] = ()) -> in
     }
     inner = to - {name, *above} & set(destination.resources)
     return 1 + max(
-        (_depth(destination, other, (*above, name)) for other in inner), default=0
+        (_depth(destination, other, (*above, name)) for other in inner),
+        default=0,
     )
 
 

@@ -15,7 +15,9 @@ from engine.connector.references import any_key
 from engine.values import is_empty, word
 from workbench.propose.words import Meaning, has, likeness, meaning, without
 
-Rows = Mapping[str, Sequence[Mapping[str, Any]]]  # collection -> some of its records
+Rows = Mapping[
+    str, Sequence[Mapping[str, Any]]
+]  # collection -> some of its records
 
 _LINK = re.compile(
     r"[-_](?i:id|path|ref|uuid|key|link|url)$|(?<=[a-z0-9])(ID|Id|Path|Ref|Uuid|Key|Link|Url)$"
@@ -42,7 +44,8 @@ _SHAPES: tuple[tuple[Shape, re.Pattern[str]], ...] = (
     (
         "url",
         re.compile(
-            r"https?://\S+|www\.\S+|[a-z0-9-]+(\.[a-z0-9-]+)+/\S*", re.IGNORECASE
+            r"https?://\S+|www\.\S+|[a-z0-9-]+(\.[a-z0-9-]+)+/\S*",
+            re.IGNORECASE,
         ),
     ),
     (
@@ -53,12 +56,15 @@ _SHAPES: tuple[tuple[Shape, re.Pattern[str]], ...] = (
     ("number", re.compile(r"[+-]?(0|[1-9]\d*)([.,]\d+)?")),
     (
         "phone",
-        re.compile(r"\+?[\d\s().\-/]{7,24}(\s*(ext|x)\.?\s*\d+)?", re.IGNORECASE),
+        re.compile(
+            r"\+?[\d\s().\-/]{7,24}(\s*(ext|x)\.?\s*\d+)?", re.IGNORECASE
+        ),
     ),
     (
         "html",
         re.compile(
-            r".*<(p|br|div|ul|ol|li|b|i|span|table)\b.*", re.IGNORECASE | re.DOTALL
+            r".*<(p|br|div|ul|ol|li|b|i|span|table)\b.*",
+            re.IGNORECASE | re.DOTALL,
         ),
     ),
     ("long", re.compile(r".{120,}|.*\n.*", re.DOTALL)),
@@ -98,7 +104,9 @@ class Column:
     @property
     def choice(self) -> bool:
         """Whether the values look like those of an enumeration."""
-        few = 1 < len(self.values) <= FEW and self.filled >= 2.5 * len(self.values)
+        few = 1 < len(self.values) <= FEW and self.filled >= 2.5 * len(
+            self.values
+        )
         return (
             few
             and self.kind != "boolean"
@@ -189,7 +197,8 @@ def _nameable(path: str, declared: Mapping[str, FieldType]) -> bool:
     """
     parts = path.split(".")
     return not declared or any(
-        ".".join(parts[:count]) in declared for count in range(1, len(parts) + 1)
+        ".".join(parts[:count]) in declared
+        for count in range(1, len(parts) + 1)
     )
 
 
@@ -209,13 +218,22 @@ def _profiled(
                 held[path].append(value)
     opened = {path.rpartition(".")[0] for path in held if "." in path}
     return tuple(
-        _column(connector, path, declared.get(path), values, seen=len(bodies), own=own)
+        _column(
+            connector,
+            path,
+            declared.get(path),
+            values,
+            seen=len(bodies),
+            own=own,
+        )
         for path, values in held.items()
         if path not in opened
     )
 
 
-def _leaves(body: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def _leaves(
+    body: Mapping[str, Any], prefix: str = ""
+) -> Iterator[tuple[str, Any]]:
     for name, value in body.items():
         if any(mark in name for mark in ".[]{}$ ") or not name:
             continue  # no path can name it
@@ -237,7 +255,9 @@ def _column(
     plain = [value for value in values if not isinstance(value, list)]
     counted = Counter(word(value) for value in plain)
     kind = declared.kind if declared else ""
-    links = _links(connector, declared, plain) or _named_link(connector, path, kind)
+    links = _links(connector, declared, plain) or _named_link(
+        connector, path, kind
+    )
     name = path.rpartition(".")[2] if not path.startswith("$") else path
     return Column(
         path,
@@ -251,7 +271,9 @@ def _column(
     )
 
 
-def _shape(kind: str, values: Sequence[Any], counted: Mapping[str, int]) -> Shape:
+def _shape(
+    kind: str, values: Sequence[Any], counted: Mapping[str, int]
+) -> Shape:
     """The shape that at least four in five of the values have."""
     if any(isinstance(value, list) for value in values) or kind == "list":
         return "list"
@@ -307,7 +329,9 @@ def _named_link(connector: Connector, path: str, kind: str) -> tuple[str, ...]:
         return ()
     wanted = meaning(stem(path).rpartition(".")[2])
     return tuple(
-        name for name in connector.resources if likeness(meaning(name), wanted) == 1
+        name
+        for name in connector.resources
+        if likeness(meaning(name), wanted) == 1
     )[:1]
 
 

@@ -11,7 +11,14 @@ from engine.connector.model import Connector, Resource, join_id
 from engine.errors import RequestRejected
 from engine.extract.full import save
 from engine.session import Run
-from engine.store.records import Cursor, Record, Tally, all_cursors, save_page, stream
+from engine.store.records import (
+    Cursor,
+    Record,
+    Tally,
+    all_cursors,
+    save_page,
+    stream,
+)
 from engine.store.tables import Store
 from engine.values import digest, key_of, word
 from workbench.propose.profile import Rows
@@ -35,7 +42,9 @@ def staged(store: Store, collections: Iterable[str]) -> Rows:
     return found
 
 
-def custom_fields(store: Store, destination: Connector) -> dict[str, dict[str, str]]:
+def custom_fields(
+    store: Store, destination: Connector
+) -> dict[str, dict[str, str]]:
     """The destination's own custom fields as staged: resource -> name people see -> type of a
     spec.
     """
@@ -72,7 +81,10 @@ def read(run: Run) -> Iterator[str]:
         if name not in known and "list" in resource.operations:
             yield from _read(name, partial(_records, run, name))
     for resource in run.migration.destination.resources.values():
-        if resource.custom and DESTINATION + resource.custom.resource not in known:
+        if (
+            resource.custom
+            and DESTINATION + resource.custom.resource not in known
+        ):
             yield from _read(
                 resource.custom.resource,
                 partial(_fields, run, resource.custom.resource),

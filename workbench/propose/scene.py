@@ -8,7 +8,14 @@ from typing import Any
 
 from engine.connector.model import Connector, FieldType
 from engine.language.model import Each
-from workbench.propose.profile import Column, Rows, business, columns, elements, stem
+from workbench.propose.profile import (
+    Column,
+    Rows,
+    business,
+    columns,
+    elements,
+    stem,
+)
 from workbench.propose.words import has, meaning, slug
 
 HIGH = 0.8  # from here on a proposal should be right nine times in ten
@@ -95,7 +102,9 @@ class Scene:
     def linking(self, collections: Sequence[str]) -> list[Column]:
         """Fields that name a row of any of the collections."""
         return [
-            column for column in self.columns if set(column.links) & set(collections)
+            column
+            for column in self.columns
+            if set(column.links) & set(collections)
         ]
 
     def around(
@@ -103,7 +112,12 @@ class Scene:
     ) -> tuple[str, dict[str, dict[str, Any]], tuple[Column, ...]]:
         """The row a link leads to: its name in paths, its declaration, its fields."""
         alias = next(
-            (name for name, by in self.outline.related.items() if by == column.path), ""
+            (
+                name
+                for name, by in self.outline.related.items()
+                if by == column.path
+            ),
+            "",
         )
         if not alias:
             alias = slug(stem(column.path))
@@ -159,7 +173,9 @@ def scene(
     )
     if outline.each:
         inner = business(
-            None, (), elements(source, outline.sources, outline.each.path.text, rows)
+            None,
+            (),
+            elements(source, outline.sources, outline.each.path.text, rows),
         )
         found = (
             *(
@@ -185,7 +201,9 @@ def scene(
 def _is_note(destination: Connector, outline: Outline) -> bool:
     return any(
         field_type.kind == "html" and field_type.required
-        for field_type in destination.resources[outline.resource].fields.values()
+        for field_type in destination.resources[
+            outline.resource
+        ].fields.values()
     )
 
 
@@ -265,6 +283,11 @@ def number_of(scene: Scene) -> Column | None:
     found = [
         c
         for c in scene.columns
-        if c.text and not c.number and c.means("reference", "code") and _tells_apart(c)
+        if c.text
+        and not c.number
+        and c.means("reference", "code")
+        and _tells_apart(c)
     ]
-    return next((column for column in found if not part_of(scene, column)), None)
+    return next(
+        (column for column in found if not part_of(scene, column)), None
+    )

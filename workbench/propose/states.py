@@ -37,7 +37,9 @@ def states_of(scene: Scene, *concepts: str) -> States | None:
     for column in sorted(scene.columns, key=lambda item: -item.fill):
         last = column.meaning[-1:] or column.meaning
         if column.links and any(
-            set(concepts) & item for name in column.links for item in _last(name)
+            set(concepts) & item
+            for name in column.links
+            for item in _last(name)
         ):
             return _rows_of_states(scene, column)
         if (
@@ -69,12 +71,17 @@ def _rows_of_states(scene: Scene, column: Column) -> States | None:
     return States(f"{alias}.{label.path}", counts, related, column, label.path)
 
 
-def linked_rows(scene: Scene, column: Column) -> list[tuple[Mapping[str, Any], int]]:
+def linked_rows(
+    scene: Scene, column: Column
+) -> list[tuple[Mapping[str, Any], int]]:
     """The staged rows that a link's values name, with how many records name each."""
     resource = scene.source.resources
     by_key = {
         key_of(
-            name, join_id([word(body.get(part)) for part in resource[name].id_fields])
+            name,
+            join_id(
+                [word(body.get(part)) for part in resource[name].id_fields]
+            ),
         ): body
         for name in column.links
         for body in scene.rows.get(name, ())
@@ -92,9 +99,15 @@ def onto(found: States, options: Sequence[str]) -> tuple[dict[str, str], float]:
     mapped: dict[str, str] = {}
     for value in _in_order(found):
         said = state(value)
-        choice = by_state.get(said) or (by_state.get("won") if said == "done" else None)
+        choice = by_state.get(said) or (
+            by_state.get("won") if said == "done" else None
+        )
         choice = choice or next(
-            (option for option in options if option.casefold() == value.casefold()),
+            (
+                option
+                for option in options
+                if option.casefold() == value.casefold()
+            ),
             None,
         )
         if choice is not None:
@@ -105,7 +118,9 @@ def onto(found: States, options: Sequence[str]) -> tuple[dict[str, str], float]:
 def ended(found: States) -> tuple[dict[str, bool], float]:
     """Whether each state means that nothing is left to do."""
     mapped = {
-        value: state(value) in ENDED for value in _in_order(found) if state(value)
+        value: state(value) in ENDED
+        for value in _in_order(found)
+        if state(value)
     }
     return mapped, _share(found, mapped)
 
@@ -125,7 +140,9 @@ def _in_order(found: States) -> list[str]:
 
 def _share(found: States, mapped: Iterable[str]) -> float:
     total = sum(many for value, many in found.counts.items() if value)
-    return sum(found.counts[value] for value in mapped) / total if total else 0.0
+    return (
+        sum(found.counts[value] for value in mapped) / total if total else 0.0
+    )
 
 
 def telling_apart(scene: Scene, found: States) -> tuple[str, str]:
@@ -135,7 +152,9 @@ def telling_apart(scene: Scene, found: States) -> tuple[str, str]:
     if found.link is None:
         return "", ""
     own = [row for row, _ in linked_rows(scene, found.link)]
-    every = [row for name in found.link.links for row in scene.rows.get(name, ())]
+    every = [
+        row for name in found.link.links for row in scene.rows.get(name, ())
+    ]
     for column in business(
         None, (), columns(scene.source, found.link.links, scene.rows)
     ):

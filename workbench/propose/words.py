@@ -42,21 +42,36 @@ def words() -> Words:
             key = tuple(term.split())
             terms[key] = terms.get(key, frozenset()) | {concept}
     return Words(
-        {short: tuple(long.split()) for short, long in data["abbreviations"].items()},
+        {
+            short: tuple(long.split())
+            for short, long in data["abbreviations"].items()
+        },
         terms,
         data["light"],
         data["broader"],
-        {term: state for state, listed in data["states"].items() for term in listed},
-        {term: kind for kind, listed in data["kinds"].items() for term in listed},
+        {
+            term: state
+            for state, listed in data["states"].items()
+            for term in listed
+        },
+        {
+            term: kind
+            for kind, listed in data["kinds"].items()
+            for term in listed
+        },
     )
 
 
 def split(name: str) -> tuple[str, ...]:
     """The words of a name in any style: `legal-name`, `legal_name`, `legalName`, `Razón social`."""
-    folded = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    folded = (
+        unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    )
     found = (part.lower() for part in _WORD.findall(folded))
     return tuple(
-        long for part in found for long in words().abbreviations.get(part, (part,))
+        long
+        for part in found
+        for long in words().abbreviations.get(part, (part,))
     )
 
 
@@ -101,7 +116,9 @@ def likeness(one: Meaning, other: Meaning) -> float:
     """How much two names mean the same, 0 to 1; words that say little count little."""
     rest, shared = list(other), 0.0
     for concepts in one:
-        match = next((candidate for candidate in rest if candidate & concepts), None)
+        match = next(
+            (candidate for candidate in rest if candidate & concepts), None
+        )
         if match is not None:
             rest.remove(match)
             shared += min(_weight(concepts), _weight(match))

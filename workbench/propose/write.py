@@ -68,7 +68,9 @@ def _mentioned(item: Mapping[str, Any]) -> Iterator[str]:
         elif isinstance(value, str):
             yield value
             if "{{" in value or "{%" in value:
-                yield from (word.replace("_", "-") for word in _WORD.findall(value))
+                yield from (
+                    word.replace("_", "-") for word in _WORD.findall(value)
+                )
                 yield from _WORD.findall(value)
 
 
@@ -147,22 +149,32 @@ def is_live(outline: Outline, proposal: Proposal) -> bool:
     """
     if outline.begun:
         return proposal.confidence >= HIGH
-    return proposal.confidence >= LOW or proposal.reasons[0].startswith("DECIDE")
+    return proposal.confidence >= LOW or proposal.reasons[0].startswith(
+        "DECIDE"
+    )
 
 
-def _wanted(data: Mapping[str, Any], outline: Outline, proposal: Proposal) -> bool:
+def _wanted(
+    data: Mapping[str, Any], outline: Outline, proposal: Proposal
+) -> bool:
     """Whether a person has not decided it already."""
-    fields = ((data.get("objects") or {}).get(outline.name) or {}).get("fields") or {}
+    fields = ((data.get("objects") or {}).get(outline.name) or {}).get(
+        "fields"
+    ) or {}
     if proposal.target in fields:
         return False
     if not proposal.target.startswith("custom.") or not fields:
         return True
     if proposal.paths == ("$key",):
         return "$key" not in [
-            value for name, value in fields.items() if name.startswith("custom.")
+            value
+            for name, value in fields.items()
+            if name.startswith("custom.")
         ]
     own = {str(row["by"]) for row in proposal.related.values()} | {
-        path for path in proposal.paths if path.split(".")[0] not in proposal.related
+        path
+        for path in proposal.paths
+        if path.split(".")[0] not in proposal.related
     }
     return (
         not (own - {"$settings.currency"} <= outline.used)
@@ -170,12 +182,17 @@ def _wanted(data: Mapping[str, Any], outline: Outline, proposal: Proposal) -> bo
     )
 
 
-def _declared(wanted: Sequence[tuple[Drafted, Proposal]]) -> Iterator[Insertion]:
+def _declared(
+    wanted: Sequence[tuple[Drafted, Proposal]],
+) -> Iterator[Insertion]:
     """Custom fields, pipelines and options that proposals need, once each."""
     customs: dict[tuple[str, str], tuple[dict[str, Any], bool]] = {}
     for item, proposal in wanted:
         if proposal.custom:
-            key = (item.outline.resource, proposal.target.removeprefix("custom."))
+            key = (
+                item.outline.resource,
+                proposal.target.removeprefix("custom."),
+            )
             known, live = customs.get(key, (dict(proposal.custom), False))
             customs[key] = (
                 _joined(known, proposal.custom),
@@ -193,7 +210,9 @@ def _declared(wanted: Sequence[tuple[Drafted, Proposal]]) -> Iterator[Insertion]
             )
         for name, pipeline in proposal.pipeline.items():
             yield Insertion(
-                ("pipelines", name), pipeline, live=is_live(item.outline, proposal)
+                ("pipelines", name),
+                pipeline,
+                live=is_live(item.outline, proposal),
             )
 
 
@@ -207,7 +226,9 @@ def _joined(one: dict[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
     return one
 
 
-def _related(outline: Outline, proposals: Sequence[Proposal]) -> Iterator[Insertion]:
+def _related(
+    outline: Outline, proposals: Sequence[Proposal]
+) -> Iterator[Insertion]:
     found: dict[str, tuple[Mapping[str, Any], bool]] = {}
     for proposal in proposals:
         for alias, row in proposal.related.items():
@@ -221,7 +242,9 @@ def _related(outline: Outline, proposals: Sequence[Proposal]) -> Iterator[Insert
         )
 
 
-def _users(data: Mapping[str, Any], people: tuple[str, str]) -> Iterator[Insertion]:
+def _users(
+    data: Mapping[str, Any], people: tuple[str, str]
+) -> Iterator[Insertion]:
     if people[0] and "users" not in data:
         value = {"from": people[0], "email": people[1], "fallback": FALLBACK}
         yield Insertion(
@@ -232,7 +255,10 @@ def _users(data: Mapping[str, Any], people: tuple[str, str]) -> Iterator[Inserti
 
 
 def _settings(
-    data: Mapping[str, Any], live: Sequence[Insertion], source: Connector, rows: Rows
+    data: Mapping[str, Any],
+    live: Sequence[Insertion],
+    source: Connector,
+    rows: Rows,
 ) -> Iterator[Insertion]:
     text = " ".join(written(item.value) for item in live)
     guessed = {
@@ -244,7 +270,9 @@ def _settings(
     guessed["currency"] = _most(source, rows, "currency", 3, "EUR")
     guessed["phone_region"] = _most(source, rows, "country", 2, "ES")
     for name, (value, remark) in guessed.items():
-        if f"$settings.{name}" in text and name not in (data.get("settings") or {}):
+        if f"$settings.{name}" in text and name not in (
+            data.get("settings") or {}
+        ):
             yield Insertion(("settings", name), value, remark)
 
 
