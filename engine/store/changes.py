@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from engine.store.links import linked_keys
 from engine.store.tables import (
     Store,
+    among,
     as_text,
     candidates,
     changes,
@@ -130,7 +131,7 @@ def drop_some(
     """Take out of the plan what is drafted from these records of an object."""
     for part in batches(records):
         made = sa.select(drafts.c.key).where(
-            drafts.c.object == name, drafts.c.record.in_(part)
+            drafts.c.object == name, among(connection, drafts.c.record, part)
         )
         connection.execute(
             changes.delete().where(
@@ -207,7 +208,7 @@ def changes_of(
     found: dict[str, Change] = {}
     for part in batches(keys):
         query = sa.select(changes).where(
-            changes.c.object == name, changes.c.key.in_(part)
+            changes.c.object == name, among(connection, changes.c.key, part)
         )
         found |= {row.key: _change(row) for row in connection.execute(query)}
     return found
@@ -222,7 +223,7 @@ def rows_to_be(
         query = sa.select(changes.c.key, changes.c.dest_id).where(
             changes.c.object == name,
             changes.c.kind.in_(("create", "adopt")),
-            changes.c.key.in_(part),
+            among(connection, changes.c.key, part),
         )
         found |= {row[0]: row[1] for row in connection.execute(query)}
     return found
@@ -237,7 +238,7 @@ def adoptions_of(
         query = sa.select(changes.c.key, changes.c.draft).where(
             changes.c.object == name,
             changes.c.kind == "adopt",
-            changes.c.key.in_(part),
+            among(connection, changes.c.key, part),
         )
         found |= {row[0]: bool(row[1]) for row in connection.execute(query)}
     return found
@@ -329,7 +330,7 @@ def drop_changes(
     for part in batches(keys):
         connection.execute(
             changes.delete().where(
-                changes.c.object == name, changes.c.key.in_(part)
+                changes.c.object == name, among(connection, changes.c.key, part)
             )
         )
 
@@ -408,7 +409,8 @@ def find_candidates(
     found: dict[str, dict[str, Any]] = {}
     for part in batches(map(indexed, tokens)):
         query = sa.select(candidates).where(
-            candidates.c.resource == resource, candidates.c.token.in_(part)
+            candidates.c.resource == resource,
+            among(connection, candidates.c.token, part),
         )
         rows = connection.execute(query.order_by(candidates.c.dest_id))
         found |= {row.dest_id: from_text(row.body) for row in rows}

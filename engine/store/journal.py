@@ -11,6 +11,7 @@ from msgspec import structs
 
 from engine.store.tables import (
     Store,
+    among,
     from_text,
     journal,
     links,
@@ -404,7 +405,7 @@ def creations(
     """The entries that made an object's rows, by key and destination id, taken back or not."""
     query = sa.select(journal).where(
         journal.c.object == name,
-        journal.c.key.in_(list(keys)),
+        among(connection, journal.c.key, keys),
         journal.c.action == "create",
         journal.c.state.in_((*UNDOABLE, "undone")),
     )
@@ -419,7 +420,7 @@ def creations_of_rows(
     """The entries that made these destination rows, taken back or not, by destination id."""
     query = sa.select(journal).where(
         journal.c.resource == resource,
-        journal.c.dest_id.in_(list(ids)),
+        among(connection, journal.c.dest_id, ids),
         journal.c.action == "create",
         journal.c.state.in_((*UNDOABLE, "undone")),
     )
@@ -480,7 +481,9 @@ def made_rows(
         )
         .where(
             links.c.resource == resource,
-            links.c.dest_id.in_(list(ids)) if ending is None else ending,
+            among(connection, links.c.dest_id, ids)
+            if ending is None
+            else ending,
             journal.c.action == "create",
             journal.c.state.in_(UNDOABLE),
         )
@@ -494,7 +497,7 @@ def updates_of(
     """The updates of these records that can be taken back."""
     query = sa.select(journal).where(
         journal.c.object == name,
-        journal.c.key.in_(list(keys)),
+        among(connection, journal.c.key, keys),
         journal.c.action == "update",
         journal.c.state.in_(UNDOABLE),
     )

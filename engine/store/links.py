@@ -12,6 +12,7 @@ from msgspec import structs
 from engine.store.tables import (
     Among,
     Store,
+    among,
     drafts,
     findings,
     from_text,
@@ -269,7 +270,7 @@ def linked_ids_of(
     found: dict[str, tuple[str, str]] = {}
     for part in batches(keys):
         query = sa.select(links.c.key, links.c.resource, links.c.dest_id).where(
-            links.c.object == name, links.c.key.in_(part)
+            links.c.object == name, among(connection, links.c.key, part)
         )
         found |= {row[0]: (row[1], row[2]) for row in connection.execute(query)}
     return found
@@ -438,7 +439,9 @@ def clear_findings(
         query = query.where(findings.c.object == name)
     for part in [None] if keys is None else batches(keys):
         connection.execute(
-            query if part is None else query.where(findings.c.key.in_(part))
+            query
+            if part is None
+            else query.where(among(connection, findings.c.key, part))
         )
 
 

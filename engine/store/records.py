@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from engine.store.tables import (
     Among,
     Store,
+    among,
     as_text,
     cursors,
     drafts,
@@ -130,7 +131,7 @@ def other_rows(
     for part in batches(last, BATCH):
         query = sa.select(records).where(
             records.c.collection == found[0].collection,
-            records.c.key.in_(part),
+            among(connection, records.c.key, part),
             records.c.read_at >= since,
         )
         others += [
@@ -197,7 +198,8 @@ def _replace_refs(
     ordered, seqs = sorted(keys), dict[str, int]()
     for part in batches(ordered, BATCH):
         query = sa.select(records.c.key, records.c.seq).where(
-            records.c.collection == collection, records.c.key.in_(part)
+            records.c.collection == collection,
+            among(connection, records.c.key, part),
         )
         seqs |= {row.key: row.seq for row in connection.execute(query)}
         for field in fields:
@@ -205,7 +207,7 @@ def _replace_refs(
                 refs.delete().where(
                     refs.c.collection == collection,
                     refs.c.field == field,
-                    refs.c.key.in_(part),
+                    among(connection, refs.c.key, part),
                 )
             )
     rows = [
@@ -397,7 +399,10 @@ def mark_gone(connection: sa.Connection, keys: Sequence[str]) -> None:
         names = list({key.partition("/")[0] for key in part})
         connection.execute(
             records.update()
-            .where(records.c.collection.in_(names), records.c.key.in_(part))
+            .where(
+                records.c.collection.in_(names),
+                among(connection, records.c.key, part),
+            )
             .values(gone=True)
         )
 
@@ -410,7 +415,10 @@ def note_listed(
         names = list({key.partition("/")[0] for key in part})
         connection.execute(
             records.update()
-            .where(records.c.collection.in_(names), records.c.key.in_(part))
+            .where(
+                records.c.collection.in_(names),
+                among(connection, records.c.key, part),
+            )
             .values(read_at=at)
         )
 

@@ -18,6 +18,7 @@ from engine.store.links import staged
 from engine.store.records import BATCH
 from engine.store.tables import (
     Store,
+    among,
     as_text,
     cursors,
     drafts,
@@ -195,7 +196,7 @@ def targets_of(
     """What records of a collection name now: the field, and the value as it is indexed."""
     for part in batches(keys):
         query = sa.select(refs.c.field, refs.c.target).where(
-            refs.c.collection == collection, refs.c.key.in_(part)
+            refs.c.collection == collection, among(connection, refs.c.key, part)
         )
         yield from ((row[0], row[1]) for row in connection.execute(query).all())
 
@@ -261,14 +262,18 @@ def forget_drafts(
     """Forget an object's drafts of these records, and what they looked at; the drafts' keys."""
     found: list[str] = []
     for part in batches(keys):
-        made = (drafts.c.object == name, drafts.c.record.in_(part))
+        made = (
+            drafts.c.object == name,
+            among(connection, drafts.c.record, part),
+        )
         found += connection.execute(
             sa.select(drafts.c.key).where(*made)
         ).scalars()
         connection.execute(drafts.delete().where(*made))
         connection.execute(
             leanings.delete().where(
-                leanings.c.object == name, leanings.c.record.in_(part)
+                leanings.c.object == name,
+                among(connection, leanings.c.record, part),
             )
         )
     return found

@@ -692,21 +692,41 @@ Among = Callable[[sa.Column[Any]], sa.ColumnElement[bool]]
 Build = Callable[[Among], sa.Select[Any]]
 
 
-@lru_cache(maxsize=256)
-def _built(build: Build, dialect: str) -> sa.Select[Any]:
-    return build(
-        _among_of_postgresql if dialect == "postgresql" else _among_of_sqlite
+def among(
+    connection: sa.Connection, column: sa.Column[Any], values: Iterable[str]
+) -> sa.ColumnElement[bool]:
+    """That a column holds one of the values.
+
+    They travel as one parameter, so that the text of a query is always the same: to write one with
+    a place for each of them takes longer than to run it.
+    """
+    dialect = connection.dialect.name
+    return _among(
+        dialect, column, sa.literal(_as_one(dialect, values), _ONE[dialect])
     )
 
 
-def _among_of_postgresql(column: sa.Column[Any]) -> sa.ColumnElement[bool]:
-    values = sa.bindparam("among", type_=sa.ARRAY(sa.Text))
-    return column == sa.func.any(values)
+_ONE: dict[str, Any] = {"sqlite": sa.Text(), "postgresql": sa.ARRAY(sa.Text)}
 
 
-def _among_of_sqlite(column: sa.Column[Any]) -> sa.ColumnElement[bool]:
-    values = sa.func.json_each(sa.bindparam("among", type_=sa.Text))
-    return column.in_(sa.select(values.table_valued("value").c.value))
+def _as_one(dialect: str, values: Iterable[str]) -> str | list[str]:
+    kept: Any = [_kept(value) for value in values]
+    return as_text(kept) if dialect == "sqlite" else kept
+
+
+def _among(
+    dialect: str, column: sa.Column[Any], values: sa.ColumnElement[Any]
+) -> sa.ColumnElement[bool]:
+    if dialect == "postgresql":
+        return column == sa.func.any(values)
+    listed = sa.func.json_each(values).table_valued("value")
+    return column.in_(sa.select(listed.c.value))
+
+
+@lru_cache(maxsize=256)
+def _built(build: Build, dialect: str) -> sa.Select[Any]:
+    values = sa.bindparam("among", type_=_ONE[dialect])
+    return build(lambda column: _among(dialect, column, values))
 
 
 def rows_among(
@@ -718,15 +738,13 @@ def rows_among(
     """The rows of a query for many values of a column, some hundreds at a time.
 
     `build` makes the query, once for each kind of database: it is handed a function that makes the
-    condition that a column is among the values. The values travel as one parameter, so that the
-    text of the query is always the same: to write one with a place for each of them takes longer
-    than to run it.
+    condition that a column is among the values.
     """
-    statement = _built(build, connection.dialect.name)
+    dialect = connection.dialect.name
+    statement = _built(build, dialect)
     for part in batches(values):
-        kept: Any = [_kept(value) for value in part]
-        among = as_text(kept) if connection.dialect.name == "sqlite" else kept
-        yield from connection.execute(statement, {**parameters, "among": among})
+        one = _as_one(dialect, part)
+        yield from connection.execute(statement, {**parameters, "among": one})
 
 
 def those_of(
@@ -740,7 +758,9 @@ def those_of(
     for part in batches(values):
         found.update(
             connection.execute(
-                sa.select(column).where(column.in_(part), *conditions)
+                sa.select(column).where(
+                    among(connection, column, part), *conditions
+                )
             ).scalars()
         )
     return found
