@@ -221,7 +221,8 @@ def word(value: Json) -> str:
 
 
 DEEPEST = 100  # levels of a value; what lies deeper is kept as its JSON text
-_LONGEST = 300  # characters of a number; a longer one is kept as text
+# characters of a number with a point or an exponent; a longer one is kept as text
+_LONGEST = 300
 _EXACT = 15  # digits of which a float keeps every one
 _MARKS = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]')
 

@@ -288,15 +288,21 @@ class Door(httpx.BaseTransport):
             made = socket.create_connection(
                 (host, port or {"http": 80, "https": 443}[scheme]), self.connect
             )
-            made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            if scheme == "https":
-                made = self.trusted.wrap_socket(made, server_hostname=host)
+            made = self._secured(made, host) if scheme == "https" else made
         except TimeoutError:
             raise httpx.ConnectTimeout("no connection in time") from None
         except OSError as error:
             raise httpx.ConnectError(str(error)) from None
+        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         made.settimeout(self.timeout)
         return made
+
+    def _secured(self, made: socket.socket, host: str) -> socket.socket:
+        try:
+            return self.trusted.wrap_socket(made, server_hostname=host)
+        except BaseException:
+            made.close()
+            raise
 
 
 def _chunk(part: bytes) -> bytes:

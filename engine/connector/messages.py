@@ -14,7 +14,7 @@ import msgspec
 
 Header = tuple[bytes, bytes]
 
-SAID = {  # what every request says
+DEFAULTS = {  # what every request says
     "accept": "*/*",
     "accept-encoding": "gzip, deflate",
     "connection": "keep-alive",
@@ -87,8 +87,16 @@ def request(
 @lru_cache(maxsize=256)
 def _lines(host: bytes, headers: tuple[tuple[str, str], ...]) -> bytes:
     """The lines of a head, which are the same for nearly every call."""
-    said = httpx.Headers({**SAID, **dict(headers)})
-    return lines_of([(b"host", host), *said.raw])
+    return lines_of([(b"host", host), *with_defaults(dict(headers)).raw])
+
+
+def with_defaults(headers: Mapping[str, str]) -> httpx.Headers:
+    """Headers of a request with those of every request; a name in any letters replaces a
+    default.
+    """
+    found = httpx.Headers(DEFAULTS)
+    found.update(dict(headers))
+    return found
 
 
 def lines_of(headers: Sequence[Header]) -> bytes:
@@ -118,8 +126,8 @@ def headers_of(raw: Sequence[Header]) -> Headers:
     """Headers of an answer as they are asked for."""
     found = Headers()
     for key, value in raw:
-        name, said = key.decode("ascii").lower(), _text(value)
-        found[name] = f"{found[name]}, {said}" if name in found else said
+        name, text = key.decode("ascii").lower(), _text(value)
+        found[name] = f"{found[name]}, {text}" if name in found else text
     return found
 
 

@@ -184,7 +184,7 @@ class RateLimiter:
     def acquire(self, cost: float, extra: tuple[str, ...] = ()) -> Reservation:
         """Wait until a call of this cost fits every limit, and book it.
 
-        Raises Paused when the wait would be longer than a run should hang around, and UsageError
+        Raises QuotaExhausted when the wait would be longer than a run should last, and UsageError
         when the call is larger than a whole window.
         """
         with self._lock:

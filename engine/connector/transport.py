@@ -30,7 +30,13 @@ from engine.connector.classify import (
 )
 from engine.connector.door import Body, Door, Head
 from engine.connector.encoding import BODIES, as_form, as_json, in_parts, nested
-from engine.connector.messages import SAID, Request, Response, of_httpx, request
+from engine.connector.messages import (
+    Request,
+    Response,
+    of_httpx,
+    request,
+    with_defaults,
+)
 from engine.connector.model import (
     PLACE,
     Connector,
@@ -80,11 +86,11 @@ LIMITS = "limits"  # the stage of findings about what answers say of limits
 
 
 class EndlessError(httpx.HTTPError):
-    """An answer is too large, or takes too long in all; `again` where another try may do better."""
+    """An answer is too large, or takes too long in all; `retriable`: another try may do better."""
 
-    def __init__(self, message: str, again: bool = False) -> None:
+    def __init__(self, message: str, retriable: bool = False) -> None:
         super().__init__(message)
-        self.again = again
+        self.retriable = retriable
 
 
 # at INFO they log addresses, and with some APIs the key is in the address
@@ -100,7 +106,7 @@ def _trusted() -> ssl.SSLContext:
     return httpx.create_ssl_context(trust_env=False)
 
 
-def unheard(_: object) -> None:
+def ignore(_: object) -> None:
     """Nobody listens."""
 
 
@@ -118,8 +124,8 @@ class Calls:
     session: Session = field(init=False, repr=False)
     home: httpx.URL = field(init=False)
     # who hears of every request before it goes out, and of every answer
-    hears_request: Callable[[Request], None] = unheard
-    hears_response: Callable[[Response], None] = unheard
+    on_request: Callable[[Request], None] = ignore
+    on_response: Callable[[Response], None] = ignore
     # seconds by which the server's clock is ahead of ours, as its last answer told
     ahead: float = 0.0
 
@@ -157,7 +163,7 @@ class Calls:
         return self.clock.now() + self.ahead
 
     def url(self, operation: Operation, places: Mapping[str, str]) -> httpx.URL:
-        """The operation's address. Raises Rejected where its path needs a value that is not
+        """The operation's address. Raises RequestRejected where its path needs a value that is not
         there.
         """
 
@@ -292,7 +298,7 @@ class Calls:
                 verdict = self._call(operation, ask, signed)
             except EndlessError as error:
                 hopeless, problem = (
-                    not error.again or problem == str(error),
+                    not error.retriable or problem == str(error),
                     str(error),
                 )
                 if hopeless:
@@ -402,7 +408,11 @@ class Calls:
             try:
                 response = send(signature)
             # a cursor, a version or a mark out of an answer
-            except (httpx.InvalidURL, UnicodeError) as error:
+            except (
+                httpx.InvalidURL,
+                httpx.LocalProtocolError,
+                UnicodeError,
+            ) as error:
                 raise RequestRejected(
                     f"{operation.method} {operation.path} holds what no request can"
                     f" carry: {error}"
@@ -428,8 +438,9 @@ class Calls:
             if verdict.rule is None or not self._waits(verdict, verdict.rule):
                 return verdict
         raise Unavailable(
-            f"{self.connector.title} goes on refusing {operation.method}"
-            f" {operation.path} for its rate"
+            f"{self.connector.title}: {operation.method} {operation.path} is still"
+            f" rate limited after {WAITS} attempts – lower the pace in `limits`, or"
+            " try later"
         )
 
     def _waits(self, verdict: Classified, rule: ErrorRule) -> bool:
@@ -504,7 +515,7 @@ class Calls:
         """One request and its whole answer, within the limits of size and time. Raises
         EndlessError beyond them.
         """
-        self.hears_request(sent)
+        self.on_request(sent)
         connection = self.connector.connection
         seconds = connection.answer_seconds or 4 * connection.timeout
         until = time.monotonic() + seconds
@@ -517,7 +528,7 @@ class Calls:
         whole = Response(head.status, head.headers, content, sent.url)
         if "set-cookie" in whole.headers:
             self._keep_cookies(head, sent)
-        self.hears_response(whole)
+        self.on_response(whole)
         return whole
 
     def _parts(
@@ -601,7 +612,7 @@ class Calls:
             parts = in_parts(body, operation, kind, content)
             said = parts.pop("headers", {})
             own = self._of_account(operation.method, url)
-            headers = {**SAID, **headers, **own, **said}
+            headers = with_defaults({**headers, **own, **said})
             sent = httpx.Request(
                 operation.method, url, headers=headers, **parts
             )

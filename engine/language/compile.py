@@ -837,14 +837,10 @@ class _Compiler:
         builder: Builder,
     ) -> model.Field:
         kind = self._kind(target, keys, resource)
-        conflict = (
-            data.get("on_conflict", "keep")
-            if isinstance(data, Mapping)
-            else "keep"
-        )
-        return model.Field(
-            target, builder.expression(data, keys, kind), keys, conflict
-        )
+        expression = builder.expression(data, keys, kind)
+        if isinstance(data, Mapping) and "on_conflict" in data:
+            return model.Field(target, expression, keys, data["on_conflict"])
+        return model.Field(target, expression, keys)
 
     def _kind(self, target: str, keys: Keys, resource: str) -> FieldType | None:
         """The type of a destination field; None where there is no such field."""

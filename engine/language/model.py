@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from engine.config.document import Keys
 
@@ -164,7 +164,9 @@ class Field:
     target: str
     expr: Expr
     keys: Keys
-    on_conflict: str = "keep"  # keep the people's edit, or overwrite
+    on_conflict: Literal["keep", "overwrite"] = (
+        "keep"  # keep the people's edit, or overwrite
+    )
 
     @property
     def custom(self) -> str:

@@ -29,7 +29,7 @@ def fetch_file(
 ) -> tuple[Any, Path | None, dict[str, Any]]:
     """Fetch the file a body asks for: the body with its name, the file, its size and checksum.
 
-    Raises Rejected where the link gives a page instead of a file.
+    Raises RequestRejected where the link gives a page instead of a file.
     """
     found = _file(run, write)
     if found is None:

@@ -219,6 +219,8 @@ def link_after(run: Run, outcome: Outcome, codec: RowCodec) -> Link:
     Its fingerprint is that of the row as answered, and none where the answer does not show it:
     then the first reading gives it. What the destination made of our values is kept beside them.
     """
+    if outcome.existing:
+        return _link_to_existing(run, outcome)
     write, answer = outcome.write, outcome.answer
     extra = {
         name: value
@@ -228,9 +230,6 @@ def link_after(run: Run, outcome: Outcome, codec: RowCodec) -> Link:
     extra |= outcome.extra
     if write.action == "create":
         extra |= _doubts_of(run, outcome, codec)
-
-    if outcome.existing:
-        return _adopted(run, outcome)
 
     stored, held = dict(write.stored), dict(write.held)
     if answer.shown:
@@ -253,7 +252,7 @@ def link_after(run: Run, outcome: Outcome, codec: RowCodec) -> Link:
     )
 
 
-def _adopted(run: Run, outcome: Outcome) -> Link:
+def _link_to_existing(run: Run, outcome: Outcome) -> Link:
     """The link to a row that was there: nothing of what it holds is ours, and a plan is to see."""
     write = outcome.write
     now = run.destination.now()

@@ -230,6 +230,10 @@ def _commit(
         made = link_after(
             look.run, structs.replace(outcome, dest_id=row_id), look.codec
         )
+        if any(held.get("why") == "altered" for held in made.held.values()):
+            # The answer was never seen: whoever made something else of a value may be people, and
+            # what people have edited no rollback takes away.
+            made = structs.replace(made, extra=made.extra | {"touched": True})
         save_link(connection, structs.replace(made, run=entry.run))
         report_held(connection, made)
     elif entry.action == "update" and link and entry.draft:

@@ -43,14 +43,15 @@ def workers(
         threading.Thread(target=_work, args=(perform, crew), daemon=True)
         for _ in range(room)
     ]
-    for thread in threads:
-        thread.start()
     try:
+        for thread in threads:
+            thread.start()
         yield crew
     finally:
-        for _ in threads:
+        started = [thread for thread in threads if thread.ident is not None]
+        for _ in started:
             crew.todo.put(None)
-        for thread in threads:
+        for thread in started:
             thread.join()
 
 

@@ -99,7 +99,7 @@ def sight_on(
     memory: Remembered | None = None,
     own: str = "",
 ) -> LookupContext:
-    """What projections may look at, read from the store as needed and remembered.
+    """What evaluations may look at, read from the store as needed and remembered.
 
     A `memory` given by the caller lasts over several connections; only what does not change
     meanwhile may be remembered so: records, and drafts of objects other than
@@ -431,7 +431,7 @@ def _batches(
 def as_draft(
     mapping: ObjectMapping, projection: Evaluation, position: int
 ) -> Draft:
-    """A projection as it is kept."""
+    """An evaluation as it is kept."""
     body = projection.body
     return Draft(
         mapping.name,
@@ -448,7 +448,7 @@ def as_draft(
 def judged(
     resource: Resource, mapping: ObjectMapping, projection: Evaluation
 ) -> Evaluation:
-    """A projection that the destination is known to refuse has failed."""
+    """An evaluation that the destination is known to refuse has failed."""
     reason = (
         _refusal(resource, mapping, projection.body)
         if projection.state == "ready"

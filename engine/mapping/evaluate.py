@@ -1,6 +1,6 @@
 """Record to draft: what one record should be in the destination, and how each field came about.
 
-Pure: everything it may look at besides the record comes through a `Sight`.
+Pure: everything it may look at besides the record comes through a `LookupContext`.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ FILLING = ("text.default",)  # steps that make something of nothing
 
 
 class Source(msgspec.Struct, frozen=True):
-    """One source record, as the projector sees it."""
+    """One source record, as the evaluation sees it."""
 
     collection: str
     key: str
@@ -61,7 +61,7 @@ class Source(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class LookupContext:
-    """What a projection may look at besides its record."""
+    """What an evaluation may look at besides its record."""
 
     settings: Mapping[str, Any]
     pattern: str  # how a value names a row: "host/{collection}/{id}", or ""

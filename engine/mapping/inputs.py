@@ -7,6 +7,7 @@ is noted while it runs, record by record; the same inputs would look at the same
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -120,6 +121,9 @@ def digest_of_code() -> str:
         ENGINE / "language",
     ]
     libraries = [f"{name} {version(name)}" for name in LIBRARIES]
+    libraries.append(
+        sys.version
+    )  # it writes numbers, reads dates, folds letters
     return digest_of(digest_of_files(folders, READERS), libraries)
 
 

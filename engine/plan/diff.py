@@ -329,9 +329,7 @@ def _note(
     codec: RowCodec,
 ) -> None:
     item = mapping.fields.get(target)
-    policy: ConflictPolicy = "keep"
-    if item and item.on_conflict == "overwrite":
-        policy = "overwrite"
+    policy: ConflictPolicy = item.on_conflict if item else "keep"
     can_empty = codec.resource.emptied(target) != "never"
     action = decide_field(view, policy, can_empty, partial(codec.equal, target))
 

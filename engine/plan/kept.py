@@ -125,6 +125,5 @@ def _fixed(run: Run, mapping: ObjectMapping) -> str:
 @cache
 def _code() -> str:
     """What makes changes of drafts."""
-    return digest_of_files(
-        [ENGINE / "plan", ENGINE / "destination"], ["values.py"]
-    )
+    beside = ["values.py", "store/changes.py", "language/dependencies.py"]
+    return digest_of_files([ENGINE / "plan", ENGINE / "destination"], beside)

@@ -52,6 +52,7 @@ class Ledger:
             row_id for row_id in ids if (resource, row_id) not in self._to_rows
         ]
         if wanted:
+            self.write()  # links that are not written yet may lead there
             found = links_to_rows(self._connection, resource, wanted)
             for row_id in wanted:
                 self._to_rows[resource, row_id] = []
@@ -61,7 +62,6 @@ class Ledger:
     def links_to(self, resource: str, row_id: str) -> list[Link]:
         """Every link to a row, those that are not written yet among them."""
         if (resource, row_id) not in self._to_rows:
-            self.write()
             self.look_at(resource, [row_id])
         return self._to_rows[resource, row_id]
 

@@ -514,15 +514,16 @@ def call_attention(connection: sa.Connection, stage: str, name: str) -> None:
     )
 
 
-def clear_field_findings(
+def clear_held_findings(
     connection: sa.Connection, name: str, key: str, target: str
 ) -> None:
-    """What was reported of one field of a record is over."""
+    """What was reported of a held field is over; what the mapping found of it stays."""
     connection.execute(
         findings.delete().where(
             findings.c.object == name,
             findings.c.key == key,
             findings.c.field == target,
+            findings.c.stage.in_(("write", "load")),
         )
     )
 

@@ -1,7 +1,7 @@
 """Brings the store of an older program up to date: one function for each version step.
 
 A step is history. It says in its own words what the tables were to become, and never names a table
-of `schema.py`, which goes on changing. Nothing in this module deletes a row.
+of `tables.py`, which goes on changing. Nothing in this module deletes a row.
 """
 
 from __future__ import annotations

@@ -38,6 +38,7 @@ from engine.store.links import (
     links_of,
     links_to_rows,
     mark_verified,
+    seen_of,
     stream_links,
     unverified_drafts,
 )
@@ -215,6 +216,7 @@ def _seen(
             for link in linked
             if link.object in objects and bench.judged(link.object, link.key)
         ]
+        links = _not_compared(connection, links)
         mark_verified(connection, [(link.object, link.key) for link in links])
         pairs = [
             _Pair(objects[link.object], link.key, link, live[link.dest_id])
@@ -225,6 +227,19 @@ def _seen(
     with bench.run.store.begin() as connection:
         made = [_one(bench, connection, case) for case in cases]
     yield from made
+
+
+def _not_compared(
+    connection: sa.Connection, links: Sequence[Link]
+) -> list[Link]:
+    """Those that no page before has shown: a list may show a row twice, as rows move."""
+    keys: dict[str, list[str]] = {}
+    for link in links:
+        keys.setdefault(link.object, []).append(link.key)
+    compared = {
+        name: seen_of(connection, name, some) for name, some in keys.items()
+    }
+    return [link for link in links if link.key not in compared[link.object]]
 
 
 def _fresh(

@@ -11,7 +11,7 @@ from engine.destination.equality import is_same
 from engine.destination.resolve import Resolved
 from engine.destination.rows import Row, RowCodec
 from engine.load.outcomes import note_live, report_held
-from engine.store.links import Link, clear_field_findings, save_link
+from engine.store.links import Link, clear_held_findings, save_link
 from engine.values import as_file, is_empty
 from engine.verify.fields import Side
 
@@ -30,7 +30,7 @@ def learn(
     learnt = _learnt(side, link, row, run, is_unedited)
     if learnt != link:
         for target in link.held.keys() - learnt.held.keys():
-            clear_field_findings(connection, link.object, link.key, target)
+            clear_held_findings(connection, link.object, link.key, target)
         save_link(connection, learnt)
         if learnt.held.keys() - link.held.keys():
             report_held(connection, learnt)

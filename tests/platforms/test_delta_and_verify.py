@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +111,46 @@ def test_a_delta_with_nothing_changed_writes_nothing(
     assert (verdict["created"], verdict["updated"], verdict["missing"]) == (0, 0, 0)
     assert attention(report) == set()
     assert counts(trial.verify(code=0), "contacts")["states"] == {"arrived": 25}
+
+
+def test_a_row_that_a_list_shows_twice_is_counted_once(serve: Serve, tmp_path: Path) -> None:
+    """Rows move while a list is read: one that stands on two pages is one record in every count."""
+    trial = contacts(serve, tmp_path, many=25)
+    trial.full(code=0)
+
+    def overlap(platform: Platform, request: Request, answer: Answer) -> Answer:
+        further = request.parts == ["contacts"] and request.query.get("offset", "0") != "0"
+        if request.method != "GET" or not further or not answer.body:
+            return answer
+        return replace(answer, body=[dict(platform.tables["contacts"][0]), *answer.body])
+
+    trial.platform.after.append(overlap)
+    report = trial.verify()
+    assert counts(report, "contacts")["states"] == {"arrived": 25}
+
+
+def test_a_rollback_keeps_what_was_edited_before_it_was_found(serve: Serve, tmp_path: Path) -> None:
+    """A row whose creation had no answer, and which people edit before it is found, stays theirs."""
+    people = [person(number) for number in range(1, 4)]
+    platform = serve(people=people, contacts=[])
+    source = {"people": readable("people", name="text", email="text")}
+    there = {"contacts": writable("contacts", ["name"], name=NAME, email="text")}
+    objects = {"contacts": mapped("people", "contacts", {"name": "name", "email": "email"})}
+    trial = project(tmp_path, platform, source, there, migration(objects))
+
+    def edited(found: Platform, request: Request, answer: Answer) -> Answer:
+        if not request.creates("contacts") or len(found.tables["contacts"]) != 2:
+            return answer
+        found.tables["contacts"][1]["email"] = "people@example.com"
+        return replace(answer, cut=True)
+
+    platform.after.append(edited)
+    trial.full(code=None)
+    platform.after.clear()
+    assert len(names(platform)) == 3
+    kept = trial.rollback()["kept"]
+    assert [row["email"] for row in platform.tables["contacts"]] == ["people@example.com"], kept
+    assert len(kept) == 1
 
 
 # -- a list that lags

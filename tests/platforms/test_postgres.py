@@ -119,7 +119,7 @@ def test_cut_sessions_let_no_second_run_write(tmp_path: Path, platform: Platform
         second = at.etl("run", *SAMPLE)
         assert second.code in (0, 5), second
         if second.code == 5:
-            assert "another etl command is at work" in second.err
+            assert "another etl command is using" in second.err
         assert process.wait(60) in (0, 5), process.stderr and process.stderr.read()
     at.complete()
 

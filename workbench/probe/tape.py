@@ -43,8 +43,8 @@ class Tape:
 
     def listen(self, client: Client) -> None:
         """Record every call of a client."""
-        client.calls.hears_request = self._asked
-        client.calls.hears_response = self._answered
+        client.calls.on_request = self._asked
+        client.calls.on_response = self._answered
 
     def _asked(self, request: Request) -> None:
         if self.calls >= self.most and not self.cleaning:
