@@ -136,7 +136,7 @@ def _pause(run: Run, tried: int) -> None:
 
 
 Call = list[Write]  # the writes of one call
-Calls = Workers[Call, list[Outcome]]
+CallWorkers = Workers[Call, list[Outcome]]
 
 
 @dataclass(slots=True)
@@ -209,7 +209,7 @@ class _Delivery:
         if self.fatal is not None:
             raise self.fatal
 
-    def land(self, calls: Calls, down_to: int) -> list[Outcome]:
+    def land(self, calls: CallWorkers, down_to: int) -> list[Outcome]:
         """Record what has ended, and wait until no more than so many writes are left."""
         found: list[Outcome] = []
         while self.under_way:
@@ -222,7 +222,7 @@ class _Delivery:
         return found
 
     def gather(
-        self, calls: Calls, down_to: int
+        self, calls: CallWorkers, down_to: int
     ) -> list[Ended[Call, list[Outcome]]]:
         """Calls that have ended: where some are waited for, as many as can be recorded together."""
         found: list[Ended[Call, list[Outcome]]] = []

@@ -23,7 +23,12 @@ from engine.mapping.evaluate import (
     Source,
     evaluate,
 )
-from engine.mapping.inputs import Notes, Watch, digest_of, digest_of_code
+from engine.mapping.inputs import (
+    DependencyLog,
+    Watch,
+    digest_of,
+    digest_of_code,
+)
 from engine.session import Run
 from engine.store.links import (
     Draft,
@@ -48,12 +53,12 @@ from engine.store.records import (
     stream,
 )
 from engine.store.seen import (
-    clear_leanings,
+    clear_dependencies,
     forget_drafts,
     indexed_fields,
     next_mark,
     number,
-    save_leanings,
+    save_dependencies,
 )
 from engine.store.tables import recall_in, remember_in
 from engine.values import batches, digest, segments
@@ -291,14 +296,14 @@ def _made_whole(
     with run.store.begin() as connection:
         remember_in(connection, STAMP + mapping.name, "")
         clear_drafts(connection, mapping.name)
-        clear_leanings(connection, mapping.name)
+        clear_dependencies(connection, mapping.name)
         clear_findings(connection, STAGE, mapping.name)
         total = (
             len(only)
             if only is not None
             else sum(count(connection, name) for name in mapping.sources)
         )
-    notes = Notes(set(mapping.sources))
+    notes = DependencyLog(set(mapping.sources))
     _evaluated(run, mapping, _batches(run, mapping, only), notes, total)
     watch.made(mapping.name)
     if only is None:
@@ -313,7 +318,7 @@ def _made_some(
     keys: set[str],
 ) -> None:
     """The drafts of some records made anew, as if all had been."""
-    notes, ordered = Notes(set(stamp.places)), sorted(keys)
+    notes, ordered = DependencyLog(set(stamp.places)), sorted(keys)
     with run.store.begin() as connection:
         remember_in(connection, STAMP + mapping.name, "")
         was_made = forget_drafts(connection, mapping.name, ordered)
@@ -339,7 +344,7 @@ def _evaluated(
     run: Run,
     mapping: ObjectMapping,
     records: Iterable[Sequence[Record]],
-    notes: Notes,
+    notes: DependencyLog,
     total: int,
 ) -> None:
     """Make and save the drafts of these records, with what they look at."""
@@ -348,7 +353,7 @@ def _evaluated(
     for batch in records:
         with run.store.begin() as connection:
             known = sight_on(run, connection, memory=memory, own=mapping.name)
-            sight = notes.watched(known)
+            sight = notes.recording(known)
             drafts: list[Draft] = []
             found: list[Finding] = []
             looked_at: dict[str, list[str]] = {}
@@ -360,10 +365,10 @@ def _evaluated(
                     projection = judged(resource, mapping, made)
                     drafts.append(as_draft(mapping, projection, position))
                     found += findings(mapping, projection)
-                looked_at[source.key] = notes.taken()
+                looked_at[source.key] = notes.drain()
             save_drafts(connection, drafts)
             save_findings(connection, found)
-            save_leanings(connection, mapping.name, looked_at)
+            save_dependencies(connection, mapping.name, looked_at)
         done += len(batch)
         run.progress(f"mapping {mapping.label}", done, total)
 

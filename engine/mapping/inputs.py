@@ -21,7 +21,7 @@ from engine.store.seen import (
     changed_since,
     compare_keys,
     compare_records,
-    leaning_on,
+    dependents_of,
     place_of,
     targets_of,
 )
@@ -43,7 +43,7 @@ LIBRARIES = (
 
 
 @dataclass(slots=True)
-class Notes:
+class DependencyLog:
     """What evaluations have looked at: places in all, and what the current record's did.
 
     A record is noted by its key, a query as `?collection field value`, the question whether an
@@ -53,8 +53,8 @@ class Notes:
     places: set[str] = field(default_factory=set)
     found: set[str] = field(default_factory=set)
 
-    def watched(self, sight: LookupContext) -> LookupContext:
-        """The same sight, with notes of what is looked at."""
+    def recording(self, sight: LookupContext) -> LookupContext:
+        """The same context, noting what is looked at."""
 
         def record(key: str) -> Mapping[str, Any] | None:
             self.places.add(collection_of(key))
@@ -72,12 +72,12 @@ class Notes:
 
         def drafted(name: str, key: str) -> bool:
             self.places.add(place_of(name))
-            self.found.add(question(name, key))
+            self.found.add(existence_note(name, key))
             return sight.drafted(name, key)
 
         def user(key: str) -> bool:
             self.places.add(place_of("users"))
-            self.found.add(question("users", key))
+            self.found.add(existence_note("users", key))
             return sight.user(key)
 
         return replace(
@@ -88,7 +88,7 @@ class Notes:
             user=user,
         )
 
-    def taken(self) -> list[str]:
+    def drain(self) -> list[str]:
         """What the current record's evaluation has looked at; the next one begins."""
         found = sorted(self.found)
         self.found.clear()
@@ -100,7 +100,7 @@ def query(collection: str, name: str, value: str) -> str:
     return f"?{collection} {name} {indexed(value)}"
 
 
-def question(name: str, key: str) -> str:
+def existence_note(name: str, key: str) -> str:
     """The note that it was asked whether an object has a row for a key."""
     return f"{place_of(name)} {key}"
 
@@ -183,4 +183,4 @@ class Watch:
                 notes.update(
                     f"?{place} {field} {value}" for field, value in named
                 )
-        return set(leaning_on(self.store, name, frozenset(notes)))
+        return set(dependents_of(self.store, name, frozenset(notes)))

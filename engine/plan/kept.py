@@ -26,7 +26,7 @@ from engine.store.links import clear_findings_among
 from engine.store.seen import (
     changed_since,
     compare_planned,
-    leaning_on,
+    dependents_of,
     place_of,
     planned_place,
 )
@@ -55,7 +55,7 @@ class Comparison:
         return names
 
 
-def keep(
+def keep_unchanged(
     comparison: Comparison, mapping: ObjectMapping, taken: Collection[str]
 ) -> None:
     """Take out of the last plan of an object what has to be decided anew, and note what asks for
@@ -77,7 +77,7 @@ def keep(
         clear_findings_among(connection, "write", mapping.name, over)
 
 
-def decided(comparison: Comparison, mapping: ObjectMapping) -> None:
+def remember_plan(comparison: Comparison, mapping: ObjectMapping) -> None:
     """The changes of an object rest on what is there now."""
     run = comparison.run
     comparison.compare(mapping)
@@ -86,7 +86,9 @@ def decided(comparison: Comparison, mapping: ObjectMapping) -> None:
         remember_in(connection, STAMP + mapping.name, json.dumps(stamp))
 
 
-def forget(connection: sa.Connection, objects: Iterable[ObjectMapping]) -> None:
+def forget_plan(
+    connection: sa.Connection, objects: Iterable[ObjectMapping]
+) -> None:
     """Nothing is kept of the last plan."""
     for mapping in objects:
         remember_in(connection, STAMP + mapping.name, "")
@@ -111,7 +113,7 @@ def _to_decide(
             return None
         notes.update(f"{place_of(name)} {key}" for key in keys)
     return (
-        list(leaning_on(run.store, mapping.name, frozenset(notes)))
+        list(dependents_of(run.store, mapping.name, frozenset(notes)))
         if notes
         else []
     )

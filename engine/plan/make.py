@@ -49,7 +49,12 @@ from engine.plan.diff import (
     merge,
     rows_as_planned,
 )
-from engine.plan.kept import Comparison, decided, forget, keep
+from engine.plan.kept import (
+    Comparison,
+    forget_plan,
+    keep_unchanged,
+    remember_plan,
+)
 from engine.plan.moves import follow_moves
 from engine.plan.notes import STAGE, report, report_rows
 from engine.session import Run
@@ -159,7 +164,7 @@ def plan_object(
 
     may_keep = not (_looks_for_rows(planning) or _offers(planning))
     if last and may_keep:
-        keep(last, mapping, taken)
+        keep_unchanged(last, mapping, taken)
     elif last:
         with run.store.begin() as connection:
             drop_all(connection, mapping.name)
@@ -174,7 +179,7 @@ def plan_object(
         done += len(batch)
         run.progress(f"planning {mapping.label}", done, None)
     if last and may_keep:
-        decided(last, mapping)
+        remember_plan(last, mapping)
 
 
 def _looks_for_rows(planning: Planning) -> bool:
@@ -449,7 +454,7 @@ def _begin(
     if not whole:
         with run.store.begin() as connection:
             clear_changes(connection)
-            forget(connection, objects)
+            forget_plan(connection, objects)
         return None
 
     follow_moves(run)
@@ -459,7 +464,7 @@ def _begin(
     with run.store.begin() as connection:
         if not any_deletes(connection):
             return Comparison(run, next_mark(connection))
-        forget(connection, objects)
+        forget_plan(connection, objects)
         for mapping in objects:
             drop_all(connection, mapping.name)
     return None

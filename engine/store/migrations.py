@@ -94,7 +94,7 @@ def _two_to_three(connection: sa.Connection) -> None:
     )
 
     connection.exec_driver_sql("""
-        CREATE TABLE leanings (
+        CREATE TABLE dependencies (
             object TEXT NOT NULL,
             record TEXT NOT NULL,
             found TEXT NOT NULL,

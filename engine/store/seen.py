@@ -21,9 +21,9 @@ from engine.store.tables import (
     among,
     as_text,
     cursors,
+    dependencies,
     drafts,
     from_text,
-    leanings,
     recall_in,
     records,
     refs,
@@ -215,7 +215,7 @@ def indexed_fields(
 # -- what the drafts of a record looked at
 
 
-def save_leanings(
+def save_dependencies(
     connection: sa.Connection, name: str, found: Mapping[str, Sequence[str]]
 ) -> None:
     """Keep what the drafts of records looked at, replacing what was kept."""
@@ -224,26 +224,28 @@ def save_leanings(
         for record, looked_at in found.items()
         if looked_at
     ]
-    upsert(connection, leanings, rows, ["object", "record"])
+    upsert(connection, dependencies, rows, ["object", "record"])
 
 
-def clear_leanings(connection: sa.Connection, name: str) -> None:
+def clear_dependencies(connection: sa.Connection, name: str) -> None:
     """Forget them for all records of an object."""
-    connection.execute(leanings.delete().where(leanings.c.object == name))
+    connection.execute(
+        dependencies.delete().where(dependencies.c.object == name)
+    )
 
 
-def leaning_on(
+def dependents_of(
     store: Store, name: str, changed: frozenset[str]
 ) -> Iterator[str]:
     """The records of an object whose drafts looked at any of these."""
     after = ""
     while True:
-        query = sa.select(leanings.c.record, leanings.c.found).where(
-            leanings.c.object == name, leanings.c.record > after
+        query = sa.select(dependencies.c.record, dependencies.c.found).where(
+            dependencies.c.object == name, dependencies.c.record > after
         )
         with store.begin() as connection:
             rows = connection.execute(
-                query.order_by(leanings.c.record).limit(AT_ONCE)
+                query.order_by(dependencies.c.record).limit(AT_ONCE)
             ).all()
         for record, found in rows:
             if not changed.isdisjoint(from_text(found)):
@@ -271,9 +273,9 @@ def forget_drafts(
         ).scalars()
         connection.execute(drafts.delete().where(*made))
         connection.execute(
-            leanings.delete().where(
-                leanings.c.object == name,
-                among(connection, leanings.c.record, part),
+            dependencies.delete().where(
+                dependencies.c.object == name,
+                among(connection, dependencies.c.record, part),
             )
         )
     return found

@@ -196,8 +196,8 @@ seen = sa.Table(
 )
 
 # What an object's drafts of a record looked at besides the record.
-leanings = sa.Table(
-    "leanings",
+dependencies = sa.Table(
+    "dependencies",
     metadata,
     sa.Column("object", Words, primary_key=True),
     sa.Column("record", Words, primary_key=True),
@@ -221,7 +221,7 @@ links = sa.Table(
     sa.Column("at", sa.Double, nullable=False),
     # JSON: target field -> what the destination made of our value
     sa.Column("stored", Words, nullable=False, server_default="{}"),
-    # JSON: target field -> {"why": "conflict" | "stuck" | "lost", ...}
+    # JSON: target field -> {"why": "conflict" | "stuck" | "lost" | "altered", ...}
     sa.Column("held", Words, nullable=False, server_default="{}"),
     sa.Index("links_by_destination", "resource", "dest_id"),
 )
@@ -271,7 +271,7 @@ journal = sa.Table(
     sa.Column(
         "action", Words, nullable=False
     ),  # create, update, delete, options
-    # intent, doubt, done, failed, void, undone, kept
+    # intent, doubt, done, adopted, failed, void, undone, kept
     sa.Column("state", Words, nullable=False),
     sa.Column("body", Words, nullable=False),  # what was sent
     sa.Column("draft", Words, nullable=False),  # the same with links as symbols

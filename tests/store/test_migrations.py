@@ -35,7 +35,7 @@ DATA = Path(__file__).parent / "data"
 ROOT = Path(__file__).resolve().parents[2]
 V1 = "mid_migration_v1"
 NEW_COLUMNS = {"links": {"stored", "held"}}
-NEW_TABLES = {"changes", "candidates", "seen", "leanings"}
+NEW_TABLES = {"changes", "candidates", "seen", "dependencies"}
 
 
 def unpack(name: str, target: Path) -> Path:
@@ -173,7 +173,7 @@ def test_a_store_of_version_2_keeps_its_rows(old: Path) -> None:
     shaped, before = shape(old), contents(old)
     with closing(sqlite3.connect(old)) as connection:
         connection.executescript(
-            "DROP TABLE seen; DROP TABLE leanings;"
+            "DROP TABLE seen; DROP TABLE dependencies;"
             "UPDATE meta SET value = '2' WHERE name = 'version'"
         )
     open_store(str(old)).close()
