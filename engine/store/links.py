@@ -231,12 +231,7 @@ def save_links(connection: sa.Connection, found: Sequence[Link]) -> None:
     rows = [
         row_of(link, "written", "extra", "stored", "held") for link in found
     ]
-    # A row we made stays one we made, however often it is written again.
-    for keep in ((), ("origin",)):
-        some = [
-            row for row in rows if (row["origin"] == "updated") == bool(keep)
-        ]
-        upsert(connection, links, some, ["object", "key"], keep)
+    upsert(connection, links, rows, ["object", "key"])
 
 
 def drop_link(connection: sa.Connection, name: str, key: str) -> None:

@@ -52,7 +52,7 @@ from engine.verify.fields import (
     side_of,
 )
 from engine.verify.learn import learn
-from engine.verify.unmapped import Unmapped, touched_fields
+from engine.verify.unmapped import UnmappedFields, touched_fields
 
 AGAIN = 200  # rows of a resource that are read once more because a list may lag
 CHANGED_SINCE = "the mapping has changed since; the next run brings it over"
@@ -113,7 +113,7 @@ def compare(
     with run.store.begin() as connection:
         clear_verified(connection)
         known = load_definitions(connection, run.migration.destination)
-        unmapped = Unmapped(touched_fields(objects))
+        unmapped = UnmappedFields(touched_fields(objects))
         whys = sample(connection)
         bench = _Context(run, known, unmapped, whys, judged, only_written)
 
@@ -144,7 +144,7 @@ class _Context:
 
     run: Run
     known: Definitions
-    unmapped: Unmapped
+    unmapped: UnmappedFields
     whys: Mapping[str, str]
     judged: Judged
     only_written: bool

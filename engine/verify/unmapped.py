@@ -14,11 +14,11 @@ from engine.values import is_empty, leaves, segments
 
 
 @dataclass(frozen=True, slots=True)
-class Unmapped:
-    """Which fields of a record no object reads; a field of a collection is asked about once."""
+class UnmappedFields:
+    """Which fields of a record no object reads, and none says why it leaves them behind."""
 
     touched: Mapping[str, set[str]]
-    # collection -> field -> whether it is left behind
+    # collection -> field -> whether it is left behind: a field is asked about once
     _settled: dict[str, dict[str, bool]] = field(default_factory=dict)
 
     def of(
@@ -27,19 +27,28 @@ class Unmapped:
         kind: Resource,
         said_by: Callable[[str], Iterable[str]],
     ) -> tuple[tuple[str, Any], ...]:
-        """The filled fields of a record that are left behind."""
-        touched = self.touched.get(record.collection, set())
+        """The filled fields of a record that are left behind.
+
+        A row's own id and its life sign are used by the engine itself; a field whose whole content
+        another one that is read says as well is not left behind.
+        """
         settled = self._settled.setdefault(record.collection, {})
         if not settled.keys() >= record.body.keys():
+            touched = self.touched.get(record.collection, set())
             known = touched | {kind.own_field, kind.deleted}
             for name in record.body.keys() - settled.keys():
                 settled[name] = name not in known and known.isdisjoint(
                     said_by(name)
                 )
-        left = {
-            name: value for name, value in record.body.items() if settled[name]
-        }
-        return unmapped_fields(left, touched, kind, said_by) if left else ()
+        return tuple(
+            (name, value)
+            for name, value in record.body.items()
+            if settled[name] and _is_filled(value)
+        )
+
+
+def _is_filled(value: Any) -> bool:
+    return not all(is_empty(leaf) for _, leaf in leaves(value))
 
 
 def touched_fields(objects: Sequence[ObjectMapping]) -> dict[str, set[str]]:
@@ -54,29 +63,3 @@ def touched_fields(objects: Sequence[ObjectMapping]) -> dict[str, set[str]]:
         for name in mapping.sources:
             found.setdefault(name, set()).update(heads, mapping.ignore)
     return found
-
-
-def unmapped_fields(
-    body: Mapping[str, Any],
-    touched: set[str],
-    kind: Resource,
-    said_by: Callable[[str], Iterable[str]],
-) -> tuple[tuple[str, Any], ...]:
-    """Filled source fields that no mapping reads and none says why it leaves behind.
-
-    A row's own id and its life sign are used by the engine itself; a field whose whole content
-    another one that is read says as well is not left behind.
-    """
-    known = touched | {kind.own_field, kind.deleted}
-    found = []
-    for name, value in body.items():
-        if (
-            name in known
-            or not known.isdisjoint(said_by(name))
-            or is_empty(value)
-        ):
-            continue
-        if all(is_empty(leaf) for _, leaf in leaves(value)):
-            continue
-        found.append((name, value))
-    return tuple(found)
