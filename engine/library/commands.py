@@ -17,18 +17,31 @@ from engine.verify.compare import everything, records_of
 
 
 def verify(run: Run, spec: Path, environment: str) -> Result:
-    """Read back what the last run wrote: a sample's records, or everything."""
+    """Read back what was written: a sample's records where only samples were, or everything."""
     runs = begun(run, spec, environment)
     carry_over(run)
-    last = [row["command"] for row in runs if row["command"].startswith("run")]
+    commands = _since_rollback([row["command"] for row in runs])
+    only_sample = all(command == "run --sample" for command in commands)
     with run.store.begin() as connection:
         judged = (
             records_of(frozenset(sample(connection)))
-            if last[-1] == "run --sample"
+            if only_sample
             else everything
         )
-    planned = _planned_since(runs)
-    return pipeline.verify(run, Result(), judged, only_written=planned)
+    # drafts that no run has tried to write: a plan made them, or a sample left them alone
+    untried = _planned_since(runs) or commands[-1:] == ["run --sample"]
+    return pipeline.verify(run, Result(), judged, only_written=untried)
+
+
+def _since_rollback(commands: Sequence[str]) -> list[str]:
+    """The runs since the last rollback, oldest first."""
+    found: list[str] = []
+    for command in commands:
+        if command.startswith("rollback"):
+            found.clear()
+        elif command.startswith("run"):
+            found.append(command)
+    return found
 
 
 def _planned_since(runs: Sequence[Mapping[str, Any]]) -> bool:

@@ -34,9 +34,9 @@ class Desk:
     folder: Path
     opened: list[Run] = field(default_factory=list)
 
-    def run(self, clock: Clock | None = None) -> Run:
+    def run(self, clock: Clock | None = None, command: str = "test") -> Run:
         """A new run, as the command line would make it."""
-        self.opened.append(wire(self.migration, self.accounts, self.store, clock, command="test"))
+        self.opened.append(wire(self.migration, self.accounts, self.store, clock, command=command))
         return self.opened[-1]
 
     def dump(self) -> list[dict[str, Any]]:
