@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import signal
 import threading
 from contextlib import suppress
 from pathlib import Path
 
 from engine.load import deliver as module
 from engine.load.deliver import deliver
-from tests.load.test_deliver import delivering, names, people
+from tests.load.test_deliver import delivering, people
 
 
 def test_an_interrupt_while_outcomes_are_gathered_ends_the_delivery(tmp_path: Path) -> None:

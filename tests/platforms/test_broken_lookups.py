@@ -8,7 +8,14 @@ from typing import Any
 import pytest
 
 from tests.platforms.platform import Platform, served
-from tests.platforms.project import Project, mapped, migration, project, readable, writable
+from tests.platforms.project import (
+    Project,
+    mapped,
+    migration,
+    project,
+    readable,
+    writable,
+)
 
 ODD = ["a\0b", "half \ud83d of a character"]
 

@@ -8,7 +8,14 @@ from typing import Any
 import pytest
 
 from tests.platforms.platform import Answer, Before, Platform, Request, served
-from tests.platforms.project import Project, mapped, migration, project, readable, writable
+from tests.platforms.project import (
+    Project,
+    mapped,
+    migration,
+    project,
+    readable,
+    writable,
+)
 
 
 def made(folder: Path, platform: Platform, **more: Any) -> Project:

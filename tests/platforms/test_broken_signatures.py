@@ -9,7 +9,13 @@ import pytest
 
 from engine.connector.transport import Calls
 from tests.platforms.platform import Platform, served
-from tests.platforms.project import mapped, migration, project, readable, writable
+from tests.platforms.project import (
+    mapped,
+    migration,
+    project,
+    readable,
+    writable,
+)
 
 
 def test_one_authorization_is_sent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
