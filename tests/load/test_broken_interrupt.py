@@ -1,0 +1,49 @@
+"""An interrupt that comes while outcomes are gathered."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import suppress
+from pathlib import Path
+
+from engine.load import deliver as module
+from engine.load.deliver import deliver
+from tests.load.test_deliver import delivering, people
+
+
+def test_an_interrupt_while_outcomes_are_gathered_ends_the_delivery(tmp_path: Path) -> None:
+    """Ctrl-C in the tenth of a second in which ended calls are gathered ends the delivery instead of waiting for ever."""
+    with delivering(tmp_path, concurrency=2) as table:
+        ended = threading.Event()
+
+        def deliver_all() -> None:
+            with suppress(KeyboardInterrupt):
+                list(deliver(table.run, people(200)))
+            ended.set()
+
+        plain, rung = module._Delivery.gather, []
+
+        class Queue:
+            """The queue of what has ended; Ctrl-C is pressed while a second outcome is waited for."""
+
+            def __init__(self, queue: object) -> None:
+                self.queue, self.gets = queue, 0
+
+            def get(self, *words: object) -> object:
+                self.gets += 1
+                if self.gets == 2 and not rung:
+                    rung.append(True)
+                    raise KeyboardInterrupt
+                return self.queue.get(*words)  # type: ignore[attr-defined]
+
+        def gather(delivery: object, calls: object, down_to: int) -> object:
+            made = module.Workers(calls.todo, Queue(calls.ended))  # type: ignore[attr-defined,arg-type]
+            return plain(delivery, made, down_to)  # type: ignore[arg-type]
+
+        module._Delivery.gather = gather  # type: ignore[method-assign,assignment]
+        try:
+            thread = threading.Thread(target=deliver_all, daemon=True)
+            thread.start()
+            assert ended.wait(20), "the delivery waits for calls that have ended already"
+        finally:
+            module._Delivery.gather = plain  # type: ignore[method-assign]
