@@ -338,10 +338,18 @@ def _shallow(text: str) -> Iterator[str]:
 LONGEST_KEY = 1000
 
 
+def storable(text: str) -> str:
+    """A text as every database takes it: halves of surrogate pairs and NUL are replaced."""
+    if text.isascii() and "\0" not in text:
+        return text
+    return text.encode("utf-8", "replace").decode().replace("\0", "?")
+
+
 def indexed(text: str) -> str:
-    """A text that rows are looked up by; one too long for an index is known by its beginning and
-    its digest.
+    """A text that rows are looked up by, as it is stored; one too long for an index is known by
+    its beginning and its digest.
     """
+    text = storable(text)
     return text if fits_index(text) else f"{text[:100]}…{digest(text)}"
 
 

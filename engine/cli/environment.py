@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from engine.config.document import content
 from engine.connector.auth import Account, Accounts, addresses
@@ -100,17 +101,16 @@ def _named(connector: Connector, env: Mapping[str, str]) -> Account:
     )
 
 
+HERE = ("127.0.0.1", "localhost")  # where nothing travels over a network
+
+
 def _address(name: str, env: Mapping[str, str]) -> str:
     url = env[name].rstrip("/")
     if not url.startswith(("http://", "https://")):
         raise UsageError(
             f"{name} is {url!r} – write the full address, including https://"
         )
-    if (
-        url.startswith("http://")
-        and "://127.0.0.1" not in url
-        and "://localhost" not in url
-    ):
+    if url.startswith("http://") and urlsplit(url).hostname not in HERE:
         raise UsageError(
             f"{name} is not https – a key must not travel unencrypted"
         )

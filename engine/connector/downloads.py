@@ -19,6 +19,7 @@ import httpx
 
 from engine.connector.auth import Signature
 from engine.connector.model import Connection
+from engine.connector.packing import unpacked
 from engine.connector.urls import url_of
 from engine.errors import RequestRejected
 
@@ -241,9 +242,10 @@ def _take(
     response: httpx.Response, part: _Part, total: int | None, most: int
 ) -> None:
     size = part.path.stat().st_size
+    coding = response.headers.get("content-encoding", "").strip().lower()
     if (total or 0) <= most:
         with part.path.open("ab") as out:
-            for chunk in response.iter_bytes():
+            for chunk in unpacked(response.iter_raw(), coding):
                 size += len(chunk)
                 if size > most:
                     break

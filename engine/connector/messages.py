@@ -6,6 +6,7 @@ through it (docs/decisions/0017-the-http-door.md).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 
@@ -13,6 +14,8 @@ import httpx
 import msgspec
 
 Header = tuple[bytes, bytes]
+
+_CHARSET = re.compile(r"charset\s*=\s*\"?([A-Za-z0-9._:-]+)", re.IGNORECASE)
 
 DEFAULTS = {  # what every request says
     "accept": "*/*",
@@ -59,9 +62,14 @@ class Response(msgspec.Struct, frozen=True):
 
     @property
     def text(self) -> str:
-        """The body as text, in the encoding that it names."""
-        said = {"content-type": self.headers.get("content-type")}
-        return httpx.Response(200, headers=said, content=self.content).text
+        """The body as text, in the encoding that it names; in UTF-8 where there is none such."""
+        found = _CHARSET.search(self.headers.get("content-type"))
+        try:
+            return self.content.decode(
+                found[1] if found else "utf-8", "replace"
+            )
+        except (LookupError, ValueError):
+            return self.content.decode(errors="replace")
 
 
 def request(
@@ -95,7 +103,8 @@ def with_defaults(headers: Mapping[str, str]) -> httpx.Headers:
     default.
     """
     found = httpx.Headers(DEFAULTS)
-    found.update(dict(headers))
+    for name, value in headers.items():
+        found[name] = value
     return found
 
 

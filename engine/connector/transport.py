@@ -6,7 +6,7 @@ import logging
 import random
 import ssl
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -45,6 +45,7 @@ from engine.connector.model import (
     Resource,
 )
 from engine.connector.oauth import Grant, Session
+from engine.connector.packing import unpacked
 from engine.connector.rate_limit import Clock, RateLimiter, Reservation
 from engine.connector.urls import url_of
 from engine.errors import (
@@ -79,9 +80,6 @@ NEVER_LEFT = (
     httpx.UnsupportedProtocol,
 )
 
-PLAIN = ("identity", "")
-# one of them, once: several inflate without bounds
-CODINGS = (*PLAIN, "gzip", "x-gzip", "deflate")
 LIMITS = "limits"  # the stage of findings about what answers say of limits
 
 
@@ -536,7 +534,8 @@ class Calls:
     ) -> Iterator[bytes]:
         """The body of an answer, unpacked, part by part."""
         most, size = self.connector.connection.answer_max_bytes, 0
-        for part in _unpacked(head, body):
+        coding = ", ".join(head.values("content-encoding"))
+        for part in unpacked(body, coding):
             yield part
             size += len(part)
             if size > most:
@@ -681,19 +680,6 @@ class Calls:
         return self.session.redact(
             described(self.connector, verdict, operation.quiet)
         )[:MESSAGE].strip()
-
-
-def _unpacked(head: Head, body: Body) -> Iterable[bytes]:
-    """The parts of a body as they were before they were packed."""
-    coding = ", ".join(head.values("content-encoding"))
-    if coding not in CODINGS:
-        raise EndlessError(
-            "the answer is packed in a way that was not asked for"
-        )
-    if coding in PLAIN:
-        return body
-    packed = httpx.Response(head.status, headers=head.raw, stream=body)
-    return packed.iter_bytes()
 
 
 def _with(url: httpx.URL, params: Mapping[str, Any]) -> httpx.URL:

@@ -145,6 +145,8 @@ class _Delivery:
 
     run: Run
     under_way: int = 0  # writes that were sent, or are to be
+    # calls that have ended and are not recorded yet
+    ended: list[Ended[Call, list[Outcome]]] = field(default_factory=list)
     # nothing more goes out
     halt: threading.Event = field(default_factory=threading.Event)
     fatal: BaseException | None = None
@@ -195,8 +197,8 @@ class _Delivery:
             try:
                 for group in batches(writes, size):
                     for call in _calls(connector, _book(self.run, group)):
-                        self.under_way += len(call)
                         calls.todo.put(call)
+                        self.under_way += len(call)
                     yield from _known(self.land(calls, most), doubtful)
                     if self.halt.is_set() or len(doubtful) >= limit:
                         break
@@ -215,38 +217,37 @@ class _Delivery:
         while self.under_way:
             most = 0 if self.halt.is_set() else down_to
             full = self.under_way > most
-            if ended := self.gather(calls, most):
-                found += self.note(ended)
+            self.gather(calls, most)
+            found += self.note()
             if not full:
                 break
         return found
 
-    def gather(
-        self, calls: CallWorkers, down_to: int
-    ) -> list[Ended[Call, list[Outcome]]]:
-        """Calls that have ended: where some are waited for, as many as can be recorded together."""
-        found: list[Ended[Call, list[Outcome]]] = []
-        left, timeout, until = self.under_way, None, 0.0
-        while len(found) < GROUP:
+    def gather(self, calls: CallWorkers, down_to: int) -> None:
+        """Take calls that have ended: where some are waited for, as many as can be recorded
+        together.
+
+        They are kept until they are recorded, for an interrupt may come at any moment.
+        """
+        timeout, until = None, 0.0
+        while len(self.ended) < GROUP:
+            left = self.under_way - sum(len(call.work) for call in self.ended)
             try:
-                ended = calls.ended.get(left > down_to, timeout)
+                self.ended.append(calls.ended.get(left > down_to, timeout))
             except Empty:
                 break
             until = until or time.monotonic() + TOGETHER
             timeout = max(0.0, until - time.monotonic())
-            left -= len(ended.work)
-            found.append(ended)
-        return found
 
-    def note(
-        self, ended: Sequence[Ended[Call, list[Outcome]]]
-    ) -> list[Outcome]:
-        """Outcomes into the journal, in one transaction.
+    def note(self) -> list[Outcome]:
+        """Outcomes of what was taken into the journal, in one transaction.
 
         What ended in an internal error stays an intent: it is reconciled before the next write.
         """
+        ended = self.ended
+        if not ended:
+            return []
         for call in ended:
-            self.under_way -= len(call.work)
             self.fatal = self.fatal or call.error
 
         outcomes = [outcome for call in ended for outcome in call.result or ()]
@@ -256,6 +257,8 @@ class _Delivery:
         ]
         with self.run.store.begin() as connection:
             judged = record_all(self.run, connection, coded)
+        self.under_way -= sum(len(call.work) for call in ended)
+        self.ended = []
 
         for outcome in judged:
             self.fatal = self.fatal or outcome.fatal

@@ -315,14 +315,17 @@ def pointers(
 ) -> dict[str, list[tuple[int, str]]]:
     """Place and key of the records whose `field` names a target, by the target."""
     found: dict[str, list[tuple[int, str]]] = {}
-    names = {indexed(target): target for target in targets}
+    names: dict[str, list[str]] = {}
+    for target in targets:
+        names.setdefault(indexed(target), []).append(target)
     for part in batches(names, BATCH):
         rows = connection.execute(
             _POINTING,
             {"collection": collection, "field": field, "targets": part},
         )
-        for target, seq, key in rows:
-            found.setdefault(names[target], []).append((seq, key))
+        for stored, seq, key in rows:
+            for target in names[stored]:
+                found.setdefault(target, []).append((seq, key))
     return found
 
 

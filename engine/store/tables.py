@@ -22,7 +22,7 @@ from sqlalchemy.dialects import sqlite
 
 from engine.errors import StoreError
 from engine.store.migrations import MIGRATIONS, bring_up
-from engine.values import batches
+from engine.values import batches, storable
 
 if TYPE_CHECKING:
     from sqlalchemy.dialects import postgresql
@@ -65,9 +65,7 @@ class Words(sa.types.TypeDecorator[str]):
 
 
 def _kept(value: str | None) -> str | None:
-    if value is None or (value.isascii() and "\0" not in value):
-        return value
-    return value.encode("utf-8", "replace").decode().replace("\0", "?")
+    return None if value is None else storable(value)
 
 
 # SQLite counts rows only in a column that is exactly INTEGER; its integers are 64 bits wide anyway.
