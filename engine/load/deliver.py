@@ -46,6 +46,8 @@ from engine.values import batches
 GROUP = 40  # intents committed together: one wait for the disk for all of them
 # seconds that an outcome may wait for others, so that they are recorded together
 TOGETHER = 0.1
+# ... of which so long is waited at a time: to be woken for each call takes longer than the call
+BREATH = 0.01
 # booked writes that keep the workers busy while the next ones are decided
 AHEAD = 2 * GROUP
 # writes in doubt after which nothing more is sent before they are reconciled
@@ -229,15 +231,19 @@ class _Delivery:
 
         They are kept until they are recorded, for an interrupt may come at any moment.
         """
-        timeout, until = None, 0.0
+        until = 0.0
         while len(self.ended) < GROUP:
             left = self.under_way - sum(len(call.work) for call in self.ended)
+            is_waited_for = left > down_to
             try:
-                self.ended.append(calls.ended.get(left > down_to, timeout))
+                first = is_waited_for and not self.ended
+                self.ended.append(calls.ended.get(first))
             except Empty:
-                break
-            until = until or time.monotonic() + TOGETHER
-            timeout = max(0.0, until - time.monotonic())
+                if not is_waited_for or time.monotonic() > until:
+                    break
+                time.sleep(BREATH)
+            else:
+                until = until or time.monotonic() + TOGETHER
 
     def note(self) -> list[Outcome]:
         """Outcomes of what was taken into the journal, in one transaction.
