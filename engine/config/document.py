@@ -54,7 +54,7 @@ _PARTED = re.compile(
 class Document:
     """A YAML file as plain data, with the place of every key and value.
 
-    `aliases` leads from a scalar that a YAML alias repeats to the one it repeats.
+    `aliases` leads from a node that a YAML alias repeats to where it stands.
     """
 
     file: str
@@ -76,7 +76,10 @@ class Document:
         advice: str = "",
         severity: Literal["error", "warning"] = "error",
     ) -> Diagnostic:
-        """A diagnostic that points at the node at `keys`."""
+        """A diagnostic that points at the node at `keys`, by the name it has where it stands."""
+        first = self.aliases.get(keys, keys)
+        if self.place(first) == self.place(keys):
+            keys = first
         return Diagnostic(
             self.place(keys), dotted(keys), code, problem, advice, severity
         )
@@ -422,12 +425,15 @@ class _Builder:
         self.aliases: dict[Keys, Keys] = {}
         self.count = 0
         self.open: set[int] = set()
-        self.scalars: dict[int, Keys] = {}  # where each scalar node stood first
+        self.first: dict[int, Keys] = {}  # where each node stands
 
     def build(self, node: yaml.Node, keys: Keys) -> Any:
         self.count += 1
+        first = self.first.setdefault(id(node), keys)
+        if first != keys:
+            self.aliases[keys] = first
         if keys not in self.places:
-            self.places[keys] = self._place(node)
+            self.places[keys] = self.places.get(first) or self._place(node)
         if self.count > self.limits.nodes:
             raise self._error(
                 node,
@@ -453,9 +459,6 @@ class _Builder:
                     self.build(child, (*keys, index))
                     for index, child in enumerate(node.value)
                 ]
-            first = self.scalars.setdefault(id(node), keys)
-            if first != keys:
-                self.aliases[keys] = first
             return self._scalar(node)
         finally:
             self.open.discard(id(node))

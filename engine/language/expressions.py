@@ -68,7 +68,8 @@ class Builder:
 
     def lead(self, text: str, keys: Keys) -> tuple[model.Path, FieldType]:
         """A path and the type of what it leads to."""
-        keys = self.document.aliases.get(keys, keys)
+        if keys[-1] != text:  # a key is no part of the value it leads to
+            keys = self.document.aliases.get(keys, keys)
         if text in SPECIAL:
             return model.Path(text, (text,)), FieldType(
                 "any" if text == "$none" else "text"

@@ -11,7 +11,8 @@ from engine.errors import Diagnostic
 def described(item: Diagnostic, expected: Mapping[str, Any]) -> dict[str, Any]:
     """A problem in the words of a case file, for comparing with what is expected.
 
-    `meant` is the name that the advice must offer, `word` a part of the problem that tells it from another at the same place.
+    `meant` is the name that the advice must offer, `word` a part of the problem that tells it from another at the same place,
+    `path` the name of the place where one place has several.
     """
     assert item.where is not None
     found: dict[str, Any] = {"line": item.where.line, "col": item.where.col, "code": item.code}
@@ -21,4 +22,6 @@ def described(item: Diagnostic, expected: Mapping[str, Any]) -> dict[str, Any]:
         found["meant"] = expected["meant"]
     if "word" in expected and expected["word"] in item.problem:
         found["word"] = expected["word"]
+    if "path" in expected:
+        found["path"] = item.path
     return found
