@@ -13,13 +13,20 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import yaml
 
 from engine.config.slips import ODD_BLANK, find_slip
 from engine.config.suggestions import did_you_mean
-from engine.errors import Code, Diagnostic, Place, SpecError, UsageError
+from engine.errors import (
+    Code,
+    Diagnostic,
+    Place,
+    Severity,
+    SpecError,
+    UsageError,
+)
 
 MAX_BYTES = 2_000_000
 MAX_DEPTH = 40
@@ -74,7 +81,7 @@ class Document:
         code: Code,
         problem: str,
         advice: str = "",
-        severity: Literal["error", "warning"] = "error",
+        severity: Severity = "error",
     ) -> Diagnostic:
         """A diagnostic that points at the node at `keys`, by the name it has where it stands."""
         first = self.aliases.get(keys, keys)

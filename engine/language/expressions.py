@@ -7,12 +7,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from engine.config.document import Document, Keys, several
 from engine.config.suggestions import suggest
 from engine.connector.model import FieldType
-from engine.errors import Code, Diagnostic
+from engine.errors import Code, Diagnostic, Severity
 from engine.language import model, templates, typecheck
 from engine.language.scope import NUMBERS, Found, Scope, kind_of
 from engine.language.steps import bind
@@ -35,8 +35,6 @@ class Builder:
     problems: list[Diagnostic]
     templates: dict[str, str]
     done: Mapping[str, model.ObjectMapping] = field(default_factory=dict)
-    # the destination's resource of people; None where the spec looks for none
-    people: str | None = None
     settings_used: set[str] = field(default_factory=set)
 
     def problem(
@@ -45,7 +43,7 @@ class Builder:
         code: Code,
         problem: str,
         advice: str = "",
-        severity: Literal["error", "warning"] = "error",
+        severity: Severity = "error",
     ) -> None:
         self.problems.append(
             self.document.problem(keys, code, problem, advice, severity)
@@ -55,7 +53,7 @@ class Builder:
         self,
         keys: Keys,
         fault: typecheck.Fault | None,
-        severity: Literal["error", "warning"] = "error",
+        severity: Severity = "error",
     ) -> None:
         if fault:
             self.problem(keys, *fault, severity)
@@ -128,6 +126,14 @@ class Builder:
             )
         )
 
+    def optional(
+        self, data: Mapping[str, Any], word: str, keys: Keys
+    ) -> model.Condition | None:
+        """The condition below a word that may be left out."""
+        if word in data:
+            return self.condition(data[word], (*keys, word))
+        return None
+
     def _tests(self, text: str, wanted: Any, keys: Keys) -> list[model.Test]:
         path, kind = self.lead(text, keys)
         tests = []
@@ -177,11 +183,7 @@ class Builder:
             self.fault(keys, typecheck.check_path(TEXT, kind))
         return model.Pipe(
             self._head(data, keys, typecheck.moving(kind) if moving else kind),
-            when=(
-                self.condition(data["when"], (*keys, "when"))
-                if "when" in data
-                else None
-            ),
+            when=self.optional(data, "when", keys),
             steps=self._steps(data.get("using", []), (*keys, "using")),
             mapping=self._map(data, keys, kind) if "map" in data else None,
             default=self._const(
@@ -412,12 +414,10 @@ class Builder:
         on = data.get("on", "")
         if "users" in names:
             self._people_only(data, names, keys)
-        elif all(good):
-            (
-                self._on(names, on, (*keys, "on"))
-                if on
-                else self._reaches(names, by, (*keys, "by"))
-            )
+        elif on and all(good):
+            self._on(names, on, (*keys, "on"))
+        if all(good) and not on:
+            self._reaches(names, by, (*keys, "by"))
         miss = data.get("on_miss", "report")
         fallback = str(miss["fallback"]) if isinstance(miss, dict) else ""
         if fallback and all(good) and "users" not in names:
@@ -433,25 +433,20 @@ class Builder:
 
     def _resources(self, names: Sequence[str]) -> list[str]:
         """What objects become, without those whose own `to` is wrong."""
-        found = (
-            self.people if name == "users" else self.done[name].resource
-            for name in names
-        )
+        found = (self.done[name].resource for name in names)
         return [name for name in dict.fromkeys(found) if name]
 
     def _target(self, name: str, keys: Keys) -> bool:
-        if name == "users":
-            if self.people is None:
-                self.problem(
-                    keys,
-                    "missing-key",
-                    "a lookup of users needs the section `users`",
-                    "add it",
-                )
-            return self.people is not None
         if name in self.done:
             return True
-        if name in self.document.data["objects"]:
+        if name == "users":
+            self.problem(
+                keys,
+                "missing-key",
+                "a lookup of users needs the section `users`",
+                "add it",
+            )
+        elif name in self.document.data["objects"]:
             self.problem(
                 keys,
                 "lookup-order",
@@ -463,7 +458,7 @@ class Builder:
                 keys,
                 "unknown-object",
                 f"there is no object {name!r}",
-                suggest(name, [*self.done, "users"]),
+                suggest(name, [*{**self.done, "users": None}]),
             )
         return False
 
@@ -544,7 +539,7 @@ class Builder:
             self.scope.sources if path.text in ("$key", "$record") else kind.to
         )
         listed = " or ".join(dict.fromkeys(sources))
-        if own and not set(own) & set(sources):
+        if own and sources and not set(own) & set(sources):
             return (
                 "wrong-link",
                 f"{path.text!r} names rows of {' or '.join(own)}, not of {listed}",
