@@ -43,6 +43,8 @@ class Place:
         return f"{self.file}:{self.line}:{self.col}"
 
 
+Severity = Literal["error", "warning"]
+
 # Every kind of mistake, by what a reader would do about it; docs/mistakes.md explains each.
 Code = Literal[
     # the text of a file
@@ -113,7 +115,7 @@ class Diagnostic:
     code: Code
     problem: str
     advice: str = ""
-    severity: Literal["error", "warning"] = "error"
+    severity: Severity = "error"
 
     def __str__(self) -> str:
         place = f"{self.where}: " if self.where else ""

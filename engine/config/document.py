@@ -13,13 +13,20 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import yaml
 
 from engine.config.slips import ODD_BLANK, find_slip
 from engine.config.suggestions import did_you_mean
-from engine.errors import Code, Diagnostic, Place, SpecError, UsageError
+from engine.errors import (
+    Code,
+    Diagnostic,
+    Place,
+    Severity,
+    SpecError,
+    UsageError,
+)
 
 MAX_BYTES = 2_000_000
 MAX_DEPTH = 40
@@ -54,7 +61,7 @@ _PARTED = re.compile(
 class Document:
     """A YAML file as plain data, with the place of every key and value.
 
-    `aliases` leads from a scalar that a YAML alias repeats to the one it repeats.
+    `aliases` leads from a node that a YAML alias repeats to where it stands.
     """
 
     file: str
@@ -74,9 +81,12 @@ class Document:
         code: Code,
         problem: str,
         advice: str = "",
-        severity: Literal["error", "warning"] = "error",
+        severity: Severity = "error",
     ) -> Diagnostic:
-        """A diagnostic that points at the node at `keys`."""
+        """A diagnostic that points at the node at `keys`, by the name it has where it stands."""
+        first = self.aliases.get(keys, keys)
+        if self.place(first) == self.place(keys):
+            keys = first
         return Diagnostic(
             self.place(keys), dotted(keys), code, problem, advice, severity
         )
@@ -311,7 +321,7 @@ def _not_yaml(error: yaml.MarkedYAMLError, text: str, name: str) -> SpecError:
             name,
             slip.line + 1,
             slip.col + 1,
-            "bad-syntax",
+            "needs-quotes" if slip.quotes else "bad-syntax",
             f"not valid YAML: {slip.meaning}",
             f"write: {slip.corrected.strip()}",
         )
@@ -422,12 +432,15 @@ class _Builder:
         self.aliases: dict[Keys, Keys] = {}
         self.count = 0
         self.open: set[int] = set()
-        self.scalars: dict[int, Keys] = {}  # where each scalar node stood first
+        self.first: dict[int, Keys] = {}  # where each node stands
 
     def build(self, node: yaml.Node, keys: Keys) -> Any:
         self.count += 1
+        first = self.first.setdefault(id(node), keys)
+        if first != keys:
+            self.aliases[keys] = first
         if keys not in self.places:
-            self.places[keys] = self._place(node)
+            self.places[keys] = self.places.get(first) or self._place(node)
         if self.count > self.limits.nodes:
             raise self._error(
                 node,
@@ -453,9 +466,6 @@ class _Builder:
                     self.build(child, (*keys, index))
                     for index, child in enumerate(node.value)
                 ]
-            first = self.scalars.setdefault(id(node), keys)
-            if first != keys:
-                self.aliases[keys] = first
             return self._scalar(node)
         finally:
             self.open.discard(id(node))

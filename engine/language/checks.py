@@ -186,10 +186,13 @@ def _left_behind(spec: Spec, document: Document) -> Iterator[Diagnostic]:
     }
     for name in spec.left_behind:
         if name in mapped:
-            keys: Keys = ("left_behind", name)
             text = f"{name!r} is not left behind: {mapped[name]!r} is created from it"
             yield document.problem(
-                keys, "unused", text, "remove this line", "warning"
+                ("left_behind", name),
+                "unused",
+                text,
+                "remove this line",
+                "warning",
             )
 
 
@@ -208,19 +211,12 @@ def _ignored(
         ]
         for path in mapping.ignore if fields and all(fields) else ():
             keys: Keys = (*mapping.keys, "ignore", path)
-            place, known = (
-                document.place(keys),
-                any(str(segments(path)[0]) in names for names in fields),
-            )
             text = f"{' and '.join(mapping.sources)} have no field {path!r} to ignore"
-            found = (
-                None
-                if known
-                else document.problem(
-                    keys, "unknown-field", text, "remove this line", "warning"
-                )
+            found = document.problem(
+                keys, "unknown-field", text, "remove this line", "warning"
             )
-            unknown[place] = (
-                found if place not in unknown or known else unknown[place]
-            )
+            if any(str(segments(path)[0]) in names for names in fields):
+                unknown[found.where] = None
+            else:
+                unknown.setdefault(found.where, found)
     yield from (item for item in unknown.values() if item)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections import ChainMap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from engine.config.document import Document, Keys, read, several
 from engine.config.suggestions import suggest
@@ -15,7 +16,14 @@ from engine.config.variables import expand
 from engine.connector.addressing import addressed
 from engine.connector.load import load_connector
 from engine.connector.model import Connector, FieldType
-from engine.errors import Code, Diagnostic, SpecError, UsageError, in_order
+from engine.errors import (
+    Code,
+    Diagnostic,
+    Severity,
+    SpecError,
+    UsageError,
+    in_order,
+)
 from engine.language import model
 from engine.language.checks import whole
 from engine.language.expressions import Builder
@@ -124,6 +132,8 @@ class _Compiler:
     templates: dict[str, str] = field(default_factory=dict)
     builders: dict[str, Builder] = field(default_factory=dict)
     done: dict[str, model.ObjectMapping] = field(default_factory=dict)
+    # the people of the section `users`, as if they were an object
+    people: dict[str, model.ObjectMapping] = field(default_factory=dict)
     rows: dict[str, Shape] = field(default_factory=dict)
     used: set[str] = field(default_factory=set)
     custom: dict[tuple[str, str], model.CustomField] = field(
@@ -142,7 +152,7 @@ class _Compiler:
         code: Code,
         problem: str,
         advice: str = "",
-        severity: Literal["error", "warning"] = "error",
+        severity: Severity = "error",
     ) -> None:
         self.problems.append(
             self.document.problem(keys, code, problem, advice, severity)
@@ -201,13 +211,8 @@ class _Compiler:
     def _builder(
         self,
         sources: tuple[str, ...],
-        above: Mapping[str, model.ObjectMapping] | None = None,
+        above: dict[str, model.ObjectMapping] | None = None,
     ) -> Builder:
-        rules = self.destination.users
-        people = None
-        if "users" in self.document.data:
-            people = rules.resource if rules else ""
-
         scope = Scope(self.source, sources, self.settings, self.rows)
         return Builder(
             self.document,
@@ -215,8 +220,7 @@ class _Compiler:
             scope,
             self.problems,
             self.templates,
-            above or {},
-            people,
+            ChainMap(self.people, above or {}),
             self.used,
         )
 
@@ -263,7 +267,14 @@ class _Compiler:
             return None
         self._collection(data["from"], ("users", "from"))
         self._path_in(data["from"], data["email"], ("users", "email"))
-        if self.destination.users is None:
+        rules = self.destination.users
+        self.people["users"] = model.ObjectMapping(
+            "users",
+            tuple({data["from"]} & self.source.resources.keys()),
+            rules.resource if rules else "",
+            {},
+        )
+        if rules is None:
             self.problem(
                 ("users",),
                 "unsupported",
@@ -312,14 +323,7 @@ class _Compiler:
                     resource, name, item, keys
                 )
             self._were(items, ("custom_fields", resource), "custom field")
-            if (
-                sum(
-                    made.key
-                    for made in fields.values()
-                    if made.resource == resource
-                )
-                > 1
-            ):
+            if sum(item.get("key", False) for item in items.values()) > 1:
                 self.problem(
                     ("custom_fields", resource),
                     "key-field",
@@ -520,11 +524,7 @@ class _Compiler:
             builder.path(label, (*keys, "label"))
             if order:
                 builder.path(order, (*keys, "order"))
-            when = (
-                builder.condition(stages["where"], (*keys, "where"))
-                if "where" in stages
-                else None
-            )
+            when = builder.optional(stages, "where", keys)
         name = model.Field(
             rules.stage_name, model.Path(label, segments(label)), keys
         )
@@ -603,11 +603,7 @@ class _Compiler:
             sources=sources,
             resource=resource,
             fields=fields,
-            when=(
-                builder.condition(data["when"], (*keys, "when"))
-                if "when" in data
-                else None
-            ),
+            when=builder.optional(data, "when", keys),
             related=related,
             children=children,
             each=each,
@@ -691,13 +687,14 @@ class _Compiler:
         if isinstance(written, bool):
             return written
         builder.path(written, keys)
-        value = self.settings.get(written.removeprefix("$settings."), False)
+        name = written.removeprefix("$settings.")
+        value = self.settings.get(name, False)
         if not isinstance(value, bool):
             self.problem(
-                keys,
+                ("settings", name),
                 "wrong-type",
-                f"the setting is {value!r}, not true or false",
-                "write true or false without quotes",
+                f"this setting switches an object on or off, and {value!r} is neither",
+                "write true or false, as they stand here",
             )
         return value is True
 
@@ -768,11 +765,7 @@ class _Compiler:
             if source in self.source.resources
             else FieldType("any")
         )
-        where = (
-            child.condition(data["where"], (*keys, "where"))
-            if "where" in data
-            else None
-        )
+        where = child.optional(data, "where", keys)
         if "by" in data:
             by, kind = builder.lead(data["by"], (*keys, "by"))
             if on.to and kind.to and not set(on.to) & set(kind.to):
@@ -820,11 +813,7 @@ class _Compiler:
         builder.scope = replace(
             builder.scope, each=(data["name"], path.segments)
         )
-        where = (
-            builder.condition(data["where"], (*keys, "where"))
-            if "where" in data
-            else None
-        )
+        where = builder.optional(data, "where", keys)
         builder.path(f"{data['name']}.{data['key']}", (*keys, "key"))
         return model.Each(data["name"], path, data["key"], where)
 

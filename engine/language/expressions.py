@@ -7,12 +7,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from engine.config.document import Document, Keys, several
 from engine.config.suggestions import suggest
 from engine.connector.model import FieldType
-from engine.errors import Code, Diagnostic
+from engine.errors import Code, Diagnostic, Severity
 from engine.language import model, templates, typecheck
 from engine.language.scope import NUMBERS, Found, Scope, kind_of
 from engine.language.steps import bind
@@ -35,8 +35,6 @@ class Builder:
     problems: list[Diagnostic]
     templates: dict[str, str]
     done: Mapping[str, model.ObjectMapping] = field(default_factory=dict)
-    # the destination's resource of people; None where the spec looks for none
-    people: str | None = None
     settings_used: set[str] = field(default_factory=set)
 
     def problem(
@@ -45,7 +43,7 @@ class Builder:
         code: Code,
         problem: str,
         advice: str = "",
-        severity: Literal["error", "warning"] = "error",
+        severity: Severity = "error",
     ) -> None:
         self.problems.append(
             self.document.problem(keys, code, problem, advice, severity)
@@ -55,7 +53,7 @@ class Builder:
         self,
         keys: Keys,
         fault: typecheck.Fault | None,
-        severity: Literal["error", "warning"] = "error",
+        severity: Severity = "error",
     ) -> None:
         if fault:
             self.problem(keys, *fault, severity)
@@ -66,9 +64,12 @@ class Builder:
         """A path, checked against what the source connector says the records hold."""
         return self.lead(text, keys)[0]
 
-    def lead(self, text: str, keys: Keys) -> tuple[model.Path, FieldType]:
-        """A path and the type of what it leads to."""
-        keys = self.document.aliases.get(keys, keys)
+    def lead(
+        self, text: str, keys: Keys, options: Sequence[str] = ()
+    ) -> tuple[model.Path, FieldType]:
+        """A path and the type of what it leads to; `options` are fixed texts that may be meant."""
+        if keys[-1] != text:  # a key is no part of the value it leads to
+            keys = self.document.aliases.get(keys, keys)
         if text in SPECIAL:
             return model.Path(text, (text,)), FieldType(
                 "any" if text == "$none" else "text"
@@ -98,7 +99,14 @@ class Builder:
             return model.Path(text, ("$none",)), FieldType("any")
         found: Found = self.scope.find(parts)
         if found.problem:
-            self.problem(keys, found.code, found.problem, found.advice)
+            self.problem(
+                keys,
+                found.code,
+                found.problem,
+                f"the fixed text is written {{value: {text}}}"
+                if text in options
+                else found.advice,
+            )
         return model.Path(text, parts), found.kind
 
     def _setting(self, text: str, keys: Keys) -> FieldType:
@@ -126,6 +134,14 @@ class Builder:
                 for at, option in several(data, keys)
             )
         )
+
+    def optional(
+        self, data: Mapping[str, Any], word: str, keys: Keys
+    ) -> model.Condition | None:
+        """The condition below a word that may be left out."""
+        if word in data:
+            return self.condition(data[word], (*keys, word))
+        return None
 
     def _tests(self, text: str, wanted: Any, keys: Keys) -> list[model.Test]:
         path, kind = self.lead(text, keys)
@@ -155,7 +171,7 @@ class Builder:
         `kind` is the destination field's type; None where nothing is known of it.
         """
         if isinstance(data, str):
-            path, found = self.lead(data, keys)
+            path, found = self.lead(data, keys, (kind or TEXT).one_of)
             if data != "$none":
                 self.fault(keys, typecheck.check_path(found, kind))
             return path
@@ -176,11 +192,7 @@ class Builder:
             self.fault(keys, typecheck.check_path(TEXT, kind))
         return model.Pipe(
             self._head(data, keys, typecheck.moving(kind) if moving else kind),
-            when=(
-                self.condition(data["when"], (*keys, "when"))
-                if "when" in data
-                else None
-            ),
+            when=self.optional(data, "when", keys),
             steps=self._steps(data.get("using", []), (*keys, "using")),
             mapping=self._map(data, keys, kind) if "map" in data else None,
             default=self._const(
@@ -411,12 +423,10 @@ class Builder:
         on = data.get("on", "")
         if "users" in names:
             self._people_only(data, names, keys)
-        elif all(good):
-            (
-                self._on(names, on, (*keys, "on"))
-                if on
-                else self._reaches(names, by, (*keys, "by"))
-            )
+        elif on and all(good):
+            self._on(names, on, (*keys, "on"))
+        if all(good) and not on:
+            self._reaches(names, by, (*keys, "by"))
         miss = data.get("on_miss", "report")
         fallback = str(miss["fallback"]) if isinstance(miss, dict) else ""
         if fallback and all(good) and "users" not in names:
@@ -432,25 +442,20 @@ class Builder:
 
     def _resources(self, names: Sequence[str]) -> list[str]:
         """What objects become, without those whose own `to` is wrong."""
-        found = (
-            self.people if name == "users" else self.done[name].resource
-            for name in names
-        )
+        found = (self.done[name].resource for name in names)
         return [name for name in dict.fromkeys(found) if name]
 
     def _target(self, name: str, keys: Keys) -> bool:
-        if name == "users":
-            if self.people is None:
-                self.problem(
-                    keys,
-                    "missing-key",
-                    "a lookup of users needs the section `users`",
-                    "add it",
-                )
-            return self.people is not None
         if name in self.done:
             return True
-        if name in self.document.data["objects"]:
+        if name == "users":
+            self.problem(
+                keys,
+                "missing-key",
+                "a lookup of users needs the section `users`",
+                "add it",
+            )
+        elif name in self.document.data["objects"]:
             self.problem(
                 keys,
                 "lookup-order",
@@ -462,7 +467,7 @@ class Builder:
                 keys,
                 "unknown-object",
                 f"there is no object {name!r}",
-                suggest(name, [*self.done, "users"]),
+                suggest(name, [*{**self.done, "users": None}]),
             )
         return False
 
@@ -543,7 +548,7 @@ class Builder:
             self.scope.sources if path.text in ("$key", "$record") else kind.to
         )
         listed = " or ".join(dict.fromkeys(sources))
-        if own and not set(own) & set(sources):
+        if own and sources and not set(own) & set(sources):
             return (
                 "wrong-link",
                 f"{path.text!r} names rows of {' or '.join(own)}, not of {listed}",

@@ -7,10 +7,10 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from engine.config.suggestions import did_you_mean, suggest
-from engine.errors import Code
+from engine.errors import Code, Severity
 from engine.language.jinja import (
     FILTER_NAMES,
     UNSURE,
@@ -42,7 +42,7 @@ class Fault:
     problem: str
     advice: str
     line: int = 0
-    severity: Literal["error", "warning"] = "error"
+    severity: Severity = "error"
 
 
 def read_template(folder: Path, written: str) -> str | Fault:  # noqa: PLR0911
