@@ -26,12 +26,19 @@ from engine.mapping.draft import transform
 from engine.plan.make import TAKEN, make_plan
 from engine.session import Run, wire
 from engine.store.changes import changes_of
-from engine.store.links import Link, drafts_of, drop_link, save_link
+from engine.store.links import (
+    Draft,
+    Link,
+    drafts_of,
+    drop_link,
+    save_drafts,
+    save_link,
+)
 from engine.store.records import Cursor, Record, forget, mark_gone, save_page
 from engine.store.tables import journal, open_store
 from engine.values import digest
-from tests.load.desk import NOWHERE, START, empty_store, scratch
-from tests.platforms.platform import Platform
+from tests.load.desk import NOWHERE, START, desk, empty_store, link_to, scratch
+from tests.platforms.platform import Platform, served
 from tests.platforms.project import (
     mapped,
     migration,
@@ -438,6 +445,30 @@ def test_a_row_that_is_not_to_be_made_takes_others_with_it(table: Table) -> None
     assert table.bring_up() == Counter()
     assert kind_of(table, "contacts", "people/1") == "create"
     assert table.rows() == table.anew()
+
+
+def test_a_lost_value_is_planned_until_it_is_kept(tmp_path: Path) -> None:
+    """A record whose draft is what was written last is planned anew each time while its row lacks a value of it."""
+    body = {"name": "Ann", "email": "a@x.es"}
+    lost = {"email": {"why": "lost", "tries": 1}}
+    row = {"id": 7, "name": "Ann", "email": None}
+    platform = Platform({"contacts": [row], "companies": []})
+    with served(platform), desk(tmp_path, platform) as at:
+        with at.store() as connection:
+            draft = Draft("contacts", "people/1", "people/1", body, digest(body))
+            save_drafts(connection, [draft])
+
+        def planned() -> tuple[str, Mapping[str, Any]]:
+            make_plan(at.run, [at.mapping()], whole=True)
+            with at.store() as connection:
+                change = changes_of(connection, "contacts", ["people/1"])["people/1"]
+            return change.kind, change.send
+
+        at.save(link_to("7", written=body, stored={"email": None}, held=lost))
+        assert planned() == ("update", {"email": "a@x.es"})
+        assert planned() == ("update", {"email": "a@x.es"})
+        at.save(link_to("7", written=body))
+        assert planned() == ("unchanged", {})
 
 
 def kind_of(table: Table, name: str, key: str) -> str:
