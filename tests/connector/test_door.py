@@ -239,6 +239,19 @@ def test_a_server_that_answers_before_it_has_read_all_is_heard(door: Door) -> No
         assert ask(door, listening.getsockname()[1], "POST", content=b"x" * 3_000_000).status_code == 413
 
 
+def test_a_connection_with_half_a_request_takes_no_other(door: Door) -> None:
+    """After an upload that broke off, though it was answered, the next request goes over another connection."""
+
+    def half() -> Iterator[bytes]:
+        yield b"0\r\n"  # in a chunk, it is the end for the server of these tests, not for HTTP
+        raise OSError("the disk is gone")
+
+    with server(OK, OK) as it:
+        assert ask(door, it.port, "POST", content=half()).content == b"ok"
+        assert ask(door, it.port).content == b"ok"
+        assert it.connections == 2
+
+
 def test_other_protocols_are_not_spoken(door: Door) -> None:
     """Nothing was sent, and that is known."""
     with pytest.raises(httpx.UnsupportedProtocol):

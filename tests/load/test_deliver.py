@@ -29,10 +29,10 @@ DOWN = "the database is down"
 
 
 @contextmanager
-def delivering(folder: Path, *contacts: Row, concurrency: int = 1) -> Iterator[Desk]:
-    """A desk on a platform with these contacts."""
+def delivering(folder: Path, *contacts: Row, concurrency: int = 1, **more: Any) -> Iterator[Desk]:
+    """A desk on a platform with these contacts; `more` are keys of the connection."""
     platform = Platform({"contacts": [dict(row) for row in contacts], "companies": []})
-    connection = {"settle_after": SETTLED, "concurrency": concurrency}
+    connection = {"settle_after": SETTLED, "concurrency": concurrency, **more}
     with served(platform), desk(folder, platform, connection) as table:
         yield table
 
@@ -233,6 +233,19 @@ def test_a_refused_key_stops_everything_with_its_outcome(tmp_path: Path) -> None
         assert table.states() == [(f"people/{n}", "done" if n < 3 else "void") for n in range(1, 7)]
         assert names(table) == ["Person 1", "Person 2"]
         assert posted(table) == ["Person 1", "Person 2", "Person 3"]
+
+
+def test_nothing_goes_out_after_an_internal_error(tmp_path: Path) -> None:
+    """What was booked after a call that broke within us is not sent, and its own intent stays to be reconciled."""
+    with delivering(tmp_path, files={"hosts": ["api.example.com"]}) as table:
+        table.run.files.write_text("no folder, so that no file can be put there")
+        link = {"$file": {"url": "https://api.example.com/companies", "name": "a.json"}}
+        writes = people(5)
+        writes[2] = person(3, name=link)
+        with pytest.raises(OSError, match=str(table.run.files)):
+            list(deliver(table.run, writes))
+        assert posted(table) == ["Person 1", "Person 2"]
+        assert table.states() == [(f"people/{n}", state) for n, state in enumerate(["done", "done", "intent", "void", "void"], 1)]
 
 
 # -- ids that are not believed

@@ -110,6 +110,25 @@ def test_a_row_that_was_there_is_refused(table: Desk) -> None:
     assert judged(table, created(shown(201)), refusing(table)).state == "done"
 
 
+@pytest.mark.parametrize(
+    ("row", "there"),
+    [
+        ({"name": "Bea", "email": "b@y.es"}, True),
+        ({"name": "Bea", "email": "b@y.es", "phone": "1"}, True),
+        ({"name": "Bea", "email": "b@y.es", "phone": "1", "note": "n"}, False),
+        ({"name": "Bea", "email": None}, False),
+        ({"name": "ANN", "email": "A@x.es"}, False),
+        ({"name": None, "email": ""}, False),
+    ],
+    ids=["all others", "mostly others", "half of them others", "the only one another", "tidied", "dropped"],
+)
+def test_a_row_with_mostly_other_values_was_there(row: dict[str, Any], there: bool, table: Desk) -> None:
+    """A creation answered with a row of which more than half, and at least two, of the texts are others found it there."""
+    body = {**ANN, "phone": "1", "note": "n"}
+    found = judged(table, created(Answer({"id": 5, **row}, 201, shown=True), body=body))
+    assert (found.state, found.existing) == ("done", there)
+
+
 # -- a row that stands for another record
 
 

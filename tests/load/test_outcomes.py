@@ -51,6 +51,29 @@ def test_what_a_field_holds_in_place_of_what_was_sent(name: str, table: Desk) ->
     assert (stored, held) == (stored_after, held_after)
 
 
+@pytest.mark.parametrize(
+    ("shown", "held", "told"),
+    [
+        ("A@x.es", {}, ""),
+        (None, {"why": "lost", "tries": 1}, "did not keep"),
+        ("b@y.es", {"why": "altered"}, "something else"),
+    ],
+    ids=["in another form", "dropped", "another value"],
+)
+def test_what_the_first_answer_shows_otherwise_is_noted(shown: Any, held: dict[str, Any], told: str, tmp_path: Path) -> None:
+    """A value that the answer to a creation shows otherwise is kept with the link, and told where it is lost or altered."""
+    with desk(tmp_path) as table:
+        with table.store() as connection:
+            entry = intend(connection, [Entry(1, "contacts", "people/1", "contacts", "create", ANN, ANN)])[0]
+            write = Write("contacts", "people/1", "contacts", "create", ANN, ANN, entry=entry, at=START)
+            answer = Answer({"id": 5, **ANN, "email": shown}, 201, shown=True)
+            record(table.run, connection, Outcome(write, "done", "5", answer), table.codec())
+            found = [finding.text for finding in all_findings(connection, "attention")]
+        link = table.links()["people/1"]
+    assert (link.stored, link.held) == ({"email": shown}, {"email": held} if held else {})
+    assert [told in text for text in found] == ([True] if told else [])
+
+
 def test_what_was_not_sent_is_not_judged(table: Desk) -> None:
     """A field that an update did not send is as it was, whatever the row holds in it."""
     stored: dict[str, Any] = {"email": "A@x.es"}

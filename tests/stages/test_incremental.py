@@ -22,16 +22,25 @@ from engine.connector.rate_limit import Clock
 from engine.extract.records import entries
 from engine.language.compile import Migration, load_migration
 from engine.language.dependencies import needed
+from engine.language.model import Const, Expr, First, Lookup
 from engine.mapping.draft import transform
+from engine.mapping.evaluate import FALLBACK
 from engine.plan.make import TAKEN, make_plan
 from engine.session import Run, wire
 from engine.store.changes import changes_of
-from engine.store.links import Link, drafts_of, drop_link, save_link
+from engine.store.links import (
+    Draft,
+    Link,
+    drafts_of,
+    drop_link,
+    save_drafts,
+    save_link,
+)
 from engine.store.records import Cursor, Record, forget, mark_gone, save_page
 from engine.store.tables import journal, open_store
 from engine.values import digest
-from tests.load.desk import NOWHERE, START, empty_store, scratch
-from tests.platforms.platform import Platform
+from tests.load.desk import NOWHERE, START, desk, empty_store, link_to, scratch
+from tests.platforms.platform import Platform, served
 from tests.platforms.project import (
     mapped,
     migration,
@@ -412,12 +421,76 @@ def test_only_what_leans_on_a_change_is_evaluated(table: Table, name: str) -> No
 
 def test_a_row_that_is_not_to_be_made_takes_others_with_it(table: Table) -> None:
     """A draft that is as it was is decided anew where a row that it names is no longer planned, or is again."""
+    refuse(table, "firms/1")
+    assert table.bring_up() == Counter()
+    assert kind_of(table, "contacts", "people/1") == "skip"
+    assert table.rows() == table.anew()
+
     with table.run.store.begin() as connection:
-        body = drafts_of(connection, "companies", ["firms/1"])["firms/1"].body
+        connection.execute(journal.delete())
+    assert table.bring_up() == Counter()
+    assert kind_of(table, "contacts", "people/1") == "create"
+    assert table.rows() == table.anew()
+
+
+def test_an_edited_mapping_decides_anew_what_was_kept(table: Table) -> None:
+    """A draft that is as it was is decided by the mapping as it is now, not as it was for the last plan."""
+    refuse(table, "firms/1")
+    table.bring_up()
+    assert kind_of(table, "deals", "orders/1") == "create"
+
+    company = table.run.spec.objects["deals"].fields["company"].expr
+    assert isinstance(company, Lookup)
+    table = edited(table, "deals", company=replace(company, on_miss="skip"))
+    table.bring_up()
+    assert kind_of(table, "deals", "orders/1") == "skip"
+    assert table.rows() == table.anew()
+
+
+def test_who_stands_in_for_people_is_looked_at_again(table: Table) -> None:
+    """What was kept is decided anew where the fallback owner's row comes or goes, though no record names them."""
+    owner = table.run.spec.objects["contacts"].fields["owner"].expr
+    firm = Lookup(("companies",), Const("none"), on_miss="skip")
+    table = edited(table, "contacts", owner=First((owner, firm)))
+    for step, kind in (("linked", "create"), ("unlinked", "skip"), ("linked", "create")):
+        table.do(step, ("users", FALLBACK))
+        table.bring_up()
+        assert kind_of(table, "contacts", "people/1") == kind
+        assert table.rows() == table.anew()
+
+
+def test_a_lost_value_is_planned_until_it_is_kept(tmp_path: Path) -> None:
+    """A record whose draft is what was written last is planned anew each time while its row lacks a value of it."""
+    body = {"name": "Ann", "email": "a@x.es"}
+    lost = {"email": {"why": "lost", "tries": 1}}
+    row = {"id": 7, "name": "Ann", "email": None}
+    platform = Platform({"contacts": [row], "companies": []})
+    with served(platform), desk(tmp_path, platform) as at:
+        with at.store() as connection:
+            draft = Draft("contacts", "people/1", "people/1", body, digest(body))
+            save_drafts(connection, [draft])
+
+        def planned() -> tuple[str, Mapping[str, Any]]:
+            make_plan(at.run, [at.mapping()], whole=True)
+            with at.store() as connection:
+                change = changes_of(connection, "contacts", ["people/1"])["people/1"]
+            return change.kind, change.send
+
+        at.save(link_to("7", written=body, stored={"email": None}, held=lost))
+        assert planned() == ("update", {"email": "a@x.es"})
+        assert planned() == ("update", {"email": "a@x.es"})
+        at.save(link_to("7", written=body))
+        assert planned() == ("unchanged", {})
+
+
+def refuse(table: Table, key: str) -> None:
+    """The creation of a company was answered with another record's row."""
+    with table.run.store.begin() as connection:
+        body = drafts_of(connection, "companies", [key])[key].body
         row = {
             "run": 1,
             "object": "companies",
-            "key": "firms/1",
+            "key": key,
             "resource": "companies",
             "action": "create",
             "state": "failed",
@@ -429,15 +502,19 @@ def test_a_row_that_is_not_to_be_made_takes_others_with_it(table: Table) -> None
             "at": START,
         }
         connection.execute(journal.insert().values(row | told))
-    assert table.bring_up() == Counter()
-    assert kind_of(table, "contacts", "people/1") == "skip"
-    assert table.rows() == table.anew()
 
-    with table.run.store.begin() as connection:
-        connection.execute(journal.delete())
-    assert table.bring_up() == Counter()
-    assert kind_of(table, "contacts", "people/1") == "create"
-    assert table.rows() == table.anew()
+
+def edited(table: Table, name: str, **fields: Expr) -> Table:
+    """The table after fields of an object were edited in the spec."""
+    migration = table.run.migration
+    mapping = migration.spec.objects[name]
+    changed = {
+        target: replace(mapping.fields[target], expr=expr)
+        for target, expr in fields.items()
+    }
+    mapping = replace(mapping, fields={**mapping.fields, **changed})
+    spec = replace(migration.spec, objects={**migration.spec.objects, name: mapping})
+    return replace(table, run=replace(table.run, migration=replace(migration, spec=spec)))
 
 
 def kind_of(table: Table, name: str, key: str) -> str:
