@@ -170,3 +170,14 @@ def test_report_is_shown_again_without_a_run(desk: Desk, run_etl: Etl, tmp_path:
     assert (folder / "report.html").read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
     code, told = run_etl("report", str(SPEC), "--store", str(tmp_path / "store.sqlite"), "--json")
     assert json.loads(told)["verdict"] == report["verdict"]
+
+
+def test_examples_are_shown_where_they_differ(project: Path) -> None:
+    """Of two long notes that begin alike, both forms show what changes."""
+    long = "alike " * 30
+    example = Example("quotes/1", "title", f"{long}before{long}", f"{long}after{long}")
+    effect = Effect("quotes", "Quotes", 1, 1, 1, fields=Counter({"title": 1}), examples=[example])
+    compared = Compared("old", "new", differences((), parts(load_migration(project, {})))[:1], [effect])
+    for told in (list(as_lines(compared)), list(as_markdown(compared))):
+        row = next(line for line in told if "quotes/1" in line)
+        assert "alike beforealike" in row and "alike afteralike" in row and len(row) < 220

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from engine.report.document import shown as value_text
-from engine.report.words import clean
+from engine.report.words import apart, clean
 from workbench.diff.differences import Difference
 from workbench.diff.effect import Effect, Example
 
@@ -165,7 +165,7 @@ def _fields(item: Effect) -> list[str]:
 
 
 def _values(example: Example) -> tuple[str, str]:
-    return value_text(example.before)[:_CELL], value_text(example.after)[:_CELL]
+    return apart(value_text(example.before), value_text(example.after), _CELL)
 
 
 def as_markdown(compared: Compared) -> Iterator[str]:
