@@ -1,32 +1,20 @@
-"""A run opened for a command: its migration, store, accounts and progress bars."""
+"""A run opened for a command: its migration, store, accounts and who listens."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
-
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeRemainingColumn,
-)
 
 from engine.cli.environment import variables
 from engine.cli.gate import gate_of_program
 from engine.cli.options import OWN_SIZE, Settings
+from engine.cli.progress import listening
 from engine.errors import UsageError
 from engine.extract.accounts import of_migration
 from engine.language.compile import Migration, load_migration
 from engine.library.opening import held, nobody, numbered, place_of
-from engine.report.words import clean
-from engine.session import Progress as Listener
-from engine.session import Run, quiet, wire
+from engine.session import Run, wire
 from engine.store.tables import open_store
 
 
@@ -49,12 +37,13 @@ def opened(
             gate.admit(migration, settings.spec, settings.store)
 
     with (
-        listening(settings) as listener,
+        listening(settings.as_json) as (progress, log),
         held(
             settings.spec,
             settings.environment,
             settings.store,
-            progress=listener,
+            progress=progress,
+            log=log,
             admit=admit,
         ) as found,
         numbered(
@@ -82,31 +71,6 @@ def from_store(settings: Settings) -> Iterator[Run]:
     ):
         of_migration(run)
         yield run
-
-
-@contextmanager
-def listening(settings: Settings) -> Iterator[Listener]:
-    """Progress bars on a terminal; silence where output is piped."""
-    if settings.as_json or not sys.stderr.isatty():
-        yield quiet
-        return
-    columns = (
-        TextColumn("{task.description:<48}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(
-        *columns, console=Console(stderr=True), transient=True
-    ) as bars:
-        tasks: dict[str, Any] = {}
-
-        def show(label: str, done: int, total: int | None) -> None:
-            if label not in tasks:
-                tasks[label] = bars.add_task(clean(label), total=total)
-            bars.update(tasks[label], completed=done, total=total)
-
-        yield show
 
 
 def size_of(size: int | None, run: Run) -> int | None:

@@ -9,7 +9,7 @@ import click
 
 from engine.cli.opening import opened
 from engine.cli.options import Settings, common
-from engine.cli.screen import print_result
+from engine.cli.screen import confirmed, print_result
 from engine.errors import ATTENTION, DONE, UsageError
 from engine.library.commands import ready_to_undo
 from engine.report import screens
@@ -77,5 +77,5 @@ def _ask(run: Run, settings: Settings, of_run: int | None, force: bool) -> None:
         f"Undo {many} writes in {run.migration.destination.title}"
         f" ({settings.environment})?"
     )
-    if many and not click.confirm(question, err=True):
+    if many and not confirmed(question):
         raise UsageError("nothing was undone")

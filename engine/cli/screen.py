@@ -11,8 +11,11 @@ from typing import Any
 import click
 from rich.console import Console
 
+from engine.cli.progress import hidden
 from engine.cli.streams import drop_output
 from engine.errors import UsageError
+
+NOBODY = "cannot ask here – add --yes"
 
 
 def print_result(
@@ -26,6 +29,20 @@ def print_result(
             click.echo(json.dumps(found, ensure_ascii=False))
         else:
             show(found, Screen())
+
+
+def confirmed(question: str) -> bool:
+    """Whether a person agrees. Raises UsageError where nobody is there to answer."""
+    if sys.stdin is None:  # it was closed (`<&-`)
+        raise UsageError(NOBODY)
+    try:
+        with hidden():
+            return click.confirm(question, err=True)
+    except click.Abort as stop:
+        if not isinstance(stop.__context__, EOFError):
+            raise
+    click.echo(err=True)  # the question stands on this line
+    raise UsageError(NOBODY)
 
 
 class Screen(Console):

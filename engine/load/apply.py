@@ -35,6 +35,7 @@ from engine.session import Run
 from engine.store.changes import (
     Change,
     count_changes,
+    count_work,
     stream_changes,
     stream_work,
 )
@@ -241,11 +242,14 @@ def _noted(work: _Work, outcome: Outcome) -> bool:
 
 
 def _writes(work: _Work) -> Iterator[Write]:
-    done = 0
+    label, done = f"writing {work.mapping.label}", 0
+    total = count_work(work.run.store, work.mapping.name)
     for batch in stream_work(work.run.store, work.mapping.name):
+        work.run.progress(label, done, total)
         yield from _of_batch(work, batch)
         done += len(batch)
-        work.run.progress(f"writing {work.mapping.label}", done, None)
+    if done:
+        work.run.progress(label, done, total)
 
 
 def _of_batch(work: _Work, batch: Sequence[Change]) -> Iterator[Write]:

@@ -14,12 +14,14 @@ from rich.console import Console
 from engine.plan.notes import STUCK, kept_text
 from engine.report.document import shown
 from engine.report.terminal import heading, line
+from engine.report.words import apart, clipped
 from engine.session import Run
 from engine.store.changes import Change, count_changes, stream_all
 from engine.store.links import Draft, drafts_of
 
 LISTED = 200  # records that a terminal shows before the rest is only counted
 WIDE = 80  # characters of a value that a terminal shows
+NOTHING = "nothing"  # in place of an empty value
 FOUND = {  # how a row to be linked was found, by the origin of the link
     "adopted": "it carries the key of this record",
     "matched": "it matches this record; a rollback keeps it",
@@ -133,18 +135,21 @@ def _title(change: Mapping[str, Any]) -> str:
 
 def _fields(change: Mapping[str, Any]) -> Iterator[str]:
     for item in change["send"]:
-        before, value = _clipped(item["before"]), _clipped(item["value"])
-        text = value if change["kind"] == "create" else f"{before} -> {value}"
+        if change["kind"] == "create":
+            text = clipped(item["value"], WIDE) or NOTHING
+        else:
+            text = " -> ".join(_both(item["before"], item["value"]))
         yield f"{item['target']}: {text}"
 
     for item in change["conflicts"]:
-        theirs, ours = _clipped(item["live"]), _clipped(item["wanted"])
-        yield f"{item['target']}: {kept_text(theirs, ours)}"
+        text = kept_text(*_both(item["live"], item["wanted"]))
+        yield f"{item['target']}: {text}"
 
     for target in change["stuck"]:
         yield f"{target}: {STUCK}"
 
 
-def _clipped(text: str) -> str:
-    clipped = text if len(text) <= WIDE else f"{text[: WIDE - 1]}…"
-    return clipped or "nothing"
+def _both(before: str, after: str) -> tuple[str, str]:
+    """Two values of a field, where they begin to differ."""
+    before, after = apart(before, after, WIDE)
+    return before or NOTHING, after or NOTHING

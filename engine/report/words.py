@@ -10,6 +10,23 @@ def counted(many: int, word: str) -> str:
     return f"{many:,} {word}{'' if many == 1 else 's'}"
 
 
+def apart(before: str, after: str, wide: int) -> tuple[str, str]:
+    """Two texts cut to a width, so that their first difference is seen."""
+    if max(len(before), len(after)) <= wide:
+        return before, after
+    pairs = enumerate(zip(before, after, strict=False))
+    shorter = min(len(before), len(after))
+    differ = next((at for at, (one, two) in pairs if one != two), shorter)
+    begin = max(0, differ - wide // 4)
+    return clipped(before, wide, begin), clipped(after, wide, begin)
+
+
+def clipped(text: str, wide: int, begin: int = 0) -> str:
+    """A text from a place on, cut to a width; what is left out is marked."""
+    shown = f"…{text[begin + 1 :]}" if begin else text
+    return shown if len(shown) <= wide else f"{shown[: wide - 1]}…"
+
+
 def clean(text: str) -> str:
     """One line of text in which nothing can move the cursor, change the title or turn the
     direction.

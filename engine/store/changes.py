@@ -245,24 +245,31 @@ def adoptions_of(
 
 
 def stream_changes(
-    store: Store, name: str, kind: Kind, batch: int = BATCH
+    store: Store, name: str, kind: Kind
 ) -> Iterator[list[Change]]:
     """An object's changes of one kind in the order of their records, a batch at a time."""
-    yield from _stream(store, name, changes.c.kind == kind, batch)
+    yield from _stream(store, name, changes.c.kind == kind)
 
 
-def stream_work(
-    store: Store, name: str, batch: int = BATCH
-) -> Iterator[list[Change]]:
+_WORK = sa.or_(
+    changes.c.kind.in_(("create", "update", "adopt", "conflict")),
+    sa.and_(changes.c.kind == "unchanged", changes.c.reason != ""),
+)
+
+
+def stream_work(store: Store, name: str) -> Iterator[list[Change]]:
     """An object's changes that ask for a call or for a note in the link, in their order."""
-    kinds = ("create", "update", "adopt", "conflict")
-    noted = sa.and_(changes.c.kind == "unchanged", changes.c.reason != "")
-    yield from _stream(
-        store, name, sa.or_(changes.c.kind.in_(kinds), noted), batch
-    )
+    yield from _stream(store, name, _WORK)
 
 
-def stream_all(store: Store, batch: int = BATCH) -> Iterator[list[Change]]:
+def count_work(store: Store, name: str) -> int:
+    """How many of an object's changes ask for a call or for a note in the link."""
+    query = sa.select(sa.func.count()).where(changes.c.object == name, _WORK)
+    with store.begin() as connection:
+        return connection.execute(query).scalar_one()
+
+
+def stream_all(store: Store) -> Iterator[list[Change]]:
     """Every change but those where nothing is to be done, by object and in the order of its
     records.
     """
@@ -275,7 +282,7 @@ def stream_all(store: Store, batch: int = BATCH) -> Iterator[list[Change]]:
                 changes.c.kind != "unchanged", place > sa.tuple_(name, seq, key)
             )
             .order_by(changes.c.object, changes.c.seq, changes.c.key)
-            .limit(batch)
+            .limit(BATCH)
         )
         with store.begin() as connection:
             rows = connection.execute(query).all()
@@ -285,9 +292,7 @@ def stream_all(store: Store, batch: int = BATCH) -> Iterator[list[Change]]:
         yield [_change(row) for row in rows]
 
 
-def _stream(
-    store: Store, name: str, wanted: Any, batch: int
-) -> Iterator[list[Change]]:
+def _stream(store: Store, name: str, wanted: Any) -> Iterator[list[Change]]:
     seq, key = -1, ""
     while True:
         after = sa.tuple_(changes.c.seq, changes.c.key) > sa.tuple_(seq, key)
@@ -295,7 +300,7 @@ def _stream(
             sa.select(changes)
             .where(changes.c.object == name, wanted, after)
             .order_by(changes.c.seq, changes.c.key)
-            .limit(batch)
+            .limit(BATCH)
         )
         with store.begin() as connection:
             rows = connection.execute(query).all()

@@ -88,6 +88,25 @@ def test_a_stream_that_is_closed_is_no_fault(trial: Project, closed: str) -> Non
     trial.etl("status", code=0)
 
 
+@pytest.mark.parametrize(
+    ("answer", "code"), [("</dev/null", 2), ("<&-", 2), ("<answer", 0)], ids=["nothing", "closed", "a piped yes"]
+)
+def test_a_question_that_nobody_can_answer_is_told(trial: Project, answer: str, code: int) -> None:
+    """`etl rollback </dev/null`, as cron starts it: code 2 and what to add; a piped answer is taken."""
+    trial.run("--sample", code=0)
+    (trial.folder / "answer").write_text("y\n")
+    program = f"{sys.executable} -m workbench rollback spec.yaml --env live {answer}"
+    environment = {**os.environ, **trial.env}
+    done = subprocess.run(
+        program, shell=True, cwd=trial.folder, env=environment, timeout=60, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == code, done.stderr
+    assert bool(trial.platform.tables["contacts"]) == bool(code)
+    if code:
+        assert done.stderr.endswith("\netl: cannot ask here – add --yes\n") or answer == "<&-"
+        assert "cannot ask here – add --yes" in done.stderr and "interrupted" not in done.stderr
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a disk that is always full")
 def test_a_full_disk_behind_the_output_voids_no_sample(trial: Project) -> None:
     """Code 2 and one line that says where to look; the run itself is saved."""

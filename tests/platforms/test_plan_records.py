@@ -10,6 +10,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from engine.report import plan as planned
+from engine.report.words import apart
 from tests.platforms.conftest import Serve
 from tests.platforms.platform import Platform, Row
 from tests.platforms.project import (
@@ -107,6 +108,35 @@ def test_a_terminal_shows_the_first_and_counts_the_rest(
         "      email: p4@example.com",
         "  and 2 more; --json lists them all",
     ]
+
+
+def test_long_values_are_shown_where_they_differ(moved_on: Project) -> None:
+    """A change after the first eighty characters is seen, on both sides."""
+    long = "A note that begins alike. " * 10
+    moved_on.platform.tables["people"][0]["name"] = f"{long}Then this. {long}"
+    moved_on.delta()
+    moved_on.platform.tables["people"][0]["name"] = f"{long}Then that. {long}"
+    done = moved_on.etl("plan", "--refresh", "--records", code=0)
+    told = next(line for line in done.out.splitlines() if "Then this" in line)
+    before, after = told.split(" -> ")
+    assert before.startswith("      name: …") and "Then this. A note" in before and before.endswith("…")
+    assert after.startswith("…") and "Then that. A note" in after and after.endswith("…")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "shown"),
+    [
+        ("a", "b", ("a", "b")),
+        ("", "x" * 13, ("", "x" * 11 + "…")),
+        ("x" * 20, "x" * 20 + "y", ("…xx", "…xxy")),
+        ("x" * 20 + "b" + "z" * 20, "x" * 20 + "c" + "z" * 20, ("…xxbzzzzzzz…", "…xxczzzzzzz…")),
+        ("y" + "x" * 20, "x" * 20, ("y" + "x" * 10 + "…", "x" * 11 + "…")),
+    ],
+    ids=["short", "from nothing", "longer", "in the middle", "at once"],
+)
+def test_texts_are_cut_around_their_difference(before: str, after: str, shown: tuple[str, str]) -> None:
+    """To a width, and what is left out is marked."""
+    assert apart(before, after, 12) == shown
 
 
 def test_without_the_option_nothing_is_listed(moved_on: Project) -> None:

@@ -170,3 +170,28 @@ def test_report_is_shown_again_without_a_run(desk: Desk, run_etl: Etl, tmp_path:
     assert (folder / "report.html").read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
     code, told = run_etl("report", str(SPEC), "--store", str(tmp_path / "store.sqlite"), "--json")
     assert json.loads(told)["verdict"] == report["verdict"]
+
+
+def test_examples_are_shown_where_they_differ(project: Path) -> None:
+    """Of two long notes that begin alike, both forms show what changes."""
+    long = "alike " * 30
+    example = Example("quotes/1", "title", f"{long}before{long}", f"{long}after{long}")
+    effect = Effect("quotes", "Quotes", 1, 1, 1, fields=Counter({"title": 1}), examples=[example])
+    compared = Compared("old", "new", differences((), parts(load_migration(project, {})))[:1], [effect])
+    for told in (list(as_lines(compared)), list(as_markdown(compared))):
+        row = next(line for line in told if "quotes/1" in line)
+        assert "alike beforealike" in row and "alike afteralike" in row and len(row) < 220
+
+
+@pytest.mark.parametrize(
+    ("failing", "told"), [((0, 0), "1,069 rewritten"), ((12, 1_000), "1,069 rewritten, 1,012 will fail")]
+)
+def test_the_summary_says_how_many_records_will_fail(project: Path, failing: tuple[int, int], told: str) -> None:
+    """Not only how many are rewritten: of all objects, in a terminal and in a review."""
+    effects = [
+        Effect(name, name, 2_000, many, rewritten=many, failing=fails)
+        for name, many, fails in zip(("quotes", "orders"), (69, 1_000), failing, strict=True)
+    ]
+    compared = Compared("old", "new", differences((), parts(load_migration(project, {})))[:1], effects)
+    assert f"effect on staged records, by the next delta: {told}" in list(as_lines(compared))
+    assert f"**Records, by the next delta: {told}**" in list(as_markdown(compared))

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from engine.report.document import shown as value_text
-from engine.report.words import clean
+from engine.report.words import apart, clean
 from workbench.diff.differences import Difference
 from workbench.diff.effect import Effect, Example
 
@@ -106,8 +106,8 @@ def _effect_lines(compared: Compared) -> Iterator[str]:
         yield "effect: unknown, nothing is staged yet (etl audit SPEC reads the source)"
         return
     if compared.differences:
-        rewritten = sum(item.rewritten for item in compared.effects)
-        yield f"effect on staged records: {rewritten:,} rewritten by the next delta"
+        told = _summary(compared.effects)
+        yield f"effect on staged records, by the next delta: {told}"
     for item in compared.effects:
         yield clean(f"  {item.label}: {_counts(item)}")
         yield from (
@@ -120,6 +120,12 @@ def _effect_lines(compared: Compared) -> Iterator[str]:
             )
             for sample in item.examples
         )
+
+
+def _summary(effects: Sequence[Effect]) -> str:
+    failing = sum(item.failing for item in effects)
+    rewritten = f"{sum(item.rewritten for item in effects):,} rewritten"
+    return f"{rewritten}, {failing:,} will fail" if failing else rewritten
 
 
 def _counts(item: Effect) -> str:
@@ -165,7 +171,7 @@ def _fields(item: Effect) -> list[str]:
 
 
 def _values(example: Example) -> tuple[str, str]:
-    return value_text(example.before)[:_CELL], value_text(example.after)[:_CELL]
+    return apart(value_text(example.before), value_text(example.after), _CELL)
 
 
 def as_markdown(compared: Compared) -> Iterator[str]:
@@ -194,10 +200,7 @@ def _effect_markdown(compared: Compared) -> Iterator[str]:
     if compared.effects is None:
         yield "Effect unknown: nothing is staged yet."
         return
-    yield (
-        f"**{sum(item.rewritten for item in compared.effects):,} records rewritten by"
-        " the next delta**"
-    )
+    yield f"**Records, by the next delta: {_summary(compared.effects)}**"
     yield ""
     for item in compared.effects:
         yield f"<details><summary>{_escape(item.label)}: {_counts(item)}</summary>"
