@@ -513,6 +513,19 @@ def test_a_delta_with_nothing_to_do_says_so(tab: Tab) -> None:
 
 
 @browser
+@pytest.mark.parametrize(("arrived", "more"), [(0, " Lost in records that did not arrive: 11."), (11, "")])
+def test_the_verdict_says_where_fields_are_lost(tab: Tab, arrived: int, more: str) -> None:
+    """Not "0 lost" above "11 lost": the second count is of all records, and says how many of them did not arrive."""
+    made = plain()
+    fields = {**made["verdict"]["fields"], "lost": 11}
+    tab.open({**made, "verdict": {**made["verdict"], "fields": fields, "lost_in_arrived": arrived}})
+    assert f"{arrived} fields lost in records that arrived" in tab.js("return document.querySelector('.tiles').textContent")
+    told = tab.js("return document.querySelector('#verdict .fields').textContent")
+    assert told.startswith("Fields of all records: ") and " 11 lost, " in told
+    assert told.endswith(f" empty.{more}")
+
+
+@browser
 def test_the_verdict_names_what_needs_attention_and_leads_to_it(tab: Tab) -> None:
     """The first lines say it in words and numbers, and a click on a record in the list opens it."""
     tab.open(plain())

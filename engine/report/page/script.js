@@ -221,6 +221,7 @@ function verdict() {
     ["arrived", told.arrived, "arrived"], ["skipped", told.skipped, "skipped"], ["failed", told.failed, "failed"], ["missing", told.missing, "missing"],
     ["lost", told.lost_in_arrived, "fields lost in records that arrived"],
   ];
+  const elsewhere = told.fields.lost - told.lost_in_arrived;
   const outside = told.not_taken ? ` ${many(told.not_taken, "record")} of the source not taken by any object.` : "";
   const more = ["adopted", "deleted"].filter((word) => told[word]).map((word) => `, ${count(told[word])} ${word}`).join("");
   const written = `Written: ${count(told.created)} created, ${count(told.updated)} updated, ${count(told.unchanged)} already up to date${more}.${outside}`;
@@ -228,7 +229,7 @@ function verdict() {
     el("h2", { id: "verdict-title", tabindex: -1 }, words, ", ", el("strong", {}, rest), "."),
     el("ul.tiles", {}, tiles.map(([kind, number, word]) => el(`li.tile${number ? `.t-${kind}` : ""}`, {}, el("b", {}, count(number)), ` ${word}`))),
     el("p", {}, written), stateBar(told.fields, FIELD_STATES, 14),
-    el("p.muted", {}, "Fields: ", Object.keys(FIELD_STATES).map((state) => `${count(told.fields[state])} ${FIELD_STATES[state][0]}`).join(", "), "."),
+    el("p.muted.fields", {}, "Fields of all records: ", Object.keys(FIELD_STATES).map((state) => `${count(told.fields[state])} ${FIELD_STATES[state][0]}`).join(", "), ".", elsewhere ? ` Lost in records that did not arrive: ${count(elsewhere)}.` : ""),
     report.notices.map((text) => el("p.notice", {}, value(text, "name"))));
 }
 function moneyTable() {
