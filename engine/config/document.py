@@ -321,7 +321,7 @@ def _not_yaml(error: yaml.MarkedYAMLError, text: str, name: str) -> SpecError:
             name,
             slip.line + 1,
             slip.col + 1,
-            "bad-syntax",
+            "needs-quotes" if slip.quotes else "bad-syntax",
             f"not valid YAML: {slip.meaning}",
             f"write: {slip.corrected.strip()}",
         )

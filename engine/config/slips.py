@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from os.path import commonprefix
 
 # lines before a mistake that a correction is tried with, besides those it stands below
 AROUND = 15
@@ -19,6 +20,12 @@ ODD_BLANK = re.compile(
     "[\u00a0\u1680\u2000-\u200b\u202f\u205f\u2060\u3000\ufeff]"
 )
 _KEY = r"[ \t]*(?:- +)*[\w$*][\w.$*/-]*"
+# a value inside { } or [ ] that holds a template or a path with brackets
+_BRACKETED = re.compile(
+    r"([{,\[] *(?:[\w.]+: +)?)"
+    r"((?:[^\s{}\[\],:\"'][^{}\[\],:\"']*(?:\[[^\[\]]*\]|\{[{%].*?[%}]\})|\{[{%].*?[%}]\})"
+    r"(?:[^{}\[\],:]|:(?! )|\[[^\[\]]*\]|\{[{%].*?[%}]\}|, ?(?=\{[{%]))*)"
+)
 _QUOTES = str.maketrans(
     dict.fromkeys("“”„‟«»", '"') | dict.fromkeys("‘’‚‛", "'")
 )
@@ -29,10 +36,11 @@ Stumble = Callable[[str], tuple[int, int] | None]
 
 @dataclass(frozen=True, slots=True)
 class Slip:
-    """A line as it was probably meant; `line` and `col` count from 0."""
+    """A line as it was probably meant; `line` and `col` count from 0, `quotes` are all it needs."""
 
     line: int
     col: int
+    quotes: bool
     meaning: str
     corrected: str
 
@@ -42,15 +50,19 @@ def find_slip(
 ) -> Slip | None:
     """The slip behind a parser's complaint about a line: in that line, or in the one before it."""
     near = _near(lines, line)
-    for rules in (_corrections, _indented):
+    for rules in (_bracketed, _corrections, _indented):
         for number in near:
             for meaning, corrected in rules(lines, number):
                 written = lines[number]
                 if corrected != written and _helps(
                     lines, number, line, corrected, stumbles
                 ):
-                    col = _first_difference(written, corrected)
-                    return Slip(number, col, meaning, corrected)
+                    col = len(  # in characters
+                        commonprefix((written, corrected))  # noqa: RUF071
+                    )
+                    return Slip(
+                        number, col, rules is _bracketed, meaning, corrected
+                    )
     return None
 
 
@@ -66,13 +78,6 @@ def _near(lines: Sequence[str], line: int) -> list[int]:
         for one in there
         if lines[one].strip() and len(lines[one]) <= LONGEST
     ]
-
-
-def _first_difference(written: str, corrected: str) -> int:
-    """The column where two texts begin to differ; the end of the shorter if there is none."""
-    pairs = enumerate(zip(written, corrected, strict=False))
-    shorter = min(len(written), len(corrected))
-    return next((at for at, (one, other) in pairs if one != other), shorter)
 
 
 def _helps(
@@ -121,6 +126,16 @@ def _ancestors(lines: Sequence[str], first: int) -> list[str]:
 
 def _indent(text: str) -> int:
     return len(text) - len(text.lstrip(" "))
+
+
+def _bracketed(lines: Sequence[str], number: int) -> Iterator[tuple[str, str]]:
+    """The line with quotes around templates and paths inside a collection on one line."""
+    yield (
+        "a value with brackets in it needs quotes inside { } and [ ]",
+        _BRACKETED.sub(
+            lambda found: found[1] + _in_quotes(found[2]), lines[number]
+        ),
+    )
 
 
 def _corrections(
@@ -175,7 +190,9 @@ def _corrections(
 
 def _quoted_value(text: str) -> Iterator[tuple[str, str]]:
     """The line with its whole value in quotes."""
-    found = re.match(rf"^({_KEY}: +|[ \t]*- +)(.*?)((?: +#.*)?)$", text)
+    found = re.match(
+        rf"^({_KEY}: +|[ \t]*- +)((?!\{{[^{{%]).*?)((?: +#.*)?)$", text
+    )
     if not found or not found[2]:
         return
 
