@@ -687,13 +687,14 @@ class _Compiler:
         if isinstance(written, bool):
             return written
         builder.path(written, keys)
-        value = self.settings.get(written.removeprefix("$settings."), False)
+        name = written.removeprefix("$settings.")
+        value = self.settings.get(name, False)
         if not isinstance(value, bool):
             self.problem(
-                keys,
+                ("settings", name),
                 "wrong-type",
-                f"the setting is {value!r}, not true or false",
-                "write true or false without quotes",
+                f"this setting switches an object on or off, and {value!r} is neither",
+                "write true or false; yes, no and words in quotes are text",
             )
         return value is True
 
