@@ -64,8 +64,10 @@ class Builder:
         """A path, checked against what the source connector says the records hold."""
         return self.lead(text, keys)[0]
 
-    def lead(self, text: str, keys: Keys) -> tuple[model.Path, FieldType]:
-        """A path and the type of what it leads to."""
+    def lead(
+        self, text: str, keys: Keys, options: Sequence[str] = ()
+    ) -> tuple[model.Path, FieldType]:
+        """A path and the type of what it leads to; `options` are fixed texts that may be meant."""
         if keys[-1] != text:  # a key is no part of the value it leads to
             keys = self.document.aliases.get(keys, keys)
         if text in SPECIAL:
@@ -97,7 +99,14 @@ class Builder:
             return model.Path(text, ("$none",)), FieldType("any")
         found: Found = self.scope.find(parts)
         if found.problem:
-            self.problem(keys, found.code, found.problem, found.advice)
+            self.problem(
+                keys,
+                found.code,
+                found.problem,
+                f"the fixed text is written {{value: {text}}}"
+                if text in options
+                else found.advice,
+            )
         return model.Path(text, parts), found.kind
 
     def _setting(self, text: str, keys: Keys) -> FieldType:
@@ -162,7 +171,7 @@ class Builder:
         `kind` is the destination field's type; None where nothing is known of it.
         """
         if isinstance(data, str):
-            path, found = self.lead(data, keys)
+            path, found = self.lead(data, keys, (kind or TEXT).one_of)
             if data != "$none":
                 self.fault(keys, typecheck.check_path(found, kind))
             return path

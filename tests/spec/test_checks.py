@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from engine.config.document import Document, parse, read, scalar
+from engine.config.suggestions import suggest
 from engine.errors import Diagnostic, SpecError
 from engine.language.compile import Migration, load_migration
 from tests.spec.expected import described
@@ -172,6 +173,13 @@ def test_numbers_and_flags_may_be_compared_with_text(tmp_path: Path, test: str) 
     """They are compared by what the text says, so there is nothing to warn of."""
     text = HEAD + f"objects: {{o: {{from: orders, to: deals, when: {test}, fields: {{title: number}}}}}}\n"
     assert good(tmp_path / "project", text).warnings == ()
+
+
+def test_a_list_of_names_that_is_cut_says_how_many_more_there_are() -> None:
+    """Twenty names are listed; the rest is counted."""
+    names = [f"name_{number:02}" for number in range(23)]
+    assert suggest("zzz", names).endswith(", name_19 and 3 more")
+    assert suggest("zzz", names[:20]).endswith(", name_19")
 
 
 def test_named_parts_may_be_called_value(tmp_path: Path) -> None:
