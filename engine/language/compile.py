@@ -694,7 +694,7 @@ class _Compiler:
                 ("settings", name),
                 "wrong-type",
                 f"this setting switches an object on or off, and {value!r} is neither",
-                "write true or false, as they stand here",
+                "write true or false; yes, no and words in quotes are text",
             )
         return value is True
 
