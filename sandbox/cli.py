@@ -51,7 +51,7 @@ def _rates(values: tuple[str, ...]) -> dict[str, float]:
 
 @click.group()
 def sandbox() -> None:
-    """Local stand-ins for the platforms records are moved between."""
+    """Local emulators of the platforms that records are moved between."""
 
 
 @sandbox.command("serve")

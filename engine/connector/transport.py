@@ -45,7 +45,7 @@ from engine.connector.model import (
     Resource,
 )
 from engine.connector.oauth import Grant, Session
-from engine.connector.packing import unpacked
+from engine.connector.packing import CODINGS, unpacked
 from engine.connector.rate_limit import Clock, RateLimiter, Reservation
 from engine.connector.urls import url_of
 from engine.errors import (
@@ -535,6 +535,10 @@ class Calls:
         """The body of an answer, unpacked, part by part."""
         most, size = self.connector.connection.answer_max_bytes, 0
         coding = ", ".join(head.values("content-encoding"))
+        if coding not in CODINGS:
+            raise EndlessError(
+                "the answer is packed in a way that was not asked for"
+            )
         for part in unpacked(body, coding):
             yield part
             size += len(part)

@@ -72,7 +72,7 @@ def test_no_secret_is_left_anywhere(world: World) -> None:
         ({"PIPEDRIVE_API_TOKEN": TOKEN + "-wrong"}, 3),
         ({"STEL_ORDER_API_KEY": KEY + "-wrong"}, 3),
         ({"PIPEDRIVE_BASE_URL": f"http://127.0.0.1:9/{TOKEN}"}, 3),
-        ({"STEL_ORDER_BASE_URL": f"http://user:{KEY}@127.0.0.1:9"}, 2),
+        ({"STEL_ORDER_BASE_URL": f"http://user:{KEY}@127.0.0.1:9"}, 3),
         ({"PIPEDRIVE_BASE_URL": f"ftp://{TOKEN}.example"}, 2),
     ],
 )

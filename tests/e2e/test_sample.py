@@ -45,7 +45,7 @@ def test_every_object_state_and_shape_is_in_the_sample(report: Record) -> None:
     sample = report["sample"]
     assert 190 <= sample["chosen"] <= 320
     assert sample["covered"] == sample["features"] > 300
-    assert "same data give the same choice" in sample["how"]
+    assert "The same data always give the same choice" in sample["how"]
     objects = {row["object"]: row["records"] for row in report["objects"] if not row["object"].startswith(("$", "pipelines."))}
     assert min(objects.values()) > 0, objects
     assert all(row["why"] for row in report["records"])
