@@ -295,18 +295,24 @@ def _further_rows(
 ) -> FurtherRows:
     """What the answer says of further rows: "more", "last", or nothing."""
     total = _total(pager, page)
-    if total is not None and reached is not None:
-        alone = count.pages == 1 and total == len(page.rows)
-        if reached > total or (alone and not _short(pager, page, count.full)):
-            return ""  # it does not count all rows, perhaps those of this page only
-        return "more" if reached < total else "last"
     if total is not None:
-        return "more" if page.rows else "last"
-
+        return _by_total(pager, page, count, total, reached)
     more = dig(page.body, path_of(pager.more)) if pager.more else None
     if more is None:
         return ""
     return "more" if is_yes(more) else "last"
+
+
+def _by_total(
+    pager: Pager, page: Page, count: Count, total: int, reached: int | None
+) -> FurtherRows:
+    """The same of an answer that says how many rows there are in all."""
+    if reached is None:
+        return "more" if page.rows else "last"
+    alone = count.pages == 1 and total == len(page.rows)
+    if reached > total or (alone and not _short(pager, page, count.full)):
+        return ""  # it does not count all rows, perhaps those of this page only
+    return "more" if reached < total else "last"
 
 
 def _ends(

@@ -66,19 +66,25 @@ def wait(text: str, now: float, unit: float = 1.0) -> float | None:
     `unit` seconds.
     """
     figure = _figure(text)
-    if (
-        figure is not None
-        and abs(figure) < EARLIEST
-        and abs(figure) * unit <= LONGEST
-    ):
+    if figure is not None and _is_span(abs(figure), unit):
         return figure * unit if figure >= 0 else None
     spans = _SPAN.findall(text)
     if spans and not _SPAN.sub("", text).strip():
-        seconds = sum(
-            float(many) * _SPANS[unit.lower()] for many, unit in spans
-        )
-        return seconds if seconds <= LONGEST else None
-    end = moment(text)
+        return _summed(spans)
+    return _until(moment(text), figure, now)
+
+
+def _is_span(figure: float, unit: float) -> bool:
+    """Whether a figure says how long, not until when."""
+    return figure < EARLIEST and figure * unit <= LONGEST
+
+
+def _summed(spans: list[tuple[str, str]]) -> float | None:
+    seconds = sum(float(many) * _SPANS[unit.lower()] for many, unit in spans)
+    return seconds if seconds <= LONGEST else None
+
+
+def _until(end: float | None, figure: float | None, now: float) -> float | None:
     if end is None or end - now > LONGEST:
         return None
     if figure is not None and now - end > LONGEST:

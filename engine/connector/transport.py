@@ -350,33 +350,16 @@ class Calls:
         for _ in self.tries(None if again else 0):
             try:
                 verdict = self._call(operation, send)
-                if verdict.rule is None or (
-                    operation.bulk
-                    and listed(operation.bulk, verdict.body) is not None
-                ):
-                    return (
-                        structs.replace(verdict, repeated=True)
-                        if problem
-                        else verdict
-                    )
-                raise self.failure(verdict, operation)
+                if not _is_accepted(verdict, operation):
+                    raise self.failure(verdict, operation)
+                return structs.replace(verdict, repeated=bool(problem))
             except NEVER_LEFT as error:
                 failure: EtlError = Unavailable(
                     f"{self.connector.title} cannot be reached: {type(error).__name__}"
                     f" at {self.home.netloc.decode()}"
                 )
             except (OutcomeUnknown, httpx.HTTPError) as error:
-                call = f"{operation.method} {operation.path}"
-                problem = (
-                    str(error)
-                    if isinstance(error, OutcomeUnknown | EndlessError)
-                    else type(error).__name__
-                )
-                problem = (
-                    problem
-                    if isinstance(error, OutcomeUnknown)
-                    else f"no answer to {call}: {problem}"
-                )
+                problem = _no_answer(error, operation)
                 continue
             except EtlError as error:
                 failure = error
@@ -684,6 +667,25 @@ class Calls:
         return self.session.redact(
             described(self.connector, verdict, operation.quiet)
         )[:MESSAGE].strip()
+
+
+def _is_accepted(verdict: Classified, operation: Operation) -> bool:
+    """Whether an answer says that a write was done, or of each of its rows what became of it."""
+    if verdict.rule is None or not operation.bulk:
+        return verdict.rule is None
+    return listed(operation.bulk, verdict.body) is not None
+
+
+def _no_answer(
+    error: OutcomeUnknown | httpx.HTTPError, operation: Operation
+) -> str:
+    """Why it is not known whether a write was done."""
+    if isinstance(error, OutcomeUnknown):
+        return str(error)
+    kind = (
+        str(error) if isinstance(error, EndlessError) else type(error).__name__
+    )
+    return f"no answer to {operation.method} {operation.path}: {kind}"
 
 
 def _with(url: httpx.URL, params: Mapping[str, Any]) -> httpx.URL:

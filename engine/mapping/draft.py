@@ -102,13 +102,12 @@ def sight_on(
     connection: sa.Connection,
     drafted: Callable[[str, str], bool] | None = None,
     memory: Remembered | None = None,
-    own: str = "",
 ) -> LookupContext:
     """What evaluations may look at, read from the store as needed and remembered.
 
     A `memory` given by the caller lasts over several connections; only what does not change
-    meanwhile may be remembered so: records, and drafts of objects other than
-    `own`, which is being drafted.
+    meanwhile may be remembered so: records, and drafts of objects above the
+    one that is being drafted, for lookups lead nowhere else.
     """
     lasting = memory is not None
     memory = Remembered() if memory is None else memory
@@ -149,7 +148,7 @@ def sight_on(
 
     def staged(name: str, key: str) -> bool:
         keys = None
-        if lasting and name != own:
+        if lasting:
             keys = memory.get_or(
                 ("drafted", name), lambda: staged_keys(connection, name, KEYS)
             )
@@ -352,7 +351,7 @@ def _evaluated(
     resource = run.migration.destination.resources[mapping.resource]
     for batch in records:
         with run.store.begin() as connection:
-            known = sight_on(run, connection, memory=memory, own=mapping.name)
+            known = sight_on(run, connection, memory=memory)
             sight = notes.recording(known)
             drafts: list[Draft] = []
             found: list[Finding] = []
