@@ -21,6 +21,7 @@ from engine.store.tables import (
     meta,
     row_of,
     rows_among,
+    samples,
     those_of,
     upsert,
     verified,
@@ -209,6 +210,15 @@ def count_drafts(connection: sa.Connection, name: str) -> dict[str, int]:
         .group_by(drafts.c.state)
     )
     return {row[0]: row[1] for row in connection.execute(query)}
+
+
+def drafted_beyond_sample(connection: sa.Connection, name: str) -> bool:
+    """Whether an object has drafts of records that the sample does not hold."""
+    chosen = sa.select(samples.c.key)
+    query = sa.select(drafts.c.key).where(
+        drafts.c.object == name, drafts.c.record.not_in(chosen)
+    )
+    return connection.execute(query.limit(1)).first() is not None
 
 
 def save_link(connection: sa.Connection, link: Link) -> None:
