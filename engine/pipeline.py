@@ -22,7 +22,7 @@ from engine.load.apply import Loaded, apply
 from engine.load.custom_fields import Provisioned, provision, survey
 from engine.load.deletions import apply_deletions
 from engine.load.reconcile import reconcile
-from engine.mapping.draft import Transformed, transform
+from engine.mapping.draft import transform
 from engine.plan.cost import Plan
 from engine.plan.guards import guard
 from engine.plan.make import make_plan
@@ -51,7 +51,6 @@ class Result:
     audit: Audit | None = None
     sample: Sample | None = None
     provisioned: Provisioned | None = None
-    transformed: list[Transformed] = field(default_factory=list)
     loaded: list[Loaded] = field(default_factory=list)
     tally: Tally = field(default_factory=Tally)
     changes: list[Changes] = field(default_factory=list)
@@ -124,8 +123,8 @@ def draft(run: Run, result: Result) -> None:
     """Make the drafts of what was chosen, or of everything."""
     only = frozenset(result.sample.chosen) if result.sample else None
     objects = run.spec.active()
-    result.transformed = transform(run, scaffolding(objects))
-    result.transformed += transform(run, content(objects), only)
+    transform(run, scaffolding(objects))
+    transform(run, content(objects), only)
     if only is None and result.audit:
         left = (*result.audit.unmapped, *taken_by_none(run))
         result.audit = replace(result.audit, unmapped=left)

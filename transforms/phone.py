@@ -1,11 +1,12 @@
 """Steps for telephone numbers: `phone.*`."""
 
 import re
-from typing import Any
-
-import phonenumbers
+from typing import TYPE_CHECKING, Any
 
 from .text import AS_IT_IS, entries_of, labelled, quoted, refusal, squashed
+
+if TYPE_CHECKING:
+    from phonenumbers import PhoneNumberMatch
 
 __all__ = ["e164", "entries"]
 
@@ -81,8 +82,10 @@ def entries(
     )
 
 
-def _matches(text: str, region: str) -> list[phonenumbers.PhoneNumberMatch]:
+def _matches(text: str, region: str) -> "list[PhoneNumberMatch]":
     """The valid numbers in the text."""
+    import phonenumbers  # large: who has no numbers need not wait for it
+
     if region not in phonenumbers.SUPPORTED_REGIONS:
         raise ValueError(
             f"unknown phone region {quoted(region)}; give a country code such as ES"
@@ -99,7 +102,9 @@ def _readable(text: str) -> str:
     return _GLUED.sub(" ", _TRUNK_ZERO.sub(" ", text))
 
 
-def _written(match: phonenumbers.PhoneNumberMatch) -> str:
+def _written(match: "PhoneNumberMatch") -> str:
+    import phonenumbers
+
     return str(
         phonenumbers.format_number(
             match.number, phonenumbers.PhoneNumberFormat.E164
@@ -124,7 +129,7 @@ def _numbers(raw: str, region: str, strict: bool) -> list[tuple[str, str]]:
     ] + [(part, "") for part in rest]
 
 
-def _rest(text: str, matches: list[phonenumbers.PhoneNumberMatch]) -> list[str]:
+def _rest(text: str, matches: "list[PhoneNumberMatch]") -> list[str]:
     """The parts of the text outside the numbers that hold digits."""
     for match in reversed(matches):
         text = f"{text[: match.start]}\n{text[match.end :]}"

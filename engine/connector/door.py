@@ -16,6 +16,7 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import httpx
 
@@ -317,13 +318,21 @@ def _answered(wire: _Wire) -> Head:
             _FOLDED.sub(b" ", text) if _FOLDED.search(text) else text
         )
         status = _STATUS.fullmatch(first)
-        found = [_HEADER.fullmatch(line) for line in lines]
-        if not status or not all(found):
+        if not status:
             raise httpx.RemoteProtocolError("the answer is not HTTP")
+        raw = [_header(line) for line in lines]
         if int(status[2]) >= 200:
-            raw = [(one[1], one[2]) for one in found if one]
             reason = status[3] or b""
             return Head(status[1], int(status[2]), reason, raw, headers_of(raw))
+
+
+@lru_cache(maxsize=128)
+def _header(line: bytes) -> Header:
+    """A line of the head: most of them are the same in every answer."""
+    found = _HEADER.fullmatch(line)
+    if not found:
+        raise httpx.RemoteProtocolError("the answer is not HTTP")
+    return found[1], found[2]
 
 
 def _length(said: set[str]) -> int:

@@ -134,14 +134,16 @@ def of_httpx(sent: httpx.Request) -> Request:
 def headers_of(raw: Sequence[Header]) -> Headers:
     """Headers of an answer as they are asked for."""
     found = Headers()
-    for key, value in raw:
-        name, text = key.decode("ascii").lower(), _text(value)
+    for header in raw:
+        name, text = _named(header)
         found[name] = f"{found[name]}, {text}" if name in found else text
     return found
 
 
-def _text(value: bytes) -> str:
+@lru_cache(maxsize=128)
+def _named(header: Header) -> tuple[str, str]:
+    name, value = header[0].decode("ascii").lower(), header[1]
     try:
-        return value.decode()
+        return name, value.decode()
     except UnicodeDecodeError:
-        return value.decode("latin-1")
+        return name, value.decode("latin-1")

@@ -34,9 +34,8 @@ SKEW_SHARE = 0.01  # ... and for shorter windows the share of one
 PATIENCE = 300.0
 NAP = 60.0  # seconds slept at a time: clocks jump when a machine was suspended
 TOLD = 1.0  # seconds; shorter waits are nothing to tell of
-LEASED = (
-    64  # calls booked ahead at most: what a killed process takes from a day
-)
+# calls booked ahead at most: what a killed process takes from a day
+LEASED = 256
 # ... and of each limit's allowance: what other processes may miss meanwhile
 LEASED_SHARE = 0.01
 LEASED_FOR = 0.25  # seconds for which they are good ...

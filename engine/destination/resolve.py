@@ -56,6 +56,9 @@ def resolve(
             kept = _without(value, frozenset(_lost(value, ids)))
         if is_empty(kept):
             continue
+        if type(kept) is str and codec.takes_text(target):  # as nearly always
+            body[target] = effective[target] = kept
+            continue
         try:
             codec.put(
                 body, target, encode(target, _with_ids(kept, ids), codec, spec)

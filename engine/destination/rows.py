@@ -7,7 +7,7 @@ as a list of one. Whoever reads, writes or compares a row asks the codec.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -86,6 +86,9 @@ class RowCodec:
     _theirs: dict[str, bool] = field(
         default_factory=dict, compare=False, repr=False
     )
+    _takes_text: dict[str, bool] = field(
+        default_factory=dict, compare=False, repr=False
+    )
 
     def kind(self, target: str) -> FieldType | None:
         """The declared type of a field; None for custom fields and those not declared."""
@@ -132,6 +135,20 @@ class RowCodec:
     def plain(self, target: str, value: Any) -> Any:
         """A value of a field with every reference in it as an id."""
         return self._plain(value, self.kind(target))
+
+    def holds(self, row: Row, sent: Row, targets: Iterable[str]) -> bool:
+        """Whether a row holds in these fields what was sent, to the last letter."""
+        get = self.get
+        return all(is_same(get(sent, name), get(row, name)) for name in targets)
+
+    def takes_text(self, target: str) -> bool:
+        """Whether a field takes any text as it is."""
+        known = self._takes_text.get(target)
+        if known is None:
+            kind = self.kind(target)
+            known = self._is_bare(target) and not (kind and kind.options)
+            self._takes_text[target] = known
+        return known
 
     def put(self, body: dict[str, Any], target: str, value: Any) -> None:
         """Put a value where the platform wants it. Raises ValueError for a field not made yet."""

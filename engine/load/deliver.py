@@ -114,7 +114,7 @@ def _reconciled(
 ) -> Iterator[Outcome]:
     """The writes in doubt with what a look has shown: done, or unknown and to be retried."""
     found: Reconciled = reconcile(delivery.run)
-    delivery.forget_codecs()
+    delivery.forget()
     for outcome in doubtful:
         row = found.committed.get(outcome.write.entry)
         if row is None:
@@ -154,6 +154,7 @@ class _Delivery:
     fatal: BaseException | None = None
     codecs: dict[str, RowCodec] = field(default_factory=dict)
     made: int = 0  # writes that took effect
+    recalled: dict[str, str | None] = field(default_factory=dict)
 
     def codec(self, resource: str) -> RowCodec:
         """The codec of a resource, with the definitions known when it was first asked for."""
@@ -164,9 +165,10 @@ class _Delivery:
             self.codecs[resource] = codec_of(connector, resource, known)
         return self.codecs[resource]
 
-    def forget_codecs(self) -> None:
-        """Definitions may have been made since."""
+    def forget(self) -> None:
+        """Definitions may have been made since, and more be known of the platform."""
         self.codecs.clear()
+        self.recalled.clear()
 
     def give_up(self, outcome: Outcome, tried: int) -> Outcome:
         """The failure of a write whose outcome stays unknown."""
@@ -218,10 +220,9 @@ class _Delivery:
         found: list[Outcome] = []
         while self.under_way:
             most = 0 if self.halt.is_set() else down_to
-            full = self.under_way > most
             self.gather(calls, most)
             found += self.note()
-            if not full:
+            if self.under_way <= most:
                 break
         return found
 
@@ -262,7 +263,7 @@ class _Delivery:
             for outcome in outcomes
         ]
         with self.run.store.begin() as connection:
-            judged = record_all(self.run, connection, coded)
+            judged = record_all(self.run, connection, coded, self.recalled)
         self.under_way -= sum(len(call.work) for call in ended)
         self.ended = []
 

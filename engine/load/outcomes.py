@@ -40,20 +40,17 @@ IDENTITY = "identity"  # the stage of findings about whose row a record has
 MARKS = ("status", "age")  # what may yet show that a row was there before
 
 
-def record(
-    run: Run, connection: sa.Connection, outcome: Outcome, codec: RowCodec
-) -> Outcome:
-    """Record one outcome with all that follows from it; the outcome as judged."""
-    return record_all(run, connection, [(outcome, codec)])[0]
-
-
 def record_all(
     run: Run,
     connection: sa.Connection,
     outcomes: Sequence[tuple[Outcome, RowCodec]],
+    recalled: dict[str, str | None],
 ) -> list[Outcome]:
-    """Record outcomes with all that follows from them in one transaction; as judged."""
-    ledger = Ledger(connection)
+    """Record outcomes with all that follows from them in one transaction; as judged.
+
+    `recalled` holds what was learned of the platform, from one transaction to the next.
+    """
+    ledger = Ledger(connection, recalled)
     rows: dict[str, list[str]] = {}
     for outcome, _ in outcomes:
         if outcome.state == "done" and outcome.write.action == "create":
@@ -92,10 +89,7 @@ def _looked_at(outcome: Outcome, codec: RowCodec) -> Outcome:
     as nearly always, nothing else need be asked about it.
     """
     write, answer = outcome.write, outcome.answer
-    as_sent = answer.shown and all(
-        is_same(codec.get(write.body, name), codec.get(answer.row, name))
-        for name in write.draft
-    )
+    as_sent = answer.shown and codec.holds(answer.row, write.body, write.draft)
     return structs.replace(
         outcome, answer=structs.replace(answer, as_sent=as_sent)
     )

@@ -87,16 +87,6 @@ class Remembered(OrderedDict[Any, Any]):
             self.popitem(last=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Transformed:
-    """How many drafts of an object are in which state."""
-
-    object: str
-    ready: int
-    skipped: int
-    failed: int
-
-
 def sight_on(
     run: Run,
     connection: sa.Connection,
@@ -176,8 +166,8 @@ def transform(
     run: Run,
     objects: Sequence[ObjectMapping],
     only: frozenset[str] | None = None,
-) -> list[Transformed]:
-    """The drafts of these objects by the spec and the records as they are now, of all or of some.
+) -> None:
+    """Make the drafts of these objects by the spec and the records as they are now.
 
     Only those are made that something has changed for: their record, their mapping, or what they
     looked at.
@@ -185,7 +175,8 @@ def transform(
     with run.store.begin() as connection:
         mark = next_mark(connection)
     watch = Watch(run.store, mark, _shared(run))
-    return [_brought_up(run, mapping, watch, only) for mapping in objects]
+    for mapping in objects:
+        _bring_up(run, mapping, watch, only)
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,9 +193,9 @@ class _Stamp:
     mark: int = 0  # of the comparison that they were made after
 
 
-def _brought_up(
+def _bring_up(
     run: Run, mapping: ObjectMapping, watch: Watch, only: frozenset[str] | None
-) -> Transformed:
+) -> None:
     chosen = None if mapping.rows else only
     stamp = _stamp_of(run, mapping) if chosen is None else None
     if stamp is None or stamp != _stamp(
@@ -219,14 +210,6 @@ def _brought_up(
         elif changed:
             leaning = watch.affected(mapping.name, changed)
             _made_some(run, mapping, watch, stamp, own | leaning)
-    with run.store.begin() as connection:
-        states = count_drafts(connection, mapping.name)
-    return Transformed(
-        mapping.name,
-        states.get("ready", 0),
-        states.get("skipped", 0),
-        states.get("failed", 0),
-    )
 
 
 def _stamp_of(run: Run, mapping: ObjectMapping) -> _Stamp | None:

@@ -21,6 +21,7 @@ from engine.store.tables import (
     from_text,
     links,
     row_of,
+    rows_with,
     those_of,
     upsert,
 )
@@ -205,43 +206,31 @@ def changes_of(
     connection: sa.Connection, name: str, keys: Sequence[str]
 ) -> dict[str, Change]:
     """The changes planned for these records of an object."""
-    found: dict[str, Change] = {}
-    for part in batches(keys):
-        query = sa.select(changes).where(
-            changes.c.object == name, among(connection, changes.c.key, part)
-        )
-        found |= {row.key: _change(row) for row in connection.execute(query)}
-    return found
+    query = sa.select(changes).where(changes.c.object == name)
+    rows = rows_with(connection, query, changes.c.key, keys)
+    return {row.key: _change(row) for row in rows}
 
 
 def rows_to_be(
     connection: sa.Connection, name: str, keys: Sequence[str]
 ) -> dict[str, str]:
     """The ids of the rows that the plan gives these records; "" for one that is not made yet."""
-    found: dict[str, str] = {}
-    for part in batches(keys):
-        query = sa.select(changes.c.key, changes.c.dest_id).where(
-            changes.c.object == name,
-            changes.c.kind.in_(("create", "adopt")),
-            among(connection, changes.c.key, part),
-        )
-        found |= {row[0]: row[1] for row in connection.execute(query)}
-    return found
+    query = sa.select(changes.c.key, changes.c.dest_id).where(
+        changes.c.object == name, changes.c.kind.in_(("create", "adopt"))
+    )
+    rows = rows_with(connection, query, changes.c.key, keys)
+    return {row[0]: row[1] for row in rows}
 
 
 def adoptions_of(
     connection: sa.Connection, name: str, keys: Sequence[str]
 ) -> dict[str, bool]:
     """Those of these records that the plan adopts a row for, and whether for a draft of theirs."""
-    found: dict[str, bool] = {}
-    for part in batches(keys):
-        query = sa.select(changes.c.key, changes.c.draft).where(
-            changes.c.object == name,
-            changes.c.kind == "adopt",
-            among(connection, changes.c.key, part),
-        )
-        found |= {row[0]: bool(row[1]) for row in connection.execute(query)}
-    return found
+    query = sa.select(changes.c.key, changes.c.draft).where(
+        changes.c.object == name, changes.c.kind == "adopt"
+    )
+    rows = rows_with(connection, query, changes.c.key, keys)
+    return {row[0]: bool(row[1]) for row in rows}
 
 
 def stream_changes(
@@ -364,25 +353,23 @@ def adopting_rows(
     )
 
 
-def _change(row: Any) -> Change:
-    conflicts = tuple(
-        (target, live, wanted)
-        for target, live, wanted in from_text(row.conflicts)
-    )
+def _change(row: Sequence[Any]) -> Change:
+    name, key, seq, kind, dest_id, send, before, conflicts = row[:8]
+    stuck, version, draft, reason, cost = row[8:]
     return Change(
-        row.object,
-        row.key,
-        row.kind,
-        row.dest_id,
-        from_text(row.send),
-        from_text(row.before),
-        conflicts,
-        tuple(from_text(row.stuck)),
-        from_text(row.version),
-        row.draft,
-        row.reason,
-        row.cost,
-        row.seq,
+        name,
+        key,
+        kind,
+        dest_id,
+        from_text(send),
+        from_text(before),
+        tuple(map(tuple, from_text(conflicts))),
+        tuple(from_text(stuck)),
+        from_text(version),
+        draft,
+        reason,
+        cost,
+        seq,
     )
 
 

@@ -26,6 +26,8 @@ class Ledger:
     """Outcomes of one transaction. Whoever asks for the connection finds all of them written."""
 
     _connection: sa.Connection
+    # values kept under names, as far as they were asked for
+    _recalled: dict[str, str | None] = field(default_factory=dict)
     _settled: list[Settled] = field(default_factory=list)
     _links: dict[Place, Link] = field(default_factory=dict)
     # stage, object, key
@@ -35,7 +37,6 @@ class Ledger:
     _to_rows: dict[Place, list[Link]] = field(default_factory=dict)
     # object and key -> the rows among those that a link of theirs leads to
     _rows_of: dict[Place, set[Place]] = field(default_factory=dict)
-    _recalled: dict[str, str | None] = field(default_factory=dict)
 
     @property
     def connection(self) -> sa.Connection:

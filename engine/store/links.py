@@ -21,6 +21,7 @@ from engine.store.tables import (
     meta,
     row_of,
     rows_among,
+    rows_with,
     samples,
     those_of,
     upsert,
@@ -245,8 +246,8 @@ def links_of(
     connection: sa.Connection, name: str, keys: Sequence[str] | None = None
 ) -> dict[str, Link]:
     """An object's links, all or those of the given keys."""
-    query = sa.select(links).where(links.c.object == name)
     if keys is None:
+        query = sa.select(links).where(links.c.object == name)
         return {row.key: _link(row) for row in connection.execute(query)}
     found = map(_link, rows_among(connection, _links, keys, object=name))
     return {link.key: link for link in found}
@@ -262,13 +263,11 @@ def linked_ids_of(
     connection: sa.Connection, name: str, keys: Sequence[str]
 ) -> dict[str, tuple[str, str]]:
     """Resource and id of the rows that stand for these records of an object."""
-    found: dict[str, tuple[str, str]] = {}
-    for part in batches(keys):
-        query = sa.select(links.c.key, links.c.resource, links.c.dest_id).where(
-            links.c.object == name, among(connection, links.c.key, part)
-        )
-        found |= {row[0]: (row[1], row[2]) for row in connection.execute(query)}
-    return found
+    query = sa.select(links.c.key, links.c.resource, links.c.dest_id).where(
+        links.c.object == name
+    )
+    rows = rows_with(connection, query, links.c.key, keys)
+    return {row[0]: (row[1], row[2]) for row in rows}
 
 
 def stream_links(

@@ -398,22 +398,19 @@ def not_taken(
 
 def mark_gone(connection: sa.Connection, keys: Sequence[str]) -> None:
     """These records were deleted in the source; they are kept, but no longer migrated."""
-    for part in batches(keys, BATCH):
-        names = list({key.partition("/")[0] for key in part})
-        connection.execute(
-            records.update()
-            .where(
-                records.c.collection.in_(names),
-                among(connection, records.c.key, part),
-            )
-            .values(gone=True)
-        )
+    _mark(connection, keys, gone=True)
 
 
 def note_listed(
     connection: sa.Connection, keys: Sequence[str], at: float
 ) -> None:
     """These records were listed just now, changed or not."""
+    _mark(connection, keys, read_at=at)
+
+
+def _mark(
+    connection: sa.Connection, keys: Sequence[str], **marks: float
+) -> None:
     for part in batches(keys, BATCH):
         names = list({key.partition("/")[0] for key in part})
         connection.execute(
@@ -422,7 +419,7 @@ def note_listed(
                 records.c.collection.in_(names),
                 among(connection, records.c.key, part),
             )
-            .values(read_at=at)
+            .values(**marks)
         )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from engine.store.links import rename_key
 from engine.store.tables import (
     as_text,
     cursors,
@@ -74,7 +75,7 @@ def rename(
     for old, new in names.objects.items():
         _rename_object(connection, old, new)
     for (resource, old), new in names.fields.items():
-        _rename_field(connection, prefix + resource, old, new)
+        rename_key(connection, prefix + resource, old, new)
     for table, columns in DRAFTED.items():
         _rename_inside(connection, table, columns, names, resources)
 
@@ -115,18 +116,6 @@ def _rename_rows(
         .where(column.startswith(before, autoescape=True))
         .values({name: key})
     )
-
-
-def _rename_field(
-    connection: sa.Connection, name: str, old: str, new: str
-) -> None:
-    """The definition of a custom field."""
-    for table in (links, journal, findings):
-        connection.execute(
-            table.update()
-            .where(table.c.object == name, table.c.key == old)
-            .values(key=new)
-        )
 
 
 # -- names inside drafts

@@ -28,6 +28,7 @@ from engine.store.tables import (
     records,
     refs,
     remember_in,
+    rows_with,
     seen,
     upsert,
     write_rows,
@@ -194,11 +195,11 @@ def targets_of(
     connection: sa.Connection, collection: str, keys: Sequence[str]
 ) -> Iterator[tuple[str, str]]:
     """What records of a collection name now: the field, and the value as it is indexed."""
-    for part in batches(keys):
-        query = sa.select(refs.c.field, refs.c.target).where(
-            refs.c.collection == collection, among(connection, refs.c.key, part)
-        )
-        yield from ((row[0], row[1]) for row in connection.execute(query).all())
+    query = sa.select(refs.c.field, refs.c.target).where(
+        refs.c.collection == collection
+    )
+    for row in rows_with(connection, query, refs.c.key, keys):
+        yield row[0], row[1]
 
 
 def indexed_fields(

@@ -742,7 +742,20 @@ def rows_among(
     statement = _built(build, dialect)
     for part in batches(values):
         one = _as_one(dialect, part)
-        yield from connection.execute(statement, {**parameters, "among": one})
+        given = {**parameters, "among": one}
+        yield from connection.execute(statement, given).all()
+
+
+def rows_with(
+    connection: sa.Connection,
+    query: sa.Select[Any],
+    column: sa.Column[Any],
+    values: Iterable[str],
+) -> Iterator[Any]:
+    """The rows of a query in which a column holds one of many values, some hundreds at a time."""
+    for part in batches(values):
+        held = query.where(among(connection, column, part))
+        yield from connection.execute(held).all()
 
 
 def those_of(
@@ -752,16 +765,8 @@ def those_of(
     *conditions: sa.ColumnElement[bool],
 ) -> set[str]:
     """Those of the values that a column holds in rows for which the conditions hold."""
-    found: set[str] = set()
-    for part in batches(values):
-        found.update(
-            connection.execute(
-                sa.select(column).where(
-                    among(connection, column, part), *conditions
-                )
-            ).scalars()
-        )
-    return found
+    query = sa.select(column).where(*conditions)
+    return {row[0] for row in rows_with(connection, query, column, values)}
 
 
 # -- single values worth keeping: what runs came to, what approved mappings meant

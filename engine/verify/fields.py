@@ -58,10 +58,7 @@ def side_of(
         link is not None
         and row is not None
         and not (link.held or link.stored or resolved.missing)
-        and all(
-            is_same(codec.get(resolved.body, name), codec.get(row, name))
-            for name in resolved.effective
-        )
+        and codec.holds(row, resolved.body, resolved.effective)
     )
     return Side(codec, resolved, link, row, is_intact)
 

@@ -20,7 +20,7 @@ from engine.load.identity import (
     learn,
     older_rows,
 )
-from engine.load.outcomes import demote, record
+from engine.load.outcomes import demote, record_all
 from engine.load.writes import Answer, Outcome, Write
 from engine.store.journal import Entry, intend
 from engine.store.ledger import Ledger
@@ -336,7 +336,7 @@ def test_a_judged_outcome_is_recorded(fresh: bool, other: bool, state: str, jour
         entry = Entry(table.run.id, "contacts", "people/1", "contacts", "create", ANN, ANN)
         numbers = intend(connection, [entry])
         booked = structs.replace(outcome, write=structs.replace(outcome.write, entry=numbers[0]))
-        assert record(table.run, connection, booked, table.codec()).state == state
+        assert record_all(table.run, connection, [(booked, table.codec())], {})[0].state == state
     assert table.states() == [("people/1", journal)]
     made = table.links().get("people/1")
     assert (made.origin if made else None) == origin

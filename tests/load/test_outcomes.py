@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from engine.load.outcomes import link_after, note_stored, record
+from engine.load.outcomes import link_after, note_stored, record_all
 from engine.load.writes import Answer, Outcome, Write
 from engine.store.journal import Entry, intend
 from engine.store.links import all_findings
@@ -67,7 +67,7 @@ def test_what_the_first_answer_shows_otherwise_is_noted(shown: Any, held: dict[s
             entry = intend(connection, [Entry(1, "contacts", "people/1", "contacts", "create", ANN, ANN)])[0]
             write = Write("contacts", "people/1", "contacts", "create", ANN, ANN, entry=entry, at=START)
             answer = Answer({"id": 5, **ANN, "email": shown}, 201, shown=True)
-            record(table.run, connection, Outcome(write, "done", "5", answer), table.codec())
+            record_all(table.run, connection, [(Outcome(write, "done", "5", answer), table.codec())], {})
             found = [finding.text for finding in all_findings(connection, "attention")]
         link = table.links()["people/1"]
     assert (link.stored, link.held) == ({"email": shown}, {"email": held} if held else {})
@@ -111,7 +111,8 @@ def test_every_outcome_is_journaled(state: Any, journal: str, calls: int, linked
             entry = intend(connection, [Entry(1, "contacts", "people/1", "contacts", "create", ANN, ANN)])[0]
             write = Write("contacts", "people/1", "contacts", "create", ANN, ANN, entry=entry, at=START)
             answer = Answer({"id": 5, **ANN}, 201, shown=True)
-            record(table.run, connection, Outcome(write, state, "5" if linked else "", answer, "no"), table.codec())
+            outcome = Outcome(write, state, "5" if linked else "", answer, "no")
+            record_all(table.run, connection, [(outcome, table.codec())], {})
             found = [finding.text for finding in all_findings(connection, "attention")]
         assert found == (["failed: no"] if state == "failed" else [])
         assert table.states() == [("people/1", journal)]
