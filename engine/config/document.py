@@ -287,19 +287,11 @@ def _slowly(text: str, name: str, limits: Limits) -> Document:
 
 def _not_yaml(error: yaml.MarkedYAMLError, text: str, name: str) -> SpecError:
     """Where the parser fails; or, further up, the bracket or quote that was left open."""
-    mark, problem, context = (
-        error.problem_mark,
-        f"not valid YAML: {error.problem}",
-        error.context or "",
-    )
+    mark, problem = error.problem_mark, f"not valid YAML: {error.problem}"
     assert mark is not None
-    begun = _open_quote(text, mark.line) or (
-        error.context_mark
-        if context.startswith("while parsing a flow")
-        else None
-    )
+    begun = _left_open(error, text, mark.line)
     advice = "correct the YAML"
-    if begun and begun.line < mark.line:
+    if begun:
         problem = (
             f"not valid YAML: this bracket or quote is never closed; line {mark.line + 1}:"
             f" {error.problem}"
@@ -328,6 +320,16 @@ def _not_yaml(error: yaml.MarkedYAMLError, text: str, name: str) -> SpecError:
     return _refused(
         name, mark.line + 1, mark.column + 1, "bad-syntax", problem, advice
     )
+
+
+def _left_open(
+    error: yaml.MarkedYAMLError, text: str, line: int
+) -> yaml.Mark | None:
+    """The bracket or quote above a line that is never closed."""
+    begun = _open_quote(text, line)
+    if begun is None and str(error.context).startswith("while parsing a flow"):
+        begun = error.context_mark
+    return begun if begun and begun.line < line else None
 
 
 def _stumbles(text: str) -> tuple[int, int] | None:

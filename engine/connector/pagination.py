@@ -268,17 +268,19 @@ def _counted(
             return _round(count.rows)
         seen.add(repr(position))
 
-    if further_rows == "more" or (due and not further_rows):
-        return f"it ended after {count.rows:,} rows{_of_total(count)}, where more were due"
+    due = further_rows == "more" or (due and not further_rows)
+    return _doubt_at_end(pager, page, count, due)
+
+
+def _doubt_at_end(pager: Pager, page: Page, count: Count, due: bool) -> str:
+    """The doubt where more were due, or where a list has fewer rows than it had in the
+    beginning.
+    """
+    ended = f"it ended after {count.rows:,} rows"
+    if due:
+        return f"{ended}{_of_total(count)}, where more were due"
     if page.bare and len(count.last.rows) >= pager.size:
-        return (
-            f"it ended after {count.rows:,} rows with an answer without a body"
-        )
-    return _slipped(count)
-
-
-def _slipped(count: Count) -> str:
-    """The doubt where a list has fewer rows in the end than it had in the beginning."""
+        return f"{ended} with an answer without a body"
     if count.totals is None:
         return ""
     before, now = count.totals

@@ -12,7 +12,7 @@ import math
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
@@ -248,59 +248,56 @@ class RateLimiter:
             with self.store.begin() as connection:
                 hold(connection, "quota", self.account)
                 ahead = self._give_back(connection)
-                # only now: the store may have been busy, and what is booked must not look older
-                now = self.clock.now()
-                asked = _asked(blocks(connection, self.account), now)
-                if asked.seconds > 0:
-                    return asked
-                slots = booked(
-                    connection,
-                    self.account,
-                    {limit.name: _first_slot(limit, now) for limit in active},
-                )
-                waits = [
-                    _Wait(
-                        self._wait(
-                            limit, slots[limit.name], _amount(limit, cost), now
-                        ),
-                        limit.name,
-                    )
-                    for limit in active
-                ]
-                longest = max(
-                    waits, key=lambda wait: wait.seconds, default=_Wait(0.0, "")
-                )
-                if longest.seconds > 0:
-                    return longest
-                spent = {
-                    limit.name: _sum(slots[limit.name]) for limit in active
-                }
-                lease = self._leased(active, cost, spent, ahead, now)
-                amounts = {
-                    limit.name: _amount(limit, cost) * lease.calls
-                    for limit in active
-                }
-                book(
-                    connection,
-                    self.account,
-                    [
-                        (name, lease.slots[name], amount)
-                        for name, amount in amounts.items()
-                    ],
-                )
-                if self.calls % 200 < lease.calls:
-                    for limit in active:
-                        forget_before(
-                            connection,
-                            self.account,
-                            limit.name,
-                            _first_slot(limit, now) - 2 * SLOTS,
-                        )
-            self._lease = lease
-            self._count(now, cost)
-            if lease.calls > 1:
+                found = self._book(connection, cost, active, ahead)
+            if isinstance(found, _Wait):
+                return found
+            self._lease = found
+            self._count(found.at, cost)
+            if found.calls > 1:
                 self._watch()
-            return Reservation(now, dict(lease.spent))
+            return Reservation(found.at, dict(found.spent))
+
+    def _book(
+        self,
+        connection: sa.Connection,
+        cost: float,
+        active: Sequence[Limit],
+        ahead: int,
+    ) -> _Lease | _Wait:
+        """Book the call and those ahead where it fits every limit."""
+        # only now: the store may have been busy, and what is booked must not look older
+        now = self.clock.now()
+        asked = _asked(blocks(connection, self.account), now)
+        if asked.seconds > 0:
+            return asked
+        first = {limit.name: _first_slot(limit, now) for limit in active}
+        slots = booked(connection, self.account, first)
+        longest = _longest(
+            _Wait(
+                self._wait(limit, slots[limit.name], _amount(limit, cost), now),
+                limit.name,
+            )
+            for limit in active
+        )
+        if longest.seconds > 0:
+            return longest
+
+        spent = {name: _sum(found) for name, found in slots.items()}
+        lease = self._leased(active, cost, spent, ahead, now)
+        amounts = [
+            (
+                limit.name,
+                lease.slots[limit.name],
+                _amount(limit, cost) * lease.calls,
+            )
+            for limit in active
+        ]
+        book(connection, self.account, amounts)
+        if self.calls % 200 < lease.calls:
+            for name, slot in first.items():
+                before = slot - 2 * SLOTS
+                forget_before(connection, self.account, name, before)
+        return lease
 
     def _leased(
         self,
@@ -548,11 +545,14 @@ def _asked(found: Sequence[tuple[str, float, float]], now: float) -> _Wait:
 
     One that began later than now was asked for when our clock was ahead: it is not known any more.
     """
-    waits = [
+    return _longest(
         _Wait(until - now, name)
         for name, until, seconds in found
         if until - now <= seconds + 1
-    ]
+    )
+
+
+def _longest(waits: Iterable[_Wait]) -> _Wait:
     return max(waits, key=lambda wait: wait.seconds, default=_Wait(0.0, ""))
 
 

@@ -398,12 +398,8 @@ def find_candidates(
     connection: sa.Connection, resource: str, tokens: Sequence[str]
 ) -> dict[str, dict[str, Any]]:
     """Rows by id that can be looked up by one of these tokens."""
-    found: dict[str, dict[str, Any]] = {}
-    for part in batches(map(indexed, tokens)):
-        query = sa.select(candidates).where(
-            candidates.c.resource == resource,
-            among(connection, candidates.c.token, part),
-        )
-        rows = connection.execute(query.order_by(candidates.c.dest_id))
-        found |= {row.dest_id: from_text(row.body) for row in rows}
-    return found
+    query = sa.select(candidates).where(candidates.c.resource == resource)
+    query = query.order_by(candidates.c.dest_id)
+    sought = map(indexed, tokens)
+    rows = rows_with(connection, query, candidates.c.token, sought)
+    return {row.dest_id: from_text(row.body) for row in rows}

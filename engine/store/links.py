@@ -319,13 +319,6 @@ def _links_to(among: Among) -> sa.Select[Any]:
     )
 
 
-def links_to(
-    connection: sa.Connection, resource: str, row_id: str
-) -> list[Link]:
-    """Every link to one row of a resource."""
-    return links_to_rows(connection, resource, [row_id]).get(row_id, [])
-
-
 def links_marked(
     connection: sa.Connection, resource: str, mark: str
 ) -> list[Link]:

@@ -25,6 +25,7 @@ from engine.store.tables import (
     remember_in,
     row_of,
     rows_among,
+    rows_with,
     samples,
     those_of,
     upsert,
@@ -128,17 +129,15 @@ def other_rows(
     others = [
         record for record in found if record.digest != last[record.key].digest
     ]
-    for part in batches(last, BATCH):
-        query = sa.select(records).where(
-            records.c.collection == found[0].collection,
-            among(connection, records.c.key, part),
-            records.c.read_at >= since,
-        )
-        others += [
-            _record(row)
-            for row in connection.execute(query)
-            if row.digest != last[row.key].digest
-        ]
+    query = sa.select(records).where(
+        records.c.collection.in_({record.collection for record in found}),
+        records.c.read_at >= since,
+    )
+    others += [
+        _record(row)
+        for row in rows_with(connection, query, records.c.key, last)
+        if row.digest != last[row.key].digest
+    ]
     return [(record, last[record.key]) for record in others]
 
 
@@ -195,13 +194,13 @@ def _replace_refs(
     A record's entries must not be deleted by a later batch that holds the rest of them.
     """
     fields = list({*fields, *(field for _, field, _, _ in entries)})
-    ordered, seqs = sorted(keys), dict[str, int]()
+    ordered = sorted(keys)
+    query = sa.select(records.c.key, records.c.seq).where(
+        records.c.collection == collection
+    )
+    rows = rows_with(connection, query, records.c.key, ordered)
+    seqs = {row.key: row.seq for row in rows}
     for part in batches(ordered, BATCH):
-        query = sa.select(records.c.key, records.c.seq).where(
-            records.c.collection == collection,
-            among(connection, records.c.key, part),
-        )
-        seqs |= {row.key: row.seq for row in connection.execute(query)}
         for field in fields:
             connection.execute(
                 refs.delete().where(
@@ -210,7 +209,7 @@ def _replace_refs(
                     among(connection, refs.c.key, part),
                 )
             )
-    rows = [
+    made = [
         {
             "collection": c,
             "field": f,
@@ -220,7 +219,7 @@ def _replace_refs(
         }
         for c, f, t, k in entries
     ]
-    upsert(connection, refs, rows, ["collection", "field", "target", "key"])
+    upsert(connection, refs, made, ["collection", "field", "target", "key"])
 
 
 def save_cursor(connection: sa.Connection, cursor: Cursor) -> None:
