@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import selectors
+import queue
 import subprocess
 import sys
 import tempfile
-import time
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -78,20 +78,16 @@ def _ready(process: subprocess.Popen[bytes], errors: IO[bytes]) -> Running:
 
 
 def _first_line(stream: IO[bytes]) -> bytes:
-    """The first line, or as much of it as came before the end of the stream or of the time."""
-    deadline = time.monotonic() + READY_S
-    line = b""
-    with selectors.DefaultSelector() as waiting:
-        waiting.register(stream, selectors.EVENT_READ)
-        while not line.endswith(b"\n"):
-            left = deadline - time.monotonic()
-            if left <= 0 or not waiting.select(left):
-                break
-            part = os.read(stream.fileno(), 4096)
-            if not part:
-                break
-            line += part
-    return line
+    """The first line, as much of it as came; nothing where it takes too long.
+
+    A thread waits for it: Windows can wait for sockets with a limit of time, but for no pipe.
+    """
+    lines: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+    threading.Thread(target=lambda: lines.put(stream.readline()), daemon=True).start()
+    try:
+        return lines.get(timeout=READY_S)
+    except queue.Empty:
+        return b""
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:

@@ -73,8 +73,12 @@ class QuietServer(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         """Stop at the first SIGTERM or SIGINT and leave it at that."""
         loop = asyncio.get_running_loop()
+
+        def stop(*_: object) -> None:  # the loop's own handlers are not to be had on Windows
+            loop.call_soon_threadsafe(self._stop)
+
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._stop)
+            signal.signal(number, stop)
         yield
 
     def _stop(self) -> None:
@@ -132,7 +136,7 @@ async def _run(
 
 
 async def _follow(server: QuietServer, parent: int) -> None:
-    """Stop when the process that started us is gone."""
+    """Stop when the process that started us is gone; Windows goes on naming it."""
     while os.getppid() == parent:
         await asyncio.sleep(0.5)
     server.should_exit = True

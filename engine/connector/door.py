@@ -11,7 +11,6 @@ import re
 import select
 import socket
 import ssl
-import sys
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -59,7 +58,7 @@ class _Wire:
         """
         if time.monotonic() - self.idle_since > keep:
             return False
-        if sys.platform == "win32":
+        if not hasattr(select, "poll"):  # Windows
             return not select.select([self.socket], [], [], 0)[0]
         poll = select.poll()
         poll.register(self.socket, select.POLLIN)

@@ -8,7 +8,6 @@ is no longer the row's, so one that was taken for dead books no intent and makes
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import tempfile
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
+from filelock import lock_descriptor
 
 from engine.errors import StoreError
 from engine.store.tables import LEASE, Store, meta, remember_in, upsert
@@ -92,8 +92,7 @@ def _locked(path: Path, spec: str) -> Iterator[None]:
 def _lock(held: int, spec: str) -> None:
     """Try for a moment: `etl status` holds the store just to see whether somebody does."""
     for _ in range(GLANCE):
-        with suppress(BlockingIOError):
-            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if lock_descriptor(held, blocking=False):
             return
         time.sleep(0.05)
     raise StoreError(_busy(spec))
@@ -118,7 +117,7 @@ def _row(store: Store, holds: float, spec: str) -> Iterator[Store]:
     """
     file, place = tempfile.mkstemp(prefix="etl-", suffix=".lock")
     try:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        lock_descriptor(file)
         held = replace(store, fence=_take(store, place, holds, spec))
         with _renewed(replace(held, patience=0.0), place, holds):
             yield held
@@ -204,12 +203,9 @@ def _is_alive(place: str) -> bool | None:
     except OSError:
         return None
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
+        return not lock_descriptor(file, blocking=False)
     finally:
         os.close(file)
-    return False
 
 
 def _write(

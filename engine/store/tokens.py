@@ -4,13 +4,13 @@ good.
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
 import sqlalchemy as sa
+from filelock import lock_descriptor
 
 from engine.store.tables import Store, hold, tokens, upsert
 
@@ -31,7 +31,7 @@ def exchanging(store: Store, account: str) -> Iterator[None]:
         0o600,
     )
     try:
-        fcntl.flock(held, fcntl.LOCK_EX)
+        lock_descriptor(held)
         yield
     finally:
         os.close(held)
