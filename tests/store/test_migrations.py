@@ -494,44 +494,50 @@ def alike(rows: list[dict[str, Any]]) -> list[str]:
     return [" ".join(said) for said, many in seen.items() if many > 1]
 
 
+def test_a_store_of_every_version_is_kept() -> None:
+    """For each version that a store has had, the one in use among them, a file stands for those that people have."""
+    for number in range(1, VERSION + 1):
+        for name in ("", "source_", "destination_"):
+            assert (DATA / f"mid_migration_{name}v{number}.sqlite.gz").exists(), "run: python -m tests.store.keep"
+
+
 @pytest.mark.long
-def test_the_migration_goes_on_where_it_was_killed(tmp_path: Path) -> None:
-    """The sample that version 1 was killed in ends on version 2: nothing doubled or missing."""
+@pytest.mark.parametrize("number", range(1, VERSION))
+def test_the_migration_goes_on_where_it_was_killed(number: int, tmp_path: Path) -> None:
+    """The sample that an older version was killed in ends on this one, nothing doubled or missing; it is taken back."""
     at = checkout(tmp_path / "migration")
-    store = unpack(V1, at / "var" / "stel_order_to_pipedrive.sandbox.sqlite")
+    store = unpack(f"mid_migration_v{number}", at / "var" / "stel_order_to_pipedrive.sandbox.sqlite")
     accounts = at / "var" / "stel_order_to_pipedrive.sandbox"
-    unpack("mid_migration_source", accounts / "stel_order.sqlite")
-    unpack("mid_migration_destination", accounts / "pipedrive.sqlite")
-    linked = (
-        "SELECT object, key, dest_id FROM links WHERE origin = 'created' ORDER BY 1, 2"
-    )
+    unpack(f"mid_migration_source_v{number}", accounts / "stel_order.sqlite")
+    unpack(f"mid_migration_destination_v{number}", accounts / "pipedrive.sqlite")
+    linked = "SELECT object, key, dest_id FROM links WHERE origin = 'created' ORDER BY 1, 2"
     before = query(store, linked)
+    assert query(store, "SELECT * FROM journal WHERE state IN ('intent', 'doubt')") != []
 
-    first = etl("run", SPEC, "--sample", "40", "--json", at=at, env=SIZE).data()[
-        "verdict"
-    ]
+    sample = ("run", SPEC, "--sample", "40", "--json")
+    first = etl(*sample, at=at, env=SIZE).data()["verdict"]
     after = query(store, linked)
-    second = etl("run", SPEC, "--sample", "40", "--json", at=at, env=SIZE).data()[
-        "verdict"
-    ]
+    second = etl(*sample, at=at, env=SIZE).data()["verdict"]
 
-    assert version(store) == "3" and backups(store) == [f"{store.name}.v1.backup"]
+    assert version(store) == str(VERSION) and backups(store) == [f"{store.name}.v{number}.backup"]
     assert first["missing"] == 0 and first["arrived"] > 150
-    assert (
-        all(second[word] == first[word] for word in ("arrived", "failed", "skipped"))
-        and query(store, linked) == after
-    )
-    assert (
-        query(store, "SELECT * FROM journal WHERE state IN ('intent', 'doubt')") == []
-    )
+    assert all(second[word] == first[word] for word in ("arrived", "failed", "skipped"))
+    assert query(store, linked) == after
+    assert query(store, "SELECT * FROM journal WHERE state IN ('intent', 'doubt')") == []
     assert set(before) <= set(after) and len(after) > len(before)
     assert len({(name, row) for name, _, row in after}) == len(after)
-    with launch(
-        "pipedrive",
-        data=accounts / "pipedrive.sqlite",
-        plan="ultimate",
-        extra_args=["--size", "150"],
-    ) as running:
-        lines = loopback.get(f"{running.base_url}/__sandbox__/dump", timeout=60).text.splitlines()
-    rows = [json.loads(line) for line in lines]
+    rows = dump(accounts)
     assert doubled(rows) == [] and alike(rows) == []
+
+    ours = set(query(store, "SELECT resource, dest_id FROM links WHERE origin = 'created'"))
+    assert len(ours & {(row["resource"], str(row["id"])) for row in rows}) > 150
+    assert etl("rollback", SPEC, "--yes", at=at, env=SIZE).code == 0
+    assert ours & {(row["resource"], str(row["id"])) for row in dump(accounts)} == set()
+
+
+def dump(accounts: Path) -> list[dict[str, Any]]:
+    """Everything that stands in the destination."""
+    extra = ["--size", "150"]
+    with launch("pipedrive", data=accounts / "pipedrive.sqlite", plan="ultimate", extra_args=extra) as running:
+        lines = loopback.get(f"{running.base_url}/__sandbox__/dump", timeout=60).text.splitlines()
+    return [json.loads(line) for line in lines]
