@@ -340,3 +340,14 @@ def test_every_code_of_a_mistake_is_used() -> None:
     """A code that nothing reports would be noise on the page."""
     texts = [path.read_text(encoding="utf-8") for name in ("engine", "workbench") for path in (ROOT / name).rglob("*.py") if path.name != "errors.py"]
     assert [code for code in get_args(Code) if not any(f'"{code}"' in text for text in texts)] == []
+
+
+@pytest.mark.long
+def test_the_site_has_no_dead_link(tmp_path: Path) -> None:
+    """The pages make a site, every link of which leads to a page, an anchor or a file."""
+    pytest.importorskip("zensical", reason="needs the extra `docs`")
+    command = [sys.executable, "docs/website.py", str(tmp_path / "site")]
+    made = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert made.returncode == 0, made.stderr
+    assert "; 0 dead links" in made.stdout
+    assert (tmp_path / "site" / "spec" / "index.html").exists()
