@@ -4,6 +4,7 @@ called.
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
@@ -21,10 +22,12 @@ class Later(click.Command):
         self.module, _, self.attribute = place.partition(":")
 
     def command(self) -> click.Command:
-        """The command itself."""
-        found: click.Command = getattr(
-            import_module(self.module), self.attribute
-        )
+        """The command itself. What its modules are made of stays: nobody looks for garbage in it."""
+        gc.disable()
+        module = import_module(self.module)
+        gc.freeze()
+        gc.enable()
+        found: click.Command = getattr(module, self.attribute)
         return found
 
     def make_context(

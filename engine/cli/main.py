@@ -20,7 +20,7 @@ from engine.library.gate import Gate
 
 # errors that no file is named for: the disk is full or broken
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
-COLLECT_AFTER = 200_000  # objects, more than loading makes; Python looks for garbage after 700
+COLLECT_AFTER = 20_000  # objects; Python looks for garbage after 700
 
 
 def main(commands: click.Group, gate: Gate) -> None:
