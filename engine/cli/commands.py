@@ -22,7 +22,7 @@ class Later(click.Command):
         self.module, _, self.attribute = place.partition(":")
 
     def command(self) -> click.Command:
-        """The command itself. What its modules are made of stays: nobody looks for garbage in it."""
+        """The command itself. Its modules stay: nobody looks for garbage in them."""
         gc.disable()
         module = import_module(self.module)
         gc.freeze()
