@@ -49,6 +49,7 @@ LAYERS: tuple[tuple[str, bool], ...] = (
     ("workbench.propose.*", True),
     ("workbench.probe.*", True),
     ("workbench.openapi.*", True),
+    ("workbench.review.*", True),
     ("workbench.approval workbench.scaffold", False),
     ("engine.cli.*", True),
     ("workbench.commands.options", False),
@@ -60,7 +61,7 @@ LAYERS: tuple[tuple[str, bool], ...] = (
 
 # A library has one door.
 DOORS = {
-    "httpx": ("engine/connector/", "workbench/openapi/fetch.py"),
+    "httpx": ("engine/connector/", "workbench/openapi/fetch.py", "workbench/review/comment.py"),
     "yaml": ("engine/config/document.py",),
     "ruamel": ("workbench/writing.py",),
     "jinja2": ("engine/language/jinja.py",),

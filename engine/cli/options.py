@@ -26,6 +26,40 @@ class Settings:
     as_json: bool
 
 
+def _either(
+    context: click.Context, _option: click.Parameter, given: bool
+) -> bool:
+    return given or context.params.get("as_json", False)
+
+
+def _in_words(
+    context: click.Context, _option: click.Parameter, style: str | None
+) -> None:
+    if style == "json":
+        context.params["as_json"] = True
+
+
+def machine(function: Any) -> Any:
+    """--json, and --format json, which is the same."""
+    words = click.option(
+        "--format",
+        type=click.Choice(["terminal", "json"]),
+        expose_value=False,
+        callback=_in_words,
+        help="`json` is the same as --json.",
+    )
+    return as_json(words(function))
+
+
+as_json = click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    callback=_either,
+    help="Machine-readable output on stdout.",
+)
+
+
 def common(function: Any) -> Any:
     """SPEC, --env, --store and --json."""
     for decorate in reversed(
@@ -46,12 +80,7 @@ def common(function: Any) -> Any:
                 "--store",
                 help="SQLAlchemy URL or file; default var/MIGRATION.ENV.sqlite.",
             ),
-            click.option(
-                "--json",
-                "as_json",
-                is_flag=True,
-                help="Machine-readable output on stdout.",
-            ),
+            machine,
         )
     ):
         function = decorate(function)

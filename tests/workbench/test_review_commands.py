@@ -54,6 +54,26 @@ def test_problem_is_shown_with_its_line_and_a_caret(project: Path, run_etl: Etl)
     assert code == 2 and any(item.get("template", {}).get("line") == 5 for item in problems)
 
 
+def test_exit_code_says_whether_data_would_change(project: Path, run_etl: Etl) -> None:
+    """0 for nothing and for what touches no data, 1 where data would change, 2 for an error; only when asked for."""
+    text = project.read_text(encoding="utf-8")
+    assert run_etl("diff", "--exit-code", "--git", "HEAD", str(project))[0] == 0
+    project.write_text(text.replace("records: 200,", "records: 201,", 1), encoding="utf-8")
+    assert run_etl("diff", "--exit-code", "--git", "HEAD", str(project))[0] == 0
+    project.write_text(text.replace("En curso: open, Aceptada", "En curso: won, Aceptada"), encoding="utf-8")
+    assert run_etl("diff", "--git", "HEAD", str(project))[0] == 0
+    assert run_etl("diff", "--exit-code", "--git", "HEAD", str(project))[0] == 1
+    assert run_etl("diff", "--exit-code", "--git", "no-such-branch", str(project))[0] == 2
+
+
+def test_format_json_is_json(project: Path, run_etl: Etl) -> None:
+    """`--format json` prints what `--json` prints, in the commands of the engine and of the workbench."""
+    for words in (("validate", str(project)), ("diff", "--git", "HEAD", str(project)), ("status", str(project))):
+        code, told = run_etl(*words, "--format", "json")
+        assert (code, told) == run_etl(*words, "--json")
+        assert code == 2 or json.loads(told)
+
+
 def test_diff_against_a_revision_checks_nothing_out(project: Path, run_etl: Etl) -> None:
     """The old spec, its connectors and templates come out of git; the working tree stays as it is."""
     text = project.read_text(encoding="utf-8")

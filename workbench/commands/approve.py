@@ -9,11 +9,12 @@ from pathlib import Path
 import click
 
 from engine.cli.environment import variables
+from engine.cli.options import machine
 from engine.connector.rate_limit import Clock
 from engine.errors import UnsafePlan
 from engine.language.compile import load_migration
 from workbench.approval import approval_path, approve
-from workbench.commands.options import from_environment, machine, stored
+from workbench.commands.options import from_environment, stored
 from workbench.staged import staged
 
 

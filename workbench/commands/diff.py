@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -12,12 +13,13 @@ from typing import Any
 import click
 
 from engine.cli.environment import variables
+from engine.cli.options import as_json
 from engine.errors import UsageError
 from engine.language.compile import load_migration
 from engine.store.journal import all_runs
 from engine.store.records import all_cursors
 from engine.store.tables import Store
-from workbench.commands.options import from_environment, machine, stored
+from workbench.commands.options import from_environment, stored
 from workbench.diff.differences import Difference, differences
 from workbench.diff.effect import effect
 from workbench.diff.renamed import in_old_names, renamed
@@ -42,14 +44,24 @@ from workbench.staged import runs, staged
 @click.option(
     "--format",
     "style",
-    type=click.Choice(["terminal", "markdown"]),
+    type=click.Choice(["terminal", "markdown", "json"]),
     default="terminal",
     show_default=True,
-    help="Lines, or a comment for a review.",
+    help="Lines, a comment for a review, or the same as --json.",
 )
-@machine
+@as_json
+@click.option(
+    "--exit-code",
+    "by_code",
+    is_flag=True,
+    help="End with 1 where the change touches data, with 0 where it does not.",
+)
 def diff_command(
-    specs: tuple[Path, ...], revision: str | None, style: str, **options: Any
+    specs: tuple[Path, ...],
+    revision: str | None,
+    style: str,
+    by_code: bool,
+    **options: Any,
 ) -> None:
     """What changed between OLD and NEW in meaning, and what it does to the staged data. Makes no
     call.
@@ -72,7 +84,7 @@ def diff_command(
             specs[-1],
             options["store"] or options["environment"],
         )
-    if options["as_json"]:
+    if options["as_json"] or style == "json":
         click.echo(json.dumps(as_data(compared), ensure_ascii=False))
     else:
         click.echo(
@@ -82,6 +94,8 @@ def diff_command(
                 else as_lines(compared)
             )
         )
+    if by_code and any(item.weight != "none" for item in compared.differences):
+        sys.exit(1)
 
 
 def _compared(

@@ -15,6 +15,3 @@ from_environment = click.option(
 stored = click.option(
     "--store", help="SQLAlchemy URL or file; default var/MIGRATION.ENV.sqlite."
 )
-machine = click.option(
-    "--json", "as_json", is_flag=True, help="Machine-readable output on stdout."
-)

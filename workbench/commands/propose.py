@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from engine.cli.environment import accounts, variables
+from engine.cli.options import machine
 from engine.errors import UsageError
 from engine.language.compile import Migration
 from engine.language.model import Side, Spec
@@ -22,7 +23,7 @@ from engine.library.opening import place_of
 from engine.report.words import counted
 from engine.session import Run, wire
 from engine.store.tables import Store, open_store
-from workbench.commands.options import from_environment, machine, stored
+from workbench.commands.options import from_environment, stored
 from workbench.propose import reading
 from workbench.propose.command import Begun, Proposed, begun, propose, save
 from workbench.propose.scene import LOW

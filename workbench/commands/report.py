@@ -10,11 +10,12 @@ import click
 from rich.console import Console
 
 from engine.cli.environment import variables
+from engine.cli.options import machine
 from engine.errors import UsageError
 from engine.language.compile import load_migration
 from engine.report import terminal
 from engine.report.page import write_html
-from workbench.commands.options import from_environment, machine, stored
+from workbench.commands.options import from_environment, stored
 from workbench.staged import staged
 
 

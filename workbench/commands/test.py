@@ -9,13 +9,14 @@ from pathlib import Path
 import click
 
 from engine.cli.environment import variables
+from engine.cli.options import machine
 from engine.errors import ATTENTION, DONE, UsageError
 from engine.language.compile import Migration, load_migration
 from workbench.cases import text
 from workbench.cases.capture import captured
 from workbench.cases.coverage import coverage
 from workbench.cases.run import cases_path, load_cases, run_cases
-from workbench.commands.options import from_environment, machine, stored
+from workbench.commands.options import from_environment, stored
 from workbench.editors import beside
 from workbench.staged import runs, staged
 from workbench.writing import append

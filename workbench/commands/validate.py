@@ -11,12 +11,12 @@ from typing import Any
 import click
 
 from engine.cli.environment import variables
-from engine.cli.options import Settings
+from engine.cli.options import Settings, machine
 from engine.config.document import read
 from engine.errors import DONE, Diagnostic, SpecError, in_order
 from engine.language.compile import load_migration, shown
 from engine.report.words import counted
-from workbench.commands.options import from_environment, machine, stored
+from workbench.commands.options import from_environment, stored
 from workbench.doubts import doubts, quotes
 from workbench.excerpt import excerpt, places
 
