@@ -58,6 +58,13 @@ class Builder:
         if fault:
             self.problem(keys, *fault, severity)
 
+    def fits(
+        self, keys: Keys, found: FieldType, kind: FieldType | None
+    ) -> None:
+        """What never fits is an error; what a text rarely is, a warning: records show it."""
+        self.fault(keys, typecheck.check_path(found, kind))
+        self.fault(keys, typecheck.check_form(found, kind), "warning")
+
     # -- paths and conditions
 
     def path(self, text: str, keys: Keys) -> model.Path:
@@ -173,7 +180,7 @@ class Builder:
         if isinstance(data, str):
             path, found = self.lead(data, keys, (kind or TEXT).one_of)
             if data != "$none":
-                self.fault(keys, typecheck.check_path(found, kind))
+                self.fits(keys, found, kind)
             return path
         if isinstance(data, list):
             self._reachable(data, keys)

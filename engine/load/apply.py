@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +18,7 @@ from engine.destination.rows import (
     codec_of,
     load_definitions,
 )
+from engine.errors import UnsafePlan
 from engine.language.model import ObjectMapping
 from engine.load.deliver import TRIES, deliver
 from engine.load.outcomes import settle_ages
@@ -30,6 +32,7 @@ from engine.plan.diff import (
     update_body,
     written_after,
 )
+from engine.plan.guards import ENOUGH
 from engine.plan.make import FIXED, plan_drafts, planning_of
 from engine.session import Run
 from engine.store.changes import (
@@ -50,11 +53,13 @@ from engine.store.links import (
     save_link,
 )
 from engine.store.tables import recall_in, remember_in
-from engine.values import batches, digest, is_empty
+from engine.values import batches, cause_of, digest, is_empty
 
 # seconds for which a row that was read for the plan need not be read once more
 FRESH = 900.0
 STAGE = "load"
+# records of an object that, all refused alike and none accepted before, are a fault of the mapping
+SURE = 20
 
 
 @dataclass(slots=True)
@@ -86,6 +91,7 @@ class _Work:
     codec: RowCodec
     known: Definitions
     planned_at: float
+    yes: bool
     result: Loaded
 
     def hold(
@@ -103,17 +109,28 @@ class _Work:
 
 
 def apply(
-    run: Run, objects: Sequence[ObjectMapping], planned_at: float, whole: bool
+    run: Run,
+    objects: Sequence[ObjectMapping],
+    planned_at: float,
+    whole: bool,
+    yes: bool,
 ) -> list[Loaded]:
     """Carry out what is planned for these objects, in their order.
 
     `planned_at` is when the plan was made, epoch seconds; `whole` says that all drafts were in it.
+    Unless `yes`, raises UnsafePlan where every record of an object is refused for one reason.
     """
-    return [_object(run, mapping, planned_at, whole) for mapping in objects]
+    return [
+        _object(run, mapping, planned_at, whole, yes) for mapping in objects
+    ]
 
 
 def _object(
-    run: Run, mapping: ObjectMapping, planned_at: float, whole: bool
+    run: Run,
+    mapping: ObjectMapping,
+    planned_at: float,
+    whole: bool,
+    yes: bool,
 ) -> Loaded:
     before = run.destination.limiter.cost
     connector = run.migration.destination
@@ -121,7 +138,7 @@ def _object(
     with run.store.begin() as connection:
         known = load_definitions(connection, connector)
     codec = codec_of(connector, mapping.resource, known)
-    work = _Work(run, mapping, codec, known, planned_at, result)
+    work = _Work(run, mapping, codec, known, planned_at, yes, result)
 
     if not whole:
         _keep_search_open(work)
@@ -205,7 +222,9 @@ def _write(work: _Work) -> None:
     in_order = bool(work.mapping.rows or work.mapping.order)
     stale = [
         outcome.write.key
-        for outcome in deliver(work.run, _writes(work), in_order)
+        for outcome in _while_accepted(
+            work, deliver(work.run, _writes(work), in_order)
+        )
         if _noted(work, outcome)
     ]
     for _ in range(TRIES):
@@ -229,6 +248,35 @@ def _write(work: _Work) -> None:
                 " time"
             )
             work.hold(connection, key, "failed", reason)
+
+
+def _while_accepted(
+    work: _Work, outcomes: Generator[Outcome, None, None]
+) -> Iterator[Outcome]:
+    """Outcomes; raises UnsafePlan where all are refusals for one reason: what leans on these
+    records is not to be written without them.
+    """
+    with work.run.store.begin() as connection:
+        accepted = work.yes or any_links(connection, work.mapping.name)
+    if accepted:
+        yield from outcomes
+        return
+    causes: set[str] = set()
+    many, reason = 0, ""
+    with closing(outcomes):
+        for outcome in outcomes:
+            yield outcome
+            causes.add(cause_of(outcome.reason))
+            many += outcome.state == "failed"
+            reason = outcome.reason
+            if many >= SURE and len(causes) == 1:
+                break
+    if many >= ENOUGH and len(causes) == 1:
+        raise UnsafePlan(
+            f"the destination refuses each of the first {many} {work.mapping.label}:"
+            f" {reason} – the run stops here; see `etl status`, correct the spec, or add"
+            " --yes to go on without them"
+        )
 
 
 def _noted(work: _Work, outcome: Outcome) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -24,7 +25,7 @@ from engine.destination.written import bodies_written
 from engine.extract.records import recent, rows_now
 from engine.language.model import ObjectMapping
 from engine.load.reconcile import MARGIN
-from engine.mapping.draft import Remembered, judged, sight_on
+from engine.mapping.draft import Remembered, judged, kinds_of, sight_on
 from engine.mapping.evaluate import Evaluation, Provenance, Source, evaluate
 from engine.plan.diff import rows_as_linked
 from engine.session import Run
@@ -365,8 +366,11 @@ def _cases(
         made = evaluate(pair.mapping, source, sight)
         projection = next((item for item in made if item.key == pair.key), None)
         if projection is not None:
-            resource = run_resource(run, pair.mapping)
-            projection = judged(resource, pair.mapping, projection)
+            kinds = bench.memory.get_or(
+                ("kinds", pair.mapping.name),
+                partial(kinds_of, run.migration, pair.mapping),
+            )
+            projection = judged(kinds, projection)
         elif (pair.mapping.name, pair.key) in drafted:
             projection = _as_linked(pair)
         if projection is not None:

@@ -20,7 +20,7 @@ from engine.destination.rows import Definitions, RowCodec, codec_of
 from engine.extract.full import index
 from engine.language.dependencies import needed, walk
 from engine.language.model import Field, Lookup, ObjectMapping, Path, Template
-from engine.mapping.draft import as_draft, judged, sight_on
+from engine.mapping.draft import as_draft, judged, kinds_of, sight_on
 from engine.mapping.evaluate import Evaluation, LookupContext, Source, evaluate
 from engine.plan.diff import (
     Decision,
@@ -448,7 +448,7 @@ def _complete(
         if work.scope.whole
         else drafts_of(connection, work.mapping.name, list(pairs))
     )
-    resource = work.new.migration.destination.resources[work.mapping.resource]
+    kinds = kinds_of(work.new.migration, work.mapping)
     found: dict[str, Draft | None] = {}
     for key, (before, now) in pairs.items():
         whole = (
@@ -457,9 +457,7 @@ def _complete(
             else _patched(stored.get(key), before, now, work.scope)
             or again(now)
         )
-        whole = (
-            judged(resource, work.mapping, whole) if whole is not None else None
-        )
+        whole = judged(kinds, whole) if whole is not None else None
         found[key] = (
             as_draft(work.mapping, whole, 0) if whole is not None else None
         )
