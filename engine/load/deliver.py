@@ -256,10 +256,10 @@ class _Delivery:
         for call in ended:
             self.fatal = self.fatal or call.error
 
-        outcomes = [outcome for call in ended for outcome in call.result or ()]
         coded = [
-            (outcome, self.codec(outcome.write.resource))
-            for outcome in outcomes
+            _named(outcome, self.codec(outcome.write.resource))
+            for call in ended
+            for outcome in call.result or ()
         ]
         with self.run.store.begin() as connection:
             judged = record_all(self.run, connection, coded)
@@ -272,6 +272,14 @@ class _Delivery:
             if outcome.state != "unknown":
                 drop_file(self.run, outcome.write)
         return judged
+
+
+def _named(outcome: Outcome, codec: RowCodec) -> tuple[Outcome, RowCodec]:
+    """An outcome whose reason names custom fields as the spec does."""
+    if outcome.state in ("failed", "unknown"):
+        reason = codec.named(outcome.reason)
+        outcome = structs.replace(outcome, reason=reason)
+    return outcome, codec
 
 
 def _known(
