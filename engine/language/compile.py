@@ -580,6 +580,13 @@ class _Compiler:
             else None
         )
         self._own_names(data, builder.scope, keys)
+        for group, found in (("related", related), ("children", children)):
+            leads = {
+                name: str(item.by.segments[0])
+                for name, item in found.items()
+                if item.by
+            }
+            self._by_itself(leads, (*keys, group))
         self.builders[name] = builder
         fields = {
             target: self._field(
@@ -753,6 +760,23 @@ class _Compiler:
             (*keys, "by"), builder.apart(by, sources, len(sources) > 1)
         )
         return model.Related(sources, by)
+
+    def _by_itself(self, leads: Mapping[str, str], keys: Keys) -> None:
+        """Rows beside the record are found by its fields, or through others: never through
+        themselves.
+        """
+        for name in leads:
+            at, seen = leads[name], [name]
+            while at in leads and at not in seen:
+                seen.append(at)
+                at = leads[at]
+            if at == name:
+                self.problem(
+                    (*keys, name),
+                    "taken-name",
+                    f"{' > '.join([*seen, name])}: found through itself, without end",
+                    "choose a name that is not the field it is found by",
+                )
 
     def _children(
         self, data: Mapping[str, Any], keys: Keys, builder: Builder
