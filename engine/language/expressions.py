@@ -279,13 +279,19 @@ class Builder:
             and "using" not in data
             and isinstance(found, model.Path)
         ):
-            self._words(found, data["map"], keys)
+            self._words(found, data["map"], data["else"], keys)
         return found
 
     def _words(
-        self, path: model.Path, entries: Mapping[str, Any], keys: Keys
+        self,
+        path: model.Path,
+        entries: Mapping[str, Any],
+        otherwise: Any,
+        keys: Keys,
     ) -> None:
-        """Keys of a value map that the record can never hold."""
+        """Keys of a value map that the record can never hold; an error where every record fails
+        for it.
+        """
         kind = (
             self.scope.find(path.segments).kind
             if not path.text.startswith("$")
@@ -293,11 +299,14 @@ class Builder:
         )
         if path.text == "$collection":
             kind = FieldType("text", one_of=self.scope.sources)
-        for word in entries if kind else ():
+        faults = {
+            word: typecheck.check_map_key(kind, word)
+            for word in (entries if kind else ())
+        }
+        fails = otherwise == "fail" and all(faults.values())
+        for word, fault in faults.items():
             self.fault(
-                (*keys, "map", word),
-                typecheck.check_map_key(kind or TEXT, word),
-                "warning",
+                (*keys, "map", word), fault, "error" if fails else "warning"
             )
 
     def _parts(

@@ -143,3 +143,14 @@ def test_without_the_option_nothing_is_listed(moved_on: Project) -> None:
     """A plan is short unless somebody asks for its records."""
     assert "changes" not in moved_on.etl("plan", "--refresh", "--json", code=0).data()["plan"]
     assert "Records:" not in moved_on.etl("plan", code=0).out
+
+
+def test_the_plan_says_what_a_run_would_be_refused_for(moved_on: Project) -> None:
+    """A value map that fails every record is told before anybody starts a run."""
+    spec = moved_on.spec()
+    name = {"from": "name", "map": {"Nobody": "nobody"}, "else": "fail"}
+    spec["objects"]["contacts"]["fields"]["name"] = name
+    moved_on.write_spec(spec)
+    warnings = moved_on.etl("plan", "--refresh", "--json", code=0).data()["plan"]["warnings"]
+    assert ["all 6 contacts fail" in text for text in warnings] == [True]
+    assert "all 6 contacts fail" in moved_on.etl("run", code=4).err
