@@ -489,5 +489,5 @@ def leaves(value: Json, prefix: str = "") -> Iterator[tuple[str, Json]]:
 
 
 def cause_of(text: str) -> str:
-    """What is wrong, without the values that it is said of: the same for all that have one cause."""
+    """What is wrong, without the values that it is said of: the same for all of one cause."""
     return _VALUES.sub("", text)

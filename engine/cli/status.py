@@ -45,8 +45,7 @@ def status(**options: Any) -> None:
             ],
             "in_doubt": len(entries(connection, ("intent", "doubt"))),
             "attention": [
-                told(item)
-                for item in all_findings(connection, "attention")
+                told(item) for item in all_findings(connection, "attention")
             ],
         }
     print_result(settings.as_json, found, screens.show_status)

@@ -300,7 +300,7 @@ class Builder:
         if path.text == "$collection":
             kind = FieldType("text", one_of=self.scope.sources)
         faults = {
-            word: typecheck.check_map_key(kind, word)
+            word: typecheck.check_map_key(kind or TEXT, word)
             for word in (entries if kind else ())
         }
         fails = otherwise == "fail" and all(faults.values())

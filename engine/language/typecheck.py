@@ -232,9 +232,7 @@ def _taken(kind: FieldType) -> str:
 def refusal(value: Any, kind: FieldType) -> str:
     """Why no destination takes a value in a field of this type; "" where one may."""
     if kind.max and isinstance(value, str) and len(value) > kind.max:
-        return (
-            f"{len(value):,} characters, the destination takes {kind.max:,}"
-        )
+        return f"{len(value):,} characters, the destination takes {kind.max:,}"
     if kind.one_of and value not in kind.one_of:
         return f"{value!r} is not one of {', '.join(kind.one_of)}"
     if kind.kind in _NEVER and not _may_be(value, kind.kind):

@@ -99,9 +99,7 @@ def causes(waiting: Sequence[tuple[str, str, list[str]]]) -> list[Cause]:
     found: dict[tuple[str, str], Cause] = {}
     for name, key, texts in waiting:
         for text in texts:
-            cause = found.setdefault(
-                (name, cause_of(text)), Cause(name, text)
-            )
+            cause = found.setdefault((name, cause_of(text)), Cause(name, text))
             cause.records.append((key, text))
     return list(found.values())
 
