@@ -76,6 +76,8 @@ class Effect:
     # why they fail -> the first that does; a few of them
     reasons: dict[str, str] = field(default_factory=dict)
     fields: Counter[str] = field(default_factory=Counter)
+    # drafts in which a field has another value, whether a row is written for it or not
+    differing: Counter[str] = field(default_factory=Counter)
     examples: list[Example] = field(default_factory=list)
 
 
@@ -606,11 +608,10 @@ def _examples(draft: Draft, before: Evaluation | None, work: _Work) -> None:
     old, examples = before.body if before else {}, work.result.examples
     for target in work.scope.targets:
         value = draft.body.get(target)
-        differs = canonical(old.get(target)) != canonical(value)
-        if (
-            differs
-            and sum(item.field == target for item in examples) < EXAMPLES
-        ):
+        if canonical(old.get(target)) == canonical(value):
+            continue
+        work.result.differing[target] += 1
+        if sum(item.field == target for item in examples) < EXAMPLES:
             examples.append(Example(draft.key, target, old.get(target), value))
 
 
