@@ -93,6 +93,8 @@ class _Work:
     planned_at: float
     yes: bool
     result: Loaded
+    done: int = 0  # changes, of so many in all
+    total: int = 0
 
     def hold(
         self, connection: sa.Connection, key: str, word: str, reason: str
@@ -258,25 +260,30 @@ def _while_accepted(
     """
     with work.run.store.begin() as connection:
         accepted = work.yes or any_links(connection, work.mapping.name)
-    if accepted:
-        yield from outcomes
-        return
     causes: set[str] = set()
     many, reason = 0, ""
     with closing(outcomes):
         for outcome in outcomes:
+            _advance(work, 1)
             yield outcome
             causes.add(cause_of(outcome.reason))
             many += outcome.state == "failed"
             reason = outcome.reason
-            if many >= SURE and len(causes) == 1:
+            if not accepted and many >= SURE and len(causes) == 1:
                 break
-    if many >= ENOUGH and len(causes) == 1:
+    if not accepted and many >= ENOUGH and len(causes) == 1:
         raise UnsafePlan(
             f"the destination refuses each of the first {many} {work.mapping.label}:"
             f" {reason} – the run stops here; see `etl status`, correct the spec, or add"
             " --yes to go on without them"
         )
+
+
+def _advance(work: _Work, many: int) -> None:
+    """So many changes more are done."""
+    work.done += many
+    label = f"writing {work.mapping.label}"
+    work.run.progress(label, work.done, work.total)
 
 
 def _noted(work: _Work, outcome: Outcome) -> bool:
@@ -290,17 +297,14 @@ def _noted(work: _Work, outcome: Outcome) -> bool:
 
 
 def _writes(work: _Work) -> Iterator[Write]:
-    label, done = f"writing {work.mapping.label}", 0
-    total = count_work(work.run.store, work.mapping.name)
+    work.total = count_work(work.run.store, work.mapping.name)
     for batch in stream_work(work.run.store, work.mapping.name):
-        work.run.progress(label, done, total)
-        yield from _of_batch(work, batch)
-        done += len(batch)
-    if done:
-        work.run.progress(label, done, total)
+        writes = _of_batch(work, batch)
+        _advance(work, len(batch) - len(writes))  # the rest, as it ends
+        yield from writes
 
 
-def _of_batch(work: _Work, batch: Sequence[Change]) -> Iterator[Write]:
+def _of_batch(work: _Work, batch: Sequence[Change]) -> list[Write]:
     """The writes of some changes; looked at once more where the plan is not fresh."""
     aged = work.run.clock.now() - work.planned_at > FRESH
     looked_at = [
@@ -309,7 +313,7 @@ def _of_batch(work: _Work, batch: Sequence[Change]) -> Iterator[Write]:
     if aged and looked_at:
         fresh = {change.key: change for change in _replanned(work, looked_at)}
         batch = [fresh.get(change.key, change) for change in batch]
-    yield from _prepared(work, batch)
+    return _prepared(work, batch)
 
 
 def _planned_anew(work: _Work, keys: Sequence[str]) -> Iterator[Write]:
