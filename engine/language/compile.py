@@ -618,13 +618,8 @@ class _Compiler:
             else None
         )
         self._own_names(data, builder.scope, keys)
-        for group, found in (("related", related), ("children", children)):
-            leads = {
-                name: str(item.by.segments[0])
-                for name, item in found.items()
-                if item.by
-            }
-            self._by_itself(leads, (*keys, group))
+        self._by_itself(related, (*keys, "related"))
+        self._by_itself(children, (*keys, "children"))
         self.builders[name] = builder
         fields = {
             target: self._field(
@@ -799,20 +794,23 @@ class _Compiler:
         )
         return model.Related(sources, by)
 
-    def _by_itself(self, leads: Mapping[str, str], keys: Keys) -> None:
+    def _by_itself(
+        self, made: Mapping[str, model.Related | model.Children], keys: Keys
+    ) -> None:
         """Rows beside the record are found by its fields, or through others: never through
         themselves.
         """
-        for name in leads:
-            at, seen = leads[name], [name]
-            while at in leads and at not in seen:
-                seen.append(at)
-                at = leads[at]
-            if at == name:
+        for name in made:
+            seen = [name]
+            while by := made[seen[-1]].by:
+                seen.append(str(by.segments[0]))
+                if seen[-1] not in made or seen[-1] in seen[:-1]:
+                    break
+            if name in seen[1:]:
                 self.problem(
                     (*keys, name),
                     "taken-name",
-                    f"{' > '.join([*seen, name])}: found through itself, without end",
+                    f"{' > '.join(seen)}: found through itself, without end",
                     "choose a name that is not the field it is found by",
                 )
 
