@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache, lru_cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 from zoneinfo import available_timezones
 
 from engine.config.document import Document, Keys, content, parse
@@ -19,15 +19,7 @@ from engine.connector.model import PLACE
 from engine.errors import Diagnostic, SpecError
 from engine.values import digest
 
-VERBS: tuple[model.Verb, ...] = (
-    "list",
-    "read",
-    "create",
-    "update",
-    "delete",
-    "add_options",
-    "remove_options",
-)
+VERBS: tuple[model.Verb, ...] = get_args(model.Verb)
 _METHODS = ("get", "post", "put", "patch", "delete")
 _CALLS = (
     "connection.check",
