@@ -491,3 +491,16 @@ def leaves(value: Json, prefix: str = "") -> Iterator[tuple[str, Json]]:
 def cause_of(text: str) -> str:
     """What is wrong, without the values that it is said of: the same for all of one cause."""
     return _VALUES.sub("", text)
+
+
+def grouped(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+    """By the first word of each pair all second ones, in their order."""
+    found: dict[str, list[str]] = {}
+    for first, second in pairs:
+        found.setdefault(first, []).append(second)
+    return found
+
+
+def without(row: Mapping[str, T], names: Collection[str]) -> dict[str, T]:
+    """A mapping without these keys."""
+    return {name: value for name, value in row.items() if name not in names}

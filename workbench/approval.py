@@ -62,7 +62,7 @@ def approval_path(spec: Path) -> Path:
     return spec.with_name(f"{spec.stem}.approval.yaml")
 
 
-def approve(
+def approve(  # noqa: PLR0913
     migration: Migration,
     spec: Path,
     store: Store,

@@ -17,7 +17,7 @@ from engine.connector import model
 from engine.connector.auth import variables
 from engine.connector.model import PLACE
 from engine.errors import Diagnostic, SpecError
-from engine.values import digest
+from engine.values import digest, without
 
 VERBS: tuple[model.Verb, ...] = get_args(model.Verb)
 _METHODS = ("get", "post", "put", "patch", "delete")
@@ -561,9 +561,7 @@ def _of_since(written: Mapping[str, Any]) -> dict[str, Any]:
     }
     return {
         "since_params": own,
-        "params": {
-            name: value for name, value in params.items() if name not in own
-        },
+        "params": without(params, own),
     }
 
 
@@ -598,9 +596,7 @@ def _written(own: Mapping[str, Any] | None, default: Any) -> dict[str, Any]:
     """A call over its default; a method of its own takes the place of the default's."""
     below: Mapping[str, Any] = default if isinstance(default, Mapping) else {}
     if own and any(method in own for method in _METHODS):
-        below = {
-            key: value for key, value in below.items() if key not in _METHODS
-        }
+        below = without(below, _METHODS)
     return {**below, **(own or {})}
 
 

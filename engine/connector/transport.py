@@ -424,7 +424,7 @@ class Calls:
                 return verdict
             odd = self.session.redact(wait.odd)
             left -= SENSELESS if odd else 1
-            growth *= 2 if odd else 1
+            growth *= 2
         why = (
             f"answers {odd!r}, which is no time to wait for"
             if odd

@@ -104,12 +104,13 @@ class RowCodec:
     def named(self, text: str) -> str:
         """A text of the platform, with the spec's name beside each code of a custom field."""
         for (resource, name), item in self.definitions.items():
-            own = (
+            # a number, or a word that both sides use, would be found in any text
+            told = item.code in ("", name) or item.code.isdigit()
+            if (
                 resource == self.resource.name
                 and name not in self.resource.fields
-            )
-            # a number, or a word that both sides use, would be found in any text
-            if own and item.code not in ("", name) and not item.code.isdigit():
+                and not told
+            ):
                 code = rf"(?<!\w){re.escape(item.code)}(?!\w)"
                 text = re.sub(code, rf"\g<0> (custom.{name})", text)
         return text

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import ChainMap
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from copy import deepcopy
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -30,11 +29,9 @@ from engine.language.checks import whole
 from engine.language.expressions import Builder
 from engine.language.scope import NUMBERS, Scope, Shape, shape_of
 from engine.language.typecheck import custom_kind
-from engine.values import dig, digest, is_empty, segments
+from engine.values import digest, is_empty, segments
 
 PIPELINES = "$pipelines"
-# what is wrong with a step, whatever else is
-OF_STEPS = ("unknown-step", "bad-argument")
 # names every template has
 RESERVED = ("settings", "key", "collection", "loop", "range")
 
@@ -65,8 +62,11 @@ def load_migration(
     if shape:
         # that a missing variable has no good value is no news
         told = {item.where for item in problems}
-        problems += [item for item in shape if item.where not in told]
-        raise SpecError(in_order([*problems, *_rest(path, document, shape)]))
+        raise SpecError(
+            in_order(
+                [*problems, *(item for item in shape if item.where not in told)]
+            )
+        )
     connectors: dict[str, Connector] = {}
     for side in ("source", "destination"):
         file = path.parent / document.data[side]["connector"]
@@ -95,44 +95,6 @@ def load_migration(
     return Migration(
         spec, compiler.source, compiler.destination, document, tuple(found)
     )
-
-
-def _rest(
-    path: Path, document: Document, shape: Sequence[Diagnostic]
-) -> Iterator[Diagnostic]:
-    """What else is wrong with a spec whose shape is not right everywhere, as far as it does not
-    follow from that.
-    """
-    data, left_out = deepcopy(document.data), set()
-    wrong = {item.where for item in shape}
-    for keys, place in document.places.items():
-        if place in wrong:
-            left_out.add(_leave_out(data, keys))
-    rest = replace(document, data=data)
-    if check_shape(rest, "spec"):
-        return
-    try:
-        load_migration(path, {}, rest)
-    except SpecError as error:
-        fields = {document.place(keys) for keys in left_out}
-        for item in error.diagnostics:
-            if item.code in OF_STEPS or (
-                () not in left_out and item.where not in fields
-            ):
-                yield item
-
-
-def _leave_out(data: Any, keys: Keys) -> Keys:
-    """Take out a field of an object, which it is given; or all that stands under a name, and ()."""
-    is_field = keys[0:4:2] == ("objects", "fields") and len(keys) > 3
-    unit = keys[: 4 if is_field else 2]
-    above = dig(data, unit[:-1])
-    if unit and isinstance(above, dict):
-        if is_field:
-            above[unit[-1]] = "$none"
-        else:
-            above.pop(unit[-1], None)
-    return unit if is_field else ()
 
 
 def shown(path: Path) -> str:
@@ -256,7 +218,7 @@ class _Compiler:
             self.document,
             self.folder,
             scope,
-            self.problems,
+            self.problem,
             self.templates,
             ChainMap(self.people, above or {}),
             self.used,
@@ -801,16 +763,15 @@ class _Compiler:
         themselves.
         """
         for name in made:
-            seen = [name]
-            while by := made[seen[-1]].by:
-                seen.append(str(by.segments[0]))
-                if seen[-1] not in made or seen[-1] in seen[:-1]:
-                    break
-            if name in seen[1:]:
+            at, seen = name, list[str]()
+            while at in made and at not in seen and (by := made[at].by):
+                seen.append(at)
+                at = str(by.segments[0])
+            if seen and at == name:
                 self.problem(
                     (*keys, name),
                     "taken-name",
-                    f"{' > '.join(seen)}: found through itself, without end",
+                    f"{' > '.join([*seen, at])}: found through itself, without end",
                     "choose a name that is not the field it is found by",
                 )
 

@@ -4,7 +4,7 @@ value checked.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -12,11 +12,11 @@ from typing import Any
 from engine.config.document import Document, Keys, several
 from engine.config.suggestions import suggest
 from engine.connector.model import FieldType
-from engine.errors import Code, Diagnostic, Severity
+from engine.errors import Code, Severity
 from engine.language import model, templates, typecheck
 from engine.language.scope import NUMBERS, Found, Scope, kind_of
 from engine.language.steps import bind
-from engine.values import segments
+from engine.values import segments, without
 from transforms import STEPS
 
 SPECIAL = ("$key", "$record", "$id", "$collection", "$none")
@@ -27,27 +27,15 @@ TEXT = FieldType("text")
 
 @dataclass(slots=True)
 class Builder:
-    """Compiles the expressions of one object; problems are added to the given list."""
+    """Compiles the expressions of one object; problems are told."""
 
     document: Document
     folder: Path
     scope: Scope
-    problems: list[Diagnostic]
+    problem: Callable[..., None]  # is told of each mistake
     templates: dict[str, str]
     done: Mapping[str, model.ObjectMapping] = field(default_factory=dict)
     settings_used: set[str] = field(default_factory=set)
-
-    def problem(
-        self,
-        keys: Keys,
-        code: Code,
-        problem: str,
-        advice: str = "",
-        severity: Severity = "error",
-    ) -> None:
-        self.problems.append(
-            self.document.problem(keys, code, problem, advice, severity)
-        )
 
     def fault(
         self,
@@ -57,13 +45,6 @@ class Builder:
     ) -> None:
         if fault:
             self.problem(keys, *fault, severity)
-
-    def fits(
-        self, keys: Keys, found: FieldType, kind: FieldType | None
-    ) -> None:
-        """What never fits is an error; what a text rarely is, a warning: records show it."""
-        self.fault(keys, typecheck.check_path(found, kind))
-        self.fault(keys, typecheck.check_form(found, kind), "warning")
 
     # -- paths and conditions
 
@@ -180,7 +161,9 @@ class Builder:
         if isinstance(data, str):
             path, found = self.lead(data, keys, (kind or TEXT).one_of)
             if data != "$none":
-                self.fits(keys, found, kind)
+                self.fault(keys, typecheck.check_path(found, kind))
+                # what a text holds, only the records show
+                self.fault(keys, typecheck.check_form(found, kind), "warning")
             return path
         if isinstance(data, list):
             self._reachable(data, keys)
@@ -350,7 +333,7 @@ class Builder:
     ) -> model.Cases:
         cases = []
         for at, item in several(data["cases"], (*keys, "cases")):
-            rest = {key: value for key, value in item.items() if key != "when"}
+            rest = without(item, ("when",))
             cases.append(
                 (
                     self.condition(item["when"], (*at, "when")),

@@ -48,7 +48,6 @@ _FORMS = {
     ),
 }
 _FORMLESS = ("boolean", "html", "url")  # no number or moment is written so
-_MAYBE = ("text", "enum")  # what a text holds shows in the records only
 _SCALARS = (*TEXTS, *NUMBERS, "boolean")
 # what a record holds that a field of a type never takes
 _NEVER: dict[str, tuple[str, ...]] = {
@@ -211,7 +210,7 @@ def check_path(found: FieldType, kind: FieldType | None) -> Fault | None:  # noq
 
 def check_form(found: FieldType, kind: FieldType | None) -> Fault | None:
     """What only some texts are, where a field of this type takes nothing else."""
-    if kind and found.kind in _MAYBE and kind.kind in _NEVER:
+    if kind and found.kind in ("text", "enum") and kind.kind in _NEVER:
         return _misplaced(found, kind, "records that hold anything else fail")
     return None
 
@@ -256,17 +255,12 @@ def _may_be(value: Any, type_name: str) -> bool:
 
 def check_text(kind: FieldType | None) -> Fault | None:
     """What is wrong with a template's text in a field of this type."""
-    if kind is None:
-        return None
-    if kind.kind == "reference":
+    if kind and kind.kind in ("reference", "file"):
         return check_path(FieldType("text"), kind)
-    if kind.kind in (*NUMBERS, "boolean", "object", "list", "money", "file"):
+    if kind and kind.kind in _NEVER and kind.kind not in _FORMS:
         return (
             "wrong-type",
-            (
-                "a template gives text, expected"
-                f" {_TYPES.get(kind.kind, (None, 'a file'))[1]}"
-            ),
+            f"a template gives text, expected {_taken(kind)}",
             "convert it: using: ...",
         )
     return None

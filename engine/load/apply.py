@@ -48,6 +48,7 @@ from engine.store.links import (
     Link,
     any_links,
     drafts_of,
+    link_of,
     links_of,
     save_findings,
     save_link,
@@ -212,7 +213,7 @@ def _row_id(connection: sa.Connection, change: Change) -> str:
     if not change.dest_id.startswith(OF_PLAN):
         return change.dest_id
     name, _, key = change.dest_id.removeprefix(OF_PLAN).partition(" ")
-    link = links_of(connection, name, [key]).get(key)
+    link = link_of(connection, name, key)
     return link.dest_id if link else ""
 
 
@@ -261,20 +262,19 @@ def _while_accepted(
     with work.run.store.begin() as connection:
         accepted = work.yes or any_links(connection, work.mapping.name)
     causes: set[str] = set()
-    many, reason = 0, ""
+    many = 0
     with closing(outcomes):
         for outcome in outcomes:
             _advance(work, 1)
             yield outcome
             causes.add(cause_of(outcome.reason))
             many += outcome.state == "failed"
-            reason = outcome.reason
             if not accepted and many >= SURE and len(causes) == 1:
                 break
     if not accepted and many >= ENOUGH and len(causes) == 1:
         raise UnsafePlan(
             f"the destination refuses each of the first {many} {work.mapping.label}:"
-            f" {reason} – the run stops here; see `etl status`, correct the spec, or add"
+            f" {outcome.reason} – the run stops here; see `etl status`, correct the spec, or add"
             " --yes to go on without them"
         )
 
@@ -282,8 +282,7 @@ def _while_accepted(
 def _advance(work: _Work, many: int) -> None:
     """So many changes more are done."""
     work.done += many
-    label = f"writing {work.mapping.label}"
-    work.run.progress(label, work.done, work.total)
+    work.run.progress(f"writing {work.mapping.label}", work.done, work.total)
 
 
 def _noted(work: _Work, outcome: Outcome) -> bool:

@@ -257,7 +257,7 @@ class _Delivery:
             self.fatal = self.fatal or call.error
 
         coded = [
-            _named(outcome, self.codec(outcome.write.resource))
+            (outcome, self.codec(outcome.write.resource))
             for call in ended
             for outcome in call.result or ()
         ]
@@ -272,14 +272,6 @@ class _Delivery:
             if outcome.state != "unknown":
                 drop_file(self.run, outcome.write)
         return judged
-
-
-def _named(outcome: Outcome, codec: RowCodec) -> tuple[Outcome, RowCodec]:
-    """An outcome whose reason names custom fields as the spec does."""
-    if outcome.state in ("failed", "unknown"):
-        reason = codec.named(outcome.reason)
-        outcome = structs.replace(outcome, reason=reason)
-    return outcome, codec
 
 
 def _known(

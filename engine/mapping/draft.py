@@ -468,14 +468,11 @@ def judged(
     kinds: Mapping[str, FieldType], projection: Evaluation
 ) -> Evaluation:
     """An evaluation that the destination is known to refuse has failed."""
-    reason = (
-        _refusal(kinds, projection.body) if projection.state == "ready" else ""
-    )
-    return (
-        structs.replace(projection, state="failed", reason=reason)
-        if reason
-        else projection
-    )
+    if projection.state == "ready" and (
+        reason := _refusal(kinds, projection.body)
+    ):
+        return structs.replace(projection, state="failed", reason=reason)
+    return projection
 
 
 def _refusal(kinds: Mapping[str, FieldType], body: Mapping[str, Any]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 import sqlalchemy as sa
 
@@ -38,7 +38,7 @@ def guard(run: Run, made: Plan, yes: bool) -> None:
 def refusals(run: Run, made: Plan) -> list[str]:
     """All that a person has to say yes to before the plan is carried out."""
     with run.store.begin() as connection:
-        linked: Mapping[str, int] = count_links(connection)
+        linked = count_links(connection)
         found = [
             text
             for step in _content(run, made)

@@ -96,6 +96,10 @@ def from_text(text: str) -> Any:
 _FROM_TEXT = msgspec.json.Decoder().decode
 
 
+def _table(name: str, *parts: sa.schema.SchemaItem) -> sa.Table:
+    return sa.Table(name, metadata, *parts)
+
+
 def _key(name: str, kind: Any = Words, **more: Any) -> sa.Column[Any]:
     """A column by which a row is known."""
     return sa.Column(name, kind, primary_key=True, **more)
@@ -106,16 +110,14 @@ def _held(name: str, kind: Any = Words, **more: Any) -> sa.Column[Any]:
     return sa.Column(name, kind, nullable=False, **more)
 
 
-meta = sa.Table(
+meta = _table(
     "meta",
-    metadata,
     _key("name"),
     _held("value"),
 )
 
-runs = sa.Table(
+runs = _table(
     "runs",
-    metadata,
     _key("id", BIG),
     _held("command"),
     _held("started", sa.Double),
@@ -124,9 +126,8 @@ runs = sa.Table(
     _held("spec_digest", default=""),
 )
 
-records = sa.Table(
+records = _table(
     "records",
-    metadata,
     _key("seq", BIG, autoincrement=True),
     _held("collection"),
     _held("key"),  # "collection/id"
@@ -138,9 +139,8 @@ records = sa.Table(
     sa.Index("records_in_order", "collection", "seq"),
 )
 
-refs = sa.Table(
+refs = _table(
     "refs",
-    metadata,
     _key("collection"),
     _key("field"),
     _key("target"),
@@ -149,9 +149,8 @@ refs = sa.Table(
     sa.Index("refs_by_record", "collection", "field", "key"),
 )
 
-cursors = sa.Table(
+cursors = _table(
     "cursors",
-    metadata,
     _key("collection"),
     # JSON: where the next page starts
     _held("position", default=""),
@@ -164,18 +163,16 @@ cursors = sa.Table(
     _held("absent", default=""),  # why it could not be read
 )
 
-samples = sa.Table(
+samples = _table(
     "samples",
-    metadata,
     _key("key"),
     _held("collection"),
     _held("ordinal", sa.Integer),
     _held("why"),
 )
 
-drafts = sa.Table(
+drafts = _table(
     "drafts",
-    metadata,
     _key("object"),
     _key("key"),
     _held("seq", BIG),
@@ -188,9 +185,8 @@ drafts = sa.Table(
 )
 
 # What drafts were last made of: records, and (`=object`) keys that had a draft or a row.
-seen = sa.Table(
+seen = _table(
     "seen",
-    metadata,
     _key("place"),
     _key("key"),
     _held("digest"),  # "" where it is gone
@@ -200,18 +196,16 @@ seen = sa.Table(
 )
 
 # What an object's drafts of a record looked at besides the record.
-dependencies = sa.Table(
+dependencies = _table(
     "dependencies",
-    metadata,
     _key("object"),
     _key("record"),
     # JSON: keys of records, `?collection field value`, `=object key`
     _held("found"),
 )
 
-links = sa.Table(
+links = _table(
     "links",
-    metadata,
     _key("object"),
     _key("key"),
     _held("resource"),
@@ -230,9 +224,8 @@ links = sa.Table(
     sa.Index("links_by_destination", "resource", "dest_id"),
 )
 
-changes = sa.Table(
+changes = _table(
     "changes",
-    metadata,
     _key("object"),
     _key("key"),
     _held("seq", BIG),
@@ -253,18 +246,16 @@ changes = sa.Table(
 )
 
 # Scratch: the destination's rows among which ours are looked for.
-candidates = sa.Table(
+candidates = _table(
     "candidates",
-    metadata,
     _key("resource"),
     _key("token"),  # what the row can be looked up by
     _key("dest_id"),
     _held("body"),
 )
 
-journal = sa.Table(
+journal = _table(
     "journal",
-    metadata,
     _key("id", BIG, autoincrement=True),
     _held("run", sa.Integer),
     _held("object"),
@@ -287,16 +278,14 @@ journal = sa.Table(
     sa.Index("journal_by_record", "object", "key"),
 )
 
-verified = sa.Table(
+verified = _table(
     "verified",
-    metadata,
     _key("object"),
     _key("key"),
 )
 
-findings = sa.Table(
+findings = _table(
     "findings",
-    metadata,
     _key("id", BIG, autoincrement=True),
     _held("object"),
     _held("key"),
@@ -307,18 +296,16 @@ findings = sa.Table(
     sa.Index("findings_by_record", "object", "key", "stage"),
 )
 
-quota = sa.Table(
+quota = _table(
     "quota",
-    metadata,
     _key("account"),
     _key("name"),
     _key("slot", BIG),
     _held("spent", sa.Double),
 )
 
-tokens = sa.Table(
+tokens = _table(
     "tokens",
-    metadata,
     _key("account"),
     # the environment variable that held the first one
     _key("name"),

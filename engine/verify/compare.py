@@ -44,7 +44,11 @@ from engine.store.links import (
     unverified_drafts,
 )
 from engine.store.records import Record, many, sample
-from engine.values import canonical, digest
+from engine.values import (
+    canonical,
+    digest,
+    grouped,
+)
 from engine.verify.fields import (
     FieldState,
     Side,
@@ -234,9 +238,7 @@ def _not_compared(
     connection: sa.Connection, links: Sequence[Link]
 ) -> list[Link]:
     """Those that no page before has shown: a list may show a row twice, as rows move."""
-    keys: dict[str, list[str]] = {}
-    for link in links:
-        keys.setdefault(link.object, []).append(link.key)
+    keys = grouped((link.object, link.key) for link in links)
     compared = {
         name: seen_of(connection, name, some) for name, some in keys.items()
     }
@@ -389,9 +391,7 @@ def _drafted(
     connection: sa.Connection, pairs: Sequence[_Pair]
 ) -> set[tuple[str, str]]:
     """The pairs whose draft was made by the last run, whatever the mapping would make now."""
-    keys: dict[str, list[str]] = {}
-    for pair in pairs:
-        keys.setdefault(pair.mapping.name, []).append(pair.key)
+    keys = grouped((pair.mapping.name, pair.key) for pair in pairs)
     return {
         (name, key)
         for name, some in keys.items()
