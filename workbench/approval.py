@@ -77,10 +77,10 @@ def approve(  # noqa: PLR0913
     """
     if not by.strip():
         raise UsageError("an approval needs a person's name – give --by NAME")
-    tests = _tested(migration, spec, despite.strip())
     pieces = parts(migration)
     digest = digest_of(pieces)
     run, verdict = _sample(store, digest, spec, environment)
+    tests = _tested(migration, spec, despite.strip())
     moment = datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     made = Approval(
         migration.spec.name,
