@@ -241,7 +241,7 @@ def retry_failed(run: Run) -> Result:
     result.audit = match_people(run)
     draft(run, result)
     plan(run, result, only_failed=True)
-    carry_out(run, result)
+    carry_out(run, result, yes=True)
     return verify(run, result, writes_of(written(run)), since=started)
 
 
@@ -249,16 +249,18 @@ def write(run: Run, result: Result, yes: bool) -> None:
     """The part of a run that changes the destination; raises UnsafePlan before anything is."""
     assert result.plan is not None
     guard(run, result.plan, yes)
-    carry_out(run, result, whole=result.sample is None)
+    carry_out(run, result, result.sample is None, yes)
 
 
 @stage("load")
-def carry_out(run: Run, result: Result, whole: bool = False) -> None:
+def carry_out(
+    run: Run, result: Result, whole: bool = False, yes: bool = False
+) -> None:
     """Make what records need, then what is planned, then delete what is planned to go."""
     assert result.plan is not None
     result.provisioned = provision(run)
     objects = in_order(run.spec.active())
-    result.loaded = apply(run, objects, result.plan.made_at, whole)
+    result.loaded = apply(run, objects, result.plan.made_at, whole, yes)
     apply_deletions(run, result.loaded, result.plan.made_at)
 
 

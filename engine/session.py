@@ -32,7 +32,7 @@ class Event:
     """Something that happens in a run. It holds no secret, and nothing of a record but its key.
 
     `text` is the command of a run that begins, and how it ended; the name of a stage; the limit
-    that is waited for.
+    that is waited for, "" where the platform asks for a pause.
     """
 
     kind: Literal[
@@ -48,6 +48,7 @@ class Event:
     key: str = ""
     text: str = ""
     seconds: float = 0.0  # how long is waited
+    account: str = ""  # ... and whose limit it is, by the name of its platform
 
 
 Log = Callable[[Event], None]
@@ -104,9 +105,9 @@ class Run:
         """A record fails; why stands in the report, for that may hold its values."""
         self.log(Event("record fails", self.id, object, key))
 
-    def waits(self, limit: str, seconds: float) -> None:
-        """A call waits for a limit."""
-        self.log(Event("wait begins", self.id, text=limit, seconds=seconds))
+    def waits(self, account: str, limit: str, seconds: float) -> None:
+        """A call waits for a limit of an account."""
+        self.log(Event("wait begins", self.id, "", "", limit, seconds, account))
 
     def close(self) -> None:
         """Let both accounts go."""
@@ -145,7 +146,10 @@ def wire(  # noqa: PLR0913
     run = Run(
         number, migration, store, source, destination, clock, progress, log
     )
-    source.limiter.heard = destination.limiter.heard = run.waits
+    for client in (source, destination):
+        client.limiter.heard = functools.partial(
+            run.waits, client.connector.title
+        )
     return run
 
 

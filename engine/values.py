@@ -123,6 +123,8 @@ def is_empty(value: Json) -> bool:
 
 
 NO = ("", "false", "no", "n", "off", "f", "null", "none")
+# what differs between texts about one thing that is wrong
+_VALUES = re.compile(r"'(?:[^'\\]|\\.)*'|\"[^\"]*\"|\S*[\d@]\S*")
 _ZERO = re.compile(r"[+-]?0+(?:\.0*)?")
 YES = ("1", "1.0", "true", "yes", "y", "on", "t", "si", "sí")
 
@@ -484,3 +486,21 @@ def leaves(value: Json, prefix: str = "") -> Iterator[tuple[str, Json]]:
             yield from leaves(item, f"{prefix}[*]")
     else:
         yield prefix, value
+
+
+def cause_of(text: str) -> str:
+    """What is wrong, without the values that it is said of: the same for all of one cause."""
+    return _VALUES.sub("", text)
+
+
+def grouped(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+    """By the first word of each pair all second ones, in their order."""
+    found: dict[str, list[str]] = {}
+    for first, second in pairs:
+        found.setdefault(first, []).append(second)
+    return found
+
+
+def without(row: Mapping[str, T], names: Collection[str]) -> dict[str, T]:
+    """A mapping without these keys."""
+    return {name: value for name, value in row.items() if name not in names}

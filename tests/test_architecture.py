@@ -42,7 +42,7 @@ LAYERS: tuple[tuple[str, bool], ...] = (
     ("engine.cli.environment", False),
     ("engine.library.*", True),
     ("workbench.export workbench.writing workbench.doubts workbench.editors workbench.meaning workbench.excerpt "
-     "workbench.live workbench.staged", False),
+     "workbench.live workbench.staged workbench.beside", False),
     ("workbench.diff.*", True),
     ("workbench.cases.*", True),
     ("workbench.manual.*", True),

@@ -12,7 +12,7 @@ import base64
 import json
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from engine.library.gate import Gate
 from engine.session import Run
 from engine.store.journal import all_runs
 from engine.store.tables import Store, recall, remember
+from workbench.cases.run import cases_path, load_cases, run_cases
 from workbench.diff.differences import differences
 from workbench.diff.text import Compared, as_lines
 from workbench.editors import beside
@@ -51,6 +52,9 @@ class Approval:
     run: int
     verdict: Mapping[str, Any]
     parts: Mapping[str, str]  # of each part of the meaning: a short digest
+    # how many cases of `etl test` passed and failed; neither where there are none
+    tests: Mapping[str, int] = field(default_factory=dict)
+    despite: str = ""  # why it was approved though cases failed
 
 
 def approval_path(spec: Path) -> Path:
@@ -58,7 +62,7 @@ def approval_path(spec: Path) -> Path:
     return spec.with_name(f"{spec.stem}.approval.yaml")
 
 
-def approve(
+def approve(  # noqa: PLR0913
     migration: Migration,
     spec: Path,
     store: Store,
@@ -66,13 +70,17 @@ def approve(
     environment: str,
     by: str,
     now: float,
+    despite: str = "",
 ) -> Approval:
-    """Approve the present meaning by its last sample; raises UnsafePlan where there is none."""
+    """Approve the present meaning by its last sample; raises UnsafePlan where there is none, or
+    where cases fail and nobody says `despite` what.
+    """
     if not by.strip():
         raise UsageError("an approval needs a person's name – give --by NAME")
     pieces = parts(migration)
     digest = digest_of(pieces)
     run, verdict = _sample(store, digest, spec, environment)
+    tests = _tested(migration, spec, despite.strip())
     moment = datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     made = Approval(
         migration.spec.name,
@@ -83,6 +91,8 @@ def approve(
         run,
         verdict,
         _by_area(pieces),
+        tests,
+        despite.strip() if tests.get("failed") else "",
     )
     remember(store, _meaning(digest), packed(pieces))
     write(
@@ -91,6 +101,27 @@ def approve(
         beside(spec.parent, "approval") + HEAD,
     )
     return made
+
+
+def _tested(migration: Migration, spec: Path, despite: str) -> dict[str, int]:
+    """How many of the cases beside a spec pass and fail; raises UnsafePlan where some fail, unless
+    there is a reason to approve despite them.
+    """
+    path = cases_path(spec)
+    if not path.exists():
+        return {}
+    tested = run_cases(*load_cases(path, migration), migration)
+    found = {"passed": len(tested.passed), "failed": len(tested.failed)}
+    if tested.failed and not despite:
+        names = ", ".join(tested.failed[:SHOWN])
+        more = len(tested.failed) - SHOWN
+        raise UnsafePlan(
+            f"{len(tested.failed)} of {sum(found.values())} test cases fail: {names}"
+            f"{f' and {more} more' if more > 0 else ''} – see why: etl test {spec};"
+            " correct the mapping or the cases, or say why they do not matter:"
+            " --despite REASON"
+        )
+    return found
 
 
 def _sample(
@@ -235,6 +266,8 @@ def _from(document: Document) -> Approval:
         sample["run"],
         sample["verdict"],
         data["parts"],
+        data["approved"].get("tests", {}),
+        data["approved"].get("despite", ""),
     )
 
 
@@ -242,7 +275,12 @@ def _as_data(made: Approval) -> dict[str, Any]:
     return {
         "migration": made.migration,
         "digest": made.digest,
-        "approved": {"by": made.by, "at": made.at},
+        "approved": {
+            "by": made.by,
+            "at": made.at,
+            **({"tests": dict(made.tests)} if made.tests else {}),
+            **({"despite": made.despite} if made.despite else {}),
+        },
         "sample": {
             "run": made.run,
             "environment": made.environment,

@@ -52,6 +52,30 @@ def _written(file: Path) -> dict[str, str]:
     }
 
 
+def check_accounts(
+    migration: Migration, name: str, env: Mapping[str, str]
+) -> None:
+    """Raise UsageError where an environment cannot give the accounts, before anything is made
+    for them.
+    """
+    if name == "live":
+        live(migration, env)
+        return
+    try:
+        from sandbox.platforms import PLATFORMS
+    except ImportError:
+        raise UsageError(
+            "the sandbox is not installed here – use --env live"
+        ) from None
+    both = migration.source, migration.destination
+    strange = [item.title for item in both if item.name not in PLATFORMS]
+    if strange:
+        raise UsageError(
+            f"there is no emulator of {' and '.join(strange)} – use --env live with a"
+            " test account"
+        )
+
+
 @contextmanager
 def accounts(
     migration: Migration, name: str, env: Mapping[str, str], folder: Path
@@ -60,6 +84,7 @@ def accounts(
     if name == "live":
         yield live(migration, env)
         return
+    check_accounts(migration, name, env)
     with ExitStack() as stack:
         yield sandbox(migration, env, folder, stack)
 
@@ -121,12 +146,8 @@ def sandbox(
     migration: Migration, env: Mapping[str, str], folder: Path, stack: ExitStack
 ) -> Accounts:
     """Start (or find) the emulators of both platforms on this machine."""
-    try:
-        from sandbox.launch import launch
-    except ImportError:
-        raise UsageError(
-            "the sandbox is not installed here – use --env live"
-        ) from None
+    from sandbox.launch import launch
+
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     extra = tuple(env.get("ETL_SANDBOX_ARGS", "").split())
 

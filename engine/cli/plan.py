@@ -12,6 +12,7 @@ from engine import pipeline as stages
 from engine.cli.opening import opened, size_of
 from engine.cli.options import Settings, common, sampled
 from engine.cli.screen import Screen, print_result, printing
+from engine.plan.guards import refusals
 from engine.plan.simulate import simulate
 from engine.report import screens
 from engine.report.document import build
@@ -44,9 +45,14 @@ def plan(
     """
     with opened(Settings(**options), "plan", refresh=refresh) as run:
         result = stages.preview(run, size_of(size, run), details=False)
-        report = build(run, result, "plan", options["environment"])
         assert result.plan is not None
+        refused = [
+            f"a run is refused without --yes: {text}"
+            for text in refusals(run, result.plan)
+        ]
+        report = build(run, result, "plan", options["environment"])
         report["plan"] = asdict(result.plan)
+        report["plan"]["warnings"] = [*result.plan.warnings, *refused]
         report["timeline"] = (
             asdict(simulate(run, result.plan)) if simulated else None
         )

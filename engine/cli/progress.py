@@ -58,11 +58,17 @@ def hidden() -> Iterator[None]:
 def tell_wait(event: Event) -> None:
     """One line for a wait that is long."""
     if event.kind == "wait begins" and event.seconds > LONG:
-        write(_waiting(event.text, event.seconds))
+        write(_waiting(event, event.seconds))
 
 
-def _waiting(limit: str, seconds: float) -> str:
-    return f'waiting for the limit "{limit}": {period(seconds)}'
+def _waiting(event: Event, seconds: float) -> str:
+    """Who lets us wait, why, and for how long."""
+    why = (
+        f'whose limit "{clean(event.text)}" is reached'
+        if event.text
+        else "which has asked for a pause"
+    )
+    return f"waiting {period(seconds)} for {clean(event.account)}, {why}"
 
 
 class Bars(Progress):
@@ -73,7 +79,8 @@ class Bars(Progress):
         self._turn = threading.Lock()
         self._bars: dict[str, TaskID] = {}
         self._finished: dict[str, None] = {}  # labels, the last one last
-        self._waits: dict[str, float] = {}  # limit -> when the wait ends
+        # account and limit -> the wait, and when it ends
+        self._waits: dict[tuple[str, str], tuple[Event, float]] = {}
         super().__init__(
             TextColumn("{task.description:<48}", markup=False),
             BarColumn(),
@@ -100,7 +107,8 @@ class Bars(Progress):
                 for label in list(self._bars):
                     self._end(label)
             if event.kind == "wait begins":
-                self._waits[event.text] = time.monotonic() + event.seconds
+                end = time.monotonic() + event.seconds
+                self._waits[event.account, event.text] = event, end
 
     def get_renderables(self) -> Iterable[RenderableType]:
         """The lines that are drawn anew several times a second."""
@@ -110,9 +118,9 @@ class Bars(Progress):
             yield _line(f"{many} finished, the last: {clean(finished[-1])}")
         yield self.make_tasks_table(self.tasks)
         now = time.monotonic()
-        for limit, end in list(self._waits.items()):
+        for event, end in list(self._waits.values()):
             if end > now:
-                yield _line(_waiting(clean(limit), math.ceil(end - now)))
+                yield _line(_waiting(event, math.ceil(end - now)))
 
     def _end(self, label: str) -> None:
         self.remove_task(self._bars.pop(label))

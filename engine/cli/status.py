@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import click
-from msgspec import structs
 
 from engine.cli.opening import from_store
 from engine.cli.options import Settings, common
 from engine.cli.screen import print_result
 from engine.report import screens
+from engine.report.document import told
 from engine.store.journal import all_runs, close_killed, counts, entries
 from engine.store.lease import at_work
 from engine.store.links import all_findings, count_links
@@ -45,8 +45,7 @@ def status(**options: Any) -> None:
             ],
             "in_doubt": len(entries(connection, ("intent", "doubt"))),
             "attention": [
-                structs.asdict(item)
-                for item in all_findings(connection, "attention")
+                told(item) for item in all_findings(connection, "attention")
             ],
         }
     print_result(settings.as_json, found, screens.show_status)

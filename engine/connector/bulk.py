@@ -12,7 +12,7 @@ from engine.connector.messages import Headers, Response
 from engine.connector.model import PLACE, Bulk, Connector, ErrorRule, Resource
 from engine.connector.pagination import path_of
 from engine.errors import OutcomeUnknown
-from engine.values import dig, to_json
+from engine.values import dig, to_json, without
 
 
 def together(
@@ -42,9 +42,7 @@ def _item(
     )
     if not isinstance(item, dict) or not isinstance(body, dict) or not body:
         return item
-    row = inside(
-        {key: value for key, value in body.items() if key not in used}, resource
-    )
+    row = inside(without(body, used), resource)
     return {**item, **wrapped(row, bulk.wrap)}
 
 

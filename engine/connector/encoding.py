@@ -12,7 +12,7 @@ from engine.connector.classify import Classified, selected
 from engine.connector.model import Operation, Resource
 from engine.connector.pagination import path_of
 from engine.errors import Unavailable
-from engine.values import dig, to_json
+from engine.values import dig, to_json, without
 
 
 class Sent(msgspec.Struct, frozen=True):
@@ -97,9 +97,7 @@ def in_parts(
     name, sent = kind.file[0], body[kind.file[0]]
     part = (sent["name"], file, sent.get("type") or "application/octet-stream")
     return {
-        "data": fields(
-            {key: value for key, value in body.items() if key != name}
-        ),
+        "data": fields(without(body, (name,))),
         "files": {name: part},
     }
 
@@ -157,9 +155,7 @@ def row_of(data: dict[str, Any], kind: Resource) -> dict[str, Any]:
     name.
     """
     if kind.inside and isinstance(data.get(kind.inside), dict):
-        beside = {
-            name: value for name, value in data.items() if name != kind.inside
-        }
+        beside = without(data, (kind.inside,))
         return {**beside, **data[kind.inside]}
     if kind.json_api is None or "type" not in data:
         return data

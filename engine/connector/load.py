@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache, lru_cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 from zoneinfo import available_timezones
 
 from engine.config.document import Document, Keys, content, parse
@@ -17,17 +17,9 @@ from engine.connector import model
 from engine.connector.auth import variables
 from engine.connector.model import PLACE
 from engine.errors import Diagnostic, SpecError
-from engine.values import digest
+from engine.values import digest, without
 
-VERBS: tuple[model.Verb, ...] = (
-    "list",
-    "read",
-    "create",
-    "update",
-    "delete",
-    "add_options",
-    "remove_options",
-)
+VERBS: tuple[model.Verb, ...] = get_args(model.Verb)
 _METHODS = ("get", "post", "put", "patch", "delete")
 _CALLS = (
     "connection.check",
@@ -569,9 +561,7 @@ def _of_since(written: Mapping[str, Any]) -> dict[str, Any]:
     }
     return {
         "since_params": own,
-        "params": {
-            name: value for name, value in params.items() if name not in own
-        },
+        "params": without(params, own),
     }
 
 
@@ -606,9 +596,7 @@ def _written(own: Mapping[str, Any] | None, default: Any) -> dict[str, Any]:
     """A call over its default; a method of its own takes the place of the default's."""
     below: Mapping[str, Any] = default if isinstance(default, Mapping) else {}
     if own and any(method in own for method in _METHODS):
-        below = {
-            key: value for key, value in below.items() if key not in _METHODS
-        }
+        below = without(below, _METHODS)
     return {**below, **(own or {})}
 
 

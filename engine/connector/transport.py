@@ -22,6 +22,7 @@ from engine.connector.bulk import listed
 from engine.connector.classify import (
     MESSAGE,
     Classified,
+    Delay,
     classify,
     delay,
     described,
@@ -73,6 +74,8 @@ KEEP = 3.0
 # the request is to be made elsewhere: it was not carried out here (RFC 9110, 15.4)
 UNDONE = (301, 307, 308)
 WAITS = 50  # times one call is repeated because the platform refused it for its rate
+SENSELESS = 6  # ... of which one counts for so many whose answer says nonsense of the wait
+LONGEST = 60.0  # seconds; for such a wait grows no longer
 NEVER_LEFT = (
     httpx.ConnectError,
     httpx.ConnectTimeout,
@@ -382,8 +385,8 @@ class Calls:
 
         That is: for its rate, and once because a token is no longer good.
         """
-        renewed = signed is not None
-        for _ in range(WAITS):
+        renewed, left, odd, growth = signed is not None, WAITS, "", 1
+        while left > 0:
             booking = self._acquire(operation)
             signature = signed or self.session.signature()
             try:
@@ -416,17 +419,27 @@ class Calls:
                 renewed = True
                 if self.session.renew(signature):
                     continue
-            if verdict.rule is None or not self._waits(verdict, verdict.rule):
+            wait = verdict.rule and self._waits(verdict, verdict.rule, growth)
+            if not wait:
                 return verdict
+            odd = self.session.redact(wait.odd)
+            left -= SENSELESS if odd else 1
+            growth *= 2
+        why = (
+            f"answers {odd!r}, which is no time to wait for"
+            if odd
+            else f"is still rate limited after {WAITS} attempts"
+        )
         raise Unavailable(
-            f"{self.connector.title}: {operation.method} {operation.path} is still"
-            f" rate limited after {WAITS} attempts – lower the pace in `limits`, or"
-            " try later"
+            f"{self.connector.title}: {operation.method} {operation.path} {why} –"
+            " lower the pace in `limits`, or try later"
         )
 
-    def _waits(self, verdict: Classified, rule: ErrorRule) -> bool:
-        """Keep to the wait that an answer asks for; whether the call was not executed and may
-        then be repeated.
+    def _waits(
+        self, verdict: Classified, rule: ErrorRule, growth: int
+    ) -> Delay | None:
+        """Keep to the wait that an answer asks for, or to a growing one where that makes no sense;
+        None where the call may have been executed and is not to be repeated.
         """
         limit = next(
             (item for item in self.connector.limits if item.name == rule.limit),
@@ -444,10 +457,13 @@ class Calls:
             rule.then in ("wait", "pause"),
         )
         if refused or (rule.then == "unsure" and found.stated):
-            self.limiter.refused(rule.limit, found.seconds, found.stated)
+            seconds = found.seconds
+            if found.odd:
+                seconds = min(seconds * growth, max(seconds, LONGEST))
+            self.limiter.refused(rule.limit, seconds, found.stated)
         if found.odd and (refused or rule.then == "unsure"):
             self._tell(found.odd)
-        return refused
+        return found if refused else None
 
     def _tell(self, odd: str) -> None:
         """Nonsense in a header, for people to see."""

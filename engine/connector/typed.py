@@ -120,7 +120,7 @@ def as_declared(value: Any, type_name: str) -> Any:
     if type_name in _TEXTS or type_name in _MOMENTS:
         return _scalar(value, type_name)
     if type_name == "object" and not isinstance(value, dict | list):
-        raise Misfit(f"{_shown(value)} is no object")
+        raise Misfit(f"{as_text(value)} is no object")
     return value
 
 
@@ -136,7 +136,7 @@ def says_nothing(
 def _flag(value: Any) -> bool:
     found = flag(value)
     if found is None:
-        raise Misfit(f"{_shown(value)} is {_CALLED['boolean']}")
+        raise Misfit(f"{as_text(value)} is {_CALLED['boolean']}")
     return found
 
 
@@ -146,7 +146,7 @@ def _number(value: Any, type_name: str) -> Any:
         return value
     exact = _exact_number(value) if isinstance(value, str) else None
     if exact is None:
-        raise Misfit(f"{_shown(value)} is {_CALLED[type_name]}")
+        raise Misfit(f"{as_text(value)} is {_CALLED[type_name]}")
 
     written = value.strip()
     if exact.adjusted() < _WHOLE and exact == exact.to_integral_value():
@@ -177,7 +177,7 @@ def _scalar(value: Any, type_name: str) -> Any:
         return value  # a row may be named by an object, or by several
     for item in value if isinstance(value, list) else [value]:
         if isinstance(item, bool | list | dict):
-            raise Misfit(f"{_shown(value)} is no {type_name}")
+            raise Misfit(f"{as_text(value)} is no {type_name}")
     return value
 
 
@@ -205,7 +205,8 @@ def _nested(
     return inner.row
 
 
-def _shown(value: Any) -> str:
+def as_text(value: Any) -> str:
+    """A value as messages show it."""
     text = repr(value)
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 

@@ -12,6 +12,7 @@ from engine.extract.records import recent, rows_below
 from engine.session import Run
 from engine.store.changes import pending_deletes
 from engine.store.links import Link, draft_states, links_to_rows
+from engine.values import grouped
 
 Rows = Sequence[dict[str, object]]
 
@@ -89,9 +90,7 @@ def _ours(
     connection: sa.Connection, links: Sequence[Link]
 ) -> tuple[set[str], set[str]]:
     """Rows of ours that are planned to go, and rows that we made and go on writing."""
-    keys: dict[str, list[str]] = {}
-    for link in links:
-        keys.setdefault(link.object, []).append(link.key)
+    keys = grouped((link.object, link.key) for link in links)
 
     going, drafted = set(), set()
     for name, some in keys.items():

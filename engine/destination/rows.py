@@ -7,6 +7,7 @@ as a list of one. Whoever reads, writes or compares a row asks the codec.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -102,6 +103,20 @@ class RowCodec:
             (self.resource.name, target.removeprefix("custom."))
         )
         return definition.code if definition else None
+
+    def named(self, text: str) -> str:
+        """A text of the platform, with the spec's name beside each code of a custom field."""
+        for (resource, name), item in self.definitions.items():
+            # a number, or a word that both sides use, would be found in any text
+            told = item.code in ("", name) or item.code.isdigit()
+            if (
+                resource == self.resource.name
+                and name not in self.resource.fields
+                and not told
+            ):
+                code = rf"(?<!\w){re.escape(item.code)}(?!\w)"
+                text = re.sub(code, rf"\g<0> (custom.{name})", text)
+        return text
 
     def is_custom(self, target: str) -> bool:
         """Whether a target is a custom field of this resource."""

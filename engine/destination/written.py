@@ -10,7 +10,10 @@ import sqlalchemy as sa
 from engine.destination.resolve import Ids, resolve
 from engine.destination.rows import RowCodec
 from engine.session import Run
-from engine.store.links import Link, links_of
+from engine.store.links import (
+    Link,
+    link_of,
+)
 
 
 def linked_ids(run: Run, connection: sa.Connection) -> Ids:
@@ -18,7 +21,7 @@ def linked_ids(run: Run, connection: sa.Connection) -> Ids:
     resources = run.migration.destination.resources
 
     def look(name: str, key: str) -> str | None:
-        found = links_of(connection, name, [key]).get(key)
+        found = link_of(connection, name, key)
         return (
             resources[found.resource].reference_to(found.dest_id)
             if found

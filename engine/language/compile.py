@@ -218,7 +218,7 @@ class _Compiler:
             self.document,
             self.folder,
             scope,
-            self.problems,
+            self.problem,
             self.templates,
             ChainMap(self.people, above or {}),
             self.used,
@@ -580,6 +580,8 @@ class _Compiler:
             else None
         )
         self._own_names(data, builder.scope, keys)
+        self._by_itself(related, (*keys, "related"))
+        self._by_itself(children, (*keys, "children"))
         self.builders[name] = builder
         fields = {
             target: self._field(
@@ -753,6 +755,25 @@ class _Compiler:
             (*keys, "by"), builder.apart(by, sources, len(sources) > 1)
         )
         return model.Related(sources, by)
+
+    def _by_itself(
+        self, made: Mapping[str, model.Related | model.Children], keys: Keys
+    ) -> None:
+        """Rows beside the record are found by its fields, or through others: never through
+        themselves.
+        """
+        for name in made:
+            at, seen = name, list[str]()
+            while at in made and at not in seen and (by := made[at].by):
+                seen.append(at)
+                at = str(by.segments[0])
+            if seen and at == name:
+                self.problem(
+                    (*keys, name),
+                    "taken-name",
+                    f"{' > '.join([*seen, at])}: found through itself, without end",
+                    "choose a name that is not the field it is found by",
+                )
 
     def _children(
         self, data: Mapping[str, Any], keys: Keys, builder: Builder

@@ -4,7 +4,7 @@ value checked.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -12,11 +12,11 @@ from typing import Any
 from engine.config.document import Document, Keys, several
 from engine.config.suggestions import suggest
 from engine.connector.model import FieldType
-from engine.errors import Code, Diagnostic, Severity
+from engine.errors import Code, Severity
 from engine.language import model, templates, typecheck
 from engine.language.scope import NUMBERS, Found, Scope, kind_of
 from engine.language.steps import bind
-from engine.values import segments
+from engine.values import segments, without
 from transforms import STEPS
 
 SPECIAL = ("$key", "$record", "$id", "$collection", "$none")
@@ -27,27 +27,15 @@ TEXT = FieldType("text")
 
 @dataclass(slots=True)
 class Builder:
-    """Compiles the expressions of one object; problems are added to the given list."""
+    """Compiles the expressions of one object; problems are told."""
 
     document: Document
     folder: Path
     scope: Scope
-    problems: list[Diagnostic]
+    problem: Callable[..., None]  # is told of each mistake
     templates: dict[str, str]
     done: Mapping[str, model.ObjectMapping] = field(default_factory=dict)
     settings_used: set[str] = field(default_factory=set)
-
-    def problem(
-        self,
-        keys: Keys,
-        code: Code,
-        problem: str,
-        advice: str = "",
-        severity: Severity = "error",
-    ) -> None:
-        self.problems.append(
-            self.document.problem(keys, code, problem, advice, severity)
-        )
 
     def fault(
         self,
@@ -174,6 +162,8 @@ class Builder:
             path, found = self.lead(data, keys, (kind or TEXT).one_of)
             if data != "$none":
                 self.fault(keys, typecheck.check_path(found, kind))
+                # what a text holds, only the records show
+                self.fault(keys, typecheck.check_form(found, kind), "warning")
             return path
         if isinstance(data, list):
             self._reachable(data, keys)
@@ -272,13 +262,19 @@ class Builder:
             and "using" not in data
             and isinstance(found, model.Path)
         ):
-            self._words(found, data["map"], keys)
+            self._words(found, data["map"], data["else"], keys)
         return found
 
     def _words(
-        self, path: model.Path, entries: Mapping[str, Any], keys: Keys
+        self,
+        path: model.Path,
+        entries: Mapping[str, Any],
+        otherwise: Any,
+        keys: Keys,
     ) -> None:
-        """Keys of a value map that the record can never hold."""
+        """Keys of a value map that the record can never hold; an error where every record fails
+        for it.
+        """
         kind = (
             self.scope.find(path.segments).kind
             if not path.text.startswith("$")
@@ -286,11 +282,14 @@ class Builder:
         )
         if path.text == "$collection":
             kind = FieldType("text", one_of=self.scope.sources)
-        for word in entries if kind else ():
+        faults = {
+            word: typecheck.check_map_key(kind or TEXT, word)
+            for word in (entries if kind else ())
+        }
+        fails = otherwise == "fail" and all(faults.values())
+        for word, fault in faults.items():
             self.fault(
-                (*keys, "map", word),
-                typecheck.check_map_key(kind or TEXT, word),
-                "warning",
+                (*keys, "map", word), fault, "error" if fails else "warning"
             )
 
     def _parts(
@@ -334,7 +333,7 @@ class Builder:
     ) -> model.Cases:
         cases = []
         for at, item in several(data["cases"], (*keys, "cases")):
-            rest = {key: value for key, value in item.items() if key != "when"}
+            rest = without(item, ("when",))
             cases.append(
                 (
                     self.condition(item["when"], (*at, "when")),

@@ -31,45 +31,6 @@ MAX_TURNS = 100_000  # turns of all loops of one rendering
 MAX_WORK = 5_000_000
 # of the processor for one rendering: what no count foresees ends here
 MAX_SECONDS = 2.0
-_ALLOWED = (
-    "abs",
-    "capitalize",
-    "count",
-    "d",
-    "default",
-    "e",
-    "escape",
-    "first",
-    "float",
-    "groupby",
-    "int",
-    "join",
-    "last",
-    "length",
-    "list",
-    "lower",
-    "map",
-    "max",
-    "min",
-    "reject",
-    "rejectattr",
-    "replace",
-    "reverse",
-    "round",
-    "safe",
-    "select",
-    "selectattr",
-    "sort",
-    "string",
-    "striptags",
-    "sum",
-    "title",
-    "trim",
-    "truncate",
-    "unique",
-    "upper",
-    "wordcount",
-)
 _TEXT = (
     "capitalize",
     "e",
@@ -101,6 +62,19 @@ _LISTS = (
     "sort",
     "sum",
     "unique",
+)
+_ALLOWED = (
+    *_TEXT,
+    *_LISTS,
+    "abs",
+    "d",
+    "default",
+    "float",
+    "int",
+    "join",
+    "max",
+    "min",
+    "round",
 )
 _METHODS = frozenset(
     {

@@ -9,6 +9,7 @@ from typing import Any
 from engine.config.document import scalar
 from engine.config.suggestions import did_you_mean
 from engine.connector.model import FieldType
+from engine.connector.typed import Misfit, as_declared, as_text
 from engine.errors import Code
 from engine.language.model import CustomField
 from engine.language.scope import NUMBERS, TEXTS
@@ -45,6 +46,15 @@ _FORMS = {
         re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?.*"),
         "an instant such as 2024-12-31T08:30:00Z",
     ),
+}
+_FORMLESS = ("boolean", "html", "url")  # no number or moment is written so
+_SCALARS = (*TEXTS, *NUMBERS, "boolean")
+# what a record holds that a field of a type never takes
+_NEVER: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(NUMBERS, (*_FORMLESS, "wall_time", *_FORMS)),
+    "boolean": ("html", "url", "wall_time", *_FORMS),
+    **dict.fromkeys(_FORMS, (*_FORMLESS, *NUMBERS)),
+    **dict.fromkeys(("list", "object", "money"), _SCALARS),
 }
 
 
@@ -181,38 +191,76 @@ def check_path(found: FieldType, kind: FieldType | None) -> Fault | None:  # noq
             "the record holds local time here, but the field needs an instant",
             "using: {dates.to_utc: {zone: ...}}",
         )
-    if found.kind == "object" and kind.kind in (*TEXTS, *NUMBERS, "boolean"):
+    if found.kind == "object" and kind.kind in _SCALARS:
         return (
             "wrong-type",
             "the record holds an object here",
             "name one of its fields, or convert it: using: ...",
         )
-    if (
-        found.kind == "list"
-        and kind.kind in (*TEXTS, *NUMBERS, "boolean")
-        and not kind.one_of
-    ):
+    if found.kind == "list" and kind.kind in _SCALARS and not kind.one_of:
         return (
             "wrong-type",
             "the record holds a list here",
             "join it: using: text.join",
         )
+    if found.kind in _NEVER.get(kind.kind, ()):
+        return _misplaced(found, kind, "nothing else can be written to it")
     return None
+
+
+def check_form(found: FieldType, kind: FieldType | None) -> Fault | None:
+    """What only some texts are, where a field of this type takes nothing else."""
+    if kind and found.kind in ("text", "enum") and kind.kind in _NEVER:
+        return _misplaced(found, kind, "records that hold anything else fail")
+    return None
+
+
+def _misplaced(found: FieldType, kind: FieldType, why: str) -> Fault:
+    return (
+        "wrong-type",
+        f"the field takes {_taken(kind)}, and the record holds {found.kind} here;"
+        f" {why}",
+        "convert it with a step (using: ...), or map it to a field that fits",
+    )
+
+
+def _taken(kind: FieldType) -> str:
+    return (_FORMS if kind.kind in _FORMS else _TYPES)[kind.kind][1]
+
+
+def refusal(value: Any, kind: FieldType) -> str:
+    """Why no destination takes a value in a field of this type; "" where one may."""
+    if kind.max and isinstance(value, str) and len(value) > kind.max:
+        return f"{len(value):,} characters, the destination takes {kind.max:,}"
+    if kind.one_of and value not in kind.one_of:
+        return f"{value!r} is not one of {', '.join(kind.one_of)}"
+    if kind.kind in _NEVER and not _may_be(value, kind.kind):
+        return f"the destination takes {_taken(kind)}, not {as_text(value)}"
+    return ""
+
+
+def _may_be(value: Any, type_name: str) -> bool:
+    """Whether a value is of a type, or may be read as of it."""
+    if type_name in ("list", "money"):
+        return _TYPES[type_name][0](value)
+    if type_name not in _FORMS:
+        try:
+            as_declared(value, type_name)
+        except Misfit:
+            return False
+        return True
+    form = _FORMS["date" if type_name == "datetime" else type_name][0]
+    return isinstance(value, str) and bool(form.match(value))
 
 
 def check_text(kind: FieldType | None) -> Fault | None:
     """What is wrong with a template's text in a field of this type."""
-    if kind is None:
-        return None
-    if kind.kind == "reference":
+    if kind and kind.kind in ("reference", "file"):
         return check_path(FieldType("text"), kind)
-    if kind.kind in (*NUMBERS, "boolean", "object", "list", "money", "file"):
+    if kind and kind.kind in _NEVER and kind.kind not in _FORMS:
         return (
             "wrong-type",
-            (
-                "a template gives text, expected"
-                f" {_TYPES.get(kind.kind, (None, 'a file'))[1]}"
-            ),
+            f"a template gives text, expected {_taken(kind)}",
             "convert it: using: ...",
         )
     return None

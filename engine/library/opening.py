@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.cli.environment import accounts as accounts_of
-from engine.cli.environment import variables
+from engine.cli.environment import check_accounts, variables
 from engine.connector.auth import Account, Accounts
 from engine.connector.rate_limit import Clock
 from engine.errors import EtlError, UsageError
@@ -90,6 +90,8 @@ def held(  # noqa: PLR0913
     env = variables() if env is None else env
     migration = load_migration(spec, env)
     admit(migration)
+    if accounts is None:
+        check_accounts(migration, environment, env)
     place = place or place_of(migration.spec.name, environment)
     with (
         closing(open_store(place)) as opened,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +18,7 @@ from engine.destination.rows import (
     codec_of,
     load_definitions,
 )
+from engine.errors import UnsafePlan
 from engine.language.model import ObjectMapping
 from engine.load.deliver import TRIES, deliver
 from engine.load.outcomes import settle_ages
@@ -30,6 +32,7 @@ from engine.plan.diff import (
     update_body,
     written_after,
 )
+from engine.plan.guards import ENOUGH
 from engine.plan.make import FIXED, plan_drafts, planning_of
 from engine.session import Run
 from engine.store.changes import (
@@ -45,16 +48,19 @@ from engine.store.links import (
     Link,
     any_links,
     drafts_of,
+    link_of,
     links_of,
     save_findings,
     save_link,
 )
 from engine.store.tables import recall_in, remember_in
-from engine.values import batches, digest, is_empty
+from engine.values import batches, cause_of, digest, is_empty
 
 # seconds for which a row that was read for the plan need not be read once more
 FRESH = 900.0
 STAGE = "load"
+# records of an object that, all refused alike and none accepted before, are a fault of the mapping
+SURE = 20
 
 
 @dataclass(slots=True)
@@ -86,7 +92,10 @@ class _Work:
     codec: RowCodec
     known: Definitions
     planned_at: float
+    yes: bool
     result: Loaded
+    done: int = 0  # changes, of so many in all
+    total: int = 0
 
     def hold(
         self, connection: sa.Connection, key: str, word: str, reason: str
@@ -103,17 +112,28 @@ class _Work:
 
 
 def apply(
-    run: Run, objects: Sequence[ObjectMapping], planned_at: float, whole: bool
+    run: Run,
+    objects: Sequence[ObjectMapping],
+    planned_at: float,
+    whole: bool,
+    yes: bool,
 ) -> list[Loaded]:
     """Carry out what is planned for these objects, in their order.
 
     `planned_at` is when the plan was made, epoch seconds; `whole` says that all drafts were in it.
+    Unless `yes`, raises UnsafePlan where every record of an object is refused for one reason.
     """
-    return [_object(run, mapping, planned_at, whole) for mapping in objects]
+    return [
+        _object(run, mapping, planned_at, whole, yes) for mapping in objects
+    ]
 
 
 def _object(
-    run: Run, mapping: ObjectMapping, planned_at: float, whole: bool
+    run: Run,
+    mapping: ObjectMapping,
+    planned_at: float,
+    whole: bool,
+    yes: bool,
 ) -> Loaded:
     before = run.destination.limiter.cost
     connector = run.migration.destination
@@ -121,7 +141,7 @@ def _object(
     with run.store.begin() as connection:
         known = load_definitions(connection, connector)
     codec = codec_of(connector, mapping.resource, known)
-    work = _Work(run, mapping, codec, known, planned_at, result)
+    work = _Work(run, mapping, codec, known, planned_at, yes, result)
 
     if not whole:
         _keep_search_open(work)
@@ -193,7 +213,7 @@ def _row_id(connection: sa.Connection, change: Change) -> str:
     if not change.dest_id.startswith(OF_PLAN):
         return change.dest_id
     name, _, key = change.dest_id.removeprefix(OF_PLAN).partition(" ")
-    link = links_of(connection, name, [key]).get(key)
+    link = link_of(connection, name, key)
     return link.dest_id if link else ""
 
 
@@ -205,7 +225,9 @@ def _write(work: _Work) -> None:
     in_order = bool(work.mapping.rows or work.mapping.order)
     stale = [
         outcome.write.key
-        for outcome in deliver(work.run, _writes(work), in_order)
+        for outcome in _while_accepted(
+            work, deliver(work.run, _writes(work), in_order)
+        )
         if _noted(work, outcome)
     ]
     for _ in range(TRIES):
@@ -231,6 +253,38 @@ def _write(work: _Work) -> None:
             work.hold(connection, key, "failed", reason)
 
 
+def _while_accepted(
+    work: _Work, outcomes: Generator[Outcome, None, None]
+) -> Iterator[Outcome]:
+    """Outcomes; raises UnsafePlan where all are refusals for one reason: what leans on these
+    records is not to be written without them.
+    """
+    with work.run.store.begin() as connection:
+        accepted = work.yes or any_links(connection, work.mapping.name)
+    causes: set[str] = set()
+    many = 0
+    with closing(outcomes):
+        for outcome in outcomes:
+            _advance(work, 1)
+            yield outcome
+            causes.add(cause_of(outcome.reason))
+            many += outcome.state == "failed"
+            if not accepted and many >= SURE and len(causes) == 1:
+                break
+    if not accepted and many >= ENOUGH and len(causes) == 1:
+        raise UnsafePlan(
+            f"the destination refuses each of the first {many} {work.mapping.label}:"
+            f" {outcome.reason} – the run stops here; see `etl status`, correct the spec, or add"
+            " --yes to go on without them"
+        )
+
+
+def _advance(work: _Work, many: int) -> None:
+    """So many changes more are done."""
+    work.done += many
+    work.run.progress(f"writing {work.mapping.label}", work.done, work.total)
+
+
 def _noted(work: _Work, outcome: Outcome) -> bool:
     """Whether a record is to be planned once more; failures are listed.
 
@@ -242,17 +296,14 @@ def _noted(work: _Work, outcome: Outcome) -> bool:
 
 
 def _writes(work: _Work) -> Iterator[Write]:
-    label, done = f"writing {work.mapping.label}", 0
-    total = count_work(work.run.store, work.mapping.name)
+    work.total = count_work(work.run.store, work.mapping.name)
     for batch in stream_work(work.run.store, work.mapping.name):
-        work.run.progress(label, done, total)
-        yield from _of_batch(work, batch)
-        done += len(batch)
-    if done:
-        work.run.progress(label, done, total)
+        writes = _of_batch(work, batch)
+        _advance(work, len(batch) - len(writes))  # the rest, as it ends
+        yield from writes
 
 
-def _of_batch(work: _Work, batch: Sequence[Change]) -> Iterator[Write]:
+def _of_batch(work: _Work, batch: Sequence[Change]) -> list[Write]:
     """The writes of some changes; looked at once more where the plan is not fresh."""
     aged = work.run.clock.now() - work.planned_at > FRESH
     looked_at = [
@@ -261,7 +312,7 @@ def _of_batch(work: _Work, batch: Sequence[Change]) -> Iterator[Write]:
     if aged and looked_at:
         fresh = {change.key: change for change in _replanned(work, looked_at)}
         batch = [fresh.get(change.key, change) for change in batch]
-    yield from _prepared(work, batch)
+    return _prepared(work, batch)
 
 
 def _planned_anew(work: _Work, keys: Sequence[str]) -> Iterator[Write]:

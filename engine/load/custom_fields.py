@@ -42,6 +42,7 @@ from engine.store.links import (
     clear_findings,
     drop_link,
     forget_written,
+    link_of,
     links_of,
     save_findings,
     save_link,
@@ -597,7 +598,7 @@ def _other_option(label: str, now: str) -> str:
 def _remember(run: Run, place: _Place, row: Row) -> Options:
     """Keep what a definition is now; what each of its options means."""
     with run.store.begin() as connection:
-        before = links_of(connection, place.object, [place.key]).get(place.key)
+        before = link_of(connection, place.object, place.key)
         options = match_options(
             place.options,
             place.options_were,

@@ -10,7 +10,7 @@ import math
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain, groupby
@@ -60,7 +60,7 @@ GROWTH = 4  # the pause between two of them grows to so many times the first
 
 def deliver(
     run: Run, writes: Iterable[Write], in_order: bool = False
-) -> Iterator[Outcome]:
+) -> Generator[Outcome, None, None]:
     """Make the writes, as many at a time as the connector allows; each outcome as it is known.
 
     What is unknown is reconciled, and what turns out not to have taken effect is sent again, at
@@ -257,10 +257,10 @@ class _Delivery:
         for call in ended:
             self.fatal = self.fatal or call.error
 
-        outcomes = [outcome for call in ended for outcome in call.result or ()]
         coded = [
             (outcome, self.codec(outcome.write.resource))
-            for outcome in outcomes
+            for call in ended
+            for outcome in call.result or ()
         ]
         with self.run.store.begin() as connection:
             judged = record_all(self.run, connection, coded, self.recalled)

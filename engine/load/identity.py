@@ -16,7 +16,7 @@ from engine.session import Run
 from engine.store.journal import mark_made
 from engine.store.ledger import Ledger
 from engine.store.links import Link, drafts_of, links_marked
-from engine.values import is_empty
+from engine.values import is_empty, without
 
 # the store keeps under this name that a resource answers 201 for rows it makes
 FRESH = "fresh."
@@ -92,11 +92,7 @@ def _distrust(run: Run, ledger: Ledger, links: Sequence[Link]) -> None:
     """One id for several rows may be wrong for the first too: that is to be found by content."""
     for link in links:
         if link.run == run.id and link.origin == "created":
-            extra = {
-                name: value
-                for name, value in link.extra.items()
-                if name != "seen"
-            }
+            extra = without(link.extra, ("seen",))
             ledger.save_link(structs.replace(link, extra=extra))
 
 

@@ -28,7 +28,7 @@ from engine.store.links import (
     drop_link,
     save_findings,
 )
-from engine.values import as_file, digest, is_empty
+from engine.values import as_file, digest, grouped, is_empty, without
 
 EXISTING = (
     "the destination answered with a row that was there before: it is used, its values"
@@ -51,10 +51,11 @@ def record_all(
     `recalled` holds what was learned of the platform, from one transaction to the next.
     """
     ledger = Ledger(connection, recalled)
-    rows: dict[str, list[str]] = {}
-    for outcome, _ in outcomes:
-        if outcome.state == "done" and outcome.write.action == "create":
-            rows.setdefault(outcome.write.resource, []).append(outcome.dest_id)
+    rows = grouped(
+        (outcome.write.resource, outcome.dest_id)
+        for outcome, _ in outcomes
+        if outcome.state == "done" and outcome.write.action == "create"
+    )
     for resource, ids in rows.items():
         ledger.look_at(resource, ids)
 
@@ -69,6 +70,8 @@ def _record(
     run: Run, ledger: Ledger, outcome: Outcome, codec: RowCodec
 ) -> Outcome:
     write = outcome.write
+    if outcome.reason:
+        outcome = structs.replace(outcome, reason=codec.named(outcome.reason))
     if outcome.state == "done" and write.action == "create":
         outcome = _looked_at(outcome, codec)
         outcome = judge_creation(run, ledger, outcome, codec)
@@ -174,10 +177,7 @@ def demote(connection: sa.Connection, links: Sequence[Link]) -> None:
 
 def _demote(ledger: Ledger, links: Sequence[Link]) -> None:
     for link in links:
-        extra = {
-            name: link.extra[name]
-            for name in link.extra.keys() - {*MARKS, "seen"}
-        }
+        extra = without(link.extra, (*MARKS, "seen"))
         people = structs.replace(
             link, origin="matched", digest="", written={}, extra=extra
         )
@@ -216,11 +216,7 @@ def link_after(run: Run, outcome: Outcome, codec: RowCodec) -> Link:
     if outcome.existing:
         return _link_to_existing(run, outcome)
     write, answer = outcome.write, outcome.answer
-    extra = {
-        name: value
-        for name, value in write.extra.items()
-        if name not in ("seen", *MARKS)
-    }
+    extra = without(write.extra, ("seen", *MARKS))
     extra |= outcome.extra
     if write.action == "create":
         extra |= _doubts_of(run, outcome, codec)

@@ -51,7 +51,7 @@ from engine.store.links import (
     Link,
     clear_findings,
     drop_link,
-    links_of,
+    link_of,
     links_to_rows,
     save_link,
     unconfirmed_links,
@@ -223,7 +223,7 @@ def _commit(
     )
 
     clear_findings(connection, "write", entry.object, [entry.key])
-    link = links_of(connection, entry.object, [entry.key]).get(entry.key)
+    link = link_of(connection, entry.object, entry.key)
     if entry.action == "delete":
         drop_link(connection, entry.object, entry.key)
     elif entry.action == "create":
@@ -457,9 +457,7 @@ def _relink(
         row = found.get(str(entry.id))
         row_id = look.resource.id_of(row) if row else entry.dest_id
         with look.run.store.begin() as connection:
-            link = links_of(connection, entry.object, [entry.key]).get(
-                entry.key
-            )
+            link = link_of(connection, entry.object, entry.key)
             if row is None or link is None:
                 continue
             if row_id != entry.dest_id:

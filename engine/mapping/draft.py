@@ -11,10 +11,12 @@ from typing import Any
 import sqlalchemy as sa
 from msgspec import structs
 
-from engine.connector.model import FieldType, Resource
+from engine.connector.model import FieldType
 from engine.connector.typed import Reader, Typed, reader_of, typed
+from engine.language.compile import Migration
 from engine.language.dependencies import paths_read
 from engine.language.model import ObjectMapping
+from engine.language.typecheck import custom_kind, refusal
 from engine.mapping.ahead import AT_ONCE, look_ahead
 from engine.mapping.evaluate import (
     FALLBACK,
@@ -267,8 +269,7 @@ def _shared(run: Run) -> str:
 
 def _fixed(run: Run, mapping: ObjectMapping, shared: str) -> str:
     """The same for one object, with its mapping and with what its destination takes."""
-    fields = run.migration.destination.resources[mapping.resource].fields
-    return digest_of(shared, mapping, fields)
+    return digest_of(shared, mapping, kinds_of(run.migration, mapping))
 
 
 def _made_whole(
@@ -331,7 +332,7 @@ def _evaluated(
 ) -> None:
     """Make and save the drafts of these records, with what they look at."""
     done, position, memory = 0, 0, Remembered()
-    resource = run.migration.destination.resources[mapping.resource]
+    kinds = kinds_of(run.migration, mapping)
     for batch in records:
         with run.store.begin() as connection:
             known = sight_on(run, connection, memory=memory)
@@ -344,7 +345,7 @@ def _evaluated(
             ):
                 for made in evaluate(mapping, source, sight, traced=False):
                     position += 1
-                    projection = judged(resource, mapping, made)
+                    projection = judged(kinds, made)
                     drafts.append(as_draft(mapping, projection, position))
                     found += findings(mapping, projection)
                 looked_at[source.key] = notes.drain()
@@ -432,50 +433,43 @@ def as_draft(
     )
 
 
+def kinds_of(
+    migration: Migration, mapping: ObjectMapping
+) -> dict[str, FieldType]:
+    """The types of the destination fields that an object fills, custom ones among them."""
+    resource = migration.destination.resources[mapping.resource]
+    custom = {
+        f"custom.{name}": replace(custom_kind(item), one_of=())
+        for (of, name), item in migration.spec.custom_fields.items()
+        if of == resource.name
+    }
+    known = {**resource.fields, **custom}
+    return {name: known[name] for name in mapping.fields if name in known}
+
+
 def judged(
-    resource: Resource, mapping: ObjectMapping, projection: Evaluation
+    kinds: Mapping[str, FieldType], projection: Evaluation
 ) -> Evaluation:
     """An evaluation that the destination is known to refuse has failed."""
-    reason = (
-        _refusal(resource, mapping, projection.body)
-        if projection.state == "ready"
-        else ""
-    )
-    return (
-        structs.replace(projection, state="failed", reason=reason)
-        if reason
-        else projection
-    )
+    if projection.state == "ready" and (
+        reason := _refusal(kinds, projection.body)
+    ):
+        return structs.replace(projection, state="failed", reason=reason)
+    return projection
 
 
-def _refusal(
-    resource: Resource, mapping: ObjectMapping, body: Mapping[str, Any]
-) -> str:
-    """What the destination is known to refuse: required fields left empty, texts over their
-    limit.
+def _refusal(kinds: Mapping[str, FieldType], body: Mapping[str, Any]) -> str:
+    """What the destination is known to refuse: required fields left empty, values that no field
+    of their type takes.
     """
-    for name, kind in resource.fields.items():
-        if not (
-            kind.required
-            or kind.max
-            or kind.one_of
-            or kind.requires
-            or kind.only_with
-        ):
-            continue
-        if (
-            kind.required
-            and kind.writable
-            and name not in body
-            and name in mapping.fields
-        ):
-            return f"{name}: the destination needs it and the record has nothing for it"
+    for name, kind in kinds.items():
         value = body.get(name)
-        if kind.max and isinstance(value, str) and len(value) > kind.max:
-            return f"{name}: {len(value):,} characters, the destination takes {kind.max:,}"
-        if kind.one_of and value is not None and value not in kind.one_of:
-            return f"{name}: {value!r} is not one of {', '.join(kind.one_of)}"
-        if value is not None and (why := _lonely(kind, body)):
+        if value is None:
+            if kind.required and kind.writable:
+                return f"{name}: the destination needs it and the record has nothing for it"
+        elif why := refusal(value, kind):
+            return f"{name}: {why}"
+        elif why := _lonely(kind, body):
             return f"{name}: the destination takes it only {why}"
     return ""
 

@@ -39,7 +39,12 @@ from engine.store.changes import (
     count_changes,
     find_candidates,
 )
-from engine.store.links import any_links, linked_rows, links_of, objects_with
+from engine.store.links import (
+    any_links,
+    link_of,
+    linked_rows,
+    objects_with,
+)
 from engine.store.records import all_cursors
 from engine.store.tables import recall_in
 from engine.values import as_link, collection_of
@@ -110,7 +115,7 @@ def _is_open(connection: sa.Connection, mapping: ObjectMapping) -> bool:
 def _key_was_there(connection: sa.Connection, mapping: ObjectMapping) -> bool:
     """Whether the account had our key field before this store made one."""
     name = mapping.key_field.removeprefix("custom.")
-    found = links_of(connection, FIELDS + mapping.resource, [name]).get(name)
+    found = link_of(connection, FIELDS + mapping.resource, name)
     return found is not None and found.origin != "created"
 
 
@@ -295,7 +300,7 @@ def _is_record(run: Run, name: str) -> bool:
 
 def _is_found(connection: sa.Connection, name: str, key: str) -> bool:
     """Whether a record's row was there: adopted by an earlier run or by this plan."""
-    link = links_of(connection, name, [key]).get(key)
+    link = link_of(connection, name, key)
     if link:
         return link.origin in FOUND
     change = changes_of(connection, name, [key]).get(key)

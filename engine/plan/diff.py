@@ -28,7 +28,7 @@ from engine.language.model import ObjectMapping
 from engine.session import Run
 from engine.store.changes import Change, Kind, pending_deletes, rows_to_be
 from engine.store.links import Draft, Link, draft_states, linked_ids_of
-from engine.values import canonical, digest, links_in
+from engine.values import canonical, digest, links_in, without
 
 OF_PLAN = (
     "$"  # marks what stands in for the id of a row that the same plan makes
@@ -117,27 +117,6 @@ def _decide(
 # -- ids, now and after the plan was carried out
 
 
-def rows_as_planned(
-    run: Run, connection: sa.Connection, drafts: Iterable[Draft]
-) -> Ids:
-    """The ids that symbols lead to once the plan is carried out, as far as they are known."""
-    return _known(run, connection, drafts, _planned)
-
-
-def rows_as_linked(
-    run: Run, connection: sa.Connection, drafts: Iterable[Draft]
-) -> Ids:
-    """The ids that symbols lead to now."""
-    return _known(run, connection, drafts, _linked)
-
-
-def rows_as_drafted(
-    run: Run, connection: sa.Connection, drafts: Iterable[Draft]
-) -> Ids:
-    """The ids that symbols would lead to if every draft were written; for comparing specs."""
-    return _known(run, connection, drafts, _drafted)
-
-
 def known_rows(
     run: Run,
     connection: sa.Connection,
@@ -152,7 +131,7 @@ Look = Callable[[Run, sa.Connection, str, list[str]], dict[str, str]]
 
 
 def _known(
-    run: Run, connection: sa.Connection, drafts: Iterable[Draft], look: Look
+    look: Look, run: Run, connection: sa.Connection, drafts: Iterable[Draft]
 ) -> Ids:
     return _looked_up(run, connection, drafts, look)[0]
 
@@ -220,6 +199,14 @@ def _drafted(
         if state == "ready"
     }
     return ready | _linked(run, connection, name, keys)
+
+
+# the ids that symbols lead to once the plan is carried out, as far as they are known
+rows_as_planned = partial(_known, _planned)
+# ... that they lead to now
+rows_as_linked = partial(_known, _linked)
+# ... that they would lead to if every draft were written; for comparing specs
+rows_as_drafted = partial(_known, _drafted)
 
 
 # -- an update, field by field
@@ -362,14 +349,8 @@ def version(resource: Resource, live: Row) -> dict[str, Any]:
 def stored_after(change: Change, link: Link | None) -> dict[str, Any]:
     """What the destination makes of values, those that an adopted row holds among them."""
     before = link.stored if link else {}
-    stored = {
-        name: value for name, value in before.items() if name not in change.send
-    }
-    return stored | {
-        name: live
-        for name, live in change.before.items()
-        if name not in change.send
-    }
+    stored = without(before, change.send)
+    return stored | without(change.before, change.send)
 
 
 def update_body(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator
+
+import sqlalchemy as sa
 
 from engine.errors import UnsafePlan
 from engine.plan.cost import Plan, Step
@@ -20,26 +22,41 @@ FEW = 2  # rows of an object that may be deleted without a question
 
 def guard(run: Run, made: Plan, yes: bool) -> None:
     """Raise UnsafePlan for an empty source, or where much that was migrated would change or go."""
-    content = [
-        step
-        for step in made.steps
-        if not run.spec.objects[step.object].scaffold
-    ]
-    if not any(_ready(step) for step in content):
+    if not any(_ready(step) + step.fail for step in _content(run, made)):
         raise UnsafePlan(
             "the source has no record that can be migrated – is this the right account?"
         )
-    if yes:
-        return
+    found = [] if yes else refusals(run, made)
+    if found:
+        raise UnsafePlan(
+            "; ".join(found)
+            + " – see why in `etl status` or with `etl plan SPEC --records`; correct the"
+            " spec, or add --yes to go on all the same"
+        )
 
-    for step in content:
-        _guard_fields(run, step)
+
+def refusals(run: Run, made: Plan) -> list[str]:
+    """All that a person has to say yes to before the plan is carried out."""
     with run.store.begin() as connection:
-        linked: Mapping[str, int] = count_links(connection)
-    for step in made.steps:
-        have = linked.get(step.object, 0)
-        _guard_updates(run, step, have)
-        _guard_deletes(run, step, have)
+        linked = count_links(connection)
+        found = [
+            text
+            for step in _content(run, made)
+            for text in _failing(connection, step)
+        ]
+        for step in made.steps:
+            have = linked.get(step.object, 0)
+            found += _rewritten(run, step, have + step.adopt)
+            if told := _deleted(run, step, have):
+                call_attention(connection, STAGE, step.object)
+                found += told
+    return found
+
+
+def _content(run: Run, made: Plan) -> list[Step]:
+    """What the plan does to the customer's records."""
+    objects = run.spec.objects
+    return [step for step in made.steps if not objects[step.object].scaffold]
 
 
 def _ready(step: Step) -> int:
@@ -48,47 +65,37 @@ def _ready(step: Step) -> int:
     )
 
 
-def _guard_fields(run: Run, step: Step) -> None:
+def _failing(connection: sa.Connection, step: Step) -> Iterator[str]:
     """What goes wrong in every record is a fault of the mapping, not of the records."""
     records = _ready(step) + step.fail
     if records < ENOUGH:
         return
     if step.fail == records:
-        raise UnsafePlan(
-            f"all {records} {step.label} fail – see why in `etl status` or with `etl"
-            " plan SPEC --records`, correct the spec, or add --yes to go on without"
-            " them"
-        )
-
-    with run.store.begin() as connection:
-        troubled = troubled_fields(connection, "transform", step.object)
+        yield f"all {records} {step.label} fail"
+        return
+    troubled = troubled_fields(connection, "transform", step.object)
     for name, many, text in troubled:
         if many >= records:
-            raise UnsafePlan(
+            yield (
                 f"objects.{step.object}.fields.{name} fails in all {many} records:"
-                f" {text} – correct it in the spec, or add --yes to go on without the"
-                " field"
+                f" {text}"
             )
 
 
-def _guard_updates(run: Run, step: Step, have: int) -> None:
+def _rewritten(run: Run, step: Step, there: int) -> Iterator[str]:
     share = run.spec.guards.get("updates", UPDATES)
-    there = have + step.adopt
     if there >= SMALL and step.update > share * there:
-        raise UnsafePlan(
+        yield (
             f"{step.update} of {there} {step.label} would be rewritten, more than"
-            f" {share:.0%} – look at them with `etl plan SPEC --records`, then add"
-            " --yes"
+            f" {share:.0%}"
         )
 
 
-def _guard_deletes(run: Run, step: Step, have: int) -> None:
+def _deleted(run: Run, step: Step, have: int) -> list[str]:
     share = run.spec.guards.get("deletes", DELETES)
     if step.delete > FEW and step.delete > share * have:
-        with run.store.begin() as connection:
-            call_attention(connection, STAGE, step.object)
-        raise UnsafePlan(
+        return [
             f"{step.delete} of {have} {step.label} would be deleted, more than"
-            f" {share:.0%} – see which in `etl status` or `etl plan SPEC --records`,"
-            " then add --yes"
-        )
+            f" {share:.0%}"
+        ]
+    return []

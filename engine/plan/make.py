@@ -81,7 +81,7 @@ from engine.store.links import (
     stream_drafts,
 )
 from engine.store.seen import next_mark
-from engine.values import digest
+from engine.values import digest, without
 
 REMOVED = "its row was removed in the destination; it is not recreated"
 FIXED = "changed in the source, but the destination cannot change such a row"
@@ -212,11 +212,7 @@ def plan_drafts(planning: Planning, drafts: Sequence[Draft]) -> list[Change]:
         keys = [draft.key for draft in drafts]
         linked = links_of(connection, name, keys)
         found = adoptions_of(connection, name, keys)
-        adopted = {
-            key: of_draft
-            for key, of_draft in found.items()
-            if key not in linked
-        }
+        adopted = without(found, linked)
         fresh = [draft for draft in drafts if not adopted.get(draft.key)]
         decided = _decided(planning, connection, fresh, linked)
 

@@ -15,6 +15,7 @@ from msgspec import structs
 from engine.connector.client import Client
 from engine.extract.audit import Audit
 from engine.pipeline import Result
+from engine.report.words import known
 from engine.session import Run
 from engine.store.links import Finding, all_findings
 from engine.values import as_file, as_link
@@ -79,7 +80,7 @@ def build(
         else None,
         "sample": _sample(result),
         "settled": result.settled,
-        "findings": [structs.asdict(finding) for finding in findings],
+        "findings": [told(finding) for finding in findings],
         "notices": list(run.notices),
     }
 
@@ -145,9 +146,8 @@ def _objects(run: Run, result: Result) -> list[dict[str, Any]]:
         records = result.tally.record_states(mapping.name)
         counts = asdict(loaded[mapping.name]) if mapping.name in loaded else {}
         row = {
-            "object": mapping.name,
             "label": mapping.label,
-            "from": list(mapping.sources),
+            "from": [known(name) for name in mapping.sources],
             "to": mapping.resource,
             "records": sum(records.values()),
             "states": records,
@@ -159,8 +159,17 @@ def _objects(run: Run, result: Result) -> list[dict[str, Any]]:
             ],
         }
         counts.pop("resource", None)
-        found.append({**row, **counts})
+        found.append({**row, **counts, "object": known(mapping.name)})
     return found
+
+
+def told(finding: Finding) -> dict[str, Any]:
+    """A finding as it is shown."""
+    found = structs.asdict(finding)
+    return {
+        **found,
+        **{word: known(found[word]) for word in ("object", "key", "text")},
+    }
 
 
 def _record(run: Run, row: Comparison) -> dict[str, Any]:
@@ -170,14 +179,14 @@ def _record(run: Run, row: Comparison) -> dict[str, Any]:
         else None
     )
     return {
-        "object": row.object,
+        "object": known(row.object),
         "label": row.label,
-        "key": row.key,
-        "record": row.record,
+        "key": known(row.key),
+        "record": known(row.record),
         "resource": row.resource,
         "dest_id": row.dest_id,
         "state": row.state,
-        "reason": row.reason,
+        "reason": known(row.reason),
         "why": row.why,
         "title": row.title,
         "file": file,
@@ -201,7 +210,7 @@ def _field(run: Run, item: FieldState) -> dict[str, Any]:
         "steps": list(item.steps),
         "wanted": run.source.redact(shown(item.wanted)),
         "live": run.source.redact(shown(item.live)),
-        "reason": item.reason,
+        "reason": known(item.reason),
     }
 
 
@@ -209,7 +218,7 @@ def shown(value: Any) -> str:
     """A wanted or live value as people read it; links by the record they stand for."""
     link, file = as_link(value), as_file(value)
     if link:
-        return f"{link[0]}: {link[1]}"
+        return known(f"{link[0]}: {link[1]}")
     if file:
         return str(file.get("name", ""))
     return text_of(value)

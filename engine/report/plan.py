@@ -14,7 +14,7 @@ from rich.console import Console
 from engine.plan.notes import STUCK, kept_text
 from engine.report.document import shown
 from engine.report.terminal import heading, line
-from engine.report.words import apart, clipped
+from engine.report.words import apart, clipped, known
 from engine.session import Run
 from engine.store.changes import Change, count_changes, stream_all
 from engine.store.links import Draft, drafts_of
@@ -65,8 +65,8 @@ def _document(run: Run, change: Change, draft: Draft | None) -> dict[str, Any]:
 
     send = draft.body if draft else change.send
     return {
-        "object": change.object,
-        "key": change.key,
+        "object": known(change.object),
+        "key": known(change.key),
         "kind": change.kind,
         "dest_id": change.dest_id,
         "send": [
@@ -82,7 +82,7 @@ def _document(run: Run, change: Change, draft: Draft | None) -> dict[str, Any]:
             for target, live, wanted in change.conflicts
         ],
         "stuck": list(change.stuck),
-        "reason": FOUND.get(change.reason, change.reason),
+        "reason": known(FOUND.get(change.reason, change.reason)),
         "cost": change.cost,
     }
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +13,7 @@ from rich.text import Text
 
 from engine.destination.rows import FIELDS, OPTIONS
 from engine.report.words import clean, counted
+from engine.values import cause_of
 
 NAMED = 20  # records, causes and people that are named before the rest is only counted
 FEW = 3  # records with one cause that are each named
@@ -27,8 +27,6 @@ CHANGED = (
     "adopted",
     "deleted",
 )
-# what differs between records of one cause
-_VALUES = re.compile(r"'(?:[^'\\]|\\.)*'|\"[^\"]*\"|\S*\d\S*")
 COLUMNS = {
     "records": "recs",
     "created": "new",
@@ -101,9 +99,7 @@ def causes(waiting: Sequence[tuple[str, str, list[str]]]) -> list[Cause]:
     found: dict[tuple[str, str], Cause] = {}
     for name, key, texts in waiting:
         for text in texts:
-            cause = found.setdefault(
-                (name, _VALUES.sub("", text)), Cause(name, text)
-            )
+            cause = found.setdefault((name, cause_of(text)), Cause(name, text))
             cause.records.append((key, text))
     return list(found.values())
 

@@ -42,3 +42,19 @@ def _visible(char: str) -> str:
         and char not in "\u200c\u200d"
     )
     return f"\\u{ord(char):04x}" if harmful else char
+
+
+# what etl calls its own things, and what people call them
+_OWN = {
+    "$rows.$pipelines": "pipelines",
+    "$rows.": "",
+    "$pipelines": "pipelines",
+    "$fallback": "the fallback owner",
+}
+
+
+def known(text: str) -> str:
+    """A text in which nothing is called by a name that only etl knows."""
+    for own, word in _OWN.items() if "$" in text else ():
+        text = text.replace(own, word)
+    return text

@@ -39,7 +39,11 @@ from engine.store.links import (
     mark_verified,
     seen_of,
 )
-from engine.values import canonical, is_empty
+from engine.values import (
+    canonical,
+    grouped,
+    is_empty,
+)
 
 RowId = tuple[str, str]  # resource and id
 Values = frozenset[
@@ -219,9 +223,7 @@ def _to_be_restored(
     look: _Look, connection: sa.Connection, links: Sequence[Link]
 ) -> dict[str, Values]:
     """What updates of ours have put into rows that were there, and a rollback takes out."""
-    keys: dict[str, list[str]] = {}
-    for link in links:
-        keys.setdefault(link.object, []).append(link.key)
+    keys = grouped((link.object, link.key) for link in links)
 
     sent: dict[str, Values] = {}
     for name, found in keys.items():
@@ -250,9 +252,7 @@ def _follow(look: _Look) -> None:
     definitions = holders(look.run.migration.destination)
     while look.waiting:
         waiting, look.waiting = look.waiting, []
-        by_resource: dict[str, list[str]] = {}
-        for name, row_id in waiting:
-            by_resource.setdefault(name, []).append(row_id)
+        by_resource = grouped(waiting)
 
         for name, ids in by_resource.items():
             codec = look.codec(name)

@@ -45,7 +45,11 @@ from engine.store.journal import (
     undoable_objects,
     written_before,
 )
-from engine.store.links import forget_found, links_of, save_link
+from engine.store.links import (
+    forget_found,
+    link_of,
+    save_link,
+)
 from engine.values import digest, is_empty
 
 BATCH = 100  # updates whose rows are read together
@@ -373,7 +377,7 @@ def _back(
 ) -> tuple[dict[str, Any], str]:
     """The body that restores an update, and why some of it stays as it is."""
     with work.run.store.begin() as connection:
-        link = links_of(connection, entry.object, [entry.key]).get(entry.key)
+        link = link_of(connection, entry.object, entry.key)
         if link:
             note_edit(connection, codec, link, row)
     stored = link.stored if link else {}
@@ -430,7 +434,7 @@ def _restored(
 ) -> None:
     """The entry is settled, and the link says what the write before this one said."""
     with work.run.store.begin() as connection:
-        link = links_of(connection, entry.object, [entry.key]).get(entry.key)
+        link = link_of(connection, entry.object, entry.key)
         if link:
             written = written_before(connection, entry)
             seen = {"seen": codec.fingerprint(row)} if row else {}

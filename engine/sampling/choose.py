@@ -27,7 +27,14 @@ from engine.mapping.evaluate import (
 )
 from engine.session import Run
 from engine.store.records import Record, many, pointing_at, save_sample, stream
-from engine.values import collection_of, dig, is_empty, links_in, segments
+from engine.values import (
+    collection_of,
+    dig,
+    grouped,
+    is_empty,
+    links_in,
+    segments,
+)
 
 VALUES = (
     25  # a field with more different values than this is not an enumeration
@@ -271,10 +278,7 @@ def _cover(
 
 def _pools(looks: Iterable[_Look]) -> dict[str, list[str]]:
     """The records of each object, so that any first few of them are spread over all."""
-    pools: dict[str, list[str]] = {}
-    for look in looks:
-        for name in look.objects:
-            pools.setdefault(name, []).append(look.key)
+    pools = grouped((name, look.key) for look in looks for name in look.objects)
     return {name: _spread(pool) for name, pool in pools.items()}
 
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import msgspec
 import sqlalchemy as sa
 
-from engine.store.links import linked_keys
+from engine.store.links import drafted_keys, linked_keys
 from engine.store.tables import (
     Store,
     among,
@@ -131,8 +131,8 @@ def drop_some(
 ) -> None:
     """Take out of the plan what is drafted from these records of an object."""
     for part in batches(records):
-        made = sa.select(drafts.c.key).where(
-            drafts.c.object == name, among(connection, drafts.c.record, part)
+        made = drafted_keys(name).where(
+            among(connection, drafts.c.record, part)
         )
         connection.execute(
             changes.delete().where(

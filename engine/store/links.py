@@ -28,7 +28,7 @@ from engine.store.tables import (
     verified,
     write_rows,
 )
-from engine.values import batches, digest
+from engine.values import batches, digest, without
 
 BATCH = 500
 
@@ -126,6 +126,15 @@ def staged_keys(
     return frozenset(found) if len(found) <= most else None
 
 
+def _any(connection: sa.Connection, query: sa.Select[Any]) -> bool:
+    return connection.execute(query.limit(1)).first() is not None
+
+
+def drafted_keys(name: str) -> sa.Select[Any]:
+    """The keys of which an object has a draft, as a query."""
+    return sa.select(drafts.c.key).where(drafts.c.object == name)
+
+
 def linked_keys(name: str) -> sa.Select[Any]:
     """The keys of which an object has a row, as a query."""
     return sa.select(links.c.key).where(links.c.object == name)
@@ -133,17 +142,13 @@ def linked_keys(name: str) -> sa.Select[Any]:
 
 def staged(name: str) -> sa.CompoundSelect[Any]:
     """The keys of which an object has a draft that can be written, or a row, as a query."""
-    ready = sa.select(drafts.c.key).where(
-        drafts.c.object == name, drafts.c.state == "ready"
-    )
+    ready = drafted_keys(name).where(drafts.c.state == "ready")
     return ready.union(linked_keys(name))
 
 
 def count_findings(connection: sa.Connection, stage: str, name: str) -> int:
     """How much a stage has found about an object's records."""
-    query = sa.select(sa.func.count()).where(
-        findings.c.stage == stage, findings.c.object == name
-    )
+    query = sa.select(sa.func.count()).where(*_found(stage, name))
     return int(connection.execute(query).scalar_one())
 
 
@@ -216,10 +221,8 @@ def count_drafts(connection: sa.Connection, name: str) -> dict[str, int]:
 def drafted_beyond_sample(connection: sa.Connection, name: str) -> bool:
     """Whether an object has drafts of records that the sample does not hold."""
     chosen = sa.select(samples.c.key)
-    query = sa.select(drafts.c.key).where(
-        drafts.c.object == name, drafts.c.record.not_in(chosen)
-    )
-    return connection.execute(query.limit(1)).first() is not None
+    query = drafted_keys(name).where(drafts.c.record.not_in(chosen))
+    return _any(connection, query)
 
 
 def save_link(connection: sa.Connection, link: Link) -> None:
@@ -240,6 +243,11 @@ def drop_link(connection: sa.Connection, name: str, key: str) -> None:
     connection.execute(
         links.delete().where(links.c.object == name, links.c.key == key)
     )
+
+
+def link_of(connection: sa.Connection, name: str, key: str) -> Link | None:
+    """The link of one record, if it has one."""
+    return links_of(connection, name, [key]).get(key)
 
 
 def links_of(
@@ -365,7 +373,7 @@ def any_origin(connection: sa.Connection, origin: str) -> bool:
     query = sa.select(links.c.key).where(
         links.c.origin == origin, links.c.object.not_like("$%")
     )
-    return connection.execute(query.limit(1)).first() is not None
+    return _any(connection, query)
 
 
 def objects_with(connection: sa.Connection, origins: Sequence[str]) -> set[str]:
@@ -380,12 +388,7 @@ def objects_with(connection: sa.Connection, origins: Sequence[str]) -> set[str]:
 
 def any_links(connection: sa.Connection, name: str) -> bool:
     """Whether the store knows any row of an object."""
-    return (
-        connection.execute(
-            sa.select(links.c.key).where(links.c.object == name).limit(1)
-        ).first()
-        is not None
-    )
+    return _any(connection, linked_keys(name))
 
 
 def count_links(connection: sa.Connection) -> dict[str, int]:
@@ -451,16 +454,18 @@ def clear_findings_of(
         write_rows(connection, _CLEAR_FOUND, rows)
 
 
+def _found(stage: str, name: str) -> tuple[sa.ColumnElement[bool], ...]:
+    """What a stage found about an object's records, as conditions."""
+    return findings.c.stage == stage, findings.c.object == name
+
+
 def clear_unlinked_findings(
     connection: sa.Connection, stage: str, name: str
 ) -> None:
     """Forget what a stage found about an object's records that have no row: it is found anew."""
-    linked = sa.select(links.c.key).where(links.c.object == name)
     connection.execute(
         findings.delete().where(
-            findings.c.stage == stage,
-            findings.c.object == name,
-            findings.c.key.not_in(linked),
+            *_found(stage, name), findings.c.key.not_in(linked_keys(name))
         )
     )
 
@@ -470,11 +475,7 @@ def clear_findings_among(
 ) -> None:
     """Forget what a stage found about those of an object's records that a query selects."""
     connection.execute(
-        findings.delete().where(
-            findings.c.stage == stage,
-            findings.c.object == name,
-            findings.c.key.in_(keys),
-        )
+        findings.delete().where(*_found(stage, name), findings.c.key.in_(keys))
     )
 
 
@@ -482,12 +483,11 @@ def clear_undrafted_findings(
     connection: sa.Connection, stages: Sequence[str], name: str
 ) -> None:
     """Forget what stages found about records that make no draft of an object any more."""
-    drafted = sa.select(drafts.c.key).where(drafts.c.object == name)
     connection.execute(
         findings.delete().where(
             findings.c.stage.in_(list(stages)),
             findings.c.object == name,
-            findings.c.key.not_in(drafted),
+            findings.c.key.not_in(drafted_keys(name)),
         )
     )
 
@@ -496,7 +496,7 @@ def call_attention(connection: sa.Connection, stage: str, name: str) -> None:
     """What a stage noted about an object's records has to be seen by a person after all."""
     connection.execute(
         findings.update()
-        .where(findings.c.stage == stage, findings.c.object == name)
+        .where(*_found(stage, name))
         .values(severity="attention")
     )
 
@@ -523,20 +523,14 @@ def troubled_fields(
 
     Drafts that are skipped do not count: nothing is written of them anyway.
     """
-    meant = sa.select(drafts.c.key).where(
-        drafts.c.object == name, drafts.c.state != "skipped"
-    )
+    meant = drafted_keys(name).where(drafts.c.state != "skipped")
     query = (
         sa.select(
             findings.c.field,
             sa.func.count(findings.c.key.distinct()),
             sa.func.min(findings.c.text),
         )
-        .where(
-            findings.c.stage == stage,
-            findings.c.object == name,
-            findings.c.key.in_(meant),
-        )
+        .where(*_found(stage, name), findings.c.key.in_(meant))
         .where(findings.c.severity == "attention", findings.c.field != "")
         .group_by(findings.c.field)
         .order_by(findings.c.field)
@@ -579,11 +573,7 @@ def forget_written(
         after = (rows[-1].object, rows[-1].key)
         for link in map(_link, rows):
             if target in link.written:
-                written = {
-                    name: value
-                    for name, value in link.written.items()
-                    if name != target
-                }
+                written = without(link.written, (target,))
                 save_link(
                     connection,
                     structs.replace(

@@ -30,7 +30,12 @@ from engine.store.tables import (
     those_of,
     upsert,
 )
-from engine.values import batches, id_in, indexed
+from engine.values import (
+    batches,
+    grouped,
+    id_in,
+    indexed,
+)
 
 DELTA = "delta reading"  # the stage of findings about a reading of what changed
 # the stage of findings about whole collections, and where their tallies are kept
@@ -270,9 +275,7 @@ def one(connection: sa.Connection, key: str) -> Record | None:
 
 def many(connection: sa.Connection, keys: Sequence[str]) -> dict[str, Record]:
     """The records with these keys."""
-    by_collection: dict[str, list[str]] = {}
-    for key in keys:
-        by_collection.setdefault(key.partition("/")[0], []).append(key)
+    by_collection = grouped((key.partition("/")[0], key) for key in keys)
     return {
         record.key: record
         for name, some in by_collection.items()
@@ -314,9 +317,7 @@ def pointers(
 ) -> dict[str, list[tuple[int, str]]]:
     """Place and key of the records whose `field` names a target, by the target."""
     found: dict[str, list[tuple[int, str]]] = {}
-    names: dict[str, list[str]] = {}
-    for target in targets:
-        names.setdefault(indexed(target), []).append(target)
+    names = grouped((indexed(target), target) for target in targets)
     for part in batches(names, BATCH):
         rows = connection.execute(
             _POINTING,

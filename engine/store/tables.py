@@ -96,231 +96,220 @@ def from_text(text: str) -> Any:
 _FROM_TEXT = msgspec.json.Decoder().decode
 
 
-meta = sa.Table(
+def _table(name: str, *parts: sa.schema.SchemaItem) -> sa.Table:
+    return sa.Table(name, metadata, *parts)
+
+
+def _key(name: str, kind: Any = Words, **more: Any) -> sa.Column[Any]:
+    """A column by which a row is known."""
+    return sa.Column(name, kind, primary_key=True, **more)
+
+
+def _held(name: str, kind: Any = Words, **more: Any) -> sa.Column[Any]:
+    """A column that always holds something."""
+    return sa.Column(name, kind, nullable=False, **more)
+
+
+meta = _table(
     "meta",
-    metadata,
-    sa.Column("name", Words, primary_key=True),
-    sa.Column("value", Words, nullable=False),
+    _key("name"),
+    _held("value"),
 )
 
-runs = sa.Table(
+runs = _table(
     "runs",
-    metadata,
-    sa.Column("id", BIG, primary_key=True),
-    sa.Column("command", Words, nullable=False),
-    sa.Column("started", sa.Double, nullable=False),
+    _key("id", BIG),
+    _held("command"),
+    _held("started", sa.Double),
     sa.Column("ended", sa.Double),
-    sa.Column("outcome", Words, nullable=False, default="running"),
-    sa.Column("spec_digest", Words, nullable=False, default=""),
+    _held("outcome", default="running"),
+    _held("spec_digest", default=""),
 )
 
-records = sa.Table(
+records = _table(
     "records",
-    metadata,
-    sa.Column("seq", BIG, primary_key=True, autoincrement=True),
-    sa.Column("collection", Words, nullable=False),
-    sa.Column("key", Words, nullable=False),  # "collection/id"
-    sa.Column("digest", Words, nullable=False),
-    sa.Column("body", Words, nullable=False),
-    sa.Column("read_at", sa.Double, nullable=False),
-    sa.Column("gone", sa.Boolean, nullable=False, default=False),
+    _key("seq", BIG, autoincrement=True),
+    _held("collection"),
+    _held("key"),  # "collection/id"
+    _held("digest"),
+    _held("body"),
+    _held("read_at", sa.Double),
+    _held("gone", sa.Boolean, default=False),
     sa.UniqueConstraint("collection", "key"),
     sa.Index("records_in_order", "collection", "seq"),
 )
 
-refs = sa.Table(
+refs = _table(
     "refs",
-    metadata,
-    sa.Column("collection", Words, primary_key=True),
-    sa.Column("field", Words, primary_key=True),
-    sa.Column("target", Words, primary_key=True),
-    sa.Column("key", Words, primary_key=True),
-    sa.Column("seq", BIG, nullable=False),
+    _key("collection"),
+    _key("field"),
+    _key("target"),
+    _key("key"),
+    _held("seq", BIG),
     sa.Index("refs_by_record", "collection", "field", "key"),
 )
 
-cursors = sa.Table(
+cursors = _table(
     "cursors",
-    metadata,
-    sa.Column("collection", Words, primary_key=True),
+    _key("collection"),
     # JSON: where the next page starts
-    sa.Column("position", Words, nullable=False, default=""),
-    sa.Column("complete", sa.Boolean, nullable=False, default=False),
-    sa.Column("rows", sa.Integer, nullable=False, default=0),
-    sa.Column("started", sa.Double, nullable=False),
-    sa.Column("read_at", sa.Double, nullable=False),
+    _held("position", default=""),
+    _held("complete", sa.Boolean, default=False),
+    _held("rows", sa.Integer, default=0),
+    _held("started", sa.Double),
+    _held("read_at", sa.Double),
     # JSON: fields entered in refs
-    sa.Column("indexed", Words, nullable=False, default="[]"),
-    sa.Column(
-        "absent", Words, nullable=False, default=""
-    ),  # why it could not be read
+    _held("indexed", default="[]"),
+    _held("absent", default=""),  # why it could not be read
 )
 
-samples = sa.Table(
+samples = _table(
     "samples",
-    metadata,
-    sa.Column("key", Words, primary_key=True),
-    sa.Column("collection", Words, nullable=False),
-    sa.Column("ordinal", sa.Integer, nullable=False),
-    sa.Column("why", Words, nullable=False),
+    _key("key"),
+    _held("collection"),
+    _held("ordinal", sa.Integer),
+    _held("why"),
 )
 
-drafts = sa.Table(
+drafts = _table(
     "drafts",
-    metadata,
-    sa.Column("object", Words, primary_key=True),
-    sa.Column("key", Words, primary_key=True),
-    sa.Column("seq", BIG, nullable=False),
-    sa.Column("record", Words, nullable=False),  # the record it was made of
-    sa.Column("digest", Words, nullable=False),
-    sa.Column("body", Words, nullable=False),
-    sa.Column("state", Words, nullable=False),  # ready, skipped, failed
-    sa.Column("reason", Words, nullable=False, default=""),
+    _key("object"),
+    _key("key"),
+    _held("seq", BIG),
+    _held("record"),  # the record it was made of
+    _held("digest"),
+    _held("body"),
+    _held("state"),  # ready, skipped, failed
+    _held("reason", default=""),
     sa.Index("drafts_in_order", "object", "seq", "key"),
 )
 
 # What drafts were last made of: records, and (`=object`) keys that had a draft or a row.
-seen = sa.Table(
+seen = _table(
     "seen",
-    metadata,
-    sa.Column("place", Words, primary_key=True),
-    sa.Column("key", Words, primary_key=True),
-    sa.Column("digest", Words, nullable=False),  # "" where it is gone
-    sa.Column("seq", BIG, nullable=False),  # the record's then
-    sa.Column(
-        "mark", BIG, nullable=False
-    ),  # of the comparison that found it changed
+    _key("place"),
+    _key("key"),
+    _held("digest"),  # "" where it is gone
+    _held("seq", BIG),  # the record's then
+    _held("mark", BIG),  # of the comparison that found it changed
     sa.Index("seen_by_mark", "place", "mark"),
 )
 
 # What an object's drafts of a record looked at besides the record.
-dependencies = sa.Table(
+dependencies = _table(
     "dependencies",
-    metadata,
-    sa.Column("object", Words, primary_key=True),
-    sa.Column("record", Words, primary_key=True),
+    _key("object"),
+    _key("record"),
     # JSON: keys of records, `?collection field value`, `=object key`
-    sa.Column("found", Words, nullable=False),
+    _held("found"),
 )
 
-links = sa.Table(
+links = _table(
     "links",
-    metadata,
-    sa.Column("object", Words, primary_key=True),
-    sa.Column("key", Words, primary_key=True),
-    sa.Column("resource", Words, nullable=False),
-    sa.Column("dest_id", Words, nullable=False),
-    sa.Column("digest", Words, nullable=False),
+    _key("object"),
+    _key("key"),
+    _held("resource"),
+    _held("dest_id"),
+    _held("digest"),
     # the draft as last written, links as symbols
-    sa.Column("written", Words, nullable=False),
-    sa.Column("origin", Words, nullable=False),  # created, adopted, matched
-    sa.Column("extra", Words, nullable=False, default="{}"),
-    sa.Column("run", sa.Integer, nullable=False),
-    sa.Column("at", sa.Double, nullable=False),
+    _held("written"),
+    _held("origin"),  # created, adopted, matched
+    _held("extra", default="{}"),
+    _held("run", sa.Integer),
+    _held("at", sa.Double),
     # JSON: target field -> what the destination made of our value
-    sa.Column("stored", Words, nullable=False, server_default="{}"),
+    _held("stored", server_default="{}"),
     # JSON: target field -> {"why": "conflict" | "stuck" | "lost" | "altered", ...}
-    sa.Column("held", Words, nullable=False, server_default="{}"),
+    _held("held", server_default="{}"),
     sa.Index("links_by_destination", "resource", "dest_id"),
 )
 
-changes = sa.Table(
+changes = _table(
     "changes",
-    metadata,
-    sa.Column("object", Words, primary_key=True),
-    sa.Column("key", Words, primary_key=True),
-    sa.Column("seq", BIG, nullable=False),
-    sa.Column("kind", Words, nullable=False),
-    sa.Column("dest_id", Words, nullable=False, server_default=""),
-    sa.Column("send", Words, nullable=False, server_default="{}"),
-    sa.Column("before", Words, nullable=False, server_default="{}"),
-    sa.Column("conflicts", Words, nullable=False, server_default="[]"),
-    sa.Column("stuck", Words, nullable=False, server_default="[]"),
-    sa.Column("version", Words, nullable=False, server_default="{}"),
+    _key("object"),
+    _key("key"),
+    _held("seq", BIG),
+    _held("kind"),
+    _held("dest_id", server_default=""),
+    _held("send", server_default="{}"),
+    _held("before", server_default="{}"),
+    _held("conflicts", server_default="[]"),
+    _held("stuck", server_default="[]"),
+    _held("version", server_default="{}"),
     # digest of the draft it was planned from
-    sa.Column("draft", Words, nullable=False, server_default=""),
-    sa.Column("reason", Words, nullable=False, server_default=""),
-    sa.Column("cost", sa.Double, nullable=False, server_default=sa.text("0")),
+    _held("draft", server_default=""),
+    _held("reason", server_default=""),
+    _held("cost", sa.Double, server_default=sa.text("0")),
     sa.Index("changes_in_order", "object", "seq", "key"),
     sa.Index("changes_by_kind", "object", "kind"),
     sa.Index("changes_by_row", "object", "dest_id"),
 )
 
 # Scratch: the destination's rows among which ours are looked for.
-candidates = sa.Table(
+candidates = _table(
     "candidates",
-    metadata,
-    sa.Column("resource", Words, primary_key=True),
-    sa.Column(
-        "token", Words, primary_key=True
-    ),  # what the row can be looked up by
-    sa.Column("dest_id", Words, primary_key=True),
-    sa.Column("body", Words, nullable=False),
+    _key("resource"),
+    _key("token"),  # what the row can be looked up by
+    _key("dest_id"),
+    _held("body"),
 )
 
-journal = sa.Table(
+journal = _table(
     "journal",
-    metadata,
-    sa.Column("id", BIG, primary_key=True, autoincrement=True),
-    sa.Column("run", sa.Integer, nullable=False),
-    sa.Column("object", Words, nullable=False),
-    sa.Column("key", Words, nullable=False),
-    sa.Column("resource", Words, nullable=False),
-    sa.Column(
-        "action", Words, nullable=False
-    ),  # create, update, delete, options
+    _key("id", BIG, autoincrement=True),
+    _held("run", sa.Integer),
+    _held("object"),
+    _held("key"),
+    _held("resource"),
+    _held("action"),  # create, update, delete, options
     # intent, doubt, done, adopted, failed, void, undone, kept
-    sa.Column("state", Words, nullable=False),
-    sa.Column("body", Words, nullable=False),  # what was sent
-    sa.Column("draft", Words, nullable=False),  # the same with links as symbols
+    _held("state"),
+    _held("body"),  # what was sent
+    _held("draft"),  # the same with links as symbols
     # the destination's values before an update
-    sa.Column("before", Words, nullable=False, default=""),
-    sa.Column("dest_id", Words, nullable=False, default=""),
-    sa.Column("reason", Words, nullable=False, default=""),
-    sa.Column("calls", sa.Integer, nullable=False, default=0),
-    sa.Column("cost", sa.Double, nullable=False, default=0),
-    sa.Column("at", sa.Double, nullable=False),
+    _held("before", default=""),
+    _held("dest_id", default=""),
+    _held("reason", default=""),
+    _held("calls", sa.Integer, default=0),
+    _held("cost", sa.Double, default=0),
+    _held("at", sa.Double),
     sa.Column("settled", sa.Double),
     sa.Index("journal_by_state", "state"),
     sa.Index("journal_by_record", "object", "key"),
 )
 
-verified = sa.Table(
+verified = _table(
     "verified",
-    metadata,
-    sa.Column("object", Words, primary_key=True),
-    sa.Column("key", Words, primary_key=True),
+    _key("object"),
+    _key("key"),
 )
 
-findings = sa.Table(
+findings = _table(
     "findings",
-    metadata,
-    sa.Column("id", BIG, primary_key=True, autoincrement=True),
-    sa.Column("object", Words, nullable=False),
-    sa.Column("key", Words, nullable=False),
-    sa.Column("stage", Words, nullable=False),
-    sa.Column("field", Words, nullable=False, default=""),
-    sa.Column("severity", Words, nullable=False),  # attention, note
-    sa.Column("text", Words, nullable=False),
+    _key("id", BIG, autoincrement=True),
+    _held("object"),
+    _held("key"),
+    _held("stage"),
+    _held("field", default=""),
+    _held("severity"),  # attention, note
+    _held("text"),
     sa.Index("findings_by_record", "object", "key", "stage"),
 )
 
-quota = sa.Table(
+quota = _table(
     "quota",
-    metadata,
-    sa.Column("account", Words, primary_key=True),
-    sa.Column("name", Words, primary_key=True),
-    sa.Column("slot", BIG, primary_key=True),
-    sa.Column("spent", sa.Double, nullable=False),
+    _key("account"),
+    _key("name"),
+    _key("slot", BIG),
+    _held("spent", sa.Double),
 )
 
-tokens = sa.Table(
+tokens = _table(
     "tokens",
-    metadata,
-    sa.Column("account", Words, primary_key=True),
+    _key("account"),
     # the environment variable that held the first one
-    sa.Column("name", Words, primary_key=True),
-    sa.Column("value", Words, nullable=False),
+    _key("name"),
+    _held("value"),
 )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -24,7 +25,7 @@ from engine.destination.written import bodies_written
 from engine.extract.records import recent, rows_now
 from engine.language.model import ObjectMapping
 from engine.load.reconcile import MARGIN
-from engine.mapping.draft import Remembered, judged, sight_on
+from engine.mapping.draft import Remembered, judged, kinds_of, sight_on
 from engine.mapping.evaluate import Evaluation, Provenance, Source, evaluate
 from engine.plan.diff import rows_as_linked
 from engine.session import Run
@@ -43,7 +44,11 @@ from engine.store.links import (
     unverified_drafts,
 )
 from engine.store.records import Record, many, sample
-from engine.values import canonical, digest
+from engine.values import (
+    canonical,
+    digest,
+    grouped,
+)
 from engine.verify.fields import (
     FieldState,
     Side,
@@ -233,9 +238,7 @@ def _not_compared(
     connection: sa.Connection, links: Sequence[Link]
 ) -> list[Link]:
     """Those that no page before has shown: a list may show a row twice, as rows move."""
-    keys: dict[str, list[str]] = {}
-    for link in links:
-        keys.setdefault(link.object, []).append(link.key)
+    keys = grouped((link.object, link.key) for link in links)
     compared = {
         name: seen_of(connection, name, some) for name, some in keys.items()
     }
@@ -365,8 +368,11 @@ def _cases(
         made = evaluate(pair.mapping, source, sight)
         projection = next((item for item in made if item.key == pair.key), None)
         if projection is not None:
-            resource = run_resource(run, pair.mapping)
-            projection = judged(resource, pair.mapping, projection)
+            kinds = bench.memory.get_or(
+                ("kinds", pair.mapping.name),
+                partial(kinds_of, run.migration, pair.mapping),
+            )
+            projection = judged(kinds, projection)
         elif (pair.mapping.name, pair.key) in drafted:
             projection = _as_linked(pair)
         if projection is not None:
@@ -385,9 +391,7 @@ def _drafted(
     connection: sa.Connection, pairs: Sequence[_Pair]
 ) -> set[tuple[str, str]]:
     """The pairs whose draft was made by the last run, whatever the mapping would make now."""
-    keys: dict[str, list[str]] = {}
-    for pair in pairs:
-        keys.setdefault(pair.mapping.name, []).append(pair.key)
+    keys = grouped((pair.mapping.name, pair.key) for pair in pairs)
     return {
         (name, key)
         for name, some in keys.items()

@@ -251,6 +251,16 @@ def test_how_long_a_refusal_lasts(bench: Any, headers: dict[str, str], seconds: 
     assert bench.time.naps == [pytest.approx(seconds)]
 
 
+def test_a_wait_that_makes_no_sense_is_noticed_early(bench: Any) -> None:
+    """The pauses grow while the header says nonsense, and after some minutes the call fails with it in the message."""
+    script = Script(answer(429, {}, {"retry-after": "soon"}))
+    client = bench.client(bench.serve(script.routes))
+    with pytest.raises(Unavailable, match="'retry-after: soon', which is no time to wait for"):
+        client.read("rows", "7")
+    assert len(script.asked) == 9
+    assert bench.time.naps == [2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0, 60.0]
+
+
 DAY = Limit("day", "calls", {"*": 100.0}, 86_400.0, "calendar")
 SPENT = (ErrorRule("pause", (429,), body={"error": "day"}, limit="day"), ErrorRule("wait", (429,), limit="day"))
 

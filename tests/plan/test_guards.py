@@ -85,3 +85,14 @@ def test_a_share_of_nothing(tmp_path: Path) -> None:
 def test_an_empty_source(yes: bool, tmp_path: Path) -> None:
     """A source without a record is never migrated, whatever a person says."""
     assert "no record that can be migrated" in asked(tmp_path, plan(unchanged=0, delete=5), 5, yes=yes)
+
+
+def test_all_that_is_refused_is_named_with_its_counts(tmp_path: Path) -> None:
+    """One answer is enough: every object of which too much would change is told at once."""
+    one = plan(delete=8, update=20).steps[0]
+    failing = Step("companies", "companies", "companies", fail=7)
+    made = Plan((failing, one), (), 0, 0.0, (), 0.0)
+    found = asked(tmp_path, made, 20)
+    assert "all 7 companies fail" in found
+    assert "20 of 20 contacts would be rewritten" in found
+    assert "8 of 20 contacts would be deleted" in found

@@ -257,3 +257,12 @@ def test_a_broken_line_of_an_env_file_is_told(trial: Project) -> None:
     (trial.folder / ".env").write_text("FOO=1\nfoo bar\n")
     done = trial.etl("status", code=2)
     assert ".env:2:1:" in done.err and done.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(("environment", "told"), [("sandbox", "no emulator of source and destination"), ("live", "SOURCE_URL")])
+def test_accounts_that_cannot_be_had_leave_no_store(trial: Project, environment: str, told: str) -> None:
+    """The refusal comes before anything is made for the accounts."""
+    env = {name: value for name, value in trial.env.items() if not name.endswith("_URL")}
+    done = call(trial.folder, env, "run", "spec.yaml", "--sample", "--env", environment)
+    assert done.code == 2 and told in done.err, str(done)
+    assert not (trial.folder / "var").exists()

@@ -24,7 +24,7 @@ from tests.platforms.fields import (
     spec,
     values,
 )
-from tests.platforms.platform import Platform, Row
+from tests.platforms.platform import Answer, Platform, Request, Row
 from tests.platforms.project import attention, texts
 
 EVERYWHERE = pytest.mark.parametrize("container", CONTAINERS, ids=["flat", "plain", "dotted"])
@@ -308,3 +308,19 @@ def test_a_deleted_field_sends_no_creation_again(serve: Serve, tmp_path: Path) -
     assert platform.count_writes() == calls + 1
     trial.delta(code=1)
     assert platform.count_writes() == calls + 1
+
+
+def test_a_refusal_names_a_field_as_the_spec_does(serve: Serve, tmp_path: Path) -> None:
+    """The platform knows a custom field by its code, people by the name that it has in the spec: both are shown."""
+
+    def refuse(platform: Platform, request: Request) -> Answer | None:
+        if not request.writes("contacts") or request.body["name"] != "Person 2":
+            return None
+        code = field(platform, "Tax id")["id"]
+        return Answer(422, {"error": f"{code}: too short, not like {code}9"})
+
+    trial = members(serve, tmp_path)
+    trial.platform.before.append(refuse)
+    report = trial.full(code=1)
+    code = field(trial.platform, "Tax id")["id"]
+    assert f"{code} (custom.tax): too short, not like {code}9" in texts(report)

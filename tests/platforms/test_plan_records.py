@@ -143,3 +143,30 @@ def test_without_the_option_nothing_is_listed(moved_on: Project) -> None:
     """A plan is short unless somebody asks for its records."""
     assert "changes" not in moved_on.etl("plan", "--refresh", "--json", code=0).data()["plan"]
     assert "Records:" not in moved_on.etl("plan", code=0).out
+
+
+def test_the_plan_says_what_a_run_would_be_refused_for(moved_on: Project) -> None:
+    """A value map that fails every record is told before anybody starts a run."""
+    spec = moved_on.spec()
+    name = {"from": "name", "map": {"Nobody": "nobody"}, "else": "fail"}
+    spec["objects"]["contacts"]["fields"]["name"] = name
+    moved_on.write_spec(spec)
+    warnings = moved_on.etl("plan", "--refresh", "--json", code=0).data()["plan"]["warnings"]
+    assert ["all 6 contacts fail" in text for text in warnings] == [True]
+    assert "all 6 contacts fail" in moved_on.etl("run", code=4).err
+
+
+def test_a_diff_of_records_that_are_not_written_yet_says_what_differs(serve: Serve, tmp_path: Path) -> None:
+    """Before the first run nothing is rewritten, and yet one record becomes something else."""
+    trial = contacts(tmp_path, serve(people=[person(1), person(2)], contacts=[]))
+    trial.etl("plan", code=0)
+    spec = trial.spec()
+    name = {"from": "name", "map": {"Person 1": "One", "Person 2": "Person 2"}, "else": "omit"}
+    spec["objects"]["contacts"]["fields"]["name"] = name
+    (tmp_path / "new.yaml").write_text(json.dumps(spec), encoding="utf-8")
+    told = trial.etl("diff", "new.yaml", code=0).out
+    assert "contacts: name  (maps 1 record differently, rewrites none)" in told
+    assert "by the next delta: 1 mapped differently, none rewritten" in told
+    assert "rewrites 0" not in told
+    found = trial.etl("diff", "new.yaml", "--json", code=0).data()
+    assert found["effects"][0]["differing"] == {"name": 1}

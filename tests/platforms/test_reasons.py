@@ -20,6 +20,7 @@ from tests.platforms.project import (
     readable,
     writable,
 )
+from tests.platforms.trials import addresses, firms_and_people
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,8 @@ CASES = (
     Case("required", {"name": ""}, "the destination needs it and the record has nothing for it", 0),
     Case("too-long", {"name": "x" * 300}, "300 characters, the destination takes 255", 0),
     Case("no-option", {"kind": "vip"}, "'vip' is not one of a, b", 0),
+    Case("no-date", {"born": "p2@example.com"}, "a date such as 2024-12-31, not 'p2@example.com'", 0),
+    Case("no-number", {"size": "12 people"}, "takes a number, not '12 people'", 0),
     Case("only-with", {"won": "x"}, "takes it only with kind b, and here it is a", 0),
     Case("requires", {"unit": "x"}, "takes it only together with won", 0),
     Case(
@@ -85,12 +88,14 @@ def three(serve: Serve, folder: Path, case: Case) -> Project:
             "kind": "a",
             "won": "",
             "unit": "",
+            "born": "2024-12-31",
+            "size": "12",
         }
         for n in range(1, 4)
     ]
     people[1] |= case.person
     platform = serve(people=people, contacts=[])
-    words = ("name", "email", "kind", "won", "unit")
+    words = ("name", "email", "kind", "won", "unit", "born", "size")
     source = {"people": readable("people", **dict.fromkeys(words, "text"))}
     declared = {
         "name": {"type": "text", "required": True, "max": 255},
@@ -98,6 +103,8 @@ def three(serve: Serve, folder: Path, case: Case) -> Project:
         "kind": {"type": "text", "one_of": ["a", "b"]},
         "won": {"type": "text", "only_with": {"kind": ["b"]}},
         "unit": {"type": "text", "requires": ["won"]},
+        "born": "date",
+        "size": "number",
     }
     there = writable("contacts", ["name", "email"], **declared)
     fields = {word: word for word in words}
@@ -159,7 +166,7 @@ def test_a_reason_common_to_all_records_is_said_once(serve: Serve, tmp_path: Pat
     there = writable("contacts", ["name"], name="text", email="text")
     spec = migration({"contacts": mapped("people", "contacts", {"name": "name"})})
     trial = project(tmp_path, platform, source, {"contacts": there}, spec)
-    done = trial.etl("run", "--sample", code=1)
+    done = trial.etl("run", "--sample", "--yes", code=1)
     told = [line for line in done.out.splitlines() if "this account may not do that" in line]
     assert len(told) == 1 and "(7 records, first " in told[0], done.out
 
@@ -182,3 +189,37 @@ def test_what_goes_wrong_in_skipped_records_refuses_no_run(serve: Serve, tmp_pat
     trial = project(tmp_path, platform, source, destination, migration(objects))
     trial.run("--sample", "100", code=1)
     assert [row["kind"] for row in platform.tables["others"]] == ["fine"] * 4
+
+
+@pytest.mark.parametrize(("firms", "first"), [(3, 3), (300, 20)])
+def test_an_object_that_is_refused_as_a_whole_stops_the_run(
+    firms: int, first: int, serve: Serve, tmp_path: Path
+) -> None:
+    """Where every record so far is refused for one reason, nothing is written after them, until somebody says yes."""
+    trial = firms_and_people(serve, tmp_path)
+    trial.platform.tables["firms"] += [{"id": n, "name": f"Firm {n}"} for n in range(3, firms + 1)]
+    trial.platform.before.append(
+        lambda _, request: (
+            Answer(422, {"error": f"{request.body['name']!r} is no good name"})
+            if request.method == "POST" and request.path == "/companies"
+            else None
+        )
+    )
+    done = trial.etl("run", "--sample", "200", code=4)
+    assert f"each of the first {first} companies" in done.err
+    assert "is no good name" in done.err
+    assert first <= len(trial.platform.calls("POST", "companies")) < 150
+    assert not trial.platform.calls("POST", "contacts")
+    trial.run("--sample", "--yes", code=1)
+    assert len(trial.platform.tables["contacts"]) == 3
+
+
+def test_values_of_a_type_that_does_not_fit_stop_before_anything_is_written(serve: Serve, tmp_path: Path) -> None:
+    """An address in a date of the platform's own making: the plan names each record and counts them, the run is refused."""
+    trial = addresses(serve, tmp_path, email="date")
+    plan = trial.etl("plan", "--json", code=0).data()
+    (step,) = plan["plan"]["steps"]
+    assert (step["create"], step["fail"]) == (0, 3)
+    assert sum("a date such as" in item["text"] for item in plan["findings"]) == 3
+    trial.etl("run", "--sample", code=4)
+    assert not trial.platform.count_writes()

@@ -59,7 +59,7 @@ def drawn(bars: progress.Bars) -> list[str]:
 
 
 def waits(limit: str, seconds: float) -> Event:
-    return Event("wait begins", 1, text=limit, seconds=seconds)
+    return Event("wait begins", 1, text=limit, seconds=seconds, account="The CRM")
 
 
 def on_a_terminal(trial: Project, *words: str, answer: str = "") -> tuple[int, bytes]:
@@ -110,9 +110,9 @@ def test_a_wait_is_shown_until_it_is_over(bars: progress.Bars, monkeypatch: pyte
     now = [100.0]
     monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
     bars.hear(waits("minute\x1b[2J", 48.0))
-    assert drawn(bars) == ['waiting for the limit "minute\\u001b[2J": 48 s']
+    assert drawn(bars) == ['waiting 48 s for The CRM, whose limit "minute\\u001b[2J" is reached']
     now[0] += 20.5
-    assert drawn(bars) == ['waiting for the limit "minute\\u001b[2J": 28 s']
+    assert drawn(bars) == ['waiting 28 s for The CRM, whose limit "minute\\u001b[2J" is reached']
     now[0] += 28
     assert drawn(bars) == []
 
@@ -137,7 +137,7 @@ def test_a_run_on_a_terminal_says_what_it_waits_for(paced: Project) -> None:
     """And its writing bar knows how many records there are."""
     code, seen = on_a_terminal(paced, "run", "--sample")
     assert code == 0, seen
-    assert b'waiting for the limit "burst": ' in seen
+    assert re.search(rb'waiting \d+ s for (source|destination), whose limit "burst" is reached', seen)
     assert re.search(rf"writing contacts [^\r\n]*0/{PEOPLE}".encode(), seen), seen
     assert b"finished, the last: planning contacts" in seen
 
@@ -164,7 +164,7 @@ def test_a_program_hears_how_many_are_to_be_written(paced: Project, monkeypatch:
 
     with engine.open(paced.folder / "spec.yaml", environment="live", store=str(paced.folder / "own.sqlite"), progress=hear) as moving:
         many = moving.run(2).created
-        assert [told for told in heard if "writing" in told[0]] == [("writing contacts", done, many) for done in (0, many)]
+        assert [told for told in heard if "writing" in told[0]] == [("writing contacts", done, many) for done in range(many + 1)]
         heard.clear()
         moving.run(2)
     assert not [told for told in heard if "writing" in told[0]]
@@ -180,7 +180,7 @@ def test_a_long_wait_is_a_line_on_stderr(
     """Output on stdout holds nothing of it."""
     monkeypatch.setattr(progress, "LONG", 1.0)
     done = paced.etl("run", "--sample", *words, code=0)
-    assert 'waiting for the limit "burst": 2 s\n' in done.err
+    assert 'waiting 2 s for destination, whose limit "burst" is reached\n' in done.err
     assert "waiting" not in done.out
     if words:
         assert json.loads(done.out)["verdict"]["arrived"] == PEOPLE
@@ -190,4 +190,6 @@ def test_a_short_wait_is_no_line(capsys: pytest.CaptureFixture[str]) -> None:
     """Nor is anything else that happens."""
     for event in (waits("burst", 2.0), Event("stage begins", 1, text="load"), waits("minute", 48.0)):
         progress.tell_wait(event)
-    assert capsys.readouterr().err == 'waiting for the limit "minute": 48 s\n'
+    assert capsys.readouterr().err == (
+        'waiting 48 s for The CRM, whose limit "minute" is reached\n'
+    )

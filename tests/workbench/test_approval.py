@@ -223,3 +223,21 @@ def test_an_approved_mapping_moves_live_data_until_it_is_edited(tmp_path: Path) 
         for words in (["run"], ["run", "--delta"], ["run", "--failed"]):
             assert "quotes: status" in live.etl(*words, good=[4]).err
         assert chaos.requests(live.destination) == calls
+
+
+def test_failing_cases_refuse_an_approval_until_somebody_says_why(
+    project: Path, sampled: Store, tmp_path: Path
+) -> None:
+    """Cases that fail are named; with a reason, it and the counts stand in the file."""
+    approved(project, sampled)
+    assert load(approval_path(project)).tests["failed"] == 0
+    cases = project.with_name(f"{project.stem}.test.yaml")
+    cases.write_text(cases.read_text("utf-8").replace("Talleres  Ruiz SL", "Talleres  Paz SL", 1), "utf-8")
+    with pytest.raises(UnsafePlan, match="1 of 49 test cases fail: a client in full"):
+        approved(project, sampled)
+
+    words = ["approve", str(project), "--store", str(tmp_path / "store.sqlite"), "--env", "live", "--by", "Ana"]
+    done = CliRunner().invoke(etl(), [*words, "--despite", "the name is about to change"])
+    assert "test cases: 48 passed, 1 failed; approved despite that" in done.output, done.output
+    found = load(approval_path(project))
+    assert (found.tests, found.despite) == ({"passed": 48, "failed": 1}, "the name is about to change")

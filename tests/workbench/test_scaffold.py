@@ -14,6 +14,7 @@ from engine.errors import UsageError
 from engine.language.compile import load_migration
 from workbench.cases.run import cases_path, load_cases
 from workbench.cli import etl
+from workbench.propose.pair import pairs
 from workbench.scaffold import HOOK, Asked, make, write
 
 ROOT = Path(__file__).parents[2]
@@ -123,3 +124,14 @@ def test_every_connector_of_the_project_can_be_read() -> None:
     """What init offers can be loaded."""
     for path in CONNECTORS.glob("*.yaml"):
         assert load_connector(path).resources
+
+
+def test_rows_between_two_others_become_neither(tmp_path: Path) -> None:
+    """Products of a deal name a product, and are none: they are paired with their like, or with nothing."""
+    head, _, _ = (PAIRS / "helpdesk.yaml").read_text(encoding="utf-8").partition("resources:\n")
+    one = "{fields: {name: text}, list: {get: /x}, create: {post: /x}, read: none, update: none, delete: none}"
+    (tmp_path / "own.yaml").write_text(f"{head}resources:\n  products: {one}\n  deals: {one}\n", encoding="utf-8")
+    for destination, told in ((tmp_path / "own.yaml", {"products", "deals"}), (DESTINATION, {"products", "deals", "deal_products"})):
+        found = pairs(load_connector(DESTINATION), load_connector(destination), {})
+        named = {pair.collection for pair in found if pair.resource in ("products", "deals", "deal_products")}
+        assert named == told

@@ -17,7 +17,7 @@ from engine.errors import Code, Diagnostic, Place, SpecError
 from engine.extract.records import has_key, row_key
 from engine.language.compile import Migration
 from engine.language.model import ObjectMapping, ValueMap
-from engine.mapping.draft import judged
+from engine.mapping.draft import judged, kinds_of
 from engine.mapping.evaluate import (
     FALLBACK,
     Evaluation,
@@ -290,9 +290,7 @@ def _compared(
         if state != "absent":
             yield (), state, "absent: no draft is made", ""
         return
-    made = judged(
-        migration.destination.resources[mapping.resource], mapping, made
-    )
+    made = judged(kinds_of(migration, mapping), made)
     if made.state != state:
         yield (
             ("state",),

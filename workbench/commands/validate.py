@@ -16,6 +16,7 @@ from engine.config.document import read
 from engine.errors import DONE, Diagnostic, SpecError, in_order
 from engine.language.compile import load_migration, shown
 from engine.report.words import counted
+from workbench.beside import beside_shape
 from workbench.commands.options import from_environment, stored
 from workbench.doubts import doubts, quotes
 from workbench.excerpt import excerpt, places
@@ -48,7 +49,7 @@ def validate_command(specs: Sequence[Path], live: bool, **options: Any) -> None:
 def _validated(settings: Settings, live: bool) -> int:
     """Show what is wrong with one spec; returns its exit code."""
     problems: list[Diagnostic] = []
-    objects = 0
+    objects, document = 0, None
     try:
         document = read(settings.spec, shown(settings.spec))
         problems = list(quotes(document))
@@ -58,7 +59,10 @@ def _validated(settings: Settings, live: bool) -> int:
             [*problems, *migration.warnings, *doubts(document, migration)]
         )
     except SpecError as error:
-        problems = in_order([*problems, *error.diagnostics])
+        problems += error.diagnostics
+        if document:
+            problems += beside_shape(settings.spec, document, variables())
+        problems = in_order(problems)
     if live and not _refused(problems):
         problems += _live(settings)
     _show(settings, problems, objects)

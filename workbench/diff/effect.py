@@ -20,7 +20,7 @@ from engine.destination.rows import Definitions, RowCodec, codec_of
 from engine.extract.full import index
 from engine.language.dependencies import needed, walk
 from engine.language.model import Field, Lookup, ObjectMapping, Path, Template
-from engine.mapping.draft import as_draft, judged, sight_on
+from engine.mapping.draft import as_draft, judged, kinds_of, sight_on
 from engine.mapping.evaluate import Evaluation, LookupContext, Source, evaluate
 from engine.plan.diff import (
     Decision,
@@ -76,6 +76,8 @@ class Effect:
     # why they fail -> the first that does; a few of them
     reasons: dict[str, str] = field(default_factory=dict)
     fields: Counter[str] = field(default_factory=Counter)
+    # drafts in which a field has another value, whether a row is written for it or not
+    differing: Counter[str] = field(default_factory=Counter)
     examples: list[Example] = field(default_factory=list)
 
 
@@ -448,7 +450,7 @@ def _complete(
         if work.scope.whole
         else drafts_of(connection, work.mapping.name, list(pairs))
     )
-    resource = work.new.migration.destination.resources[work.mapping.resource]
+    kinds = kinds_of(work.new.migration, work.mapping)
     found: dict[str, Draft | None] = {}
     for key, (before, now) in pairs.items():
         whole = (
@@ -457,9 +459,7 @@ def _complete(
             else _patched(stored.get(key), before, now, work.scope)
             or again(now)
         )
-        whole = (
-            judged(resource, work.mapping, whole) if whole is not None else None
-        )
+        whole = judged(kinds, whole) if whole is not None else None
         found[key] = (
             as_draft(work.mapping, whole, 0) if whole is not None else None
         )
@@ -608,11 +608,10 @@ def _examples(draft: Draft, before: Evaluation | None, work: _Work) -> None:
     old, examples = before.body if before else {}, work.result.examples
     for target in work.scope.targets:
         value = draft.body.get(target)
-        differs = canonical(old.get(target)) != canonical(value)
-        if (
-            differs
-            and sum(item.field == target for item in examples) < EXAMPLES
-        ):
+        if canonical(old.get(target)) == canonical(value):
+            continue
+        work.result.differing[target] += 1
+        if sum(item.field == target for item in examples) < EXAMPLES:
             examples.append(Example(draft.key, target, old.get(target), value))
 
 

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from engine.report.document import shown as value_text
-from engine.report.words import apart, clean
+from engine.report.words import apart, clean, counted
 from workbench.diff.differences import Difference
 from workbench.diff.effect import Effect, Example
 
@@ -39,7 +39,10 @@ class Compared:
         if not item.name.startswith("fields."):
             return item.category
         many = found.fields[name] if found else 0
-        return f"rewrites {many:,} record{'' if many == 1 else 's'}"
+        if found and found.differing[name] and not many:
+            differing = counted(found.differing[name], "record")
+            return f"maps {differing} differently, rewrites none"
+        return f"rewrites {counted(many, 'record')}"
 
 
 def as_data(compared: Compared) -> dict[str, Any]:
@@ -61,8 +64,11 @@ def as_data(compared: Compared) -> dict[str, Any]:
 
 
 def _effect_data(item: Effect) -> dict[str, Any]:
-    # a Counter does not survive asdict
-    return asdict(item) | {"fields": dict(item.fields)}
+    # Counters do not survive asdict
+    return asdict(item) | {
+        "fields": dict(item.fields),
+        "differing": dict(item.differing),
+    }
 
 
 def as_lines(compared: Compared) -> Iterator[str]:
@@ -124,8 +130,12 @@ def _effect_lines(compared: Compared) -> Iterator[str]:
 
 def _summary(effects: Sequence[Effect]) -> str:
     failing = sum(item.failing for item in effects)
-    rewritten = f"{sum(item.rewritten for item in effects):,} rewritten"
-    return f"{rewritten}, {failing:,} will fail" if failing else rewritten
+    rewritten = sum(item.rewritten for item in effects)
+    changed = sum(item.changed for item in effects)
+    told = f"{rewritten:,} rewritten"
+    if changed and not rewritten:
+        told = f"{changed:,} mapped differently, none rewritten"
+    return f"{told}, {failing:,} will fail" if failing else told
 
 
 def _counts(item: Effect) -> str:

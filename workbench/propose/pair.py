@@ -61,7 +61,12 @@ def _best(
     source: Connector, name: str, targets: Iterable[str], rows: Rows
 ) -> Pair | None:
     of = meaning(name)
-    scored = [(_score(of, meaning(target)), target) for target in targets]
+    least = len(of) if _is_between(source, name) else 0
+    scored = [
+        (_score(of, meaning(target)), target)
+        for target in targets
+        if len(meaning(target)) >= least
+    ]
     score, target = max(scored, key=lambda item: item[0], default=(0.0, ""))
     if score < 0.3:
         return None
@@ -84,6 +89,18 @@ def _best(
     if name in rows:
         reasons.append(f"{len(rows[name])} records looked at")
     return Pair(name, target, round(score, 2), tuple(reasons))
+
+
+def _is_between(source: Connector, name: str) -> bool:
+    """Whether rows of a collection name what they are called after, and so are something else:
+    `deal_products` name a product, and are none.
+    """
+    noun = meaning(name)[-1:]
+    return any(
+        other != name and meaning(other)[-1:] == noun
+        for field_type in source.resources[name].fields.values()
+        for other in field_type.to
+    )
 
 
 def _score(of: Meaning, target: Meaning) -> float:
