@@ -177,10 +177,13 @@ def quiet(*accounts: Running) -> Iterator[None]:
 
 
 def project(folder: Path, *changes: tuple[str, str]) -> Path:
-    """A copy of the shipped migration on large plans, with short waits; texts of the spec may be changed."""
+    """A copy of the shipped migration on large plans, with short waits; texts of the spec may be changed.
+
+    In a folder that has one already, the files are those of the checkout again, and the store stays.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("specs", "connectors", "templates"):
-        shutil.copytree(ROOT / name, folder / name)
+        shutil.copytree(ROOT / name, folder / name, dirs_exist_ok=True)
     spec = (("plan: business", "plan: unlimited"), ("plan: growth, seats: 5", "plan: ultimate, seats: 5000"))
     edit(folder / SPEC, *spec, *changes)
     hurry(folder)
