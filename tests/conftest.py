@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import sys
@@ -60,6 +61,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if not config.option.markexpr and config.args_source is pytest.Config.ArgsSource.TESTPATHS:
         config.option.markexpr = LONG
     if not hasattr(config, "workerinput"):
+        work_in_memory()
         servers.begin_session()
         keep_bytecode()
 
@@ -69,6 +71,51 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):
         servers.end_session()
         shutil.rmtree(os.environ.pop(KEPT, ""), ignore_errors=True)
+        shutil.rmtree(os.environ.pop(IN_MEMORY, ""), ignore_errors=True)
+
+
+MEMORY = Path("/dev/shm")
+ROOM = 6 * 2**30  # bytes; a session takes one or two gigabytes
+IN_MEMORY = "ETL_TEST_MEMORY"
+_locks: list[int] = []
+
+
+def work_in_memory() -> None:
+    """Temporary files are kept in memory where there is room: thousands of small stores wait for no disk.
+
+    What a session that was killed left there is removed by the next; with `TMPDIR` set, nothing is changed.
+    """
+    if os.environ.get("TMPDIR") or not MEMORY.is_dir() or room() < ROOM:
+        return
+    for left in MEMORY.glob("etl-tests-*"):
+        held = locked(left)
+        if held is not None:
+            shutil.rmtree(left, ignore_errors=True)
+            os.close(held)
+    folder = tempfile.mkdtemp(prefix="etl-tests-", dir=MEMORY)
+    Path(folder).chmod(0o755)  # PostgreSQL is another user
+    held = locked(Path(folder))
+    _locks.extend([held] if held is not None else [])
+    os.environ[IN_MEMORY] = os.environ["TMPDIR"] = tempfile.tempdir = folder
+
+
+def room() -> int:
+    """Bytes that may be kept in memory."""
+    for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
+        if line.startswith("MemAvailable:"):
+            return min(int(line.split()[1]) * 1024, shutil.disk_usage(MEMORY).free)
+    return 0
+
+
+def locked(folder: Path) -> int | None:
+    """A hold on a session's folder until this process ends; None while another holds it."""
+    held = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(held)
+        return None
+    return held
 
 
 KEPT = "ETL_TEST_BYTECODE"

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.driving import SPEC, checkout, environment
+from tests.e2e.driving import HURRIED, SPEC, checkout, environment
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("engine", "sandbox", "transforms", "workbench")
@@ -53,7 +53,7 @@ def elsewhere() -> dict[str, str]:
         for path in os.environ.get("PYTHONPATH", "").split(os.pathsep)
         if path and Path(path).resolve() != ROOT
     ]
-    return environment({"PYTHONPATH": os.pathsep.join(paths), "ETL_SANDBOX_SIZE": "150"})
+    return environment({"PYTHONPATH": os.pathsep.join(paths), "ETL_SANDBOX_SIZE": "150", **HURRIED})
 
 
 def pip(*args: str) -> None:

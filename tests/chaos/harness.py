@@ -29,6 +29,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SPEC = "specs/stel_order_to_pipedrive.yaml"
 NAME = "stel_order_to_pipedrive"
 SPEED = 20  # the destination's clock runs faster, and its limits with it: a test waits for no quota
+SETTLED = 0.2  # seconds until its lists and searches show what was written; three, by its own clock
 FAULTS = {"429": 0.01, "500": 0.02, "timeout-after-write": 0.01, "cut-connection": 0.02, "garbage-json": 0.02}
 DONE = (0, 1)  # ended by itself; 1: some records need attention
 UNREACHED = 3  # too many faults in a row: people start the command again
@@ -176,19 +177,29 @@ def quiet(*accounts: Running) -> Iterator[None]:
 
 
 def project(folder: Path, *changes: tuple[str, str]) -> Path:
-    """A copy of the shipped migration on large plans, with short waits; texts of the spec may be changed."""
+    """A copy of the shipped migration on large plans, with short waits; texts of the spec may be changed.
+
+    In a folder that has one already, the files are those of the checkout again, and the store stays.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("specs", "connectors", "templates"):
-        shutil.copytree(ROOT / name, folder / name)
+        shutil.copytree(ROOT / name, folder / name, dirs_exist_ok=True)
     spec = (("plan: business", "plan: unlimited"), ("plan: growth, seats: 5", "plan: ultimate, seats: 5000"))
     edit(folder / SPEC, *spec, *changes)
+    hurry(folder)
+    edit(folder / "connectors/pipedrive.yaml", ("timeout: 30", "timeout: 1"))
+    edit(folder / "connectors/stel_order.yaml", ("timeout: 60", "timeout: 1"), ("after: 61", "after: 0.05"))
+    return folder
+
+
+def hurry(folder: Path) -> None:
+    """Tell the connector of an account whose clock runs `SPEED` times faster: its limits, and when its lists are up to date."""
     edit(
         folder / "connectors/pipedrive.yaml",
         ("    per: 2\n", f"    per: {2 / SPEED}\n"),
-        ("timeout: 30", "timeout: 1\n  settle_after: 0.2"),
+        ("unit: calls, per: 2,", f"unit: calls, per: {2 / SPEED},"),
+        ("  timeout: 30\n", f"  timeout: 30\n  settle_after: {SETTLED}\n"),
     )
-    edit(folder / "connectors/stel_order.yaml", ("timeout: 60", "timeout: 1"), ("after: 61", "after: 0.05"))
-    return folder
 
 
 def edit(path: Path, *changes: tuple[str, str]) -> None:

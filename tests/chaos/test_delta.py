@@ -11,11 +11,14 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.chaos.canonical import describe, difference, doubled
+from tests.chaos.conftest import SIZE
 from tests.chaos.harness import (
+    SPEC,
     Row,
     World,
     control,
     dump,
+    edit,
     people,
     project,
     worlds,
@@ -23,7 +26,6 @@ from tests.chaos.harness import (
 )
 from tests.chaos.people import work_in_source
 
-SIZE = 120
 NAME = "name: {from: [legal-name, name, full-reference], using: text.squash"
 OVERWRITE = (f"      {NAME}}}", f"      {NAME}, on_conflict: overwrite}}")
 DELETE = ("  events:\n    label: Events\n", "  events:\n    label: Events\n    on_delete: delete\n")
@@ -71,25 +73,30 @@ def test_a_delta_ends_where_a_full_run_would(pair: list[World]) -> None:
     assert written(first.destination) == before
 
 
-def test_people_keep_their_edit_unless_the_spec_overwrites(pair: list[World]) -> None:
+@pytest.mark.parametrize(
+    ("changes", "name"), [((), "Nuestro nombre"), ((OVERWRITE,), "Nombre legal nuevo")], ids=["kept", "overwritten"]
+)
+def test_people_keep_their_edit_unless_the_spec_overwrites(
+    migrated: World, changes: tuple[tuple[str, str], ...], name: str
+) -> None:
     """A field that people changed stays and is reported, its neighbours are updated; `overwrite` takes it back."""
-    for world, changes, name in ((pair[0], (), "Nuestro nombre"), (pair[1], (OVERWRITE,), "Nombre legal nuevo")):
-        fresh(world, *changes).etl("run", "--yes")
-        row = rows_of(world, "organizations", "clients/1200101")[0]
-        people(world.destination, "PATCH", f"/api/v2/organizations/{row['id']}", name="Nuestro nombre")
-        people(world.source, "PUT", "/clients/1200101", **{"legal-name": "Nombre legal nuevo", "phone": "+34 600 555 666"})
-        world.etl("run", "--delta")
-        after = rows_of(world, "organizations", "clients/1200101")[0]["record"]
-        assert after["name"] == name
-        assert "+34600555666" in after["custom_fields"].values()
-        told = [text for text in attention(world) if text.startswith("organizations clients/1200101 name: people changed it")]
-        assert bool(told) is (not changes)
+    world = migrated
+    edit(world.folder / SPEC, *changes)
+    row = rows_of(world, "organizations", "clients/1200101")[0]
+    people(world.destination, "PATCH", f"/api/v2/organizations/{row['id']}", name="Nuestro nombre")
+    people(world.source, "PUT", "/clients/1200101", **{"legal-name": "Nombre legal nuevo", "phone": "+34 600 555 666"})
+    world.etl("run", "--delta")
+    after = rows_of(world, "organizations", "clients/1200101")[0]["record"]
+    assert after["name"] == name
+    assert "+34600555666" in after["custom_fields"].values()
+    told = [text for text in attention(world) if text.startswith("organizations clients/1200101 name: people changed it")]
+    assert bool(told) is (not changes)
 
 
-def test_deletions_follow_the_policy(pair: list[World]) -> None:
+def test_deletions_follow_the_policy(migrated: World) -> None:
     """A row deleted in the source is reported; with `on_delete: delete` its row goes too, unless people have touched it."""
-    world = fresh(pair[0], DELETE)
-    world.etl("run", "--yes")
+    world = migrated
+    edit(world.folder / SPEC, DELETE)
     events = [row["record"] for row in dump(world.source) if row["resource"] == "events"][:2]
     gone, edited = (world.id_of("events", f"events/{event['id']}") for event in events)
     people(world.destination, "PATCH", f"/api/v2/activities/{edited}", subject="Nuestra visita")
@@ -132,13 +139,14 @@ def test_a_row_that_slipped_off_a_page_is_found(pair: list[World]) -> None:
     assert doubled(dump(world.destination)) == []
 
 
-def test_many_deletions_are_asked_for(pair: list[World]) -> None:
+def test_many_deletions_are_asked_for(migrated: World) -> None:
     """Where more rows would be deleted than anybody expects, none is, all of them are listed, and --yes takes them."""
-    world = fresh(pair[0], DELETE)
+    world = migrated
+    edit(world.folder / SPEC, DELETE)
     events = [row["record"] for row in dump(world.source) if row["resource"] == "events"]
     told = ("subject", "start-date", "end-date", "event-type-id", "account-id")
     copies = [people(world.source, "POST", "/events", **{name: events[0][name] for name in told if name in events[0]}) for _ in range(8)]
-    world.etl("run", "--yes")
+    world.etl("run", "--delta")
     events = [f"events/{event['id']}" for event in [*events, *copies]][:11]
     for event in events:
         people(world.source, "DELETE", f"/{event}")
@@ -152,10 +160,9 @@ def test_many_deletions_are_asked_for(pair: list[World]) -> None:
     assert written(world.destination) == before + 11
 
 
-def test_a_repeated_delta_outlives_an_outage(pair: list[World]) -> None:
+def test_a_repeated_delta_outlives_an_outage(migrated: World) -> None:
     """With --every, a platform that fails for a while is told of, and what was made meanwhile comes with the next delta."""
-    world = fresh(pair[0])
-    world.etl("run", "--yes")
+    world = migrated
     control(world.source, "faults", {"500": 1.0})
     process = world.start("run", "--delta", "--every", "1s", "--until", "2999-01-01")
     try:

@@ -18,6 +18,7 @@ from tests.chaos.canonical import (
     doubled,
     unchanged,
 )
+from tests.chaos.conftest import SIZE
 from tests.chaos.harness import (
     FAULTS,
     Kill,
@@ -40,8 +41,6 @@ DEFINITIONS = {
     "deals": "deal_fields",
     "products": "product_fields",
 }
-SIZE = 120
-
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
@@ -198,10 +197,9 @@ def test_a_row_that_was_there_gets_its_values_back(world: World) -> None:
     assert unchanged(dump(world.destination)) == unchanged(before)
 
 
-def test_an_edit_that_a_delta_kept_is_kept_by_the_rollback(world: World) -> None:
+def test_an_edit_that_a_delta_kept_is_kept_by_the_rollback(migrated: World) -> None:
     """A row that people edited stays, though a delta has updated another field of it since."""
-    fresh(world)
-    world.etl("run", "--yes")
+    world = migrated
     row_id = world.id_of("organizations", "clients/1200122")
     people(world.destination, "PATCH", f"/api/v2/organizations/{row_id}", name="Nuestro nombre")
     people(world.source, "PUT", "/clients/1200122", phone="+34 600 777 888")
@@ -211,11 +209,9 @@ def test_an_edit_that_a_delta_kept_is_kept_by_the_rollback(world: World) -> None
     assert ("organizations", row_id) in {(row["resource"], row["id"]) for row in dump(world.destination)}
 
 
-def test_one_run_is_taken_back_and_done_again(world: World) -> None:
+def test_one_run_is_taken_back_and_done_again(migrated: World, untouched: list[Row]) -> None:
     """`--run` undoes a delta alone: new rows go, changed ones are as they were; the next delta brings it all again, once."""
-    before = fresh(world)
-    world.etl("run", "--yes")
-    migrated = dump(world.destination)
+    world, moved = migrated, dump(migrated.destination)
     client = people(world.source, "POST", "/clients", **{"name": "Otra SL", "legal-name": "Otra Empresa SL"})
     people(world.source, "PUT", "/clients/1200115", phone="+34 600 333 444")
     people(world.source, "PUT", "/salesEstimates/60100010", **{"account-id": client["id"], "account-path": client["path"]})
@@ -224,8 +220,8 @@ def test_one_run_is_taken_back_and_done_again(world: World) -> None:
     number = json.loads(world.etl("status", "--json").out)["runs"][-1]["id"]
     told = json.loads(world.etl("rollback", "--yes", "--json", "--run", str(number)).out)
     assert (told["kept"], told["failed"]) == ([], [])
-    assert unchanged(dump(world.destination)) == unchanged(migrated)
+    assert unchanged(dump(world.destination)) == unchanged(moved)
     world.etl("run", "--yes")
     assert difference(describe(dump(world.destination)), describe(changed)) == ([], [])
     world.etl("rollback", "--yes", good=(0,))
-    assert unchanged(dump(world.destination)) == unchanged(before)
+    assert unchanged(dump(world.destination)) == unchanged(untouched)

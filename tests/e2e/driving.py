@@ -22,7 +22,7 @@ from typing import Any
 import pytest
 
 from tests import loopback
-from tests.chaos.harness import edit
+from tests.chaos.harness import SPEED, edit, hurry
 from tests.platforms.project import call
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -35,6 +35,7 @@ DEFINITIONS = {
     "deals": "deal_fields",
     "products": "product_fields",
 }
+HURRIED = {"ETL_SANDBOX_ARGS": f"--speed {SPEED}"}  # `--env sandbox` on accounts as fast as `checkout` says they are
 OURS = ("STEL_ORDER_", "PIPEDRIVE_", "ETL_", "FALLBACK_")
 
 Record = dict[str, Any]
@@ -85,11 +86,15 @@ def etl_here(*args: str, at: Path, env: Mapping[str, str] | None = None, code: i
 
 
 def checkout(folder: Path, *changes: tuple[str, str], plans: tuple[str, str] = ("unlimited", "ultimate")) -> Path:
-    """A copy of what a migration is made of, on plans that let tests be quick; texts of the spec may be changed."""
+    """A copy of what a migration is made of, with short waits and on plans that let tests be quick.
+
+    It is for a destination whose clock runs `SPEED` times faster. Texts of the spec may be changed.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("specs", "connectors", "templates"):
         shutil.copytree(ROOT / name, folder / name)
     edit(folder / SPEC, ("plan: business", f"plan: {plans[0]}"), ("plan: growth", f"plan: {plans[1]}"), *changes)
+    hurry(folder)
     return folder
 
 
@@ -169,7 +174,8 @@ def pair(source: Sequence[str] = (), destination: Sequence[str] = (), size: int 
     """Both emulators on the plans that `checkout` writes into the spec."""
     with ExitStack() as stack:
         left = stack.enter_context(serve("stel_order", "--plan", "unlimited", "--size", str(size), *source))
-        right = stack.enter_context(serve("pipedrive", "--plan", "ultimate", "--size", str(size), *destination))
+        quick = ("--plan", "ultimate", "--speed", str(SPEED))
+        right = stack.enter_context(serve("pipedrive", *quick, "--size", str(size), *destination))
         yield Pair(left, right)
 
 

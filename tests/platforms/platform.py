@@ -162,7 +162,7 @@ def page(rows: list[Row], query: dict[str, str]) -> list[Row]:
 def served(platform: Platform) -> Iterator[Platform]:
     """The platform, answering on a port of its own while the block runs."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(platform))
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.005,), daemon=True)
     thread.start()
     platform.base_url = f"http://127.0.0.1:{server.server_port}"
     try:

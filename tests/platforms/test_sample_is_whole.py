@@ -179,7 +179,7 @@ def _any_account(account: Account) -> None:
 QUIET = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
 
 
-@settings(max_examples=8, deadline=None, derandomize=True, suppress_health_check=QUIET)
+@settings(max_examples=4, deadline=None, derandomize=True, suppress_health_check=QUIET)
 @given(ACCOUNTS)
 def test_a_sample_of_any_account_is_whole(account: Account) -> None:
     """The same for accounts of any shape."""

@@ -36,9 +36,9 @@ PEOPLE = 6
 
 @pytest.fixture
 def paced(serve: Serve, tmp_path: Path) -> Project:
-    """Six people who become contacts, on a destination that takes four calls in two seconds."""
+    """Six people who become contacts, on a destination that takes six calls in two seconds."""
     platform = serve(people=[{"id": at, "name": f"Person {at}"} for at in range(PEOPLE)], contacts=[])
-    burst = {"unit": "calls", "per": 2, "window": "rolling", "amount": {"any": 4}}
+    burst = {"unit": "calls", "per": 2, "window": "rolling", "amount": {"any": 6}}
     destination = {"resources": {"contacts": writable("contacts", ["name"], name="text")}, "limits": {"burst": burst}}
     objects = {"contacts": mapped("people", "contacts", {"name": "name"})}
     source = {"people": readable("people", name="text")}

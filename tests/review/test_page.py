@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import html.parser
 import json
 import os
@@ -13,7 +12,6 @@ import stat
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +32,8 @@ from engine.report.page import (
 )
 from engine.session import wire
 from engine.store.tables import open_store
+from tests.e2e.driving import HURRIED
+from tests.stages.conftest import wide
 
 ROOT = Path(__file__).resolve().parents[2]
 BENCH = runpy.run_path(str(ROOT / "bench" / "report_page.py"))
@@ -296,13 +296,10 @@ def test_the_csv_tells_in_which_form_a_value_is_stored(tmp_path: Path) -> None:
 def example(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
     """The report of a small sample run on fresh sandbox accounts."""
     folder = tmp_path_factory.mktemp("run")
-    migration = load_migration(ROOT / "specs" / "stel_order_to_pipedrive.yaml", {})
-    source = replace(migration.spec.source, plan="unlimited")
-    destination = replace(migration.spec.destination, plan="ultimate", seats=50)
-    migration = replace(migration, spec=replace(migration.spec, source=source, destination=destination))
+    migration = wide(load_migration(ROOT / "specs" / "stel_order_to_pipedrive.yaml", {}))
     with (
         closing(open_store(str(folder / "store.sqlite"))) as store,
-        accounts(migration, "sandbox", {"ETL_SANDBOX_SIZE": "300"}, folder / "sandbox") as found,
+        accounts(migration, "sandbox", {"ETL_SANDBOX_SIZE": "300", **HURRIED}, folder / "sandbox") as found,
         closing(wire(migration, found, store, command="test")) as run,
     ):
         yield json.loads(json.dumps(build(run, migrate(run, 20), "run --sample", "sandbox")))
@@ -340,7 +337,8 @@ MISTAKES: list[tuple[str, Callable[[dict[str, Any]], Any]]] = [
 @pytest.mark.parametrize(("name", "spoil"), MISTAKES, ids=[name for name, _ in MISTAKES])
 def test_the_schema_finds_a_mistake(name: str, spoil: Callable[[dict[str, Any]], Any]) -> None:
     """Each mistake is one breach of the schema."""
-    report = copy.deepcopy(plain())
+    report = plain()
+    report["records"] = report["records"][:12]  # the other two hundred and fifty are no different
     spoil(report)
     assert len(problems(report)) == 1
 

@@ -19,7 +19,8 @@ from engine.language.compile import Migration, load_migration
 from engine.session import Run, wire
 from engine.store.tables import Store, open_store
 from tests import loopback
-from tests.e2e.driving import once
+from tests.chaos.harness import SETTLED, SPEED
+from tests.e2e.driving import HURRIED, once
 
 SPEC = Path(__file__).parents[2] / "specs" / "stel_order_to_pipedrive.yaml"
 
@@ -61,10 +62,12 @@ class Desk:
 
 
 def wide(migration: Migration) -> Migration:
-    """The same migration on plans whose limits do not slow a test down."""
-    spec = migration.spec
+    """The same migration on plans whose limits do not slow a test down, to an account whose clock runs faster."""
+    spec, connector = migration.spec, migration.destination
     source, destination = replace(spec.source, plan="unlimited"), replace(spec.destination, plan="ultimate", seats=50)
-    return replace(migration, spec=replace(spec, source=source, destination=destination))
+    limits = tuple(item if item.name == "day" else replace(item, seconds=item.seconds / SPEED) for item in connector.limits)
+    connector = replace(connector, limits=limits, connection=replace(connector.connection, settle_after=SETTLED))
+    return replace(migration, spec=replace(spec, source=source, destination=destination), destination=connector)
 
 
 @pytest.fixture
@@ -108,7 +111,7 @@ def at(folder: Path) -> Iterator[Desk]:
     """The accounts and the store in a folder; fresh ones where it has none."""
     migration = wide(load_migration(SPEC, {}))
     store = open_store(str(folder / "store.sqlite"))
-    with accounts(migration, "sandbox", {"ETL_SANDBOX_SIZE": "120"}, folder / "sandbox") as found:
+    with accounts(migration, "sandbox", {"ETL_SANDBOX_SIZE": "120", **HURRIED}, folder / "sandbox") as found:
         desk = Desk(migration, store, found, folder)
         yield desk
         for run in desk.opened:

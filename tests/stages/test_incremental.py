@@ -364,11 +364,26 @@ steps = st.lists(
 
 
 @given(steps)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_what_is_brought_up_equals_what_is_made_anew(
     story: Sequence[tuple[str, Any]],
 ) -> None:
     """Changed, added, deleted and moved records, rows that come and go, readings in another order: the same rows."""
+    live(story)
+
+
+@pytest.mark.chaos
+@given(steps)
+@settings(max_examples=300, deadline=None)
+def test_whatever_is_brought_up_equals_what_is_made_anew(
+    story: Sequence[tuple[str, Any]],
+) -> None:
+    """The same for three hundred stories."""
+    live(story)
+
+
+def live(story: Sequence[tuple[str, Any]]) -> None:
+    """Take the steps, and compare what was brought up on the way with what is made anew."""
     with TemporaryDirectory() as folder, table_in(Path(folder)) as table:
         for step in [*story, ("plan", None)]:
             table.do(*step)

@@ -46,9 +46,9 @@ def test_second_run_changes_nothing(sampled: Desk) -> None:
     assert sampled.dump() == before
 
 
-def test_everything_that_arrived_is_as_wanted(desk: Desk) -> None:
+def test_everything_that_arrived_is_as_wanted(migrated: Desk) -> None:
     """No field of a record that arrived is lost, and money sums agree per object and currency."""
-    result = pipeline.migrate(desk.run(), None)
+    result = pipeline.migrate(migrated.run(), None)
     assert result.tally.lost_in_arrived == 0
     assert result.tally.record_states()["missing"] == 0
     assert result.tally.money

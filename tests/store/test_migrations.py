@@ -29,7 +29,7 @@ from engine.store.tables import VERSION, metadata, open_store
 from sandbox.launch import launch
 from tests import loopback
 from tests.chaos.canonical import doubled
-from tests.e2e.driving import SPEC, checkout, etl
+from tests.e2e.driving import HURRIED, SPEC, checkout, etl
 
 DATA = Path(__file__).parent / "data"
 ROOT = Path(__file__).resolve().parents[2]
@@ -475,7 +475,7 @@ def test_postgresql_takes_back_half_a_step(old_postgres: str) -> None:
 # -- and the migration goes on
 
 
-SIZE = {"ETL_SANDBOX_SIZE": "150"}
+SIZE = {"ETL_SANDBOX_SIZE": "150", **HURRIED}
 ALIKE = {
     "notes": ("content", "deal_id", "org_id", "person_id", "add_time"),
     "pipelines": ("name",),

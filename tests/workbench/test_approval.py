@@ -18,6 +18,7 @@ from engine.store.journal import end_run, start_run
 from engine.store.tables import Store, open_store
 from tests.chaos import harness as chaos
 from tests.chaos.harness import worlds
+from tests.platforms.project import call
 from tests.stages.conftest import SPEC
 from workbench.approval import approval_path, approve, demand, keep_end, load
 from workbench.cli import etl
@@ -212,17 +213,23 @@ def test_the_program_is_started_with_the_gate(project: Path) -> None:
 def test_an_approved_mapping_moves_live_data_until_it_is_edited(tmp_path: Path) -> None:
     """Against two live accounts: a sample, the approval, the whole; after an edit code 4 with the changed field, before any call."""
     with worlds(tmp_path, ["one"], 60) as (world,):
-        live = replace(world, program=(sys.executable, "-m", "workbench"))
-        assert "is not approved" in live.etl("run", good=[4]).err
-        live.etl("run", "--sample", "20")
-        live.etl("approve", "--by", "Ana", good=[0])
-        live.etl("run")
-        assert "no sample" in live.etl("run", "--failed", "--store", str(tmp_path / "new.sqlite"), good=[4]).err
-        chaos.edit(live.folder / chaos.SPEC, VOIDING["a value map"])
-        calls = chaos.requests(live.destination)
+        started = replace(world, program=(sys.executable, "-m", "workbench"))
+
+        def said(*words: str, good: tuple[int, ...] = (0, 1)) -> str:
+            done = call(world.folder, world.env, words[0], chaos.SPEC, *words[1:], "--env", "live")
+            assert done.code in good, str(done)
+            return done.err
+
+        assert "is not approved" in started.etl("run", good=[4]).err
+        said("run", "--sample", "20")
+        said("approve", "--by", "Ana", good=(0,))
+        said("run")
+        assert "no sample" in said("run", "--failed", "--store", str(tmp_path / "new.sqlite"), good=(4,))
+        chaos.edit(world.folder / chaos.SPEC, VOIDING["a value map"])
+        calls = chaos.requests(world.destination)
         for words in (["run"], ["run", "--delta"], ["run", "--failed"]):
-            assert "quotes: status" in live.etl(*words, good=[4]).err
-        assert chaos.requests(live.destination) == calls
+            assert "quotes: status" in said(*words, good=(4,))
+        assert chaos.requests(world.destination) == calls
 
 
 def test_failing_cases_refuse_an_approval_until_somebody_says_why(

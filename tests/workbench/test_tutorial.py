@@ -13,11 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.driving import etl_here
+from tests.e2e.driving import HURRIED, checkout, etl_here
 
 ROOT = Path(__file__).parents[2]
 TUTORIAL = ROOT / "docs" / "workbench" / "tutorial.md"
-PARTS = ("specs", "connectors", "templates", "schemas")
 _BLOCK = re.compile(r"^```(sh|diff)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _ENDS = re.compile(r"#\s*ends with (\d+)")
 
@@ -67,9 +66,9 @@ def ran_etl(words: list[str], folder: Path, env: dict[str, str]) -> tuple[int, s
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """The project as somebody has just cloned it, under git."""
-    for part in PARTS:
-        shutil.copytree(ROOT / part, tmp_path / part)
+    """The project as somebody has just cloned it, under git, on plans that do not keep the test waiting."""
+    checkout(tmp_path)
+    shutil.copytree(ROOT / "schemas", tmp_path / "schemas")
     for path in tmp_path.glob("specs/*.approval.yaml"):
         path.unlink()
     (tmp_path / ".gitignore").write_text("var/\n", encoding="utf-8")
@@ -90,6 +89,7 @@ def environment() -> dict[str, str]:
         kept
         | people
         | {"PYTHONPATH": str(ROOT), "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull, "ETL_SANDBOX_SIZE": "120"}
+        | HURRIED
     )
 
 
