@@ -18,7 +18,7 @@ import pytest
 from engine.connector.load import load_connector
 
 ROOT = Path(__file__).resolve().parent.parent
-OURS = ("engine", "transforms", "sandbox", "workbench")
+OURS = ("declared_etl", "engine", "transforms", "sandbox", "workbench")
 
 # The rooms of the engine, in the order of their imports: a room uses rooms above its own, never one below. The modules of
 # one room may use each other. Four files stand in the root. A new room, or a new module of the workbench, is entered here.
@@ -82,7 +82,7 @@ UNFINISHED = re.compile(r"NotImplementedError|\bTODO\b|\bFIXME\b|\bXXX\b")
 BUDGET = 175_500  # tokens of engine/ without its faces: command line, reports, library. It only goes down: what is saved is taken off.
 # It is raised only by a page in docs/decisions/ that says what the tokens are for and why nothing else can go.
 
-READ = ("engine", "transforms", "workbench")  # under the rules of what a reader feels
+READ = ("declared_etl", "engine", "transforms", "workbench")  # under the rules of what a reader feels
 WIDEST = 100  # columns
 
 

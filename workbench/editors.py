@@ -22,12 +22,8 @@ def at_hand(folder: Path, name: str) -> str:
     if line := beside(folder, name):
         return line
 
-    installed = schema_path(name)
-    return (
-        _line(Path(os.path.relpath(installed, folder.resolve())).as_posix())
-        if installed
-        else ""
-    )
+    installed = os.path.relpath(schema_path(name), folder.resolve())
+    return _line(Path(installed).as_posix())
 
 
 def _line(path: str) -> str:
