@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import runpy
 import shutil
 import subprocess
 import sys
@@ -15,7 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.chaos.harness import edit
 from tests.e2e.driving import SPEC, checkout, environment, once
+from tests.packaging.building import rewriter
 
 ROOT = Path(__file__).resolve().parent.parent
 DOOR = "declared_etl"
@@ -163,7 +164,7 @@ def test_every_file_rides_along(installed: Installed) -> None:
 
 def test_only_imports_differ(installed: Installed) -> None:
     """Every file is that of the checkout, but for what its imports of our packages begin with; steps are the same."""
-    rewritten = runpy.run_path(str(ROOT / "setup.py"))["rewritten"]
+    rewritten = rewriter()
     for name, body in contents(installed.wheel).items():
         if ".dist-info/" in name:
             continue
@@ -222,21 +223,17 @@ def test_without_the_sandbox_the_line_to_type_is_said(installed: Installed, tmp_
         assert "starlette, uvicorn, python_multipart" in ended.stderr
 
 
-def test_a_project_begins_far_from_the_checkout(installed: Installed, tmp_path: Path) -> None:
-    """A spec that `etl init` begins is valid, and its first line leads to the installed schemas."""
-    connectors = checkout(tmp_path / "project") / "connectors"
-    given = (
-        "--source",
-        str(connectors / "stel_order.yaml"),
-        "--destination",
-        str(connectors / "pipedrive.yaml"),
-    )
-    made = installed.run("etl", "init", *given, "--name", "first", "--yes", at=tmp_path)
+def test_a_project_begins_in_an_empty_folder(installed: Installed, tmp_path: Path) -> None:
+    """An example, and a first spec for a pair, from nothing but the wheel: valid, tested, a sample moved."""
+    made = installed.run("etl", "init", "--example", "stel_order_to_pipedrive", "demo", at=tmp_path)
     assert made.returncode == 0, made.stderr
-    checked = installed.run("etl", "validate", "specs/first.yaml", at=tmp_path)
+    demo = tmp_path / "demo"
+    edit(demo / SPEC, ("plan: business", "plan: unlimited"), ("plan: growth", "plan: ultimate"))
+    for line, codes in (("validate SPEC", (0,)), ("test SPEC", (0,)), ("run SPEC --sample 40", (0, 1))):
+        ended = installed.run("etl", *line.replace("SPEC", SPEC).split(), at=demo)
+        assert ended.returncode in codes, f"{line}: {ended.stderr}"
+    given = ("--source", "stel_order", "--destination", "pipedrive", "--name", "first", "--yes", "other")
+    made = installed.run("etl", "init", *given, at=tmp_path)
+    assert made.returncode == 0, made.stderr
+    checked = installed.run("etl", "validate", "specs/first.yaml", at=tmp_path / "other")
     assert checked.returncode == 0, checked.stderr
-    line = (tmp_path / "specs" / "first.yaml").read_text(encoding="utf-8").splitlines()[0]
-    schema = (tmp_path / "specs" / line.partition("$schema=")[2]).resolve()
-    assert schema.name == "spec.schema.json" and schema.is_relative_to(
-        installed.bin.parent.resolve()
-    )

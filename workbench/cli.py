@@ -21,7 +21,8 @@ COMMANDS = (
     Later(
         "init",
         f"{__package__}.commands.init:init_command",
-        "Write a first spec for a pair of connectors, with a test file; refuses to overwrite.",
+        "Begin a project: a folder with a first spec and its cases, ready for git; in one that has"
+        " specs, add a spec. Nothing is overwritten.",
     ),
     Later(
         "propose",

@@ -14,7 +14,7 @@ from engine.config.suggestions import suggest
 from engine.config.validation import check_shape
 from engine.config.variables import expand
 from engine.connector.addressing import addressed
-from engine.connector.load import load_connector
+from engine.connector.load import connector_file, load_connector
 from engine.connector.model import Connector, FieldType
 from engine.errors import (
     Code,
@@ -69,7 +69,7 @@ def load_migration(
         )
     connectors: dict[str, Connector] = {}
     for side in ("source", "destination"):
-        file = path.parent / document.data[side]["connector"]
+        file = connector_file(path.parent, document.data[side]["connector"])
         try:
             connector = load_connector(file, shown(file))
             connectors[side] = (

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import ast
-import runpy
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from tests.packaging.building import rewriter
+
 ROOT = Path(__file__).resolve().parents[2]
-rewritten: Callable[..., str] = runpy.run_path(str(ROOT / "setup.py"))["rewritten"]
+rewritten = rewriter()
 
 
 @pytest.mark.parametrize(

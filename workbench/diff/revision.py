@@ -34,7 +34,8 @@ def at_revision(spec: Path, revision: str, folder: Path) -> tuple[Path, Path]:
     )
     _git(root, "rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
     text = _copy(root, revision, inside, folder)
-    for name in dict.fromkeys(_named(parse(text, f"{revision}:{inside}").data)):
+    data = parse(text, f"{revision}:{inside}").data
+    for name in dict.fromkeys([*_named(data), *_connectors(data)]):
         path = _joined(inside.parent, name)
         if path is not None:
             _copy(root, revision, path, folder, must=False)
@@ -67,6 +68,15 @@ def _named(value: Any) -> Iterator[str]:
         and "{" not in value
     ):
         yield value
+
+
+def _connectors(data: Any) -> Iterator[str]:
+    """Where the project keeps connectors that a spec names without a path."""
+    for side in ("source", "destination"):
+        written = data.get(side) if isinstance(data, dict) else None
+        name = written.get("connector") if isinstance(written, dict) else None
+        if isinstance(name, str) and "/" not in name:
+            yield f"../connectors/{name}.yaml"
 
 
 def _joined(base: PurePosixPath, name: str) -> PurePosixPath | None:
