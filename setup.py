@@ -17,10 +17,6 @@ import tokenize
 from collections.abc import Iterator
 from pathlib import Path
 
-from setuptools import setup
-from setuptools.command.build_py import build_py
-from setuptools.command.egg_info import egg_info
-
 DOOR = "declared_etl"
 PACKAGES = ("engine", "sandbox", "transforms", "workbench")
 FOLDERS = ("connectors", "schemas", "specs", "templates")
@@ -96,36 +92,46 @@ def _name_after(text: str, head: str) -> int:
     return name.start[1]
 
 
-class Gathered(build_py):
-    """Builds as usual, and moves what was built below the door; an editable installation stays the
-    checkout.
-    """
+def build() -> None:
+    """Hand setuptools our two steps; whoever only wants to rewrite a text needs no setuptools."""
+    from setuptools import setup
+    from setuptools.command.build_py import build_py
+    from setuptools.command.egg_info import egg_info
 
-    def run(self) -> None:
-        if self.editable_mode:
+    class Gathered(build_py):
+        """Builds as usual, and moves what was built below the door; an editable installation stays
+        the checkout.
+        """
+
+        def run(self) -> None:
+            if self.editable_mode:
+                super().run()
+                return
+            built = Path(self.build_lib)
+            # nothing of an older build rides along
+            shutil.rmtree(built, ignore_errors=True)
             super().run()
-            return
-        built = Path(self.build_lib)
-        shutil.rmtree(built, ignore_errors=True)  # nothing of an older build
-        super().run()
-        for file in sorted(built.rglob("*.py")):
-            text = file.read_bytes().decode()
-            file.write_bytes(rewritten(text, str(file)).encode())
-        for package in PACKAGES:
-            (built / package).rename(built / DOOR / package)
-        for folder in FOLDERS:
-            shutil.copytree(folder, built / DOOR / folder, ignore=NOT_SHIPPED)
+            for file in sorted(built.rglob("*.py")):
+                text = file.read_bytes().decode()
+                file.write_bytes(rewritten(text, str(file)).encode())
+            for package in PACKAGES:
+                (built / package).rename(built / DOOR / package)
+            for folder in FOLDERS:
+                shutil.copytree(
+                    folder, built / DOOR / folder, ignore=NOT_SHIPPED
+                )
 
+    class Named(egg_info):
+        """One name is all that is taken of the place where packages are installed."""
 
-class Named(egg_info):
-    """One name is all that is taken of the place where packages are installed."""
+        def run(self) -> None:
+            super().run()
+            Path(self.egg_info, "top_level.txt").write_text(
+                f"{DOOR}\n", encoding="utf-8"
+            )
 
-    def run(self) -> None:
-        super().run()
-        Path(self.egg_info, "top_level.txt").write_text(
-            f"{DOOR}\n", encoding="utf-8"
-        )
+    setup(cmdclass={"build_py": Gathered, "egg_info": Named})
 
 
 if __name__ == "__main__":
-    setup(cmdclass={"build_py": Gathered, "egg_info": Named})
+    build()

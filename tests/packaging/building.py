@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import runpy
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +11,5 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def rewriter() -> Callable[..., str]:
     """The function of setup.py that leads imports below the door."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # setuptools imports what it replaces
-        found: Callable[..., str] = runpy.run_path(str(ROOT / "setup.py"))["rewritten"]
+    found: Callable[..., str] = runpy.run_path(str(ROOT / "setup.py"))["rewritten"]
     return found
