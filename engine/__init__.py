@@ -1,10 +1,11 @@
 """A declarative migration engine: it interprets specs and connectors and knows no platform by
 name.
 
-    with engine.open("specs/mine.yaml") as migration:
+    with declared_etl.open("specs/mine.yaml") as migration:
         result = migration.run(sample=200)
 
-Everything that programs need has its name here (docs/embedding.md); it is read when it is used.
+What programs need has its name here, and they have it from `declared_etl` (docs/embedding.md); it
+is read when it is used.
 """
 
 from __future__ import annotations
@@ -29,20 +30,20 @@ if TYPE_CHECKING:
     from engine.store.links import Finding
 
 _PLACES = {
-    "engine.connector.auth": ("Account",),
-    "engine.connector.rate_limit": ("Clock",),
-    "engine.errors": ("EtlError",),
-    "engine.library.gate": ("Gate",),
-    "engine.library.migration": ("OpenMigration", "open"),
-    "engine.library.results": (
+    ".connector.auth": ("Account",),
+    ".connector.rate_limit": ("Clock",),
+    ".errors": ("EtlError",),
+    ".library.gate": ("Gate",),
+    ".library.migration": ("OpenMigration", "open"),
+    ".library.results": (
         "Kept",
         "ObjectResult",
         "RollbackResult",
         "RunResult",
     ),
-    "engine.plan.cost": ("LimitUse", "Plan", "Step"),
-    "engine.session": ("Accounts", "Event"),
-    "engine.store.links": ("Finding",),
+    ".plan.cost": ("LimitUse", "Plan", "Step"),
+    ".session": ("Accounts", "Event"),
+    ".store.links": ("Finding",),
 }
 _MODULES = {name: module for module, names in _PLACES.items() for name in names}
 
@@ -69,5 +70,5 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     """A public name, from the module that has it."""
     if name not in _MODULES:
-        raise AttributeError(f"module 'engine' has no attribute {name!r}")
-    return getattr(import_module(_MODULES[name]), name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_MODULES[name], __name__), name)

@@ -71,6 +71,7 @@ Code = Literal[
     "unknown-field",
     "unknown-object",
     "unknown-step",
+    "bad-step",
     "bad-argument",
     "missing-variable",
     "taken-name",

@@ -8,7 +8,7 @@ import click
 
 from sandbox.faults import check_rates
 from sandbox.options import Clock, Options
-from sandbox.platforms import PLATFORMS
+from sandbox.platforms import PLATFORMS, missing
 
 
 def _pairs(values: tuple[str, ...], option: str) -> dict[str, str]:
@@ -98,6 +98,8 @@ def serve_command(
         key=key,
         clock=Clock(speed=speed),
     )
+    if problem := missing():
+        raise click.UsageError(problem)
     from sandbox.serve import (
         serve,  # the web server is not needed to refuse a bad option
     )

@@ -8,9 +8,10 @@ import random
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+if TYPE_CHECKING:  # the command line names faults without a web server
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 KINDS = (
     "429",

@@ -15,11 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from sandbox.platforms import PLATFORMS
+from sandbox.platforms import PLATFORMS, missing
 
 READY_S = 30.0
 STOP_S = 10.0
-_ROOT = Path(__file__).resolve().parent.parent
+# where this package is imported from, under whichever name
+_ROOT = Path(__file__).resolve().parents[__name__.count(".")]
 
 
 class NotStarted(RuntimeError):
@@ -48,7 +49,9 @@ def launch(
     """Run the emulator while the block runs. `extra_args` are those of `sandbox serve`."""
     if name not in PLATFORMS:
         raise NotStarted(f"there is no emulator of {name}; use --env live with a test account")
-    command = [sys.executable, "-m", "sandbox", "serve", name, "--with-parent"]
+    if problem := missing():
+        raise NotStarted(problem)
+    command = [sys.executable, "-m", __package__, "serve", name, "--with-parent"]
     command += ["--seats", str(seats)]
     command += ["--data", str(data)] if data is not None else []
     command += ["--plan", plan] if plan else []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
@@ -10,21 +11,36 @@ if TYPE_CHECKING:
 
     from sandbox.options import Options
 
-# name -> "module:function"; the function takes Options and returns a Starlette application whose
-# state.account answers the Account protocol.
+# name -> "module:function", of this package; the function takes Options and returns a Starlette
+# application whose state.account answers the Account protocol.
 PLATFORMS = {
-    "stel_order": "sandbox.stel_order.app:create",
-    "pipedrive": "sandbox.pipedrive.app:create",
+    "stel_order": ".stel_order.app:create",
+    "pipedrive": ".pipedrive.app:create",
 }
 
 # What stands where the platform's own host (and fixed prefix) stands in a client's settings.
 BASE_PATHS = {"stel_order": "/app", "pipedrive": ""}
 
 
+# What the emulators are made of; it comes with an extra of its own.
+PARTS = ("starlette", "uvicorn", "python_multipart")
+
+
+def missing() -> str:
+    """What to do where the emulators' parts are not installed; nothing where they are."""
+    gone = [name for name in PARTS if find_spec(name) is None]
+    if not gone:
+        return ""
+    return (
+        f"the emulators need {', '.join(gone)} – to install what they need:"
+        " pip install 'declared-etl[sandbox]'"
+    )
+
+
 def create(options: Options) -> Starlette:
     """The application that plays the platform named in the options."""
     module, _, function = PLATFORMS[options.name].partition(":")
-    return cast("Starlette", getattr(import_module(module), function)(options))
+    return cast("Starlette", getattr(import_module(module, __package__), function)(options))
 
 
 def base_url(name: str, port: int) -> str:

@@ -18,7 +18,7 @@ import pytest
 from engine.connector.load import load_connector
 
 ROOT = Path(__file__).resolve().parent.parent
-OURS = ("engine", "transforms", "sandbox", "workbench")
+OURS = ("declared_etl", "engine", "transforms", "sandbox", "workbench")
 
 # The rooms of the engine, in the order of their imports: a room uses rooms above its own, never one below. The modules of
 # one room may use each other. Four files stand in the root. A new room, or a new module of the workbench, is entered here.
@@ -42,7 +42,7 @@ LAYERS: tuple[tuple[str, bool], ...] = (
     ("engine.cli.environment", False),
     ("engine.library.*", True),
     ("workbench.export workbench.writing workbench.doubts workbench.editors workbench.meaning workbench.excerpt "
-     "workbench.live workbench.staged workbench.beside", False),
+     "workbench.live workbench.staged workbench.beside workbench.connectors", False),
     ("workbench.diff.*", True),
     ("workbench.cases.*", True),
     ("workbench.manual.*", True),
@@ -50,7 +50,7 @@ LAYERS: tuple[tuple[str, bool], ...] = (
     ("workbench.probe.*", True),
     ("workbench.openapi.*", True),
     ("workbench.review.*", True),
-    ("workbench.approval workbench.scaffold", False),
+    ("workbench.approval workbench.scaffold workbench.project", False),
     ("engine.cli.*", True),
     ("workbench.commands.options", False),
     ("workbench.commands.connector_check workbench.commands.connector_new", False),
@@ -83,7 +83,7 @@ UNFINISHED = re.compile(r"NotImplementedError|\bTODO\b|\bFIXME\b|\bXXX\b")
 BUDGET = 175_500  # tokens of engine/ without its faces: command line, reports, library. It only goes down: what is saved is taken off.
 # It is raised only by a page in docs/decisions/ that says what the tokens are for and why nothing else can go.
 
-READ = ("engine", "transforms", "workbench")  # under the rules of what a reader feels
+READ = ("declared_etl", "engine", "transforms", "workbench")  # under the rules of what a reader feels
 WIDEST = 100  # columns
 
 

@@ -337,7 +337,7 @@ def test_every_code_of_a_mistake_is_explained() -> None:
 
 def test_every_code_of_a_mistake_is_used() -> None:
     """A code that nothing reports would be noise on the page."""
-    texts = [path.read_text(encoding="utf-8") for name in ("engine", "workbench") for path in (ROOT / name).rglob("*.py") if path.name != "errors.py"]
+    texts = [path.read_text(encoding="utf-8") for name in ("engine", "transforms", "workbench") for path in (ROOT / name).rglob("*.py") if path.name != "errors.py"]
     assert [code for code in get_args(Code) if not any(f'"{code}"' in text for text in texts)] == []
 
 

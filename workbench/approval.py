@@ -347,5 +347,5 @@ def _keep(run: Run, verdict: Mapping[str, Any]) -> None:
 
 
 # what a full run against live accounts is asked, by `etl` and by programs that give it to
-# `engine.open`
+# `declared_etl.open`
 APPROVALS = Gate(_admit, _keep)

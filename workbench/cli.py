@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,83 +20,76 @@ if TYPE_CHECKING:  # nothing of a run is needed to begin with
 COMMANDS = (
     Later(
         "init",
-        "workbench.commands.init:init_command",
-        "Write a first spec for a pair of connectors, with a test file; refuses to overwrite.",
+        f"{__package__}.commands.init:init_command",
+        "Begin a project: a folder with a first spec and its cases, ready for git; in one that has"
+        " specs, add a spec. Nothing is overwritten.",
     ),
     Later(
         "propose",
-        "workbench.commands.propose:propose_command",
+        f"{__package__}.commands.propose:propose_command",
         "Propose a mapping from staged records and both connectors; makes no call,"
         " unless asked to read.",
     ),
     Later(
         "validate",
-        "workbench.commands.validate:validate_command",
+        f"{__package__}.commands.validate:validate_command",
         "Check specs, their connectors and templates; every problem at once.",
     ),
     Later(
         "test",
-        "workbench.commands.test:test_command",
+        f"{__package__}.commands.test:test_command",
         "Run the cases beside SPEC (NAME.test.yaml): records in, drafts out, in memory.",
     ),
     Later(
         "diff",
-        "workbench.commands.diff:diff_command",
+        f"{__package__}.commands.diff:diff_command",
         "What changed between OLD and NEW in meaning, and what it does to the staged"
         " data. Makes no call.",
     ),
     Later(
         "approve",
-        "workbench.commands.approve:approve_command",
+        f"{__package__}.commands.approve:approve_command",
         "Approve a mapping whose sample was looked at; the full run against live asks for it.",
     ),
     Later(
         "report",
-        "workbench.commands.report:report_command",
+        f"{__package__}.commands.report:report_command",
         "Show the report of the last run, and where its page is. Makes no call.",
     ),
     Later(
         "export",
-        "workbench.commands.export:export_command",
+        f"{__package__}.commands.export:export_command",
         "Write the audit log, people, failures and every object's records as CSV and one workbook.",
     ),
     Later(
         "docs",
-        "workbench.commands.docs:docs_command",
+        f"{__package__}.commands.docs:docs_command",
         "Write the mapping as a document that a customer reads and signs. Makes no call.",
     ),
     Later(
         "connector",
-        "workbench.commands.connector:connector_group",
+        f"{__package__}.commands.connector:connector_group",
         "Draft a connector, and check it against the server.",
     ),
     Later(
         "completion",
-        "workbench.commands.completion:completion_command",
+        f"{__package__}.commands.completion:completion_command",
         "Print the script that completes commands, options and files in your shell; see"
         " docs/workbench/editor.md.",
     ),
 )
+# what the name of a package beside this one begins with
+_BESIDE = __name__.removesuffix(".cli").removesuffix("workbench")
 SANDBOX = Later(
     "sandbox",
-    "sandbox.cli:sandbox",
+    f"{_BESIDE}sandbox.cli:sandbox",
     "Local emulators of the platforms that records are moved between.",
 )
 
 
 def etl() -> click.Group:
     """All commands."""
-    return engine.group(
-        [*engine.COMMANDS, *COMMANDS, *([SANDBOX] if _has_emulators() else [])]
-    )
-
-
-def _has_emulators() -> bool:
-    """Whether the sandbox is installed."""
-    try:
-        return find_spec(SANDBOX.module) is not None
-    except ImportError:
-        return False
+    return engine.group([*engine.COMMANDS, *COMMANDS, SANDBOX])
 
 
 def _admit(migration: Migration, spec: Path, store: str | None) -> None:

@@ -9,11 +9,9 @@ the digest.
 
 from __future__ import annotations
 
-import ast
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path as FilePath
 from typing import Any, Literal
 
@@ -36,6 +34,7 @@ from engine.language.model import (
     ValueMap,
 )
 from engine.values import canonical, digest
+from transforms.code import step_code, texts_of
 
 Weight = Literal["none", "data", "schema", "identity"]
 STEPS_FOLDER = FilePath(transforms.__file__).resolve().parent
@@ -124,7 +123,7 @@ def parts(
         *_connector(
             "destination", destination, _written_resources(spec, destination)
         ),
-        *_steps(spec, steps),
+        *_steps(migration, steps),
     ]
     return tuple(found)
 
@@ -558,15 +557,22 @@ def field_steps(item: Field) -> set[str]:
             called = {call.name for call in filters_used(expr.source)}
             found |= {
                 step
-                for step in transforms.STEPS
-                if step.replace(".", "_") in called
+                for filter, step in expr.steps.filters.items()
+                if filter in called
             }
     return found
 
 
-def _steps(spec: Spec, folder: FilePath) -> Iterator[Part]:
-    code = step_digests(folder)
-    for name in sorted(steps_used(spec)):
+def _steps(migration: Migration, folder: FilePath) -> Iterator[Part]:
+    """The code of the steps: the shipped ones of a folder, and the project's own."""
+    code = {
+        **{
+            name: digest(pieces)
+            for name, pieces in step_code(texts_of(folder)).items()
+        },
+        **migration.steps.code,
+    }
+    for name in sorted(steps_used(migration.spec)):
         yield Part(
             "steps",
             name,
@@ -574,104 +580,3 @@ def _steps(spec: Spec, folder: FilePath) -> Iterator[Part]:
             f"source code {code.get(name, 'missing')[:8]}",
             "data",
         )
-
-
-@cache
-def step_digests(folder: FilePath) -> Mapping[str, str]:
-    """Each step's name and a digest of its code and of all code of the folder that it calls;
-    comments do not count.
-    """
-    modules = {
-        file.stem: ast.parse(file.read_text(encoding="utf-8"))
-        for file in sorted(folder.glob("*.py"))
-    }
-    pieces: dict[tuple[str, str], ast.stmt] = {}
-    for module, tree in modules.items():
-        for node in tree.body:
-            for name in _names_of(node):
-                pieces[module, name] = node
-    imported = {
-        module: dict(_imports(tree)) for module, tree in modules.items()
-    }
-    return {
-        f"{module}.{name}": digest(
-            sorted(_reach((module, name), pieces, imported))
-        )
-        for module, name in pieces
-        if not name.startswith("_")
-        and isinstance(pieces[module, name], ast.FunctionDef)
-    }
-
-
-def _names_of(node: ast.stmt) -> list[str]:
-    if isinstance(node, ast.FunctionDef | ast.ClassDef):
-        return [node.name]
-    targets: list[ast.expr] = []
-    if isinstance(node, ast.Assign):
-        targets = node.targets
-    elif isinstance(node, ast.AnnAssign):
-        targets = [node.target]
-
-    return [
-        name.id
-        for target in targets
-        for name in ast.walk(target)
-        if isinstance(name, ast.Name)
-    ]
-
-
-def _imports(tree: ast.Module) -> Iterator[tuple[str, tuple[str, str]]]:
-    """Names that a module has from its siblings: what each stands for there."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and (
-            node.level or (node.module or "").startswith("transforms")
-        ):
-            module = (node.module or "").removeprefix("transforms").lstrip(".")
-            for item in node.names:
-                yield (
-                    item.asname or item.name,
-                    (
-                        module or item.name,
-                        item.name if module else "",
-                    ),
-                )
-
-
-def _reach(
-    start: tuple[str, str],
-    pieces: Mapping[tuple[str, str], ast.stmt],
-    imported: Mapping[str, Mapping[str, tuple[str, str]]],
-) -> Iterator[str]:
-    """The code that a function is made of, every piece once."""
-    seen: set[tuple[str, str]] = set()
-    waiting = [start]
-    while waiting:
-        at = waiting.pop()
-        if at in seen or at not in pieces:
-            continue
-        seen.add(at)
-        yield f"{at[0]}.{at[1]} {_code(pieces[at])}"
-        for node in ast.walk(pieces[at]):
-            if isinstance(node, ast.Name):
-                waiting.append(imported[at[0]].get(node.id, (at[0], node.id)))
-            elif (
-                isinstance(node, ast.Attribute)
-                and isinstance(node.value, ast.Name)
-                and node.value.id in imported[at[0]]
-            ):
-                waiting.append((imported[at[0]][node.value.id][0], node.attr))
-
-
-def _code(node: ast.stmt) -> str:
-    """A piece of code without its docstring; where it stands does not count."""
-    if (
-        isinstance(node, ast.FunctionDef)
-        and ast.get_docstring(node) is not None
-    ):
-        node = ast.FunctionDef(
-            **{
-                **dict(ast.iter_fields(node)),
-                "body": node.body[1:] or [ast.Pass()],
-            }
-        )
-    return ast.dump(node)

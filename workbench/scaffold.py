@@ -1,6 +1,4 @@
-"""The first files of a migration: a spec that is valid from the start, a case to test it by, a
-hook that checks it.
-"""
+"""The first files of a migration: a spec that is valid from the start, a case to test it by."""
 
 from __future__ import annotations
 
@@ -24,7 +22,6 @@ from workbench.propose.write import FALLBACK
 from workbench.writing import Insertion, inserted, written
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
-HOOK = ".pre-commit-config.example.yaml"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +32,18 @@ class Asked:
     destination: Path
     name: str
     folder: Path
+    # how the spec names the connectors; "" is their path from its folder
+    written: tuple[str, str] = ("", "")
+    schemas: bool = False  # whether there will be schemas beside the folder
 
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """Files to write, the spec first; `kept` is what stands there already and stays."""
+    """Files to write, the spec first, and the connectors that it was made for."""
 
     files: Mapping[Path, str]
-    kept: tuple[Path, ...] = ()
+    source: Connector
+    destination: Connector
 
 
 def make(asked: Asked) -> Made:
@@ -72,15 +73,12 @@ def make(asked: Asked) -> Made:
         spec: _spec(asked, source, destination, drafted),
         cases: _cases(asked, source, drafted),
     }
-    hook = asked.folder.parent / HOOK
-    if hook.exists():
-        return Made(files, (hook,))
-    return Made({**files, hook: _hook(asked)})
+    return Made(files, source, destination)
 
 
-def write(made: Made) -> None:
-    """Write the files; none of them exists."""
-    for path, text in made.files.items():
+def write(files: Mapping[Path, str]) -> None:
+    """Write files; none of them exists."""
+    for path, text in files.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("x", encoding="utf-8", newline="\n") as file:
             file.write(text)
@@ -169,18 +167,18 @@ def _spec(
     if people[0] and destination.users:
         users = f"users: {{from: {people[0]}, email: {people[1]}, fallback: {written(FALLBACK)}}}"
     head = _HEAD.format(
-        schema=at_hand(asked.folder, "spec"),
+        schema=at_hand(asked.folder, "spec", soon=asked.schemas),
         name=asked.name,
         source=source.title,
         destination=destination.title,
-        from_=_relative(asked.source, asked.folder),
-        to=_relative(asked.destination, asked.folder),
+        from_=asked.written[0] or _relative(asked.source, asked.folder),
+        to=asked.written[1] or _relative(asked.destination, asked.folder),
         plan=source.plans[0],
         plans=", ".join(source.plans),
         to_plan=destination.plans[0],
         to_plans=", ".join(destination.plans),
         users=users,
-        file=f"{asked.folder}/{asked.name}.yaml",
+        file=f"{asked.folder.name}/{asked.name}.yaml",
     )
     return (
         inserted(head, list(_insertions(source, destination, drafted))) + _FOOT
@@ -265,7 +263,7 @@ def _needed(destination: Connector, item: Drafted, proposal: Proposal) -> bool:
     )
 
 
-# -- the case and the hook
+# -- the case
 
 
 def _cases(asked: Asked, source: Connector, drafted: list[Drafted]) -> str:
@@ -300,8 +298,8 @@ def _cases(asked: Asked, source: Connector, drafted: list[Drafted]) -> str:
         }
     }
     return _CASES.format(
-        schema=at_hand(asked.folder, "cases"),
-        file=f"{asked.folder}/{asked.name}.yaml",
+        schema=at_hand(asked.folder, "cases", soon=asked.schemas),
+        file=f"{asked.folder.name}/{asked.name}.yaml",
         case=f"{collection} are found again by their key",
         records=written({collection: [record]}),
         expected=written(expected),
@@ -313,10 +311,6 @@ def _is_plain(expression: Any) -> bool:
     return isinstance(expression, dict) and isinstance(
         expression.get("from"), str | list
     )
-
-
-def _hook(asked: Asked) -> str:
-    return _HOOK.format(specs=re.escape(asked.folder.name))
 
 
 def _relative(path: Path, folder: Path) -> str:
@@ -361,14 +355,4 @@ cases:
   - case: {case}
     records: {records}
     expect: {expected}
-"""
-
-_HOOK = """\
-# Copy to .pre-commit-config.yaml at the top of your repository, or add the entry to it.
-repos:
-  - repo: https://git.example.com/etl # DECIDE: where you keep etl
-    rev: v0.1.0 # DECIDE: the version you use
-    hooks:
-      - id: etl-validate
-        files: ^{specs}/[^/]+\\.yaml$
 """

@@ -44,36 +44,36 @@ class Later(click.Command):
 COMMANDS = (
     Later(
         "audit",
-        "engine.cli.audit:audit",
+        f"{__package__}.audit:audit",
         "Look at both accounts: rows, people, what is not mapped. Writes nothing to"
         " them.",
     ),
     Later(
         "plan",
-        "engine.cli.plan:plan",
+        f"{__package__}.plan:plan",
         "What a run would create and change, its calls and cost against the quotas, and"
         " the time. Writes nothing.",
     ),
     Later(
         "run",
-        "engine.cli.run:run",
+        f"{__package__}.run:run",
         "Migrate: audit, provision, extract, transform, load, verify. Safe to repeat.",
     ),
     Later(
         "rollback",
-        "engine.cli.rollback:rollback",
+        f"{__package__}.rollback:rollback",
         "Roll a migration back: delete what it created, restore what it changed, keep"
         " what people edited.",
     ),
     Later(
         "verify",
-        "engine.cli.verify:verify",
+        f"{__package__}.verify:verify",
         "Read the destination back and compare it with what was wanted, field by"
         " field.",
     ),
     Later(
         "status",
-        "engine.cli.status:status",
+        f"{__package__}.status:status",
         "Where everything stands, from the store alone; safe while a run is going on.",
     ),
 )
@@ -90,4 +90,6 @@ def group(commands: Sequence[click.Command]) -> click.Group:
             " says."
         ),
     )
-    return click.version_option(package_name="etl", prog_name="etl")(made)
+    return click.version_option(package_name="declared-etl", prog_name="etl")(
+        made
+    )

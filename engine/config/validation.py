@@ -14,8 +14,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
-from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,8 +26,8 @@ if TYPE_CHECKING:
     from jsonschema import Draft202012Validator
     from jsonschema.exceptions import ValidationError
 
-# In a checkout a link to the folder of the same name at its top; in a wheel a folder of its own.
-_FOLDER = files("engine") / "schemas"
+# beside the package, in a checkout and in a wheel
+_FOLDER = Path(__file__).resolve().parents[2] / "schemas"
 _TYPES = {
     "string": "text",
     "integer": "a whole number",
@@ -118,17 +116,12 @@ def _validator(name: str) -> Draft202012Validator:
 
 @cache
 def _schema(name: str) -> Any:
-    return json.loads(_file(name).read_text(encoding="utf-8"))
+    return json.loads(schema_path(name).read_text(encoding="utf-8"))
 
 
-def _file(name: str) -> Traversable:
+def schema_path(name: str) -> Path:
+    """Where an editor finds a schema."""
     return _FOLDER / f"{name}.schema.json"
-
-
-def schema_path(name: str) -> Path | None:
-    """Where an editor finds a schema; None where the installation is not a folder."""
-    file = _file(name)
-    return file.resolve() if isinstance(file, Path) and file.exists() else None
 
 
 def _fault(error: ValidationError) -> _Fault:

@@ -47,6 +47,22 @@ _ORDINARY = re.compile(
 Part = TypeVar("Part")
 
 
+SHIPPED = Path(__file__).resolve().parents[2] / "connectors"
+
+
+def connector_file(folder: Path, written: str) -> Path:
+    """The file of a connector that a spec in a folder names.
+
+    `../connectors/crm.yaml` is a path from that folder. `crm` is that file too; where the project
+    has none, the connector of that name that etl brings along.
+    """
+    if "/" in written or written.endswith((".yaml", ".yml")):
+        return folder / written
+    own = folder / f"../connectors/{written}.yaml"
+    shipped = SHIPPED / own.name
+    return own if own.exists() or not shipped.exists() else shipped
+
+
 def load_connector(path: Path, shown_as: str = "") -> model.Connector:
     """Read, check and compile a connector; raises SpecError with every problem found."""
     name = shown_as or str(path)

@@ -14,11 +14,12 @@ from engine.config.suggestions import suggest
 from engine.config.validation import check_shape
 from engine.config.variables import expand
 from engine.connector.addressing import addressed
-from engine.connector.load import load_connector
+from engine.connector.load import connector_file, load_connector
 from engine.connector.model import Connector, FieldType
 from engine.errors import (
     Code,
     Diagnostic,
+    Place,
     Severity,
     SpecError,
     UsageError,
@@ -30,6 +31,7 @@ from engine.language.expressions import Builder
 from engine.language.scope import NUMBERS, Scope, Shape, shape_of
 from engine.language.typecheck import custom_kind
 from engine.values import digest, is_empty, segments
+from transforms.own import SHIPPED, Steps, steps_of
 
 PIPELINES = "$pipelines"
 # names every template has
@@ -45,6 +47,7 @@ class Migration:
     destination: Connector
     document: Document
     warnings: tuple[Diagnostic, ...] = ()
+    steps: Steps = SHIPPED
 
 
 def load_migration(
@@ -67,9 +70,15 @@ def load_migration(
                 [*problems, *(item for item in shape if item.where not in told)]
             )
         )
+    # of this project: code that the spec's folder has beside it
+    steps, faults = steps_of(path.resolve().parent.parent)
+    problems += [
+        Diagnostic(Place(shown(fault.file), fault.line, 1), "", *fault.told)
+        for fault in faults
+    ]
     connectors: dict[str, Connector] = {}
     for side in ("source", "destination"):
-        file = path.parent / document.data[side]["connector"]
+        file = connector_file(path.parent, document.data[side]["connector"])
         try:
             connector = load_connector(file, shown(file))
             connectors[side] = (
@@ -83,17 +92,26 @@ def load_migration(
                     (side, "connector"), "unreadable-file", str(error)
                 )
             )
-    if len(connectors) < 2:
+    if len(connectors) < 2 or faults:
         raise SpecError(in_order(problems))
     compiler = _Compiler(
-        document, path.parent, connectors["source"], connectors["destination"]
+        document,
+        path.parent,
+        connectors["source"],
+        connectors["destination"],
+        steps,
     )
     spec = compiler.spec()
     found = in_order([*problems, *compiler.problems])
     if errors := [item for item in found if item.severity == "error"]:
         raise SpecError(errors)
     return Migration(
-        spec, compiler.source, compiler.destination, document, tuple(found)
+        spec,
+        compiler.source,
+        compiler.destination,
+        document,
+        tuple(found),
+        steps,
     )
 
 
@@ -128,6 +146,7 @@ class _Compiler:
     folder: Path
     source: Connector
     destination: Connector
+    steps: Steps
     problems: list[Diagnostic] = field(default_factory=list)
     templates: dict[str, str] = field(default_factory=dict)
     builders: dict[str, Builder] = field(default_factory=dict)
@@ -213,7 +232,13 @@ class _Compiler:
         sources: tuple[str, ...],
         above: dict[str, model.ObjectMapping] | None = None,
     ) -> Builder:
-        scope = Scope(self.source, sources, self.settings, self.rows)
+        scope = Scope(
+            self.source,
+            sources,
+            self.settings,
+            self.steps,
+            self.rows,
+        )
         return Builder(
             self.document,
             self.folder,

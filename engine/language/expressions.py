@@ -17,7 +17,6 @@ from engine.language import model, templates, typecheck
 from engine.language.scope import NUMBERS, Found, Scope, kind_of
 from engine.language.steps import bind
 from engine.values import segments, without
-from transforms import STEPS
 
 SPECIAL = ("$key", "$record", "$id", "$collection", "$none")
 MODIFIERS = ("when", "using", "map", "default")
@@ -361,7 +360,9 @@ class Builder:
             )
             at = at if isinstance(item, str) else (*at, name)
             try:
-                steps.append(bind(name, self._arguments(args, at)))
+                steps.append(
+                    bind(name, self._arguments(args, at), self.scope.steps)
+                )
             except ValueError as error:
                 problem, _, advice = str(error).partition(" – ")
                 for setting, value in self.scope.settings.items():
@@ -372,7 +373,11 @@ class Builder:
                             ("settings", setting),
                             problem.partition(": ")[2],
                         )
-                code: Code = "bad-argument" if name in STEPS else "unknown-step"
+                code: Code = (
+                    "bad-argument"
+                    if name in self.scope.steps.functions
+                    else "unknown-step"
+                )
                 self.problem(at, code, problem, advice)
         return tuple(steps)
 

@@ -23,7 +23,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.visitor import NodeTransformer
 
 from engine.values import word
-from transforms import STEPS
+from transforms.own import SHIPPED, Steps
 
 MAX_TEXT = 1_000_000  # characters of any text made on the way
 MAX_TURNS = 100_000  # turns of all loops of one rendering
@@ -76,19 +76,17 @@ _ALLOWED = (
     "min",
     "round",
 )
-_METHODS = frozenset(
-    {
-        "lower",
-        "upper",
-        "strip",
-        "lstrip",
-        "rstrip",
-        "startswith",
-        "endswith",
-        "split",
-        "capitalize",
-        "title",
-    }
+_METHODS = (
+    "lower",
+    "upper",
+    "strip",
+    "lstrip",
+    "rstrip",
+    "startswith",
+    "endswith",
+    "split",
+    "capitalize",
+    "title",
 )
 _REFUSED: dict[type[nodes.Node], str] = {
     nodes.Include: "include",
@@ -119,9 +117,8 @@ class _Allowance:
     turns: int = MAX_TURNS
     work: int = MAX_WORK
     unseen: int = 0  # what was done since the clock was looked at
-    until: float = (
-        0.0  # by the thread's clock; 0 while there is too little to look
-    )
+    # by the thread's clock; 0 while there is too little to look
+    until: float = 0.0
 
     def take(self, turns: int, work: int) -> None:
         """Count it; raises SecurityError once it is too much."""
@@ -329,7 +326,8 @@ def _guarded(
     """A filter that refuses to multiply large texts; without a name it is a step and gets plain
     values.
     """
-    place = 1 if hasattr(function, "jinja_pass_arg") else 0
+    # how many arguments are Jinja's own, before the value
+    place = hasattr(function, "jinja_pass_arg")
 
     @functools.wraps(function)
     def run(*args: Any, **named: Any) -> Any:
@@ -437,21 +435,21 @@ def _through(name: str, node: nodes.Node) -> nodes.Filter:
     return nodes.Filter(node, name, [], [], None, None, lineno=node.lineno)
 
 
-def _environment(html: bool) -> _Environment:
+@functools.lru_cache(maxsize=16)
+def _environment(html: bool, steps: Steps) -> _Environment:
     environment = _Environment(
         undefined=_Unknown,
         autoescape=html,
-        loader=None,  # no include, no import: a template is one file
+        # no loader: no include, no import: a template is one file
         trim_blocks=True,
         lstrip_blocks=True,
     )
     environment.filters = {
-        name: _guarded(FILTERS[name], name) for name in _ALLOWED
-    }
-    environment.filters |= {
-        name.replace(".", "_"): _guarded(step) for name, step in STEPS.items()
-    }
-    environment.filters |= {
+        **{name: _guarded(FILTERS[name], name) for name in _ALLOWED},
+        **{
+            filter: _guarded(steps.functions[name])
+            for filter, name in steps.filters.items()
+        },
         "turning_": _turning,
         "shown_": _shown,
         "flat_": _flat,
@@ -461,17 +459,15 @@ def _environment(html: bool) -> _Environment:
     return environment
 
 
-_ENVIRONMENTS = {html: _environment(html) for html in (True, False)}
-FILTER_NAMES = tuple(
-    sorted(
-        name for name in _ENVIRONMENTS[True].filters if not name.endswith("_")
-    )
-)
+def filter_names(steps: Steps) -> list[str]:
+    """Every filter that a template may name."""
+    found = _environment(True, steps).filters
+    return [name for name in found if not name.endswith("_")]
 
 
 @functools.lru_cache(maxsize=512)
-def _compiled(source: str, html: bool) -> jinja2.Template:
-    environment = _ENVIRONMENTS[html]
+def _compiled(source: str, html: bool, steps: Steps) -> jinja2.Template:
+    environment = _environment(html, steps)
     tree = _Bounding().visit(environment.parse(source))
     code = environment.compile(tree, filename="<template>")
     return jinja2.Template.from_code(
@@ -482,10 +478,12 @@ def _compiled(source: str, html: bool) -> jinja2.Template:
 @functools.lru_cache(maxsize=64)
 def _parsed(source: str) -> nodes.Template:
     """A template to inspect; `_compiled` changes its own."""
-    return _ENVIRONMENTS[True].parse(source)
+    return _environment(True, SHIPPED).parse(source)
 
 
-def syntax_problem(source: str) -> tuple[str, int] | None:
+def syntax_problem(
+    source: str, steps: Steps = SHIPPED
+) -> tuple[str, int] | None:
     """What is wrong with a template and in which of its lines; None when it can be compiled."""
     try:
         tree = _parsed(source)
@@ -504,7 +502,7 @@ def syntax_problem(source: str) -> tuple[str, int] | None:
                 f"{name} is not allowed: a template is a single file that has to end",
                 line,
             )
-        _compiled(source, True)
+        _compiled(source, True, steps)
     except jinja2.TemplateSyntaxError as error:
         return error.message or "not a template", error.lineno
     except (
@@ -518,9 +516,11 @@ def syntax_problem(source: str) -> tuple[str, int] | None:
     return None
 
 
-def render(source: str, html: bool, values: Mapping[str, Any]) -> str:
+def render(
+    source: str, html: bool, values: Mapping[str, Any], steps: Steps = SHIPPED
+) -> str:
     """The text a template renders from the values; raises ValueError where it cannot."""
-    template = _compiled(source, html)
+    template = _compiled(source, html, steps)
     token = _left.set(_Allowance())
     try:
         return "".join(_chunks(template, values)).strip()
@@ -623,10 +623,10 @@ def _is_escaped(node: nodes.Node | None) -> bool:
     )
 
 
-def misuse(call: FilterCall) -> str:
+def misuse(call: FilterCall, steps: Steps = SHIPPED) -> str:
     """Why a filter cannot be called with so many arguments of these names; "" where it can."""
-    function = _ENVIRONMENTS[True].filters[call.name]
-    places = 2 if hasattr(function, "jinja_pass_arg") else 1
+    function = _environment(True, steps).filters[call.name]
+    places = 1 + hasattr(function, "jinja_pass_arg")
     try:
         inspect.signature(function).bind(
             *range(places), *call.args, **call.named

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from engine.config.document import Keys
+from transforms.own import SHIPPED, Steps
 
 Step = Callable[[Any], Any]
 
@@ -42,6 +43,7 @@ class Template:
     known: frozenset[str] = field(
         default=frozenset(), repr=False
     )  # follows from the connector
+    steps: Steps = field(default=SHIPPED, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +103,8 @@ class NamedStep:
 
     name: str
     args: Mapping[str, Any]
-    run: Step = field(repr=False)  # told by its name and its arguments
+    run: Step = field(repr=False)  # told by its name and its arguments ...
+    code: str = ""  # ... and, where it is not shipped, by a digest of its code
 
 
 @dataclass(frozen=True, slots=True)

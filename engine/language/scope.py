@@ -11,6 +11,7 @@ from engine.config.suggestions import suggest
 from engine.connector.model import Connector, FieldType
 from engine.errors import Code
 from engine.values import Segments, picks
+from transforms.own import Steps
 
 Shape = Mapping[str, FieldType]
 ANY = FieldType("any")
@@ -49,6 +50,7 @@ class Scope:
     connector: Connector
     sources: tuple[str, ...]
     settings: Mapping[str, Any]
+    steps: Steps
     # rows written in the spec, by their collection
     rows: Mapping[str, Shape] = field(default_factory=dict)
     related: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

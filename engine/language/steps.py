@@ -3,38 +3,29 @@
 from __future__ import annotations
 
 import functools
-import inspect
-import typing
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from engine.config.suggestions import did_you_mean
 from engine.language.model import NamedStep
-from transforms import CHECKS, STEPS
-
-_WORDS = {
-    str: "text",
-    int: "a whole number",
-    float: "a number",
-    bool: "true or false",
-    list: "a list",
-    dict: "a mapping",
-}
+from transforms import CHECKS
+from transforms.own import Steps
+from transforms.signature import arguments, misfit
 
 
-def bind(name: str, args: Any = None) -> NamedStep:
+def bind(name: str, args: Any, steps: Steps) -> NamedStep:
     """The step `name` with its arguments; raises ValueError in words a spec author understands.
 
     A scalar or list instead of a mapping is the step's first argument:
     `{text.join: ", "}` is `{text.join: {separator: ", "}}`.
     """
-    function = STEPS.get(name)
+    function = steps.functions.get(name)
     if function is None:
         raise ValueError(
             f"unknown step {name!r} –"
-            f" {did_you_mean(name, STEPS) or 'see docs/transforms.md'}"
+            f" {did_you_mean(name, steps.functions) or 'see docs/transforms.md'}"
         )
-    accepted = _arguments(name)
+    accepted = arguments(function)
     if args is None:
         args = {}
     elif not isinstance(args, Mapping):
@@ -47,11 +38,9 @@ def bind(name: str, args: Any = None) -> NamedStep:
             raise ValueError(
                 f"step {name!r} has no argument {key!r} – it takes: {known}"
             )
-        kind = accepted[key][0]
-        if not _fits(value, kind):
+        if wanted := misfit(value, accepted[key][0]):
             raise ValueError(
-                f"step {name!r}: {key!r} must be"
-                f" {_WORDS.get(typing.get_origin(kind) or kind, kind)}, not {value!r}"
+                f"step {name!r}: {key!r} must be {wanted}, not {value!r}"
             )
     missing = [
         key
@@ -63,7 +52,7 @@ def bind(name: str, args: Any = None) -> NamedStep:
     run = functools.partial(function, **args)
     if "" not in args.values():  # a setting that is not there is told by itself
         _try(name, args, run)
-    return NamedStep(name, dict(args), run)
+    return NamedStep(name, dict(args), run, steps.code.get(name, ""))
 
 
 def _try(name: str, args: Mapping[str, Any], run: Callable[[Any], Any]) -> None:
@@ -78,29 +67,3 @@ def _try(name: str, args: Mapping[str, Any], run: Callable[[Any], Any]) -> None:
         raise ValueError(
             f"step {name!r}: {str(error).replace('; ', ' – ', 1)}"
         ) from None
-
-
-@functools.cache
-def _arguments(name: str) -> dict[str, tuple[Any, bool]]:
-    """Keyword arguments of a step: type and whether it must be given."""
-    function = STEPS[name]
-    hints = typing.get_type_hints(function)
-    keywords = list(inspect.signature(function).parameters.values())[1:]
-    return {
-        item.name: (
-            hints.get(item.name, Any),
-            item.default is inspect.Parameter.empty,
-        )
-        for item in keywords
-    }
-
-
-def _fits(value: Any, kind: Any) -> bool:
-    plain = typing.get_origin(kind) or kind
-    if plain is Any:
-        return True
-    if not isinstance(plain, type):
-        return any(_fits(value, option) for option in typing.get_args(kind))
-    if isinstance(value, bool):
-        return plain is bool
-    return isinstance(value, (int, float) if plain is float else plain)

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import inspect
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from engine.config.suggestions import did_you_mean, suggest
 from engine.errors import Code, Severity
 from engine.language.jinja import (
-    FILTER_NAMES,
     UNSURE,
     FilterCall,
+    filter_names,
     filters_used,
     misuse,
     paths_used,
@@ -23,11 +21,11 @@ from engine.language.jinja import (
 from engine.language.model import Template
 from engine.language.scope import Scope, real
 from engine.language.steps import bind
-from transforms import STEPS
+from transforms.own import Steps
+from transforms.signature import arguments
 
 MAX_BYTES = 200_000
 SPECIAL = {"settings": "$settings", "key": "$key", "collection": "$collection"}
-_STEPS = {name.replace(".", "_"): name for name in STEPS}
 _TAG = re.compile(
     r"</?(?:a|b|br|div|em|h[1-6]|i|li|ol|p|span|strong|table|td|th|tr|u|ul)(?:\s[^<>]*)?/?>",
     re.IGNORECASE,
@@ -45,72 +43,52 @@ class Fault:
     severity: Severity = "error"
 
 
-def read_template(folder: Path, written: str) -> str | Fault:  # noqa: PLR0911
+def read_template(folder: Path, written: str) -> str | Fault:
     """The text of a template file, which has to be in the project, the folder above the spec's."""
     root = folder.resolve().parent
+    code: Code = "unreadable-file"
+    why, advice = "no such file", "check the path"
     try:
-        file = (
-            folder / written
-        ).resolve()  # symlinks are followed before the check
-    except (ValueError, OSError, RuntimeError):
-        return Fault(
-            "unreadable-file",
-            f"{written!r} is not a valid path",
-            "name a template file",
-        )
-    if not file.is_relative_to(root):
-        return Fault(
-            "unreadable-file",
-            f"{written!r} is outside the project folder",
-            f"keep templates below {root.name}/",
-        )
-    try:
-        if not file.is_file():
-            return Fault(
-                "unreadable-file",
-                f"the template {written!r} cannot be read: no such file",
-                "check the path",
-            )
-        if file.stat().st_size > MAX_BYTES:
-            return Fault(
-                "too-large",
-                f"the template {written!r} is larger than {MAX_BYTES:,} bytes",
-                "shorten it",
-            )
-        return file.read_text(encoding="utf-8")
+        # symlinks are followed before the check
+        file = (folder / written).resolve()
+        if not file.is_relative_to(root):
+            why = "it is outside the project folder"
+            advice = f"keep templates below {root.name}/"
+        elif file.is_file():
+            if file.stat().st_size <= MAX_BYTES:
+                return file.read_text(encoding="utf-8")
+            code, advice = "too-large", "shorten it"
+            why = f"it is larger than {MAX_BYTES:,} bytes"
     except OSError as error:
-        return Fault(
-            "unreadable-file",
-            f"the template {written!r} cannot be read: {error.strerror}",
-            "check the path",
-        )
+        why = str(error.strerror)
     except UnicodeDecodeError:
-        return Fault(
-            "unreadable-file",
-            f"the template {written!r} cannot be read: not UTF-8",
-            "save the file as UTF-8",
-        )
+        why, advice = "it is not UTF-8", "save the file as UTF-8"
+    except (ValueError, RuntimeError):
+        why = "that is no path"
+    return Fault(
+        code, f"the template {written!r} cannot be read: {why}", advice
+    )
 
 
 def faults(source: str, scope: Scope, html: bool) -> list[Fault]:
     """Everything wrong in a template's text."""
-    found = syntax_problem(source)
+    found = syntax_problem(source, scope.steps)
     if found:
         return [
             Fault(
                 "bad-template",
                 f"not a valid template: {found[0]}",
-                _filter_guess(found[0]) or "correct the Jinja",
+                _filter_guess(found[0], scope.steps) or "correct the Jinja",
                 found[1],
             )
         ]
-    seen = [*_names(source, scope), *_filters(source, html)]
+    seen = [*_names(source, scope), *_filters(source, html, scope.steps)]
     return list(dict.fromkeys(seen))
 
 
-def _filter_guess(problem: str) -> str:
+def _filter_guess(problem: str, steps: Steps) -> str:
     missing = re.search(r"No filter named '(\w+)'", problem)
-    return did_you_mean(missing[1], FILTER_NAMES) if missing else ""
+    return did_you_mean(missing[1], filter_names(steps)) if missing else ""
 
 
 def _names(source: str, scope: Scope) -> Iterator[Fault]:
@@ -132,9 +110,9 @@ def _names(source: str, scope: Scope) -> Iterator[Fault]:
                 yield Fault(found.code, found.problem, found.advice, line)
 
 
-def _filters(source: str, html: bool) -> Iterator[Fault]:
+def _filters(source: str, html: bool, steps: Steps) -> Iterator[Fault]:
     for call in filters_used(source):
-        yield from _misused(call)
+        yield from _misused(call, steps)
         if html and call.name == "safe" and not call.escaped:
             text = (
                 "`safe` after something that is not escaped: a record's text would"
@@ -149,10 +127,10 @@ def _filters(source: str, html: bool) -> Iterator[Fault]:
             )
 
 
-def _misused(call: FilterCall) -> Iterator[Fault]:
+def _misused(call: FilterCall, steps: Steps) -> Iterator[Fault]:
     """A filter, or a step used as one, that is called with arguments it does not accept."""
-    step = _STEPS.get(call.name, "")
-    known = list(inspect.signature(STEPS[step]).parameters)[1:] if step else []
+    step = steps.filters.get(call.name, "")
+    known = list(arguments(steps.functions[step])) if step else []
     wrong = [name for name in call.named if step and name not in known]
     for name in wrong:
         text = f"the step {call.name!r} has no argument {name!r}"
@@ -160,7 +138,7 @@ def _misused(call: FilterCall) -> Iterator[Fault]:
 
     if wrong or call.open:
         return
-    if why := misuse(call):
+    if why := misuse(call, steps):
         text = f"the filter {call.name!r} cannot be called like this: {why}"
         advice = (
             f"name them: {', '.join(known)}"
@@ -169,15 +147,11 @@ def _misused(call: FilterCall) -> Iterator[Fault]:
         )
         yield Fault("bad-argument", text, advice, call.line)
     elif step and UNSURE not in call.named.values():
-        yield from _unbound(step, call.named, call.line)
-
-
-def _unbound(step: str, given: Mapping[str, Any], line: int) -> Iterator[Fault]:
-    try:
-        bind(step, given)
-    except ValueError as error:
-        problem, _, advice = str(error).partition(" – ")
-        yield Fault("bad-argument", problem, advice, line)
+        try:
+            bind(step, call.named, steps)
+        except ValueError as error:
+            problem, _, advice = str(error).partition(" – ")
+            yield Fault("bad-argument", problem, advice, call.line)
 
 
 def build(source: str, name: str, html: bool, scope: Scope) -> Template:
@@ -201,7 +175,13 @@ def build(source: str, name: str, html: bool, scope: Scope) -> Template:
         dict.fromkeys(path[0] for path in paths if path[0] not in SPECIAL)
     )
     return Template(
-        source, name, html, tuple(dict.fromkeys(uses)), heads, frozenset(known)
+        source,
+        name,
+        html,
+        tuple(dict.fromkeys(uses)),
+        heads,
+        frozenset(known),
+        scope.steps,
     )
 
 

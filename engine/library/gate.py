@@ -29,7 +29,7 @@ class Gate:
 def _shut(_: Migration, spec: Path, __: str | None) -> None:
     raise UnsafePlan(
         "a full run against live accounts needs an approval – run it with: etl run"
-        f" {spec} --env live; a program passes a gate to `engine.open`, see"
+        f" {spec} --env live; a program passes a gate to `declared_etl.open`, see"
         " docs/embedding.md"
     )
 

@@ -17,10 +17,11 @@ from typing import Any
 from engine.cli.environment import accounts as accounts_of
 from engine.cli.environment import check_accounts, variables
 from engine.connector.auth import Account, Accounts
+from engine.connector.load import SHIPPED, connector_file
 from engine.connector.rate_limit import Clock
 from engine.errors import EtlError, UsageError
 from engine.extract.accounts import belongs
-from engine.language.compile import Migration, load_migration
+from engine.language.compile import Migration, load_migration, shown
 from engine.library.events import to_logger
 from engine.session import Event, Log, Progress, Run, quiet, unheard, wire
 from engine.store.journal import all_runs, close_killed, end_run
@@ -149,9 +150,20 @@ def numbered(
                 forget(connection)
         with closing(_wired(held, command, wait)) as run, _told(run, command):
             belongs(run, rebind)
+            run.notices.extend(_overridden(held))
             yield run
     finally:
         held.turn.release()
+
+
+def _overridden(held: Held) -> Iterator[str]:
+    """Connectors of the project that stand in for those of the same name that etl brings along."""
+    for side in ("source", "destination"):
+        name = held.migration.document.data[side]["connector"]
+        file = connector_file(held.spec.parent, name)
+        shipped = SHIPPED / f"{name}.yaml"
+        if shipped.exists() and file.read_bytes() != shipped.read_bytes():
+            yield f"the connector {name!r} is {shown(file)}, not the one that etl brings along"
 
 
 def _wired(held: Held, command: str, wait: bool) -> Run:

@@ -658,7 +658,12 @@ def _template(expr: model.Template, context: _Context, story: _Story) -> Any:
     story.sources += [(use, None) for use in expr.uses]
     try:
         return (
-            jinja.render(expr.source, expr.html, context.template_values(expr))
+            jinja.render(
+                expr.source,
+                expr.html,
+                context.template_values(expr),
+                expr.steps,
+            )
             or None
         )
     except ValueError as error:

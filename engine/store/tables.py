@@ -436,7 +436,7 @@ def open_store(url: str) -> Store:
 def _remedy(error: Exception) -> str:
     """What to do about a store that cannot be opened, where that is known."""
     if isinstance(error, ImportError):
-        return " – install etl with its extra: pip install 'etl[postgres]'"
+        return " – install etl with its extra: pip install 'declared-etl[postgres]'"
     if "not a database" in str(error):
         return " – name a store, or a file that is not there yet, with --store"
     return ""

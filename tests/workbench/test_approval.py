@@ -205,7 +205,7 @@ def test_live_runs_ask_and_the_sandbox_does_not(project: Path, run_etl: Callable
 def test_the_program_is_started_with_the_gate(project: Path) -> None:
     """`etl` is the workbench's program, and the engine's commands without its gate move no live data."""
     scripts = tomllib.loads((SPEC.parents[1] / "pyproject.toml").read_text(encoding="utf-8"))["project"]["scripts"]
-    assert scripts == {"etl": "workbench.__main__:main"}
+    assert scripts == {"etl": "declared_etl.__main__:main"}
     done = CliRunner().invoke(etl(), ["run", str(project), "--env", "live"])
     assert isinstance(done.exception, UnsafePlan) and "run it with: etl run" in str(done.exception)
 

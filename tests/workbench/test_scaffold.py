@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import yaml
 from click.testing import CliRunner
 
 from engine.config.document import read
@@ -15,7 +14,7 @@ from engine.language.compile import load_migration
 from workbench.cases.run import cases_path, load_cases
 from workbench.cli import etl
 from workbench.propose.pair import pairs
-from workbench.scaffold import HOOK, Asked, make, write
+from workbench.scaffold import Asked, make, write
 
 ROOT = Path(__file__).parents[2]
 CONNECTORS = ROOT / "connectors"
@@ -27,7 +26,7 @@ DESTINATION = CONNECTORS / "pipedrive.yaml"
 @pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
 def test_skeletons_are_valid_and_tested(tmp_path: Path, source: Path) -> None:
     """For any pair the spec is valid, its cases can be read, and every object finds its records again or needs no key."""
-    write(make(Asked(source, DESTINATION, "first", tmp_path / "specs")))
+    write(make(Asked(source, DESTINATION, "first", tmp_path / "specs")).files)
     spec = tmp_path / "specs" / "first.yaml"
     migration = load_migration(spec, {})
     assert migration.spec.objects
@@ -50,7 +49,7 @@ def test_a_pair_without_resemblance_still_gets_a_spec(tmp_path: Path) -> None:
     odd = (PAIRS / "helpdesk.yaml").read_text(encoding="utf-8")
     head, _, _ = odd.partition("resources:\n")
     (tmp_path / "odd.yaml").write_text(f"{head}resources:\n  zorbs:\n    fields: {{id: integer, glim: text}}\n", encoding="utf-8")
-    write(make(Asked(tmp_path / "odd.yaml", DESTINATION, "first", tmp_path / "specs")))
+    write(make(Asked(tmp_path / "odd.yaml", DESTINATION, "first", tmp_path / "specs")).files)
     assert load_migration(tmp_path / "specs" / "first.yaml", {}).spec.objects
     assert "DECIDE" in (tmp_path / "specs" / "first.yaml").read_text(encoding="utf-8").partition("objects:")[2]
 
@@ -61,7 +60,7 @@ def test_keys_of_our_own_are_looked_for_first(tmp_path: Path) -> None:
     fields = "{_id: {type: text, required: true}, name: {type: text, required: true}}"
     calls = 'list: {get: /people}, read: {get: "/people/{_id}"}, create: {put: "/people/{_id}"}'
     (tmp_path / "own.yaml").write_text(f"{head}resources:\n  contacts: {{id: _id, fields: {fields}, {calls}}}\n", encoding="utf-8")
-    write(make(Asked(CONNECTORS / "stel_order.yaml", tmp_path / "own.yaml", "first", tmp_path / "specs")))
+    write(make(Asked(CONNECTORS / "stel_order.yaml", tmp_path / "own.yaml", "first", tmp_path / "specs")).files)
     assert [item.match for item in load_migration(tmp_path / "specs" / "first.yaml", {}).spec.objects.values()] == [("_id",)]
 
 
@@ -73,16 +72,6 @@ def test_nothing_is_overwritten(tmp_path: Path, name: str) -> None:
     with pytest.raises(UsageError, match="not overwritten"):
         make(Asked(SOURCES[0], DESTINATION, "first", tmp_path / "specs"))
     assert [path.name for path in (tmp_path / "specs").iterdir()] == [name]
-
-
-def test_hook_example_is_kept_and_names_a_hook_there_is(tmp_path: Path) -> None:
-    """The example uses the hook this project defines; one that stands there stays."""
-    made = make(Asked(SOURCES[0], DESTINATION, "first", tmp_path / "specs"))
-    example = yaml.safe_load(made.files[tmp_path / HOOK])
-    defined = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text(encoding="utf-8"))
-    assert [hook["id"] for hook in example["repos"][0]["hooks"]] == [hook["id"] for hook in defined]
-    (tmp_path / HOOK).write_text("mine\n", encoding="utf-8")
-    assert make(Asked(SOURCES[0], DESTINATION, "first", tmp_path / "specs")).kept == (tmp_path / HOOK,)
 
 
 @pytest.mark.parametrize("name", ["First", "1st", "a b", "../x", ""])

@@ -15,7 +15,7 @@ def connector_group() -> None:
 connector_group.add_command(
     Later(
         "new",
-        "workbench.commands.connector_new:new_command",
+        f"{__package__}.connector_new:new_command",
         "Draft a connector from an OpenAPI document (Swagger 2.0, OpenAPI 3.0, 3.1);"
         " refuses to overwrite. Does not call the API.",
     )
@@ -23,7 +23,7 @@ connector_group.add_command(
 connector_group.add_command(
     Later(
         "check",
-        "workbench.commands.connector_check:check_command",
+        f"{__package__}.connector_check:check_command",
         "Try what a connector declares against the live server, and say what the server"
         " contradicts. Reads only, without --write.",
     )

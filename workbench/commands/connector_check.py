@@ -28,6 +28,7 @@ from engine.report import terminal
 from engine.report.document import private
 from engine.report.words import clean
 from engine.store.tables import open_store
+from workbench.connectors import found as connector_found
 from workbench.excerpt import excerpt
 from workbench.probe import report
 from workbench.probe.bodies import given
@@ -159,15 +160,8 @@ def check_command(
 
 
 def _file(name: str) -> Path:
-    """A connector by its path, or by its name in connectors/."""
-    for path in (Path(name), Path("connectors") / f"{name}.yaml"):
-        if path.is_file():
-            return path
-    known = sorted(file.stem for file in Path("connectors").glob("*.yaml"))
-    raise UsageError(
-        f"there is no connector {name!r} – give a path or a name in"
-        f" connectors/{'; ' + suggest(name, known) if known else ''}"
-    )
+    """A connector by its path or its name."""
+    return Path(name) if Path(name).is_file() else connector_found(name, Path())
 
 
 def _choice(connector: Connector, options: dict[str, Any]) -> Choice:

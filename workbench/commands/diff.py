@@ -76,7 +76,9 @@ def diff_command(
             old, steps = at_revision(
                 specs[0],
                 revision,
-                Path(stack.enter_context(tempfile.TemporaryDirectory())),
+                # a folder in it, for nothing beside the files of the revision is read
+                Path(stack.enter_context(tempfile.TemporaryDirectory()))
+                / "revision",
             )
         name = f"{revision}:{specs[0].name}" if revision else specs[0].name
         compared = _compared(

@@ -1,25 +1,40 @@
-"""`etl init`: a spec to begin with."""
+"""`etl init`: a project to begin with, or one more spec in it."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
+from engine.connector.load import SHIPPED
 from engine.errors import UsageError
-from workbench.scaffold import Asked, Made, make, write
+from workbench.connectors import found, known
+from workbench.project import Framed, begun, example, frame
+from workbench.scaffold import Asked, make, write
 
 
 @click.command("init")
+@click.argument(
+    "project",
+    metavar="[FOLDER]",
+    required=False,
+    type=click.Path(file_okay=False, path_type=Path),
+)
+@click.option(
+    "--example", "shown", metavar="NAME", help="Begin with a shipped migration."
+)
 @click.option(
     "--source",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Connector file of the platform to read.",
+    metavar="CONNECTOR",
+    help="Connector of the platform to read: a name, or a file.",
 )
 @click.option(
     "--destination",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Connector file of the platform to write.",
+    metavar="CONNECTOR",
+    help="Connector of the platform to write: a name, or a file.",
 )
 @click.option(
     "--name", help="Name of the migration: small letters, digits and _."
@@ -29,68 +44,139 @@ from workbench.scaffold import Asked, Made, make, write
     type=click.Path(file_okay=False, path_type=Path),
     default=Path("specs"),
     show_default=True,
-    help="Where the spec goes.",
+    help="Where in the project the spec goes.",
 )
 @click.option(
     "--yes",
     is_flag=True,
     help="Ask nothing; take the default where an option is not given.",
 )
-def init_command(
-    source: Path | None,
-    destination: Path | None,
+def init_command(  # noqa: PLR0913
+    project: Path | None,
+    shown: str | None,
+    source: str | None,
+    destination: str | None,
     name: str | None,
     folder: Path,
     yes: bool,
 ) -> None:
-    """Write a first spec for a pair of connectors, with a test file; refuses to overwrite."""
-    known = sorted(Path("connectors").glob("*.yaml"))
-    source = source or _asked(
-        "Connector of the platform to read", known, 0, yes
-    )
+    """Begin a project: a folder with a first spec and its cases, ready for git; in one that has
+    specs, add a spec. Nothing is overwritten.
+    """
+    if shown:
+        if source or destination or name:
+            raise UsageError(
+                "an example has its connectors and its name – leave out --source,"
+                " --destination and --name"
+            )
+        _example(shown, project or Path(shown))
+        return
+    project = project or Path()
+    source = source or _asked("Connector of the platform to read", project, yes)
     destination = destination or _asked(
-        "Connector of the platform to write",
-        [file for file in known if file != source],
-        0,
-        yes,
+        "Connector of the platform to write", project, yes, without=source
     )
-    suggestion = f"{source.stem}_to_{destination.stem}"
+    suggestion = f"{Path(source).stem}_to_{Path(destination).stem}"
     name = name or (
         suggestion
         if yes
         else click.prompt("Name of the migration", default=suggestion, err=True)
     )
-    made = make(Asked(source, destination, name, folder))
-    write(made)
-    _say(made)
+    _first(project, folder, (source, destination), name)
 
 
-def _asked(what: str, known: list[Path], default: int, yes: bool) -> Path:
-    if not known:
+def _example(name: str, project: Path) -> None:
+    files = example(name)
+    if begun(project):
         raise UsageError(
-            "there is no connector in connectors/ – name the files with --source and --destination"
+            f"{project} has specs already – name a new folder: etl init --example"
+            f" {name} FOLDER"
+        )
+    _write(project, {project / path: text for path, text in files.items()})
+
+
+def _first(
+    project: Path, folder: Path, sides: tuple[str, str], name: str
+) -> None:
+    """A spec for a pair of connectors, in a project that has others or begins with it."""
+    fresh = not begun(project)
+    source, destination = (_located(side, project, fresh) for side in sides)
+    made = make(
+        Asked(
+            source.file,
+            destination.file,
+            name,
+            project / folder,
+            (source.written, destination.written),
+            schemas=fresh and len(folder.parts) == 1,
+        )
+    )
+    files = dict(made.files)
+    if fresh:
+        spec, text = next(iter(files.items()))
+        about = Framed(
+            spec.relative_to(project), text, made.source, made.destination
+        )
+        for side in (source, destination):
+            if side.copy:
+                files[side.copy] = side.file.read_text(encoding="utf-8")
+        files |= {project / path: text for path, text in frame(about).items()}
+    _write(project, files)
+
+
+@dataclass(frozen=True, slots=True)
+class _Located:
+    """A connector: its file, how a spec names it, and where a copy goes."""
+
+    file: Path
+    written: str  # "" is the path from the spec's folder
+    copy: Path | None = None
+
+
+def _located(given: str, project: Path, fresh: bool) -> _Located:
+    """A connector by its file or its name; a new project takes a copy of a file from outside."""
+    file = Path(given)
+    if not file.is_file():
+        return _Located(found(given, project), given)
+    if file.resolve().parent == SHIPPED:
+        return _Located(file, file.stem)
+    if not fresh or file.resolve().is_relative_to(project.resolve()):
+        return _Located(file, "")
+    return _Located(file, file.stem, project / "connectors" / file.name)
+
+
+def _asked(what: str, project: Path, yes: bool, without: str = "") -> str:
+    """A connector that is chosen: a file of the project, or the name of a shipped one."""
+    choices = [
+        name if file.parent == SHIPPED else str(file)
+        for name, file in known(project).items()
+    ]
+    choices = [choice for choice in choices if choice != without]
+    if yes and len(choices) > 1:
+        raise UsageError(
+            f"{what.lower()}: there are several – choose one with an option:"
+            f" {', '.join(choices)}"
         )
     if yes:
-        if len(known) > 1:
-            raise UsageError(
-                f"{what.lower()}: there are several – choose one with an option:"
-                f" {', '.join(map(str, known))}"
-            )
-        return known[default]
-    found = click.prompt(
-        what,
-        type=click.Choice([str(file) for file in known]),
-        default=str(known[default]),
-        err=True,
+        return choices[0]
+    return str(
+        click.prompt(
+            what, type=click.Choice(choices), default=choices[0], err=True
+        )
     )
-    return Path(found)
 
 
-def _say(made: Made) -> None:
-    for path in made.files:
+def _write(project: Path, files: Mapping[Path, str]) -> None:
+    """Write what is not there yet, and say what was written and what comes next."""
+    missing = {path: text for path, text in files.items() if not path.exists()}
+    write(missing)
+    for path in missing:
         click.echo(str(path))
-    spec = next(iter(made.files))
+    for path in files.keys() - missing.keys():
+        click.echo(f"{path} stays as it is", err=True)
+    spec = os.path.relpath(next(iter(files)), project)
+    inside = f"cd {project}, then " if project != Path() else ""
     click.echo(
-        f"next: etl propose {spec} --read, then etl validate {spec} (with --env live"
-        " where a platform has no emulator)"
+        f"next: {inside}etl validate {spec}, etl propose {spec} --read, etl run {spec}"
+        " --sample (with --env live where a platform has no emulator)"
     )

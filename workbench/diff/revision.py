@@ -13,7 +13,7 @@ from engine.config.document import parse
 from engine.errors import UsageError
 from workbench.meaning import STEPS_FOLDER
 
-STEPS = STEPS_FOLDER.name
+OWN = STEPS_FOLDER.name  # of a project, too
 
 
 def at_revision(spec: Path, revision: str, folder: Path) -> tuple[Path, Path]:
@@ -34,23 +34,35 @@ def at_revision(spec: Path, revision: str, folder: Path) -> tuple[Path, Path]:
     )
     _git(root, "rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
     text = _copy(root, revision, inside, folder)
-    for name in dict.fromkeys(_named(parse(text, f"{revision}:{inside}").data)):
+    data = parse(text, f"{revision}:{inside}").data
+    for name in dict.fromkeys([*_named(data), *_connectors(data)]):
         path = _joined(inside.parent, name)
         if path is not None:
             _copy(root, revision, path, folder, must=False)
-    return folder / inside, _steps(root, revision, folder)
+    own = inside.parent.parent / OWN
+    if (root / own).resolve() != STEPS_FOLDER:
+        _sources(root, revision, own, folder)
+    return folder / inside, _steps(root, revision, folder / ".shipped")
 
 
 def _steps(root: Path, revision: str, folder: Path) -> Path:
-    """The transforms of the revision, where they are kept in the same repository."""
+    """The shipped transforms of the revision, where they are kept in the same repository."""
     if not STEPS_FOLDER.is_relative_to(root.resolve()):
         return STEPS_FOLDER
     inside = PurePosixPath(STEPS_FOLDER.relative_to(root.resolve()).as_posix())
-    names = _git(root, "ls-tree", "--name-only", revision, f"{inside}/").split()
+    found = _sources(root, revision, inside, folder)
+    return folder / inside if found else STEPS_FOLDER
+
+
+def _sources(
+    root: Path, revision: str, inside: PurePosixPath, folder: Path
+) -> bool:
+    """The Python files of a folder of the revision, written into another; whether there are any."""
+    listed = _git(root, "ls-tree", "--name-only", "-z", revision, f"{inside}/")
+    names = [name for name in listed.split("\0") if name.endswith(".py")]
     for name in names:
-        if name.endswith(".py"):
-            _copy(root, revision, PurePosixPath(name), folder)
-    return folder / inside if names else STEPS_FOLDER
+        _copy(root, revision, PurePosixPath(name), folder)
+    return bool(names)
 
 
 def _named(value: Any) -> Iterator[str]:
@@ -67,6 +79,15 @@ def _named(value: Any) -> Iterator[str]:
         and "{" not in value
     ):
         yield value
+
+
+def _connectors(data: Any) -> Iterator[str]:
+    """Where the project keeps connectors that a spec names without a path."""
+    for side in ("source", "destination"):
+        written = data.get(side) if isinstance(data, dict) else None
+        name = written.get("connector") if isinstance(written, dict) else None
+        if isinstance(name, str) and "/" not in name:
+            yield f"../connectors/{name}.yaml"
 
 
 def _joined(base: PurePosixPath, name: str) -> PurePosixPath | None:

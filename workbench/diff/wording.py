@@ -25,7 +25,6 @@ from engine.language.model import (
     ValueMap,
 )
 from engine.values import word
-from transforms import STEPS
 
 FIRST = "the first of them that is filled"
 _SPECIAL = {
@@ -189,7 +188,7 @@ def _pipe(expr: Pipe, spec: Spec, said: Words) -> None:
 def _step(step: NamedStep) -> str:
     """The first sentence of the step's documentation, with its arguments."""
     sentence = (
-        (STEPS[step.name].__doc__ or step.name)
+        (getattr(step.run, "func", step.run).__doc__ or step.name)
         .strip()
         .splitlines()[0]
         .rstrip(".")

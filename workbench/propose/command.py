@@ -9,7 +9,7 @@ from typing import Any
 
 from engine.config.document import Document, read
 from engine.config.validation import check_shape
-from engine.connector.load import load_connector
+from engine.connector.load import connector_file, load_connector
 from engine.connector.model import Connector
 from engine.errors import SpecError, UsageError
 from engine.language.compile import load_migration
@@ -59,7 +59,7 @@ def begun(path: Path) -> Begun:
     if problems:
         raise SpecError(problems)
     sides = [
-        path.parent / document.data[side]["connector"]
+        connector_file(path.parent, document.data[side]["connector"])
         for side in ("source", "destination")
     ]
     return Begun(
