@@ -47,6 +47,11 @@ COMMANDS = (
         " data. Makes no call.",
     ),
     Later(
+        "review",
+        f"{__package__}.commands.review:review_command",
+        "Check, test and compare the specs of a change, as one comment for its review.",
+    ),
+    Later(
         "approve",
         f"{__package__}.commands.approve:approve_command",
         "Approve a mapping whose sample was looked at; the full run against live asks for it.",

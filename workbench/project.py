@@ -95,6 +95,7 @@ def frame(about: Framed) -> Mapping[Path, str]:
         ".gitignore": "gitignore",
         ".pre-commit-config.yaml": "pre-commit-config.yaml",
         ".github/workflows/mapping.yml": "mapping.yml",
+        ".gitlab-ci.yml": "gitlab-ci.yml",
         "connectors/README.md": "connectors.md",
         "templates/README.md": "templates.md",
         "transforms/README.md": "transforms.md",

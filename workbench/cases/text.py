@@ -29,11 +29,7 @@ def as_data(tested: CaseRun, covered: Sequence[Coverage]) -> dict[str, Any]:
 
 def as_lines(tested: CaseRun, covered: Sequence[Coverage]) -> Iterator[str]:
     """The outcome for a terminal: failures field by field, then what is covered."""
-    for name in tested.failed:
-        yield clean(f"FAILED {name}")
-        for item in tested.failures:
-            if item.case == name:
-                yield from _difference(item)
+    yield from failure_lines(tested)
     yield f"{len(tested.passed)} passed, {len(tested.failed)} failed"
     for part in covered:
         yield (
@@ -43,6 +39,15 @@ def as_lines(tested: CaseRun, covered: Sequence[Coverage]) -> Iterator[str]:
             yield clean(f"  no case: {name}")
         if len(part.missing) > NAMED:
             yield f"  and {len(part.missing) - NAMED} more"
+
+
+def failure_lines(tested: CaseRun) -> Iterator[str]:
+    """The cases that fail, field by field."""
+    for name in tested.failed:
+        yield clean(f"FAILED {name}")
+        for item in tested.failures:
+            if item.case == name:
+                yield from _difference(item)
 
 
 def _difference(item: Failure) -> Iterator[str]:

@@ -10,16 +10,12 @@ from typing import Any
 
 import click
 
-from engine.cli.environment import variables
 from engine.cli.options import Settings, machine
-from engine.config.document import read
-from engine.errors import DONE, Diagnostic, SpecError, in_order
-from engine.language.compile import load_migration, shown
+from engine.errors import DONE, Diagnostic
 from engine.report.words import counted
-from workbench.beside import beside_shape
 from workbench.commands.options import from_environment, stored
-from workbench.doubts import doubts, quotes
 from workbench.excerpt import excerpt, places
+from workbench.problems import is_refused, problems_of
 
 
 @click.command("validate")
@@ -48,25 +44,12 @@ def validate_command(specs: Sequence[Path], live: bool, **options: Any) -> None:
 
 def _validated(settings: Settings, live: bool) -> int:
     """Show what is wrong with one spec; returns its exit code."""
-    problems: list[Diagnostic] = []
-    objects, document = 0, None
-    try:
-        document = read(settings.spec, shown(settings.spec))
-        problems = list(quotes(document))
-        migration = load_migration(settings.spec, variables(), document)
-        objects = len(migration.spec.active())
-        problems = in_order(
-            [*problems, *migration.warnings, *doubts(document, migration)]
-        )
-    except SpecError as error:
-        problems += error.diagnostics
-        if document:
-            problems += beside_shape(settings.spec, document, variables())
-        problems = in_order(problems)
-    if live and not _refused(problems):
+    problems, migration = problems_of(settings.spec)
+    objects = len(migration.spec.active()) if migration else 0
+    if live and not is_refused(problems):
         problems += _live(settings)
     _show(settings, problems, objects)
-    return 2 if _refused(problems) else DONE
+    return 2 if is_refused(problems) else DONE
 
 
 def _live(settings: Settings) -> list[Diagnostic]:
@@ -78,14 +61,10 @@ def _live(settings: Settings) -> list[Diagnostic]:
         return list(check_live(run))
 
 
-def _refused(problems: Sequence[Diagnostic]) -> bool:
-    return any(item.severity == "error" for item in problems)
-
-
 def _show(
     settings: Settings, problems: Sequence[Diagnostic], objects: int
 ) -> None:
-    folder, wrong = settings.spec.parent, _refused(problems)
+    folder, wrong = settings.spec.parent, is_refused(problems)
     if settings.as_json:
         listed = [places(item, folder) for item in problems]
         click.echo(

@@ -45,6 +45,23 @@ def at_revision(spec: Path, revision: str, folder: Path) -> tuple[Path, Path]:
     return folder / inside, _steps(root, revision, folder / ".shipped")
 
 
+def merge_base(folder: Path, revision: str) -> str:
+    """The commit at which what is checked out in a folder left a branch; raises UsageError."""
+    if revision.startswith("-"):
+        raise UsageError(
+            f"{revision!r} is not a revision – name a branch such as origin/main"
+        )
+    found = _git(folder, "merge-base", revision, "HEAD").strip()
+    return _git(folder, "rev-parse", "--short", found).strip()
+
+
+def is_in(spec: Path, revision: str) -> bool:
+    """Whether a revision holds a file."""
+    folder = spec.resolve().parent
+    listed = _git(folder, "ls-tree", "--name-only", "-z", revision, spec.name)
+    return bool(listed)
+
+
 def _steps(root: Path, revision: str, folder: Path) -> Path:
     """The shipped transforms of the revision, where they are kept in the same repository."""
     if not STEPS_FOLDER.is_relative_to(root.resolve()):
