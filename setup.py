@@ -14,7 +14,7 @@ import ast
 import io
 import shutil
 import tokenize
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 DOOR = "declared_etl"
@@ -31,14 +31,17 @@ def rewritten(text: str, name: str = "<text>") -> str:
     """A module's text with the imports of our packages led below the door; the rest stays as it
     is, to the letter. Raises ValueError where an import cannot be led there.
     """
-    starts = _starts(text)
+    lines = io.StringIO(text, newline="").readlines()
     for node in sorted(_ours(ast.parse(text, name)), key=_place, reverse=True):
-        at = starts[node.lineno - 1] + _column(text, node)
-        head = "from " if isinstance(node, ast.ImportFrom) else "import "
-        begin = at + _name_after(text[at:], head)
-        text = f"{text[:begin]}{DOOR}.{text[begin:]}"
-        if isinstance(node, ast.Import) and not node.names[0].asname:
-            text = _bound(text, node, at, name)
+        at = _offset(lines, node.lineno, node.col_offset)
+        if isinstance(node, ast.ImportFrom):
+            begin = at + _name_after(text[at:])
+            text = f"{text[:begin]}{DOOR}.{text[begin:]}"
+            continue
+        assert node.end_lineno is not None
+        assert node.end_col_offset is not None
+        end = _offset(lines, node.end_lineno, node.end_col_offset)
+        text = f"{text[:at]}{_led(node, name)}{text[end:]}"
     return text
 
 
@@ -53,41 +56,33 @@ def _ours(tree: ast.Module) -> Iterator[Import]:
             yield node
 
 
-def _bound(text: str, node: ast.Import, at: int, name: str) -> str:
-    """`import transforms` binds that name: it becomes `from declared_etl import transforms`."""
-    package = node.names[0].name
-    if len(node.names) > 1 or "." in package:
-        raise ValueError(
-            f"{name}:{node.lineno}: write `from {package} import …`, or one import a line"
-        )
-    end = at + len("import ")
-    rest = text[end + len(f"{DOOR}.") :]
-    return f"{text[:at]}from {DOOR} import {rest}"
-
-
 def _place(node: Import) -> tuple[int, int]:
     return node.lineno, node.col_offset
 
 
-def _starts(text: str) -> list[int]:
-    """Where each line begins."""
-    found = [0]
-    for line in io.StringIO(text, newline=""):
-        found.append(found[-1] + len(line))
-    return found
+def _offset(lines: Sequence[str], line: int, column: int) -> int:
+    """Where a place stands in the text; columns of the syntax tree count bytes."""
+    before = sum(map(len, lines[: line - 1]))
+    return before + len(lines[line - 1].encode()[:column].decode())
 
 
-def _column(text: str, node: Import) -> int:
-    """Columns of the syntax tree count bytes."""
-    line = io.StringIO(text, newline="").readlines()[node.lineno - 1]
-    return len(line.encode()[: node.col_offset].decode())
+def _led(node: ast.Import, name: str) -> str:
+    """`import transforms` binds that name: it becomes `from declared_etl import transforms`."""
+    module, bound = node.names[0].name, node.names[0].asname
+    if len(node.names) == 1 and bound:
+        return f"import {DOOR}.{module} as {bound}"
+    if len(node.names) == 1 and "." not in module:
+        return f"from {DOOR} import {module}"
+    raise ValueError(
+        f"{name}:{node.lineno}: write `from {module} import …`, or one import a line"
+    )
 
 
-def _name_after(text: str, head: str) -> int:
-    """Where the module's name begins in a statement."""
+def _name_after(text: str) -> int:
+    """Where the module's name begins in `from MODULE import …`."""
     tokens = tokenize.generate_tokens(io.StringIO(text).readline)
-    word, name = next(tokens), next(tokens)
-    if f"{word.string} " != head or name.start[0] != 1:
+    _, name = next(tokens), next(tokens)
+    if name.start[0] != 1:
         raise ValueError(f"not an import in one line: {text[:60]!r}")
     return name.start[1]
 

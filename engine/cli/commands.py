@@ -24,9 +24,11 @@ class Later(click.Command):
     def command(self) -> click.Command:
         """The command itself. Its modules stay: nobody looks for garbage in them."""
         gc.disable()
-        module = import_module(self.module)
-        gc.freeze()
-        gc.enable()
+        try:
+            module = import_module(self.module)
+            gc.freeze()
+        finally:
+            gc.enable()
         found: click.Command = getattr(module, self.attribute)
         return found
 

@@ -28,6 +28,7 @@ def guard(run: Run, made: Plan, yes: bool) -> None:
         )
     found = [] if yes else refusals(run, made)
     if found:
+        _point_out_deletions(run, made)
         raise UnsafePlan(
             "; ".join(found)
             + " – see why in `etl status` or with `etl plan SPEC --records`; correct the"
@@ -47,10 +48,17 @@ def refusals(run: Run, made: Plan) -> list[str]:
         for step in made.steps:
             have = linked.get(step.object, 0)
             found += _rewritten(run, step, have + step.adopt)
-            if told := _deleted(run, step, have):
-                call_attention(connection, STAGE, step.object)
-                found += told
+            found += _deleted(run, step, have)
     return found
+
+
+def _point_out_deletions(run: Run, made: Plan) -> None:
+    """Deletions that a run was refused for stand among what needs attention."""
+    with run.store.begin() as connection:
+        linked = count_links(connection)
+        for step in made.steps:
+            if _deleted(run, step, linked.get(step.object, 0)):
+                call_attention(connection, STAGE, step.object)
 
 
 def _content(run: Run, made: Plan) -> list[Step]:

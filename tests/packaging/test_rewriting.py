@@ -21,6 +21,8 @@ rewritten = rewriter()
         ("from engine import pipeline as stages\n", "from declared_etl.engine import pipeline as stages\n"),
         ("from sandbox.x import (\n    a,\n    b,\n)  # why\n", "from declared_etl.sandbox.x import (\n    a,\n    b,\n)  # why\n"),
         ("import transforms\n", "from declared_etl import transforms\n"),
+        ("import  engine\n", "from declared_etl import engine\n"),
+        ("x = 1; import  engine  # why\n", "x = 1; from declared_etl import engine  # why\n"),
         ("import transforms as steps\n", "import declared_etl.transforms as steps\n"),
         ("import engine.errors as found\n", "import declared_etl.engine.errors as found\n"),
         ("if x:\n    from  workbench.cli import main\n", "if x:\n    from  declared_etl.workbench.cli import main\n"),
@@ -51,7 +53,13 @@ def test_nothing_else_is_touched(written: str) -> None:
     assert rewritten(written) == written
 
 
-@pytest.mark.parametrize("written", ["import engine.errors\n", "import os, engine\n", "from \\\n  engine import x\n"])
+@pytest.mark.parametrize("written", [
+    "import engine.errors\n",
+    "import os, engine\n",
+    "import os as o, engine as e\n",
+    "import engine as e, transforms as t\n",
+    "from \\\n  engine import x\n",
+])
 def test_what_cannot_be_led_there_ends_the_build(written: str) -> None:
     """An import that would bind another name than before, or is spread over lines, is refused with its place."""
     with pytest.raises(ValueError, match="import"):

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 
 from engine.errors import UsageError
 
@@ -31,6 +32,13 @@ class Discussion:
     one: str  # with {id}
     method: str
     headers: Mapping[str, str]
+
+
+class Comment(msgspec.Struct, frozen=True):
+    """What is read of a comment."""
+
+    id: int
+    body: str | None = ""
 
 
 def discussion(env: Mapping[str, str]) -> Discussion:
@@ -132,10 +140,17 @@ def _ours(client: httpx.Client, where: Discussion) -> Iterator[int]:
     """The ids of comments that begin as ours do."""
     for page in range(1, PAGES + 1):
         asked = {"per_page": PER_PAGE, "page": page}
-        found = _answered(client.get(where.comments, params=asked)).json()
+        answer = _answered(client.get(where.comments, params=asked))
+        try:
+            found = msgspec.json.decode(answer.content, type=list[Comment])
+        except msgspec.MsgspecError:
+            raise UsageError(
+                f"{answer.url.host} answers with something else than comments – check"
+                " the address of its API"
+            ) from None
         for comment in found:
-            if str(comment.get("body", "")).startswith(MARKER):
-                yield comment["id"]
+            if (comment.body or "").startswith(MARKER):
+                yield comment.id
         if len(found) < PER_PAGE:
             return
 
