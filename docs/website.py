@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from html.parser import HTMLParser
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
@@ -178,24 +178,26 @@ def dead_links(site: Path) -> Iterator[str]:
         parsed[page] = Links()
         parsed[page].feed(page.read_text(encoding="utf-8"))
     for page, found in parsed.items():
-        for link in found.links:
-            parts = urlsplit(link)
-            if parts.scheme or parts.netloc or page.name == "404.html":
-                continue
-            aimed = (
-                (page.parent / unquote(parts.path)).resolve()
-                if parts.path
-                else page
-            )
-            aimed = aimed / "index.html" if aimed.is_dir() else aimed
-            anchor = unquote(parts.fragment)
-            missing = (
-                anchor
-                and aimed in parsed
-                and anchor not in parsed[aimed].anchors
-            )
-            if not aimed.is_file() or missing:
-                yield f"{page.relative_to(site)}: {link} leads nowhere"
+        if page.name != "404.html":  # it may stand anywhere
+            for link in found.links:
+                if not is_alive(link, page, parsed):
+                    yield f"{page.relative_to(site)}: {link} leads nowhere"
+
+
+def is_alive(link: str, page: Path, parsed: Mapping[Path, Links]) -> bool:
+    """Whether a link of a page leads to a file and, where it names one, to an anchor in it."""
+    parts = urlsplit(link)
+    if parts.scheme or parts.netloc:
+        return True
+    aimed = (
+        (page.parent / unquote(parts.path)).resolve() if parts.path else page
+    )
+    if aimed.is_dir():
+        aimed /= "index.html"
+    if not aimed.is_file():
+        return False
+    anchor = unquote(parts.fragment)
+    return not anchor or aimed not in parsed or anchor in parsed[aimed].anchors
 
 
 if __name__ == "__main__":
