@@ -267,8 +267,10 @@ def _while_accepted(
         for outcome in outcomes:
             _advance(work, 1)
             yield outcome
-            causes.add(cause_of(outcome.reason))
-            many += outcome.state == "failed"
+            # a file that is not to be had is no refusal of the destination
+            refused = outcome.refused and outcome.called
+            causes.add(cause_of(outcome.reason) if refused else "")
+            many += refused
             if not accepted and many >= SURE and len(causes) == 1:
                 break
     if not accepted and many >= ENOUGH and len(causes) == 1:

@@ -262,8 +262,12 @@ class _Delivery:
             for call in ended
             for outcome in call.result or ()
         ]
-        with self.run.store.begin() as connection:
-            judged = record_all(self.run, connection, coded, self.recalled)
+        try:
+            with self.run.store.begin() as connection:
+                judged = record_all(self.run, connection, coded, self.recalled)
+        except BaseException:  # what was learned is not stored either
+            self.recalled.clear()
+            raise
         self.under_way -= sum(len(call.work) for call in ended)
         self.ended = []
 
@@ -411,7 +415,7 @@ def _failed(write: Write, error: EtlError) -> Outcome:
         case VersionConflict():
             return Outcome(write, "stale", reason=reason)
         case RequestRejected():
-            return Outcome(write, "failed", reason=reason)
+            return Outcome(write, "failed", reason=reason, refused=True)
         case Accepted():
             return Outcome(write, "unknown", reason=reason, accepted=True)
         case OutcomeUnknown():

@@ -224,8 +224,8 @@ def learn(
 ) -> list[Link]:
     """Learn from a row that was made how the platform answers then; links to rows it did not make.
 
-    Those are links of this run to rows that were answered with 200 before the first 201 came, or
-    with an old stamp before the first fresh one.
+    Those are links to rows that were answered with 200 before the first 201 came, in a run that was
+    killed since as well, or in this run with an old stamp before the first fresh one.
     """
     name, answer = outcome.write.resource, outcome.answer
     demoted = []
@@ -235,8 +235,9 @@ def learn(
     fresh = age_beyond_call(run, outcome.write, answer, codec) == 0.0
     if fresh and not ledger.recall(STAMPED + name):
         ledger.remember(STAMPED + name, "yes")
-        demoted += links_marked(ledger.connection, name, "age")
-    return [link for link in demoted if link.run == run.id]
+        aged = links_marked(ledger.connection, name, "age")
+        demoted += [link for link in aged if link.run == run.id]
+    return demoted
 
 
 def older_rows(connection: sa.Connection, resource: str) -> list[Link]:

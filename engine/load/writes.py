@@ -68,3 +68,4 @@ class Outcome(msgspec.Struct, frozen=True):
     # unknown: the answer named a row that stands for another record
     claimed: bool = False
     existing: bool = False  # done: the row was there before
+    refused: bool = False  # failed: the destination does not take it

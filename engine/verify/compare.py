@@ -522,13 +522,16 @@ def _record_state(
     row: Row | None,
 ) -> tuple[str, str]:
     if row is not None:
-        return "arrived", ""
+        if projection.state != "failed":
+            return "arrived", ""
+        kept = "its row holds what was written before"
+        return "failed", f"{projection.reason}; {kept}"
     if projection.state != "ready":
         return projection.state, projection.reason
     if link is not None:
         return "missing", "it is not in the destination"
-    if resolved.skipped:
-        return "skipped", resolved.skipped
-    if resolved.refused:
-        return "failed", resolved.refused
+    verdicts = {"skipped": resolved.skipped, "failed": resolved.refused}
+    for state, why in verdicts.items():
+        if why:
+            return state, why
     return "missing", "it was not written"

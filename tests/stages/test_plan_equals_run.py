@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from engine.report.words import known
 from tests.e2e.driving import SPEC, Dump, Pair, checkout, once, pair
 from tests.platforms.project import call
 
@@ -80,7 +81,7 @@ def rows(dump: Dump) -> dict[str, int]:
 
 def foreseen(chapter: dict[str, Any]) -> Counts:
     """The plan's counts by object."""
-    return {step["object"]: {word: step.get(word, 0) for word in WORDS} for step in chapter["plan"]}
+    return {known(step["object"]): {word: step.get(word, 0) for word in WORDS} for step in chapter["plan"]}
 
 
 def done(chapter: dict[str, Any]) -> Counts:

@@ -43,6 +43,20 @@ def test_a_refusal_names_what_to_do(service: Service, tmp_path: Path) -> None:
     assert service.comments == []
 
 
+def test_a_token_is_never_shown(service: Service, tmp_path: Path) -> None:
+    """A line's end around it is taken off; what no header can carry is refused without it, and so is a dead address."""
+    assert write("first", discussion(job(service, tmp_path, token="sesame\n"))) == "made a comment"
+    with pytest.raises(UsageError) as found:
+        discussion(job(service, tmp_path, token="ghp-\u00f1-secret"))
+    assert "secret" not in str(found.value)
+    where = discussion(job(service, tmp_path, token="ghp-secret"))
+    service.shutdown()
+    service.server_close()
+    with pytest.raises(UsageError, match="cannot be reached") as found:
+        write("second", where)
+    assert "secret" not in str(found.value)
+
+
 @pytest.mark.parametrize(
     ("env", "said"),
     [

@@ -62,7 +62,8 @@ def _on_github(env: Mapping[str, str]) -> Discussion:
         ("GITHUB_API_URL", "GITHUB_REPOSITORY", "GITHUB_TOKEN"),
         "set GITHUB_TOKEN to ${{ github.token }}, with `pull-requests: write`",
     )
-    number = _event(env).get("pull_request", {}).get("number")
+    request = _event(env).get("pull_request")
+    number = request.get("number") if isinstance(request, dict) else None
     if not isinstance(number, int):
         raise UsageError(
             "this job does not run for a pull request – start it `on: pull_request`"
@@ -113,7 +114,13 @@ def _needed(
     missing = [name for name in names if not env.get(name)]
     if missing:
         raise UsageError(f"{', '.join(missing)} is not set – {advice}")
-    return [env[name] for name in names]
+    found = [env[name].strip() for name in names]
+    for name, value in zip(names, found, strict=True):
+        if not (value.isascii() and value.isprintable()):
+            raise UsageError(
+                f"{name} holds what no request can carry – set it anew"
+            )
+    return found
 
 
 def write(text: str, where: Discussion) -> str:
@@ -132,8 +139,12 @@ def write(text: str, where: Discussion) -> str:
             _answered(client.request(where.method, address, json=body))
             return "updated the comment"
     except httpx.HTTPError as error:
-        reason = str(error) or type(error).__name__
-        raise UsageError(f"the comment was not written: {reason}") from None
+        # its text may hold a header, and so the token
+        reason = type(error).__name__
+        raise UsageError(
+            f"the comment was not written ({reason}): {httpx.URL(where.comments).host}"
+            " cannot be reached – start the job once more"
+        ) from None
 
 
 def _ours(client: httpx.Client, where: Discussion) -> Iterator[int]:
