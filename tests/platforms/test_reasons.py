@@ -223,3 +223,37 @@ def test_values_of_a_type_that_does_not_fit_stop_before_anything_is_written(serv
     assert sum("a date such as" in item["text"] for item in plan["findings"]) == 3
     trial.etl("run", "--sample", code=4)
     assert not trial.platform.count_writes()
+
+
+@pytest.mark.parametrize(("firms", "stops"), [(2, False), (3, True)])
+def test_a_refusal_or_two_stop_no_run(firms: int, stops: bool, serve: Serve, tmp_path: Path) -> None:
+    """All records of a small object may be bad ones by themselves; from three on it is the mapping."""
+    trial = firms_and_people(serve, tmp_path)
+    trial.platform.tables["firms"] = [{"id": n, "name": f"Firm {n}"} for n in range(1, firms + 1)]
+    trial.platform.before.append(
+        lambda _, request: Answer(422, {"error": "no"}) if request.path == "/companies" and request.method == "POST" else None
+    )
+    trial.etl("run", "--sample", code=4 if stops else 1)
+    assert bool(trial.platform.calls("POST", "contacts")) is not stops
+
+
+def test_dead_links_stop_no_run(serve: Serve, tmp_path: Path) -> None:
+    """Files that are not to be had are no refusals of the destination: what comes after them is written."""
+    people = [{"id": n, "name": f"Person {n}"} for n in range(1, 5)]
+    platform = serve(people=people, contacts=[], pics=[])
+    for row in platform.tables["people"]:
+        row["photo"] = f"{platform.base_url}/dead/{row['id']}.png"
+    pics = writable("pics", ["name"], file="file", name="text", size="integer")
+    pics["create"] = {"post": "/pics", "body": "multipart"}
+    pics["file"] = {"field": "file", "name": "name", "size": "size"}
+    destination = {"pics": pics, "contacts": writable("contacts", ["name"], name="text")}
+    objects = {
+        "pics": mapped("people", "pics", {"file": {"download": "photo", "name": "$key"}}),
+        "contacts": mapped("people", "contacts", {"name": "name"}),
+    }
+    source = {"people": readable("people", name="text", photo="url")}
+    hosts = [platform.base_url.removeprefix("http://")]
+    trial = project(tmp_path, platform, source, destination, migration(objects), files={"hosts": hosts})
+    done = trial.etl("run", "--sample", code=1)
+    assert done.out.count("the link is dead") >= 1
+    assert len(platform.tables["contacts"]) == 4

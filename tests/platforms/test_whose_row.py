@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import os
+import sqlite3
+import subprocess
+import time
 from collections import Counter
+from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
+from engine.load import deliver
+from engine.session import Run
+from tests.e2e.driving import ETL
 from tests.platforms import oddities as odd
 from tests.platforms.conftest import Serve
 from tests.platforms.platform import Answer, Platform, Request, Row, page
@@ -293,3 +302,81 @@ def test_a_creation_in_doubt_is_found_by_any_zone(zone: int, serve: Serve, tmp_p
     platform.after.append(stamped)
     made.etl("run", "--sample", "100")
     assert len(platform.tables["contacts"]) == 30
+
+
+# -- what is learned of a platform, where it is cut off
+
+
+def slow_to_tell(serve: Serve, folder: Path) -> Project:
+    """The first create is answered with a row that was there, by 200; the second is slow, and the first to say 201.
+
+    The row that was there looks like the record, and no list shows it before.
+    """
+    mine = {"id": 77, "name": "Person 3", "email": "p3@example.com", "phone": "600"}
+    people = [person(3), person(1), person(2), *map(person, range(5, 140))]
+    platform = serve(people=people, contacts=[mine])
+
+    def slow(_: Platform, asked: Request) -> None:
+        if asked.method == "POST" and asked.body.get("name") == "Person 1":
+            time.sleep(0.5)
+
+    def unseen(there: Platform, asked: Request, answer: Answer) -> Answer:
+        listed = asked.method == "GET" and asked.parts == ["contacts"]
+        return Answer(200, []) if listed and not there.count_writes() else answer
+
+    platform.before += [slow, odd.one_for_each("contacts", "email", "left as it was", 200)]
+    platform.after.append(unseen)
+    return contacts(folder, platform)
+
+
+def keeps_what_was_there(trial: Project) -> bool:
+    """Whether a rollback leaves the row that was there, and no other."""
+    assert trial.etl("rollback", "--yes").code in (0, 1)
+    return [row["id"] for row in trial.platform.tables["contacts"]] == [77]
+
+
+def test_a_kill_between_200_and_201_takes_no_row_away(serve: Serve, tmp_path: Path) -> None:
+    """A row answered with 200 is theirs once a later run sees the first 201, whoever recorded it."""
+    trial = slow_to_tell(serve, tmp_path)
+    command = [ETL, "run", "spec.yaml", "--sample", "--env", "live"]
+    store = tmp_path / "var" / "trial.live.sqlite"
+    with subprocess.Popen(command, cwd=tmp_path, env={**os.environ, **trial.env}, stdout=subprocess.DEVNULL) as running:
+        while not links_in(store):
+            time.sleep(0.01)
+        running.kill()
+    time.sleep(0.5)
+    assert trial.etl("run", "--sample").code in (0, 1)
+    assert keeps_what_was_there(trial)
+
+
+def test_what_a_failed_transaction_has_learned_is_not_known(
+    serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The commit that holds the first 201 fails once: its outcomes are recorded again, with all that follows."""
+    trial = slow_to_tell(serve, tmp_path)
+    (tmp_path / "ungated").touch()
+    record, failed = deliver.record_all, list[int]()
+
+    def interrupted(run: Run, connection: sa.Connection, outcomes: Any, recalled: Any) -> Any:
+        found = record(run, connection, outcomes, recalled)
+        if any(outcome.answer.status == 201 for outcome, _ in outcomes) and not failed:
+            failed.append(1)
+            raise KeyboardInterrupt
+        return found
+
+    monkeypatch.setattr(deliver, "record_all", interrupted)
+    assert trial.etl("run").code == 130
+    assert failed == [1]
+    assert trial.etl("run").code in (0, 1)
+    assert keeps_what_was_there(trial)
+
+
+def links_in(store: Path) -> list[Any]:
+    """The links that are committed."""
+    if not store.exists():
+        return []
+    with closing(sqlite3.connect(f"file:{store}?mode=ro", uri=True)) as connection:
+        try:
+            return connection.execute("SELECT * FROM links WHERE object = 'contacts'").fetchall()
+        except sqlite3.OperationalError:
+            return []
