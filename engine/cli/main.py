@@ -38,7 +38,12 @@ def main(commands: click.Group, gate: Gate) -> None:
         error.show(message)
         write(message.getvalue().rstrip())
         sys.exit(2)
-    except (click.Abort, KeyboardInterrupt):
+    except (click.Abort, KeyboardInterrupt) as error:
+        if isinstance(error, click.Abort) and not _is_asked():
+            end(
+                "this asks a question, and nobody can answer it here – give --yes",
+                2,
+            )
         end(
             "interrupted; what was done is saved – run the same command again to continue",
             130,
@@ -58,6 +63,11 @@ def main(commands: click.Group, gate: Gate) -> None:
         )
     except Exception:
         _crash()
+
+
+def _is_asked() -> bool:
+    """Whether somebody sits there to answer a question."""
+    return sys.stdin is not None and sys.stdin.isatty()
 
 
 def _collect_seldom() -> None:

@@ -16,7 +16,7 @@ from engine.config.validation import check_shape
 from engine.connector import model
 from engine.connector.auth import variables
 from engine.connector.model import PLACE
-from engine.errors import Diagnostic, SpecError
+from engine.errors import Diagnostic, SpecError, UsageError
 from engine.values import digest, without
 
 VERBS: tuple[model.Verb, ...] = get_args(model.Verb)
@@ -54,13 +54,18 @@ def connector_file(folder: Path, written: str) -> Path:
     """The file of a connector that a spec in a folder names.
 
     `../connectors/crm.yaml` is a path from that folder. `crm` is that file too; where the project
-    has none, the connector of that name that etl brings along.
+    has none, the connector of that name that etl brings along. Raises UsageError where there is
+    neither.
     """
     if "/" in written or written.endswith((".yaml", ".yml")):
         return folder / written
     own = folder / f"../connectors/{written}.yaml"
-    shipped = SHIPPED / own.name
-    return own if own.exists() or not shipped.exists() else shipped
+    for file in (own, SHIPPED / own.name):
+        if file.exists():
+            return file
+    files = (*own.parent.glob("*.yaml"), *SHIPPED.glob("*.yaml"))
+    advice = suggest(written, [file.stem for file in files])
+    raise UsageError(f"there is no connector {written!r} – {advice}")
 
 
 def load_connector(path: Path, shown_as: str = "") -> model.Connector:

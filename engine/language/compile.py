@@ -78,8 +78,8 @@ def load_migration(
     ]
     connectors: dict[str, Connector] = {}
     for side in ("source", "destination"):
-        file = connector_file(path.parent, document.data[side]["connector"])
         try:
+            file = connector_file(path.parent, document.data[side]["connector"])
             connector = load_connector(file, shown(file))
             connectors[side] = (
                 connector if side == "source" else addressed(connector)

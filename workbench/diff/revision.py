@@ -153,7 +153,8 @@ def _git(folder: Path, *words: str) -> str:
             "git is not installed – compare two files instead: etl diff OLD NEW"
         ) from None
     if done.returncode:
+        said = done.stderr.decode(errors="replace").strip()
         raise UsageError(
-            f"git {words[0]}: {done.stderr.decode(errors='replace').strip() or 'no such revision'}"
+            f"git {words[0]} {words[-1]}: {said or 'there is no such revision'}"
         )
     return done.stdout.decode("utf-8", errors="replace")

@@ -217,7 +217,8 @@ def _effect_markdown(compared: Compared) -> Iterator[str]:
         yield ""
         yield from (f"- {_inline(text)}" for text in _failures(item))
         yield ""
-        yield from _example_table(item.examples)
+        if item.examples:
+            yield from _example_table(item.examples)
         yield "</details>"
         yield ""
 
