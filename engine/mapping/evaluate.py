@@ -161,8 +161,7 @@ class _Context(msgspec.Struct):
             and head[:1] != "$"
             and head not in self.beside
         ):
-            self.tell("", self.source.misfits.get(head, ()))
-            return dig(self.source.body, path.segments)
+            return self.own(path)
         match head:
             case "$key":
                 return self.key
@@ -178,7 +177,13 @@ class _Context(msgspec.Struct):
                 return self.sight.settings.get(str(path.segments[1]))
         if head in self.beside:
             return dig(self.around(str(head)), path.segments[1:])
-        self.tell("", self.source.misfits.get(str(head), ()))
+        return self.own(path)
+
+    def own(self, path: model.Path) -> Any:
+        """The value at a path of the record's own fields."""
+        misfits = self.source.misfits
+        if misfits:
+            self.tell("", misfits.get(str(path.segments[0]), ()))
         return dig(self.source.body, path.segments)
 
     def tell(self, place: str, misfits: Iterable[str]) -> None:

@@ -75,10 +75,14 @@ def field_states(
 
 def _as_sent(side: Side, trace: Provenance, label: str) -> FieldState:
     """The state of a field that arrived as it was sent, as nearly always."""
-    wanted = side.codec.get(side.resolved.body, trace.target)
-    live = None if side.row is None else side.codec.get(side.row, trace.target)
+    target, codec = trace.target, side.codec
+    live = wanted = codec.get(side.resolved.body, target)
+    if side.row is None:
+        live = None
+    elif not side.is_intact or target not in side.resolved.effective:
+        live = codec.get(side.row, target)
     return FieldState(
-        trace.target,
+        target,
         label,
         _how(trace),
         trace.sources,

@@ -69,8 +69,8 @@ def count(
     tally = Tally()
     for row in comparisons:
         tally.records[row.object, row.state] += 1
+        tally.fields.update([(row.object, item.state) for item in row.fields])
         for item in row.fields:
-            tally.fields[row.object, item.state] += 1
             if (
                 "map" in item.steps
                 and item.state != "lost"
