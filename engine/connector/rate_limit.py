@@ -387,22 +387,17 @@ class RateLimiter:
     def remaining(self, limit: Limit) -> float:
         """Units left in the window that is open now."""
         with self.store.begin() as connection:
-            slots = booked(
-                connection,
-                self.account,
-                {limit.name: _first_slot(limit, self.clock.now())},
-            )
-        return max(
-            0.0,
-            self.allowance(limit)
-            - _sum(slots[limit.name])
-            + self._ahead(limit),
-        )
+            spent = self._spent(connection, limit, self.clock.now())
+        return max(0.0, self.allowance(limit) - spent)
 
-    def _ahead(self, limit: Limit) -> float:
-        """Units that are booked and not spent."""
-        lease = self._lease
-        return lease.left.get(limit.name, 0.0) if lease else 0.0
+    def _spent(
+        self, connection: sa.Connection, limit: Limit, since: float
+    ) -> float:
+        """Units of the window of a moment that are booked, without those booked ahead."""
+        first = {limit.name: _first_slot(limit, since)}
+        lease, slots = self._lease, booked(connection, self.account, first)
+        ahead = lease.left.get(limit.name, 0.0) if lease else 0.0
+        return _sum(slots[limit.name]) - ahead
 
     def observe(self, headers: Mapping[str, str], booking: Reservation) -> None:
         """Learn from the answer to a booked call: another allowance than declared, or spending
@@ -453,12 +448,7 @@ class RateLimiter:
         with self._lock, self.store.begin() as connection:
             hold(connection, "quota", self.account)
             now = self.clock.now()
-            slots = booked(
-                connection,
-                self.account,
-                {limit.name: _first_slot(limit, since)},
-            )
-            missing = amount - _sum(slots[limit.name]) + self._ahead(limit)
+            missing = amount - self._spent(connection, limit, since)
             if missing > 0 and still(now):
                 book(
                     connection,
