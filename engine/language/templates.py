@@ -21,7 +21,7 @@ from engine.language.jinja import (
 from engine.language.model import Template
 from engine.language.scope import Scope, real
 from engine.language.steps import bind
-from transforms.own import Steps
+from transforms.found import WHERE, Steps
 from transforms.signature import arguments
 
 MAX_BYTES = 200_000
@@ -88,7 +88,9 @@ def faults(source: str, scope: Scope, html: bool) -> list[Fault]:
 
 def _filter_guess(problem: str, steps: Steps) -> str:
     missing = re.search(r"No filter named '(\w+)'", problem)
-    return did_you_mean(missing[1], filter_names(steps)) if missing else ""
+    name = missing[1] if missing else ""
+    near = did_you_mean(name, filter_names(steps))
+    return name and (steps.why_missing(name) or near or WHERE)
 
 
 def _names(source: str, scope: Scope) -> Iterator[Fault]:
@@ -182,6 +184,7 @@ def build(source: str, name: str, html: bool, scope: Scope) -> Template:
         heads,
         frozenset(known),
         scope.steps,
+        scope.steps.digests({call.name for call in filters_used(source)}),
     )
 
 
