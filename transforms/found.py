@@ -68,14 +68,16 @@ class Steps:
             if name in filters and step in self.code
         )
 
-    def why_missing(self, name: str) -> str:
-        """Why a step or filter of this name is not there: its package cannot be used."""
+    def advice(self, name: str, near: str) -> str:
+        """What to do where no step or filter has this name: what is wrong with its package, the
+        name that is near, or where steps stand.
+        """
         groups = (
             why
             for group, why in self.broken.items()
             if name.startswith((f"{group}.", f"{group}_"))
         )
-        return next(groups, "")
+        return next(groups, near or WHERE)
 
 
 NOTHING = Found()

@@ -613,6 +613,13 @@ def filters_used(source: str) -> list[FilterCall]:
     ]
 
 
+def filters_named(source: str) -> set[str]:
+    """Every filter that a template may call, also those that `map` is given the names of."""
+    tree = _parsed(source)
+    named = {str(node.value) for node in tree.find_all(nodes.Const)}
+    return named | {node.name for node in tree.find_all(nodes.Filter)}
+
+
 def _constant(node: nodes.Expr) -> Any:
     try:
         return node.as_const()

@@ -247,10 +247,14 @@ def test_what_a_file_does_not_name_it_cannot_import(project: Path) -> None:
 
 
 def test_steps_in_templates_count_too(project: Path) -> None:
-    """A step is a filter, and what it does there is approved as well."""
+    """A step is a filter, and what it does there is approved as well, also where its name is given to `map`."""
+    path = project / "transforms/_words.py"
+    written(project, """{template: "{{ [name] | map('cars_plate') | join }}"}""")
+    before = meaning(project)
+    path.write_text('MARK = "+"\n')
+    assert meaning(project) != before
     spec = written(project, """{template: "{{ name | cars_plate(country='PT') }}"}""")
     before = meaning(project)
-    path = project / "transforms/_words.py"
     path.write_text('MARK = "/"\n')
     assert meaning(project) != before
     cases = spec.with_name("cars.test.yaml")
