@@ -398,6 +398,15 @@ def test_an_odd_file_is_a_mistake_and_no_crash(project: Path, kind: str) -> None
     assert "bad-step" in etl_here("validate", "specs/cars.yaml", at=project, code=2).err
 
 
+def test_an_interruption_in_a_file_is_one(project: Path) -> None:
+    """What a person presses while a file is imported ends the command as everywhere, and is no mistake of the file."""
+    (project / "transforms/cars.py").write_text("raise KeyboardInterrupt\n")
+    with pytest.raises(KeyboardInterrupt):
+        load_migration(project / "specs/cars.yaml", {})
+    done = subprocess.run([str(ETL), "validate", "specs/cars.yaml"], cwd=project, capture_output=True, text=True, check=False)
+    assert done.returncode == 130, done.stderr
+
+
 @pytest.mark.parametrize(
     ("data", "code"),
     [
