@@ -1,4 +1,8 @@
-"""What a step is made of: its code, and all code of the modules beside it that it reaches."""
+"""What a shipped step is made of: its code, and all code of the modules beside it that it reaches.
+
+Steps that are not shipped are digested by whole files (`reach.py`), which no name can fool; these
+stay as they were, so that older approvals hold.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +15,6 @@ At = tuple[str, str]  # a module and a name in it
 Pieces = Mapping[At, list[ast.stmt]]
 Imported = Mapping[str, Mapping[str, At]]
 
-REST = ""  # the name of what a module does besides naming things
-
 
 def texts_of(folder: Path) -> dict[str, str]:
     """The modules of a folder by their names."""
@@ -22,29 +24,24 @@ def texts_of(folder: Path) -> dict[str, str]:
     }
 
 
-def step_code(
-    modules: Mapping[str, str], whole: bool = False
-) -> Mapping[str, list[str]]:
+def step_code(modules: Mapping[str, str]) -> Mapping[str, list[str]]:
     """Each step's name, with its code and all code of these modules that it calls; comments do not
-    count. With `whole`, what its modules import from elsewhere counts, and what they do besides
-    naming things.
+    count.
     """
-    return _code_of(tuple(sorted(modules.items())), whole)
+    return _code_of(tuple(sorted(modules.items())))
 
 
 @lru_cache(maxsize=16)
 def _code_of(
-    modules: tuple[tuple[str, str], ...], whole: bool
+    modules: tuple[tuple[str, str], ...],
 ) -> Mapping[str, list[str]]:
     trees = {name: ast.parse(text) for name, text in modules}
     pieces: dict[At, list[ast.stmt]] = {}
     for module, tree in trees.items():
         for node in tree.body:
-            for name in _names_of(node) or [REST] * whole:
+            for name in _names_of(node):
                 pieces.setdefault((module, name), []).append(node)
-    imported = {
-        module: dict(_imports(tree, whole)) for module, tree in trees.items()
-    }
+    imported = {module: dict(_imports(tree)) for module, tree in trees.items()}
     return {
         f"{module}.{name}": sorted(_reach((module, name), pieces, imported))
         for (module, name), nodes in pieces.items()
@@ -69,10 +66,10 @@ def _names_of(node: ast.stmt) -> list[str]:
     ]
 
 
-def _imports(tree: ast.Module, whole: bool) -> Iterator[tuple[str, At]]:
+def _imports(tree: ast.Module) -> Iterator[tuple[str, At]]:
     """Names that a module has from its siblings: what each stands for there."""
     for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and _beside(node, whole):
+        if isinstance(node, ast.ImportFrom) and _beside(node):
             module = (node.module or "").removeprefix("transforms").lstrip(".")
             for item in node.names:
                 yield (
@@ -81,10 +78,9 @@ def _imports(tree: ast.Module, whole: bool) -> Iterator[tuple[str, At]]:
                 )
 
 
-def _beside(node: ast.ImportFrom, whole: bool) -> bool:
-    """Whether a sibling is imported from; by its whole name, that is one of the shipped steps."""
-    ours = not whole and (node.module or "").startswith("transforms")
-    return bool(node.level) or ours
+def _beside(node: ast.ImportFrom) -> bool:
+    """Whether a sibling is imported from."""
+    return bool(node.level) or (node.module or "").startswith("transforms")
 
 
 def _reach(start: At, pieces: Pieces, imported: Imported) -> Iterator[str]:
@@ -96,7 +92,6 @@ def _reach(start: At, pieces: Pieces, imported: Imported) -> Iterator[str]:
         if at in seen or at not in pieces:
             continue
         seen.add(at)
-        waiting.append((at[0], REST))
         for piece in pieces[at]:
             yield f"{at[0]}.{at[1]} {_dumped(piece)}"
             waiting += _used(piece, at[0], imported[at[0]])

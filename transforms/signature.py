@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import inspect
 import typing
 from collections.abc import Callable
@@ -18,7 +17,6 @@ WORDS = {
 }
 
 
-@functools.cache
 def arguments(function: Callable[..., Any]) -> dict[str, tuple[Any, bool]]:
     """Keyword arguments of a step: type and whether it must be given."""
     hints = typing.get_type_hints(function)
@@ -53,8 +51,8 @@ def fits(value: Any, kind: Any) -> bool:
 
 def unusable(function: Callable[..., Any]) -> str:
     """Why a function cannot be a step; nothing where it can."""
-    if inspect.iscoroutinefunction(function):
-        return "it is asynchronous"
+    if why := _no_def(function):
+        return why
     try:
         arguments(function)
     except Exception as error:  # a hint that names nothing
@@ -71,4 +69,20 @@ def unusable(function: Callable[..., Any]) -> str:
     )
     if wrong := [item.name for item in found[1:] if item.kind not in named]:
         return f"a spec gives arguments by name, and {wrong[0]!r} has none"
+    return ""
+
+
+def _no_def(function: Any) -> str:
+    """Why something is no `def` that gives its value at once; a decorated one is what it wraps."""
+    inner = inspect.unwrap(function)
+    if inspect.isclass(inner):
+        return "a class is not a function; write a `def`"
+    if not inspect.isfunction(inner):
+        return f"it is of type {type(inner).__name__}; write a `def`"
+    if inner.__name__ == "<lambda>":
+        return "a lambda has no name and no docstring; write a `def`"
+    if inspect.iscoroutinefunction(inner) or inspect.isasyncgenfunction(inner):
+        return "it is asynchronous"
+    if inspect.isgeneratorfunction(inner):
+        return "it yields its values one at a time; return a list"
     return ""

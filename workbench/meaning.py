@@ -555,6 +555,7 @@ def field_steps(item: Field) -> set[str]:
             found |= {step.name for step in expr.steps}
         elif isinstance(expr, Template):
             called = {call.name for call in filters_used(expr.source)}
+            called |= dict(expr.code).keys()  # also those named in a `map`
             found |= {
                 step
                 for filter, step in expr.steps.filters.items()

@@ -31,7 +31,8 @@ from engine.language.expressions import Builder
 from engine.language.scope import NUMBERS, Scope, Shape, shape_of
 from engine.language.typecheck import custom_kind
 from engine.values import digest, is_empty, segments
-from transforms.own import SHIPPED, Steps, steps_of
+from transforms.found import SHIPPED, Steps
+from transforms.own import steps_beside
 
 PIPELINES = "$pipelines"
 # names every template has
@@ -70,8 +71,8 @@ def load_migration(
                 [*problems, *(item for item in shape if item.where not in told)]
             )
         )
-    # of this project: code that the spec's folder has beside it
-    steps, faults = steps_of(path.resolve().parent.parent)
+    # of this project: code that the folder `specs` has beside it
+    steps, faults = steps_beside(path)
     problems += [
         Diagnostic(Place(shown(fault.file), fault.line, 1), "", *fault.told)
         for fault in faults

@@ -23,7 +23,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.visitor import NodeTransformer
 
 from engine.values import word
-from transforms.own import SHIPPED, Steps
+from transforms.found import SHIPPED, Steps
 
 MAX_TEXT = 1_000_000  # characters of any text made on the way
 MAX_TURNS = 100_000  # turns of all loops of one rendering
@@ -239,6 +239,7 @@ def _bare(value: Any) -> Any:
 class _Environment(ImmutableSandboxedEnvironment):
     """The sandbox, with operators that cannot multiply text and methods that cannot lengthen it."""
 
+    compiled: Callable[[str], jinja2.Template]
     intercepted_binops = frozenset({"*", "**", "%", "+"})
 
     def wrap_str_format(self, value: Any) -> None:
@@ -456,6 +457,10 @@ def _environment(html: bool, steps: Steps) -> _Environment:
         "join": _join(FILTERS["join"]),
     }
     environment.globals = {"range": _range}
+    # kept as long as the environment, and with it the steps
+    environment.compiled = functools.lru_cache(maxsize=512)(
+        functools.partial(_compile, environment)
+    )
     return environment
 
 
@@ -465,9 +470,7 @@ def filter_names(steps: Steps) -> list[str]:
     return [name for name in found if not name.endswith("_")]
 
 
-@functools.lru_cache(maxsize=512)
-def _compiled(source: str, html: bool, steps: Steps) -> jinja2.Template:
-    environment = _environment(html, steps)
+def _compile(environment: _Environment, source: str) -> jinja2.Template:
     tree = _Bounding().visit(environment.parse(source))
     code = environment.compile(tree, filename="<template>")
     return jinja2.Template.from_code(
@@ -477,7 +480,7 @@ def _compiled(source: str, html: bool, steps: Steps) -> jinja2.Template:
 
 @functools.lru_cache(maxsize=64)
 def _parsed(source: str) -> nodes.Template:
-    """A template to inspect; `_compiled` changes its own."""
+    """A template to inspect; `_compile` changes its own."""
     return _environment(True, SHIPPED).parse(source)
 
 
@@ -502,7 +505,7 @@ def syntax_problem(
                 f"{name} is not allowed: a template is a single file that has to end",
                 line,
             )
-        _compiled(source, True, steps)
+        _environment(True, steps).compiled(source)
     except jinja2.TemplateSyntaxError as error:
         return error.message or "not a template", error.lineno
     except (
@@ -520,7 +523,7 @@ def render(
     source: str, html: bool, values: Mapping[str, Any], steps: Steps = SHIPPED
 ) -> str:
     """The text a template renders from the values; raises ValueError where it cannot."""
-    template = _compiled(source, html, steps)
+    template = _environment(html, steps).compiled(source)
     token = _left.set(_Allowance())
     try:
         return "".join(_chunks(template, values)).strip()
@@ -608,6 +611,13 @@ def filters_used(source: str) -> list[FilterCall]:
         )
         for node in _parsed(source).find_all(nodes.Filter)
     ]
+
+
+def filters_named(source: str) -> set[str]:
+    """Every filter that a template may call, also those that `map` is given the names of."""
+    tree = _parsed(source)
+    named = {str(node.value) for node in tree.find_all(nodes.Const)}
+    return named | {node.name for node in tree.find_all(nodes.Filter)}
 
 
 def _constant(node: nodes.Expr) -> Any:

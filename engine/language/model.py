@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from engine.config.document import Keys
-from transforms.own import SHIPPED, Steps
+from transforms.found import SHIPPED, Steps
 
 Step = Callable[[Any], Any]
 
@@ -43,7 +43,9 @@ class Template:
     known: frozenset[str] = field(
         default=frozenset(), repr=False
     )  # follows from the connector
-    steps: Steps = field(default=SHIPPED, compare=False)
+    steps: Steps = field(default=SHIPPED, compare=False, repr=False)
+    # the steps in it that are not shipped, with digests of their code
+    code: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from engine.config.suggestions import suggest
 from engine.connector.model import Connector, FieldType
 from engine.errors import Code
 from engine.values import Segments, picks
-from transforms.own import Steps
+from transforms.found import Steps
 
 Shape = Mapping[str, FieldType]
 ANY = FieldType("any")

@@ -9,7 +9,7 @@ from typing import Any
 from engine.config.suggestions import did_you_mean
 from engine.language.model import NamedStep
 from transforms import CHECKS
-from transforms.own import Steps
+from transforms.found import Steps
 from transforms.signature import arguments, misfit
 
 
@@ -23,7 +23,7 @@ def bind(name: str, args: Any, steps: Steps) -> NamedStep:
     if function is None:
         raise ValueError(
             f"unknown step {name!r} –"
-            f" {did_you_mean(name, steps.functions) or 'see docs/transforms.md'}"
+            f" {steps.advice(name, did_you_mean(name, steps.functions))}"
         )
     accepted = arguments(function)
     if args is None:

@@ -13,6 +13,7 @@ from engine.language.jinja import (
     UNSURE,
     FilterCall,
     filter_names,
+    filters_named,
     filters_used,
     misuse,
     paths_used,
@@ -21,7 +22,7 @@ from engine.language.jinja import (
 from engine.language.model import Template
 from engine.language.scope import Scope, real
 from engine.language.steps import bind
-from transforms.own import Steps
+from transforms.found import Steps
 from transforms.signature import arguments
 
 MAX_BYTES = 200_000
@@ -88,7 +89,10 @@ def faults(source: str, scope: Scope, html: bool) -> list[Fault]:
 
 def _filter_guess(problem: str, steps: Steps) -> str:
     missing = re.search(r"No filter named '(\w+)'", problem)
-    return did_you_mean(missing[1], filter_names(steps)) if missing else ""
+    if not missing:
+        return ""
+    near = did_you_mean(missing[1], filter_names(steps))
+    return steps.advice(missing[1], near)
 
 
 def _names(source: str, scope: Scope) -> Iterator[Fault]:
@@ -182,6 +186,7 @@ def build(source: str, name: str, html: bool, scope: Scope) -> Template:
         heads,
         frozenset(known),
         scope.steps,
+        scope.steps.digests(filters_named(source)),
     )
 
 

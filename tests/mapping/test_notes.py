@@ -19,7 +19,7 @@ from engine.language.jinja import (
     seen,
     syntax_problem,
 )
-from transforms.own import SHIPPED
+from transforms.found import SHIPPED
 
 DOUBLED = "{% set x = 'aaaaaaaaaaaaaaaaaaaa' %}" + "{% set x = x ~ x %}" * 15
 

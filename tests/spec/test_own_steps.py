@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,12 +12,15 @@ from pathlib import Path
 
 import pytest
 
-import transforms.own
+import transforms.folder
+import transforms.isolated
+import transforms.packages
 from engine.errors import SpecError
 from engine.language.compile import load_migration
 from tests.e2e.driving import ETL, etl_here
 from transforms import STEPS
-from transforms.own import SHIPPED, steps_of
+from transforms.found import SHIPPED
+from transforms.own import steps_of
 from workbench.meaning import digest_of, parts
 
 CONNECTORS = Path(__file__).parent / "connectors"
@@ -181,12 +186,12 @@ def test_packages_beside_the_files_are_not_imported(project: Path) -> None:
         ("_words.py", '"-"', '"_"', True),
         ("_words.py", '"-"', '"-"\nMARK += "!"', True),
         ("cars.py", "Write a number", "Put a number", False),
-        ("cars.py", "def other(value):\n    return value", "def other(value):\n    return 3", False),
+        ("cars.py", "def other(value):\n    return value", "def other(value):\n    return 3", True),
         ("cars.py", "BLANK =", "# why\n\nBLANK =", False),
     ],
 )
 def test_an_approval_covers_the_code(project: Path, file: str, old: str, new: str, counts: bool) -> None:
-    """Whatever the used step reaches counts, in other files too; comments, docstrings and other steps do not."""
+    """The whole file of a used step counts, and the files that it imports; comments and docstrings do not."""
     before = meaning(project)
     path = project / "transforms" / file
     text = path.read_text()
@@ -197,11 +202,59 @@ def test_an_approval_covers_the_code(project: Path, file: str, old: str, new: st
     assert meaning(project) == before
 
 
+CLEAN = "def fix(value):\n    return value\n"
+REACHED = {
+    "a re-export": {"cars": "from ._a import fix\n\n\ndef plate(value, country=''):\n    return fix(value)\n", "_a": "from ._b import fix\n", "_b": CLEAN},
+    "a fall-back": {
+        "cars": "try:\n    from nobody_has_this import fix\nexcept ImportError:\n    from ._b import fix\n\n\ndef plate(value, country=''):\n    return fix(value)\n",
+        "_b": CLEAN,
+    },
+    "an alias": {"cars": "from . import _b\n\nrules = _b\n\n\ndef plate(value, country=''):\n    return rules.fix(value)\n", "_b": CLEAN},
+    "getattr": {"cars": "from . import _b\n\n\ndef plate(value, country=''):\n    return getattr(_b, 'f' + 'ix')(value)\n", "_b": CLEAN},
+    "an effect": {
+        "cars": "from . import _a, _patch\n\n\ndef plate(value, country=''):\n    return _a.fix(value)\n",
+        "_a": CLEAN,
+        "_patch": "from . import _a, _b\n\n_a.fix = _b.fix\n",
+        "_b": CLEAN,
+    },
+    "in a function": {"cars": "def plate(value, country=''):\n    from ._b import fix\n\n    return fix(value)\n", "_b": CLEAN},
+    "no statement": {
+        "cars": "import importlib\n\n_b = importlib.import_module('._' + 'b', __package__)\n\n\ndef plate(value, country=''):\n    return _b.fix(value)\n",
+        "_b": CLEAN,
+    },
+    "a loop": {"cars": "from ._b import MARK\n\n\ndef plate(value, country=''):\n    return MARK\n", "_b": "for MARK in 'value':\n    pass\n"},
+    "a walrus": {"cars": "from ._b import MARK\n\n\ndef plate(value, country=''):\n    return MARK\n", "_b": "(MARK := 'value')\n"},
+}
+
+
+@pytest.mark.parametrize("way", REACHED)
+def test_an_approval_is_fooled_by_no_name(project: Path, way: str) -> None:
+    """By whichever way code is reached, a change of it changes the mapping's digest."""
+    for name, text in REACHED[way].items():
+        (project / f"transforms/{name}.py").write_text(text)
+    before = meaning(project)
+    path = project / "transforms/_b.py"
+    path.write_text(path.read_text().replace("value\n", "'-'\n").replace("'value'", "'other'"))
+    assert meaning(project) != before
+
+
+def test_what_a_file_does_not_name_it_cannot_import(project: Path) -> None:
+    """A file that hides what it imports finds nothing: its package holds what its digest covers."""
+    (project / "transforms/cars.py").write_text("import re\n\ngetattr(re, 'en' + 'um').sys\n_i = __builtins__\n")
+    hidden = "_find = vars(re)['en' + 'um'].__dict__['s' + 'ys'].modules['import' + 'lib'].import_module\n_find('._words', __package__)\n"
+    (project / "transforms/cars.py").write_text(f"import re\n\n{hidden}")
+    assert problems(project) == [("cars.py", 4, "bad-step")]
+
+
 def test_steps_in_templates_count_too(project: Path) -> None:
-    """A step is a filter, and what it does there is approved as well."""
+    """A step is a filter, and what it does there is approved as well, also where its name is given to `map`."""
+    path = project / "transforms/_words.py"
+    written(project, """{template: "{{ [name] | map('cars_plate') | join }}"}""")
+    before = meaning(project)
+    path.write_text('MARK = "+"\n')
+    assert meaning(project) != before
     spec = written(project, """{template: "{{ name | cars_plate(country='PT') }}"}""")
     before = meaning(project)
-    path = project / "transforms/_words.py"
     path.write_text('MARK = "/"\n')
     assert meaning(project) != before
     cases = spec.with_name("cars.test.yaml")
@@ -250,9 +303,182 @@ def test_two_versions_stand_side_by_side(project: Path) -> None:
 def test_copies_of_the_shipped_steps_are_no_news(tmp_path: Path) -> None:
     """In a copy of the checkout its `transforms/` is the shipped one, and nothing of it is imported again."""
     (tmp_path / "transforms").mkdir()
-    for path in transforms.own.SHIPPED_FILES.glob("*.py"):
+    for path in transforms.folder.SHIPPED_FILES.glob("*.py"):
         (tmp_path / "transforms" / path.name).write_bytes(path.read_bytes())
     assert steps_of(tmp_path) == (SHIPPED, ())
+
+
+@pytest.mark.parametrize("folder", ["job", "job/specs/eu", "."])
+def test_a_spec_somewhere_runs_no_code_of_a_folder_that_nobody_named(tmp_path: Path, folder: str) -> None:
+    """`/tmp/job/spec.yaml` does not execute `/tmp/transforms/*.py`; the message says where steps of one's own stand."""
+    marker = tmp_path / "ran"
+    at = tmp_path / "shared" / folder
+    at.mkdir(parents=True)
+    for above in (at, at.parent, at.parent.parent):
+        (above / "transforms").mkdir(exist_ok=True)
+        (above / "transforms/cars.py").write_text(f"open({str(marker)!r}, 'w')\n")
+    for using in (USING, """{template: "{{ name | cars_plate }}"}"""):
+        (at / "cars.yaml").write_text(SPEC.format(folder=CONNECTORS, using=using))
+        with pytest.raises(SpecError) as stop:
+            load_migration(at / "cars.yaml", {})
+        assert "transforms/ beside specs/" in str(stop.value)
+    assert not marker.exists()
+
+
+def test_a_diff_of_a_spec_at_the_root_of_a_repository_runs_nothing_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither the folder above the repository nor the one for temporary files is taken for a project."""
+    marker = tmp_path / "ran"
+    repository, temporary = tmp_path / "repository", tmp_path / "specs"
+    for folder in (tmp_path, repository, temporary):
+        (folder / "transforms").mkdir(parents=True)
+        (folder / "transforms/cars.py").write_text(f"open({str(marker)!r}, 'w')\n")
+    (repository / "cars.yaml").write_text(SPEC.format(folder=CONNECTORS, using="name"))
+    for words in ("init -q", "add .", "-c user.name=a -c user.email=a@b commit -qm begin"):
+        subprocess.run(["git", *words.split()], cwd=repository, check=True)
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    etl_here("diff", "--git", "HEAD", "cars.yaml", at=repository, code=0)
+    assert not marker.exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="modes and owners of POSIX")
+@pytest.mark.parametrize("part", ["transforms", "transforms/cars.py"])
+@pytest.mark.parametrize("how", ["mode", "owner"])
+def test_code_that_others_can_change_is_not_run(project: Path, part: str, how: str) -> None:
+    """A file or folder that is world-writable, or of another user than the one running or root, is refused before it runs."""
+    (project / "transforms/cars.py").write_text(f"open({str(project / 'ran')!r}, 'w')\n")
+    if how == "mode":
+        (project / part).chmod(0o777)
+    elif os.geteuid():
+        pytest.skip("only root gives a file away")
+    else:
+        os.chown(project / part, 12_345, -1)
+    assert problems(project) == [(Path(part).name, 1, "bad-step")]
+    assert not (project / "ran").exists()
+
+
+ODD = {
+    "a class": "class Plate:\n    def __init__(self, value):\n        pass\n",
+    "a function that wraps a class": "import functools\n\n\nclass _C:\n    pass\n\n\n@functools.wraps(_C)\ndef plate(value):\n    return value\n",
+    "one that wraps a class of others": "import functools\n\n\n@functools.wraps(str)\ndef plate(value):\n    return value\n",
+    "a partial": "import functools\n\nplate = functools.partial(max, 3)\n",
+    "a lambda": "plate = lambda value: value\n",
+    "asynchronous": "async def plate(value):\n    return value\n",
+    "an asynchronous generator": "async def plate(value):\n    yield value\n",
+    "a cached asynchronous one": "import functools\n\n\n@functools.cache\nasync def plate(value):\n    return value\n",
+    "a generator": "def plate(value):\n    yield value\n",
+    "a callable object": "class _C:\n    def __call__(self, value):\n        return value\n\n\nplate = _C()\n",
+    "an object that lies": "class _C:\n    def __call__(self, value):\n        return value\n\n    def __getattr__(self, name):\n        return self\n\n\nplate = _C()\n",
+    "an object that raises": "class _C:\n    def __getattr__(self, name):\n        raise RuntimeError\n\n    __call__ = 3\n\n\n@lambda f: _C()\ndef plate(value):\n    pass\n",
+    "decorated away": "@lambda function: None\ndef plate(value):\n    return value\n",
+    "a property": "@property\ndef plate(value):\n    return value\n",
+    "sys.exit": "import sys\n\nsys.exit()\n",
+    "an exception of its own": "class _E(BaseException):\n    def __str__(self):\n        raise ValueError\n\n\nraise _E\n",
+    "GeneratorExit": "raise GeneratorExit\n",
+    "RecursionError": "def f(value):\n    return f(value)\n\n\nf(1)\n",
+    "too deep": f"X = {'(' * 5000}{')' * 5000}\n",
+    "deep enough": f"X = {'-' * 3000}1\n",
+    "NUL": "X = '\0'\n",
+    "a circle": "from ._words import MARK\n",
+    "a hint that names nothing": "def plate(value, x: 'Nowhere[' = 1):\n    return value\n",
+    "a hint that raises": "from __future__ import annotations\n\n\ndef plate(value, x: 1 / 0 = 1):\n    return value\n",
+    "a signature that lies": "def plate(value):\n    return value\n\n\nplate.__signature__ = 3\n",
+    "a wrapper of itself": "def plate(value):\n    return value\n\n\nplate.__wrapped__ = plate\n",
+    "a surrogate": "raise ValueError('\\ud800')\n",
+    "no name": "del __name__\n\n\ndef plate(value, country=''):\n    return value\n\n\nraise ValueError\n",
+}
+
+
+@pytest.mark.parametrize("kind", ODD)
+def test_an_odd_file_is_a_mistake_and_no_crash(project: Path, kind: str) -> None:
+    """Whatever a file holds, its mistake is told with the file, and the command ends with 2."""
+    (project / "transforms/cars.py").write_text(ODD[kind])
+    if kind == "a circle":
+        (project / "transforms/_words.py").write_text("from .cars import MARK\n")
+    assert {name for name, *_ in problems(project)} <= {"cars.py", "_words.py"}
+    assert "bad-step" in etl_here("validate", "specs/cars.yaml", at=project, code=2).err
+
+
+def test_an_interruption_in_a_file_is_one(project: Path) -> None:
+    """What a person presses while a file is imported ends the command as everywhere, and is no mistake of the file."""
+    (project / "transforms/cars.py").write_text("raise KeyboardInterrupt\n")
+    with pytest.raises(KeyboardInterrupt):
+        load_migration(project / "specs/cars.yaml", {})
+    done = subprocess.run([str(ETL), "validate", "specs/cars.yaml"], cwd=project, capture_output=True, text=True, check=False)
+    assert done.returncode == 130, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        (b"# -*- coding: latin-1 -*-\nX = '\xe9'\n", "unreadable-file"),
+        (b"\xff\xfeX\0", "unreadable-file"),
+        (b"#" * 2_000_000, "too-large"),
+        (None, "unreadable-file"),
+        ("pipe", "unreadable-file"),
+        ("nowhere.py", "unreadable-file"),
+        ("cars.py", "unreadable-file"),
+    ],
+    ids=["latin-1", "utf-16", "huge", "folder", "pipe", "nowhere", "circle"],
+)
+def test_what_is_no_text_is_told(project: Path, data: bytes | str | None, code: str) -> None:
+    """A file in another encoding or too large, a folder, a pipe and a link to nothing are no Python files."""
+    path = project / "transforms/cars.py"
+    path.unlink()
+    if data is None:
+        path.mkdir()
+    elif isinstance(data, bytes):
+        path.write_bytes(data)
+    elif data == "pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to(path.with_name(data))
+    assert problems(project) == [("cars.py", 1, code)]
+
+
+@pytest.mark.parametrize("does", ["raise KeyError(value)", "raise SystemExit(3)", "return value + 1", "return {1}", "return float('nan')", "return plate(value)", "return b''"])
+def test_a_step_that_fails_leaves_its_field_out(project: Path, does: str) -> None:
+    """Whatever it raises or gives is said of the record; that it cannot work with nothing is no mistake of a spec."""
+    (project / "transforms/cars.py").write_text(f"def plate(value, country=''):\n    {does}\n")
+    cases = project / "specs/cars.test.yaml"
+    cases.write_text(json.dumps({"cases": [{"case": "one", "records": {"clients": [{"id": 1, "name": "1 2"}]},
+                                            "expect": {"people": {"clients/1": {"fields": {"name": None}}}}}]}))  # fmt: skip
+    etl_here("validate", "specs/cars.yaml", at=project, code=0)
+    assert "Traceback" not in etl_here("test", "specs/cars.yaml", at=project).out
+
+
+def test_a_decorated_step_is_a_step(project: Path) -> None:
+    """One that is cached does not vanish: it is what it wraps, with its arguments."""
+    (project / "transforms/cars.py").write_text(f"import functools\n\n{PLATE.replace('def plate', '@functools.lru_cache' + chr(10) + 'def plate')}")
+    assert load_migration(project / "specs/cars.yaml", {}).steps.functions["cars.plate"]("1 2") == "ES-12"
+    written(project, "{from: name, using: {cars.plate: {land: PT}}}")
+    assert [code for *_, code in problems(project)] == ["bad-argument"]
+
+
+def test_another_step_does_not_touch_the_templates(project: Path) -> None:
+    """What a template is made of are the steps that it uses; kept drafts of the others stay."""
+    written(project, """{template: "{{ name | text_upper }}"}""")
+    told = []
+    for text in (CLEAN, CLEAN.replace("value\n", "'-'\n")):
+        (project / "transforms/cars.py").write_text(text)
+        told.append(repr(load_migration(project / "specs/cars.yaml", {}).spec.objects["people"].fields))
+    assert told[0] == told[1]
+
+
+def test_versions_of_steps_are_let_go(project: Path) -> None:
+    """A program that edits its steps does not hold all versions; one that is used can still import what it imports late."""
+    late = "def plate(value, country=''):\n    from ._words import MARK\n\n    return MARK"
+    written(project, """{template: "{{ name | cars_plate }}"}""")
+    first = None
+    for number in range(50):
+        (project / "transforms/cars.py").write_text(f"{late} + '{number}'\n")
+        migration = load_migration(project / "specs/cars.yaml", {})
+        first = first or migration
+    gc.collect()
+    known = transforms.isolated._Texts.known
+    held = [name for name, files in known.items() if str(project / "transforms/cars.py") in dict(files.values())]
+    assert len(held) <= 17
+    assert {name.partition(".")[0] for name in sys.modules if name.startswith("_steps_of_a_project_")} <= known.keys()
+    assert first and first.steps.functions["cars.plate"]("x") == "-0"
 
 
 def test_nothing_runs_before_a_spec_is_loaded(project: Path) -> None:
@@ -276,9 +502,9 @@ def shared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: acme-cars\nVersion: 1\n")
     (info / "entry_points.txt").write_text("[declared_etl.transforms]\nacme = acme_cars.steps\n")
     monkeypatch.syspath_prepend(str(place))
-    transforms.own._of_package.cache_clear()
+    transforms.packages.of_package.cache_clear()
     yield place
-    transforms.own._of_package.cache_clear()
+    transforms.packages.of_package.cache_clear()
     for name in [name for name in sys.modules if name.startswith("acme_cars")]:
         del sys.modules[name]
 
@@ -292,15 +518,66 @@ def test_packages_share_steps(project: Path, shared: Path) -> None:
     assert [code for *_, code in problems(project)] == ["bad-argument"]
 
 
-def test_a_package_that_cannot_be_imported_is_told(project: Path, shared: Path) -> None:
-    """With what it is called and why, as a mistake and not as a crash."""
-    (shared / "acme_cars/steps.py").write_text("import nobody_has_this\n")
+@pytest.mark.parametrize(
+    ("using", "refused"),
+    [("{from: name, using: acme.wheel}", "unknown-step"), ("""{template: "{{ name | acme_wheel }}"}""", "bad-template"), (USING, "")],
+)
+@pytest.mark.parametrize("text", ["X = 1\nimport nobody_has_this\n", "X = 1\nclass wheel:\n    pass\n", "X = (\n(\n"])
+def test_a_broken_package_refuses_the_specs_that_use_it(project: Path, shared: Path, text: str, using: str, refused: str) -> None:
+    """It is told with file and line where its steps are used; no other spec in the environment minds."""
+    (shared / "acme_cars/steps.py").write_text(text)
+    written(project, using)
+    if not refused:
+        load_migration(project / "specs/cars.yaml", {})
+        return
     with pytest.raises(SpecError) as stop:
         load_migration(project / "specs/cars.yaml", {})
-    assert "nobody_has_this" in str(stop.value) and [item.code for item in stop.value.diagnostics] == ["bad-step"]
+    assert [item.code for item in stop.value.diagnostics] == [refused]
+    assert f"{shared / 'acme_cars/steps.py'}:2: " in str(stop.value)
+
+
+def test_a_module_that_stands_alone_is_not_its_neighbours(project: Path, shared: Path) -> None:
+    """Of a distribution of one module that file counts, and whatever else is installed beside it does not."""
+    (shared / "acme_cars-1.dist-info/entry_points.txt").write_text("[declared_etl.transforms]\nacme = acme_cars_alone\n")
+    alone = shared / "acme_cars_alone.py"
+    alone.write_text("import sys\n\n\ndef wheel(value):\n    return value\n")
+    (shared / "neighbour.py").write_text("def broken(:\n")
+    written(project, "{from: name, using: acme.wheel}")
+    before = package_meaning(project)
+    (shared / "neighbour.py").write_text("X = 1\n")
+    assert package_meaning(project) == before
+    alone.write_text(alone.read_text().replace("return value", "return 1"))
+    assert package_meaning(project) != before
+
+
+@pytest.mark.parametrize("changed", ["__init__.py", "rules/__init__.py", "rules/deep.py", "steps.py"])
+@pytest.mark.parametrize("imports", ["from .rules import fix", "from acme_cars.rules import fix", "import acme_cars.rules\n\nfix = acme_cars.rules.fix", "from .rules import *"])
+def test_an_approval_covers_what_a_package_imports(project: Path, shared: Path, imports: str, changed: str) -> None:
+    """Re-exports of a package, its `__init__` and the modules behind them count; what it does not import does not."""
+    package = shared / "acme_cars"
+    (package / "rules").mkdir()
+    (package / "rules/__init__.py").write_text("from .deep import fix\n")
+    (package / "rules/deep.py").write_text(CLEAN)
+    (package / "unused.py").write_text("")
+    (package / "steps.py").write_text(f"{imports}\n\n\ndef wheel(value):\n    return fix(value)\n")
+    written(project, "{from: name, using: acme.wheel}")
+    before = package_meaning(project)
+    (package / "unused.py").write_text("X = 1\n")
+    assert package_meaning(project) == before
+    path = package / changed
+    path.write_text(f"{path.read_text()}X = 1\n")
+    assert package_meaning(project) != before
+
+
+def package_meaning(project: Path) -> str:
+    """The digest after the package has been installed anew."""
+    transforms.packages.of_package.cache_clear()
+    for name in [name for name in sys.modules if name.startswith("acme_cars")]:
+        del sys.modules[name]
+    return meaning(project)
 
 
 def test_names_of_a_package_are_taken(project: Path, shared: Path) -> None:
     """The project's own step of the same name is told at its line."""
     (project / "transforms/acme.py").write_text("\n\ndef wheel(value):\n    return value\n")
-    assert [code for *_, code in problems(project)] == ["taken-name"]
+    assert problems(project) == [("acme.py", 3, "taken-name")]

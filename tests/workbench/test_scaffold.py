@@ -92,6 +92,32 @@ def test_it_asks_for_what_is_not_given(tmp_path: Path, monkeypatch: pytest.Monke
     assert read(tmp_path / "specs" / "stel_order_to_pipedrive.yaml").data["migration"] == "stel_order_to_pipedrive"
 
 
+@pytest.mark.parametrize("folder", ["/abs", "../beside", "specs/../../beside"])
+def test_a_spec_goes_into_its_project(tmp_path: Path, folder: str) -> None:
+    """A folder elsewhere is refused with what to do, and nothing is written."""
+    given = ["--source", "stel_order", "--destination", "pipedrive", "--yes", "--folder", folder]
+    done = CliRunner().invoke(etl(), ["init", str(tmp_path / "d2"), *given])
+    assert isinstance(done.exception, UsageError) and "--folder" in str(done.exception)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("folder", ["specs", "specs/eu", ".", "{project}/specs/eu"])
+def test_the_first_spec_finds_its_connectors(tmp_path: Path, folder: str) -> None:
+    """Wherever in the project it stands, it names the copy of a connector from outside, and later the project's own by name."""
+    outside = tmp_path / "else" / "mine.yaml"
+    outside.parent.mkdir()
+    outside.write_bytes((PAIRS / "helpdesk.yaml").read_bytes())
+    project = tmp_path / "d3"
+    for name, source in (("first", str(outside)), ("second", "mine")):
+        given = ["--source", source, "--destination", "pipedrive", "--name", name, "--folder", folder.format(project=project)]
+        done = CliRunner().invoke(etl(), ["init", str(project), *given])
+        assert done.exit_code == 0, done.output
+        if source == str(outside):
+            outside.unlink()
+        [spec] = project.rglob(f"{name}.yaml")
+        assert load_migration(spec, {}).spec.objects
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion_scripts(shell: str) -> None:
     """Each shell gets a script that asks etl what fits."""

@@ -82,7 +82,19 @@ def init_command(  # noqa: PLR0913
         if yes
         else click.prompt("Name of the migration", default=suggestion, err=True)
     )
-    _first(project, folder, (source, destination), name)
+    _first(project, _inside(project, folder), (source, destination), name)
+
+
+def _inside(project: Path, folder: Path) -> Path:
+    """A folder of the project, from there; raises UsageError where it is elsewhere."""
+    root = project.resolve()
+    found = (root / folder).resolve()
+    if not found.is_relative_to(root):
+        raise UsageError(
+            f"--folder {folder} is outside of the project {root} – name a folder in it,"
+            " e.g. specs"
+        )
+    return found.relative_to(root)
 
 
 def _example(name: str, project: Path) -> None:
@@ -100,7 +112,9 @@ def _first(
 ) -> None:
     """A spec for a pair of connectors, in a project that has others or begins with it."""
     fresh = not begun(project)
-    source, destination = (_located(side, project, fresh) for side in sides)
+    source, destination = (
+        _located(side, project, folder, fresh) for side in sides
+    )
     made = make(
         Asked(
             source.file,
@@ -133,16 +147,21 @@ class _Located:
     copy: Path | None = None
 
 
-def _located(given: str, project: Path, fresh: bool) -> _Located:
+def _located(given: str, project: Path, folder: Path, fresh: bool) -> _Located:
     """A connector by its file or its name; a new project takes a copy of a file from outside."""
     file = Path(given)
+    beside = len(folder.parts) == 1  # a name is looked for above the folder
     if not file.is_file():
-        return _Located(found(given, project), given)
+        file = found(given, project)
+        named = beside or file.parent == SHIPPED
+        return _Located(file, given if named else "")
     if file.resolve().parent == SHIPPED:
         return _Located(file, file.stem)
     if not fresh or file.resolve().is_relative_to(project.resolve()):
         return _Located(file, "")
-    return _Located(file, file.stem, project / "connectors" / file.name)
+    copy = Path("connectors") / file.name
+    written = Path(os.path.relpath(copy, folder)).as_posix()
+    return _Located(file, file.stem if beside else written, project / copy)
 
 
 def _asked(what: str, project: Path, yes: bool, without: str = "") -> str:

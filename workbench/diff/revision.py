@@ -11,6 +11,7 @@ from typing import Any
 
 from engine.config.document import parse
 from engine.errors import UsageError
+from transforms.own import SPECS
 from workbench.meaning import STEPS_FOLDER
 
 OWN = STEPS_FOLDER.name  # of a project, too
@@ -40,7 +41,7 @@ def at_revision(spec: Path, revision: str, folder: Path) -> tuple[Path, Path]:
         if path is not None:
             _copy(root, revision, path, folder, must=False)
     own = inside.parent.parent / OWN
-    if (root / own).resolve() != STEPS_FOLDER:
+    if inside.parent.name == SPECS and (root / own).resolve() != STEPS_FOLDER:
         _sources(root, revision, own, folder)
     return folder / inside, _steps(root, revision, folder / ".shipped")
 
