@@ -39,7 +39,7 @@ def main(commands: click.Group, gate: Gate) -> None:
         write(message.getvalue().rstrip())
         sys.exit(2)
     except (click.Abort, KeyboardInterrupt) as error:
-        if isinstance(error, click.Abort) and not _is_asked():
+        if isinstance(error.__context__, EOFError):
             end(
                 "this asks a question, and nobody can answer it here – give --yes",
                 2,
@@ -63,11 +63,6 @@ def main(commands: click.Group, gate: Gate) -> None:
         )
     except Exception:
         _crash()
-
-
-def _is_asked() -> bool:
-    """Whether somebody sits there to answer a question."""
-    return sys.stdin is not None and sys.stdin.isatty()
 
 
 def _collect_seldom() -> None:

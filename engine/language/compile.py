@@ -77,30 +77,12 @@ def load_migration(
         Diagnostic(Place(shown(fault.file), fault.line, 1), "", *fault.told)
         for fault in faults
     ]
-    connectors: dict[str, Connector] = {}
-    for side in ("source", "destination"):
-        try:
-            file = connector_file(path.parent, document.data[side]["connector"])
-            connector = load_connector(file, shown(file))
-            connectors[side] = (
-                connector if side == "source" else addressed(connector)
-            )
-        except SpecError as error:
-            problems += error.diagnostics
-        except UsageError as error:
-            problems.append(
-                document.problem(
-                    (side, "connector"), "unreadable-file", str(error)
-                )
-            )
-    if len(connectors) < 2 or faults:
+    source = _connector("source", path.parent, document, problems)
+    destination = _connector("destination", path.parent, document, problems)
+    if source is None or destination is None or faults:
         raise SpecError(in_order(problems))
     compiler = _Compiler(
-        document,
-        path.parent,
-        connectors["source"],
-        connectors["destination"],
-        steps,
+        document, path.parent, source, addressed(destination), steps
     )
     spec = compiler.spec()
     found = in_order([*problems, *compiler.problems])
@@ -114,6 +96,21 @@ def load_migration(
         tuple(found),
         steps,
     )
+
+
+def _connector(
+    side: str, folder: Path, document: Document, problems: list[Diagnostic]
+) -> Connector | None:
+    """The connector of a side; None, with its problems among those, where it cannot be used."""
+    try:
+        file = connector_file(folder, document.data[side]["connector"])
+        return load_connector(file, shown(file))
+    except SpecError as error:
+        problems += error.diagnostics
+    except UsageError as error:
+        place = (side, "connector")
+        problems.append(document.problem(place, "unreadable-file", str(error)))
+    return None
 
 
 def shown(path: Path) -> str:

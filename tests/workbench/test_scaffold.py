@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -150,3 +153,12 @@ def test_rows_between_two_others_become_neither(tmp_path: Path) -> None:
         found = pairs(load_connector(DESTINATION), load_connector(destination), {})
         named = {pair.collection for pair in found if pair.resource in ("products", "deals", "deal_products")}
         assert named == told
+
+
+def test_a_question_that_nobody_can_answer_says_which_option_does(tmp_path: Path) -> None:
+    """Without a terminal, `etl init` ends with 2 and names --yes; nothing is written."""
+    words = [sys.executable, "-m", "workbench", "init", "--source", "stel_order", "--destination", "pipedrive", "shop"]
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(words, cwd=tmp_path, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    assert (done.returncode, "give --yes" in done.stderr) == (2, True), done.stderr
+    assert list(tmp_path.iterdir()) == []
