@@ -8,6 +8,7 @@ import inspect
 import math
 import traceback
 from collections.abc import Callable, Iterator, Mapping
+from copy import deepcopy
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -107,12 +108,15 @@ def _line(value: Any, key: str, file: Path, tree: ast.Module) -> int:
 
 def _guarded(step: Step) -> Step:
     """A step whose mistakes are told of the record, as a ValueError: whoever wrote it is not there
-    to be asked. That it cannot work with nothing is no mistake: nothing becomes nothing.
+    to be asked. That it cannot work with nothing is no mistake: nothing becomes nothing. It is
+    handed lists and objects of its own, for others read them as well.
     """
 
     @functools.wraps(step)
     def run(value: Any, *args: Any, **named: Any) -> Any:
         try:
+            if isinstance(value, dict | list):
+                value = deepcopy(value)
             given = step(value, *args, **named)
             odd = next(_odd(given), "")
         except ValueError:

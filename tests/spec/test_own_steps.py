@@ -446,6 +446,14 @@ def test_a_step_that_fails_leaves_its_field_out(project: Path, does: str) -> Non
     assert "Traceback" not in etl_here("test", "specs/cars.yaml", at=project).out
 
 
+def test_a_step_changes_no_list_of_others(project: Path) -> None:
+    """What a step does to a list that it is handed is seen by nobody else."""
+    (project / "transforms/cars.py").write_text("def plate(value, country=''):\n    value.sort()\n    value[0]['n'] = 'X'\n    return value[0]['n']\n")
+    given = [{"n": "b"}]
+    assert load_migration(project / "specs/cars.yaml", {}).steps.functions["cars.plate"](given) == "X"
+    assert given == [{"n": "b"}]
+
+
 def test_a_decorated_step_is_a_step(project: Path) -> None:
     """One that is cached does not vanish: it is what it wraps, with its arguments."""
     (project / "transforms/cars.py").write_text(f"import functools\n\n{PLATE.replace('def plate', '@functools.lru_cache' + chr(10) + 'def plate')}")
