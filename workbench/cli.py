@@ -49,7 +49,7 @@ COMMANDS = (
     Later(
         "review",
         f"{__package__}.commands.review:review_command",
-        "Check, test and compare the specs of a change, as one comment for its review.",
+        "Check, test and compare specs with where a change began, as one comment for its review.",
     ),
     Later(
         "approve",

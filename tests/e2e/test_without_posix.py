@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.e2e.driving import ROOT, SPEC, environment
+from tests.e2e.driving import HURRIED, ROOT, SPEC, environment
 
 OURS = ("engine", "transforms", "workbench", "sandbox")
 MODULES = ("crypt", "curses", "fcntl", "grp", "posix", "pty", "pwd", "readline", "resource", "syslog", "termios", "tty")
@@ -59,7 +59,7 @@ main()
 
 def etl(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     """Run `etl` without those modules."""
-    env = environment({"PYTHONPATH": str(ROOT)})
+    env = environment({"PYTHONPATH": str(ROOT), **HURRIED})
     command = [sys.executable, "-c", START, *words]
     return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=120, check=False)
 

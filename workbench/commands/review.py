@@ -44,8 +44,9 @@ def review_command(
     comment: bool,
     **options: Any,
 ) -> None:
-    """Check, test and compare specs (default: all in specs/) with where the change began. Ends
-    with 1 where cases fail, with 2 where a spec is wrong.
+    """Check, test and compare specs with where a change began, as one comment for its review.
+
+    Without SPEC, all in specs/. Ends with 1 where cases fail, with 2 where a spec is wrong.
     """
     where = discussion(os.environ) if comment else None
     chosen = list(specs) or specs_of(Path("specs"))
