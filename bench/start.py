@@ -45,10 +45,10 @@ def loading() -> float:
     words = f"""
 import time
 from pathlib import Path
-from workbench.commands import validate
+from engine.language.compile import load_migration
 from engine import pipeline
 start = time.process_time()
-validate.load_migration(Path({SPEC!r}), {{}})
+load_migration(Path({SPEC!r}), {{}})
 print(time.process_time() - start)
 """
     done = subprocess.run([sys.executable, "-c", words], cwd=ROOT, env=ENV, capture_output=True, text=True, check=True)
