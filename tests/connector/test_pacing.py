@@ -677,15 +677,28 @@ def counted(store: Store, begun: list[bool]) -> Store:
 
 
 def test_what_is_booked_ahead_is_given_back_at_the_end(store: Store) -> None:
-    """Another process has all that is left of the day once the first one has ended; a killed one takes 64 calls at most."""
+    """Another process has all that is left of the day once the first one has ended; a killed one takes as many calls as it has made lately."""
     time, day = Time(), daily(100_000)
     first, other = limiter(store, time, day), limiter(store, time, day)
     for _ in range(200):
         first.acquire(1)
     assert first.remaining(day) == 99_800
-    assert 99_800 - 64 <= other.remaining(day) < 99_800
+    assert 99_600 <= other.remaining(day) < 99_800
     first.release()
     assert other.remaining(day) == 99_800
+
+
+def test_a_killed_process_takes_few_calls_of_a_large_day(store: Store) -> None:
+    """However large a limit is, no more than 256 calls are booked ahead: that is what a killed process takes along."""
+    time, day = Time(), daily(1e9)
+    paced = limiter(store, time, day)
+    ahead = []
+    for made in range(1, 3_001):
+        paced.acquire(1)
+        with store.begin() as connection:
+            booked = connection.exec_driver_sql("SELECT SUM(spent) FROM quota").scalar_one()
+        ahead.append(booked - made)
+    assert 100 < max(ahead) < 256
 
 
 def test_an_idle_process_holds_nothing_for_long(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
