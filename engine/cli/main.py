@@ -39,30 +39,40 @@ def main(commands: click.Group, gate: Gate) -> None:
         write(message.getvalue().rstrip())
         sys.exit(2)
     except (click.Abort, KeyboardInterrupt) as error:
-        if isinstance(error.__context__, EOFError):
-            end(
-                "this asks a question, and nobody can answer it here – give --yes",
-                2,
-            )
-        end(
-            "interrupted; what was done is saved – run the same command again to continue",
-            130,
-        )
+        _interrupted(error)
     except EtlError as error:
         end(str(error), error.exit_code)
     except BrokenPipeError:
         drop_output()
         sys.exit(141)  # as a shell reports a program whose reader has ended
     except OSError as error:
-        if error.filename is None and error.errno not in FULL:
-            _crash()
-        end(
-            f"{error.filename or 'a file'} cannot be used: {error.strerror} – check the"
-            " path, its permissions and the disk",
-            2,
-        )
+        _unusable(error)
     except Exception:
         _crash()
+
+
+def _interrupted(error: BaseException) -> NoReturn:
+    """End at a person's wish, or where a question found nobody to answer it."""
+    if isinstance(error.__context__, EOFError):
+        end(
+            "this asks a question, and nobody can answer it here – give --yes",
+            2,
+        )
+    end(
+        "interrupted; what was done is saved – run the same command again to continue",
+        130,
+    )
+
+
+def _unusable(error: OSError) -> NoReturn:
+    """End for a file or a full disk; other errors of the system are ours."""
+    if error.filename is None and error.errno not in FULL:
+        _crash()
+    end(
+        f"{error.filename or 'a file'} cannot be used: {error.strerror} – check the"
+        " path, its permissions and the disk",
+        2,
+    )
 
 
 def _collect_seldom() -> None:

@@ -403,11 +403,8 @@ class Calls:
                 ) from None
             self.limiter.observe(response.headers, booking)
             verdict = classify(self.connector, response)
-            self.ahead = (
-                self.ahead
-                if verdict.date is None
-                else verdict.date - self.clock.now()
-            )
+            if verdict.date is not None:
+                self.ahead = verdict.date - self.clock.now()
             if (
                 not renewed
                 and verdict.rule
@@ -445,17 +442,10 @@ class Calls:
             (item for item in self.connector.limits if item.name == rule.limit),
             None,
         )
-        unit = (
-            1e-3
-            if self.connector.connection.wait_unit == "milliseconds"
-            else 1.0
-        )
-        found, refused = (
-            delay(
-                rule, limit, verdict.response.headers, self.clock.now(), unit
-            ),
-            rule.then in ("wait", "pause"),
-        )
+        in_ms = self.connector.connection.wait_unit == "milliseconds"
+        unit, headers = 1e-3 if in_ms else 1.0, verdict.response.headers
+        found = delay(rule, limit, headers, self.clock.now(), unit)
+        refused = rule.then in ("wait", "pause")
         if refused or (rule.then == "unsure" and found.stated):
             seconds = found.seconds
             if found.odd:
