@@ -236,13 +236,14 @@ class _Delivery:
         while len(self.ended) < GROUP:
             left = self.under_way - sum(len(call.work) for call in self.ended)
             is_waited_for = left > down_to
+            is_idle = is_waited_for and not self.ended and calls.is_full
             try:
-                first = is_waited_for and not self.ended
-                self.ended.append(calls.ended.get(first))
+                self.ended.append(calls.ended.get(is_idle))
             except Empty:
-                if not is_waited_for or time.monotonic() > until:
+                over = self.ended and time.monotonic() > until
+                if over or not is_waited_for:
                     break
-                time.sleep(BREATH)
+                calls.wait(BREATH)
             else:
                 until = until or time.monotonic() + TOGETHER
 

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from queue import SimpleQueue
 from typing import Generic, TypeVar
 
 import msgspec
+
+# seconds of a call from which on another thread makes more of them: below, threads that hand the
+# interpreter to each other cost more than they bring
+WORTH_A_THREAD = 0.001
 
 Work = TypeVar("Work")
 Result = TypeVar("Result")
@@ -23,43 +28,57 @@ class Ended(msgspec.Struct, Generic[Work, Result], frozen=True):
 
 
 class Workers(msgspec.Struct, Generic[Work, Result], frozen=True):
-    """Work to be done, and what has ended."""
+    """Work to be done, what has ended, and the threads: one at first, and at most so many."""
 
+    perform: Callable[[Work], Result]
+    room: int
     todo: SimpleQueue[Work | None]
     ended: SimpleQueue[Ended[Work, Result]]
+    threads: list[threading.Thread] = []
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no other thread may be started."""
+        return len(self.threads) >= self.room
+
+    def wait(self, seconds: float) -> None:
+        """Give calls time to end, and start another thread where few have."""
+        time.sleep(seconds)
+        enough = len(self.threads) * seconds / WORTH_A_THREAD
+        if not self.is_full and self.ended.qsize() < enough:
+            self.start()
+
+    def start(self) -> None:
+        """One more thread."""
+        thread = threading.Thread(target=self._work, daemon=True)
+        thread.start()
+        self.threads.append(thread)
+
+    def _work(self) -> None:
+        while (work := self.todo.get()) is not None:
+            try:
+                self.ended.put(Ended(work, self.perform(work)))
+            except BaseException as error:  # whoever handed it out has to see it
+                self.ended.put(Ended(work, None, error))
 
 
 @contextmanager
 def workers(
     perform: Callable[[Work], Result], room: int
 ) -> Iterator[Workers[Work, Result]]:
-    """So many threads. At the end all that was handed to them is done before they stop.
+    """At most so many threads. At the end all that was handed to them is done before they stop.
 
     An executor of the standard library makes a future, a lock and a condition of every call, which
     takes longer than to write the call down.
     """
-    crew: Workers[Work, Result] = Workers(SimpleQueue(), SimpleQueue())
-    threads = [
-        threading.Thread(target=_work, args=(perform, crew), daemon=True)
-        for _ in range(room)
-    ]
+    crew: Workers[Work, Result] = Workers(
+        perform, room, SimpleQueue(), SimpleQueue()
+    )
     try:
-        for thread in threads:
-            thread.start()
+        crew.start()
         yield crew
     finally:
-        started = [thread for thread in threads if thread.ident is not None]
-        for _ in started:
+        for _ in crew.threads:
             crew.todo.put(None)
-        for thread in started:
+        for thread in crew.threads:
             thread.join()
-
-
-def _work(
-    perform: Callable[[Work], Result], crew: Workers[Work, Result]
-) -> None:
-    while (work := crew.todo.get()) is not None:
-        try:
-            crew.ended.put(Ended(work, perform(work)))
-        except BaseException as error:  # whoever handed it out has to see it
-            crew.ended.put(Ended(work, None, error))
