@@ -420,12 +420,11 @@ def well_formed(value: Json) -> Json:
     """The value with every half of a surrogate pair, which is no text and cannot be sent,
     replaced by `?`.
     """
+    with suppress(UnicodeEncodeError, OverflowError):
+        _IN_ORDER(value)  # as nearly always
+        return value
     text = json.dumps(value, ensure_ascii=False)
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return json.loads(text.encode("utf-8", "replace"))
-    return value
+    return json.loads(text.encode("utf-8", "replace"))
 
 
 def digest(value: Json) -> str:

@@ -10,7 +10,13 @@ import math
 import threading
 import time
 from collections import Counter
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import (
+    Generator,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain, groupby
@@ -35,7 +41,7 @@ from engine.errors import (
     VersionConflict,
 )
 from engine.load.files import drop_file, fetch_file
-from engine.load.outcomes import give_up, leave_in_doubt, record_all
+from engine.load.outcomes import give_up, record_all
 from engine.load.reconcile import Reconciled, reconcile
 from engine.load.workers import Ended, Workers, workers
 from engine.load.writes import Answer, Outcome, Write
@@ -55,6 +61,8 @@ DOUBTS = 2 * GROUP
 TRIES = 8  # times a write is sent whose outcome stays unknown
 # ... while others take effect and none of them is answered so: it is the record
 TRIES_ALONE = 3
+NOWHERE = "it is not in the destination"
+NOT_YET = "; it was not found yet, and is looked for by the next run"
 GROWTH = 4  # the pause between two of them grows to so many times the first
 
 
@@ -82,30 +90,28 @@ def deliver(
             return
 
         retries: list[Write] = []
+        longest = 0
         for outcome in _reconciled(delivery, doubtful):
             if outcome.state != "unknown":
                 yield outcome
                 continue
             write = outcome.write
-            tries[write.object, write.key] += 1
-            words.setdefault(outcome.reason, set()).add(
-                (write.object, write.key)
-            )
+            record = write.object, write.key
+            tries[record] += 1
+            tried = tries[record]
+            words.setdefault(outcome.reason, set()).add(record)
             alone = delivery.made > 0 and len(words[outcome.reason]) == 1
             most = TRIES_ALONE if alone else TRIES
             if outcome.accepted:
-                yield delivery.leave_in_doubt(outcome)
-            elif outcome.claimed or tries[write.object, write.key] >= most:
-                yield delivery.give_up(outcome, tries[write.object, write.key])
+                yield delivery.fail(outcome, "doubt", NOT_YET)
+            elif outcome.claimed or tried >= most:
+                times = f" ({tried} times)" if tried > 1 else ""
+                yield delivery.fail(outcome, "failed", f"{times}; {NOWHERE}")
             else:
                 retries.append(structs.replace(write, entry=0))
+                longest = max(longest, tried)
 
-        _pause(
-            run,
-            max(
-                (tries[write.object, write.key] for write in retries), default=0
-            ),
-        )
+        _pause(run, longest)
         waiting = chain(retries, waiting)
 
 
@@ -170,19 +176,11 @@ class _Delivery:
         self.codecs.clear()
         self.recalled.clear()
 
-    def give_up(self, outcome: Outcome, tried: int) -> Outcome:
+    def fail(self, outcome: Outcome, state: str, why: str) -> Outcome:
         """The failure of a write whose outcome stays unknown."""
-        times = f" ({tried} times)" if tried > 1 else ""
-        reason = f"{outcome.reason}{times}; it is not in the destination"
+        reason = f"{outcome.reason}{why}"
         with self.run.store.begin() as connection:
-            give_up(self.run, connection, outcome.write, reason)
-        return structs.replace(outcome, state="failed", reason=reason)
-
-    def leave_in_doubt(self, outcome: Outcome) -> Outcome:
-        """The failure of a write that was accepted and not found: the next run looks for it."""
-        reason = f"{outcome.reason}; it was not found yet, and is looked for by the next run"
-        with self.run.store.begin() as connection:
-            leave_in_doubt(self.run, connection, outcome.write, reason)
+            give_up(self.run, connection, outcome.write, reason, state)
         return structs.replace(outcome, state="failed", reason=reason)
 
     def send(

@@ -42,10 +42,11 @@ class Workers(msgspec.Struct, Generic[Work, Result], frozen=True):
         return len(self.threads) >= self.room
 
     def wait(self, seconds: float) -> None:
-        """Give calls time to end, and start another thread where few have."""
+        """Give calls time to end, and start another thread where few have while others wait."""
         time.sleep(seconds)
         enough = len(self.threads) * seconds / WORTH_A_THREAD
-        if not self.is_full and self.ended.qsize() < enough:
+        is_slow = self.todo.qsize() > 0 and self.ended.qsize() < enough
+        if is_slow and not self.is_full:
             self.start()
 
     def start(self) -> None:
@@ -58,7 +59,9 @@ class Workers(msgspec.Struct, Generic[Work, Result], frozen=True):
         while (work := self.todo.get()) is not None:
             try:
                 self.ended.put(Ended(work, self.perform(work)))
-            except BaseException as error:  # whoever handed it out has to see it
+            except (
+                BaseException
+            ) as error:  # whoever handed it out has to see it
                 self.ended.put(Ended(work, None, error))
 
 

@@ -6,6 +6,8 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 
+from msgspec import structs
+
 from engine.load import deliver as module
 from engine.load.deliver import deliver
 from tests.load.test_deliver import delivering, people
@@ -36,8 +38,11 @@ def test_an_interrupt_while_outcomes_are_gathered_ends_the_delivery(tmp_path: Pa
                     raise KeyboardInterrupt
                 return self.queue.get(*words)  # type: ignore[attr-defined]
 
+            def qsize(self) -> int:
+                return self.queue.qsize()  # type: ignore[attr-defined,no-any-return]
+
         def gather(delivery: object, calls: object, down_to: int) -> object:
-            made = module.Workers(calls.todo, Queue(calls.ended))  # type: ignore[attr-defined,arg-type]
+            made = structs.replace(calls, ended=Queue(calls.ended))  # type: ignore[attr-defined,type-var]
             return plain(delivery, made, down_to)  # type: ignore[arg-type]
 
         module._Delivery.gather = gather  # type: ignore[method-assign,assignment]

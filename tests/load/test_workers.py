@@ -1,0 +1,44 @@
+"""How many threads make calls."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from engine.load.workers import WORTH_A_THREAD, workers
+
+BREATH = 0.01
+
+
+@pytest.mark.parametrize("room", [1, 4])
+def test_slow_calls_get_more_threads(room: int) -> None:
+    """Calls that take long are made by as many threads as there is room for."""
+    with workers(lambda _: time.sleep(0.05), room) as crew:
+        for number in range(40):
+            crew.todo.put(number)
+        for _ in range(6):
+            crew.wait(BREATH)
+        assert len(crew.threads) == room
+
+
+def test_quick_calls_are_made_by_one_thread() -> None:
+    """Where many calls have ended meanwhile, though more wait, no thread is added."""
+    with workers(lambda _: None, 4) as crew:
+        for number in range(20_000):
+            crew.todo.put(number)
+        while crew.ended.qsize() < 1_000:
+            time.sleep(WORTH_A_THREAD)
+        crew.todo.put(0)
+        crew.wait(BREATH)
+        assert len(crew.threads) == 1
+
+
+def test_nothing_to_do_starts_no_thread() -> None:
+    """One slow call under way is no reason for another thread: it would have nothing to do."""
+    with workers(lambda _: time.sleep(0.1), 4) as crew:
+        crew.todo.put(1)
+        while not crew.todo.empty():
+            time.sleep(WORTH_A_THREAD)
+        crew.wait(BREATH)
+        assert len(crew.threads) == 1
