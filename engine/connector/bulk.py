@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from engine.connector.classify import Classified, classify
 from engine.connector.encoding import inside, wrapped
-from engine.connector.messages import Headers, Response
+from engine.connector.messages import Response
 from engine.connector.model import PLACE, Bulk, Connector, ErrorRule, Resource
 from engine.connector.pagination import path_of
 from engine.errors import OutcomeUnknown
@@ -104,9 +104,7 @@ def outcomes(
 
 def _part(status: int, content: bytes = b"") -> Response:
     """What an answer says of one row, as if it were the answer to that row alone."""
-    headers = (
-        Headers({"content-type": "application/json"}) if content else Headers()
-    )
+    headers = {"content-type": "application/json"} if content else {}
     return Response(status, headers, content)
 
 

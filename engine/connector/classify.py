@@ -15,7 +15,7 @@ from engine.connector.messages import Response
 from engine.connector.model import Connector, ErrorRule, Limit
 from engine.connector.pagination import path_of
 from engine.connector.times import http_date, wait
-from engine.values import dig, from_json, to_json
+from engine.values import dig, from_json, to_json, well_formed
 
 MESSAGE = 300  # characters of a platform's message that are kept
 _GARBAGE = object()
@@ -80,7 +80,7 @@ def _matches(rule: ErrorRule, response: Response, body: Any) -> bool:
     if not content_type.startswith(rule.content_type.lower()):
         return False
     if any(
-        response.headers.get(name) != value
+        response.headers.get(name.lower(), "") != value
         for name, value in rule.headers.items()
     ):
         return False
@@ -122,11 +122,6 @@ def described(
     return " ".join(well_formed(f"{status} {'; '.join(words)}").split())
 
 
-def well_formed(text: str) -> str:
-    """The text with halves of surrogate pairs replaced: neither a database nor UTF-8 takes them."""
-    return text.encode("utf-8", "replace").decode()
-
-
 @dataclass(frozen=True, slots=True)
 class Delay:
     """How long to wait after a refusal, and whether the answer says so."""
@@ -148,13 +143,10 @@ def delay(
         "retry-after",
         limit.headers.get("reset", "") if limit else "",
     ):
-        if name and headers.get(name):
-            seconds = wait(
-                headers[name], http_date(headers.get("date")) or now, unit
-            )
-            odd = (
-                f"{name}: {headers[name][:MESSAGE]}" if seconds is None else ""
-            )
+        said = headers.get(name.lower())
+        if said:
+            seconds = wait(said, http_date(headers.get("date")) or now, unit)
+            odd = f"{name}: {said[:MESSAGE]}" if seconds is None else ""
             return Delay(seconds or rule.after or 1.0, bool(seconds), odd)
     return Delay(rule.after or 1.0)
 

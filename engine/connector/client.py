@@ -418,7 +418,9 @@ class Client:
         if row and len(declared.id_fields) > 1:
             row = with_parts(row, declared.parts_of(row_id))
         if row and operation.etag:
-            row = row | {operation.etag: answer.response.headers.get("etag")}
+            row = row | {
+                operation.etag: answer.response.headers.get("etag", "")
+            }
         return row or None
 
     def look(self, resource: str, row_id: str) -> tuple[Sight, dict[str, Any]]:

@@ -13,7 +13,7 @@ import socket
 import ssl
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -134,12 +134,14 @@ class Head:
     raw: list[Header]
     headers: Headers
 
-    def values(self, name: str) -> list[str]:
+    def values(self, name: str) -> Sequence[str]:
         """What a header says, each of a list for itself, in small letters."""
-        said = self.headers.get(name)
-        return (
-            [item.strip() for item in said.lower().split(",")] if said else []
-        )
+        return _listed(self.headers.get(name, ""))
+
+
+@lru_cache(maxsize=256)
+def _listed(said: str) -> Sequence[str]:
+    return tuple([item.strip() for item in said.lower().split(",") if said])
 
 
 class Body(httpx.SyncByteStream):
@@ -191,8 +193,8 @@ class Body(httpx.SyncByteStream):
             length -= len(part)
             yield part
 
-    def _chunks(self, coded: list[str]) -> Iterator[bytes]:
-        if coded != ["chunked"]:
+    def _chunks(self, coded: Sequence[str]) -> Iterator[bytes]:
+        if list(coded) != ["chunked"]:
             raise httpx.RemoteProtocolError(
                 "the answer travels in a coding that was not asked for"
             )

@@ -233,7 +233,7 @@ def new_id(
     """
     if operation.id_header:
         told = (
-            headers.get(operation.id_header, "")
+            headers.get(operation.id_header.lower(), "")
             .partition("?")[0]
             .rstrip("/")
             .rpartition("/")[2]

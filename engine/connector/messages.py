@@ -14,6 +14,9 @@ import httpx
 import msgspec
 
 Header = tuple[bytes, bytes]
+# what an answer says beside its body, by names in small letters; what several headers of a name say
+# is one list
+Headers = dict[str, str]
 
 _CHARSET = re.compile(r"charset\s*=\s*\"?([A-Za-z0-9._:-]+)", re.IGNORECASE)
 
@@ -36,22 +39,6 @@ class Request(msgspec.Struct, frozen=True):
     is_chunked: bool = False  # the parts say themselves how long they are
 
 
-class Headers(dict[str, str]):
-    """What an answer says beside its body, by names in any letters; what several headers of a name
-    say is one list.
-    """
-
-    def __getitem__(self, name: str) -> str:
-        return super().__getitem__(name.lower())
-
-    def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and super().__contains__(name.lower())
-
-    def get(self, name: str, default: str = "") -> str:  # type: ignore[override]
-        """What a header says; the default where there is none."""
-        return super().get(name.lower(), default)
-
-
 class Response(msgspec.Struct, frozen=True):
     """An answer, read whole and unpacked."""
 
@@ -63,7 +50,7 @@ class Response(msgspec.Struct, frozen=True):
     @property
     def text(self) -> str:
         """The body as text, in the encoding that it names; in UTF-8 where there is none such."""
-        found = _CHARSET.search(self.headers.get("content-type"))
+        found = _CHARSET.search(self.headers.get("content-type", ""))
         try:
             return self.content.decode(
                 found[1] if found else "utf-8", "replace"
@@ -133,7 +120,7 @@ def of_httpx(sent: httpx.Request) -> Request:
 
 def headers_of(raw: Sequence[Header]) -> Headers:
     """Headers of an answer as they are asked for."""
-    found = Headers()
+    found: Headers = {}
     for header in raw:
         name, text = _named(header)
         found[name] = f"{found[name]}, {text}" if name in found else text

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, Literal
 
 PLACE = re.compile(
@@ -264,7 +265,7 @@ class Resource:
     @property
     def id_fields(self) -> tuple[str, ...]:
         """The fields that a row's id is made of."""
-        return tuple(self.id.split("+"))
+        return _fields_of(self.id)
 
     @property
     def own_field(self) -> str:
@@ -338,6 +339,11 @@ class Resource:
         """
         value = row.get(self.own) if self.own else self.id_of(row)
         return "" if value is None else str(value)
+
+
+@cache
+def _fields_of(text: str) -> tuple[str, ...]:
+    return tuple(text.split("+"))
 
 
 def join_id(parts: Sequence[Any]) -> str:

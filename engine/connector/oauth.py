@@ -244,7 +244,7 @@ class Session:
             auth.get("token", "access_token"),
         )
         if name:
-            token = answer.response.headers.get(name)
+            token = answer.response.headers.get(name.lower())
         else:
             token = dig(answer.body, path_of(place))
         prefix = auth.get("prefix", "" if "name" in auth else "Bearer ")

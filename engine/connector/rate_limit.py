@@ -407,7 +407,7 @@ class RateLimiter:
             if not limit.headers or limit.name not in booking.spent:
                 continue
             told, left = (
-                _number(headers.get(limit.headers.get(word, "")))
+                _number(headers.get(limit.headers.get(word, "").lower()))
                 for word in ("limit", "remaining")
             )
             if told:
@@ -598,7 +598,7 @@ def _same_window(limit: Limit, then: float, now: float) -> bool:
 
 def _number(text: str | None) -> float | None:
     try:
-        number = float(text) if text is not None else math.nan
+        number = float(text or "nan")
     except ValueError:
         return None
     return number if math.isfinite(number) and number >= 0 else None

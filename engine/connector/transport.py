@@ -27,7 +27,6 @@ from engine.connector.classify import (
     delay,
     described,
     lacks,
-    well_formed,
 )
 from engine.connector.door import Body, Door, Head
 from engine.connector.encoding import BODIES, as_form, as_json, in_parts, nested
@@ -64,6 +63,7 @@ from engine.errors import (
     VersionConflict,
 )
 from engine.store.links import Finding, clear_findings, save_findings
+from engine.values import well_formed
 
 # seconds; doubled for each try of a read, with up to half of it at random on top
 BACKOFF = 0.5
@@ -403,8 +403,8 @@ class Calls:
                 ) from None
             self.limiter.observe(response.headers, booking)
             verdict = classify(self.connector, response)
-            if verdict.date is not None:
-                self.ahead = verdict.date - self.clock.now()
+            if (date := verdict.date) is not None:
+                self.ahead = date - self.clock.now()
             if (
                 not renewed
                 and verdict.rule

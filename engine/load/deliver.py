@@ -19,7 +19,7 @@ from collections.abc import (
 )
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import chain, groupby
+from itertools import chain, groupby, islice
 from queue import Empty
 from typing import Any
 
@@ -49,13 +49,14 @@ from engine.session import Run
 from engine.store.journal import Entry, intend
 from engine.values import batches
 
-GROUP = 40  # intents committed together: one wait for the disk for all of them
+# writes whose intents, and whose outcomes, are committed together: one wait for the disk for all.
+# More, up to MOST, where as many end within TOGETHER
+GROUP = 40
+MOST = 160
 # seconds that an outcome may wait for others, so that they are recorded together
 TOGETHER = 0.1
 # ... of which so long is waited at a time: to be woken for each call takes longer than the call
 BREATH = 0.01
-# booked writes that keep the workers busy while the next ones are decided
-AHEAD = 2 * GROUP
 # writes in doubt after which nothing more is sent before they are reconciled
 DOUBTS = 2 * GROUP
 TRIES = 8  # times a write is sent whose outcome stays unknown
@@ -160,6 +161,7 @@ class _Delivery:
     fatal: BaseException | None = None
     codecs: dict[str, RowCodec] = field(default_factory=dict)
     made: int = 0  # writes that took effect
+    group: int = GROUP
     recalled: dict[str, str | None] = field(default_factory=dict)
 
     def codec(self, resource: str) -> RowCodec:
@@ -193,15 +195,15 @@ class _Delivery:
         """Send writes until they end or too many are in doubt, which are put into `doubtful`."""
         connector = self.run.destination.connector
         room = 1 if in_order else connector.connection.concurrency
-        size = 1 if in_order else _at_once(connector)
-        most = 0 if in_order else room + AHEAD
         with workers(partial(_perform, self.run, self.halt), room) as calls:
             try:
-                for group in batches(writes, size):
+                for group in self.groups(writes, in_order):
                     for call in _calls(connector, _book(self.run, group)):
                         calls.todo.put(call)
                         self.under_way += len(call)
-                    yield from _known(self.land(calls, most), doubtful)
+                    # two groups keep the workers busy while the next is decided
+                    down_to = 0 if in_order else room + 2 * self.group
+                    yield from _known(self.land(calls, down_to), doubtful)
                     if self.halt.is_set() or len(doubtful) >= limit:
                         break
             except BaseException:
@@ -213,12 +215,33 @@ class _Delivery:
         if self.fatal is not None:
             raise self.fatal
 
+    def groups(
+        self, writes: Iterator[Write], in_order: bool
+    ) -> Iterator[list[Write]]:
+        """Writes whose intents are committed together: as many as fill the largest calls."""
+        resources = self.run.destination.connector.resources.values()
+        largest = max(
+            item.rows
+            for resource in resources
+            for item in resource.operations.values()
+        )
+        while True:
+            size = largest * math.ceil(self.group / largest)
+            group = list(islice(writes, 1 if in_order else size))
+            if not group:
+                return
+            yield group
+
     def land(self, calls: CallWorkers, down_to: int) -> list[Outcome]:
         """Record what has ended, and wait until no more than so many writes are left."""
         found: list[Outcome] = []
         while self.under_way:
             most = 0 if self.halt.is_set() else down_to
             self.gather(calls, most)
+            if len(self.ended) < self.group:
+                self.group = max(GROUP, self.group // 2)
+            else:
+                self.group = min(MOST, self.group * 2)
             found += self.note()
             if self.under_way <= most:
                 break
@@ -231,18 +254,18 @@ class _Delivery:
         They are kept until they are recorded, for an interrupt may come at any moment.
         """
         until = 0.0
-        while len(self.ended) < GROUP:
-            left = self.under_way - sum(len(call.work) for call in self.ended)
-            is_waited_for = left > down_to
-            is_idle = is_waited_for and not self.ended and calls.is_full
+        left = self.under_way - sum(len(call.work) for call in self.ended)
+        while len(self.ended) < self.group:
+            is_idle = not self.ended and len(calls.threads) == calls.room
             try:
-                self.ended.append(calls.ended.get(is_idle))
+                self.ended.append(calls.ended.get(is_idle and left > down_to))
             except Empty:
                 over = self.ended and time.monotonic() > until
-                if over or not is_waited_for:
+                if over or left <= down_to:
                     break
                 calls.wait(BREATH)
             else:
+                left -= len(self.ended[-1].work)
                 until = until or time.monotonic() + TOGETHER
 
     def note(self) -> list[Outcome]:
@@ -289,17 +312,6 @@ def _known(
 
 
 # -- calls
-
-
-def _at_once(connector: Connector) -> int:
-    """How many intents are committed together: as many as fill the largest calls."""
-    resources = connector.resources.values()
-    most = max(
-        item.rows
-        for resource in resources
-        for item in resource.operations.values()
-    )
-    return most * math.ceil(GROUP / most)
 
 
 def _calls(

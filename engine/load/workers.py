@@ -36,17 +36,12 @@ class Workers(msgspec.Struct, Generic[Work, Result], frozen=True):
     ended: SimpleQueue[Ended[Work, Result]]
     threads: list[threading.Thread] = []
 
-    @property
-    def is_full(self) -> bool:
-        """Whether no other thread may be started."""
-        return len(self.threads) >= self.room
-
     def wait(self, seconds: float) -> None:
         """Give calls time to end, and start another thread where few have while others wait."""
         time.sleep(seconds)
         enough = len(self.threads) * seconds / WORTH_A_THREAD
         is_slow = self.todo.qsize() > 0 and self.ended.qsize() < enough
-        if is_slow and not self.is_full:
+        if is_slow and len(self.threads) < self.room:
             self.start()
 
     def start(self) -> None:

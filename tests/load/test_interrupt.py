@@ -38,8 +38,8 @@ def test_an_interrupt_while_outcomes_are_gathered_ends_the_delivery(tmp_path: Pa
                     raise KeyboardInterrupt
                 return self.queue.get(*words)  # type: ignore[attr-defined]
 
-            def qsize(self) -> int:
-                return self.queue.qsize()  # type: ignore[attr-defined,no-any-return]
+            def __getattr__(self, name: str) -> object:
+                return getattr(self.queue, name)
 
         def gather(delivery: object, calls: object, down_to: int) -> object:
             made = structs.replace(calls, ended=Queue(calls.ended))  # type: ignore[attr-defined,type-var]
