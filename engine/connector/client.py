@@ -254,7 +254,7 @@ class Client:
         ask, counted, rows = next(walk), operation.pager.kind in COUNTED, 0
         while True:
             try:
-                page, answer = self._page(
+                page, date = self._page(
                     operation, resource, params, ask, places
                 )
             except RequestRejected as error:
@@ -268,9 +268,9 @@ class Client:
                 return
 
             rows += len(page.rows)
-            silent = answer.body is None
+            silent = page.body is None
             here = Rows(
-                page.rows, None, True, silent, at=ask.position, date=answer.date
+                page.rows, None, True, silent, at=ask.position, date=date
             )
             try:
                 ask = walk.send(page)
@@ -286,8 +286,8 @@ class Client:
         params: Mapping[str, Any],
         ask: Ask,
         places: Mapping[str, str],
-    ) -> tuple[Page, Classified]:
-        """One page of a list; one without a body is asked for once more."""
+    ) -> tuple[Page, float | None]:
+        """One page of a list, and the server's clock; one without a body is asked for once more."""
         url, asked = self.calls.url(operation, places), {**ask.params, **params}
         if ask.url:  # it says everything that was asked for, the filters too
             home = self.calls.home
@@ -298,17 +298,17 @@ class Client:
         ):
             answer = self.calls.read(operation, url, asked)
 
-        response = answer.response
+        response, here = answer.response, answer.response.url
         rows = rows_of(answer, operation, resource, self.connector.title)
         page = Page(
             rows,
             answer.body,
             response.headers,
-            follow=lambda link: self.calls.local(response.url, link),
+            follow=lambda link: self.calls.local(here, link),
             keys=[key for key in map(resource.id_of, rows) if key],
             bare=response.status_code != 204 and not response.content.strip(),
         )
-        return page, answer
+        return page, answer.date
 
     def rows(
         self,

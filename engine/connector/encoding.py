@@ -196,7 +196,7 @@ def rows_of(
             f"{title} answered {operation.method} {operation.path} with something other"
             " than a list of rows – check `select` in the connector"
         )
-    rows = data
+    rows: list[dict[str, Any]] = data
     if operation.each:
         rows = [dig(item, path_of(operation.each)) for item in data]
     if not _are_rows(rows):
@@ -204,7 +204,9 @@ def rows_of(
             f"an item of {operation.path} has no {operation.each} – check `each` in the"
             " connector"
         )
-    return [row_of(row, kind) for row in rows]
+    # in the answer's own list: emptying it frees a page that others still hold
+    rows[:] = [row_of(row, kind) for row in rows]
+    return rows
 
 
 def _are_rows(found: Any) -> bool:

@@ -88,6 +88,8 @@ def _collection(
             if page.anew:
                 cursor, tally = _begun_again(run, cursor, tally)
             cursor, tally = save(run, name, fields, page, cursor, tally)
+            # what it came through holds it until the next one is there
+            page.rows.clear()
             if _enough(operation, cursor, calls, max_pages):
                 break
     except Forbidden as error:

@@ -155,18 +155,19 @@ def save_page(
     """Records, reference entries (collection, field, target, key) and the cursor, in one
     transaction.
     """
-    rows = [
-        {
-            "collection": r.collection,
-            "key": r.key,
-            "digest": r.digest,
-            "read_at": cursor.read_at,
-            "gone": False,
-            "body": as_text(r.body),
-        }
-        for r in found
-    ]
-    upsert(connection, records, rows, ["collection", "key"])
+    for some in batches(found, BATCH):
+        rows = [
+            {
+                "collection": r.collection,
+                "key": r.key,
+                "digest": r.digest,
+                "read_at": cursor.read_at,
+                "gone": False,
+                "body": as_text(r.body),
+            }
+            for r in some
+        ]
+        upsert(connection, records, rows, ["collection", "key"])
     _replace_refs(
         connection,
         cursor.collection,
