@@ -23,6 +23,7 @@ LINK = re.compile(r"(\]\()([^)\s]+)(\))")
 TITLES = {
     "workbench": "Working on a mapping",
     "connectors": "Connectors",
+    "orchestrators": "Schedulers",
     "decisions": "Decisions",
 }
 FIRST = (

@@ -138,7 +138,8 @@ def blocks_of_python(page: Path) -> list[str]:
     return [block for language, block in FENCE.findall(page.read_text(encoding="utf-8")) if language == "python"]
 
 
-PROGRAMS = [page for page in PAGES if blocks_of_python(page)]
+# Programs for a scheduler need that scheduler: tests/orchestrators runs them.
+PROGRAMS = [page for page in PAGES if blocks_of_python(page) and page.parent.name != "orchestrators"]
 
 
 @pytest.mark.long

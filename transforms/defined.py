@@ -17,7 +17,7 @@ from . import Step
 from .found import Fault, Found
 from .signature import unusable
 
-NONE = "begin its name with _ if it is none; see docs/transforms.md"
+NONE = "begin its name with _ if it is none"
 _VALUES = str | int | float | None  # and lists and dicts of them
 
 

@@ -12,7 +12,7 @@ from . import STEPS, Step
 
 Kind = Literal["bad-step", "taken-name", "too-large", "unreadable-file"]
 
-WHERE = "steps of your own stand in transforms/ beside specs/; see docs/transforms.md"
+WHERE = "steps of your own stand in transforms/ beside specs/, named FILE.FUNCTION"
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,8 +79,7 @@ COMMANDS = (
     Later(
         "completion",
         f"{__package__}.commands.completion:completion_command",
-        "Print the script that completes commands, options and files in your shell; see"
-        " docs/workbench/editor.md.",
+        "Print the script that completes commands, options and files in your shell.",
     ),
 )
 # what the name of a package beside this one begins with

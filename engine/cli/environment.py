@@ -106,8 +106,7 @@ def named(env: Mapping[str, str], *connectors: Connector) -> list[Account]:
     if missing:
         raise UsageError(
             f"the live environment needs {', '.join(missing)} – set"
-            f" {'it' if len(missing) == 1 else 'them'} in the environment or in .env;"
-            " see docs/cli.md"
+            f" {'it' if len(missing) == 1 else 'them'} in the environment or in .env"
         )
     return [_named(connector, env) for connector in connectors]
 

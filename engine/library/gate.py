@@ -29,8 +29,8 @@ class Gate:
 def _shut(_: Migration, spec: Path, __: str | None) -> None:
     raise UnsafePlan(
         "a full run against live accounts needs an approval – run it with: etl run"
-        f" {spec} --env live; a program passes a gate to `declared_etl.open`, see"
-        " docs/embedding.md"
+        f" {spec} --env live; a program calls declared_etl.open(SPEC,"
+        " gate=declared_etl.APPROVALS)"
     )
 
 

@@ -28,8 +28,10 @@ from engine.store.migrations import MIGRATIONS, bring_up
 from engine.store.tables import VERSION, metadata, open_store
 from sandbox.launch import launch
 from tests import loopback
-from tests.chaos.canonical import doubled
-from tests.e2e.driving import HURRIED, SPEC, checkout, etl
+from tests.chaos.canonical import describe, difference, doubled, unchanged
+from tests.chaos.harness import dump as dump_of
+from tests.chaos.harness import people
+from tests.e2e.driving import HURRIED, SPEC, checkout, etl, etl_here
 
 DATA = Path(__file__).parent / "data"
 ROOT = Path(__file__).resolve().parents[2]
@@ -358,14 +360,14 @@ def old_postgres(old: Path, postgres: str) -> str:
 
 
 def _pour(old: Path, target: sa.Engine) -> None:
-    """Make the tables of version 1 and fill them."""
-    first = sa.MetaData()
+    """Make the tables that an older store has, with its columns, and fill them."""
+    first, held = sa.MetaData(), shape(old)
     for table in metadata.sorted_tables:
-        if table.name not in NEW_TABLES:
+        if table.name in held:
             columns = [
-                _bare(column)
+                _bare(column, held[table.name][0][column.name])
                 for column in table.columns
-                if column.name not in NEW_COLUMNS.get(table.name, ())
+                if column.name in held[table.name][0]
             ]
             indexes = [
                 sa.Index(index.name, *(column.name for column in index.columns))
@@ -391,14 +393,26 @@ def _pour(old: Path, target: sa.Engine) -> None:
             ]
             if found:
                 connection.execute(table.insert(), found)
+            _count_on(connection, table)
 
 
-def _bare(column: sa.Column[Any]) -> sa.Column[Any]:
+def _count_on(connection: sa.Connection, table: sa.Table) -> None:
+    """Rows that are made from now on are numbered after those that were poured in."""
+    column = table.autoincrement_column
+    if column is not None:
+        last = sa.select(sa.func.max(column)).scalar_subquery()
+        numbers = sa.func.pg_get_serial_sequence(table.name, column.name)
+        connection.execute(sa.select(sa.func.setval(numbers, sa.func.coalesce(last, 1))))
+
+
+def _bare(column: sa.Column[Any], held: tuple[str, bool, Any]) -> sa.Column[Any]:
+    """A column with the default that it has in the older store."""
     return sa.Column(
         column.name,
         column.type,
         primary_key=column.primary_key,
         nullable=column.nullable,
+        server_default=None if held[2] is None else column.server_default,
     )
 
 
@@ -535,9 +549,77 @@ def test_the_migration_goes_on_where_it_was_killed(number: int, tmp_path: Path) 
     assert ours & {(row["resource"], str(row["id"])) for row in dump(accounts)} == set()
 
 
-def dump(accounts: Path) -> list[dict[str, Any]]:
+def dump(accounts: Path, plan: str = "ultimate") -> list[dict[str, Any]]:
     """Everything that stands in the destination."""
     extra = ["--size", "150"]
-    with launch("pipedrive", data=accounts / "pipedrive.sqlite", plan="ultimate", extra_args=extra) as running:
+    with launch("pipedrive", data=accounts / "pipedrive.sqlite", plan=plan, extra_args=extra) as running:
         lines = loopback.get(f"{running.base_url}/__sandbox__/dump", timeout=60).text.splitlines()
     return [json.loads(line) for line in lines]
+
+
+KEPT = (
+    *(("sqlite", number) for number in range(1, VERSION + 1)),
+    ("postgresql", 1),
+    *(pytest.param("postgresql", number, marks=pytest.mark.chaos) for number in range(2, VERSION + 1)),
+)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("kind", "number"), KEPT)
+def test_a_delta_follows_in_an_updated_store(kind: str, number: int, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    """The older version's sample is continued to a whole run; what people change then comes over, and nothing else moves.
+
+    No row is doubled, and a rollback leaves what was there before the first run, whichever version made it.
+    """
+    at = checkout(tmp_path / "migration")
+    accounts = at / "var" / "stel_order_to_pipedrive.sandbox"
+    unpack(f"mid_migration_source_v{number}", accounts / "stel_order.sqlite")
+    unpack(f"mid_migration_destination_v{number}", accounts / "pipedrive.sqlite")
+    place = str(unpack(f"mid_migration_v{number}", at / "var" / "kept.sqlite"))
+    if kind == "postgresql":
+        url = sa.make_url(request.getfixturevalue("postgres")).set(drivername="postgresql+psycopg")
+        _pour(Path(place), sa.create_engine(url, poolclass=sa.NullPool))
+        place = url.render_as_string(hide_password=False)
+
+    def run(*words: str) -> Any:
+        done = etl_here(*words, SPEC, "--store", place, "--json", at=at, env=SIZE)
+        assert done.code in (0, 1), done.err
+        return done.data()
+
+    whole = run("run")["verdict"]
+    assert whole["missing"] == 0 and whole["created"] > 50
+    before = dump(accounts)
+    changed = change(accounts)
+    delta = run("run", "--delta")["verdict"]
+    after = dump(accounts)
+    assert (delta["created"], delta["updated"], delta["missing"]) == (1, 3, 0)
+    assert moved(before, after) == changed
+    assert doubled(after) == [] and alike(after) == []
+    again = run("run", "--delta")["verdict"]
+    assert (again["created"], again["updated"]) == (0, 0)
+    assert run("rollback", "--yes")["undone"] > whole["created"]
+    begun = dump(tmp_path, "growth")  # an account that was just made, on the plan that the kept ones were made on
+    assert difference(describe(dump(accounts)), describe(begun)) == ([], [])
+
+
+def change(accounts: Path) -> Counter[tuple[str, str]]:
+    """People change a client, a product and an event, and make a client; which rows of the destination that is about."""
+    extra = ["--size", "150"]
+    with launch("stel_order", data=accounts / "stel_order.sqlite", plan="unlimited", extra_args=extra) as source:
+        rows: dict[str, list[Any]] = {}
+        for row in dump_of(source):
+            rows.setdefault(row["resource"], []).append(row["record"])
+        client, product, event = (min(rows[name], key=lambda row: row["id"]) for name in ("clients", "products", "events"))
+        people(source, "PUT", f"/clients/{client['id']}", comments="Llamar el lunes")
+        people(source, "PUT", f"/products/{product['id']}", name="Otro nombre")
+        people(source, "PUT", f"/events/{event['id']}", subject="Otra visita")
+        people(source, "POST", "/clients", **{"name": "Nueva SL", "legal-name": "Nueva SL"})
+    return Counter({("organizations", "changed"): 1, ("organizations", "new"): 1, ("products", "changed"): 1, ("activities", "changed"): 1})
+
+
+def moved(before: list[dict[str, Any]], after: list[dict[str, Any]]) -> Counter[tuple[str, str]]:
+    """How many rows of each resource are new, changed or gone."""
+    was, now = ({(row["resource"], str(row["id"])): unchanged([row]) for row in rows} for rows in (before, after))
+    found = Counter((key[0], "new") for key in now if key not in was)
+    found += Counter((key[0], "changed") for key in now if key in was and was[key] != now[key])
+    return found + Counter((key[0], "gone") for key in was if key not in now)

@@ -12,8 +12,11 @@ _SHELLS = ("bash", "zsh", "fish")
 @click.argument("shell", type=click.Choice(_SHELLS))
 @click.pass_context
 def completion_command(context: click.Context, shell: str) -> None:
-    """Print the script that completes commands, options and files in your shell; see
-    docs/workbench/editor.md.
+    """Print the script that completes commands, options and files in your shell.
+
+    Keep it where the shell looks for such scripts, and open a new one: for bash in
+    ~/.local/share/bash-completion/completions/etl, for zsh in ${fpath[1]}/_etl, for fish in
+    ~/.config/fish/completions/etl.fish.
     """
     found = get_completion_class(shell)
     assert found is not None

@@ -72,8 +72,8 @@ def sign_in(api: Api, calls: Sequence[Call], name: str) -> SignIn:
         return by_hand
     if not able:
         ask = (
-            "the document names no way of signing in that connectors support; see"
-            " docs/connectors/signing_in.md"
+            "the document names no way of signing in that connectors support;"
+            " write `auth` by hand, as schemas/connector.schema.json explains it"
         )
         return SignIn({"kind": "none"}, "", (ask,))
     most = max(count for _, _, count in able)
