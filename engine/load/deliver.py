@@ -35,7 +35,7 @@ from engine.errors import (
     VersionConflict,
 )
 from engine.load.files import drop_file, fetch_file
-from engine.load.outcomes import give_up, leave_in_doubt, record_all
+from engine.load.outcomes import close, record_all
 from engine.load.reconcile import Reconciled, reconcile
 from engine.load.workers import Ended, Workers, workers
 from engine.load.writes import Answer, Outcome, Write
@@ -55,6 +55,9 @@ DOUBTS = 2 * GROUP
 TRIES = 8  # times a write is sent whose outcome stays unknown
 # ... while others take effect and none of them is answered so: it is the record
 TRIES_ALONE = 3
+# what is said of a write that is not tried any more
+LATER = "; it was not found yet, and is looked for by the next run"
+ABSENT = "; it is not in the destination"
 GROWTH = 4  # the pause between two of them grows to so many times the first
 
 
@@ -93,10 +96,12 @@ def deliver(
             )
             alone = delivery.made > 0 and len(words[outcome.reason]) == 1
             most = TRIES_ALONE if alone else TRIES
+            tried = tries[write.object, write.key]
             if outcome.accepted:
-                yield delivery.leave_in_doubt(outcome)
-            elif outcome.claimed or tries[write.object, write.key] >= most:
-                yield delivery.give_up(outcome, tries[write.object, write.key])
+                yield delivery.close(outcome, "doubt", LATER)
+            elif outcome.claimed or tried >= most:
+                times = f" ({tried} times)" if tried > 1 else ""
+                yield delivery.close(outcome, "failed", times + ABSENT)
             else:
                 retries.append(structs.replace(write, entry=0))
 
@@ -170,19 +175,11 @@ class _Delivery:
         self.codecs.clear()
         self.recalled.clear()
 
-    def give_up(self, outcome: Outcome, tried: int) -> Outcome:
-        """The failure of a write whose outcome stays unknown."""
-        times = f" ({tried} times)" if tried > 1 else ""
-        reason = f"{outcome.reason}{times}; it is not in the destination"
+    def close(self, outcome: Outcome, state: str, more: str) -> Outcome:
+        """The failure of a write that is not tried any more, with what is added to its reason."""
+        reason = outcome.reason + more
         with self.run.store.begin() as connection:
-            give_up(self.run, connection, outcome.write, reason)
-        return structs.replace(outcome, state="failed", reason=reason)
-
-    def leave_in_doubt(self, outcome: Outcome) -> Outcome:
-        """The failure of a write that was accepted and not found: the next run looks for it."""
-        reason = f"{outcome.reason}; it was not found yet, and is looked for by the next run"
-        with self.run.store.begin() as connection:
-            leave_in_doubt(self.run, connection, outcome.write, reason)
+            close(self.run, connection, outcome.write, state, reason)
         return structs.replace(outcome, state="failed", reason=reason)
 
     def send(

@@ -19,7 +19,7 @@ from engine.load.identity import (
 )
 from engine.load.writes import RESTORED, Outcome, Write
 from engine.session import Run
-from engine.store.journal import Settled, mark, mark_adopted, settle
+from engine.store.journal import Settled, mark, mark_adopted
 from engine.store.ledger import Ledger
 from engine.store.links import (
     Finding,
@@ -309,29 +309,13 @@ def note_live(  # noqa: PLR0913
         held[target] = {"why": "altered"}
 
 
-def leave_in_doubt(
-    run: Run, connection: sa.Connection, write: Write, reason: str
+def close(
+    run: Run, connection: sa.Connection, write: Write, state: str, reason: str
 ) -> None:
-    """A write that was accepted, and whose row no list shows yet, must not be made twice."""
-    settle(
-        connection,
-        [
-            Settled(
-                write.entry,
-                "doubt",
-                run.clock.now(),
-                reason=f"{ACCEPTED}: {reason}",
-            )
-        ],
-    )
-    clear_findings(connection, "write", write.object, [write.key])
-    save_findings(connection, [_failure(run, write, reason)])
-
-
-def give_up(
-    run: Run, connection: sa.Connection, write: Write, reason: str
-) -> None:
-    """A write that is not tried any more has failed, with the platform's last words."""
-    mark(connection, write.entry, "failed", reason, run.clock.now())
+    """A write that is not tried any more: it has failed, with the platform's last words, or it was
+    accepted and no list shows its row yet, and then it must not be made twice.
+    """
+    said = f"{ACCEPTED}: {reason}" if state == "doubt" else reason
+    mark(connection, write.entry, state, said, run.clock.now())
     clear_findings(connection, "write", write.object, [write.key])
     save_findings(connection, [_failure(run, write, reason)])
