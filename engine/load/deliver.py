@@ -119,7 +119,7 @@ def _reconciled(
 ) -> Iterator[Outcome]:
     """The writes in doubt with what a look has shown: done, or unknown and to be retried."""
     found: Reconciled = reconcile(delivery.run)
-    delivery.forget()
+    delivery.codecs.clear()  # definitions may have been made since
     for outcome in doubtful:
         row = found.committed.get(outcome.write.entry)
         if row is None:
@@ -169,11 +169,6 @@ class _Delivery:
                 known = load_definitions(connection, connector)
             self.codecs[resource] = codec_of(connector, resource, known)
         return self.codecs[resource]
-
-    def forget(self) -> None:
-        """Definitions may have been made since, and more be known of the platform."""
-        self.codecs.clear()
-        self.recalled.clear()
 
     def close(self, outcome: Outcome, state: str, more: str) -> Outcome:
         """The failure of a write that is not tried any more, with what is added to its reason."""
