@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from engine.config.document import Document, Keys
-from engine.connector.model import FieldType
+from engine.connector.model import FieldType, Resource
 from engine.errors import Diagnostic
 from engine.language.compile import Migration
 from engine.language.dependencies import conditions
@@ -34,9 +34,11 @@ def quotes(document: Document) -> Iterator[Diagnostic]:
 
 
 def doubts(document: Document, migration: Migration) -> Iterator[Diagnostic]:
-    """Fields that the destination will refuse, and conditions that compare with the name of a
+    """Custom fields called like one of the platform's own, fields that the destination will
+    refuse, and conditions that compare with the name of a
     test.
     """
+    yield from _names(document, migration)
     for mapping in migration.spec.active():
         kinds = migration.destination.resources[mapping.resource].fields
         yield from _presence(document, mapping.when, (*mapping.keys, "when"))
@@ -51,6 +53,36 @@ def doubts(document: Document, migration: Migration) -> Iterator[Diagnostic]:
                     advice,
                     "warning",
                 )
+
+
+def names_of_its_own(resource: Resource) -> frozenset[str]:
+    """What people see as the names of the fields that the platform has of itself, as `folded`."""
+    return frozenset(
+        folded(resource.labels.get(name, name.replace("_", " ")))
+        for name in (*resource.fields, *resource.labels)
+    )
+
+
+def folded(label: str) -> str:
+    """A name in the form in which two of them are compared."""
+    return label.strip().casefold()
+
+
+def _names(document: Document, migration: Migration) -> Iterator[Diagnostic]:
+    """Custom fields that are called like a field that the platform has of itself."""
+    platform, source = migration.destination, migration.source.title
+    for item in migration.spec.custom_fields.values():
+        resource = platform.resources[item.resource]
+        if folded(item.label) in names_of_its_own(resource):
+            yield document.problem(
+                ("custom_fields", item.resource, item.name, "name"),
+                "duplicate-value",
+                f"{platform.title} has a field of its own called {item.label!r} for"
+                f" {item.resource}",
+                f"choose another name, such as {item.label + f' ({source})'!r}, or map"
+                " that field",
+                "warning",
+            )
 
 
 def _at(data: Any, keys: Keys) -> Any:

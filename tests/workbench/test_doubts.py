@@ -11,7 +11,8 @@ from engine.config.document import read
 from engine.errors import SpecError
 from engine.language.compile import load_migration
 from tests.workbench.mutations import ROOT
-from workbench.doubts import doubts, quotes
+from workbench.doubts import doubts as doubts_of
+from workbench.doubts import quotes
 
 NAME = "stel_order_to_pipedrive.yaml"
 STATUS = "      status: {from: state.name, using: text.strip, map: {Pendiente: open, En curso: open, Aceptada: won, Cerrada: won, Rechazada: lost}, else: open}\n"
@@ -36,7 +37,7 @@ def edited(spec: Path, old: str, new: str) -> Path:
 def doubted(spec: Path) -> list[str]:
     """The places of all warnings, as paths."""
     document = read(spec)
-    return [item.path for item in (*quotes(document), *doubts(document, load_migration(spec, {})))]
+    return [item.path for item in (*quotes(document), *doubts_of(document, load_migration(spec, {})))]
 
 
 def test_the_shipped_spec_raises_no_doubt(spec: Path) -> None:
@@ -59,6 +60,26 @@ def test_a_condition_that_compares_with_the_name_of_a_test(spec: Path) -> None:
 def test_typographic_quotes_are_letters(spec: Path) -> None:
     """They would be part of a name that people see in their account."""
     assert doubted(edited(spec, 'name: "Discount %"', "name: “Discount %”")) == ["custom_fields.organizations.discount.name"]
+
+
+@pytest.mark.parametrize(
+    ("label", "doubts"),
+    [
+        ("Website", True),  # as the connector says that it is called
+        (" website ", True),
+        ("Visible to", True),  # as its field is called
+        ("Web address", False),
+        ("Product code", False),  # one of another resource
+    ],
+)
+def test_a_custom_field_called_like_one_of_the_platform(spec: Path, label: str, doubts: bool) -> None:
+    """People would see two of a name: it is told at the name, with another one to take."""
+    text = edited(spec, "name: Web site,", f"name: '{label}',").read_text(encoding="utf-8")
+    line = next(at for at, line in enumerate(text.splitlines(), 1) if f"name: '{label}'" in line)
+    document = read(spec)
+    told = [item for item in doubts_of(document, load_migration(spec, {})) if item.code == "duplicate-value"]
+    assert [item.where and item.where.line for item in told] == [line] * doubts
+    assert all("(STEL Order)" in item.advice for item in told)
 
 
 def refused(spec: Path) -> list[str]:

@@ -16,6 +16,7 @@ import pytest
 from engine.language.compile import load_migration
 from engine.pipeline import migrate
 from engine.report.document import build, write_json
+from engine.store.links import all_findings
 from tests.stages.conftest import SPEC, Desk
 from workbench.diff.differences import differences
 from workbench.diff.effect import Effect, Example
@@ -175,6 +176,21 @@ def test_live_check_tells_a_field_of_another_type(desk: Desk) -> None:
     run = desk.run()
     told = check_live(replace(run, migration=replace(run.migration, destination=other)))
     assert {(item.severity, item.code) for item in told} == {("warning", "account-differs")}
+
+
+def test_live_check_tells_a_field_that_the_account_has_of_itself(desk: Desk, changed: Callable[..., Desk]) -> None:
+    """A custom field called like a built-in one is told at its name, whatever the connector says; a run makes one of our own."""
+    work = changed(lambda text: text.replace("name: Web site, ", "name: Website, ", 1))
+    run = work.run()
+    resources = run.migration.destination.resources
+    silent = replace(resources["organizations"], labels={})
+    other = replace(run.migration.destination, resources={**resources, "organizations": silent})
+    told = check_live(replace(run, migration=replace(run.migration, destination=other)))
+    assert [(item.path, item.code, item.severity) for item in told] == [("custom_fields.organizations.website.name", "account-differs", "warning")]
+    migrate(work.run(), 20)
+    with work.store.begin() as connection:
+        assert [item.text for item in all_findings(connection, "attention") if "refuses" in item.text] == []
+    assert check_live(work.run()) == []
 
 
 def test_report_is_shown_again_without_a_run(desk: Desk, run_etl: Etl, tmp_path: Path) -> None:
