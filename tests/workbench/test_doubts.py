@@ -57,6 +57,59 @@ def test_a_condition_that_compares_with_the_name_of_a_test(spec: Path) -> None:
     assert doubted(edited(spec, "when: {comments: {filled: true}}", "when: {comments: filled}")) == ["objects.contact_comments.when.comments"]
 
 
+@pytest.mark.parametrize(
+    ("test", "never"),
+    [
+        ("comments: {filled: true, empty: true}", True),
+        ("comments: {filled: false, empty: false}", True),
+        ("comments: {filled: true, empty: false}", False),
+        ("comments: {filled: false, equals: a}", True),
+        ("comments: {filled: true, not: a}", False),
+        ("comments: {equals: a, not: a}", True),
+        ("comments: {in: [a, b], not: a}", False),
+        ("comments: {in: [a, b], equals: c}", True),
+        ("discount-percentage: {gt: 10, lt: 5}", True),
+        ("discount-percentage: {gt: 5, lt: 5}", True),
+        ("discount-percentage: {gte: 5, lte: 5}", False),
+        ("discount-percentage: {gt: 5, lt: 10}", False),
+        ("discount-percentage: {gt: 5, equals: 3}", True),
+        ("discount-percentage: {gt: 5, in: [3, '6']}", False),
+        ("discount-percentage: {gt: 5, empty: true}", True),
+        ("utc-last-modification-date: {gt: '2024-02-01', lt: '2024-01-01'}", True),
+        ("utc-last-modification-date: {gte: '2024-01-01', lt: '2024-01-02'}", False),
+        ("utc-last-modification-date: {gt: '2024-01-01T10:00:00Z', lt: '2024-01-01T10:00:01Z'}", False),
+        ("deleted: {equals: true, not: 'true'}", True),
+        ("deleted: {not: true}", False),
+        ("$collection: clients", False),
+        ("$collection: client", True),
+        ("$collection: {in: [products, potentialClients]}", False),
+        ("$collection: {in: [products, contacts]}", True),
+        ("$collection: {not: clients}", False),
+    ],
+)
+def test_a_condition_that_never_holds(spec: Path, test: str, never: bool) -> None:
+    """Tests of one field that no value passes together, or a collection that the object is not from, are told at the field."""
+    anchor = "    from: [clients, potentialClients]\n    to: organizations\n"
+    text = edited(spec, anchor, f"{anchor}    when: {{{test}}}\n").read_text(encoding="utf-8")
+    line = next(at for at, line in enumerate(text.splitlines(), 1) if test in line)
+    document = read(spec)
+    told = [item for item in doubts_of(document, load_migration(spec, {})) if item.code == "never-matches"]
+    assert [(item.where and item.where.line, item.path) for item in told] == [(line, f"objects.organizations.when.{test.partition(':')[0]}")] * never
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "place"),
+    [
+        ("state.name: Rechazada}", "state.name: {equals: Rechazada, empty: true}}", "objects.quotes.fields.lost_time.when.state.name"),
+        ("when: {comments: {filled: true}}", "when: [{name: a}, {comments: {gt: b, lt: a}}]", "objects.contact_comments.when[1].comments"),
+    ],
+    ids=["of a field", "one of several"],
+)
+def test_a_condition_that_never_holds_is_told_where_it_stands(spec: Path, old: str, new: str, place: str) -> None:
+    """In a field, and in a list of conditions, the place is that of the very test."""
+    assert doubted(edited(spec, old, new)) == [place]
+
+
 def test_typographic_quotes_are_letters(spec: Path) -> None:
     """They would be part of a name that people see in their account."""
     assert doubted(edited(spec, 'name: "Discount %"', "name: “Discount %”")) == ["custom_fields.organizations.discount.name"]
