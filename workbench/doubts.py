@@ -11,7 +11,9 @@ from engine.connector.model import FieldType, Resource
 from engine.errors import Diagnostic
 from engine.language.compile import Migration
 from engine.language.model import Const, Field, ObjectMapping, Pipe
+from engine.language.typecheck import custom_kind
 from workbench.contradictions import contradiction, tests_of
+from workbench.given import misgiven
 
 TYPOGRAPHIC = ("“", "”", "„", "‟")
 TESTS_OF_PRESENCE = ("filled", "empty")
@@ -36,13 +38,24 @@ def quotes(document: Document) -> Iterator[Diagnostic]:
 
 def doubts(document: Document, migration: Migration) -> Iterator[Diagnostic]:
     """Custom fields called like one of the platform's own, fields that the destination will
-    refuse, and conditions that never hold.
+    refuse, steps that give what a field never takes, and conditions that never hold.
     """
     yield from _names(document, migration)
     yield from _conditions(document, migration)
     for mapping in migration.spec.active():
         kinds = migration.destination.resources[mapping.resource].fields
         for item in mapping.fields.values():
+            taken = _taken(migration, mapping, item)
+            for problem in misgiven(
+                item.expr, taken, migration.steps.functions
+            ):
+                yield document.problem(
+                    item.keys,
+                    "wrong-type",
+                    problem,
+                    "add a step that converts it, or map it to a field that fits",
+                    "warning",
+                )
             for problem, advice in _alone(mapping, kinds.get(item.target)):
                 yield document.problem(
                     item.keys,
@@ -51,6 +64,18 @@ def doubts(document: Document, migration: Migration) -> Iterator[Diagnostic]:
                     advice,
                     "warning",
                 )
+
+
+def _taken(
+    migration: Migration, mapping: ObjectMapping, item: Field
+) -> FieldType | None:
+    """The type of the field that an object fills."""
+    if item.custom:
+        custom = migration.spec.custom_fields
+        return custom_kind(custom[mapping.resource, item.custom])
+    return migration.destination.resources[mapping.resource].fields.get(
+        item.target
+    )
 
 
 def names_of_its_own(resource: Resource) -> frozenset[str]:

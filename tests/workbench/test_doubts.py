@@ -110,6 +110,37 @@ def test_a_condition_that_never_holds_is_told_where_it_stands(spec: Path, old: s
     assert doubted(edited(spec, old, new)) == [place]
 
 
+@pytest.mark.parametrize(
+    ("target", "written", "warned"),
+    [
+        ("expected_close_date", "{from: title, using: text.strip}", True),  # a text, in other letters at most
+        ("expected_close_date", "{from: title, using: [text.squash, text.upper]}", True),
+        ("expected_close_date", "{from: title, using: {dates.read: {pattern: '%d.%m.%Y'}}}", False),
+        ("expected_close_date", "{from: date, using: [text.strip, dates.date]}", False),
+        ("expected_close_date", "{from: title, using: {text.replace: {old: a, new: b}}}", False),  # nobody knows
+        ("expected_close_date", "{from: date, using: dates.year}", True),
+        ("expected_close_date", "{from: title, using: text.strip, map: {a: '2024-01-01'}, else: omit}", False),
+        ("probability", "{from: total-amount, using: [money.amount, text.strip]}", False),
+        ("probability", "{from: date, using: dates.date}", True),
+        ("probability", "{from: title, using: {text.split: ','}}", True),
+        ("probability", "[{from: title, using: {text.split: ','}}, total-amount]", True),
+        ("custom.subject", "{from: title, using: {text.split: ','}}", True),
+        ("custom.subject", "{from: title, using: text.length}", False),
+        ("custom.document_date", "{from: date, using: dates.duration}", False),  # a text that may be one
+        ("label_ids", "{from: title, using: {text.split: ','}}", False),
+    ],
+)
+def test_what_steps_give_is_compared_with_the_field(spec: Path, target: str, written: str, warned: bool) -> None:
+    """A step between hides no type: a text stays one, and a step that says what it gives is believed."""
+    text = spec.read_text(encoding="utf-8")
+    at = text.index("\n      value: total-amount\n")
+    rest = [line for line in text[at:].splitlines() if not line.startswith(f"      {target}: ")]
+    spec.write_text(f"{text[:at]}\n      {target}: {written}{chr(10).join(rest)}\n", encoding="utf-8")
+    document, migration = read(spec), load_migration(spec, {})
+    told = [item for item in (*migration.warnings, *doubts_of(document, migration)) if item.code == "wrong-type"]
+    assert [item.path.startswith(f"objects.quotes.fields.{target}") for item in told] == [True] * warned, told
+
+
 def test_typographic_quotes_are_letters(spec: Path) -> None:
     """They would be part of a name that people see in their account."""
     assert doubted(edited(spec, 'name: "Discount %"', "name: “Discount %”")) == ["custom_fields.organizations.discount.name"]
