@@ -18,7 +18,7 @@ from engine.pipeline import migrate
 from engine.report.document import build, write_json
 from engine.store.links import all_findings
 from tests.stages.conftest import SPEC, Desk
-from workbench.diff.differences import differences
+from workbench.diff.differences import Difference, differences
 from workbench.diff.effect import Effect, Example
 from workbench.diff.text import Compared, as_data, as_lines, as_markdown
 from workbench.live import check_live
@@ -217,6 +217,35 @@ def test_examples_are_shown_where_they_differ(project: Path) -> None:
     for told in (list(as_lines(compared)), list(as_markdown(compared))):
         row = next(line for line in told if "quotes/1" in line)
         assert "alike beforealike" in row and "alike afteralike" in row and len(row) < 220
+
+
+def test_a_heading_fits_what_stands_below_it() -> None:
+    """What is known to rewrite nothing has a heading of its own, and an object of which nothing differs is not listed."""
+    changes = [Difference(area, "fields.title", "changed", "data", (("", "a", "b"),)) for area in ("quotes", "orders", "invoices", "works")]
+    effects = [
+        Effect("quotes", "Quotes", 9, 2, 2, fields=Counter({"title": 2}), differing=Counter({"title": 2})),
+        Effect("orders", "Orders", 9, 3, 0, differing=Counter({"title": 3})),
+        Effect("invoices", "Invoices", 9, 0, 0),
+        Effect("old", "Old", gone=4),
+    ]
+    told = list(as_lines(Compared("old", "new", changes, effects)))
+    assert [line for line in told if not line.startswith("      ")] == [
+        "rewrites records:",
+        "  ~ quotes: title  (rewrites 2 records)",
+        "rewrites no staged record:",
+        "  ~ orders: title  (maps 3 records differently, rewrites none)",
+        "  ~ invoices: title",
+        "  ~ works: title",
+        "effect on staged records, by the next delta: 2 rewritten",
+        "  Quotes: 2 of 9 records mapped differently, 2 rewritten",
+        "  Orders: 3 of 9 records mapped differently, 0 rewritten",
+        "  Old: 4 rows no longer mapped, kept as they are",
+    ]
+    comment = "\n".join(as_markdown(Compared("old", "new", changes, effects)))
+    assert "Invoices:" not in comment and "| rewrites no staged record |" in comment
+    assert list(as_lines(Compared("old", "new", changes[:1], None)))[:2] == ["rewrites records:", "  ~ quotes: title"]
+    none = list(as_lines(Compared("old", "new", changes[2:], effects[2:3])))
+    assert none[0] == "rewrites no staged record:" and none[-1].endswith("by the next delta: none is mapped differently")
 
 
 @pytest.mark.parametrize(
