@@ -41,6 +41,7 @@ LAYERS: tuple[tuple[str, bool], ...] = (
     ("engine.report.*", True),
     ("engine.cli.environment", False),
     ("engine.library.*", True),
+    ("workbench.contradictions workbench.given workbench.idle", False),
     ("workbench.export workbench.writing workbench.doubts workbench.editors workbench.meaning workbench.excerpt "
      "workbench.live workbench.staged workbench.beside workbench.connectors", False),
     ("workbench.problems", False),

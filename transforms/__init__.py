@@ -5,12 +5,32 @@ from typing import Any
 
 from . import address, dates, ids, money, phone, text
 
-__all__ = ["CHECKS", "STEPS", "Step"]
+__all__ = ["CHECKS", "FORMS", "PASSING", "STEPS", "Step"]
 
 Step = Callable[..., Any]
 
 # What an argument that a spec gives must be besides its type; the step itself refuses the rest.
 CHECKS: dict[str, Callable[[str], None]] = {"currency": money.check_currency}
+
+# Steps that give what they take, in other letters at most: a date stays one, a word becomes none.
+PASSING = (
+    "text.lower",
+    "text.squash",
+    "text.strip",
+    "text.title",
+    "text.upper",
+    "text.without_control",
+)
+
+# What the texts are that a step gives, where they are no mere texts.
+FORMS = {
+    "dates.date": "date",
+    "dates.utc_date": "date",
+    "dates.time": "time",
+    "dates.duration": "duration",
+    "dates.minutes": "duration",
+    "dates.to_utc": "datetime",
+}
 
 STEPS: dict[str, Step] = {
     f"{topic.__name__.rpartition('.')[2]}.{name}": getattr(topic, name)

@@ -231,10 +231,12 @@ def _since(
         ]
     lines = list(
         as_lines(
-            Compared("approved", "now", differences(unpacked(kept), pieces), ())
+            Compared(
+                "approved", "now", differences(unpacked(kept), pieces), None
+            )
         )
     )
-    lines = [line for line in lines if not line.startswith("effect on")]
+    lines = [line for line in lines if not line.startswith("effect")]
     return [
         *lines[:SHOWN],
         *(

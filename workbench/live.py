@@ -21,7 +21,9 @@ from engine.destination.definitions import (
     Renamed,
     Retyped,
     decide,
+    is_own,
     match_options,
+    name_of,
     remembered,
 )
 from engine.destination.rows import FIELDS
@@ -142,6 +144,14 @@ class _Held:
         """Definitions with this name; names alone are not unique."""
         return [row for row in self.rows if row.get(self.custom.name) == label]
 
+    def has_of_its_own(self, label: str) -> bool:
+        """Whether the platform itself has a field that people see under this name."""
+        return any(
+            name_of(self.custom, row).casefold() == label.strip().casefold()
+            for row in self.rows
+            if not is_own(self.custom, row)
+        )
+
     def decision(self, run: Run, item: CustomField) -> Decision:
         """Which of them a custom field is: by the code of earlier runs, else by name and type."""
         with run.store.begin() as connection:
@@ -177,7 +187,7 @@ class _Held:
         return [
             row
             for row in self.rows
-            if self.custom.own and dig(row, segments(self.custom.own))
+            if self.custom.own and is_own(self.custom, row)
         ]
 
 
@@ -242,7 +252,7 @@ def _definition(
         yield _problem(run, (*keys, "name"), "out-of-range", text, "shorten it")
     match held.decision(run, item):
         case Make():
-            yield from _of_another_type(run, item, held)
+            yield from _of_the_same_name(run, item, held)
         case Found(row):
             yield from _lacking_options(run, item, held, row)
         case Renamed(row, now):
@@ -288,12 +298,27 @@ def _definition(
             )
 
 
-def _of_another_type(
+def _of_the_same_name(
     run: Run, item: CustomField, held: _Held
 ) -> Iterator[Diagnostic]:
     """A field that is to be created although another of the same name exists."""
     same = held.named(item.label)
-    if same:
+    keys = ("custom_fields", item.resource, item.name)
+    if held.has_of_its_own(item.label):
+        text = (
+            f"the account has a built-in field {item.label!r} of {item.resource}; a"
+            " second one would be created beside it"
+        )
+        better = f"{item.label} ({run.migration.source.title})"
+        yield _problem(
+            run,
+            (*keys, "name"),
+            "account-differs",
+            text,
+            f"choose another name, such as {better!r}, or map the built-in field",
+            sure=False,
+        )
+    elif same:
         types = ", ".join(
             sorted(str(row.get(held.custom.type)) for row in same)
         )
@@ -301,10 +326,9 @@ def _of_another_type(
             f"the account has a field {item.label!r} of another type ({types}); a"
             " second one would be created"
         )
-        place = ("custom_fields", item.resource, item.name, "type")
         yield _problem(
             run,
-            place,
+            (*keys, "type"),
             "account-differs",
             text,
             "use that type, or choose another name",

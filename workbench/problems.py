@@ -11,6 +11,7 @@ from engine.errors import Diagnostic, SpecError, in_order
 from engine.language.compile import Migration, load_migration, shown
 from workbench.beside import beside_shape
 from workbench.doubts import doubts, quotes
+from workbench.idle import idle
 
 
 def problems_of(spec: Path) -> tuple[list[Diagnostic], Migration | None]:
@@ -29,7 +30,11 @@ def problems_of(spec: Path) -> tuple[list[Diagnostic], Migration | None]:
         if document:
             problems += beside_shape(spec, document, variables())
         return in_order(problems), None
-    found = [*migration.warnings, *doubts(document, migration)]
+    found = [
+        *migration.warnings,
+        *idle(migration),
+        *doubts(document, migration),
+    ]
     return in_order([*problems, *found]), migration
 
 

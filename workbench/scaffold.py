@@ -18,7 +18,7 @@ from workbench.propose.native import STAND_IN
 from workbench.propose.pair import Pair, outlined, pairs
 from workbench.propose.scene import HIGH, Outline, Proposal, people_of
 from workbench.propose.words import slug
-from workbench.propose.write import FALLBACK
+from workbench.propose.write import FALLBACK, settings_of
 from workbench.writing import Insertion, inserted, written
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
@@ -180,9 +180,9 @@ def _spec(
         users=users,
         file=f"{asked.folder.name}/{asked.name}.yaml",
     )
-    return (
-        inserted(head, list(_insertions(source, destination, drafted))) + _FOOT
-    )
+    found = list(_insertions(source, destination, drafted))
+    settings = settings_of({}, found, source, {})
+    return inserted(head, [*settings, *found]) + _FOOT
 
 
 def _insertions(
@@ -332,11 +332,8 @@ migration: {name}
 source: {{connector: {from_}, plan: {plan}}} # plans: {plans}
 destination: {{connector: {to}, plan: {to_plan}, seats: 1}} # plans: {to_plans}
 
-# Values for steps and templates, as $settings.NAME.
-settings:
-  timezone: UTC # DECIDE: the time zone of the source account's clock, e.g. Europe/Madrid
-  currency: EUR # DECIDE: for records that name none
-  phone_region: ES # DECIDE: the country of phone numbers without a prefix
+# Values for steps and templates stand under `settings`, read as $settings.NAME: the time zone of
+# the source account's clock, its currency ... `etl propose --write` adds those that it needs.
 
 # Who owns the records: people are matched by e-mail address; the fallback gets the rest.
 {users}

@@ -241,6 +241,8 @@ class Resource:
     file: tuple[str, str, str] | None = None
     # the fields people call a row by, the first that is filled
     called: tuple[str, ...] = ("name",)
+    # what people see as the names of the platform's own fields, declared here or not
+    labels: Mapping[str, str] = field(default_factory=dict)
     # the fields that hold an amount and its currency
     money: tuple[str, str] | None = None
 

@@ -17,6 +17,7 @@ from typing import Any
 from engine.connector.model import CustomFields
 from engine.language.model import CustomField
 from engine.store.links import Link
+from engine.values import dig, segments
 
 DELETED = (
     "gone"  # the key in a link's extra: people have deleted the definition
@@ -131,14 +132,14 @@ def decide(
     |       |          |          |                           | else Renamed (by_spec) |
 
     `taken` are the codes of the spec's other fields: what stands for one of those is not found
-    by its name.
+    by its name. Fields that the platform has of itself are none of the spec's, whatever is known.
     """
     free = [row for row in rows if str(row.get(custom.code)) not in taken]
-    if known is None:
+    row = by_code(known.code, custom, rows) if known else None
+    if known is None or (row and not is_own(custom, row)):
         row = by_name(item, custom, free)
         return Make() if row is None else Found(row)
 
-    row = by_code(known.code, custom, rows)
     if row is None:
         return Deleted(by_name(item, custom, free))
     if was := _other_type(item, custom, known, row):
@@ -156,9 +157,15 @@ def by_name(
             row
             for row in rows
             if (row.get(custom.name), row.get(custom.type)) == wanted
+            and is_own(custom, row)
         ),
         None,
     )
+
+
+def is_own(custom: CustomFields, row: Row) -> bool:
+    """Whether a definition is one that people made, as far as the platform says."""
+    return not custom.own or bool(dig(row, segments(custom.own)))
 
 
 def by_code(code: str, custom: CustomFields, rows: Sequence[Row]) -> Row | None:

@@ -220,9 +220,7 @@ class _Compiler:
             exports=self._exports(data.get("exports", {})),
             digest=digest(meaning),
         )
-        self.problems += whole(
-            spec, self.document, self.source, self.destination, self.used
-        )
+        self.problems += whole(spec, self.document, self.destination, self.used)
         return spec
 
     def _builder(

@@ -17,6 +17,7 @@ from engine.language import model, templates, typecheck
 from engine.language.scope import NUMBERS, Found, Scope, kind_of
 from engine.language.steps import bind
 from engine.values import segments, without
+from transforms import PASSING
 
 SPECIAL = ("$key", "$record", "$id", "$collection", "$none")
 MODIFIERS = ("when", "using", "map", "default")
@@ -179,6 +180,9 @@ class Builder:
         moving = "using" in data or "map" in data
         if moving and kind is not None and kind.kind in ("reference", "file"):
             self.fault(keys, typecheck.check_path(TEXT, kind))
+        elif "from" in data and "map" not in data:
+            steps = several(data.get("using", []), keys)
+            moving = not all(step in PASSING for _, step in steps)
         return model.Pipe(
             self._head(data, keys, typecheck.moving(kind) if moving else kind),
             when=self.optional(data, "when", keys),

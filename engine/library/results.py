@@ -107,7 +107,7 @@ def run_result(
     verdict = dict(report["verdict"])
     fields = MappingProxyType(dict(verdict.pop("fields")))
     good = verdict.pop("state") == "good"
-    verdict.pop("not_taken")
+    del verdict["not_taken"], verdict["changed"]
     files = {kind: Path(path) for kind, path in report["files"].items()}
     return RunResult(
         run=run.id,

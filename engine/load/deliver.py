@@ -41,7 +41,7 @@ from engine.errors import (
     VersionConflict,
 )
 from engine.load.files import drop_file, fetch_file
-from engine.load.outcomes import give_up, record_all
+from engine.load.outcomes import close, record_all
 from engine.load.reconcile import Reconciled, reconcile
 from engine.load.workers import Ended, Workers, workers
 from engine.load.writes import Answer, Outcome, Write
@@ -62,8 +62,9 @@ DOUBTS = 2 * GROUP
 TRIES = 8  # times a write is sent whose outcome stays unknown
 # ... while others take effect and none of them is answered so: it is the record
 TRIES_ALONE = 3
-NOWHERE = "it is not in the destination"
-NOT_YET = "; it was not found yet, and is looked for by the next run"
+# what is said of a write that is not tried any more
+LATER = "; it was not found yet, and is looked for by the next run"
+ABSENT = "; it is not in the destination"
 GROWTH = 4  # the pause between two of them grows to so many times the first
 
 
@@ -104,10 +105,10 @@ def deliver(
             alone = delivery.made > 0 and len(words[outcome.reason]) == 1
             most = TRIES_ALONE if alone else TRIES
             if outcome.accepted:
-                yield delivery.fail(outcome, "doubt", NOT_YET)
+                yield delivery.close(outcome, "doubt", LATER)
             elif outcome.claimed or tried >= most:
                 times = f" ({tried} times)" if tried > 1 else ""
-                yield delivery.fail(outcome, "failed", f"{times}; {NOWHERE}")
+                yield delivery.close(outcome, "failed", times + ABSENT)
             else:
                 retries.append(structs.replace(write, entry=0))
                 longest = max(longest, tried)
@@ -121,7 +122,7 @@ def _reconciled(
 ) -> Iterator[Outcome]:
     """The writes in doubt with what a look has shown: done, or unknown and to be retried."""
     found: Reconciled = reconcile(delivery.run)
-    delivery.forget()
+    delivery.codecs.clear()  # definitions may have been made since
     for outcome in doubtful:
         row = found.committed.get(outcome.write.entry)
         if row is None:
@@ -173,16 +174,11 @@ class _Delivery:
             self.codecs[resource] = codec_of(connector, resource, known)
         return self.codecs[resource]
 
-    def forget(self) -> None:
-        """Definitions may have been made since, and more be known of the platform."""
-        self.codecs.clear()
-        self.recalled.clear()
-
-    def fail(self, outcome: Outcome, state: str, why: str) -> Outcome:
-        """The failure of a write whose outcome stays unknown."""
-        reason = f"{outcome.reason}{why}"
+    def close(self, outcome: Outcome, state: str, more: str) -> Outcome:
+        """The failure of a write that is not tried any more, with what is added to its reason."""
+        reason = outcome.reason + more
         with self.run.store.begin() as connection:
-            give_up(self.run, connection, outcome.write, reason, state)
+            close(self.run, connection, outcome.write, state, reason)
         return structs.replace(outcome, state="failed", reason=reason)
 
     def send(

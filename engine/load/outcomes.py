@@ -309,14 +309,13 @@ def note_live(  # noqa: PLR0913
         held[target] = {"why": "altered"}
 
 
-def give_up(
-    run: Run, connection: sa.Connection, write: Write, reason: str, state: str
+def close(
+    run: Run, connection: sa.Connection, write: Write, state: str, reason: str
 ) -> None:
-    """A write whose outcome stays unknown is not tried any more: it has `failed`, with the
-    platform's last words, or was accepted, shows in no list yet and stays in `doubt`, for it must
-    not be made twice.
+    """A write that is not tried any more: it has failed, with the platform's last words, or it was
+    accepted and no list shows its row yet, and then it must not be made twice.
     """
-    why = f"{ACCEPTED}: {reason}" if state == "doubt" else reason
-    mark(connection, write.entry, state, why, run.clock.now())
+    said = f"{ACCEPTED}: {reason}" if state == "doubt" else reason
+    mark(connection, write.entry, state, said, run.clock.now())
     clear_findings(connection, "write", write.object, [write.key])
     save_findings(connection, [_failure(run, write, reason)])

@@ -99,6 +99,9 @@ def _verdict(result: Result, attention: Sequence[Finding]) -> dict[str, Any]:
         "skipped": records["skipped"],
         "failed": records["failed"],
         "not_taken": sum(item.rows for item in unmapped if item.not_taken),
+        "changed": sum(
+            item.changed + item.new + item.deleted for item in result.changes
+        ),
         "fields": {state: fields[state] for state in STATES},
         "lost_in_arrived": lost,
         "need_attention": len(

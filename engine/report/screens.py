@@ -103,7 +103,7 @@ def show_plan(report: Mapping[str, Any], console: Console) -> None:
     sample = report["sample"]
     if sample:
         asked = f"(asked for: {sample['wanted']})"
-        line(console, f"A sample of {sample['chosen']} records {asked}")
+        line(console, f"A sample of {sample['chosen']} source records {asked}")
     steps = [
         [step["label"], *(number(step[word]) for word in (*KINDS, "cost"))]
         for step in plan["steps"]

@@ -18,15 +18,7 @@ from engine.values import cause_of
 NAMED = 20  # records, causes and people that are named before the rest is only counted
 FEW = 3  # records with one cause that are each named
 # what a delta with nothing to do has none of
-CHANGED = (
-    "arrived",
-    "missing",
-    "failed",
-    "created",
-    "updated",
-    "adopted",
-    "deleted",
-)
+WRITTEN = ("arrived", "created", "updated", "adopted", "deleted")
 COLUMNS = {
     "records": "recs",
     "created": "new",
@@ -152,9 +144,12 @@ def _arrived(verdict: Mapping[str, Any], command: str) -> str:
         verdict[state] for state in ("arrived", "missing", "skipped", "failed")
     )
     if command.endswith("--delta") and not any(
-        verdict[word] for word in CHANGED
+        verdict[word] for word in WRITTEN
     ):
-        return "Nothing had changed"
+        if not (verdict["failed"] or verdict["missing"]):
+            return "Nothing had changed"
+        if verdict.get("changed") == 0:
+            return "Nothing had changed in the source"
     if not total:
         return "No records were compared"
     return f"{verdict['arrived']:,} of {total:,} records arrived"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -89,6 +90,16 @@ def test_a_field_is_told_by_its_code_and_only_then_by_its_name(case: str) -> Non
     """Each row of the table of decisions holds."""
     item, before, rows, expected = TABLE[case]
     assert decide(item, CUSTOM, before, rows, taken=frozenset({"taken"}), can_rename=True) == expected
+
+
+@pytest.mark.parametrize("before", [None, known()], ids=["never seen", "taken for ours by an older etl"])
+@pytest.mark.parametrize("made", [False, True], ids=["the platform's alone", "people's beside it"])
+def test_a_field_that_the_platform_has_of_itself_is_never_ours(before: Remembered | None, made: bool) -> None:
+    """What nobody made is found by no name and no code; one that people made beside it is."""
+    custom = replace(CUSTOM, own="made.by_people")
+    people = row(code="c2") | {"made": {"by_people": True}}
+    rows = [row() | {"made": {"by_people": False}}, *([people] if made else [])]
+    assert decide(field(), custom, before, rows) == (Found(people) if made else Make())
 
 
 def test_a_field_is_not_renamed_where_the_platform_cannot() -> None:

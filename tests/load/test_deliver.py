@@ -8,11 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
-from engine.errors import AuthError
-from engine.load.deliver import TRIES, TRIES_ALONE, deliver
+from engine.errors import AuthError, StoreError
+from engine.load.deliver import GROUP, TRIES, TRIES_ALONE, deliver
+from engine.load.identity import FRESH
 from engine.load.writes import Outcome, Write
 from engine.store.journal import Entry, intend
+from engine.store.links import links_of
+from engine.store.tables import recall
 from tests.load.desk import Desk, desk, link_to
 from tests.platforms import oddities as odd
 from tests.platforms.platform import (
@@ -333,3 +337,25 @@ def test_an_intent_of_a_killed_run(made: bool, tmp_path: Path) -> None:
         assert table.states() == [("people/9", "done" if made else "void"), ("people/1", "done")]
         found = table.links().get("people/9")
         assert (found.dest_id if found else None) == ("7" if made else None)
+
+
+# -- what is learned of a platform
+
+
+def test_what_a_commit_that_failed_has_learned_is_learned_again(tmp_path: Path) -> None:
+    """The commit that holds the first 201 fails once: its outcomes are recorded anew, and so is what they show of the platform."""
+    with delivering(tmp_path) as table:
+        failed = list[int]()
+
+        def commit(connection: sa.Connection) -> None:
+            if not failed and links_of(connection, "contacts"):
+                failed.append(1)
+                raise sa.exc.OperationalError("COMMIT", {}, Exception("the disk is full"))
+
+        sa.event.listen(table.run.store.engine, "commit", commit)
+        with pytest.raises(StoreError, match="the disk is full"):
+            list(deliver(table.run, people(2 * GROUP + 20)))  # more than are booked ahead: some are recorded on the way
+        assert failed == [1]
+        assert {state for _, state in table.states()} <= {"done", "void"}
+        assert table.links()
+        assert recall(table.run.store, FRESH + "contacts") == "201"

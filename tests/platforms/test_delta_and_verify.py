@@ -108,7 +108,7 @@ def test_a_delta_with_nothing_changed_writes_nothing(
     report = trial.delta(*words, code=0)
     assert trial.platform.count_writes() == before
     verdict = report["verdict"]
-    assert (verdict["created"], verdict["updated"], verdict["missing"]) == (0, 0, 0)
+    assert (verdict["created"], verdict["updated"], verdict["missing"], verdict["changed"]) == (0, 0, 0, 0)
     assert attention(report) == set()
     assert counts(trial.verify(code=0), "contacts")["states"] == {"arrived": 25}
 
@@ -300,7 +300,7 @@ def test_a_record_that_leaves_its_condition_is_deleted_where_the_spec_says_so(
     platform.tables["people"][1]["kind"] = "supplier"
     report = trial.delta(code=0)
     assert names(platform) == everybody() - {"Person 2"}
-    assert report["verdict"]["deleted"] == 1
+    assert (report["verdict"]["deleted"], report["verdict"]["changed"]) == (1, 1)
     assert trial.delta(code=0)["verdict"]["deleted"] == 0
     trial.verify(code=0)
 

@@ -503,12 +503,20 @@ def test_the_browser_itself_refuses_markup_from_text(tab: Tab) -> None:
 
 
 @browser
-def test_a_delta_with_nothing_to_do_says_so(tab: Tab) -> None:
-    """That none of two records arrived would alarm people: they are skipped as before."""
-    idle = dict.fromkeys(("arrived", "missing", "failed", "created", "updated", "adopted", "deleted"), 0)
+@pytest.mark.parametrize(
+    ("counts", "words"),
+    [
+        ({"skipped": 2}, "Nothing had changed, "),
+        ({"failed": 2, "changed": 0}, "Nothing had changed in the source, "),
+        ({"failed": 2, "changed": 1}, "0 of 2 records arrived, "),
+    ],
+)
+def test_a_delta_with_nothing_to_do_says_so(tab: Tab, counts: dict[str, int], words: str) -> None:
+    """That none of two records arrived would alarm people: they are skipped, or fail, as before."""
+    idle = dict.fromkeys(("arrived", "missing", "failed", "skipped", "created", "updated", "adopted", "deleted"), 0)
     made = plain()
-    tab.open({**made, "command": "run --delta", "verdict": {**made["verdict"], **idle, "skipped": 2}})
-    assert tab.js("return document.getElementById('verdict-title').textContent").startswith("Nothing had changed")
+    tab.open({**made, "command": "run --delta", "verdict": {**made["verdict"], **idle, **counts}})
+    assert tab.js("return document.getElementById('verdict-title').textContent").startswith(words)
 
 
 @browser

@@ -70,6 +70,16 @@ SAID = [
         id="a-delta-with-nothing-to-do",
     ),
     pytest.param(
+        {"command": "run --delta", "verdict": {**verdict(arrived=0, failed=2, changed=0), "created": 0, "updated": 0, "adopted": 0, "deleted": 0, "missing": 0}},
+        ["Nothing had changed in the source; ", "2 failed"],
+        id="a-delta-with-nothing-to-do-but-what-failed-before",
+    ),
+    pytest.param(
+        {"command": "run --delta", "verdict": {**verdict(arrived=0, failed=2, changed=1), "skipped": 0, "created": 0, "updated": 0, "adopted": 0, "deleted": 0, "missing": 0}},
+        ["0 of 2 records arrived; "],
+        id="a-delta-whose-changed-record-fails",
+    ),
+    pytest.param(
         {"findings": [finding(1)]},
         ["40 of 40 records arrived; 1 need attention", "  object_1 rows/1: odd 1"],
         id="a-finding",

@@ -12,9 +12,10 @@ import pytest
 
 from engine.config.document import Document, parse, read, scalar
 from engine.config.suggestions import suggest
-from engine.errors import Diagnostic, SpecError
+from engine.errors import Diagnostic, SpecError, in_order
 from engine.language.compile import Migration, load_migration
 from tests.spec.expected import described
+from workbench.idle import idle
 
 HERE = Path(__file__).parent
 CASES = sorted((HERE / "checks").glob("*.yaml"))
@@ -33,7 +34,8 @@ def project(folder: Path, text: str, files: dict[str, str] | None = None) -> Pat
 def told(spec: Path, env: dict[str, str] | None = None) -> tuple[Diagnostic, ...]:
     """The errors of a spec, or else its warnings."""
     try:
-        return load_migration(spec, env or {}).warnings
+        migration = load_migration(spec, env or {})
+        return tuple(in_order([*migration.warnings, *idle(migration)]))
     except SpecError as error:
         return error.diagnostics
 

@@ -8,6 +8,7 @@ import pytest
 
 from engine import pipeline
 from engine.language.compile import Migration
+from engine.store.links import count_drafts
 from engine.store.tables import Store
 from tests.stages.conftest import Desk
 from workbench.diff.differences import RENAMES, differences
@@ -77,6 +78,24 @@ def test_numbers_are_those_of_the_next_delta(migrated: Desk, changed: Callable[[
         rewritten += sum(item.rewritten for item in told.values())
         before = other.migration
     assert rewritten
+
+
+COUNTED = {
+    "quotes": ("En curso: open, Aceptada", "En curso: won, Aceptada"),
+    "account_persons": ("name: {from: [name, legal-name, full-reference], using: text.squash}\n      owner_id: {lookup: users, by: agent-path}\n      org_id",
+                        "name: {from: [legal-name, name, full-reference], using: text.squash}\n      owner_id: {lookup: users, by: agent-path}\n      org_id"),
+    "item_images": ("{{ image.order }} {{ image.item_image_id }}", "{{ image.item_image_id }}"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", COUNTED)
+def test_records_are_counted_as_a_run_counts_them(name: str, migrated: Desk, changed: Callable[[Edit], Desk]) -> None:
+    """Records of an object, be they several of a row or of only some rows; not the rows that it is from."""
+    old, new = COUNTED[name]
+    other = changed(lambda text: text.replace(old, new, 1))
+    told = foretold(migrated.store, migrated.migration, other.migration)[name]
+    with migrated.store.begin() as connection:
+        assert told.records == sum(count_drafts(connection, name).values())
 
 
 def test_effect_makes_no_call(migrated: Desk, changed: Callable[[Edit], Desk]) -> None:

@@ -11,7 +11,8 @@ from engine.config.document import read
 from engine.errors import SpecError
 from engine.language.compile import load_migration
 from tests.workbench.mutations import ROOT
-from workbench.doubts import doubts, quotes
+from workbench.doubts import doubts as doubts_of
+from workbench.doubts import quotes
 
 NAME = "stel_order_to_pipedrive.yaml"
 STATUS = "      status: {from: state.name, using: text.strip, map: {Pendiente: open, En curso: open, Aceptada: won, Cerrada: won, Rechazada: lost}, else: open}\n"
@@ -36,7 +37,7 @@ def edited(spec: Path, old: str, new: str) -> Path:
 def doubted(spec: Path) -> list[str]:
     """The places of all warnings, as paths."""
     document = read(spec)
-    return [item.path for item in (*quotes(document), *doubts(document, load_migration(spec, {})))]
+    return [item.path for item in (*quotes(document), *doubts_of(document, load_migration(spec, {})))]
 
 
 def test_the_shipped_spec_raises_no_doubt(spec: Path) -> None:
@@ -56,9 +57,113 @@ def test_a_condition_that_compares_with_the_name_of_a_test(spec: Path) -> None:
     assert doubted(edited(spec, "when: {comments: {filled: true}}", "when: {comments: filled}")) == ["objects.contact_comments.when.comments"]
 
 
+@pytest.mark.parametrize(
+    ("test", "never"),
+    [
+        ("comments: {filled: true, empty: true}", True),
+        ("comments: {filled: false, empty: false}", True),
+        ("comments: {filled: true, empty: false}", False),
+        ("comments: {filled: false, equals: a}", True),
+        ("comments: {filled: true, not: a}", False),
+        ("comments: {equals: a, not: a}", True),
+        ("comments: {in: [a, b], not: a}", False),
+        ("comments: {in: [a, b], equals: c}", True),
+        ("discount-percentage: {gt: 10, lt: 5}", True),
+        ("discount-percentage: {gt: 5, lt: 5}", True),
+        ("discount-percentage: {gte: 5, lte: 5}", False),
+        ("discount-percentage: {gt: 5, lt: 10}", False),
+        ("discount-percentage: {gt: 5, equals: 3}", True),
+        ("discount-percentage: {gt: 5, in: [3, '6']}", False),
+        ("discount-percentage: {gt: 5, empty: true}", True),
+        ("utc-last-modification-date: {gt: '2024-02-01', lt: '2024-01-01'}", True),
+        ("utc-last-modification-date: {gte: '2024-01-01', lt: '2024-01-02'}", False),
+        ("utc-last-modification-date: {gt: '2024-01-01T10:00:00Z', lt: '2024-01-01T10:00:01Z'}", False),
+        ("deleted: {equals: true, not: 'true'}", True),
+        ("deleted: {not: true}", False),
+        ("$collection: clients", False),
+        ("$collection: client", True),
+        ("$collection: {in: [products, potentialClients]}", False),
+        ("$collection: {in: [products, contacts]}", True),
+        ("$collection: {not: clients}", False),
+    ],
+)
+def test_a_condition_that_never_holds(spec: Path, test: str, never: bool) -> None:
+    """Tests of one field that no value passes together, or a collection that the object is not from, are told at the field."""
+    anchor = "    from: [clients, potentialClients]\n    to: organizations\n"
+    text = edited(spec, anchor, f"{anchor}    when: {{{test}}}\n").read_text(encoding="utf-8")
+    line = next(at for at, line in enumerate(text.splitlines(), 1) if test in line)
+    document = read(spec)
+    told = [item for item in doubts_of(document, load_migration(spec, {})) if item.code == "never-matches"]
+    assert [(item.where and item.where.line, item.path) for item in told] == [(line, f"objects.organizations.when.{test.partition(':')[0]}")] * never
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "place"),
+    [
+        ("state.name: Rechazada}", "state.name: {equals: Rechazada, empty: true}}", "objects.quotes.fields.lost_time.when.state.name"),
+        ("when: {comments: {filled: true}}", "when: [{name: a}, {comments: {gt: b, lt: a}}]", "objects.contact_comments.when[1].comments"),
+    ],
+    ids=["of a field", "one of several"],
+)
+def test_a_condition_that_never_holds_is_told_where_it_stands(spec: Path, old: str, new: str, place: str) -> None:
+    """In a field, and in a list of conditions, the place is that of the very test."""
+    assert doubted(edited(spec, old, new)) == [place]
+
+
+@pytest.mark.parametrize(
+    ("target", "written", "warned"),
+    [
+        ("expected_close_date", "{from: title, using: text.strip}", True),  # a text, in other letters at most
+        ("expected_close_date", "{from: title, using: [text.squash, text.upper]}", True),
+        ("expected_close_date", "{from: title, using: {dates.read: {pattern: '%d.%m.%Y'}}}", False),
+        ("expected_close_date", "{from: date, using: [text.strip, dates.date]}", False),
+        ("expected_close_date", "{from: title, using: {text.replace: {old: a, new: b}}}", False),  # nobody knows
+        ("expected_close_date", "{from: date, using: dates.year}", True),
+        ("expected_close_date", "{from: title, using: text.strip, map: {a: '2024-01-01'}, else: omit}", False),
+        ("probability", "{from: total-amount, using: [money.amount, text.strip]}", False),
+        ("probability", "{from: date, using: dates.date}", True),
+        ("probability", "{from: title, using: {text.split: ','}}", True),
+        ("probability", "[{from: title, using: {text.split: ','}}, total-amount]", True),
+        ("custom.subject", "{from: title, using: {text.split: ','}}", True),
+        ("custom.subject", "{from: title, using: text.length}", False),
+        ("custom.document_date", "{from: date, using: dates.duration}", False),  # a text that may be one
+        ("label_ids", "{from: title, using: {text.split: ','}}", False),
+    ],
+)
+def test_what_steps_give_is_compared_with_the_field(spec: Path, target: str, written: str, warned: bool) -> None:
+    """A step between hides no type: a text stays one, and a step that says what it gives is believed."""
+    text = spec.read_text(encoding="utf-8")
+    at = text.index("\n      value: total-amount\n")
+    rest = [line for line in text[at:].splitlines() if not line.startswith(f"      {target}: ")]
+    spec.write_text(f"{text[:at]}\n      {target}: {written}{chr(10).join(rest)}\n", encoding="utf-8")
+    document, migration = read(spec), load_migration(spec, {})
+    told = [item for item in (*migration.warnings, *doubts_of(document, migration)) if item.code == "wrong-type"]
+    assert [item.path.startswith(f"objects.quotes.fields.{target}") for item in told] == [True] * warned, told
+
+
 def test_typographic_quotes_are_letters(spec: Path) -> None:
     """They would be part of a name that people see in their account."""
     assert doubted(edited(spec, 'name: "Discount %"', "name: “Discount %”")) == ["custom_fields.organizations.discount.name"]
+
+
+@pytest.mark.parametrize(
+    ("label", "doubts"),
+    [
+        ("Website", True),  # as the connector says that it is called
+        (" website ", True),
+        ("Visible to", True),  # as its field is called
+        ("Web address", False),
+        ("Product code", False),  # one of another resource
+    ],
+)
+def test_a_custom_field_called_like_one_of_the_platform(spec: Path, label: str, doubts: bool) -> None:
+    """People would see two of a name: it is told at the name, with another one to take."""
+    text = edited(spec, "name: Web site,", f"name: '{label}',").read_text(encoding="utf-8")
+    line = next(at for at, line in enumerate(text.splitlines(), 1) if f"name: '{label}'" in line)
+    document = read(spec)
+    told = [item for item in doubts_of(document, load_migration(spec, {})) if item.code == "duplicate-value"]
+    assert [item.where and item.where.line for item in told] == [line] * doubts
+    assert all("(STEL Order)" in item.advice for item in told)
 
 
 def refused(spec: Path) -> list[str]:

@@ -168,6 +168,16 @@ def test_custom_fields_of_the_destination_are_known(tmp_path: Path) -> None:
     assert parse(made.text).data["custom_fields"]["organizations"]["vat_number"] == {"name": "VAT Number", "type": "long_text"}
 
 
+def test_no_custom_field_is_proposed_under_a_name_of_the_platform(tmp_path: Path) -> None:
+    """What the connector or the account calls a field of its own gets the source's name behind it, and is never given a type."""
+    spec = beginning(tmp_path, "helpdesk")
+    made = propose(spec, rows("helpdesk"), {"organizations": {"VAT number": ""}})
+    fields = {item.target: item.custom for drafted in made.drafted if drafted.outline.name == "companies" for item in drafted.proposals if item.custom}
+    assert fields["custom.industry"]["name"] == "Industry (Help desk)"
+    assert fields["custom.vat_number"] == {"name": "Vat number (Help desk)", "type": "text"}
+    assert fields["custom.website_url"]["name"] == "Website url"
+
+
 def test_pairs_of_the_help_desk() -> None:
     """Companies become organizations, opportunities deals, tickets activities; parents come first."""
     migration = load_migration(PAIRS / "helpdesk_to_crm.yaml", {})

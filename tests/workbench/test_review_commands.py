@@ -16,8 +16,9 @@ import pytest
 from engine.language.compile import load_migration
 from engine.pipeline import migrate
 from engine.report.document import build, write_json
+from engine.store.links import all_findings
 from tests.stages.conftest import SPEC, Desk
-from workbench.diff.differences import differences
+from workbench.diff.differences import Difference, differences
 from workbench.diff.effect import Effect, Example
 from workbench.diff.text import Compared, as_data, as_lines, as_markdown
 from workbench.live import check_live
@@ -177,6 +178,21 @@ def test_live_check_tells_a_field_of_another_type(desk: Desk) -> None:
     assert {(item.severity, item.code) for item in told} == {("warning", "account-differs")}
 
 
+def test_live_check_tells_a_field_that_the_account_has_of_itself(desk: Desk, changed: Callable[..., Desk]) -> None:
+    """A custom field called like a built-in one is told at its name, whatever the connector says; a run makes one of our own."""
+    work = changed(lambda text: text.replace("name: Web site, ", "name: Website, ", 1))
+    run = work.run()
+    resources = run.migration.destination.resources
+    silent = replace(resources["organizations"], labels={})
+    other = replace(run.migration.destination, resources={**resources, "organizations": silent})
+    told = check_live(replace(run, migration=replace(run.migration, destination=other)))
+    assert [(item.path, item.code, item.severity) for item in told] == [("custom_fields.organizations.website.name", "account-differs", "warning")]
+    migrate(work.run(), 20)
+    with work.store.begin() as connection:
+        assert [item.text for item in all_findings(connection, "attention") if "refuses" in item.text] == []
+    assert check_live(work.run()) == []
+
+
 def test_report_is_shown_again_without_a_run(desk: Desk, run_etl: Etl, tmp_path: Path) -> None:
     """The last run's report comes from beside the store, its page written anew; without a run the way to one is told."""
     assert run_etl("report", str(SPEC)) == (2, f"etl: there is no report in var/{SPEC.stem}.sandbox.report yet – start with: etl run {SPEC} --sample\n")
@@ -201,6 +217,35 @@ def test_examples_are_shown_where_they_differ(project: Path) -> None:
     for told in (list(as_lines(compared)), list(as_markdown(compared))):
         row = next(line for line in told if "quotes/1" in line)
         assert "alike beforealike" in row and "alike afteralike" in row and len(row) < 220
+
+
+def test_a_heading_fits_what_stands_below_it() -> None:
+    """What is known to rewrite nothing has a heading of its own, and an object of which nothing differs is not listed."""
+    changes = [Difference(area, "fields.title", "changed", "data", (("", "a", "b"),)) for area in ("quotes", "orders", "invoices", "works")]
+    effects = [
+        Effect("quotes", "Quotes", 9, 2, 2, fields=Counter({"title": 2}), differing=Counter({"title": 2})),
+        Effect("orders", "Orders", 9, 3, 0, differing=Counter({"title": 3})),
+        Effect("invoices", "Invoices", 9, 0, 0),
+        Effect("old", "Old", gone=4),
+    ]
+    told = list(as_lines(Compared("old", "new", changes, effects)))
+    assert [line for line in told if not line.startswith("      ")] == [
+        "rewrites records:",
+        "  ~ quotes: title  (rewrites 2 records)",
+        "rewrites no staged record:",
+        "  ~ orders: title  (maps 3 records differently, rewrites none)",
+        "  ~ invoices: title",
+        "  ~ works: title",
+        "effect on staged records, by the next delta: 2 rewritten",
+        "  Quotes: 2 of 9 records mapped differently, 2 rewritten",
+        "  Orders: 3 of 9 records mapped differently, 0 rewritten",
+        "  Old: 4 rows no longer mapped, kept as they are",
+    ]
+    comment = "\n".join(as_markdown(Compared("old", "new", changes, effects)))
+    assert "Invoices:" not in comment and "| rewrites no staged record |" in comment
+    assert list(as_lines(Compared("old", "new", changes[:1], None)))[:2] == ["rewrites records:", "  ~ quotes: title"]
+    none = list(as_lines(Compared("old", "new", changes[2:], effects[2:3])))
+    assert none[0] == "rewrites no staged record:" and none[-1].endswith("by the next delta: none is mapped differently")
 
 
 @pytest.mark.parametrize(

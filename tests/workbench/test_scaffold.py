@@ -16,6 +16,7 @@ from engine.errors import UsageError
 from engine.language.compile import load_migration
 from workbench.cases.run import cases_path, load_cases
 from workbench.cli import etl
+from workbench.propose.command import begun, propose, save
 from workbench.propose.pair import pairs
 from workbench.scaffold import Asked, make, write
 
@@ -41,10 +42,23 @@ def test_skeletons_are_valid_and_tested(tmp_path: Path, source: Path) -> None:
 
 
 def test_what_could_not_be_found_is_marked(tmp_path: Path) -> None:
-    """A field the destination needs and nothing like it was found for says DECIDE; the settings to fill in do too."""
-    text = next(iter(make(Asked(PAIRS / "helpdesk.yaml", DESTINATION, "first", tmp_path / "specs")).files.values()))
-    assert "timezone: UTC # DECIDE" in text
+    """A field the destination needs and nothing like it was found for says DECIDE; so does a setting that a first field reads."""
+    crm = tmp_path / "crm.yaml"
+    crm.write_text(DESTINATION.read_text(encoding="utf-8").replace("      phones: {type: list entry, empty", "      phones: {type: list entry, required: true, empty"), encoding="utf-8")
+    text = next(iter(make(Asked(PAIRS / "helpdesk.yaml", crm, "first", tmp_path / "specs")).files.values()))
     assert text.startswith("# yaml-language-server: $schema=")
+    assert "  phone_region: ES # DECIDE" in text
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
+def test_a_skeleton_gives_no_warning_before_and_after_what_is_proposed(tmp_path: Path, source: Path) -> None:
+    """Settings come with the fields that read them: none stands there unused, and none is missing."""
+    write(make(Asked(source, DESTINATION, "first", tmp_path / "specs")).files)
+    spec = tmp_path / "specs" / "first.yaml"
+    assert [str(item) for item in load_migration(spec, {}).warnings] == []
+    started = begun(spec)
+    save(started, propose(started, {}), spec, {})
+    assert [str(item) for item in load_migration(spec, {}).warnings if item.code == "unused"] == []
 
 
 def test_a_pair_without_resemblance_still_gets_a_spec(tmp_path: Path) -> None:

@@ -65,7 +65,8 @@ class Effect:
 
     object: str
     label: str
-    records: int = 0  # staged and mapped
+    # that the object makes of what is staged, under the old spec or the new one
+    records: int = 0
     changed: int = 0  # whose draft is another, came or went
     rewritten: int = 0  # of those, rows a following delta updates
     created: int = 0  # drafts that the change brings
@@ -290,12 +291,12 @@ def _object(work: _Work) -> Effect:
         else _only(work.mapping, work.scope.targets)
     )
     for batch in _records(work):
-        work.result.records += len(batch)
         with work.new.store.begin() as connection:
             sight = _sight(work.new, connection, work.moved.new, work.moved)
             earlier = _sight(work.old, connection, work.moved.old, work.moved)
             was = _drafts(before, batch, earlier)
             now = _drafts(after, batch, sight)
+            work.result.records += len({*was, *now})
             if work.scope.stale:
                 was = _as_stored(connection, work, was)
             differing = [

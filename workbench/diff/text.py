@@ -13,6 +13,8 @@ from engine.report.words import apart, clean, counted
 from workbench.diff.differences import Difference
 from workbench.diff.effect import Effect, Example
 
+# the heading of changes that are known to rewrite nothing of what is staged
+REWRITES_NONE = "rewrites no staged record"
 _MARKS = {"added": "+", "removed": "-", "changed": "~", "renamed": "="}
 _CELL = 80
 
@@ -27,22 +29,43 @@ class Compared:
     effects: Sequence[Effect] | None  # None: nothing is staged
     notes: Sequence[str] = ()
 
+    def heading(self, item: Difference) -> str:
+        """A change's category, as far as it is true of what is staged."""
+        known = self._known(item)
+        return REWRITES_NONE if known and not known[0] else item.category
+
     def rewrites(self, item: Difference) -> str:
-        """A change's category, with the number of rows it rewrites where that is known."""
-        if item.weight != "data" or self.effects is None:
+        """The same with the number of rows that the change rewrites, or of records it maps
+        differently, where that is known.
+        """
+        known = self._known(item)
+        if known is None:
             return item.category
-        name = item.name.removeprefix("fields.")
-        found = next(
-            (effect for effect in self.effects if effect.object == item.area),
-            None,
-        )
+        rewritten, differing = known
+        if rewritten:
+            return f"rewrites {counted(rewritten, 'record')}"
+        if differing:
+            return f"maps {counted(differing, 'record')} differently, rewrites none"
+        return REWRITES_NONE
+
+    def _known(self, item: Difference) -> tuple[int, int] | None:
+        """How many staged records a changed field rewrites, and how many it maps differently."""
+        if self.effects is None or item.weight != "data":
+            return None
         if not item.name.startswith("fields."):
-            return item.category
-        many = found.fields[name] if found else 0
-        if found and found.differing[name] and not many:
-            differing = counted(found.differing[name], "record")
-            return f"maps {differing} differently, rewrites none"
-        return f"rewrites {counted(many, 'record')}"
+            return None
+        name = item.name.removeprefix("fields.")
+        for effect in self.effects:
+            if effect.object == item.area:
+                return effect.fields[name], effect.differing[name]
+        return 0, 0
+
+    @property
+    def touched(self) -> list[Effect]:
+        """The effects on objects of which anything differs."""
+        return [
+            item for item in self.effects or () if item.changed or item.gone
+        ]
 
 
 def as_data(compared: Compared) -> dict[str, Any]:
@@ -75,12 +98,14 @@ def as_lines(compared: Compared) -> Iterator[str]:
     """The comparison for a terminal."""
     if not compared.differences:
         yield "no difference in meaning"
-    for category in dict.fromkeys(
-        item.category for item in compared.differences
-    ):
-        yield f"{category}:"
-        for item in compared.differences:
-            if item.category == category:
+    headings = {
+        at: compared.heading(item)
+        for at, item in enumerate(compared.differences)
+    }
+    for heading in dict.fromkeys(headings.values()):
+        yield f"{heading}:"
+        for at, item in enumerate(compared.differences):
+            if headings[at] == heading:
                 yield from _lines(item, compared)
     yield from _effect_lines(compared)
     yield from compared.notes
@@ -89,7 +114,7 @@ def as_lines(compared: Compared) -> Iterator[str]:
 def _lines(item: Difference, compared: Compared) -> Iterator[str]:
     weight = compared.rewrites(item)
     yield clean(f"  {_MARKS[item.kind]} {item.title}") + (
-        f"  ({weight})" if weight != item.category else ""
+        f"  ({weight})" if weight != compared.heading(item) else ""
     )
     for at, before, after in item.details:
         place = f"{at}: " if at else ""
@@ -112,9 +137,9 @@ def _effect_lines(compared: Compared) -> Iterator[str]:
         yield "effect: unknown, nothing is staged yet (etl audit SPEC reads the source)"
         return
     if compared.differences:
-        told = _summary(compared.effects)
+        told = _summary(compared.touched)
         yield f"effect on staged records, by the next delta: {told}"
-    for item in compared.effects:
+    for item in compared.touched:
         yield clean(f"  {item.label}: {_counts(item)}")
         yield from (
             clean(f"      {text}")
@@ -133,6 +158,8 @@ def _summary(effects: Sequence[Effect]) -> str:
     rewritten = sum(item.rewritten for item in effects)
     changed = sum(item.changed for item in effects)
     told = f"{rewritten:,} rewritten"
+    if not effects:
+        told = "none is mapped differently"
     if changed and not rewritten:
         told = f"{changed:,} mapped differently, none rewritten"
     return f"{told}, {failing:,} will fail" if failing else told
@@ -140,9 +167,11 @@ def _summary(effects: Sequence[Effect]) -> str:
 
 def _counts(item: Effect) -> str:
     counts = [
-        f"{item.changed:,} of {item.records:,} records map differently",
+        f"{item.changed:,} of {counted(item.records, 'record')} mapped differently",
         f"{item.rewritten:,} rewritten",
     ]
+    if not item.changed:  # an object that is left out
+        counts = []
     counts += [
         f"{many:,} {word}"
         for word, many in (
@@ -210,9 +239,9 @@ def _effect_markdown(compared: Compared) -> Iterator[str]:
     if compared.effects is None:
         yield "Effect unknown: nothing is staged yet."
         return
-    yield f"**Records, by the next delta: {_summary(compared.effects)}**"
+    yield f"**Records, by the next delta: {_summary(compared.touched)}**"
     yield ""
-    for item in compared.effects:
+    for item in compared.touched:
         yield f"<details><summary>{_escape(item.label)}: {_counts(item)}</summary>"
         yield ""
         yield from (f"- {_inline(text)}" for text in _failures(item))

@@ -62,7 +62,7 @@ class Chapter:
     left: tuple[
         tuple[str, str], ...
     ]  # source fields that stay behind, with the reason
-    records: int
+    read: int  # rows of its collections
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +156,7 @@ def _chapter(
         tuple(rows),
         tuple(maps),
         tuple(item.ignore.items()),
-        _records(item, run),
+        _read(item, run),
     )
 
 
@@ -198,7 +198,7 @@ def _remarks(item: ObjectMapping) -> Iterator[str]:
         yield "What is deleted in the source later is deleted in the destination too."
 
 
-def _records(item: ObjectMapping, run: Run | None) -> int:
+def _read(item: ObjectMapping, run: Run | None) -> int:
     if run is None:
         return 0
     with run.store.begin() as connection:

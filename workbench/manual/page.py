@@ -57,14 +57,14 @@ def _head(manual: Manual) -> str:
 
 def _overview(manual: Manual) -> str:
     rows = [
-        (item.label, ", ".join(item.sources), item.becomes, f"{item.records:,}")
+        (item.label, ", ".join(item.sources), item.becomes, f"{item.read:,}")
         for item in manual.chapters
     ]
     heads = (
         f"In {manual.source}",
         "Collection",
         f"In {manual.destination}",
-        "Records read",
+        "Rows read",
     )
     shown = heads if manual.examples else heads[:3]
     table = _table(

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from workbench.doubts import folded
 from workbench.propose.profile import Column, stem
 from workbench.propose.scene import Proposal, Scene, label_of, part_of
 from workbench.propose.words import has, likeness, meaning, slug, spoken
@@ -144,10 +145,13 @@ def _proposal(
     reasons = [kind.reason, *seen, *(doubt for _, doubt in doubts)]
     if any(column.path in item.paths for item in own) and not column.links:
         reasons.append("the destination's own field keeps less of it")
+    own_fields = {known: of for known, of in scene.named.items() if of}
     label = next(
-        (known for known in scene.named if slug(known) == name), spoken(name)
+        (known for known in own_fields if slug(known) == name), spoken(name)
     )
-    declared = {"name": label, "type": scene.named.get(label, kind.type)} | (
+    if folded(label) in scene.occupied:
+        label = f"{label} ({scene.source.title})"
+    declared = {"name": label, "type": own_fields.get(label, kind.type)} | (
         {"options": kind.options} if kind.options else {}
     )
     return Proposal(

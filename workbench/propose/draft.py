@@ -37,8 +37,8 @@ def draft(
     named: Mapping[str, Mapping[str, str]] | None = None,
     people: str = "",
 ) -> list[Drafted]:
-    """Propose the fields of every object; `named` are the custom fields the destination has, by
-    resource.
+    """Propose the fields of every object; `named` are the fields the destination is known to
+    have, by resource.
     """
     accounts = Accounts(source, destination, rows)
     people = people or people_of(source, rows)[0]

@@ -8,6 +8,7 @@ from itertools import islice
 from typing import Any
 
 from engine.connector.model import Connector, Resource, join_id
+from engine.destination.definitions import is_own, name_of
 from engine.errors import RequestRejected
 from engine.extract.full import save
 from engine.session import Run
@@ -45,8 +46,8 @@ def staged(store: Store, collections: Iterable[str]) -> Rows:
 def custom_fields(
     store: Store, destination: Connector
 ) -> dict[str, dict[str, str]]:
-    """The destination's own custom fields as staged: resource -> name people see -> type of a
-    spec.
+    """The destination's fields as staged: resource -> name people see -> type of a spec, "" for
+    one that the platform has of itself.
     """
     return {
         name: known
@@ -62,12 +63,14 @@ def _definitions(store: Store, resource: Resource) -> dict[str, str]:
     rows = staged(store, [DESTINATION + rules.resource]).get(
         DESTINATION + rules.resource, ()
     )
-    return {
+    theirs = {name_of(rules, row): "" for row in rows if not is_own(rules, row)}
+    return theirs | {
         str(row[rules.name]): types[str(row.get(rules.type))]
         for row in rows
         if row.get(rules.name)
         and str(row.get(rules.type)) in types
         and str(row.get(rules.code)) not in resource.fields
+        and is_own(rules, row)
     }
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from engine.connector.model import Connector, FieldType
 from engine.language.model import Each
+from workbench.doubts import folded, names_of_its_own
 from workbench.propose.profile import (
     Column,
     Rows,
@@ -73,7 +74,7 @@ class Scene:
     above: tuple[Outline, ...]
     people: str  # the collection of people who own records; "" = none
     columns: tuple[Column, ...]
-    # custom fields the destination has: name people see -> type
+    # fields the destination is known to have: name people see -> type; "" where nobody made it
     named: Mapping[str, str] = field(default_factory=dict)
     noted: str = ""  # an object that makes texts for people of the same records
 
@@ -81,6 +82,13 @@ class Scene:
     def fields(self) -> Mapping[str, FieldType]:
         """What the destination resource takes."""
         return self.destination.resources[self.outline.resource].fields
+
+    @property
+    def occupied(self) -> frozenset[str]:
+        """What people see as the names of fields that the destination has of itself, folded."""
+        resource = self.destination.resources[self.outline.resource]
+        staged = (name for name, kind in self.named.items() if not kind)
+        return names_of_its_own(resource) | {folded(name) for name in staged}
 
     @property
     def key(self) -> str:

@@ -87,7 +87,7 @@ def insertions(
     wanted = list(_objects(data, made, drafted))
     live = [item for item in wanted if item.live]
     return [
-        *_settings(data, live, source, rows),
+        *settings_of(data, live, source, rows),
         *_users(data, people),
         *wanted,
         *_rest(made, live, source),
@@ -254,12 +254,13 @@ def _users(
         )
 
 
-def _settings(
+def settings_of(
     data: Mapping[str, Any],
     live: Sequence[Insertion],
     source: Connector,
     rows: Rows,
 ) -> Iterator[Insertion]:
+    """The settings that insertions read and a spec lacks."""
     text = " ".join(written(item.value) for item in live)
     guessed = {
         "timezone": (

@@ -209,13 +209,17 @@ function heading() {
   const facts = [report.command, report.environment, `run ${report.run}`, report.generated_at, `spec ${report.spec_digest.slice(0, 12)}`];
   add(byId("top"), [el("h1", {}, value(report.title, "name")), el("p.facts", {}, facts.map((text) => el("span", {}, value(text, "name"))))]);
 }
-const CHANGED = ["arrived", "missing", "failed", "created", "updated", "adopted", "deleted"];
+const WRITTEN = ["arrived", "created", "updated", "adopted", "deleted"];
+function unchanged(told) {
+  if (!report.command.endsWith("--delta") || WRITTEN.some((word) => told[word])) return "";
+  if (!told.failed && !told.missing) return "Nothing had changed";
+  return told.changed === 0 ? "Nothing had changed in the source" : "";
+}
 function verdict() {
   const told = report.verdict;
   const all = told.arrived + told.missing + told.skipped + told.failed;
   const needs = waiting.size;
-  const idle = report.command.endsWith("--delta") && !CHANGED.some((word) => told[word]);
-  const words = idle ? "Nothing had changed" : !all ? "No records were compared" : told.arrived === all ? `All ${many(all, "record")} arrived` : `${count(told.arrived)} of ${many(all, "record")} arrived`;
+  const words = unchanged(told) || (!all ? "No records were compared" : told.arrived === all ? `All ${many(all, "record")} arrived` : `${count(told.arrived)} of ${many(all, "record")} arrived`);
   const rest = needs ? `${many(needs, "needs", "need")} attention` : told.state === "good" ? "nothing needs attention" : "look at the counts below";
   const tiles = [
     ["arrived", told.arrived, "arrived"], ["skipped", told.skipped, "skipped"], ["failed", told.failed, "failed"], ["missing", told.missing, "missing"],

@@ -1,0 +1,91 @@
+"""What stands in a spec and has no effect: `etl validate` reports it as warnings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from engine.config.document import Document, Keys
+from engine.connector.model import Connector
+from engine.errors import Diagnostic
+from engine.language.compile import Migration
+from engine.language.dependencies import lookups
+from engine.language.model import ObjectMapping, Spec
+from engine.values import segments
+
+
+def idle(migration: Migration) -> Iterator[Diagnostic]:
+    """What is left behind and yet mapped, ignored and yet nowhere, looked up and never found."""
+    spec, document = migration.spec, migration.document
+    yield from _left_behind(spec, document)
+    yield from _ignored(spec, document, migration.source)
+    for mapping in spec.objects.values():
+        yield from _switched_off(spec, document, mapping)
+
+
+def _left_behind(spec: Spec, document: Document) -> Iterator[Diagnostic]:
+    mapped = {
+        source: item.name
+        for item in spec.objects.values()
+        for source in item.sources
+    }
+    for name in spec.left_behind:
+        if name in mapped:
+            text = f"{name!r} is not left behind: {mapped[name]!r} is created from it"
+            yield document.problem(
+                ("left_behind", name),
+                "unused",
+                text,
+                "remove this line",
+                "warning",
+            )
+
+
+def _ignored(
+    spec: Spec, document: Document, source: Connector
+) -> Iterator[Diagnostic]:
+    """Ignored fields that no record has; a list shared by an alias is judged by all objects that
+    share it.
+    """
+    unknown: dict[object, Diagnostic | None] = {}
+    for mapping in spec.objects.values():
+        fields = [
+            source.resources[name].fields
+            for name in mapping.sources
+            if name in source.resources
+        ]
+        for path in mapping.ignore if fields and all(fields) else ():
+            keys: Keys = (*mapping.keys, "ignore", path)
+            text = f"{' and '.join(mapping.sources)} have no field {path!r} to ignore"
+            found = document.problem(
+                keys, "unknown-field", text, "remove this line", "warning"
+            )
+            if any(str(segments(path)[0]) in names for names in fields):
+                unknown[found.where] = None
+            else:
+                unknown.setdefault(found.where, found)
+    yield from (item for item in unknown.values() if item)
+
+
+def _switched_off(
+    spec: Spec, document: Document, mapping: ObjectMapping
+) -> Iterator[Diagnostic]:
+    """A lookup among disabled objects never finds anything."""
+    for field in mapping.fields.values() if mapping.enabled else ():
+        for lookup in lookups(field):
+            off = [
+                name
+                for name in lookup.objects
+                if name in spec.objects and not spec.objects[name].enabled
+            ]
+            if off and len(off) == len(lookup.objects):
+                text = (
+                    "this lookup never finds anything: switched off are"
+                    f" {' and '.join(map(repr, off))}"
+                )
+                yield document.problem(
+                    field.keys,
+                    "never-matches",
+                    text,
+                    "switch it on, or remove the lookup",
+                    "warning",
+                )
