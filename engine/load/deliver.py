@@ -21,7 +21,7 @@ from msgspec import structs
 
 from engine.connector.client import Written
 from engine.connector.model import Connector
-from engine.destination.rows import RowCodec, codec_of, load_definitions
+from engine.destination.rows import RowCodec, codec_now
 from engine.errors import (
     Accepted,
     AuthError,
@@ -159,10 +159,7 @@ class _Delivery:
     def codec(self, resource: str) -> RowCodec:
         """The codec of a resource, with the definitions known when it was first asked for."""
         if resource not in self.codecs:
-            connector = self.run.migration.destination
-            with self.run.store.begin() as connection:
-                known = load_definitions(connection, connector)
-            self.codecs[resource] = codec_of(connector, resource, known)
+            self.codecs[resource] = codec_now(self.run, resource)
         return self.codecs[resource]
 
     def forget(self) -> None:
