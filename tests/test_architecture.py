@@ -43,6 +43,7 @@ LAYERS: tuple[tuple[str, bool], ...] = (
     ("engine.library.*", True),
     ("workbench.export workbench.writing workbench.doubts workbench.editors workbench.meaning workbench.excerpt "
      "workbench.live workbench.staged workbench.beside workbench.connectors", False),
+    ("workbench.upgrading", False),
     ("workbench.problems", False),
     ("workbench.diff.*", True),
     ("workbench.cases.*", True),

@@ -132,7 +132,7 @@ def _reconciled(
 
 def _pause(run: Run, tried: int) -> None:
     """Give a platform in trouble time: longer after each round."""
-    first = run.destination.connector.connection.settle_after
+    first = run.destination.connector.connection.reconcile_after
     if tried > 1:
         run.clock.sleep(first * min(2 ** (tried - 2), GROWTH))
 

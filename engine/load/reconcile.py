@@ -94,7 +94,7 @@ def reconcile(run: Run) -> Reconciled:
 
     result, lag = (
         Reconciled(),
-        run.destination.connector.connection.settle_after,
+        run.destination.connector.connection.reconcile_after,
     )
     if not doubtful:
         if 0 <= ago < lag:

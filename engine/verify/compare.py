@@ -337,7 +337,7 @@ def _second_look(
             )
         return rows_now(run.destination, resource, bodies)
 
-    run.clock.sleep(run.destination.connector.connection.settle_after)
+    run.clock.sleep(run.destination.connector.connection.reconcile_after)
     wanted = {link.dest_id for link in links}
     pages = run.destination.pages(resource.name)
     rows = ((resource.id_of(row), row) for page in pages for row in page.rows)
