@@ -31,7 +31,7 @@ DONE = 0
 ATTENTION = 1
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, order=True)
 class Place:
     """A position in a file; line and column count from 1."""
 
@@ -58,6 +58,7 @@ Code = Literal[
     # its shape
     "unknown-key",
     "missing-key",
+    "renamed-key",
     "conflicting-keys",
     "wrong-type",
     "bad-format",
@@ -135,14 +136,7 @@ def in_order(problems: Iterable[Diagnostic]) -> list[Diagnostic]:
     once: dict[tuple[Place | None, str], Diagnostic] = {}
     for item in problems:
         once.setdefault((item.where, item.problem), item)
-    return sorted(
-        once.values(),
-        key=lambda item: (
-            (item.where.file, item.where.line, item.where.col)
-            if item.where
-            else ("", 0, 0)
-        ),
-    )
+    return sorted(once.values(), key=lambda item: item.where or Place("", 0, 0))
 
 
 class EtlError(Exception):

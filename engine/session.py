@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeVar, cast
 
 from engine.connector.auth import Account, Accounts
 from engine.connector.client import Client
-from engine.connector.model import Connector
+from engine.connector.model import Connector, Resource
 from engine.connector.rate_limit import Clock, RateLimiter
 from engine.language.compile import Migration
 from engine.language.model import Side, Spec
@@ -77,6 +77,10 @@ class Run:
     def spec(self) -> Spec:
         """The migration's spec."""
         return self.migration.spec
+
+    def resource(self, name: str) -> Resource:
+        """A resource of the destination, as its connector declares it."""
+        return self.migration.destination.resources[name]
 
     @property
     def files(self) -> Path:

@@ -44,6 +44,7 @@ LAYERS: tuple[tuple[str, bool], ...] = (
     ("workbench.contradictions workbench.given workbench.idle", False),
     ("workbench.export workbench.writing workbench.doubts workbench.editors workbench.meaning workbench.excerpt "
      "workbench.live workbench.staged workbench.beside workbench.connectors", False),
+    ("workbench.upgrading", False),
     ("workbench.problems", False),
     ("workbench.diff.*", True),
     ("workbench.cases.*", True),

@@ -36,6 +36,12 @@ COMMANDS = (
         "Check specs, their connectors and templates; every problem at once.",
     ),
     Later(
+        "upgrade",
+        f"{__package__}.commands.upgrade:upgrade_command",
+        "Rewrite keys that have another name now, in specs and in the connectors of their"
+        " projects.",
+    ),
+    Later(
         "test",
         f"{__package__}.commands.test:test_command",
         "Run the cases beside SPEC (NAME.test.yaml): records in, drafts out, in memory.",

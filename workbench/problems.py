@@ -12,6 +12,7 @@ from engine.language.compile import Migration, load_migration, shown
 from workbench.beside import beside_shape
 from workbench.doubts import doubts, quotes
 from workbench.idle import idle
+from workbench.upgrading import old_names
 
 
 def problems_of(spec: Path) -> tuple[list[Diagnostic], Migration | None]:
@@ -23,7 +24,7 @@ def problems_of(spec: Path) -> tuple[list[Diagnostic], Migration | None]:
     document = None
     try:
         document = read(spec, shown(spec))
-        problems = list(quotes(document))
+        problems = [*quotes(document), *old_names(spec, document)]
         migration = load_migration(spec, variables(), document)
     except SpecError as error:
         problems += error.diagnostics

@@ -7,6 +7,7 @@ from __future__ import annotations
 import functools
 import io
 import json
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +16,16 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.nodes import CollectionNode, MappingNode, Node, ScalarNode
 
-from engine.config.document import Document, Keys, dotted, parse, read
+from engine.config.document import (
+    ORDINARY,
+    Document,
+    Keys,
+    Limits,
+    dotted,
+    parse,
+    read,
+)
+from engine.config.renamed import Renamed
 from engine.errors import SpecError, UsageError
 
 WIDE = 130  # columns that a new line and its remark may take together
@@ -80,7 +90,10 @@ def _key(value: Any) -> str:
 
 
 def inserted(
-    text: str, wanted: Sequence[Insertion], name: str = "<text>"
+    text: str,
+    wanted: Sequence[Insertion],
+    name: str = "<text>",
+    limits: Limits = ORDINARY,
 ) -> str:
     """The text with the keys added at the end of the mappings they belong to; keys that stand
     there already stay.
@@ -88,12 +101,13 @@ def inserted(
     Mappings on the way that are missing are made. Nothing that stood in the text is moved or
     rewritten.
     """
-    parse(text, name)  # a text that cannot be read is not written to either
+    # a text that cannot be read is not written to either
+    old = parse(text, name, limits).old
     root = YAML(typ="safe", pure=True).compose(text)
     lines = text.splitlines()
     edits: dict[tuple[int, int], _Edit] = {}
     for item in wanted if root is not None else ():
-        _place(root, item, edits)
+        _place(root, item, old, edits)
     for edit in sorted(
         edits.values(), key=lambda edit: edit.order, reverse=True
     ):
@@ -141,7 +155,10 @@ class _Edit:
 
 
 def _place(
-    root: Node | None, item: Insertion, edits: dict[tuple[int, int], _Edit]
+    root: Node | None,
+    item: Insertion,
+    old: Mapping[Keys, Renamed],
+    edits: dict[tuple[int, int], _Edit],
 ) -> None:
     """Find the deepest mapping on the way that stands in the text, and note there what is to be
     added.
@@ -149,12 +166,10 @@ def _place(
     assert root is not None
     node, above, depth = root, root.start_mark, 0
     while depth < len(item.keys) and isinstance(node, MappingNode):
+        renamed = old.get(item.keys[: depth + 1])
+        name = renamed.old if renamed else str(item.keys[depth])
         found = next(
-            (
-                (key, value)
-                for key, value in node.value
-                if key.value == str(item.keys[depth])
-            ),
+            ((key, value) for key, value in node.value if key.value == name),
             None,
         )
         if found is None:
@@ -287,7 +302,7 @@ def write(path: Path, data: Any, head: str = "") -> None:
     out = io.StringIO()
     out.write(head)
     _writer().dump(data, out)
-    _replace(path, out.getvalue(), data, ())
+    replace_text(path, out.getvalue(), data, ())
 
 
 def append(path: Path, key: str, items: list[Any], head: str = "") -> None:
@@ -305,7 +320,7 @@ def append(path: Path, key: str, items: list[Any], head: str = "") -> None:
         and before.places[key, 0].line > before.places[(key,)].line
     )
     text = path.read_text(encoding="utf-8-sig")
-    _replace(
+    replace_text(
         path,
         _lengthened(text, before, key, items)
         if last
@@ -346,16 +361,22 @@ def _writer() -> Any:
     return writer
 
 
-def _replace(path: Path, text: str, data: Any, keys: Keys) -> None:
-    """Replace a file by a text, completely or not at all, once it reads back as it should."""
+def replace_text(path: Path, text: str, data: Any, keys: Keys = ()) -> None:
+    """Replace a file by a text, completely or not at all; who may read and write it stays.
+
+    Raises UsageError where the text would not read back as `data`; `keys` is what was added to it.
+    """
     if parse(text, str(path)).data != data:
         what = dotted(keys) or "the file"
         raise UsageError(
             f"{path}: {what} cannot be written so that it reads back the same – edit it by hand"
         )
     path.parent.mkdir(parents=True, exist_ok=True)
+    path = path.resolve()  # of a link, what it leads to
     beside = path.with_name(f".{path.name}.new")
     beside.write_text(text, encoding="utf-8", newline="\n")
+    if path.exists():
+        shutil.copymode(path, beside)
     beside.replace(path)
 
 

@@ -17,6 +17,7 @@ from typing import Any
 
 import yaml
 
+from engine.config.renamed import RENAMED, Renamed
 from engine.config.slips import ODD_BLANK, find_slip
 from engine.config.suggestions import did_you_mean
 from engine.errors import (
@@ -39,13 +40,14 @@ Keys = tuple[str | int, ...]
 @dataclass(frozen=True, slots=True)
 class Limits:
     """How large a text may be; `any_keys` accepts keys that are not text, such as a bare 200, as
-    they are written.
+    they are written; `renamed` are the keys that are read under an old name too.
     """
 
     bytes: int = MAX_BYTES
     nodes: int = MAX_NODES
     depth: int = MAX_DEPTH
     any_keys: bool = False
+    renamed: tuple[Renamed, ...] = RENAMED
 
 
 ORDINARY = Limits()
@@ -61,13 +63,15 @@ _PARTED = re.compile(
 class Document:
     """A YAML file as plain data, with the place of every key and value.
 
-    `aliases` leads from a node that a YAML alias repeats to where it stands.
+    `aliases` leads from a node that a YAML alias repeats to where it stands; `old` holds the keys
+    that are written by an old name. In the data, and in every place, they have the new one.
     """
 
     file: str
     data: Any
     places: dict[Keys, Place]
     aliases: Mapping[Keys, Keys] = field(default_factory=dict)
+    old: Mapping[Keys, Renamed] = field(default_factory=dict)
 
     def place(self, keys: Keys) -> Place:
         """The place of the node at `keys`, or of its nearest ancestor that has one."""
@@ -238,7 +242,7 @@ def _built(loader: _Loader, name: str, limits: Limits) -> Document:
         loader.dispose()
     builder = _Builder(name, limits)
     data = builder.build(node, ()) if node is not None else None
-    return Document(name, data, builder.places, builder.aliases)
+    return Document(name, data, builder.places, builder.aliases, builder.old)
 
 
 def _slowly(text: str, name: str, limits: Limits) -> Document:
@@ -432,6 +436,7 @@ class _Builder:
         self.limits = limits
         self.places: dict[Keys, Place] = {}
         self.aliases: dict[Keys, Keys] = {}
+        self.old: dict[Keys, Renamed] = {}
         self.count = 0
         self.open: set[int] = set()
         self.first: dict[int, Keys] = {}  # where each node stands
@@ -477,16 +482,25 @@ class _Builder:
         for key_node, value_node in node.value:
             key = self._key(node, key_node)
             self._spaced(node, key_node, value_node, key)
+            key = self._now(keys, key)
             if key in result:
+                problem = f"duplicate key {key!r}"
+                if item := self.old.get((*keys, key)):
+                    problem += f" ({item.old!r} is its old name)"
                 raise self._error(
-                    key_node,
-                    "duplicate-key",
-                    f"duplicate key {key!r}",
-                    "keep one of them",
+                    key_node, "duplicate-key", problem, "keep one of them"
                 )
             self.places[(*keys, key)] = self._place(key_node)
             result[key] = self.build(value_node, (*keys, key))
         return result
+
+    def _now(self, keys: Keys, key: str) -> str:
+        """The name that a key of a mapping has now; where that is another, it is noted."""
+        for item in self.limits.renamed:
+            if item.old == key and re.fullmatch(item.above, dotted(keys)):
+                self.old[(*keys, item.new)] = item
+                return item.new
+        return key
 
     def _key(self, node: yaml.MappingNode, key_node: yaml.Node) -> str:
         """A key as text; raises SpecError where it is not text."""
@@ -569,11 +583,8 @@ class _Builder:
 
     def _place(self, node: yaml.Node) -> Place:
         mark = node.start_mark
-        return (
-            Place(self.name, mark.line + 1, mark.column + 1)
-            if mark
-            else Place(self.name, 1, 1)
-        )
+        assert mark is not None  # a node of a text stands in it
+        return Place(self.name, mark.line + 1, mark.column + 1)
 
     def _error(
         self, node: yaml.Node, code: Code, problem: str, advice: str

@@ -476,7 +476,7 @@ class Connection:
     wait_unit: Literal["seconds", "milliseconds"] = "seconds"
     concurrency: int = 8
     # seconds a request without an answer may still be at work on the other side
-    settle_after: float = 3.0
+    reconcile_after: float = 3.0
     file_hosts: tuple[str, ...] = ()
     file_max_bytes: int = 100_000_000
     # files on the account's own server are asked for with the key

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from msgspec import structs
 
 from engine.destination.resolve import resolve
-from engine.destination.rows import Row, RowCodec, codec_of, load_definitions
+from engine.destination.rows import Row, RowCodec, codec_now
 from engine.destination.written import bodies_written, linked_ids
 from engine.extract.records import rows_now
 from engine.language.model import ObjectMapping
@@ -18,11 +18,8 @@ from engine.store.links import Link, save_link
 
 def edits_of(run: Run, resource: str, links: Sequence[Link]) -> dict[str, str]:
     """Keys of links whose rows people have edited since we wrote them, with the reason."""
-    connector = run.migration.destination
+    codec = codec_now(run, resource)
     with run.store.begin() as connection:
-        codec = codec_of(
-            connector, resource, load_definitions(connection, connector)
-        )
         bodies = bodies_written(run, connection, codec, links)
 
     rows = rows_now(run.destination, codec.resource, bodies)

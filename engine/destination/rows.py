@@ -18,6 +18,7 @@ from engine.connector.model import Connector, FieldType, Resource
 from engine.connector.typed import says_nothing
 from engine.destination.definitions import DELETED
 from engine.destination.equality import alike, equivalent, is_same
+from engine.session import Run
 from engine.store.links import links_of
 from engine.values import digest, is_empty
 
@@ -404,3 +405,11 @@ def codec_of(
     return RowCodec(
         connector.resources[name], definitions, ids, connector.empty_values
     )
+
+
+def codec_now(run: Run, name: str) -> RowCodec:
+    """The codec of a resource with the definitions that the store knows now."""
+    connector = run.migration.destination
+    with run.store.begin() as connection:
+        known = load_definitions(connection, connector)
+    return codec_of(connector, name, known)

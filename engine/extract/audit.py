@@ -126,7 +126,7 @@ def _user_id(run: Run, user: dict[str, Any], rules: Users) -> str:
     """What rows of the destination hold to name a user. Raises UnsafePlan where the user has no
     id.
     """
-    resource = run.migration.destination.resources[rules.resource]
+    resource = run.resource(rules.resource)
     found = resource.reference_id_of(user)
     if not found:
         title = run.migration.destination.title

@@ -158,7 +158,7 @@ def _decided(
             FIELDS + wanted[0].resource,
             [item.name for item in wanted],
         )
-    holder = run.migration.destination.resources[custom.resource]
+    holder = run.resource(custom.resource)
     rows = _rows(run, holder, custom, [link.dest_id for link in links.values()])
     known = {
         name: _by_code(remembered(link), custom, holder, rows)
@@ -343,7 +343,7 @@ def provision(run: Run) -> Provisioned:
     found = survey(run)
     for name, decided in found.items():
         run.progress(f"custom fields of {name}", 0, len(decided))
-        _fields(run, run.migration.destination.resources[name], decided, tally)
+        _fields(run, run.resource(name), decided, tally)
         run.progress(f"custom fields of {name}", len(decided), len(decided))
     for native in run.spec.native_options:
         _native(run, native, tally)
@@ -451,7 +451,7 @@ def _renaming(run: Run, one: Decided, row: Row) -> Write:
     """The call that renames a definition, with what its path and its lock need."""
     link, name = one.link, one.custom.name
     assert link is not None
-    holder = run.migration.destination.resources[one.custom.resource]
+    holder = run.resource(one.custom.resource)
     path = holder.operations["update"].path
     needed = {key: value for key, value in row.items() if f"{{{key}}}" in path}
     sent = {name: one.item.label}
@@ -558,7 +558,7 @@ def _native(run: Run, item: NativeOptions, tally: _Tally) -> None:
 
 def _native_row(run: Run, item: NativeOptions) -> Row | None:
     """The definition of a built-in field; None, which is reported, where the account has none."""
-    resource = run.migration.destination.resources[item.resource]
+    resource = run.resource(item.resource)
     holder, _, code = resource.fields[item.field].options.partition("/")
     custom = resource.custom
     row = by_code(code, custom, run.listed(holder)) if custom else None
@@ -571,7 +571,7 @@ def _native_row(run: Run, item: NativeOptions) -> Row | None:
 
 
 def _place_of_native(run: Run, item: NativeOptions) -> _Place:
-    custom = run.migration.destination.resources[item.resource].custom
+    custom = run.resource(item.resource).custom
     assert custom is not None
     labels = tuple(wanted_options(run, item.options, item.options_from))
     place = OPTIONS + item.resource

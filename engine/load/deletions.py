@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from engine.destination.edits import edits_of
 from engine.destination.leaning import needed_by_others
-from engine.destination.rows import codec_of, load_definitions
+from engine.destination.rows import codec_now
 from engine.destination.written import bodies_written
 from engine.load.apply import FRESH, Loaded
 from engine.load.deliver import deliver
@@ -50,14 +50,11 @@ def _writes(run: Run, item: Loaded, age: float) -> Iterator[Write]:
 
     `age` is that of the plan in seconds.
     """
-    connector, name = run.migration.destination, item.object
-    if "delete" not in connector.resources[item.resource].operations:
+    codec, name = codec_now(run, item.resource), item.object
+    operation = codec.resource.operations.get("delete")
+    if operation is None:
         return
-    with run.store.begin() as connection:
-        codec = codec_of(
-            connector, item.resource, load_definitions(connection, connector)
-        )
-    needed = codec.resource.operations["delete"].places
+    needed = operation.places
     for batch in stream_changes(run.store, name, "delete"):
         with run.store.begin() as connection:
             links = links_of(connection, name, [change.key for change in batch])

@@ -27,7 +27,7 @@ from msgspec import structs
 
 from engine.connector.client import Written
 from engine.connector.model import Connector
-from engine.destination.rows import RowCodec, codec_of, load_definitions
+from engine.destination.rows import RowCodec, codec_now
 from engine.errors import (
     Accepted,
     AuthError,
@@ -140,7 +140,7 @@ def _reconciled(
 
 def _pause(run: Run, tried: int) -> None:
     """Give a platform in trouble time: longer after each round."""
-    first = run.destination.connector.connection.settle_after
+    first = run.destination.connector.connection.reconcile_after
     if tried > 1:
         run.clock.sleep(first * min(2 ** (tried - 2), GROWTH))
 
@@ -168,10 +168,7 @@ class _Delivery:
     def codec(self, resource: str) -> RowCodec:
         """The codec of a resource, with the definitions known when it was first asked for."""
         if resource not in self.codecs:
-            connector = self.run.migration.destination
-            with self.run.store.begin() as connection:
-                known = load_definitions(connection, connector)
-            self.codecs[resource] = codec_of(connector, resource, known)
+            self.codecs[resource] = codec_now(self.run, resource)
         return self.codecs[resource]
 
     def close(self, outcome: Outcome, state: str, more: str) -> Outcome:

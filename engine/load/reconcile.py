@@ -31,7 +31,7 @@ from engine.destination.match import (
     rows_beside,
 )
 from engine.destination.natural_key import defining, wanted_of_entry
-from engine.destination.rows import Row, RowCodec, codec_of, load_definitions
+from engine.destination.rows import Row, RowCodec, codec_now
 from engine.extract.records import LAG, recent, rows_below, rows_now
 from engine.load.files import drop_file, kept_file, never_left
 from engine.load.identity import STAMPED
@@ -94,7 +94,7 @@ def reconcile(run: Run) -> Reconciled:
 
     result, lag = (
         Reconciled(),
-        run.destination.connector.connection.settle_after,
+        run.destination.connector.connection.reconcile_after,
     )
     if not doubtful:
         if 0 <= ago < lag:
@@ -108,7 +108,7 @@ def reconcile(run: Run) -> Reconciled:
 
     for position, ((name, action), group) in enumerate(groups.items()):
         run.progress("reconciling writes in doubt", position, len(groups))
-        look = _Look(run, _codec(run, name))
+        look = _Look(run, codec_now(run, name))
         committed = _LOOKERS[action](look, group)
         for entry in group:
             _record(look, entry, committed.get(entry.id))
@@ -134,17 +134,9 @@ class _Look:
         return live_rows(self.run, self.resource.name, group)
 
 
-def _codec(run: Run, name: str) -> RowCodec:
-    connector = run.migration.destination
-    with run.store.begin() as connection:
-        return codec_of(
-            connector, name, load_definitions(connection, connector)
-        )
-
-
 def live_rows(run: Run, name: str, found: Iterable[Entry]) -> Mapping[str, Row]:
     """The rows that entries are about as they are now, by id."""
-    resource = run.migration.destination.resources[name]
+    resource = run.resource(name)
     return rows_now(
         run.destination,
         resource,

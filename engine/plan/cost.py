@@ -188,7 +188,7 @@ def fields_to_make(run: Run) -> list[str]:
 
 def costs_of(run: Run, step: Step) -> Iterator[float]:
     """What each call costs for an object's changes, those that look at rows before among them."""
-    operations = run.migration.destination.resources[step.resource].operations
+    operations = run.resource(step.resource).operations
 
     def calls(verb: Verb, rows: int, a_call: int) -> Iterator[float]:
         cost = cost_of(run, step.resource, verb)
@@ -214,15 +214,13 @@ def costs_of(run: Run, step: Step) -> Iterator[float]:
 
 def cost_of(run: Run, resource: str, verb: Verb) -> float:
     """What one call costs."""
-    operation = run.migration.destination.resources[resource].operations.get(
-        verb
-    )
+    operation = run.resource(resource).operations.get(verb)
     return float(operation.cost) if operation else 0.0
 
 
 def field_cost(run: Run, name: str) -> float:
     """What making a custom field costs, by its resource.name."""
-    custom = run.migration.destination.resources[name.partition(".")[0]].custom
+    custom = run.resource(name.partition(".")[0]).custom
     return cost_of(run, custom.resource, "create") if custom else 0.0
 
 

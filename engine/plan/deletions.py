@@ -136,9 +136,7 @@ def _retained(
     run: Run, mapping: ObjectMapping, found: Sequence[PendingDelete]
 ) -> Iterator[tuple[str, str]]:
     """Keys of rows that stay, and why."""
-    operations = run.migration.destination.resources[
-        mapping.resource
-    ].operations
+    operations = run.resource(mapping.resource).operations
     if mapping.on_delete != "delete" or "delete" not in operations:
         reason = "kept in the destination"
         if mapping.on_delete == "delete":
@@ -155,9 +153,7 @@ def _retained(
 
 
 def _change(run: Run, mapping: ObjectMapping, item: PendingDelete) -> Change:
-    operation = run.migration.destination.resources[
-        mapping.resource
-    ].operations["delete"]
+    operation = run.resource(mapping.resource).operations["delete"]
     cost = operation.cost / operation.rows
     link = item.link
     return Change(

@@ -120,7 +120,7 @@ def _to_decide(
 
 
 def _fixed(run: Run, mapping: ObjectMapping) -> str:
-    resource = run.migration.destination.resources[mapping.resource]
+    resource = run.resource(mapping.resource)
     return digest_of(_code(), mapping, resource)
 
 

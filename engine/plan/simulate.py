@@ -182,7 +182,7 @@ def _reading_back(run: Run, plan: Plan) -> list[float]:
             )
     costs = []
     for name, many in rows.items():
-        operation = run.migration.destination.resources[name].operations["list"]
+        operation = run.resource(name).operations["list"]
         size = (
             operation.pager.size
             if operation.pager and operation.pager.size

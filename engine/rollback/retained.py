@@ -80,9 +80,6 @@ class _Look:
     # resources whose lists show rows of ours
     shown: set[str] = field(default_factory=set)
 
-    def resource(self, name: str) -> Resource:
-        return self.run.migration.destination.resources[name]
-
     def codec(self, name: str) -> RowCodec:
         return codec_of(self.run.migration.destination, name, self.known)
 
@@ -113,7 +110,7 @@ def find_retained(
 
     for position, name in enumerate(order):
         run.progress("looking for what people edited", position, len(order))
-        for rows in _rows(look, look.resource(name)):
+        for rows in _rows(look, look.run.resource(name)):
             with run.store.begin() as connection:
                 _look_at(look, connection, look.codec(name), rows)
             _follow(look)
@@ -151,7 +148,7 @@ def _rows(look: _Look, resource: Resource) -> Iterator[Sequence[Row]]:
         return
     for parent in resource.fields[operation.ids_of].to:
         for above in look.run.destination.pages(parent):
-            ids = [look.resource(parent).id_of(row) for row in above.rows]
+            ids = [look.run.resource(parent).id_of(row) for row in above.rows]
             yield list(look.run.destination.by_ids(resource.name, ids))
 
 
@@ -291,7 +288,7 @@ def _check_unlisted(look: _Look) -> None:
 
 def _check_one(look: _Look, resource: str, entry: Entry) -> None:
     """Keep a row that is there though no list shows it, or that cannot be looked at."""
-    if "read" not in look.resource(resource).operations:
+    if "read" not in look.run.resource(resource).operations:
         if resource not in look.shown:
             _keep_unseen(look, entry, UNLISTED)
         return
@@ -336,7 +333,7 @@ def _hold(
         wanted[codec.resource.custom.resource] = set(codes)
     _note_options(look, codec, row, codes, undone)
     for target, ids in wanted.items():
-        own = bool(look.resource(target).own)
+        own = bool(look.run.resource(target).own)
         for row_id in made_rows(
             connection, target, sorted(ids), look.of_run, own
         ):

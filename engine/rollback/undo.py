@@ -13,7 +13,6 @@ from typing import Any
 
 from msgspec import structs
 
-from engine.connector.model import Resource
 from engine.destination.compare import (
     UNKNOWN,
     Action,
@@ -23,13 +22,7 @@ from engine.destination.compare import (
 )
 from engine.destination.edits import note_edit
 from engine.destination.natural_key import defining
-from engine.destination.rows import (
-    Row,
-    RowCodec,
-    codec_of,
-    is_definition,
-    load_definitions,
-)
+from engine.destination.rows import Row, RowCodec, codec_now, is_definition
 from engine.load.deliver import deliver
 from engine.load.outcomes import settle_ages
 from engine.load.reconcile import live_rows, reconcile
@@ -86,16 +79,10 @@ class _Undoing:
     followed: set[RowId] = field(default_factory=set)
     last: bool = False  # whether every object has been visited once
 
-    def resource(self, name: str) -> Resource:
-        return self.run.migration.destination.resources[name]
-
     def codec(self, name: str) -> RowCodec:
         """The codec of a resource; definitions of fields are taken back last of all."""
         if name not in self.codecs:
-            connector = self.run.migration.destination
-            with self.run.store.begin() as connection:
-                known = load_definitions(connection, connector)
-            self.codecs[name] = codec_of(connector, name, known)
+            self.codecs[name] = codec_now(self.run, name)
         return self.codecs[name]
 
 
@@ -475,7 +462,7 @@ def _remove_options(work: _Undoing, name: str) -> None:
 def _take_out(work: _Undoing, entry: Entry) -> None:
     """Remove the options we added, but for those that rows which stay still use."""
     custom = defining(
-        work.run.migration.destination, work.resource(entry.resource)
+        work.run.migration.destination, work.run.resource(entry.resource)
     )
     labels = {
         str(option.get(custom.option_label))

@@ -11,6 +11,7 @@ from msgspec import structs
 
 from engine.store.tables import (
     Among,
+    Build,
     Store,
     among,
     drafts,
@@ -152,6 +153,17 @@ def count_findings(connection: sa.Connection, stage: str, name: str) -> int:
     return int(connection.execute(query).scalar_one())
 
 
+def _by(column: sa.Column[Any], fixed: sa.Column[Any]) -> Build:
+    """The rows of a table with one value in a column and one of many in another."""
+    query = sa.select(column.table).where(fixed == sa.bindparam(fixed.name))
+    return lambda among: query.where(among(column))
+
+
+_DRAFTS = _by(drafts.c.key, drafts.c.object)
+_LINKS = _by(links.c.key, links.c.object)
+_LINKS_TO = _by(links.c.dest_id, links.c.resource)
+
+
 def draft_states(
     connection: sa.Connection, name: str, keys: Sequence[str]
 ) -> dict[str, str]:
@@ -170,14 +182,8 @@ def drafts_of(
     connection: sa.Connection, name: str, keys: Sequence[str]
 ) -> dict[str, Draft]:
     """These drafts of an object, as far as there are any."""
-    found = map(_draft, rows_among(connection, _drafts, keys, object=name))
+    found = map(_draft, rows_among(connection, _DRAFTS, keys, object=name))
     return {draft.key: draft for draft in found}
-
-
-def _drafts(among: Among) -> sa.Select[Any]:
-    return sa.select(drafts).where(
-        drafts.c.object == sa.bindparam("object"), among(drafts.c.key)
-    )
 
 
 def stream_drafts(
@@ -257,14 +263,8 @@ def links_of(
     if keys is None:
         query = sa.select(links).where(links.c.object == name)
         return {row.key: _link(row) for row in connection.execute(query)}
-    found = map(_link, rows_among(connection, _links, keys, object=name))
+    found = map(_link, rows_among(connection, _LINKS, keys, object=name))
     return {link.key: link for link in found}
-
-
-def _links(among: Among) -> sa.Select[Any]:
-    return sa.select(links).where(
-        links.c.object == sa.bindparam("object"), among(links.c.key)
-    )
 
 
 def linked_ids_of(
@@ -314,17 +314,11 @@ def links_to_rows(
     connection: sa.Connection, resource: str, ids: Sequence[str]
 ) -> dict[str, list[Link]]:
     """Every link to these rows of a resource, by destination id."""
-    rows = rows_among(connection, _links_to, ids, resource=resource)
+    rows = rows_among(connection, _LINKS_TO, ids, resource=resource)
     found: dict[str, list[Link]] = {}
     for link in sorted(map(_link, rows), key=lambda one: (one.object, one.key)):
         found.setdefault(link.dest_id, []).append(link)
     return found
-
-
-def _links_to(among: Among) -> sa.Select[Any]:
-    return sa.select(links).where(
-        links.c.resource == sa.bindparam("resource"), among(links.c.dest_id)
-    )
 
 
 def links_marked(

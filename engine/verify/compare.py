@@ -127,9 +127,7 @@ def compare(
         by_resource.setdefault(mapping.resource, {})[mapping.name] = mapping
     for position, (name, mappings) in enumerate(by_resource.items()):
         run.progress("reading the destination back", position, len(by_resource))
-        for rows in _pages(
-            run, run.migration.destination.resources[name], since
-        ):
+        for rows in _pages(run, run.resource(name), since):
             yield from _seen(bench, name, mappings, rows)
 
     for mapping in objects:
@@ -210,7 +208,7 @@ def _seen(
     rows: Sequence[Row],
 ) -> Iterator[Comparison]:
     """The comparisons of one page of destination rows; rows that are not ours are passed over."""
-    kind = bench.run.migration.destination.resources[resource]
+    kind = bench.run.resource(resource)
     live = {kind.id_of(row): row for row in rows}
     with bench.run.store.begin() as connection:
         links = [
@@ -339,7 +337,7 @@ def _second_look(
             )
         return rows_now(run.destination, resource, bodies)
 
-    run.clock.sleep(run.destination.connector.connection.settle_after)
+    run.clock.sleep(run.destination.connector.connection.reconcile_after)
     wanted = {link.dest_id for link in links}
     pages = run.destination.pages(resource.name)
     rows = ((resource.id_of(row), row) for page in pages for row in page.rows)
@@ -348,7 +346,7 @@ def _second_look(
 
 def run_resource(run: Run, mapping: ObjectMapping) -> Resource:
     """The resource that an object is written to."""
-    return run.migration.destination.resources[mapping.resource]
+    return run.resource(mapping.resource)
 
 
 def _cases(

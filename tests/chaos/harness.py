@@ -198,7 +198,7 @@ def hurry(folder: Path) -> None:
         folder / "connectors/pipedrive.yaml",
         ("    per: 2\n", f"    per: {2 / SPEED}\n"),
         ("unit: calls, per: 2,", f"unit: calls, per: {2 / SPEED},"),
-        ("  timeout: 30\n", f"  timeout: 30\n  settle_after: {SETTLED}\n"),
+        ("  timeout: 30\n", f"  timeout: 30\n  reconcile_after: {SETTLED}\n"),
     )
 
 

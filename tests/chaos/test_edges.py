@@ -87,7 +87,7 @@ def serve_strangely(folder: Path, seed: int) -> None:
         made = trial_in(folder, platform)
         for name in ("source.yaml", "destination.yaml"):
             path = folder / name
-            path.write_text(path.read_text().replace('"settle_after": 0', '"settle_after": 0, "timeout": 5'), encoding="utf-8")
+            path.write_text(path.read_text().replace('"reconcile_after": 0', '"reconcile_after": 0, "timeout": 5'), encoding="utf-8")
         judged(made, "run", "spec.yaml", "--sample", "--env", "live")
         judged(made, "export", "spec.yaml", "--env", "live", "--out", "tables")
 

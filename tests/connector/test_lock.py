@@ -20,7 +20,7 @@ connection:
   base_url: {{env: ACME_BASE_URL, production: https://api.acme.example}}
   auth: {{kind: none}}
   check: {{get: /ok}}
-  settle_after: 0
+  reconcile_after: 0
 plans: [any]
 limits: {{}}
 errors:

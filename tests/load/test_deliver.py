@@ -36,7 +36,7 @@ DOWN = "the database is down"
 def delivering(folder: Path, *contacts: Row, concurrency: int = 1, **more: Any) -> Iterator[Desk]:
     """A desk on a platform with these contacts; `more` are keys of the connection."""
     platform = Platform({"contacts": [dict(row) for row in contacts], "companies": []})
-    connection = {"settle_after": SETTLED, "concurrency": concurrency, **more}
+    connection = {"reconcile_after": SETTLED, "concurrency": concurrency, **more}
     with served(platform), desk(folder, platform, connection) as table:
         yield table
 

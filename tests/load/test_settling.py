@@ -31,7 +31,7 @@ def test_the_lists_are_looked_at_when_they_show_the_last_write(
     ago: float | None, state: str, naps: list[float], tmp_path: Path
 ) -> None:
     """A run that follows on a write, be it of a rollback, waits as long as lists may lag, and no longer."""
-    with desk(tmp_path, connection={"settle_after": LAG}) as table:
+    with desk(tmp_path, connection={"reconcile_after": LAG}) as table:
         if ago is not None:
             with table.store() as connection:
                 (number,) = intend(connection, [Entry(1, "contacts", "people/1", "contacts", "create", {}, {})])

@@ -175,7 +175,7 @@ def project(
     """Write both connectors and the spec; JSON is YAML.
 
     Calls are made one after the other, so that a test knows which came first, and nothing is waited
-    for; `concurrency` and `settle_after` change that.
+    for; `concurrency` and `reconcile_after` change that.
     """
     made = Project(folder, platform)
     for name, resources in (("source", source), ("destination", destination)):
@@ -195,7 +195,7 @@ def connector(name: str, parts: Spec, connection: Spec) -> Spec:
             "base_url": {"env": f"{name.upper()}_URL", "production": "https://api.example.com"},
             "auth": {"kind": "none"},
             "check": {"get": "/ok"},
-            "settle_after": 0,
+            "reconcile_after": 0,
             "concurrency": 1,
             **connection,
         },

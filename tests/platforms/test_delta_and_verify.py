@@ -78,7 +78,7 @@ def contacts(
         "contacts": mapped("people", "contacts", {"name": "name", "email": "email"}, **keys),
     }
     destination = {"companies": companies, "contacts": there}
-    return project(folder, platform, source, destination, migration(objects), settle_after=settle)
+    return project(folder, platform, source, destination, migration(objects), reconcile_after=settle)
 
 
 def names(platform: Platform, table: str = "contacts") -> set[str]:

@@ -66,7 +66,7 @@ def wide(migration: Migration) -> Migration:
     spec, connector = migration.spec, migration.destination
     source, destination = replace(spec.source, plan="unlimited"), replace(spec.destination, plan="ultimate", seats=50)
     limits = tuple(item if item.name == "day" else replace(item, seconds=item.seconds / SPEED) for item in connector.limits)
-    connector = replace(connector, limits=limits, connection=replace(connector.connection, settle_after=SETTLED))
+    connector = replace(connector, limits=limits, connection=replace(connector.connection, reconcile_after=SETTLED))
     return replace(migration, spec=replace(spec, source=source, destination=destination), destination=connector)
 
 

@@ -35,7 +35,7 @@ connection:
   base_url: {{env: ACME_BASE_URL, production: https://api.acme.example}}
   auth: {{kind: none}}
   check: {{get: /ok}}
-  settle_after: 0
+  reconcile_after: 0
   concurrency: 1
 plans: [any]
 limits: {{day: {{unit: calls, per: 86400, window: calendar, amount: {{"*": 100000}}}}}}

@@ -387,8 +387,8 @@ def project(settings: Settings, folder: Path) -> Path:
     path = folder / "connectors" / "odd_crm.yaml"
     _declare(path, declared.connector, settings.destination_is)
     text = path.read_text(encoding="utf-8")
-    assert "settle_after: 6" in text
-    text = text.replace("settle_after: 6", f"settle_after: {settings.lag + 0.5:g}")
+    assert "reconcile_after: 6" in text
+    text = text.replace("reconcile_after: 6", f"reconcile_after: {settings.lag + 0.5:g}")
     if not settings.own_ids:
         text = text.replace("  notes: # listed", "  notes:\n    id: company_id+id # listed")
     path.write_text(text, encoding="utf-8")
