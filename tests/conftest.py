@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import gc
 import os
 import shutil
 import sys
@@ -176,3 +177,10 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """`-n auto`: one worker more than there are cores, for tests wait for the processes that they start."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return cores + 1
+
+
+@pytest.fixture(scope="session", autouse=True)
+def unfrozen() -> Iterator[None]:
+    """A command that a test has run in this process keeps its modules from the collector; plugins look for theirs."""
+    yield
+    gc.unfreeze()

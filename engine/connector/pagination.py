@@ -174,6 +174,15 @@ def keyset(pager: Pager, position: Any) -> Walk:
 # -- lists that are counted through
 
 
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What is kept of a page to know it again: not its rows, which take much memory."""
+
+    rows: int = 0
+    keys: frozenset[str] = frozenset()
+    mark: int = 0  # equal where the rows are
+
+
 @dataclass(slots=True)
 class Count:
     """What has come of a counted list so far."""
@@ -186,8 +195,9 @@ class Count:
     promised: bool = False  # the page before said that there is more
     idle: int = 0  # empty pages, one after the other
     stale: int = 0  # pages without a new id, one after the other
-    first: Page = Page([])
-    last: Page = Page([])
+    first: Seen = Seen()
+    last: Seen = Seen()
+    here: Seen = Seen()  # the page that came now
     # the number of all rows as first and as last reported
     totals: tuple[int, int] | None = None
 
@@ -196,28 +206,31 @@ class Count:
         total = _total(pager, page)
         if total is not None:
             self.totals = (self.totals[0] if self.totals else total, total)
-        if not page.rows:
+        here = self.here
+        if not here.rows:
             self.idle += 1
             return
 
         self.idle, self.rows, self.pages = (
             0,
-            self.rows + len(page.rows),
+            self.rows + here.rows,
             self.pages + 1,
         )
-        self.twice += len(set(page.keys) & set(self.last.keys))
-        self.full = self.full or len(page.rows) >= pager.size
-        self.first, self.last = self.first if self.first.rows else page, page
+        self.twice += len(here.keys & self.last.keys)
+        self.full = self.full or here.rows >= pager.size
+        self.first, self.last = self.first if self.first.rows else here, here
 
     def repeats(self, page: Page) -> bool:
         """Whether a page repeats the first or the last one, or is one of many that bring no new
         id.
         """
-        known, keys = (self.first, self.last), set(page.keys)
-        stale = bool(keys) and any(keys.issubset(one.keys) for one in known)
+        known = (self.first, self.last)
+        mark = hash(repr(page.rows))
+        here = Seen(len(page.rows), frozenset(page.keys), mark)
+        stale = bool(here.keys) and any(here.keys <= one.keys for one in known)
         self.stale = self.stale + 1 if stale else 0
-        same = page.rows != [] and any(page.rows == one.rows for one in known)
-        return same or self.stale > STALE
+        self.here = here
+        return (here.rows > 0 and here in known) or self.stale > STALE
 
 
 Reached = Callable[[Page, Any, Count], int | None]
@@ -279,7 +292,7 @@ def _doubt_at_end(pager: Pager, page: Page, count: Count, due: bool) -> str:
     ended = f"it ended after {count.rows:,} rows"
     if due:
         return f"{ended}{_of_total(count)}, where more were due"
-    if page.bare and len(count.last.rows) >= pager.size:
+    if page.bare and count.last.rows >= pager.size:
         return f"{ended} with an answer without a body"
     if count.totals is None:
         return ""
@@ -350,7 +363,7 @@ def _capped(rows: int) -> bool:
 
 def _repeated(pager: Pager, count: Count) -> str:
     """A list that repeats a page: the doubt, unless that page can only have been the last."""
-    rows = len(count.last.rows)
+    rows = count.last.rows
     short = rows < pager.size and not _capped(rows)
     if short and not count.promised and count.stale <= STALE:
         return ""
