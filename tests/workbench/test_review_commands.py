@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from engine.language.compile import load_migration
-from engine.pipeline import migrate
+from engine.pipeline import Result, migrate
 from engine.report.document import build, write_json
 from engine.store.links import all_findings
 from tests.stages.conftest import SPEC, Desk
@@ -206,6 +206,32 @@ def test_report_is_shown_again_without_a_run(desk: Desk, run_etl: Etl, tmp_path:
     assert (folder / "report.html").read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
     code, told = run_etl("report", str(SPEC), "--store", str(tmp_path / "store.sqlite"), "--json")
     assert json.loads(told)["verdict"] == report["verdict"]
+
+
+@pytest.mark.parametrize(
+    ("opener", "screen", "opened"),
+    [("", ":0", False), ("echo no method available >&2; exit 3", ":0", False), ("exit 0", "", False), ("exit 0", ":0", True)],
+    ids=["no opener", "no browser", "no screen", "a browser"],
+)
+def test_where_no_browser_opens_the_page_is_named(
+    desk: Desk, quick_etl: Etl, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, opener: str, screen: str, opened: bool
+) -> None:
+    """In one line, whatever the opener of the desktop says itself."""
+    run = desk.run()
+    folder = desk.store.folder / f"{SPEC.stem}.sandbox.report"
+    folder.mkdir()
+    write_json(build(run, Result(), "run --sample", "sandbox"), folder / "report.json")
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    if opener:
+        (programs / "xdg-open").write_text(f"#!/bin/sh\n{opener}\n", encoding="utf-8")
+        (programs / "xdg-open").chmod(0o755)
+    monkeypatch.setenv("PATH", str(programs))
+    for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER"):
+        monkeypatch.setenv(name, screen)
+    code, told = quick_etl("report", str(SPEC), "--store", str(tmp_path / "store.sqlite"), "--open")
+    assert code == 0 and "no method" not in told
+    assert ("no browser could be opened here; the page is " in told) is not opened
 
 
 def test_examples_are_shown_where_they_differ(project: Path) -> None:
