@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import zip_longest
 from pathlib import Path
 
 from engine.errors import Diagnostic, Place
@@ -14,13 +15,23 @@ _IN_TEMPLATE = re.compile(r"(?P<file>\S+\.j2):(?P<line>\d+): ")
 _QUOTED = re.compile(r"'([^']+)'")
 
 
-def excerpt(problem: Diagnostic, folder: Path) -> Iterator[str]:
-    """The problem, its line and a caret; for one inside a template, the template's line as well.
+def excerpts(problems: Sequence[Diagnostic], folder: Path) -> Iterator[str]:
+    """Problems in the order of their places: those of one place stand together above its line."""
+    for item, following in zip_longest(problems, problems[1:]):
+        shared = following is not None and following.where == item.where
+        yield from excerpt(item, folder, marked=not shared)
+
+
+def excerpt(
+    problem: Diagnostic, folder: Path, marked: bool = True
+) -> Iterator[str]:
+    """The problem, its line and a caret, if `marked`; for one inside a template, the template's
+    line as well.
 
     `folder` is where the spec lies: templates are named relative to it.
     """
     yield clean(str(problem))
-    if problem.where is not None:
+    if problem.where is not None and marked:
         yield from _marked(problem.where)
     inside = _IN_TEMPLATE.match(problem.problem)
     if inside:

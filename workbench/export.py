@@ -40,6 +40,7 @@ LOG = (
     "cost",
 )
 ATTENTION = ("object", "source", "stage", "field", "attempts", "reason")
+PEOPLE = "unmatched_users"  # what an audit knows already
 SHEET = 31  # characters a workbook allows in the name of a sheet
 ROWS = 1_048_576  # rows of a sheet
 CELL = 32_767  # characters a workbook takes in a cell
@@ -94,11 +95,9 @@ def _fitting(cell: str) -> str:
     return shown if len(shown) <= CELL else shown[: CELL - len(CUT)] + CUT
 
 
-def export(run: Run, folder: Path) -> list[Path]:
-    """Write every table as CSV and all of them as one workbook; the files made."""
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    made = []
-    tables = [
+def tables_of(run: Run) -> list[Table]:
+    """Every table of a migration, those of the spec and of its objects last."""
+    return [
         *_fixed(run),
         *(_of_spec(run, item) for item in run.spec.exports),
         *(
@@ -107,6 +106,17 @@ def export(run: Run, folder: Path) -> list[Path]:
             if not mapping.rows
         ),
     ]
+
+
+def filled(tables: Sequence[Table]) -> list[str]:
+    """The names of the tables that have rows."""
+    return [table.name for table in tables if any(True for _ in table.rows())]
+
+
+def export(run: Run, tables: Sequence[Table], folder: Path) -> list[Path]:
+    """Write tables as CSV and all of them as one workbook; the files made."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    made = []
     for table in tables:
         path = private(folder / f"{table.name}.csv")
         petl.tocsv(petl.wrap(table), str(path), encoding="utf-8-sig")
@@ -144,7 +154,7 @@ def _fixed(run: Run) -> list[Table]:
     return [
         Table("audit_log", LOG, lambda: _log(run)),
         Table(
-            "unmatched_users",
+            PEOPLE,
             ("state", "source", "what"),
             lambda: _findings(run, "users"),
         ),

@@ -27,7 +27,7 @@ from engine.destination.definitions import (
     remembered,
 )
 from engine.destination.rows import FIELDS
-from engine.errors import Code, Diagnostic, Forbidden, RequestRejected
+from engine.errors import Code, Diagnostic, Forbidden, RequestRejected, in_order
 from engine.language.dependencies import needed, paths_read, walk
 from engine.language.model import Const, CustomField, Field, ObjectMapping, Pipe
 from engine.language.scope import NUMBERS
@@ -59,7 +59,7 @@ def check_live(run: Run) -> list[Diagnostic]:
         ),
         *_source(run),
     ]
-    return list(dict.fromkeys(found))
+    return in_order(found)
 
 
 def _rows(client: Client, name: str) -> Rows:
@@ -313,7 +313,7 @@ def _of_the_same_name(
         yield _problem(
             run,
             (*keys, "name"),
-            "account-differs",
+            "duplicate-value",
             text,
             f"choose another name, such as {better!r}, or map the built-in field",
             sure=False,

@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from engine.connector.load import load_connector
 from engine.connector.model import Connector
-from engine.errors import UsageError
+from engine.errors import SpecError, UsageError
+from workbench.connectors import known
 from workbench.editors import at_hand
 from workbench.propose.draft import Drafted, draft
 from workbench.propose.native import STAND_IN
@@ -68,12 +70,41 @@ def make(asked: Asked) -> Made:
         load_connector(asked.source),
         load_connector(asked.destination),
     )
+    for connector, verb in ((source, "list"), (destination, "create")):
+        if not _can(connector, verb):
+            raise UsageError(_incapable(asked, connector, verb))
     drafted = _drafted(source, destination)
     files = {
         spec: _spec(asked, source, destination, drafted),
         cases: _cases(asked, source, drafted),
     }
     return Made(files, source, destination)
+
+
+def _can(connector: Connector, verb: str) -> bool:
+    """Whether a connector has a call of this kind."""
+    return any(verb in item.operations for item in connector.resources.values())
+
+
+def _incapable(asked: Asked, connector: Connector, verb: str) -> str:
+    """What a connector lacks, and which others have it."""
+    done, side, page = {
+        "list": ("read from", "source", "reading"),
+        "create": ("written to", "destination", "writing"),
+    }[verb]
+    others = []
+    for name, file in known(asked.folder.parent).items():
+        with suppress(SpecError):  # one that is being written
+            if _can(load_connector(file), verb):
+                others.append(name)
+    choice = f"choose another {side}"
+    if others:
+        choice += f": {', '.join(others)}"
+    return (
+        f"nothing can be {done} {connector.title}: its connector has no `{verb}` call for any"
+        f" resource – {choice}; or add the calls to a copy of the connector"
+        f" (docs/connectors/{page}.md)"
+    )
 
 
 def write(files: Mapping[Path, str]) -> None:
@@ -140,8 +171,8 @@ def _any(source: Connector, destination: Connector) -> Outline:
     )
     if not read or not made:
         raise UsageError(
-            "nothing can be read from the source or written to the destination – check the"
-            " connectors' resources"
+            "every row of the destination needs a link or a file to be created, so no first"
+            " object can be written for it – write the spec by hand (docs/spec.md)"
         )
     return outlined([Pair(read, made, 0.0, ())])[0]
 

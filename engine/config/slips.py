@@ -7,6 +7,7 @@ first correction that lets the parser get further is suggested; where none does,
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from os.path import commonprefix
 
 # lines before a mistake that a correction is tried with, besides those it stands below
 AROUND = 15
+FAR = 100  # lines before and after one that is indented like none beside it
 # characters of a line that is corrected: nobody writes a longer one by hand
 LONGEST = 1000
 ODD_BLANK = re.compile(
@@ -50,7 +52,7 @@ def find_slip(
 ) -> Slip | None:
     """The slip behind a parser's complaint about a line: in that line, or in the one before it."""
     near = _near(lines, line)
-    for rules in (_bracketed, _corrections, _indented):
+    for rules in (_bracketed, _corrections):
         for number in near:
             for meaning, corrected in rules(lines, number):
                 written = lines[number]
@@ -63,7 +65,7 @@ def find_slip(
                     return Slip(
                         number, col, rules is _bracketed, meaning, corrected
                     )
-    return None
+    return _misindented(lines, line, near[0], stumbles) if near else None
 
 
 def _near(lines: Sequence[str], line: int) -> list[int]:
@@ -239,18 +241,39 @@ def _brackets(text: str) -> Iterator[tuple[str, str]]:
     )
 
 
-def _indented(lines: Sequence[str], number: int) -> Iterator[tuple[str, str]]:
-    """The line indented like one of those before it, the nearest first."""
-    text, depth = lines[number].lstrip(), _indent(lines[number])
-    before = [
-        _indent(line)
-        for line in lines[max(0, number - AROUND) : number]
-        if line.strip()
+def _misindented(
+    lines: Sequence[str], line: int, at: int, stumbles: Stumble
+) -> Slip | None:
+    """The line that is indented unlike those beside it: this one, or one above it to which this
+    one and those after it do not fit. Of all, that with which the parser gets furthest.
+    """
+    depth, first = _indent(lines[at]), max(0, at - FAR)
+    nearest = {
+        _indent(lines[number]): number
+        for number in range(first, at)
+        if lines[number].strip() and lines[number].lstrip()[0] != "#"
+    }
+    others = sorted(nearest, key=lambda other: -nearest[other])
+    tried = [
+        *(
+            (at, one)
+            for one in sorted(others, key=lambda one: abs(one - depth))
+        ),
+        *((nearest[one], depth) for one in others),
     ]
-    for other in sorted(
-        dict.fromkeys(reversed(before)), key=lambda one: abs(one - depth)
-    ):
-        yield (
-            f"this line is indented by {depth}, the lines around it by {other}",
-            " " * other + text,
-        )
+    above = _ancestors(lines, first)
+
+    def reach(pair: tuple[int, int]) -> float:
+        number, other = pair
+        text = " " * other + lines[number].lstrip()
+        rest = [*lines[first:number], text, *lines[number + 1 : at + FAR]]
+        found = stumbles("\n".join([*above, *rest]) + "\n")
+        return found[0] - len(above) + first if found else math.inf
+
+    best = max(tried, key=reach, default=(at, depth))
+    if reach(best) <= line:
+        return None
+    number, other = best
+    meaning = f"this line is indented by {_indent(lines[number])}, the lines beside it by {other}"
+    col = min(_indent(lines[number]), other)
+    return Slip(number, col, False, meaning, lines[number])

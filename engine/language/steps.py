@@ -51,18 +51,21 @@ def bind(name: str, args: Any, steps: Steps) -> NamedStep:
         raise ValueError(f"step {name!r} needs {', '.join(map(repr, missing))}")
     run = functools.partial(function, **args)
     if "" not in args.values():  # a setting that is not there is told by itself
-        _try(name, args, run)
+        _try(name, args, run, steps)
     return NamedStep(name, dict(args), run, steps.code.get(name, ""))
 
 
-def _try(name: str, args: Mapping[str, Any], run: Callable[[Any], Any]) -> None:
+def _try(
+    name: str, args: Mapping[str, Any], run: Callable[[Any], Any], steps: Steps
+) -> None:
     """Call the step with no value: an unknown zone, region, language or style is reported before
-    there is a record.
+    there is a record. One that is not shipped may refuse to be called so, for no run does it.
     """
     try:
         for key in args.keys() & CHECKS.keys():
             CHECKS[key](args[key])
-        run(None)
+        if name not in steps.code:
+            run(None)
     except ValueError as error:
         raise ValueError(
             f"step {name!r}: {str(error).replace('; ', ' – ', 1)}"

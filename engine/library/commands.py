@@ -12,8 +12,9 @@ from engine.library.opening import begun
 from engine.pipeline import Result
 from engine.plan.renames import carry_over
 from engine.session import Run
+from engine.store.links import links_of
 from engine.store.records import sample
-from engine.verify.compare import everything, records_of
+from engine.verify.compare import everything, records_of, writes_of
 
 
 def verify(run: Run, spec: Path, environment: str) -> Result:
@@ -21,6 +22,15 @@ def verify(run: Run, spec: Path, environment: str) -> Result:
     runs = begun(run, spec, environment)
     carry_over(run)
     commands = _since_rollback([row["command"] for row in runs])
+    if not commands:
+        kept = _rows_kept(run)
+        if not kept:
+            raise UsageError(
+                "this migration was rolled back: nothing of it is in the destination, so"
+                " there is nothing to verify – migrate anew with: etl run"
+                f" {spec} --sample --env {environment}"
+            )
+        return pipeline.verify(run, Result(), writes_of(kept))
     only_sample = all(command == "run --sample" for command in commands)
     with run.store.begin() as connection:
         judged = (
@@ -33,11 +43,21 @@ def verify(run: Run, spec: Path, environment: str) -> Result:
     return pipeline.verify(run, Result(), judged, only_written=untried)
 
 
+def _rows_kept(run: Run) -> frozenset[tuple[str, str]]:
+    """The records that rows still stand for: a rollback keeps what people have changed."""
+    with run.store.begin() as connection:
+        return frozenset(
+            (mapping.name, key)
+            for mapping in run.spec.active()
+            for key in links_of(connection, mapping.name)
+        )
+
+
 def _since_rollback(commands: Sequence[str]) -> list[str]:
     """The runs since the last rollback, oldest first."""
     found: list[str] = []
     for command in commands:
-        if command.startswith("rollback"):
+        if command == "rollback":  # and no mere look at one
             found.clear()
         elif command.startswith("run"):
             found.append(command)

@@ -15,6 +15,7 @@ import pytest
 from engine.cli.options import interval, records, until
 from engine.errors import UsageError
 from engine.report.document import private
+from engine.store.tables import open_store
 from tests.platforms.conftest import Serve
 from tests.platforms.platform import Answer, Platform, Request
 from tests.platforms.project import (
@@ -242,6 +243,40 @@ def test_a_store_without_a_run_is_told(trial: Project, command: tuple[str, ...])
     trial.full()
     done = trial.etl(*command, "--store", "misspelt.sqlite", code=2)
     assert "misspelt" not in done.out and "--store" in done.err
+
+
+def test_a_store_in_which_nothing_is_left_is_told(trial: Project) -> None:
+    """After a rollback there is nothing to verify, which is said with what to run; a mere look at one is none."""
+    trial.full()
+    trial.etl("rollback", "--dry-run", code=0)
+    assert trial.etl("verify", code=0).out
+    trial.etl("rollback", "--yes", code=0)
+    done = trial.etl("verify", code=2)
+    assert "was rolled back" in done.err and "etl run spec.yaml --sample --env live" in done.err
+    trial.full()
+    trial.etl("verify", code=0)
+
+
+def test_what_a_rollback_has_kept_is_verified(trial: Project) -> None:
+    """A row that people changed stays; it is compared, and what was taken back is not called missing."""
+    trial.full()
+    trial.platform.tables["contacts"][0]["name"] = "Changed by people"
+    trial.etl("rollback", "--yes", code=1)
+    report = trial.verify()
+    states = next(row["states"] for row in report["objects"] if row["object"] == "contacts")
+    assert states == {"arrived": 1}
+
+
+def test_an_export_of_nothing_is_told(trial: Project) -> None:
+    """A store in which nothing stands yet leaves no empty tables, and a line with what to run first."""
+    trial.full()
+    place = trial.folder / "empty.sqlite"
+    open_store(str(place)).close()
+    done = trial.etl("export", "--out", "tables", "--store", str(place), code=2)
+    assert "nothing to export" in done.err and "etl run spec.yaml --sample --env live" in done.err
+    assert not (trial.folder / "tables").exists()
+    done = trial.etl("export", "--out", "tables", code=0)
+    assert "files in tables" in done.out and "only people" not in done.err
 
 
 def test_a_run_that_there_is_not_is_told(trial: Project) -> None:

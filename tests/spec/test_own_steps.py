@@ -263,6 +263,20 @@ def test_steps_in_templates_count_too(project: Path) -> None:
     etl_here("test", "specs/cars.yaml", at=project, code=0)
 
 
+def test_a_step_may_refuse_an_empty_value(project: Path) -> None:
+    """It is called with none: neither when the spec is read nor for a record without a value, which has another's place taken by the default."""
+    (project / "transforms/cars.py").write_text(
+        'def plate(value: str, country: str = "ES") -> str:\n    if not value:\n        raise ValueError("there is no plate")\n    return country + value\n'
+    )
+    written(project, "{from: name, using: {cars.plate: {country: PT}}, default: none}")
+    (project / "specs/cars.test.yaml").write_text(json.dumps({"cases": [
+        {"case": name or "empty", "records": {"clients": [{"id": 1, "name": name}]}, "expect": {"people": {"clients/1": {"fields": {"name": becomes}}}}}
+        for name, becomes in (("12", "PT12"), (None, "none"), (" ", "none"))
+    ]}))  # fmt: skip
+    etl_here("validate", "specs/cars.yaml", at=project, code=0)
+    etl_here("test", "specs/cars.yaml", at=project, code=0)
+
+
 def test_drafts_are_made_anew_when_a_step_changes(project: Path) -> None:
     """The code is part of what a kept draft was made of, in a field and in a template."""
     for using in (USING, """{template: "{{ name | cars_plate }}"}"""):

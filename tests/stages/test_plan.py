@@ -18,7 +18,7 @@ from engine.plan.cost import duration
 from engine.plan.simulate import simulate
 from engine.report.document import harmless
 from tests.stages.conftest import Desk
-from workbench.export import export
+from workbench.export import export, tables_of
 
 BURST = Limit("burst", "calls", {"*": 40}, 2, "rolling")
 DAY = Limit("day", "cost", {"*": 1000}, 86_400, "calendar")
@@ -76,7 +76,7 @@ def test_export_tells_of_every_write(desk: Desk, tmp_path: Path) -> None:
     """The audit log has a row for each write, and the workbook a sheet for each table."""
     run = desk.run()
     result = pipeline.migrate(run, 60)
-    made = export(run, tmp_path / "out")
+    made = export(run, tables_of(run), tmp_path / "out")
     with (tmp_path / "out" / "audit_log.csv").open(encoding="utf-8-sig", newline="") as file:
         rows = list(csv.DictReader(file))
     written = sum(item.created for item in result.loaded)

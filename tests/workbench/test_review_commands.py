@@ -13,14 +13,17 @@ from pathlib import Path
 
 import pytest
 
+from engine.errors import Diagnostic, Place
 from engine.language.compile import load_migration
-from engine.pipeline import migrate
+from engine.language.model import Const
+from engine.pipeline import Result, migrate
 from engine.report.document import build, write_json
 from engine.store.links import all_findings
 from tests.stages.conftest import SPEC, Desk
 from workbench.diff.differences import Difference, differences
 from workbench.diff.effect import Effect, Example
 from workbench.diff.text import Compared, as_data, as_lines, as_markdown
+from workbench.excerpt import excerpts
 from workbench.live import check_live
 from workbench.meaning import parts
 
@@ -178,6 +181,35 @@ def test_live_check_tells_a_field_of_another_type(desk: Desk) -> None:
     assert {(item.severity, item.code) for item in told} == {("warning", "account-differs")}
 
 
+def test_live_check_tells_what_objects_share_once(desk: Desk, changed: Callable[..., Desk]) -> None:
+    """Fields that two objects have by one YAML alias stand on one line, and so does what is wrong with them."""
+
+    def edit(text: str) -> str:
+        shared = text.replace("when: {comments: {filled: true}}\n    fields:\n", "when: {comments: {filled: true}}\n    fields: &shared\n", 1)
+        twin = "  twins: {from: contacts, to: notes, when: {comments: {filled: true}}, fields: *shared}\n"
+        return shared.replace("\n  asset_notes:\n", f"\n{twin}\n  asset_notes:\n", 1)
+
+    run = changed(edit).run()
+    destination = run.migration.destination
+    notes = destination.resources["notes"]
+    other = replace(destination, resources={**destination.resources, "notes": replace(notes, fields={**notes.fields, "add_time": replace(notes.fields["add_time"], max=2)})})
+    spec = run.spec
+    objects = {
+        name: replace(item, fields={**item.fields, "add_time": replace(item.fields["add_time"], expr=Const("2024"))}) if name in ("twins", "contact_comments") else item
+        for name, item in spec.objects.items()
+    }
+    told = check_live(replace(run, migration=replace(run.migration, destination=other, spec=replace(spec, objects=objects))))
+    assert [item.code for item in told] == ["out-of-range"]
+
+
+def test_problems_of_one_place_stand_above_its_line(project: Path) -> None:
+    """The line and its caret are printed once."""
+    place = Place(str(project), 4, 2)
+    told = [Diagnostic(place, "a", "unused", "one"), Diagnostic(place, "a", "unused", "two"), Diagnostic(Place(str(project), 5, 1), "b", "unused", "three")]
+    shown = [line.partition(":")[2][:3] if line.startswith("/") else line[:8] for line in excerpts(told, project.parent)]
+    assert shown == ["4:2", "4:2", "    4 | ", "      | ", "5:1", "    5 | ", "      | "]
+
+
 def test_live_check_tells_a_field_that_the_account_has_of_itself(desk: Desk, changed: Callable[..., Desk]) -> None:
     """A custom field called like a built-in one is told at its name, whatever the connector says; a run makes one of our own."""
     work = changed(lambda text: text.replace("name: Web site, ", "name: Website, ", 1))
@@ -186,7 +218,7 @@ def test_live_check_tells_a_field_that_the_account_has_of_itself(desk: Desk, cha
     silent = replace(resources["organizations"], labels={})
     other = replace(run.migration.destination, resources={**resources, "organizations": silent})
     told = check_live(replace(run, migration=replace(run.migration, destination=other)))
-    assert [(item.path, item.code, item.severity) for item in told] == [("custom_fields.organizations.website.name", "account-differs", "warning")]
+    assert [(item.path, item.code, item.severity) for item in told] == [("custom_fields.organizations.website.name", "duplicate-value", "warning")]
     migrate(work.run(), 20)
     with work.store.begin() as connection:
         assert [item.text for item in all_findings(connection, "attention") if "refuses" in item.text] == []
@@ -206,6 +238,32 @@ def test_report_is_shown_again_without_a_run(desk: Desk, run_etl: Etl, tmp_path:
     assert (folder / "report.html").read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
     code, told = run_etl("report", str(SPEC), "--store", str(tmp_path / "store.sqlite"), "--json")
     assert json.loads(told)["verdict"] == report["verdict"]
+
+
+@pytest.mark.parametrize(
+    ("opener", "screen", "opened"),
+    [("", ":0", False), ("echo no method available >&2; exit 3", ":0", False), ("exit 0", "", False), ("exit 0", ":0", True)],
+    ids=["no opener", "no browser", "no screen", "a browser"],
+)
+def test_where_no_browser_opens_the_page_is_named(
+    desk: Desk, quick_etl: Etl, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, opener: str, screen: str, opened: bool
+) -> None:
+    """In one line, whatever the opener of the desktop says itself."""
+    run = desk.run()
+    folder = desk.store.folder / f"{SPEC.stem}.sandbox.report"
+    folder.mkdir()
+    write_json(build(run, Result(), "run --sample", "sandbox"), folder / "report.json")
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    if opener:
+        (programs / "xdg-open").write_text(f"#!/bin/sh\n{opener}\n", encoding="utf-8")
+        (programs / "xdg-open").chmod(0o755)
+    monkeypatch.setenv("PATH", str(programs))
+    for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER"):
+        monkeypatch.setenv(name, screen)
+    code, told = quick_etl("report", str(SPEC), "--store", str(tmp_path / "store.sqlite"), "--open")
+    assert code == 0 and "no method" not in told
+    assert ("no browser could be opened here; the page is " in told) is not opened
 
 
 def test_examples_are_shown_where_they_differ(project: Path) -> None:

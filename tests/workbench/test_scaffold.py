@@ -71,6 +71,25 @@ def test_a_pair_without_resemblance_still_gets_a_spec(tmp_path: Path) -> None:
     assert "DECIDE" in (tmp_path / "specs" / "first.yaml").read_text(encoding="utf-8").partition("objects:")[2]
 
 
+@pytest.mark.parametrize(
+    ("source", "destination", "told"),
+    [
+        ("pipedrive", "stel_order", ("written to STEL Order", "`create`", "another destination: pipedrive;")),
+        ("mute", "pipedrive", ("read from Mute", "`list`", "another source: pipedrive, stel_order;")),
+    ],
+)
+def test_a_connector_that_cannot_do_its_part_is_told(tmp_path: Path, source: str, destination: str, told: tuple[str, ...]) -> None:
+    """With the call that it lacks and the connectors that have it."""
+    head, _, _ = (PAIRS / "helpdesk.yaml").read_text(encoding="utf-8").partition("resources:\n")
+    mute = tmp_path / "mute.yaml"
+    text = f"{head}resources:\n  zorbs:\n    fields: {{id: integer}}\n    list: none\n"
+    mute.write_text(text.replace("title: Help desk", "title: Mute"), encoding="utf-8")
+    sides = [mute if side == "mute" else CONNECTORS / f"{side}.yaml" for side in (source, destination)]
+    with pytest.raises(UsageError) as stop:
+        make(Asked(*sides, "first", tmp_path / "project" / "specs"))
+    assert all(word in str(stop.value) for word in told), stop.value
+
+
 def test_keys_of_our_own_are_looked_for_first(tmp_path: Path) -> None:
     """Where a creation would write over a row with the same id, the skeleton adopts such a row; it is valid as it stands."""
     head, _, _ = (PAIRS / "helpdesk.yaml").read_text(encoding="utf-8").partition("resources:\n")

@@ -10,7 +10,8 @@ import click
 
 from engine.cli.opening import from_store
 from engine.cli.options import Settings, common
-from workbench.export import export
+from engine.errors import UsageError
+from workbench.export import PEOPLE, export, filled, tables_of
 
 
 @click.command("export")
@@ -25,10 +26,22 @@ def export_command(out: Path, **options: Any) -> None:
     """Write the audit log, people, failures and every object's records as CSV and one workbook."""
     settings = Settings(**options)
     with from_store(settings) as run:
-        made = export(run, out)
+        tables = tables_of(run)
+        there = filled(tables)
+        first = f"etl run {settings.spec} --sample --env {settings.environment}"
+        if not there:
+            raise UsageError(
+                f"there is nothing to export yet: nothing was read or written – start with: {first}"
+            )
+        made = export(run, tables, out)
     if settings.as_json:
         click.echo(json.dumps({"files": [str(path) for path in made]}))
     else:
         click.echo(
             f"{len(made)} files in {out}; all tables together: {made[-1]}"
         )
+        if there == [PEOPLE]:
+            click.echo(
+                f"only people are in them: no record was mapped yet – start with: {first}",
+                err=True,
+            )

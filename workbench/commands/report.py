@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +21,10 @@ from engine.report import terminal
 from engine.report.page import write_html
 from workbench.commands.options import from_environment, stored
 from workbench.staged import staged
+
+# one of which is set where a browser has somewhere to open
+SCREENS = ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")
+SOON = 5.0  # seconds after which an opener that has not given up has opened something
 
 
 @click.command("report")
@@ -45,8 +53,32 @@ def report_command(spec: Path, opens: bool, **options: Any) -> None:
         terminal.show(
             report, Console(), {kind: str(path) for kind, path in files.items()}
         )
-    if opens:
-        click.launch(str(files["html"]))
+    if opens and not _opened(files["html"]):
+        click.echo(
+            f"no browser could be opened here; the page is {files['html'].resolve()}",
+            err=True,
+        )
+
+
+def _opened(page: Path) -> bool:
+    """Whether the page could be shown; what the desktop's own opener says of it helps nobody."""
+    if sys.platform in ("darwin", "win32"):
+        return click.launch(str(page)) == 0
+    opener = shutil.which("xdg-open")
+    if opener is None or not any(map(os.environ.get, SCREENS)):
+        return False
+    quiet = subprocess.DEVNULL
+    started = subprocess.Popen(
+        [opener, str(page)],
+        stdin=quiet,
+        stdout=quiet,
+        stderr=quiet,
+        start_new_session=True,
+    )
+    try:
+        return started.wait(timeout=SOON) == 0
+    except subprocess.TimeoutExpired:
+        return True  # a browser that it has become
 
 
 def _folder(spec: Path, store: str | None, environment: str) -> Path:

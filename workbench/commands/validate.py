@@ -11,10 +11,10 @@ from typing import Any
 import click
 
 from engine.cli.options import Settings, machine
-from engine.errors import DONE, Diagnostic
+from engine.errors import DONE, Diagnostic, in_order
 from engine.report.words import counted
 from workbench.commands.options import from_environment, stored
-from workbench.excerpt import excerpt, places
+from workbench.excerpt import excerpts, places
 from workbench.problems import is_refused, problems_of
 
 
@@ -47,7 +47,7 @@ def _validated(settings: Settings, live: bool) -> int:
     problems, migration = problems_of(settings.spec)
     objects = len(migration.spec.active()) if migration else 0
     if live and not is_refused(problems):
-        problems += _live(settings)
+        problems = _together(problems, _live(settings))
     _show(settings, problems, objects)
     return 2 if is_refused(problems) else DONE
 
@@ -59,6 +59,15 @@ def _live(settings: Settings) -> list[Diagnostic]:
 
     with opened(settings, "validate --live") as run:
         return list(check_live(run))
+
+
+def _together(
+    problems: Sequence[Diagnostic], live: Sequence[Diagnostic]
+) -> list[Diagnostic]:
+    """What is wrong, in order; what the account shows stands for what the connector says of it."""
+    seen = {(item.where, item.code) for item in live}
+    rest = [item for item in problems if (item.where, item.code) not in seen]
+    return in_order([*rest, *live])
 
 
 def _show(
@@ -78,8 +87,8 @@ def _show(
             )
         )
         return
-    for item in problems:
-        click.echo("\n".join(excerpt(item, folder)), err=True)
+    for line in excerpts(problems, folder):
+        click.echo(line, err=True)
     many = counted(len(problems), "problem" if wrong else "warning")
     good = f"{settings.spec}: good; {counted(objects, 'object')}{', ' + many if problems else ''}"
     click.echo(many if wrong else good, err=wrong)
