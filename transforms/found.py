@@ -12,7 +12,9 @@ from . import STEPS, Step
 
 Kind = Literal["bad-step", "taken-name", "too-large", "unreadable-file"]
 
-WHERE = "steps of your own stand in transforms/ beside specs/, named FILE.FUNCTION"
+WHERE = (
+    "steps of your own stand in transforms/ beside specs/, named FILE.FUNCTION"
+)
 
 
 @dataclass(frozen=True, slots=True)
