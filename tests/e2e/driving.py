@@ -27,6 +27,10 @@ from tests.platforms.project import call
 
 ROOT = Path(__file__).resolve().parents[2]
 ETL = Path(sys.executable).parent / "etl"
+# The programs of an environment that the wheel was installed in, where .ci/run says so: tests with the mark `installed` use them.
+INSTALLED = os.environ.get("ETL_TEST_BIN", "")
+BIN = Path(INSTALLED or ETL.parent)
+AS_INSTALLED = {"PYTHONPATH": ""} if INSTALLED else {}  # nothing leads there to the checkout, and pip may ask its index
 SPEC = "specs/stel_order_to_pipedrive.yaml"
 OWNER = "owner@example.com"
 DEFINITIONS = {

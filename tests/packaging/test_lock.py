@@ -1,4 +1,4 @@
-"""The developers' lock: everything that pyproject.toml asks for, at a version that it allows, with the hashes of its files."""
+"""What pyproject.toml says of packages and Pythons: the lock holds every package that it asks for, and the Pythons that it names are tried."""
 
 from __future__ import annotations
 
@@ -58,3 +58,10 @@ def test_the_command_that_makes_it_is_written_down() -> None:
     made = re.search(r"^#    (uv pip compile .+)$", LOCK.read_text(encoding="utf-8"), re.MULTILINE)
     assert made and made[1] in (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     assert {"--extra dev", "--extra postgres", "--generate-hashes", "--universal"} <= {match[0] for match in re.finditer(r"--[a-z-]+(?: (?!--)[a-z]+)?", made[1])}
+
+
+def test_the_pythons_that_are_named_are_tried() -> None:
+    """Classifiers name only Pythons that .ci/wheel installs the wheel under, from the first that is supported on."""
+    named = {text.rpartition(" ")[2] for text in PROJECT["classifiers"] if text.startswith("Programming Language :: Python :: 3.")}
+    tried = re.search(r"^pythons=\((.+)\)$", (ROOT / ".ci/wheel").read_text(encoding="utf-8"), re.MULTILINE)
+    assert tried and {PROJECT["requires-python"].removeprefix(">=")} <= named <= set(tried[1].split())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
@@ -12,7 +13,13 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.e2e.driving import ETL, environment, etl_here
+from tests.e2e.driving import (
+    AS_INSTALLED,
+    BIN,
+    INSTALLED,
+    environment,
+    etl_here,
+)
 from tests.workbench.discussions import Service, job
 from workbench.project import example
 from workbench.review.comment import MARKER
@@ -129,38 +136,55 @@ def service(request: pytest.FixtureRequest) -> Iterator[tuple[str, Service]]:
         server.shutdown()
 
 
+@pytest.mark.installed
 def test_the_files_run_as_they_are_written(service: tuple[str, Service], project: Path, tmp_path: Path) -> None:
     """Two pushes, the first with a failing case: one comment, updated, with the text of the last; the codes tell."""
     kind, server = service
     lines, given = commands(kind)
     known = {"${{ github.token }}": "sesame", "${{ inputs.token }}": "sesame", "${{ inputs.base }}": "origin/main"}
     env = environment({
+        **AS_INSTALLED,
         **{name: known[value] for name, value in given.items()},
         **job(server, tmp_path),
         "GITHUB_BASE_REF": "main",
         "GITHUB_STEP_SUMMARY": str(tmp_path / "summary.md"),
-        "GITHUB_ACTION_PATH": str(ROOT),
+        "GITHUB_ACTION_PATH": str(sources(tmp_path)),
         "CI_MERGE_REQUEST_TARGET_BRANCH_NAME": "main",
-        "PATH": os.pathsep.join((str(shims(tmp_path)), str(ETL.parent), os.environ["PATH"])),
+        "PATH": os.pathsep.join((*([] if INSTALLED else [str(shims(tmp_path))]), str(BIN), os.environ["PATH"])),
     })  # fmt: skip
 
-    def push() -> int:
+    def push() -> tuple[int, str]:
         script = "set -e\n" + "\n".join(lines)
-        return subprocess.run(["bash", "-c", script], cwd=project, env=env, capture_output=True, check=False).returncode
+        done = subprocess.run(["bash", "-c", script], cwd=project, env=env, capture_output=True, text=True, check=False)
+        return done.returncode, done.stdout + done.stderr
 
     edited(project, "a case")
-    assert push() == 1
+    code, told = push()
+    assert code == 1 and "FAILED a client in full" in told, told
     git(project, "revert", "--no-edit", "HEAD")
     edited(project, "a mapping")
-    assert push() == 0
+    code, told = push()
+    assert code == 0, told
     (comment,) = server.comments
     assert comment["body"].startswith(MARKER)
     assert "custom.warehouse" in comment["body"] and "FAILED" not in comment["body"]
     assert kind == "gitlab" or "custom.warehouse" in (tmp_path / "summary.md").read_text(encoding="utf-8")
 
 
+def sources(folder: Path) -> Path:
+    """What the action is installed from: in an environment of the wheel, a copy of this repository, for pip leaves files behind."""
+    if not INSTALLED:
+        return ROOT
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\0")
+    for name in listed:
+        if name and not name.startswith(("tests/", "docs/")) and (ROOT / name).is_file():
+            (folder / "action" / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / "action" / name)
+    return folder / "action"
+
+
 def shims(folder: Path) -> Path:
-    """A `pip` that has installed what is asked for already."""
+    """A `pip` that has installed what is asked for already; with an environment of the wheel, its own is called."""
     (folder / "bin").mkdir()
     pip = folder / "bin" / "pip"
     pip.write_text('#!/bin/sh\n[ "$1" = install ]\n', encoding="utf-8")
