@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from contextvars import ContextVar
 from functools import lru_cache
 
 import httpx
@@ -26,6 +27,22 @@ DEFAULTS = {  # what every request says
     "connection": "keep-alive",
     "user-agent": f"python-httpx/{httpx.__version__}",
 }
+
+
+# object and key of the record that a call is made for; nothing where it is made for none
+ABOUT: ContextVar[tuple[str, str]] = ContextVar("about", default=("", ""))
+
+
+class Call(msgspec.Struct, frozen=True):
+    """A request and what came of it, for a log: no query, body or header is in it."""
+
+    account: str  # the connector
+    method: str
+    path: str
+    status: int  # 0 where no answer came
+    seconds: float
+    cost: float  # in the unit of the account's limits
+    error: str = ""  # the kind of error, where no answer came
 
 
 class Request(msgspec.Struct, frozen=True):

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -31,6 +31,7 @@ from engine.connector.classify import (
 from engine.connector.door import Body, Door, Head
 from engine.connector.encoding import BODIES, as_form, as_json, in_parts, nested
 from engine.connector.messages import (
+    Call,
     Request,
     Response,
     of_httpx,
@@ -127,6 +128,8 @@ class Calls:
     # who hears of every request before it goes out, and of every answer
     on_request: Callable[[Request], None] = ignore
     on_response: Callable[[Response], None] = ignore
+    # who keeps a log of the calls
+    on_call: Callable[[Call], None] | None = None
     # seconds by which the server's clock is ahead of ours, as its last answer told
     ahead: float = 0.0
 
@@ -389,18 +392,7 @@ class Calls:
         while left > 0:
             booking = self._acquire(operation)
             signature = signed or self.session.signature()
-            try:
-                response = send(signature)
-            # a cursor, a version or a mark out of an answer
-            except (
-                httpx.InvalidURL,
-                httpx.LocalProtocolError,
-                UnicodeError,
-            ) as error:
-                raise RequestRejected(
-                    f"{operation.method} {operation.path} holds what no request can"
-                    f" carry: {error}"
-                ) from None
+            response = self._answer(operation, partial(send, signature))
             self.limiter.observe(response.headers, booking)
             verdict = classify(self.connector, response)
             if (date := verdict.date) is not None:
@@ -431,6 +423,42 @@ class Calls:
             f"{self.connector.title}: {operation.method} {operation.path} {why} –"
             " lower the pace in `limits`, or try later"
         )
+
+    def _answer(
+        self, operation: Operation, send: Callable[[], Response]
+    ) -> Response:
+        """One request, and a word about it to whoever keeps a log."""
+        began, status, path, error = time.monotonic(), 0, operation.path, ""
+        try:
+            response = send()
+            status, path = response.status_code, response.url.path
+            return response
+        # a cursor, a version or a mark out of an answer
+        except (
+            httpx.InvalidURL,
+            httpx.LocalProtocolError,
+            UnicodeError,
+        ) as failure:
+            error = type(failure).__name__
+            raise RequestRejected(
+                f"{operation.method} {operation.path} holds what no request can carry:"
+                f" {failure}"
+            ) from None
+        except Exception as failure:
+            error = type(failure).__name__
+            raise
+        finally:
+            if self.on_call:
+                made = Call(
+                    self.connector.name,
+                    operation.method,
+                    self.session.redact(path),
+                    status,
+                    time.monotonic() - began,
+                    operation.cost,
+                    error,
+                )
+                self.on_call(made)
 
     def _waits(
         self, verdict: Classified, rule: ErrorRule, growth: int

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import logging
 
-from engine.session import Event, Log
+from msgspec import structs
+
+from engine.connector.messages import ABOUT, Call
+from engine.session import Event, Log, Run
 
 LOGGER = logging.getLogger("etl")
 LOGGER.addHandler(logging.NullHandler())  # only who asks for records gets them
@@ -25,3 +28,32 @@ def to_logger(also: Log) -> Log:
         also(event)
 
     return log
+
+
+def calls_to_logger(run: Run) -> None:
+    """From now on, each call of a run is a record of the logger too, at level DEBUG.
+
+    It has `run`, `account`, `method`, `path`, `status`, `seconds`, `cost` and `error`, and the
+    `object` and `key` of the record that is written. Nothing is set up where nobody listens.
+    """
+
+    def log(call: Call) -> None:
+        name, key = ABOUT.get()
+        parts = structs.asdict(call) | {
+            "run": run.id,
+            "object": name,
+            "key": key,
+        }
+        LOGGER.debug(
+            "run %d: %s %s %s: %s in %.3f s",
+            run.id,
+            call.account,
+            call.method,
+            call.path,
+            call.status or call.error,
+            call.seconds,
+            extra=parts,
+        )
+
+    if LOGGER.isEnabledFor(logging.DEBUG):
+        run.source.calls.on_call = run.destination.calls.on_call = log

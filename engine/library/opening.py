@@ -22,7 +22,7 @@ from engine.connector.rate_limit import Clock
 from engine.errors import EtlError, UsageError
 from engine.extract.accounts import belongs
 from engine.language.compile import Migration, load_migration, shown
-from engine.library.events import to_logger
+from engine.library.events import calls_to_logger, to_logger
 from engine.session import Event, Log, Progress, Run, quiet, unheard, wire
 from engine.store.journal import all_runs, close_killed, end_run
 from engine.store.lease import lease
@@ -151,6 +151,7 @@ def numbered(
         with closing(_wired(held, command, wait)) as run, _told(run, command):
             belongs(run, rebind)
             run.notices.extend(_overridden(held))
+            calls_to_logger(run)
             yield run
     finally:
         held.turn.release()

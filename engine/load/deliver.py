@@ -26,6 +26,7 @@ from typing import Any
 from msgspec import structs
 
 from engine.connector.client import Written
+from engine.connector.messages import ABOUT
 from engine.connector.model import Connector
 from engine.destination.rows import RowCodec, codec_now
 from engine.errors import (
@@ -352,12 +353,10 @@ def _perform(run: Run, halt: threading.Event, writes: Call) -> list[Outcome]:
     if halt.is_set():
         reason = "not sent: the run stopped before"
         return [Outcome(write, "not sent", reason=reason) for write in writes]
+    first, more = writes[0], len(writes) - 1
+    ABOUT.set((first.object, f"{first.key} +{more}" if more else first.key))
     try:
-        found = (
-            [_single(run, writes[0])]
-            if len(writes) == 1
-            else _several(run, writes)
-        )
+        found = [_single(run, first)] if not more else _several(run, writes)
     except BaseException:
         halt.set()
         raise

@@ -1,0 +1,129 @@
+"""What a run does, for a file or the terminal: `--log`, `-v`, `-vv`."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from engine.cli.streams import say
+from engine.errors import UsageError
+from engine.library.events import LOGGER
+
+# what a record of the logger says besides its level and its message
+PARTS = (
+    "run",
+    "object",
+    "key",
+    "account",
+    "method",
+    "path",
+    "status",
+    "seconds",
+    "cost",
+    "error",
+)
+
+
+class JsonLines(logging.Formatter):
+    """A record as a line of JSON: when, how grave, what, and its parts."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line. What a part does not have is left out."""
+        moment = datetime.fromtimestamp(record.created, UTC)
+        parts = {name: getattr(record, name, "") for name in PARTS}
+        said = {
+            "at": moment.isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "message": record.getMessage(),
+            **{
+                name: _short(part) for name, part in parts.items() if part != ""
+            },
+        }
+        return json.dumps(said, ensure_ascii=False)
+
+
+def _short(part: Any) -> Any:
+    return round(part, 4) if isinstance(part, float) else part
+
+
+class Terminal(logging.Handler):
+    """Records on standard error, a line each, with the record that they are about."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print a record."""
+        about = f"{record.object} {record.key}".strip()  # type: ignore[attr-defined]
+        message = record.getMessage()
+        say(f"{message} [{about}]" if about else message)
+
+
+def logged(function: Any) -> Any:
+    """--log FILE, -v and -vv."""
+    for decorate in (
+        click.option(
+            "-v",
+            "--verbose",
+            count=True,
+            expose_value=False,
+            callback=_aloud,
+            help="Print what a run does to standard error; twice, each call too.",
+        ),
+        click.option(
+            "--log",
+            type=click.Path(path_type=Path, dir_okay=False),
+            expose_value=False,
+            callback=_into,
+            metavar="FILE",
+            help="Add what a run does, and each call, to a file as lines of JSON.",
+        ),
+    ):
+        function = decorate(function)
+    return function
+
+
+def _aloud(
+    context: click.Context, _option: click.Parameter, times: int
+) -> None:
+    if times:
+        _listen(
+            context, Terminal(), logging.INFO if times == 1 else logging.DEBUG
+        )
+
+
+def _into(
+    context: click.Context, _option: click.Parameter, file: Path | None
+) -> None:
+    if file is None:
+        return
+    try:
+        os.close(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600))
+        handler = logging.FileHandler(file, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(
+            f"--log {file} cannot be written: {error.strerror} – name a file in a"
+            " folder that exists and is yours"
+        ) from None
+    handler.setFormatter(JsonLines())
+    _listen(context, handler, logging.DEBUG)
+
+
+def _listen(
+    context: click.Context, handler: logging.Handler, level: int
+) -> None:
+    """Until the command ends, the handler hears what is at least so grave."""
+    handler.setLevel(level)
+    before = LOGGER.level
+    LOGGER.addHandler(handler)
+    LOGGER.setLevel(min(level, before or level))
+
+    def stop() -> None:
+        LOGGER.removeHandler(handler)
+        LOGGER.setLevel(before)
+        handler.close()
+
+    context.call_on_close(stop)

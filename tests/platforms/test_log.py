@@ -1,0 +1,96 @@
+"""`--log`, `-v` and `-vv`: what a run does, line by line."""
+
+from __future__ import annotations
+
+import json
+import logging
+import stat
+from pathlib import Path
+from typing import Any
+
+from engine.library.events import LOGGER
+from tests.platforms.conftest import Serve
+from tests.platforms.oddities import dropping
+from tests.platforms.project import (
+    Project,
+    mapped,
+    migration,
+    project,
+    readable,
+    writable,
+)
+
+ANA = {"id": 1, "name": "Ana", "email": "ana@x.es"}
+EVA = {"id": 2, "name": "Eva", "email": "eva@x.es"}
+
+
+def people(serve: Serve, folder: Path) -> Project:
+    """Two people become contacts, with a key in a header that no log may show."""
+    kinds = {"name": "text", "email": "text"}
+    source = {"people": readable("people", **kinds)}
+    destination = {"contacts": writable("contacts", ["name", "email"], **kinds)}
+    objects = {"contacts": mapped("people", "contacts", dict(zip(kinds, kinds, strict=True)))}
+    return project(folder, serve(people=[ANA, EVA], contacts=[]), source, destination, migration(objects))
+
+
+def lines(file: Path) -> list[dict[str, Any]]:
+    """The lines of a log."""
+    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+
+
+def test_every_call_is_a_line(serve: Serve, tmp_path: Path) -> None:
+    """Each request that a platform got is a line with its path, status, time and cost; writes name their record."""
+    trial = people(serve, tmp_path)
+    trial.etl("run", "--sample", "--log", "run.log", code=0)
+    calls = [line for line in lines(tmp_path / "run.log") if "method" in line]
+    made = [(one.method, "/" + "/".join(one.parts)) for one in trial.platform.log]
+    assert sorted((line["method"], line["path"]) for line in calls) == sorted(made)
+    assert {line["status"] for line in calls} <= {200, 201}
+    assert all(line["seconds"] > 0 and line["cost"] >= 0 and line["run"] == 1 for line in calls)
+    written = [(line["account"], line["object"], line["key"]) for line in calls if line["method"] == "POST"]
+    assert written == [("destination", "contacts", "people/1"), ("destination", "contacts", "people/2")]
+    stages = [line["message"] for line in lines(tmp_path / "run.log") if "method" not in line]
+    assert stages[0].endswith("run begins: run --sample")
+    assert stages[-1].endswith("run ends: done")
+
+
+def test_a_log_is_added_to_and_private(serve: Serve, tmp_path: Path) -> None:
+    """A second command goes on in the same file, which only its owner may read; no value of a record is in it."""
+    trial = people(serve, tmp_path)
+    trial.etl("run", "--sample", "--log", "run.log", code=0)
+    first = len(lines(tmp_path / "run.log"))
+    trial.etl("verify", "--log", "run.log", code=0)
+    assert {line["run"] for line in lines(tmp_path / "run.log")[first:]} == {2}
+    assert stat.S_IMODE((tmp_path / "run.log").stat().st_mode) == 0o600
+    assert "ana@x.es" not in (tmp_path / "run.log").read_text(encoding="utf-8")
+
+
+def test_a_call_without_an_answer_is_a_line_too(serve: Serve, tmp_path: Path) -> None:
+    """A connection that is cut leaves a line that names the kind of error and has no status."""
+    trial = people(serve, tmp_path)
+    trial.platform.after.append(dropping("contacts", {1}))
+    trial.etl("run", "--sample", "--log", "run.log")
+    cut = [line for line in lines(tmp_path / "run.log") if line.get("error")]
+    assert [(line["method"], line["status"], line["object"]) for line in cut] == [("POST", 0, "contacts")]
+    assert cut[0]["error"] in ("RemoteProtocolError", "ReadError")
+
+
+def test_how_much_is_printed(serve: Serve, tmp_path: Path) -> None:
+    """Without -v nothing of it is printed, with one the stages are, with two the calls too; standard output is untouched."""
+    trial = people(serve, tmp_path)
+    silent, some, much = (trial.etl("run", "--sample", "--json", *words, code=0) for words in ((), ("-v",), ("-vv",)))
+    assert "stage begins" not in silent.err
+    assert "stage begins: extract" in some.err
+    assert "GET /ok" not in some.err
+    assert "source GET /ok: 200" in much.err
+    assert all(isinstance(done.data(), dict) for done in (silent, some, much))
+    assert LOGGER.level == logging.NOTSET
+    assert [type(one) for one in LOGGER.handlers] == [logging.NullHandler]
+
+
+def test_a_log_that_cannot_be_written_stops_the_command(serve: Serve, tmp_path: Path) -> None:
+    """A folder that is not there is named before anything is read."""
+    trial = people(serve, tmp_path)
+    done = trial.etl("run", "--sample", "--log", "nowhere/run.log", code=2)
+    assert "--log nowhere/run.log cannot be written" in done.err
+    assert trial.platform.log == []
