@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import html.parser
 import copy
+import html.parser
 import json
 import os
 import re
