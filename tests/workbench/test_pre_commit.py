@@ -39,6 +39,7 @@ def by_hand(folder: Path, home: Path) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.installed
+@pytest.mark.xdist_group("installed")  # one installs etl anew in the environment that all of them use
 def test_the_hook_of_a_project_runs(tmp_path: Path) -> None:
     """On all files of a new project it passes; a spec with a mistake is refused, with its place."""
     etl_here("init", "--example", EXAMPLE, "demo", at=tmp_path, code=0)

@@ -137,6 +137,7 @@ def service(request: pytest.FixtureRequest) -> Iterator[tuple[str, Service]]:
 
 
 @pytest.mark.installed
+@pytest.mark.xdist_group("installed")  # one installs etl anew in the environment that all of them use
 def test_the_files_run_as_they_are_written(service: tuple[str, Service], project: Path, tmp_path: Path) -> None:
     """Two pushes, the first with a failing case: one comment, updated, with the text of the last; the codes tell."""
     kind, server = service
