@@ -172,7 +172,8 @@ def _any(source: Connector, destination: Connector) -> Outline:
     if not read or not made:
         raise UsageError(
             "every row of the destination needs a link or a file to be created, so no first"
-            " object can be written for it – write the spec by hand (docs/spec.md)"
+            " object can be written for it – write the spec by hand, after one that"
+            " `etl init --example stel_order_to_pipedrive` makes"
         )
     return outlined([Pair(read, made, 0.0, ())])[0]
 

@@ -13,7 +13,9 @@ import click
 
 from engine.cli.streams import say
 from engine.errors import UsageError
-from engine.library.events import LOGGER
+
+# the logger of engine.library.events, which imports more than a command needs to start
+LOGGER = logging.getLogger("etl")
 
 # what a record of the logger says besides its level and its message
 PARTS = (

@@ -437,7 +437,7 @@ class Tab:
         """Wait until a piece of script gives something true."""
         from selenium.webdriver.support.wait import WebDriverWait
 
-        WebDriverWait(self.driver, 5, 0.02).until(lambda _: self.js(f"return {text}"))
+        WebDriverWait(self.driver, 30, 0.02).until(lambda _: self.js(f"return {text}"))
 
 
 @pytest.fixture

@@ -298,7 +298,8 @@ def test_processes_that_come_together_do_it_once(old: Path) -> None:
     """The others wait for the first one and find a store that is up to date."""
     before = without_version(contents(old))
     assert opened_by(4, str(old)) == [0, 0, 0, 0]
-    assert backups(old) == ["old.sqlite.v1.backup"]
+    # one that came between two steps has copied the version between them
+    assert backups(old) in (["old.sqlite.v1.backup"], ["old.sqlite.v1.backup", "old.sqlite.v2.backup"])
     after = contents(old, NEW_COLUMNS)
     assert {
         name: rows
@@ -557,10 +558,11 @@ def dump(accounts: Path, plan: str = "ultimate") -> list[dict[str, Any]]:
     return [json.loads(line) for line in lines]
 
 
+# the oldest one among the other tests, for each takes half a minute
 KEPT = (
-    *(("sqlite", number) for number in range(1, VERSION + 1)),
-    ("postgresql", 1),
-    *(pytest.param("postgresql", number, marks=pytest.mark.chaos) for number in range(2, VERSION + 1)),
+    ("sqlite", 1),
+    *(pytest.param("sqlite", number, marks=pytest.mark.chaos) for number in range(2, VERSION + 1)),
+    *(pytest.param("postgresql", number, marks=pytest.mark.chaos) for number in range(1, VERSION + 1)),
 )
 
 
