@@ -165,13 +165,10 @@ def _verdict(report: Report, waiting: Sequence[Any], console: Console) -> None:
     )
     arrived = _arrived(verdict, report["command"])
     good = verdict["state"] == "good" and not waiting
-    rest = "nothing needs attention"
-    if not good:
-        rest = (
-            f"{len(waiting):,} need attention"
-            if waiting
-            else "look at the counts"
-        )
+    rest = "nothing needs attention" if good else "look at the counts"
+    if waiting:
+        needs = "needs" if len(waiting) == 1 else "need"
+        rest = f"{len(waiting):,} {needs} attention"
     line(console, f"{arrived}; {rest}", "bold green" if good else "bold yellow")
     counts = [
         f"{verdict[state]:,} {state}"

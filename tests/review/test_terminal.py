@@ -81,7 +81,7 @@ SAID = [
     ),
     pytest.param(
         {"findings": [finding(1)]},
-        ["40 of 40 records arrived; 1 need attention", "  object_1 rows/1: odd 1"],
+        ["40 of 40 records arrived; 1 needs attention", "  object_1 rows/1: odd 1"],
         id="a-finding",
     ),
     pytest.param(
