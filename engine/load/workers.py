@@ -47,8 +47,8 @@ class Workers(msgspec.Struct, Generic[Work, Result], frozen=True):
     def start(self) -> None:
         """One more thread."""
         thread = threading.Thread(target=self._work, daemon=True)
+        self.threads.append(thread)  # an interrupt may come while it starts
         thread.start()
-        self.threads.append(thread)
 
     def _work(self) -> None:
         while (work := self.todo.get()) is not None:
@@ -58,6 +58,7 @@ class Workers(msgspec.Struct, Generic[Work, Result], frozen=True):
                 BaseException
             ) as error:  # whoever handed it out has to see it
                 self.ended.put(Ended(work, None, error))
+        self.todo.put(None)  # for the other threads, however many have started
 
 
 @contextmanager
@@ -76,7 +77,7 @@ def workers(
         crew.start()
         yield crew
     finally:
-        for _ in crew.threads:
-            crew.todo.put(None)
+        crew.todo.put(None)
         for thread in crew.threads:
-            thread.join()
+            if thread.ident is not None:
+                thread.join()

@@ -1,15 +1,18 @@
-"""An interrupt that comes while outcomes are gathered."""
+"""An interrupt that comes while outcomes are gathered, or a thread is started."""
 
 from __future__ import annotations
 
 import threading
+import time
 from contextlib import suppress
 from pathlib import Path
 
+import pytest
 from msgspec import structs
 
 from engine.load import deliver as module
 from engine.load.deliver import deliver
+from engine.load.workers import workers
 from tests.load.test_deliver import delivering, people
 
 
@@ -52,3 +55,29 @@ def test_an_interrupt_while_outcomes_are_gathered_ends_the_delivery(tmp_path: Pa
             assert ended.wait(20), "the delivery waits for calls that have ended already"
         finally:
             module._Delivery.gather = plain  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize("after", [True, False], ids=["it runs already", "it does not run yet"])
+def test_an_interrupt_while_a_thread_starts_ends_the_delivery(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: bool
+) -> None:
+    """Ctrl-C while the second thread of a delivery starts ends it, and no thread stays behind."""
+    start, begun = threading.Thread.start, []
+
+    def interrupted(thread: threading.Thread) -> None:
+        begun.append(thread)
+        if len(begun) == 2 and not after:
+            raise KeyboardInterrupt
+        start(thread)
+        if len(begun) == 2:
+            raise KeyboardInterrupt
+
+    with workers(lambda _: time.sleep(0.02), 4) as crew, suppress(KeyboardInterrupt):
+        begun.append(crew.threads[0])
+        for number in range(50):
+            crew.todo.put(number)
+        monkeypatch.setattr(threading.Thread, "start", interrupted)
+        for _ in range(10):
+            crew.wait(0.01)
+    assert len(begun) == 2
+    assert not any(thread.is_alive() for thread in begun)
