@@ -427,6 +427,15 @@ def well_formed(value: Json) -> Json:
     return json.loads(text.encode("utf-8", "replace"))
 
 
+def mark_of(value: Json) -> int:
+    """A number that is the same for equal values, whatever the order of their keys; of no use
+    outside this process.
+    """
+    with suppress(UnicodeEncodeError, OverflowError):
+        return hash(_SORTED(value))
+    return hash(canonical(value))
+
+
 def digest(value: Json) -> str:
     """A short stable fingerprint of a JSON value."""
     return hashlib.sha256(

@@ -173,7 +173,7 @@ def _any(source: Connector, destination: Connector) -> Outline:
         raise UsageError(
             "every row of the destination needs a link or a file to be created, so no first"
             " object can be written for it – write the spec by hand, after one that"
-            " `etl init --example stel_order_to_pipedrive` makes"
+            " `etl init --example NAME` makes"
         )
     return outlined([Pair(read, made, 0.0, ())])[0]
 

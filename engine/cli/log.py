@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import logging
 import os
+import stat
+import sys
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -58,10 +61,29 @@ class Terminal(logging.Handler):
     """Records on standard error, a line each, with the record that they are about."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Print a record."""
-        about = f"{record.object} {record.key}".strip()  # type: ignore[attr-defined]
-        message = record.getMessage()
-        say(f"{message} [{about}]" if about else message)
+        """Print a record. One that cannot be printed must not stop what it tells of."""
+        try:
+            name, key = (
+                getattr(record, part, "") for part in ("object", "key")
+            )
+            about = f"{name} {key}".strip()
+            message = record.getMessage()
+            say(f"{message} [{about}]" if about else message)
+        except Exception:
+            self.handleError(record)
+
+
+class LogFile(logging.FileHandler):
+    """Records at the end of a file. A disk that is full ends the log, not the run."""
+
+    def handleError(self, _: logging.LogRecord) -> None:  # noqa: N802
+        """Report why the log ends here, once."""
+        if self not in LOGGER.handlers:
+            return
+        LOGGER.removeHandler(self)
+        error = sys.exc_info()[1]
+        reason = getattr(error, "strerror", None) or str(error)
+        say(f"the log {self.baseFilename} ends here: {reason}")
 
 
 def logged(function: Any) -> Any:
@@ -72,14 +94,14 @@ def logged(function: Any) -> Any:
             "--verbose",
             count=True,
             expose_value=False,
-            callback=_aloud,
+            callback=_verbose,
             help="Print what a run does to standard error; twice, each call too.",
         ),
         click.option(
             "--log",
             type=click.Path(path_type=Path, dir_okay=False),
             expose_value=False,
-            callback=_into,
+            callback=_log_file,
             metavar="FILE",
             help="Add what a run does, and each call, to a file as lines of JSON.",
         ),
@@ -88,7 +110,7 @@ def logged(function: Any) -> Any:
     return function
 
 
-def _aloud(
+def _verbose(
     context: click.Context, _option: click.Parameter, times: int
 ) -> None:
     if times:
@@ -97,14 +119,14 @@ def _aloud(
         )
 
 
-def _into(
+def _log_file(
     context: click.Context, _option: click.Parameter, file: Path | None
 ) -> None:
     if file is None:
         return
     try:
-        os.close(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600))
-        handler = logging.FileHandler(file, encoding="utf-8")
+        _make_private(file)
+        handler = LogFile(file, encoding="utf-8")
     except OSError as error:
         raise UsageError(
             f"--log {file} cannot be written: {error.strerror} – name a file in a"
@@ -112,6 +134,16 @@ def _into(
         ) from None
     handler.setFormatter(JsonLines())
     _listen(context, handler, logging.DEBUG)
+
+
+def _make_private(file: Path) -> None:
+    """See to it that the file is there and that only this user may read it."""
+    opened = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    try:
+        if stat.S_ISREG(os.fstat(opened).st_mode):  # and no device
+            file.chmod(0o600)
+    finally:
+        os.close(opened)
 
 
 def _listen(
@@ -126,6 +158,7 @@ def _listen(
     def stop() -> None:
         LOGGER.removeHandler(handler)
         LOGGER.setLevel(before)
-        handler.close()
+        with suppress(OSError):  # what a full disk did not take
+            handler.close()
 
     context.call_on_close(stop)

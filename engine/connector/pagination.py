@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from engine.connector.model import Pager
 from engine.errors import Unavailable
-from engine.values import dig, is_yes, word
+from engine.values import dig, is_yes, mark_of, word
 
 # some may have slipped from one page to another
 SLIPPED = "rows moved while the list was read"
@@ -225,8 +225,7 @@ class Count:
         id.
         """
         known = (self.first, self.last)
-        mark = hash(repr(page.rows))
-        here = Seen(len(page.rows), frozenset(page.keys), mark)
+        here = Seen(len(page.rows), frozenset(page.keys), mark_of(page.rows))
         stale = bool(here.keys) and any(here.keys <= one.keys for one in known)
         self.stale = self.stale + 1 if stale else 0
         self.here = here

@@ -427,12 +427,12 @@ class Calls:
     def _answer(
         self, operation: Operation, send: Callable[[], Response]
     ) -> Response:
-        """One request, and a word about it to whoever keeps a log."""
+        """Send one request and report it to the log of calls."""
         began, status, path, error = time.monotonic(), 0, operation.path, ""
         try:
-            response = send()
-            status, path = response.status_code, response.url.path
-            return response
+            answer = send()
+            status, path = answer.status_code, answer.url.path
+            return answer
         # a cursor, a version or a mark out of an answer
         except (
             httpx.InvalidURL,
@@ -449,16 +449,17 @@ class Calls:
             raise
         finally:
             if self.on_call:
-                made = Call(
-                    self.connector.name,
-                    operation.method,
-                    self.session.redact(path),
-                    status,
-                    time.monotonic() - began,
-                    operation.cost,
-                    error,
+                self.on_call(
+                    Call(
+                        self.connector.name,
+                        operation.method,
+                        self.session.redact(path),
+                        status,
+                        time.monotonic() - began,
+                        operation.cost,
+                        error,
+                    )
                 )
-                self.on_call(made)
 
     def _waits(
         self, verdict: Classified, rule: ErrorRule, growth: int

@@ -16,7 +16,13 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from engine.connector.model import Operation, Pager
-from engine.connector.pagination import PAGERS, REPEATS, Page, next_link
+from engine.connector.pagination import (
+    PAGERS,
+    REPEATS,
+    Count,
+    Page,
+    next_link,
+)
 from engine.errors import Unavailable
 
 Reply = tuple[list[Any], Any, Mapping[str, str]]  # rows, body, headers
@@ -382,3 +388,14 @@ def test_rows_that_nobody_may_see_hide_no_others(kind: str, hidden: set[int], co
     found = [row["id"] for _, rows in walk(replace(pager, size=6), filtering, numbered(count)) for row in rows]
     empty = any(set(range(start, start + 6)) <= hidden for start in range(35))
     assert empty or set(found) == set(range(count)) - hidden
+
+
+@given(st.lists(st.dictionaries(st.text(max_size=3), st.integers() | st.text(max_size=5) | st.floats(allow_nan=False)), min_size=1))
+def test_a_page_is_known_again_by_its_rows(rows: list[dict[str, Any]]) -> None:
+    """A page without ids repeats one with the same rows, in whatever order their keys stand, and no other."""
+    count = Count(0)
+    assert not count.repeats(Page(rows))
+    count.take(Page(rows), Pager("offset", SIZE, START))
+    assert count.repeats(Page([dict(reversed(row.items())) for row in rows]))
+    assert not count.repeats(Page([*rows, {"": 1}]))
+    assert not count.repeats(Page([{"other": 1, **rows[0], "others": 2}, *rows[1:]]))

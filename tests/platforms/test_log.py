@@ -8,6 +8,8 @@ import stat
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from engine.library.events import LOGGER
 from tests.platforms.conftest import Serve
 from tests.platforms.oddities import dropping
@@ -94,3 +96,29 @@ def test_a_log_that_cannot_be_written_stops_the_command(serve: Serve, tmp_path: 
     done = trial.etl("run", "--sample", "--log", "nowhere/run.log", code=2)
     assert "--log nowhere/run.log cannot be written" in done.err
     assert trial.platform.log == []
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_a_full_disk_ends_the_log_and_not_the_run(serve: Serve, tmp_path: Path) -> None:
+    """Where the log cannot be written any more, one line says so, and all records arrive."""
+    trial = people(serve, tmp_path)
+    done = trial.etl("run", "--sample", "--log", "/dev/full", code=0)
+    assert done.err.count("/dev/full") == 1
+    assert "the log /dev/full ends here" in done.err
+    assert len(trial.platform.tables["contacts"]) == 2
+
+
+def test_a_file_that_others_could_read_becomes_private(serve: Serve, tmp_path: Path) -> None:
+    """A log that is there already is closed to others before anything is added to it."""
+    (tmp_path / "run.log").touch(mode=0o644)
+    people(serve, tmp_path).etl("run", "--sample", "--log", "run.log", code=0)
+    assert stat.S_IMODE((tmp_path / "run.log").stat().st_mode) == 0o600
+
+
+def test_a_record_of_somebody_else_is_printed_like_ours(serve: Serve, tmp_path: Path) -> None:
+    """A logger below `etl`, such as that of a step of one's own, has no object and key; -v prints it and nothing stops."""
+    trial = people(serve, tmp_path)
+    trial.platform.before.append(lambda *_: logging.getLogger("etl.mine").warning("a word of a step"))
+    done = trial.etl("run", "--sample", "-v", code=0)
+    assert "a word of a step" in done.err
+    assert len(trial.platform.tables["contacts"]) == 2
