@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from engine import pipeline as stages
+from engine.cli.log import logged
 from engine.cli.opening import opened
 from engine.cli.options import Settings, common
 from engine.cli.screen import print_result
@@ -17,6 +18,7 @@ from engine.report.document import build
 
 @click.command()
 @common
+@logged
 @click.option(
     "--refresh", is_flag=True, help="Read the source again from the start."
 )

@@ -9,7 +9,6 @@ from typing import Any
 
 import click
 
-from engine.cli.log import logged
 from engine.errors import UsageError
 
 OWN_SIZE = 0  # `--sample` without a number
@@ -82,7 +81,6 @@ def common(function: Any) -> Any:
                 help="SQLAlchemy URL or file; default var/MIGRATION.ENV.sqlite.",
             ),
             machine,
-            logged,
         )
     ):
         function = decorate(function)

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from engine import pipeline as stages
+from engine.cli.log import logged
 from engine.cli.opening import opened, size_of
 from engine.cli.options import Settings, common, sampled
 from engine.cli.screen import Screen, print_result, printing
@@ -21,6 +22,7 @@ from engine.report.plan import show_planned, write_plan
 
 @click.command()
 @common
+@logged
 @sampled
 @click.option(
     "--refresh", is_flag=True, help="Read the source again from the start."

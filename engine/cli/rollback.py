@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from engine.cli.log import logged
 from engine.cli.opening import opened
 from engine.cli.options import Settings, common
 from engine.cli.screen import confirmed, print_result
@@ -21,6 +22,7 @@ LAST_RUN = 2**31 - 1
 
 @click.command()
 @common
+@logged
 @click.option(
     "--run",
     "of_run",

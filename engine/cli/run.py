@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from engine import pipeline as stages
+from engine.cli.log import logged
 from engine.cli.opening import opened, size_of
 from engine.cli.options import Settings, common, interval, sampled, until
 from engine.cli.reports import report_of, show
@@ -78,6 +79,7 @@ class Choice:
 
 @click.command()
 @common
+@logged
 @sampled
 @click.option(
     "--refresh", is_flag=True, help="Read the source again from the start."

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from engine.cli.log import logged
 from engine.cli.opening import opened
 from engine.cli.options import Settings, common
 from engine.cli.reports import report_of, show
@@ -15,6 +16,7 @@ from engine.library import commands
 
 @click.command()
 @common
+@logged
 def verify(**options: Any) -> None:
     """Read the destination back and compare it with what was wanted, field by field."""
     settings = Settings(**options)
