@@ -16,6 +16,7 @@ import click
 
 from engine.cli.streams import say
 from engine.errors import UsageError
+from engine.report.words import clean
 
 # the logger of engine.library.events, which imports more than a command needs to start
 LOGGER = logging.getLogger("etl")
@@ -50,7 +51,7 @@ class JsonLines(logging.Formatter):
                 name: _short(part) for name, part in parts.items() if part != ""
             },
         }
-        return json.dumps(said, ensure_ascii=False)
+        return json.dumps(said)
 
 
 def _short(part: Any) -> Any:
@@ -68,7 +69,7 @@ class Terminal(logging.Handler):
             )
             about = f"{name} {key}".strip()
             message = record.getMessage()
-            say(f"{message} [{about}]" if about else message)
+            say(clean(f"{message} [{about}]" if about else message))
         except Exception:
             self.handleError(record)
 
@@ -137,10 +138,17 @@ def _log_file(
 
 
 def _make_private(file: Path) -> None:
-    """See to it that the file is there and that only this user may read it."""
-    opened = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    """See to it that the file is there and that only this user may read it. Raises UsageError
+    where it is no log.
+    """
+    opened = os.open(file, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
     try:
         if stat.S_ISREG(os.fstat(opened).st_mode):  # and no device
+            if os.read(opened, 1) not in (b"", b"{"):
+                raise UsageError(
+                    f"--log {file} is there and is no log: nothing is added to it – name"
+                    " another file"
+                )
             file.chmod(0o600)
     finally:
         os.close(opened)

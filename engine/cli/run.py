@@ -23,6 +23,7 @@ from engine.errors import (
     Unavailable,
     UsageError,
 )
+from engine.library.commands import delta
 from engine.library.gate import keep_small
 from engine.report import screens
 from engine.session import Run
@@ -160,9 +161,7 @@ def _work(
     run: Run, choice: Choice, size: int | None, quietly: bool
 ) -> stages.Result:
     if choice.changes:
-        return stages.delta(
-            run, choice.yes, choice.deletions, choice.remake_fields
-        )
+        return delta(run, choice.yes, choice.deletions, choice.remake_fields)
     if choice.failed:
         return stages.retry_failed(run)
 

@@ -204,9 +204,9 @@ def rows_of(
             f"an item of {operation.path} has no {operation.each} – check `each` in the"
             " connector"
         )
-    # in the answer's own list: emptying it frees a page that others still hold
-    rows[:] = [row_of(row, kind) for row in rows]
-    return rows
+    if kind.inside or kind.json_api:
+        return [row_of(row, kind) for row in rows]
+    return rows  # the answer's own list: emptying it frees a page that others still hold
 
 
 def _are_rows(found: Any) -> bool:

@@ -453,13 +453,17 @@ class Calls:
                     Call(
                         self.connector.name,
                         operation.method,
-                        self.session.redact(path),
+                        self.session.redact(self._below(path)),
                         status,
                         time.monotonic() - began,
                         operation.cost,
                         error,
                     )
                 )
+
+    def _below(self, path: str) -> str:
+        """A path without the account's own, which holds a key on some platforms."""
+        return path.removeprefix(self.home.path.rstrip("/"))
 
     def _waits(
         self, verdict: Classified, rule: ErrorRule, growth: int

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from engine import pipeline
-from engine.errors import UsageError
+from engine.errors import UnsafePlan, UsageError
 from engine.library.opening import begun
 from engine.pipeline import Result
 from engine.plan.renames import carry_over
 from engine.session import Run
+from engine.store.journal import all_runs
 from engine.store.links import links_of
 from engine.store.records import sample
 from engine.verify.compare import everything, records_of, writes_of
@@ -41,6 +42,23 @@ def verify(run: Run, spec: Path, environment: str) -> Result:
     # drafts that no run has tried to write: a plan made them, or a sample left them alone
     untried = _planned_since(runs) or commands[-1:] == ["run --sample"]
     return pipeline.verify(run, Result(), judged, only_written=untried)
+
+
+def delta(run: Run, yes: bool, deletions: bool, remake_fields: bool) -> Result:
+    """Bring over what has changed. Raises UnsafePlan after a rollback of everything, unless
+    `yes`: a delta that goes on by a schedule would move it all again.
+    """
+    with run.store.begin() as connection:
+        rows = [row for row in all_runs(connection) if row["id"] != run.id]
+    commands = [row["command"] for row in rows]
+    rolled_back = "rollback" in commands and not _since_rollback(commands)
+    if rolled_back and not yes and not _rows_kept(run):
+        raise UnsafePlan(
+            "this migration was rolled back, and a delta would move everything again"
+            " – stop what starts it, or migrate with: etl run SPEC, or repeat with"
+            " --yes"
+        )
+    return pipeline.delta(run, yes, deletions, remake_fields)
 
 
 def _rows_kept(run: Run) -> frozenset[tuple[str, str]]:

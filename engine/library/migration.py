@@ -152,7 +152,7 @@ class OpenMigration:
         """
 
         def change(run: Run) -> pipeline.Result:
-            return pipeline.delta(run, yes, deletions, remake_fields)
+            return commands.delta(run, yes, deletions, remake_fields)
 
         return self._carried_out("run --delta", change, wait=wait)
 

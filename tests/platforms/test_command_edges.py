@@ -301,3 +301,19 @@ def test_accounts_that_cannot_be_had_leave_no_store(trial: Project, environment:
     done = call(trial.folder, env, "run", "spec.yaml", "--sample", "--env", environment)
     assert done.code == 2 and told in done.err, str(done)
     assert not (trial.folder / "var").exists()
+
+
+def test_a_delta_does_not_fill_an_account_that_was_rolled_back(trial: Project) -> None:
+    """A delta that goes on by a schedule after a rollback is refused; a run, or --yes, begins again."""
+    trial.full()
+    trial.rollback(code=0)
+    done = trial.etl("run", "--delta", code=4)
+    assert "was rolled back" in done.err
+    assert trial.platform.tables["contacts"] == []
+    trial.delta("--yes", code=0)
+    made = len(trial.platform.tables["contacts"])
+    assert made > 0
+    trial.rollback(code=0)
+    trial.run(code=0)
+    trial.delta(code=0)
+    assert len(trial.platform.tables["contacts"]) == made

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import stat
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from engine.library.events import LOGGER
 from tests.platforms.conftest import Serve
 from tests.platforms.oddities import dropping
+from tests.platforms.platform import Answer, Platform, Request
 from tests.platforms.project import (
     Project,
     mapped,
@@ -122,3 +124,39 @@ def test_a_record_of_somebody_else_is_printed_like_ours(serve: Serve, tmp_path: 
     done = trial.etl("run", "--sample", "-v", code=0)
     assert "a word of a step" in done.err
     assert len(trial.platform.tables["contacts"]) == 2
+
+
+def test_a_key_in_an_accounts_address_is_in_no_log(serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of an address whose path holds a secret, such as that of a webhook, a log shows what is below it."""
+    trial = people(serve, tmp_path)
+
+    def below(platform: Platform, request: Request) -> Answer | None:
+        path = request.path.removeprefix("/rest/SECRET1234567")
+        return platform.answer(replace(request, path=path)) if path != request.path else None
+
+    trial.platform.before.append(below)
+    monkeypatch.setattr(Project, "env", {**trial.env, "SOURCE_URL": f"{trial.platform.base_url}/rest/SECRET1234567"})
+    done = trial.etl("run", "--sample", "--log", "run.log", "-vv", code=0)
+    assert "source GET /people: 200" in done.err
+    assert "SECRET" not in done.err + (tmp_path / "run.log").read_text(encoding="utf-8")
+
+
+def test_what_is_no_log_is_not_added_to(serve: Serve, tmp_path: Path) -> None:
+    """A file with something else in it, such as the spec, stays as it is."""
+    trial = people(serve, tmp_path)
+    before = (tmp_path / "spec.yaml").read_bytes()
+    (tmp_path / "notes.txt").write_text("name: notes\n", encoding="utf-8")
+    done = trial.etl("run", "--sample", "--log", "notes.txt", code=2)
+    assert "notes.txt is there and is no log" in done.err
+    assert (tmp_path / "notes.txt").read_text(encoding="utf-8") == "name: notes\n"
+    assert (tmp_path / "spec.yaml").read_bytes() == before
+
+
+def test_a_key_cannot_forge_a_line(serve: Serve, tmp_path: Path) -> None:
+    """Line ends and turns of direction in the key of a record begin no line, on the terminal or in the file."""
+    trial = people(serve, tmp_path)
+    trial.platform.tables["people"][0]["id"] = "7\nrun 1: run ends: done\u2028\u202ex"
+    done = trial.etl("run", "--sample", "--log", "run.log", "-vv")
+    assert "people/7" in done.err
+    assert not [line for line in done.err.splitlines() if line.startswith("run 1")]
+    assert len(lines(tmp_path / "run.log")) == (tmp_path / "run.log").read_bytes().count(b"\n")

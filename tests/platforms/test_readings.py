@@ -647,3 +647,24 @@ def test_a_filter_that_brings_what_is_known_is_trusted(serve: Serve, tmp_path: P
     lists = [one for one in made.platform.log[before:] if one.reads("people") and one.parts == ["people"]]
     assert lists and all("since" in one.query for one in lists)
     assert "Somebody else" in names(made)
+
+
+def test_the_next_page_may_be_named_inside_a_row(serve: Serve, tmp_path: Path) -> None:
+    """Where rows lie under a name and the cursor lies in the first of them, every page is read."""
+    rows = [{"id": number, "name": f"Person {number}"} for number in range(1, 38)]
+
+    def listed(_: Platform, request: Request) -> Answer | None:
+        if request.method != "GET" or request.parts != ["people"]:
+            return None
+        start = int(request.query.get("cursor", 0))
+        onward = start + 10 if start + 10 < len(rows) else None
+        return Answer(200, [{"person": {**row, "onward": onward}} for row in rows[start : start + 10]])
+
+    platform = serve(people=[], contacts=[])
+    platform.before.append(listed)
+    pagers = {"rows": {"kind": "cursor", "cursor": "cursor", "limit": "limit", "size": 10, "next": "0.person.onward"}}
+    source = {"resources": {"people": {**readable("people", name="text"), "inside": "person"}}, "pagers": pagers}
+    destination = {"resources": {"contacts": writable("contacts", ["name"], name="text")}}
+    objects = {"contacts": mapped("people", "contacts", {"name": "name"})}
+    project(tmp_path, platform, source, destination, migration(objects)).full()
+    assert len(platform.tables["contacts"]) == 37
