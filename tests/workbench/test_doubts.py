@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from engine.config.document import dotted, read
 from engine.errors import SpecError
 from engine.language.compile import Migration, load_migration
 from engine.language.dependencies import conditions
 from engine.language.model import Condition, ObjectMapping
+from engine.mapping.evaluate import holds
 from tests.spec.test_checks import HEAD, PLAIN, project
 from tests.workbench.mutations import ROOT
+from workbench.contradictions import contradiction
 from workbench.contradictions import tests_of as as_tests
 from workbench.doubts import conditions_of, quotes
 from workbench.doubts import doubts as doubts_of
@@ -210,6 +215,47 @@ def test_all_conditions_of_a_spec_are_found(path: Path) -> None:
     engine = [test for mapping in migration.spec.active() for item in compiled(mapping) for tests in item.any_of for test in tests]
     assert found == sorted((test.path.text, test.op, str(test.value)) for test in engine)
     assert all(dotted(keys).startswith(("objects.", "pipelines.")) for keys, _ in conditions_of(migration))
+
+
+# -- a warning is certain
+
+START = datetime(2024, 1, 1, 10, tzinfo=UTC)
+zones = st.integers(-3, 3).map(lambda hours: timezone(timedelta(hours=hours)))
+stamps = st.builds(lambda minutes, zone: (START + timedelta(minutes=minutes)).astimezone(zone).isoformat(), st.integers(-90, 90), zones)
+words = st.sampled_from(["", "a", "b", "ab", "2024", "2024-01-01", "2024-01-01T10:30", "true", "no", "0", "-0", "1", "1.0", "1.50", "1e3", "007", "0.1000000000000000055511", "10:30", "Mon, 01 Jan 2024 10:00:00 GMT", "123456789012345678901234567890123"])  # fmt: skip
+blanks = st.sampled_from(["", " ", "\t", "\u3000", "\n "])
+texts = st.one_of(words, stamps, st.text(max_size=3))
+padded = st.builds(lambda left, text, right: left + text + right, blanks, texts, blanks)
+numbers = st.one_of(st.integers(-2, 3), st.sampled_from([0.1, 1.5, 1000, 1e22, 10**40, 2**53 + 1]), st.floats(-2, 2))
+scalars = st.one_of(texts, padded, numbers, st.booleans(), st.none())
+bounds = st.one_of(texts, numbers)
+tests = st.fixed_dictionaries(
+    {},
+    optional={
+        **dict.fromkeys(("gt", "gte", "lt", "lte"), bounds), "equals": scalars, "not": scalars,
+        "in": st.lists(scalars, min_size=1, max_size=3), "filled": st.booleans(), "empty": st.booleans(),
+    },
+).filter(lambda wanted: 0 < len(wanted) < 4)  # fmt: skip
+values = st.one_of(scalars, padded, st.sampled_from([[], {}, [0], ["a"], {"a": 1}]))
+
+
+@given(tests, values)
+@example({"gt": "2024-01-01T12:00:00+02:00", "lt": "2024-01-01T11:00:00+00:00"}, "2024-01-01T10:30:00Z")
+@example({"empty": True, "lt": "b"}, "")
+@example({"empty": True, "gt": "b"}, "\u3000")
+@example({"in": ["a"], "lt": "2024"}, " a ")
+@example({"in": ["2024-01-01T10:00:00Z"], "gt": "2024-01-01T11"}, "2024-01-01T12:00:00+02:00")
+@example({"gt": 1, "lt": 1.0000000000000002}, "1.0000000000000001")
+@example({"gt": 10**400, "lt": 10**400 + 2}, 10**400 + 1)
+@example({"gte": "1.50", "lte": "1.50"}, 1.5)
+@example({"gt": "1e3", "lt": "1e4"}, 2000)
+@example({"equals": "true", "filled": True}, True)
+@example({"equals": "1", "gt": 0}, 1)
+@example({"equals": "", "empty": True}, " ")
+def test_what_some_value_passes_is_never_told(wanted: Mapping[str, Any], value: Any) -> None:
+    """Whatever passes the tests, a text between blanks or a moment of another zone: they are no contradiction."""
+    found = as_tests("x", wanted)
+    assert not (holds(Condition((found,)), lambda _: value) and contradiction(found))
 
 
 @pytest.mark.parametrize(
