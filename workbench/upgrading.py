@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +27,7 @@ from engine.connector.load import SHIPPED, connector_file
 from engine.errors import Diagnostic, Place, SpecError, UsageError, in_order
 from engine.language.compile import shown
 from engine.values import dig
-from workbench.writing import replace_text
+from workbench.writing import Replacement, replace_all
 
 # the ends of a line, as YAML counts them
 _END_OF_LINE = re.compile("\r\n|[\r\n\x85\u2028\u2029]")
@@ -43,11 +43,15 @@ class Upgraded:
     document: Document
     text: str
 
-    def write(self) -> None:
-        """Replace the file, completely or not at all; raises UsageError where that is not
-        possible.
-        """
-        replace_text(self.file, self.text, self.document.data)
+
+def rewrite(found: Sequence[Upgraded]) -> None:
+    """Replace these files, all of them or none; raises UsageError where that is not possible."""
+    replace_all(
+        [
+            Replacement(item.file, item.text, item.document.data)
+            for item in found
+        ]
+    )
 
 
 def upgraded(file: Path, limits: Limits = ORDINARY) -> Upgraded | None:
