@@ -9,7 +9,7 @@ import io
 import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +20,11 @@ from engine.config.document import (
     ORDINARY,
     Document,
     Keys,
-    Limits,
     dotted,
     parse,
     read,
 )
-from engine.config.renamed import Renamed
+from engine.config.renamed import RENAMED, Renamed
 from engine.errors import SpecError, UsageError
 
 WIDE = 130  # columns that a new line and its remark may take together
@@ -93,16 +92,16 @@ def inserted(
     text: str,
     wanted: Sequence[Insertion],
     name: str = "<text>",
-    limits: Limits = ORDINARY,
+    renamed: tuple[Renamed, ...] = RENAMED,
 ) -> str:
     """The text with the keys added at the end of the mappings they belong to; keys that stand
-    there already stay.
+    there already stay, also those that stand there by an old name.
 
     Mappings on the way that are missing are made. Nothing that stood in the text is moved or
     rewritten.
     """
     # a text that cannot be read is not written to either
-    old = parse(text, name, limits).old
+    old = parse(text, name, replace(ORDINARY, renamed=renamed)).old
     root = YAML(typ="safe", pure=True).compose(text)
     lines = text.splitlines()
     edits: dict[tuple[int, int], _Edit] = {}

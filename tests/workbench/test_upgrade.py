@@ -154,13 +154,13 @@ def test_every_layout_is_rewritten(layout: str, mark: str, ends: str, tmp_path: 
     spec = project(tmp_path, "")
     spec.write_bytes((mark + (HEAD + written).replace("\n", ends)).encode())
     before = read(spec, limits=TABLE)
-    found = upgraded(spec, TABLE)
+    found = upgraded(spec, TABLE.renamed)
     assert found and len(found.keys) == many
     rewrite([found])
     after = text_of(spec)
     assert after.startswith(mark) and after.count("\ufeff") == len(mark) and after.count(ends) == after.count("\n")
     assert parse(after.removeprefix("\ufeff")).data == before.data
-    assert upgraded(spec, TABLE) is None
+    assert upgraded(spec, TABLE.renamed) is None
     plain = (after.replace("native_options", "own_options").replace("to: contacts", "becomes: contacts").replace("'to'", "'becomes'")
              .replace("? to\n", "? becomes\n").replace("? to\r", "? becomes\r").replace("to:   contacts", "becomes:   contacts").replace("default", "or_else"))  # fmt: skip
     if layout != "names of the spec's own":
@@ -172,7 +172,7 @@ def test_a_spec_with_old_keys_compiles_to_the_same(layout: str, tmp_path: Path) 
     """Under its old names a spec is the migration that it is under the new ones; mistakes point at the old places."""
     spec = project(tmp_path, HEAD + LAYOUTS[layout][0].replace(", job: {or_else: b, from: name}", ""))
     old = load_migration(spec, {}, read(spec, limits=TABLE))
-    found = upgraded(spec, TABLE)
+    found = upgraded(spec, TABLE.renamed)
     assert found
     rewrite([found])
     new = load_migration(spec, {})
@@ -225,7 +225,7 @@ def test_whatever_is_written_only_old_keys_change(text: str) -> None:
         file = Path(folder) / "any.yaml"
         file.write_text(text, encoding="utf-8")
         before = read(file, limits=TABLE)
-        found = upgraded(file, TABLE)
+        found = upgraded(file, TABLE.renamed)
         assert (found is None) == (not before.old)
         if found is None:
             return
@@ -252,7 +252,7 @@ def test_what_cannot_be_rewritten_is_refused(why: str, tmp_path: Path) -> None:
     """The place and the new name are said, and the file stays as it is."""
     spec = project(tmp_path, HEAD + BY_HAND[why])
     with pytest.raises(SpecError) as caught:
-        upgraded(spec, TABLE)
+        upgraded(spec, TABLE.renamed)
     assert [item.code for item in caught.value.diagnostics] == ["renamed-key"] and "'to'" in str(caught.value)
     assert text_of(spec) == HEAD + BY_HAND[why]
 
@@ -336,5 +336,5 @@ def test_what_was_replaced_before_a_failure_is_said(tmp_path: Path) -> None:
 def test_additions_find_a_mapping_by_its_old_name() -> None:
     """What `etl propose --write` adds goes into the mapping that stands there, not into a second one."""
     text = "own_options:\n  a.b: [X]\n"
-    added = inserted(text, [Insertion(("native_options", "c.d"), [5])], limits=TABLE)
+    added = inserted(text, [Insertion(("native_options", "c.d"), [5])], renamed=TABLE.renamed)
     assert added == "own_options:\n  a.b: [X]\n  c.d: [5]\n"
