@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from itertools import pairwise
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from engine.config.document import scalar
+from engine.connector.times import moment
+from engine.connector.typed import Misfit, as_declared
 from engine.language.model import Condition, Path, Test
 from engine.mapping.evaluate import holds
 from engine.values import segments
 
 COLLECTION = "$collection"
-# what a field may hold, whatever a condition compares it with
-ANYTHING: tuple[Any, ...] = (None, "\x01", "\U0010ffff", True, False, [0])
+# of what is neither a number nor a text, every kind that conditions tell apart
+OTHERS: tuple[Any, ...] = (None, True, False, [], {}, [0], {"a": 0})
+_ABOVE, _BELOW = ("gt", "gte"), ("lt", "lte")
+_ORDERS = (*_ABOVE, *_BELOW)
+
+Limit = tuple[str, Any]  # how it is compared, and with what
 
 
 def tests_of(path: str, wanted: Any) -> tuple[Test, ...]:
@@ -26,7 +30,9 @@ def tests_of(path: str, wanted: Any) -> tuple[Test, ...]:
 def contradiction(
     tests: Sequence[Test], collections: Collection[str] = ()
 ) -> str:
-    """Why tests of one path never hold together; "" where some value passes them all.
+    """Why tests of one path never hold together; "" where a value may pass them all.
+
+    What is told is certain: of numbers and texts, more are taken to pass than do.
 
     `collections` are those that records are of, where that is known.
     """
@@ -36,7 +42,8 @@ def contradiction(
         if _any_passes(tests, collections):
             return ""
         return f"no record is of a collection that is {told}: they are of {', '.join(collections)}"
-    if _any_passes(tests, _candidates(tests)):
+    found = _any_passes(tests, OTHERS)
+    if found or _some_number(tests) or _some_text(tests):
         return ""
     return f"no value of {path!r} is {told}"
 
@@ -64,7 +71,7 @@ _WORDS = {
 }
 
 
-def _any_passes(tests: Sequence[Test], values: Collection[Any]) -> bool:
+def _any_passes(tests: Iterable[Test], values: Iterable[Any]) -> bool:
     condition = Condition((tuple(tests),))
 
     def passes(value: Any) -> bool:
@@ -73,33 +80,125 @@ def _any_passes(tests: Sequence[Test], values: Collection[Any]) -> bool:
     return any(map(passes, values))
 
 
-def _candidates(tests: Sequence[Test]) -> list[Any]:
-    """Values of which one passes if any does: what is named, what is beside, and anything else."""
-    named = [value for test in tests for value in _values(test)]
-    numbers = [value for value in map(_as_number, named) if value is not None]
-    texts = [value for value in named if isinstance(value, str)]
-    # a bit more than a text, and less than any that is greater
-    above = [f"{text}\x01" for text in texts]
-    return [*ANYTHING, *named, *texts, *above, *numbers, *_between(numbers)]
+def _named(tests: Sequence[Test]) -> list[Any] | None:
+    """The values of which a field must be one; None where it may be any."""
+    for test in tests:
+        if test.op == "in":
+            return list(test.value)
+        if test.op == "equals":
+            return [test.value]
+    return None
 
 
-def _values(test: Test) -> list[Any]:
-    if test.op in ("filled", "empty"):
-        return []
-    return test.value if isinstance(test.value, list) else [test.value]
+def _limits(tests: Sequence[Test]) -> list[Limit]:
+    return [(test.op, test.value) for test in tests if test.op in _ORDERS]
 
 
-def _as_number(value: Any) -> float | None:
-    found = scalar(value) if isinstance(value, str) else value
-    plain = isinstance(found, int | float) and not isinstance(found, bool)
-    return found if plain else None
+def _have_room(limits: Sequence[Limit]) -> bool:
+    """Whether no lower limit excludes what an upper one leaves."""
+    return all(
+        low < high or (low == high and (above, below) == ("gte", "lte"))
+        for above, low in limits
+        for below, high in limits
+        if above in _ABOVE and below in _BELOW
+    )
 
 
-def _between(numbers: Sequence[float]) -> Iterator[float]:
-    """Numbers below, between and above these."""
-    if not numbers:
-        return
-    ordered = sorted(numbers)
-    yield ordered[0] - 1
-    yield ordered[-1] + 1
-    yield from ((low + high) / 2 for low, high in pairwise(ordered))
+# -- numbers
+
+
+def _some_number(tests: Sequence[Test]) -> bool:
+    """Whether a number may pass."""
+    named = _named(tests)
+    if named is not None:
+        return _any_passes(tests, map(_number, named))
+    limits = [(op, _number(value)) for op, value in _limits(tests)]
+    values = [value for _, value in limits]
+    if None in values:
+        return False  # no number is before or after what is none
+    if _any_passes(tests, values):
+        return True
+    apart = [(op.removesuffix("e"), value) for op, value in limits]
+    return _have_room(apart) and _any_passes(_of_presence(tests), [0])
+
+
+def _number(value: Any) -> float | None:
+    """What a number is compared with, for a value that a spec names; None for what is none."""
+    if isinstance(value, str):
+        try:
+            value = as_declared(value, "number")
+        except Misfit:
+            return None
+    plain = isinstance(value, int | float) and not isinstance(value, bool)
+    return value if plain else None
+
+
+def _of_presence(tests: Sequence[Test]) -> list[Test]:
+    return [test for test in tests if test.op in ("filled", "empty")]
+
+
+# -- texts: blanks around them do not count where they are equal, and count where they are ordered;
+# moments are ordered among themselves by time, and beside other texts by letters
+
+
+def _some_text(tests: Sequence[Test]) -> bool:
+    """Whether a text may pass."""
+    limits = _limits(tests)
+    if not _texts_have_room(limits):
+        return False
+    named = _named(tests)
+    if named is not None:
+        texts = [value for value in named if isinstance(value, str)]
+        return any(_may_pass(tests, text) for text in texts)
+    if _may_pass(tests, ""):
+        return True
+    # the digits of a number that no float holds are kept as text
+    numbers = [limit for limit in limits if not isinstance(limit[1], str)]
+    return _have_room(numbers) and _any_passes(_of_presence(tests), ["a"])
+
+
+def _texts_have_room(limits: Sequence[Limit]) -> bool:
+    texts = [limit for limit in limits if isinstance(limit[1], str)]
+    if _have_room(texts):
+        return True
+    times = [(op, moment(text) if ":" in text else None) for op, text in texts]
+    words = [
+        limit
+        for limit, (_, time) in zip(texts, times, strict=True)
+        if time is None
+    ]
+    known = [(op, time) for op, time in times if time is not None]
+    return _have_room(known) and _have_room(words)
+
+
+def _may_pass(tests: Sequence[Test], text: str) -> bool:
+    """Whether a text that equals this one may pass: one with other blanks, the same moment in
+    another zone.
+    """
+    return all(_may_pass_one(test, text) for test in tests)
+
+
+def _may_pass_one(test: Test, text: str) -> bool:
+    if test.op in _ORDERS and isinstance(test.value, str):
+        return True  # blanks before it put a text nearly anywhere
+    if test.op == "not":
+        return not _is_always(text, test.value)
+    wanted = _named([test])
+    if wanted is not None:
+        return any(_is_sometimes(text, value) for value in wanted)
+    return _any_passes([test], [text.strip()])
+
+
+def _is_always(text: str, value: Any) -> bool:
+    """Whether whatever equals a text equals a value."""
+    if ":" in text:
+        return bool(text == value)
+    return isinstance(value, str) and text.strip() == value.strip()
+
+
+def _is_sometimes(text: str, value: Any) -> bool:
+    """Whether something may equal both a text and a value."""
+    if not isinstance(value, str):
+        return False
+    moments = ":" in text and ":" in value
+    return moments or text.strip() == value.strip()

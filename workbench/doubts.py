@@ -10,6 +10,7 @@ from engine.config.suggestions import did_you_mean
 from engine.connector.model import FieldType, Resource
 from engine.errors import Diagnostic
 from engine.language.compile import Migration
+from engine.language.expressions import HEADS
 from engine.language.model import Const, Field, ObjectMapping, Pipe
 from engine.language.typecheck import custom_kind
 from workbench.contradictions import contradiction, tests_of
@@ -41,7 +42,7 @@ def doubts(document: Document, migration: Migration) -> Iterator[Diagnostic]:
     refuse, steps that give what a field never takes, and conditions that never hold.
     """
     yield from _names(document, migration)
-    yield from _conditions(document, migration)
+    yield from _conditions(migration)
     for mapping in migration.spec.active():
         kinds = migration.destination.resources[mapping.resource].fields
         for item in mapping.fields.values():
@@ -114,43 +115,83 @@ def _at(data: Any, keys: Keys) -> Any:
     return data
 
 
-# words below which a condition stands, and names under which the same word is a name
-_CONDITIONS = ("when", "where")
-_NAMES = ("fields", "related", "children", "map", "value")
-
-
-def _conditions(
-    document: Document, migration: Migration
-) -> Iterator[Diagnostic]:
+def _conditions(migration: Migration) -> Iterator[Diagnostic]:
     """Conditions of objects and pipelines that never hold, each test at its place."""
-    off = {
-        name
-        for name, mapping in migration.spec.objects.items()
-        if not mapping.enabled
-    }
-    for keys in document.places:
-        if not _is_condition(keys) or keys[1] in off:
-            continue
+    document = migration.document
+    for keys, sources in conditions_of(migration):
         for at, tests in several(_at(document.data, keys), keys):
             for path, wanted in tests.items():
-                sources = _sources(migration, keys)
                 for problem, advice in _never(path, wanted, sources):
                     yield document.problem(
                         (*at, path), "never-matches", problem, advice, "warning"
                     )
 
 
-def _is_condition(keys: Keys) -> bool:
-    """Whether a condition stands at a place."""
-    inside = keys[:1] in (("objects",), ("pipelines",))
-    return inside and keys[-1] in _CONDITIONS and keys[-2] not in _NAMES
+def conditions_of(
+    migration: Migration,
+) -> Iterator[tuple[Keys, tuple[str, ...]]]:
+    """Where conditions stand in objects that are switched on and in pipelines, and the collections
+    that their records are of; () where those are others than the object's.
+    """
+    data = migration.document.data
+    for name, item in data["objects"].items():
+        mapping, keys = migration.spec.objects[name], ("objects", name)
+        if not mapping.enabled:
+            continue
+        for at in _of_records(item, keys):
+            yield at, mapping.sources
+        for child, rows in item.get("children", {}).items():
+            for at in _below(rows, "where", (*keys, "children", child)):
+                yield at, ()
+    for name, item in data.get("pipelines", {}).items():
+        for at in _below(
+            item["stages"], "where", ("pipelines", name, "stages")
+        ):
+            yield at, ()
 
 
-def _sources(migration: Migration, keys: Keys) -> tuple[str, ...]:
-    """The collections that the records of a condition are of; () where they are of others."""
-    if keys[0] != "objects" or "children" in keys:
-        return ()
-    return migration.spec.objects[str(keys[1])].sources
+def _of_records(item: Mapping[str, Any], keys: Keys) -> Iterator[Keys]:
+    """Conditions on the records of an object."""
+    yield from _below(item, "when", keys)
+    yield from _below(item.get("each", {}), "where", (*keys, "each"))
+    for target, written in item["fields"].items():
+        yield from _inside(written, (*keys, "fields", target))
+
+
+def _below(written: Any, word: str, keys: Keys) -> Iterator[Keys]:
+    if isinstance(written, Mapping) and word in written:
+        yield (*keys, word)
+
+
+def _inside(written: Any, keys: Keys) -> Iterator[Keys]:
+    """Conditions of an expression: `when` is one there, and elsewhere a name like any other."""
+    if isinstance(written, list):
+        for at, item in several(written, keys):
+            yield from _inside(item, at)
+    if not isinstance(written, Mapping):
+        return
+
+    yield from _below(written, "when", keys)
+    for word in ("by", "download", "name"):
+        yield from _inside(written.get(word), (*keys, word))
+    inner = written.get("from")
+    if isinstance(inner, Mapping) and not HEADS & set(inner):
+        yield from _of_parts(inner, (*keys, "from"))
+    else:
+        yield from _inside(inner, (*keys, "from"))
+
+    for at, item in several(written.get("cases", []), (*keys, "cases")):
+        yield from _inside(item, at)
+    if "cases" in written:
+        yield from _inside(written["else"], (*keys, "else"))
+    for at, item in several(written.get("list", []), (*keys, "list")):
+        yield from _of_parts(item, at)
+
+
+def _of_parts(parts: Mapping[str, Any], keys: Keys) -> Iterator[Keys]:
+    """Conditions of values that have names."""
+    for name, written in parts.items():
+        yield from _inside(written, (*keys, name))
 
 
 def _never(

@@ -5,9 +5,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from engine.cli.environment import variables
@@ -15,19 +15,18 @@ from engine.config.document import (
     ORDINARY,
     Document,
     Keys,
-    Limits,
     content,
     dotted,
     parse,
     read,
 )
-from engine.config.renamed import Renamed
+from engine.config.renamed import RENAMED, Renamed
 from engine.config.variables import expand
 from engine.connector.load import SHIPPED, connector_file
 from engine.errors import Diagnostic, Place, SpecError, UsageError, in_order
 from engine.language.compile import shown
 from engine.values import dig
-from workbench.writing import replace_text
+from workbench.writing import Replacement, replace_all
 
 # the ends of a line, as YAML counts them
 _END_OF_LINE = re.compile("\r\n|[\r\n\x85\u2028\u2029]")
@@ -43,19 +42,25 @@ class Upgraded:
     document: Document
     text: str
 
-    def write(self) -> None:
-        """Replace the file, completely or not at all; raises UsageError where that is not
-        possible.
-        """
-        replace_text(self.file, self.text, self.document.data)
+
+def rewrite(found: Sequence[Upgraded]) -> None:
+    """Replace these files, all of them or none; raises UsageError where that is not possible."""
+    replace_all(
+        [
+            Replacement(item.file, item.text, item.document.data)
+            for item in found
+        ]
+    )
 
 
-def upgraded(file: Path, limits: Limits = ORDINARY) -> Upgraded | None:
-    """A file as it should be written now; None where it holds no old name.
+def upgraded(
+    file: Path, renamed: tuple[Renamed, ...] = RENAMED
+) -> Upgraded | None:
+    """A file as it should be written now, by a table of old names; None where it holds none.
 
     Raises SpecError with every key that cannot be rewritten, and where the file cannot be read.
     """
-    name = shown(file)
+    name, limits = shown(file), replace(ORDINARY, renamed=renamed)
     text = content(file, name, limits)
     document = parse(text, name, limits)
     if not document.old:
@@ -162,7 +167,7 @@ def _that_may_be_old(file: Path) -> Iterator[Document]:
     # what else is wrong with it is told by whoever loads it
     with suppress(UsageError):
         text = content(file, name)
-        if any(item.old in text for item in ORDINARY.renamed):
+        if any(item.old in text for item in RENAMED):
             yield parse(text, name)
 
 

@@ -9,7 +9,7 @@ import io
 import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +20,11 @@ from engine.config.document import (
     ORDINARY,
     Document,
     Keys,
-    Limits,
     dotted,
     parse,
     read,
 )
-from engine.config.renamed import Renamed
+from engine.config.renamed import RENAMED, Renamed
 from engine.errors import SpecError, UsageError
 
 WIDE = 130  # columns that a new line and its remark may take together
@@ -93,16 +92,16 @@ def inserted(
     text: str,
     wanted: Sequence[Insertion],
     name: str = "<text>",
-    limits: Limits = ORDINARY,
+    renamed: tuple[Renamed, ...] = RENAMED,
 ) -> str:
     """The text with the keys added at the end of the mappings they belong to; keys that stand
-    there already stay.
+    there already stay, also those that stand there by an old name.
 
     Mappings on the way that are missing are made. Nothing that stood in the text is moved or
     rewritten.
     """
     # a text that cannot be read is not written to either
-    old = parse(text, name, limits).old
+    old = parse(text, name, replace(ORDINARY, renamed=renamed)).old
     root = YAML(typ="safe", pure=True).compose(text)
     lines = text.splitlines()
     edits: dict[tuple[int, int], _Edit] = {}
@@ -361,23 +360,79 @@ def _writer() -> Any:
     return writer
 
 
+@dataclass(frozen=True, slots=True)
+class Replacement:
+    """A file and its new text, which reads as `data`; `keys` is what was added to it."""
+
+    path: Path
+    text: str
+    data: Any
+    keys: Keys = ()
+
+
 def replace_text(path: Path, text: str, data: Any, keys: Keys = ()) -> None:
     """Replace a file by a text, completely or not at all; who may read and write it stays.
 
     Raises UsageError where the text would not read back as `data`; `keys` is what was added to it.
     """
-    if parse(text, str(path)).data != data:
-        what = dotted(keys) or "the file"
-        raise UsageError(
-            f"{path}: {what} cannot be written so that it reads back the same – edit it by hand"
+    item = Replacement(path, text, data, keys)
+    _check(item)
+    _written_beside(item).replace(path.resolve())
+
+
+def replace_all(items: Sequence[Replacement]) -> None:
+    """Replace files as `replace_text` does, none of them before all new texts are on the disk.
+
+    Raises UsageError where that fails; it says which files were replaced in spite of that.
+    """
+    for item in items:
+        _check(item)
+    beside = list[Path]()
+    done = list[str]()
+    try:
+        for item in items:
+            beside.append(_written_beside(item))
+        for item, new in zip(items, beside, strict=True):
+            new.replace(item.path.resolve())
+            done.append(str(item.path))
+    except OSError as error:
+        for new in beside[len(done) :]:
+            new.unlink(missing_ok=True)
+        failed = items[len(done) if len(beside) == len(items) else len(beside)]
+        changed = (
+            f"only {', '.join(done)} changed" if done else "no file changed"
         )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path = path.resolve()  # of a link, what it leads to
+        raise UsageError(
+            f"{failed.path}: cannot be written: {error.strerror or error} – {changed}; see to"
+            " this file, then run the same command again"
+        ) from None
+
+
+def _check(item: Replacement) -> None:
+    if parse(item.text, str(item.path)).data != item.data:
+        what = dotted(item.keys) or "the file"
+        raise UsageError(
+            f"{item.path}: {what} cannot be written so that it reads back the same – edit it by"
+            " hand"
+        )
+
+
+def _written_beside(item: Replacement) -> Path:
+    """The new text in a file of its own, beside the one that it is to replace; where it cannot be
+    written whole, no file is left. Raises OSError.
+    """
+    item.path.parent.mkdir(parents=True, exist_ok=True)
+    path = item.path.resolve()  # of a link, what it leads to
     beside = path.with_name(f".{path.name}.new")
-    beside.write_text(text, encoding="utf-8", newline="\n")
-    if path.exists():
-        shutil.copymode(path, beside)
-    beside.replace(path)
+    try:
+        beside.write_text(item.text, encoding="utf-8", newline="\n")
+        if path.exists():
+            shutil.copymode(path, beside)
+    except OSError:
+        if beside.is_file():
+            beside.unlink()
+        raise
+    return beside
 
 
 # -- whole files made of blocks, with remarks

@@ -13,13 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from engine.errors import Diagnostic, Place
+from engine.errors import Code, Diagnostic, Place
 from engine.language.compile import load_migration
 from engine.language.model import Const
 from engine.pipeline import Result, migrate
 from engine.report.document import build, write_json
 from engine.store.links import all_findings
 from tests.stages.conftest import SPEC, Desk
+from workbench.commands.validate import together
 from workbench.diff.differences import Difference, differences
 from workbench.diff.effect import Effect, Example
 from workbench.diff.text import Compared, as_data, as_lines, as_markdown
@@ -145,6 +146,27 @@ def test_cases_end_with_their_code(project: Path, run_etl: Etl) -> None:
     assert code == 1 and [item["field"] for item in json.loads(told)["failures"]] == ["status"]
     cases.write_text("cases: 5\n", encoding="utf-8")
     assert run_etl("test", str(project))[0] == 2
+
+
+HERE, BESIDE = Place("a.yaml", 3, 5), Place("a.yaml", 4, 5)
+
+
+@pytest.mark.parametrize(
+    ("static", "live", "stays"),
+    [
+        ((HERE, "custom_fields.a.b.name", "duplicate-value"), (HERE, "custom_fields.a.b.name", "duplicate-value"), False),
+        ((HERE, "custom_fields.a.c.name", "duplicate-value"), (HERE, "custom_fields.a.b.name", "duplicate-value"), True),
+        ((HERE, "custom_fields.a.b.name", "stray-character"), (HERE, "custom_fields.a.b.name", "duplicate-value"), True),
+        ((BESIDE, "custom_fields.a.b.name", "duplicate-value"), (HERE, "custom_fields.a.b.name", "duplicate-value"), True),
+        ((None, "", "unused"), (None, "", "unused"), True),
+    ],
+    ids=["the same", "of another key", "of another kind", "at another place", "without a place"],
+)
+def test_what_the_account_shows_stands_for_its_twin_only(static: tuple[Place | None, str, Code], live: tuple[Place | None, str, Code], stays: bool) -> None:
+    """Of what is told without the account, only the same thing goes when the account shows it."""
+    one = Diagnostic(*static, problem="as the connector says", severity="warning")
+    other = Diagnostic(*live, problem="as the account shows", severity="warning")
+    assert sorted(item.problem for item in together([one], [other])) == ["as the account shows"] + ["as the connector says"] * stays
 
 
 def test_live_check_of_a_fitting_account_is_quiet(desk: Desk) -> None:

@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 
 from engine.config.document import Limits, parse, read
 from engine.config.renamed import RENAMED, Renamed
-from engine.errors import SpecError
+from engine.errors import SpecError, UsageError
 from engine.language.compile import load_migration
 from tests.e2e.driving import Done, etl_here
 from tests.spec.test_checks import PLAIN, project
 from workbench.meaning import digest_of, parts
-from workbench.upgrading import upgraded
+from workbench.upgrading import rewrite, to_upgrade, upgraded
 from workbench.writing import Insertion, inserted
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -154,13 +154,13 @@ def test_every_layout_is_rewritten(layout: str, mark: str, ends: str, tmp_path: 
     spec = project(tmp_path, "")
     spec.write_bytes((mark + (HEAD + written).replace("\n", ends)).encode())
     before = read(spec, limits=TABLE)
-    found = upgraded(spec, TABLE)
+    found = upgraded(spec, TABLE.renamed)
     assert found and len(found.keys) == many
-    found.write()
+    rewrite([found])
     after = text_of(spec)
     assert after.startswith(mark) and after.count("\ufeff") == len(mark) and after.count(ends) == after.count("\n")
     assert parse(after.removeprefix("\ufeff")).data == before.data
-    assert upgraded(spec, TABLE) is None
+    assert upgraded(spec, TABLE.renamed) is None
     plain = (after.replace("native_options", "own_options").replace("to: contacts", "becomes: contacts").replace("'to'", "'becomes'")
              .replace("? to\n", "? becomes\n").replace("? to\r", "? becomes\r").replace("to:   contacts", "becomes:   contacts").replace("default", "or_else"))  # fmt: skip
     if layout != "names of the spec's own":
@@ -172,9 +172,9 @@ def test_a_spec_with_old_keys_compiles_to_the_same(layout: str, tmp_path: Path) 
     """Under its old names a spec is the migration that it is under the new ones; mistakes point at the old places."""
     spec = project(tmp_path, HEAD + LAYOUTS[layout][0].replace(", job: {or_else: b, from: name}", ""))
     old = load_migration(spec, {}, read(spec, limits=TABLE))
-    found = upgraded(spec, TABLE)
+    found = upgraded(spec, TABLE.renamed)
     assert found
-    found.write()
+    rewrite([found])
     new = load_migration(spec, {})
     assert digest_of(parts(old)) == digest_of(parts(new)) and old.spec.digest == new.spec.digest
     spec.write_text(HEAD + "objects:\n  people:\n    from: clients\n    becomes: contakts\n    fields: {name: name}\n", encoding="utf-8")
@@ -225,11 +225,11 @@ def test_whatever_is_written_only_old_keys_change(text: str) -> None:
         file = Path(folder) / "any.yaml"
         file.write_text(text, encoding="utf-8")
         before = read(file, limits=TABLE)
-        found = upgraded(file, TABLE)
+        found = upgraded(file, TABLE.renamed)
         assert (found is None) == (not before.old)
         if found is None:
             return
-        found.write()
+        rewrite([found])
         after = text_of(file)
         assert parse(after).data == before.data and parse(after, limits=TABLE).old == {}
         touched = {place.line for place in found.keys}
@@ -252,7 +252,7 @@ def test_what_cannot_be_rewritten_is_refused(why: str, tmp_path: Path) -> None:
     """The place and the new name are said, and the file stays as it is."""
     spec = project(tmp_path, HEAD + BY_HAND[why])
     with pytest.raises(SpecError) as caught:
-        upgraded(spec, TABLE)
+        upgraded(spec, TABLE.renamed)
     assert [item.code for item in caught.value.diagnostics] == ["renamed-key"] and "'to'" in str(caught.value)
     assert text_of(spec) == HEAD + BY_HAND[why]
 
@@ -297,8 +297,44 @@ def test_rights_and_links_stay(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "connectors").iterdir() if path.name.startswith(".")] == []
 
 
+def with_two_old_files(folder: Path) -> dict[str, bytes]:
+    """A project whose two connectors hold an old name; its files."""
+    example("reconcile_after", folder)
+    other = folder / "connectors/erp.yaml"
+    other.write_text(other.read_text().replace("connection:\n", "connection:\n  settle_after: 1\n"), encoding="utf-8")
+    return contents(folder)
+
+
+@pytest.mark.parametrize("name", ["erp", "crm"])
+def test_a_file_that_cannot_be_written_keeps_all_as_they_are(name: str, tmp_path: Path) -> None:
+    """Nothing is replaced before every new text is on the disk; the file is named, and nothing is left beside it."""
+    before = with_two_old_files(tmp_path)
+    in_its_way = tmp_path / f"connectors/.{name}.yaml.new"
+    in_its_way.mkdir()
+    done = etl_here("upgrade", SPEC, at=tmp_path, code=2)
+    assert f"connectors/{name}.yaml: cannot be written" in done.err and "no file changed" in done.err
+    assert contents(tmp_path) == before
+    in_its_way.rmdir()
+    assert [path.name for path in (tmp_path / "connectors").iterdir() if path.name.startswith(".")] == []
+    etl_here("upgrade", SPEC, at=tmp_path, code=0)
+    etl_here("upgrade", SPEC, "--check", at=tmp_path, code=0)
+
+
+def test_what_was_replaced_before_a_failure_is_said(tmp_path: Path) -> None:
+    """Where a file cannot be replaced at the very end, those that were are named; the rest stays, and nothing beside it."""
+    with_two_old_files(tmp_path)
+    first, second = to_upgrade([tmp_path / SPEC])
+    second.file.unlink()
+    second.file.mkdir()
+    with pytest.raises(UsageError) as caught:
+        rewrite([first, second])
+    assert str(caught.value).startswith(f"{second.file}: cannot be written") and f"only {first.file} changed" in str(caught.value)
+    assert upgraded(first.file) is None
+    assert [path.name for path in (tmp_path / "connectors").iterdir() if path.name.startswith(".")] == []
+
+
 def test_additions_find_a_mapping_by_its_old_name() -> None:
     """What `etl propose --write` adds goes into the mapping that stands there, not into a second one."""
     text = "own_options:\n  a.b: [X]\n"
-    added = inserted(text, [Insertion(("native_options", "c.d"), [5])], limits=TABLE)
+    added = inserted(text, [Insertion(("native_options", "c.d"), [5])], renamed=TABLE.renamed)
     assert added == "own_options:\n  a.b: [X]\n  c.d: [5]\n"

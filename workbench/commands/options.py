@@ -1,9 +1,18 @@
-"""Options that the commands of the workbench share."""
+"""Options and arguments that the commands of the workbench share."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
+several_specs = click.argument(
+    "specs",
+    metavar="SPEC...",
+    nargs=-1,
+    required=True,
+    type=click.Path(path_type=Path),
+)
 from_environment = click.option(
     "--env",
     "environment",

@@ -13,17 +13,12 @@ from engine.cli.options import machine
 from engine.errors import ATTENTION, DONE
 from engine.language.compile import shown
 from engine.report.words import counted
-from workbench.upgrading import Upgraded, to_upgrade
+from workbench.commands.options import several_specs
+from workbench.upgrading import Upgraded, rewrite, to_upgrade
 
 
 @click.command("upgrade")
-@click.argument(
-    "specs",
-    metavar="SPEC...",
-    nargs=-1,
-    required=True,
-    type=click.Path(path_type=Path),
-)
+@several_specs
 @click.option(
     "--check",
     is_flag=True,
@@ -37,8 +32,7 @@ def upgrade_command(specs: Sequence[Path], check: bool, as_json: bool) -> None:
     """
     found = to_upgrade(specs)
     if not check:
-        for item in found:
-            item.write()
+        rewrite(found)
     if as_json:
         click.echo(json.dumps({"keys": list(_listed(found))}))
     else:

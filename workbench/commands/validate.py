@@ -11,21 +11,15 @@ from typing import Any
 import click
 
 from engine.cli.options import Settings, machine
-from engine.errors import DONE, Diagnostic, in_order
+from engine.errors import DONE, Diagnostic, Place, in_order
 from engine.report.words import counted
-from workbench.commands.options import from_environment, stored
+from workbench.commands.options import from_environment, several_specs, stored
 from workbench.excerpt import excerpts, places
 from workbench.problems import is_refused, problems_of
 
 
 @click.command("validate")
-@click.argument(
-    "specs",
-    metavar="SPEC...",
-    nargs=-1,
-    required=True,
-    type=click.Path(path_type=Path),
-)
+@several_specs
 @click.option(
     "--live",
     is_flag=True,
@@ -47,7 +41,7 @@ def _validated(settings: Settings, live: bool) -> int:
     problems, migration = problems_of(settings.spec)
     objects = len(migration.spec.active()) if migration else 0
     if live and not is_refused(problems):
-        problems = _together(problems, _live(settings))
+        problems = together(problems, _live(settings))
     _show(settings, problems, objects)
     return 2 if is_refused(problems) else DONE
 
@@ -61,13 +55,18 @@ def _live(settings: Settings) -> list[Diagnostic]:
         return list(check_live(run))
 
 
-def _together(
+def together(
     problems: Sequence[Diagnostic], live: Sequence[Diagnostic]
 ) -> list[Diagnostic]:
     """What is wrong, in order; what the account shows stands for what the connector says of it."""
-    seen = {(item.where, item.code) for item in live}
-    rest = [item for item in problems if (item.where, item.code) not in seen]
+    seen = {_subject(item) for item in live if item.where}
+    rest = [item for item in problems if _subject(item) not in seen]
     return in_order([*rest, *live])
+
+
+def _subject(item: Diagnostic) -> tuple[Place | None, str, str]:
+    """What a problem is about: several keys may share a place, and several kinds a key."""
+    return item.where, item.path, item.code
 
 
 def _show(
