@@ -200,6 +200,12 @@ def test_every_command_and_option_is_told() -> None:
                 assert option.help or option.opts[0] in UNTOLD, f"{name} {option.opts[0]} has no help"
 
 
+def test_every_command_has_its_row() -> None:
+    """The table of what each command is for, on docs/cli.md, names all of them."""
+    table = re.findall(r"^\| `(etl [^`]+)` \| .", (ROOT / "docs/cli.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert [name for name, _ in generator().all_commands() if not any(f"{row} ".startswith(f"{name} ") for row in table)] == []
+
+
 @pytest.mark.parametrize("page", PAGES, ids=named)
 def test_commands_inside_sentences_exist(page: Path) -> None:
     """What stands in backquotes as a command of `etl` names a command and options that there are."""

@@ -110,7 +110,12 @@ def tables_of(run: Run) -> list[Table]:
 
 def filled(tables: Sequence[Table]) -> list[str]:
     """The names of the tables that have rows."""
-    return [table.name for table in tables if any(True for _ in table.rows())]
+    return [table.name for table in tables if _has_rows(table)]
+
+
+def _has_rows(table: Table) -> bool:
+    """Whether a table has a row; only the first is read."""
+    return next(iter(table.rows()), None) is not None
 
 
 def export(run: Run, tables: Sequence[Table], folder: Path) -> list[Path]:

@@ -52,6 +52,8 @@ _COSMETIC = frozenset(
         "run",
     }
 )
+# of a resource: its fields, which are parts of their own, and what only people are shown
+_SHOWN = frozenset({"fields", "note", "called", "money", "labels"})
 # what things were called: the diff says so
 _FORMER = frozenset({"was", "options_were"})
 _PACING = frozenset(
@@ -65,7 +67,6 @@ _PACING = frozenset(
         "message",
         "size",
         "most",
-        "own",
         "demanded",
     }
 )
@@ -529,9 +530,13 @@ def _resource(
     names = [
         item.name
         for item in dataclasses.fields(resource)
-        if item.name not in {"fields", "note", "called", "money"}
+        if item.name not in _SHOWN
     ]
     rest = {name: _plain(getattr(resource, name), without) for name in names}
+    if resource.custom and not resource.custom.own:
+        # Approvals that do not know of it hold where a connector does not name it.
+        del rest["custom"]["own"]
+
     yield Part(area, resource.name, rest, rest, "data" if used else "none")
 
 

@@ -88,9 +88,9 @@ def _can(connector: Connector, verb: str) -> bool:
 
 def _incapable(asked: Asked, connector: Connector, verb: str) -> str:
     """What a connector lacks, and which others have it."""
-    done, side, page = {
-        "list": ("read from", "source", "reading"),
-        "create": ("written to", "destination", "writing"),
+    done, side = {
+        "list": ("read from", "source"),
+        "create": ("written to", "destination"),
     }[verb]
     others = []
     for name, file in known(asked.folder.parent).items():
@@ -103,7 +103,6 @@ def _incapable(asked: Asked, connector: Connector, verb: str) -> str:
     return (
         f"nothing can be {done} {connector.title}: its connector has no `{verb}` call for any"
         f" resource – {choice}; or add the calls to a copy of the connector"
-        f" (docs/connectors/{page}.md)"
     )
 
 

@@ -17,7 +17,7 @@ from typing import Any
 from engine.connector.model import CustomFields
 from engine.language.model import CustomField
 from engine.store.links import Link
-from engine.values import dig, segments
+from engine.values import dig, is_empty, is_yes, segments
 
 DELETED = (
     "gone"  # the key in a link's extra: people have deleted the definition
@@ -132,16 +132,19 @@ def decide(
     |       |          |          |                           | else Renamed (by_spec) |
 
     `taken` are the codes of the spec's other fields: what stands for one of those is not found
-    by its name. Fields that the platform has of itself are none of the spec's, whatever is known.
+    by its name. Fields that are the platform's own are none of the spec's, whatever is known.
     """
-    free = [row for row in rows if str(row.get(custom.code)) not in taken]
+    twin = by_name(
+        item,
+        custom,
+        [row for row in rows if str(row.get(custom.code)) not in taken],
+    )
     row = by_code(known.code, custom, rows) if known else None
-    if known is None or (row and not is_own(custom, row)):
-        row = by_name(item, custom, free)
-        return Make() if row is None else Found(row)
+    if not known or (row and not is_own(custom, row)):
+        return Found(twin) if twin else Make()
 
-    if row is None:
-        return Deleted(by_name(item, custom, free))
+    if not row:
+        return Deleted(twin)
     if was := _other_type(item, custom, known, row):
         return Retyped(row, was)
     return _by_its_names(item, custom, known, row, can_rename)
@@ -164,8 +167,9 @@ def by_name(
 
 
 def is_own(custom: CustomFields, row: Row) -> bool:
-    """Whether a definition is one that people made, as far as the platform says."""
-    return not custom.own or bool(dig(row, segments(custom.own)))
+    """Whether people may have made a definition: only an explicit no says that they did not."""
+    said = dig(row, segments(custom.own)) if custom.own else None
+    return is_empty(said) or is_yes(said)
 
 
 def by_code(code: str, custom: CustomFields, rows: Sequence[Row]) -> Row | None:

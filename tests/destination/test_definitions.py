@@ -102,6 +102,21 @@ def test_a_field_that_the_platform_has_of_itself_is_never_ours(before: Remembere
     assert decide(field(), custom, before, rows) == (Found(people) if made else Make())
 
 
+@pytest.mark.parametrize("said", [{}, {"ours": None}, {"ours": ""}, {"ours": True}, {"ours": 1}, {"ours": "yes"}, {"ours": "2026-11-29"}], ids=str)
+@pytest.mark.parametrize("before", [None, known()], ids=["never seen", "known"])
+def test_silence_does_not_make_a_field_the_platforms_own(before: Remembered | None, said: dict[str, Any]) -> None:
+    """A definition that does not say who made it is found, and no second one is made beside it in every run."""
+    there = row() | said
+    assert decide(field(), replace(CUSTOM, own="ours"), before, [there]) == Found(there)
+
+
+@pytest.mark.parametrize("said", [False, 0, "0", "no", "false", "N"], ids=repr)
+@pytest.mark.parametrize("before", [None, known()], ids=["never seen", "known"])
+def test_an_explicit_no_in_any_form_makes_a_field_the_platforms_own(before: Remembered | None, said: Any) -> None:
+    """A flag that says no, as platforms write it, keeps the definition out of the spec's fields."""
+    assert decide(field(), replace(CUSTOM, own="ours"), before, [row() | {"ours": said}]) == Make()
+
+
 def test_a_field_is_not_renamed_where_the_platform_cannot() -> None:
     """Without a way to update definitions, a new name in the spec is offered."""
     assert decide(field("NIF"), CUSTOM, known(), [row()]) == Renamed(row(), "Tax id", news=True, by_spec=True)

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -30,6 +31,8 @@ SAMPLE = ("records: 200", "records: 20")  # so that something is left for the fu
 SEATS = 5  # of the destination, as the spec says
 HALF_A_RUN = 500  # tokens
 NEW_NAME = "Otra Razón Social SL"
+DAY = 86_400  # seconds
+PAUSE_TAKES = 400  # seconds, at most, from a sample to the end of a test of a spent day
 
 
 def blocks(page: str, language: str) -> list[str]:
@@ -43,6 +46,12 @@ def codes(page: str) -> set[int]:
     text = (ROOT / "docs" / page).read_text(encoding="utf-8")
     cells = re.findall(r"^\| ([\d, ]+) \|", text, re.MULTILINE)
     return {int(code) for cell in cells for code in cell.split(",")}
+
+
+def wait_for_a_day(now: float, needed: float) -> float:
+    """How long to wait so that a day of UTC has so many seconds left."""
+    left = DAY - now % DAY
+    return 0.0 if left >= needed else left + 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,11 +132,30 @@ def started(
     command: Sequence[str], at: Path, extra: Mapping[str, Any], seconds: int = 120
 ) -> subprocess.CompletedProcess[str]:
     """A program that has ended, started in a folder; nothing leads it to the checkout."""
+    silent, env = subprocess.DEVNULL, apart(extra)
+    return subprocess.run(list(command), cwd=at, env=env, stdin=silent, capture_output=True, text=True, timeout=seconds, check=False)
+
+
+def apart(extra: Mapping[str, Any]) -> dict[str, str]:
+    """An environment in which nothing leads to the checkout."""
     paths = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path and Path(path) != ROOT]
-    env = environment({"PYTHONPATH": os.pathsep.join(paths), **extra})
-    return subprocess.run(
-        list(command), cwd=at, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=seconds, check=False
-    )
+    return environment({"PYTHONPATH": os.pathsep.join(paths), **extra})
+
+
+def says(words: str, command: Sequence[str], at: Path, extra: Mapping[str, Any], seconds: int = 180) -> bool:
+    """Whether a program says something, which stops it; one that does not is stopped after so many seconds."""
+    env = apart({**extra, "PYTHONUNBUFFERED": "1"})
+    with subprocess.Popen(
+        list(command), cwd=at, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        assert process.stdout is not None
+        limit = threading.Timer(seconds, process.kill)
+        limit.start()
+        try:
+            return any(words in line for line in process.stdout)
+        finally:
+            limit.cancel()
+            process.kill()
 
 
 def program(name: str) -> str:

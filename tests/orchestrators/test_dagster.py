@@ -18,7 +18,6 @@ from tests.orchestrators.pages import (
     NEW_NAME,
     Move,
     blocks,
-    codes,
     moving,
     started,
     typed,
@@ -55,7 +54,7 @@ with dg.DagsterInstance.get() as instance:
                 told["restarted"] = True
         print(json.dumps({"success": done.success, **told}))
 """
-# An op called by itself: how it wants to be tried again.
+# An op called by itself: how it wants to be retried.
 RETRY = """
 import json
 
@@ -111,11 +110,6 @@ def approve(move: Move) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_every_exit_code_is_explained() -> None:
-    """The page's table has the codes that the command line has."""
-    assert codes("orchestrators/dagster.md") == codes("cli.md")
-
-
 def test_the_move_from_sample_to_verify(move: Move) -> None:
     """Refused without an approval; then run, delta and verify, a success each, with figures, a report, the log and no key in any file."""
     sample, refused = ran(move, JOBS, "sample", "run")
@@ -137,8 +131,9 @@ def test_the_move_from_sample_to_verify(move: Move) -> None:
     assert move.holding_a_key() == []
 
 
+@pytest.mark.usefixtures("within_a_day")
 def test_a_pause_is_waited_for(move: Move) -> None:
-    """Where the day's quota is spent, the op asks to be tried again at the moment that etl names, after midnight UTC."""
+    """Where the day's quota is spent, the op asks to be retried at the moment that etl names, after midnight UTC."""
     ran(move, JOBS, "sample")
     approve(move)
     move.leave_little_of_the_day()
@@ -152,7 +147,7 @@ def test_a_pause_is_waited_for(move: Move) -> None:
     assert ran(move, JOBS, "delta", "verify")[1]["missing"] == 0
 
 
-def test_a_second_writer_is_tried_again_later(move: Move, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_second_writer_is_retried_later(move: Move, monkeypatch: pytest.MonkeyPatch) -> None:
     """While somebody else holds the store nothing is moved, the message says so, and the op comes back in five minutes."""
     monkeypatch.chdir(move.folder)
     with engine.open(SPEC, environment="live", env=move.accounts.env):

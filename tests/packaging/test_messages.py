@@ -16,6 +16,7 @@ HELD = packaged()
 # a file of the checkout that a wheel might lack, named by its path or by a page's name
 NAMED = re.compile(r"(?<![\w./-])((?:bench|docs|engine|sandbox|tests|workbench|schemas)/[\w./-]+\.\w+|[\w/-]+\.md\b)")
 MADE = {"README.md", "mapping.md", "connectors/README.md", "templates/README.md", "transforms/README.md"}  # by the program itself
+STAND_IN = "NAME"  # for a value in an f-string
 
 
 def files(*endings: str) -> list[Path]:
@@ -24,15 +25,19 @@ def files(*endings: str) -> list[Path]:
     return [path for path in found if path.suffix in endings and "__pycache__" not in path.parts]
 
 
-def told(path: Path) -> Iterator[str]:
-    """The texts of a module that people may see: all but docstrings, and the docstrings of commands, which are their help."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+def told(code: str) -> Iterator[str]:
+    """The texts of a module that people may see, an f-string as one; docstrings of commands are their help, others are none."""
+    tree = ast.parse(code)
     hidden = set()
     for node in ast.walk(tree):
         body = getattr(node, "body", None)
         if isinstance(body, list) and body and isinstance(body[0], ast.Expr) and not is_command(node):
             hidden.add(id(body[0].value))
+        if isinstance(node, ast.JoinedStr):
+            hidden |= {id(part) for part in node.values}
     for node in ast.walk(tree):
+        if isinstance(node, ast.JoinedStr):
+            yield "".join(part.value if isinstance(part, ast.Constant) else STAND_IN for part in node.values)
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in hidden:
             yield node.value
 
@@ -62,10 +67,25 @@ def test_a_file_that_is_missing_is_found(text: str, wrong: list[str]) -> None:
     assert lacking(text) == wrong
 
 
+@pytest.mark.parametrize(
+    "code",
+    [
+        'say("see docs/cli.md")',
+        'say("see docs/" "cli.md")',
+        'say(f"see docs/connectors/{page}.md")',
+        'say(f"of {name}: see docs/" f"connectors/{page}.md")',
+        'say("see {} in docs/cli.md".format(page))',
+    ],
+)
+def test_a_file_is_found_however_the_code_puts_its_name_together(code: str) -> None:
+    """Neither a value in an f-string nor a literal in two pieces hides a path."""
+    assert [name for text in told(code) for name in lacking(text)]
+
+
 def test_no_message_names_a_file_that_is_not_in_the_wheel() -> None:
     """Neither a text of the code nor a command's help does."""
-    wrong = {path.relative_to(ROOT).as_posix(): lacking(text) for path in files(".py") for text in told(path) if lacking(text)}
-    assert wrong == {}
+    texts = [(path.relative_to(ROOT).as_posix(), text) for path in files(".py") for text in told(path.read_text(encoding="utf-8"))]
+    assert [(name, missing) for name, text in texts for missing in lacking(text)] == []
 
 
 def without_comments(name: str, text: str) -> str:

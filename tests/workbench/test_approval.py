@@ -22,6 +22,7 @@ from tests.platforms.project import call
 from tests.stages.conftest import SPEC
 from workbench.approval import approval_path, approve, demand, keep_end, load
 from workbench.cli import etl
+from workbench.meaning import parts
 
 VOIDING = {
     "a value map": ("En curso: open, Aceptada", "En curso: won, Aceptada"),
@@ -123,12 +124,40 @@ def test_edits_that_do_not_leave_it_alone(project: Path, sampled: Store, name: s
 def test_where_calls_go_and_what_they_carry_is_approved(project: Path, sampled: Store, old: str, new: str) -> None:
     """The variable with the address, headers and the way of signing in decide whose data move, and how."""
     approved(project, sampled)
-    path = project.parents[1] / "connectors" / "pipedrive.yaml"
+    edit_connector(project, "pipedrive.yaml", old, new)
+    with pytest.raises(UnsafePlan, match="destination connector: connection"):
+        demand(load_migration(project, {}), project, sampled)
+
+
+def edit_connector(project: Path, name: str, old: str, new: str) -> None:
+    """Edit a connector of the project, in the first place where it says so."""
+    path = project.parents[1] / "connectors" / name
     text = path.read_text(encoding="utf-8")
     assert old in text
     path.write_text(text.replace(old, new, 1), encoding="utf-8")
-    with pytest.raises(UnsafePlan, match="destination connector: connection"):
+
+
+def test_which_definitions_are_the_platforms_own_is_approved(project: Path, sampled: Store) -> None:
+    """What tells people's custom fields from the platform's decides which field a run writes to."""
+    approved(project, sampled)
+    edit_connector(project, "pipedrive.yaml", "own: is_custom_field", "own: edit_flag")
+    with pytest.raises(UnsafePlan, match="destination connector: "):
         demand(load_migration(project, {}), project, sampled)
+
+
+def test_what_people_see_fields_called_is_not_approved(project: Path, sampled: Store) -> None:
+    """Another label of a platform's field changes a warning and no data."""
+    approved(project, sampled)
+    edit_connector(project, "pipedrive.yaml", "owner_id: Owner", "owner_id: Proprietor")
+    assert demand(load_migration(project, {}), project, sampled).by == "Ana"
+
+
+def test_a_connector_that_does_not_say_so_keeps_its_approvals(project: Path) -> None:
+    """Without `own` the digest is the one that approvals had before it counted."""
+    edit_connector(project, "pipedrive.yaml", "  own: is_custom_field\n", "")
+    found = parts(load_migration(project, {}))
+    (organizations,) = [part.value for part in found if part.at == ("destination connector", "organizations")]
+    assert "own" not in organizations["custom"] and "labels" not in organizations
 
 
 def test_toy_data_open_no_live_account(project: Path, sampled: Store) -> None:

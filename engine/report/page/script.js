@@ -215,12 +215,21 @@ function unchanged(told) {
   if (!told.failed && !told.missing) return "Nothing had changed";
   return told.changed === 0 ? "Nothing had changed in the source" : "";
 }
+function arrival(told) {
+  const all = told.arrived + told.missing + told.skipped + told.failed;
+  if (!all) return "No records were compared";
+  if (told.arrived === all) return `All ${many(all, "record")} arrived`;
+  return `${count(told.arrived)} of ${many(all, "record")} arrived`;
+}
+function attention(told) {
+  if (waiting.size) return `${many(waiting.size, "needs", "need")} attention`;
+  if (told.state === "good") return "nothing needs attention";
+  return "look at the counts below";
+}
 function verdict() {
   const told = report.verdict;
-  const all = told.arrived + told.missing + told.skipped + told.failed;
-  const needs = waiting.size;
-  const words = unchanged(told) || (!all ? "No records were compared" : told.arrived === all ? `All ${many(all, "record")} arrived` : `${count(told.arrived)} of ${many(all, "record")} arrived`);
-  const rest = needs ? `${many(needs, "needs", "need")} attention` : told.state === "good" ? "nothing needs attention" : "look at the counts below";
+  const words = unchanged(told) || arrival(told);
+  const rest = attention(told);
   const tiles = [
     ["arrived", told.arrived, "arrived"], ["skipped", told.skipped, "skipped"], ["failed", told.failed, "failed"], ["missing", told.missing, "missing"],
     ["lost", told.lost_in_arrived, "fields lost in records that arrived"],
