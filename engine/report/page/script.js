@@ -218,18 +218,14 @@ function unchanged(told) {
 function arrival(told) {
   const all = told.arrived + told.missing + told.skipped + told.failed;
   if (!all) return "No records were compared";
-  if (told.arrived === all) return `All ${many(all, "record")} arrived`;
-  return `${count(told.arrived)} of ${many(all, "record")} arrived`;
+  return told.arrived === all ? `All ${many(all, "record")} arrived` : `${count(told.arrived)} of ${many(all, "record")} arrived`;
 }
 function attention(told) {
   if (waiting.size) return `${many(waiting.size, "needs", "need")} attention`;
-  if (told.state === "good") return "nothing needs attention";
-  return "look at the counts below";
+  return told.state === "good" ? "nothing needs attention" : "look at the counts below";
 }
 function verdict() {
   const told = report.verdict;
-  const words = unchanged(told) || arrival(told);
-  const rest = attention(told);
   const tiles = [
     ["arrived", told.arrived, "arrived"], ["skipped", told.skipped, "skipped"], ["failed", told.failed, "failed"], ["missing", told.missing, "missing"],
     ["lost", told.lost_in_arrived, "fields lost in records that arrived"],
@@ -239,7 +235,7 @@ function verdict() {
   const more = ["adopted", "deleted"].filter((word) => told[word]).map((word) => `, ${count(told[word])} ${word}`).join("");
   const written = `Written: ${count(told.created)} created, ${count(told.updated)} updated, ${count(told.unchanged)} already up to date${more}.${outside}`;
   return el(`section.verdict.${told.state === "good" ? "good" : "attention"}`, { id: "verdict", "aria-labelledby": "verdict-title" },
-    el("h2", { id: "verdict-title", tabindex: -1 }, words, ", ", el("strong", {}, rest), "."),
+    el("h2", { id: "verdict-title", tabindex: -1 }, unchanged(told) || arrival(told), ", ", el("strong", {}, attention(told)), "."),
     el("ul.tiles", {}, tiles.map(([kind, number, word]) => el(`li.tile${number ? `.t-${kind}` : ""}`, {}, el("b", {}, count(number)), ` ${word}`))),
     el("p", {}, written), stateBar(told.fields, FIELD_STATES, 14),
     el("p.muted.fields", {}, "Fields of all records: ", Object.keys(FIELD_STATES).map((state) => `${count(told.fields[state])} ${FIELD_STATES[state][0]}`).join(", "), ".", elsewhere ? ` Lost in records that did not arrive: ${count(elsewhere)}.` : ""),
