@@ -401,7 +401,7 @@ class Tab:
         self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
         self.driver.get("about:blank")
         self.driver.get(self.path.as_uri() + at)
-        assert self.js("return Number(document.documentElement.dataset.ready) > 0"), self.driver.get_log("browser")
+        self.wait("Number(document.documentElement.dataset.ready) > 0")
         return self
 
     def js(self, text: str, *values: Any) -> Any:
