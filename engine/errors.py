@@ -23,16 +23,16 @@ run, the request or the record at hand cannot go on.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
+
+import msgspec
 
 DONE = 0
 ATTENTION = 1
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Place:
+class Place(msgspec.Struct, frozen=True, order=True):
     """A position in a file; line and column count from 1."""
 
     file: str
@@ -108,8 +108,7 @@ Code = Literal[
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Diagnostic:
+class Diagnostic(msgspec.Struct, frozen=True):
     """One problem: where, of which kind, what, and what to do about it."""
 
     where: Place | None
@@ -128,7 +127,8 @@ class Diagnostic:
 
     def data(self) -> dict[str, Any]:
         """The same as plain data, for --json."""
-        return asdict(self)
+        found: dict[str, Any] = msgspec.to_builtins(self)
+        return found
 
 
 def in_order(problems: Iterable[Diagnostic]) -> list[Diagnostic]:

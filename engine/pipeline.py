@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+
+import msgspec
+from msgspec import structs
 
 from engine.connector.transport import LIMITS
 from engine.extract.accounts import check_accounts
@@ -43,18 +45,17 @@ from engine.verify.compare import (
 from engine.verify.tally import Tally, count
 
 
-@dataclass(slots=True)
-class Result:
+class Result(msgspec.Struct):
     """Everything a run found and did, for reports."""
 
-    readings: dict[str, Reading] = field(default_factory=dict)
+    readings: dict[str, Reading] = msgspec.field(default_factory=dict)
     audit: Audit | None = None
     sample: Sample | None = None
     provisioned: Provisioned | None = None
-    loaded: list[Loaded] = field(default_factory=list)
-    tally: Tally = field(default_factory=Tally)
-    changes: list[Changes] = field(default_factory=list)
-    settled: dict[str, int] = field(default_factory=dict)
+    loaded: list[Loaded] = msgspec.field(default_factory=list)
+    tally: Tally = msgspec.field(default_factory=Tally)
+    changes: list[Changes] = msgspec.field(default_factory=list)
+    settled: dict[str, int] = msgspec.field(default_factory=dict)
     plan: Plan | None = None
 
 
@@ -79,7 +80,9 @@ def extract_and_audit(
     if details and sample is None:
         hydrate(run)
     audit = match_people(run)
-    result.audit = replace(audit, unmapped=tuple(unmapped_collections(run)))
+    result.audit = structs.replace(
+        audit, unmapped=tuple(unmapped_collections(run))
+    )
     if sample is not None:
         result.sample = _sample(run, sample)
     report_hidden(run, result.sample)
@@ -127,7 +130,7 @@ def draft(run: Run, result: Result) -> None:
     transform(run, content(objects), only)
     if only is None and result.audit:
         left = (*result.audit.unmapped, *taken_by_none(run))
-        result.audit = replace(result.audit, unmapped=left)
+        result.audit = structs.replace(result.audit, unmapped=left)
 
 
 @stage("plan")

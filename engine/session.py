@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar, cast
+
+import msgspec
 
 from engine.connector.auth import Account, Accounts
 from engine.connector.client import Client
@@ -27,8 +28,7 @@ def quiet(label: str, done: int, total: int | None) -> None:
     """Nobody listens."""
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(msgspec.Struct, frozen=True):
     """Something that happens in a run. It holds no secret, and nothing of a record but its key.
 
     `text` is the command of a run that begins, and how it ended; the name of a stage; the limit
@@ -58,8 +58,7 @@ def unheard(event: Event) -> None:
     """Nobody listens."""
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+class Run(msgspec.Struct, frozen=True):
     """One command at work on one migration."""
 
     id: int
@@ -70,8 +69,10 @@ class Run:
     clock: Clock
     progress: Progress = quiet
     log: Log = unheard
-    notices: list[str] = field(default_factory=list)
-    _lists: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    notices: list[str] = msgspec.field(default_factory=list)
+    _lists: dict[str, list[dict[str, Any]]] = msgspec.field(
+        default_factory=dict
+    )
 
     @property
     def spec(self) -> Spec:

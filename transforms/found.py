@@ -8,6 +8,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
+import msgspec
+
 from . import STEPS, Step
 
 Kind = Literal["bad-step", "taken-name", "too-large", "unreadable-file"]
@@ -17,8 +19,7 @@ WHERE = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
+class Fault(msgspec.Struct, frozen=True):
     """What is wrong with a step, or with its file."""
 
     file: Path

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+from msgspec import structs
 
 from engine.config.document import Document, Keys
 from engine.config.validation import check_shape
@@ -35,7 +36,7 @@ def beside_shape(
         for keys, place in document.places.items()
         if place in wrong
     }
-    rest = replace(document, data=data)
+    rest = structs.replace(document, data=data)
     if not wrong or check_shape(rest, "spec"):
         return
     fields = {document.place(keys) for keys in left_out}

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import petl
+from msgspec import structs
 from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
 
 from engine.language.model import Export, Field, ObjectMapping
@@ -255,7 +256,7 @@ def _of_spec(run: Run, wanted: Export) -> Table:
         heading: Field(heading, expr, ())
         for heading, expr in wanted.columns.items()
     }
-    looking = replace(mapping, fields=columns, when=None)
+    looking = structs.replace(mapping, fields=columns, when=None)
 
     def rows() -> Iterator[Sequence[Any]]:
         for batch in stream_drafts(run.store, mapping.name):

@@ -9,11 +9,12 @@ the digest.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path as FilePath
 from typing import Any, Literal
+
+from msgspec import Struct
 
 import transforms
 from engine.config.document import Keys
@@ -226,8 +227,8 @@ def _paths(value: Any) -> Iterator[Path]:
 
 
 def _inside(value: Any) -> Iterable[Any]:
-    if dataclasses.is_dataclass(value):
-        return [getattr(value, item.name) for item in dataclasses.fields(value)]
+    if isinstance(value, Struct):
+        return [getattr(value, name) for name in value.__struct_fields__]
     if isinstance(value, Mapping):
         return value.values()
     return value if isinstance(value, list | tuple) else ()
@@ -321,7 +322,7 @@ def _meant(value: Any, where: _In) -> Any:
     """An expression in one normal form: names of related records are what they stand for."""
     if type(value) in _FORMS:
         return _FORMS[type(value)](value, where)
-    if dataclasses.is_dataclass(value):
+    if isinstance(value, Struct):
         return {type(value).__name__.lower(): _meant_fields(value, where)}
     if isinstance(value, tuple | list):
         return [_meant(item, where) for item in value]
@@ -329,11 +330,7 @@ def _meant(value: Any, where: _In) -> Any:
 
 
 def _meant_fields(value: Any, where: _In) -> dict[str, Any]:
-    names = [
-        item.name
-        for item in dataclasses.fields(value)
-        if item.name not in _COSMETIC
-    ]
+    names = [name for name in value.__struct_fields__ if name not in _COSMETIC]
     return {name: _meant(getattr(value, name), where) for name in names}
 
 
@@ -365,9 +362,7 @@ def _pipe(value: Pipe, where: _In) -> Any:
     return {
         "pipe": _meant_fields(
             value,
-            dataclasses.replace(
-                where, ordered=where.ordered or bool(value.steps)
-            ),
+            replace(where, ordered=where.ordered or bool(value.steps)),
         )
     }
 
@@ -415,12 +410,10 @@ def _around(head: str, mapping: ObjectMapping) -> str:
 
 
 def _plain(value: Any, without: frozenset[str] = _COSMETIC) -> Any:
-    """Dataclasses, mappings and tuples as JSON."""
-    if dataclasses.is_dataclass(value):
+    """Structs, mappings and tuples as JSON."""
+    if isinstance(value, Struct):
         names = [
-            item.name
-            for item in dataclasses.fields(value)
-            if item.name not in without
+            name for name in value.__struct_fields__ if name not in without
         ]
         return {name: _plain(getattr(value, name), without) for name in names}
     if isinstance(value, Mapping):
@@ -527,11 +520,7 @@ def _resource(
             value,
             "data" if used else "none",
         )
-    names = [
-        item.name
-        for item in dataclasses.fields(resource)
-        if item.name not in _SHOWN
-    ]
+    names = [name for name in resource.__struct_fields__ if name not in _SHOWN]
     rest = {name: _plain(getattr(resource, name), without) for name in names}
     if resource.custom and not resource.custom.own:
         # Approvals that do not know of it hold where a connector does not name it.

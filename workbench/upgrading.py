@@ -7,8 +7,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import structs
 
 from engine.cli.environment import variables
 from engine.config.document import (
@@ -60,7 +62,7 @@ def upgraded(
 
     Raises SpecError with every key that cannot be rewritten, and where the file cannot be read.
     """
-    name, limits = shown(file), replace(ORDINARY, renamed=renamed)
+    name, limits = shown(file), structs.replace(ORDINARY, renamed=renamed)
     text = content(file, name, limits)
     document = parse(text, name, limits)
     if not document.old:

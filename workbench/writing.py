@@ -9,10 +9,11 @@ import io
 import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from msgspec import structs
 from ruamel.yaml import YAML
 from ruamel.yaml.nodes import CollectionNode, MappingNode, Node, ScalarNode
 
@@ -101,7 +102,7 @@ def inserted(
     rewritten.
     """
     # a text that cannot be read is not written to either
-    old = parse(text, name, replace(ORDINARY, renamed=renamed)).old
+    old = parse(text, name, structs.replace(ORDINARY, renamed=renamed)).old
     root = YAML(typ="safe", pure=True).compose(text)
     lines = text.splitlines()
     edits: dict[tuple[int, int], _Edit] = {}

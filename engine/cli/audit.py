@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Any
 
 import click
+from msgspec import structs
 
 from engine import pipeline as stages
 from engine.cli.log import logged
@@ -35,6 +35,6 @@ def audit(refresh: bool, rebind: bool, **options: Any) -> None:
         result = stages.extract_and_audit(run, None)
         report = build(run, result, "audit", options["environment"])
         report["collections"] = [
-            asdict(reading) for reading in result.readings.values()
+            structs.asdict(reading) for reading in result.readings.values()
         ]
     print_result(options["as_json"], report, screens.show_audit)

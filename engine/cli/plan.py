@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import asdict
 from typing import Any
 
 import click
+import msgspec
 
 from engine import pipeline as stages
 from engine.cli.log import logged
@@ -53,10 +53,12 @@ def plan(
             for text in refusals(run, result.plan)
         ]
         report = build(run, result, "plan", options["environment"])
-        report["plan"] = asdict(result.plan)
+        report["plan"] = msgspec.to_builtins(result.plan)
         report["plan"]["warnings"] = [*result.plan.warnings, *refused]
         report["timeline"] = (
-            asdict(simulate(run, result.plan)) if simulated else None
+            msgspec.to_builtins(simulate(run, result.plan))
+            if simulated
+            else None
         )
         if each and options["as_json"]:
             with printing():

@@ -11,10 +11,10 @@ import math
 import re
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import yaml
 
 from engine.config.renamed import RENAMED, Renamed
@@ -37,8 +37,7 @@ MAX_DIGITS = 300
 Keys = tuple[str | int, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(msgspec.Struct, frozen=True):
     """How large a text may be; `any_keys` accepts keys that are not text, such as a bare 200, as
     they are written; `renamed` are the keys that are read under an old name too.
     """
@@ -59,8 +58,7 @@ _PARTED = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
+class Document(msgspec.Struct, frozen=True):
     """A YAML file as plain data, with the place of every key and value.
 
     `aliases` leads from a node that a YAML alias repeats to where it stands; `old` holds the keys
@@ -70,8 +68,8 @@ class Document:
     file: str
     data: Any
     places: dict[Keys, Place]
-    aliases: Mapping[Keys, Keys] = field(default_factory=dict)
-    old: Mapping[Keys, Renamed] = field(default_factory=dict)
+    aliases: Mapping[Keys, Keys] = msgspec.field(default_factory=dict)
+    old: Mapping[Keys, Renamed] = msgspec.field(default_factory=dict)
 
     def place(self, keys: Keys) -> Place:
         """The place of the node at `keys`, or of its nearest ancestor that has one."""

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 
-@dataclass(frozen=True, slots=True)
-class Renamed:
+class Renamed(msgspec.Struct, frozen=True):
     """A key with a new name since a version; the old one is read until a later one, at least.
 
     `above` is a pattern for the dotted path of the mapping that holds it, and so says as well in

@@ -10,8 +10,9 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from os.path import commonprefix
+
+import msgspec
 
 # lines before a mistake that a correction is tried with, besides those it stands below
 AROUND = 15
@@ -36,8 +37,7 @@ _QUOTES = str.maketrans(
 Stumble = Callable[[str], tuple[int, int] | None]
 
 
-@dataclass(frozen=True, slots=True)
-class Slip:
+class Slip(msgspec.Struct, frozen=True):
     """A line as it was probably meant; `line` and `col` count from 0, `quotes` are all it needs."""
 
     line: int

@@ -12,10 +12,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from engine.config.conforms import Unsure, compiled
 from engine.config.document import Document, Keys
@@ -39,8 +40,7 @@ _TYPES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class _Fault:
+class _Fault(msgspec.Struct, frozen=True):
     """A rule of the schema that a value breaks."""
 
     rule: str  # the schema's keyword ...
@@ -64,8 +64,7 @@ class _Fault:
         ).rstrip(".")
 
 
-@dataclass(frozen=True, slots=True)
-class _Problem:
+class _Problem(msgspec.Struct, frozen=True):
     """A fault in words."""
 
     keys: Keys

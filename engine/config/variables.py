@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
+
+from msgspec import structs
 
 from engine.config.document import Document, Keys, scalar
 from engine.errors import Code, Diagnostic
@@ -45,7 +46,7 @@ def expand(
         text = _VARIABLE.sub(lambda match: _text(match, env), value)
         return scalar(text) if _VARIABLE.fullmatch(value) else text
 
-    return replace(document, data=walk(document.data, ())), problems
+    return structs.replace(document, data=walk(document.data, ())), problems
 
 
 def _problems(text: str, env: Mapping[str, str]) -> list[tuple[Code, str, str]]:

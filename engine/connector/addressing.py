@@ -14,7 +14,7 @@ values of other rows name it so, and its record's key must not change.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec import structs
 
 from engine.connector.model import Connector, Resource, Verb
 
@@ -22,7 +22,7 @@ from engine.connector.model import Connector, Resource, Verb
 def addressed(connector: Connector) -> Connector:
     """The connector with ids that lead to their rows; the same where they do already."""
     resources = connector.resources.items()
-    return replace(
+    return structs.replace(
         connector, resources={name: _addressed(one) for name, one in resources}
     )
 
@@ -31,7 +31,7 @@ def _addressed(resource: Resource) -> Resource:
     above = _above(resource) if len(resource.id_fields) == 1 else ()
     if not above:
         return resource
-    return replace(
+    return structs.replace(
         resource, id="+".join([*above, resource.id]), own=resource.id
     )
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, quote_plus
 
+import msgspec
+
 from engine.errors import UsageError
 
 
@@ -242,8 +244,7 @@ def _grown(text: str, begin: int, form: str, at: int) -> tuple[int, int] | None:
     return (begin, end) if end - begin >= PIECE else None
 
 
-@dataclass(frozen=True, slots=True)
-class Accounts:
+class Accounts(msgspec.Struct, frozen=True):
     """The two accounts of a run."""
 
     source: Account

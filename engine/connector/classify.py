@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -122,8 +121,7 @@ def described(
     return " ".join(well_formed(f"{status} {'; '.join(words)}").split())
 
 
-@dataclass(frozen=True, slots=True)
-class Delay:
+class Delay(msgspec.Struct, frozen=True):
     """How long to wait after a refusal, and whether the answer says so."""
 
     seconds: float

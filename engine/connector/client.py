@@ -7,7 +7,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 from uuid import uuid4
@@ -144,8 +144,8 @@ class Client:
             )
 
         if few:
-            operation = replace(
-                operation, pager=replace(operation.pager, few=True)
+            operation = structs.replace(
+                operation, pager=structs.replace(operation.pager, few=True)
             )
         params = {
             **(operation.newest_first if newest_first else {}),
@@ -503,10 +503,10 @@ class Client:
             ]
             body = together(operation.bulk, sent, declared)
             answer = self.calls.send(
-                replace(operation, wrap=""),
+                structs.replace(operation, wrap=""),
                 self.calls.url(operation, {}),
                 body,
-                replace(declared, inside=""),
+                structs.replace(declared, inside=""),
                 again=verb == "create" and bool(declared.written_over),
             )
             found = outcomes(self.connector, operation.bulk, answer, len(rows))

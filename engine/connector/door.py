@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 import httpx
+import msgspec
 
 from engine.connector.messages import (
     Header,
@@ -41,8 +42,7 @@ _SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;.*)?")
 Origin = tuple[str, str, int | None]
 
 
-@dataclass(slots=True)
-class _Wire:
+class _Wire(msgspec.Struct):
     """One connection, and what was read from it but not used yet."""
 
     socket: socket.socket
@@ -124,8 +124,7 @@ class _Wire:
         return part
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
+class Head(msgspec.Struct, frozen=True):
     """The head of an answer."""
 
     version: bytes

@@ -12,10 +12,10 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+import msgspec
 
 from engine.connector.auth import Signature
 from engine.connector.model import Connection
@@ -32,8 +32,7 @@ class _CutError(Exception):
     """The transfer broke off or the host is busy: worth another try."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Part:
+class _Part(msgspec.Struct, frozen=True):
     """What has come of a file so far, and the mark by which the host knows that version."""
 
     path: Path
@@ -75,8 +74,7 @@ class _Part:
         return size, checksum
 
 
-@dataclass(frozen=True, slots=True)
-class FileSource:
+class FileSource(msgspec.Struct, frozen=True):
     """Where the files of one account are fetched, and with what."""
 
     http: httpx.Client

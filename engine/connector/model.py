@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Literal
+
+import msgspec
 
 PLACE = re.compile(
     r"\{(\w+)\}"
@@ -27,8 +28,7 @@ Verb = Literal[
 Emptied = Literal["as_null", "as_list", "left_out", "never"]
 
 
-@dataclass(frozen=True, slots=True)
-class FieldType:
+class FieldType(msgspec.Struct, frozen=True):
     """The type of one field as the API documents it.
 
     `kind` is one of text, html, integer, number, boolean, date, time, duration, datetime (a UTC
@@ -50,17 +50,16 @@ class FieldType:
     # how an update empties the field: by null, by [], or never
     empty: Literal["as_null", "as_list", "never"] = "never"
     # values of other fields without which it is refused
-    only_with: Mapping[str, Any] = field(default_factory=dict)
+    only_with: Mapping[str, Any] = msgspec.field(default_factory=dict)
     requires: tuple[str, ...] = ()  # fields without which it is refused
 
 
-@dataclass(frozen=True, slots=True)
-class Pager:
+class Pager(msgspec.Struct, frozen=True):
     """How one list is walked: see engine/connector/pagination.py for the kinds."""
 
     kind: str
     size: int = 0
-    params: Mapping[str, str] = field(default_factory=dict)
+    params: Mapping[str, str] = msgspec.field(default_factory=dict)
     next: str = ""
     more: str = ""
     total: str = ""
@@ -71,18 +70,17 @@ class Pager:
     few: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Bulk:
+class Bulk(msgspec.Struct, frozen=True):
     """How several rows travel in one call: see engine/connector/bulk.py."""
 
     most: int
     rows: str = (
         ""  # where the list stands in the body; "" = the body is the list
     )
-    more: Mapping[str, Any] = field(
+    more: Mapping[str, Any] = msgspec.field(
         default_factory=dict
     )  # what else the body holds
-    item: Any = field(default_factory=dict)  # what goes with each row
+    item: Any = msgspec.field(default_factory=dict)  # what goes with each row
     wrap: str = ""  # where the row stands in its item
     # where the outcomes stand in the answer, in the order of the rows
     answers: str = ""
@@ -93,8 +91,7 @@ class Bulk:
     answer: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Operation:
+class Operation(msgspec.Struct, frozen=True):
     """One call the API offers on a resource."""
 
     method: str
@@ -102,9 +99,9 @@ class Operation:
     cost: int = 1
     pager: Pager | None = None
     # {id} and {field} are filled in
-    params: Mapping[str, Any] = field(default_factory=dict)
+    params: Mapping[str, Any] = msgspec.field(default_factory=dict)
     params_in: Literal["query", "body"] = "query"  # list only
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = msgspec.field(default_factory=dict)
     body: Literal["json", "multipart", "form", "json_api"] = "json"
     wrap: str = ""  # what the row is put into when it is sent
     each: str = ""  # list only: where the row stands in each item
@@ -142,14 +139,14 @@ class Operation:
     since_form: str = "{}"  # the text around the moment
     since_zone: str = "UTC"  # the zone by whose clock the moment is written
     # what is sent with `since`, and only then
-    since_params: Mapping[str, Any] = field(default_factory=dict)
+    since_params: Mapping[str, Any] = msgspec.field(default_factory=dict)
     stable: bool = (
         False  # list only: the order stays the same while people work
     )
     # list only: the resource whose rows each have a list of their own ...
     parent: str = ""
     parent_id: str = ""  # ... and the field that holds which of them it was
-    newest_first: Mapping[str, Any] = field(default_factory=dict)
+    newest_first: Mapping[str, Any] = msgspec.field(default_factory=dict)
     detail: tuple[
         str, ...
     ] = ()  # list only: fields that only the row's own read holds
@@ -178,8 +175,7 @@ class Operation:
         return tuple(dict.fromkeys(PLACE.findall(" ".join(texts))))
 
 
-@dataclass(frozen=True, slots=True)
-class CustomFields:
+class CustomFields(msgspec.Struct, frozen=True):
     """How a platform's custom fields are made, found and written."""
 
     resource: str  # the resource whose rows are the field definitions
@@ -200,11 +196,10 @@ class CustomFields:
         ""  # the definition's key that says whether people demand the field
     )
     # plan -> how many an account may have in all; "*" = any plan
-    most: Mapping[str, int] = field(default_factory=dict)
+    most: Mapping[str, int] = msgspec.field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class JsonApi:
+class JsonApi(msgspec.Struct, frozen=True):
     """How a row travels as a JSON:API resource object."""
 
     type: str
@@ -212,8 +207,7 @@ class JsonApi:
     links: Mapping[str, tuple[str, str]]
 
 
-@dataclass(frozen=True, slots=True)
-class Resource:
+class Resource(msgspec.Struct, frozen=True):
     """One collection of rows and what can be done with it."""
 
     name: str
@@ -233,7 +227,7 @@ class Resource:
     )
     deleted: str = ""  # field that says a row read by id is deleted
     # plan -> how many an account may have in all; "*" = any plan
-    most: Mapping[str, int] = field(default_factory=dict)
+    most: Mapping[str, int] = msgspec.field(default_factory=dict)
     most_per_seat: bool = False
     json_api: JsonApi | None = None
     inside: str = ""  # where a row's fields stand, beside its id
@@ -242,7 +236,7 @@ class Resource:
     # the fields people call a row by, the first that is filled
     called: tuple[str, ...] = ("name",)
     # what people see as the names of the platform's own fields, declared here or not
-    labels: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = msgspec.field(default_factory=dict)
     # the fields that hold an amount and its currency
     money: tuple[str, str] | None = None
 
@@ -372,8 +366,7 @@ def _unquoted(part: str) -> str:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Limit:
+class Limit(msgspec.Struct, frozen=True):
     """One quota of an account; all of them hold at once."""
 
     name: str
@@ -383,7 +376,7 @@ class Limit:
     window: Literal["rolling", "calendar"]
     per_seat: bool = False
     general: bool = True  # False: only operations that name it count
-    headers: Mapping[str, str] = field(
+    headers: Mapping[str, str] = msgspec.field(
         default_factory=dict
     )  # limit, remaining, reset
 
@@ -406,8 +399,7 @@ Then = Literal[
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class ErrorRule:
+class ErrorRule(msgspec.Struct, frozen=True):
     """Which answer means what; the first rule that matches decides.
 
     `then`: wait (not executed: wait and repeat), pause (a long quota is spent), refuse (key not
@@ -418,22 +410,20 @@ class ErrorRule:
 
     then: Then
     status: tuple[int, ...] = ()
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = msgspec.field(default_factory=dict)
     content_type: str = ""
-    body: Mapping[str, Any] = field(default_factory=dict)
+    body: Mapping[str, Any] = msgspec.field(default_factory=dict)
     after: float = 0.0
     limit: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Reference:
+class Reference(msgspec.Struct, frozen=True):
     """How a value names a row of another collection: a pattern with `{collection}` and `{id}`."""
 
     pattern: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Pipelines:
+class Pipelines(msgspec.Struct, frozen=True):
     """Where a platform keeps pipelines and their stages."""
 
     resource: str
@@ -443,8 +433,7 @@ class Pipelines:
     parent: str
 
 
-@dataclass(frozen=True, slots=True)
-class Users:
+class Users(msgspec.Struct, frozen=True):
     """Where a platform keeps the people who can own records."""
 
     resource: str
@@ -455,8 +444,7 @@ class Users:
     ] = ()  # the fields of a person's name, joined by spaces
 
 
-@dataclass(frozen=True, slots=True)
-class Connection:
+class Connection(msgspec.Struct, frozen=True):
     """Where the API is and how it is signed in to."""
 
     base_url_env: str
@@ -467,7 +455,7 @@ class Connection:
     account: str = (
         ""  # where the answer to it names the account; "" where it does not
     )
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = msgspec.field(default_factory=dict)
     timeout: float = 60.0
     # an answer that takes longer in all is given up; 0 = four times `timeout`
     answer_seconds: float = 0.0
@@ -483,8 +471,7 @@ class Connection:
     file_signed: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Connector:
+class Connector(msgspec.Struct, frozen=True):
     """One API."""
 
     name: str
@@ -502,7 +489,7 @@ class Connector:
     # values by which the platform says that a field is empty
     empty_values: tuple[Any, ...] = ()
     # field -> one that says all it says; * stands for any text
-    same_as: Mapping[str, str] = field(default_factory=dict)
+    same_as: Mapping[str, str] = msgspec.field(default_factory=dict)
     # what the platform calls the cost of a call, in the plural
     cost_unit: str = "calls"
     digest: str = ""

@@ -14,6 +14,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 from engine.connector.auth import (
     AUTHS,
     Signature,
@@ -130,8 +132,7 @@ GRANTS: Mapping[str, Callable[[Mapping[str, Any], Reveal], Grant]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Signed:
+class Signed(msgspec.Struct, frozen=True):
     """A signature and when it ends."""
 
     signature: Signature

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Literal
+
+import msgspec
 
 from engine.connector.model import Pager
 from engine.errors import Unavailable
@@ -27,8 +28,7 @@ DIGITS = 18  # of the largest count that is believed
 STALE = 50
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
+class Ask(msgspec.Struct, frozen=True):
     """One page to ask for: parameters, or an address below the platform's host.
 
     `probe`: only to make sure that the page before was the last.
@@ -40,13 +40,12 @@ class Ask:
     probe: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
+class Page(msgspec.Struct, frozen=True):
     """One page that came. `follow` makes a link found in it an address, and refuses other hosts."""
 
     rows: list[Any]
     body: Any = None
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = msgspec.field(default_factory=dict)
     follow: Callable[[str], str] = str
     keys: Sequence[str] = ()  # the rows' ids
     # a good answer without anything in it: it does not even say that there are no rows
@@ -174,8 +173,7 @@ def keyset(pager: Pager, position: Any) -> Walk:
 # -- lists that are counted through
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
+class Seen(msgspec.Struct, frozen=True):
     """What is kept of a page to know it again: not its rows, which take much memory."""
 
     rows: int = 0
@@ -183,8 +181,7 @@ class Seen:
     mark: int = 0  # equal where the rows are
 
 
-@dataclass(slots=True)
-class Count:
+class Count(msgspec.Struct):
     """What has come of a counted list so far."""
 
     begun: Any  # the position that the walk began at

@@ -14,7 +14,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 
 import msgspec
 import sqlalchemy as sa
@@ -45,8 +44,7 @@ LEASED_PART = 0.05
 GIVE_BACK = 2.0
 
 
-@dataclass(frozen=True, slots=True)
-class Clock:
+class Clock(msgspec.Struct, frozen=True):
     """The only source of time: UTC epoch seconds, and waiting."""
 
     now: Callable[[], float] = time.time
@@ -62,16 +60,14 @@ class Reservation(msgspec.Struct, frozen=True):
     spent: Mapping[str, float]
 
 
-@dataclass(frozen=True, slots=True)
-class _Wait:
+class _Wait(msgspec.Struct, frozen=True):
     """How long a call has to wait, and for which limit."""
 
     seconds: float
     limit: str
 
 
-@dataclass(slots=True)
-class _Lease:
+class _Lease(msgspec.Struct):
     """Calls booked ahead and what is left of them. They stand in the slots in which the lease
     ends: no call is later.
     """
@@ -147,8 +143,7 @@ class FairLock:
                 self._taken = False
 
 
-@dataclass(slots=True)
-class RateLimiter:
+class RateLimiter(msgspec.Struct):
     """Keeps one account's calls within its limits. Threads may share it; processes share the
     store.
     """
@@ -161,7 +156,7 @@ class RateLimiter:
     reserve: float = (
         0.0  # share of every limit left to other programs on the same key
     )
-    clock: Clock = field(default_factory=Clock)
+    clock: Clock = msgspec.field(default_factory=Clock)
     wait_for_day: bool = False
     # is told once of each wait: the limit, and the seconds it will take
     heard: Callable[[str, float], None] = lambda *_: None
@@ -169,12 +164,16 @@ class RateLimiter:
     cost: float = 0.0
     calls: int = 0
     # calls and cost of every five seconds
-    over_time: dict[int, tuple[int, float]] = field(default_factory=dict)
+    over_time: dict[int, tuple[int, float]] = msgspec.field(
+        default_factory=dict
+    )
     # allowances the platform's headers name
-    _told: dict[str, float] = field(default_factory=dict)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-    _turns: dict[tuple[str, ...], FairLock] = field(default_factory=dict)
-    _active: dict[tuple[str, ...], tuple[Limit, ...]] = field(
+    _told: dict[str, float] = msgspec.field(default_factory=dict)
+    _lock: threading.Lock = msgspec.field(default_factory=threading.Lock)
+    _turns: dict[tuple[str, ...], FairLock] = msgspec.field(
+        default_factory=dict
+    )
+    _active: dict[tuple[str, ...], tuple[Limit, ...]] = msgspec.field(
         default_factory=dict
     )
     _lease: _Lease | None = None

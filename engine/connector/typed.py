@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from decimal import Decimal
 from operator import is_
 from typing import Any
+
+import msgspec
 
 from engine.connector.model import Connector, FieldType
 from engine.values import flag, is_empty
@@ -41,12 +42,11 @@ class Misfit(ValueError):
     """A value that is not of its field's type; the text says in what way."""
 
 
-@dataclass(frozen=True, slots=True)
-class Typed:
+class Typed(msgspec.Struct, frozen=True):
     """A row with its values in their types, and what is wrong with those that are left out."""
 
     row: Mapping[str, Any]
-    misfits: Mapping[str, list[str]] = field(
+    misfits: Mapping[str, list[str]] = msgspec.field(
         default_factory=dict
     )  # field -> "place: what it holds"
 

@@ -11,8 +11,9 @@ decision comes out.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from engine.connector.model import CustomFields
 from engine.language.model import CustomField
@@ -26,8 +27,7 @@ DELETED = (
 Row = Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Remembered:
+class Remembered(msgspec.Struct, frozen=True):
     """What we last knew about a definition; texts are empty where an older store does not say."""
 
     code: str
@@ -61,15 +61,13 @@ def remembered(link: Link | None) -> Remembered | None:
 # -- fields
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(msgspec.Struct, frozen=True):
     """The account has it, under the name the spec gives it."""
 
     row: Row
 
 
-@dataclass(frozen=True, slots=True)
-class Renamed:
+class Renamed(msgspec.Struct, frozen=True):
     """The account has it under another name, which it keeps."""
 
     row: Row
@@ -78,29 +76,25 @@ class Renamed:
     by_spec: bool = False  # the spec was changed, not the account
 
 
-@dataclass(frozen=True, slots=True)
-class Make:
+class Make(msgspec.Struct, frozen=True):
     """The account does not have it, and never had."""
 
 
-@dataclass(frozen=True, slots=True)
-class Rename:
+class Rename(msgspec.Struct, frozen=True):
     """We made it, the spec calls it otherwise now, and nobody else has renamed it."""
 
     row: Row
     now: str
 
 
-@dataclass(frozen=True, slots=True)
-class Retyped:
+class Retyped(msgspec.Struct, frozen=True):
     """The spec gives it another type than it was made with; no field can change its type."""
 
     row: Row
     was: str  # its type, in the words of specs where we know, else of the platform
 
 
-@dataclass(frozen=True, slots=True)
-class Deleted:
+class Deleted(msgspec.Struct, frozen=True):
     """People have deleted it; `twin` is one of its name and type that they have made since."""
 
     twin: Row | None = None
@@ -218,8 +212,7 @@ def name_of(custom: CustomFields, row: Row) -> str:
 # -- options
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
+class Options(msgspec.Struct, frozen=True):
     """The options of a field: which one each label stands for, and what is still to be done."""
 
     ids: Mapping[

@@ -9,8 +9,9 @@ no link stands for, adopting among those below parents that are adopted themselv
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from engine.connector.model import FieldType
 from engine.destination.rows import Row, RowCodec
@@ -20,8 +21,7 @@ from engine.values import folded, is_empty, word
 EXACT = ("text", "integer", "id", "reference")
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(msgspec.Struct, frozen=True):
     """What a row must hold to stand for a record: plain values of its distinguishing fields."""
 
     key: str
@@ -43,8 +43,7 @@ class Wanted:
 Fits = Callable[[Wanted, Row, RowCodec], bool]
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(msgspec.Struct, frozen=True):
     """One way of recognising a row."""
 
     name: str

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from engine.connector.model import Connector, CustomFields, Resource
 from engine.destination.match import Wanted, field_values
@@ -15,8 +16,7 @@ from engine.store.journal import Entry
 from engine.values import as_file
 
 
-@dataclass(frozen=True, slots=True)
-class SentFile:
+class SentFile(msgspec.Struct, frozen=True):
     """A file that a body asks for."""
 
     target: str  # the field that asks for it

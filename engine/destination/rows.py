@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 import sqlalchemy as sa
 
 from engine.connector.model import Connector, FieldType, Resource
@@ -38,12 +39,11 @@ _ID_NAMES = ("id", "value", "_id", "uuid", "key", "data")
 _ADDRESSES = ("href", "url", "self", "link", "uri")
 
 
-@dataclass(frozen=True, slots=True)
-class Definition:
+class Definition(msgspec.Struct, frozen=True):
     """A custom or built-in field as this account has it: its code and its options' ids."""
 
     code: str
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = msgspec.field(default_factory=dict)
 
 
 Definitions = Mapping[

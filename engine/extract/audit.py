@@ -5,9 +5,10 @@ vanished.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any, Literal
+
+import msgspec
 
 from engine.connector.model import Users
 from engine.connector.titles import at_place, first_word
@@ -40,8 +41,7 @@ SEEN = 200  # records looked at to see whether a field still exists
 PersonState = Literal["matched", "unmatched", "ambiguous", "inactive"]
 
 
-@dataclass(frozen=True, slots=True)
-class Person:
+class Person(msgspec.Struct, frozen=True):
     """One person of the source and what became of the search for them."""
 
     key: str
@@ -51,8 +51,7 @@ class Person:
     user: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Unmapped:
+class Unmapped(msgspec.Struct, frozen=True):
     """A collection the spec does not migrate, or rows of one it does that no object takes."""
 
     collection: str
@@ -62,8 +61,7 @@ class Unmapped:
     not_taken: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Audit:
+class Audit(msgspec.Struct, frozen=True):
     """What an audit found."""
 
     people: tuple[Person, ...] = ()

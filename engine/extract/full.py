@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 from msgspec import structs
 
 from engine.connector.client import Rows
@@ -37,8 +37,7 @@ from engine.store.records import (
 from engine.values import collection_of, digest, id_in, key_of
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(msgspec.Struct, frozen=True):
     """What is known of one collection after a reading."""
 
     collection: str

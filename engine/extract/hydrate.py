@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import msgspec
 from msgspec import structs
 
 from engine.connector.model import Connector
@@ -30,8 +30,7 @@ AT_ONCE = 20
 STAGE = "extract"
 
 
-@dataclass(frozen=True, slots=True)
-class PendingReads:
+class PendingReads(msgspec.Struct, frozen=True):
     """Records of a collection that are still to be read by themselves, and what that costs."""
 
     collection: str

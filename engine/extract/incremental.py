@@ -4,9 +4,9 @@ deleted.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import Literal
 
+import msgspec
 import sqlalchemy as sa
 from msgspec import structs
 
@@ -55,8 +55,7 @@ FEW = 10  # rows of a collection or an object that are no reason to ask
 How = Literal["filter", "newest first", "full", "id sets", "page"]
 
 
-@dataclass(frozen=True, slots=True)
-class Changes:
+class Changes(msgspec.Struct, frozen=True):
     """What a delta reading of one collection brought."""
 
     collection: str
@@ -67,7 +66,7 @@ class Changes:
 
     def plus(self, other: Changes) -> Changes:
         """Both together, read in the way of the first."""
-        return replace(
+        return structs.replace(
             self,
             changed=self.changed + other.changed,
             new=self.new + other.new,

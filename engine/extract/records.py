@@ -5,12 +5,12 @@ reading and every later one.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from heapq import nlargest
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import msgspec
 import sqlalchemy as sa
 from msgspec import structs
 
@@ -95,8 +95,7 @@ def has_key(resource: Resource, row: Mapping[str, Any]) -> bool:
     return fits_index(join_id([word(value) for value in values]))
 
 
-@dataclass(frozen=True, slots=True)
-class Keyed:
+class Keyed(msgspec.Struct, frozen=True):
     """Rows as records, and how many have no id that can be used: those are left out."""
 
     records: list[Record]

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 from collections import ChainMap
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from engine.config.document import Document, Keys, read, several
 from engine.config.suggestions import suggest
@@ -39,8 +41,7 @@ PIPELINES = "$pipelines"
 RESERVED = ("settings", "key", "collection", "loop", "range")
 
 
-@dataclass(frozen=True, slots=True)
-class Migration:
+class Migration(msgspec.Struct, frozen=True):
     """A spec with the two connectors it names, and warnings for its author."""
 
     spec: model.Spec
@@ -136,8 +137,7 @@ def _options_were(data: Any) -> tuple[tuple[str, str], ...]:
     return tuple((str(item["label"]), str(item["was"])) for item in renamed)
 
 
-@dataclass(slots=True)
-class _Compiler:
+class _Compiler(msgspec.Struct):
     """Compiles one spec document into one Spec, collecting problems on the way."""
 
     document: Document
@@ -145,15 +145,15 @@ class _Compiler:
     source: Connector
     destination: Connector
     steps: Steps
-    problems: list[Diagnostic] = field(default_factory=list)
-    templates: dict[str, str] = field(default_factory=dict)
-    builders: dict[str, Builder] = field(default_factory=dict)
-    done: dict[str, model.ObjectMapping] = field(default_factory=dict)
+    problems: list[Diagnostic] = msgspec.field(default_factory=list)
+    templates: dict[str, str] = msgspec.field(default_factory=dict)
+    builders: dict[str, Builder] = msgspec.field(default_factory=dict)
+    done: dict[str, model.ObjectMapping] = msgspec.field(default_factory=dict)
     # the people of the section `users`, as if they were an object
-    people: dict[str, model.ObjectMapping] = field(default_factory=dict)
-    rows: dict[str, Shape] = field(default_factory=dict)
-    used: set[str] = field(default_factory=set)
-    custom: dict[tuple[str, str], model.CustomField] = field(
+    people: dict[str, model.ObjectMapping] = msgspec.field(default_factory=dict)
+    rows: dict[str, Shape] = msgspec.field(default_factory=dict)
+    used: set[str] = msgspec.field(default_factory=set)
+    custom: dict[tuple[str, str], model.CustomField] = msgspec.field(
         default_factory=dict
     )
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import fields
 from typing import Any
+
+from msgspec import Struct
 
 from engine.language.model import (
     Cases,
@@ -86,8 +87,9 @@ def lookups(item: ObjectMapping | Field) -> Iterable[Lookup]:
 def walk(expr: Expr) -> Iterator[Expr]:
     """An expression and everything inside it; what its conditions read is not inside."""
     yield expr
-    for item in fields(expr):
-        yield from _inside(getattr(expr, item.name))
+    if isinstance(expr, Struct):
+        for name in expr.__struct_fields__:
+            yield from _inside(getattr(expr, name))
 
 
 def _inside(value: Any) -> Iterator[Expr]:

@@ -5,9 +5,11 @@ value checked.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from engine.config.document import Document, Keys, several
 from engine.config.suggestions import suggest
@@ -25,8 +27,7 @@ HEADS = frozenset({"from", "template", "lookup", "cases", "list", "download"})
 TEXT = FieldType("text")
 
 
-@dataclass(slots=True)
-class Builder:
+class Builder(msgspec.Struct):
     """Compiles the expressions of one object; problems are told."""
 
     document: Document
@@ -34,8 +35,10 @@ class Builder:
     scope: Scope
     problem: Callable[..., None]  # is told of each mistake
     templates: dict[str, str]
-    done: Mapping[str, model.ObjectMapping] = field(default_factory=dict)
-    settings_used: set[str] = field(default_factory=set)
+    done: Mapping[str, model.ObjectMapping] = msgspec.field(
+        default_factory=dict
+    )
+    settings_used: set[str] = msgspec.field(default_factory=set)
 
     def fault(
         self,

@@ -12,10 +12,10 @@ import inspect
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass
 from typing import Any
 
 import jinja2
+import msgspec
 from jinja2 import nodes
 from jinja2.exceptions import SecurityError
 from jinja2.filters import FILTERS
@@ -110,8 +110,7 @@ _A_LOOK = 10_000  # so much is done between two looks at the clock
 ESCAPING = ("text_paragraphs", "text_html_escape", "escape", "e")
 
 
-@dataclass(slots=True)
-class _Allowance:
+class _Allowance(msgspec.Struct):
     """What one rendering may still do."""
 
     turns: int = MAX_TURNS
@@ -586,8 +585,7 @@ def paths_used(source: str) -> list[tuple[Names, int]]:
     return list(_walk(_parsed(source), {}))
 
 
-@dataclass(frozen=True, slots=True)
-class FilterCall:
+class FilterCall(msgspec.Struct, frozen=True):
     """A filter as a template calls it; an argument that only a record decides is UNSURE."""
 
     name: str

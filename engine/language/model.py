@@ -6,22 +6,22 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import msgspec
+
 from engine.config.document import Keys
 from transforms.found import SHIPPED, Steps
 
 Step = Callable[[Any], Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Path:
+class Path(msgspec.Struct, frozen=True):
     """A value of the source record: `main-address.city-town`, `assets[*].serial-number`."""
 
     text: str
     segments: tuple[str | int, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Const:
+class Const(msgspec.Struct, frozen=True):
     """A value written in the spec."""
 
     value: Any
@@ -48,8 +48,7 @@ class Template:
     code: tuple[tuple[str, str], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Lookup:
+class Lookup(msgspec.Struct, frozen=True):
     """The destination row that another object's record became."""
 
     objects: tuple[str, ...]
@@ -62,37 +61,32 @@ class Lookup:
     fallback: str = ""  # key within the object, for on_miss fallback
 
 
-@dataclass(frozen=True, slots=True)
-class First:
+class First(msgspec.Struct, frozen=True):
     """The first of several that is not empty."""
 
     options: tuple[Expr, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Parts:
+class Parts(msgspec.Struct, frozen=True):
     """A named set of values handed to a step together, or written as an object."""
 
     values: Mapping[str, Expr]
 
 
-@dataclass(frozen=True, slots=True)
-class Items:
+class Items(msgspec.Struct, frozen=True):
     """A list of objects; an item without any value from the record is left out."""
 
     items: tuple[Parts, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Cases:
+class Cases(msgspec.Struct, frozen=True):
     """The value of the first condition that holds."""
 
     cases: tuple[tuple[Condition, Expr], ...]
     otherwise: Expr
 
 
-@dataclass(frozen=True, slots=True)
-class Download:
+class Download(msgspec.Struct, frozen=True):
     """A file to fetch from a link in the record, under a name."""
 
     url: Expr
@@ -109,8 +103,7 @@ class NamedStep:
     code: str = ""  # ... and, where it is not shipped, by a digest of its code
 
 
-@dataclass(frozen=True, slots=True)
-class ValueMap:
+class ValueMap(msgspec.Struct, frozen=True):
     """Exact values and what they become; `otherwise` is for the rest (None = leave out)."""
 
     entries: Mapping[str, Any]
@@ -119,8 +112,7 @@ class ValueMap:
     fail: bool = False  # `else: fail`: the record is not written
 
 
-@dataclass(frozen=True, slots=True)
-class Pipe:
+class Pipe(msgspec.Struct, frozen=True):
     """Head, then steps, then the value map, then the default; `when` decides whether any of it
     applies.
     """
@@ -146,8 +138,7 @@ Expr = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Test:
+class Test(msgspec.Struct, frozen=True):
     """One comparison of a condition."""
 
     path: Path
@@ -155,15 +146,13 @@ class Test:
     value: Any
 
 
-@dataclass(frozen=True, slots=True)
-class Condition:
+class Condition(msgspec.Struct, frozen=True):
     """Any of several lists of tests must hold; a list holds if all of its tests do."""
 
     any_of: tuple[tuple[Test, ...], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
+class Field(msgspec.Struct, frozen=True):
     """One destination field and its whole story."""
 
     target: str
@@ -183,8 +172,7 @@ class Field:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Related:
+class Related(msgspec.Struct, frozen=True):
     """One row reached through a link in the record; where `by` goes over a list, one row for
     each link.
     """
@@ -198,8 +186,7 @@ class Related:
         return "*" in self.by.segments
 
 
-@dataclass(frozen=True, slots=True)
-class Children:
+class Children(msgspec.Struct, frozen=True):
     """The rows of another collection that point at this record, or (`by`) at what this record
     points at.
     """
@@ -210,8 +197,7 @@ class Children:
     where: Condition | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Each:
+class Each(msgspec.Struct, frozen=True):
     """One draft for each element of a list inside the record."""
 
     name: str
@@ -220,8 +206,7 @@ class Each:
     where: Condition | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ObjectMapping:
+class ObjectMapping(msgspec.Struct, frozen=True):
     """One or more source collections -> one destination resource."""
 
     name: str
@@ -229,8 +214,8 @@ class ObjectMapping:
     resource: str
     fields: Mapping[str, Field]
     when: Condition | None = None
-    related: Mapping[str, Related] = field(default_factory=dict)
-    children: Mapping[str, Children] = field(default_factory=dict)
+    related: Mapping[str, Related] = msgspec.field(default_factory=dict)
+    children: Mapping[str, Children] = msgspec.field(default_factory=dict)
     each: Each | None = None
     match: tuple[
         str, ...
@@ -239,7 +224,7 @@ class ObjectMapping:
     ignoring: tuple[str, ...] = ()
     enabled: bool = True
     # source field -> why it stays behind
-    ignore: Mapping[str, str] = field(default_factory=dict)
+    ignore: Mapping[str, str] = msgspec.field(default_factory=dict)
     rows: tuple[
         Mapping[str, Any], ...
     ] = ()  # records written in the spec itself
@@ -284,8 +269,7 @@ class ObjectMapping:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class CustomField:
+class CustomField(msgspec.Struct, frozen=True):
     """A custom field that the migration creates in the destination, or finds there."""
 
     resource: str
@@ -300,8 +284,7 @@ class CustomField:
     options_were: tuple[tuple[str, str], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class NativeOptions:
+class NativeOptions(msgspec.Struct, frozen=True):
     """Options that a built-in enum field of the destination must have."""
 
     resource: str
@@ -311,8 +294,7 @@ class NativeOptions:
     options_were: tuple[tuple[str, str], ...] = ()  # as in a custom field
 
 
-@dataclass(frozen=True, slots=True)
-class Export:
+class Export(msgspec.Struct, frozen=True):
     """A table that people export: columns of one object's records."""
 
     name: str
@@ -320,8 +302,7 @@ class Export:
     columns: Mapping[str, Expr]
 
 
-@dataclass(frozen=True, slots=True)
-class UserMatch:
+class UserMatch(msgspec.Struct, frozen=True):
     """How people of the source are found in the destination."""
 
     source: str
@@ -329,8 +310,7 @@ class UserMatch:
     fallback: str
 
 
-@dataclass(frozen=True, slots=True)
-class Side:
+class Side(msgspec.Struct, frozen=True):
     """One account of the pair."""
 
     connector: str
@@ -339,16 +319,14 @@ class Side:
     reserve: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class SamplePolicy:
+class SamplePolicy(msgspec.Struct, frozen=True):
     """How large the sample is, and how many list pages it may read of each collection."""
 
     records: int = 200
     pages: int = 4
 
 
-@dataclass(frozen=True, slots=True)
-class Spec:
+class Spec(msgspec.Struct, frozen=True):
     """One migration."""
 
     name: str
@@ -361,7 +339,7 @@ class Spec:
     objects: Mapping[str, ObjectMapping]
     left_behind: Mapping[str, str]
     sample: SamplePolicy = SamplePolicy()
-    guards: Mapping[str, float] = field(default_factory=dict)
+    guards: Mapping[str, float] = msgspec.field(default_factory=dict)
     exports: tuple[Export, ...] = ()
     digest: str = ""
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+import msgspec
+
 from engine.config.suggestions import suggest
 from engine.connector.model import Connector, FieldType
 from engine.errors import Code
@@ -29,8 +31,7 @@ TEXTS = (
 NUMBERS = ("number", "integer")
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(msgspec.Struct, frozen=True):
     """What a path leads to; or what is wrong with it, and what to do."""
 
     kind: FieldType = ANY

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
+
+from msgspec import structs
 
 from engine.errors import ATTENTION, DONE
 from engine.load.apply import Loaded
@@ -125,7 +127,7 @@ def run_result(
 
 def _object(loaded: Loaded) -> ObjectResult:
     """The counts; the reasons are in the findings."""
-    counts = asdict(loaded)
+    counts = structs.asdict(loaded)
     del counts["reasons"]
     return ObjectResult(**counts)
 

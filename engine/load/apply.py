@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 import sqlalchemy as sa
 from msgspec import structs
 
@@ -63,8 +63,7 @@ STAGE = "load"
 SURE = 20
 
 
-@dataclass(slots=True)
-class Loaded:
+class Loaded(msgspec.Struct):
     """What became of an object's drafts in this run."""
 
     object: str
@@ -80,11 +79,10 @@ class Loaded:
     conflicts: int = 0
     cost: float = 0.0
     least: float = 0.0  # what the writes alone must cost
-    reasons: list[str] = field(default_factory=list)
+    reasons: list[str] = msgspec.field(default_factory=list)
 
 
-@dataclass(slots=True)
-class _Work:
+class _Work(msgspec.Struct):
     """One object being written."""
 
     run: Run

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Any
 
+import msgspec
 from msgspec import structs
 
 from engine.connector.model import CustomFields, Resource
@@ -53,8 +53,7 @@ STAGE = "provision"  # of the findings about definitions
 CHOICES = ("enum", "set")  # types that have options
 
 
-@dataclass(frozen=True, slots=True)
-class Provisioned:
+class Provisioned(msgspec.Struct, frozen=True):
     """What was found and what had to be made."""
 
     fields_found: int
@@ -63,19 +62,17 @@ class Provisioned:
     refused: tuple[str, ...]
 
 
-@dataclass(slots=True)
-class _Tally:
+class _Tally(msgspec.Struct):
     """What provisioning has come to so far."""
 
     found: int = 0
     made: int = 0
     options: int = 0
-    refused_fields: list[str] = field(default_factory=list)
-    refused_options: list[str] = field(default_factory=list)
+    refused_fields: list[str] = msgspec.field(default_factory=list)
+    refused_options: list[str] = msgspec.field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
-class Decided:
+class Decided(msgspec.Struct, frozen=True):
     """A custom field of the spec, what we knew about it, and what is to be done about it."""
 
     item: CustomField
@@ -230,7 +227,9 @@ def _by_code(
         return known
     row = next((row for row in rows if holder.id_of(row) == known.code), None)
     return (
-        known if row is None else replace(known, code=str(row.get(custom.code)))
+        known
+        if row is None
+        else structs.replace(known, code=str(row.get(custom.code)))
     )
 
 
@@ -507,8 +506,7 @@ def _finding(name: str, key: str, severity: str, text: str) -> Finding:
 # -- what the store keeps, and options
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
+class _Place(msgspec.Struct, frozen=True):
     """Where a definition is kept in the store, and what the spec wants of it."""
 
     object: str

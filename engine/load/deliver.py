@@ -17,12 +17,12 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
-from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain, groupby, islice
 from queue import Empty
 from typing import Any
 
+import msgspec
 from msgspec import structs
 
 from engine.connector.client import Written
@@ -150,21 +150,22 @@ Call = list[Write]  # the writes of one call
 CallWorkers = Workers[Call, list[Outcome]]
 
 
-@dataclass(slots=True)
-class _Delivery:
+class _Delivery(msgspec.Struct):
     """Calls under way, and what became of those that ended."""
 
     run: Run
     under_way: int = 0  # writes that were sent, or are to be
     # calls that have ended and are not recorded yet
-    ended: list[Ended[Call, list[Outcome]]] = field(default_factory=list)
+    ended: list[Ended[Call, list[Outcome]]] = msgspec.field(
+        default_factory=list
+    )
     # nothing more goes out
-    halt: threading.Event = field(default_factory=threading.Event)
+    halt: threading.Event = msgspec.field(default_factory=threading.Event)
     fatal: BaseException | None = None
-    codecs: dict[str, RowCodec] = field(default_factory=dict)
+    codecs: dict[str, RowCodec] = msgspec.field(default_factory=dict)
     made: int = 0  # writes that took effect
     group: int = GROUP
-    recalled: dict[str, str | None] = field(default_factory=dict)
+    recalled: dict[str, str | None] = msgspec.field(default_factory=dict)
 
     def codec(self, resource: str) -> RowCodec:
         """The codec of a resource, with the definitions known when it was first asked for."""

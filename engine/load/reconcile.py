@@ -16,8 +16,8 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
-from dataclasses import dataclass, field
 
+import msgspec
 import sqlalchemy as sa
 from msgspec import structs
 
@@ -66,12 +66,11 @@ Committed = dict[
 ]  # entry id -> the row as it is now; {} where it is gone
 
 
-@dataclass(slots=True)
-class Reconciled:
+class Reconciled(msgspec.Struct):
     """What became of the writes in doubt, by their entries in the journal."""
 
-    committed: Committed = field(default_factory=dict)
-    not_committed: set[int] = field(default_factory=set)
+    committed: Committed = msgspec.field(default_factory=dict)
+    not_committed: set[int] = msgspec.field(default_factory=set)
 
     def counts(self) -> dict[str, int]:
         """How many took effect and how many did not."""
@@ -118,8 +117,7 @@ def reconcile(run: Run) -> Reconciled:
     return result
 
 
-@dataclass(frozen=True, slots=True)
-class _Look:
+class _Look(msgspec.Struct, frozen=True):
     """A look at the rows of one resource."""
 
     run: Run

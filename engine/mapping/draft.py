@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+import msgspec
 import sqlalchemy as sa
 from msgspec import structs
 
@@ -181,8 +181,7 @@ def transform(
         _bring_up(run, mapping, watch, only)
 
 
-@dataclass(frozen=True, slots=True)
-class _Stamp:
+class _Stamp(msgspec.Struct, frozen=True):
     """What is kept with an object's drafts."""
 
     fixed: (
@@ -218,7 +217,7 @@ def _stamp_of(run: Run, mapping: ObjectMapping) -> _Stamp | None:
     """The stamp that was kept; None where there is none, or of another version of ours."""
     with run.store.begin() as connection:
         kept = json.loads(recall_in(connection, STAMP + mapping.name) or "{}")
-    if kept.keys() != _Stamp.__dataclass_fields__.keys():
+    if kept.keys() != set(_Stamp.__struct_fields__):
         return None
     return _Stamp(**kept | {"places": tuple(kept["places"])})
 
@@ -250,7 +249,9 @@ def _keep(
     watch.compare(places)
     stamp = _stamp(run, mapping, watch, sorted(places), watch.mark)
     with run.store.begin() as connection:
-        remember_in(connection, STAMP + mapping.name, json.dumps(asdict(stamp)))
+        remember_in(
+            connection, STAMP + mapping.name, json.dumps(structs.asdict(stamp))
+        )
 
 
 def _shared(run: Run) -> str:
@@ -365,7 +366,7 @@ def _sources(
     memory: Remembered,
 ) -> Iterator[Source]:
     """Records as evaluations see them, what they look at in memory."""
-    read = replace(sight, typed=_own_reader(run, mapping)).read
+    read = structs.replace(sight, typed=_own_reader(run, mapping)).read
     for part in batches(records, AT_ONCE):
         sources = [read(item.collection, item.key, item.body) for item in part]
         look_ahead(connection, memory, mapping, sources, sight)
@@ -439,7 +440,7 @@ def kinds_of(
     """The types of the destination fields that an object fills, custom ones among them."""
     resource = migration.destination.resources[mapping.resource]
     custom = {
-        f"custom.{name}": replace(custom_kind(item), one_of=())
+        f"custom.{name}": structs.replace(custom_kind(item), one_of=())
         for (of, name), item in migration.spec.custom_fields.items()
         if of == resource.name
     }

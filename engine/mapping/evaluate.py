@@ -8,7 +8,6 @@ from __future__ import annotations
 import functools
 import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -59,8 +58,7 @@ class Source(msgspec.Struct, frozen=True):
         return id_in(self.key)
 
 
-@dataclass(frozen=True, slots=True)
-class LookupContext:
+class LookupContext(msgspec.Struct, frozen=True):
     """What an evaluation may look at besides its record."""
 
     settings: Mapping[str, Any]

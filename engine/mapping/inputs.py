@@ -9,11 +9,13 @@ from __future__ import annotations
 import hashlib
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+import msgspec
+from msgspec import structs
 
 import transforms
 from engine.mapping.evaluate import LookupContext
@@ -42,16 +44,15 @@ LIBRARIES = (
 )  # whose versions may change what a step makes of a value
 
 
-@dataclass(slots=True)
-class DependencyLog:
+class DependencyLog(msgspec.Struct):
     """What evaluations have looked at: places in all, and what the current record's did.
 
     A record is noted by its key, a query as `?collection field value`, the question whether an
     object has a row for a key as `=object key`.
     """
 
-    places: set[str] = field(default_factory=set)
-    found: set[str] = field(default_factory=set)
+    places: set[str] = msgspec.field(default_factory=set)
+    found: set[str] = msgspec.field(default_factory=set)
 
     def recording(self, sight: LookupContext) -> LookupContext:
         """The same context, noting what is looked at."""
@@ -80,7 +81,7 @@ class DependencyLog:
             self.found.add(existence_note("users", key))
             return sight.user(key)
 
-        return replace(
+        return structs.replace(
             sight,
             record=record,
             pointing_at=pointing_at,
@@ -136,14 +137,13 @@ def digest_of_files(folders: Iterable[Path], names: Iterable[str]) -> str:
     return found.hexdigest()
 
 
-@dataclass(slots=True)
-class Watch:
+class Watch(msgspec.Struct):
     """One comparison of the store with what drafts were made of; each place is compared once."""
 
     store: Store
     mark: int
     shared: str  # a digest of what all objects have in common
-    _compared: set[str] = field(default_factory=set)
+    _compared: set[str] = msgspec.field(default_factory=set)
 
     def compare(self, places: Iterable[str]) -> None:
         """Note what is different in these places."""

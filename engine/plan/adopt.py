@@ -9,9 +9,9 @@ themselves is adopted as `matched`: a rollback keeps it.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Literal
 
+import msgspec
 import sqlalchemy as sa
 
 from engine.destination.match import (
@@ -56,14 +56,13 @@ OPEN, CLOSED = "open", "closed"
 FOUND = ("adopted", "matched")  # origins of links to rows that were there
 
 
-@dataclass(slots=True)
-class Search:
+class Search(msgspec.Struct):
     """One plan's search for rows that are there already."""
 
     run: Run
     known: Definitions
     # resources whose rows are candidates by now
-    read: set[str] = field(default_factory=set)
+    read: set[str] = msgspec.field(default_factory=set)
     ours: bool = (
         False  # whether rows of an earlier migration were found by their key
     )
@@ -73,8 +72,7 @@ class Search:
         return codec_of(self.run.migration.destination, resource, self.known)
 
 
-@dataclass(frozen=True, slots=True)
-class Hit:
+class Hit(msgspec.Struct, frozen=True):
     """A row that stands for a draft; `row_id` names a row of the plan itself by `$object key`."""
 
     row_id: str

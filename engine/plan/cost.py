@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
 from itertools import repeat
+
+import msgspec
+from msgspec import structs
 
 from engine.connector.client import Client
 from engine.connector.model import Limit, Verb
@@ -17,8 +19,7 @@ from engine.store.changes import count_changes, count_sent
 from engine.store.links import links_of
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(msgspec.Struct, frozen=True):
     """An object's changes by kind and their cost; adopted rows that are written count twice."""
 
     object: str
@@ -36,8 +37,7 @@ class Step:
     cost: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class LimitUse:
+class LimitUse(msgspec.Struct, frozen=True):
     """One quota against what the plan needs of it."""
 
     account: str
@@ -50,8 +50,7 @@ class LimitUse:
     time: float  # seconds this limit alone makes the plan take
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(msgspec.Struct, frozen=True):
     """What the changes in the store come to: counts, cost, time."""
 
     steps: tuple[Step, ...]
@@ -60,7 +59,7 @@ class Plan:
     cost: float
     limits: tuple[LimitUse, ...]
     seconds: float
-    warnings: tuple[str, ...] = field(default=())
+    warnings: tuple[str, ...] = msgspec.field(default=())
     made_at: float = 0.0  # UTC epoch seconds
     cost_unit: str = "calls"
 
@@ -112,7 +111,7 @@ def _steps(run: Run, objects: Sequence[ObjectMapping]) -> list[Step]:
         own["update"] = own.get("update", 0) + sent.get(mapping.name, 0)
         step = Step(mapping.name, mapping.label, mapping.resource, **own)
         costs = list(costs_of(run, step))
-        found.append(replace(step, calls=len(costs), cost=sum(costs)))
+        found.append(structs.replace(step, calls=len(costs), cost=sum(costs)))
     return found
 
 

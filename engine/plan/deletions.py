@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from engine.destination.edits import edits_of
 from engine.destination.leaning import needed_by_others
@@ -34,8 +35,7 @@ NOT_TAKEN = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class PendingDelete:
+class PendingDelete(msgspec.Struct, frozen=True):
     """A link whose record makes no draft any more, and why."""
 
     link: Link

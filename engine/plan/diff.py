@@ -7,7 +7,6 @@ destination holds now.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -62,8 +61,7 @@ class Decision(msgspec.Struct, frozen=True):
         )
 
 
-@dataclass(frozen=True, slots=True)
-class KnownRows:
+class KnownRows(msgspec.Struct, frozen=True):
     """What the store knows of the rows that drafts stand for, and of those that they name."""
 
     links: Mapping[str, Link]  # by the drafts' keys

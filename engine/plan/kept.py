@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, field
 from functools import cache
 
+import msgspec
 import sqlalchemy as sa
 
 from engine.language.dependencies import lookups
@@ -35,13 +35,12 @@ from engine.store.tables import recall_in, remember_in
 STAMP = "planned."  # the store keeps under this name what an object's changes rest on
 
 
-@dataclass(slots=True)
-class Comparison:
+class Comparison(msgspec.Struct):
     """Which rows are there by a plan, or will be, against the plan before; each object once."""
 
     run: Run
     mark: int
-    _done: set[str] = field(default_factory=set)
+    _done: set[str] = msgspec.field(default_factory=set)
 
     def compare(self, mapping: ObjectMapping) -> list[str]:
         """Compare the objects whose rows an object's drafts may name, which are planned by now."""

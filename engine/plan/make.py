@@ -7,8 +7,8 @@ to.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 
+import msgspec
 import sqlalchemy as sa
 from msgspec import structs
 
@@ -89,15 +89,14 @@ TAKEN = "it takes the two for one"  # in the reason of a failed creation
 AS_WANTED = "the row holds what is wanted"
 
 
-@dataclass(frozen=True, slots=True)
-class Planning:
+class Planning(msgspec.Struct, frozen=True):
     """What the planning of one object is given."""
 
     search: Search
     mapping: ObjectMapping
     codec: RowCodec
     way: Way = ""
-    taken: Mapping[str, Entry] = field(
+    taken: Mapping[str, Entry] = msgspec.field(
         default_factory=dict
     )  # see `taken_for_others`
 

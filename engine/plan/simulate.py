@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
+
+import msgspec
 
 from engine.connector.client import Client
 from engine.connector.rate_limit import Clock, RateLimiter
@@ -21,8 +22,7 @@ from engine.store.tables import Store, open_store
 LATENCY = 0.15  # seconds a call takes there and back
 
 
-@dataclass(slots=True)
-class SimulatedTime:
+class SimulatedTime(msgspec.Struct):
     """A clock that only moves when somebody waits."""
 
     moment: float
@@ -36,8 +36,7 @@ class SimulatedTime:
         self.moment += max(0.0, seconds)
 
 
-@dataclass(slots=True)
-class Span:
+class Span(msgspec.Struct):
     """One object's part of the timeline; times in UTC epoch seconds."""
 
     label: str
@@ -47,8 +46,7 @@ class Span:
     end: float
 
 
-@dataclass(frozen=True, slots=True)
-class Timeline:
+class Timeline(msgspec.Struct, frozen=True):
     """When what would happen."""
 
     spans: tuple[Span, ...]
@@ -57,7 +55,7 @@ class Timeline:
     start: float
     end: float
     pauses: int = 0
-    per_day: dict[str, float] = field(default_factory=dict)
+    per_day: dict[str, float] = msgspec.field(default_factory=dict)
 
 
 def simulate(run: Run, plan: Plan, latency: float = LATENCY) -> Timeline:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -72,10 +71,12 @@ def build(
         "records": [_record(run, comparison) for comparison in kept],
         "records_not_shown": result.tally.left_out,
         "money": _money(result),
-        "people": [asdict(person) for person in audit.people],
+        "people": [structs.asdict(person) for person in audit.people],
         "fallback_owner": audit.fallback,
-        "collections_left_behind": [asdict(item) for item in audit.unmapped],
-        "provisioned": asdict(result.provisioned)
+        "collections_left_behind": [
+            structs.asdict(item) for item in audit.unmapped
+        ],
+        "provisioned": structs.asdict(result.provisioned)
         if result.provisioned
         else None,
         "sample": _sample(result),
@@ -147,7 +148,11 @@ def _objects(run: Run, result: Result) -> list[dict[str, Any]]:
     for mapping in run.spec.active():
         fields = result.tally.field_states(mapping.name)
         records = result.tally.record_states(mapping.name)
-        counts = asdict(loaded[mapping.name]) if mapping.name in loaded else {}
+        counts = (
+            structs.asdict(loaded[mapping.name])
+            if mapping.name in loaded
+            else {}
+        )
         row = {
             "label": mapping.label,
             "from": [known(name) for name in mapping.sources],

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
+from msgspec import structs
 from rich.console import Console
 
 from engine.extract.audit import Audit
@@ -71,7 +71,7 @@ def _people(report: Mapping[str, Any], console: Console) -> None:
 
 def show_announcement(audit: Audit, plan: Plan, console: Console) -> None:
     """Before anything is written: who has no user, and what is about to happen."""
-    known = [asdict(person) for person in audit.people]
+    known = [structs.asdict(person) for person in audit.people]
     people(
         {"people": known, "fallback_owner": audit.fallback}, console, len(known)
     )

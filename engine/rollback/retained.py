@@ -8,9 +8,9 @@ it belongs to. A row that could not be looked at is kept.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 import sqlalchemy as sa
 
 from engine.connector.model import Resource
@@ -55,30 +55,28 @@ UNSEEN = "it could not be looked at: the platform answers without a row"
 UNLISTED = "it could not be looked at: the list shows none of our rows, and none can be read"
 
 
-@dataclass(slots=True)
-class Retained:
+class Retained(msgspec.Struct):
     """Rows that stay with the reason, and the options that rows which stay use."""
 
-    kept: dict[RowId, str] = field(default_factory=dict)
+    kept: dict[RowId, str] = msgspec.field(default_factory=dict)
     # (resource, field or code) -> ids
-    used: dict[RowId, set[str]] = field(default_factory=dict)
+    used: dict[RowId, set[str]] = msgspec.field(default_factory=dict)
 
 
-@dataclass(slots=True)
-class _Look:
+class _Look(msgspec.Struct):
     """One look at the destination."""
 
     run: Run
     of_run: int | None
     known: Definitions
     edited: bool
-    found: Retained = field(default_factory=Retained)
+    found: Retained = msgspec.field(default_factory=Retained)
     # kept rows that are still to be followed
-    waiting: list[RowId] = field(default_factory=list)
+    waiting: list[RowId] = msgspec.field(default_factory=list)
     # codes of the spec's fields that have options
-    choices: set[str] = field(default_factory=set)
+    choices: set[str] = msgspec.field(default_factory=set)
     # resources whose lists show rows of ours
-    shown: set[str] = field(default_factory=set)
+    shown: set[str] = msgspec.field(default_factory=set)
 
     def codec(self, name: str) -> RowCodec:
         return codec_of(self.run.migration.destination, name, self.known)

@@ -7,10 +7,10 @@ Each step may be repeated, so a rollback that was killed is continued by startin
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+import msgspec
 from msgspec import structs
 
 from engine.destination.compare import (
@@ -49,20 +49,18 @@ BATCH = 100  # updates whose rows are read together
 ROUNDS = 8  # times rows are looked at once more because they changed meanwhile
 
 
-@dataclass(slots=True)
-class RolledBack:
+class RolledBack(msgspec.Struct):
     """Every journal row: undone, kept or failed, with its reason."""
 
     undone: int = 0
     # object, key, reason
-    kept: list[tuple[str, str, str]] = field(default_factory=list)
-    failed: list[tuple[str, str, str]] = field(default_factory=list)
-    would: dict[str, int] = field(default_factory=dict)
+    kept: list[tuple[str, str, str]] = msgspec.field(default_factory=list)
+    failed: list[tuple[str, str, str]] = msgspec.field(default_factory=list)
+    would: dict[str, int] = msgspec.field(default_factory=dict)
     cost: float = 0.0
 
 
-@dataclass(slots=True)
-class _Undoing:
+class _Undoing(msgspec.Struct):
     """One rollback at work: what it is asked to do, what stays, and what became of it."""
 
     run: Run
@@ -70,13 +68,13 @@ class _Undoing:
     force: bool
     dry: bool
     retained: Retained
-    result: RolledBack = field(default_factory=RolledBack)
-    codecs: dict[str, RowCodec] = field(default_factory=dict)
-    deferred: set[int] = field(
+    result: RolledBack = msgspec.field(default_factory=RolledBack)
+    codecs: dict[str, RowCodec] = msgspec.field(default_factory=dict)
+    deferred: set[int] = msgspec.field(
         default_factory=set
     )  # of rows that another object made
     # kept rows whose own references are kept
-    followed: set[RowId] = field(default_factory=set)
+    followed: set[RowId] = msgspec.field(default_factory=set)
     last: bool = False  # whether every object has been visited once
 
     def codec(self, name: str) -> RowCodec:

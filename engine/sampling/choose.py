@@ -10,10 +10,11 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
-from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
+import msgspec
 import sqlalchemy as sa
+from msgspec import structs
 
 from engine.language.dependencies import by_source, conditions, paths_read, walk
 from engine.language.model import Condition, ObjectMapping, Path, Pipe
@@ -45,8 +46,7 @@ A_FEW = 3  # records of each object that a sample shows where there are so many
 _GOLDEN = 0.6180339887498949
 
 
-@dataclass(frozen=True, slots=True)
-class _Look:
+class _Look(msgspec.Struct, frozen=True):
     """What one record shows."""
 
     key: str
@@ -54,8 +54,7 @@ class _Look:
     features: frozenset[str]  # in words
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
+class Sample(msgspec.Struct, frozen=True):
     """The chosen records with the reason for each, in order."""
 
     chosen: Mapping[str, str]
@@ -63,7 +62,7 @@ class Sample:
     features: int
     covered: int
     # object -> its records in the sample
-    shown: Mapping[str, int] = field(default_factory=dict)
+    shown: Mapping[str, int] = msgspec.field(default_factory=dict)
 
 
 def choose(
@@ -297,8 +296,7 @@ def _in_turn(pools: Mapping[str, list[str]]) -> list[str]:
     return [key for _, _, key in sorted(placed)]
 
 
-@dataclass(frozen=True, slots=True)
-class _Choice:
+class _Choice(msgspec.Struct, frozen=True):
     """The records that are chosen so far; `chosen` grows."""
 
     run: Run
@@ -370,7 +368,7 @@ def sight_ahead(run: Run, connection: sa.Connection) -> LookupContext:
             sight,
         )
 
-    return replace(sight, drafted=drafted)
+    return structs.replace(sight, drafted=drafted)
 
 
 def _leans_on(

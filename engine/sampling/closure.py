@@ -7,8 +7,10 @@ rows they name, by id; rows that point at them, below them, by a filter, or in t
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Any
+
+import msgspec
+from msgspec import structs
 
 from engine.extract.full import fetch, read_list, stage
 from engine.extract.records import cursors_of
@@ -25,12 +27,11 @@ AT_ONCE = 200  # records looked at in one transaction
 Pointing = tuple[str, str, str]
 
 
-@dataclass(slots=True)
-class Wanted:
+class Wanted(msgspec.Struct):
     """What drafts asked for and did not find, in the order they asked."""
 
-    rows: dict[str, None] = field(default_factory=dict)  # keys
-    lists: dict[Pointing, None] = field(default_factory=dict)
+    rows: dict[str, None] = msgspec.field(default_factory=dict)  # keys
+    lists: dict[Pointing, None] = msgspec.field(default_factory=dict)
 
     def __bool__(self) -> bool:
         return bool(self.rows or self.lists)
@@ -106,7 +107,7 @@ def _watched(
         record(key.partition("#")[0])
         return sight.drafted(name, key)
 
-    return replace(
+    return structs.replace(
         sight, record=record, pointing_at=pointing_at, drafted=drafted
     )
 

@@ -15,12 +15,12 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 from filelock import lock_descriptor
+from msgspec import structs
 
 from engine.errors import StoreError
 from engine.store.tables import LEASE, Store, meta, remember_in, upsert
@@ -118,8 +118,8 @@ def _row(store: Store, holds: float, spec: str) -> Iterator[Store]:
     file, place = tempfile.mkstemp(prefix="etl-", suffix=".lock")
     try:
         lock_descriptor(file)
-        held = replace(store, fence=_take(store, place, holds, spec))
-        with _renewed(replace(held, patience=0.0), place, holds):
+        held = structs.replace(store, fence=_take(store, place, holds, spec))
+        with _renewed(structs.replace(held, patience=0.0), place, holds):
             yield held
     finally:
         os.close(file)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 
+import msgspec
 import sqlalchemy as sa
 
 from engine.store.journal import Settled, settle
@@ -21,22 +21,23 @@ from engine.store.tables import recall_in, remember_in
 Place = tuple[str, str]  # object and key, or resource and id of a row
 
 
-@dataclass(slots=True)
-class Ledger:
+class Ledger(msgspec.Struct):
     """Outcomes of one transaction. Whoever asks for the connection finds all of them written."""
 
     _connection: sa.Connection
     # values kept under names, as far as they were asked for
-    _recalled: dict[str, str | None] = field(default_factory=dict)
-    _settled: list[Settled] = field(default_factory=list)
-    _links: dict[Place, Link] = field(default_factory=dict)
+    _recalled: dict[str, str | None] = msgspec.field(default_factory=dict)
+    _settled: list[Settled] = msgspec.field(default_factory=list)
+    _links: dict[Place, Link] = msgspec.field(default_factory=dict)
     # stage, object, key
-    _cleared: dict[tuple[str, str, str], None] = field(default_factory=dict)
-    _found: list[Finding] = field(default_factory=list)
+    _cleared: dict[tuple[str, str, str], None] = msgspec.field(
+        default_factory=dict
+    )
+    _found: list[Finding] = msgspec.field(default_factory=list)
     # as far as they were looked at
-    _to_rows: dict[Place, list[Link]] = field(default_factory=dict)
+    _to_rows: dict[Place, list[Link]] = msgspec.field(default_factory=dict)
     # object and key -> the rows among those that a link of theirs leads to
-    _rows_of: dict[Place, set[Place]] = field(default_factory=dict)
+    _rows_of: dict[Place, set[Place]] = msgspec.field(default_factory=dict)
 
     @property
     def connection(self) -> sa.Connection:

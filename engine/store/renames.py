@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 import sqlalchemy as sa
 
 from engine.store.links import rename_key
@@ -35,12 +35,11 @@ DRAFTED = {
 }  # their columns keyed by target
 
 
-@dataclass(frozen=True, slots=True)
-class Renames:
+class Renames(msgspec.Struct, frozen=True):
     """Old names and what they have become."""
 
-    objects: Mapping[str, str] = field(default_factory=dict)
-    fields: Mapping[tuple[str, str], str] = field(
+    objects: Mapping[str, str] = msgspec.field(default_factory=dict)
+    fields: Mapping[tuple[str, str], str] = msgspec.field(
         default_factory=dict
     )  # (resource, custom field) -> its name now
 

@@ -7,10 +7,10 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 
 import sqlalchemy as sa
 from filelock import lock_descriptor
+from msgspec import structs
 
 from engine.store.tables import Store, hold, tokens, upsert
 
@@ -53,7 +53,7 @@ def keep(store: Store, account: str, name: str, value: str) -> None:
 
     Whoever holds the store by now: the one before is good for nothing any more.
     """
-    with replace(store, fence=0).begin(durable=True) as connection:
+    with structs.replace(store, fence=0).begin(durable=True) as connection:
         upsert(
             connection,
             tokens,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -141,8 +140,7 @@ def compare(
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Context:
+class _Context(msgspec.Struct, frozen=True):
     """What every comparison needs besides its record."""
 
     run: Run
@@ -152,10 +150,10 @@ class _Context:
     judged: Judged
     only_written: bool
     # rows of each resource read once more
-    read: dict[str, int] = field(default_factory=dict)
-    memory: Remembered = field(default_factory=Remembered)
-    labels: dict[str, dict[str, str]] = field(default_factory=dict)
-    codecs: dict[str, RowCodec] = field(default_factory=dict)
+    read: dict[str, int] = msgspec.field(default_factory=dict)
+    memory: Remembered = msgspec.field(default_factory=Remembered)
+    labels: dict[str, dict[str, str]] = msgspec.field(default_factory=dict)
+    codecs: dict[str, RowCodec] = msgspec.field(default_factory=dict)
 
     def label(self, resource: str) -> Callable[[str], str]:
         """What people call the fields of a resource."""

@@ -7,7 +7,8 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, field
+
+import msgspec
 
 from engine.verify.compare import Comparison
 from engine.verify.fields import text_of
@@ -15,29 +16,31 @@ from engine.verify.fields import text_of
 KEPT = 2_000  # records kept for the report of a full run: those with something to see
 
 
-@dataclass(slots=True)
-class Money:
+class Money(msgspec.Struct):
     """A sum in one currency, as wanted and as the destination holds it."""
 
     wanted: float = 0.0
     live: float = 0.0
 
 
-@dataclass(slots=True)
-class Tally:
+class Tally(msgspec.Struct):
     """What a comparison came to."""
 
     # (object, state)
-    records: Counter[tuple[str, str]] = field(default_factory=Counter)
-    fields: Counter[tuple[str, str]] = field(
+    records: Counter[tuple[str, str]] = msgspec.field(default_factory=Counter)
+    fields: Counter[tuple[str, str]] = msgspec.field(
         default_factory=Counter
     )  # (object, state)
     lost_in_arrived: int = 0
     # object, label, currency
-    money: dict[tuple[str, str, str], Money] = field(default_factory=dict)
+    money: dict[tuple[str, str, str], Money] = msgspec.field(
+        default_factory=dict
+    )
     # object, field, value before, value after
-    mapped: Counter[tuple[str, str, str, str]] = field(default_factory=Counter)
-    kept: list[Comparison] = field(default_factory=list)
+    mapped: Counter[tuple[str, str, str, str]] = msgspec.field(
+        default_factory=Counter
+    )
+    kept: list[Comparison] = msgspec.field(default_factory=list)
     left_out: int = 0
 
     def record_states(self, name: str = "") -> Counter[str]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
+
+import msgspec
 
 from engine.connector.model import Resource
 from engine.language.dependencies import paths_read
@@ -13,13 +14,12 @@ from engine.store.records import Record
 from engine.values import is_empty, leaves, segments
 
 
-@dataclass(frozen=True, slots=True)
-class UnmappedFields:
+class UnmappedFields(msgspec.Struct, frozen=True):
     """Which fields of a record no object reads, and none says why it leaves them behind."""
 
     touched: Mapping[str, set[str]]
     # collection -> field -> whether it is left behind: a field is asked about once
-    _settled: dict[str, dict[str, bool]] = field(default_factory=dict)
+    _settled: dict[str, dict[str, bool]] = msgspec.field(default_factory=dict)
 
     def of(
         self,

@@ -17,13 +17,14 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from sandbox.launch import Running, launch
 from tests import loopback
 from tests.platforms.project import Done, call, ungated
+from tests.replacing import replace
 
 ROOT = Path(__file__).resolve().parents[2]
 SPEC = "specs/stel_order_to_pipedrive.yaml"

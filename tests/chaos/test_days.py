@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from http.client import HTTPConnection
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -25,6 +25,7 @@ from engine.store.tables import Store, open_store
 from sandbox.launch import Running, launch
 from tests.chaos.canonical import doubled
 from tests.chaos.harness import ROOT, SPEC, control, dump
+from tests.replacing import replace
 
 
 @dataclass(slots=True)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from sandbox.launch import launch
 from tests.chaos.harness import FAULTS, Kill, World, control, project, until
+from tests.replacing import replace
 
 KEY, TOKEN = "canary-key-7f3a9c21d4", "canary-token-51be08f7aa2c"
 LATE = {"calls": 60}

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ from engine.connector.model import (
 )
 from engine.connector.rate_limit import Clock, RateLimiter
 from engine.store.tables import Store, open_store
+from tests.replacing import replace
 
 CANARY = "canary-Key/77+x"
 

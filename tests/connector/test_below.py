@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +27,7 @@ from engine.rollback.undo import rollback
 from engine.store.journal import made_rows
 from engine.store.links import all_findings, links_of
 from tests.connector.desk import Desk
+from tests.replacing import replace
 
 CONNECTORS = Path(__file__).parents[2] / "connectors"
 ALL = Pager("single")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -24,6 +23,7 @@ from engine.connector.pagination import (
     next_link,
 )
 from engine.errors import Unavailable
+from tests.replacing import replace
 
 Reply = tuple[list[Any], Any, Mapping[str, str]]  # rows, body, headers
 Platform = Callable[[list[Any], dict[str, str], int], Reply]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,6 +10,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from engine.connector.model import Operation, Pager, Resource
+from tests.replacing import replace
 
 PARENTS = Pager("page", 2, {"page": "page", "limit": "limit"}, first=True)
 CHILDREN = Pager("cursor", 2, {"cursor": "after", "limit": "limit"}, "next")

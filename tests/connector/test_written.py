@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from engine.connector.client import Written
 from engine.connector.model import Bulk, FieldType
+from tests.replacing import replace
 
 HEAD = "HTTP/1.1 {status} OK\r\ncontent-type: application/json\r\ncontent-length: {size}\r\n{more}\r\n{body}"
 DATE = "Date: Thu, 01 Jan 2026 12:00:00 GMT\r\n"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from engine.pipeline import Result, migrate
 from engine.session import wire
 from engine.store.tables import Store, open_store
 from tests.contract.recorder import Exchange, record
+from tests.replacing import replace
 
 ROOT = Path(__file__).resolve().parents[2]
 SPEC = ROOT / "specs" / "stel_order_to_pipedrive.yaml"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -17,6 +16,7 @@ from tests.contract.checking import Checker, Mismatch, mismatches
 from tests.contract.driving import ROWS, Recorded
 from tests.contract.published import Documents, as_json_schema
 from tests.contract.recorder import Exchange
+from tests.replacing import replace
 
 pytestmark = pytest.mark.contract
 NUMBER = r"(?<=/)\d+"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -24,6 +23,7 @@ from engine.destination.definitions import (
 )
 from engine.language.model import CustomField
 from engine.store.links import Link
+from tests.replacing import replace
 
 CUSTOM = CustomFields(
     "fields", "code", "name", "type", {"text": "varchar", "phone": "varchar", "number": "double", "enum": "enum"}, options="options"

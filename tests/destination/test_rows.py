@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import pytest
 from engine.connector.load import load_connector
 from engine.connector.model import FieldType
 from engine.destination.rows import Definition, RowCodec, codec_of
+from tests.replacing import replace
 
 CRM = load_connector(Path(__file__).parents[1] / "spec" / "connectors" / "crm.yaml")
 DEFINITIONS = {

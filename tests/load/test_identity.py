@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +26,7 @@ from engine.store.ledger import Ledger
 from engine.store.links import Draft, save_drafts
 from engine.store.tables import remember, remember_in
 from tests.load.desk import START, Desk, desk, link_to
+from tests.replacing import replace
 
 ANN = {"name": "Ann", "email": "a@x.es"}
 ROW = {**ANN, "id": 5}

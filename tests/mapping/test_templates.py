@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from engine.language.compile import load_migration
 from engine.language.dependencies import walk
 from engine.language.model import ObjectMapping, Template
 from engine.mapping.evaluate import Evaluation, Source, evaluate
+from tests.replacing import replace
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = sorted((ROOT / "templates").glob("**/*.j2"))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -16,6 +15,7 @@ from tests.platforms.platform import (
     Request,
     Row,
 )
+from tests.replacing import replace
 
 Tidy = Callable[[Any], Any]
 Duplicate = Literal["written over", "left as it was"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from tests.platforms.project import (
     writable,
 )
 from tests.platforms.trials import NAME, firms_and_people
+from tests.replacing import replace
 
 Spec = dict[str, Any]
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import stat
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from tests.platforms.project import (
     readable,
     writable,
 )
+from tests.replacing import replace
 
 ANA = {"id": 1, "name": "Ana", "email": "ana@x.es"}
 EVA = {"id": 2, "name": "Eva", "email": "eva@x.es"}

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ from tests.platforms.project import (
     writes,
 )
 from tests.platforms.trials import addresses, firms_and_people
+from tests.replacing import replace
 
 # -- what the platform made of our value
 

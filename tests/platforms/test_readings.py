@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -27,6 +26,7 @@ from tests.platforms.project import (
     writable,
 )
 from tests.platforms.trials import NAME
+from tests.replacing import replace
 
 TOKENS = {"kind": "cursor", "cursor": "cursor", "next": "next"}
 PAGERS = {

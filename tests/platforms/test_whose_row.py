@@ -8,7 +8,7 @@ import subprocess
 import time
 from collections import Counter
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ from tests.platforms.project import (
     readable,
     writable,
 )
+from tests.replacing import replace
 
 THEIRS = {
     "id": 77,

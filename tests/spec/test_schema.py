@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import replace
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from engine.config.validation import check_shape
 from engine.connector.auth import AUTHS
 from engine.connector.oauth import GRANTS
 from engine.connector.pagination import PAGERS
+from tests.replacing import replace
 from tests.spec.expected import described
 
 ROOT = Path(__file__).resolve().parents[2]

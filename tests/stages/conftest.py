@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from engine.store.tables import Store, open_store
 from tests import loopback
 from tests.chaos.harness import SETTLED, SPEED
 from tests.e2e.driving import HURRIED, once
+from tests.replacing import replace
 
 SPEC = Path(__file__).parents[2] / "specs" / "stel_order_to_pipedrive.yaml"
 

@@ -7,7 +7,7 @@ import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -48,6 +48,7 @@ from tests.platforms.project import (
     readable,
     writable,
 )
+from tests.replacing import replace
 
 FIRM = {"lookup": "companies", "by": "firm"}
 PEERS = "{% for p in peers %}{{ p.name }} {% endfor %}"

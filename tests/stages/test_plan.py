@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import re
-from dataclasses import replace
 from pathlib import Path
 
 import openpyxl
@@ -17,6 +16,7 @@ from engine.connector.model import Limit
 from engine.plan.cost import duration
 from engine.plan.simulate import simulate
 from engine.report.document import harmless
+from tests.replacing import replace
 from tests.stages.conftest import Desk
 from workbench.export import export, tables_of
 

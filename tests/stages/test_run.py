@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -28,6 +27,7 @@ from engine.store.links import (
     stream_drafts,
 )
 from engine.values import links_in
+from tests.replacing import replace
 from tests.stages.conftest import SPEC, Desk, changed
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -19,6 +18,7 @@ from engine.store.links import Link, drop_drafts, save_link
 from engine.store.records import Cursor, Record, mark_gone, save_page
 from engine.values import digest
 from tests.load.desk import Desk, desk
+from tests.replacing import replace
 
 people = st.tuples(
     st.just("people"),

@@ -11,7 +11,6 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -23,6 +22,7 @@ from engine.store.lease import at_work, lease
 from engine.store.tables import LEASE, Store, open_store, recall, remember
 from engine.store.tokens import exchanging, keep, newest
 from tests.postgres import Cluster, cluster, cut_sessions, execute
+from tests.replacing import replace
 
 ROOT = Path(__file__).resolve().parents[2]
 ELSEWHERE = "/nowhere/etl.lock"  # of a process on another machine

@@ -6,7 +6,6 @@ import shutil
 import sys
 import tomllib
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,6 +18,7 @@ from engine.store.tables import Store, open_store
 from tests.chaos import harness as chaos
 from tests.chaos.harness import worlds
 from tests.platforms.project import call
+from tests.replacing import replace
 from tests.stages.conftest import SPEC
 from workbench.approval import approval_path, approve, demand, keep_end, load
 from workbench.cli import etl

@@ -6,12 +6,12 @@ import json
 import sqlite3
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.chaos.harness import SPEC, World, edit, worlds
+from tests.replacing import replace
 
 OLD, NEW = "En curso: open, Aceptada: won", "En curso: won, Aceptada: won"
 

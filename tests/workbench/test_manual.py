@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree
@@ -14,6 +13,7 @@ from click.testing import CliRunner
 
 from engine.errors import UsageError
 from engine.language.compile import load_migration
+from tests.replacing import replace
 from tests.stages.conftest import SPEC, Desk
 from workbench.cli import etl
 from workbench.manual import page as manual_page

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from engine.language.compile import load_migration
 from engine.session import Run
 from engine.store.records import Cursor, Record, save_page
 from engine.store.tables import open_store
+from tests.replacing import replace
 from tests.stages.conftest import SPEC, Desk
 from workbench.cli import etl
 from workbench.propose import reading

@@ -8,7 +8,6 @@ import shutil
 import subprocess
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,6 +18,7 @@ from engine.language.model import Const
 from engine.pipeline import Result, migrate
 from engine.report.document import build, write_json
 from engine.store.links import all_findings
+from tests.replacing import replace
 from tests.stages.conftest import SPEC, Desk
 from workbench.commands.validate import together
 from workbench.diff.differences import Difference, differences

@@ -5,8 +5,10 @@ now.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import structs
 
 from engine.errors import UsageError
 from engine.language.dependencies import paths_read, walk
@@ -124,7 +126,7 @@ def _watching(sight: LookupContext, touched: _Touched) -> LookupContext:
             touched.users.add(key)
         return known
 
-    return replace(
+    return structs.replace(
         sight,
         record=record,
         pointing_at=pointing_at,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 from typing import Any
+
+from msgspec import Struct, structs
 
 from engine.config.document import Document, Keys, read
 from engine.config.suggestions import suggest
@@ -515,27 +516,22 @@ def _watched(mapping: ObjectMapping, seen: Seen) -> ObjectMapping:
         for name, item in mapping.fields.items()
     }
     fields = {
-        name: dataclasses.replace(item, expr=exprs[name])
+        name: structs.replace(item, expr=exprs[name])
         for name, item in mapping.fields.items()
     }
-    return dataclasses.replace(mapping, fields=fields)
+    return structs.replace(mapping, fields=fields)
 
 
 def _rebuilt(value: Any, at: tuple[str, str], seen: Seen) -> Any:
     if isinstance(value, ValueMap):
-        return dataclasses.replace(
-            value, entries=_Entries(value.entries, at, seen)
-        )
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        parts = {
-            item.name: getattr(value, item.name)
-            for item in dataclasses.fields(value)
-        }
+        return structs.replace(value, entries=_Entries(value.entries, at, seen))
+    if isinstance(value, Struct):
+        parts = {name: getattr(value, name) for name in value.__struct_fields__}
         inner = {name: _rebuilt(part, at, seen) for name, part in parts.items()}
         return (
             value
             if all(inner[name] is parts[name] for name in parts)
-            else dataclasses.replace(value, **inner)
+            else structs.replace(value, **inner)
         )
     if isinstance(value, tuple):
         found = tuple(_rebuilt(item, at, seen) for item in value)
@@ -547,7 +543,7 @@ def _rebuilt(value: Any, at: tuple[str, str], seen: Seen) -> Any:
             else found
         )
     if isinstance(value, Mapping) and any(
-        dataclasses.is_dataclass(item) for item in value.values()
+        isinstance(item, Struct) for item in value.values()
     ):
         return {name: _rebuilt(item, at, seen) for name, item in value.items()}
     return value

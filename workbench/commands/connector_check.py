@@ -6,12 +6,12 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import click
+from msgspec import structs
 from rich.console import Console
 
 from engine.cli.environment import named, variables
@@ -254,7 +254,7 @@ def _probing(
             clock=clock,
         )
         client = Client(
-            replace(connector, tries=TRIES), account, limiter, clock
+            structs.replace(connector, tries=TRIES), account, limiter, clock
         )
         tape = Tape(calls)
         tape.listen(client)

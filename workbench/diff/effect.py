@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import sqlalchemy as sa
@@ -325,7 +325,7 @@ def _object(work: _Work) -> Effect:
 
 
 def _only(mapping: ObjectMapping, targets: Sequence[str]) -> ObjectMapping:
-    return replace(
+    return structs.replace(
         mapping,
         fields={
             name: item

@@ -6,10 +6,11 @@ into the same names, what is left is what differs.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
+
+from msgspec import Struct, structs
 
 from engine.language.compile import Migration
 from engine.language.model import (
@@ -89,20 +90,22 @@ def in_old_names(migration: Migration, names: Renamed) -> Migration:
     spec = migration.spec
     objects = [_object(item, names) for item in spec.objects.values()]
     fields = [_custom(item, names) for item in spec.custom_fields.values()]
-    changed = replace(
+    changed = structs.replace(
         spec,
         objects={item.name: item for item in objects},
         custom_fields={(item.resource, item.name): item for item in fields},
         exports=tuple(
-            replace(item, object=names.objects.get(item.object, item.object))
+            structs.replace(
+                item, object=names.objects.get(item.object, item.object)
+            )
             for item in spec.exports
         ),
     )
-    return replace(migration, spec=changed)
+    return structs.replace(migration, spec=changed)
 
 
 def _custom(item: CustomField, names: Renamed) -> CustomField:
-    return replace(
+    return structs.replace(
         item, name=names.fields.get((item.resource, item.name), item.name)
     )
 
@@ -116,7 +119,7 @@ def _object(mapping: ObjectMapping, names: Renamed) -> ObjectMapping:
     targets = {
         new: old.target for new, old in zip(mapping.fields, fields, strict=True)
     }
-    return replace(
+    return structs.replace(
         mapping,
         name=was,
         label=was if mapping.label == mapping.name else mapping.label,
@@ -132,7 +135,7 @@ def _object(mapping: ObjectMapping, names: Renamed) -> ObjectMapping:
 def _field(item: Field, resource: str, names: Renamed) -> Field:
     was = names.fields.get((resource, item.custom)) if item.custom else None
     target = f"custom.{was}" if was else item.target
-    return replace(
+    return structs.replace(
         item, target=target, expr=_looking_up(item.expr, names.objects)
     )
 
@@ -140,16 +143,16 @@ def _field(item: Field, resource: str, names: Renamed) -> Field:
 def _looking_up(value: Any, objects: Mapping[str, str]) -> Any:
     """An expression whose lookups ask the objects by their old names."""
     if isinstance(value, Lookup):
-        value = replace(
+        value = structs.replace(
             value,
             objects=tuple(objects.get(name, name) for name in value.objects),
         )
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+    if isinstance(value, Struct):
         parts = {
-            item.name: _looking_up(getattr(value, item.name), objects)
-            for item in dataclasses.fields(value)
+            name: _looking_up(getattr(value, name), objects)
+            for name in value.__struct_fields__
         }
-        return replace(value, **parts)
+        return structs.replace(value, **parts)
     if isinstance(value, tuple):
         return tuple(_looking_up(item, objects) for item in value)
     if isinstance(value, Mapping):

@@ -5,7 +5,8 @@ people, pipelines.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+
+from msgspec import structs
 
 from engine.config.document import Keys
 from engine.connector.auth import Account, parts, variables
@@ -105,7 +106,7 @@ def _wrong_key(probe: Probe) -> Finding:
         {**account.secrets, **dict.fromkeys(names, WRONG)},
     )
     client = Client(
-        replace(connector, tries=0),
+        structs.replace(connector, tries=0),
         wrong,
         probe.client.limiter,
         probe.client.clock,

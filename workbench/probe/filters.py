@@ -6,11 +6,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import UTC, datetime, tzinfo
 from itertools import pairwise
 from typing import Any
 from zoneinfo import ZoneInfo
+
+from msgspec import structs
 
 from engine.connector.model import PLACE, Operation, Resource
 from engine.connector.pagination import path_of
@@ -92,7 +93,7 @@ def try_params(probe: Probe, resource: Resource, tell: Tell) -> None:
         for name, value in operation.params.items()
         if name not in params
     }
-    other = probe.asking(resource, replace(operation, params=left))
+    other = probe.asking(resource, structs.replace(operation, params=left))
     position = found.fullest[0] if operation.parent and found.pages else None
     try:
         rows = other.pages(resource, position=position)[0].rows

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
 
+from msgspec import structs
+
 from engine.connector.client import Client, Rows
 from engine.connector.model import Operation, Resource, join_id
 from engine.errors import ApiError, ClientBlocked
@@ -95,10 +97,12 @@ class Probe:
         operations = {**resource.operations, verb: operation}
         resources = {
             **self.client.connector.resources,
-            resource.name: replace(resource, operations=operations),
+            resource.name: structs.replace(resource, operations=operations),
         }
         client = copy.copy(self.client)
-        client.connector = replace(self.client.connector, resources=resources)
+        client.connector = structs.replace(
+            self.client.connector, resources=resources
+        )
         return replace(self, client=client)
 
 

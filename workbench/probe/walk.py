@@ -5,8 +5,9 @@ that is declared.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import Any
+
+from msgspec import structs
 
 from engine.connector.client import Rows
 from engine.connector.model import Operation, Pager, Resource
@@ -180,7 +181,8 @@ def _small(
             )
         ]
     other = probe.asking(
-        resource, replace(operation, pager=replace(pager, size=SMALL))
+        resource,
+        structs.replace(operation, pager=structs.replace(pager, size=SMALL)),
     )
     try:
         pages = other.pages(resource, position=position, most=2)

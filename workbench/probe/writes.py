@@ -7,10 +7,12 @@ from __future__ import annotations
 import secrets
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any
+
+from msgspec import structs
 
 from engine.connector.model import FieldType, Resource
 from engine.destination.equality import equivalent
@@ -478,7 +480,9 @@ def _bare(trial: Trial, item: Made, name: str, others: Sequence[str]) -> None:
     """An update of one field alone, where the file says that this empties the others."""
     resource, subject = item.resource, f"update {item.resource.name}"
     plain = trial.probe.asking(
-        resource, replace(resource.operations["update"], whole=False), "update"
+        resource,
+        structs.replace(resource.operations["update"], whole=False),
+        "update",
     )
     try:
         plain.client.write(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from msgspec import structs
 
 from engine.config.document import Document, read
 from engine.config.validation import check_shape
@@ -83,7 +85,7 @@ def _completed(document: Document) -> Document:
     rest = {
         key: value for key, value in document.data.items() if value is not None
     }
-    return replace(document, data={**rest, "objects": filled})
+    return structs.replace(document, data={**rest, "objects": filled})
 
 
 def propose(

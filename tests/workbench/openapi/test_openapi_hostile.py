@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import json
 import re
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,6 +14,7 @@ from hypothesis import strategies as st
 
 from engine.config.document import parse
 from engine.errors import UsageError
+from tests.replacing import replace
 from tests.workbench.openapi.test_openapi_cases import (
     BARE,
     ROWS,

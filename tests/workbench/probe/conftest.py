@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from engine.connector.load import load_connector
 from engine.connector.rate_limit import Clock, RateLimiter
 from engine.store.tables import open_store
 from tests.connector.conftest import serving
+from tests.replacing import replace
 from tests.workbench.probe.acme import KEY, Acme
 from workbench.probe.bodies import Bodies
 from workbench.probe.check import Bound, Choice, bound, check
