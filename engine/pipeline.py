@@ -29,6 +29,7 @@ from engine.plan.cost import Plan
 from engine.plan.guards import guard
 from engine.plan.make import make_plan
 from engine.plan.renames import carry_over, refuse_lost
+from engine.plan.room import too_many_fields
 from engine.sampling.choose import Sample, choose
 from engine.sampling.closure import Wanted, satisfy, wanted_by
 from engine.sampling.shown import report_hidden
@@ -86,6 +87,8 @@ def extract_and_audit(
     if sample is not None:
         result.sample = _sample(run, sample)
     report_hidden(run, result.sample)
+    if full := too_many_fields(run):
+        run.notice(full)
     return result
 
 

@@ -12,10 +12,12 @@ import base64
 import json
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from engine.config.document import Document, read
 from engine.config.validation import check_shape
@@ -312,7 +314,7 @@ def _ended(run: int) -> str:
 def packed(pieces: Sequence[Part]) -> str:
     """Parts as a short text."""
     text = json.dumps(
-        [asdict(part) for part in pieces],
+        [msgspec.to_builtins(part) for part in pieces],
         ensure_ascii=False,
         separators=(",", ":"),
     )

@@ -33,6 +33,7 @@ from engine.language.model import Const, CustomField, Field, ObjectMapping, Pipe
 from engine.language.scope import NUMBERS
 from engine.language.typecheck import custom_kind
 from engine.load.custom_fields import can_rename
+from engine.plan.room import too_many_fields
 from engine.session import Run
 from engine.store.links import links_of
 from engine.values import dig, is_empty, segments, word
@@ -46,7 +47,7 @@ def check_live(run: Run) -> list[Diagnostic]:
     definitions = {name: _rows(run.destination, name) for name in _holders(run)}
     found = [
         *_people(run),
-        *_room(run, definitions),
+        *_room(run),
         *(
             item
             for resource in _custom_resources(run)
@@ -182,14 +183,6 @@ class _Held:
         """The platform's own names of all fields."""
         return {str(row.get(self.custom.code)) for row in self.rows}
 
-    def own(self) -> list[Mapping[str, Any]]:
-        """Custom definitions."""
-        return [
-            row
-            for row in self.rows
-            if self.custom.own and is_own(self.custom, row)
-        ]
-
 
 def _custom_fields(
     run: Run, resource: Resource, definitions: Mapping[str, Rows]
@@ -208,35 +201,10 @@ def _wanted(run: Run, resource: Resource) -> list[CustomField]:
     return [item for item in fields if item.resource == resource.name]
 
 
-def _room(run: Run, definitions: Mapping[str, Rows]) -> Iterator[Diagnostic]:
+def _room(run: Run) -> Iterator[Diagnostic]:
     """Whether the account's plan has room for the custom fields that are to be made."""
-    have = missing = most = 0
-    plan = run.spec.destination.plan
-    for resource in run.migration.destination.resources.values():
-        if (
-            resource.custom is None
-            or resource.custom.resource not in definitions
-        ):
-            continue
-        held = _Held(resource.custom, definitions[resource.custom.resource])
-        most = resource.custom.most.get(plan, resource.custom.most.get("*", 0))
-        have += len(held.own())
-        missing += sum(
-            isinstance(held.decision(run, item), Make)
-            for item in _wanted(run, resource)
-        )
-    if most and missing and have + missing > most:
-        text = (
-            f"the account has {have} custom fields and needs {missing} more; the plan"
-            f" {plan} allows {most}"
-        )
-        yield _problem(
-            run,
-            ("custom_fields",),
-            "account-full",
-            text,
-            "remove some from the spec, or choose a larger plan",
-        )
+    if text := too_many_fields(run):
+        yield _problem(run, ("custom_fields",), "account-full", text)
 
 
 def _definition(

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any, TypeVar, get_args
 from zoneinfo import available_timezones
 
+from msgspec import structs
+
 from engine.config.document import Document, Keys, content, parse
 from engine.config.suggestions import suggest
 from engine.config.validation import check_shape
@@ -362,6 +364,10 @@ def _build(document: Document) -> model.Connector:
         name: _resource(name, data, shapes, pagers)
         for name in data["resources"]
     }
+    limits = tuple(_limit(name, item) for name, item in data["limits"].items())
+    resources = {
+        name: _limited(item, limits) for name, item in resources.items()
+    }
     users = data.get("users", {})
     return _made(
         model.Connector,
@@ -369,10 +375,7 @@ def _build(document: Document) -> model.Connector:
         name=data["connector"],
         title=data.get("title", data["connector"]),
         connection=_connection(data["connection"]),
-        limits=tuple(
-            _made(model.Limit, item, name=name, seconds=item["per"])
-            for name, item in data["limits"].items()
-        ),
+        limits=limits,
         errors=tuple(_rule(item) for item in data["errors"]),
         message=tuple(data.get("message", ())),
         resources=resources,
@@ -382,6 +385,25 @@ def _build(document: Document) -> model.Connector:
         cost_unit=data.get("cost_unit") or _unit(resources.values()),
         digest=digest(data),
     )
+
+
+def _limit(name: str, item: Mapping[str, Any]) -> model.Limit:
+    general = item.get("general", "methods" not in item)
+    return _made(
+        model.Limit, item, name=name, seconds=item["per"], general=general
+    )
+
+
+def _limited(
+    resource: model.Resource, limits: Iterable[model.Limit]
+) -> model.Resource:
+    """A resource whose calls name the limits of their methods, too."""
+    operations = {}
+    for verb, call in resource.operations.items():
+        own = [item.name for item in limits if call.method in item.methods]
+        named = tuple(dict.fromkeys([*call.limits, *own]))
+        operations[verb] = structs.replace(call, limits=named)
+    return structs.replace(resource, operations=operations)
 
 
 def _unit(resources: Iterable[model.Resource]) -> str:

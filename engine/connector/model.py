@@ -52,6 +52,10 @@ class FieldType(msgspec.Struct, frozen=True):
     # values of other fields without which it is refused
     only_with: Mapping[str, Any] = msgspec.field(default_factory=dict)
     requires: tuple[str, ...] = ()  # fields without which it is refused
+    # in a shape: another name under which answers hold it
+    also: str = ""
+    # the type an option's id travels in, where lists of options may write it otherwise
+    option_id: Literal["", "integer", "text"] = ""
 
 
 class Pager(msgspec.Struct, frozen=True):
@@ -376,6 +380,8 @@ class Limit(msgspec.Struct, frozen=True):
     window: Literal["rolling", "calendar"]
     per_seat: bool = False
     general: bool = True  # False: only operations that name it count
+    # of these methods: then calls of no other method count
+    methods: tuple[str, ...] = ()
     headers: Mapping[str, str] = msgspec.field(
         default_factory=dict
     )  # limit, remaining, reset

@@ -159,9 +159,8 @@ def encode(target: str, value: Any, codec: RowCodec, spec: Spec) -> Any:
 
     field_type = codec.kind(target)
     if field_type and field_type.options:
-        return _option(
-            value, codec.definitions.get((codec.resource.name, target))
-        )
+        definition = codec.definitions.get((codec.resource.name, target))
+        return sent_as(field_type.option_id, _option(value, definition))
     if (
         field_type
         and field_type.kind in ("text", "html")
@@ -203,6 +202,13 @@ def _text(value: Any) -> str:
             " text"
         )
     return ", ".join(word(part) for part in parts if not is_empty(part))
+
+
+def sent_as(kind: str, option_id: Any) -> Any:
+    """An option's id in the type that is taken, whatever the list of options wrote."""
+    if kind == "integer" and _WHOLE.fullmatch(str(option_id)):
+        return int(option_id)
+    return str(option_id) if kind == "text" else option_id
 
 
 def _option(value: Any, definition: Definition | None) -> Any:

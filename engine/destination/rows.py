@@ -239,10 +239,14 @@ class RowCodec:
     def _inner(self, value: Any, shape: Mapping[str, FieldType]) -> Any:
         if not isinstance(value, Mapping):
             return value
-        return {
+        found = {
             name: self._plain(item, shape.get(name))
             for name, item in value.items()
         }
+        for name, kind in shape.items():
+            if kind.also in value and name not in value:
+                found[name] = self._plain(value[kind.also], kind)
+        return found
 
     def _id_in(self, value: Any, field_type: FieldType) -> Any:
         """The id a reference is answered with: bare, in an object, or alone in a list."""

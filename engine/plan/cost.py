@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from itertools import repeat
 
 import msgspec
 from msgspec import structs
 
 from engine.connector.client import Client
-from engine.connector.model import Limit, Verb
+from engine.connector.model import Limit, Operation, Verb
 from engine.destination.rows import FIELDS
 from engine.extract.hydrate import PendingReads, pending_reads
 from engine.language.model import ObjectMapping
@@ -69,27 +69,25 @@ def summed_up(
 ) -> Plan:
     """The plan in the store as counts and costs."""
     missing = fields_to_make(run)
-    steps = _steps(run, objects)
-    calls = sum(step.calls for step in steps) + len(missing)
-    cost = sum(step.cost for step in steps) + sum(
-        field_cost(run, name) for name in missing
-    )
-    limits = _limits(run.destination, calls, cost)
+    made = _Calls()
+    for name in missing:
+        made.add(field_call(run, name))
+    steps = _steps(run, objects, made)
+    limits = _limits(run.destination, made)
 
-    unread = pending_reads(run)
-    reads, costs = (
-        sum(item.calls for item in unread),
-        sum(item.cost for item in unread),
-    )
-    limits += _limits(run.source, reads, costs)
+    unread, reads = pending_reads(run), _Calls()
+    for item in unread:
+        resource = run.migration.source.resources[item.collection]
+        reads.add(resource.operations["read"], item.calls)
+    limits += _limits(run.source, reads)
     seconds = max((use.time for use in limits), default=0.0)
     warnings = (*_too_many(run, steps), *_unread(unread))
     unit = run.migration.destination.cost_unit
     return Plan(
         tuple(steps),
         tuple(missing),
-        calls,
-        cost,
+        made.calls,
+        made.cost,
         tuple(limits),
         seconds,
         warnings,
@@ -98,7 +96,31 @@ def summed_up(
     )
 
 
-def _steps(run: Run, objects: Sequence[ObjectMapping]) -> list[Step]:
+class _Calls(msgspec.Struct):
+    """How many calls of each kind a plan makes."""
+
+    calls: int = 0
+    cost: float = 0.0
+    # of the limits that only some calls count against
+    named: Counter[str] = msgspec.field(default_factory=Counter)
+
+    def add(self, call: Operation, many: int = 1) -> None:
+        """Count so many calls of an operation."""
+        self.calls += many
+        self.cost += many * call.cost
+        self.named.update(dict.fromkeys(call.limits, many))
+
+    def of(self, limit: Limit) -> float:
+        """What they take of a limit."""
+        if not limit.general:
+            return float(self.named[limit.name])
+        return self.cost if limit.unit == "cost" else float(self.calls)
+
+
+def _steps(
+    run: Run, objects: Sequence[ObjectMapping], made: _Calls
+) -> list[Step]:
+    """The steps, their calls added to those of the plan."""
     with run.store.begin() as connection:
         planned, sent = count_changes(connection), count_sent(connection)
     found = []
@@ -110,8 +132,11 @@ def _steps(run: Run, objects: Sequence[ObjectMapping]) -> list[Step]:
         }
         own["update"] = own.get("update", 0) + sent.get(mapping.name, 0)
         step = Step(mapping.name, mapping.label, mapping.resource, **own)
-        costs = list(costs_of(run, step))
-        found.append(structs.replace(step, calls=len(costs), cost=sum(costs)))
+        calls = made.calls, made.cost
+        for call, many in calls_of(run, step):
+            made.add(call, many)
+        added = {"calls": made.calls - calls[0], "cost": made.cost - calls[1]}
+        found.append(structs.replace(step, **added))
     return found
 
 
@@ -185,13 +210,17 @@ def fields_to_make(run: Run) -> list[str]:
 # -- calls and units
 
 
-def costs_of(run: Run, step: Step) -> Iterator[float]:
-    """What each call costs for an object's changes, those that look at rows before among them."""
+def calls_of(run: Run, step: Step) -> Iterator[tuple[Operation, int]]:
+    """The calls for an object's changes, and how many of each; those that look at rows before
+    among them.
+    """
     operations = run.resource(step.resource).operations
 
-    def calls(verb: Verb, rows: int, a_call: int) -> Iterator[float]:
-        cost = cost_of(run, step.resource, verb)
-        return repeat(cost, math.ceil(rows / a_call))
+    def calls(
+        verb: Verb, rows: int, a_call: int
+    ) -> Iterator[tuple[Operation, int]]:
+        if verb in operations:
+            yield operations[verb], math.ceil(rows / a_call)
 
     if step.create:
         yield from calls("create", step.create, operations["create"].rows)
@@ -211,26 +240,24 @@ def costs_of(run: Run, step: Step) -> Iterator[float]:
     yield from calls("update", step.update, update.rows)
 
 
-def cost_of(run: Run, resource: str, verb: Verb) -> float:
-    """What one call costs."""
-    operation = run.resource(resource).operations.get(verb)
-    return float(operation.cost) if operation else 0.0
-
-
-def field_cost(run: Run, name: str) -> float:
-    """What making a custom field costs, by its resource.name."""
+def field_call(run: Run, name: str) -> Operation:
+    """The call that makes a custom field, by its resource.name."""
     custom = run.resource(name.partition(".")[0]).custom
-    return cost_of(run, custom.resource, "create") if custom else 0.0
+    assert custom is not None, name  # the spec could not declare it
+    return run.resource(custom.resource).operations["create"]
 
 
-def _limits(client: Client, calls: int, cost: float) -> list[LimitUse]:
-    limits = [limit for limit in client.connector.limits if limit.general]
-    return [_use(client, limit, calls, cost) for limit in limits]
+def _limits(client: Client, made: _Calls) -> list[LimitUse]:
+    """The limits that hold for every call, and those that some of these count against."""
+    return [
+        _use(client, limit, made.of(limit))
+        for limit in client.connector.limits
+        if limit.general or made.of(limit)
+    ]
 
 
-def _use(client: Client, limit: Limit, calls: int, cost: float) -> LimitUse:
+def _use(client: Client, limit: Limit, needed: float) -> LimitUse:
     limiter = client.limiter
-    needed = cost if limit.unit == "cost" else float(calls)
     allowance, left_now = limiter.allowance(limit), limiter.remaining(limit)
     until_reset = limiter.reset_time(limit) - client.clock.now()
     return LimitUse(

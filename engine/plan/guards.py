@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from engine.errors import UnsafePlan
 from engine.plan.cost import Plan, Step
 from engine.plan.deletions import STAGE
+from engine.plan.room import too_many_fields
 from engine.session import Run
 from engine.store.links import call_attention, count_links, troubled_fields
 
@@ -21,11 +22,15 @@ FEW = 2  # rows of an object that may be deleted without a question
 
 
 def guard(run: Run, made: Plan, yes: bool) -> None:
-    """Raise UnsafePlan for an empty source, or where much that was migrated would change or go."""
+    """Raise UnsafePlan for an empty source, for an account without room for the custom fields, or
+    where much that was migrated would change or go.
+    """
     if not any(_ready(step) + step.fail for step in _content(run, made)):
         raise UnsafePlan(
             "the source has no record that can be migrated – is this the right account?"
         )
+    if full := too_many_fields(run):
+        raise UnsafePlan(full)
     found = [] if yes else refusals(run, made)
     if found:
         _point_out_deletions(run, made)

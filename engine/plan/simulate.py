@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import chain, repeat, starmap
 from pathlib import Path
 
 import msgspec
 
 from engine.connector.client import Client
+from engine.connector.model import Operation, Verb
 from engine.connector.rate_limit import Clock, RateLimiter
 from engine.destination.options import wanted_options
 from engine.destination.rows import OPTIONS
-from engine.plan.cost import Plan, cost_of, costs_of, field_cost
+from engine.plan.cost import Plan, calls_of, field_call
 from engine.session import Run
 from engine.store.links import links_of
 from engine.store.quota import book
@@ -105,14 +107,14 @@ def _simulated(
     start, spans = time.now(), []
     room = run.destination.connector.connection.concurrency
     per_day: dict[str, float] = {}
-    for label, costs in _calls(run, plan):
+    for label, made in _calls(run, plan):
         begun, calls, spent = time.now(), 0, 0.0
-        for cost in costs:
-            limiter.acquire(cost)
+        for call in made:
+            limiter.acquire(call.cost, call.limits)
             time.sleep(latency / room)
-            calls, spent = calls + 1, spent + cost
+            calls, spent = calls + 1, spent + call.cost
             day = str(int(time.now() // 86_400))
-            per_day[day] = per_day.get(day, 0.0) + cost
+            per_day[day] = per_day.get(day, 0.0) + call.cost
         if calls:
             spans.append(Span(label, calls, spent, begun, time.now()))
     calls, cost = (
@@ -125,30 +127,32 @@ def _simulated(
     )
 
 
-def _calls(run: Run, plan: Plan) -> Iterator[tuple[str, Iterator[float]]]:
+def _calls(run: Run, plan: Plan) -> Iterator[tuple[str, Iterable[Operation]]]:
     """Every call of the run in its order: looking, making room, writing, reading back."""
-    yield "Signing in, people and fields", iter(_overhead(run))
+    yield "Signing in, people and fields", _overhead(run)
     yield (
         "Custom fields",
-        iter([field_cost(run, name) for name in plan.fields_missing]),
+        [field_call(run, name) for name in plan.fields_missing],
     )
     for step in plan.steps:
-        yield step.label, costs_of(run, step)
-    yield "Reading back", iter(_reading_back(run, plan))
+        made = calls_of(run, step)
+        yield step.label, chain.from_iterable(starmap(repeat, made))
+    yield "Reading back", _reading_back(run, plan)
 
 
-def _overhead(run: Run) -> list[float]:
+def _overhead(run: Run) -> list[Operation]:
     """Calls every run makes before it writes: the check, the users, the field definitions."""
     connector = run.migration.destination
-    costs = [float(connector.connection.check.cost)]
+    calls = [connector.connection.check]
     if run.spec.users and connector.users:
-        costs.append(cost_of(run, connector.users.resource, "list"))
+        calls += _offered(run, connector.users.resource, "list")
     short = {mapping.resource for mapping in run.spec.active() if mapping.match}
     for declared in run.spec.custom_fields.values():
         custom = connector.resources[declared.resource].custom
         if custom:
             short.add(custom.resource)
-    costs += [cost_of(run, name, "list") for name in sorted(short)]
+    for name in sorted(short):
+        calls += _offered(run, name, "list")
     for (
         item
     ) in run.spec.native_options:  # options to add, then a look at their ids
@@ -160,14 +164,17 @@ def _overhead(run: Run) -> list[float]:
         wanted = wanted_options(run, item.options, item.options_from)
         lacking = any(label.strip() not in there for label in wanted)
         if lacking and "add_options" in connector.resources[holder].operations:
-            costs += [
-                cost_of(run, holder, "add_options"),
-                cost_of(run, holder, "list"),
-            ]
-    return costs
+            calls += _offered(run, holder, "add_options", "list")
+    return calls
 
 
-def _reading_back(run: Run, plan: Plan) -> list[float]:
+def _offered(run: Run, resource: str, *verbs: Verb) -> list[Operation]:
+    """Those of these calls that the platform offers."""
+    operations = run.resource(resource).operations
+    return [operations[verb] for verb in verbs if verb in operations]
+
+
+def _reading_back(run: Run, plan: Plan) -> list[Operation]:
     """List pages of every resource that was written to."""
     rows: dict[str, int] = {}
     for step in plan.steps:
@@ -178,7 +185,7 @@ def _reading_back(run: Run, plan: Plan) -> list[float]:
                 + step.update
                 + step.unchanged
             )
-    costs = []
+    calls = []
     for name, many in rows.items():
         operation = run.resource(name).operations["list"]
         size = (
@@ -186,5 +193,5 @@ def _reading_back(run: Run, plan: Plan) -> list[float]:
             if operation.pager and operation.pager.size
             else 500
         )
-        costs += [float(operation.cost)] * math.ceil(many / size)
-    return costs
+        calls += [operation] * math.ceil(many / size)
+    return calls

@@ -22,6 +22,7 @@ from engine.destination.compare import (
 )
 from engine.destination.edits import note_edit
 from engine.destination.natural_key import defining
+from engine.destination.resolve import sent_as
 from engine.destination.rows import Row, RowCodec, codec_now, is_definition
 from engine.load.deliver import deliver
 from engine.load.outcomes import settle_ages
@@ -474,8 +475,10 @@ def _take_out(work: _Undoing, entry: Entry) -> None:
         for option in there
         if str(option.get(custom.option_label)) in labels
     ]
+    shape = work.run.resource(entry.resource).fields[custom.options].shape or {}
+    kind = shape[custom.option_id].kind if custom.option_id in shape else ""
     free = [
-        {custom.option_id: option[custom.option_id]}
+        {custom.option_id: sent_as(kind, option[custom.option_id])}
         for option in ours
         if str(option[custom.option_id]) not in used
     ]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 from typing import Any
+
+import msgspec
 
 from engine.report.words import clean
 from workbench.cases import coverage
@@ -22,7 +23,7 @@ def as_data(tested: CaseRun, covered: Sequence[Coverage]) -> dict[str, Any]:
     return {
         "passed": list(tested.passed),
         "failed": list(tested.failed),
-        "failures": [asdict(item) for item in tested.failures],
+        "failures": [msgspec.to_builtins(item) for item in tested.failures],
         "coverage": coverage.as_data(covered),
     }
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 
 import click
+import msgspec
 
 from engine.cli.environment import variables
 from engine.cli.options import machine
@@ -61,7 +61,7 @@ def approve_command(
             despite=despite,
         )
     if as_json:
-        click.echo(json.dumps(asdict(made), ensure_ascii=False))
+        click.echo(json.dumps(msgspec.to_builtins(made), ensure_ascii=False))
         return
     click.echo(
         f"{approval_path(spec)}: {made.by} approves {made.digest[:8]} on sample run"

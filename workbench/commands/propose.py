@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import click
+import msgspec
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -131,13 +131,15 @@ def _connected(
 
 def _as_data(proposed: Proposed) -> dict[str, Any]:
     return {
-        "paired": [asdict(pair) for pair in proposed.paired],
+        "paired": [msgspec.to_builtins(pair) for pair in proposed.paired],
         "objects": [
             {
                 "object": item.outline.name,
                 "from": list(item.outline.sources),
                 "to": item.outline.resource,
-                "fields": [asdict(proposal) for proposal in item.proposals],
+                "fields": [
+                    msgspec.to_builtins(proposal) for proposal in item.proposals
+                ],
             }
             for item in proposed.drafted
         ],

@@ -5,8 +5,10 @@ comment, JSON.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from engine.report.document import shown as value_text
 from engine.report.words import apart, clean, counted
@@ -74,7 +76,7 @@ def as_data(compared: Compared) -> dict[str, Any]:
         "old": compared.old,
         "new": compared.new,
         "differences": [
-            asdict(item) | {"category": compared.rewrites(item)}
+            msgspec.to_builtins(item) | {"category": compared.rewrites(item)}
             for item in compared.differences
         ],
         "effects": (
@@ -87,11 +89,8 @@ def as_data(compared: Compared) -> dict[str, Any]:
 
 
 def _effect_data(item: Effect) -> dict[str, Any]:
-    # Counters do not survive asdict
-    return asdict(item) | {
-        "fields": dict(item.fields),
-        "differing": dict(item.differing),
-    }
+    plain: dict[str, Any] = msgspec.to_builtins(item)
+    return plain
 
 
 def as_lines(compared: Compared) -> Iterator[str]:

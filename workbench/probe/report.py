@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
+
+import msgspec
 
 from workbench.probe.found import Declared, Finding
 
@@ -78,7 +80,7 @@ def data(
 
 
 def _plain(item: Finding, declared: Declared) -> dict[str, Any]:
-    plain = asdict(item) | {"keys": list(item.keys)}
+    plain: dict[str, Any] = msgspec.to_builtins(item)
     if item.verdict == "contradicted":
         plain["place"] = str(declared.diagnostic(item).where)
     return plain
