@@ -19,12 +19,16 @@ from sandbox.pipedrive.checks import (
     text,
 )
 from sandbox.pipedrive.entity import Entity
-from sandbox.pipedrive.refusals import invalid
+from sandbox.pipedrive.refusals import Refused, invalid
 from sandbox.pipedrive.sanitise import sanitise
-from sandbox.pipedrive.shared_parts import owner_id
+from sandbox.pipedrive.shared_parts import owner_id, shown_address
 from sandbox.pipedrive.store import Record
 
 MOST_NOTE_BYTES = 100 * 1024
+_READ_ONLY_PERSON = (
+    "'person_id' is a read-only field. Add a primary participant to set 'person_id' instead."
+    ' For example: "participants": [{ "person_id": 1, "primary": true }]'
+)
 _participant = fields(
     {"person_id": integer(), "primary": boolean}, ("person_id",), {"person_id": 0, "primary": False}
 )
@@ -76,7 +80,8 @@ def _fresh(call: Call) -> Record:
 
 def _body(call: Call, body: Record) -> Record:
     if "person_id" in body:
-        raise invalid("person_id", "Field is read-only, use the primary participant")
+        # Word for word what users of an automation tool were shown (n8n, issue 31684).
+        raise Refused(400, _READ_ONLY_PERSON, "ERR_BAD_REQUEST")
     if call.desk.switches.due_seconds == "accept":
         body = dict(body)
         for name in ("due_time", "duration"):
@@ -147,8 +152,22 @@ def _people(call: Call, record: Record, checked: Record) -> None:
             call.desk.need(kind, one.get(name), f"attendees[{at}].{name}")
 
 
-def _show(_: Call, record: Record) -> None:
+def _show(call: Call, record: Record) -> None:
+    switches = call.desk.switches
     del record["attendees"]  # only on request
+    if switches.activity_times == "minutes":
+        for name in ("due_time", "duration"):
+            record[name] = record[name] and record[name].rpartition(":")[0]
+    if switches.primary_flag != "off":
+        keep = switches.primary_flag == "beside"
+        record["participants"] = [_flagged(one, keep=keep) for one in record["participants"]]
+    record["location"] = shown_address(call, record["location"])
+
+
+def _flagged(participant: Record, *, keep: bool) -> Record:
+    """A participant with the name `primary` had in v1, beside it or in its place."""
+    left = {key: value for key, value in participant.items() if keep or key != "primary"}
+    return {**left, "primary_flag": participant["primary"]}
 
 
 _PARTS: dict[str, Check] = {

@@ -48,7 +48,7 @@ class Desk:
         self.key = options.key or DEFAULT_KEY
         self.seats = options.seats
         self.store = Store(options.data)
-        self.quota = Quota(self.store, self.plan, options.seats, self.switches.storm)
+        self.quota = Quota(self.store, self.plan, options.seats, self.switches)
         self._fields: dict[str, list[Record]] = {}
         self._folder: Path | None = None
 
@@ -95,6 +95,11 @@ class Desk:
     def readable(self, kind: str, key: int) -> Record | None:
         """What GET of one row finds: a live row, or a deleted one where those are shown."""
         return self.store.get(kind, key, deleted=self.switches.read_deleted == "row")
+
+    def room(self) -> int:
+        """How many leads and deals the company may still have."""
+        most = self.switches.most_deals or self.plan.deals(self.seats)
+        return most - sum(self.store.count(kind, 0) for kind in ("deals", "leads"))
 
     def folder(self) -> Path:
         """Where uploaded bytes are kept: beside the account file, for our user only."""

@@ -46,6 +46,7 @@ class Entity:
     fresh: Callable[[Call], Record]  # a new record before the body is laid over it
     body: Callable[[Call, Record], Record] = lambda _, body: body  # looked over before checking
     settle: Callable[[Call, Record, Record, Record | None], None] = lambda *_: None
+    made: Step = _nothing  # after a new record was kept
     show: Step = _nothing
     narrow: Callable[[Call, Cut], None] = lambda *_: None
     narrowed: tuple[str, ...] = ()  # the list parameters `narrow` reads
@@ -85,6 +86,7 @@ class Entity:
         record = {**self.fresh(call), **checked}
         self._finish(call, record, checked, None)
         record["id"] = self.keep(call, record)
+        self.made(call, record)
         status = self.status or int(call.desk.switches.create_status)
         return data(self.shown(call, record), status)
 

@@ -20,7 +20,7 @@ from sandbox.pipedrive.checks import (
     text,
 )
 from sandbox.pipedrive.listing import PAGING, Cut, names, walk
-from sandbox.pipedrive.refusals import forbidden, invalid, not_found
+from sandbox.pipedrive.refusals import forbidden, invalid, not_found, over_plan
 from sandbox.pipedrive.relations import ENTITIES
 from sandbox.pipedrive.store import Record
 
@@ -94,7 +94,10 @@ class FieldSet:
         hidden |= set(_NAMESPACES) - set(wanted)
         if field["description"] is None or self.entity not in ("deal", "activity"):
             hidden.add("description")
-        return {key: value for key, value in field.items() if key not in hidden}
+        seen = {key: value for key, value in field.items() if key not in hidden}
+        if call.desk.switches.builtin_option_ids == "string" and not field["is_custom_field"]:
+            seen["options"] = _worded(field["options"])
+        return seen
 
     def _need(self, call: Call) -> Record:
         code = call.path["field_code"]
@@ -132,7 +135,7 @@ class FieldSet:
             raise invalid("options", "Required for fields of type enum and set")
         if kind not in ("enum", "set") and labels is not None:
             raise invalid("options", "Only fields of type enum and set have options")
-        self._check_limit(call)
+        check_limit(call)
         options = [_option(call, one["label"]) for one in labels] if labels else None
         code = call.desk.new_code()
         field = definition(
@@ -142,14 +145,6 @@ class FieldSet:
         call.desk.store.insert("fields", field)
         call.desk.forget_fields()
         return data(self.shown(call, field, written=True), int(call.desk.switches.create_status))
-
-    def _check_limit(self, call: Call) -> None:
-        have = call.desk.store.number("fields", "is_custom_field", 1)
-        if have >= call.desk.plan.custom_fields:
-            raise forbidden(
-                "Custom fields limit of the plan has been reached",
-                "feature_capping_custom_fields_limit",
-            )
 
     def change(self, call: Call) -> Answer:
         """PATCH: name, description and display settings."""
@@ -261,6 +256,13 @@ class FieldSet:
         ]
 
 
+def check_limit(call: Call) -> None:
+    """403 when the company has as many custom fields as it may."""
+    most = call.desk.switches.most_custom_fields or call.desk.plan.custom_fields
+    if call.desk.store.number("fields", "is_custom_field", 1) >= most:
+        raise over_plan("field", "Custom fields", "feature_capping_custom_fields_limit")
+
+
 def _lay_over(field: Record, body: Record) -> None:
     for name in ("field_name", "description"):
         if name in body:
@@ -272,6 +274,11 @@ def _lay_over(field: Record, body: Record) -> None:
 
 def _option(call: Call, label: str) -> Record:
     return option(call.desk.store.count("options", 1), label, call.now)
+
+
+def _worded(options: list[Record] | None) -> list[Record] | None:
+    """Options with their ids as text, as definitions of built-in fields are published."""
+    return options and [{**one, "id": str(one["id"])} for one in options]
 
 
 def _filled(wanted: list[Any]) -> list[Any]:

@@ -8,12 +8,11 @@ from sandbox.pipedrive import removal
 from sandbox.pipedrive.call import Answer, Call, Operation, data
 from sandbox.pipedrive.listing import Cut, whole
 from sandbox.pipedrive.moments import is_day, is_sql, parse_rfc3339
-from sandbox.pipedrive.refusals import not_found
+from sandbox.pipedrive.refusals import not_found, over_count
 from sandbox.pipedrive.sanitise import sanitise
 from sandbox.pipedrive.store import Record
 from sandbox.pipedrive.v1 import flag, integer, listed, page, refused
 
-MOST_BYTES = 100 * 1024
 MOST_ROWS = 500
 PARENTS = {"deal_id": "deals", "person_id": "persons", "org_id": "organizations"}
 _ABSENT = ("lead_id", "project_id", "task_id")  # parents this stand-in has none of
@@ -28,11 +27,12 @@ _PINS = {
 _SORTS = ("id", "user_id", "deal_id", "person_id", "org_id", "add_time", "update_time")
 
 
-def _content(value: Any) -> str:
+def _content(call: Call, value: Any) -> str:
     if not isinstance(value, str) or not value.strip():
         raise refused("Note content must be a non-empty string")
-    if len(value.encode()) > MOST_BYTES:
-        raise refused("Note content must not exceed 100 KB")
+    most = call.desk.switches.note_bytes
+    if most and len(value.encode()) > most:
+        raise refused(f"Note content must not exceed {most // 1024} KB")
     return sanitise(value)
 
 
@@ -40,7 +40,7 @@ def _checked(call: Call, body: Record) -> Record:
     """The known fields of a body, in the form they are kept; others are ignored in v1."""
     kept: Record = {}
     if "content" in body:
-        kept["content"] = _content(body["content"])
+        kept["content"] = _content(call, body["content"])
     for name, kind in PARENTS.items():
         if body.get(name) is not None:
             key = integer(body[name], name)
@@ -136,8 +136,16 @@ def _create(call: Call) -> Answer:
         raise refused("Note content is required")
     record = {**blank(call.user_id, call.desk.sql_now()), **_checked(call, body)}
     _settle(record)
+    _check_number(call, record["deal_id"])
     record["id"] = call.desk.store.insert("notes", record)
     return data(_shown(call, record))
+
+
+def _check_number(call: Call, deal: int | None) -> None:
+    """403 when the deal has as many notes as it may; how many that are was never published."""
+    most = call.desk.switches.most_notes_per_deal
+    if most and deal is not None and call.desk.store.number("notes", "deal_id", deal) >= most:
+        raise over_count("note", "deal")
 
 
 def _update(call: Call) -> Answer:
