@@ -112,14 +112,17 @@ def _settle(call: Call, record: Record, checked: Record, before: Record | None) 
 
 
 def _one_parent(call: Call, record: Record, checked: Record) -> None:
-    """A deal wins over a lead, a lead over a project; leads and projects do not exist here."""
+    """A deal wins over a lead, a lead over a project; projects do not exist here."""
     if checked.get("deal_id") is not None:
         record["lead_id"] = record["project_id"] = None
         return
-    if checked.get("lead_id") is not None:
-        raise invalid("lead_id", "Lead not found")
     if checked.get("project_id") is not None:
         raise invalid("project_id", "Project not found")
+    if checked.get("lead_id") is not None:
+        lead = call.desk.by_uuid("leads", checked["lead_id"])
+        if lead is None:
+            raise invalid("lead_id", "Lead not found")
+        record |= {"lead_id": lead["uuid"], "deal_id": None}
 
 
 def _type(call: Call, record: Record, checked: Record) -> None:

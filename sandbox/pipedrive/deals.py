@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from sandbox.pipedrive import filtering
 from sandbox.pipedrive.call import Answer, Call, Operation, page
 from sandbox.pipedrive.checks import (
     any_moment,
@@ -17,13 +18,12 @@ from sandbox.pipedrive.checks import (
     text,
 )
 from sandbox.pipedrive.currencies import CODES
-from sandbox.pipedrive.desk import CURRENCY
+from sandbox.pipedrive.desk import CURRENCY, Desk
 from sandbox.pipedrive.entity import Entity, Extra, counter, nothing_yet
 from sandbox.pipedrive.listing import (
     SORTED,
     Cut,
     names,
-    no_filter,
     period,
     walk,
     whole,
@@ -195,6 +195,13 @@ def _expected(value: Any, where: str) -> str:
     return "0000-00-00" if value == "" else day(value, where)
 
 
+def taking_part(desk: Desk, deal: Record) -> set[int]:
+    """The persons that take part in a deal: those that were added, and the one it is linked to."""
+    rows = desk.store.find("participants", "deal_id=? AND is_deleted=0", (deal["id"],))
+    linked = {deal["person_id"]} - {None}
+    return linked | {one["person_id"] for one in rows}
+
+
 def _narrow_to(archived: int) -> Any:
     def narrow(call: Call, cut: Cut) -> None:
         statuses = names(call, "status", (*STATUSES, "deleted"))
@@ -214,10 +221,11 @@ _EXTRAS: dict[str, Extra] = {
     "activities_count": counter("activities", "deal_id"),
     "done_activities_count": counter("activities", "deal_id", "AND done=1"),
     "undone_activities_count": counter("activities", "deal_id", "AND done=0"),
-    "participants_count": lambda _, record: int(record["person_id"] is not None),
+    "participants_count": lambda call, record: len(taking_part(call.desk, record)),
+    "followers_count": counter("followers", "deal_id"),
     "first_won_time": lambda _, record: record["won_time"],
     "smart_bcc_email": nothing_yet("stand-in@pipedrivemail.example"),
-    **dict.fromkeys(("followers_count", "email_messages_count"), nothing_yet(0)),
+    "email_messages_count": nothing_yet(0),
     **dict.fromkeys(
         (
             "next_activity_id",
@@ -275,10 +283,7 @@ DEALS = Entity(
 )
 
 
-def _archived(call: Call) -> Answer:
-    no_filter(call)
-    cut = Cut("is_deleted=0")
-    _narrow_to(archived=1)(call, cut)
+def _choose(call: Call, cut: Cut) -> None:
     wanted = listed_ids(call)
     if wanted is not None:
         cut.add(f"id IN ({','.join('?' * len(wanted))})", *wanted)
@@ -286,6 +291,13 @@ def _archived(call: Call) -> Answer:
         value = whole(call, name)
         if value is not None:
             cut.add(f"{name}=?", value)
+
+
+def _archived(call: Call) -> Answer:
+    cut = Cut("is_deleted=0")
+    _narrow_to(archived=1)(call, cut)
+    if not filtering.narrow(call, cut, "deals"):
+        _choose(call, cut)
     period(call, cut)
     rows, cursor = walk(call, "deals", cut, ("add_time", "update_time"))
     return page([DEALS.shown(call, row) for row in rows], cursor)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 import tempfile
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,11 @@ LABELS = {
     "deal_products": "Deal product",
     "activity_types": "Activity type",
     "fields": "Field",
+    "leads": "Lead",
+    "lead_labels": "Lead label",
+    "participants": "Participant",
+    "followers": "Follower",
+    "filters": "Filter",
 }
 
 
@@ -91,6 +97,16 @@ class Desk:
         if record is None:
             raise invalid(where, f"{LABELS[kind]} with id {key} not found")
         return record
+
+    def new_uuid(self) -> str:
+        """An id of the kinds that have no number; the same sequence in every account of a seed."""
+        serial = self.store.count("uuids", 1)
+        return str(uuid.uuid5(uuid.NAMESPACE_OID, f"{self.options.seed}:{serial}"))
+
+    def by_uuid(self, kind: str, key: Any) -> Record | None:
+        """The live row of a kind whose ids are UUIDs."""
+        found = self.store.find(kind, "uuid=? AND is_deleted=0", (str(key).lower(),), limit=1)
+        return found[0] if found else None
 
     def readable(self, kind: str, key: int) -> Record | None:
         """What GET of one row finds: a live row, or a deleted one where those are shown."""

@@ -28,6 +28,11 @@ def sql_stamp(seconds: float) -> str:
     return datetime.fromtimestamp(int(seconds), UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
+def sql(moment: str | None) -> str | None:
+    """A moment of v2 as v1 writes it."""
+    return moment and moment[:19].replace("T", " ")
+
+
 def parse_rfc3339(text: str, *, fraction: bool = True) -> str | None:
     """The moment in v2's own form, or None when the text is not one."""
     found = _RFC3339.fullmatch(text)

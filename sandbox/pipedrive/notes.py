@@ -15,7 +15,7 @@ from sandbox.pipedrive.v1 import flag, integer, listed, page, refused
 
 MOST_ROWS = 500
 PARENTS = {"deal_id": "deals", "person_id": "persons", "org_id": "organizations"}
-_ABSENT = ("lead_id", "project_id", "task_id")  # parents this stand-in has none of
+_ABSENT = ("project_id", "task_id")  # parents this stand-in has none of
 _PINS = {
     "pinned_to_deal_flag": "deal_id",
     "pinned_to_person_flag": "person_id",
@@ -49,6 +49,8 @@ def _checked(call: Call, body: Record) -> Record:
             kept[name] = key
         elif name in body:
             kept[name] = None
+    if "lead_id" in body:
+        kept["lead_id"] = _lead(call, body["lead_id"])
     for name in _ABSENT:
         if body.get(name) is not None:
             raise not_found(name.removesuffix("_id").capitalize())
@@ -66,8 +68,17 @@ def _checked(call: Call, body: Record) -> Record:
     return kept
 
 
+def _lead(call: Call, key: Any) -> str | None:
+    if key is None:
+        return None
+    found = call.desk.by_uuid("leads", key)
+    if found is None:
+        raise not_found("Lead")
+    return str(found["uuid"])
+
+
 def _settle(record: Record) -> None:
-    if all(record[name] is None for name in PARENTS):
+    if all(record[name] is None for name in (*PARENTS, "lead_id")):
         raise refused("A note must be attached to a deal, person, organization, lead or project")
     for pin, parent in _PINS.items():
         if record[pin] and record[parent] is None:
@@ -93,7 +104,7 @@ def blank(call_user: int, now: str) -> Record:
     }
 
 
-def _shown(call: Call, record: Record) -> Record:
+def shown(call: Call, record: Record) -> Record:
     """The note with the names of what it belongs to."""
     store = call.desk.store
     deal = store.get("deals", record["deal_id"] or 0)
@@ -127,7 +138,7 @@ def _read(call: Call) -> Answer:
     record = call.desk.readable("notes", call.key())
     if record is None:
         raise not_found("Note")
-    return data(_shown(call, record))
+    return data(shown(call, record))
 
 
 def _create(call: Call) -> Answer:
@@ -138,7 +149,7 @@ def _create(call: Call) -> Answer:
     _settle(record)
     _check_number(call, record["deal_id"])
     record["id"] = call.desk.store.insert("notes", record)
-    return data(_shown(call, record))
+    return data(shown(call, record))
 
 
 def _check_number(call: Call, deal: int | None) -> None:
@@ -153,7 +164,7 @@ def _update(call: Call) -> Answer:
     _settle(record)
     record |= {"update_time": call.desk.sql_now(), "last_update_user_id": call.user_id}
     call.desk.store.replace("notes", record["id"], record)
-    return data(_shown(call, record))
+    return data(shown(call, record))
 
 
 def _delete(call: Call) -> Answer:
@@ -168,6 +179,8 @@ def _list(call: Call) -> Answer:
         value = whole(call, name)
         if value is not None:
             cut.add(f"{name}=?", value)
+    if "lead_id" in call.query:
+        cut.add("lead_id=?", call.query["lead_id"].lower())
     if any(name in call.query for name in _ABSENT):
         cut.add("0")
     for name in _PINS:
@@ -175,7 +188,7 @@ def _list(call: Call) -> Answer:
             cut.add(f"json_extract(body, '$.{name}')=?", int(flag(call.query[name], name)))
     _dates(call, cut)
     rows, additional = page(call, "notes", cut, _SORTS, MOST_ROWS)
-    return listed([_shown(call, row) for row in rows], additional)
+    return listed([shown(call, row) for row in rows], additional)
 
 
 def _dates(call: Call, cut: Cut) -> None:

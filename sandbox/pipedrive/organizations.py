@@ -31,7 +31,7 @@ def counts(column: str) -> dict[str, Extra]:
         "next_activity_id": nothing_yet(None),
         "last_activity_id": nothing_yet(None),
         "email_messages_count": nothing_yet(0),
-        "followers_count": nothing_yet(0),
+        "followers_count": counter("followers", column),
         "activities_count": counter("activities", column),
         "done_activities_count": counter("activities", column, "AND done=1"),
         "undone_activities_count": counter("activities", column, "AND done=0"),

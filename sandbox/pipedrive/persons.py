@@ -91,7 +91,7 @@ def _show(call: Call, record: Record) -> None:
 
 def _narrow(call: Call, cut: Cut) -> None:
     deal = whole(call, "deal_id")
-    if deal is not None:
+    if deal is not None and "filter_id" not in call.query:
         cut.add("id IN (SELECT person_id FROM deals WHERE id=? AND is_deleted=0)", deal)
 
 
