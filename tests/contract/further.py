@@ -31,9 +31,11 @@ class Caller:
         return answer.json().get("data")
 
 
-def drive(folder: Path) -> list[Exchange]:
-    """One call at least of every operation, on a new account; what went by."""
-    extra = ("--speed", "20", "--set", "index_delay=0")
+def drive(folder: Path, *switches: str) -> list[Exchange]:
+    """One call at least of every operation, on a new account with these switches; what went by."""
+    extra = ["--speed", "20"]
+    for switch in ("index_delay=0", *switches):
+        extra += ["--set", switch]
     with (
         launch("pipedrive", plan="ultimate", seats=20, extra_args=extra, data=folder / "further.db") as running,
         record(running.base_url) as recording,
@@ -53,6 +55,10 @@ def drive(folder: Path) -> list[Exchange]:
         now = datetime.now(UTC).strftime("%Y-%m-01 00:00:00")
         call("GET", f"v1/recents?since_timestamp={now.replace(' ', '%20')}")
         _merges(call)
+        _lines(call)
+        _options(call)
+        _searches(call)
+        _sundry(call, http)
     return recording.exchanges
 
 
@@ -151,3 +157,43 @@ def _merges(call: Caller) -> None:
         gone, kept = (call("POST", f"v2/{kind}", {name: "x"})["id"] for _ in range(2))
         call("PUT", f"v1/{kind}/{gone}/merge", {"merge_with_id": kept})
         call("GET", f"v2/{kind}/{gone}", status=4)
+
+
+def _lines(call: Caller) -> None:
+    deal = call("POST", "v2/deals", {"title": "x"})["id"]
+    path = f"v2/deals/{deal}/products"
+    line = {"product_id": 1, "item_price": 5, "quantity": 2}
+    call("POST", f"{path}/bulk", {"data": [line, {**line, "comments": "x"}]})
+    call("GET", path)
+    call("DELETE", path)
+
+
+def _options(call: Caller) -> None:
+    for entity in ENTITIES:
+        body = {"field_name": "x", "field_type": "set", "options": [{"label": "A"}]}
+        field = call("POST", f"v2/{entity}Fields", body)
+        renamed = [{"id": field["options"][0]["id"], "label": "B"}]
+        call("PATCH", f"v2/{entity}Fields/{field['field_code']}/options", renamed)
+    call("GET", "v2/activityFields?include_fields=ui_visibility")
+    call("GET", "v2/activityFields/priority")
+
+
+def _searches(call: Caller) -> None:
+    for kind in ("deals", "persons", "organizations"):
+        call("GET", f"v2/{kind}/search?term=al")
+    call("GET", "v2/products/search?term=oficial")
+    call("GET", "v2/itemSearch?term=al&limit=50")
+    call("GET", "v2/itemSearch/field?term=Clim&entity_type=deal&match=beginning&field=title")
+    call("POST", "v2/deals", {"title": "archiviert", "is_archived": True})
+    call("GET", "v2/deals/archived")
+
+
+def _sundry(call: Caller, http: httpx.Client) -> None:
+    made = call("POST", "v1/activityTypes", {"name": "Obra", "icon_key": "truck", "color": "FF0000"})["id"]
+    call("PUT", f"v1/activityTypes/{made}", {"name": "Obra mayor"})
+    call("DELETE", f"v1/activityTypes/{made}")
+    call("GET", "v1/currencies?term=eur")
+    call("GET", "v1/users/find?term=olga")
+    file = call("GET", "v1/files")[0]["id"]
+    assert http.get(f"/api/v1/files/{file}/download").content == b"x"
+    assert http.put(f"/api/v1/files/{file}", data={"name": "b.txt"}).is_success
