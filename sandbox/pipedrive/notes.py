@@ -32,7 +32,8 @@ def _content(call: Call, value: Any) -> str:
         raise refused("Note content must be a non-empty string")
     most = call.desk.switches.note_bytes
     if most and len(value.encode()) > most:
-        raise refused(f"Note content must not exceed {most // 1024} KB")
+        said = f"{most} bytes" if most % 1024 else f"{most // 1024} KB"
+        raise refused(f"Note content must not exceed {said}")
     return sanitise(value)
 
 

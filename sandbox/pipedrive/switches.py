@@ -1,4 +1,7 @@
-"""Behaviours of the real service that nobody has published: each can be set either way."""
+"""Behaviours of the real service that are not sure: each can be set either way.
+
+Nobody has published them, or what is published and what is seen live are not the same.
+"""
 
 from __future__ import annotations
 
@@ -66,8 +69,8 @@ class Switches:
     negative_value: str = "accept"  # a deal's value below zero
     index_delay: float = 3.0  # seconds until a search finds what was written
     storm: int = 20  # ignored 429s in a row before the HTML 403
-    # Numbers of things; 0 is no limit, but for the plan's own.
-    fair_use_limit: int = 10_000
+    fair_use_limit: int = 10_000  # writes a day and user
+    # Numbers of things; 0 is no limit but the plan's own.
     most_deals: int = 0  # leads and deals of the company; 0 = as the plan says
     most_custom_fields: int = 0  # of the company; 0 = as the plan says
     most_labels: int = 100  # of one record

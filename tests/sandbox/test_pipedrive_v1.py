@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
+from sandbox.launch import Running, launch
+from tests import loopback
 from tests.sandbox.pipedrive_account import Account, Record, account
 
 NONE: Record = {"glue": "or", "conditions": []}
@@ -365,3 +371,31 @@ def test_merges_take_leads_participants_and_followers_along(api: Account) -> Non
     assert api.send("GET", f"/v1/leads/{key}")["organization_id"] == second
     api.merge("deals", *deals)
     assert participants(api, deals[1]).keys() == {kept}
+
+
+# -- account files from before
+
+
+def test_an_account_file_from_before_is_read(tmp_path: Path) -> None:
+    """Tables and columns that a file does not have yet are added; its rows stay."""
+    data = tmp_path / "account.db"
+    with launch("pipedrive", data=data) as running, client(running) as http:
+        key = http.post("/v1/notes", json={"content": "alt", "deal_id": 1}).json()["data"]["id"]
+    with closing(sqlite3.connect(data)) as old:
+        for table in ("notes", "files"):
+            old.execute(f"DROP INDEX {table}_lead_id")
+            old.execute(f"ALTER TABLE {table} DROP COLUMN lead_id")
+        for table in ("leads", "lead_labels", "participants", "followers", "filters"):
+            old.execute(f"DROP TABLE {table}")
+        old.commit()
+    with launch("pipedrive", data=data) as running, client(running) as http:
+        assert http.get(f"/v1/notes/{key}").json()["data"]["content"] == "alt"
+        made = http.post("/v1/leads", json={"title": "x", "organization_id": 1})
+        body = {"content": "neu", "lead_id": made.json()["data"]["id"]}
+        assert http.post("/v1/notes", json=body).status_code == 200
+        assert len(http.get(f"/v1/notes?lead_id={body['lead_id']}").json()["data"]) == 1
+
+
+def client(running: Running) -> httpx.Client:
+    """A client with the account's key."""
+    return loopback.client(base_url=running.base_url, headers={"x-api-token": running.key}, timeout=10)
