@@ -19,12 +19,16 @@ from sandbox.pipedrive.checks import (
     text,
 )
 from sandbox.pipedrive.entity import Entity
-from sandbox.pipedrive.refusals import invalid
+from sandbox.pipedrive.refusals import Refused, invalid
 from sandbox.pipedrive.sanitise import sanitise
-from sandbox.pipedrive.shared_parts import owner_id
+from sandbox.pipedrive.shared_parts import owner_id, shown_address
 from sandbox.pipedrive.store import Record
 
 MOST_NOTE_BYTES = 100 * 1024
+_READ_ONLY_PERSON = (
+    "'person_id' is a read-only field. Add a primary participant to set 'person_id' instead."
+    ' For example: "participants": [{ "person_id": 1, "primary": true }]'
+)
 _participant = fields(
     {"person_id": integer(), "primary": boolean}, ("person_id",), {"person_id": 0, "primary": False}
 )
@@ -76,7 +80,8 @@ def _fresh(call: Call) -> Record:
 
 def _body(call: Call, body: Record) -> Record:
     if "person_id" in body:
-        raise invalid("person_id", "Field is read-only, use the primary participant")
+        # Word for word what users of an automation tool were shown (n8n, issue 31684).
+        raise Refused(400, _READ_ONLY_PERSON, "ERR_BAD_REQUEST")
     if call.desk.switches.due_seconds == "accept":
         body = dict(body)
         for name in ("due_time", "duration"):
@@ -107,14 +112,17 @@ def _settle(call: Call, record: Record, checked: Record, before: Record | None) 
 
 
 def _one_parent(call: Call, record: Record, checked: Record) -> None:
-    """A deal wins over a lead, a lead over a project; leads and projects do not exist here."""
+    """A deal wins over a lead, a lead over a project; projects do not exist here."""
     if checked.get("deal_id") is not None:
         record["lead_id"] = record["project_id"] = None
         return
-    if checked.get("lead_id") is not None:
-        raise invalid("lead_id", "Lead not found")
     if checked.get("project_id") is not None:
         raise invalid("project_id", "Project not found")
+    if checked.get("lead_id") is not None:
+        lead = call.desk.by_uuid("leads", checked["lead_id"])
+        if lead is None:
+            raise invalid("lead_id", "Lead not found")
+        record |= {"lead_id": lead["uuid"], "deal_id": None}
 
 
 def _type(call: Call, record: Record, checked: Record) -> None:
@@ -147,8 +155,22 @@ def _people(call: Call, record: Record, checked: Record) -> None:
             call.desk.need(kind, one.get(name), f"attendees[{at}].{name}")
 
 
-def _show(_: Call, record: Record) -> None:
+def _show(call: Call, record: Record) -> None:
+    switches = call.desk.switches
     del record["attendees"]  # only on request
+    if switches.activity_times == "minutes":
+        for name in ("due_time", "duration"):
+            record[name] = record[name] and record[name].rpartition(":")[0]
+    if switches.primary_flag != "off":
+        keep = switches.primary_flag == "beside"
+        record["participants"] = [_flagged(one, keep=keep) for one in record["participants"]]
+    record["location"] = shown_address(call, record["location"])
+
+
+def _flagged(participant: Record, *, keep: bool) -> Record:
+    """A participant with the name `primary` had in v1, beside it or in its place."""
+    left = {key: value for key, value in participant.items() if keep or key != "primary"}
+    return {**left, "primary_flag": participant["primary"]}
 
 
 _PARTS: dict[str, Check] = {

@@ -87,6 +87,12 @@ class Operation:
     query: frozenset[str] = frozenset()
     form: bool = False  # multipart or urlencoded body
     search: bool = False  # counts against the search burst limit as well
+    iso: bool = False  # a v1 operation that writes moments as v2 does
+
+    @property
+    def fine_stamps(self) -> bool:
+        """Whether moments of its answers follow the switch `stamps`."""
+        return self.version == "v2" or self.iso
 
 
 def data(record: Any, status: int = 200) -> Answer:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from sandbox.pipedrive.moments import is_day, is_sql, parse_rfc3339
-from sandbox.pipedrive.refusals import invalid
+from sandbox.pipedrive.refusals import invalid, not_allowed
 
 Check = Callable[[Any, str], Any]  # (value, where it stands) -> value to keep
 
@@ -125,7 +125,7 @@ def fields(
         kept = dict(defaults or {})
         for key, one in value.items():
             if key not in parts:
-                raise invalid(where, f"Unknown key '{key}'")
+                raise not_allowed(prefix + key)
             kept[key] = parts[key](one, f"{prefix}{key}")
         return kept
 

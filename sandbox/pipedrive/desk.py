@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 import tempfile
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,11 @@ LABELS = {
     "deal_products": "Deal product",
     "activity_types": "Activity type",
     "fields": "Field",
+    "leads": "Lead",
+    "lead_labels": "Lead label",
+    "participants": "Participant",
+    "followers": "Follower",
+    "filters": "Filter",
 }
 
 
@@ -48,7 +54,7 @@ class Desk:
         self.key = options.key or DEFAULT_KEY
         self.seats = options.seats
         self.store = Store(options.data)
-        self.quota = Quota(self.store, self.plan, options.seats, self.switches.storm)
+        self.quota = Quota(self.store, self.plan, options.seats, self.switches)
         self._fields: dict[str, list[Record]] = {}
         self._folder: Path | None = None
 
@@ -92,9 +98,24 @@ class Desk:
             raise invalid(where, f"{LABELS[kind]} with id {key} not found")
         return record
 
+    def new_uuid(self) -> str:
+        """An id of the kinds that have no number; the same sequence in every account of a seed."""
+        serial = self.store.count("uuids", 1)
+        return str(uuid.uuid5(uuid.NAMESPACE_OID, f"{self.options.seed}:{serial}"))
+
+    def by_uuid(self, kind: str, key: Any) -> Record | None:
+        """The live row of a kind whose ids are UUIDs."""
+        found = self.store.find(kind, "uuid=? AND is_deleted=0", (str(key).lower(),), limit=1)
+        return found[0] if found else None
+
     def readable(self, kind: str, key: int) -> Record | None:
         """What GET of one row finds: a live row, or a deleted one where those are shown."""
         return self.store.get(kind, key, deleted=self.switches.read_deleted == "row")
+
+    def room(self) -> int:
+        """How many leads and deals the company may still have."""
+        most = self.switches.most_deals or self.plan.deals(self.seats)
+        return most - sum(self.store.count(kind, 0) for kind in ("deals", "leads"))
 
     def folder(self) -> Path:
         """Where uploaded bytes are kept: beside the account file, for our user only."""

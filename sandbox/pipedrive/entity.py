@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sandbox.pipedrive import custom, index, removal
+from sandbox.pipedrive import custom, filtering, index, removal
 from sandbox.pipedrive.call import Answer, Call, Operation, data, page
 from sandbox.pipedrive.checks import Check, fields
 from sandbox.pipedrive.desk import LABELS
@@ -16,7 +16,6 @@ from sandbox.pipedrive.listing import (
     flag,
     ids,
     names,
-    no_filter,
     period,
     walk,
 )
@@ -46,6 +45,7 @@ class Entity:
     fresh: Callable[[Call], Record]  # a new record before the body is laid over it
     body: Callable[[Call, Record], Record] = lambda _, body: body  # looked over before checking
     settle: Callable[[Call, Record, Record, Record | None], None] = lambda *_: None
+    made: Step = _nothing  # after a new record was kept
     show: Step = _nothing
     narrow: Callable[[Call, Cut], None] = lambda *_: None
     narrowed: tuple[str, ...] = ()  # the list parameters `narrow` reads
@@ -58,18 +58,22 @@ class Entity:
 
     def collection(self, call: Call) -> Answer:
         """GET of the collection."""
-        no_filter(call)
         cut = Cut("is_deleted=0")
         self.narrow(call, cut)
+        if not filtering.narrow(call, cut, self.kind):
+            self._choose(call, cut)
+        period(call, cut)
+        rows, cursor = walk(call, self.kind, cut, KINDS[self.kind].sorts)
+        return page([self.shown(call, row) for row in rows], cursor)
+
+    def _choose(self, call: Call, cut: Cut) -> None:
+        """The parameters that do not count beside a saved filter."""
         wanted = ids(call)
         if wanted is not None:
             cut.add(f"id IN ({','.join('?' * len(wanted))})", *wanted)
         for name in self.filters:
             if name in call.query:
                 cut.add(f"{name}=?", _filter(call, name))
-        period(call, cut)
-        rows, cursor = walk(call, self.kind, cut, KINDS[self.kind].sorts)
-        return page([self.shown(call, row) for row in rows], cursor)
 
     def read(self, call: Call) -> Answer:
         """GET of one."""
@@ -85,6 +89,7 @@ class Entity:
         record = {**self.fresh(call), **checked}
         self._finish(call, record, checked, None)
         record["id"] = self.keep(call, record)
+        self.made(call, record)
         status = self.status or int(call.desk.switches.create_status)
         return data(self.shown(call, record), status)
 

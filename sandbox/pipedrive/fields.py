@@ -20,7 +20,7 @@ from sandbox.pipedrive.checks import (
     text,
 )
 from sandbox.pipedrive.listing import PAGING, Cut, names, walk
-from sandbox.pipedrive.refusals import forbidden, invalid, not_found
+from sandbox.pipedrive.refusals import forbidden, invalid, not_found, over_plan
 from sandbox.pipedrive.relations import ENTITIES
 from sandbox.pipedrive.store import Record
 
@@ -90,11 +90,14 @@ class FieldSet:
         wanted: Collection[str] = names(call, "include_fields", self.namespaces)
         if written:
             wanted = self.namespaces
-        hidden = {"id", "entity", "add_time", "update_time", "is_deleted"}
+        hidden = {"id", "entity", "add_time", "update_time", "is_deleted", "options_deleted"}
         hidden |= set(_NAMESPACES) - set(wanted)
         if field["description"] is None or self.entity not in ("deal", "activity"):
             hidden.add("description")
-        return {key: value for key, value in field.items() if key not in hidden}
+        seen = {key: value for key, value in field.items() if key not in hidden}
+        if call.desk.switches.builtin_option_ids == "string" and not field["is_custom_field"]:
+            seen["options"] = _worded(field["options"])
+        return seen
 
     def _need(self, call: Call) -> Record:
         code = call.path["field_code"]
@@ -103,7 +106,8 @@ class FieldSet:
                 return field
         raise not_found("Field")
 
-    def _keep(self, call: Call, field: Record) -> None:
+    def keep(self, call: Call, field: Record) -> None:
+        """Write a changed definition down."""
         field["update_time"] = call.now
         call.desk.store.replace("fields", field["id"], field)
         call.desk.forget_fields()
@@ -132,8 +136,8 @@ class FieldSet:
             raise invalid("options", "Required for fields of type enum and set")
         if kind not in ("enum", "set") and labels is not None:
             raise invalid("options", "Only fields of type enum and set have options")
-        self._check_limit(call)
-        options = [_option(call, one["label"]) for one in labels] if labels else None
+        check_limit(call)
+        options = [new_option(call, one["label"]) for one in labels] if labels else None
         code = call.desk.new_code()
         field = definition(
             self.entity, body["field_name"], code, kind, options, custom=True, when=call.now
@@ -142,14 +146,6 @@ class FieldSet:
         call.desk.store.insert("fields", field)
         call.desk.forget_fields()
         return data(self.shown(call, field, written=True), int(call.desk.switches.create_status))
-
-    def _check_limit(self, call: Call) -> None:
-        have = call.desk.store.number("fields", "is_custom_field", 1)
-        if have >= call.desk.plan.custom_fields:
-            raise forbidden(
-                "Custom fields limit of the plan has been reached",
-                "feature_capping_custom_fields_limit",
-            )
 
     def change(self, call: Call) -> Answer:
         """PATCH: name, description and display settings."""
@@ -160,7 +156,7 @@ class FieldSet:
         if not field["is_custom_field"] and "field_name" in body:
             raise forbidden("Built-in fields cannot be renamed")
         _lay_over(field, body)
-        self._keep(call, field)
+        self.keep(call, field)
         return data(self.shown(call, field, written=True))
 
     def delete(self, call: Call) -> Answer:
@@ -168,9 +164,7 @@ class FieldSet:
         field = self._need(call)
         if not field["is_custom_field"]:
             raise forbidden("Built-in fields cannot be deleted")
-        removal.delete(call.desk, "fields", field)
-        call.desk.forget_fields()
-        call.desk.store.db.execute("DELETE FROM words WHERE field=?", (field["field_code"],))
+        drop(call, field)
         return data(self.shown(call, field))
 
     def _with_options(self, call: Call) -> Record:
@@ -187,8 +181,8 @@ class FieldSet:
         wanted = _filled(array(fields({"label": _label}, ("label",)))(call.json(), ""))
         if len(field["options"]) + len(wanted) > MOST_OPTIONS:
             raise invalid("", f"A field can have at most {MOST_OPTIONS} options")
-        new = [_option(call, one["label"]) for one in wanted]
-        self._keep(call, {**field, "options": field["options"] + new})
+        new = [new_option(call, one["label"]) for one in wanted]
+        self.keep(call, {**field, "options": field["options"] + new})
         return _options(new)
 
     def rename_options(self, call: Call) -> Answer:
@@ -203,7 +197,7 @@ class FieldSet:
             else each
             for each in field["options"]
         ]
-        self._keep(call, {**field, "options": options})
+        self.keep(call, {**field, "options": options})
         return _options([each for each in options if each["id"] in wanted])
 
     def remove_options(self, call: Call) -> Answer:
@@ -214,13 +208,15 @@ class FieldSet:
         _check_known(field, wanted)
         gone = [each for each in field["options"] if each["id"] in wanted]
         left = [each for each in field["options"] if each["id"] not in wanted]
-        self._keep(call, {**field, "options": left})
-        if call.desk.switches.removed_option == "clear":
-            self._clear(call, field, wanted.keys())
+        bury(field, gone)
+        self.keep(call, {**field, "options": left})
+        self.clear(call, field, wanted.keys())
         return _options(gone)
 
-    def _clear(self, call: Call, field: Record, removed: Collection[int]) -> None:
-        """Take removed options out of the values of all records."""
+    def clear(self, call: Call, field: Record, removed: Collection[int]) -> None:
+        """Take removed options out of the values of all records, where the account does so."""
+        if call.desk.switches.removed_option == "keep":
+            return
         kind, code = _TABLES[self.entity], field["field_code"]
         for record in call.desk.store.walk(kind):
             values = record["custom_fields"] if field["is_custom_field"] else record
@@ -261,6 +257,25 @@ class FieldSet:
         ]
 
 
+def check_limit(call: Call) -> None:
+    """403 when the company has as many custom fields as it may."""
+    most = call.desk.switches.most_custom_fields or call.desk.plan.custom_fields
+    if call.desk.store.number("fields", "is_custom_field", 1) >= most:
+        raise over_plan("field", "Custom fields", "feature_capping_custom_fields_limit")
+
+
+def drop(call: Call, field: Record) -> None:
+    """Delete a definition."""
+    removal.delete(call.desk, "fields", field)
+    call.desk.forget_fields()
+    call.desk.store.db.execute("DELETE FROM words WHERE field=?", (field["field_code"],))
+
+
+def bury(field: Record, gone: list[Record]) -> None:
+    """Remember removed options: v1 goes on listing them apart."""
+    field["options_deleted"] = [*field.get("options_deleted", ()), *gone]
+
+
 def _lay_over(field: Record, body: Record) -> None:
     for name in ("field_name", "description"):
         if name in body:
@@ -270,8 +285,14 @@ def _lay_over(field: Record, body: Record) -> None:
             field[name] = {**field[name], **body[name]}
 
 
-def _option(call: Call, label: str) -> Record:
+def new_option(call: Call, label: str) -> Record:
+    """An option with an id nobody else has."""
     return option(call.desk.store.count("options", 1), label, call.now)
+
+
+def _worded(options: list[Record] | None) -> list[Record] | None:
+    """Options with their ids as text, as definitions of built-in fields are published."""
+    return options and [{**one, "id": str(one["id"])} for one in options]
 
 
 def _filled(wanted: list[Any]) -> list[Any]:
@@ -302,14 +323,11 @@ def _options(changed: list[Record]) -> Answer:
     return answer
 
 
-OPERATIONS = [
-    operation
-    for field_set in (
-        FieldSet("deal", _NAMESPACES),
-        FieldSet("person", _NAMESPACES),
-        FieldSet("organization", _NAMESPACES),
-        FieldSet("product", ("ui_visibility",)),
-        FieldSet("activity", ("ui_visibility",)),
-    )
-    for operation in field_set.operations()
-]
+SETS = {
+    "deal": FieldSet("deal", _NAMESPACES),
+    "person": FieldSet("person", _NAMESPACES),
+    "organization": FieldSet("organization", _NAMESPACES),
+    "product": FieldSet("product", ("ui_visibility",)),
+    "activity": FieldSet("activity", ("ui_visibility",)),
+}
+OPERATIONS = [operation for field_set in SETS.values() for operation in field_set.operations()]

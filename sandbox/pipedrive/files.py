@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 from starlette.datastructures import UploadFile
 
 from sandbox.pipedrive import removal
 from sandbox.pipedrive.call import Answer, Call, Operation, data
-from sandbox.pipedrive.desk import Desk
+from sandbox.pipedrive.desk import LABELS, Desk
 from sandbox.pipedrive.listing import Cut
 from sandbox.pipedrive.refusals import Refused, not_found
 from sandbox.pipedrive.store import Record
@@ -25,13 +26,32 @@ _LINKS = {
     "product_id": "products",
     "activity_id": "activities",
 }
-_ABSENT = ("lead_id", "project_id")
+_ABSENT = ("project_id",)
 _NAMES = {
     "deal_id": ("deal_name", "title"),
     "person_id": ("person_name", "name"),
     "org_id": ("org_name", "name"),
     "product_id": ("product_name", "name"),
 }
+# What the list of a product's files leaves out.
+_NOT_OF_PRODUCTS = (
+    "user_id",
+    "log_id",
+    "cid",
+    "mail_message_id",
+    "mail_template_id",
+    "deal_id",
+    "deal_name",
+    "person_id",
+    "person_name",
+    "org_id",
+    "org_name",
+    "activity_id",
+    "lead_id",
+    "lead_name",
+    "project_id",
+    "project_name",
+)
 _PICTURES = frozenset({"png", "jpg", "jpeg", "gif", "webp", "bmp", "svg"})
 
 
@@ -68,6 +88,11 @@ def _create(call: Call) -> Answer:
             if not call.desk.store.has(kind, key):
                 raise not_found(name.removesuffix("_id").capitalize())
             links[name] = key
+    if form.get("lead_id"):
+        lead = call.desk.by_uuid("leads", form["lead_id"])
+        if lead is None:
+            raise not_found("Lead")
+        links["lead_id"] = lead["uuid"]
     for name in _ABSENT:
         if form.get(name):
             raise not_found(name.removesuffix("_id").capitalize())
@@ -77,7 +102,7 @@ def _create(call: Call) -> Answer:
     upload.file.seek(0)
     with path_of(call.desk, key).open("wb") as stream:
         shutil.copyfileobj(upload.file, stream)
-    return data(_shown(call, {"id": key, **record}))
+    return data(shown(call, {"id": key, **record}))
 
 
 def _blank(call: Call, name: str) -> Record:
@@ -87,7 +112,7 @@ def _blank(call: Call, name: str) -> Record:
     return {
         "user_id": call.user_id,
         "log_id": None,
-        **dict.fromkeys((*_LINKS, *_ABSENT)),
+        **dict.fromkeys((*_LINKS, "lead_id", *_ABSENT)),
         "add_time": now,
         "update_time": now,
         "file_name": f"{stem}_{unique}.{ending}" if dot else f"{name}_{unique}",
@@ -106,12 +131,14 @@ def _blank(call: Call, name: str) -> Record:
     }
 
 
-def _shown(call: Call, record: Record) -> Record:
+def shown(call: Call, record: Record) -> Record:
+    """The file with the names of what it belongs to."""
     seen = dict(record)
     for link, (name, source) in _NAMES.items():
         linked = call.desk.store.get(_LINKS[link], record[link]) if record[link] else None
         seen[name] = linked[source] if linked else ""
-    seen |= {"lead_name": "", "project_name": ""}
+    lead = call.desk.by_uuid("leads", record["lead_id"])
+    seen |= {"lead_name": lead["title"] if lead else "", "project_name": ""}
     seen["url"] = f"{call.origin}/v1/files/{record['id']}/download"
     return seen
 
@@ -127,7 +154,7 @@ def _read(call: Call) -> Answer:
     record = call.desk.readable("files", call.key())
     if record is None:
         raise not_found("File")
-    return data(_shown(call, record))
+    return data(shown(call, record))
 
 
 def _download(call: Call) -> Answer:
@@ -148,7 +175,7 @@ def _update(call: Call) -> Answer:
             record[name] = said
     record["update_time"] = call.desk.sql_now()
     call.desk.store.replace("files", record["id"], record)
-    return data(_shown(call, record))
+    return data(shown(call, record))
 
 
 def _delete(call: Call) -> Answer:
@@ -159,7 +186,25 @@ def _delete(call: Call) -> Answer:
 
 def _list(call: Call) -> Answer:
     rows, additional = page(call, "files", Cut("is_deleted=0"), ("id", "update_time"), MOST_ROWS)
-    return listed([_shown(call, row) for row in rows], additional)
+    return listed([shown(call, row) for row in rows], additional)
+
+
+def _of(kind: str, column: str) -> Callable[[Call], Answer]:
+    """GET /deals/{id}/files and its likes."""
+
+    def of_one(call: Call) -> Answer:
+        key = call.key()
+        if not call.desk.store.has(kind, key):
+            raise not_found(LABELS[kind])
+        cut = Cut("is_deleted=0")
+        cut.add(f"{column}=?", key)
+        rows, additional = page(call, "files", cut, ("id", "update_time"), MOST_ROWS)
+        hidden = _NOT_OF_PRODUCTS if kind == "products" else ()
+        seen = [shown(call, row) for row in rows]
+        kept = [{key: one[key] for key in one if key not in hidden} for one in seen]
+        return listed(kept, additional)
+
+    return of_one
 
 
 _ALL, _ONE = "/files", "/files/{id}"
@@ -170,4 +215,13 @@ OPERATIONS = [
     Operation("updateFile", "v1", "PUT", _ONE, 10, _update, form=True),
     Operation("deleteFile", "v1", "DELETE", _ONE, 6, _delete),
     Operation("downloadFile", "v1", "GET", f"{_ONE}/download", 20, _download),
+    *(
+        Operation(f"get{name}Files", "v1", "GET", f"/{kind}/{{id}}/files", 20, _of(kind, column))
+        for name, kind, column in (
+            ("Deal", "deals", "deal_id"),
+            ("Person", "persons", "person_id"),
+            ("Organization", "organizations", "org_id"),
+            ("Product", "products", "product_id"),
+        )
+    ),
 ]

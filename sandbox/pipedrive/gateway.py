@@ -6,6 +6,7 @@ import json
 import re
 import uuid
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from starlette.datastructures import FormData
@@ -15,6 +16,7 @@ from starlette.types import Receive, Scope, Send
 
 from sandbox.pipedrive.call import Answer, Call, Operation
 from sandbox.pipedrive.desk import OWNER_ID, Desk
+from sandbox.pipedrive.moments import with_milliseconds
 from sandbox.pipedrive.refusals import (
     BLOCKED_PAGE,
     ERROR_INFO,
@@ -25,7 +27,7 @@ from sandbox.pipedrive.refusals import (
 
 _PREFIXES = (("/api/v2", "v2"), ("/api/v1", "v1"), ("/v1", "v1"))
 _PARAM = re.compile(r"\{(\w+)\}")
-_PATTERNS = {"field_code": r"\w+"}
+_PATTERNS = {"field_code": r"\w+", "uuid": r"[0-9A-Za-z-]+"}
 JSON = "application/json"
 
 
@@ -57,9 +59,11 @@ class Gateway:
         if answer is None:
             answer = await self._perform(request, now)
         if answer.status == 401:
-            limits: Mapping[str, str] = {}
+            limits: dict[str, str] = {}
         else:
-            limits = self.desk.quota.headers(now)
+            limits = dict(self.desk.quota.headers(now))
+            if self.desk.quota.is_write(request.method) and not _bearer(request):
+                limits["x-daily-requests-left"] = str(self.desk.quota.writes_left(now))
         self.desk.store.count(f"answer {answer.status}", 1)
         await _send(send, answer, limits)
 
@@ -69,7 +73,7 @@ class Gateway:
             return Answer(UNAUTHORIZED, 401, headers={"x-401-by-gw": "true"})
         path = request.url.path
         search = path.endswith("/search") or "/itemSearch" in path
-        verdict = self.desk.quota.admit(now, search=search)
+        verdict = self.desk.quota.admit(now, request.method, search=search)
         if verdict.allowed:
             return None
         if verdict.blocked:
@@ -127,11 +131,14 @@ class Gateway:
                 answer = Answer(refusal.answer(), refusal.status)
             except OverflowError:  # an integer no column can hold
                 answer = Answer(invalid("", "Value is out of range").answer(), 400)
+            if self.desk.switches.stamps == "milliseconds" and operation.fine_stamps:
+                answer = replace(answer, body=with_milliseconds(answer.body))
             if answer.status >= 400:
                 db.execute("ROLLBACK TO handler")
                 self.desk.forget_fields()
                 charged = self.desk.switches.charge_failed == "on"
-            self.desk.quota.charge(now, operation.name, operation.tokens if charged else 0)
+            tokens = operation.tokens if charged else 0
+            self.desk.quota.charge(now, operation.verb, operation.name, tokens)
             db.execute("COMMIT")
         except BaseException:
             db.execute("ROLLBACK")
@@ -168,10 +175,14 @@ def _token(request: Request) -> str | None:
     headers = request.headers
     if "x-api-token" in headers:
         return headers["x-api-token"]
-    scheme, _, token = headers.get("authorization", "").partition(" ")
-    if scheme.lower() == "bearer":
-        return token.strip()
-    return request.query_params.get("api_token")
+    return _bearer(request) or request.query_params.get("api_token")
+
+
+def _bearer(request: Request) -> str:
+    """The token of an app, where no API token is sent; empty without one."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    is_app = scheme.lower() == "bearer" and "x-api-token" not in request.headers
+    return token.strip() if is_app else ""
 
 
 def _check_query(operation: Operation, call: Call) -> None:

@@ -19,7 +19,13 @@ from sandbox.pipedrive.checks import (
 )
 from sandbox.pipedrive.deals import DEALS
 from sandbox.pipedrive.listing import MOST_IDS, SORTED, Cut, ids, walk
-from sandbox.pipedrive.refusals import forbidden, invalid, not_found
+from sandbox.pipedrive.refusals import (
+    Refused,
+    forbidden,
+    invalid,
+    not_found,
+    over_count,
+)
 from sandbox.pipedrive.store import Record
 
 MOST_AT_ONCE = 100
@@ -110,6 +116,9 @@ def _fresh(call: Call, deal: Record, others: list[Record], checked: Record) -> R
 
 def _add(call: Call, deal: Record, checked: Record) -> Record:
     others = _lines(call, deal["id"])
+    most = call.desk.switches.most_lines_per_deal
+    if most and len(others) >= most:
+        raise over_count("product", "deal")
     line = {**_fresh(call, deal, others, checked), **checked}
     _settle(call, deal, line, checked)
     recurring = [one for one in (*others, line) if one["billing_frequency"] != "one-time"]
@@ -152,8 +161,16 @@ def _create_many(call: Call) -> Answer:
     wanted = body["data"]
     if not isinstance(wanted, list) or not 1 <= len(wanted) <= MOST_AT_ONCE:
         raise invalid("data", f"Expected an array of 1 to {MOST_AT_ONCE} items")
-    checked = [_create(one, f"data[{at}]") for at, one in enumerate(wanted)]
-    lines = [_add(call, deal, one) for one in checked]
+    lines = []
+    for at, one in enumerate(wanted):
+        call.desk.store.db.execute("SAVEPOINT line")
+        try:
+            lines.append(_add(call, deal, _create(one, f"data[{at}]")))
+        except Refused:
+            call.desk.store.db.execute("ROLLBACK TO line")
+            # Nobody has published what becomes of the others.
+            if call.desk.switches.bulk_lines == "all":
+                raise
     _total(call, deal)
     return data(lines, 201)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from sandbox.pipedrive.call import Call
 from sandbox.pipedrive.moments import parse_rfc3339
-from sandbox.pipedrive.refusals import invalid, not_found
+from sandbox.pipedrive.refusals import invalid
 from sandbox.pipedrive.store import Record
 
 PAGING = frozenset({"limit", "cursor"})
@@ -108,12 +108,6 @@ def period(call: Call, cut: Cut) -> None:
             if moment is None:
                 raise invalid(name, "Expected a valid RFC 3339 date-time without fractions")
             cut.add(f"update_time {sign} ?", moment)
-
-
-def no_filter(call: Call) -> None:
-    """Saved filters are not part of this stand-in, so that none can exist."""
-    if whole(call, "filter_id") is not None:
-        raise not_found("Filter")
 
 
 def walk(

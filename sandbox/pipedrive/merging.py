@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from sandbox.pipedrive import lines, removal
+from sandbox.pipedrive import lines, removal, v1_rows
 from sandbox.pipedrive.call import Answer, Call, Operation, data
 from sandbox.pipedrive.deals import DEALS
 from sandbox.pipedrive.desk import LABELS
@@ -20,28 +20,9 @@ from sandbox.pipedrive.persons import PERSONS
 from sandbox.pipedrive.refusals import not_found
 from sandbox.pipedrive.relations import repoint
 from sandbox.pipedrive.store import Record
-from sandbox.pipedrive.users import COMPANY
 from sandbox.pipedrive.v1 import integer, refused
 
 _EMPTY: tuple[Any, ...] = (None, "", [], "0000-00-00")
-_COUNTS = (
-    "files_count",
-    "notes_count",
-    "followers_count",
-    "email_messages_count",
-    "activities_count",
-    "done_activities_count",
-    "undone_activities_count",
-)
-_DEAL_COUNTS = ("products_count", "participants_count", *_COUNTS)
-_PERSON_COUNTS = (
-    "open_deals_count",
-    "closed_deals_count",
-    "won_deals_count",
-    "lost_deals_count",
-    *_COUNTS,
-)
-
 
 @dataclass(frozen=True, slots=True)
 class Merge:
@@ -92,93 +73,16 @@ def _prepare_deals(call: Call, gone: Record, kept: Record) -> None:
     lines.move(call, gone, kept)
 
 
-def _sql(moment: str | None) -> str | None:
-    """A moment as v1 writes it."""
-    return moment and moment[:19].replace("T", " ")
-
-
-def _counted(call: Call, entity: Entity, names: tuple[str, ...], record: Record) -> Record:
-    return {name: entity.extras[name](call, record) for name in names}
-
-
-def _named(call: Call, kind: str, key: int | None) -> str | None:
-    record = call.desk.store.get(kind, key) if key is not None else None
-    return None if record is None else str(record["name"])
-
-
 def _organization(_: Call, record: Record, __: int) -> Record:
     return {"id": record["id"]}
 
 
 def _person(call: Call, record: Record, gone: int) -> Record:
-    same = ("id", "name", "first_name", "last_name", "owner_id", "org_id", "label_ids")
-    return {
-        **{name: record[name] for name in same},
-        **_counted(call, PERSONS, _PERSON_COUNTS, record),
-        "company_id": COMPANY["company_id"],
-        "active_flag": True,
-        "phone": record["phones"],
-        "email": record["emails"],
-        "first_char": record["name"][:1].lower(),
-        "add_time": _sql(record["add_time"]),
-        "update_time": _sql(record["update_time"]),
-        "visible_to": str(record["visible_to"]),
-        "picture_id": None,
-        "label": record["label_ids"][0] if record["label_ids"] else None,
-        "org_name": _named(call, "organizations", record["org_id"]),
-        "owner_name": _named(call, "users", record["owner_id"]),
-        "merge_what_id": gone,
-    }
-
-
-_DEAL_SAME = (
-    "id",
-    "creator_user_id",
-    "person_id",
-    "org_id",
-    "stage_id",
-    "pipeline_id",
-    "title",
-    "value",
-    "currency",
-    "is_archived",
-    "status",
-    "probability",
-    "lost_reason",
-    "expected_close_date",
-    "origin",
-    "origin_id",
-    "channel",
-    "channel_id",
-    "acv",
-    "arr",
-    "mrr",
-)
-_DEAL_TIMES = (
-    "add_time",
-    "update_time",
-    "stage_change_time",
-    "close_time",
-    "won_time",
-    "lost_time",
-)
+    return {**v1_rows.person(call, record), "merge_what_id": gone}
 
 
 def _deal(call: Call, record: Record, gone: int) -> Record:
-    return {
-        **{name: record[name] for name in _DEAL_SAME},
-        **{name: _sql(record[name]) for name in _DEAL_TIMES},
-        **_counted(call, DEALS, _DEAL_COUNTS, record),
-        "user_id": record["owner_id"],
-        "active": record["status"] == "open",
-        "deleted": False,
-        "visible_to": str(record["visible_to"]),
-        "label": ",".join(map(str, record["label_ids"])),
-        "person_name": _named(call, "persons", record["person_id"]),
-        "org_name": _named(call, "organizations", record["org_id"]),
-        "owner_name": _named(call, "users", record["owner_id"]),
-        "merge_what_id": gone,
-    }
+    return {**v1_rows.deal(call, record), "merge_what_id": gone}
 
 
 _MERGES = (

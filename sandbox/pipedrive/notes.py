@@ -8,15 +8,14 @@ from sandbox.pipedrive import removal
 from sandbox.pipedrive.call import Answer, Call, Operation, data
 from sandbox.pipedrive.listing import Cut, whole
 from sandbox.pipedrive.moments import is_day, is_sql, parse_rfc3339
-from sandbox.pipedrive.refusals import not_found
+from sandbox.pipedrive.refusals import not_found, over_count
 from sandbox.pipedrive.sanitise import sanitise
 from sandbox.pipedrive.store import Record
 from sandbox.pipedrive.v1 import flag, integer, listed, page, refused
 
-MOST_BYTES = 100 * 1024
 MOST_ROWS = 500
 PARENTS = {"deal_id": "deals", "person_id": "persons", "org_id": "organizations"}
-_ABSENT = ("lead_id", "project_id", "task_id")  # parents this stand-in has none of
+_ABSENT = ("project_id", "task_id")  # parents this stand-in has none of
 _PINS = {
     "pinned_to_deal_flag": "deal_id",
     "pinned_to_person_flag": "person_id",
@@ -28,11 +27,13 @@ _PINS = {
 _SORTS = ("id", "user_id", "deal_id", "person_id", "org_id", "add_time", "update_time")
 
 
-def _content(value: Any) -> str:
+def _content(call: Call, value: Any) -> str:
     if not isinstance(value, str) or not value.strip():
         raise refused("Note content must be a non-empty string")
-    if len(value.encode()) > MOST_BYTES:
-        raise refused("Note content must not exceed 100 KB")
+    most = call.desk.switches.note_bytes
+    if most and len(value.encode()) > most:
+        said = f"{most} bytes" if most % 1024 else f"{most // 1024} KB"
+        raise refused(f"Note content must not exceed {said}")
     return sanitise(value)
 
 
@@ -40,7 +41,7 @@ def _checked(call: Call, body: Record) -> Record:
     """The known fields of a body, in the form they are kept; others are ignored in v1."""
     kept: Record = {}
     if "content" in body:
-        kept["content"] = _content(body["content"])
+        kept["content"] = _content(call, body["content"])
     for name, kind in PARENTS.items():
         if body.get(name) is not None:
             key = integer(body[name], name)
@@ -49,6 +50,8 @@ def _checked(call: Call, body: Record) -> Record:
             kept[name] = key
         elif name in body:
             kept[name] = None
+    if "lead_id" in body:
+        kept["lead_id"] = _lead(call, body["lead_id"])
     for name in _ABSENT:
         if body.get(name) is not None:
             raise not_found(name.removesuffix("_id").capitalize())
@@ -66,8 +69,17 @@ def _checked(call: Call, body: Record) -> Record:
     return kept
 
 
+def _lead(call: Call, key: Any) -> str | None:
+    if key is None:
+        return None
+    found = call.desk.by_uuid("leads", key)
+    if found is None:
+        raise not_found("Lead")
+    return str(found["uuid"])
+
+
 def _settle(record: Record) -> None:
-    if all(record[name] is None for name in PARENTS):
+    if all(record[name] is None for name in (*PARENTS, "lead_id")):
         raise refused("A note must be attached to a deal, person, organization, lead or project")
     for pin, parent in _PINS.items():
         if record[pin] and record[parent] is None:
@@ -93,7 +105,7 @@ def blank(call_user: int, now: str) -> Record:
     }
 
 
-def _shown(call: Call, record: Record) -> Record:
+def shown(call: Call, record: Record) -> Record:
     """The note with the names of what it belongs to."""
     store = call.desk.store
     deal = store.get("deals", record["deal_id"] or 0)
@@ -127,7 +139,7 @@ def _read(call: Call) -> Answer:
     record = call.desk.readable("notes", call.key())
     if record is None:
         raise not_found("Note")
-    return data(_shown(call, record))
+    return data(shown(call, record))
 
 
 def _create(call: Call) -> Answer:
@@ -136,8 +148,16 @@ def _create(call: Call) -> Answer:
         raise refused("Note content is required")
     record = {**blank(call.user_id, call.desk.sql_now()), **_checked(call, body)}
     _settle(record)
+    _check_number(call, record["deal_id"])
     record["id"] = call.desk.store.insert("notes", record)
-    return data(_shown(call, record))
+    return data(shown(call, record))
+
+
+def _check_number(call: Call, deal: int | None) -> None:
+    """403 when the deal has as many notes as it may; how many that are was never published."""
+    most = call.desk.switches.most_notes_per_deal
+    if most and deal is not None and call.desk.store.number("notes", "deal_id", deal) >= most:
+        raise over_count("note", "deal")
 
 
 def _update(call: Call) -> Answer:
@@ -145,7 +165,7 @@ def _update(call: Call) -> Answer:
     _settle(record)
     record |= {"update_time": call.desk.sql_now(), "last_update_user_id": call.user_id}
     call.desk.store.replace("notes", record["id"], record)
-    return data(_shown(call, record))
+    return data(shown(call, record))
 
 
 def _delete(call: Call) -> Answer:
@@ -160,6 +180,8 @@ def _list(call: Call) -> Answer:
         value = whole(call, name)
         if value is not None:
             cut.add(f"{name}=?", value)
+    if "lead_id" in call.query:
+        cut.add("lead_id=?", call.query["lead_id"].lower())
     if any(name in call.query for name in _ABSENT):
         cut.add("0")
     for name in _PINS:
@@ -167,7 +189,7 @@ def _list(call: Call) -> Answer:
             cut.add(f"json_extract(body, '$.{name}')=?", int(flag(call.query[name], name)))
     _dates(call, cut)
     rows, additional = page(call, "notes", cut, _SORTS, MOST_ROWS)
-    return listed([_shown(call, row) for row in rows], additional)
+    return listed([shown(call, row) for row in rows], additional)
 
 
 def _dates(call: Call, cut: Cut) -> None:

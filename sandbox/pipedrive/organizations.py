@@ -12,6 +12,7 @@ from sandbox.pipedrive.shared_parts import (
     default_visibility,
     label_ids,
     owner_id,
+    shown_address,
     visible_to,
 )
 from sandbox.pipedrive.store import Record
@@ -30,7 +31,7 @@ def counts(column: str) -> dict[str, Extra]:
         "next_activity_id": nothing_yet(None),
         "last_activity_id": nothing_yet(None),
         "email_messages_count": nothing_yet(0),
-        "followers_count": nothing_yet(0),
+        "followers_count": counter("followers", column),
         "activities_count": counter("activities", column),
         "done_activities_count": counter("activities", column, "AND done=1"),
         "undone_activities_count": counter("activities", column, "AND done=0"),
@@ -71,6 +72,10 @@ def _settle(call: Call, _: Record, checked: Record, __: Record | None) -> None:
         raise invalid("industry", f"Invalid option id '{industry}'")
 
 
+def _show(call: Call, record: Record) -> None:
+    record["address"] = shown_address(call, record["address"])
+
+
 ORGANIZATIONS = Entity(
     kind="organizations",
     entity="organization",
@@ -94,6 +99,7 @@ ORGANIZATIONS = Entity(
     filters=("owner_id",),
     fresh=_fresh,
     settle=_settle,
+    show=_show,
     extras={**counts("org_id"), "people_count": counter("persons", "org_id")},
 )
 OPERATIONS = ORGANIZATIONS.operations()

@@ -20,6 +20,7 @@ from sandbox.pipedrive.listing import Cut, whole
 from sandbox.pipedrive.organizations import counts
 from sandbox.pipedrive.refusals import invalid
 from sandbox.pipedrive.shared_parts import (
+    check_contacts,
     check_labels,
     check_visibility,
     contacts,
@@ -27,6 +28,7 @@ from sandbox.pipedrive.shared_parts import (
     label_ids,
     only_with,
     owner_id,
+    shown_address,
     visible_to,
 )
 from sandbox.pipedrive.store import Record
@@ -63,6 +65,7 @@ def _settle(call: Call, record: Record, checked: Record, before: Record | None) 
         only_with(call, checked, _SYNCED, "contact sync")
     only_with(call, checked, frozenset({"marketing_status"}), "the Campaigns product")
     check_visibility(call, checked)
+    check_contacts(call, checked)
     check_labels(call, "person", checked)
     _name(record, checked)
     if before is None and not record["name"]:
@@ -81,9 +84,14 @@ def _name(record: Record, checked: Record) -> None:
         record["first_name"], record["last_name"] = first, last.strip() or None
 
 
+def _show(call: Call, record: Record) -> None:
+    if "postal_address" in record:
+        record["postal_address"] = shown_address(call, record["postal_address"])
+
+
 def _narrow(call: Call, cut: Cut) -> None:
     deal = whole(call, "deal_id")
-    if deal is not None:
+    if deal is not None and "filter_id" not in call.query:
         cut.add("id IN (SELECT person_id FROM deals WHERE id=? AND is_deleted=0)", deal)
 
 
@@ -116,6 +124,7 @@ PERSONS = Entity(
     filters=("owner_id", "org_id"),
     fresh=_fresh,
     settle=_settle,
+    show=_show,
     narrow=_narrow,
     narrowed=("deal_id",),
     extras={

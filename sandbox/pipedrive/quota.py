@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from sandbox.pipedrive.moments import stamp
 from sandbox.pipedrive.plans import SEARCH_BURST, Plan
 from sandbox.pipedrive.store import Store
+from sandbox.pipedrive.switches import Switches
 
 WINDOW_S = 2.0
 STORM_S = 10.0  # 429s this close together count as one storm; also how long the block lasts
@@ -27,11 +28,11 @@ class Verdict:
 class Quota:
     """Counts for one company; its API token is the only one."""
 
-    def __init__(self, store: Store, plan: Plan, seats: int, storm: int) -> None:
+    def __init__(self, store: Store, plan: Plan, seats: int, switches: Switches) -> None:
         self._store = store
         self.plan = plan
         self.budget = plan.daily_tokens(seats)
-        self._storm = storm
+        self._switches = switches
         self.restart()
 
     def restart(self) -> None:
@@ -42,7 +43,19 @@ class Quota:
         self._blocked_until = 0.0
         self.peak_burst = 0
 
-    def admit(self, now: float, *, search: bool) -> Verdict:
+    def is_write(self, verb: str) -> bool:
+        """Whether fair use counts a request of this verb."""
+        counted = {"POST", "PUT"}
+        if self._switches.fair_use_patch == "on":
+            counted.add("PATCH")
+        return self._switches.fair_use != "off" and verb in counted
+
+    def writes_left(self, now: float) -> int:
+        """How many writes of this day are still fair use; days end at midnight UTC."""
+        done = self._store.count(f"writes {_day(now)}", 0)
+        return max(0, self._switches.fair_use_limit - done)
+
+    def admit(self, now: float, verb: str, *, search: bool) -> Verdict:
         """Decide on a request that arrives now, and count it if it may go on."""
         if now < self._blocked_until:
             return Verdict(allowed=False, blocked=True)
@@ -56,6 +69,9 @@ class Quota:
         if self.remaining(now) <= 0:
             # Seen on the real service: a small number even though midnight is far away.
             return self._refuse(now, 5)
+        unfair = self._switches.fair_use == "refuse" and self.writes_left(now) <= 0
+        if unfair and self.is_write(verb):
+            return self._refuse(now, 5)
         for times, _ in windows:
             times.append(now)
         self.peak_burst = max(self.peak_burst, len(self._recent))
@@ -65,14 +81,16 @@ class Quota:
     def _refuse(self, now: float, retry_after: int) -> Verdict:
         _forget(self._ignored, now - STORM_S)
         self._ignored.append(now)
-        if len(self._ignored) > self._storm:
+        if len(self._ignored) > self._switches.storm:
             self._blocked_until = now + STORM_S
             self._ignored.clear()
             return Verdict(allowed=False, blocked=True)
         return Verdict(allowed=False, retry_after=max(1, retry_after))
 
-    def charge(self, now: float, operation: str, tokens: int) -> None:
+    def charge(self, now: float, verb: str, operation: str, tokens: int) -> None:
         """Write a request down; inside the request's own transaction."""
+        if self.is_write(verb):
+            self._store.count(f"writes {_day(now)}", 1)
         self._store.db.execute(
             "INSERT INTO spent VALUES (?, ?, 1, ?) ON CONFLICT (day, operation)"
             " DO UPDATE SET requests=requests+1, tokens=tokens+?",

@@ -49,6 +49,24 @@ def invalid(where: str, reason: str) -> Refused:
     return Refused(400, said, "ERR_SCHEMA_VALIDATION_FAILED")
 
 
+def not_allowed(where: str) -> Refused:
+    """400: a key that the body of this request does not know, as live answers have it."""
+    return invalid(where, f"Parameter '{where}' is not allowed for this request")
+
+
+def over_plan(what: str, of: str, code: str) -> Refused:
+    """403: one more of these than the plan allows, in the words of the changelog of March 2022."""
+    return forbidden(f"Couldn't add the {what}. {of} limit reached.", code)
+
+
+def over_count(what: str, of: str) -> Refused:
+    """403: one more of these than anybody may have, in the words of the changelog of November 2024.
+
+    It carries no code.
+    """
+    return forbidden(f"Couldn't add {what}. You've reached the {what} per {of} limit.")
+
+
 def not_found(what: str) -> Refused:
     """404: no such record, or not a visible one."""
     return Refused(404, f"{what} not found")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sandbox.pipedrive.store import Record
 
@@ -54,7 +54,29 @@ REFERENCES = (
     Reference("stages", "pipeline_id", "pipelines", REMOVE, REMOVE),
     Reference("deals", "pipeline_id", "pipelines", KEEP, KEEP),
     Reference("deals", "stage_id", "stages", KEEP, KEEP),
+    Reference("leads", "organization_id", "organizations", EMPTY, EMPTY),
+    Reference("leads", "person_id", "persons", EMPTY, EMPTY),
+    Reference("activities", "lead_id", "leads", KEEP, EMPTY),
+    Reference("notes", "lead_id", "leads", KEEP, EMPTY),
+    Reference("files", "lead_id", "leads", KEEP, EMPTY),
+    # Who takes part in a deal or follows a record is nothing without either of them.
+    Reference("participants", "deal_id", "deals", KEEP, REMOVE),
+    Reference("participants", "person_id", "persons", REMOVE, REMOVE),
+    Reference("followers", "deal_id", "deals", KEEP, REMOVE),
+    Reference("followers", "person_id", "persons", KEEP, REMOVE),
+    Reference("followers", "org_id", "organizations", KEEP, REMOVE),
+    Reference("followers", "product_id", "products", KEEP, REMOVE),
 )
+# Tables that only say that two rows belong together: once is enough.
+_PAIRS = {
+    "participants": ("deal_id", "person_id"),
+    "followers": ("user_id", "deal_id", "person_id", "org_id", "product_id"),
+}
+
+
+def key_of(record: Record) -> Any:
+    """What other rows call this one: its number, or the UUID of a lead."""
+    return record.get("uuid", record["id"])
 
 
 def references_to(target: str) -> Iterator[Reference]:
@@ -62,7 +84,7 @@ def references_to(target: str) -> Iterator[Reference]:
     return (one for one in REFERENCES if one.target == target)
 
 
-def referring(desk: Desk, target: str, key: int) -> dict[str, list[int]]:
+def referring(desk: Desk, target: str, key: Any) -> dict[str, list[int]]:
     """The ids of all live rows that refer to this one, by table, in order."""
     found: dict[str, set[int]] = {}
     for reference in references_to(target):
@@ -83,7 +105,17 @@ def repoint(desk: Desk, target: str, key: int, to: int | None) -> None:
     """
     for reference in references_to(target):
         desk.store.repoint(reference.kind, reference.column, key, to)
+        if reference.kind in _PAIRS:
+            _once(desk, reference.kind)
     repoint_inner(desk, target, key, to)
+
+
+def _once(desk: Desk, kind: str) -> None:
+    """Of pairs that have become the same, the oldest stays."""
+    same = ", ".join(_PAIRS[kind])
+    oldest = f"SELECT MIN(id) FROM {kind} WHERE is_deleted=0 GROUP BY {same}"
+    for double in desk.store.find(kind, f"is_deleted=0 AND id NOT IN ({oldest})", ()):
+        desk.store.delete(kind, double["id"], double)
 
 
 def repoint_inner(desk: Desk, target: str, key: int, to: int | None) -> None:

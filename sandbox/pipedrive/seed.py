@@ -8,6 +8,7 @@ from sandbox.pipedrive.built_in_fields import built_in, definition
 from sandbox.pipedrive.call import Call
 from sandbox.pipedrive.deals import DEALS
 from sandbox.pipedrive.desk import OWNER_ID, Desk
+from sandbox.pipedrive.leads import new_label
 from sandbox.pipedrive.moments import ZONE
 from sandbox.pipedrive.notes import blank
 from sandbox.pipedrive.organizations import ORGANIZATIONS
@@ -55,7 +56,11 @@ def seed(desk: Desk) -> None:
         stage: Record = {"order_nr": at, "name": name, "deal_probability": 100}
         stage |= {"pipeline_id": home, "is_deal_rot_enabled": False, "days_to_rotten": None}
         store.insert("stages", {**stage, **stamps})
-    _seed_records(desk)
+    call = Call(desk, {}, {}, b"", "", "", OWNER_ID)
+    for name, colour in (("Hot", "red"), ("Cold", "blue"), ("Warm", "yellow")):
+        label = {**new_label(call, name, colour), "add_time": WHEN, "update_time": WHEN}
+        store.insert("lead_labels", label)
+    _seed_records(call)
 
 
 def _user(at: int, name: str, email: str, *, active: bool) -> Record:
@@ -102,9 +107,8 @@ def _seed_fields(desk: Desk) -> None:
     desk.forget_fields()
 
 
-def _seed_records(desk: Desk) -> None:
+def _seed_records(call: Call) -> None:
     """A few records made by people, so that no tool may take the account for empty."""
-    call = Call(desk, {}, {}, b"", "", "", OWNER_ID)
     orgs = [
         ORGANIZATIONS.keep(call, {**ORGANIZATIONS.fresh(call), **_THEN, "name": name})
         for name in ("Talleres Aurora SL", "Comunidad Calle Mayor 12", "Hotel Bahía Azul SA")
@@ -118,12 +122,12 @@ def _seed_records(desk: Desk) -> None:
     product: Record = {**PRODUCTS.fresh(call), **_THEN, "name": "Hora de oficial"}
     PRODUCTS.keep(call, {**product, "code": "MO-01", "unit": "h", "tax": 21})
     note = {**blank(OWNER_ID, SQL_WHEN), "content": "<p>Llamar antes de ir.</p>"}
-    desk.store.insert("notes", {**note, "deal_id": first})
+    call.desk.store.insert("notes", {**note, "deal_id": first})
     visit: Record = {**ACTIVITIES.fresh(call), **_THEN, "subject": "Visita previa"}
     visit |= {"type": "meeting", "deal_id": first, "org_id": orgs[0], "due_date": "2025-03-14"}
     ACTIVITIES.keep(call, visit)
     # People made these long ago: the search has known them ever since.
-    desk.store.db.execute("UPDATE words SET since=0")
+    call.desk.store.db.execute("UPDATE words SET since=0")
 
 
 def _person(call: Call, first: str, last: str, org: int, email: str) -> int:

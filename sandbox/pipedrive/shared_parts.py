@@ -27,6 +27,9 @@ def check_visibility(call: Call, checked: Record) -> None:
 def check_labels(call: Call, entity: str, checked: Record) -> None:
     """Labels are options of the built-in field label_ids."""
     if "label_ids" in checked:
+        most = call.desk.switches.most_labels
+        if most and len(checked["label_ids"]) > most:
+            raise invalid("label_ids", f"Array must contain at most {most} items")
         known = call.desk.label_options(entity, "label_ids")
         for one in checked["label_ids"]:
             if one not in known:
@@ -52,6 +55,21 @@ def contacts(value: Any, where: str) -> list[Record]:
     if entries and not marked:
         entries[0]["primary"] = True
     return entries
+
+
+def check_contacts(call: Call, checked: Record) -> None:
+    """Not more e-mails or phones than a person may have."""
+    most = call.desk.switches.most_contacts
+    for name in ("emails", "phones"):
+        if most and len(checked.get(name, ())) > most:
+            raise invalid(name, f"Array must contain at most {most} items")
+
+
+def shown_address(call: Call, address: Record | None) -> Record | None:
+    """An address of a built-in field; with the switch on, the whole of it stands there twice."""
+    if address is None or call.desk.switches.formatted_address == "off":
+        return address
+    return {**address, "formatted_address": address["value"]}
 
 
 def only_with(call: Call, checked: Record, names: frozenset[str], feature: str) -> None:

@@ -55,15 +55,25 @@ KINDS = {
             ("deal_id", "product_id"),
             ("add_time", "update_time", "order_nr", "deal_id"),
         ),
-        Kind("notes", ("user_id", "deal_id", "person_id", "org_id")),
+        Kind("notes", ("user_id", "deal_id", "person_id", "org_id", "lead_id")),
         Kind(
             "files",
-            ("deal_id", "person_id", "org_id", "product_id", "activity_id"),
+            ("deal_id", "person_id", "org_id", "product_id", "activity_id", "lead_id"),
             ("update_time",),
         ),
         Kind("users", (), ()),
         Kind("activity_types", ("key_string",), ()),
         Kind("fields", ("entity",), (), ("field_code", "is_custom_field")),
+        Kind(
+            "leads",
+            ("uuid", "owner_id", "person_id", "organization_id"),
+            ("add_time", "update_time", "title", "expected_close_date"),
+            ("creator_id", "was_seen", "is_archived"),
+        ),
+        Kind("lead_labels", ("uuid",), ()),
+        Kind("participants", ("deal_id", "person_id"), ()),
+        Kind("followers", ("user_id", "deal_id", "person_id", "org_id", "product_id"), ()),
+        Kind("filters", ("type",), ()),
     )
 }
 
@@ -124,11 +134,21 @@ class Store:
     def define(self) -> None:
         """Create what is missing."""
         for kind in KINDS.values():
-            for statement in _definition(kind):
+            table, *indexes = _definition(kind)
+            self.db.execute(table)
+            self._widen(kind)
+            for statement in indexes:
                 self.db.execute(statement)
         # Not executescript: that would commit a transaction the caller opened.
         for statement in _OTHER_TABLES.split(";"):
             self.db.execute(statement)
+
+    def _widen(self, kind: Kind) -> None:
+        """Columns that an account file from before does not have."""
+        there = {row[1] for row in self.db.execute(f"PRAGMA table_info({kind.name})")}
+        for column in dict.fromkeys(kind.columns):
+            if column not in there:
+                self.db.execute(f"ALTER TABLE {kind.name} ADD COLUMN {column}")
 
     def clear(self) -> None:
         """Drop everything and begin again."""

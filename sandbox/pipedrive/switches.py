@@ -1,7 +1,11 @@
-"""Behaviours of the real service that nobody has published: each can be set either way."""
+"""Behaviours of the real service that are not sure: each can be set either way.
+
+Nobody has published them, or what is published and what is seen live are not the same.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
@@ -23,6 +27,16 @@ _ALLOWED = {
     "cascade": ("off", "unlink", "delete"),
     "read_deleted": ("404", "row"),
     "removed_option": ("keep", "clear"),
+    "builtin_option_ids": ("number", "string"),
+    "stamps": ("seconds", "milliseconds"),
+    "activity_times": ("seconds", "minutes"),
+    "formatted_address": ("off", "on"),
+    "primary_flag": ("off", "beside", "instead"),
+    "fair_use": ("count", "refuse", "off"),
+    "fair_use_patch": ("off", "on"),
+    "deals_over_cap": ("refuse", "waitlist"),
+    "bulk_lines": ("all", "each"),
+    "negative_value": ("accept", "refuse"),
 }
 
 
@@ -43,8 +57,27 @@ class Switches:
     refuse_deletes: str = "off"  # which deletes are refused: tables, rows that are referred to
     read_deleted: str = "404"  # GET of one row that was deleted or merged into another
     removed_option: str = "keep"  # whether values keep the id of an option that was removed
+    builtin_option_ids: str = "number"  # how definitions write option ids of built-in fields
+    stamps: str = "seconds"  # whether v2 moments have milliseconds
+    activity_times: str = "seconds"  # HH:MM:SS or HH:MM in due_time and duration of an answer
+    formatted_address: str = "off"  # the whole address once more in built-in address objects
+    primary_flag: str = "off"  # the old name of `primary` in an activity's participants
+    fair_use: str = "count"  # writes a day and user: counted in a header, refused, not counted
+    fair_use_patch: str = "off"  # whether PATCH counts as POST and PUT do
+    deals_over_cap: str = "refuse"  # a deal over the plan's number of leads and deals
+    bulk_lines: str = "all"  # a bulk of line items of which one does not fit
+    negative_value: str = "accept"  # a deal's value below zero
     index_delay: float = 3.0  # seconds until a search finds what was written
     storm: int = 20  # ignored 429s in a row before the HTML 403
+    fair_use_limit: int = 10_000  # writes a day and user
+    # Numbers of things; 0 is no limit but the plan's own.
+    most_deals: int = 0  # leads and deals of the company; 0 = as the plan says
+    most_custom_fields: int = 0  # of the company; 0 = as the plan says
+    most_labels: int = 100  # of one record
+    most_notes_per_deal: int = 0
+    most_lines_per_deal: int = 0
+    most_contacts: int = 0  # e-mails of a person, and phones
+    note_bytes: int = 100 * 1024  # of one note
 
     @classmethod
     def read(cls, given: Mapping[str, str]) -> Switches:
@@ -71,9 +104,12 @@ def _value(key: str, value: str) -> str | int | float:
     if key == "refuse_deletes":
         return _refused_deletes(value)
     try:
-        return int(value) if key == "storm" else float(value)
+        number = float(value) if key == "index_delay" else int(value)
     except ValueError:
         raise ValueError(f"switch {key} takes a number, not {value!r}") from None
+    if not 0 <= number < math.inf:
+        raise ValueError(f"switch {key} takes a number from 0 on, not {value!r}")
+    return number
 
 
 def _refused_deletes(value: str) -> str:

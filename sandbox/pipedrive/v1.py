@@ -39,6 +39,20 @@ def page(
     call: Call, kind: str, cut: Cut, sorts: Collection[str], most: int
 ) -> tuple[list[Record], Record]:
     """One page by start and limit, and what to put under additional_data."""
+    start, size = _window(call, most)
+    order = _order(call.query.get("sort", ""), sorts)
+    rows = call.desk.store.find(kind, cut.where, cut.values, order, size + 1, start)
+    return rows[:size], _pagination(start, size, more=len(rows) > size)
+
+
+def cut_out(call: Call, rows: list[Any], most: int) -> tuple[list[Any], Record]:
+    """The same of rows that are all at hand."""
+    start, size = _window(call, most)
+    return rows[start : start + size], _pagination(start, size, more=len(rows) > start + size)
+
+
+def _window(call: Call, most: int) -> tuple[int, int]:
+    """Where the page starts and how long it is."""
     start = max(0, whole(call, "start") or 0)
     wanted = whole(call, "limit")
     size = 100 if wanted is None else wanted
@@ -48,14 +62,14 @@ def page(
         if call.desk.switches.over_max == "refuse":
             raise refused(f"limit must not be greater than {most}")
         size = most
-    order = _order(call.query.get("sort", ""), sorts)
-    rows = call.desk.store.find(kind, cut.where, cut.values, order, size + 1, start)
-    more = len(rows) > size
+    return start, size
+
+
+def _pagination(start: int, size: int, *, more: bool) -> Record:
     seen: Record = {"start": start, "limit": size, "more_items_in_collection": more}
     if more:
-        rows.pop()
         seen["next_start"] = start + size
-    return rows, {"pagination": seen}
+    return {"pagination": seen}
 
 
 def _order(text: str, sorts: Collection[str]) -> str:
@@ -66,6 +80,17 @@ def _order(text: str, sorts: Collection[str]) -> str:
             raise refused(f"sort: cannot sort by '{part}'")
         parts.append(f"{found[1].lower()} {(found[2] or 'asc').upper()}")
     return ", ".join([*parts, "id"])
+
+
+def numbers(call: Call) -> list[int]:
+    """The `ids` of a bulk delete."""
+    try:
+        wanted = [int(part) for part in call.query.get("ids", "").split(",") if part.strip()]
+    except ValueError:
+        raise refused("ids must be a comma separated list of numbers") from None
+    if not wanted:
+        raise refused("ids is required")
+    return wanted
 
 
 def listed(records: list[Record], additional: Record) -> Answer:

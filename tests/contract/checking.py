@@ -124,6 +124,8 @@ class Checker:
             yield from _error_body(published, exchange)
             return
         media = exchange.answer_headers.get("content-type", "").partition(";")[0].strip().lower()
+        if media != JSON and media in contents:
+            return  # bytes: there is nothing in them to compare
         if media != JSON or JSON not in contents:
             told = f"{media or 'no type'} is answered, published is {', '.join(contents) or 'no body'}"
             yield Mismatch(published.key, "response", "", "media", told)
@@ -149,11 +151,22 @@ def _mismatches(error: ValidationError, key: str, where: str, start: str) -> Ite
         for name in error.validator_value:  # type: ignore[union-attr]
             if name not in error.instance:  # type: ignore[operator]
                 yield Mismatch(key, where, f"{here}.{name}".lstrip("."), "missing", "it must be there")
+    elif error.validator in ("anyOf", "oneOf") and isinstance(error.instance, dict) and error.context:
+        for inner in _nearest(error.context):
+            yield from _mismatches(inner, key, where, start)
     elif error.instance is None:
         yield Mismatch(key, where, here, "null_value", "null is not published for it")
     else:
         kind = str(error.validator) if error.validator in ("type", "format") else "value"
         yield Mismatch(key, where, here, kind, f"{_short(error.instance)}: {error.validator} {error.validator_value}")
+
+
+def _nearest(errors: Iterable[ValidationError]) -> list[ValidationError]:
+    """Of the mismatches with several forms those with the form that is meant: its fixed words fit."""
+    forms: dict[Any, list[ValidationError]] = {}
+    for error in errors:
+        forms.setdefault(error.schema_path[0], []).append(error)
+    return min(forms.values(), key=lambda found: (sum(one.validator == "enum" for one in found), len(found)))
 
 
 def _short(value: Any) -> str:

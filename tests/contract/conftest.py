@@ -9,6 +9,8 @@ from engine.connector.model import Connector
 from tests.contract import published
 from tests.contract.checking import Checker, Mismatch, mismatches
 from tests.contract.driving import ROOT, Recorded, drive
+from tests.contract.further import drive as drive_further
+from tests.contract.recorder import Exchange
 
 
 @pytest.fixture(scope="session")
@@ -36,6 +38,13 @@ def recorded(documents: published.Documents, tmp_path_factory: pytest.TempPathFa
 
 
 @pytest.fixture(scope="session")
-def found(documents: published.Documents, recorded: Recorded) -> dict[Mismatch, int]:
-    """Where the migration and the round of operations differ from the documents."""
-    return mismatches(Checker(documents), recorded.exchanges)
+def further(documents: published.Documents, tmp_path_factory: pytest.TempPathFactory) -> list[Exchange]:
+    """What the emulator answers where the connector never asks."""
+    assert documents
+    return drive_further(tmp_path_factory.mktemp("further"))
+
+
+@pytest.fixture(scope="session")
+def found(documents: published.Documents, recorded: Recorded, further: list[Exchange]) -> dict[Mismatch, int]:
+    """Where the migration, the round of operations and the further calls differ from the documents."""
+    return mismatches(Checker(documents), [*recorded.exchanges, *further])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from sandbox.pipedrive.app import OPERATIONS
 from tests.contract import declared, known
 from tests.contract.checking import Checker, Mismatch, mismatches
 from tests.contract.driving import ROWS, Recorded
+from tests.contract.further import drive
 from tests.contract.published import Documents, as_json_schema
 from tests.contract.recorder import Exchange
 from tests.replacing import replace
@@ -135,6 +137,27 @@ def test_the_emulator_offers_published_operations(documents: Documents) -> None:
         elif published.cost != one.tokens or one.query - set(published.query):
             extra = sorted(one.query - set(published.query))
             problems.append(f"{published.key}: {one.tokens} tokens, published {published.cost}; unpublished {extra}")
+    assert not problems, listed(problems)
+
+
+def test_every_route_is_recorded(documents: Documents, recorded: Recorded, further: list[Exchange]) -> None:
+    """No route of the emulator has an answer that was not held against the documents."""
+    called = set()
+    for one in (*recorded.exchanges, *further):
+        found = documents.requested(one.method, one.path)
+        if found and one.status < 300:
+            called.add(found[0].key)
+    routes = [documents.declared(one.verb, f"/api/{one.version}{one.path}") for one in OPERATIONS]
+    left = sorted({route.key for route in routes if route is not None} - called)
+    assert not left, listed(left)
+
+
+def test_the_other_published_shapes(documents: Documents, tmp_path: Path) -> None:
+    """Text for the ids of built-in options and moments with milliseconds are published just as well."""
+    exchanges = drive(tmp_path, "builtin_option_ids=string", "stamps=milliseconds")
+    answers = [one.answer.decode() for one in exchanges if "Fields/" in one.path or "/leads" in one.path]
+    assert any('"id":"' in one for one in answers) and any(".000Z" in one for one in answers)
+    problems = known.unlisted(mismatches(Checker(documents), exchanges), known.load())
     assert not problems, listed(problems)
 
 
