@@ -13,6 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
+from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
+from sqlalchemy.util import LRUCache
 
 from tests import postgres as servers
 
@@ -184,3 +187,24 @@ def unfrozen() -> Iterator[None]:
     """A command that a test has run in this process keeps its modules from the collector; plugins look for theirs."""
     yield
     gc.unfreeze()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def compiled_once() -> Iterator[None]:
+    """What SQLAlchemy has made of a statement for one SQLite store serves all stores of a process.
+
+    It is kept by engine and by dialect, which a command has one of each. Tests that run thousands of commands in a
+    process would spend a fifth of their time on compiling the same statements; two dialects of one class are alike.
+    """
+    kept = LRUCache(5_000)
+
+    def share(connection: sa.Connection) -> None:
+        if connection.dialect.name == "sqlite":
+            connection.execution_options(compiled_cache=kept)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(SQLiteDialect_pysqlite, "__eq__", lambda self, other: type(self) is type(other))
+        patch.setattr(SQLiteDialect_pysqlite, "__hash__", lambda self: hash(type(self)))
+        sa.event.listen(sa.Engine, "engine_connect", share)
+        yield
+        sa.event.remove(sa.Engine, "engine_connect", share)

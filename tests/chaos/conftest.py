@@ -14,7 +14,7 @@ import pytest
 from tests.chaos.harness import Row, World, dump, worlds
 from tests.e2e.driving import once
 
-SIZE = 120
+SIZE = 60
 
 
 @pytest.fixture(scope="session")

@@ -24,7 +24,7 @@ def holds(told: Told) -> None:
 @pytest.mark.long
 def test_some_kills(tmp_path: Path) -> None:
     """Four kills over a small account leave no trace."""
-    told = tell(tmp_path, size=120, kills=(2, 1, 1), calls=(90, 10, 90), seed=1)
+    told = tell(tmp_path, size=60, kills=(2, 1, 1), calls=(60, 8, 60), seed=1)
     assert told.kills >= 3
     holds(told)
 

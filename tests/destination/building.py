@@ -2,33 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import yaml
 
 from engine.connector.model import CustomFields, FieldType, Operation, Resource
 from engine.destination.rows import Definition, RowCodec
+from tests.yamls import Loader
 
 CASES = Path(__file__).parent / "cases"
 ID_NAMES = {"firms": "id", "people": "number"}
-
-
-class Loader(yaml.SafeLoader):
-    """YAML with the scalars of JSON only: `2025-03-04`, `no` and `0034` stay text."""
-
-    yaml_implicit_resolvers: ClassVar[dict[str, list[tuple[str, re.Pattern[str]]]]] = {}
-
-
-for tag, pattern, begins in (
-    ("null", r"null|~|", ["n", "~", ""]),
-    ("bool", r"true|false", ["t", "f"]),
-    ("int", r"-?(0|[1-9]\d*)", list("-0123456789")),
-    ("float", r"-?(0|[1-9]\d*)\.\d+", list("-0123456789")),
-):
-    Loader.add_implicit_resolver(f"tag:yaml.org,2002:{tag}", re.compile(rf"(?:{pattern})\Z"), begins)
 
 
 def cases(name: str) -> list[dict[str, Any]]:

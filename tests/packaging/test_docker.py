@@ -1,8 +1,8 @@
 """The Dockerfile: its steps run as they are written, in a folder that stands for the two images.
 
 There is no daemon here. `COPY` and `RUN` are carried out in their order, with the paths of the images led below the
-folder; what would change the machine's users is only noted. `.ci/run` lets pip fetch what the wheel needs; elsewhere it
-finds that in this environment, for a test asks nothing of the network.
+folder; what would change the machine's users is only noted. Pip fetches what the wheel needs, and that takes its time:
+`.ci/wheel` runs this, and a bare `pytest` leaves it out.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ import pytest
 
 from tests.chaos.harness import edit
 from tests.e2e.driving import HURRIED, INSTALLED, SPEC, environment
-from tests.test_wheel import borrowed
 
 ROOT = Path(__file__).resolve().parents[2]
 FILE = ROOT / "Dockerfile"
@@ -111,15 +110,12 @@ def test_the_image_is_not_roots_and_starts_etl() -> None:
     assert kept == copied and "**" in (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
 
 
-@pytest.mark.long
 @pytest.mark.installed
+@pytest.mark.skipif(not INSTALLED, reason="pip fetches what the wheel needs; .ci/wheel runs this, with ETL_TEST_BIN")
 def test_its_steps_run(tmp_path: Path) -> None:
-    """They make an environment that has etl and both extras; in a project's folder it checks the example; where the wheel is tried, a sample runs too."""
+    """They make an environment that has etl and both extras; in a project's folder it checks the example and runs a sample of it."""
     pytest.importorskip("pip")
     quiet = {"PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_ROOT_USER_ACTION": "ignore", "PYTHONPATH": ""}
-    if not INSTALLED:
-        packages = borrowed(tmp_path / "packages", ())
-        quiet |= {"PIP_NO_BUILD_ISOLATION": "0", "PIP_NO_INDEX": "1", "PYTHONPATH": str(packages)}
     images = Images(tmp_path / "image", environment({**quiet, "ETL_SANDBOX_SIZE": "60", **HURRIED}))
     for name, words in instructions():
         images.follow(name, words)
@@ -136,9 +132,8 @@ def test_its_steps_run(tmp_path: Path) -> None:
     assert run("init", "--example", Path(SPEC).stem, ".").returncode == 0
     edit(images.work / SPEC, ("plan: business", "plan: unlimited"), ("plan: growth", "plan: ultimate"))
     assert run("validate", SPEC).returncode == 0
-    if INSTALLED:  # elsewhere a sample runs from the wheel in tests/test_wheel.py
-        ran = run("run", SPEC, "--sample", "20")
-        assert ran.returncode in (0, 1) and "records arrived" in ran.stdout, ran.stderr
+    ran = run("run", SPEC, "--sample", "20")
+    assert ran.returncode in (0, 1) and "records arrived" in ran.stdout, ran.stderr
     code = "import declared_etl, psycopg, starlette; print(declared_etl.__file__)"
     found = subprocess.run([str(images.root / "opt/etl/bin/python"), "-c", code], cwd=images.work, env=images.env, capture_output=True, text=True, check=True)
     assert found.stdout.startswith(str(images.root / "opt/etl/lib"))

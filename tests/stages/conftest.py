@@ -112,7 +112,7 @@ def at(folder: Path) -> Iterator[Desk]:
     """The accounts and the store in a folder; fresh ones where it has none."""
     migration = wide(load_migration(SPEC, {}))
     store = open_store(str(folder / "store.sqlite"))
-    with accounts(migration, "sandbox", {"ETL_SANDBOX_SIZE": "120", **HURRIED}, folder / "sandbox") as found:
+    with accounts(migration, "sandbox", {"ETL_SANDBOX_SIZE": "60", **HURRIED}, folder / "sandbox") as found:
         desk = Desk(migration, store, found, folder)
         yield desk
         for run in desk.opened:

@@ -532,7 +532,7 @@ def test_the_migration_goes_on_where_it_was_killed(number: int, tmp_path: Path) 
     sample = ("run", SPEC, "--sample", "40", "--json")
     first = etl(*sample, at=at, env=SIZE).data()["verdict"]
     after = query(store, linked)
-    second = etl(*sample, at=at, env=SIZE).data()["verdict"]
+    second = etl_here(*sample, at=at, env=SIZE).data()["verdict"]
 
     assert version(store) == str(VERSION) and backups(store) == [f"{store.name}.v{number}.backup"]
     assert first["missing"] == 0 and first["arrived"] > 150
@@ -546,7 +546,7 @@ def test_the_migration_goes_on_where_it_was_killed(number: int, tmp_path: Path) 
 
     ours = set(query(store, "SELECT resource, dest_id FROM links WHERE origin = 'created'"))
     assert len(ours & {(row["resource"], str(row["id"])) for row in rows}) > 150
-    assert etl("rollback", SPEC, "--yes", at=at, env=SIZE).code == 0
+    assert etl_here("rollback", SPEC, "--yes", at=at, env=SIZE).code == 0
     assert ours & {(row["resource"], str(row["id"])) for row in dump(accounts)} == set()
 
 

@@ -5,29 +5,15 @@ import json
 import re
 from collections import Counter
 from pathlib import Path
-from typing import Any, ClassVar, get_args, get_origin
+from typing import Any, get_args, get_origin
 
 import pytest
 import yaml
 
+from tests.yamls import Loader
 from transforms import STEPS
 
 NEEDED = inspect.Parameter.empty
-
-
-class Loader(yaml.SafeLoader):
-    """YAML with the scalars of JSON only: `2025-03-04`, `no` and `0034` stay text."""
-
-    yaml_implicit_resolvers: ClassVar[dict[str, list[tuple[str, re.Pattern[str]]]]] = {}
-
-
-for tag, pattern, begins in (
-    ("null", r"null|~|", ["n", "~", ""]),
-    ("bool", r"true|false", ["t", "f"]),
-    ("int", r"-?(0|[1-9]\d*)", list("-0123456789")),
-    ("float", r"-?(0|[1-9]\d*)\.\d+", list("-0123456789")),
-):
-    Loader.add_implicit_resolver(f"tag:yaml.org,2002:{tag}", re.compile(rf"(?:{pattern})\Z"), begins)
 
 
 def load(text: str) -> Any:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import shutil
 import sys
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -56,20 +58,66 @@ HARMLESS = {
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """A copy of the shipped spec with its connectors and templates."""
+    return shipped(tmp_path)
+
+
+def shipped(folder: Path) -> Path:
+    """Copy what ships to a folder; the spec there."""
     for name in ("connectors", "templates", "specs"):
-        shutil.copytree(SPEC.parents[1] / name, tmp_path / name)
-    return tmp_path / "specs" / SPEC.name
+        shutil.copytree(SPEC.parents[1] / name, folder / name)
+    return folder / "specs" / SPEC.name
 
 
-@pytest.fixture
-def sampled(project: Path, tmp_path: Path) -> Store:
-    """A store in which a sample of the project's mapping was run."""
-    store = open_store(str(tmp_path / "store.sqlite"))
+@dataclass(frozen=True, slots=True)
+class Made:
+    """Files that tests begin with a copy of: making them takes a second."""
+
+    sampled: Path
+    agreed: Path
+    approval: Path
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    """Stores in which a sample of the shipped mapping was run, before and after its approval."""
+    folder = tmp_path_factory.mktemp("approval")
+    spec = shipped(folder)
+    found = Made(folder / "sampled.sqlite", folder / "agreed.sqlite", approval_path(spec))
+    store = open_store(str(found.sampled))
     with store.begin() as connection:
         run = start_run(connection, "run --sample", 0.0, "")
         end_run(connection, run, 1.0, "done")
-    end_sample(store, run, project, "live")
-    return store
+    end_sample(store, run, spec, "live")
+    store.close()
+
+    shutil.copyfile(found.sampled, found.agreed)
+    store = open_store(str(found.agreed))
+    approved(spec, store)
+    store.close()
+    return found
+
+
+@pytest.fixture
+def sampled(made: Made, tmp_path: Path) -> Iterator[Store]:
+    """A store in which a sample of the project's mapping was run."""
+    with copied(made.sampled, tmp_path) as store:
+        yield store
+
+
+@pytest.fixture
+def agreed(made: Made, project: Path, tmp_path: Path) -> Iterator[Store]:
+    """The same after the project's mapping was approved."""
+    shutil.copyfile(made.approval, approval_path(project))
+    with copied(made.agreed, tmp_path) as store:
+        yield store
+
+
+@contextmanager
+def copied(store: Path, folder: Path) -> Iterator[Store]:
+    """A copy of a store, open."""
+    opened = open_store(shutil.copyfile(store, folder / "store.sqlite").as_posix())
+    yield opened
+    opened.close()
 
 
 def end_sample(store: Store, run: int, project: Path, environment: str) -> None:
@@ -102,31 +150,28 @@ def edit(project: Path, change: tuple[str, str] | None) -> None:
 
 
 @pytest.mark.parametrize("name", VOIDING)
-def test_edits_that_change_data_void_it(project: Path, sampled: Store, name: str) -> None:
+def test_edits_that_change_data_void_it(project: Path, agreed: Store, name: str) -> None:
     """After such an edit the run is refused with code 4, and what changed since is told."""
-    approved(project, sampled)
     edit(project, VOIDING[name])
     with pytest.raises(UnsafePlan, match="Ana approved on 2023-11-14") as stop:
-        demand(load_migration(project, {}), project, sampled)
+        demand(load_migration(project, {}), project, agreed)
     assert stop.value.exit_code == 4
     assert "→" in str(stop.value) or "template line" in str(stop.value)
 
 
 @pytest.mark.parametrize("name", HARMLESS)
-def test_edits_that_do_not_leave_it_alone(project: Path, sampled: Store, name: str) -> None:
+def test_edits_that_do_not_leave_it_alone(project: Path, agreed: Store, name: str) -> None:
     """Comments, labels, reasons and other ways to write the same do not void an approval."""
-    approved(project, sampled)
     edit(project, HARMLESS[name])
-    assert demand(load_migration(project, {}), project, sampled).by == "Ana"
+    assert demand(load_migration(project, {}), project, agreed).by == "Ana"
 
 
 @pytest.mark.parametrize("old, new", CALLS)
-def test_where_calls_go_and_what_they_carry_is_approved(project: Path, sampled: Store, old: str, new: str) -> None:
+def test_where_calls_go_and_what_they_carry_is_approved(project: Path, agreed: Store, old: str, new: str) -> None:
     """The variable with the address, headers and the way of signing in decide whose data move, and how."""
-    approved(project, sampled)
     edit_connector(project, "pipedrive.yaml", old, new)
     with pytest.raises(UnsafePlan, match="destination connector: connection"):
-        demand(load_migration(project, {}), project, sampled)
+        demand(load_migration(project, {}), project, agreed)
 
 
 def edit_connector(project: Path, name: str, old: str, new: str) -> None:
@@ -137,19 +182,17 @@ def edit_connector(project: Path, name: str, old: str, new: str) -> None:
     path.write_text(text.replace(old, new, 1), encoding="utf-8")
 
 
-def test_which_definitions_are_the_platforms_own_is_approved(project: Path, sampled: Store) -> None:
+def test_which_definitions_are_the_platforms_own_is_approved(project: Path, agreed: Store) -> None:
     """What tells people's custom fields from the platform's decides which field a run writes to."""
-    approved(project, sampled)
     edit_connector(project, "pipedrive.yaml", "own: is_custom_field", "own: edit_flag")
     with pytest.raises(UnsafePlan, match="destination connector: "):
-        demand(load_migration(project, {}), project, sampled)
+        demand(load_migration(project, {}), project, agreed)
 
 
-def test_what_people_see_fields_called_is_not_approved(project: Path, sampled: Store) -> None:
+def test_what_people_see_fields_called_is_not_approved(project: Path, agreed: Store) -> None:
     """Another label of a platform's field changes a warning and no data."""
-    approved(project, sampled)
     edit_connector(project, "pipedrive.yaml", "owner_id: Owner", "owner_id: Proprietor")
-    assert demand(load_migration(project, {}), project, sampled).by == "Ana"
+    assert demand(load_migration(project, {}), project, agreed).by == "Ana"
 
 
 def test_a_connector_that_does_not_say_so_keeps_its_approvals(project: Path) -> None:
@@ -170,15 +213,14 @@ def test_toy_data_open_no_live_account(project: Path, sampled: Store) -> None:
         demand(load_migration(project, {}), project, sampled)
 
 
-def test_the_store_has_seen_what_was_approved(project: Path, sampled: Store, tmp_path: Path) -> None:
+def test_the_store_has_seen_what_was_approved(project: Path, agreed: Store, tmp_path: Path) -> None:
     """A file that came with the spec, or that somebody wrote, is not enough where no sample of it was run."""
-    approved(project, sampled)
     for store in (None, open_store(str(tmp_path / "empty.sqlite"))):
         with pytest.raises(UnsafePlan, match="no sample of this mapping has been run here"):
             demand(load_migration(project, {}), project, store)
-    end_sample(sampled, 1, project, "sandbox")
+    end_sample(agreed, 1, project, "sandbox")
     with pytest.raises(UnsafePlan, match=r"run it again: .* --sample --env live"):
-        demand(load_migration(project, {}), project, sampled)
+        demand(load_migration(project, {}), project, agreed)
 
 
 def test_without_a_sample_of_this_mapping_there_is_no_approval(project: Path, sampled: Store, tmp_path: Path) -> None:
@@ -198,9 +240,8 @@ def test_unapproved_mapping_is_refused(project: Path, sampled: Store) -> None:
         demand(load_migration(project, {}), project, sampled)
 
 
-def test_elsewhere_the_changed_objects_are_named(project: Path, sampled: Store, tmp_path: Path) -> None:
+def test_elsewhere_the_changed_objects_are_named(project: Path, agreed: Store, tmp_path: Path) -> None:
     """On a machine without the sample's store the file alone tells which parts are not what they were."""
-    approved(project, sampled)
     edit(project, VOIDING["a value map"])
     for store in (None, open_store(str(tmp_path / "elsewhere.sqlite"))):
         with pytest.raises(UnsafePlan, match="changed since: quotes\n") as stop:
@@ -208,9 +249,8 @@ def test_elsewhere_the_changed_objects_are_named(project: Path, sampled: Store, 
         assert "etl diff --git" in str(stop.value)
 
 
-def test_order_of_objects_counts(project: Path, sampled: Store) -> None:
+def test_order_of_objects_counts(project: Path, agreed: Store) -> None:
     """Moving an object is a change of order and asks for a fresh sample."""
-    approved(project, sampled)
     text = project.read_text(encoding="utf-8")
     start = text.index("  asset_notes:\n")
     end = text.index("  # ------", start)
@@ -218,7 +258,7 @@ def test_order_of_objects_counts(project: Path, sampled: Store) -> None:
     place = text.index("  line_notes:\n")
     project.write_text(text[:start] + text[end:place] + block + text[place:], encoding="utf-8")
     with pytest.raises(UnsafePlan, match="order of objects"):
-        demand(load_migration(project, {}), project, sampled)
+        demand(load_migration(project, {}), project, agreed)
 
 
 def test_live_runs_ask_and_the_sandbox_does_not(project: Path, run_etl: Callable[..., tuple[int, str]]) -> None:
@@ -262,15 +302,14 @@ def test_an_approved_mapping_moves_live_data_until_it_is_edited(tmp_path: Path) 
 
 
 def test_failing_cases_refuse_an_approval_until_somebody_says_why(
-    project: Path, sampled: Store, tmp_path: Path
+    project: Path, agreed: Store, tmp_path: Path
 ) -> None:
     """Cases that fail are named; with a reason, it and the counts stand in the file."""
-    approved(project, sampled)
     assert load(approval_path(project)).tests["failed"] == 0
     cases = project.with_name(f"{project.stem}.test.yaml")
     cases.write_text(cases.read_text("utf-8").replace("Talleres  Ruiz SL", "Talleres  Paz SL", 1), "utf-8")
     with pytest.raises(UnsafePlan, match="1 of 49 test cases fail: a client in full"):
-        approved(project, sampled)
+        approved(project, agreed)
 
     words = ["approve", str(project), "--store", str(tmp_path / "store.sqlite"), "--env", "live", "--by", "Ana"]
     done = CliRunner().invoke(etl(), [*words, "--despite", "the name is about to change"])

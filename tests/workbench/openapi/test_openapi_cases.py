@@ -11,6 +11,7 @@ import yaml
 
 from engine.config.document import parse
 from engine.values import dig
+from tests.yamls import Plain
 from workbench.openapi.draft import Draft, Wish, draft
 from workbench.openapi.reading import opened
 
@@ -26,7 +27,7 @@ BARE: dict[str, Any] = {
 
 def cases() -> list[Any]:
     """Every case of every file."""
-    found = [(path.stem, case) for path in sorted(CASES.glob("*.yaml")) for case in yaml.safe_load(path.read_text(encoding="utf-8"))]
+    found = [(path.stem, case) for path in sorted(CASES.glob("*.yaml")) for case in yaml.load(path.read_bytes(), Plain)]
     return [pytest.param(case, id=f"{stem}: {case['says']}") for stem, case in found]
 
 
