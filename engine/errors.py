@@ -104,6 +104,7 @@ Code = Literal[
     # the accounts
     "account-differs",
     "account-full",
+    "beyond-plan",
     "no-access",
 ]
 

@@ -28,6 +28,7 @@ from engine.errors import (
     in_order,
 )
 from engine.language import model
+from engine.language.beyond import within_plan
 from engine.language.checks import whole
 from engine.language.expressions import Builder
 from engine.language.scope import NUMBERS, Scope, Shape, shape_of
@@ -82,6 +83,10 @@ def load_migration(
     destination = _connector("destination", path.parent, document, problems)
     if source is None or destination is None or faults:
         raise SpecError(in_order(problems))
+    document, told_beyond = within_plan(document, destination)
+    if any(item.severity == "error" for item in told_beyond):
+        raise SpecError(in_order([*problems, *told_beyond]))
+    problems += told_beyond
     compiler = _Compiler(
         document, path.parent, source, addressed(destination), steps
     )
@@ -641,6 +646,7 @@ class _Compiler(msgspec.Struct):
             keys=keys,
             on_delete=data.get("on_delete", "report"),
             was=data.get("was", ""),
+            unless_empty=tuple(data.get("unless_empty", ())),
         )
 
     def _sources(

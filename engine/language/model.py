@@ -237,6 +237,8 @@ class ObjectMapping(msgspec.Struct, frozen=True):
         "report"  # what a deletion in the source means: report, or delete
     )
     was: str = ""  # the name that earlier runs knew it by
+    # there is no draft where all of these are empty
+    unless_empty: tuple[str, ...] = ()
 
     @property
     def scaffold(self) -> bool:

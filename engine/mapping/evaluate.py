@@ -322,11 +322,13 @@ def evaluate(
     for key, element, fault in _elements(mapping.each, source):
         context = _Context(mapping, source, sight, key, element, beside)
         if _is_meant(context):
-            yield (
+            made = (
                 Evaluation(key, source.key, {}, "failed", fault, (), ())
                 if fault
                 else _draft(context, traced)
             )
+            if not _is_empty(mapping, made):
+                yield made
         elif context.told:
             yield Evaluation(
                 key,
@@ -337,6 +339,16 @@ def evaluate(
                 (),
                 (),
             )
+
+
+def _is_empty(mapping: model.ObjectMapping, made: Evaluation) -> bool:
+    """Whether a draft has nothing of what the object is for."""
+    needed = mapping.unless_empty
+    return (
+        bool(needed)
+        and made.state == "ready"
+        and not any(target in made.body for target in needed)
+    )
 
 
 def looked_at(
