@@ -24,6 +24,7 @@ from engine.store.tables import (
     dependencies,
     drafts,
     from_text,
+    insert_into,
     recall_in,
     records,
     refs,
@@ -75,23 +76,27 @@ _RECORDS = (
     .order_by(records.c.seq)
     .limit(BATCH)
 )
-_LEFT = (
-    sa.select(seen.c.key)
-    .outerjoin_from(
-        seen,
-        records,
-        sa.and_(
-            records.c.collection == seen.c.place,
-            records.c.key == seen.c.key,
-            records.c.gone.is_(False),
-        ),
+
+
+def _left(collection: str) -> sa.Select[Any]:
+    """The keys of records that were seen in a collection and are not there any more."""
+    return (
+        sa.select(seen.c.key)
+        .outerjoin_from(
+            seen,
+            records,
+            sa.and_(
+                records.c.collection == seen.c.place,
+                records.c.key == seen.c.key,
+                records.c.gone.is_(False),
+            ),
+        )
+        .where(
+            seen.c.place == collection,
+            seen.c.digest != GONE,
+            records.c.key.is_(None),
+        )
     )
-    .where(
-        seen.c.place == sa.bindparam("place"),
-        seen.c.digest != GONE,
-        records.c.key.is_(None),
-    )
-)
 
 
 def compare_records(store: Store, collection: str, mark: int) -> None:
@@ -103,16 +108,7 @@ def compare_records(store: Store, collection: str, mark: int) -> None:
                 _RECORDS, {"place": collection, "after": after}
             ).all()
             if not rows:
-                left = (
-                    connection.execute(_LEFT, {"place": collection})
-                    .scalars()
-                    .all()
-                )
-                _save(
-                    connection,
-                    collection,
-                    ((key, GONE, 0, mark) for key in left),
-                )
+                _note_gone(connection, collection, _left(collection), mark)
                 return
             found = []
             for seq, key, body, was, was_at, of_mark in rows:
@@ -167,15 +163,41 @@ def compare_planned(store: Store, name: str, mark: int) -> None:
 
 
 def _compare(store: Store, place: str, keys: Any, mark: int) -> None:
+    """The keys stay in the store: an object may have a million of them."""
     known = sa.select(seen.c.key).where(
         seen.c.place == place, seen.c.digest != GONE
     )
     now = sa.select(keys.subquery().c.key)
     with store.begin() as connection:
-        new = connection.execute(sa.except_(now, known)).scalars().all()
-        left = connection.execute(sa.except_(known, now)).scalars().all()
-        _save(connection, place, ((key, STAGED, 0, mark) for key in new))
-        _save(connection, place, ((key, GONE, 0, mark) for key in left))
+        _note_staged(connection, place, sa.except_(now, known), mark)
+        _note_gone(connection, place, sa.except_(known, now), mark)
+
+
+def _note_staged(
+    connection: sa.Connection, place: str, new: Any, mark: int
+) -> None:
+    key = new.subquery().c.key
+    values = {"place": place, "digest": STAGED, "seq": 0, "mark": mark}
+    rows = sa.select(key, *map(sa.literal, values.values()))
+    # SQLite takes ON CONFLICT after a query for its own only where that has a WHERE
+    insert = insert_into(seen, connection.dialect.name).from_select(
+        ["key", *values], rows.where(key.is_not(None))
+    )
+    connection.execute(
+        insert.on_conflict_do_update(
+            index_elements=["place", "key"], set_=values
+        )
+    )
+
+
+def _note_gone(
+    connection: sa.Connection, place: str, left: Any, mark: int
+) -> None:
+    connection.execute(
+        seen.update()
+        .where(seen.c.place == place, seen.c.key.in_(left))
+        .values(digest=GONE, seq=0, mark=mark)
+    )
 
 
 # -- what is different since then
