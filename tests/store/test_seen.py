@@ -10,7 +10,14 @@ import pytest
 from engine.store.changes import Change, save_changes
 from engine.store.links import Draft, clear_drafts, save_drafts
 from engine.store.records import Cursor, Record, mark_gone, save_page
-from engine.store.seen import changed_since, compare_keys, compare_planned, compare_records, place_of, planned_place
+from engine.store.seen import (
+    changed_since,
+    compare_keys,
+    compare_planned,
+    compare_records,
+    place_of,
+    planned_place,
+)
 from engine.store.tables import Store
 
 # what is made once only (statements, prepared ones) is made by the first comparison
