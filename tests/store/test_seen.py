@@ -23,6 +23,7 @@ from engine.store.tables import Store
 
 # what is made once only (statements, prepared ones) is made by the first comparison
 FIRST, FEW, MANY = 2_000, 2_000, 8_000
+SLACK = 100_000  # bytes: what a driver keeps of its statements; the keys alone would be ten times as much
 Compare = Callable[[Store, str, int], None]
 
 
@@ -72,10 +73,10 @@ def test_a_comparison_takes_the_same_memory_whatever_the_size(store: Store, comp
         with store.begin() as connection:
             assert sorted(changed_since(connection, place, mark - 1)) == [key(place) for place in range(low, low + more)]
         low += more
-    assert peaks[1] < peaks[0] * 1.2
+    assert peaks[1] < peaks[0] * 1.2 + SLACK
 
     remove(store, low)
-    assert peak(compare, store, 4) < peaks[0] * 1.2
+    assert peak(compare, store, 4) < peaks[0] * 1.2 + SLACK
     with store.begin() as connection:
         assert len(changed_since(connection, place, 3)) == low
 
@@ -116,4 +117,4 @@ def test_numbering_drafts_anew_takes_the_same_memory_whatever_the_size(store: St
         tracemalloc.stop()
         found = [(draft.key, draft.seq) for some in stream_drafts(store, "o") for draft in some]
         assert found == [(key(place), place + 1) for place in range(made)]
-    assert peaks[2] < peaks[1] * 1.2
+    assert peaks[2] < peaks[1] * 1.2 + SLACK
