@@ -316,9 +316,9 @@ def pointers(
     rows = rows_among(
         connection, _pointing, names, collection=collection, field=field
     )
-    for stored, seq, key in rows:
-        for target in names[stored]:
-            found.setdefault(target, []).append((seq, key))
+    for row in rows:
+        for target in names[row.target]:
+            found.setdefault(target, []).append((row.seq, row.key))
     return found
 
 
