@@ -104,7 +104,6 @@ Code = Literal[
     # the accounts
     "account-differs",
     "account-full",
-    "beyond-plan",
     "no-access",
 ]
 

@@ -191,7 +191,7 @@ def _told(
     parts += [f"left behind: {', '.join(lost)}"] if lost else []
     return document.problem(
         ("beyond_plan",),
-        "beyond-plan",
+        "account-full",
         f"{len(left)} custom fields are more than the {room} that fit; {'; '.join(parts)}",
         "put what matters under `first`, or choose a larger plan",
         "warning",

@@ -171,7 +171,7 @@ def _overridden(held: Held) -> Iterator[str]:
 def _beyond_plan(held: Held) -> Iterator[str]:
     """Custom fields that the destination's plan has no room for, and where their values go."""
     for item in held.migration.warnings:
-        if item.code == "beyond-plan":
+        if item.code == "account-full":
             yield item.problem
 
 

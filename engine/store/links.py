@@ -14,6 +14,7 @@ from engine.store.tables import (
     Build,
     Store,
     among,
+    count_where,
     drafts,
     findings,
     from_text,
@@ -149,8 +150,7 @@ def staged(name: str) -> sa.CompoundSelect[Any]:
 
 def count_findings(connection: sa.Connection, stage: str, name: str) -> int:
     """How much a stage has found about an object's records."""
-    query = sa.select(sa.func.count()).where(*_found(stage, name))
-    return int(connection.execute(query).scalar_one())
+    return count_where(connection, *_found(stage, name))
 
 
 def _by(column: sa.Column[Any], fixed: sa.Column[Any]) -> Build:
@@ -532,11 +532,22 @@ def troubled_fields(
     return [(row[0], row[1], row[2]) for row in connection.execute(query)]
 
 
+def count_attention(connection: sa.Connection) -> tuple[int, int]:
+    """How much was found that needs a person, and about how many records."""
+    needed = findings.c.severity == "attention"
+    about = sa.select(findings.c.object, findings.c.key).where(needed)
+    key = about.distinct().subquery().c.key
+    return (
+        count_where(connection, needed),
+        count_where(connection, key.is_not(None)),
+    )
+
+
 def all_findings(
-    connection: sa.Connection, severity: str = ""
+    connection: sa.Connection, severity: str = "", most: int | None = None
 ) -> list[Finding]:
-    """Findings in the order they were made."""
-    query = sa.select(findings).order_by(findings.c.id)
+    """Findings in the order they were made, or the first so many."""
+    query = sa.select(findings).order_by(findings.c.id).limit(most)
     if severity:
         query = query.where(findings.c.severity == severity)
     return [
