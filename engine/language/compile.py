@@ -283,7 +283,7 @@ class _Compiler(msgspec.Struct):
         """A path in the rows of one collection."""
         return self._builder((source,)).path(path, keys)
 
-    def _users(self, data: Mapping[str, str] | None) -> model.UserMatch | None:
+    def _users(self, data: Mapping[str, Any] | None) -> model.UserMatch | None:
         if data is None:
             return None
         self._collection(data["from"], ("users", "from"))
@@ -309,7 +309,12 @@ class _Compiler(msgspec.Struct):
                 f"{data['fallback']!r} is not an e-mail address",
                 f"give the e-mail address of a user of {self.destination.title}",
             )
-        return model.UserMatch(data["from"], data["email"], data["fallback"])
+        return model.UserMatch(
+            data["from"],
+            data["email"],
+            data["fallback"],
+            data.get("by_name", False),
+        )
 
     def _custom_fields(
         self, data: Mapping[str, Any]

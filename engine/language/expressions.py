@@ -21,7 +21,15 @@ from engine.language.steps import bind
 from engine.values import segments, without
 from transforms import PASSING
 
-SPECIAL = ("$key", "$record", "$id", "$collection", "$none")
+# the names a path may be, and the kinds of what they lead to
+SPECIAL = {
+    "$key": "text",
+    "$record": "text",
+    "$id": "text",
+    "$collection": "text",
+    "$today": "date",
+    "$none": "any",
+}
 MODIFIERS = ("when", "using", "map", "default")
 HEADS = frozenset({"from", "template", "lookup", "cases", "list", "download"})
 TEXT = FieldType("text")
@@ -62,9 +70,7 @@ class Builder(msgspec.Struct):
         if keys[-1] != text:  # a key is no part of the value it leads to
             keys = self.document.aliases.get(keys, keys)
         if text in SPECIAL:
-            return model.Path(text, (text,)), FieldType(
-                "any" if text == "$none" else "text"
-            )
+            return model.Path(text, (text,)), FieldType(SPECIAL[text])
         if text.startswith("$settings."):
             return model.Path(
                 text, ("$settings", text.removeprefix("$settings."))

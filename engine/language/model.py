@@ -308,6 +308,7 @@ class UserMatch(msgspec.Struct, frozen=True):
     source: str
     source_email: str
     fallback: str
+    by_name: bool = False  # whoever has no user's e-mail is found by name
 
 
 class Side(msgspec.Struct, frozen=True):
