@@ -30,8 +30,7 @@ _UNWANTED = (
     " template textarea title track video"
 )
 _KEPT = set(
-    "a b blockquote br code del em h1 h2 h3 h4 h5 h6 hr i ins li ol p pre s strong sub sup"
-    " table tbody td tfoot th thead tr u ul".split()
+    ["a", "b", "blockquote", "br", "code", "del", "em", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "i", "ins", "li", "ol", "p", "pre", "s", "strong", "sub", "sup", "table", "tbody", "td", "tfoot", "th", "thead", "tr", "u", "ul"]
 )
 _ATTRIBUTES = {"a": {"href"}, "td": {"colspan"}, "th": {"colspan"}}
 _DROPPED = {"script", "style", "title", "template", "noscript", "iframe"}
