@@ -29,8 +29,9 @@ _UNWANTED = (
     " input label link map math meta noscript object option script select source style svg"
     " template textarea title track video"
 )
-_KEPT = set(
-    ["a", "b", "blockquote", "br", "code", "del", "em", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "i", "ins", "li", "ol", "p", "pre", "s", "strong", "sub", "sup", "table", "tbody", "td", "tfoot", "th", "thead", "tr", "u", "ul"]
+_FORMATTING = (
+    "a b blockquote br code del em h1 h2 h3 h4 h5 h6 hr i ins li ol p pre s strong sub sup"
+    " table tbody td tfoot th thead tr u ul"
 )
 _ATTRIBUTES = {"a": {"href"}, "td": {"colspan"}, "th": {"colspan"}}
 _DROPPED = {"script", "style", "title", "template", "noscript", "iframe"}
@@ -119,7 +120,7 @@ def _cleaner() -> Any:
     import nh3  # what is not cleaned need not wait for it
 
     return nh3.Cleaner(
-        tags=_KEPT,
+        tags=set(_FORMATTING.split()),
         clean_content_tags=_DROPPED,
         attributes=_ATTRIBUTES,
         url_schemes=_SCHEMES,
