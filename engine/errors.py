@@ -80,6 +80,7 @@ Code = Literal[
     "bad-expression",
     "bad-template",
     "markup",
+    "untranslated",
     "unsafe-html",
     "needs-lookup",
     "misplaced-lookup",

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 from collections import ChainMap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from engine.config.document import Document, Keys, read, several
+from engine.config.document import Document, Keys, parse, read, several
 from engine.config.suggestions import suggest
 from engine.config.validation import check_shape
 from engine.config.variables import expand
@@ -156,6 +156,11 @@ class _Compiler(msgspec.Struct):
     custom: dict[tuple[str, str], model.CustomField] = msgspec.field(
         default_factory=dict
     )
+    # the words of each language but the spec's own, and of the chosen one
+    catalogues: dict[str, Mapping[str, str]] = msgspec.field(
+        default_factory=dict
+    )
+    words: Mapping[str, str] = {}
 
     @property
     def settings(self) -> Mapping[str, Any]:
@@ -190,6 +195,7 @@ class _Compiler(msgspec.Struct):
     def spec(self) -> model.Spec:
         data = self.document.data
         self._plans(data)
+        self._languages(data.get("languages", {}))
         self.custom = self._custom_fields(data.get("custom_fields", {}))
         self._labels(self.custom)
         native = self._native_options(data.get("native_options", {}))
@@ -243,6 +249,8 @@ class _Compiler(msgspec.Struct):
             self.templates,
             ChainMap(self.people, above or {}),
             self.used,
+            self.words,
+            self.say,
         )
 
     # -- the parts of a spec, in the order they stand in it
@@ -260,6 +268,61 @@ class _Compiler(msgspec.Struct):
                 "unknown-name",
                 f"{connector.title} has no plan {plan!r}",
             )
+
+    def _languages(self, data: Mapping[str, str]) -> None:
+        """The words of the languages that people may be spoken to in; the settings choose one."""
+        if not data:
+            return
+        chosen = self.settings.get("language", "")
+        self.used.add("language")
+        place = ("settings", "language")
+        text = f"there is no language {chosen!r}"
+        self.known(chosen, data, place, "unknown-name", text)
+        for name, written in data.items():
+            if written:
+                place = ("languages", name)
+                self.catalogues[name] = self._catalogue(written, place)
+        self.words = self.catalogues.get(chosen, {})
+
+    def _catalogue(self, written: str, keys: Keys) -> Mapping[str, str]:
+        builder = self._builder(())
+        text = builder.file(written, keys)
+        try:
+            found = parse(text, written).data or {}
+        except SpecError as error:
+            self.problems += error.diagnostics
+            return {}
+        if not isinstance(found, dict) or not all(
+            isinstance(words, str) and words for words in found.values()
+        ):
+            text = (
+                f"{written} is not a list of texts, each with its translation"
+            )
+            self.problem(keys, "wrong-type", text)
+            return {}
+        return found
+
+    def say(self, text: str, keys: Keys) -> str:
+        """A text of the spec in the chosen language; one without a translation is told."""
+        for name, words in self.catalogues.items():
+            if text not in words:
+                self.problem(
+                    keys,
+                    "untranslated",
+                    f"{text!r} has no translation into {name!r}",
+                    f"add it to {self.document.data['languages'][name]}",
+                    "error" if words is self.words else "warning",
+                )
+        return self.words.get(text, text)
+
+    def _elsewhere(self, text: str) -> Iterator[tuple[str, str]]:
+        """What the text is now, beside what it is in each other language: runs before may have been
+        in that.
+        """
+        now = self.words.get(text, text)
+        for words in ({}, *self.catalogues.values()):
+            if (other := words.get(text, text)) != now:
+                yield now, other
 
     def _collection(self, name: str, keys: Keys) -> None:
         self.known(
@@ -367,13 +430,13 @@ class _Compiler(msgspec.Struct):
         return model.CustomField(
             resource,
             name,
-            item["name"],
+            self.say(item["name"], (*keys, "name")),
             item["type"],
             options,
             origin,
             key=item.get("key", False),
             was=item.get("was", ""),
-            options_were=_options_were(item.get("options", [])),
+            options_were=self._options_were(item.get("options", [])),
         )
 
     def _were(self, items: Mapping[str, Any], keys: Keys, kind: str) -> None:
@@ -426,7 +489,13 @@ class _Compiler(msgspec.Struct):
         if isinstance(data, list):
             labels = [_option_label(item) for item in data]
             self._own_options(data, labels, keys)
-            return tuple(labels), ("", "")
+            said = [
+                self.say(label, (*keys, position))
+                for position, label in enumerate(labels)
+            ]
+            if self.words:
+                self._apart(labels, said, keys)
+            return tuple(said), ("", "")
         self._collection(data["from"], (*keys, "from"))
         self._path_in(data["from"], data["label"], (*keys, "label"))
         return (), (data["from"], data["label"])
@@ -452,6 +521,39 @@ class _Compiler(msgspec.Struct):
                     text,
                     "remove it, or remove this line",
                 )
+
+    def _apart(
+        self, labels: Sequence[str], said: Sequence[str], keys: Keys
+    ) -> None:
+        """What an option is called in the chosen language is no name of another, in either."""
+        for position, (label, words) in enumerate(
+            zip(labels, said, strict=True)
+        ):
+            if words in said[:position] or words in {*labels} - {label}:
+                self.problem(
+                    (*keys, position),
+                    "duplicate-value",
+                    f"the translation of {label!r}, {words!r}, is another option's name",
+                    "choose another",
+                )
+
+    def _options_were(self, data: Any) -> tuple[tuple[str, str], ...]:
+        """Options with the labels that earlier runs may have known them by: in other languages,
+        and renamed.
+        """
+        written = data if isinstance(data, list) else []
+        found = [
+            pair
+            for item in written
+            for pair in self._elsewhere(_option_label(item))
+        ]
+        return (
+            *found,
+            *(
+                (self.words.get(label, label), was)
+                for label, was in _options_were(data)
+            ),
+        )
 
     def _native_options(
         self, data: Mapping[str, Any]
@@ -482,7 +584,7 @@ class _Compiler(msgspec.Struct):
             options, origin = self._options(item, keys)
             found.append(
                 model.NativeOptions(
-                    resource, field, options, origin, _options_were(item)
+                    resource, field, options, origin, self._options_were(item)
                 )
             )
         return tuple(found)
@@ -504,7 +606,11 @@ class _Compiler(msgspec.Struct):
             rules.name, model.Path("name", ("name",)), ("pipelines",)
         )
         rows = tuple(
-            {"id": key, "name": item["name"]} for key, item in data.items()
+            {
+                "id": key,
+                "name": self.say(item["name"], ("pipelines", key, "name")),
+            }
+            for key, item in data.items()
         )
         self.done[PIPELINES] = model.ObjectMapping(
             PIPELINES,
@@ -517,11 +623,12 @@ class _Compiler(msgspec.Struct):
             keys=("pipelines",),
         )
         for position, (key, item) in enumerate(data.items()):
-            if item["name"] in [row["name"] for row in rows[:position]]:
+            called = rows[position]["name"]
+            if called in [row["name"] for row in rows[:position]]:
                 self.problem(
                     ("pipelines", key, "name"),
                     "duplicate-value",
-                    f"two pipelines are called {item['name']!r}",
+                    f"two pipelines are called {called!r}",
                     "rename one of them",
                 )
             self.done[f"pipelines.{key}"] = self._stages(key, item)
@@ -538,7 +645,10 @@ class _Compiler(msgspec.Struct):
         rows: tuple[Mapping[str, Any], ...] = ()
         source, label, when, order = f"$rows.pipelines.{key}", "name", None, ""
         if isinstance(stages, list):
-            rows = tuple({"id": name, "name": name} for name in stages)
+            rows = tuple(
+                {"id": name, "name": self.say(name, (*keys, position))}
+                for position, name in enumerate(stages)
+            )
         else:
             source, label, order = (
                 stages["from"],
