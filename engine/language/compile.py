@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import ChainMap
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -125,16 +125,6 @@ def shown(path: Path) -> str:
 def _option_label(written: Any) -> str:
     """The label of an option: written alone, or together with its former label."""
     return str(written["label"] if isinstance(written, Mapping) else written)
-
-
-def _options_were(data: Any) -> tuple[tuple[str, str], ...]:
-    """Renamed options: the label now, and the one before."""
-    renamed = (
-        [item for item in data if isinstance(item, Mapping)]
-        if isinstance(data, list)
-        else []
-    )
-    return tuple((str(item["label"]), str(item["was"])) for item in renamed)
 
 
 class _Compiler(msgspec.Struct):
@@ -315,15 +305,6 @@ class _Compiler(msgspec.Struct):
                 )
         return self.words.get(text, text)
 
-    def _elsewhere(self, text: str) -> Iterator[tuple[str, str]]:
-        """What the text is now, beside what it is in each other language: runs before may have been
-        in that.
-        """
-        now = self.words.get(text, text)
-        for words in ({}, *self.catalogues.values()):
-            if (other := words.get(text, text)) != now:
-                yield now, other
-
     def _collection(self, name: str, keys: Keys) -> None:
         self.known(
             name,
@@ -488,24 +469,30 @@ class _Compiler(msgspec.Struct):
     ) -> tuple[tuple[str, ...], tuple[str, str]]:
         if isinstance(data, list):
             labels = [_option_label(item) for item in data]
-            self._own_options(data, labels, keys)
             said = [
                 self.say(label, (*keys, position))
                 for position, label in enumerate(labels)
             ]
-            if self.words:
-                self._apart(labels, said, keys)
+            self._own_options(data, labels, said, keys)
             return tuple(said), ("", "")
         self._collection(data["from"], (*keys, "from"))
         self._path_in(data["from"], data["label"], (*keys, "label"))
         return (), (data["from"], data["label"])
 
     def _own_options(
-        self, data: Sequence[Any], labels: Sequence[str], keys: Keys
+        self,
+        data: Sequence[Any],
+        labels: Sequence[str],
+        said: Sequence[str],
+        keys: Keys,
     ) -> None:
-        """Each label is used once, and a former label only where no option has it now."""
-        for position, label in enumerate(labels):
-            if label in labels[:position]:
+        """Each label is used once, also where one is a translation, and a former label only where
+        no option has it now.
+        """
+        for position, label in enumerate(said):
+            if label in {*said[:position], *labels} - {labels[position]} or (
+                label in labels[:position]
+            ):
                 self.problem(
                     (*keys, position),
                     "duplicate-value",
@@ -522,38 +509,20 @@ class _Compiler(msgspec.Struct):
                     "remove it, or remove this line",
                 )
 
-    def _apart(
-        self, labels: Sequence[str], said: Sequence[str], keys: Keys
-    ) -> None:
-        """What an option is called in the chosen language is no name of another, in either."""
-        for position, (label, words) in enumerate(
-            zip(labels, said, strict=True)
-        ):
-            if words in said[:position] or words in {*labels} - {label}:
-                self.problem(
-                    (*keys, position),
-                    "duplicate-value",
-                    f"the translation of {label!r}, {words!r}, is another option's name",
-                    "choose another",
-                )
-
     def _options_were(self, data: Any) -> tuple[tuple[str, str], ...]:
-        """Options with the labels that earlier runs may have known them by: in other languages,
-        and renamed.
+        """Options, each with the labels that earlier runs may have known it by: in other languages,
+        or before it was renamed.
         """
-        written = data if isinstance(data, list) else []
-        found = [
-            pair
-            for item in written
-            for pair in self._elsewhere(_option_label(item))
-        ]
-        return (
-            *found,
-            *(
-                (self.words.get(label, label), was)
-                for label, was in _options_were(data)
-            ),
-        )
+        found = []
+        for item in data if isinstance(data, list) else ():
+            label = _option_label(item)
+            now = self.words.get(label, label)
+            languages = self.catalogues.values()
+            were = [label, *(words.get(label, label) for words in languages)]
+            if isinstance(item, Mapping):
+                were.append(str(item["was"]))
+            found += [(now, was) for was in were if was != now]
+        return tuple(found)
 
     def _native_options(
         self, data: Mapping[str, Any]
