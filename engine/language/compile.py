@@ -278,12 +278,12 @@ class _Compiler(msgspec.Struct):
         builder = self._builder(())
         text = builder.file(written, keys)
         try:
-            found = parse(text, written).data or {}
+            found = parse(text, written).data
         except SpecError as error:
             self.problems += error.diagnostics
             return {}
         if not isinstance(found, dict) or not all(
-            isinstance(words, str) and words for words in found.values()
+            isinstance(words, str) and words for words in found.values() or [0]
         ):
             text = (
                 f"{written} is not a list of texts, each with its translation"
@@ -294,15 +294,14 @@ class _Compiler(msgspec.Struct):
 
     def say(self, text: str, keys: Keys) -> str:
         """A text of the spec in the chosen language; one without a translation is told."""
-        for name, words in self.catalogues.items():
-            if text not in words:
-                self.problem(
-                    keys,
-                    "untranslated",
-                    f"{text!r} has no translation into {name!r}",
-                    f"add it to {self.document.data['languages'][name]}",
-                    "error" if words is self.words else "warning",
-                )
+        if self.words and text not in self.words:
+            name = self.settings["language"]
+            self.problem(
+                keys,
+                "untranslated",
+                f"{text!r} has no translation into {name!r}",
+                f"add it to {self.document.data['languages'][name]}",
+            )
         return self.words.get(text, text)
 
     def _collection(self, name: str, keys: Keys) -> None:
