@@ -72,7 +72,7 @@ class Audit(msgspec.Struct, frozen=True):
 
 def match_people(run: Run) -> Audit:
     """Find every person of the source among the destination's users by e-mail, ignoring case;
-    whoever has no user's e-mail by name, where the spec says so.
+    whose e-mail no user has, or several, by name where the spec says so.
 
     Raises UnsafePlan where the fallback owner is not an active user: records would have no owner.
     """
@@ -115,15 +115,19 @@ def _by_name(
     users: list[dict[str, Any]],
     rules: Users,
 ) -> list[Person]:
-    """The people, those without a user's e-mail found by a name that nobody else has."""
+    """The people; those whose e-mail no user has, or several, found by a name that nobody else
+    has.
+    """
     owners = grouped((_bare(_joined(user, rules.name)), user) for user in users)
     alike = grouped((_bare(one.name), one) for one in people)
     found = []
     for one in people:
         name = _bare(one.name)
-        if one.state == "unmatched" and name and len(alike[name]) == 1:
+        unclear = one.state in ("unmatched", "ambiguous")
+        if unclear and name and len(alike[name]) == 1:
             state, user = _match(run, owners.get(name, []), rules)
-            one = structs.replace(one, state=state, user=user)
+            if user:
+                one = structs.replace(one, state=state, user=user)
         found.append(one)
     return found
 

@@ -308,7 +308,9 @@ class UserMatch(msgspec.Struct, frozen=True):
     source: str
     source_email: str
     fallback: str
-    by_name: bool = False  # whoever has no user's e-mail is found by name
+    by_name: bool = (
+        False  # whose e-mail no user has, or several, is found by name
+    )
 
 
 class Side(msgspec.Struct, frozen=True):

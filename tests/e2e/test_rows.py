@@ -51,10 +51,10 @@ def arrived(report: Record, name: str) -> Iterator[Record]:
 
 
 def test_users_are_matched_and_nobody_is_without_an_owner(report: Record, there: Dump) -> None:
-    """By e-mail ignoring case; the others are listed, and the fallback owner stands in for them."""
+    """By e-mail ignoring case, those who share a login by name; the others are listed, and the fallback owner stands in for them."""
     states = {person["key"]: person["state"] for person in report["people"]}
     assert states["employees/8101"] == "matched"  # there in other letter case
-    assert (states["employees/8102"], states["employees/8103"], states["employees/8106"]) == ("inactive", "ambiguous", "unmatched")
+    assert (states["employees/8102"], states["employees/8103"], states["employees/8106"]) == ("inactive", "matched", "unmatched")
     assert OWNER in report["fallback_owner"]
     active = {user["id"] for user in there["users"] if user["active_flag"]}
     for resource in ("organizations", "persons", "deals", "products", "activities"):
