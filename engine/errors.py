@@ -80,7 +80,6 @@ Code = Literal[
     "bad-expression",
     "bad-template",
     "markup",
-    "untranslated",
     "unsafe-html",
     "needs-lookup",
     "misplaced-lookup",

@@ -298,7 +298,7 @@ class _Compiler(msgspec.Struct):
             name = self.settings["language"]
             self.problem(
                 keys,
-                "untranslated",
+                "missing-key",
                 f"{text!r} has no translation into {name!r}",
                 f"add it to {self.document.data['languages'][name]}",
             )
