@@ -275,8 +275,9 @@ class _Compiler(msgspec.Struct):
         self.words = self.catalogues.get(chosen, {})
 
     def _catalogue(self, written: str, keys: Keys) -> Mapping[str, str]:
-        builder = self._builder(())
-        text = builder.file(written, keys)
+        text = self._builder(()).file(written, keys)
+        if written not in self.templates:  # it cannot be read
+            return {}
         try:
             found = parse(text, written).data
         except SpecError as error:
