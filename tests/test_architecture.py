@@ -75,6 +75,7 @@ DOORS = {
     "rich": ("engine/cli/", "engine/report/", "workbench/commands/"),
     "jsonschema": ("engine/config/validation.py",),
     "dotenv": ("engine/cli/environment.py",),
+    "nh3": ("transforms/html.py",),
     "starlette": (),
     "uvicorn": (),
 }

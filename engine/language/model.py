@@ -310,6 +310,9 @@ class UserMatch(msgspec.Struct, frozen=True):
     source: str
     source_email: str
     fallback: str
+    by_name: bool = (
+        False  # whose e-mail no user has, or several, is found by name
+    )
 
 
 class Side(msgspec.Struct, frozen=True):

@@ -74,6 +74,7 @@ class LookupContext(msgspec.Struct, frozen=True):
     user: Callable[[str], bool]  # is this person known in the destination?
     typed: Reader  # a record with its values as their fields are declared
     user_source: str = ""
+    today: str = ""  # what `$today` is: a date
 
     def read(
         self, collection: str, key: str, body: Mapping[str, Any]
@@ -169,6 +170,8 @@ class _Context(msgspec.Struct):
                 return self.source.id
             case "$collection":
                 return self.source.collection
+            case "$today":
+                return self.sight.today
             case "$none":
                 return None
             case "$settings":

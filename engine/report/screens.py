@@ -64,7 +64,7 @@ def _people(report: Mapping[str, Any], console: Console) -> None:
     if report["people"]:
         line(
             console,
-            f"{matched} of {len(report['people'])} people found by e-mail",
+            f"{matched} of {len(report['people'])} people found among the users",
         )
     people(report, console, len(report["people"]))
 
