@@ -32,6 +32,8 @@ from engine.store.tables import (
 from engine.values import batches, digest, without
 
 BATCH = 500
+# the origin of a link whose row people merged into another one, where it leads now
+MERGED = "merged"
 
 
 class Draft(msgspec.Struct, frozen=True):
@@ -495,6 +497,15 @@ def call_attention(connection: sa.Connection, stage: str, name: str) -> None:
     )
 
 
+def told(connection: sa.Connection, stage: str) -> None:
+    """What a stage found was said to people, who need not be asked to look at it again."""
+    connection.execute(
+        findings.update()
+        .where(findings.c.stage == stage)
+        .values(severity="note")
+    )
+
+
 def clear_held_findings(
     connection: sa.Connection, name: str, key: str, target: str
 ) -> None:
@@ -652,7 +663,7 @@ def seen_of(
 
 def forget_found(connection: sa.Connection) -> None:
     """Forget which rows of others stand for records; definitions of fields are still needed."""
-    found = links.c.origin.in_(("matched", "adopted"))
+    found = links.c.origin.in_(("matched", "adopted", MERGED))
     records = sa.and_(links.c.object.not_like("$%"), links.c.object != "users")
     connection.execute(links.delete().where(found, records))
     # What was found once may be found again: no object's search is over.
