@@ -154,6 +154,7 @@ def _parents_first(
     """
     order: dict[str, None] = {}
     begun: set[str] = set()
+    resources = {item.name: item.resource for item in run.spec.active()}
 
     def visit(name: str) -> None:
         if name in begun or name not in by_resource:
@@ -162,7 +163,7 @@ def _parents_first(
         for mapping in by_resource[name].values():
             for lookup in lookups(mapping):
                 for target in lookup.objects:
-                    visit(run.spec.objects[target].resource)
+                    visit(resources.get(target, ""))
         order[name] = None
 
     for name in by_resource:
