@@ -231,6 +231,17 @@ def knowing(child: str, field: str, parent: str) -> Before:
     return hook
 
 
+def redirecting(table: str, gone: Any, kept: Any) -> Before:
+    """The id of a row that was merged leads to the one that survived, for every call."""
+
+    def hook(platform: Platform, request: Request) -> Answer | None:
+        if request.parts != [table, str(gone)]:
+            return None
+        return platform.plain(replace(request, path=f"/{table}/{kept}"))
+
+    return hook
+
+
 # -- what people do
 
 

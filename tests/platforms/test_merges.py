@@ -42,7 +42,7 @@ def firms(serve: Serve, folder: Path, *, people: int = 6, key: str = "", **compa
         "firms": readable("firms", name="text", phone="text"),
         "people": readable("people", name="text", firm="ref firms"),
     }
-    kept = {key: "text"} if key else {}
+    kept = {"note": "text", **({key: "text"} if key else {})}
     reference = {"type": "ref companies", "empty": "as_null"}
     destination = {
         "companies": writable("companies", ["name"], name=NAME, phone="text", **kept),
@@ -183,6 +183,42 @@ def test_a_rollback_takes_a_row_of_ours_for_its_own_record(
     assert trial.platform.tables["contacts"] == []
 
 
+@WHOSE
+def test_a_rollback_by_the_old_id_spares_the_survivor(
+    whose: str, serve: Serve, tmp_path: Path
+) -> None:
+    """On a platform where the id of the row that went leads to the survivor, for a deletion as well,
+    a survivor that is people's, or that they have edited, is there after a rollback.
+    """
+    trial = firms(serve, tmp_path)
+    for row in trial.platform.tables["firms"]:
+        row["phone"] = "600000000"
+    trial.full()
+    gone = trial.platform.one("companies", name="Firm 1")["id"]
+    kept = merge(trial.platform, whose)
+    trial.platform.before.append(odd.redirecting("companies", gone, kept["id"]))
+    trial.verify(code=1)
+    kept["note"] = "ours is theirs"
+    trial.rollback()
+    assert kept in trial.platform.tables["companies"]
+
+
+def test_an_edit_of_two_in_one_keeps_the_row(serve: Serve, tmp_path: Path) -> None:
+    """A row of ours that people edited stays, though it holds all that was written of the record
+    whose row they merged into it.
+    """
+    trial = firms(serve, tmp_path)
+    for row in trial.platform.tables["firms"]:
+        row["phone"] = "600000000"
+    trial.full()
+    gone, kept = trial.platform.tables["companies"]
+    odd.merged(trial.platform, "companies", gone, kept, contacts="company")
+    trial.verify(code=1)
+    kept["name"], kept["note"] = "Firm 1", "edited"
+    trial.rollback()
+    assert trial.platform.tables["companies"] == [kept]
+
+
 def test_a_rollback_of_one_run_keeps_what_another_wrote(serve: Serve, tmp_path: Path) -> None:
     """A row of the run that is taken back stays where people merged a row of another run into it."""
     trial = firms(serve, tmp_path)
@@ -195,6 +231,7 @@ def test_a_rollback_of_one_run_keeps_what_another_wrote(serve: Serve, tmp_path: 
     report = trial.delta(code=0)
     merge(trial.platform, "ours")
     trial.verify(code=1)
+    trial.platform.tables["contacts"].clear()
     trial.etl("rollback", "--yes", "--run", str(report["run"]))
     assert names(trial.platform, "companies") == ["Firm 2"]
 
@@ -268,10 +305,11 @@ def test_a_survivor_is_not_deleted_with_a_record(
     """
     trial = firms(serve, tmp_path, on_delete="delete")
     trial.full()
-    kept = merge(trial.platform, whose)
+    kept = merge(trial.platform, whose, name="Firm 1", phone="600000001")
     trial.verify(code=1)
     tables = trial.platform.tables
-    tables["people"][:] = [row for row in tables["people"] if row["firm"] != left + 1]
+    tables["contacts"].clear()
+    tables["people"].clear()
     del tables["firms"][left]
     trial.delta("--deletions", "--yes")
     there = [row["id"] for row in tables["companies"]]
