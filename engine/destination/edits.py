@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import sqlalchemy as sa
 from msgspec import structs
@@ -14,7 +15,7 @@ from engine.extract.records import rows_now
 from engine.language.model import ObjectMapping
 from engine.session import Run
 from engine.store.links import MERGED, Link, link_of, save_link
-from engine.values import as_link
+from engine.values import links_in
 
 
 def edits_of(run: Run, resource: str, links: Sequence[Link]) -> dict[str, str]:
@@ -64,13 +65,24 @@ def _is_as_left(
 
     before = dict(row)
     for target, value in link.written.items():
-        symbol = as_link(value)
-        other = link_of(connection, *symbol) if symbol else None
-        if other and other.origin == MERGED and codec.names_parent(target):
-            live = codec.get(row, target)
-            if str(live) == other.dest_id:
-                before[target] = type(live)(other.extra[MERGED])
+        for symbol in links_in(value) if target in row else ():
+            other = link_of(connection, *symbol)
+            if other and other.origin == MERGED:
+                ids = (other.dest_id, other.extra[MERGED])
+                before[target] = _moved_back(before[target], *ids)
     return codec.is_unchanged(seen, before)
+
+
+def _moved_back(value: Any, survivor: str, gone: str) -> Any:
+    """A value as it was when it named the row that is gone."""
+    if isinstance(value, list):
+        return [_moved_back(item, survivor, gone) for item in value]
+    if isinstance(value, dict):
+        return {
+            name: _moved_back(item, survivor, gone)
+            for name, item in value.items()
+        }
+    return type(value)(gone) if str(value) == survivor else value
 
 
 def _changed(

@@ -32,7 +32,7 @@ from engine.store.links import (
     save_links,
     stream_links,
 )
-from engine.values import as_link, grouped
+from engine.values import grouped, links_in
 
 FEWEST = 2  # rows that show a merge whatever the two rows are called
 MOST = 5  # rows that are read for one that is gone
@@ -118,9 +118,13 @@ def _held(run: Run, gone: Mapping[Symbol, Link]) -> dict[Symbol, list[str]]:
         row = there.get((item.link.resource, item.link.dest_id))
         if row is not None:
             codec = codec_now(run, item.link.resource)
-            value = codec.get(row, item.target)
-            named = str(value) if isinstance(value, str | int) else ""
-            found.setdefault(item.symbol, []).append(named)
+            named = [
+                row_id
+                for target, to, row_id in codec.references(row)
+                if (target, to) == (item.target, gone[item.symbol].resource)
+            ]
+            one = named[0] if len(named) == 1 else ""
+            found.setdefault(item.symbol, []).append(one)
     return found
 
 
@@ -148,10 +152,12 @@ def _pointers_of(
             continue
         fields = run.resource(link.resource).fields
         for target, value in link.written.items():
-            symbol, kind = as_link(value), fields.get(target)
-            is_reference = kind is not None and kind.kind == "reference"
-            if symbol and symbol in gone and is_reference:
-                yield _Pointer(link, target, symbol)
+            named, kind = links_in(value), fields.get(target)
+            refers = kind is not None and (
+                kind.kind == "reference" or kind.shape
+            )
+            if len(named) == 1 and named[0] in gone and refers:
+                yield _Pointer(link, target, named[0])
 
 
 def _rows_of(run: Run, links: Iterable[Link]) -> dict[RowId, Row]:
