@@ -17,8 +17,6 @@ from engine.connector.titles import first_word
 from engine.destination.rows import Row, codec_now
 from engine.destination.written import bodies_written
 from engine.extract.records import can_look, rows_now
-from engine.language.dependencies import lookups
-from engine.language.model import ObjectMapping
 from engine.plan.diff import Symbol
 from engine.plan.moves import words_in
 from engine.session import Run
@@ -131,17 +129,11 @@ def _held(run: Run, gone: Mapping[Symbol, Link]) -> dict[Symbol, list[str]]:
 def _pointers(run: Run, gone: Mapping[Symbol, Link]) -> Iterator[_Pointer]:
     many = Counter[Symbol]()
     for mapping in run.spec.active():
-        if not _refers(mapping, {name for name, _ in gone}):
-            continue
-        for batch in stream_links(run.store, mapping.name):
+        for batch in stream_links(run.store, mapping.name, naming=gone):
             for item in _pointers_of(run, batch, gone):
                 many[item.symbol] += 1
                 if many[item.symbol] <= MOST:
                     yield item
-
-
-def _refers(mapping: ObjectMapping, names: set[str]) -> bool:
-    return any(not names.isdisjoint(item.objects) for item in lookups(mapping))
 
 
 def _pointers_of(
