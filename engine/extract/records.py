@@ -355,6 +355,13 @@ def rows_below(
         yield from client.below(resource.name, parents, proof=True)
 
 
+def can_look(resource: Resource) -> bool:
+    """Whether rows of a resource can be asked for by their ids."""
+    listing = resource.operations.get("list")
+    below = listing is not None and (listing.ids or listing.parent)
+    return "read" in resource.operations or bool(below)
+
+
 def rows_now(
     client: Client, resource: Resource, bodies: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, dict[str, Any]]:
