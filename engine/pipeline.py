@@ -11,11 +11,11 @@ from engine.connector.transport import LIMITS
 from engine.extract.accounts import check_accounts
 from engine.extract.audit import (
     Audit,
-    check_schema_drift,
     match_people,
     taken_by_none,
     unmapped_collections,
 )
+from engine.extract.fields import note_absent_fields
 from engine.extract.full import Reading, extract
 from engine.extract.hydrate import hydrate
 from engine.extract.incremental import Changes, find_deleted, read_changes
@@ -77,7 +77,7 @@ def extract_and_audit(
     result.readings = extract(
         run, run.spec.sample.pages if sample is not None else None
     )
-    check_schema_drift(run)
+    note_absent_fields(run)
     if details and sample is None:
         hydrate(run)
     audit = match_people(run)
@@ -231,7 +231,7 @@ def _extract_changes(
     """
     result.changes = read_changes(run, whole=deletions)
     result.readings = extract(run)
-    check_schema_drift(run)
+    note_absent_fields(run)
     hydrate(run)
     result.audit = match_people(run)
     if deletions:

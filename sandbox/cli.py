@@ -51,7 +51,10 @@ def _rates(values: tuple[str, ...]) -> dict[str, float]:
 
 @click.group()
 def sandbox() -> None:
-    """Local emulators of the platforms that records are moved between."""
+    """Local emulators of the platforms that records are moved between.
+
+    `unlimited`, a plan of stel_order, is the sandbox's own: no account of the platform is on it.
+    """
 
 
 @sandbox.command("serve")

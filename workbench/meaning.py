@@ -54,7 +54,20 @@ _COSMETIC = frozenset(
     }
 )
 # of a resource: its fields, which are parts of their own, and what only people are shown
-_SHOWN = frozenset({"fields", "note", "called", "money", "labels"})
+_SHOWN = frozenset(
+    {
+        "fields",
+        "note",
+        "called",
+        "money",
+        "labels",
+        "flags",
+        "evidence",
+        "published",
+        "seen",
+        "inferred",
+    }
+)
 # what things were called: the diff says so
 _FORMER = frozenset({"was", "options_were"})
 _PACING = frozenset(

@@ -12,6 +12,11 @@ from engine.cli.log import logged
 from engine.cli.opening import opened
 from engine.cli.options import Settings, common
 from engine.cli.screen import print_result
+from engine.extract.fields import (
+    count_fields,
+    count_marked,
+    count_undeclared,
+)
 from engine.report import screens
 from engine.report.document import build
 from engine.report.terminal import NAMED
@@ -38,5 +43,10 @@ def audit(refresh: bool, rebind: bool, **options: Any) -> None:
         report = build(run, result, "audit", options["environment"], most)
         report["collections"] = [
             structs.asdict(reading) for reading in result.readings.values()
+        ]
+        report["fields"] = [structs.asdict(item) for item in count_fields(run)]
+        report["marked"] = [structs.asdict(item) for item in count_marked(run)]
+        report["undeclared"] = [
+            structs.asdict(item) for item in count_undeclared(run)
         ]
     print_result(options["as_json"], report, screens.show_audit)

@@ -38,6 +38,7 @@ _USES = (  # where a name is used, where it is defined, what it names
     ("pipelines.resource", "resources", "resource"),
     ("pipelines.stages", "resources", "resource"),
     ("errors.*.limit", "limits", "limit"),
+    ("to_know.*.rows.*", "resources", "resource"),
     ("resources.*.list.parent", "resources", "resource"),
     *((f"{call}.pager", "pagers", "pager") for call in _CALLS),
     *((f"{call}.limits.*", "limits", "limit") for call in _CALLS),
@@ -213,6 +214,11 @@ def _fields_named(resource: Mapping[str, Any]) -> Iterator[tuple[Keys, str]]:
         yield ("json_api", "relationships", field), field
     for part, field in resource.get("money", {}).items():
         yield ("money", part), field.partition(".")[0]
+    for word, field in resource.get("flags", {}).items():
+        yield ("flags", word), field
+    for word in ("published", "seen", "inferred"):
+        for position, field in enumerate(resource.get(word, ())):
+            yield (word, position), field.partition(".")[0]
     for field, written in resource.get("fields", {}).items():
         for key in (
             ("only_with", "requires") if isinstance(written, dict) else ()
@@ -382,6 +388,9 @@ def _build(document: Document) -> model.Connector:
         reference=_made(model.Reference, data.get("reference", {})),
         pipelines=_optional(model.Pipelines, data.get("pipelines")),
         users=_optional(model.Users, users, name=_words(users.get("name", ()))),
+        to_know=tuple(
+            _made(model.ToKnow, item) for item in data.get("to_know", ())
+        ),
         cost_unit=data.get("cost_unit") or _unit(resources.values()),
         digest=digest(data),
     )

@@ -9,6 +9,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from engine.values import segments
+
 PLACE = re.compile(
     r"\{(\w+)\}"
 )  # a place in a path or parameter that a field fills in
@@ -243,6 +245,26 @@ class Resource(msgspec.Struct, frozen=True):
     labels: Mapping[str, str] = msgspec.field(default_factory=dict)
     # the fields that hold an amount and its currency
     money: tuple[str, str] | None = None
+    # what a row may be marked as -> the field that says so: inactive, archived
+    flags: Mapping[str, str] = msgspec.field(default_factory=dict)
+    # how the fields are known that the three lists below do not name
+    evidence: str = "published"
+    published: tuple[str, ...] = ()
+    seen: tuple[str, ...] = ()
+    inferred: tuple[str, ...] = ()
+
+    def evidence_of(self, place: str) -> str:
+        """How a field is known: published by the platform, seen in rows, inferred, or not
+        declared.
+        """
+        head = str(segments(place)[0])
+        if head not in self.fields:
+            return "undeclared"
+        for name in (place.replace("[*]", ""), head):
+            for word in ("published", "seen", "inferred"):
+                if name in getattr(self, word):
+                    return word
+        return self.evidence
 
     @property
     def written_over(self) -> str:
@@ -477,6 +499,15 @@ class Connection(msgspec.Struct, frozen=True):
     file_signed: bool = False
 
 
+class ToKnow(msgspec.Struct, frozen=True):
+    """What people should know of a platform before a migration: what its API does not hold, what
+    to check. `rows` are the collections whose row counts show how much it concerns.
+    """
+
+    text: str
+    rows: tuple[str, ...] = ()
+
+
 class Connector(msgspec.Struct, frozen=True):
     """One API."""
 
@@ -498,6 +529,7 @@ class Connector(msgspec.Struct, frozen=True):
     same_as: Mapping[str, str] = msgspec.field(default_factory=dict)
     # what the platform calls the cost of a call, in the plural
     cost_unit: str = "calls"
+    to_know: tuple[ToKnow, ...] = ()
     digest: str = ""
 
     def said_by(self, name: str) -> Iterator[str]:

@@ -168,7 +168,7 @@ class RateLimiter(msgspec.Struct):
         default_factory=dict
     )
     # allowances the platform's headers name
-    _told: dict[str, float] = msgspec.field(default_factory=dict)
+    told: dict[str, float] = msgspec.field(default_factory=dict)
     _lock: threading.Lock = msgspec.field(default_factory=threading.Lock)
     _turns: dict[tuple[str, ...], FairLock] = msgspec.field(
         default_factory=dict
@@ -378,7 +378,7 @@ class RateLimiter(msgspec.Struct):
 
     def allowance(self, limit: Limit) -> float:
         """Units per window: what the platform's headers say, else the plan's; less the reserve."""
-        told = self._told.get(limit.name)
+        told = self.told.get(limit.name)
         return (
             told if told is not None else limit.allowance(self.plan, self.seats)
         ) * (1 - self.reserve)
@@ -410,7 +410,7 @@ class RateLimiter(msgspec.Struct):
                 for word in ("limit", "remaining")
             )
             if told:
-                self._told[limit.name] = told
+                self.told[limit.name] = told
             # What others spend out of the reserve is theirs; only what they take beyond it is
             # missing here.
             if (

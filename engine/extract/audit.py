@@ -1,11 +1,8 @@
-"""Look before anything is written: both accounts, people, unmapped collections, fields that
-vanished.
-"""
+"""Look before anything is written: both accounts, people, unmapped collections."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import cache, partial
 from typing import Any, Literal
 
 import msgspec
@@ -15,7 +12,7 @@ from engine.connector.model import Users
 from engine.connector.titles import at_place, first_word
 from engine.errors import RequestRejected, UnsafePlan
 from engine.extract.records import cursors_of
-from engine.language.dependencies import by_source, needed, paths_read
+from engine.language.dependencies import by_source, needed
 from engine.session import Run
 from engine.store.links import (
     Finding,
@@ -37,7 +34,6 @@ from engine.values import dig, folded, grouped, is_yes, segments
 
 COUNTED = "#"  # marks the cursor of a collection that was counted, not read
 STANDS_IN = "the fallback owner stands in"
-SEEN = 200  # records looked at to see whether a field still exists
 
 PersonState = Literal["matched", "unmatched", "ambiguous", "inactive"]
 
@@ -288,50 +284,6 @@ def _rows(run: Run, name: str, staged: bool, cursor: Cursor | None) -> int:
             connection, Cursor(COUNTED + name, None, True, rows, now, now)
         )
     return rows
-
-
-def check_schema_drift(run: Run) -> None:
-    """Refuse to go on where a field that the spec reads is in no record at all: it would be
-    blanked everywhere. Raises UnsafePlan.
-    """
-    problems = []
-    fields_seen = cache(partial(_fields_seen, run))
-    for mapping in run.spec.active():
-        paths = [
-            path for path in paths_read(mapping) if not path.startswith("$")
-        ]
-        heads = {str(segments(path)[0]) for path in paths}
-        heads -= {*mapping.related, *mapping.children}
-        if mapping.each:
-            heads.discard(mapping.each.name)
-        for name in mapping.sources:
-            if name.startswith("$"):
-                continue
-            seen = fields_seen(name)
-            resource = run.migration.source.resources[name]
-            # those are checked when they are read
-            known = resource.fields.keys() - set(
-                resource.operations["list"].detail
-            )
-            problems += [
-                f"{name}.{head}"
-                for head in sorted(heads & known)
-                if seen is not None and head not in seen
-            ]
-    if problems:
-        listed = ", ".join(dict.fromkeys(problems))
-        raise UnsafePlan(
-            f"the source no longer has {listed}, which the spec reads – has the"
-            " platform renamed a field? Correct the connector and the spec, then run"
-            " again with --refresh"
-        )
-
-
-def _fields_seen(run: Run, name: str) -> set[str] | None:
-    """Field names in the first records of a collection; None where there is none."""
-    for batch in stream(run.store, name, batch=SEEN):
-        return {key for record in batch for key in record.body}
-    return None
 
 
 def count_rows(run: Run, collection: str) -> int:

@@ -183,7 +183,8 @@ def save(
     tally: Tally,
 ) -> tuple[Cursor, Tally]:
     """Keep one page of a list: its live rows, and what the reading has shown."""
-    found = keyed(run, name, alive(run, name, page.rows), cursor.rows)
+    living = alive(run, name, page.rows)
+    found = keyed(run, name, living, cursor.rows)
     unique = found.unique
     cursor = structs.replace(
         cursor,
@@ -198,6 +199,8 @@ def save(
         tally = tallied(
             connection, resource, tally, page, found, cursor.started
         )
+        deleted = tally.deleted + len(page.rows) - len(living)
+        tally = structs.replace(tally, deleted=deleted)
         if found.records and _by_position(resource.operations["list"]):
             tally = structs.replace(
                 tally, last=(page.at, found.records[-1].key)

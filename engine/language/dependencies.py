@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, Literal
 
 from msgspec import Struct
 
@@ -19,6 +19,9 @@ from engine.language.model import (
     Spec,
     Template,
 )
+from engine.values import segments
+
+Use = Literal["value", "link", "owner", "stage"]  # what a field is read for
 
 
 def needed(spec: Spec) -> dict[str, tuple[str, ...]]:
@@ -130,11 +133,82 @@ def paths_read(mapping: ObjectMapping) -> set[str]:
     if mapping.each:
         found.update([mapping.each.path.text], tested(mapping.each.where))
     for item in mapping.fields.values():
-        for expr in walk(item.expr):
-            if isinstance(expr, Path):
-                found.add(expr.text)
-            elif isinstance(expr, Template):
-                found.update(expr.uses)
-        for condition in conditions(item):
-            found.update(tested(condition))
+        found.update(_paths_in(item))
     return found
+
+
+def _paths_in(item: Field) -> Iterator[str]:
+    for expr in walk(item.expr):
+        if isinstance(expr, Path):
+            yield expr.text
+        elif isinstance(expr, Template):
+            yield from expr.uses
+    for condition in conditions(item):
+        yield from tested(condition)
+
+
+def fields_read(spec: Spec) -> dict[str, dict[str, Use]]:
+    """The fields that a spec reads, by collection, each with what it is read for: above all a
+    link, an owner or a stage.
+    """
+    found: dict[str, dict[str, Use]] = {}
+    if spec.users:
+        found[spec.users.source] = {spec.users.source_email: "owner"}
+    for mapping in spec.active():
+        for name, text, use in _fields_of(spec, mapping):
+            if name.startswith("$"):
+                continue
+            uses = found.setdefault(name, {})
+            if uses.get(text, "value") == "value":
+                uses[text] = use
+    return found
+
+
+def _fields_of(
+    spec: Spec, mapping: ObjectMapping
+) -> Iterator[tuple[str, str, Use]]:
+    """A collection, a field of it, and what an object reads it for."""
+    rest: Use = "stage" if mapping.scaffold else "value"
+    uses = dict.fromkeys(sorted(paths_read(mapping)), rest)
+    for related in mapping.related.values():
+        uses[related.by.text] = "link"
+    for children in mapping.children.values():
+        yield children.source, children.on, "link"
+        if children.by:
+            uses[children.by.text] = "link"
+    for lookup in lookups(mapping):
+        use = _use_of(spec, lookup)
+        uses |= dict.fromkeys(_paths_in(Field("", lookup.by, ())), use)
+        for target in lookup.objects if lookup.on else ():
+            for name in spec.objects[target].sources:
+                yield name, lookup.on, use
+    for text, use in uses.items():
+        names, place = _placed(mapping, text)
+        yield from ((name, place, use) for name in names if place)
+
+
+def _use_of(spec: Spec, lookup: Lookup) -> Use:
+    if lookup.objects == ("users",):
+        return "owner"
+    scaffold = any(spec.objects[name].scaffold for name in lookup.objects)
+    return "stage" if scaffold else "link"
+
+
+def _placed(mapping: ObjectMapping, text: str) -> tuple[tuple[str, ...], str]:
+    """The collections whose rows a path leads to, and where it leads in them."""
+    head = str(segments(text)[0])
+    if head.startswith("$"):
+        return (), ""
+    inside = text.removeprefix(head)
+    if mapping.each and head == mapping.each.name:
+        return mapping.sources, f"{mapping.each.path.text}[*]{inside}"
+    if head in mapping.related:
+        sources = mapping.related[head].sources
+    elif head in mapping.children:
+        sources = (mapping.children[head].source,)
+    else:
+        return mapping.sources, text
+    # the rows of a list are each looked at
+    if inside.startswith("["):
+        inside = inside.partition("]")[2]
+    return sources, inside.removeprefix(".")

@@ -7,11 +7,17 @@ from collections.abc import Iterator
 import sqlalchemy as sa
 
 from engine.errors import UnsafePlan
+from engine.extract.fields import ABSENT
 from engine.plan.cost import Plan, Step
 from engine.plan.deletions import STAGE
 from engine.plan.room import too_many_fields
 from engine.session import Run
-from engine.store.links import call_attention, count_links, troubled_fields
+from engine.store.links import (
+    all_findings,
+    call_attention,
+    count_links,
+    troubled_fields,
+)
 
 UPDATES = 0.3  # share of linked rows that may be rewritten without a person saying yes
 # share of an object's rows that may be deleted without a person saying yes
@@ -54,7 +60,15 @@ def refusals(run: Run, made: Plan) -> list[str]:
             have = linked.get(step.object, 0)
             found += _rewritten(run, step, have + step.adopt)
             found += _deleted(run, step, have)
+        found += _absent(connection)
     return found
+
+
+def _absent(connection: sa.Connection) -> Iterator[str]:
+    """Fields that no row of the source has: all that depends on them would be lost."""
+    for item in all_findings(connection, "attention"):
+        if item.stage == ABSENT:
+            yield f"{item.object}.{item.field}: {item.text}"
 
 
 def _point_out_deletions(run: Run, made: Plan) -> None:

@@ -25,6 +25,7 @@ from engine.report.terminal import (
     people,
     spent,
     table,
+    to_know,
 )
 from engine.report.words import counted
 
@@ -52,10 +53,50 @@ def show_audit(report: Mapping[str, Any], console: Console) -> None:
         for item in report["collections"]
     ]
     table(console, "Collections", ("Collection", "rows", ""), rows, [1])
+    marked = [
+        [
+            item["collection"],
+            item["kind"],
+            number(item["rows"]),
+            "left out" if item["kind"] == "deleted" else "read like others",
+        ]
+        for item in report["marked"]
+    ]
+    heads = ("Collection", "marked as", "rows", "")
+    table(console, "Rows that are marked", heads, marked, [2])
     _people(report, console)
     left_behind(report, console)
+    _fields(report, console)
+    to_know(report, console)
     spent(report, console)
     notices(report, console)
+
+
+def _fields(report: Mapping[str, Any], console: Console) -> None:
+    """How many rows have each field that is read, and which fields nobody declared."""
+    rows = [
+        [
+            f"{item['collection']}.{item['field']}",
+            f"{item['found']:,} / {item['rows']:,}",
+            item["evidence"],
+            item["use"] if item["use"] != "value" else "",
+            "IN NO ROW" if item["rows"] and not item["found"] else "",
+        ]
+        for item in report["fields"]
+    ]
+    heads = ("Field", "rows with it / rows", "known as", "for", "")
+    table(console, "Fields that are read", heads, rows, [1])
+    more = [
+        [
+            f"{item['collection']}.{item['field']}",
+            *(number(item[word]) for word in ("rows", "filled")),
+        ]
+        for item in report["undeclared"]
+    ]
+    title = (
+        "Fields that the connector does not declare, such as custom properties"
+    )
+    table(console, title, ("Field", "rows with it", "filled"), more, (1, 2))
 
 
 def _people(report: Mapping[str, Any], console: Console) -> None:

@@ -276,6 +276,26 @@ def left_behind(report: Report, console: Console) -> None:
     )
 
 
+def to_know(report: Report, console: Console) -> None:
+    """What the APIs do not hold, and what people have to check or make anew."""
+    items = report.get("to_know", [])
+    for title in dict.fromkeys(item["platform"] for item in items):
+        heading(console, f"To know about {title}")
+        for item in items:
+            if item["platform"] == title:
+                line(console, f"  {item['text']}{_shown_rows(item['rows'])}")
+
+
+def _shown_rows(rows: Sequence[tuple[str, int | None]]) -> str:
+    """The counts of an item that are known."""
+    known = [
+        f"{name}: {many:,} rows"
+        for name, many in rows
+        if many is not None and many >= 0
+    ]
+    return f" ({', '.join(known)})" if known else ""
+
+
 def cost_unit(account: Mapping[str, Any]) -> str:
     """What a platform calls the cost of a call; reports of an older etl do not include it."""
     return str(account.get("cost_unit", "units"))
@@ -308,6 +328,8 @@ def spent(report: Report, console: Console) -> None:
             console,
             f"  {account['title']} ({account['plan']}): {called}, {waited}",
         )
+        if account.get("plan_shown"):
+            line(console, f"    plan {account['plan']} {account['plan_shown']}")
         for limit in account["limits"]:
             unit = cost_unit(account) if limit["unit"] == "cost" else "calls"
             allowance = limit["allowance"]

@@ -79,6 +79,7 @@ class Tally(msgspec.Struct, frozen=True):
     repeated: int = 0  # rows under the id of another row
     repeated_key: str = ""  # the first of those ids
     unkeyed: int = 0  # rows without an id that can be used
+    deleted: int = 0  # rows that say of themselves that they are deleted
     doubts: int = 0  # lists that may have more rows than were read
     doubt: str = ""  # the first of those doubts
     pages: int = 0

@@ -93,6 +93,7 @@ async def _admit(account: StelAccount, request: Request, collection: str) -> Non
     """Key first, then the collection's name, then the budget, then the permission."""
     given = [request.headers.get("APIKEY"), request.query_params.get("APIKEY")]
     if request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
+        await request.body()  # kept, so that it can be read again: as a body it is no JSON
         given.append(str((await request.form()).get("APIKEY")))
     if account.key not in given:
         raise Refusal(int(account.switches["bad_key_status"]), BAD_KEY)
@@ -162,5 +163,5 @@ def _check_writable(collection: str) -> None:
 async def _body(request: Request) -> Any:
     try:
         return json.loads(await request.body())
-    except ValueError:
+    except (ValueError, RecursionError):
         raise Refusal(400, BAD_BODY) from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -100,6 +101,18 @@ def test_the_shipped_connectors_compile(path: Path) -> None:
         assert all(limit.allowance(plan, 1) > 0 for plan in connector.plans)
 
 
+def test_how_the_fields_of_stel_order_are_known() -> None:
+    """Each declared field is published, seen or inferred, as the founders' reference marks it, those marked unknown among the inferred."""
+    connector = load_connector(ROOT / "connectors" / "stel_order.yaml")
+    resources = connector.resources
+    found = Counter(item.evidence_of(name) for item in resources.values() for name in item.fields)
+    assert found == {"published": 40, "seen": 712, "inferred": 379 + 5}
+    places = ["account-path", "agent-path", "lines[*].units", "lines[*].primary-tax-path", "lines"]
+    assert [resources["salesOrders"].evidence_of(place) for place in places] == ["seen", "inferred", "seen", "inferred", "seen"]
+    assert resources["products"].evidence_of("composite") == "seen"
+    assert resources["products"].evidence_of("colour") == "undeclared"
+
+
 MISTAKES = [
     ("pager: rows, cost: 3", "pager: rose, cost: 3", "unknown-name", "rows"),
     ("limits: [slow]}\nplans", "limits: [slov]}\nplans", "unknown-name", "slow"),
@@ -131,6 +144,11 @@ MISTAKES = [
     ("like: [stamps]", "like: !seq [stamps]", "unsafe-yaml", ""),
     ("people: {fields", "people: !!python/dict {fields", "unsafe-yaml", ""),
     ("/boards/{owner}/deals", "/boards/{owned}/deals", "unknown-name", "owner"),
+    ("boards: {fields: {name: text}}", "boards: {fields: {name: text}, inferred: [nmae]}", "unknown-name", "name"),
+    ("boards: {fields: {name: text}}", "boards: {fields: {name: text}, seen: [nmae.first]}", "unknown-name", "name"),
+    ("boards: {fields: {name: text}}", "boards: {fields: {name: text}, published: [nmae]}", "unknown-name", "name"),
+    ("boards: {fields: {name: text}}", "boards: {fields: {name: text}, flags: {archived: nmae}}", "unknown-name", "name"),
+    ("users: {resource: people", "to_know: [{text: x, rows: [bords]}]\nusers: {resource: people", "unknown-name", "boards"),
 ]  # fmt: skip
 
 

@@ -51,6 +51,40 @@ def test_people_add_change_and_delete(busy: Account) -> None:
     assert busy.get(f"clients/{made['id']}")[0]["deleted"] is True
 
 
+NO_OBJECTS = [b"[]", b"7"]  # they are JSON: an action that looks at no field of its body takes them
+
+
+@pytest.mark.parametrize(
+    ("content", "headers"),
+    [
+        (b"", {}),
+        (b"name=Cl%C3%ADnica", {"Content-Type": "application/x-www-form-urlencoded"}),
+        (b"name=x&%zz&=", {"Content-Type": "application/x-www-form-urlencoded; charset=utf-8"}),
+        (b"\xff\xfe", {"Content-Type": "application/x-www-form-urlencoded"}),
+        (b"\xff\xfe", {"Content-Type": "application/json"}),
+        (b"--x\r\n", {"Content-Type": "multipart/form-data; boundary=x"}),
+        (b"[" * 100_000, {"Content-Type": "application/json"}),
+        *((content, {}) for content in NO_OBJECTS),
+    ],
+)
+def test_a_body_that_is_no_json_object(
+    content: bytes, headers: dict[str, str], busy: Account
+) -> None:
+    """A form, an empty body and any other that is no JSON are E000005, on every route that takes a body, and never a 500."""
+    client, invoice = (busy.get(name, limit=1)[0]["id"] for name in ("clients", "ordinaryInvoices"))
+    routes = [("POST", "clients"), ("PUT", f"clients/{client}")]
+    routes += [("PUT", f"sendDocument/{invoice}")] if content not in NO_OBJECTS else []
+    for method, path in routes:
+        answer = busy.http.request(method, path, content=content, headers=headers)
+        assert (answer.status_code, answer.json()[0]["error-code"]) == (400, "E000005"), path
+
+
+def test_the_key_and_the_fields_in_one_form(busy: Account) -> None:
+    """A form that brings the key is let in, and its fields are refused as no JSON."""
+    answer = busy.http.post("clients", data={"APIKEY": busy.key, "name": "x"}, headers={"APIKEY": ""})
+    assert (answer.status_code, answer.json()[0]["error-code"]) == (400, "E000005")
+
+
 def test_bad_bodies_are_refused(busy: Account) -> None:
     """No JSON is E000005; unknown fields, ids and stamps are E000003."""
     answer = busy.http.post("clients", content=b"{")

@@ -189,9 +189,19 @@ def test_which_definitions_are_the_platforms_own_is_approved(project: Path, agre
         demand(load_migration(project, {}), project, agreed)
 
 
-def test_what_people_see_fields_called_is_not_approved(project: Path, agreed: Store) -> None:
-    """Another label of a platform's field changes a warning and no data."""
-    edit_connector(project, "pipedrive.yaml", "owner_id: Owner", "owner_id: Proprietor")
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [
+        ("pipedrive.yaml", "owner_id: Owner", "owner_id: Proprietor"),
+        ("stel_order.yaml", "inferred: [identification-number, ", "inferred: ["),
+        ("stel_order.yaml", "evidence: seen", "evidence: inferred"),
+        ("stel_order.yaml", "flags: {inactive: inactive}", "flags: {archived: inactive}"),
+        ("stel_order.yaml", "Logos of clients", "Pictures of clients"),
+    ],
+)
+def test_what_people_are_only_shown_is_not_approved(project: Path, agreed: Store, name: str, old: str, new: str) -> None:
+    """Labels of a platform's fields, how these are known, and what people should know change no data."""
+    edit_connector(project, name, old, new)
     assert demand(load_migration(project, {}), project, agreed).by == "Ana"
 
 

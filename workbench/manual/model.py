@@ -82,6 +82,8 @@ class Manual:
     left: tuple[tuple[str, str], ...]
     masked: bool
     examples: bool = field(default=False)
+    # platform and text: what the APIs do not hold, what to check
+    to_know: tuple[tuple[str, str], ...] = ()
 
 
 def manual(migration: Migration, run: Run | None, masked: bool) -> Manual:
@@ -110,6 +112,11 @@ def manual(migration: Migration, run: Run | None, masked: bool) -> Manual:
         customs=_customs(spec),
         pipelines=_pipelines(migration.document.data.get("pipelines", {})),
         left=tuple(spec.left_behind.items()),
+        to_know=tuple(
+            (side.title, item.text)
+            for side in (migration.source, migration.destination)
+            for item in side.to_know
+        ),
         masked=masked,
         examples=run is not None,
     )

@@ -25,6 +25,7 @@ def as_page(manual: Manual) -> str:
             *map(_chapter, manual.chapters),
             _set_up(manual),
             _left(manual),
+            _to_know(manual),
             _signature(manual),
         )
     )
@@ -42,6 +43,11 @@ def _head(manual: Manual) -> str:
         f'<li><a href="#o-{safe(item.name)}">{safe(item.label)}</a></li>'
         for item in manual.chapters
     )
+    to_know = (
+        '<li><a href="#to-know">What to know about the platforms</a></li>'
+        if manual.to_know
+        else ""
+    )
     return (
         '<a class="skip" href="#main">Skip to the content</a>\n'
         f"<header><h1>{safe(manual.title)}</h1>"
@@ -51,7 +57,7 @@ def _head(manual: Manual) -> str:
         f'<li><a href="#overview">Overview</a></li>{links}'
         '<li><a href="#set-up">People, custom fields and pipelines</a></li>'
         '<li><a href="#left">What is not migrated</a></li>'
-        '<li><a href="#signature">Approval</a></li></ol></nav>\n<main id="main">\n'
+        f'{to_know}<li><a href="#signature">Approval</a></li></ol></nav>\n<main id="main">\n'
     )
 
 
@@ -212,6 +218,14 @@ def _left(manual: Manual) -> str:
         "<p>The fields of migrated records that stay behind are listed with each kind of record"
         " above.</p></section>\n"
     )
+
+
+def _to_know(manual: Manual) -> str:
+    if not manual.to_know:
+        return ""
+    title = "What to know about the platforms"
+    table = _table(title, ("Platform", "What"), manual.to_know)
+    return f'<section id="to-know"><h2>{title}</h2>{table}</section>\n'
 
 
 def _signature(manual: Manual) -> str:

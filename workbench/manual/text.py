@@ -69,6 +69,9 @@ def _lines(manual: Manual) -> Iterator[str]:
         if manual.left
         else ["No collections are listed as staying behind."]
     )
+    if manual.to_know:
+        yield from ("", "## What to know about the platforms", "")
+        yield from _table(("Platform", "What"), manual.to_know)
     yield from _signature(manual)
 
 

@@ -167,7 +167,8 @@ function limitChart(account) {
   });
   const cost = costUnit(account) === "calls" ? "" : `, ${count(account.cost)} ${costUnit(account)}`;
   const spent = `This run: ${many(account.calls, "call")}${cost}; it waited ${count(account.waited)} s for the limits.`;
-  const plan = `plan ${account.plan || "unknown"}, ${many(account.seats, "seat")}`;
+  const told = account.plan_shown ? `, ${account.plan_shown}` : "";
+  const plan = `plan ${account.plan || "unknown"}, ${many(account.seats, "seat")}${told}`;
   return el(".chart", {}, el("h3", {}, value(account.title, "name"), " ", el("span.muted", {}, value(plan, "name"))), el("p", {}, spent), rows, timeChart(account));
 }
 /** Columns over time: how much in each stretch, with what the account would have allowed for one as a line. */
@@ -310,6 +311,13 @@ function leftBehind() {
     row.reason ? value(row.reason, "name") : el("span.chip.s-lost", {}, "no reason given"),
   ]);
   return section("left", "Collections left behind", table("Collections that are not migrated", [["Collection"], ["Rows", "number"], ["Why"]], cells));
+}
+function toKnow() {
+  const items = report.to_know || []; // older reports do not have it
+  if (!items.length) return null;
+  const counted = (rows) => rows.filter((row) => row[1] !== null && row[1] >= 0).map((row) => `${row[0]}: ${many(row[1], "row")}`).join(", ");
+  const rows = items.map((item) => [value(item.platform, "name"), value(item.text, "name"), value(counted(item.rows), "name")]);
+  return section("to-know", "To know", table("What the platforms do not hold, and what to check", [["Platform"], ["What"], ["Rows"]], rows));
 }
 
 // -- state of the page, kept in its address
@@ -638,7 +646,7 @@ function start() {
   readHash();
   heading();
   const charts = el(".charts", {}, recordChart(), mappedChart(), el("div", {}, Object.values(report.accounts).map(limitChart), el("p.muted", {}, "The bars show what was used of the window open when the run ended, by this run and by others; short windows empty themselves.")));
-  const parts = [verdict(), moneyTable(), attentionList(), sampleSection(), objectTable(), section("charts", "Volume and limits", charts), peopleTable(), leftBehind()];
+  const parts = [verdict(), moneyTable(), attentionList(), sampleSection(), objectTable(), section("charts", "Volume and limits", charts), peopleTable(), leftBehind(), toKnow()];
   byId("main").prepend(...parts.filter(Boolean));
   setUpRecords();
   setUpDialog();

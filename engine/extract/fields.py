@@ -1,0 +1,188 @@
+"""Which fields the rows of the source really have.
+
+A name that a connector declares may be a wrong guess: then what depends on it would be lost, and
+nobody would be told.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from engine.language.dependencies import Use, fields_read
+from engine.session import Run
+from engine.store.links import Finding, clear_findings, save_findings
+from engine.store.records import stream, tally_of
+from engine.values import Segments, is_empty, is_yes, picks, segments
+
+ABSENT = "fields"  # the stage of findings about fields that no row has
+PROOF = 10  # rows that could have a field and do not: fewer prove nothing
+
+
+class FieldCount(msgspec.Struct, frozen=True):
+    """A field the spec reads: how many rows have it, of those that have what it stands in."""
+
+    collection: str
+    field: str
+    use: Use
+    rows: int
+    found: int
+    evidence: str
+
+
+class Undeclared(msgspec.Struct, frozen=True):
+    """A field of rows that the connector does not declare, such as a custom property."""
+
+    collection: str
+    field: str
+    rows: int
+    filled: int
+
+
+class Marked(msgspec.Struct, frozen=True):
+    """How many rows of a collection are marked: as inactive or archived, which are records like
+    others, or as deleted, which are left out.
+    """
+
+    collection: str
+    kind: str
+    rows: int
+
+
+def count_marked(run: Run) -> list[Marked]:
+    """Count the rows that are deleted, inactive or archived, by what they say of themselves."""
+    found = []
+    for name in fields_read(run.spec):
+        marks: Counter[str] = Counter()
+        with run.store.begin() as connection:
+            marks["deleted"] = tally_of(connection, name).deleted
+        flags = run.migration.source.resources[name].flags
+        for batch in stream(run.store, name) if flags else ():
+            marks.update(
+                kind
+                for record in batch
+                for kind, field in flags.items()
+                if is_yes(record.body.get(field))
+            )
+        found += [
+            Marked(name, kind, many) for kind, many in marks.items() if many
+        ]
+    return found
+
+
+def count_fields(run: Run, whole: bool = True) -> list[FieldCount]:
+    """Count the rows with each field that the spec reads.
+
+    Unless `whole`, a field that was seen is not counted further: whether there is any is enough.
+    """
+    found = []
+    for name, uses in fields_read(run.spec).items():
+        resource = run.migration.source.resources[name]
+        # those are checked when they are read
+        later = resource.operations["list"].detail
+        places = {
+            text: place
+            for text, place in ((text, segments(text)) for text in uses)
+            if place[0] not in later
+        }
+        rows, having = _count(run, name, places, whole)
+        found += [
+            FieldCount(
+                name,
+                text,
+                use,
+                rows[text],
+                having[text],
+                resource.evidence_of(text),
+            )
+            for text, use in uses.items()
+            if text in places
+        ]
+    return found
+
+
+def _count(
+    run: Run, name: str, places: Mapping[str, Segments], whole: bool
+) -> tuple[Counter[str], Counter[str]]:
+    rows: Counter[str] = Counter()
+    having: Counter[str] = Counter()
+    for batch in stream(run.store, name):
+        looked_for = [text for text in places if whole or not having[text]]
+        if not looked_for:
+            break
+        for record in batch:
+            for text in looked_for:
+                has = _has(record.body, places[text])
+                rows[text] += has is not None
+                having[text] += bool(has)
+    return rows, having
+
+
+def _has(value: Any, place: Segments) -> bool | None:
+    """Whether there is such a field, filled or not; None where nothing is there that could have
+    it.
+    """
+    if not place:
+        return True
+    part, *rest = place
+    if part == "*" or isinstance(part, int) or picks(part):
+        elements = value if isinstance(value, list) else []
+        found = {_has(element, tuple(rest)) for element in elements}
+        return None if found <= {None} else True in found
+    if not isinstance(value, dict):
+        return None
+    return _has(value[part], tuple(rest)) if part in value else False
+
+
+def count_undeclared(run: Run) -> list[Undeclared]:
+    """The fields of rows that the connector does not declare, with how many rows fill them."""
+    found = []
+    for name in fields_read(run.spec):
+        resource = run.migration.source.resources[name]
+        inside = resource.custom.container if resource.custom else ""
+        rows: Counter[str] = Counter()
+        filled: Counter[str] = Counter()
+        for batch in stream(run.store, name):
+            for record in batch:
+                body = record.body | dict(record.body.get(inside) or {})
+                others = body.keys() - resource.fields.keys() - {inside}
+                rows.update(others)
+                filled.update(key for key in others if not is_empty(body[key]))
+        found += [
+            Undeclared(name, key, many, filled[key])
+            for key, many in sorted(rows.items())
+        ]
+    return found
+
+
+def note_absent_fields(run: Run) -> None:
+    """Note the fields the spec reads that no row has.
+
+    Where enough rows could have one, it needs attention, and a run is refused (engine/plan/guards):
+    what depends on it would be lost in every record.
+    """
+    absent = [
+        item
+        for item in count_fields(run, whole=False)
+        if item.rows and not item.found
+    ]
+    with run.store.begin() as connection:
+        clear_findings(connection, ABSENT)
+        save_findings(connection, [_told(item) for item in absent])
+
+
+def _told(item: FieldCount) -> Finding:
+    # what stands deeper may be left out where it is empty
+    proved = item.rows >= PROOF and (
+        item.use != "value" or len(segments(item.field)) == 1
+    )
+    text = (
+        f"none of the {item.rows:,} rows read has this field ({item.evidence}), on"
+        f" which {item.use}s depend – has the platform another name for it? Correct"
+        " the connector and the spec, then run again with --refresh"
+    )
+    severity = "attention" if proved else "note"
+    return Finding(item.collection, "", ABSENT, item.field, severity, text)
