@@ -44,5 +44,6 @@ def too_many_fields(run: Run) -> str:
     return (
         f"custom fields: {known}{len(missing):,} more are to be made, but"
         f" the plan {plan} allows {most:,} – remove {there + len(missing) - most:,} from the"
-        " spec, say under `beyond_plan` what becomes of them, or choose a larger plan"
+        f" spec, make notes of them (`beyond_plan`, `room: {max(0, most - there)}`), or choose a"
+        " larger plan"
     )
