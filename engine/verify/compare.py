@@ -532,6 +532,7 @@ def _one(bench: _Context, connection: sa.Connection, case: _Case) -> Comparison:
     fields = field_states(
         side, projection.traces, bench.label(mapping.resource)
     )
+    money = money_of(resource, fields)
     state, reason = _record_state(projection, side.resolved, link, row)
     if link is not None and is_merged and row is not None:
         state, reason, fields = "arrived", merged_text(link), ()
@@ -552,7 +553,7 @@ def _one(bench: _Context, connection: sa.Connection, case: _Case) -> Comparison:
         bench.whys.get(record.key, ""),
         title or first_word(record.body, read.called),
         link.extra if link and link.extra.get("sha256") else None,
-        money_of(resource, fields),
+        money,
     )
 
 

@@ -126,6 +126,15 @@ def test_each_merge_is_told_once_and_nothing_is_lost(told: Record) -> None:
     assert verdict["lost_in_arrived"] == told["full"]["verdict"]["lost_in_arrived"]
 
 
+def test_a_sum_tells_that_a_deal_is_gone(told: Record) -> None:
+    """What was wanted is the same sum after a merge, and what is there is less by the deal that went."""
+    wanted, live = ([{(one["object"], one["currency"]): one[side] for one in told[name]["money"]} for name in ("full", "verify")] for side in ("wanted", "live"))
+    assert wanted[0] == wanted[1]
+    made = by_key(told["made"], "deals")[told["merges"]["deal"]]["value"]
+    assert made > 0
+    assert sum(live[0].values()) - sum(live[1].values()) == pytest.approx(made)
+
+
 def test_nothing_is_doubled_and_no_survivor_is_written(told: Record) -> None:
     """The run and the delta make two orders and what hangs on them, of the clients that survived; the
     change of a merged client is not written.
