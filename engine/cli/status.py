@@ -10,6 +10,7 @@ import click
 from engine.cli.opening import from_store
 from engine.cli.options import Settings, common
 from engine.cli.screen import print_result
+from engine.library.commands import is_rolled_back
 from engine.report import screens
 from engine.report.document import told
 from engine.report.terminal import NAMED
@@ -32,6 +33,9 @@ def status(**options: Any) -> None:
             "migration": run.spec.name,
             "environment": settings.environment,
             "runs": all_runs(connection)[-10:],
+            "rolled_back": is_rolled_back(
+                [row["command"] for row in all_runs(connection)]
+            ),
             "read": {
                 name: cursor.rows
                 for name, cursor in all_cursors(connection).items()

@@ -51,14 +51,18 @@ def delta(run: Run, yes: bool, deletions: bool, remake_fields: bool) -> Result:
     with run.store.begin() as connection:
         rows = [row for row in all_runs(connection) if row["id"] != run.id]
     commands = [row["command"] for row in rows]
-    rolled_back = "rollback" in commands and not _since_rollback(commands)
-    if rolled_back and not yes and not _rows_kept(run):
+    if is_rolled_back(commands) and not yes and not _rows_kept(run):
         raise UnsafePlan(
             "this migration was rolled back, and a delta would move everything again"
             " – stop what starts it, or migrate with: etl run SPEC, or repeat with"
             " --yes"
         )
     return pipeline.delta(run, yes, deletions, remake_fields)
+
+
+def is_rolled_back(commands: Sequence[str]) -> bool:
+    """Whether nothing was written since the last rollback, by the commands so far."""
+    return "rollback" in commands and not _since_rollback(commands)
 
 
 def _rows_kept(run: Run) -> frozenset[tuple[str, str]]:

@@ -225,6 +225,13 @@ def show_status(
         runs,
         [0],
     )
+    if found["rolled_back"]:
+        left = sum(found["linked"].values())
+        text = f"{counted(left, 'row')} were kept" if left else "no row is left"
+        line(
+            console,
+            f"Rolled back: {text}; what is listed below was found before",
+        )
     _counts(console, "In the destination", "Object", found["linked"])
     states: Counter[str] = Counter()
     for _, action, state, many, _ in found["journal"]:

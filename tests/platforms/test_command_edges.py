@@ -253,6 +253,8 @@ def test_a_store_in_which_nothing_is_left_is_told(trial: Project) -> None:
     trial.etl("rollback", "--yes", code=0)
     done = trial.etl("verify", code=2)
     assert "was rolled back" in done.err and "etl run spec.yaml --sample --env live" in done.err
+    assert trial.etl("status", "--json", code=0).data()["rolled_back"] is True
+    assert "Rolled back: no row is left" in trial.etl("status", code=0).out
     trial.full()
     trial.etl("verify", code=0)
 
