@@ -25,6 +25,7 @@ from workbench.cli import etl  # noqa: E402  (the checkout's, wherever this is s
 MARKER = "<!-- below: made by docs/generate.py; do not edit -->"
 TOPICS = {
     "text": "Text and lists",
+    "html": "HTML",
     "phone": "Phone numbers",
     "money": "Money",
     "dates": "Dates and times",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, TypeVar, cast
 
@@ -69,6 +70,8 @@ class Run(msgspec.Struct, frozen=True):
     clock: Clock
     progress: Progress = quiet
     log: Log = unheard
+    # the day that it began on, in UTC: all of a run has one
+    today: str = ""
     notices: list[str] = msgspec.field(default_factory=list)
     _lists: dict[str, list[dict[str, Any]]] = msgspec.field(
         default_factory=dict
@@ -148,8 +151,17 @@ def wire(  # noqa: PLR0913
         (migration.destination, spec.destination, accounts.destination),
     )
     source, destination = (_client(*end, store, clock, wait) for end in ends)
+    today = datetime.fromtimestamp(clock.now(), UTC).date().isoformat()
     run = Run(
-        number, migration, store, source, destination, clock, progress, log
+        number,
+        migration,
+        store,
+        source,
+        destination,
+        clock,
+        progress,
+        log,
+        today,
     )
     for client in (source, destination):
         client.limiter.heard = functools.partial(

@@ -501,9 +501,9 @@ def cause_of(text: str) -> str:
     return _VALUES.sub("", text)
 
 
-def grouped(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+def grouped(pairs: Iterable[tuple[str, T]]) -> dict[str, list[T]]:
     """By the first word of each pair all second ones, in their order."""
-    found: dict[str, list[str]] = {}
+    found: dict[str, list[T]] = {}
     for first, second in pairs:
         found.setdefault(first, []).append(second)
     return found

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from . import address, dates, ids, money, phone, text
+from . import address, dates, html, ids, money, phone, text
 
 __all__ = ["CHECKS", "FORMS", "PASSING", "STEPS", "Step"]
 
@@ -25,6 +25,7 @@ PASSING = (
 # What the texts are that a step gives, where they are no mere texts.
 FORMS = {
     "dates.date": "date",
+    "dates.next_from": "date",
     "dates.utc_date": "date",
     "dates.time": "time",
     "dates.duration": "duration",
@@ -34,6 +35,6 @@ FORMS = {
 
 STEPS: dict[str, Step] = {
     f"{topic.__name__.rpartition('.')[2]}.{name}": getattr(topic, name)
-    for topic in (text, phone, money, dates, address, ids)
+    for topic in (text, html, phone, money, dates, address, ids)
     for name in topic.__all__
 }

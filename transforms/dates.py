@@ -19,9 +19,11 @@ __all__ = [
     "duration",
     "earliest",
     "format",
+    "iso",
     "iso_text",
     "latest",
     "minutes",
+    "next_from",
     "read",
     "time",
     "to_utc",
@@ -387,6 +389,52 @@ def iso_text(value: Any) -> str | None:
         if stamp.bare
         else stamp.reading.isoformat(sep=" ")
     )
+
+
+def iso(value: Any, *, zone: str = "", wall: bool = True) -> str | None:
+    """Write the stamp in ISO 8601 with its offset, which sorts as text.
+
+    `zone` is the account's time zone, whose offset a wall stamp and one without an offset are
+    given; `wall: false` keeps to the written offset. A date without a time stays as it is.
+
+    ```yaml
+    using: {dates.iso: {zone: Europe/Madrid}}
+    ```
+    `"2025-07-04T09:30:00.123+0000"` becomes `"2025-07-04T09:30:00+02:00"`.
+    """
+    home, stamp = _zone(zone), _parse(value)
+    if stamp is None:
+        return None
+    if stamp.bare:
+        return stamp.reading.date().isoformat()
+    to = home if wall or stamp.offset is None else stamp.offset
+    return _moved(stamp, zone, wall, to).isoformat()
+
+
+def next_from(value: Any, *, zone: str = "", wall: bool = True) -> str | None:
+    """Give the first date of a list that is not before a day; one that is over is not given.
+
+    The value is a dict with the `stamps` and the `day`. `wall: true` takes their dates as written;
+    `wall: false` takes the day it was in `zone`, where "" is UTC.
+
+    ```yaml
+    using: dates.next_from
+    ```
+    `{"stamps": ["2024-01-31", "2025-05-01T00:00:00+0000"], "day": "2025-03-04"}` becomes
+    `"2025-05-01"`.
+    """
+    _zone(zone)
+    if empty(value):
+        return None
+    if not isinstance(value, dict):
+        raise refusal(value, "is not a dict with stamps and day")
+    day = date(value.get("day"), zone=zone, wall=wall)
+    if day is None:
+        raise refusal(value, "has no day")
+    stamps = value.get("stamps")
+    items = stamps if isinstance(stamps, list) else [stamps]
+    days = [date(item, zone=zone, wall=wall) for item in items]
+    return min((one for one in days if one and one >= day), default=None)
 
 
 def earliest(value: Any) -> str | None:

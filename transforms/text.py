@@ -21,6 +21,7 @@ __all__ = [
     "first",
     "html_escape",
     "join",
+    "labelled_html",
     "last",
     "length",
     "lower",
@@ -456,6 +457,27 @@ def number_text(
     grouped(Decimal(0), 0, style)
     number = to_decimal(value)
     return None if number is None else grouped(number, decimals, style)
+
+
+def labelled_html(value: Any) -> str | None:
+    """Turn named values into safe HTML, a line for each that is not empty.
+
+    ```yaml
+    using: text.labelled_html
+    ```
+    `{"Tax id": "B1", "Fax": null}` becomes `"<b>Tax id:</b> B1"`.
+    """
+    parts = value if isinstance(value, dict) else {}
+    lines = [
+        f"<b>{html.escape(label)}:</b> {html.escape(text)}"
+        for label, held in parts.items()
+        if (
+            text := join(
+                held, separator=" " if isinstance(held, dict) else ", "
+            )
+        )
+    ]
+    return "<br>".join(lines) or None
 
 
 # --- lists ------------------------------------------------------------------------------------

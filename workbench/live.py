@@ -314,7 +314,7 @@ def _lacking_options(
         )
     known = remembered(links.get(item.name) or links.get(item.was))
     new = match_options(
-        item.options, dict(item.options_were), held.custom, known, row
+        item.options, item.options_were, held.custom, known, row
     ).missing
     if item.type in ("enum", "set") and new:
         text = (

@@ -21,7 +21,7 @@ FRAME = Path(__file__).with_name("frame")
 EXAMPLES = SHIPPED.parent / "specs"
 TEMPLATES = SHIPPED.parent / "templates"
 SCHEMAS = ("spec", "connector", "cases", "approval", "report")
-_TEMPLATE = re.compile(r"\.\./templates/([\w/.-]+\.j2)")
+_TEMPLATE = re.compile(r"\.\./templates/([\w/.-]+\.(?:j2|yaml))")
 _VARIABLE = re.compile(r"\$\{([A-Z][A-Z0-9_]*)")
 _BY_PATH = re.compile(r"(?<=connector: )\.\./connectors/(\w+)\.yaml")
 

@@ -19,6 +19,7 @@ from engine.extract.fields import (
 )
 from engine.report import screens
 from engine.report.document import build
+from engine.report.terminal import NAMED
 
 
 @click.command()
@@ -38,7 +39,8 @@ def audit(refresh: bool, rebind: bool, **options: Any) -> None:
         Settings(**options), "audit", refresh=refresh, rebind=rebind
     ) as run:
         result = stages.extract_and_audit(run, None)
-        report = build(run, result, "audit", options["environment"])
+        most = None if options["as_json"] else NAMED
+        report = build(run, result, "audit", options["environment"], most)
         report["collections"] = [
             structs.asdict(reading) for reading in result.readings.values()
         ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from typing import Any
 
 import click
@@ -18,6 +19,8 @@ from engine.plan.simulate import simulate
 from engine.report import screens
 from engine.report.document import build
 from engine.report.plan import show_planned, write_plan
+from engine.report.terminal import NAMED
+from engine.store.links import count_attention
 
 
 @click.command()
@@ -52,7 +55,8 @@ def plan(
             f"a run is refused without --yes: {text}"
             for text in refusals(run, result.plan)
         ]
-        report = build(run, result, "plan", options["environment"])
+        most = None if options["as_json"] else NAMED
+        report = build(run, result, "plan", options["environment"], most)
         report["plan"] = msgspec.to_builtins(result.plan)
         report["plan"]["warnings"] = [*result.plan.warnings, *refused]
         report["timeline"] = (
@@ -64,7 +68,10 @@ def plan(
             with printing():
                 write_plan(report, run, sys.stdout)
             return
-        print_result(options["as_json"], report, screens.show_plan)
+        with run.store.begin() as connection:
+            waiting, _ = count_attention(connection)
+        show = partial(screens.show_plan, waiting=waiting)
+        print_result(options["as_json"], report, show)
         if each:
             with printing():
                 show_planned(run, Screen())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import click
@@ -11,9 +12,10 @@ from engine.cli.options import Settings, common
 from engine.cli.screen import print_result
 from engine.report import screens
 from engine.report.document import told
+from engine.report.terminal import NAMED
 from engine.store.journal import all_runs, close_killed, counts, entries
 from engine.store.lease import at_work
-from engine.store.links import all_findings, count_links
+from engine.store.links import all_findings, count_attention, count_links
 from engine.store.records import all_cursors
 
 
@@ -22,6 +24,7 @@ from engine.store.records import all_cursors
 def status(**options: Any) -> None:
     """Where everything stands, from the store alone; safe while a run is going on."""
     settings = Settings(**options)
+    most = None if settings.as_json else NAMED
     with from_store(settings) as run, run.store.begin() as connection:
         if not at_work(run.store):
             close_killed(connection)
@@ -45,7 +48,10 @@ def status(**options: Any) -> None:
             ],
             "in_doubt": len(entries(connection, ("intent", "doubt"))),
             "attention": [
-                told(item) for item in all_findings(connection, "attention")
+                told(item)
+                for item in all_findings(connection, "attention", most)
             ],
         }
-    print_result(settings.as_json, found, screens.show_status)
+        waiting, _ = count_attention(connection)
+    show = partial(screens.show_status, waiting=waiting)
+    print_result(settings.as_json, found, show)

@@ -17,6 +17,17 @@ def any_key(value: Any, pattern: str) -> str | None:
     return f"{match['collection']}/{match['id']}" if match else None
 
 
+def named(value: Any, pattern: str) -> list[str]:
+    """What a value names: the key of a row, or the value itself; each that a list names, once."""
+    items = value if isinstance(value, list) else [value]
+    found = (
+        any_key(item, pattern) or str(item)
+        for item in items
+        if item is not None
+    )
+    return list(dict.fromkeys(found))
+
+
 @functools.cache
 def reference_pattern(pattern: str) -> re.Pattern[str]:
     escaped = (

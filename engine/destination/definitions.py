@@ -229,7 +229,7 @@ class Options(msgspec.Struct, frozen=True):
 
 def match_options(
     labels: Sequence[str],
-    were: Mapping[str, str],
+    were: Sequence[tuple[str, str]],
     custom: CustomFields,
     known: Remembered | None,
     row: Row,
@@ -270,7 +270,9 @@ def match_options(
 
 
 def _carried(
-    were: Mapping[str, str], known: Remembered | None, names: Mapping[str, str]
+    were: Sequence[tuple[str, str]],
+    known: Remembered | None,
+    names: Mapping[str, str],
 ) -> dict[str, Any]:
     """Labels of ours whose option is still there, with its id."""
     if known is None:
@@ -282,7 +284,7 @@ def _carried(
     }
     return {
         label.strip(): ours[was.strip()]
-        for label, was in were.items()
+        for label, was in were
         if was.strip() in ours
     } | ours
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import sqlalchemy as sa
 from msgspec import structs
@@ -13,7 +14,8 @@ from engine.destination.written import bodies_written, linked_ids
 from engine.extract.records import rows_now
 from engine.language.model import ObjectMapping
 from engine.session import Run
-from engine.store.links import Link, save_link
+from engine.store.links import MERGED, Link, link_of, save_link
+from engine.values import links_in
 
 
 def edits_of(run: Run, resource: str, links: Sequence[Link]) -> dict[str, str]:
@@ -38,7 +40,7 @@ def edit_of(
     """Why a row of ours counts as edited, or ""."""
     seen, touched = link.extra.get("seen"), link.extra.get("touched")
     mapping = run.spec.objects.get(link.object)
-    if not touched and seen is not None and codec.is_unchanged(seen, row):
+    if not touched and _is_as_left(connection, codec, link, row):
         return ""
     if mapping is None:
         return "people changed it" if touched or seen is not None else ""
@@ -49,6 +51,38 @@ def edit_of(
 
     # Without a fingerprint only what was written shows an edit.
     return "people changed it" if touched or seen is not None else ""
+
+
+def _is_as_left(
+    connection: sa.Connection, codec: RowCodec, link: Link, row: Row
+) -> bool:
+    """Whether a row has the fingerprint of our last write, but for what refers to rows that people
+    merged into others: that is the merge, and no edit of this row.
+    """
+    seen = link.extra.get("seen")
+    if seen is None or codec.is_unchanged(seen, row):
+        return seen is not None
+
+    before = dict(row)
+    for target, value in link.written.items():
+        for symbol in links_in(value) if target in row else ():
+            other = link_of(connection, *symbol)
+            if other and other.origin == MERGED:
+                ids = (other.dest_id, other.extra[MERGED])
+                before[target] = _moved_back(before[target], *ids)
+    return codec.is_unchanged(seen, before)
+
+
+def _moved_back(value: Any, survivor: str, gone: str) -> Any:
+    """A value as it was when it named the row that is gone."""
+    if isinstance(value, list):
+        return [_moved_back(item, survivor, gone) for item in value]
+    if isinstance(value, dict):
+        return {
+            name: _moved_back(item, survivor, gone)
+            for name, item in value.items()
+        }
+    return type(value)(gone) if str(value) == survivor else value
 
 
 def _changed(
@@ -80,11 +114,10 @@ def note_edit(
     connection: sa.Connection, codec: RowCodec, link: Link, row: Row
 ) -> None:
     """Keep for a rollback that people changed a row: after a write its fingerprint is another."""
-    seen = link.extra.get("seen")
     if (
-        seen is not None
-        and not codec.is_unchanged(seen, row)
+        "seen" in link.extra
         and not link.extra.get("touched")
+        and not _is_as_left(connection, codec, link, row)
     ):
         save_link(
             connection,

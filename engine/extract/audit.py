@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any, Literal
 
 import msgspec
+from msgspec import structs
 
 from engine.connector.model import Users
 from engine.connector.titles import at_place, first_word
@@ -29,7 +30,7 @@ from engine.store.records import (
     save_cursor,
     stream,
 )
-from engine.values import dig, is_yes, segments
+from engine.values import dig, folded, grouped, is_yes, segments
 
 COUNTED = "#"  # marks the cursor of a collection that was counted, not read
 STANDS_IN = "the fallback owner stands in"
@@ -66,18 +67,18 @@ class Audit(msgspec.Struct, frozen=True):
 
 
 def match_people(run: Run) -> Audit:
-    """Find every person of the source among the destination's users by e-mail, ignoring case.
+    """Find every person of the source among the destination's users by e-mail, ignoring case;
+    whose e-mail no user has, or several, by name where the spec says so.
 
     Raises UnsafePlan where the fallback owner is not an active user: records would have no owner.
     """
     match, rules = run.spec.users, run.migration.destination.users
     if match is None or rules is None:
         return Audit()
-    by_email: dict[str, list[dict[str, Any]]] = {}
-    for user in run.destination.rows(rules.resource):
-        by_email.setdefault(_text(user, rules.email).casefold(), []).append(
-            user
-        )
+    users = list(run.destination.rows(rules.resource))
+    by_email = grouped(
+        (_text(user, rules.email).casefold(), user) for user in users
+    )
     fallback = [
         user
         for user in by_email.get(match.fallback.strip().casefold(), [])
@@ -97,9 +98,39 @@ def match_people(run: Run) -> Audit:
             state, user_id = _match(run, found, rules)
             name = _name(run, match.source, record.body)
             people.append(Person(record.key, name, email, state, user_id))
+    if match.by_name:
+        people = _by_name(run, people, users, rules)
     _save(run, people, _user_id(run, fallback[0], rules), rules)
     owner = f"{_joined(fallback[0], rules.name)} <{match.fallback}>".strip()
     return Audit(tuple(people), owner)
+
+
+def _by_name(
+    run: Run,
+    people: list[Person],
+    users: list[dict[str, Any]],
+    rules: Users,
+) -> list[Person]:
+    """The people; those whose e-mail no user has, or several, found by a name that nobody else
+    has.
+    """
+    owners = grouped((_bare(_joined(user, rules.name)), user) for user in users)
+    alike = grouped((_bare(one.name), one) for one in people)
+    found = []
+    for one in people:
+        name = _bare(one.name)
+        unclear = one.state in ("unmatched", "ambiguous")
+        if unclear and name and len(alike[name]) == 1:
+            state, user = _match(run, owners.get(name, []), rules)
+            if user:
+                one = structs.replace(one, state=state, user=user)
+        found.append(one)
+    return found
+
+
+def _bare(name: str) -> str:
+    """A name as names are compared: capitals, accents and the number of blanks do not count."""
+    return " ".join(str(folded(name, ("case", "accents"))).split())
 
 
 def _match(

@@ -16,7 +16,7 @@ from msgspec import structs
 
 from engine.connector.client import Client, Rows, silence
 from engine.connector.model import FieldType, Operation, Resource, join_id
-from engine.connector.references import any_key
+from engine.connector.references import named
 from engine.connector.times import moment
 from engine.connector.typed import says_nothing
 from engine.errors import RequestRejected, UnsafePlan
@@ -311,21 +311,15 @@ def is_deleted(run: Run, name: str, key: str) -> bool:
 def entries(
     run: Run, found: Iterable[Record], fields: tuple[str, ...]
 ) -> list[tuple[str, str, str, str]]:
-    """Who points at whom through the given fields."""
+    """Who points at whom through the given fields; a list points at each that it names."""
     pattern = run.migration.source.reference.pattern
     result = []
     for record in found:
         for name in fields:
-            value = dig(record.body, segments(name))
-            if value is not None:
-                result.append(
-                    (
-                        record.collection,
-                        name,
-                        any_key(value, pattern) or str(value),
-                        record.key,
-                    )
-                )
+            result += [
+                (record.collection, name, target, record.key)
+                for target in named(dig(record.body, segments(name)), pattern)
+            ]
     return result
 
 
@@ -359,6 +353,13 @@ def rows_below(
         yield list(client.by_ids(resource.name, list(parents)))
     else:
         yield from client.below(resource.name, parents, proof=True)
+
+
+def can_look(resource: Resource) -> bool:
+    """Whether rows of a resource can be asked for by their ids."""
+    listing = resource.operations.get("list")
+    below = listing is not None and (listing.ids or listing.parent)
+    return "read" in resource.operations or bool(below)
 
 
 def rows_now(

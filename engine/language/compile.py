@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from engine.config.document import Document, Keys, read, several
+from engine.config.document import Document, Keys, parse, read, several
 from engine.config.suggestions import suggest
 from engine.config.validation import check_shape
 from engine.config.variables import expand
@@ -28,6 +28,7 @@ from engine.errors import (
     in_order,
 )
 from engine.language import model
+from engine.language.beyond import within_plan
 from engine.language.checks import whole
 from engine.language.expressions import Builder
 from engine.language.scope import NUMBERS, Scope, Shape, shape_of
@@ -82,6 +83,10 @@ def load_migration(
     destination = _connector("destination", path.parent, document, problems)
     if source is None or destination is None or faults:
         raise SpecError(in_order(problems))
+    document, told_beyond = within_plan(document, destination)
+    if any(item.severity == "error" for item in told_beyond):
+        raise SpecError(in_order([*problems, *told_beyond]))
+    problems += told_beyond
     compiler = _Compiler(
         document, path.parent, source, addressed(destination), steps
     )
@@ -127,16 +132,6 @@ def _option_label(written: Any) -> str:
     return str(written["label"] if isinstance(written, Mapping) else written)
 
 
-def _options_were(data: Any) -> tuple[tuple[str, str], ...]:
-    """Renamed options: the label now, and the one before."""
-    renamed = (
-        [item for item in data if isinstance(item, Mapping)]
-        if isinstance(data, list)
-        else []
-    )
-    return tuple((str(item["label"]), str(item["was"])) for item in renamed)
-
-
 class _Compiler(msgspec.Struct):
     """Compiles one spec document into one Spec, collecting problems on the way."""
 
@@ -156,6 +151,11 @@ class _Compiler(msgspec.Struct):
     custom: dict[tuple[str, str], model.CustomField] = msgspec.field(
         default_factory=dict
     )
+    # the words of each language but the spec's own, and of the chosen one
+    catalogues: dict[str, Mapping[str, str]] = msgspec.field(
+        default_factory=dict
+    )
+    words: Mapping[str, str] = {}
 
     @property
     def settings(self) -> Mapping[str, Any]:
@@ -190,6 +190,7 @@ class _Compiler(msgspec.Struct):
     def spec(self) -> model.Spec:
         data = self.document.data
         self._plans(data)
+        self._languages(data.get("languages", {}))
         self.custom = self._custom_fields(data.get("custom_fields", {}))
         self._labels(self.custom)
         native = self._native_options(data.get("native_options", {}))
@@ -243,6 +244,8 @@ class _Compiler(msgspec.Struct):
             self.templates,
             ChainMap(self.people, above or {}),
             self.used,
+            self.words,
+            self.say,
         )
 
     # -- the parts of a spec, in the order they stand in it
@@ -260,6 +263,52 @@ class _Compiler(msgspec.Struct):
                 "unknown-name",
                 f"{connector.title} has no plan {plan!r}",
             )
+
+    def _languages(self, data: Mapping[str, str]) -> None:
+        """The words of the languages that people may be spoken to in; the settings choose one."""
+        if not data:
+            return
+        chosen = self.settings.get("language", "")
+        self.used.add("language")
+        place = ("settings", "language")
+        text = f"there is no language {chosen!r}"
+        self.known(chosen, data, place, "unknown-name", text)
+        for name, written in data.items():
+            if written:
+                place = ("languages", name)
+                self.catalogues[name] = self._catalogue(written, place)
+        self.words = self.catalogues.get(chosen, {})
+
+    def _catalogue(self, written: str, keys: Keys) -> Mapping[str, str]:
+        text = self._builder(()).file(written, keys)
+        if written not in self.templates:  # it cannot be read
+            return {}
+        try:
+            found = parse(text, written).data
+        except SpecError as error:
+            self.problems += error.diagnostics
+            return {}
+        if not isinstance(found, dict) or not all(
+            isinstance(words, str) and words for words in found.values() or [0]
+        ):
+            text = (
+                f"{written} is not a list of texts, each with its translation"
+            )
+            self.problem(keys, "wrong-type", text)
+            return {}
+        return found
+
+    def say(self, text: str, keys: Keys) -> str:
+        """A text of the spec in the chosen language; one without a translation is told."""
+        if self.words and text not in self.words:
+            name = self.settings["language"]
+            self.problem(
+                keys,
+                "missing-key",
+                f"{text!r} has no translation into {name!r}",
+                f"add it to {self.document.data['languages'][name]}",
+            )
+        return self.words.get(text, text)
 
     def _collection(self, name: str, keys: Keys) -> None:
         self.known(
@@ -283,7 +332,7 @@ class _Compiler(msgspec.Struct):
         """A path in the rows of one collection."""
         return self._builder((source,)).path(path, keys)
 
-    def _users(self, data: Mapping[str, str] | None) -> model.UserMatch | None:
+    def _users(self, data: Mapping[str, Any] | None) -> model.UserMatch | None:
         if data is None:
             return None
         self._collection(data["from"], ("users", "from"))
@@ -309,7 +358,12 @@ class _Compiler(msgspec.Struct):
                 f"{data['fallback']!r} is not an e-mail address",
                 f"give the e-mail address of a user of {self.destination.title}",
             )
-        return model.UserMatch(data["from"], data["email"], data["fallback"])
+        return model.UserMatch(
+            data["from"],
+            data["email"],
+            data["fallback"],
+            data.get("by_name", False),
+        )
 
     def _custom_fields(
         self, data: Mapping[str, Any]
@@ -362,13 +416,13 @@ class _Compiler(msgspec.Struct):
         return model.CustomField(
             resource,
             name,
-            item["name"],
+            self.say(item["name"], (*keys, "name")),
             item["type"],
             options,
             origin,
             key=item.get("key", False),
             was=item.get("was", ""),
-            options_were=_options_were(item.get("options", [])),
+            options_were=self._options_were(item.get("options", [])),
         )
 
     def _were(self, items: Mapping[str, Any], keys: Keys, kind: str) -> None:
@@ -420,18 +474,30 @@ class _Compiler(msgspec.Struct):
     ) -> tuple[tuple[str, ...], tuple[str, str]]:
         if isinstance(data, list):
             labels = [_option_label(item) for item in data]
-            self._own_options(data, labels, keys)
-            return tuple(labels), ("", "")
+            said = [
+                self.say(label, (*keys, position))
+                for position, label in enumerate(labels)
+            ]
+            self._own_options(data, labels, said, keys)
+            return tuple(said), ("", "")
         self._collection(data["from"], (*keys, "from"))
         self._path_in(data["from"], data["label"], (*keys, "label"))
         return (), (data["from"], data["label"])
 
     def _own_options(
-        self, data: Sequence[Any], labels: Sequence[str], keys: Keys
+        self,
+        data: Sequence[Any],
+        labels: Sequence[str],
+        said: Sequence[str],
+        keys: Keys,
     ) -> None:
-        """Each label is used once, and a former label only where no option has it now."""
-        for position, label in enumerate(labels):
-            if label in labels[:position]:
+        """Each label is used once, also where one is a translation, and a former label only where
+        no option has it now.
+        """
+        for position, label in enumerate(said):
+            if label in {*said[:position], *labels} - {labels[position]} or (
+                label in labels[:position]
+            ):
                 self.problem(
                     (*keys, position),
                     "duplicate-value",
@@ -447,6 +513,21 @@ class _Compiler(msgspec.Struct):
                     text,
                     "remove it, or remove this line",
                 )
+
+    def _options_were(self, data: Any) -> tuple[tuple[str, str], ...]:
+        """Options, each with the labels that earlier runs may have known it by: in other languages,
+        or before it was renamed.
+        """
+        found = []
+        for item in data if isinstance(data, list) else ():
+            label = _option_label(item)
+            now = self.words.get(label, label)
+            languages = self.catalogues.values()
+            were = [label, *(words.get(label, label) for words in languages)]
+            if isinstance(item, Mapping):
+                were.append(str(item["was"]))
+            found += [(now, was) for was in were if was != now]
+        return tuple(found)
 
     def _native_options(
         self, data: Mapping[str, Any]
@@ -477,7 +558,7 @@ class _Compiler(msgspec.Struct):
             options, origin = self._options(item, keys)
             found.append(
                 model.NativeOptions(
-                    resource, field, options, origin, _options_were(item)
+                    resource, field, options, origin, self._options_were(item)
                 )
             )
         return tuple(found)
@@ -499,7 +580,11 @@ class _Compiler(msgspec.Struct):
             rules.name, model.Path("name", ("name",)), ("pipelines",)
         )
         rows = tuple(
-            {"id": key, "name": item["name"]} for key, item in data.items()
+            {
+                "id": key,
+                "name": self.say(item["name"], ("pipelines", key, "name")),
+            }
+            for key, item in data.items()
         )
         self.done[PIPELINES] = model.ObjectMapping(
             PIPELINES,
@@ -512,11 +597,12 @@ class _Compiler(msgspec.Struct):
             keys=("pipelines",),
         )
         for position, (key, item) in enumerate(data.items()):
-            if item["name"] in [row["name"] for row in rows[:position]]:
+            called = rows[position]["name"]
+            if called in [row["name"] for row in rows[:position]]:
                 self.problem(
                     ("pipelines", key, "name"),
                     "duplicate-value",
-                    f"two pipelines are called {item['name']!r}",
+                    f"two pipelines are called {called!r}",
                     "rename one of them",
                 )
             self.done[f"pipelines.{key}"] = self._stages(key, item)
@@ -533,7 +619,10 @@ class _Compiler(msgspec.Struct):
         rows: tuple[Mapping[str, Any], ...] = ()
         source, label, when, order = f"$rows.pipelines.{key}", "name", None, ""
         if isinstance(stages, list):
-            rows = tuple({"id": name, "name": name} for name in stages)
+            rows = tuple(
+                {"id": name, "name": self.say(name, (*keys, position))}
+                for position, name in enumerate(stages)
+            )
         else:
             source, label, order = (
                 stages["from"],
@@ -641,6 +730,7 @@ class _Compiler(msgspec.Struct):
             keys=keys,
             on_delete=data.get("on_delete", "report"),
             was=data.get("was", ""),
+            unless_empty=tuple(data.get("unless_empty", ())),
         )
 
     def _sources(

@@ -21,7 +21,15 @@ from engine.language.steps import bind
 from engine.values import segments, without
 from transforms import PASSING
 
-SPECIAL = ("$key", "$record", "$id", "$collection", "$none")
+# the names a path may be, and the kinds of what they lead to
+SPECIAL = {
+    "$key": "text",
+    "$record": "text",
+    "$id": "text",
+    "$collection": "text",
+    "$today": "date",
+    "$none": "any",
+}
 MODIFIERS = ("when", "using", "map", "default")
 HEADS = frozenset({"from", "template", "lookup", "cases", "list", "download"})
 TEXT = FieldType("text")
@@ -39,6 +47,9 @@ class Builder(msgspec.Struct):
         default_factory=dict
     )
     settings_used: set[str] = msgspec.field(default_factory=set)
+    # the chosen language: its words, and what a text of a template is in it
+    words: Mapping[str, str] = {}
+    say: Callable[[str, Keys], str] = lambda text, _: text
 
     def fault(
         self,
@@ -62,9 +73,7 @@ class Builder(msgspec.Struct):
         if keys[-1] != text:  # a key is no part of the value it leads to
             keys = self.document.aliases.get(keys, keys)
         if text in SPECIAL:
-            return model.Path(text, (text,)), FieldType(
-                "any" if text == "$none" else "text"
-            )
+            return model.Path(text, (text,)), FieldType(SPECIAL[text])
         if text.startswith("$settings."):
             return model.Path(
                 text, ("$settings", text.removeprefix("$settings."))
@@ -199,6 +208,9 @@ class Builder(msgspec.Struct):
     def _const(
         self, value: Any, keys: Keys, kind: FieldType | None
     ) -> model.Const:
+        if kind and kind.one_of and value not in kind.one_of:
+            # an option, in the spec's own language
+            value = self.words.get(str(value), value)
         self.fault(keys, typecheck.check_constant(value, kind))
         return model.Const(value)
 
@@ -403,18 +415,20 @@ class Builder(msgspec.Struct):
     def _map(
         self, data: Mapping[str, Any], keys: Keys, kind: FieldType | None
     ) -> model.ValueMap:
-        for word, value in data["map"].items():
-            self._const(value, (*keys, "map", word), kind)
+        entries = {
+            word: self._const(value, (*keys, "map", word), kind).value
+            for word, value in data["map"].items()
+        }
         otherwise = data["else"]
         if otherwise in ("omit", "report", "fail"):
             return model.ValueMap(
-                data["map"],
+                entries,
                 None,
                 report=otherwise == "report",
                 fail=otherwise == "fail",
             )
         return model.ValueMap(
-            data["map"], self._const(otherwise, (*keys, "else"), kind).value
+            entries, self._const(otherwise, (*keys, "else"), kind).value
         )
 
     # -- lookups
@@ -620,8 +634,9 @@ class Builder(msgspec.Struct):
         name, source = (
             ("", written)
             if not written.endswith(".j2")
-            else (written, self._file(written, keys))
+            else (written, self.file(written, keys))
         )
+        source = templates.said(source, lambda text: self.say(text, keys))
         html = (
             kind is not None and "html" in (kind.kind, kind.options)
         ) or written.endswith(".html.j2")
@@ -660,7 +675,8 @@ class Builder(msgspec.Struct):
             self.settings_used |= set(self.scope.settings)
         return template
 
-    def _file(self, written: str, keys: Keys) -> str:
+    def file(self, written: str, keys: Keys) -> str:
+        """The text of a file of the project; "", with a problem told, where it cannot be read."""
         text = templates.read_template(self.folder, written)
         if isinstance(text, templates.Fault):
             self.problem(keys, text.code, text.problem, text.advice)

@@ -107,7 +107,7 @@ _FAILS = (
 UNSURE = object()
 _A_CALL = 100  # what a call counts for beside the text that it goes over
 _A_LOOK = 10_000  # so much is done between two looks at the clock
-ESCAPING = ("text_paragraphs", "text_html_escape", "escape", "e")
+ESCAPING = ("text_paragraphs", "text_html_escape", "html_clean", "escape", "e")
 
 
 class _Allowance(msgspec.Struct):

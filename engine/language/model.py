@@ -237,6 +237,8 @@ class ObjectMapping(msgspec.Struct, frozen=True):
         "report"  # what a deletion in the source means: report, or delete
     )
     was: str = ""  # the name that earlier runs knew it by
+    # there is no draft where all of these are empty
+    unless_empty: tuple[str, ...] = ()
 
     @property
     def scaffold(self) -> bool:
@@ -308,6 +310,9 @@ class UserMatch(msgspec.Struct, frozen=True):
     source: str
     source_email: str
     fallback: str
+    by_name: bool = (
+        False  # whose e-mail no user has, or several, is found by name
+    )
 
 
 class Side(msgspec.Struct, frozen=True):

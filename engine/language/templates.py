@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -32,6 +32,8 @@ _TAG = re.compile(
     r"</?(?:a|b|br|div|em|h[1-6]|i|li|ol|p|span|strong|table|td|th|tr|u|ul)(?:\s[^<>]*)?/?>",
     re.IGNORECASE,
 )
+
+_SAID = re.compile(r"\btext\((['\"])(.*?)\1\)")
 
 
 class Fault(msgspec.Struct, frozen=True):
@@ -69,6 +71,16 @@ def read_template(folder: Path, written: str) -> str | Fault:
     return Fault(
         code, f"the template {written!r} cannot be read: {why}", advice
     )
+
+
+def said(source: str, say: Callable[[str], str]) -> str:
+    """A template with each `text('...')` in the words that a language has for it."""
+
+    def quoted(found: re.Match[str]) -> str:
+        words = say(found[2]).replace("\\", "\\\\").replace("'", "\\'")
+        return f"'{words}'"
+
+    return _SAID.sub(quoted, source)
 
 
 def faults(source: str, scope: Scope, html: bool) -> list[Fault]:

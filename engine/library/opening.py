@@ -151,6 +151,7 @@ def numbered(
         with closing(_wired(held, command, wait)) as run, _told(run, command):
             belongs(run, rebind)
             run.notices.extend(_overridden(held))
+            run.notices.extend(_beyond_plan(held))
             calls_to_logger(run)
             yield run
     finally:
@@ -165,6 +166,13 @@ def _overridden(held: Held) -> Iterator[str]:
         shipped = SHIPPED / f"{name}.yaml"
         if shipped.exists() and file.read_bytes() != shipped.read_bytes():
             yield f"the connector {name!r} is {shown(file)}, not the one that etl brings along"
+
+
+def _beyond_plan(held: Held) -> Iterator[str]:
+    """Custom fields that the destination's plan has no room for, and where their values go."""
+    for item in held.migration.warnings:
+        if item.code == "account-full":
+            yield item.problem
 
 
 def _wired(held: Held, command: str, wait: bool) -> Run:

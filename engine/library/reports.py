@@ -12,6 +12,7 @@ from engine.pipeline import Result
 from engine.report.document import build, write_csv, write_json
 from engine.report.page import write_html
 from engine.session import Run
+from engine.store.links import MERGED, told
 from engine.store.tables import Store
 
 FORMATS = {"html": write_html, "json": write_json, "csv": write_csv}
@@ -30,6 +31,8 @@ def leave_report(
     """
     report = build(run, result, command, environment)
     gate.ended(run, report["verdict"])
+    with run.store.begin() as connection:
+        told(connection, MERGED)
     folder = folder_of(run.store, run.spec.name, environment)
     written = {}
     for kind, write in FORMATS.items():

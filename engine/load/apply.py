@@ -27,6 +27,7 @@ from engine.plan.adopt import ADOPTING, CLOSED, OPEN
 from engine.plan.diff import (
     LOST_TRIES,
     OF_PLAN,
+    Symbol,
     rows_as_linked,
     stored_after,
     update_body,
@@ -34,6 +35,7 @@ from engine.plan.diff import (
 )
 from engine.plan.guards import ENOUGH
 from engine.plan.make import FIXED, plan_drafts, planning_of
+from engine.plan.merges import follow_named
 from engine.session import Run
 from engine.store.changes import (
     Change,
@@ -42,7 +44,7 @@ from engine.store.changes import (
     stream_changes,
     stream_work,
 )
-from engine.store.journal import counts
+from engine.store.journal import counts, mark
 from engine.store.links import (
     Finding,
     Link,
@@ -54,7 +56,7 @@ from engine.store.links import (
     save_link,
 )
 from engine.store.tables import recall_in, remember_in
-from engine.values import batches, cause_of, digest, is_empty
+from engine.values import batches, cause_of, digest, is_empty, links_in
 
 # seconds for which a row that was read for the plan need not be read once more
 FRESH = 900.0
@@ -94,6 +96,9 @@ class _Work(msgspec.Struct):
     result: Loaded
     done: int = 0  # changes, of so many in all
     total: int = 0
+    # what refused writes named, and what of it people merged
+    looked_at: set[Symbol] = msgspec.field(default_factory=set)
+    merged: set[Symbol] = msgspec.field(default_factory=set)
 
     def hold(
         self, connection: sa.Connection, key: str, word: str, reason: str
@@ -226,7 +231,7 @@ def _write(work: _Work) -> None:
         for outcome in _while_accepted(
             work, deliver(work.run, _writes(work), in_order)
         )
-        if _noted(work, outcome)
+        if _named_merged(work, outcome) or _noted(work, outcome)
     ]
     for _ in range(TRIES):
         if not stale:
@@ -293,6 +298,25 @@ def _noted(work: _Work, outcome: Outcome) -> bool:
     if outcome.state == "failed":
         work.result.reasons.append(f"{outcome.write.key}: {outcome.reason}")
     return outcome.state == "stale" or outcome.existing
+
+
+def _named_merged(work: _Work, outcome: Outcome) -> bool:
+    """Whether a write was refused for a row that people merged into another: it is to be planned
+    once more. No row is looked at twice.
+    """
+    write = outcome.write
+    if not (outcome.refused and outcome.called):
+        return False
+    named = {(write.object, write.key), *links_in(write.draft)}
+    fresh = named - work.looked_at
+    work.looked_at |= fresh
+    work.merged |= follow_named(work.run, sorted(fresh)).keys()
+    if work.merged.isdisjoint(named):
+        return False
+    with work.run.store.begin() as connection:
+        now = work.run.clock.now()
+        mark(connection, write.entry, "void", outcome.reason, now)
+    return True
 
 
 def _writes(work: _Work) -> Iterator[Write]:

@@ -515,7 +515,7 @@ class _Place(msgspec.Struct, frozen=True):
     label: str
     type: str
     options: tuple[str, ...]
-    options_were: Mapping[str, str]
+    options_were: tuple[tuple[str, str], ...]
 
     @property
     def shown(self) -> str:
@@ -543,7 +543,7 @@ def _place_of(run: Run, one: Decided) -> _Place:
         item.label,
         item.type,
         tuple(labels),
-        dict(item.options_were),
+        item.options_were,
     )
 
 
@@ -573,9 +573,7 @@ def _place_of_native(run: Run, item: NativeOptions) -> _Place:
     assert custom is not None
     labels = tuple(wanted_options(run, item.options, item.options_from))
     place = OPTIONS + item.resource
-    return _Place(
-        place, item.field, custom, "", "", labels, dict(item.options_were)
-    )
+    return _Place(place, item.field, custom, "", "", labels, item.options_were)
 
 
 def _complete(run: Run, place: _Place, row: Row, tally: _Tally) -> None:

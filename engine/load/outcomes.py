@@ -22,6 +22,7 @@ from engine.session import Run
 from engine.store.journal import Settled, mark, mark_adopted
 from engine.store.ledger import Ledger
 from engine.store.links import (
+    MERGED,
     Finding,
     Link,
     clear_findings,
@@ -126,6 +127,7 @@ def _leave(run: Run, ledger: Ledger, outcome: Outcome, codec: RowCodec) -> None:
     write = outcome.write
     if write.action == "delete":
         drop_link(ledger.connection, write.object, write.key)
+        ledger.clear_findings(MERGED, write.object, write.key)
     elif write.action in ("create", "update") and write.origin != RESTORED:
         link = link_after(run, outcome, codec)
         ledger.save_link(link)

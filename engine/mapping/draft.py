@@ -161,6 +161,7 @@ def sight_on(
         user=lambda key: key != FALLBACK and key in users,
         typed=reread,
         user_source=run.spec.users.source if run.spec.users else "",
+        today=run.today,
     )
 
 
@@ -269,8 +270,11 @@ def _shared(run: Run) -> str:
 
 
 def _fixed(run: Run, mapping: ObjectMapping, shared: str) -> str:
-    """The same for one object, with its mapping and with what its destination takes."""
-    return digest_of(shared, mapping, kinds_of(run.migration, mapping))
+    """The same for one object, with its mapping, with what its destination takes, and where it
+    asks for it with the day.
+    """
+    day = run.today if "$today" in paths_read(mapping) else ""
+    return digest_of(shared, mapping, kinds_of(run.migration, mapping), day)
 
 
 def _made_whole(

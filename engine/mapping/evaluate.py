@@ -74,6 +74,7 @@ class LookupContext(msgspec.Struct, frozen=True):
     user: Callable[[str], bool]  # is this person known in the destination?
     typed: Reader  # a record with its values as their fields are declared
     user_source: str = ""
+    today: str = ""  # what `$today` is: a date
 
     def read(
         self, collection: str, key: str, body: Mapping[str, Any]
@@ -169,6 +170,8 @@ class _Context(msgspec.Struct):
                 return self.source.id
             case "$collection":
                 return self.source.collection
+            case "$today":
+                return self.sight.today
             case "$none":
                 return None
             case "$settings":
@@ -322,11 +325,13 @@ def evaluate(
     for key, element, fault in _elements(mapping.each, source):
         context = _Context(mapping, source, sight, key, element, beside)
         if _is_meant(context):
-            yield (
+            made = (
                 Evaluation(key, source.key, {}, "failed", fault, (), ())
                 if fault
                 else _draft(context, traced)
             )
+            if not _is_empty(mapping, made):
+                yield made
         elif context.told:
             yield Evaluation(
                 key,
@@ -337,6 +342,16 @@ def evaluate(
                 (),
                 (),
             )
+
+
+def _is_empty(mapping: model.ObjectMapping, made: Evaluation) -> bool:
+    """Whether a draft has nothing of what the object is for."""
+    needed = mapping.unless_empty
+    return (
+        bool(needed)
+        and made.state == "ready"
+        and not any(target in made.body for target in needed)
+    )
 
 
 def looked_at(

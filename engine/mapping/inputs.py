@@ -39,6 +39,7 @@ READERS = (
 )
 LIBRARIES = (
     "jinja2",
+    "nh3",
     "phonenumbers",
     "tzdata",
 )  # whose versions may change what a step makes of a value

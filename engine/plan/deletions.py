@@ -17,10 +17,12 @@ from engine.store.changes import (
     stream_changes,
 )
 from engine.store.links import (
+    MERGED,
     Finding,
     Link,
     clear_findings,
     draft_states,
+    links_to_rows,
     save_findings,
     stream_links,
 )
@@ -147,9 +149,14 @@ def _retained(
     links = [item.link for item in found]
     edited = edits_of(run, mapping.resource, links) if links else {}
     yield from ((key, f"kept, for {reason}") for key, reason in edited.items())
+    with run.store.begin() as connection:
+        ids = [link.dest_id for link in links]
+        sharing = links_to_rows(connection, mapping.resource, ids)
     for link in links:
         if link.origin == "matched":
             yield link.key, "kept, for people had it before"
+        if any(one.origin == MERGED for one in sharing[link.dest_id]):
+            yield link.key, "kept, for people merged another row into it"
 
 
 def _change(run: Run, mapping: ObjectMapping, item: PendingDelete) -> Change:

@@ -26,7 +26,13 @@ from engine.destination.rows import Row, RowCodec
 from engine.language.model import ObjectMapping
 from engine.session import Run
 from engine.store.changes import Change, Kind, pending_deletes, rows_to_be
-from engine.store.links import Draft, Link, draft_states, linked_ids_of
+from engine.store.links import (
+    MERGED,
+    Draft,
+    Link,
+    draft_states,
+    linked_ids_of,
+)
 from engine.values import canonical, digest, links_in, without
 
 OF_PLAN = (
@@ -92,6 +98,9 @@ def _decide(
     if draft.state != "ready":
         kind: Kind = "skip" if draft.state == "skipped" else "fail"
         return Decision(kind, draft, link=link, reason=draft.reason)
+
+    if link and link.origin == MERGED:  # what its row holds is people's
+        return Decision("unchanged", draft, link=link)
 
     as_written = link and link.digest == draft.digest and not link.held
     if as_written and known.to_delete.isdisjoint(links_in(draft.body)):

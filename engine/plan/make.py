@@ -55,6 +55,7 @@ from engine.plan.kept import (
     keep_unchanged,
     remember_plan,
 )
+from engine.plan.merges import follow_merges
 from engine.plan.moves import follow_moves
 from engine.plan.notes import STAGE, report, report_rows
 from engine.session import Run
@@ -299,22 +300,27 @@ def _updates(
         if item.link and item.resolved
     }
     live = rows_now(planning.run.destination, resource, bodies)
+    links = [item.link for item in decisions if item.link]
+    gone = [link for link in links if link.dest_id not in live]
+    followed = follow_merges(planning.run, gone)
+
     found = {}
     for item in decisions:
         assert item.link is not None
-        row = live.get(item.link.dest_id)
-        found[item.draft.key] = (
-            _merged(planning, item, row) if row else _removed(item)
-        )
+        row, key = live.get(item.link.dest_id), item.draft.key
+        if row:
+            found[key] = _merged(planning, item, row)
+        elif (item.draft.object, key) in followed:
+            found[key] = structs.replace(item.change(), kind="unchanged")
+        else:
+            found[key] = structs.replace(
+                item.change(), kind="fail", reason=REMOVED
+            )
     return found
 
 
 def _unchanging(item: Decision) -> Change:
     return structs.replace(item.change(), kind="unchanged", reason=FIXED)
-
-
-def _removed(item: Decision) -> Change:
-    return structs.replace(item.change(), kind="fail", reason=REMOVED)
 
 
 def _merged(planning: Planning, item: Decision, row: Row) -> Change:

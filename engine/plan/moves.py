@@ -104,12 +104,13 @@ def _is_same(mapping: ObjectMapping, draft: Draft, link: Link) -> bool:
         wanted = draft.body[target]
         if canonical(value).casefold() == canonical(wanted).casefold():
             return True
-        if _words(value) & _words(wanted):
+        if words_in(value) & words_in(wanted):
             return True
     return False
 
 
-def _words(value: object) -> set[str]:
+def words_in(value: object) -> set[str]:
+    """The words of a value that are long enough to show that two rows are about one thing."""
     texts = [leaf for _, leaf in leaves(value) if isinstance(leaf, str)]
     texts = [text for text in texts if "@" not in text and "/" not in text]
     words = (

@@ -39,8 +39,10 @@ def too_many_fields(run: Run) -> str:
     if there + len(missing) <= most:
         return ""
 
+    # connectors without `own` do not say which of the account's fields count
+    known = f"the account has {there:,} and " if there else ""
     return (
-        f"custom fields: the account has {there:,} and {len(missing):,} more are to be made, but"
+        f"custom fields: {known}{len(missing):,} more are to be made, but"
         f" the plan {plan} allows {most:,} – remove {there + len(missing) - most:,} from the"
-        " spec, or choose a larger plan"
+        " spec, say under `beyond_plan` what becomes of them, or choose a larger plan"
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from engine.pipeline import Result
 from engine.report.tier import confirmed
 from engine.report.words import known
 from engine.session import Run
-from engine.store.links import Finding, all_findings
+from engine.store.links import Finding, all_findings, count_attention
 from engine.values import as_file, as_link
 from engine.verify.compare import Comparison
 from engine.verify.fields import FieldState, text_of
@@ -39,14 +39,18 @@ EXECUTED = ("=", "+", "-", "@", "\t", "\r")
 
 
 def build(
-    run: Run, result: Result, command: str, environment: str
+    run: Run,
+    result: Result,
+    command: str,
+    environment: str,
+    most: int | None = None,
 ) -> dict[str, Any]:
-    """The report document; its shape is schemas/report.schema.json."""
+    """The report document; its shape is schemas/report.schema.json. A screen takes at `most` so
+    many findings that need attention: there may be as many as there are records.
+    """
     with run.store.begin() as connection:
-        findings = all_findings(connection)
-    attention = [
-        finding for finding in findings if finding.severity == "attention"
-    ]
+        findings = all_findings(connection, "attention" if most else "", most)
+        _, waiting = count_attention(connection)
     order = {
         mapping.name: position
         for position, mapping in enumerate(run.spec.active())
@@ -64,7 +68,7 @@ def build(
         "run": run.id,
         "generated_at": now.strftime("%Y-%m-%d %H:%M:%S UTC"),
         "spec_digest": run.spec.digest,
-        "verdict": _verdict(result, attention),
+        "verdict": _verdict(result, waiting),
         "accounts": {
             "source": _account(run.source),
             "destination": _account(run.destination),
@@ -89,11 +93,13 @@ def build(
     }
 
 
-def _verdict(result: Result, attention: Sequence[Finding]) -> dict[str, Any]:
-    """Counts people look at first, and whether anything needs them."""
+def _verdict(result: Result, waiting: int) -> dict[str, Any]:
+    """Counts people look at first, and whether anything needs them; `waiting` are the records
+    that were found to.
+    """
     records, fields = result.tally.record_states(), result.tally.field_states()
     lost = result.tally.lost_in_arrived
-    good = not (attention or records["missing"] or records["failed"] or lost)
+    good = not (waiting or records["missing"] or records["failed"] or lost)
     unmapped = result.audit.unmapped if result.audit else ()
     written = ("created", "updated", "unchanged", "adopted", "deleted")
     return {
@@ -108,9 +114,7 @@ def _verdict(result: Result, attention: Sequence[Finding]) -> dict[str, Any]:
         ),
         "fields": {state: fields[state] for state in STATES},
         "lost_in_arrived": lost,
-        "need_attention": len(
-            {(finding.object, finding.key) for finding in attention}
-        ),
+        "need_attention": waiting,
         **{
             word: sum(getattr(item, word) for item in result.loaded)
             for word in written

@@ -105,7 +105,7 @@ def _people(report: Mapping[str, Any], console: Console) -> None:
     if report["people"]:
         line(
             console,
-            f"{matched} of {len(report['people'])} people found by e-mail",
+            f"{matched} of {len(report['people'])} people found among the users",
         )
     people(report, console, len(report["people"]))
 
@@ -137,8 +137,12 @@ def _sum_of(plan: Plan, change_kind: str) -> int:
     return sum(getattr(step, change_kind) for step in plan.steps)
 
 
-def show_plan(report: Mapping[str, Any], console: Console) -> None:
-    """The changes, their cost against the quotas, and the time."""
+def show_plan(
+    report: Mapping[str, Any], console: Console, waiting: int
+) -> None:
+    """The changes, their cost against the quotas, and the time; `waiting` findings need attention,
+    of which the report has the first.
+    """
     plan = report["plan"]
     line(console, f"{report['title']}: plan, nothing was written", "bold")
     sample = report["sample"]
@@ -169,10 +173,7 @@ def show_plan(report: Mapping[str, Any], console: Console) -> None:
     heads = ("Account", "Limit", "needed", "left now", "allowed", "takes")
     table(console, "Quotas", heads, limits, (2, 3, 4))
     _timeline(report.get("timeline"), plan["cost_unit"], console)
-    attention = [
-        item for item in report["findings"] if item["severity"] == "attention"
-    ]
-    _listed(console, "Needs attention", _findings(attention))
+    _attention(console, report["findings"], waiting)
     notices(report, console)
 
 
@@ -202,8 +203,10 @@ def _timeline(
     table(console, title, heads, rows, (1, 2))
 
 
-def show_status(found: Mapping[str, Any], console: Console) -> None:
-    """Runs, what is linked, what is in doubt, what needs attention."""
+def show_status(
+    found: Mapping[str, Any], console: Console, waiting: int
+) -> None:
+    """Runs, what is linked, what is in doubt, what needs attention: the first of so many."""
     line(console, f"{found['migration']} ({found['environment']})", "bold")
     runs = [
         [
@@ -233,7 +236,7 @@ def show_status(found: Mapping[str, Any], console: Console) -> None:
             f"{found['in_doubt']} writes have no known outcome yet; the next run"
             " reconciles them first",
         )
-    _listed(console, "Needs attention", _findings(found["attention"]))
+    _attention(console, found["attention"], waiting)
 
 
 def show_rollback(
@@ -259,17 +262,23 @@ def _counts(
     table(console, title, (head, "count"), rows, [1])
 
 
-def _findings(found: Iterable[Mapping[str, Any]]) -> list[str]:
-    return [
+def _attention(
+    console: Console, first: Iterable[Mapping[str, Any]], waiting: int
+) -> None:
+    lines = [
         f"{' '.join(filter(None, (*about(item), item['field'])))}: {item['text']}"
-        for item in found
+        for item in first
     ]
+    _listed(console, "Needs attention", lines, waiting)
 
 
-def _listed(console: Console, title: str, lines: Sequence[str]) -> None:
+def _listed(
+    console: Console, title: str, lines: Sequence[str], many: int | None = None
+) -> None:
+    many = len(lines) if many is None else many
     if lines:
-        heading(console, f"{title}: {len(lines)}")
-        named(console, lines, NAMED, "more; --json lists them all")
+        heading(console, f"{title}: {many}")
+        named(console, lines, NAMED, "more; --json lists them all", many)
 
 
 def moment(seconds: float | None) -> str:

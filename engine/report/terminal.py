@@ -375,12 +375,16 @@ def named(
     lines: Sequence[str],
     most: int = NAMED,
     rest: str = "more, see report",
+    many: int | None = None,
 ) -> None:
-    """The first lines of a list, and how many more there are."""
+    """The first lines of a list, and how many more there are; `many` in all, where the list has
+    only the first.
+    """
     for text in lines[:most]:
         line(console, f"  {text}")
-    if len(lines) > most:
-        line(console, f"  and {len(lines) - most:,} {rest}")
+    many = len(lines) if many is None else many
+    if many > most:
+        line(console, f"  and {many - most:,} {rest}")
 
 
 def table(

@@ -33,6 +33,7 @@ from engine.store.journal import (
     updates_of,
 )
 from engine.store.links import (
+    MERGED,
     Link,
     clear_verified,
     links_to_rows,
@@ -52,6 +53,7 @@ Values = frozenset[
 
 HIDDEN = "people have put it where lists do not show it"
 UNSEEN = "it could not be looked at: the platform answers without a row"
+OF_ANOTHER = "people merged a row of another run into it"
 UNLISTED = "it could not be looked at: the list shows none of our rows, and none can be read"
 
 
@@ -164,6 +166,7 @@ def _look_at(
         (link.object, link.key)
         for row_id in ours
         for link in links.get(row_id, ())
+        if link.origin != MERGED
     ]
     mark_verified(connection, seen)
 
@@ -202,11 +205,18 @@ def _keep_edited(
     row: Row,
     links: Sequence[Link],
 ) -> bool:
-    """Keep a row of ours that people have edited; whether it was."""
-    reasons = [
-        edit_of(look.run, connection, codec, link, row) for link in links
-    ]
+    """Keep a row of ours that people have edited, or merged one of another run into; whether it
+    was.
+    """
     row_id = (codec.resource.name, codec.resource.id_of(row))
+    merged = [link for link in links if link.origin == MERGED]
+    if look.of_run and any(link.run != look.of_run for link in merged):
+        return look.keep(row_id, OF_ANOTHER)
+    reasons = [
+        edit_of(look.run, connection, codec, link, row)
+        for link in links
+        if link.origin != MERGED
+    ]
     return bool(reasons) and all(reasons) and look.keep(row_id, reasons[0])
 
 

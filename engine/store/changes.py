@@ -17,6 +17,7 @@ from engine.store.tables import (
     as_text,
     candidates,
     changes,
+    count_where,
     drafts,
     from_text,
     links,
@@ -253,9 +254,8 @@ def stream_work(store: Store, name: str) -> Iterator[list[Change]]:
 
 def count_work(store: Store, name: str) -> int:
     """How many of an object's changes ask for a call or for a note in the link."""
-    query = sa.select(sa.func.count()).where(changes.c.object == name, _WORK)
     with store.begin() as connection:
-        return connection.execute(query).scalar_one()
+        return count_where(connection, changes.c.object == name, _WORK)
 
 
 def stream_all(store: Store) -> Iterator[list[Change]]:

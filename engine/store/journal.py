@@ -12,6 +12,7 @@ from msgspec import structs
 from engine.store.tables import (
     Store,
     among,
+    count_where,
     from_text,
     journal,
     links,
@@ -262,12 +263,12 @@ def attempted(
 
 def attempts(connection: sa.Connection, name: str, key: str) -> int:
     """How often a record was sent, or tried to be sent."""
-    query = sa.select(sa.func.count()).where(
+    return count_where(
+        connection,
         journal.c.object == name,
         journal.c.key == key,
         journal.c.state != "void",
     )
-    return int(connection.execute(query).scalar_one())
 
 
 def close_killed(connection: sa.Connection) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -14,6 +14,8 @@ from engine.store.tables import (
     Build,
     Store,
     among,
+    as_text,
+    count_where,
     drafts,
     findings,
     from_text,
@@ -30,8 +32,12 @@ from engine.store.tables import (
     write_rows,
 )
 from engine.values import batches, digest, without
+from engine.values import link as symbol_of
 
 BATCH = 500
+FEW = 20  # records that one statement looks for in the texts of drafts
+# the origin of a link whose row people merged into another one, where it leads now
+MERGED = "merged"
 
 
 class Draft(msgspec.Struct, frozen=True):
@@ -149,8 +155,7 @@ def staged(name: str) -> sa.CompoundSelect[Any]:
 
 def count_findings(connection: sa.Connection, stage: str, name: str) -> int:
     """How much a stage has found about an object's records."""
-    query = sa.select(sa.func.count()).where(*_found(stage, name))
-    return int(connection.execute(query).scalar_one())
+    return count_where(connection, *_found(stage, name))
 
 
 def _by(column: sa.Column[Any], fixed: sa.Column[Any]) -> Build:
@@ -279,15 +284,27 @@ def linked_ids_of(
 
 
 def stream_links(
-    store: Store, name: str, batch: int = BATCH
+    store: Store,
+    name: str,
+    batch: int = BATCH,
+    naming: Collection[tuple[str, str]] = (),
 ) -> Iterator[list[Link]]:
-    """An object's links ordered by key, a batch at a time."""
+    """An object's links ordered by key, a batch at a time; where `naming` has a few records, and
+    not more than that, just those whose draft refers to one of them.
+    """
+    wanted = links.c.object == name
+    if 0 < len(naming) <= FEW:
+        symbols = (as_text(symbol_of(*one)) for one in naming)
+        said = [
+            links.c.written.contains(one, autoescape=True) for one in symbols
+        ]
+        wanted = sa.and_(wanted, sa.or_(*said))
     key = ""
     while True:
         with store.begin() as connection:
             rows = connection.execute(
                 sa.select(links)
-                .where(links.c.object == name, links.c.key > key)
+                .where(wanted, links.c.key > key)
                 .order_by(links.c.key)
                 .limit(batch)
             ).all()
@@ -495,6 +512,15 @@ def call_attention(connection: sa.Connection, stage: str, name: str) -> None:
     )
 
 
+def told(connection: sa.Connection, stage: str) -> None:
+    """What a stage found was said to people, who need not be asked to look at it again."""
+    connection.execute(
+        findings.update()
+        .where(findings.c.stage == stage)
+        .values(severity="note")
+    )
+
+
 def clear_held_findings(
     connection: sa.Connection, name: str, key: str, target: str
 ) -> None:
@@ -532,11 +558,22 @@ def troubled_fields(
     return [(row[0], row[1], row[2]) for row in connection.execute(query)]
 
 
+def count_attention(connection: sa.Connection) -> tuple[int, int]:
+    """How much was found that needs a person, and about how many records."""
+    needed = findings.c.severity == "attention"
+    about = sa.select(findings.c.object, findings.c.key).where(needed)
+    key = about.distinct().subquery().c.key
+    return (
+        count_where(connection, needed),
+        count_where(connection, key.is_not(None)),
+    )
+
+
 def all_findings(
-    connection: sa.Connection, severity: str = ""
+    connection: sa.Connection, severity: str = "", most: int | None = None
 ) -> list[Finding]:
-    """Findings in the order they were made."""
-    query = sa.select(findings).order_by(findings.c.id)
+    """Findings in the order they were made, or the first so many."""
+    query = sa.select(findings).order_by(findings.c.id).limit(most)
     if severity:
         query = query.where(findings.c.severity == severity)
     return [
@@ -652,7 +689,7 @@ def seen_of(
 
 def forget_found(connection: sa.Connection) -> None:
     """Forget which rows of others stand for records; definitions of fields are still needed."""
-    found = links.c.origin.in_(("matched", "adopted"))
+    found = links.c.origin.in_(("matched", "adopted", MERGED))
     records = sa.and_(links.c.object.not_like("$%"), links.c.object != "users")
     connection.execute(links.delete().where(found, records))
     # What was found once may be found again: no object's search is over.

@@ -14,6 +14,7 @@ from engine.store.tables import (
     Store,
     among,
     as_text,
+    count_where,
     cursors,
     drafts,
     findings,
@@ -260,13 +261,6 @@ _ONE = sa.select(records).where(
 )
 
 
-_POINTING = sa.select(refs.c.target, refs.c.seq, refs.c.key).where(
-    refs.c.collection == sa.bindparam("collection"),
-    refs.c.field == sa.bindparam("field"),
-    refs.c.target.in_(sa.bindparam("targets", expanding=True)),
-)
-
-
 def one(connection: sa.Connection, key: str) -> Record | None:
     """The record with this key, if it was read and is not gone."""
     row = connection.execute(
@@ -320,15 +314,21 @@ def pointers(
     """Place and key of the records whose `field` names a target, by the target."""
     found: dict[str, list[tuple[int, str]]] = {}
     names = grouped((indexed(target), target) for target in targets)
-    for part in batches(names, BATCH):
-        rows = connection.execute(
-            _POINTING,
-            {"collection": collection, "field": field, "targets": part},
-        )
-        for stored, seq, key in rows:
-            for target in names[stored]:
-                found.setdefault(target, []).append((seq, key))
+    rows = rows_among(
+        connection, _pointing, names, collection=collection, field=field
+    )
+    for row in rows:
+        for target in names[row.target]:
+            found.setdefault(target, []).append((row.seq, row.key))
     return found
+
+
+def _pointing(among: Among) -> sa.Select[Any]:
+    return sa.select(refs.c.target, refs.c.seq, refs.c.key).where(
+        refs.c.collection == sa.bindparam("collection"),
+        refs.c.field == sa.bindparam("field"),
+        among(refs.c.target),
+    )
 
 
 def stream(
@@ -361,12 +361,18 @@ def stream(
             yield found
 
 
+def _live(collection: str) -> tuple[sa.ColumnElement[bool], ...]:
+    return records.c.collection == collection, records.c.gone.is_(False)
+
+
+def live_keys(collection: str) -> sa.Select[Any]:
+    """The keys of a collection's records that are not gone, as a query."""
+    return sa.select(records.c.key).where(*_live(collection))
+
+
 def count(connection: sa.Connection, collection: str) -> int:
     """How many live records of a collection are staged."""
-    query = sa.select(sa.func.count()).where(
-        records.c.collection == collection, records.c.gone.is_(False)
-    )
-    return int(connection.execute(query).scalar_one())
+    return count_where(connection, *_live(collection))
 
 
 def not_taken(
@@ -381,21 +387,15 @@ def not_taken(
     drafted = sa.select(drafts.c.record).where(
         drafts.c.object.in_(list(objects))
     )
-    which = sa.and_(
-        records.c.collection == collection,
-        records.c.gone.is_(False),
-        records.c.key.not_in(drafted),
-    )
-    many_left = connection.execute(
-        sa.select(sa.func.count()).where(which)
-    ).scalar_one()
+    which = *_live(collection), records.c.key.not_in(drafted)
     query = (
         sa.select(records.c.key)
-        .where(which)
+        .where(*which)
         .order_by(records.c.seq)
         .limit(first)
     )
-    return int(many_left), list(connection.execute(query).scalars())
+    some = list(connection.execute(query).scalars())
+    return count_where(connection, *which), some
 
 
 def mark_gone(connection: sa.Connection, keys: Sequence[str]) -> None:
@@ -429,18 +429,13 @@ def count_unlisted(
     connection: sa.Connection, collection: str, since: float
 ) -> int:
     """How many live records of a collection were not listed since a moment."""
-    query = sa.select(sa.func.count()).where(*_unlisted(collection, since))
-    return int(connection.execute(query).scalar_one())
+    return count_where(connection, *_unlisted(collection, since))
 
 
 def _unlisted(
     collection: str, since: float
 ) -> tuple[sa.ColumnElement[bool], ...]:
-    return (
-        records.c.collection == collection,
-        records.c.gone.is_(False),
-        records.c.read_at < since,
-    )
+    return *_live(collection), records.c.read_at < since
 
 
 def stream_unlisted(

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from engine.store.changes import to_be_there
 from engine.store.links import staged
-from engine.store.records import BATCH
+from engine.store.records import BATCH, live_keys
 from engine.store.tables import (
     Store,
     among,
@@ -24,6 +24,7 @@ from engine.store.tables import (
     dependencies,
     drafts,
     from_text,
+    insert_into,
     recall_in,
     records,
     refs,
@@ -31,7 +32,6 @@ from engine.store.tables import (
     rows_with,
     seen,
     upsert,
-    write_rows,
 )
 from engine.values import batches
 
@@ -75,23 +75,6 @@ _RECORDS = (
     .order_by(records.c.seq)
     .limit(BATCH)
 )
-_LEFT = (
-    sa.select(seen.c.key)
-    .outerjoin_from(
-        seen,
-        records,
-        sa.and_(
-            records.c.collection == seen.c.place,
-            records.c.key == seen.c.key,
-            records.c.gone.is_(False),
-        ),
-    )
-    .where(
-        seen.c.place == sa.bindparam("place"),
-        seen.c.digest != GONE,
-        records.c.key.is_(None),
-    )
-)
 
 
 def compare_records(store: Store, collection: str, mark: int) -> None:
@@ -103,16 +86,7 @@ def compare_records(store: Store, collection: str, mark: int) -> None:
                 _RECORDS, {"place": collection, "after": after}
             ).all()
             if not rows:
-                left = (
-                    connection.execute(_LEFT, {"place": collection})
-                    .scalars()
-                    .all()
-                )
-                _save(
-                    connection,
-                    collection,
-                    ((key, GONE, 0, mark) for key in left),
-                )
+                _note_gone(connection, collection, live_keys(collection), mark)
                 return
             found = []
             for seq, key, body, was, was_at, of_mark in rows:
@@ -167,15 +141,45 @@ def compare_planned(store: Store, name: str, mark: int) -> None:
 
 
 def _compare(store: Store, place: str, keys: Any, mark: int) -> None:
-    known = sa.select(seen.c.key).where(
-        seen.c.place == place, seen.c.digest != GONE
-    )
+    """The keys stay in the store: there may be a million of them."""
     now = sa.select(keys.subquery().c.key)
     with store.begin() as connection:
-        new = connection.execute(sa.except_(now, known)).scalars().all()
-        left = connection.execute(sa.except_(known, now)).scalars().all()
-        _save(connection, place, ((key, STAGED, 0, mark) for key in new))
-        _save(connection, place, ((key, GONE, 0, mark) for key in left))
+        _note_staged(connection, place, now, mark)
+        _note_gone(connection, place, now, mark)
+
+
+def _known(place: str) -> sa.Select[Any]:
+    return sa.select(seen.c.key).where(
+        seen.c.place == place, seen.c.digest != GONE
+    )
+
+
+def _note_staged(
+    connection: sa.Connection, place: str, now: sa.Select[Any], mark: int
+) -> None:
+    key = sa.except_(now, _known(place)).subquery().c.key
+    values = {"place": place, "digest": STAGED, "seq": 0, "mark": mark}
+    rows = sa.select(key, *map(sa.literal, values.values()))
+    # SQLite needs a WHERE before ON CONFLICT: without one, ON would join tables
+    statement = insert_into(seen, connection.dialect.name).from_select(
+        ["key", *values], rows.where(sa.true())
+    )
+    connection.execute(
+        statement.on_conflict_do_update(
+            index_elements=["place", "key"], set_=values
+        )
+    )
+
+
+def _note_gone(
+    connection: sa.Connection, place: str, now: sa.Select[Any], mark: int
+) -> None:
+    left = sa.except_(_known(place), now)
+    connection.execute(
+        seen.update()
+        .where(seen.c.place == place, seen.c.key.in_(left))
+        .values(digest=GONE, seq=0, mark=mark)
+    )
 
 
 # -- what is different since then
@@ -282,16 +286,6 @@ def forget_drafts(
     return found
 
 
-_PLACED = (
-    drafts.update()
-    .where(
-        drafts.c.object == sa.bindparam("of_object"),
-        drafts.c.key == sa.bindparam("of_key"),
-    )
-    .values(seq=sa.bindparam("place"))
-)
-
-
 def number(
     connection: sa.Connection, name: str, sources: Sequence[str]
 ) -> None:
@@ -303,7 +297,7 @@ def number(
     order = (rank, records.c.seq, drafts.c.seq)
     place = sa.func.row_number().over(order_by=order).label("place")
     numbered = (
-        sa.select(drafts.c.key, drafts.c.seq, place)
+        sa.select(drafts.c.key, place)
         .join(
             records,
             sa.and_(
@@ -314,17 +308,12 @@ def number(
         .where(drafts.c.object == name)
         .subquery()
     )
-    rows = connection.execute(
-        sa.select(numbered.c.key, numbered.c.place).where(
-            numbered.c.place != numbered.c.seq
+    connection.execute(
+        drafts.update()
+        .where(
+            drafts.c.object == name,
+            drafts.c.key == numbered.c.key,
+            drafts.c.seq != numbered.c.place,
         )
-    ).all()
-    if rows:
-        write_rows(
-            connection,
-            _PLACED,
-            [
-                {"of_object": name, "of_key": row[0], "place": row[1]}
-                for row in rows
-            ],
-        )
+        .values(seq=numbered.c.place)
+    )

@@ -745,6 +745,14 @@ def rows_with(
         yield from connection.execute(held).all()
 
 
+def count_where(
+    connection: sa.Connection, *conditions: sa.ColumnElement[bool]
+) -> int:
+    """How many rows of a table there are for which the conditions hold."""
+    query = sa.select(sa.func.count()).where(*conditions)
+    return int(connection.execute(query).scalar_one())
+
+
 def those_of(
     connection: sa.Connection,
     column: sa.Column[Any],

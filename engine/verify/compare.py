@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -12,6 +12,7 @@ from msgspec import structs
 
 from engine.connector.model import Resource
 from engine.connector.titles import first_word
+from engine.destination.match import by_key
 from engine.destination.resolve import Ids, Resolved, resolve
 from engine.destination.rows import (
     Definitions,
@@ -21,15 +22,18 @@ from engine.destination.rows import (
     load_definitions,
 )
 from engine.destination.written import bodies_written
-from engine.extract.records import recent, rows_now
+from engine.extract.records import can_look, recent, rows_now
+from engine.language.dependencies import lookups
 from engine.language.model import ObjectMapping
 from engine.load.reconcile import MARGIN
 from engine.mapping.draft import Remembered, judged, kinds_of, sight_on
 from engine.mapping.evaluate import Evaluation, Provenance, Source, evaluate
-from engine.plan.diff import rows_as_linked
+from engine.plan.diff import Symbol, rows_as_linked
+from engine.plan.merges import follow_merges, merged_text
 from engine.session import Run
 from engine.store.journal import attempted, failures
 from engine.store.links import (
+    MERGED,
     Draft,
     Link,
     clear_verified,
@@ -47,6 +51,7 @@ from engine.values import (
     canonical,
     digest,
     grouped,
+    without,
 )
 from engine.verify.fields import (
     FieldState,
@@ -124,20 +129,46 @@ def compare(
     by_resource: dict[str, dict[str, ObjectMapping]] = {}
     for mapping in objects:
         by_resource.setdefault(mapping.resource, {})[mapping.name] = mapping
-    for position, (name, mappings) in enumerate(by_resource.items()):
+    for position, name in enumerate(_parents_first(run, by_resource)):
         run.progress("reading the destination back", position, len(by_resource))
+        mappings = by_resource[name]
         for rows in _pages(run, run.resource(name), since):
             yield from _seen(bench, name, mappings, rows)
 
-    for mapping in objects:
-        for batch in unverified_drafts(run.store, mapping.name):
-            drafts = [
-                draft for draft in batch if judged(mapping.name, draft.key)
-            ]
-            yield from _unseen(bench, mapping, drafts)
+        for mapping in mappings.values():
+            for batch in unverified_drafts(run.store, mapping.name):
+                drafts = [
+                    draft for draft in batch if judged(mapping.name, draft.key)
+                ]
+                yield from _unseen(bench, mapping, drafts)
     run.progress(
         "reading the destination back", len(by_resource), len(by_resource)
     )
+
+
+def _parents_first(
+    run: Run, by_resource: Mapping[str, Mapping[str, ObjectMapping]]
+) -> list[str]:
+    """The resources, those before others that these refer to: which row stands for a record now is
+    known before what refers to it is judged.
+    """
+    order: dict[str, None] = {}
+    begun: set[str] = set()
+    resources = {item.name: item.resource for item in run.spec.active()}
+
+    def visit(name: str) -> None:
+        if name in begun or name not in by_resource:
+            return
+        begun.add(name)
+        for mapping in by_resource[name].values():
+            for lookup in lookups(mapping):
+                for target in lookup.objects:
+                    visit(resources.get(target, ""))
+        order[name] = None
+
+    for name in by_resource:
+        visit(name)
+    return list(order)
 
 
 class _Context(msgspec.Struct, frozen=True):
@@ -151,6 +182,8 @@ class _Context(msgspec.Struct, frozen=True):
     only_written: bool
     # rows of each resource read once more
     read: dict[str, int] = msgspec.field(default_factory=dict)
+    # rows without a link to the record whose key they carry, by that record
+    carriers: dict[Symbol, str] = msgspec.field(default_factory=dict)
     memory: Remembered = msgspec.field(default_factory=Remembered)
     labels: dict[str, dict[str, str]] = msgspec.field(default_factory=dict)
     codecs: dict[str, RowCodec] = msgspec.field(default_factory=dict)
@@ -209,12 +242,13 @@ def _seen(
     kind = bench.run.resource(resource)
     live = {kind.id_of(row): row for row in rows}
     with bench.run.store.begin() as connection:
+        linked = links_to_rows(connection, resource, list(live))
+        strangers = without(live, linked)
+        _note_carriers(bench, objects.values(), list(strangers.values()))
         links = [
             link
-            for linked in links_to_rows(
-                connection, resource, list(live)
-            ).values()
-            for link in linked
+            for some in linked.values()
+            for link in some
             if link.object in objects and bench.judged(link.object, link.key)
         ]
         links = _not_compared(connection, links)
@@ -228,6 +262,18 @@ def _seen(
     with bench.run.store.begin() as connection:
         made = [_one(bench, connection, case) for case in cases]
     yield from made
+
+
+def _note_carriers(
+    bench: _Context, objects: Iterable[ObjectMapping], rows: Sequence[Row]
+) -> None:
+    """Note which rows carry our keys: one that was merged may have left its key to another."""
+    for mapping in objects:
+        if mapping.key_field:
+            codec = bench.codec(mapping.resource)
+            for key, row in by_key(codec, mapping.key_field, rows).items():
+                place = (mapping.name, key)
+                bench.carriers[place] = codec.resource.id_of(row)
 
 
 def _not_compared(
@@ -296,6 +342,11 @@ def _unseen(
                 if d.key in tried or d.key in links or d.state != "ready"
             ]
     rows = _second_look(bench, mapping, list(links.values()))
+    gone = [link for link in links.values() if link.dest_id not in rows]
+    merges = follow_merges(bench.run, gone, bench.carriers)
+    for moved, survivor in merges.values():
+        links[moved.key] = moved
+        rows[moved.dest_id] = survivor
 
     pairs = []
     for draft in drafts:
@@ -322,13 +373,12 @@ def _unseen(
 
 def _second_look(
     bench: _Context, mapping: ObjectMapping, links: Sequence[Link]
-) -> Mapping[str, Row]:
+) -> dict[str, Any]:
     """Linked rows that no page has shown, by id: read by their ids, or in a list a little later."""
     if not links:
         return {}
     run, resource = bench.run, run_resource(bench.run, mapping)
-    listing = resource.operations["list"]
-    if "read" in resource.operations or listing.ids or listing.parent:
+    if can_look(resource):
         with run.store.begin() as connection:
             bodies = bodies_written(
                 run, connection, bench.codec(resource.name), links
@@ -470,15 +520,21 @@ def _case(
 def _one(bench: _Context, connection: sa.Connection, case: _Case) -> Comparison:
     record, projection, side = case.record, case.projection, case.side
     mapping = case.pair.mapping
-    link = learn(connection, side, bench.run.id, case.is_unedited)
-    if link is not side.link:
+    link, row = side.link, side.row
+    is_merged = link is not None and link.origin == MERGED
+    if is_merged:  # what the row holds is people's
+        side = structs.replace(side, row=None, is_intact=False)
+    else:
+        link = learn(connection, side, bench.run.id, case.is_unedited)
         side = structs.replace(side, link=link)
 
     resource = side.codec.resource
     fields = field_states(
         side, projection.traces, bench.label(mapping.resource)
     )
-    state, reason = _record_state(projection, side.resolved, link, side.row)
+    state, reason = _record_state(projection, side.resolved, link, row)
+    if link is not None and is_merged and row is not None:
+        state, reason, fields = "arrived", merged_text(link), ()
     source = bench.run.migration.source
     read = source.resources[record.collection]
     title = first_word(projection.body, resource.called)

@@ -96,7 +96,10 @@ def count(
         )
         _add_money(tally, row)
         to_see = (
-            row.state != "arrived" or lost or (row.object, row.key) in found
+            row.state != "arrived"
+            or row.reason != ""
+            or lost
+            or (row.object, row.key) in found
         )
         if keep_all or (to_see and len(tally.kept) < KEPT):
             tally.kept.append(row)

@@ -85,9 +85,11 @@ def references_to(target: str) -> Iterator[Reference]:
 
 
 def referring(desk: Desk, target: str, key: Any) -> dict[str, list[int]]:
-    """The ids of all live rows that refer to this one, by table, in order."""
+    """The ids of all live rows that need this one, by table, in order."""
     found: dict[str, set[int]] = {}
     for reference in references_to(target):
+        if reference.kind in _PAIRS:  # nobody minds these when a row is deleted
+            continue
         rows = desk.store.ids(reference.kind, f"{reference.column}=?", (key,))
         found.setdefault(reference.kind, set()).update(rows)
     for kind, code in _custom_links(desk, target):

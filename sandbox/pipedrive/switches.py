@@ -27,7 +27,7 @@ _ALLOWED = {
     "cascade": ("off", "unlink", "delete"),
     "read_deleted": ("404", "row"),
     "removed_option": ("keep", "clear"),
-    "builtin_option_ids": ("number", "string"),
+    "builtin_option_ids": ("string", "number"),
     "stamps": ("seconds", "milliseconds"),
     "activity_times": ("seconds", "minutes"),
     "formatted_address": ("off", "on"),
@@ -57,7 +57,7 @@ class Switches:
     refuse_deletes: str = "off"  # which deletes are refused: tables, rows that are referred to
     read_deleted: str = "404"  # GET of one row that was deleted or merged into another
     removed_option: str = "keep"  # whether values keep the id of an option that was removed
-    builtin_option_ids: str = "number"  # how definitions write option ids of built-in fields
+    builtin_option_ids: str = "string"  # how definitions write option ids of built-in fields
     stamps: str = "seconds"  # whether v2 moments have milliseconds
     activity_times: str = "seconds"  # HH:MM:SS or HH:MM in due_time and duration of an answer
     formatted_address: str = "off"  # the whole address once more in built-in address objects

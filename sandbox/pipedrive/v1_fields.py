@@ -174,8 +174,7 @@ class Fields:
     def collection(self, call: Call) -> Answer:
         """GET all."""
         rows = _entries(call, self.entity, call.desk.fields(self.entity))
-        cut, additional = cut_out(call, rows, MOST_ROWS)
-        return listed(cut, additional)
+        return listed(*cut_out(call, rows, MOST_ROWS))
 
     def read(self, call: Call) -> Answer:
         """GET one."""
@@ -236,7 +235,9 @@ class Fields:
         stem = f"{self.entity.capitalize()}Field"
         every, one = f"/{self.entity}Fields", f"/{self.entity}Fields/{{id}}"
 
-        def v1(name: str, verb: str, path: str, cost: int, act: Callable[[Call], Answer]) -> Any:
+        def v1(
+            name: str, verb: str, path: str, cost: int, act: Callable[[Call], Answer]
+        ) -> Operation:
             return Operation(f"{name} v1", "v1", verb, path, cost, act)
 
         return [
@@ -276,8 +277,7 @@ def _replace_options(call: Call, field: Record, given: list[Record]) -> list[Rec
 
 def _list_activity(call: Call) -> Answer:
     rows = _entries(call, "activity", call.desk.fields("activity"))
-    cut, additional = cut_out(call, rows, MOST_ROWS)
-    return listed(cut, additional)
+    return listed(*cut_out(call, rows, MOST_ROWS))
 
 
 def _list_lead(call: Call) -> Answer:
@@ -287,8 +287,7 @@ def _list_lead(call: Call) -> Answer:
         for at, (name, code, kind) in enumerate(_LEAD, 1)
     ]
     rows = _entries(call, "lead", [*own, *call.desk.custom_fields("deal")])
-    cut, additional = cut_out(call, rows, MOST_ROWS)
-    return listed(cut, additional)
+    return listed(*cut_out(call, rows, MOST_ROWS))
 
 
 def _list_note(call: Call) -> Answer:

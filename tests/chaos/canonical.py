@@ -21,6 +21,7 @@ LINKS = {
     "deal_id": "deals", "product_id": "products", "stage_id": "stages", "pipeline_id": "pipelines", "activity_id": "activities",
 }  # fmt: skip
 # When a row was written says nothing about what it holds. `add_time` counts where we set it.
+TIMELESS = "contacts/"  # STEL has no creation time of contacts
 STAMPS = ("id", "update_time", "stage_change_time", "marked_as_done_time", "last_update_user_id", "file_name", "field_code")
 OWN_TIME = ("organizations", "persons", "notes")
 
@@ -91,7 +92,7 @@ class _Book:
     def row(self, resource: str, record: Row) -> dict[str, Any]:
         """One record in words."""
         told = {name: self._value(resource, name, value) for name, value in record.items() if name not in STAMPS}
-        if resource not in OWN_TIME:
+        if resource not in OWN_TIME or self.key(resource, record).startswith(TIMELESS):
             told.pop("add_time", None)
         return told
 

@@ -127,6 +127,33 @@ def test_ids_and_places_of_users_are_what_the_connector_says(bench: Any, tmp_pat
         assert links_of(connection, "users", ["$fallback"])["$fallback"].dest_id == "u-1"
 
 
+@pytest.mark.parametrize(
+    ("by_name", "states"),
+    [
+        ("", ["matched", "matched", "inactive", "unmatched", "unmatched", "unmatched", "unmatched", "ambiguous"]),
+        ("by_name: true, ", ["matched", "matched", "inactive", "matched", "unmatched", "unmatched", "unmatched", "matched"]),
+    ],
+)
+def test_whoever_has_no_users_email_is_found_by_name(bench: Any, tmp_path: Path, by_name: str, states: list[str]) -> None:
+    """Where the spec says so, by a name that nobody else has: neither the other people nor the other users. So is whose e-mail several users share."""
+    desk = desk_of(bench, tmp_path, NAMED)
+    desk.become(SPEC.replace("users: {from: staff, ", f"users: {{from: staff, {by_name}"))
+    desk.platform.staff.append(person(8, "desk@acme.example"))
+    desk.platform.members += [member("u-10", "desk@acme.example"), member("u-11", "desk@acme.example")]
+    named = {8: "Member u-11", 3: "Ana Gil", 4: " JOSÉ  Pérez ", 5: "Eva Sol", 6: "Lu Roy", 7: "lu roy"}
+    desk.platform.staff[4:4] = [person(number, "") for number in (5, 6, 7)]
+    for row in desk.platform.staff:
+        row["profile"]["full"] = named.get(row["number"], row["profile"]["full"])
+    for uid, name in (("u-5", "Jose Perez"), ("u-6", "Eva Sol"), ("u-7", "Eva Sol"), ("u-8", "Lu Roy"), ("u-9", "Ana Gil")):
+        desk.platform.members.append(member(uid, f"{uid}@else.example") | {"profile": {"full": name}})
+    result = migrate(desk.run(), None)
+    assert result.audit is not None
+    assert [one.state for one in result.audit.people] == states
+    owners = {row["name"]: row["owner"] for row in desk.platform.things}
+    assert owners["Ana Gil"] == "u-1"  # an e-mail that is known, but not in use, is no reason to look for the name
+    assert owners[" JOSÉ  Pérez "] == ("u-5" if by_name else "u-1")
+
+
 def test_an_id_of_two_fields_is_joined(bench: Any, tmp_path: Path) -> None:
     """The same id as everywhere else."""
     desk = desk_of(bench, tmp_path, member_id="team+uid")

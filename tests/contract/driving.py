@@ -188,7 +188,7 @@ def _refusals(client: Client) -> None:
 
 def _category(client: Client) -> Any:
     row = next(one for one in client.rows("productFields") if one["field_code"] == "category")
-    return row["options"][0]["id"]
+    return int(row["options"][0]["id"])  # bodies take numbers
 
 
 def _label(client: Client, name: str) -> Any:
@@ -200,7 +200,7 @@ def _label(client: Client, name: str) -> Any:
     if not fields["label_ids"]["options"]:
         client.write(kind.custom.resource, "add_options", [{"label": "Contract"}], "label_ids")
         fields = {row["field_code"]: row for row in client.rows(kind.custom.resource)}
-    return fields["label_ids"]["options"][0]["id"]
+    return int(fields["label_ids"]["options"][0]["id"])  # bodies take numbers
 
 
 def _number(text: str) -> Any:

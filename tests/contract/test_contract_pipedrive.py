@@ -154,7 +154,7 @@ def test_every_route_is_recorded(documents: Documents, recorded: Recorded, furth
 
 def test_the_other_published_shapes(documents: Documents, tmp_path: Path) -> None:
     """Text for the ids of built-in options and moments with milliseconds are published just as well."""
-    exchanges = drive(tmp_path, "builtin_option_ids=string", "stamps=milliseconds")
+    exchanges = drive(tmp_path, "stamps=milliseconds")
     answers = [one.answer.decode() for one in exchanges if "Fields/" in one.path or "/leads" in one.path]
     assert any('"id":"' in one for one in answers) and any(".000Z" in one for one in answers)
     problems = known.unlisted(mismatches(Checker(documents), exchanges), known.load())

@@ -130,7 +130,7 @@ def with_options(**options: int) -> dict[str, Any]:
 def after(labels: list[str], **options: int) -> Remembered:
     """What the store knows after a run that wanted these labels of an account that had these options."""
     found = with_options(**options)
-    extra = memory("Tax id", "enum", CUSTOM, found, match_options(labels, {}, CUSTOM, None, found))
+    extra = memory("Tax id", "enum", CUSTOM, found, match_options(labels, (), CUSTOM, None, found))
     told = remembered(Link("$fields.companies", "tax", "fields", "c1", "", {}, "created", extra=extra))
     assert told is not None
     return told
@@ -170,14 +170,14 @@ OPTIONS = {
 def test_a_label_of_ours_keeps_meaning_its_option(case: str) -> None:
     """An option is told by its id as long as it is there, then by its label; what is neither is missing."""
     before, labels, were, account, ids, missing, renamed = OPTIONS[case]
-    found = match_options(labels, were, CUSTOM, before, with_options(**account))
+    found = match_options(labels, tuple(were.items()), CUSTOM, before, with_options(**account))
     assert (found.ids, set(found.missing), set(found.renamed)) == (ids, missing, renamed)
 
 
 def test_an_option_that_was_renamed_is_news_once() -> None:
     """What has been remembered under its new name is no news any more."""
     found = with_options(Premium=1)
-    first = match_options(["Gold"], {}, CUSTOM, after(["Gold"], Gold=1), found)
+    first = match_options(["Gold"], (), CUSTOM, after(["Gold"], Gold=1), found)
     link = Link("$fields.companies", "tax", "fields", "c1", "", {}, "created", extra=memory("Tax id", "enum", CUSTOM, found, first))
-    second = match_options(["Gold"], {}, CUSTOM, remembered(link), found)
+    second = match_options(["Gold"], (), CUSTOM, remembered(link), found)
     assert (first.news, second.news, second.renamed) == ((("Gold", "Premium"),), (), (("Gold", "Premium"),))

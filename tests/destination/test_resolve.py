@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from engine.connector.load import load_connector
-from engine.destination.resolve import resolve
+from engine.destination.resolve import resolve, sent_as
 from engine.destination.rows import Definition, codec_of
 from engine.language.model import (
     Const,
@@ -123,3 +123,23 @@ def test_what_does_not_fit_is_left_out_and_listed(target: str, value: Any, why: 
     done = sent({"size": 1, target: value})
     assert done.body == done.effective == {"size": 1}
     assert [(field, text.startswith(why)) for field, text in done.missing] == [(target, True)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "listed", "sent_id"),
+    [
+        ("", "7", "7"),
+        ("", 7, 7),
+        ("integer", "7", 7),
+        ("integer", 7, 7),
+        ("integer", "-7", -7),
+        ("integer", "007", "007"),
+        ("integer", "x7", "x7"),
+        ("text", 7, "7"),
+        ("text", "7", "7"),
+    ],
+)
+def test_an_option_travels_in_the_type_that_is_taken(kind: str, listed: Any, sent_id: Any) -> None:
+    """However a list of options writes an id, it is sent as the field takes it; what is no number is never made one."""
+    found = sent_as(kind, listed)
+    assert (type(found), found) == (type(sent_id), sent_id)

@@ -10,6 +10,7 @@ import pytest
 from engine.connector.load import load_connector
 from engine.connector.model import FieldType
 from engine.destination.rows import Definition, RowCodec, codec_of
+from tests.destination.building import codec_with
 from tests.replacing import replace
 
 CRM = load_connector(Path(__file__).parents[1] / "spec" / "connectors" / "crm.yaml")
@@ -77,6 +78,22 @@ def test_a_reference_inside_an_object_is_its_id() -> None:
     row = {"guests": [{"contact_id": {"id": 7}, "primary": True}]}
     assert wire.get(row, "guests") == [{"contact_id": 7, "primary": True}]
     assert ("guests", "contacts", "7") in set(wire.references(row))
+
+
+@pytest.mark.parametrize(
+    ("answered", "held"),
+    [
+        ({"contact_id": 7, "primary": True}, {"contact_id": 7, "primary": True}),
+        ({"contact_id": 7, "primary_flag": True}, {"contact_id": 7, "primary_flag": True, "primary": True}),
+        ({"contact_id": 7, "primary": False, "primary_flag": True}, {"contact_id": 7, "primary": False, "primary_flag": True}),
+        ({"contact_id": 7}, {"contact_id": 7}),
+    ],
+    ids=["by its name", "by the other name", "by both", "not at all"],
+)
+def test_a_part_is_read_by_either_of_its_names(answered: Any, held: Any) -> None:
+    """What a platform answers under the other name of a part counts, unless the part stands there under its own."""
+    wire = codec_with({"guests": {"kind": "list", "shape": {"contact_id": "id", "primary": {"kind": "boolean", "also": "primary_flag"}}}})
+    assert wire.get({"guests": [answered]}, "guests") == [held]
 
 
 def test_a_fingerprint_tells_of_an_edit_only() -> None:

@@ -20,6 +20,11 @@ def utc(stamp: str) -> str:
     return wall.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def iso(stamp: str) -> str:
+    """A wall-clock stamp of the source with the offset that it had."""
+    return datetime.fromisoformat(stamp[:19]).replace(tzinfo=HOME).isoformat()
+
+
 def key_of(path: str | None) -> str:
     """`host/app/collection/id` as `collection/id`."""
     return "/".join((path or "").split("/")[-2:])
@@ -46,10 +51,10 @@ def arrived(report: Record, name: str) -> Iterator[Record]:
 
 
 def test_users_are_matched_and_nobody_is_without_an_owner(report: Record, there: Dump) -> None:
-    """By e-mail ignoring case; the others are listed, and the fallback owner stands in for them."""
+    """By e-mail ignoring case, those who share a login by name; the others are listed, and the fallback owner stands in for them."""
     states = {person["key"]: person["state"] for person in report["people"]}
     assert states["employees/8101"] == "matched"  # there in other letter case
-    assert (states["employees/8102"], states["employees/8103"], states["employees/8106"]) == ("inactive", "ambiguous", "unmatched")
+    assert (states["employees/8102"], states["employees/8103"], states["employees/8106"]) == ("inactive", "matched", "unmatched")
     assert OWNER in report["fallback_owner"]
     active = {user["id"] for user in there["users"] if user["active_flag"]}
     for resource in ("organizations", "persons", "deals", "products", "activities"):
@@ -68,7 +73,9 @@ def test_clients_become_organizations(there: Dump, source: Rows) -> None:
         assert custom(there, "organizations", row, "STEL reference") == record["full-reference"]
         assert (custom(there, "organizations", row, "Discount %") or 0) == (record["discount-percentage"] or 0)
         assert custom(there, "organizations", row, "Comments") == ((record["comments"] or "").strip() or None)
-        assert custom(there, "organizations", row, "Created in STEL") == record["creation-date"][:19].replace("T", " ")
+        assert custom(there, "organizations", row, "Created in STEL") == iso(record["creation-date"])
+        assert custom(there, "organizations", row, "Modified in STEL (UTC)") == record["utc-last-modification-date"][:19] + "+00:00"
+        assert custom(there, "organizations", row, "External id") == record["external-id"]
         assert custom(there, "organizations", row, "Payment terms") == _name(source, "paymentTerms", record["payment-terms-id"])
         category = _name(source, "accountCategories", record["account-category-id"])
         assert custom(there, "organizations", row, "Client category") == category
@@ -104,8 +111,58 @@ def test_assets_ride_along_with_their_organization(report: Record, there: Dump, 
         assert any(f"Asset {asset['full-reference']}" in note["content"] for note in notes_on(there, "org_id", organization))
 
 
+def named_assets(record: Record, source: Rows) -> list[str]:
+    """What the assets are called that a record is about."""
+    return [source[f"assets/{asset['id']}"]["full-reference"] for asset in record["assets"]]
+
+
+@pytest.mark.parametrize("collection", ["workOrders", "ordinaryInvoices"])
+def test_documents_name_their_assets(collection: str, there: Dump, source: Rows) -> None:
+    """All of them, in a custom field and in the note of the lines; and the asset's note on the organization names the document."""
+    organizations, seen = by_key(there, "organizations"), 0
+    for key, row in deals_of(there, collection).items():
+        names = named_assets(source[key], source)
+        told = custom(there, "deals", row, "Assets")
+        assert [line.split(" ")[0].rstrip(",") for line in (told or "").split("\n") if line] == names
+        note = next(note for note in notes_on(there, "deal_id", row) if source[key]["full-reference"] in note["content"])
+        assert all(f"<li>Asset: {name}" in note["content"] for name in names)
+        for asset in source[key]["assets"]:
+            owner = organizations.get(key_of(source[f"assets/{asset['id']}"]["account-path"]))
+            about = [note["content"] for note in notes_on(there, "org_id", owner)] if owner else []
+            assert any(f"Asset {named_assets({'assets': [asset]}, source)[0]}<" in text and source[key]["full-reference"] in text for text in about)
+        seen += bool(names)
+    assert seen or collection != "workOrders"
+
+
+def test_incidents_name_their_assets(report: Record, there: Dump, source: Rows) -> None:
+    """In the subject, for activities have no custom fields, in the note, and in the asset's note on the organization."""
+    activities, seen = {str(row["id"]): row for row in there["activities"]}, 0
+    told = "\n".join(note["content"] for note in there["notes"] if note["org_id"])
+    for row in arrived(report, "incidents"):
+        record, activity = source[row["key"]], activities[row["dest_id"]]
+        for name in named_assets(record, source):
+            assert name in activity["subject"]
+            assert f"<li>Asset: {name}" in activity["note"]
+            assert any(f"Asset {name}<" in text and record["full-reference"] in text for text in told.split("<h4>"))
+            seen += 1
+    assert seen > 2
+
+
+def test_the_next_warranty_end_is_not_over(there: Dump, source: Rows) -> None:
+    """It is the first that has not passed on the day of the run; the asset's note has its own end, passed or not."""
+    ends: dict[str, list[str]] = {}
+    for key, asset in source.items():
+        if key.startswith("assets/") and asset["warranty-end-date"]:
+            ends.setdefault(key_of(asset["account-path"]), []).append(asset["warranty-end-date"][:10])
+    today = datetime.now(UTC).date().isoformat()
+    for key, row in by_key(there, "organizations").items():
+        found = custom(there, "organizations", row, "Next asset warranty end")
+        assert found == min((end for end in ends.get(key, []) if end >= today), default=None)
+    assert any(end < today for some in ends.values() for end in some)
+
+
 def test_contacts_become_persons(there: Dump, source: Rows) -> None:
-    """Organization, e-mail, phones, position and time; a comment is a note."""
+    """Organization, e-mail, phones and position; a comment is a note; STEL has no creation time, and none is made up."""
     organizations, commented = by_key(there, "organizations"), 0
     for key, row in by_key(there, "persons").items():
         record = source[key]
@@ -114,7 +171,8 @@ def test_contacts_become_persons(there: Dump, source: Rows) -> None:
         owner = organizations.get(key_of(record["account-path"]))
         assert row["org_id"] == (owner["id"] if owner else None)
         assert custom(there, "persons", row, "Position") == ((record["position"] or "").strip() or None)
-        assert row["add_time"] == record["utc-last-modification-date"][:19] + "Z"
+        assert row["add_time"] > record["utc-last-modification-date"][:19] + "Z"  # the moment it was written
+        assert custom(there, "persons", row, "Created in STEL") is None
         if record["comments"]:
             commented += len(notes_on(there, "person_id", row))
     assert commented > 0
@@ -129,10 +187,12 @@ def test_a_client_without_contacts_has_a_person_of_its_own(there: Dump, source: 
     for key, row in own.items():
         assert row["org_id"] == organizations[key]["id"]
         assert row["emails"] or row["phones"]
+        assert row["add_time"] == organizations[key]["add_time"]
+        assert custom(there, "persons", row, "Created in STEL") == custom(there, "organizations", organizations[key], "Created in STEL")
 
 
 def test_the_catalogue(sample: Record, there: Dump, source: Rows) -> None:
-    """Name, code, price, unit, tax natively and as a custom field, stock, category; products and services."""
+    """Name, code, price, tax natively and as a custom field, stock, category; products and services; no unit, for STEL has none."""
     found = by_key(there, "products")
     assert {key.partition("/")[0] for key in found} == {"products", "services"}
     for key, row in found.items():
@@ -140,7 +200,10 @@ def test_the_catalogue(sample: Record, there: Dump, source: Rows) -> None:
         assert row["name"] == " ".join(record["name"].split())
         assert (row["code"], row["tax"]) == (record["full-reference"], record["primary-tax-percentage"])
         assert row["prices"][0]["price"] == pytest.approx(record["sales-price"])
-        assert row["unit"] == ("ud" if key.startswith("products/") else "h")
+        assert row["unit"] is None
+        assert custom(there, "products", row, "External id") == record["external-id"]
+        stock = [f"{source[key_of(held['warehouse-path'])]['name']}: " for held in record.get("product-warehouses") or ()]
+        assert all(name in custom(there, "products", row, "Stock by warehouse") for name in stock)
         assert custom(there, "products", row, "Tax_Rate") == record["primary-tax-percentage"]
         assert custom(there, "products", row, "Stock_Quantity") == record.get("real-stock")
         assert sample["categories"].get(str(row["category"])) == _name(source, "productCategories", record["product-category-id"])
@@ -200,6 +263,8 @@ def test_invoices_are_closed_at_their_own_date(there: Dump, source: Rows) -> Non
         paid = record["settled"] or not record["remaining-total-amount"]
         status = "Paid" if paid else "Partly paid" if record["paid-total-amount"] > 0 else "Unpaid"
         assert custom(there, "deals", row, "Payment status") == stage_name(there, row) == status
+        assert row["title"].endswith({"Paid": "", "Partly paid": "(partly paid)", "Unpaid": "(unpaid)"}[status])
+        assert "paid)" in row["title"] or status == "Paid"
         due = [receipt["payment-term-date"] for receipt in record["receipts"] if receipt["payment-term-date"]]
         assert custom(there, "deals", row, "Due date") == (max(due)[:10] if due else None)
         seen.add(status)
@@ -260,6 +325,25 @@ def test_events_and_incidents_are_activities(report: Record, there: Dump, source
     events = [activities[row["dest_id"]] for row in arrived(report, "events")]
     assert {event["done"] for event in events} == {True, False}
     assert any(event["deal_id"] for event in events)
+
+
+def test_a_work_order_is_on_the_agenda_of_its_technician(report: Record, there: Dump, source: Rows) -> None:
+    """At its time, on its deal; who has no user is named in the note, and the fallback owner stands in."""
+    deals, activities = by_key(there, "deals"), {str(row["id"]): row for row in there["activities"]}
+    people = {person["key"]: person["user"] for person in report["people"] if person["state"] == "matched"}
+    owner = next(user["id"] for user in there["users"] if user["email"] == OWNER)
+    seen = set()
+    for row in arrived(report, "work_order_visits"):
+        record, activity = source[row["key"]], activities[row["dest_id"]]
+        assert activity["deal_id"] == deals[row["key"]]["id"]
+        who = next(key_of(path) for path in (record["assignee-path"], record["agent-path"], record["creator-path"]) if path)
+        assert activity["owner_id"] == int(people.get(who, owner))
+        if record["assignee-path"] and (person := source.get(who)):
+            assert f"Technician: {person['name']}" in activity["note"]
+        if record["assigned-date"]:
+            assert f"{activity['due_date']}T{activity['due_time'][:5]}" == utc(record["assigned-date"])[:16]
+        seen.add(who in people)
+    assert seen
 
 
 def test_files_arrive_whole(report: Record, there: Dump) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from engine.connector.load import load_connector
-from engine.connector.references import any_key
+from engine.connector.references import named
 from engine.connector.typed import reader_of
 from engine.language.compile import load_migration
 from engine.language.model import Spec
@@ -62,11 +62,10 @@ def sight_on(spec: Spec, records: Mapping[str, Record], users: Sequence[str] = (
     pattern = "erp.test/api/v1/{collection}/{id}"
 
     def pointing_at(name: str, field: str, targets: Sequence[str]) -> list[tuple[str, Record]]:
-        def names(row: Record) -> str:
-            value = dig(row, segments(field))
-            return any_key(value, pattern) or str(value)
+        def names(row: Record) -> bool:
+            return bool(set(named(dig(row, segments(field)), pattern)) & set(targets))
 
-        return [(key, row) for key, row in records.items() if key.startswith(f"{name}/") and names(row) in targets]
+        return [(key, row) for key, row in records.items() if key.startswith(f"{name}/") and names(row)]
 
     rows = {f"{item.sources[0]}/{row['id']}" for item in spec.objects.values() for row in item.rows}
     return LookupContext(
@@ -79,6 +78,7 @@ def sight_on(spec: Spec, records: Mapping[str, Record], users: Sequence[str] = (
         user=lambda key: key in users,
         typed=reader_of(load_connector(ERP)),
         user_source="people",
+        today="2025-03-04",
     )
 
 

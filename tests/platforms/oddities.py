@@ -217,3 +217,42 @@ def guarding(parent: str, child: str, field: str) -> Before:
         return Answer(409, {"error": "it is in use"}) if used else None
 
     return hook
+
+
+def knowing(child: str, field: str, parent: str) -> Before:
+    """A row that names one which is not there is refused."""
+
+    def hook(platform: Platform, request: Request) -> Answer | None:
+        named = request.body.get(field) if request.writes(child) else None
+        if named is None or platform.find(parent, named) is not None:
+            return None
+        return Answer(422, {"error": f"{parent} {named} does not exist"})
+
+    return hook
+
+
+def redirecting(table: str, gone: Any, kept: Any) -> Before:
+    """The id of a row that was merged leads to the one that survived, for every call."""
+
+    def hook(platform: Platform, request: Request) -> Answer | None:
+        if request.parts != [table, str(gone)]:
+            return None
+        return platform.plain(replace(request, path=f"/{table}/{kept}"))
+
+    return hook
+
+
+# -- what people do
+
+
+def merged(platform: Platform, table: str, gone: Row, kept: Row, **pointing: str) -> None:
+    """People merge a row into another, which takes what it lacks; what points at the one that goes,
+    in a field of each table that is named, points at the other afterwards.
+    """
+    for name, field in pointing.items():
+        for row in platform.tables[name]:
+            if str(row.get(field)) == str(gone["id"]):
+                row[field] = type(row[field])(kept["id"])
+    lacked = {name: value for name, value in gone.items() if kept.get(name) in (None, "")}
+    kept.update(lacked)
+    platform.tables[table].remove(gone)

@@ -117,7 +117,7 @@ def test_values_of_a_removed_option_stay_or_go(word: str) -> None:
             ("product", "category"),
         ):
             paths[name] = f"/api/v2/{entity}Fields/{name}"
-            option[name] = [one["id"] for one in api.send("GET", paths[name])["options"]]
+            option[name] = [int(one["id"]) for one in api.send("GET", paths[name])["options"]]
         made = holders(api, code, option)
         for name, path in paths.items():
             api.send("DELETE", f"{path}/options", [{"id": option[name][0]}])

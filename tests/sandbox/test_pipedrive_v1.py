@@ -165,6 +165,18 @@ def test_persons_take_part_in_a_deal(api: Account) -> None:
     assert participants(api, deal) == {}
 
 
+def test_taking_part_and_following_keep_no_row_alive() -> None:
+    """Where rows in use are not deleted, a deal goes all the same that only has participants and followers."""
+    with account("refuse_deletes=referred") as api:
+        person = api.make("persons", name="Ana")
+        deal = api.make("deals", title="x", person_id=person)
+        assert participants(api, deal).keys() == {person}
+        api.send("POST", f"/api/v2/deals/{deal}/followers", {"user_id": 2}, 201)
+        api.delete("persons", person, 400)
+        api.delete("deals", deal)
+        api.delete("persons", person)
+
+
 # -- followers
 
 

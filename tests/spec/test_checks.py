@@ -64,6 +64,21 @@ def test_each_mistake_is_told_once_at_its_place(path: Path, tmp_path: Path) -> N
     assert [described(*pair) for pair in zip(found, case["expect"], strict=True)] == case["expect"], listed
 
 
+def test_the_shipped_catalogue_is_whole_and_holds_nothing_else(tmp_path: Path) -> None:
+    """In Spanish the shipped spec has nothing wrong with it, and each translation is of a text that is there."""
+    root = HERE.parents[1]
+    for folder in ("connectors", "specs", "templates"):
+        shutil.copytree(root / folder, tmp_path / folder)
+    spec = tmp_path / "specs/stel_order_to_pipedrive.yaml"
+    spec.write_text(spec.read_text(encoding="utf-8").replace("  language: en\n", "  language: es\n"), encoding="utf-8")
+    assert told(spec) == ()
+    catalogue = tmp_path / "templates/language/es.yaml"
+    words = read(catalogue).data
+    catalogue.write_text("Nothing: nada\n", encoding="utf-8")
+    missing = {re.match(r"(['\"])(.*)\1 has no translation", item.problem)[2] for item in told(spec) if " has no translation" in item.problem}  # type: ignore[index]
+    assert missing == set(words)
+
+
 def test_there_are_cases_enough() -> None:
     """The case files are found, and both kinds of finding are among them."""
     severities = {item.get("severity", "error") for path in CASES for item in read(path).data["expect"]}

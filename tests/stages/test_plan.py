@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 
 from engine import pipeline
 from engine.connector.model import Limit
+from engine.errors import UnsafePlan
 from engine.plan.cost import duration
+from engine.plan.room import too_many_fields
 from engine.plan.simulate import simulate
 from engine.report.document import harmless
 from tests.replacing import replace
@@ -61,6 +63,45 @@ def test_a_plan_that_takes_too_few_rows_is_told_of(desk: Desk) -> None:
     small = replace(desk, migration=replace(desk.migration, destination=replace(destination, resources=few)))
     (told,) = pipeline.preview(small.run(), None).plan.warnings  # type: ignore[union-attr]
     assert re.match(r"\d+ deals to make and 0 made so far, but the plan ultimate takes 50 in all", told)
+
+
+def test_a_plan_counts_the_calls_of_a_method(desk: Desk) -> None:
+    """Of a limit for some methods a plan needs just the calls of these, and the run then takes as many."""
+    destination = desk.migration.destination
+    day = next(limit for limit in destination.limits if limit.name == "fair_use")
+    assert not day.general and day.methods == ("POST", "PUT")
+    run = desk.run()
+    made = pipeline.preview(run, 60).plan
+    assert made is not None
+    use = next(use for use in made.limits if use.limit == "fair_use" and use.account == destination.title)
+    assert 0 < use.needed <= made.calls
+    timeline = simulate(run, made)
+    before = run.destination.limiter.remaining(day)
+    pipeline.migrate(run, 60)
+    spent = before - run.destination.limiter.remaining(day)
+    assert use.needed <= spent <= use.needed + 5  # options of built-in fields are no calls of the plan
+    assert timeline.calls > use.needed
+
+
+def test_more_custom_fields_than_the_plan_takes_are_refused(desk: Desk) -> None:
+    """An account without room for the fields of the spec: the audit says so, and a run is refused before anything is made."""
+    destination = desk.migration.destination
+    tight = {
+        name: replace(item, custom=replace(item.custom, most={"ultimate": 30})) if item.custom else item
+        for name, item in destination.resources.items()
+    }
+    full = replace(desk, migration=replace(desk.migration, destination=replace(destination, resources=tight)))
+    run = full.run()
+    result = pipeline.preview(run, 60)
+    (said,) = [notice for notice in run.notices if "custom fields" in notice]
+    assert re.search(r"custom fields: the account has \d+ and \d+ more are to be made, but the plan ultimate allows 30 – remove \d+ from", said)
+    before = full.dump()
+    with pytest.raises(UnsafePlan, match="the plan ultimate allows 30"):
+        pipeline.write(run, result, yes=True)
+    assert full.dump() == before
+    enough = {name: replace(item, custom=replace(item.custom, most={"*": 500})) if item.custom else item for name, item in tight.items()}
+    roomy = replace(desk, migration=replace(desk.migration, destination=replace(destination, resources=enough)))
+    assert too_many_fields(roomy.run()) == ""
 
 
 @given(st.text(max_size=30))

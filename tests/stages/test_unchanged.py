@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engine.language.model import Path as SourcePath
 from engine.mapping.draft import transform
 from engine.session import Run
 from engine.store.links import Link, drop_drafts, save_link
@@ -226,3 +227,23 @@ def test_other_code_makes_everything_anew(
         "engine.mapping.draft.digest_of_code", lambda: "another version"
     )
     assert again(table) == {"companies", "contacts"}
+
+
+def test_another_day_makes_anew_what_asks_for_the_day(table: Desk) -> None:
+    """On one day the same record gives the same draft, and nothing is made; on the next, only what reads `$today` is."""
+    spec = table.run.spec
+    contacts = spec.objects["contacts"]
+    today = replace(contacts.fields["note"], expr=SourcePath("$today", ("$today",)))
+    changed = replace(spec, objects={**spec.objects, "contacts": replace(contacts, fields={**contacts.fields, "note": today})})
+    migration = replace(table.run.migration, spec=changed)
+    one, next_one = (replace(table.run, migration=migration, today=day) for day in ("2026-01-01", "2026-01-02"))
+    assert again(table, one) == {"contacts"}
+    assert again(table, one) == set()
+    assert again(table, next_one) == {"contacts"}
+    bodies = [row.body for row in made(table)["drafts"] if row.object == "contacts"]
+    assert bodies and all("2026-01-02" in body for body in bodies)
+
+
+def test_a_run_has_the_day_of_its_clock(table: Desk) -> None:
+    """The clock that a run is given says what `$today` is, in UTC."""
+    assert table.run.today == "2026-01-01"

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from msgspec import structs
 
 from engine.store.links import (
+    FEW,
     Draft,
     Finding,
     Link,
@@ -49,6 +50,21 @@ def test_drafts_come_in_the_order_of_their_records(store: Store) -> None:
         assert keys == ["c/9", "c/2", "c/2#a", "c/2#b", "c/1"]
     (whole,) = stream_drafts(store, "o")
     assert whole[0] == found[0]
+
+
+@pytest.mark.parametrize("more", [0, 3, 40])
+def test_links_that_name_a_record_are_all_found(more: int, store: Store) -> None:
+    """Whatever signs its key has and however deep it stands; with a few records asked for, no other link comes."""
+    keys = ["p/1", "p/ñ", "p/1%", "p/_", 'p/"']
+    naming = [("p", key) for key in keys] + [("p", f"none/{number}") for number in range(more)]
+    with store.begin() as connection:
+        for position, key in enumerate(keys):
+            save_link(connection, structs.replace(LINK, key=f"c/{position}", written={"a": [{"b": {"$link": ["p", key]}}]}))
+        save_link(connection, structs.replace(LINK, key="x/1", written={"a": {"$link": ["p", "p/10"]}}))
+        save_link(connection, structs.replace(LINK, key="x/2", written={"a": {"$link": ["q", "p/1"]}}))
+    found = [link.key for part in stream_links(store, "o", naming=naming) for link in part]
+    assert [key for key in found if key.startswith("c/")] == [f"c/{position}" for position in range(len(keys))]
+    assert any(key.startswith("x/") for key in found) is (len(naming) > FEW)
 
 
 def test_drafts_are_replaced_counted_and_forgotten(store: Store) -> None:

@@ -551,11 +551,12 @@ def test_the_migration_goes_on_where_it_was_killed(number: int, tmp_path: Path) 
 
 
 def dump(accounts: Path, plan: str = "ultimate") -> list[dict[str, Any]]:
-    """Everything that stands in the destination."""
+    """What stands in the destination, but for labels of leads, which accounts made before they were played do not have."""
     extra = ["--size", "150"]
     with launch("pipedrive", data=accounts / "pipedrive.sqlite", plan=plan, extra_args=extra) as running:
         lines = loopback.get(f"{running.base_url}/__sandbox__/dump", timeout=60).text.splitlines()
-    return [json.loads(line) for line in lines]
+    rows = [json.loads(line) for line in lines]
+    return [row for row in rows if row["resource"] != "lead_labels"]
 
 
 # the oldest one among the other tests, for each takes half a minute

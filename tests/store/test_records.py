@@ -229,3 +229,19 @@ def test_every_lookup_goes_through_an_index(store: Store) -> None:
         assert plan.startswith("SEARCH") and "TEMP B-TREE" not in plan, found
         whole = ("key=?", "target=?", "seq>?", "rowid>?")  # the last column of the lookup, not only its first ones
         assert any(part in plan for part in whole), found
+
+
+def test_lookups_of_one_and_of_many_are_the_same_statements(store: Store) -> None:
+    """Drivers keep a statement for each text of SQL that they were asked: there must not be one for each number of values."""
+    put(store, [made(number) for number in range(10)], [("c", "f", str(number), f"c/{number}") for number in range(10)])
+    asked: set[str] = set()
+
+    def note(connection: Any, cursor: Any, statement: str, *rest: Any) -> None:
+        asked.add(statement)
+
+    sa.event.listen(store.engine, "before_cursor_execute", note)
+    for many_of_them in (1, 2, 7, 10):
+        wanted = [str(number) for number in range(many_of_them)]
+        assert pointed(store, "f", *wanted) == [f"c/{number}" for number in wanted]
+    sa.event.remove(store.engine, "before_cursor_execute", note)
+    assert len([text for text in asked if text.startswith("SELECT")]) == 2

@@ -97,4 +97,4 @@ def test_steps_are_named_by_topic() -> None:
     """Every step stands under its topic and its function's name, and no topic hides a public function."""
     for name, step in STEPS.items():
         assert name == f"{step.__module__.rpartition('.')[2]}.{step.__name__}"
-    assert {name.partition(".")[0] for name in STEPS} == {"text", "phone", "money", "dates", "address", "ids"}
+    assert {name.partition(".")[0] for name in STEPS} == {"text", "html", "phone", "money", "dates", "address", "ids"}

@@ -4,6 +4,7 @@ import datetime as dt
 import inspect
 import json
 import re
+from html.parser import HTMLParser
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -17,6 +18,13 @@ settings.register_profile("transforms", database=None, deadline=None, derandomiz
 settings.load_profile("transforms")
 
 ANY_TEXT = st.text(st.characters(codec=None), max_size=80)  # lone surrogates too: JSON can carry them
+TAGS = (
+    "<p> </p> <b> </B> <br> <br/> <ul><li> <table><td colspan=2> <div </div> <a href=' <a href=\"javascript:alert(1)\"> '> onclick= "
+    "onerror='x()' <script> </script> <scr <script <style> </style> <iframe src= <svg/onload=x> <img src=x onerror=x> <math><mi> "
+    "<!-- --> <![CDATA[ ]]> <?x > <template> <noscript> <title> <textarea> <xmp> &lt;script&gt; &#60;b&#62; &amp; &#0; javascript: "
+    "data:text/html, style=x < > \" ' ` = a <ana@x.es> 5<6 <b \n \x00 \u2028"
+)
+MARKUP = st.lists(st.sampled_from(TAGS.split(" ")) | st.text(max_size=3), max_size=12).map("".join)
 PIECES = (
     "<p> <br> </p> <!-- <![ <!x <? & &#0; &lt; \n \r\n \t \u2028 \u00a0 . .. / \\ : CON @ ; , ' € % + - 00 34 600000001 "
     "961234567 ext 12 ES C/ Mayor nº s/n 3º B bis piso a@x.es 2025-03-04 T09:30:00 +0000 Z 0000-00-00 1.234 ,50 \u0301 "
@@ -187,6 +195,52 @@ def _exists(reading: dt.datetime, zone: ZoneInfo) -> bool:
     """Whether some moment shows this reading on the zone's clock."""
     around = (reading.replace(tzinfo=dt.UTC) + dt.timedelta(minutes=15 * step) for step in range(-64, 65))
     return any(moment.astimezone(zone).replace(tzinfo=None) == reading for moment in around)
+
+
+class Seen(HTMLParser):
+    """The tags and attributes of an HTML text, in the way of another reader than the one that cleans."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str | None]] = []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += attrs
+
+
+KEPT = "a b blockquote br code del em h1 h2 h3 h4 h5 h6 hr i ins li ol p pre s strong sub sup table tbody td tfoot th thead tr u ul"
+
+
+@given(MARKUP | TEXT)
+def test_cleaned_html_holds_nothing_that_acts(text: str) -> None:
+    """Whatever is written, no script, style, frame, handler or link that runs code is left; cleaning again shows the same."""
+    cleaned = run(STEPS["html.clean"], text) or ""
+    seen = Seen(cleaned)
+    assert set(seen.tags) <= set(KEPT.split())
+    assert {name for name, _ in seen.attributes} <= {"href", "colspan", "rel"}
+    links = [value or "" for name, value in seen.attributes if name == "href"]
+    assert all(re.match(r"(https?|mailto|tel):|[^:]*$", link.strip(), re.IGNORECASE) for link in links)
+    again = run(STEPS["html.clean"], cleaned)
+    assert STEPS["text.strip_html"](again) == STEPS["text.strip_html"](cleaned)
+
+
+@given(ANY_TEXT.filter(lambda text: not re.search("[<&]", text)))
+def test_text_without_markup_is_not_touched(text: str) -> None:
+    """A text that holds no tag and no entity keeps every character but the blanks at its ends."""
+    assert STEPS["html.text"](text) == STEPS["text.strip"](text)
+    assert STEPS["html.clean"](text) == STEPS["text.paragraphs"](text)
+
+
+@given(MARKUP)
+def test_words_survive_in_both_forms(text: str) -> None:
+    """What is shown of a text without its tags is what is shown of it with its formatting."""
+    marked = f"<p>{text.replace('<', '').replace('&', '')}</p>"
+    shown = (STEPS["text.strip_html"](STEPS["html.clean"](marked)) or "").split()
+    assert shown == (STEPS["html.text"](marked) or "").split()
 
 
 @given(st.integers(0, 5999))

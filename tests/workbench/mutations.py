@@ -87,7 +87,7 @@ SPEC_EDITS: tuple[tuple[str, str, str, str], ...] = (
     ("not a path", "code: full-reference", 'code: "full reference["', "code"),
     ("unknown step", "using: text.squash", "using: text.squish", "using"),
     ("unknown step", "using: ids.tax_id", "using: ids.taxid", "using"),
-    ("unknown step", "using: [dates.earliest, dates.date]", "using: [dates.earliest, dates.day]", "dates.day"),
+    ("unknown step", "using: dates.next_from", "using: dates.next_day", "dates.next_day"),
     ("wrong argument", "{phone.e164: {region: $settings.phone_region}}",
      "{phone.e164: {regio: $settings.phone_region}}", "phone.e164"),
     ("wrong argument", "{text.truncate: 255}", "{text.truncate: many}", "text.truncate"),

@@ -42,7 +42,7 @@ def test_failure_is_told_field_by_field(tmp_path: Path) -> None:
     """A wrong expectation names its line, what was expected, what came, and from what."""
     text = (
         "cases:\n  - case: wrong\n    records: {services: [{id: 1, name: ' A ', inactive: true}]}\n    expect:\n      services:\n"
-        "        services/1:\n          fields:\n            name: B\n            unit: h\n            custom.inactive: 'No'\n"
+        "        services/1:\n          fields:\n            name: B\n            code: null\n            custom.inactive: 'No'\n"
     )
     tested = run(tmp_path / "a.test.yaml", text)
     found = [(item.field, item.expected, item.found, item.where.line, item.where.col) for item in tested.failures]

@@ -48,8 +48,10 @@ def test_an_example_is_a_whole_project(tmp_path: Path) -> None:
     done = etl_here("init", "--example", EXAMPLE, at=tmp_path, code=0)
     folder = tmp_path / EXAMPLE
     assert f"cd {EXAMPLE}" in done.out
-    notes = {f"templates/notes/{path.name}" for path in (ROOT / "templates/notes").iterdir() if path.name in (ROOT / f"specs/{EXAMPLE}.yaml").read_text()}
-    assert files(folder) == {*FRAME, *notes, f"specs/{EXAMPLE}.yaml", f"specs/{EXAMPLE}.test.yaml"}
+    named = (ROOT / f"specs/{EXAMPLE}.yaml").read_text()
+    texts = {path.relative_to(ROOT).as_posix() for path in (ROOT / "templates").rglob("*.*") if path.name in named}
+    assert "templates/language/es.yaml" in texts
+    assert files(folder) == {*FRAME, *texts, f"specs/{EXAMPLE}.yaml", f"specs/{EXAMPLE}.test.yaml"}
     spec = folder / "specs" / f"{EXAMPLE}.yaml"
     assert yaml.safe_load(spec.read_text())["source"]["connector"] == "stel_order"
     assert digest_of(parts(load_migration(spec, {}))) == digest_of(parts(load_migration(ROOT / f"specs/{EXAMPLE}.yaml", {})))

@@ -68,9 +68,9 @@ def captured(run: Run, name: str, record_id: str) -> dict[str, Any]:
         key: disguise.record(_slim(body, mapping, key))
         for key, body in touched.records.items()
     }
-    world = World(
-        run.migration, records, frozenset(touched.users), _links(touched)
-    )
+    users, links = frozenset(touched.users), _links(touched)
+    day = run.today if "$today" in paths_read(mapping) else ""
+    world = World(run.migration, records, users, links, day)
     made = list(
         evaluate(
             mapping,
@@ -78,12 +78,13 @@ def captured(run: Run, name: str, record_id: str) -> dict[str, Any]:
             world.sight(),
         )
     )
-    return _case(
+    case = _case(
         f"{name} {found.key}, captured",
         records,
         touched,
         {name: dict(_expected(made, found.key, mapping))},
     )
+    return case | ({"today": day} if day else {})
 
 
 def _links(touched: _Touched) -> dict[str, frozenset[str]]:

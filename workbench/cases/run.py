@@ -12,7 +12,7 @@ from msgspec import Struct, structs
 from engine.config.document import Document, Keys, read
 from engine.config.suggestions import suggest
 from engine.config.validation import check_shape
-from engine.connector.references import any_key
+from engine.connector.references import named
 from engine.connector.typed import reader_of
 from engine.errors import Code, Diagnostic, Place, SpecError
 from engine.extract.records import has_key, row_key
@@ -42,6 +42,7 @@ class Case:
     links: Mapping[str, frozenset[str]]
     expect: Mapping[str, Mapping[str, Any]]  # object -> key -> expectation
     keys: Keys
+    today: str = ""  # the day it is told on
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +194,7 @@ def _case(document: Document, position: int, migration: Migration) -> Case:
         named,
         own["expect"],
         ("cases", position),
+        own.get("today", shared.get("today", "")),
     )
 
 
@@ -228,7 +230,7 @@ def _run(
     watched: Mapping[str, ObjectMapping],
     seen: Seen,
 ) -> Iterator[Failure]:
-    around = World(migration, case.records, case.users, case.links)
+    around = World(migration, case.records, case.users, case.links, case.today)
     for name, wanted in case.expect.items():
         for key, item in wanted.items():
             at = (*case.keys, "expect", name, key)
@@ -412,6 +414,7 @@ class World:
     records: Mapping[str, Mapping[str, Any]]
     users: frozenset[str]
     links: Mapping[str, frozenset[str]]
+    today: str = ""
     made: dict[tuple[str, str], bool] = field(default_factory=dict)
 
     def sight(self) -> LookupContext:
@@ -427,6 +430,7 @@ class World:
             user=lambda key: key in self.users,
             typed=reader_of(self.migration.source),
             user_source=spec.users.source if spec.users else "",
+            today=self.today,
         )
 
     def record(self, key: str) -> Mapping[str, Any] | None:
@@ -456,15 +460,9 @@ class World:
         pattern = self.migration.source.reference.pattern
         found = []
         for key, body in self.records.items():
-            value = (
-                dig(body, segments(name))
-                if key.partition("/")[0] == collection
-                else None
-            )
-            if (
-                value is not None
-                and (any_key(value, pattern) or str(value)) in targets
-            ):
+            if key.partition("/")[0] != collection:
+                continue
+            if set(named(dig(body, segments(name)), pattern)) & set(targets):
                 found.append((key, body))
         return found
 

@@ -32,6 +32,7 @@ _SPECIAL = {
     "$record": "the key of the record around it",
     "$id": "the record's id",
     "$collection": "the kind of record",
+    "$today": "the day of the run",
     "$none": "nothing",
 }
 _MISS = {

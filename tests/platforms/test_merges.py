@@ -1,0 +1,316 @@
+"""People merge duplicates: a row that we wrote is gone, and another one stands for its record."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.platforms import oddities as odd
+from tests.platforms.conftest import Serve
+from tests.platforms.platform import Platform, Row
+from tests.platforms.project import (
+    Project,
+    attention,
+    counts,
+    mapped,
+    migration,
+    project,
+    readable,
+    texts,
+    writable,
+)
+from tests.platforms.trials import NAME
+
+GONE = ("companies", "firms/1")
+WHOSE = pytest.mark.parametrize("whose", ["people's", "ours"])
+TOLD = "people merged its row"
+
+
+def firms(serve: Serve, folder: Path, *, people: int = 6, key: str = "", **company: Any) -> Project:
+    """Two firms become companies, people contacts that point at them: odd ones at the second.
+
+    The platform refuses a contact whose company is not there. With `key`, companies carry our keys
+    in that field.
+    """
+    persons = [{"id": n, "name": f"Person {n}", "firm": 1 + n % 2} for n in range(1, people + 1)]
+    rows = [{"id": n, "name": f"Firm {n}", "phone": f"60000000{n}"} for n in (1, 2)]
+    platform = serve(firms=rows, people=persons, companies=[], contacts=[])
+    platform.before.append(odd.knowing("contacts", "company", "companies"))
+    source = {
+        "firms": readable("firms", name="text", phone="text"),
+        "people": readable("people", name="text", firm="ref firms"),
+    }
+    kept = {"note": "text", **({key: "text"} if key else {})}
+    reference = {"type": "ref companies", "empty": "as_null"}
+    destination = {
+        "companies": writable("companies", ["name"], name=NAME, phone="text", **kept),
+        "contacts": writable("contacts", ["name", "company"], name=NAME, company=reference),
+    }
+    fields = {"name": "name", "phone": "phone", **({key: "$key"} if key else {})}
+    link = {"lookup": "companies", "by": "firm"}
+    objects = {
+        "companies": mapped("firms", "companies", fields, **company),
+        "contacts": mapped("people", "contacts", {"name": "name", "company": link}),
+    }
+    return project(folder, platform, source, destination, migration(objects))
+
+
+def merge(platform: Platform, whose: str, **survivor: Any) -> Row:
+    """People merge the company of the first firm into one of their own, or into that of the second;
+    the survivor.
+    """
+    gone = platform.one("companies", name="Firm 1")
+    if whose == "ours":
+        kept = platform.one("companies", name="Firm 2")
+    else:
+        made = platform.add("companies", {"name": "Acme", "phone": "7", **survivor})
+        kept = platform.one("companies", id=made["id"])
+    odd.merged(platform, "companies", gone, kept, contacts="company")
+    return kept
+
+
+def names(platform: Platform, table: str) -> list[str]:
+    """The names in a table, in order."""
+    return sorted(row["name"] for row in platform.tables[table])
+
+
+@WHOSE
+def test_a_merge_is_followed_and_told_once(whose: str, serve: Serve, tmp_path: Path) -> None:
+    """The record has arrived, in the row that survived; nothing that referred to it is lost, and the
+    next commands have nothing to tell and nothing to write.
+    """
+    trial = firms(serve, tmp_path)
+    trial.full()
+    kept = merge(trial.platform, whose)
+    report = trial.verify(code=1)
+    assert attention(report) == {GONE}
+    assert texts(report).count(TOLD) == 1
+    row = next(row for row in report["records"] if (row["object"], row["key"]) == GONE)
+    assert row["state"] == "arrived" and row["reason"].startswith(TOLD)
+    assert trial.links("companies")["firms/1"] == str(kept["id"])
+
+    before = trial.platform.count_writes()
+    assert attention(trial.verify(code=0)) == set()
+    trial.run(code=0)
+    trial.delta(code=0)
+    assert trial.platform.count_writes() == before
+
+
+@WHOSE
+@pytest.mark.parametrize("seen", [True, False], ids=["verified before", "met by the delta"])
+def test_a_delta_follows_a_merge(whose: str, seen: bool, serve: Serve, tmp_path: Path) -> None:
+    """What the source changes of the merged record is not written, what comes to refer to it refers
+    to the survivor, and nothing fails or is made twice.
+    """
+    trial = firms(serve, tmp_path)
+    trial.full()
+    kept = merge(trial.platform, whose)
+    if seen:
+        trial.verify(code=1)
+    trial.platform.tables["firms"][0]["phone"] = "611111111"
+    trial.platform.tables["people"].append({"id": 7, "name": "Person 7", "firm": 1})
+    before = [dict(row) for row in trial.platform.tables["companies"]]
+    report = trial.delta(code=0 if seen else 1)
+    assert attention(report) == (set() if seen else {GONE})
+    assert report["verdict"]["failed"] == 0
+    assert trial.platform.tables["companies"] == before
+    assert trial.platform.one("contacts", name="Person 7")["company"] == kept["id"]
+    assert len(trial.platform.tables["contacts"]) == 7
+
+
+@WHOSE
+def test_a_refused_reference_is_followed(whose: str, serve: Serve, tmp_path: Path) -> None:
+    """Where the platform refuses rows because the row that they name was merged, they are written
+    with the survivor in the same run, those that are changed as well as those that are new.
+    """
+    trial = firms(serve, tmp_path)
+    trial.full()
+    kept = merge(trial.platform, whose)
+    people = trial.platform.tables["people"]
+    people[0]["firm"] = 1
+    people += [{"id": n, "name": f"Person {n}", "firm": 1} for n in (7, 8)]
+    report = trial.delta(code=1)
+    assert attention(report) == {GONE}
+    line = counts(report, "contacts")
+    assert (line["created"], line["failed"]) == (2, 0)
+    found = {
+        name: trial.platform.one("contacts", name=name)["company"]
+        for name in ("Person 1", "Person 7", "Person 8")
+    }
+    assert set(found.values()) == {kept["id"]}
+    trial.delta(code=0)
+
+
+@pytest.mark.parametrize("command", ["verify", "delta"])
+def test_a_rollback_leaves_the_row_of_people(
+    command: str, serve: Serve, tmp_path: Path
+) -> None:
+    """After a rollback the survivor is as people merged it, and all that is surely ours is gone,
+    rows among it that a delta has changed after the merge.
+    """
+    trial = firms(serve, tmp_path)
+    trial.full()
+    kept = dict(merge(trial.platform, "people's", phone=""))
+    assert kept["phone"] == "600000001"
+    if command == "verify":
+        trial.verify(code=1)
+    else:
+        trial.platform.tables["people"][1]["name"] = "Renamed"
+        trial.platform.tables["firms"][0]["phone"] = "611111111"
+        trial.delta(code=1)
+        assert trial.platform.one("contacts", name="Renamed")["company"] == kept["id"]
+    done = trial.rollback(code=0)
+    assert done["kept"] == [] and done["failed"] == []
+    assert trial.platform.tables["companies"] == [kept]
+    assert trial.platform.tables["contacts"] == []
+
+
+@pytest.mark.parametrize("took", [False, True], ids=["as it was", "with values of the other"])
+def test_a_rollback_takes_a_row_of_ours_for_its_own_record(
+    took: bool, serve: Serve, tmp_path: Path
+) -> None:
+    """A survivor of ours goes with its record, unless people's merge has put values into it."""
+    trial = firms(serve, tmp_path)
+    if took:
+        trial.platform.tables["firms"][1]["phone"] = ""
+    trial.full()
+    merge(trial.platform, "ours")
+    trial.verify(code=1)
+    trial.rollback()
+    assert names(trial.platform, "companies") == (["Firm 2"] if took else [])
+    assert trial.platform.tables["contacts"] == []
+
+
+@WHOSE
+def test_a_rollback_by_the_old_id_spares_the_survivor(
+    whose: str, serve: Serve, tmp_path: Path
+) -> None:
+    """On a platform where the id of the row that went leads to the survivor, for a deletion as well,
+    a survivor that is people's, or that they have edited, is there after a rollback.
+    """
+    trial = firms(serve, tmp_path)
+    for row in trial.platform.tables["firms"]:
+        row["phone"] = "600000000"
+    trial.full()
+    gone = trial.platform.one("companies", name="Firm 1")["id"]
+    kept = merge(trial.platform, whose)
+    trial.platform.before.append(odd.redirecting("companies", gone, kept["id"]))
+    trial.verify(code=1)
+    kept["note"] = "ours is theirs"
+    trial.rollback()
+    assert kept in trial.platform.tables["companies"]
+
+
+def test_an_edit_of_two_in_one_keeps_the_row(serve: Serve, tmp_path: Path) -> None:
+    """A row of ours that people edited stays, though it holds all that was written of the record
+    whose row they merged into it.
+    """
+    trial = firms(serve, tmp_path)
+    for row in trial.platform.tables["firms"]:
+        row["phone"] = "600000000"
+    trial.full()
+    gone, kept = trial.platform.tables["companies"]
+    odd.merged(trial.platform, "companies", gone, kept, contacts="company")
+    trial.verify(code=1)
+    kept["name"], kept["note"] = "Firm 1", "edited"
+    trial.rollback()
+    assert trial.platform.tables["companies"] == [kept]
+
+
+def test_a_rollback_of_one_run_keeps_what_another_wrote(serve: Serve, tmp_path: Path) -> None:
+    """A row of the run that is taken back stays where people merged a row of another run into it."""
+    trial = firms(serve, tmp_path)
+    second = trial.platform.tables["firms"].pop()
+    people = trial.platform.tables["people"]
+    people[:], later = people[1::2], people[0::2]
+    trial.full()
+    trial.platform.tables["firms"].append(second)
+    people += later
+    report = trial.delta(code=0)
+    merge(trial.platform, "ours")
+    trial.verify(code=1)
+    trial.platform.tables["contacts"].clear()
+    trial.etl("rollback", "--yes", "--run", str(report["run"]))
+    assert names(trial.platform, "companies") == ["Firm 2"]
+
+
+def test_a_key_shows_a_merge_without_anything_that_refers(serve: Serve, tmp_path: Path) -> None:
+    """A row that has taken our key from the one that is gone is the survivor."""
+    trial = firms(serve, tmp_path, people=0, key="code")
+    trial.full()
+    kept = merge(trial.platform, "people's")
+    assert kept["code"] == "firms/1"
+    assert attention(trial.verify(code=1)) == {GONE}
+    assert trial.links("companies")["firms/1"] == str(kept["id"])
+    trial.verify(code=0)
+
+
+@pytest.mark.parametrize(
+    ("people", "moved"), [(6, 2), (2, 1), (0, 0)], ids=["not all", "one, and other names", "none"]
+)
+def test_a_row_that_was_deleted_is_missing(
+    people: int, moved: int, serve: Serve, tmp_path: Path
+) -> None:
+    """Where what referred to it does not agree, or is a single row and the names of the two are
+    unlike, the row was not merged as far as anybody can tell: it is missing, and nothing is linked.
+    """
+    trial = firms(serve, tmp_path, people=people)
+    trial.full()
+    gone = trial.platform.one("companies", name="Firm 1")
+    other = trial.platform.add("companies", {"name": "Acme", "phone": "7"})
+    rows = [row for row in trial.platform.tables["contacts"] if row["company"] == gone["id"]]
+    for row in rows[:moved]:
+        row["company"] = other["id"]
+    for row in rows[moved:]:
+        row["company"] = None
+    trial.platform.tables["companies"].remove(gone)
+    report = trial.verify(code=1)
+    missing = {(r["object"], r["key"]) for r in report["records"] if r["state"] == "missing"}
+    assert missing == {GONE}
+    assert TOLD not in texts(report)
+    assert trial.links("companies")["firms/1"] == str(gone["id"])
+
+
+def test_one_row_shows_a_merge_of_rows_with_alike_names(serve: Serve, tmp_path: Path) -> None:
+    """A single row that refers to another one now is enough where both have a word in common."""
+    trial = firms(serve, tmp_path, people=2)
+    trial.full()
+    kept = merge(trial.platform, "people's", name="The firm")
+    assert attention(trial.verify(code=1)) == {GONE}
+    assert trial.links("companies")["firms/1"] == str(kept["id"])
+
+
+def test_a_survivor_that_is_merged_is_followed_too(serve: Serve, tmp_path: Path) -> None:
+    """Each merge is told, and the record's row is the last that survived."""
+    trial = firms(serve, tmp_path)
+    trial.full()
+    first = merge(trial.platform, "people's")
+    trial.verify(code=1)
+    last = trial.platform.one("companies", name="Firm 2")
+    odd.merged(trial.platform, "companies", first, last, contacts="company")
+    assert attention(trial.verify(code=1)) == {GONE}
+    assert trial.links("companies") == {"firms/1": str(last["id"]), "firms/2": str(last["id"])}
+    trial.verify(code=0)
+
+
+@WHOSE
+@pytest.mark.parametrize("left", [0, 1], ids=["the merged record", "the survivor's"])
+def test_a_survivor_is_not_deleted_with_a_record(
+    left: int, whose: str, serve: Serve, tmp_path: Path
+) -> None:
+    """A survivor is people's, or stands for another record as well: it stays when a record that it
+    stands for is deleted in the source.
+    """
+    trial = firms(serve, tmp_path, on_delete="delete")
+    trial.full()
+    kept = merge(trial.platform, whose, name="Firm 1", phone="600000001")
+    trial.verify(code=1)
+    tables = trial.platform.tables
+    tables["contacts"].clear()
+    tables["people"].clear()
+    del tables["firms"][left]
+    trial.delta("--deletions", "--yes")
+    there = [row["id"] for row in tables["companies"]]
+    assert kept["id"] in there
