@@ -65,6 +65,7 @@ def account(title: str, cost_unit: str, limits: list[dict[str, Any]]) -> dict[st
     return {
         "title": title,
         "plan": "large",
+        "plan_shown": "confirmed by x-limit: 40",
         "seats": 5,
         "calls": 438,
         "cost": 3077.0,
@@ -95,6 +96,7 @@ def synthetic(records: int, fields: int = 11) -> dict[str, Any]:
                    {"key": "people/2", "name": "Bob", "email": "", "state": "unmatched", "user": ""}],
         "fallback_owner": "Olga Owner <olga@example.com>",
         "collections_left_behind": [{"collection": "rates", "rows": 4, "reason": "unasked", "read_for_links": False}],
+        "to_know": [{"platform": "Old", "text": "Logos are not in the API.", "rows": [["rates", 4], ["logos", None]]}],
         "provisioned": {"fields_found": 1, "fields_made": 2, "options_made": 3, "refused": []},
         "sample": {"wanted": records, "chosen": records, "features": 5, "covered": 5, "how": "The same each time."},
         "settled": {"happened": 0, "did not happen": 0}, "findings": [], "notices": [],

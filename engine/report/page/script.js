@@ -167,8 +167,7 @@ function limitChart(account) {
   });
   const cost = costUnit(account) === "calls" ? "" : `, ${count(account.cost)} ${costUnit(account)}`;
   const spent = `This run: ${many(account.calls, "call")}${cost}; it waited ${count(account.waited)} s for the limits.`;
-  const told = account.plan_shown ? `, ${account.plan_shown}` : "";
-  const plan = `plan ${account.plan || "unknown"}, ${many(account.seats, "seat")}${told}`;
+  const plan = [`plan ${account.plan || "unknown"}, ${many(account.seats, "seat")}`, account.plan_shown].filter(Boolean).join(", ");
   return el(".chart", {}, el("h3", {}, value(account.title, "name"), " ", el("span.muted", {}, value(plan, "name"))), el("p", {}, spent), rows, timeChart(account));
 }
 /** Columns over time: how much in each stretch, with what the account would have allowed for one as a line. */
@@ -313,11 +312,9 @@ function leftBehind() {
   return section("left", "Collections left behind", table("Collections that are not migrated", [["Collection"], ["Rows", "number"], ["Why"]], cells));
 }
 function toKnow() {
-  const items = report.to_know || []; // older reports do not have it
-  if (!items.length) return null;
   const counted = (rows) => rows.filter((row) => row[1] !== null && row[1] >= 0).map((row) => `${row[0]}: ${many(row[1], "row")}`).join(", ");
-  const rows = items.map((item) => [value(item.platform, "name"), value(item.text, "name"), value(counted(item.rows), "name")]);
-  return section("to-know", "To know", table("What the platforms do not hold, and what to check", [["Platform"], ["What"], ["Rows"]], rows));
+  const rows = (report.to_know || []).map((item) => [value(item.platform, "name"), value(item.text, "name"), value(counted(item.rows), "name")]); // older reports have none
+  return rows.length ? section("to-know", "To know", table("What the platforms do not hold, and what to check", [["Platform"], ["What"], ["Rows"]], rows)) : null;
 }
 
 // -- state of the page, kept in its address
