@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import msgspec
-from msgspec import structs
 
 from engine.connector.client import Client
 from engine.connector.model import Limit, Operation, Verb
@@ -19,7 +19,8 @@ from engine.store.changes import count_changes, count_sent
 from engine.store.links import links_of
 
 
-class Step(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Step:
     """An object's changes by kind and their cost; adopted rows that are written count twice."""
 
     object: str
@@ -37,7 +38,8 @@ class Step(msgspec.Struct, frozen=True):
     cost: float = 0.0
 
 
-class LimitUse(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class LimitUse:
     """One quota against what the plan needs of it."""
 
     account: str
@@ -50,7 +52,8 @@ class LimitUse(msgspec.Struct, frozen=True):
     time: float  # seconds this limit alone makes the plan take
 
 
-class Plan(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Plan:
     """What the changes in the store come to: counts, cost, time."""
 
     steps: tuple[Step, ...]
@@ -59,7 +62,7 @@ class Plan(msgspec.Struct, frozen=True):
     cost: float
     limits: tuple[LimitUse, ...]
     seconds: float
-    warnings: tuple[str, ...] = msgspec.field(default=())
+    warnings: tuple[str, ...] = ()
     made_at: float = 0.0  # UTC epoch seconds
     cost_unit: str = "calls"
 
@@ -135,8 +138,10 @@ def _steps(
         calls = made.calls, made.cost
         for call, many in calls_of(run, step):
             made.add(call, many)
-        added = {"calls": made.calls - calls[0], "cost": made.cost - calls[1]}
-        found.append(structs.replace(step, **added))
+        step = replace(
+            step, calls=made.calls - calls[0], cost=made.cost - calls[1]
+        )
+        found.append(step)
     return found
 
 
