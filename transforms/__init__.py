@@ -5,7 +5,7 @@ from typing import Any
 
 from . import address, dates, html, ids, money, phone, text
 
-__all__ = ["CHECKS", "FORMS", "PASSING", "STEPS", "Step"]
+__all__ = ["CHECKS", "FORMS", "MARKUP", "PASSING", "STEPS", "Step"]
 
 Step = Callable[..., Any]
 
@@ -20,6 +20,14 @@ PASSING = (
     "text.title",
     "text.upper",
     "text.without_control",
+)
+
+# Steps that make HTML of plain text: what they are given must not be escaped before.
+MARKUP = (
+    "html.clean",
+    "text.html_escape",
+    "text.labelled_html",
+    "text.paragraphs",
 )
 
 # What the texts are that a step gives, where they are no mere texts.

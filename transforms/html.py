@@ -45,7 +45,7 @@ def _any(names: str) -> str:
 # Where a name ends is where a browser ends it; a tag may be cut off where the text is.
 _KNOWN = (
     rf"/?(?:{_any(f'{_INLINE} {_BLOCKS} {_LIKE_P} {_UNWANTED}')})(?=[\s/>]|\Z)"
-    rf"|/?[{_LETTERS}]\s*/?>|[{_LETTERS}]\s[^<>]*=[^<>]*>"
+    rf"|/?[{_LETTERS}]\s*/?>|[{_LETTERS}]\s[^<>=]*=[^<>]*>"
 )
 _TAG = re.compile(f"<(?:{_KNOWN})", re.IGNORECASE)
 _NO_TAG = re.compile(f"<(?!{_KNOWN}|!--|!doctype)", re.IGNORECASE)
@@ -56,6 +56,11 @@ _BREAK = re.compile(rf"<br(?=[\s/>]|\Z)|{_BLOCK.pattern}", re.IGNORECASE)
 _PARAGRAPH = re.compile(
     rf"<(/?)(?:{_any(_LIKE_P)})(?=[\s/>]|\Z)", re.IGNORECASE
 )
+# elements of which nothing is shown, and comments: where they begin and end
+_HIDING = re.compile(
+    rf"<({'|'.join(sorted(_DROPPED))})(?=[\s/>]|\Z)|<!--", re.IGNORECASE
+)
+_HIDDEN = re.compile(rf"</({'|'.join(sorted(_DROPPED))})|-->", re.IGNORECASE)
 _ENTITY = re.compile(r"&(?:[a-zA-Z][a-zA-Z0-9]+|#\d+|#[xX][0-9a-fA-F]+);")
 
 
@@ -75,7 +80,7 @@ def clean(value: Any) -> str | None:
         return None
     if not _is_html(written):
         return paragraphs(written)
-    found = _cleaner()(_PARAGRAPH.sub(r"<\1p", _whole(written)))
+    found = _cleaner()(_PARAGRAPH.sub(r"<\1p", _whole(_ended(written))))
     found = re.sub(r"<p>\s*</p>", "", found).strip()
     if not strip_html(found) and "<hr" not in found:
         return None
@@ -93,13 +98,34 @@ def text(value: Any) -> str | None:
     written = plain(value)
     if written is None:
         return None
-    return strip_html(_whole(written)) if _is_html(written) else strip(written)
+    if not _is_html(written):
+        return strip(written)
+    return strip_html(_whole(_ended(written)))
+
+
+def _ended(written: str) -> str:
+    """The text, in which a hidden element or comment that never ends is text: all that follows it
+    would be lost.
+    """
+    ends = {
+        (found[1] or "").lower(): found.start()
+        for found in _HIDDEN.finditer(written)
+    }
+
+    def as_text(found: re.Match[str]) -> str:
+        is_ended = found.start() < ends.get((found[1] or "").lower(), -1)
+        return found[0] if is_ended else f"&lt;{found[0][1:]}"
+
+    last = written.rfind(">") + 1  # no tag begins after it
+    written = written[:last] + written[last:].replace("<", "&lt;")
+    return _HIDING.sub(as_text, written)
 
 
 def _is_html(written: str) -> bool:
+    tags = _ended(written)
     return bool(
-        _TAG.search(written)
-        or "<!--" in written
+        _TAG.search(tags)
+        or "<!--" in tags
         or any(
             html.unescape(found[0]) != found[0]
             for found in _ENTITY.finditer(written)

@@ -459,6 +459,21 @@ def number_text(
     return None if number is None else grouped(number, decimals, style)
 
 
+def _written(value: Any) -> str:
+    """Any value as people read it: a flag as a word, an object as its values."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, dict | list):
+        parts = value.values() if isinstance(value, dict) else value
+        texts = [text for part in parts if (text := _written(part))]
+        return (" " if isinstance(value, dict) else ", ").join(texts)
+    return plain(value) or ""
+
+
+def _lines(text: str) -> str:
+    return html.escape(text).replace("\n", "<br>")
+
+
 def labelled_html(value: Any) -> str | None:
     """Turn named values into safe HTML, a line for each that is not empty.
 
@@ -469,13 +484,9 @@ def labelled_html(value: Any) -> str | None:
     """
     parts = value if isinstance(value, dict) else {}
     lines = [
-        f"<b>{html.escape(label)}:</b> {html.escape(text)}"
+        f"<b>{html.escape(label)}:</b> {_lines(text)}"
         for label, held in parts.items()
-        if (
-            text := join(
-                held, separator=" " if isinstance(held, dict) else ", "
-            )
-        )
+        if (text := _written(held))
     ]
     return "<br>".join(lines) or None
 

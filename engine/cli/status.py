@@ -29,13 +29,12 @@ def status(**options: Any) -> None:
     with from_store(settings) as run, run.store.begin() as connection:
         if not at_work(run.store):
             close_killed(connection)
+        known = all_runs(connection)
         found = {
             "migration": run.spec.name,
             "environment": settings.environment,
-            "runs": all_runs(connection)[-10:],
-            "rolled_back": is_rolled_back(
-                [row["command"] for row in all_runs(connection)]
-            ),
+            "runs": known[-10:],
+            "rolled_back": is_rolled_back([row["command"] for row in known]),
             "read": {
                 name: cursor.rows
                 for name, cursor in all_cursors(connection).items()

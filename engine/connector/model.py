@@ -204,6 +204,10 @@ class CustomFields(msgspec.Struct, frozen=True):
     # plan -> how many an account may have in all; "*" = any plan
     most: Mapping[str, int] = msgspec.field(default_factory=dict)
 
+    def room(self, plan: str) -> int | None:
+        """How many an account on this plan may have in all; None where that is not known."""
+        return self.most.get(plan, self.most.get("*"))
+
 
 class JsonApi(msgspec.Struct, frozen=True):
     """How a row travels as a JSON:API resource object."""

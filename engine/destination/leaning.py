@@ -12,7 +12,7 @@ from engine.extract.records import recent, rows_below
 from engine.session import Run
 from engine.store.changes import pending_deletes
 from engine.store.links import Link, draft_states, links_to_rows
-from engine.values import grouped
+from engine.values import grouped, links_in
 
 Rows = Sequence[dict[str, object]]
 
@@ -70,6 +70,12 @@ def _leaning(
         going, live = _ours(
             connection, [link for some in linked.values() for link in some]
         )
+        meant = {
+            row_id: frozenset((link.object, link.key) for link in some)
+            for row_id, some in links_to_rows(
+                connection, resource, list(named.values())
+            ).items()
+        }
 
     found = {}
     for row, row_id in zip(rows, ids, strict=True):
@@ -77,13 +83,32 @@ def _leaning(
             continue
         whose = "that people made" if row_id not in linked else "that is kept"
         for field, target, other in codec.references(row):
-            freed = row_id in live and codec.resource.emptied(field) != "never"
-            if target == resource and other in named and not freed:
+            if target != resource or other not in named:
+                continue
+            # what people made refer to it is not going to be written without that
+            freed = (
+                row_id in live
+                and codec.resource.emptied(field) != "never"
+                and _was_meant(
+                    linked[row_id], field, meant.get(named[other], frozenset())
+                )
+            )
+            if not freed:
                 reason = (
                     f"a row {whose} needs it: {codec.resource.name} {row_id}"
                 )
                 found[named[other]] = reason
     return found
+
+
+def _was_meant(
+    links: Sequence[Link], field: str, records: frozenset[tuple[str, str]]
+) -> bool:
+    """Whether we wrote a row to refer in this field to one of these records."""
+    return any(
+        not records.isdisjoint(links_in(link.written.get(field)))
+        for link in links
+    )
 
 
 def _ours(

@@ -16,7 +16,7 @@ from engine.language.dependencies import Use, fields_read
 from engine.session import Run
 from engine.store.links import Finding, clear_findings, save_findings
 from engine.store.records import stream, tally_of
-from engine.values import Segments, is_empty, is_yes, picks, segments
+from engine.values import Segments, dig, is_empty, is_yes, picks, segments
 
 ABSENT = "fields"  # the stage of findings about fields that no row has
 PROOF = 10  # rows that could have a field and do not: fewer prove nothing
@@ -137,6 +137,12 @@ def _has(value: Any, place: Segments) -> bool | None:
     return _has(value[part], tuple(rest)) if part in value else False
 
 
+def _with_custom(body: dict[str, Any], inside: str) -> dict[str, Any]:
+    """A row with its custom fields beside the others, where they stand in an object."""
+    held = dig(body, segments(inside)) if inside else None
+    return body | held if isinstance(held, dict) else body
+
+
 def count_undeclared(run: Run) -> list[Undeclared]:
     """The fields of rows that the connector does not declare, with how many rows fill them."""
     found = []
@@ -147,8 +153,9 @@ def count_undeclared(run: Run) -> list[Undeclared]:
         filled: Counter[str] = Counter()
         for batch in stream(run.store, name):
             for record in batch:
-                body = record.body | dict(record.body.get(inside) or {})
-                others = body.keys() - resource.fields.keys() - {inside}
+                body = _with_custom(record.body, inside)
+                known = {*resource.fields, inside.partition(".")[0]}
+                others = body.keys() - known
                 rows.update(others)
                 filled.update(key for key in others if not is_empty(body[key]))
         found += [

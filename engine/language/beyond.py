@@ -6,7 +6,7 @@ then means is an ordinary spec: without those fields, and with an object for eac
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from msgspec import structs
@@ -17,16 +17,17 @@ from engine.errors import Diagnostic
 
 LINES = "text.labelled_html"  # the step that makes lines of named values
 # of an object, what its note is made of as well
-SHARED = ("from", "when", "related", "children", "each")
+SHARED = ("from", "when", "related", "children", "each", "on_delete")
 
 Name = tuple[str, str]  # a resource, and a custom field of it
+Say = Callable[[str, Keys], str]  # a text in the language of the run
 
 
 def within_plan(
-    document: Document, destination: Connector
+    document: Document, destination: Connector, say: Say
 ) -> tuple[Document, list[Diagnostic]]:
     """The spec as its destination's plan takes it, and what that leaves out; a spec without the key
-    stays as it is.
+    stays as it is, and so does one whose rules name what is not there.
     """
     data = document.data
     rules = data.get("beyond_plan")
@@ -34,11 +35,10 @@ def within_plan(
         return document, []
 
     order = _by_importance(data, rules)
-    problems = list(_unknown(document, rules, destination))
+    if problems := list(_unknown(document, rules, destination)):
+        return document, problems
     room = rules.get("room", _room(destination, data["destination"]["plan"]))
-    left = order if room is None else order[room:]
-    if room is None:
-        left = []
+    left = order[room:] if room is not None else []
 
     fields = data.get("custom_fields", {})
     kept = {
@@ -49,9 +49,9 @@ def within_plan(
         }
         for resource, of_it in fields.items()
     }
-    objects, aliases = _objects(data, rules["note"], frozenset(left))
+    objects, aliases = _objects(data, rules["note"], frozenset(left), say)
     if left:
-        problems.append(_told(document, left, rules["note"]["about"], room))
+        problems = [_told(document, left, rules["note"]["about"], room)]
     changed = {**data, "custom_fields": kept, "objects": objects}
     found = structs.replace(
         document, data=changed, aliases={**document.aliases, **aliases}
@@ -62,8 +62,8 @@ def within_plan(
 def _by_importance(
     data: Mapping[str, Any], rules: Mapping[str, Any]
 ) -> list[Name]:
-    """All custom fields of the spec: first those by which rows are recognised, then those that the
-    spec puts first, then the others as they stand there.
+    """All custom fields of the spec: first those by which rows are recognised, and those of rows
+    that the spec itself holds, then those that it puts first, then the others in their order.
     """
     fields = data.get("custom_fields", {})
     written = [(of, name) for of, items in fields.items() for name in items]
@@ -71,7 +71,10 @@ def _by_importance(
     matched = [
         (item["to"], target.removeprefix("custom."))
         for item in data["objects"].values()
-        for target in _matched(item.get("match", ()))
+        for target in [
+            *_matched(item.get("match", ())),
+            *(item["fields"] if "rows" in item else ()),
+        ]
         if target.startswith("custom.")
     ]
     first = [tuple(text.split(".", 1)) for text in rules.get("first", ())]
@@ -100,6 +103,16 @@ def _unknown(
                 "write resource.field, as under custom_fields",
             )
 
+    for name in document.data["objects"]:
+        taken = f"{name}_beyond_plan"
+        if taken in document.data["objects"]:
+            yield document.problem(
+                ("objects", taken),
+                "taken-name",
+                f"{taken!r} is the name of the notes about {name}",
+                "give the object another name",
+            )
+
     note, at = rules["note"], ("beyond_plan", "note")
     resource = destination.resources.get(note["to"])
     held = resource.fields if resource else {}
@@ -117,14 +130,17 @@ def _unknown(
 def _room(destination: Connector, plan: str) -> int | None:
     """How many custom fields an account on this plan may have, as the connector knows it."""
     for resource in destination.resources.values():
-        most = resource.custom.most if resource.custom else {}
-        if plan in most or "*" in most:
-            return most.get(plan, most.get("*"))
+        room = resource.custom.room(plan) if resource.custom else None
+        if room is not None:
+            return room
     return None
 
 
 def _objects(
-    data: Mapping[str, Any], note: Mapping[str, Any], left: frozenset[Name]
+    data: Mapping[str, Any],
+    note: Mapping[str, Any],
+    left: frozenset[Name],
+    say: Say,
 ) -> tuple[dict[str, Any], dict[Keys, Keys]]:
     """The objects without the fields that are left out, each followed by that of its notes; and
     where the parts of these stand in the spec.
@@ -148,10 +164,12 @@ def _objects(
             continue
 
         notes = f"{name}_beyond_plan"
-        labels = {target: _label(data, item["to"], target) for target in beyond}
+        labels = _labels(data, item["to"], list(beyond), say)
         lines = {labels[target]: value for target, value in beyond.items()}
+        was = f"{item['was']}_beyond_plan" if item.get("was") else ""
         objects[notes] = {
             **{key: item[key] for key in SHARED if key in item},
+            **({"was": was} if was else {}),
             "label": f"{item.get('label', name)}: fields beyond the plan",
             "to": note["to"],
             "enabled": item.get("enabled", True) if lines else False,
@@ -174,9 +192,20 @@ def _objects(
     return objects, aliases
 
 
-def _label(data: Mapping[str, Any], resource: str, target: str) -> str:
-    field = data["custom_fields"][resource][target.removeprefix("custom.")]
-    return str(field["name"])
+def _labels(
+    data: Mapping[str, Any], resource: str, targets: Sequence[str], say: Say
+) -> dict[str, str]:
+    """What each field is called in the notes: two of one name are told apart by their own."""
+    fields = data["custom_fields"].get(resource, {})
+    names = [target.removeprefix("custom.") for target in targets]
+    called = [
+        say(fields[name]["name"], ("custom_fields", resource, name, "name"))
+        for name in names
+    ]
+    return {
+        target: label if called.count(label) == 1 else f"{label} ({name})"
+        for target, name, label in zip(targets, names, called, strict=True)
+    }
 
 
 def _told(

@@ -83,10 +83,6 @@ def load_migration(
     destination = _connector("destination", path.parent, document, problems)
     if source is None or destination is None or faults:
         raise SpecError(in_order(problems))
-    document, told_beyond = within_plan(document, destination)
-    if any(item.severity == "error" for item in told_beyond):
-        raise SpecError(in_order([*problems, *told_beyond]))
-    problems += told_beyond
     compiler = _Compiler(
         document, path.parent, source, addressed(destination), steps
     )
@@ -98,7 +94,7 @@ def load_migration(
         spec,
         compiler.source,
         compiler.destination,
-        document,
+        compiler.document,
         tuple(found),
         steps,
     )
@@ -191,6 +187,11 @@ class _Compiler(msgspec.Struct):
         data = self.document.data
         self._plans(data)
         self._languages(data.get("languages", {}))
+        self.document, told = within_plan(
+            self.document, self.destination, self.say
+        )
+        self.problems += told
+        data = self.document.data
         self.custom = self._custom_fields(data.get("custom_fields", {}))
         self._labels(self.custom)
         native = self._native_options(data.get("native_options", {}))
@@ -519,14 +520,17 @@ class _Compiler(msgspec.Struct):
         or before it was renamed.
         """
         found = []
-        for item in data if isinstance(data, list) else ():
-            label = _option_label(item)
+        listed = data if isinstance(data, list) else []
+        labels = [_option_label(item) for item in listed]
+        taken = {self.words.get(label, label) for label in labels}
+        for item, label in zip(listed, labels, strict=True):
             now = self.words.get(label, label)
             languages = self.catalogues.values()
             were = [label, *(words.get(label, label) for words in languages)]
             if isinstance(item, Mapping):
                 were.append(str(item["was"]))
-            found += [(now, was) for was in were if was != now]
+            # a label that another option has now is that one's
+            found += [(now, was) for was in were if was not in taken]
         return tuple(found)
 
     def _native_options(
@@ -700,6 +704,10 @@ class _Compiler(msgspec.Struct):
             for target, item in data["fields"].items()
         }
         resource = self._complete(data["to"], fields, keys)
+        for position, target in enumerate(data.get("unless_empty", ())):
+            place = (*keys, "unless_empty", position)
+            text = f"{target!r} is not one of this object's fields"
+            self.known(target, fields, place, "unknown-field", text)
         match, ignoring = _match(data.get("match", ()))
         for position, target in enumerate(match):
             at = ("fields",) if isinstance(data["match"], dict) else ()

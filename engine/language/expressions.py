@@ -19,7 +19,7 @@ from engine.language import model, templates, typecheck
 from engine.language.scope import NUMBERS, Found, Scope, kind_of
 from engine.language.steps import bind
 from engine.values import segments, without
-from transforms import PASSING
+from transforms import MARKUP, PASSING
 
 # the names a path may be, and the kinds of what they lead to
 SPECIAL = {
@@ -190,13 +190,19 @@ class Builder(msgspec.Struct):
         if not any(word in data for word in MODIFIERS):
             return self._head(data, keys, kind)
         moving = "using" in data or "map" in data
+        names = {
+            name
+            for _, step in several(data.get("using", []), keys)
+            for name in ([step] if isinstance(step, str) else step)
+        }
+        inner = typecheck.moving(None if names & set(MARKUP) else kind)
         if moving and kind is not None and kind.kind in ("reference", "file"):
             self.fault(keys, typecheck.check_path(TEXT, kind))
         elif "from" in data and "map" not in data:
             steps = several(data.get("using", []), keys)
             moving = not all(step in PASSING for _, step in steps)
         return model.Pipe(
-            self._head(data, keys, typecheck.moving(kind) if moving else kind),
+            self._head(data, keys, inner if moving else kind),
             when=self.optional(data, "when", keys),
             steps=self._steps(data.get("using", []), (*keys, "using")),
             mapping=self._map(data, keys, kind) if "map" in data else None,

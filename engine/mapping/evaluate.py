@@ -345,11 +345,12 @@ def evaluate(
 
 
 def _is_empty(mapping: model.ObjectMapping, made: Evaluation) -> bool:
-    """Whether a draft has nothing of what the object is for."""
+    """Whether a draft has nothing of what the object is for, and nothing was left out of it."""
     needed = mapping.unless_empty
     return (
         bool(needed)
         and made.state == "ready"
+        and not made.notes
         and not any(target in made.body for target in needed)
     )
 

@@ -73,8 +73,8 @@ def summed_up(
     """The plan in the store as counts and costs."""
     missing = fields_to_make(run)
     made = _Calls()
-    for name in missing:
-        made.add(field_call(run, name))
+    for call in field_calls(run, missing):
+        made.add(call)
     steps = _steps(run, objects, made)
     limits = _limits(run.destination, made)
 
@@ -104,20 +104,23 @@ class _Calls(msgspec.Struct):
 
     calls: int = 0
     cost: float = 0.0
-    # of the limits that only some calls count against
+    # calls and cost of the limits that only some calls count against
     named: Counter[str] = msgspec.field(default_factory=Counter)
+    spent: Counter[str] = msgspec.field(default_factory=Counter)
 
     def add(self, call: Operation, many: int = 1) -> None:
         """Count so many calls of an operation."""
         self.calls += many
         self.cost += many * call.cost
-        self.named.update(dict.fromkeys(call.limits, many))
+        for name in call.limits:
+            self.named[name] += many
+            self.spent[name] += many * call.cost
 
     def of(self, limit: Limit) -> float:
         """What they take of a limit."""
-        if not limit.general:
-            return float(self.named[limit.name])
-        return self.cost if limit.unit == "cost" else float(self.calls)
+        if limit.unit == "cost":
+            return self.cost if limit.general else self.spent[limit.name]
+        return float(self.calls if limit.general else self.named[limit.name])
 
 
 def _steps(
@@ -245,11 +248,17 @@ def calls_of(run: Run, step: Step) -> Iterator[tuple[Operation, int]]:
     yield from calls("update", step.update, update.rows)
 
 
-def field_call(run: Run, name: str) -> Operation:
-    """The call that makes a custom field, by its resource.name."""
-    custom = run.resource(name.partition(".")[0]).custom
-    assert custom is not None, name  # the spec could not declare it
-    return run.resource(custom.resource).operations["create"]
+def field_calls(run: Run, names: Sequence[str]) -> list[Operation]:
+    """The calls that make custom fields, by their resource.name; none where there is no such
+    call.
+    """
+    found = []
+    for name in names:
+        custom = run.resource(name.partition(".")[0]).custom
+        if custom is not None:
+            operations = run.resource(custom.resource).operations
+            found += [operations["create"]] if "create" in operations else []
+    return found
 
 
 def _limits(client: Client, made: _Calls) -> list[LimitUse]:

@@ -33,7 +33,8 @@ STAGE = "delta"
 DELETED = "deleted in the source"
 NOT_LISTED = "its element is no longer in the record's list"
 NOT_TAKEN = (
-    "the record is no longer one that the spec takes (`when`, `where`, `from`)"
+    "the record is no longer one that the spec takes (`when`, `where`, `from`,"
+    " `unless_empty`)"
 )
 
 
@@ -155,7 +156,7 @@ def _retained(
     for link in links:
         if link.origin == "matched":
             yield link.key, "kept, for people had it before"
-        if any(one.origin == MERGED for one in sharing[link.dest_id]):
+        if any(one.origin == MERGED for one in sharing.get(link.dest_id, ())):
             yield link.key, "kept, for people merged another row into it"
 
 

@@ -66,9 +66,8 @@ def refusals(run: Run, made: Plan) -> list[str]:
 
 def _absent(connection: sa.Connection) -> Iterator[str]:
     """Fields that no row of the source has: all that depends on them would be lost."""
-    for item in all_findings(connection, "attention"):
-        if item.stage == ABSENT:
-            yield f"{item.object}.{item.field}: {item.text}"
+    for item in all_findings(connection, "attention", stage=ABSENT):
+        yield f"{item.object}.{item.field}: {item.text}"
 
 
 def _point_out_deletions(run: Run, made: Plan) -> None:

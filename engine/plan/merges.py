@@ -69,14 +69,16 @@ def follow_merges(
         for symbol, rows in held.items()
         if rows[0] and len(set(rows)) == 1
     }
-    wanted |= {name: row for name, row in carriers.items() if name in gone}
+    wanted |= {
+        name: row for name, row in carriers.items() if row and name in gone
+    }
     places = {name: (gone[name].resource, row) for name, row in wanted.items()}
     there = _rows(run, {place: {} for place in places.values()})
 
     found: Merges = {}
     for symbol, place in places.items():
         link, row = gone[symbol], there.get(place)
-        sure = symbol in carriers or len(held[symbol]) >= FEWEST
+        sure = bool(carriers.get(symbol)) or len(held[symbol]) >= FEWEST
         if row is not None and (sure or _are_alike(run, link, row)):
             found[symbol] = _moved(link, place[1]), row
     _keep(run, [link for link, _ in found.values()])
@@ -148,7 +150,9 @@ def _pointers_of(
             refers = kind is not None and (
                 kind.kind == "reference" or kind.shape
             )
-            if len(named) == 1 and named[0] in gone and refers:
+            # what people were known to have changed says nothing
+            is_ours = refers and target not in link.held
+            if len(named) == 1 and named[0] in gone and is_ours:
                 yield _Pointer(link, target, named[0])
 
 
@@ -178,8 +182,8 @@ def _rows(run: Run, bodies: Mapping[RowId, Row]) -> dict[RowId, Row]:
 
 def _are_alike(run: Run, link: Link, row: Row) -> bool:
     called = run.resource(link.resource).called
-    names = (first_word(body, called) for body in (link.written, row))
-    return not words_in(next(names)).isdisjoint(words_in(next(names)))
+    ours = words_in(first_word(link.written, called))
+    return not ours.isdisjoint(words_in(first_word(row, called)))
 
 
 # -- what is kept

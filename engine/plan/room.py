@@ -14,36 +14,33 @@ def too_many_fields(run: Run) -> str:
     made, but then others have been made already.
     """
     plan = run.spec.destination.plan
-    missing = fields_to_make(run)
+    missing = len(fields_to_make(run))
     customs = {
         resource.custom.resource: resource.custom
         for resource in run.migration.destination.resources.values()
         if resource.custom is not None
     }
-    allowed = [
-        custom.most[name]
-        for custom in customs.values()
-        for name in (plan, "*")
-        if name in custom.most
-    ]
+    known = [custom.room(plan) for custom in customs.values()]
+    allowed = [room for room in known if room is not None]
     if not missing or not allowed:
         return ""
 
+    most = min(allowed)
     there = sum(
         is_own(custom, row)
         for name, custom in customs.items()
         if custom.own
         for row in run.listed(name)
     )
-    most = min(allowed)
-    if there + len(missing) <= most:
+    if there + missing <= most:
         return ""
 
     # connectors without `own` do not say which of the account's fields count
-    known = f"the account has {there:,} and " if there else ""
+    has = f"the account has {there:,} and " if there else ""
+    ours = len(run.spec.custom_fields) - missing
+    room = max(0, most - max(0, there - ours))
     return (
-        f"custom fields: {known}{len(missing):,} more are to be made, but"
-        f" the plan {plan} allows {most:,} – remove {there + len(missing) - most:,} from the"
-        f" spec, make notes of them (`beyond_plan`, `room: {max(0, most - there)}`), or choose a"
-        " larger plan"
+        f"custom fields: {has}{missing:,} more are to be made, but the plan {plan} allows"
+        f" {most:,} – remove {there + missing - most:,} from the spec, make notes of them"
+        f" (`beyond_plan`, `room: {room}`), or choose a larger plan"
     )

@@ -15,7 +15,7 @@ from engine.connector.model import Operation, Verb
 from engine.connector.rate_limit import Clock, RateLimiter
 from engine.destination.options import wanted_options
 from engine.destination.rows import OPTIONS
-from engine.plan.cost import Plan, calls_of, field_call
+from engine.plan.cost import Plan, calls_of, field_calls
 from engine.session import Run
 from engine.store.links import links_of
 from engine.store.quota import book
@@ -132,7 +132,7 @@ def _calls(run: Run, plan: Plan) -> Iterator[tuple[str, Iterable[Operation]]]:
     yield "Signing in, people and fields", _overhead(run)
     yield (
         "Custom fields",
-        [field_call(run, name) for name in plan.fields_missing],
+        field_calls(run, plan.fields_missing),
     )
     for step in plan.steps:
         made = calls_of(run, step)

@@ -226,7 +226,9 @@ def show_status(
         [0],
     )
     if found["rolled_back"]:
-        left = sum(found["linked"].values())
+        left = sum(
+            many for name, many in found["linked"].items() if name != "users"
+        )
         text = f"{counted(left, 'row')} were kept" if left else "no row is left"
         line(
             console,

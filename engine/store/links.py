@@ -570,12 +570,17 @@ def count_attention(connection: sa.Connection) -> tuple[int, int]:
 
 
 def all_findings(
-    connection: sa.Connection, severity: str = "", most: int | None = None
+    connection: sa.Connection,
+    severity: str = "",
+    most: int | None = None,
+    stage: str = "",
 ) -> list[Finding]:
-    """Findings in the order they were made, or the first so many."""
+    """Findings in the order they were made, or the first so many; of one stage if it is named."""
     query = sa.select(findings).order_by(findings.c.id).limit(most)
     if severity:
         query = query.where(findings.c.severity == severity)
+    if stage:
+        query = query.where(findings.c.stage == stage)
     return [
         Finding(r.object, r.key, r.stage, r.field, r.severity, r.text)
         for r in connection.execute(query)

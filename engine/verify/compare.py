@@ -12,7 +12,6 @@ from msgspec import structs
 
 from engine.connector.model import Resource
 from engine.connector.titles import first_word
-from engine.destination.match import by_key
 from engine.destination.resolve import Ids, Resolved, resolve
 from engine.destination.rows import (
     Definitions,
@@ -51,6 +50,7 @@ from engine.values import (
     canonical,
     digest,
     grouped,
+    is_empty,
     without,
 )
 from engine.verify.fields import (
@@ -271,9 +271,16 @@ def _note_carriers(
     for mapping in objects:
         if mapping.key_field:
             codec = bench.codec(mapping.resource)
-            for key, row in by_key(codec, mapping.key_field, rows).items():
-                place = (mapping.name, key)
-                bench.carriers[place] = codec.resource.id_of(row)
+            for row in rows:
+                key = codec.get(row, mapping.key_field)
+                place, row_id = (
+                    (mapping.name, str(key)),
+                    codec.resource.id_of(row),
+                )
+                if not is_empty(key):
+                    known = bench.carriers.setdefault(place, row_id)
+                    # of several that carry one key none is the one
+                    bench.carriers[place] = row_id if known == row_id else ""
 
 
 def _not_compared(

@@ -183,7 +183,7 @@ class Visitors:
         known = {option["id"] for row in self.before if row["resource"] == "built_in_fields" for option in row["record"]["options"]}
         now = [option["id"] for row in self.rows if row["resource"] == "built_in_fields" for option in row["record"]["options"]]
         new = [option for option in now if option not in known]
-        return bool(new) and self._make("products", name="Nuestro producto", category=self.chance.choice(new))
+        return bool(new) and self._make("products", name="Nuestro producto", category=int(self.chance.choice(new)))
 
     def edit_note(self) -> bool:
         """Another text in a note that came."""

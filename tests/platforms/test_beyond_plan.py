@@ -79,7 +79,7 @@ def test_the_first_fields_are_made_and_the_others_are_lines(serve: Serve, tmp_pa
     assert notes(found.platform) == {
         "Ana": "<b>Tier:</b> Gold<br><b>Memo:</b> &lt;script&gt;x&lt;/script&gt;",
         "Bea": "<b>Tier:</b> Silver",
-        "Cid": "<b>Memo:</b> one\ntwo",
+        "Cid": "<b>Memo:</b> one<br>two",
     }
     assert any("2 custom fields are more than the 1 that fit" in notice for notice in report["notices"])
 

@@ -314,3 +314,47 @@ def test_a_survivor_is_not_deleted_with_a_record(
     trial.delta("--deletions", "--yes")
     there = [row["id"] for row in tables["companies"]]
     assert kept["id"] in there
+
+
+def test_a_row_that_living_records_came_to_refer_to_is_not_deleted(serve: Serve, tmp_path: Path) -> None:
+    """People merge one firm's row into the other's, whose record then goes in the source: before anybody has verified, the
+    deletion leaves the row that the first firm's contacts refer to.
+    """
+    trial = firms(serve, tmp_path, on_delete="delete")
+    trial.full()
+    kept = merge(trial.platform, "ours")
+    tables = trial.platform.tables
+    gone = tables["firms"].pop(1)
+    tables["people"][:] = [row for row in tables["people"] if row["firm"] != gone["id"]]
+    trial.delta("--deletions", "--yes")
+    assert [row["id"] for row in tables["companies"]] == [kept["id"]]
+
+
+def test_what_people_moved_before_is_no_merge(serve: Serve, tmp_path: Path) -> None:
+    """Contacts that people had moved to another company, as a delta saw, do not make of its deletion a merge."""
+    trial = firms(serve, tmp_path)
+    trial.full()
+    platform = trial.platform
+    first = platform.one("companies", name="Firm 1")
+    zeta = platform.add("companies", {"name": "Zeta", "phone": "9"})
+    for row in platform.tables["contacts"]:
+        if row["company"] == first["id"]:
+            row["company"] = zeta["id"]
+    for person in platform.tables["people"]:
+        person["name"] += " X"
+    trial.delta("--yes")
+    platform.tables["companies"].remove(first)
+    report = trial.verify(code=1)
+    assert TOLD not in texts(report)
+
+
+def test_of_two_rows_that_carry_one_key_none_is_the_survivor(serve: Serve, tmp_path: Path) -> None:
+    """A key that stands in two rows says nothing about which of them a row was merged into."""
+    trial = firms(serve, tmp_path, people=0, key="note")
+    trial.full()
+    platform = trial.platform
+    first = platform.one("companies", name="Firm 1")
+    platform.tables["companies"].remove(first)
+    for name in ("Acme", "Zeta"):
+        platform.add("companies", {"name": name, "phone": "7", "note": first["note"]})
+    assert TOLD not in texts(trial.verify(code=1))

@@ -24,7 +24,7 @@ EDITS: dict[str, tuple[str, str, set[str]]] = {
     "value map": ("En curso: open, Aceptada: won, Cerrada", "En curso: won, Aceptada: won, Cerrada", {"quotes"}),
     "fixed value": ("custom.kind: {value: Service}", "custom.kind: {value: Product}", {"services"}),
     "inline template": ("under maintenance", "in maintenance", {"organizations"}),
-    "steps": ("custom.comments: {from: comments, using: text.strip}", "custom.comments: {from: comments, using: text.upper}",
+    "steps": ("custom.comments: {from: comments, using: html.text}", "custom.comments: {from: comments, using: [html.text, text.upper]}",
               {"organizations"}),
     "condition": ("    when: {comments: {filled: true}}\n", "    when: {comments: {empty: true}}\n", {"contact_comments"}),
     "another source field": ("custom.number: full-reference\n      custom.subject: {from: title, using: text.squash}\n"
