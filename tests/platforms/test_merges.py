@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -321,6 +322,9 @@ def test_a_row_that_living_records_came_to_refer_to_is_not_deleted(serve: Serve,
     deletion leaves the row that the first firm's contacts refer to.
     """
     trial = firms(serve, tmp_path, on_delete="delete")
+    spec = json.loads((tmp_path / "spec.yaml").read_text())
+    spec["objects"]["contacts"]["on_delete"] = "delete"
+    (tmp_path / "spec.yaml").write_text(json.dumps(spec))
     trial.full()
     kept = merge(trial.platform, "ours")
     tables = trial.platform.tables
