@@ -51,7 +51,7 @@ def within_plan(
     }
     objects, aliases = _objects(data, rules["note"], frozenset(left), say)
     if left:
-        problems = [_told(document, left, rules["note"]["about"], room)]
+        problems = [_told(document, order, left, rules["note"]["about"])]
     changed = {**data, "custom_fields": kept, "objects": objects}
     found = structs.replace(
         document, data=changed, aliases={**document.aliases, **aliases}
@@ -63,7 +63,8 @@ def _by_importance(
     data: Mapping[str, Any], rules: Mapping[str, Any]
 ) -> list[Name]:
     """All custom fields of the spec: first those by which rows are recognised, and those of rows
-    that the spec itself holds, then those that it puts first, then the others in their order.
+    that the spec itself holds, then those that it puts first, then those that no note can be about,
+    then the others in their order.
     """
     fields = data.get("custom_fields", {})
     written = [(of, name) for of, items in fields.items() for name in items]
@@ -78,7 +79,9 @@ def _by_importance(
         if target.startswith("custom.")
     ]
     first = [tuple(text.split(".", 1)) for text in rules.get("first", ())]
-    known = dict.fromkeys([*keys, *matched, *first, *written])
+    # no note can be about these: their values would be left behind
+    alone = [name for name in written if name[0] not in rules["note"]["about"]]
+    known = dict.fromkeys([*keys, *matched, *first, *alone, *written])
     return [name for name in known if name in written]
 
 
@@ -210,18 +213,22 @@ def _labels(
 
 def _told(
     document: Document,
-    left: list[Name],
+    order: Sequence[Name],
+    left: Sequence[Name],
     about: Mapping[str, str],
-    room: int | None,
 ) -> Diagnostic:
     noted = [".".join(name) for name in left if name[0] in about]
     lost = [".".join(name) for name in left if name[0] not in about]
-    parts = [f"lines of notes: {', '.join(noted)}"] if noted else []
-    parts += [f"left behind: {', '.join(lost)}"] if lost else []
+    fit = len(order) - len(left)
+    parts = [f"{len(order)} custom fields, of which {fit} fit"]
+    if noted:
+        parts.append(f"{len(noted)} become lines of notes: {', '.join(noted)}")
+    if lost:
+        parts.append(f"{len(lost)} are left behind: {', '.join(lost)}")
     return document.problem(
         ("beyond_plan",),
         "account-full",
-        f"{len(left)} custom fields are more than the {room} that fit; {'; '.join(parts)}",
+        "; ".join(parts),
         "put what matters under `first`, or choose a larger plan",
         "warning",
     )

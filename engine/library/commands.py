@@ -51,7 +51,7 @@ def delta(run: Run, yes: bool, deletions: bool, remake_fields: bool) -> Result:
     with run.store.begin() as connection:
         rows = [row for row in all_runs(connection) if row["id"] != run.id]
     commands = [row["command"] for row in rows]
-    if is_rolled_back(commands) and not yes and not _rows_kept(run):
+    if is_rolled_back(commands) and not yes:
         raise UnsafePlan(
             "this migration was rolled back, and a delta would move everything again"
             " – stop what starts it, or migrate with: etl run SPEC, or repeat with"

@@ -81,7 +81,7 @@ def test_the_first_fields_are_made_and_the_others_are_lines(serve: Serve, tmp_pa
         "Bea": "<b>Tier:</b> Silver",
         "Cid": "<b>Memo:</b> one<br>two",
     }
-    assert any("2 custom fields are more than the 1 that fit" in notice for notice in report["notices"])
+    assert any("3 custom fields, of which 1 fit; 2 become lines of notes" in notice for notice in report["notices"])
 
 
 def test_the_notes_follow_the_records(serve: Serve, tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ def test_problem_is_shown_with_its_line_and_a_caret(project: Path, run_etl: Etl)
     at = next(n for n, line in enumerate(lines) if "custom.discount: discount" in line and "|" in line)
     assert code == 2
     assert lines[at + 1].index("^") == lines[at].index("custom.discount")
-    inside = next(n for n, line in enumerate(lines) if "<li>Identifier: {{ identifire }}" in line)
+    inside = next(n for n, line in enumerate(lines) if "{{ identifire }}" in line)
     assert lines[inside + 1].index("^") == lines[inside].index("identifire")
     code, told = run_etl("validate", str(project), "--json")
     problems = json.loads(told)["problems"]
@@ -89,7 +89,7 @@ def test_diff_against_a_revision_checks_nothing_out(project: Path, run_etl: Etl)
     code, told = run_etl("diff", "--git", "HEAD", str(project))
     assert code == 0
     assert "quotes: status" in told and "map.En curso: open → won" in told
-    assert "asset_notes: content" in told and "- <li>Serial number" in told and "+ <li>Serial no." in told
+    assert "asset_notes: content" in told and "- <li>{{ 'Serial number' }}" in told and "+ <li>{{ 'Serial no.' }}" in told
     assert subprocess.run(["git", "status", "--short"], cwd=project.parent, capture_output=True, check=True).stdout == before
     code, told = run_etl("diff", "--git", "HEAD", str(project), "--json")
     assert {item["category"] for item in json.loads(told)["differences"]} == {"rewrites records"}
@@ -106,8 +106,8 @@ def test_every_change_has_its_category(project: Path) -> None:
     old = parts(load_migration(project, {}))
     text = project.read_text(encoding="utf-8")
     for before, after in (
-        ("label: Contacts", "label: People"),
-        ("unit: {value: ud}", "unit: {value: pcs}"),
+        ("    label: Contacts\n", "    label: Contact people\n"),
+        ("unit: $settings.product_unit", "unit: {value: pcs}"),
         ("    fax: {name: Fax, type: text}\n", ""),
         ("      custom.fax: {from: fax, using: text.squash}\n", ""),
         ("when: {comments: {filled: true}}", "when: {position: {filled: true}}"),
@@ -120,7 +120,9 @@ def test_every_change_has_its_category(project: Path) -> None:
         "custom_fields: organizations.fax": "creates or drops a custom field",
         "organizations: custom.fax": "rewrites records",
         "products: unit": "rewrites records",
+        "settings: product_unit": "rewrites records",
         "contacts: label": "no effect on data",
+        "contacts_beyond_plan: label": "no effect on data",
     }
 
 
