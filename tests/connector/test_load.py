@@ -102,7 +102,7 @@ def test_the_shipped_connectors_compile(path: Path) -> None:
 
 
 def test_how_the_fields_of_stel_order_are_known() -> None:
-    """Each declared field is published, seen or inferred, as the founders' reference marks it, those marked unknown among the inferred."""
+    """Each declared field is published, seen or inferred, as the notes on the API mark it, those marked unknown among the inferred."""
     connector = load_connector(ROOT / "connectors" / "stel_order.yaml")
     resources = connector.resources
     found = Counter(item.evidence_of(name) for item in resources.values() for name in item.fields)
