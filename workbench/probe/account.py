@@ -164,8 +164,16 @@ def try_limits(probe: Probe, tell: Tell) -> None:
             for resource in connector.resources.values()
             for item in resource.operations.values()
         )
+        if limit.methods:
+            used = not probe.tape.methods.isdisjoint(limit.methods)
         if limit.headers and not used:
-            tell(untried(subject, "headers", "no call counts against it"))
+            tell(
+                untried(
+                    subject,
+                    "headers",
+                    "no call counts against it, or none was made",
+                )
+            )
             continue
         for word, name in limit.headers.items():
             tell(_header(subject, limit, word, name, name.lower() in seen))

@@ -29,7 +29,7 @@ class Spent(EtlError):
 
 @dataclass(slots=True)
 class Tape:
-    """The last exchange, the headers ever seen, and how many calls may still go out."""
+    """The last exchange, the headers and methods ever seen, how many calls may still go out."""
 
     most: int
     calls: int = 0
@@ -38,6 +38,7 @@ class Tape:
     status: int = 0
     body: Any = None
     headers: dict[str, str] = field(default_factory=dict)
+    methods: set[str] = field(default_factory=set)
     limited: int = 0  # answers 429
     retry_stated: bool = False  # ... of which one said how long to wait
 
@@ -52,6 +53,7 @@ class Tape:
                 f"{self.most} calls were made; give a higher --calls, or --only RESOURCE"
             )
         self.calls += 1
+        self.methods.add(request.method)
         self.query, self.status, self.body = (
             parse_qsl(request.url.query.decode(), keep_blank_values=True),
             0,
