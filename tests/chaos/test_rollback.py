@@ -157,7 +157,7 @@ def check_visited(world: World, seed: int, most: int, disturbed: bool = False) -
 
 def categories(rows: list[Row]) -> list[int]:
     """The options of the built-in category field."""
-    return [option["id"] for row in rows if row["resource"] == "built_in_fields" for option in row["record"]["options"]]
+    return [int(option["id"]) for row in rows if row["resource"] == "built_in_fields" for option in row["record"]["options"]]
 
 
 def in_use(rows: list[Row]) -> set[int]:

@@ -27,17 +27,17 @@ EDITS: dict[str, tuple[str, str, set[str]]] = {
     "steps": ("custom.comments: {from: comments, using: html.text}", "custom.comments: {from: comments, using: [html.text, text.upper]}",
               {"organizations"}),
     "condition": ("    when: {comments: {filled: true}}\n", "    when: {comments: {empty: true}}\n", {"contact_comments"}),
-    "another source field": ("custom.number: full-reference\n      custom.subject: {from: title, using: text.squash}\n"
+    "another source field": ("custom.number: full-reference\n      custom.external_id: external-id\n      custom.subject: {from: title, using: [html.text, text.squash]}\n"
                              "      custom.follows: [parent.full-reference, {from: parent-document-path, using: ids.from_path}]\n"
                              "      custom.document_date: {from: date, using: dates.date}\n      custom.validity_date",
-                             "custom.number: reference\n      custom.subject: {from: title, using: text.squash}\n"
+                             "custom.number: reference\n      custom.external_id: external-id\n      custom.subject: {from: title, using: [html.text, text.squash]}\n"
                              "      custom.follows: [parent.full-reference, {from: parent-document-path, using: ids.from_path}]\n"
                              "      custom.document_date: {from: date, using: dates.date}\n      custom.validity_date", {"quotes"}),
     "dropped field": ("      custom.fax: {from: fax, using: text.squash}\n", "", {"organizations"}),
     "lookup by another field": ("owner_id: {lookup: users, by: account.agent-path}", "owner_id: {lookup: users, by: $none}",
                                 {"contacts"}),
     "dropped declaration": ("    fax: {name: Fax, type: text}\n", "", set()),
-    "another unit": ("unit: {value: h}", "unit: {value: hora}", {"services"}),
+    "steps of a template": ("{template: ../templates/stock.j2, using: text.strip}", "{template: ../templates/stock.j2, using: text.upper}", {"products"}),
     "rows that once held the dropped field": ("custom.website: {from: website, using: text.strip}",
                                               "custom.website: {from: website, using: text.upper}", {"organizations"}),
 }  # fmt: skip
