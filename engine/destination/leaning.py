@@ -85,11 +85,11 @@ def _leaning(
         for field, target, other in codec.references(row):
             if target != resource or other not in named:
                 continue
-            # what people made refer to it is not going to be written without that
+            # what people made refer to it goes on to be written with its own reference
             freed = (
                 row_id in live
                 and codec.resource.emptied(field) != "never"
-                and _was_meant(
+                and not _means_another(
                     linked[row_id], field, meant.get(named[other], frozenset())
                 )
             )
@@ -101,14 +101,12 @@ def _leaning(
     return found
 
 
-def _was_meant(
+def _means_another(
     links: Sequence[Link], field: str, records: frozenset[tuple[str, str]]
 ) -> bool:
-    """Whether we wrote a row to refer in this field to one of these records."""
-    return any(
-        not records.isdisjoint(links_in(link.written.get(field)))
-        for link in links
-    )
+    """Whether we wrote a row to refer in this field to other records than these."""
+    named = [links_in(link.written.get(field)) for link in links]
+    return any(some and records.isdisjoint(some) for some in named)
 
 
 def _ours(
