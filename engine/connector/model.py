@@ -204,10 +204,6 @@ class CustomFields(msgspec.Struct, frozen=True):
     # plan -> how many an account may have in all; "*" = any plan
     most: Mapping[str, int] = msgspec.field(default_factory=dict)
 
-    def room(self, plan: str) -> int | None:
-        """How many an account on this plan may have in all; None where that is not known."""
-        return self.most.get(plan, self.most.get("*"))
-
 
 class JsonApi(msgspec.Struct, frozen=True):
     """How a row travels as a JSON:API resource object."""
@@ -535,6 +531,16 @@ class Connector(msgspec.Struct, frozen=True):
     cost_unit: str = "calls"
     to_know: tuple[ToKnow, ...] = ()
     digest: str = ""
+
+    def room_for_fields(self, plan: str) -> int | None:
+        """How many custom fields an account on this plan may have in all; None where that is not
+        known.
+        """
+        customs = [
+            item.custom for item in self.resources.values() if item.custom
+        ]
+        known = [item.most.get(plan, item.most.get("*")) for item in customs]
+        return min((room for room in known if room is not None), default=None)
 
     def said_by(self, name: str) -> Iterator[str]:
         """The fields that say all that this field says."""

@@ -79,32 +79,29 @@ def _leaning(
 
     found = {}
     for row, row_id in zip(rows, ids, strict=True):
-        if row_id in going:
-            continue
-        whose = "that people made" if row_id not in linked else "that is kept"
+        ours = linked.get(row_id, ())
+        whose = "that is kept" if ours else "that people made"
         for field, target, other in codec.references(row):
-            if target != resource or other not in named:
+            key = named.get(other) if target == resource else None
+            if key is None or row_id in going:
                 continue
-            # what people made refer to it goes on to be written with its own reference
-            freed = (
-                row_id in live
-                and codec.resource.emptied(field) != "never"
-                and not _means_another(
-                    linked[row_id], field, meant.get(named[other], frozenset())
-                )
+            can_be_freed = (
+                row_id in live and codec.resource.emptied(field) != "never"
             )
-            if not freed:
-                reason = (
+            another = _means_another(ours, field, meant.get(key, frozenset()))
+            if another or not can_be_freed:
+                found[key] = (
                     f"a row {whose} needs it: {codec.resource.name} {row_id}"
                 )
-                found[named[other]] = reason
     return found
 
 
 def _means_another(
     links: Sequence[Link], field: str, records: frozenset[tuple[str, str]]
 ) -> bool:
-    """Whether we wrote a row to refer in this field to other records than these."""
+    """Whether we wrote a row to refer in this field to other records than these: what people made
+    refer to one of these goes on to be written with its own reference.
+    """
     named = [links_in(link.written.get(field)) for link in links]
     return any(some and records.isdisjoint(some) for some in named)
 

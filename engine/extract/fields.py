@@ -149,12 +149,12 @@ def count_undeclared(run: Run) -> list[Undeclared]:
     for name in fields_read(run.spec):
         resource = run.migration.source.resources[name]
         inside = resource.custom.container if resource.custom else ""
+        known = {*resource.fields, inside.partition(".")[0]}
         rows: Counter[str] = Counter()
         filled: Counter[str] = Counter()
         for batch in stream(run.store, name):
             for record in batch:
                 body = _with_custom(record.body, inside)
-                known = {*resource.fields, inside.partition(".")[0]}
                 others = body.keys() - known
                 rows.update(others)
                 filled.update(key for key in others if not is_empty(body[key]))

@@ -37,7 +37,9 @@ def within_plan(
     order = _by_importance(data, rules)
     if problems := list(_unknown(document, rules, destination)):
         return document, problems
-    room = rules.get("room", _room(destination, data["destination"]["plan"]))
+    room = rules.get(
+        "room", destination.room_for_fields(data["destination"]["plan"])
+    )
     left = order[room:] if room is not None else []
 
     fields = data.get("custom_fields", {})
@@ -86,9 +88,8 @@ def _by_importance(
 
 
 def _matched(match: Any) -> list[str]:
-    if isinstance(match, Mapping):
-        match = match["fields"]
-    return [match] if isinstance(match, str) else list(match)
+    found: list[str] = match["fields"] if isinstance(match, Mapping) else match
+    return found
 
 
 def _unknown(
@@ -128,15 +129,6 @@ def _unknown(
                 "unknown-field",
                 f"{destination.title} has no field {field!r} in {note['to']}",
             )
-
-
-def _room(destination: Connector, plan: str) -> int | None:
-    """How many custom fields an account on this plan may have, as the connector knows it."""
-    for resource in destination.resources.values():
-        room = resource.custom.room(plan) if resource.custom else None
-        if room is not None:
-            return room
-    return None
 
 
 def _objects(

@@ -15,17 +15,16 @@ def too_many_fields(run: Run) -> str:
     """
     plan = run.spec.destination.plan
     missing = len(fields_to_make(run))
-    customs = {
-        resource.custom.resource: resource.custom
-        for resource in run.migration.destination.resources.values()
-        if resource.custom is not None
-    }
-    known = [custom.room(plan) for custom in customs.values()]
-    allowed = [room for room in known if room is not None]
-    if not missing or not allowed:
+    connector = run.migration.destination
+    most = connector.room_for_fields(plan)
+    if not missing or most is None:
         return ""
 
-    most = min(allowed)
+    customs = {
+        resource.custom.resource: resource.custom
+        for resource in connector.resources.values()
+        if resource.custom is not None
+    }
     there = sum(
         is_own(custom, row)
         for name, custom in customs.items()
