@@ -94,14 +94,19 @@ def _collection(
     except Forbidden as error:
         cursor = structs.replace(cursor, absent=str(error))
         _shut_out(run, cursor, tally)
-    if tally.pages > 1 and _by_position(operation) and not operation.stable:
+    if tally.pages > 1:
+        _note_order(run, name, operation)
+    return Reading(name, cursor.rows, cursor.complete, cursor.absent)
+
+
+def _note_order(run: Run, name: str, operation: Operation) -> None:
+    if _by_position(operation) and not operation.stable:
         run.notice(
             f"{name} was read by position, in an order that the connector does not call"
             " stable: rows that move while people work may have slipped off a page –"
             " ask for an order and add `stable: true` to the list, or run with --delta"
             " --deletions"
         )
-    return Reading(name, cursor.rows, cursor.complete, cursor.absent)
 
 
 def _enough(
