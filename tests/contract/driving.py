@@ -57,13 +57,14 @@ class Recorded:
 
 
 def wide(migration: Migration) -> Migration:
-    """The migration with every object switched on, between accounts whose limits nobody reaches."""
+    """The migration with every object switched on, between accounts whose limits nobody reaches: what is
+    written only where there is something to say is left as the plan has it."""
     spec = migration.spec
     wider = replace(
         spec,
         source=replace(spec.source, plan="unlimited"),
         destination=replace(spec.destination, plan="ultimate", seats=100),
-        objects={name: replace(one, enabled=True) for name, one in spec.objects.items()},
+        objects={name: replace(one, enabled=one.enabled or not one.unless_empty) for name, one in spec.objects.items()},
     )
     return replace(migration, spec=wider)
 
