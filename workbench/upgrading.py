@@ -28,7 +28,6 @@ from engine.connector.load import SHIPPED, connector_file
 from engine.errors import Diagnostic, Place, SpecError, UsageError, in_order
 from engine.language.compile import shown
 from engine.values import dig
-from workbench.writing import Replacement, replace_all
 
 # the ends of a line, as YAML counts them
 _END_OF_LINE = re.compile("\r\n|[\r\n\x85\u2028\u2029]")
@@ -47,6 +46,9 @@ class Upgraded:
 
 def rewrite(found: Sequence[Upgraded]) -> None:
     """Replace these files, all of them or none; raises UsageError where that is not possible."""
+    # needs ruamel.yaml: `validate`, which only looks for old names, need not wait for it
+    from workbench.writing import Replacement, replace_all
+
     replace_all(
         [
             Replacement(item.file, item.text, item.document.data)

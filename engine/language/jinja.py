@@ -431,6 +431,9 @@ class _Bounding(NodeTransformer):
     visit_List = visit_Dict = visit_Tuple = _written  # noqa: N815
 
 
+_BOUNDS = ("turning_", "shown_", "flat_")
+
+
 def _through(name: str, node: nodes.Node) -> nodes.Filter:
     return nodes.Filter(node, name, [], [], None, None, lineno=node.lineno)
 
@@ -443,6 +446,8 @@ def _environment(html: bool, steps: Steps) -> _Environment:
         # no loader: no include, no import: a template is one file
         trim_blocks=True,
         lstrip_blocks=True,
+        # folding constants takes a third of the time to compile, and changes what is inspected
+        optimized=False,
     )
     environment.filters = {
         **{name: _guarded(FILTERS[name], name) for name in _ALLOWED},
@@ -470,8 +475,7 @@ def filter_names(steps: Steps) -> list[str]:
 
 
 def _compile(environment: _Environment, source: str) -> jinja2.Template:
-    tree = _Bounding().visit(environment.parse(source))
-    code = environment.compile(tree, filename="<template>")
+    code = environment.compile(_parsed(source), filename="<template>")
     return jinja2.Template.from_code(
         environment, code, dict(environment.globals)
     )
@@ -479,8 +483,11 @@ def _compile(environment: _Environment, source: str) -> jinja2.Template:
 
 @functools.lru_cache(maxsize=64)
 def _parsed(source: str) -> nodes.Template:
-    """A template to inspect; `_compile` changes its own."""
-    return _environment(True, SHIPPED).parse(source)
+    """A template, to inspect and to compile, with its bounds."""
+    environment = _environment(True, SHIPPED)
+    tree: nodes.Template = _Bounding().visit(environment.parse(source))
+    tree.set_environment(environment)
+    return tree
 
 
 def syntax_problem(
@@ -488,22 +495,14 @@ def syntax_problem(
 ) -> tuple[str, int] | None:
     """What is wrong with a template and in which of its lines; None when it can be compiled."""
     try:
-        tree = _parsed(source)
-        refused = [
-            (name, node.lineno)
-            for kind, name in _REFUSED.items()
-            for node in tree.find_all(kind)
-        ]
-        refused += [
-            ("a recursive loop", node.lineno)
-            for node in tree.find_all(nodes.For)
-            if node.recursive
-        ]
-        for name, line in refused:
-            return (
-                f"{name} is not allowed: a template is a single file that has to end",
-                line,
-            )
+        kinds: tuple[type[nodes.Node], ...] = (nodes.For, *_REFUSED)
+        for node in _parsed(source).find_all(kinds):
+            name = _REFUSED.get(type(node), "a recursive loop")
+            if not isinstance(node, nodes.For) or node.recursive:
+                return (
+                    f"{name} is not allowed: a template is a single file that has to end",
+                    node.lineno,
+                )
         _environment(True, steps).compiled(source)
     except jinja2.TemplateSyntaxError as error:
         return error.message or "not a template", error.lineno
@@ -561,6 +560,7 @@ _SAME = (
     "unique",
     "default",
     "d",
+    *_BOUNDS,
 )
 _ONE = ("first", "last")
 _BY_NAME = (
@@ -576,13 +576,14 @@ _BY_NAME = (
 )
 
 
-def paths_used(source: str) -> list[tuple[Names, int]]:
+@functools.lru_cache(maxsize=64)
+def paths_used(source: str) -> tuple[tuple[Names, int], ...]:
     """Every name a template reads, as a path, with its line.
 
     A loop variable is followed to what it loops over: in `{% for l in lines %}{{ l.units }}` the
     path `("lines", "*", "units")` is used.
     """
-    return list(_walk(_parsed(source), {}))
+    return tuple(_walk(_parsed(source), {}))
 
 
 class FilterCall(msgspec.Struct, frozen=True):
@@ -608,6 +609,7 @@ def filters_used(source: str) -> list[FilterCall]:
             bool(node.dyn_args or node.dyn_kwargs),
         )
         for node in _parsed(source).find_all(nodes.Filter)
+        if node.name not in _BOUNDS
     ]
 
 

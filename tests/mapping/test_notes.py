@@ -216,9 +216,9 @@ def test_paths_used(source: str, paths: list[str]) -> None:
 
 def test_lines_of_paths() -> None:
     """A name is told with the line it stands in."""
-    assert paths_used("{{ a }}\n{% for l in b %}\n\n{{ l.c }}{% endfor %}") == [
+    assert paths_used("{{ a }}\n{% for l in b %}\n\n{{ l.c }}{% endfor %}") == (
         (("a",), 1), (("b",), 2), (("b", "*", "c"), 4),
-    ]  # fmt: skip
+    )  # fmt: skip
 
 
 def test_filters_used() -> None:
