@@ -14,10 +14,15 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from hypothesis import settings
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from sqlalchemy.util import LRUCache
 
 from tests import postgres as servers
+
+# How long an example takes depends on what else the machine does.
+settings.register_profile("etl", deadline=None)
+settings.load_profile("etl")
 
 # Run in this process and, as `sitecustomize`, in every Python process that a test starts.
 GUARD = '''

@@ -90,7 +90,8 @@ def way_of(search: Search, mapping: ObjectMapping) -> Way:
         if not _is_open(connection, mapping):
             return ""
         if mapping.key_field:
-            return "key" if _key_was_there(connection, mapping) else ""
+            was_there = _key_was_there(connection, mapping, search.run.id)
+            return "key" if was_there else ""
     fields = natural_key_fields(
         connector, connector.resources[mapping.resource]
     )
@@ -110,11 +111,15 @@ def _is_open(connection: sa.Connection, mapping: ObjectMapping) -> bool:
     return not any_links(connection, mapping.name)
 
 
-def _key_was_there(connection: sa.Connection, mapping: ObjectMapping) -> bool:
-    """Whether the account had our key field before this store made one."""
+def _key_was_there(
+    connection: sa.Connection, mapping: ObjectMapping, run: int
+) -> bool:
+    """Whether the account had our key field before this run: of an earlier one that was rolled back
+    a row may be left that carries a key, where people merged ours into it.
+    """
     name = mapping.key_field.removeprefix("custom.")
     found = link_of(connection, FIELDS + mapping.resource, name)
-    return found is not None and found.origin != "created"
+    return found is not None and (found.origin != "created" or found.run < run)
 
 
 def rows_by_key(

@@ -104,7 +104,7 @@ steps = st.lists(
 
 
 @given(st.lists(limits, min_size=1, max_size=3), steps, st.sampled_from([0.0, 0.25]), st.floats(0, DAY))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_no_true_window_ever_holds_more_than_its_allowance(
     shared: Store, found: list[Limit], calls: list[tuple[float, int, bool, int]], reserve: float, start: float
 ) -> None:
@@ -349,7 +349,7 @@ class Platform:
 
 
 @given(st.lists(st.tuples(st.floats(0, 0.06), st.floats(0, 1.9)), min_size=5, max_size=30), st.integers(1, 16))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_late_answers_never_starve_a_lone_caller(shared: Store, delays: list[tuple[float, float]], lanes: int) -> None:
     """However late calls arrive and answers come, a caller alone on the account books nothing but its own calls."""
     time, platform, calls = Time(), Platform(20, 2), 100
@@ -629,7 +629,7 @@ def test_a_clock_set_back_forgets_a_wait_instead_of_adding_to_it(store: Store) -
     st.lists(st.tuples(st.floats(0, 0.02), st.integers(1, 3), st.integers(0, 1)), min_size=100, max_size=300),
     st.floats(0, DAY),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_what_two_processes_book_ahead_never_breaks_a_limit(
     shared: Store, seconds: float, calls: list[tuple[float, int, int]], start: float
 ) -> None:

@@ -200,7 +200,7 @@ def test_a_short_page_ends_a_list_where_the_platform_documents_it() -> None:
 
 
 @given(st.sampled_from(sorted(KINDS)), st.integers(0, 40))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_two_walks_of_one_pager_do_not_know_each_other(kind: str, count: int) -> None:
     """Nothing is kept between lists: taking turns, each walk gives what it gives alone."""
     pager, platform = KINDS[kind]
@@ -375,7 +375,7 @@ def test_a_list_says_at_its_end_whether_rows_may_be_missing(pager: Pager, platfo
 
 @pytest.mark.parametrize("kind", ["offset", "page"])
 @given(hidden=st.sets(st.integers(0, 39), max_size=12), count=st.integers(0, 40))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_rows_that_nobody_may_see_hide_no_others(kind: str, hidden: set[int], count: int) -> None:
     """A platform that takes rows out of a page after cutting it gives short pages in the middle: none is taken for the end."""
     pager, platform = KINDS[kind]

@@ -12,7 +12,7 @@ from engine.connector.model import FieldType
 from engine.destination.equality import alike, equivalent
 from tests.destination.building import cases, kind_of
 
-FEW = settings(max_examples=60, deadline=None)
+FEW = settings(max_examples=60)
 KINDS = (
     "text", "html", "integer", "number", "boolean", "date", "time", "duration", "datetime",
     "wall_time", "id", "reference", "object", "list", "enum", "url",

@@ -24,7 +24,7 @@ FIELDS: dict[str, Any] = {
     "home": {"kind": "object", "shape": {"city": "text", "of": {"kind": "reference", "to": ["people"]}}},
     "updated": {"kind": "datetime", "writable": False},
 }
-FEW_EXAMPLES = settings(max_examples=40, deadline=None)
+FEW_EXAMPLES = settings(max_examples=40)
 CODES = {"tax": "c1", "region": "c2"}
 CONTAINERS = ["fields", "", "data.custom"]
 

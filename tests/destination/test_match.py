@@ -21,7 +21,7 @@ from engine.destination.match import (
 )
 from tests.destination.building import cases, codec_with
 
-FEW_EXAMPLES = settings(max_examples=40, deadline=None)
+FEW_EXAMPLES = settings(max_examples=40)
 RULES = {"recognise": RECOGNISE, "match": AGREEING}
 PERSON = {"name": "text", "email": "text", "firm": {"kind": "reference", "to": ["firms"]}}
 

@@ -95,6 +95,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Record:
                 act(accounts.source, "POST", "/salesOrders", title=f"Pedido {which}", **link)
             story["delta"], story["after"] = etl("run", "--delta"), there.dump()
             story["rollback"], story["left"] = etl("rollback", "--yes"), there.dump()
+            story["anew"], story["doubled"] = etl("run"), there.dump()
         return story
 
     found: Record = once(tmp_path_factory, "merges", tell)
@@ -160,3 +161,11 @@ def test_a_rollback_spares_what_people_merged(told: Record) -> None:
     needed = {row["org_id"] for row in left["persons"]} | {merges["third"]}
     survivors = {("organizations", key) for key, row in by_key(told["made"], "organizations").items() if row["id"] in needed}
     assert kept <= survivors
+
+
+def test_a_new_run_doubles_no_row_that_carries_our_key(told: Record) -> None:
+    """What people merged into rows of theirs carries our keys after the rollback: a new run makes no
+    second row of those records.
+    """
+    held = {key for resource in ("organizations", "persons", "deals") for key in by_key(told["doubled"], resource)}
+    assert merged(told) <= held

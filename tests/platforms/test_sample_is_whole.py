@@ -179,7 +179,7 @@ def _any_account(account: Account) -> None:
 QUIET = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
 
 
-@settings(max_examples=4, deadline=None, derandomize=True, suppress_health_check=QUIET)
+@settings(max_examples=4, derandomize=True, suppress_health_check=QUIET)
 @given(ACCOUNTS)
 def test_a_sample_of_any_account_is_whole(account: Account) -> None:
     """The same for accounts of any shape."""
@@ -187,7 +187,7 @@ def test_a_sample_of_any_account_is_whole(account: Account) -> None:
 
 
 @pytest.mark.chaos
-@settings(max_examples=200, deadline=None, suppress_health_check=QUIET)
+@settings(max_examples=200, suppress_health_check=QUIET)
 @given(ACCOUNTS)
 def test_samples_of_two_hundred_accounts_are_whole(account: Account) -> None:
     """The same for two hundred of them."""

@@ -100,7 +100,7 @@ def test_a_file_is_the_same_with_and_without_libyaml(path: Path) -> None:
     assert outcome(text, quick=True) == outcome(text, quick=False)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(mutated())
 def test_any_text_is_the_same_with_and_without_libyaml(text: str) -> None:
     """Where the two scanners are not of one mind, the slow one is asked."""
@@ -205,7 +205,7 @@ def test_no_keyword_of_the_schemas_is_left_out() -> None:
     assert {word for rule in RULES for word in rule} >= _KNOWN - _NOTES
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(st.data())
 def test_yes_and_no_are_the_validators(data: st.DataObject) -> None:
     """Of a definition and any value, the compiled check says what JSON Schema says, or that it is unsure."""
@@ -213,7 +213,7 @@ def test_yes_and_no_are_the_validators(data: st.DataObject) -> None:
 
 
 @pytest.mark.chaos
-@settings(max_examples=2000, deadline=None)
+@settings(max_examples=2000)
 @given(st.data())
 def test_yes_and_no_are_the_validators_at_length(data: st.DataObject) -> None:
     """The same of two thousand values, of every definition."""
@@ -242,7 +242,7 @@ def test_a_keyword_that_is_not_known_is_left_to_the_validator() -> None:
         compiled({"uniqueItems": True})([1, 1.0])
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.from_regex(_ORDINARY, fullmatch=True))
 def test_an_address_beyond_doubt_is_one(text: str) -> None:
     """What a connector's address is let through for without a look is an address to the one who calls it."""

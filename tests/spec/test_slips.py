@@ -49,7 +49,7 @@ def test_a_number_that_the_parser_cannot_hold(text: str) -> None:
         assert error.diagnostics[0].where
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     st.integers(0, len(SOUND)),
     st.sampled_from([*"\t\"'{}[]:,-%@`&*!|>#=“’\xa0：\n ", "", "- ", ": ", "{{", "---\n", "\\"]),

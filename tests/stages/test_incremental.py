@@ -365,7 +365,7 @@ steps = st.lists(
 
 
 @given(steps)
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_what_is_brought_up_equals_what_is_made_anew(
     story: Sequence[tuple[str, Any]],
 ) -> None:
@@ -375,7 +375,7 @@ def test_what_is_brought_up_equals_what_is_made_anew(
 
 @pytest.mark.chaos
 @given(steps)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_whatever_is_brought_up_equals_what_is_made_anew(
     story: Sequence[tuple[str, Any]],
 ) -> None:

@@ -122,7 +122,7 @@ def forget(table: Desk) -> None:
 
 
 @given(steps)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_what_is_kept_equals_what_would_be_made(story: list[tuple[str, Any]]) -> None:
     """Records, links, people, samples, deletions in any order: the drafts and findings are those of a full transformation."""
     compare(story)
@@ -130,7 +130,7 @@ def test_what_is_kept_equals_what_would_be_made(story: list[tuple[str, Any]]) ->
 
 @pytest.mark.chaos
 @given(steps)
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 def test_whatever_is_kept_equals_what_would_be_made(story: list[tuple[str, Any]]) -> None:
     """The same for five hundred stories."""
     compare(story)

@@ -257,7 +257,7 @@ def test_numbers_of_slots_and_rows_are_64_bits_wide(store: Store) -> None:
 
 
 @given(st.text(st.characters()) | st.just("half \ud83d") | st.just("nul \0"))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_any_text_can_be_stored_and_found_again(text: str) -> None:
     """Nothing that JSON can carry stops a transaction, and JSON bodies come back exactly."""
     body = {"text": text, text: [text]}

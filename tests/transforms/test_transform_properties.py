@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from transforms import STEPS
 
-settings.register_profile("transforms", database=None, deadline=None, derandomize=True, max_examples=200)
+settings.register_profile("transforms", database=None, derandomize=True, max_examples=200)
 settings.load_profile("transforms")
 
 ANY_TEXT = st.text(st.characters(codec=None), max_size=80)  # lone surrogates too: JSON can carry them

@@ -21,7 +21,7 @@ BLOCKS = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.dictionaries(TEXT, BLOCKS, min_size=1, max_size=4), st.text(max_size=60))
 def test_what_is_composed_reads_back(entries: dict[str | int, Noted | Block], remark: str) -> None:
     """Whatever the values and remarks are, the file says the values; printable remarks stand in it on one line each."""

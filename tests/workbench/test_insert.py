@@ -42,7 +42,7 @@ plain = st.recursive(
 )
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(plain)
 def test_what_is_written_is_what_is_read(value: object) -> None:
     """Any value, written on one line, is read as itself, alone and in braces."""

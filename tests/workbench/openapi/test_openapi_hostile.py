@@ -56,7 +56,7 @@ def changed(data: Any, at: tuple[Any, ...], value: Any, rename: bool) -> None:
         data[at[-1]] = value
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=300, suppress_health_check=list(HealthCheck))
 @given(st.data())
 def test_whatever_a_document_holds(data: st.DataObject) -> None:
     """A document with up to four parts replaced by anything is drafted so that it loads, or refused with one usage error."""
