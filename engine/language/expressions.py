@@ -35,6 +35,19 @@ HEADS = frozenset({"from", "template", "lookup", "cases", "list", "download"})
 TEXT = FieldType("text")
 
 
+def _unfixed(wanted: Any) -> typecheck.Fault | None:
+    """Why a record's value cannot be compared with this: what it names is not looked up."""
+    for item in wanted if isinstance(wanted, list) else [wanted]:
+        name = item.partition(".")[0] if isinstance(item, str) else ""
+        if name in SPECIAL or name == "$settings":
+            return (
+                "wrong-type",
+                f"{item!r} would be compared as a text of these letters",
+                "a condition compares with fixed values, such as 2025-03-04",
+            )
+    return None
+
+
 class Builder(msgspec.Struct):
     """Compiles the expressions of one object; problems are told."""
 
@@ -150,7 +163,10 @@ class Builder(msgspec.Struct):
             wanted.items() if isinstance(wanted, dict) else [("equals", wanted)]
         ):
             at = (*keys, op) if isinstance(wanted, dict) else keys
-            self._comparison(at, typecheck.check_comparison(kind, op, value))
+            fault = _unfixed(value) or typecheck.check_comparison(
+                kind, op, value
+            )
+            self._comparison(at, fault)
             tests.append(model.Test(path, op, value))
         return tests
 

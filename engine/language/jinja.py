@@ -636,7 +636,8 @@ def _is_escaped(node: nodes.Node | None) -> bool:
 def misuse(call: FilterCall, steps: Steps = SHIPPED) -> str:
     """Why a filter cannot be called with so many arguments of these names; "" where it can."""
     function = _environment(True, steps).filters[call.name]
-    places = 1 + hasattr(function, "jinja_pass_arg")
+    # what is handed to Jinja's own wrapper is no argument of the filter that it wraps
+    places = 1 + hasattr(inspect.unwrap(function), "jinja_pass_arg")
     try:
         inspect.signature(function).bind(
             *range(places), *call.args, **call.named

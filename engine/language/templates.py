@@ -33,7 +33,8 @@ _TAG = re.compile(
     re.IGNORECASE,
 )
 
-_SAID = re.compile(r"\btext\((['\"])(.*?)\1\)")
+_CODE = re.compile(r"\{[{%].*?[%}]\}", re.DOTALL)
+_SAID = re.compile(r"\btext\((['\"])((?:[^\\]|\\.)*?)\1\)", re.DOTALL)
 
 
 class Fault(msgspec.Struct, frozen=True):
@@ -77,10 +78,11 @@ def said(source: str, say: Callable[[str], str]) -> str:
     """A template with each `text('...')` in the words that a language has for it."""
 
     def quoted(found: re.Match[str]) -> str:
-        words = say(found[2]).replace("\\", "\\\\").replace("'", "\\'")
+        words = say(re.sub(r"\\(.)", r"\1", found[2]))
+        words = words.replace("\\", "\\\\").replace("'", "\\'")
         return f"'{words}'"
 
-    return _SAID.sub(quoted, source)
+    return _CODE.sub(lambda part: _SAID.sub(quoted, part[0]), source)
 
 
 def faults(source: str, scope: Scope, html: bool) -> list[Fault]:

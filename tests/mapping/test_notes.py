@@ -19,6 +19,7 @@ from engine.language.jinja import (
     seen,
     syntax_problem,
 )
+from engine.language.templates import said
 from transforms.found import SHIPPED
 
 DOUBLED = "{% set x = 'aaaaaaaaaaaaaaaaaaaa' %}" + "{% set x = x ~ x %}" * 15
@@ -232,6 +233,18 @@ def test_filters_used() -> None:
         FilterCall("safe", 2, (), {}, True, False),
         FilterCall("join", 2, (UNSURE,), {}, False, True),
     ]
+
+
+def test_a_filter_that_jinja_wraps_is_judged_by_its_own_arguments() -> None:
+    """What Jinja hands to a wrapper of its own is none of the arguments that a template writes."""
+    assert misuse(FilterCall("list", 1, (), {}, False, False)) == ""
+
+
+def test_only_what_a_template_runs_is_said_in_a_language() -> None:
+    """Prose that looks like a call stays as it is, and quotes inside of a text belong to it."""
+    source = r"""text('a') {{ text('a') }} {% if x == text("it's \"b\"") %}text('a'){% endif %}"""
+    wanted = r"""text('a') {{ 'A' }} {% if x == 'IT\'S "B"' %}text('a'){% endif %}"""
+    assert said(source, str.upper) == wanted
 
 
 @pytest.mark.parametrize("name", filter_names(SHIPPED))
