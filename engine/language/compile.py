@@ -601,15 +601,21 @@ class _Compiler(msgspec.Struct):
             keys=("pipelines",),
         )
         for position, (key, item) in enumerate(data.items()):
-            called = rows[position]["name"]
-            if called in [row["name"] for row in rows[:position]]:
-                self.problem(
-                    ("pipelines", key, "name"),
-                    "duplicate-value",
-                    f"two pipelines are called {called!r}",
-                    "rename one of them",
-                )
+            self._twice(rows, position, "pipelines", ("pipelines", key, "name"))
             self.done[f"pipelines.{key}"] = self._stages(key, item)
+
+    def _twice(
+        self, rows: Sequence[Mapping[str, Any]], at: int, what: str, keys: Keys
+    ) -> None:
+        """Report a row that is called like one before it, be it in a language."""
+        called = rows[at]["name"]
+        if called in [row["name"] for row in rows[:at]]:
+            self.problem(
+                keys,
+                "duplicate-value",
+                f"two {what} are called {called!r}",
+                "rename one of them",
+            )
 
     def _stages(self, key: str, item: Mapping[str, Any]) -> model.ObjectMapping:
         rules, stages = self.destination.pipelines, item["stages"]
@@ -627,6 +633,8 @@ class _Compiler(msgspec.Struct):
                 {"id": name, "name": self.say(name, (*keys, position))}
                 for position, name in enumerate(stages)
             )
+            for position in range(len(rows)):
+                self._twice(rows, position, "stages", (*keys, position))
         else:
             source, label, order = (
                 stages["from"],
