@@ -38,6 +38,10 @@ EXISTING = (
 # how the reason of a write begins that stays in doubt for this run
 ACCEPTED = "accepted"
 IDENTITY = "identity"  # the stage of findings about whose row a record has
+NOT_KEPT = {
+    "lost": "the destination did not keep the value: it holds nothing",
+    "altered": "the destination made something else of the value",
+}
 MARKS = ("status", "age")  # what may yet show that a row was there before
 
 
@@ -146,10 +150,6 @@ def report_held(connection: sa.Connection, link: Link) -> None:
 
 def held_findings(link: Link) -> list[Finding]:
     """What is to be said of values that the destination dropped or altered."""
-    texts = {
-        "lost": "the destination did not keep the value: it holds nothing",
-        "altered": "the destination made something else of the value",
-    }
     return [
         Finding(
             link.object,
@@ -157,10 +157,10 @@ def held_findings(link: Link) -> list[Finding]:
             "write",
             target,
             "attention",
-            texts[held["why"]],
+            NOT_KEPT[held["why"]],
         )
         for target, held in link.held.items()
-        if held.get("why") in texts
+        if held.get("why") in NOT_KEPT
     ]
 
 

@@ -202,7 +202,9 @@ def stream_drafts(
     """
     wanted = drafts.c.object == name
     if without is not None:
-        wanted = sa.and_(wanted, drafts.c.key.not_in(without))
+        # looked up draft by draft: `not in` would gather all the keys for each batch
+        left = without.where(without.selected_columns[0] == drafts.c.key)
+        wanted = sa.and_(wanted, ~left.exists())
     seq, key = -1, ""
     while True:
         with store.begin() as connection:
@@ -457,9 +459,17 @@ def clear_findings_of(
     connection: sa.Connection, places: Sequence[tuple[str, str, str]]
 ) -> None:
     """Forget what was found about records, each named by stage, object and key."""
+    # asked first, for nearly always nothing was found
+    some = {
+        (stage, name): _any(
+            connection, sa.select(findings.c.id).where(*_found(stage, name))
+        )
+        for stage, name in {(stage, name) for stage, name, _ in places}
+    }
     rows = [
         {"of_stage": stage, "of_object": name, "of_key": key}
         for stage, name, key in places
+        if some[stage, name]
     ]
     if rows:
         write_rows(connection, _CLEAR_FOUND, rows)
@@ -669,12 +679,8 @@ def unverified_drafts(
     store: Store, name: str, batch: int = BATCH
 ) -> Iterator[list[Draft]]:
     """Drafts of an object that no row of the destination was seen for."""
-    for found in stream_drafts(store, name, batch):
-        with store.begin() as connection:
-            seen = seen_of(connection, name, [draft.key for draft in found])
-        missing = [draft for draft in found if draft.key not in seen]
-        if missing:
-            yield missing
+    seen = sa.select(verified.c.key).where(verified.c.object == name)
+    yield from stream_drafts(store, name, batch, without=seen)
 
 
 def first_written(connection: sa.Connection, resource: str) -> float | None:

@@ -9,7 +9,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -637,7 +637,9 @@ def write_rows(
     values = [
         tuple([row.get(name, own) for name, own in places]) for row in rows
     ]
-    connection.exec_driver_sql(text, list(map(_kept_values, values)))
+    if not _are_storable("".join(map(_texts_of, values))):
+        values = list(map(_kept_values, values))
+    connection.exec_driver_sql(text, values)
 
 
 @lru_cache(maxsize=512)
@@ -661,13 +663,20 @@ def _for_driver(
     return str(compiled), tuple((name, compiled.params[name]) for name in names)
 
 
+def _texts_of(values: tuple[Any, ...]) -> str:
+    return "".join([value for value in values if type(value) is str])
+
+
+def _are_storable(text: str) -> bool:
+    """Whether texts can be stored as they are, as nearly always."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return "\0" not in text
+
+
 def _kept_values(values: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The values of a row as they can be stored; nearly always they can."""
-    text = "".join([value for value in values if type(value) is str])
-    if "\0" not in text:
-        with suppress(UnicodeEncodeError):
-            text.encode()
-            return values
     return tuple(
         [_kept(value) if isinstance(value, str) else value for value in values]
     )

@@ -410,7 +410,6 @@ def _cases(
     """The cases of those pairs whose record is still there and still makes this draft."""
     run = bench.run
     records = many(connection, list({pair.record for pair in pairs}))
-    drafted = _drafted(connection, pairs)
     sight = sight_on(run, connection, memory=bench.memory)
     found = []
     for pair in pairs:
@@ -426,7 +425,7 @@ def _cases(
                 partial(kinds_of, run.migration, pair.mapping),
             )
             projection = judged(kinds, projection)
-        elif (pair.mapping.name, pair.key) in drafted:
+        elif draft_states(connection, pair.mapping.name, [pair.key]):
             projection = _as_linked(pair)
         if projection is not None:
             found.append((pair, record, projection))
@@ -440,20 +439,10 @@ def _as_draft(pair: _Pair, body: dict[str, Any]) -> Draft:
     return Draft(pair.mapping.name, pair.key, pair.record, body, "")
 
 
-def _drafted(
-    connection: sa.Connection, pairs: Sequence[_Pair]
-) -> set[tuple[str, str]]:
-    """The pairs whose draft was made by the last run, whatever the mapping would make now."""
-    keys = grouped((pair.mapping.name, pair.key) for pair in pairs)
-    return {
-        (name, key)
-        for name, some in keys.items()
-        for key in draft_states(connection, name, some)
-    }
-
-
 def _as_linked(pair: _Pair) -> Evaluation | None:
-    """What was written of a record that a mapping edited since would leave out."""
+    """What was written of a record that a mapping edited since would leave out, though the last run
+    made its draft.
+    """
     if pair.link is None:
         return None
     written = pair.link.written
