@@ -64,6 +64,7 @@ from engine.verify.learn import learn
 from engine.verify.unmapped import UnmappedFields, touched_fields
 
 AGAIN = 200  # rows of a resource that are read once more because a list may lag
+MISSING = "it is not in the destination any more, and is not made again: restore it there, or leave it"
 CHANGED_SINCE = "the mapping has changed since; the next run brings it over"
 
 
@@ -578,7 +579,7 @@ def _record_state(
     if projection.state != "ready":
         return projection.state, projection.reason
     if link is not None:
-        return "missing", "it is not in the destination"
+        return "missing", MISSING
     verdicts = {"skipped": resolved.skipped, "failed": resolved.refused}
     for state, why in verdicts.items():
         if why:
