@@ -84,7 +84,7 @@ from engine.store.links import (
 from engine.store.seen import next_mark
 from engine.values import digest, without
 
-REMOVED = "its row was removed in the destination, and is not made again: restore it there, or leave it"
+REMOVED = "its row was removed in the destination, and is not made again: restore it, or leave it"
 FIXED = "changed in the source, but the destination cannot change such a row"
 TAKEN = "it takes the two for one"  # in the reason of a failed creation
 AS_WANTED = "the row holds what is wanted"

@@ -8,7 +8,8 @@ what was written of it has a value or a word in common with what is wanted now.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache, partial
 
 from engine.extract.records import is_deleted
 from engine.language.model import ObjectMapping
@@ -35,12 +36,14 @@ SHORTEST = 4  # letters of a word that may show that two records are one
 def follow_moves(run: Run) -> int:
     """Carry the links of records that have moved over to their new keys; how many did."""
     moved = 0
+    # a row that several objects are made of is asked for once
+    has_left = cache(partial(_has_left, run))
     for mapping in run.spec.active():
         sources = [name for name in mapping.sources if not name.startswith("$")]
         if len(sources) < 2 or mapping.each is not None:
             continue
         for batch in _unlinked(run, mapping):
-            moved += _of_batch(run, mapping, sources, batch)
+            moved += _of_batch(run, mapping, sources, batch, has_left)
     return moved
 
 
@@ -59,6 +62,7 @@ def _of_batch(
     mapping: ObjectMapping,
     sources: Sequence[str],
     drafts: Sequence[Draft],
+    has_left: Callable[[str], bool],
 ) -> int:
     with run.store.begin() as connection:
         linked = links_of(
@@ -84,7 +88,7 @@ def _of_batch(
             ),
             None,
         )
-        if link and _is_same(mapping, draft, link) and _has_left(run, link.key):
+        if link and _is_same(mapping, draft, link) and has_left(link.key):
             _carry_over(run, mapping, draft, link)
             moved += 1
     return moved

@@ -64,7 +64,7 @@ from engine.verify.learn import learn
 from engine.verify.unmapped import UnmappedFields, touched_fields
 
 AGAIN = 200  # rows of a resource that are read once more because a list may lag
-MISSING = "it is not in the destination any more, and is not made again: restore it there, or leave it"
+MISSING = "it is not in the destination any more, and is not made again: restore it there"
 CHANGED_SINCE = "the mapping has changed since; the next run brings it over"
 
 

@@ -422,6 +422,24 @@ def test_a_record_that_moves_between_collections_stays_one_row(
     assert platform.count_writes() == before
 
 
+def test_a_record_that_may_have_moved_is_asked_for_once(serve: Serve, tmp_path: Path) -> None:
+    """However many objects are made of a lead whose number a client has: one call says that it is there."""
+    platform = serve(
+        clients=[], leads=[{"id": 7, "name": "Seven"}], contacts=[], prospects=[]
+    )
+    source = {name: readable(name, name="text") for name in ("clients", "leads")}
+    there = {name: writable(name, ["name"], name=NAME) for name in ("contacts", "prospects")}
+    spec = migration({name: mapped(["clients", "leads"], name, {"name": "name"}) for name in there})
+    trial = project(tmp_path, platform, source, there, spec)
+    trial.full(code=0)
+
+    platform.tables["clients"].append({"id": 7, "name": "Seven"})
+    platform.log.clear()
+    trial.delta(code=0)
+    assert [one.parts for one in platform.calls("GET", "leads")].count(["leads", "7"]) == 1
+    assert len(platform.tables["contacts"]) == len(platform.tables["prospects"]) == 2
+
+
 # -- deletions
 
 
