@@ -311,6 +311,36 @@ def test_functions_that_pages_link_to_are_there() -> None:
     assert wrong == []
 
 
+ROW = re.compile(r"^\| (\d+) \| (?P<sentence>.+?) \| (?P<state>.+?) \| (?P<where>.+?) \| (?P<test>.+?) \|$", re.MULTILINE)
+CITED = re.compile(r"`(tests/[\w/]+\.py)::(test_\w+)`")
+CASE = re.compile(r"`case: ([^`]+)`")
+
+
+def brief() -> str:
+    """The page about the brief, without what is kept in comments."""
+    return re.sub(r"<!--.*?-->", "", (ROOT / "docs/brief.md").read_text(encoding="utf-8"), flags=re.DOTALL)
+
+
+def test_every_sentence_of_the_brief_has_its_state_and_a_test() -> None:
+    """Rows are numbered through; each holds, holds partly and says what is missing, or is not possible; each cites a test, or says that there is none."""
+    rows = list(ROW.finditer(brief()))
+    assert [int(row[1]) for row in rows] == list(range(1, 1 + len(re.findall(r"^\| \d", brief(), re.MULTILINE))))
+    assert [row[1] for row in rows if not re.match(r"holds\b|(partly|not possible): \S", row["state"])] == []
+    shown = [row for row in rows if CITED.search(row["test"]) or CASE.search(row["test"])]
+    assert [row[1] for row in rows if row not in shown and row["test"] != "no test on a record"] == []
+    assert [row[1] for row in rows if row not in shown and row["state"].startswith("holds")] == []
+
+
+def test_tests_that_the_brief_cites_are_there() -> None:
+    """Each test by its file and its name, each case of the shipped spec by what it is called."""
+    cases = yaml.safe_load((ROOT / "specs/stel_order_to_pipedrive.test.yaml").read_text(encoding="utf-8"))["cases"]
+    cited, named_ = CITED.findall(brief()), CASE.findall(brief())
+    assert len(cited) > 80 and len(named_) > 10
+    defined = {path: defined_in(ROOT / path) if (ROOT / path).exists() else set() for path, _ in cited}
+    assert [f"{path}::{name}" for path, name in cited if name not in defined[path]] == []
+    assert sorted(set(named_) - {case["case"] for case in cases}) == []
+
+
 def test_decisions_are_short_and_numbered() -> None:
     """At most sixty lines each, numbered without a gap."""
     pages = sorted((ROOT / "docs/decisions").glob("*.md"))

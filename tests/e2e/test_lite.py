@@ -1,19 +1,28 @@
-"""The smallest plan of the destination: what does not fit is said, and stands in notes; nothing is half made."""
+"""The smallest plan on both sides: what does not fit is said, and stands in notes; nothing is half made."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from tests.e2e.driving import SPEC, SPEED, Pair, checkout, etl_here, serve
+from tests.e2e.driving import (
+    SPEC,
+    SPEED,
+    Pair,
+    checkout,
+    edit,
+    etl_here,
+    serve,
+)
 
 OWN = "  note: {to: notes, text: content, about: {organizations: org_id, persons: person_id, deals: deal_id}}"
 
 
 def test_a_lite_account_goes_through(tmp_path: Path) -> None:
     """Refused with the counts while people's own field leaves too little room; with room for it, everything arrives and goes again."""
-    at = checkout(tmp_path / "lite", plans=("unlimited", "lite"))
+    at = checkout(tmp_path / "lite", plans=("lite", "lite"))
+    edit(at / "connectors/stel_order.yaml", ("calls, per: 60,", f"calls, per: {60 // SPEED},"))
     with (
-        serve("stel_order", "--plan", "unlimited", "--size", "150") as source,
+        serve("stel_order", "--plan", "lite", "--speed", str(SPEED), "--size", "150") as source,
         serve("pipedrive", "--plan", "lite", "--seats", "5", "--speed", str(SPEED), "--size", "150") as destination,
     ):
         env = Pair(source, destination).env

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
@@ -295,6 +296,25 @@ def test_line_items_are_a_note(collection: str, there: Dump, source: Rows) -> No
         assert len(found) == 1, key
         assert found[0]["add_time"] == utc(record["creation-date"]).replace("T", " ").removesuffix("Z")
         assert found[0]["content"].count("<tr>") - 1 == max(1, sum(not line["deleted"] for line in record["lines"]))
+
+
+TAG = re.compile(r"</?(?:p|br|b|i|ul|li|div)\b[^>]*>")
+
+
+def test_markup_is_formatting_in_notes_and_plain_elsewhere(there: Dump, source: Rows) -> None:
+    """HTML of the source keeps its formatting in notes; descriptions, titles, subjects and custom fields show no tag."""
+    marked = {key for key, row in source.items() if key.startswith("products/") and TAG.search(row["description"] or "")}
+    told = [row["description"] for key, row in by_key(there, "products").items() if key in marked]
+    assert told and all("cada 6 meses" in text for text in told)
+    notes = [note["content"] for note in there["notes"]] + [row["note"] or "" for row in there["activities"]]
+    assert any("<b>cada 6 meses</b>" in text for text in notes)
+    plain = [row[name] or "" for resource, name in PLAIN for row in there[resource]]
+    plain += [str(value) for resource in CUSTOM for row in there[resource] for value in row["custom_fields"].values()]
+    assert [text for text in plain if TAG.search(text)] == []
+
+
+PLAIN = (("products", "description"), ("deals", "title"), ("activities", "subject"))
+CUSTOM = ("organizations", "persons", "products", "deals")
 
 
 def test_payments_are_activities_on_their_invoice(report: Record, there: Dump, source: Rows) -> None:

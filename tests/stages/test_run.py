@@ -125,6 +125,31 @@ def test_people_keep_their_edit(migrated: Desk) -> None:
     assert any("Renamed by people" in text for text in told)
 
 
+SAID = (("product_unit: \"\"", "product_unit: ud"), ("service_unit: \"\"", "service_unit: h"),
+        ("contacts_added_when_changed: false", "contacts_added_when_changed: true"))  # fmt: skip
+
+
+def said(text: str) -> str:
+    """The spec with settings for what the source does not have."""
+    for old, new in SAID:
+        assert text.count(old) == 1
+        text = text.replace(old, new)
+    return text
+
+
+def test_settings_say_what_the_source_lacks(desk: Desk) -> None:
+    """Products and services get the units that are named for them, and a person made of a contact counts as added at its last change."""
+    there = changed(desk, said)
+    pipeline.migrate(there.run(), 60)
+    rows = {(row["resource"], str(row["id"])): row["record"] for row in there.dump()}
+    with there.store.begin() as connection:
+        products, services, contacts = (links_of(connection, name) for name in ("products", "services", "contacts"))
+    assert products and {rows["products", link.dest_id]["unit"] for link in products.values()} == {"ud"}
+    assert services and {rows["products", link.dest_id]["unit"] for link in services.values()} == {"h"}
+    last = {f"contacts/{row['id']}": row["utc-last-modification-date"][:19] + "Z" for row in there.source_api("GET", "/contacts?limit=500")}
+    assert contacts and all(rows["persons", link.dest_id]["add_time"] == last[key] for key, link in contacts.items())
+
+
 def test_delta_with_nothing_changed(migrated: Desk) -> None:
     """A delta with nothing changed writes nothing and calls each filtered collection once."""
     desk = migrated
