@@ -140,6 +140,30 @@ def _bracketed(lines: Sequence[str], number: int) -> Iterator[tuple[str, str]]:
     )
 
 
+# what is wrong, where that shows, and what is meant
+_SLIPS = (
+    ("this character only looks like a colon", " ?： ?", ": "),
+    ("there is no space after the dash", r"^( *)-(?=[^\s-])", r"\1- "),
+    (
+        "this character only looks like the dash of a list item",
+        r"^( *)[–—•·] ?",
+        r"\1- ",
+    ),
+    (
+        "there is no space after the colon",
+        rf"^({_KEY}):(?=[^\s:/])",
+        r"\1: ",
+    ),
+    ("a key is followed by a colon", rf"^({_KEY}) *=>? *", r"\1: "),
+    ("there is no colon after the key", rf"^({_KEY}) *$", r"\1:"),
+    (
+        "there is no colon after the key",
+        rf"^({_KEY}) +(?=[^\s:#][^:#]*$)",
+        r"\1: ",
+    ),
+)
+
+
 def _corrections(
     lines: Sequence[str], number: int
 ) -> Iterator[tuple[str, str]]:
@@ -158,34 +182,8 @@ def _corrections(
         "these are typographic quotes, as word processors insert",
         text.translate(_QUOTES),
     )
-    yield (
-        "this character only looks like a colon",
-        re.sub(" ?： ?", ": ", text),
-    )
-    yield (
-        "there is no space after the dash",
-        re.sub(r"^( *)-(?=[^\s-])", r"\1- ", text),
-    )
-    yield (
-        "this character only looks like the dash of a list item",
-        re.sub(r"^( *)[–—•·] ?", r"\1- ", text),
-    )
-    yield (
-        "there is no space after the colon",
-        re.sub(rf"^({_KEY}):(?=[^\s:/])", r"\1: ", text),
-    )
-    yield (
-        "a key is followed by a colon",
-        re.sub(rf"^({_KEY}) *=>? *", r"\1: ", text),
-    )
-    yield (
-        "there is no colon after the key",
-        re.sub(rf"^({_KEY}) *$", r"\1:", text),
-    )
-    yield (
-        "there is no colon after the key",
-        re.sub(rf"^({_KEY}) +(?=[^\s:#][^:#]*$)", r"\1: ", text),
-    )
+    for problem, pattern, correct in _SLIPS:
+        yield problem, re.sub(pattern, correct, text)
     yield from _brackets(text)
     yield from _quoted_value(text)
 

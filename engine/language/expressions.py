@@ -206,17 +206,17 @@ class Builder(msgspec.Struct):
         if not any(word in data for word in MODIFIERS):
             return self._head(data, keys, kind)
         moving = "using" in data or "map" in data
+        steps = [step for _, step in several(data.get("using", []), keys)]
         names = {
             name
-            for _, step in several(data.get("using", []), keys)
+            for step in steps
             for name in ([step] if isinstance(step, str) else step)
         }
         inner = typecheck.moving(None if names & set(MARKUP) else kind)
         if moving and kind is not None and kind.kind in ("reference", "file"):
             self.fault(keys, typecheck.check_path(TEXT, kind))
         elif "from" in data and "map" not in data:
-            steps = several(data.get("using", []), keys)
-            moving = not all(step in PASSING for _, step in steps)
+            moving = not all(step in PASSING for step in steps)
         return model.Pipe(
             self._head(data, keys, inner if moving else kind),
             when=self.optional(data, "when", keys),

@@ -385,7 +385,7 @@ def _second_look(
     """Linked rows that no page has shown, by id: read by their ids, or in a list a little later."""
     if not links:
         return {}
-    run, resource = bench.run, run_resource(bench.run, mapping)
+    run, resource = bench.run, bench.run.resource(mapping.resource)
     if can_look(resource):
         with run.store.begin() as connection:
             bodies = bodies_written(
@@ -398,11 +398,6 @@ def _second_look(
     pages = run.destination.pages(resource.name)
     rows = ((resource.id_of(row), row) for page in pages for row in page.rows)
     return {row_id: row for row_id, row in rows if row_id in wanted}
-
-
-def run_resource(run: Run, mapping: ObjectMapping) -> Resource:
-    """The resource that an object is written to."""
-    return run.resource(mapping.resource)
 
 
 def _cases(
