@@ -15,7 +15,9 @@ def say(**told: Any) -> None:
 
 
 def run(*words: str) -> list[dict[str, Any]]:
-    done = subprocess.run([sys.argv[1], *words, "--config", "config.json"], capture_output=True, text=True, check=False)
+    trusting = {**os.environ, "PYTHONPATH": str(Path(__file__).parent / "certified")}
+    command = [sys.argv[1], *words, "--config", "config.json"]
+    done = subprocess.run(command, env=trusting, capture_output=True, text=True, check=False, timeout=120)
     messages = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
     return [*messages, {"type": "EXIT", "code": done.returncode, "said": done.stderr[-500:]}]
 

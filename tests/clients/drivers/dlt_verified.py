@@ -10,8 +10,8 @@ from typing import Any
 sys.path.insert(0, sys.argv[1])
 os.environ.update(DLT_TELEMETRY="false", RUNTIME__DLTHUB_TELEMETRY="false", RUNTIME__LOG_LEVEL="CRITICAL", RUNTIME__REQUEST_MAX_ATTEMPTS="2")
 
-import dlt  # noqa: E402
-from pipedrive import pipedrive_source, pipedrive_v2_source  # noqa: E402
+import dlt
+from pipedrive import pipedrive_source, pipedrive_v2_source
 
 KEY = os.environ["PIPEDRIVE_API_TOKEN"]
 
