@@ -28,15 +28,27 @@ def cache() -> Path:
     return Path(os.environ.get(CACHE) or default)
 
 
-def from_index(name: str) -> Path:
-    """A venv that holds `requirements/NAME.txt`. Raises Absent."""
+def from_index(name: str, version: str = "") -> Path:
+    """A venv that holds `requirements/NAME.txt`, of this Python or of one of that version. Raises Absent."""
     wanted = HERE / "requirements" / f"{name}.txt"
+    python = interpreter(name, version)
 
     def make(folder: Path) -> None:
-        outside(name, sys.executable, "-m", "venv", "--clear", str(folder))
+        outside(name, python, "-m", "venv", "--clear", str(folder))
         outside(name, str(folder / "bin/python"), "-m", "pip", "install", "-q", "--no-input", "-r", str(wanted))
 
-    return _once(name, f"{sys.version_info[:2]}{wanted.read_text(encoding='utf-8')}", make)
+    return _once(name, f"{python}{wanted.read_text(encoding='utf-8')}", make)
+
+
+def interpreter(name: str, version: str) -> str:
+    """A Python of this version; the one that runs the tests where none is asked for. Raises Absent."""
+    if not version:
+        return sys.executable
+    kept = sorted((Path.home() / ".pyenv" / "versions").glob(f"{version}.*/bin/python3"))
+    found = str(kept[-1]) if kept else shutil.which(f"python{version}")
+    if found is None:
+        raise Absent(f"{name} is left out: it needs Python {version}, and there is none here")
+    return found
 
 
 def from_npm(name: str) -> Path:

@@ -66,6 +66,7 @@ def main() -> None:
 def rest(client: Client) -> None:
     """Every reading method that was not called yet."""
     called = {name for names in LISTS.values() for name in names}
+    lead = client.leads.get_all_leads()["data"][0]["id"]
     for part, resource in vars(client).items():
         if not type(resource).__module__.startswith("pipedrive."):
             continue
@@ -73,7 +74,7 @@ def rest(client: Client) -> None:
             if name.startswith(("get_", "search_")) and name not in called:
                 ids = [one for one in inspect.signature(method).parameters if one.endswith("_id")]
                 params = {"params": GIVEN} if "params" in inspect.signature(method).parameters else {}
-                attempt(f"{part}.{name}", method, *[1] * len(ids), **params)
+                attempt(f"{part}.{name}", method, *[lead if part == "leads" else 1] * len(ids), **params)
 
 
 def attempt(name: str, call: Any, *given: Any, **named: Any) -> None:

@@ -140,13 +140,17 @@ async function rest(first) {
     }
     return { id: 1 };
   };
+  const numbered = {};
+  for (const name of ['DealFieldsApi', 'PersonFieldsApi', 'OrganizationFieldsApi', 'ProductFieldsApi']) {
+    numbered[name] = (await call('v1', name, `get${name.slice(0, -3)}`)).data[0].id;
+  }
   const code = { DealFieldsApi: 'deal_fields', PersonFieldsApi: 'person_fields', OrganizationFieldsApi: 'organization_fields', ProductFieldsApi: 'product_fields' };
   for (const version of ['v1', 'v2']) {
     for (const name of Object.keys(versions[version]).filter((one) => one.endsWith('Api')).sort()) {
       for (const method of Object.getOwnPropertyNames(versions[version][name].prototype)) {
         if (!/^(get|search|find|download)/.test(method) || called.has(`${version} ${name} ${method}`)) continue;
         const params = {
-          id: about(name).id, term: 'Obra', item_type: 'deal', fields: undefined, field: 'title', entity_type: 'deal', folder: 'inbox',
+          id: (version === 'v1' && numbered[name]) || about(name).id, board_id: 1, term: 'Obra', item_type: 'deal', fields: undefined, field: 'title', entity_type: 'deal', folder: 'inbox',
           commentId: '1', conversion_id: '00000000-0000-4000-8000-000000000001', deal_ids: [first.deals.id], org_id: first.organizations.id,
           since_timestamp: '2026-11-01 00:00:00', start_date: '2026-11-01', end_date: '2026-11-30', interval: 'month', amount: 2,
           field_key: 'add_time', period_start: '2026-11-01', period_end: '2026-11-30', 'period.start': '2026-11-01', 'period.end': '2026-11-30',

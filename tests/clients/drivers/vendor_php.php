@@ -128,7 +128,7 @@ $common = [
     'conversion_id' => '00000000-0000-4000-8000-000000000001', 'deal_ids' => [$first['deals']['id']], 'org_id' => $first['organizations']['id'],
     'board_id' => 1, 'since_timestamp' => '2026-11-01 00:00:00', 'start_date' => '2026-11-01', 'end_date' => '2026-11-30',
     'interval' => 'month', 'amount' => 2, 'field_key' => 'add_time', 'period_start' => '2026-11-01', 'period_end' => '2026-11-30',
-    'field_code' => 'title',
+    'deal_id' => 1, 'field_type' => 'dealField',
 ];
 foreach (['v1', 'v2'] as $version) {
     foreach (glob("$folder/lib/versions/$version/Api/*Api.php") as $path) {
@@ -144,9 +144,13 @@ foreach (['v1', 'v2'] as $version) {
                     break;
                 }
             }
+            if ($version === 'v1' && in_array($name, ['DealFieldsApi', 'PersonFieldsApi', 'OrganizationFieldsApi', 'ProductFieldsApi'], true)) {
+                $about = plain(call('v1', $name, 'get' . substr($name, 0, -3)))['data'][0];
+            }
+            $code = ['ActivityFieldsApi' => 'subject', 'DealFieldsApi' => 'title'][$name] ?? 'name';
             $outcome = 'answered';
             try {
-                call($version, $name, $method, ['id' => $about['id'], ...$common]);
+                call($version, $name, $method, ['id' => $about['id'], 'field_code' => $code, ...$common]);
             } catch (Throwable $problem) {
                 $outcome = substr($problem->getMessage(), 0, 300);
             }
