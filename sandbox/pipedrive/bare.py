@@ -129,6 +129,8 @@ OPERATIONS = [
         )
         for kind, name in _CONTACTED
     ),
+    _listed("getUserFollowers", "v1", "/users/{id}/followers", 20, _plain),
+    _listed("getUserFollowers", "v2", "/users/{id}/followers", 10, _by_cursor, *_CURSOR),
     _listed("getWebhooks", "v1", "/webhooks", 10, _plain),
     _listed("getCompanyAddons", "v1", "/billing/subscriptions/addons", 20, _plain),
     _listed("getProjectsBoards", "v1", "/projects/boards", 20, _whole),

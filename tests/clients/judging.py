@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from ast import literal_eval
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,7 +20,7 @@ NAMED = {
 ALIASES = {"v2_deal_products": "deal_products", "participants": "deals_participants"}
 # Of the same name in both versions, and not the same thing; or worked out for the answer.
 DIFFERENT = {"label", "visible_to", "id", "picture_id", "sum", "options", "next_activity_id", "cc_email", "file_name", "due_time", "duration"}
-_MOMENT = re.compile(r"\d{4}-\d\d-\d\d([T ][\d:.]+Z?)?")
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\d([T ][\d:.]+(Z|\+00:00)?)?")
 
 
 @dataclass(slots=True)
@@ -106,6 +107,8 @@ def same(mine: Any, theirs: Any) -> bool:
         return bool(both) and all(same(mine[name], theirs[name]) for name in both)
     if isinstance(mine, list) and isinstance(theirs, list):
         return len(mine) == len(theirs) and all(same(one, other) for one, other in zip(mine, theirs, strict=True))
+    if isinstance(mine, str) and mine.startswith("{'"):
+        return same(literal_eval(mine), theirs)  # what Singer makes of an object in a column of text
     if isinstance(mine, list) and len(mine) == 1:
         return same(mine[0], theirs)  # the PHP client's models wrap the values of custom fields so
     return bool(_scalar(mine) == _scalar(theirs))

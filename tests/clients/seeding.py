@@ -117,10 +117,7 @@ def _small(account: Account, deals: list[int], orgs: list[int], persons: list[in
         make("/api/v2/activities", subject=f"Visita {at}", type="call", deal_id=deals[at], participants=participants, done=at % 2 == 0, **due)
     for at in range(3):
         file = {"file": (f"plano {at}.txt", b"contents " * (at + 1), "text/plain")}
-        answer = account.http.post(
-            f"{account.url}/v1/files", headers={"x-api-token": account.key}, files=file, data={"deal_id": str(deals[at])}
-        )
-        assert answer.is_success, answer.text
+        account.send("POST", "/v1/files", files=file, data={"deal_id": str(deals[at])})
     label = account.send("GET", "/v1/leadLabels")[0]["id"]
     for at in range(3):
         make("/v1/leads", title=f"Oportunidad {at}", organization_id=orgs[at], label_ids=[label], value={"amount": 10, "currency": "EUR"})

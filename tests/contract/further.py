@@ -16,7 +16,7 @@ from tests.contract.recorder import Exchange, record
 NOWHERE = 99_999
 ENTITIES = ("deal", "person", "organization", "product")
 FOLLOWED = {"deals": "title", "persons": "name", "organizations": "name", "products": "name"}
-FIRST = {"deals": "v2", "persons": "v2", "organizations": "v2", "products": "v2", "notes": "v1"}
+FIRST = {"deals": "v2", "persons": "v2", "organizations": "v2", "products": "v2", "notes": "v1", "users": "v1"}
 EMPTY: dict[str, Any] = {"glue": "or", "conditions": []}
 
 

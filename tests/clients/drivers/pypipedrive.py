@@ -26,7 +26,10 @@ WRITES = {
     "ActivityTypes": ({"name": "Pai", "icon_key": "car"}, {"name": "Pai II", "icon_key": "car"}),
 }
 QUIET = {"fields", "to_record", "exists", "fetch", "download", "statistics"}
-GIVEN = {"user_id": 1, "person_id": 1, "org_id": 1, "conversion_id": "00000000-0000-4000-8000-000000000001", "term": "Reforma"}
+GIVEN = {
+    "user_id": 1, "person_id": 1, "org_id": 1, "conversion_id": "00000000-0000-4000-8000-000000000001", "term": "Reforma",
+    "deal_ids": [1], "start_date": "2026-11-01", "end_date": "2026-11-30", "interval": "month", "amount": 2, "field_key": "add_time",
+}  # fmt: skip
 
 
 def say(**told: Any) -> None:
@@ -49,7 +52,7 @@ def plain(row: Model) -> dict[str, Any]:
 
 def reading(model: type[Model], row: Model) -> None:
     for name, method in inspect.getmembers(row, callable):
-        if name.startswith(("_", "add", "delete", "update", "merge", "convert", "duplicate", "save", "batch", "from", "get", "all")):
+        if name.startswith(("_", "add", "delete", "update", "merge", "convert", "duplicate", "save", "batch", "from", "get", "all", "remote")):
             continue
         if name in QUIET or name not in vars(model):
             continue
