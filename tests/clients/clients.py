@@ -7,7 +7,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.clients.installing import HERE, Absent, from_index, from_npm, from_repository
+from tests.clients.installing import (
+    HERE,
+    Absent,
+    from_index,
+    from_npm,
+    from_repository,
+)
 
 DRIVERS = HERE / "drivers"
 PHP_CLIENT = ("https://github.com/pipedrive/client-php.git", "4d63174c5522de55270edf7d5ae0dc0169e93910")
