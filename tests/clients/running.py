@@ -24,6 +24,7 @@ from tests.clients.watch import Seen, Watch, watch
 
 FINDINGS = Path(__file__).parent / "findings.yaml"
 MOST_S = 240
+ENTITIES = ("deal", "person", "organization", "product")
 # Streams that read what changed within the last month, instead of a list.
 RECENT = {
     "airbyte_source": ("deals", "files", "filters", "notes", "activities", "persons", "pipelines", "products", "stages", "users"),
@@ -117,6 +118,7 @@ def _drive(command: Any, folder: Path, key: str, watched: Watch) -> list[dict[st
 
 def _judge(client: Client, lines: list[dict[str, Any]], before: Dump, after: Dump) -> Judged:
     judged = Judged()
+    _declared(judged, lines, before)
     month = (datetime.now(UTC) - timedelta(days=31)).strftime("%Y-%m-%d %H:%M:%S")
     for line in lines:
         if "rows" in line:
@@ -129,6 +131,19 @@ def _judge(client: Client, lines: list[dict[str, Any]], before: Dump, after: Dum
         elif "deleted" in line and _found(after, line["deleted"], line["id"]) is not None:
             judged.faults.append(f"{line['deleted']} {line['id']} was deleted and is still there")
     return judged
+
+
+def _declared(judged: Judged, lines: list[dict[str, Any]], before: Dump) -> None:
+    """What a client found out about kinds of rows, and how many rows it says it loaded."""
+    read = {line["rows"]: len(line["got"]) for line in lines if "rows" in line}
+    for line in lines:
+        for entity in ENTITIES if "discovered" in line else ():
+            left = before[f"{entity}_fields"].keys() - set(line["discovered"][f"{entity}s"])
+            judged.faults += [f"{entity}: the field {code} was not discovered" for code in left]
+        for name, number in line.get("got", {}).items() if "loaded" in line else ():
+            key = f"{line['loaded']} {name}"
+            if read.get(key, number) != number:
+                judged.faults.append(f"{name}: {number} rows were loaded, {read[key]} read")
 
 
 def _found(dump: Dump, table: str, key: Any) -> Row | None:

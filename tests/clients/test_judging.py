@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.clients.judging import Judged
-from tests.clients.running import operation
+from tests.clients.running import ENTITIES, _declared, operation
 from tests.clients.watch import Seen
 
 Rows = list[dict[str, Any]]
@@ -73,3 +73,18 @@ def test_operations_are_told_without_their_ids() -> None:
         f"/api/v2/dealFields/{CODE}/options": "/api/v2/dealFields/{}/options", "/api/v2/dealFields/title": "/api/v2/dealFields/{}",
     }  # fmt: skip
     assert {path: operation(Seen("GET", path, (), 200, b"")) for path in paths} == {path: f"GET {one}" for path, one in paths.items()}
+
+
+def test_a_field_that_is_not_discovered_and_a_row_that_is_not_loaded_are_told() -> None:
+    """Of what a client found out about the kinds of rows, and of how many it loaded."""
+    fields = {f"{entity}_fields": {CODE: {"field_name": "x"}} for entity in ENTITIES}
+    whole = {f"{entity}s": ["id", CODE] for entity in ENTITIES}
+    for lines, faults_told in (
+        ([{"discovered": whole}], []),
+        ([{"discovered": {**whole, "persons": ["id"]}}], [f"person: the field {CODE} was not discovered"]),
+        ([{"rows": "v1 deals", "got": [{}, {}]}, {"loaded": "v1", "got": {"deals": 2, "deals_flow": 5}}], []),
+        ([{"rows": "v1 deals", "got": [{}, {}]}, {"loaded": "v1", "got": {"deals": 1}}], ["deals: 1 rows were loaded, 2 read"]),
+    ):
+        judged = Judged()
+        _declared(judged, lines, fields)
+        assert judged.faults == faults_told
