@@ -62,7 +62,7 @@ sys.addaudithook(watch)
 '''
 
 
-LONG = "not chaos and not scale and not strangers"
+LONG = "not chaos and not scale and not strangers and not clients"
 
 
 def pytest_configure(config: pytest.Config) -> None:

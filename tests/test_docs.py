@@ -39,7 +39,7 @@ INLINE = re.compile(r"`(etl [^`\n]+)`")
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 
 # Shown commands that are not run by the test: they make environments, or are this test's own caller.
-SKIPPED = ("python3 -m venv ", ".venv/bin/pip install ", ".venv/bin/python -m pytest ", ".venv/bin/python -m tests.strangers", ".ci/run", "source ")
+SKIPPED = ("python3 -m venv ", ".venv/bin/pip install ", ".venv/bin/python -m pytest ", ".venv/bin/python -m tests.strangers", ".venv/bin/python -m tests.clients", ".ci/run", "source ")
 LONGEST_DECISION = 60
 UNTOLD = {"--seats", "--latency-ms", "--fault", "--set", "--speed"}  # no help in sandbox/cli.py; docs/sandbox.md tells them
 

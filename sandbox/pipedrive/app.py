@@ -10,13 +10,16 @@ from starlette.routing import Route
 
 from sandbox.options import Options
 from sandbox.pipedrive import (
+    access,
     activities,
     activity_types,
+    bare,
     currencies,
     deals,
     fields,
     files,
     filters,
+    flow,
     followers,
     leads,
     lines,
@@ -39,6 +42,7 @@ from sandbox.pipedrive.gateway import Gateway
 OPERATIONS = [
     operation
     for module in (
+        bare,  # before the records too: /deals/installments
         search,  # before the records: /deals/search also fits other patterns
         lines,
         organizations,
@@ -60,6 +64,8 @@ OPERATIONS = [
         users,
         activity_types,
         currencies,
+        access,
+        flow,
     )
     for operation in module.OPERATIONS
 ]

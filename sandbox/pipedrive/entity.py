@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sandbox.pipedrive import custom, filtering, index, removal
+from sandbox.pipedrive import changes, custom, filtering, index, removal
 from sandbox.pipedrive.call import Answer, Call, Operation, data, page
 from sandbox.pipedrive.checks import Check, fields
 from sandbox.pipedrive.desk import LABELS
@@ -96,7 +96,9 @@ class Entity:
     def keep(self, call: Call, record: Record) -> int:
         """Write a new record and let the search find it in a while."""
         key = call.desk.store.insert(self.kind, record)
-        index.keep(call.desk, self.kind, self.entity, {**record, "id": key})
+        kept = {**record, "id": key}
+        index.keep(call.desk, self.kind, self.entity, kept)
+        changes.made(call.desk, self.kind, kept, call.user_id)
         return key
 
     def change(self, call: Call) -> Answer:
@@ -116,6 +118,9 @@ class Entity:
     def rewrite(self, call: Call, record: Record) -> None:
         """Keep a changed record, stamped now."""
         record["update_time"] = call.now
+        before = call.desk.store.get(self.kind, record["id"])
+        if before is not None:
+            changes.changed(call.desk, self.kind, before, record, call.user_id)
         call.desk.store.replace(self.kind, record["id"], record)
         index.keep(call.desk, self.kind, self.entity, record)
 

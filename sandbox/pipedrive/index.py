@@ -11,8 +11,8 @@ from sandbox.pipedrive.store import Record
 if TYPE_CHECKING:
     from sandbox.pipedrive.desk import Desk
 
-_NAMES = {"deals": "title"}
-KINDS = ("organizations", "persons", "deals", "products")
+_NAMES = {"deals": "title", "leads": "title"}
+KINDS = ("organizations", "persons", "deals", "products", "leads")
 
 
 def keep(desk: Desk, kind: str, entity: str, record: Record) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from sandbox.pipedrive import removal, v1_values
+from sandbox.pipedrive import index, removal, v1_values
 from sandbox.pipedrive.call import Answer, Call, Operation, data
 from sandbox.pipedrive.currencies import CODES
 from sandbox.pipedrive.filtering import narrow
@@ -225,7 +225,8 @@ def _create(call: Call) -> Answer:
     record = _checked(call, _fresh(call), body, _CREATE)
     if call.desk.room() < 1:
         raise over_plan("lead", "Leads and deals", "feature_capping_deals_limit")
-    call.desk.store.insert("leads", record)
+    record["id"] = call.desk.store.insert("leads", record)
+    index.keep(call.desk, "leads", "deal", record)
     return data(_shown(call, record), 201)
 
 
@@ -238,6 +239,7 @@ def _update(call: Call) -> Answer:
     record = _checked(call, before, call.object(), _UPDATE)
     record["update_time"] = call.now
     call.desk.store.replace("leads", record["id"], record)
+    index.keep(call.desk, "leads", "deal", record)
     return data(_shown(call, record))
 
 

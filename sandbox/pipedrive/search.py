@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from sandbox.pipedrive import v1
 from sandbox.pipedrive.call import Answer, Call, Operation
 from sandbox.pipedrive.custom import SEARCHABLE
 from sandbox.pipedrive.listing import PAGING, Cut, flag, limit, names, whole
@@ -18,17 +19,20 @@ KINDS = {
     "person": "persons",
     "organization": "organizations",
     "product": "products",
+    "lead": "leads",
 }
 _FIELDS = {
     "deal": ("custom_fields", "notes", "title"),
     "person": ("custom_fields", "email", "notes", "phone", "name"),
     "organization": ("address", "custom_fields", "notes", "name"),
     "product": ("code", "custom_fields", "name"),
+    "lead": ("custom_fields", "notes", "title"),
 }
 _ALL_FIELDS = tuple(dict.fromkeys(name for some in _FIELDS.values() for name in some))
 _TYPES = ("deal", "person", "organization", "product", "lead", "file", "mail_attachment", "project")
 _BUILT_IN = ("title", "name", "email", "phone", "code", "address")
 _MOST = 100
+_MOST_LEADS = 500  # of v1
 
 
 def _term(call: Call, *, exact: bool) -> str:
@@ -112,6 +116,8 @@ def _answer(call: Call, hits: list[tuple[str, int]], cursor: str | None) -> Answ
 
 def _item(call: Call, entity: str, record: Record) -> Record:
     """The summary a search shows of a record."""
+    if entity == "lead":
+        return _lead(call, record)
     item: Record = {
         "id": record["id"],
         "type": entity,
@@ -137,6 +143,32 @@ def _item(call: Call, entity: str, record: Record) -> Record:
         item["code"] = record["code"]
     else:
         item["notes"] = []
+    return item
+
+
+def _lead(call: Call, record: Record) -> Record:
+    """The summary of a lead; the published one has no title."""
+    person = record["person_id"] and call.desk.store.get("persons", record["person_id"])
+    value = record["value"] or {}
+    item: Record = {
+        "id": record["uuid"],
+        "type": "lead",
+        "owner": {"id": record["owner_id"]},
+        "phones": [one["value"] for one in (person or {}).get("phones", ())],
+        "emails": [one["value"] for one in (person or {}).get("emails", ())],
+        "custom_fields": _values(call, "deal", record),
+        "notes": [],
+        "visible_to": int(record["visible_to"]),
+        "is_archived": record["is_archived"],
+    }
+    if value:
+        item |= {"value": value["amount"], "currency": value["currency"]}
+    for name, kind, key in (
+        ("person", "persons", record["person_id"]),
+        ("organization", "organizations", record["organization_id"]),
+    ):
+        if key is not None:
+            item[name] = _named(call, kind, key)
     return item
 
 
@@ -172,7 +204,8 @@ def _one_kind(entity: str) -> Callable[[Call], Answer]:
     def search(call: Call) -> Answer:
         cut = _cut(call, [entity], names(call, "fields", _FIELDS[entity]))
         table = KINDS[entity]
-        for name, column in (("person_id", "person_id"), ("organization_id", "org_id")):
+        organization = "organization_id" if entity == "lead" else "org_id"
+        for name, column in (("person_id", "person_id"), ("organization_id", organization)):
             value = whole(call, name)
             if value is not None:
                 cut.add(f"id IN (SELECT id FROM {table} WHERE {column}=?)", value)
@@ -185,6 +218,22 @@ def _one_kind(entity: str) -> Callable[[Call], Answer]:
     return search
 
 
+def _leads_by_start(call: Call) -> Answer:
+    """GET /v1/leads/search: the same, in pages by start."""
+    cut = _cut(call, ["lead"], names(call, "fields", _FIELDS["lead"]))
+    for column in ("person_id", "organization_id"):
+        value = whole(call, column)
+        if value is not None:
+            cut.add(f"id IN (SELECT id FROM leads WHERE {column}=?)", value)
+    cut.add("since <= ?", call.desk.epoch())
+    query = f"SELECT DISTINCT kind, id FROM words WHERE {cut.where} ORDER BY id"
+    found = call.desk.store.db.execute(query, cut.values).fetchall()
+    page, additional = v1.cut_out(call, found, _MOST_LEADS)
+    answer = _answer(call, page, None)
+    answer.body["additional_data"] = additional
+    return answer
+
+
 def _all_kinds(call: Call) -> Answer:
     """GET /itemSearch."""
     chosen = names(call, "item_types", _TYPES)
@@ -195,6 +244,11 @@ def _all_kinds(call: Call) -> Answer:
     return answer
 
 
+def _defined(entity: str) -> str:
+    """Whose fields a kind has: leads have those of deals."""
+    return "deal" if entity == "lead" else entity
+
+
 def _by_field(call: Call) -> Answer:
     """GET /itemSearch/field: one field, upper and lower case told apart."""
     match = call.query.get("match", "exact")
@@ -202,11 +256,10 @@ def _by_field(call: Call) -> Answer:
         raise invalid("match", "Value must be one of exact, beginning, middle")
     term = _term(call, exact=match == "exact")
     entity, code = call.query.get("entity_type", ""), call.query.get("field", "")
-    if entity not in (*KINDS, "lead", "project"):
+    if entity not in (*KINDS, "project"):
         raise invalid("entity_type", f"Value must be one of {', '.join(KINDS)}")
-    found: Any = next(
-        (one for one in call.desk.custom_fields(entity) if one["field_code"] == code), None
-    )
+    defined = call.desk.custom_fields(_defined(entity))
+    found: Any = next((one for one in defined if one["field_code"] == code), None)
     if code not in _BUILT_IN and (found is None or found["field_type"] not in SEARCHABLE):
         raise invalid("field", f"Unknown or not searchable field '{code}'")
     cut = Cut()
@@ -219,9 +272,10 @@ def _by_field(call: Call) -> Answer:
     else:
         cut.add("instr(text, ?)>0", term)
     hits, cursor = _hits(call, cut, limit(call))
-    naming = "title" if entity == "deal" else "name"
+    naming = "title" if entity in ("deal", "lead") else "name"
     records = call.desk.store.many(KINDS.get(entity, "deals"), [key for _, key in hits])
-    items = [{"id": key, naming: records[key][naming]} for _, key in hits if key in records]
+    found_here = [records[key] for _, key in hits if key in records]
+    items = [{"id": one.get("uuid", one["id"]), naming: one[naming]} for one in found_here]
     return Answer({"success": True, "data": items, "additional_data": {"next_cursor": cursor}})
 
 
@@ -259,4 +313,15 @@ OPERATIONS = [
     _operation("person", "searchPersons", {"organization_id", "include_fields"}),
     _operation("organization", "searchOrganization", set()),
     _operation("product", "searchProducts", {"include_fields"}),
+    _operation("lead", "searchLeads", {"person_id", "organization_id", "include_fields"}),
+    Operation(
+        "searchLeads",
+        "v1",
+        "GET",
+        "/leads/search",
+        40,
+        _leads_by_start,
+        (_TERM - {"cursor"}) | {"person_id", "organization_id", "start"},
+        search=True,
+    ),
 ]

@@ -87,6 +87,10 @@ CREATE TABLE IF NOT EXISTS words (
   folded TEXT NOT NULL, since REAL NOT NULL);
 CREATE INDEX IF NOT EXISTS words_of ON words (kind, id);
 CREATE INDEX IF NOT EXISTS words_exact ON words (folded, kind, id);
+CREATE TABLE IF NOT EXISTS changes (
+  id INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, item INTEGER NOT NULL,
+  field TEXT NOT NULL, old TEXT, new TEXT, by INTEGER NOT NULL, at TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS changes_of ON changes (kind, item);
 """
 
 
@@ -152,7 +156,7 @@ class Store:
 
     def clear(self) -> None:
         """Drop everything and begin again."""
-        for name in (*KINDS, "tally", "spent", "words"):
+        for name in (*KINDS, "tally", "spent", "words", "changes"):
             self.db.execute(f"DROP TABLE IF EXISTS {name}")
         self.db.execute("DELETE FROM sqlite_sequence")
         self.define()

@@ -37,6 +37,7 @@ _ALLOWED = {
     "deals_over_cap": ("refuse", "waitlist"),
     "bulk_lines": ("all", "each"),
     "negative_value": ("accept", "refuse"),
+    "v1_empty_options": ("null", "left_out"),
 }
 
 
@@ -67,6 +68,7 @@ class Switches:
     deals_over_cap: str = "refuse"  # a deal over the plan's number of leads and deals
     bulk_lines: str = "all"  # a bulk of line items of which one does not fit
     negative_value: str = "accept"  # a deal's value below zero
+    v1_empty_options: str = "null"  # `options` of a field without any, in definitions of v1
     index_delay: float = 3.0  # seconds until a search finds what was written
     storm: int = 20  # ignored 429s in a row before the HTML 403
     fair_use_limit: int = 10_000  # writes a day and user

@@ -89,8 +89,10 @@ def _shown(call: Call, entity: str, field: Record, order: int) -> Record:
         "mandatory_flag": code in ("title", "name"),
         "options": _plain(field["options"]),
     }
-    if entity == "product" and not seen["options"]:
-        del seen["options"]  # published as never null for this kind, and left out in its example
+    # Published as never null for products, and left out in their example.
+    left_out = entity == "product" or call.desk.switches.v1_empty_options == "left_out"
+    if left_out and not seen["options"]:
+        del seen["options"]
     if field.get("options_deleted"):
         seen["options_deleted"] = _plain(field["options_deleted"])
     parts = _parts(seen, field)
@@ -112,6 +114,7 @@ def _parts(whole: Record, field: Record) -> list[Record]:
         {
             **{key: one for key, one in whole.items() if key != "options_deleted"},
             "id": None,
+            "parent_id": whole["id"],
             "key": f"{whole['key']}_{part['field_code']}",
             "name": part["field_name"],
             "field_type": part["field_type"],

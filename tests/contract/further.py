@@ -9,12 +9,14 @@ from typing import Any
 import httpx
 
 from sandbox.launch import launch
+from sandbox.pipedrive import access, bare
 from tests import loopback
 from tests.contract.recorder import Exchange, record
 
 NOWHERE = 99_999
 ENTITIES = ("deal", "person", "organization", "product")
 FOLLOWED = {"deals": "title", "persons": "name", "organizations": "name", "products": "name"}
+FIRST = {"deals": "v2", "persons": "v2", "organizations": "v2", "products": "v2", "notes": "v1"}
 EMPTY: dict[str, Any] = {"glue": "or", "conditions": []}
 
 
@@ -59,6 +61,8 @@ def drive(folder: Path, *switches: str) -> list[Exchange]:
         _options(call)
         _searches(call)
         _sundry(call, http)
+        _what_happened(call)
+        _everything_else(call, lead)
     return recording.exchanges
 
 
@@ -197,3 +201,32 @@ def _sundry(call: Caller, http: httpx.Client) -> None:
     file = call("GET", "v1/files")[0]["id"]
     assert http.get(f"/api/v1/files/{file}/download").content == b"x"
     assert http.put(f"/api/v1/files/{file}", data={"name": "b.txt"}).is_success
+
+
+def _what_happened(call: Caller) -> None:
+    code = call("GET", "v2/dealFields?limit=500")[-1]["field_code"]
+    for kind, change in (("deals", {"stage_id": 3}), ("persons", {"name": "Ana B."}), ("organizations", {"name": "Aurora SA"})):
+        [key] = [one["id"] for one in call("GET", f"v2/{kind}?limit=1")]
+        call("PATCH", f"v2/{kind}/{key}", change)
+        if kind == "deals":
+            call("PATCH", f"v2/deals/{key}", {"custom_fields": {code: None}})
+        call("GET", f"v1/{kind}/{key}/flow?all_changes=1")
+        call("GET", f"v1/{kind}/{key}/changelog?limit=1")
+        call("GET", f"v1/{kind}/{NOWHERE}/flow", status=4)
+
+
+def _everything_else(call: Caller, lead: str) -> None:
+    """Lists that are read only here; `{id}` is the first row of its kind."""
+    given = {
+        "/mailbox/mailThreads": "?folder=inbox", "/organizationRelationships": "?org_id={organizations}", "/projects/search": "?term=ab",
+        "/deals/installments": "?deal_ids={deals}",
+    }  # fmt: skip
+    first = {kind: call("GET", f"{version}/{kind}?limit=1")[0]["id"] for kind, version in FIRST.items()}
+    first["users"] = call("GET", "v1/users")[0]["id"]
+    for one in (*bare.OPERATIONS, *access.OPERATIONS):
+        path = one.path + given.get(one.path, "").format(**first)
+        call("GET", one.version + path.format(id=first.get(path.split("/")[1]), uuid=lead))
+    for version in ("v1", "v2"):
+        call("GET", f"{version}/leads/search?term=otr")
+    call("GET", "v2/itemSearch?term=otr&item_types=lead")
+    call("GET", "v2/itemSearch/field?term=otr&entity_type=lead&field=title&match=beginning", status=2)

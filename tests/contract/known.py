@@ -45,7 +45,7 @@ def _fits(pattern: list[str], steps: list[str]) -> bool:
         return not steps
     if pattern[0] == "**":
         return any(_fits(pattern[1:], steps[skip:]) for skip in range(len(steps) + 1))
-    return bool(steps) and pattern[0] in ("*", steps[0]) and _fits(pattern[1:], steps[1:])
+    return bool(steps) and fnmatchcase(steps[0], pattern[0]) and _fits(pattern[1:], steps[1:])
 
 
 def load(path: Path = LIST) -> list[Contradiction]:

@@ -34,6 +34,10 @@ class Account:
         assert answer.is_success, answer.text
         return int(answer.json()["data"]["id"])
 
+    def make_lead(self, **body: Any) -> str:
+        """Make a lead and return its id."""
+        return str(self.send("POST", "/v1/leads", body, 201)["id"])
+
     def upload(self, **links: int) -> int:
         """Upload a file and return its id."""
         form = {name: str(key) for name, key in links.items()}
