@@ -15,6 +15,7 @@ from engine.connector.client import Client
 from engine.extract.audit import COUNTED, Audit
 from engine.extract.records import cursors_of
 from engine.pipeline import Result
+from engine.report.attention import attention
 from engine.report.tier import confirmed
 from engine.report.words import known
 from engine.session import Run
@@ -60,7 +61,7 @@ def build(
     )
     audit = result.audit or Audit()
     now = datetime.fromtimestamp(run.clock.now(), UTC)
-    return {
+    report = {
         "migration": run.spec.name,
         "title": f"{run.migration.source.title} to {run.migration.destination.title}",
         "command": command,
@@ -68,7 +69,6 @@ def build(
         "run": run.id,
         "generated_at": now.strftime("%Y-%m-%d %H:%M:%S UTC"),
         "spec_digest": run.spec.digest,
-        "verdict": _verdict(result, waiting),
         "accounts": {
             "source": _account(run.source),
             "destination": _account(run.destination),
@@ -91,14 +91,16 @@ def build(
         "findings": [told(finding) for finding in findings],
         "notices": list(run.notices),
     }
+    # a screen has only the first findings, and no record that was compared
+    waiting = waiting if most else len(attention(report))
+    return report | {"verdict": _verdict(result, waiting)}
 
 
 def _verdict(result: Result, waiting: int) -> dict[str, Any]:
-    """Counts people look at first, and whether anything needs them; `waiting` are the records
-    that were found to.
-    """
+    """Counts people look at first, and whether anything needs them: `waiting` records do."""
     records, fields = result.tally.record_states(), result.tally.field_states()
     lost = result.tally.lost_in_arrived
+    # of a large run, the report shows only some of the records that are missing or lost fields
     good = not (waiting or records["missing"] or records["failed"] or lost)
     unmapped = result.audit.unmapped if result.audit else ()
     written = ("created", "updated", "unchanged", "adopted", "deleted")

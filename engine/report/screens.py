@@ -12,9 +12,9 @@ from rich.console import Console
 
 from engine.extract.audit import Audit
 from engine.plan.cost import Plan
+from engine.report.attention import about
 from engine.report.terminal import (
     NAMED,
-    about,
     calls_and_cost,
     heading,
     left_behind,
