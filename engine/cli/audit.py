@@ -12,12 +12,9 @@ from engine.cli.log import logged
 from engine.cli.opening import opened
 from engine.cli.options import Settings, common
 from engine.cli.screen import print_result
-from engine.extract.fields import (
-    count_fields,
-    count_marked,
-    count_undeclared,
-)
+from engine.extract.fields import count_fields
 from engine.report import screens
+from engine.report.counts import count_marked, count_undeclared
 from engine.report.document import build
 from engine.report.terminal import NAMED
 

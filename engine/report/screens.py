@@ -73,7 +73,11 @@ def show_audit(report: Mapping[str, Any], console: Console) -> None:
 
 
 def _fields(report: Mapping[str, Any], console: Console) -> None:
-    """How many rows have each field that is read, and which fields nobody declared."""
+    """The fields that are read and some rows lack, or that nobody declared; how many the rest
+    are; then what rows have besides.
+    """
+    known = report["fields"]
+    telling = [item for item in known if _is_telling(item)]
     rows = [
         [
             f"{item['collection']}.{item['field']}",
@@ -82,10 +86,12 @@ def _fields(report: Mapping[str, Any], console: Console) -> None:
             item["use"] if item["use"] != "value" else "",
             "IN NO ROW" if item["rows"] and not item["found"] else "",
         ]
-        for item in report["fields"]
+        for item in telling
     ]
     heads = ("Field", "rows with it / rows", "known as", "for", "")
-    table(console, "Fields that are read", heads, rows, [1])
+    title = "Fields that are read, and not in every row"
+    table(console, title, heads, rows, [1])
+    _line_of_the_rest(known, len(telling), console)
     more = [
         [
             f"{item['collection']}.{item['field']}",
@@ -97,6 +103,24 @@ def _fields(report: Mapping[str, Any], console: Console) -> None:
         "Fields that the connector does not declare, such as custom properties"
     )
     table(console, title, ("Field", "rows with it", "filled"), more, (1, 2))
+
+
+def _is_telling(item: Mapping[str, Any]) -> bool:
+    """Whether people have to see a field: rows lack it, or only the spec knows it."""
+    return item["found"] < item["rows"] or item["evidence"] == "undeclared"
+
+
+def _line_of_the_rest(
+    known: Sequence[Mapping[str, Any]], told: int, console: Console
+) -> None:
+    """How many fields are in every row, and how many no row could have shown."""
+    unseen = sum(not item["rows"] and not _is_telling(item) for item in known)
+    complete = counted(len(known) - told - unseen, "field")
+    rest = f"{complete} that the spec reads: in every row that could have it"
+    more = f"; {unseen:,} where there is no such row" if unseen else ""
+    if known:
+        line(console, "")
+        line(console, f"{rest}{more}; --json lists them all")
 
 
 def _people(report: Mapping[str, Any], console: Console) -> None:

@@ -171,6 +171,21 @@ def test_an_audit_counts_fields(serve: Serve, tmp_path: Path) -> None:
     assert told["notes", "person"] == (0, 0, "published", "link")
 
 
+def test_an_audit_prints_only_fields_that_tell_something(serve: Serve, tmp_path: Path) -> None:
+    """Those that rows lack, or nobody declared, have a line each; the rest is one line, and stands in the JSON."""
+    trial_ = trial(serve, tmp_path, notes=[])
+    without(trial_.platform.tables["people"][:5], "boss")
+    without(trial_.platform.tables["companies"], "city")
+    words = trial_.etl("audit", code=0).out.splitlines()
+    fields = trial_.etl("audit", "--json", code=0).data()["fields"]
+    lines = [text.split() for text in words if text.startswith(("people.", "companies.", "notes.", "staff."))]
+    assert {one[0]: one[1:4] for one in lines} == {"people.boss": ["7", "/", "12"], "companies.city": ["0", "/", "12"]}
+    unseen = sum(not one["rows"] for one in fields)
+    assert unseen == 2
+    rest = f"{len(fields) - 4} fields that the spec reads: in every row that could have it; 2 where there is no such row"
+    assert f"{rest}; --json lists them all" in words
+
+
 def test_an_audit_counts_what_nobody_declared(serve: Serve, tmp_path: Path) -> None:
     """Fields that the connector does not declare are told with how many rows have and fill them, marked rows are counted."""
     trial_ = trial(serve, tmp_path)
