@@ -192,6 +192,8 @@ def _frame(spec: Spec, written: Written) -> Iterator[Part]:
             written(("native_options", at)),
             "schema",
         )
+    if "deleted" in spec.take:
+        yield Part("take", "deleted", True, True, "identity")
     yield from _weightless(spec, written)
 
 
@@ -279,6 +281,7 @@ def _object(mapping: ObjectMapping, written: Written) -> Iterator[Part]:
                 shown if shown is not None else value,
                 weight,
             )
+    yield from _left_out(mapping, weight)
     yield Part(
         mapping.name,
         "on_delete",
@@ -299,6 +302,15 @@ def _object(mapping: ObjectMapping, written: Written) -> Iterator[Part]:
         )
     for name, why in mapping.ignore.items():
         yield Part(mapping.name, f"ignore {name}", why, why, "none")
+
+
+def _left_out(mapping: ObjectMapping, weight: Weight) -> Iterator[Part]:
+    """The marks whose rows are left out; that deleted ones are goes without saying."""
+    for name, marks in mapping.marks.items():
+        told = {mark: marks[mark] for mark in marks if mark != "deleted"}
+        if told:
+            text = f"rows that are {' or '.join(told)}"
+            yield Part(mapping.name, f"left out of {name}", told, text, weight)
 
 
 def _field(item: Field, mapping: ObjectMapping, written: Written) -> Part:

@@ -14,7 +14,7 @@ from engine.cli.options import Settings, common
 from engine.cli.screen import print_result
 from engine.extract.fields import count_fields
 from engine.report import screens
-from engine.report.counts import count_marked, count_undeclared
+from engine.report.counts import count_undeclared
 from engine.report.document import build
 from engine.report.terminal import NAMED
 
@@ -42,7 +42,6 @@ def audit(refresh: bool, rebind: bool, **options: Any) -> None:
             structs.asdict(reading) for reading in result.readings.values()
         ]
         report["fields"] = [structs.asdict(item) for item in count_fields(run)]
-        report["marked"] = [structs.asdict(item) for item in count_marked(run)]
         report["undeclared"] = [
             structs.asdict(item) for item in count_undeclared(run)
         ]

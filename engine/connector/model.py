@@ -267,6 +267,14 @@ class Resource(msgspec.Struct, frozen=True):
         return self.evidence
 
     @property
+    def marks(self) -> Mapping[str, str]:
+        """What a row may be marked as, `deleted` among it -> the field that says so."""
+        return {
+            **self.flags,
+            **({"deleted": self.deleted} if self.deleted else {}),
+        }
+
+    @property
     def written_over(self) -> str:
         """The field by which a creation finds a row that is there and writes over it; "" where
         none is written over.
@@ -501,7 +509,7 @@ class Connection(msgspec.Struct, frozen=True):
 
 class ToKnow(msgspec.Struct, frozen=True):
     """What people should know of a platform before a migration: what its API does not hold, what
-    to check. `rows` are the collections whose row counts show how much it concerns.
+    to check. The counts of `rows`, collections and fields of them, show how much it concerns.
     """
 
     text: str

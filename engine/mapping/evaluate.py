@@ -24,6 +24,7 @@ from engine.values import (
     flag,
     id_in,
     is_empty,
+    is_yes,
     key_of,
     link,
     quoted,
@@ -419,7 +420,9 @@ def _is_meant(context: _Context) -> bool:
         context.mapping.each and context.mapping.each.where,
         context.mapping.when,
     )
-    return all(
+    body = context.source.body
+    marks = context.mapping.marks.get(context.source.collection, {})
+    return not any(is_yes(body.get(name)) for name in marks.values()) and all(
         holds(condition, context.value) for condition in conditions if condition
     )
 

@@ -1,16 +1,21 @@
-"""What the rows of the source show besides what is migrated: marks, fields that nobody declared."""
+"""What the rows of the source show besides what is migrated: marks, what to know, fields that
+nobody declared.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import msgspec
 
-from engine.language.dependencies import fields_read
+from engine.extract.audit import COUNTED
+from engine.extract.records import cursors_of
+from engine.language.dependencies import by_source, fields_read
 from engine.session import Run
-from engine.store.records import stream, tally_of
-from engine.values import dig, is_empty, is_yes, segments
+from engine.store.records import Record, stream, tally_of
+from engine.values import Segments, dig, is_empty, is_yes, segments
 
 
 class Undeclared(msgspec.Struct, frozen=True):
@@ -23,34 +28,107 @@ class Undeclared(msgspec.Struct, frozen=True):
 
 
 class Marked(msgspec.Struct, frozen=True):
-    """How many rows of a collection are marked: as inactive or archived, which are records like
-    others, or as deleted, which are left out.
+    """How many rows of a collection have a mark, as inactive, archived or deleted; whether they
+    are left out of the migration.
     """
 
     collection: str
     kind: str
     rows: int
+    left_out: bool
+
+
+class Known(msgspec.Struct, frozen=True):
+    """What a connector says that people should know, with the counts that show how much it
+    concerns: None where nothing was counted.
+    """
+
+    platform: str
+    text: str
+    rows: tuple[tuple[str, int | None], ...] = ()
 
 
 def count_marked(run: Run) -> list[Marked]:
     """Count the rows that are deleted, inactive or archived, by what they say of themselves."""
     found = []
+    made = by_source(run.spec.active())
     for name in fields_read(run.spec):
-        marks: Counter[str] = Counter()
+        resource = run.migration.source.resources[name]
         with run.store.begin() as connection:
-            marks["deleted"] = tally_of(connection, name).deleted
-        flags = run.migration.source.resources[name].flags
-        for batch in stream(run.store, name) if flags else ():
-            marks.update(
-                kind
-                for record in batch
-                for kind, field in flags.items()
-                if is_yes(record.body.get(field))
-            )
+            deleted = tally_of(connection, name).deleted
+        marks = Counter({"deleted": deleted})
+        # deleted rows are among the others only where the spec takes them, or did
+        looks = resource.flags or "deleted" in run.spec.take
+        told = {mark: segments(field) for mark, field in resource.marks.items()}
+        for batch in stream(run.store, name) if looks else ():
+            marks.update(_marks_of(batch, told))
         found += [
-            Marked(name, kind, many) for kind, many in marks.items() if many
+            Marked(name, mark, many, _is_left_out(run, mark, name in made))
+            for mark, many in marks.items()
+            if many
         ]
     return found
+
+
+def _marks_of(
+    batch: Iterable[Record], told: Mapping[str, Segments]
+) -> Iterator[str]:
+    for record in batch:
+        for mark, place in told.items():
+            if is_yes(dig(record.body, place)):
+                yield mark
+
+
+def _is_left_out(run: Run, mark: str, is_mapped: bool) -> bool:
+    """Whether rows with a mark are left out; what is only linked to is read like other rows."""
+    return mark not in run.spec.take and (is_mapped or mark == "deleted")
+
+
+def to_know(run: Run) -> list[Known]:
+    """What both connectors say that people should know; that of the source with its counts."""
+    source, destination = run.migration.source, run.migration.destination
+    places = {place for item in source.to_know for place in item.rows}
+    counts = _counts(run, sorted(places))
+    known = [
+        Known(
+            source.title,
+            item.text,
+            tuple((place, counts[place]) for place in item.rows),
+        )
+        for item in source.to_know
+    ]
+    return known + [
+        Known(destination.title, item.text) for item in destination.to_know
+    ]
+
+
+def _counts(run: Run, places: Iterable[str]) -> dict[str, int | None]:
+    """The rows of collections, and those that fill `collection.field`, as far as they were read to
+    their end.
+    """
+    cursors = cursors_of(run)
+    found: dict[str, int | None] = {}
+    for place in places:
+        name, _, field = place.partition(".")
+        whole = cursors.get(name)
+        counted = whole or cursors.get(COUNTED + name)
+        if field:
+            is_read = whole is not None and whole.complete
+            found[place] = _filled(run, name, field) if is_read else None
+        else:
+            is_counted = counted is not None and counted.complete
+            found[place] = counted.rows if counted and is_counted else None
+    return found
+
+
+def _filled(run: Run, name: str, field: str) -> int:
+    """How many rows of a collection fill a field."""
+    place = segments(field)
+    return sum(
+        not is_empty(dig(record.body, place))
+        for batch in stream(run.store, name)
+        for record in batch
+    )
 
 
 def _with_custom(body: dict[str, Any], inside: str) -> dict[str, Any]:

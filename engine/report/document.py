@@ -12,10 +12,10 @@ from typing import Any
 from msgspec import structs
 
 from engine.connector.client import Client
-from engine.extract.audit import COUNTED, Audit
-from engine.extract.records import cursors_of
+from engine.extract.audit import Audit
 from engine.pipeline import Result
 from engine.report.attention import attention
+from engine.report.counts import count_marked, to_know
 from engine.report.tier import confirmed
 from engine.report.words import known
 from engine.session import Run
@@ -82,7 +82,8 @@ def build(
         "collections_left_behind": [
             structs.asdict(item) for item in audit.unmapped
         ],
-        "to_know": _to_know(run),
+        "marked": [structs.asdict(item) for item in count_marked(run)],
+        "to_know": [structs.asdict(item) for item in to_know(run)],
         "provisioned": structs.asdict(result.provisioned)
         if result.provisioned
         else None,
@@ -150,32 +151,6 @@ def _account(client: Client) -> dict[str, Any]:
             for limit in client.connector.limits
         ],
     }
-
-
-def _to_know(run: Run) -> list[dict[str, Any]]:
-    """What both connectors say that people should know, with the rows that were counted."""
-    cursors = cursors_of(run)
-
-    def rows(name: str) -> int | None:
-        cursor = cursors.get(name) or cursors.get(COUNTED + name)
-        return cursor.rows if cursor and cursor.complete else None
-
-    source = [
-        {
-            "platform": run.source.connector.title,
-            "text": item.text,
-            "rows": [[name, rows(name)] for name in item.rows],
-        }
-        for item in run.source.connector.to_know
-    ]
-    return source + [
-        {
-            "platform": run.destination.connector.title,
-            "text": item.text,
-            "rows": [],
-        }
-        for item in run.destination.connector.to_know
-    ]
 
 
 def _objects(run: Run, result: Result) -> list[dict[str, Any]]:

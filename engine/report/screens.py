@@ -19,6 +19,7 @@ from engine.report.terminal import (
     heading,
     left_behind,
     line,
+    marked,
     named,
     notices,
     number,
@@ -53,19 +54,9 @@ def show_audit(report: Mapping[str, Any], console: Console) -> None:
         for item in report["collections"]
     ]
     table(console, "Collections", ("Collection", "rows", ""), rows, [1])
-    marked = [
-        [
-            item["collection"],
-            item["kind"],
-            number(item["rows"]),
-            "left out" if item["kind"] == "deleted" else "read like others",
-        ]
-        for item in report["marked"]
-    ]
-    heads = ("Collection", "marked as", "rows", "")
-    table(console, "Rows that are marked", heads, marked, [2])
     _people(report, console)
     left_behind(report, console)
+    marked(report, console)
     _fields(report, console)
     to_know(report, console)
     spent(report, console)
@@ -107,7 +98,8 @@ def _fields(report: Mapping[str, Any], console: Console) -> None:
 
 def _is_telling(item: Mapping[str, Any]) -> bool:
     """Whether people have to see a field: rows lack it, or only the spec knows it."""
-    return item["found"] < item["rows"] or item["evidence"] == "undeclared"
+    lacking = int(item["rows"]) - int(item["found"])
+    return lacking > 0 or item["evidence"] == "undeclared"
 
 
 def _line_of_the_rest(
@@ -182,6 +174,7 @@ def show_plan(
     _listed(console, "Custom fields to create", plan["fields_missing"])
     _people(report, console)
     left_behind(report, console)
+    marked(report, console)
     _listed(console, "Warnings", plan["warnings"])
     cost = calls_and_cost(plan["calls"], plan["cost"], plan["cost_unit"])
     heading(console, f"Cost: {cost}; about {period(plan['seconds'])}")

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from engine.report.attention import Cause, Report, attention, causes
-from engine.report.words import clean, counted
+from engine.report.words import clean, counted, row_counts
 
 NAMED = 20  # records, causes and people that are named before the rest is only counted
 FEW = 3  # records with one cause that are each named
@@ -42,6 +42,7 @@ def show(
     _attention(waiting, console)
     people(report, console)
     left_behind(report, console)
+    marked(report, console)
     spent(report, console)
     notices(report, console)
     if files:
@@ -207,6 +208,21 @@ def left_behind(report: Report, console: Console) -> None:
     )
 
 
+def marked(report: Report, console: Console) -> None:
+    """Rows marked as inactive, archived or deleted in the source; whether they are left out."""
+    rows = [
+        [
+            item["collection"],
+            item["kind"],
+            number(item["rows"]),
+            "left out" if item["left_out"] else "read like others",
+        ]
+        for item in report.get("marked", ())
+    ]
+    heads = ("Collection", "marked as", "rows", "")
+    table(console, "Rows that are marked", heads, rows, [2])
+
+
 def to_know(report: Report, console: Console) -> None:
     """What the APIs do not hold, and what people have to check or make anew."""
     items = report.get("to_know", [])
@@ -214,17 +230,9 @@ def to_know(report: Report, console: Console) -> None:
         heading(console, f"To know about {title}")
         for item in items:
             if item["platform"] == title:
-                line(console, f"  {item['text']}{_shown_rows(item['rows'])}")
-
-
-def _shown_rows(rows: Sequence[tuple[str, int | None]]) -> str:
-    """The counts of an item that are known."""
-    known = [
-        f"{name}: {many:,} rows"
-        for name, many in rows
-        if many is not None and many >= 0
-    ]
-    return f" ({', '.join(known)})" if known else ""
+                counts = row_counts(item["rows"])
+                shown = f" ({counts})" if counts else ""
+                line(console, f"  {item['text']}{shown}")
 
 
 def cost_unit(account: Mapping[str, Any]) -> str:

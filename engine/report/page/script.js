@@ -311,8 +311,13 @@ function leftBehind() {
   ]);
   return section("left", "Collections left behind", table("Collections that are not migrated", [["Collection"], ["Rows", "number"], ["Why"]], cells));
 }
+function marked() {
+  const rows = (report.marked || []).map((item) => [value(item.collection, "name"), value(item.kind, "name"), count(item.rows), item.left_out ? "left out" : "read like others"]); // older reports have none
+  return rows.length ? section("marked", "Rows that are marked", table("Rows that the source marks", [["Collection"], ["Marked as"], ["Rows", "number"], ["Here"]], rows)) : null;
+}
 function toKnow() {
-  const counted = (rows) => rows.filter((row) => row[1] !== null && row[1] >= 0).map((row) => `${row[0]}: ${many(row[1], "row")}`).join(", ");
+  const shown = ([name, rows]) => `${name}: ${name.includes(".") ? `${count(rows)} filled` : many(rows, "row")}`;
+  const counted = (rows) => rows.filter((row) => row[1] !== null && row[1] >= 0).map(shown).join(", ");
   const rows = (report.to_know || []).map((item) => [value(item.platform, "name"), value(item.text, "name"), value(counted(item.rows), "name")]); // older reports have none
   return rows.length ? section("to-know", "To know", table("What the platforms do not hold, and what to check", [["Platform"], ["What"], ["Rows"]], rows)) : null;
 }
@@ -643,7 +648,7 @@ function start() {
   readHash();
   heading();
   const charts = el(".charts", {}, recordChart(), mappedChart(), el("div", {}, Object.values(report.accounts).map(limitChart), el("p.muted", {}, "The bars show what was used of the window open when the run ended, by this run and by others; short windows empty themselves.")));
-  const parts = [verdict(), moneyTable(), attentionList(), sampleSection(), objectTable(), section("charts", "Volume and limits", charts), peopleTable(), leftBehind(), toKnow()];
+  const parts = [verdict(), moneyTable(), attentionList(), sampleSection(), objectTable(), section("charts", "Volume and limits", charts), peopleTable(), leftBehind(), marked(), toKnow()];
   byId("main").prepend(...parts.filter(Boolean));
   setUpRecords();
   setUpDialog();
