@@ -179,6 +179,9 @@ def _check_to_know(document: Document) -> Iterator[Diagnostic]:
 def _check_fields(document: Document) -> Iterator[Diagnostic]:
     data = document.data
     for pattern in ("shapes.*.*", "resources.*.fields.*"):
+        for keys, _ in _found(data, f"{pattern}.one_of_plan.*"):
+            plan = str(keys[-1])
+            yield from _known(document, plan, data["plans"], keys, "plan")
         for keys, written in _found(data, pattern):
             declared = written if isinstance(written, str) else written["type"]
             type_name, _, rest = declared.partition(" ")

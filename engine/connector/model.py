@@ -49,6 +49,10 @@ class FieldType(msgspec.Struct, frozen=True):
         ""  # enum: where its options are kept, "fields-resource/field-code"
     )
     one_of: tuple[str, ...] = ()
+    # plan -> those that are all it takes there
+    one_of_plan: Mapping[str, Sequence[str]] = msgspec.field(
+        default_factory=dict
+    )
     # how an update empties the field: by null, by [], or never
     empty: Literal["as_null", "as_list", "never"] = "never"
     # values of other fields without which it is refused

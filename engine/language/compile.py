@@ -1034,7 +1034,14 @@ class _Compiler(msgspec.Struct):
                 f"{target!r} cannot be written",
                 "keep the value in a custom field",
             )
-        return kind
+        fewer = kind and kind.one_of_plan.get(
+            self.document.data["destination"]["plan"]
+        )
+        return (
+            msgspec.structs.replace(kind, one_of=fewer)
+            if kind and fewer
+            else kind
+        )
 
     def _exports(self, data: Mapping[str, Any]) -> tuple[model.Export, ...]:
         """Exported tables; their columns are expressions over the object's records."""
