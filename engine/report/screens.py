@@ -57,6 +57,7 @@ def show_audit(report: Mapping[str, Any], console: Console) -> None:
     _people(report, console)
     left_behind(report, console)
     marked(report, console)
+    _hidden(report, console)
     _fields(report, console)
     to_know(report, console)
     spent(report, console)
@@ -94,6 +95,67 @@ def _fields(report: Mapping[str, Any], console: Console) -> None:
         "Fields that the connector does not declare, such as custom properties"
     )
     table(console, title, ("Field", "rows with it", "filled"), more, (1, 2))
+
+
+_MARKED = (
+    "not in the list: to migrate them, find the parameter of the list that shows them,"
+    " write it into the connector, and name the mark in `take`"
+)
+# what a row that no list shows may turn out to be, and what people can do about it
+_ADVICE = {
+    "deleted": (
+        "deleted in the source, and left out; where other rows name them, restore them"
+        " there, or say in the spec what stands in for them (on_miss)"
+    ),
+    "inactive": _MARKED,
+    "archived": _MARKED,
+    "present": (
+        "rows like others that the list does not show, and that would not arrive: look at"
+        " what the key may see, and at the list in the connector, then --refresh"
+    ),
+    "gone": "gone for good; where other rows name them, see what on_miss makes of it",
+    "refused": "cannot be read by their ids; the notices say why",
+}
+
+
+def _hidden(report: Mapping[str, Any], console: Console) -> None:
+    """Rows that no list shows: what speaks for them, what those that were read are, what to do."""
+    hidden = report["hidden"]
+    calls = counted(hidden["calls"], "call")
+    if hidden["collections"] is None:
+        line(console, "")
+        line(
+            console,
+            f"Rows that no list shows were not looked for: --hidden does, with at most {calls}",
+        )
+        return
+    rows = [
+        [
+            item["collection"],
+            number(item["gaps"]),
+            f"{item['named']:,} ({counted(item['namers'], 'row')})",
+            number(sum(item["found"].values())),
+            ", ".join(
+                f"{many:,} {what}" for what, many in item["found"].items()
+            ),
+            "" if item["readable"] else "cannot be read by id",
+        ]
+        for item in hidden["collections"]
+        if item["gaps"] or item["named"]
+    ]
+    heads = ("Collection", "gaps in ids", "named only", "read", "which are", "")
+    title = f"Rows that no list shows ({calls} to look)"
+    table(console, title, heads, rows, (1, 2, 3))
+    if not rows:
+        line(console, "")
+        line(console, "Nothing speaks for rows that no list shows")
+    found = {
+        what: keys
+        for item in hidden["collections"]
+        for what, keys in item["examples"].items()
+    }
+    for what, keys in found.items():
+        line(console, f"  {what}, such as {keys[0]}: {_ADVICE[what]}")
 
 
 def _is_telling(item: Mapping[str, Any]) -> bool:
