@@ -309,10 +309,13 @@ def _object(mapping: ObjectMapping, written: Written) -> Iterator[Part]:
 def _left_out(mapping: ObjectMapping, weight: Weight) -> Iterator[Part]:
     """The marks whose rows are left out; that deleted ones are goes without saying."""
     for name, marks in mapping.marks.items():
-        told = {mark: marks[mark] for mark in marks if mark != "deleted"}
+        told = [mark for mark in marks if mark != "deleted"]
         if told:
+            fields = sorted(marks[mark] for mark in told)
             text = f"rows that are {' or '.join(told)}"
-            yield Part(mapping.name, f"left out of {name}", told, text, weight)
+            yield Part(
+                mapping.name, f"left out of {name}", fields, text, weight
+            )
 
 
 def _field(item: Field, mapping: ObjectMapping, written: Written) -> Part:
