@@ -307,12 +307,11 @@ def _object(mapping: ObjectMapping, written: Written) -> Iterator[Part]:
 
 
 def _left_out(mapping: ObjectMapping, weight: Weight) -> Iterator[Part]:
-    """The marks whose rows are left out; that deleted ones are goes without saying."""
+    """The marks whose rows are left out."""
     for name, marks in mapping.marks.items():
-        told = [mark for mark in marks if mark != "deleted"]
-        if told:
-            fields = sorted(marks[mark] for mark in told)
-            text = f"rows that are {' or '.join(told)}"
+        if marks:
+            fields = sorted(marks.values())
+            text = f"rows that are {' or '.join(marks)}"
             yield Part(
                 mapping.name, f"left out of {name}", fields, text, weight
             )

@@ -332,9 +332,11 @@ class _Compiler(msgspec.Struct):
         )
 
     def _marks(self, collection: str) -> Mapping[str, str]:
-        """The marks whose rows are left out of a collection, with their fields."""
+        """The marks whose rows are left out of a collection, with their fields; deleted ones are
+        when they are read.
+        """
         resource = self.source.resources.get(collection)
-        marks = resource.marks.items() if resource else ()
+        marks = resource.flags.items() if resource else ()
         return {mark: name for mark, name in marks if mark not in self.take}
 
     def _collection(self, name: str, keys: Keys) -> None:

@@ -10,12 +10,13 @@ from typing import Any
 
 import msgspec
 
+from engine.connector.times import is_marked
 from engine.extract.audit import COUNTED
 from engine.extract.records import cursors_of
 from engine.language.dependencies import by_source, fields_read
 from engine.session import Run
 from engine.store.records import Record, stream, tally_of
-from engine.values import Segments, dig, is_empty, is_yes, segments
+from engine.values import Segments, dig, is_empty, segments
 
 
 class Undeclared(msgspec.Struct, frozen=True):
@@ -57,10 +58,12 @@ def count_marked(run: Run) -> list[Marked]:
         with run.store.begin() as connection:
             deleted = tally_of(connection, name).deleted
         marks = Counter({"deleted": deleted})
-        # deleted rows are among the others only where the spec takes them, or did
-        looks = resource.flags or "deleted" in run.spec.take
-        told = {mark: segments(field) for mark, field in resource.marks.items()}
-        for batch in stream(run.store, name) if looks else ():
+        told = {
+            mark: segments(field)
+            for mark, field in resource.marks.items()
+            if mark in resource.flags or mark in run.spec.take
+        }
+        for batch in stream(run.store, name) if told else ():
             marks.update(_marks_of(batch, told))
         found += [
             Marked(name, mark, many, _is_left_out(run, mark, name in made))
@@ -75,7 +78,7 @@ def _marks_of(
 ) -> Iterator[str]:
     for record in batch:
         for mark, place in told.items():
-            if is_yes(dig(record.body, place)):
+            if is_marked(dig(record.body, place)):
                 yield mark
 
 

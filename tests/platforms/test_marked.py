@@ -77,14 +77,14 @@ def test_marked_rows_are_left_out_and_counted(serve: Serve, tmp_path: Path) -> N
 
 @pytest.mark.parametrize(("place", "kind"), list(enumerate(KINDS)), ids=KINDS)
 def test_a_setting_takes_a_kind_of_marked_rows(place: int, kind: str, serve: Serve, tmp_path: Path) -> None:
-    """With the kind in `take` its rows arrive like others, the other kinds stay out; switched off, nothing more is made of them."""
+    """With the kind in `take` its rows arrive like others, the other kinds stay out; switched off, nothing more is made of them once the source is read anew."""
     found = trial(serve, tmp_path, {kind: "$settings.with_them"}, with_them=True)
     report = found.full()
     theirs = {3 * place + n for n in (1, 2, 3)}
     assert arrived(found) == {10, 11, 12} | theirs
     assert {one for one, (_, left_out) in marked(report).items() if not left_out} == {("people", kind), ("groups", "inactive")}
     found.write_spec(found.spec() | {"settings": {"with_them": False}})
-    again = found.run("--yes")
+    again = found.run("--yes", "--refresh")
     states = {row["key"]: row["state"] for row in again["records"]}
     assert again["verdict"]["arrived"] == 3, states
     assert marked(again)["people", kind][1]
@@ -100,3 +100,13 @@ def test_a_row_that_becomes_inactive_is_told(serve: Serve, tmp_path: Path) -> No
     told = [one for one in report["findings"] if one["key"] == "people/10"]
     assert told, report["findings"]
     assert marked(report)["people", "inactive"] == (4, True)
+
+
+@pytest.mark.parametrize("value", ["0000-00-00 00:00:00", "N", 0, "", None, "maybe", [], {}])
+def test_what_does_not_say_so_marks_no_row(value: Any, serve: Serve, tmp_path: Path) -> None:
+    """A row is left out for a yes or a moment only: anything else in the field of a mark loses nobody."""
+    found = trial(serve, tmp_path)
+    for row in found.platform.tables["people"]:
+        row |= {"off": value, "archived_at": value, "gone": False}
+    found.full(code=None)
+    assert arrived(found) == set(range(1, 13))

@@ -196,10 +196,7 @@ def _remarks(item: ObjectMapping) -> Iterator[str]:
     if item.when:
         yield f"Only records for which this holds: {when(item.when)}."
     marked = dict.fromkeys(
-        mark
-        for marks in item.marks.values()
-        for mark in marks
-        if mark != "deleted"  # goes without saying
+        mark for marks in item.marks.values() for mark in marks
     )
     if marked:
         yield f"Rows that are marked as {' or '.join(marked)} are left out."
