@@ -112,7 +112,7 @@ def _tested(migration: Migration, spec: Path, despite: str) -> dict[str, int]:
     path = cases_path(spec)
     if not path.exists():
         return {}
-    tested = run_cases(*load_cases(path, migration), migration)
+    tested = run_cases(*load_cases(path, migration))
     found = {"passed": len(tested.passed), "failed": len(tested.failed)}
     if tested.failed and not despite:
         names = ", ".join(tested.failed[:SHOWN])

@@ -68,6 +68,8 @@ _SHOWN = frozenset(
         "inferred",
     }
 )
+# keys that are younger than the first approvals
+_LATER = frozenset({"one_of_plan"})
 # what things were called: the diff says so
 _FORMER = frozenset({"was", "options_were"})
 _PACING = frozenset(
@@ -192,6 +194,8 @@ def _frame(spec: Spec, written: Written) -> Iterator[Part]:
             written(("native_options", at)),
             "schema",
         )
+    if "deleted" in spec.take:
+        yield Part("take", "deleted", True, True, "identity")
     yield from _weightless(spec, written)
 
 
@@ -279,6 +283,7 @@ def _object(mapping: ObjectMapping, written: Written) -> Iterator[Part]:
                 shown if shown is not None else value,
                 weight,
             )
+    yield from _left_out(mapping, weight)
     yield Part(
         mapping.name,
         "on_delete",
@@ -299,6 +304,17 @@ def _object(mapping: ObjectMapping, written: Written) -> Iterator[Part]:
         )
     for name, why in mapping.ignore.items():
         yield Part(mapping.name, f"ignore {name}", why, why, "none")
+
+
+def _left_out(mapping: ObjectMapping, weight: Weight) -> Iterator[Part]:
+    """The marks whose rows are left out."""
+    for name, marks in mapping.marks.items():
+        if marks:
+            fields = sorted(marks.values())
+            text = f"rows that are {' or '.join(marks)}"
+            yield Part(
+                mapping.name, f"left out of {name}", fields, text, weight
+            )
 
 
 def _field(item: Field, mapping: ObjectMapping, written: Written) -> Part:
@@ -425,10 +441,17 @@ def _around(head: str, mapping: ObjectMapping) -> str:
 def _plain(value: Any, without: frozenset[str] = _COSMETIC) -> Any:
     """Structs, mappings and tuples as JSON."""
     if isinstance(value, Struct):
-        names = [
-            name for name in value.__struct_fields__ if name not in without
-        ]
-        return {name: _plain(getattr(value, name), without) for name in names}
+        told = {
+            name: _plain(getattr(value, name), without)
+            for name in value.__struct_fields__
+            if name not in without
+        }
+        # Approvals that do not know of it hold where a connector does not name it.
+        return {
+            name: item
+            for name, item in told.items()
+            if item or name not in _LATER
+        }
     if isinstance(value, Mapping):
         return {str(key): _plain(item, without) for key, item in value.items()}
     if isinstance(value, frozenset | set):

@@ -38,7 +38,6 @@ _USES = (  # where a name is used, where it is defined, what it names
     ("pipelines.resource", "resources", "resource"),
     ("pipelines.stages", "resources", "resource"),
     ("errors.*.limit", "limits", "limit"),
-    ("to_know.*.rows.*", "resources", "resource"),
     ("resources.*.list.parent", "resources", "resource"),
     *((f"{call}.pager", "pagers", "pager") for call in _CALLS),
     *((f"{call}.limits.*", "limits", "limit") for call in _CALLS),
@@ -95,6 +94,7 @@ def _check_names(document: Document) -> list[Diagnostic]:
     checks = (
         _check_address,
         _check_uses,
+        _check_to_know,
         _check_fields,
         _check_resources,
         _check_rules,
@@ -165,9 +165,23 @@ def _check_uses(document: Document) -> Iterator[Diagnostic]:
             yield from _known(document, name, defined, keys, what)
 
 
+def _check_to_know(document: Document) -> Iterator[Diagnostic]:
+    """Collections whose rows are counted, and fields of them: `rows: [clients, clients.fax]`."""
+    resources = document.data["resources"]
+    for keys, written in _found(document.data, "to_know.*.rows.*"):
+        name, _, field = written.partition(".")
+        yield from _known(document, name, resources, keys, "resource")
+        if field and name in resources:
+            known = _fields_of(document, resources[name])
+            yield from _known(document, field, known, keys, "field")
+
+
 def _check_fields(document: Document) -> Iterator[Diagnostic]:
     data = document.data
     for pattern in ("shapes.*.*", "resources.*.fields.*"):
+        for keys, _ in _found(data, f"{pattern}.one_of_plan.*"):
+            plan = str(keys[-1])
+            yield from _known(document, plan, data["plans"], keys, "plan")
         for keys, written in _found(data, pattern):
             declared = written if isinstance(written, str) else written["type"]
             type_name, _, rest = declared.partition(" ")

@@ -49,6 +49,10 @@ class FieldType(msgspec.Struct, frozen=True):
         ""  # enum: where its options are kept, "fields-resource/field-code"
     )
     one_of: tuple[str, ...] = ()
+    # plan -> those that are all it takes there
+    one_of_plan: Mapping[str, Sequence[str]] = msgspec.field(
+        default_factory=dict
+    )
     # how an update empties the field: by null, by [], or never
     empty: Literal["as_null", "as_list", "never"] = "never"
     # values of other fields without which it is refused
@@ -265,6 +269,14 @@ class Resource(msgspec.Struct, frozen=True):
                 if name in getattr(self, word):
                     return word
         return self.evidence
+
+    @property
+    def marks(self) -> Mapping[str, str]:
+        """What a row may be marked as, `deleted` among it -> the field that says so."""
+        return {
+            **self.flags,
+            **({"deleted": self.deleted} if self.deleted else {}),
+        }
 
     @property
     def written_over(self) -> str:
@@ -501,7 +513,7 @@ class Connection(msgspec.Struct, frozen=True):
 
 class ToKnow(msgspec.Struct, frozen=True):
     """What people should know of a platform before a migration: what its API does not hold, what
-    to check. `rows` are the collections whose row counts show how much it concerns.
+    to check. The counts of `rows`, collections and fields of them, show how much it concerns.
     """
 
     text: str

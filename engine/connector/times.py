@@ -9,6 +9,8 @@ from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from typing import Any
 
+from engine.values import flag
+
 # seconds; no quota lasts longer than a month, so a longer wait is a mistake
 LONGEST = 32 * 86_400.0
 EARLIEST, LATEST = (
@@ -56,6 +58,12 @@ def moment(value: Any) -> float | None:
         )
     found = _dated(value) if isinstance(value, str) else None
     return found if found is not None and EARLIEST <= found < LATEST else None
+
+
+def is_marked(value: Any) -> bool:
+    """Whether a mark of a row says yes, or since when; what else stands there does not say so."""
+    answer = flag(value)
+    return moment(value) is not None if answer is None else answer
 
 
 def wait(text: str, now: float, unit: float = 1.0) -> float | None:

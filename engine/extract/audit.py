@@ -259,7 +259,7 @@ def taken_by_none(run: Run) -> list[Unmapped]:
             )
             if rows:
                 reason = (
-                    f"the conditions of {', '.join(some)} do not take them, such as"
+                    f"{', '.join(some)} do not take them, by a condition or a mark, such as"
                     f" {', '.join(first)}"
                 )
                 found.append(Unmapped(name, rows, reason, not_taken=True))

@@ -254,9 +254,11 @@ def proving(tally: Tally, since: float) -> float:
 def alive(
     run: Run, collection: str, rows: Iterable[dict[str, Any]]
 ) -> list[dict[str, Any]]:
-    """The rows that do not say of themselves that they are deleted; some lists show those too."""
+    """The rows that do not say of themselves that they are deleted; some lists show those too, and
+    a spec may take them.
+    """
     resource = run.migration.source.resources[collection]
-    if not resource.deleted:
+    if not resource.deleted or "deleted" in run.spec.take:
         return list(rows)
     return [row for row in rows if not _says_so(run, resource, row)]
 

@@ -144,6 +144,7 @@ class _Compiler(msgspec.Struct):
     people: dict[str, model.ObjectMapping] = msgspec.field(default_factory=dict)
     rows: dict[str, Shape] = msgspec.field(default_factory=dict)
     used: set[str] = msgspec.field(default_factory=set)
+    take: frozenset[str] = frozenset()
     custom: dict[tuple[str, str], model.CustomField] = msgspec.field(
         default_factory=dict
     )
@@ -196,6 +197,7 @@ class _Compiler(msgspec.Struct):
         self._labels(self.custom)
         native = self._native_options(data.get("native_options", {}))
         users = self._users(data.get("users"))
+        self.take = self._take(data.get("take", {}))
         self._pipelines(data.get("pipelines", {}))
         for name, item in data["objects"].items():
             self.done[name] = self._object(name, item)
@@ -217,6 +219,7 @@ class _Compiler(msgspec.Struct):
             native_options=native,
             objects=self.done,
             left_behind=data.get("left_behind", {}),
+            take=self.take,
             sample=model.SamplePolicy(**data.get("sample", {})),
             guards=data.get("guards", {}),
             exports=self._exports(data.get("exports", {})),
@@ -310,6 +313,31 @@ class _Compiler(msgspec.Struct):
                 f"add it to {self.document.data['languages'][name]}",
             )
         return self.words.get(text, text)
+
+    def _take(self, data: Mapping[str, bool | str]) -> frozenset[str]:
+        """The marks of rows that are migrated all the same."""
+        known = {
+            mark: None
+            for resource in self.source.resources.values()
+            for mark in resource.marks
+        }
+        for mark in data:
+            text = f"no row of {self.source.title} is marked as {mark!r}"
+            self.known(mark, known, ("take", mark), "unknown-name", text)
+        builder = self._builder(())
+        return frozenset(
+            mark
+            for mark, written in data.items()
+            if self._enabled(written, builder, ("take", mark))
+        )
+
+    def _marks(self, collection: str) -> Mapping[str, str]:
+        """The marks whose rows are left out of a collection, with their fields; deleted ones are
+        when they are read.
+        """
+        resource = self.source.resources.get(collection)
+        marks = resource.flags.items() if resource else ()
+        return {mark: name for mark, name in marks if mark not in self.take}
 
     def _collection(self, name: str, keys: Keys) -> None:
         self.known(
@@ -732,6 +760,7 @@ class _Compiler(msgspec.Struct):
             resource=resource,
             fields=fields,
             when=builder.optional(data, "when", keys),
+            marks={name: self._marks(name) for name in sources},
             related=related,
             children=children,
             each=each,
@@ -822,7 +851,7 @@ class _Compiler(msgspec.Struct):
             self.problem(
                 ("settings", name),
                 "wrong-type",
-                f"this setting switches an object on or off, and {value!r} is neither",
+                f"this setting is true or false, and {value!r} is neither",
                 "write true or false; yes, no and words in quotes are text",
             )
         return value is True
@@ -1015,7 +1044,14 @@ class _Compiler(msgspec.Struct):
                 f"{target!r} cannot be written",
                 "keep the value in a custom field",
             )
-        return kind
+        fewer = kind and kind.one_of_plan.get(
+            self.document.data["destination"]["plan"]
+        )
+        return (
+            msgspec.structs.replace(kind, one_of=fewer)
+            if kind and fewer
+            else kind
+        )
 
     def _exports(self, data: Mapping[str, Any]) -> tuple[model.Export, ...]:
         """Exported tables; their columns are expressions over the object's records."""

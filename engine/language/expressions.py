@@ -188,7 +188,11 @@ class Builder(msgspec.Struct):
         """
         if isinstance(data, str):
             path, found = self.lead(data, keys, (kind or TEXT).one_of)
-            if data != "$none":
+            if path.segments[0] == "$settings":
+                name = path.segments[1]
+                value = self.scope.settings.get(str(name)) or None
+                self._const(value, ("settings", name), kind)
+            elif data != "$none":
                 self.fault(keys, typecheck.check_path(found, kind))
                 # what a text holds, only the records show
                 self.fault(keys, typecheck.check_form(found, kind), "warning")

@@ -214,6 +214,8 @@ class ObjectMapping(msgspec.Struct, frozen=True):
     resource: str
     fields: Mapping[str, Field]
     when: Condition | None = None
+    # collection -> the marks whose rows are left out, such as inactive, with their fields
+    marks: Mapping[str, Mapping[str, str]] = msgspec.field(default_factory=dict)
     related: Mapping[str, Related] = msgspec.field(default_factory=dict)
     children: Mapping[str, Children] = msgspec.field(default_factory=dict)
     each: Each | None = None
@@ -343,6 +345,8 @@ class Spec(msgspec.Struct, frozen=True):
     native_options: tuple[NativeOptions, ...]
     objects: Mapping[str, ObjectMapping]
     left_behind: Mapping[str, str]
+    # the marks of rows that are migrated all the same
+    take: frozenset[str] = frozenset()
     sample: SamplePolicy = SamplePolicy()
     guards: Mapping[str, float] = msgspec.field(default_factory=dict)
     exports: tuple[Export, ...] = ()

@@ -13,7 +13,7 @@ from engine.connector.typed import Misfit, as_declared, as_text
 from engine.errors import Code
 from engine.language.model import CustomField
 from engine.language.scope import NUMBERS, TEXTS
-from engine.values import flag
+from engine.values import flag, word
 
 Fault = tuple[Code, str, str]  # its kind, the problem, and advice
 
@@ -232,7 +232,7 @@ def refusal(value: Any, kind: FieldType) -> str:
     """Why no destination takes a value in a field of this type; "" where one may."""
     if kind.max and isinstance(value, str) and len(value) > kind.max:
         return f"{len(value):,} characters, the destination takes {kind.max:,}"
-    if kind.one_of and value not in kind.one_of:
+    if kind.one_of and word(value) not in kind.one_of:
         return f"{value!r} is not one of {', '.join(kind.one_of)}"
     if kind.kind in _NEVER and not _may_be(value, kind.kind):
         return f"the destination takes {_taken(kind)}, not {as_text(value)}"

@@ -56,7 +56,7 @@ class RunResult:
     unchanged: int
     adopted: int
     deleted: int
-    need_attention: int  # records with something that people must see
+    need_attention: int  # records that need a person, as the report lists them
     lost_in_arrived: (
         int  # fields of arrived records that the destination does not hold
     )

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from engine.connector.references import any_key, reference_pattern
-from engine.connector.times import moment
+from engine.connector.times import is_marked, moment
 from engine.connector.typed import Misfit, Reader, as_declared, beyond_float
 from engine.language import jinja, model
 from engine.values import (
@@ -419,7 +419,11 @@ def _is_meant(context: _Context) -> bool:
         context.mapping.each and context.mapping.each.where,
         context.mapping.when,
     )
-    return all(
+    body = context.source.body
+    marks = context.mapping.marks.get(context.source.collection, {})
+    return not any(
+        is_marked(body.get(name)) for name in marks.values()
+    ) and all(
         holds(condition, context.value) for condition in conditions if condition
     )
 

@@ -12,9 +12,10 @@ from typing import Any
 from msgspec import structs
 
 from engine.connector.client import Client
-from engine.extract.audit import COUNTED, Audit
-from engine.extract.records import cursors_of
+from engine.extract.audit import Audit
 from engine.pipeline import Result
+from engine.report.attention import attention
+from engine.report.counts import count_marked, to_know
 from engine.report.tier import confirmed
 from engine.report.words import known
 from engine.session import Run
@@ -60,7 +61,7 @@ def build(
     )
     audit = result.audit or Audit()
     now = datetime.fromtimestamp(run.clock.now(), UTC)
-    return {
+    report = {
         "migration": run.spec.name,
         "title": f"{run.migration.source.title} to {run.migration.destination.title}",
         "command": command,
@@ -68,7 +69,6 @@ def build(
         "run": run.id,
         "generated_at": now.strftime("%Y-%m-%d %H:%M:%S UTC"),
         "spec_digest": run.spec.digest,
-        "verdict": _verdict(result, waiting),
         "accounts": {
             "source": _account(run.source),
             "destination": _account(run.destination),
@@ -82,7 +82,8 @@ def build(
         "collections_left_behind": [
             structs.asdict(item) for item in audit.unmapped
         ],
-        "to_know": _to_know(run),
+        "marked": [structs.asdict(item) for item in count_marked(run)],
+        "to_know": [structs.asdict(item) for item in to_know(run)],
         "provisioned": structs.asdict(result.provisioned)
         if result.provisioned
         else None,
@@ -91,14 +92,16 @@ def build(
         "findings": [told(finding) for finding in findings],
         "notices": list(run.notices),
     }
+    # a screen has only the first findings, and no record that was compared
+    waiting = waiting if most else len(attention(report))
+    return report | {"verdict": _verdict(result, waiting)}
 
 
 def _verdict(result: Result, waiting: int) -> dict[str, Any]:
-    """Counts people look at first, and whether anything needs them; `waiting` are the records
-    that were found to.
-    """
+    """Counts people look at first, and whether anything needs them: `waiting` records do."""
     records, fields = result.tally.record_states(), result.tally.field_states()
     lost = result.tally.lost_in_arrived
+    # of a large run, the report shows only some of the records that are missing or lost fields
     good = not (waiting or records["missing"] or records["failed"] or lost)
     unmapped = result.audit.unmapped if result.audit else ()
     written = ("created", "updated", "unchanged", "adopted", "deleted")
@@ -148,32 +151,6 @@ def _account(client: Client) -> dict[str, Any]:
             for limit in client.connector.limits
         ],
     }
-
-
-def _to_know(run: Run) -> list[dict[str, Any]]:
-    """What both connectors say that people should know, with the rows that were counted."""
-    cursors = cursors_of(run)
-
-    def rows(name: str) -> int | None:
-        cursor = cursors.get(name) or cursors.get(COUNTED + name)
-        return cursor.rows if cursor and cursor.complete else None
-
-    source = [
-        {
-            "platform": run.source.connector.title,
-            "text": item.text,
-            "rows": [[name, rows(name)] for name in item.rows],
-        }
-        for item in run.source.connector.to_know
-    ]
-    return source + [
-        {
-            "platform": run.destination.connector.title,
-            "text": item.text,
-            "rows": [],
-        }
-        for item in run.destination.connector.to_know
-    ]
 
 
 def _objects(run: Run, result: Result) -> list[dict[str, Any]]:

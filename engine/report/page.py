@@ -14,8 +14,8 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
+from engine.report.attention import attention, causes
 from engine.report.document import private
-from engine.report.terminal import attention, causes
 from engine.values import well_formed
 
 PARTS = Path(__file__).parent / "page"

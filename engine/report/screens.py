@@ -12,13 +12,14 @@ from rich.console import Console
 
 from engine.extract.audit import Audit
 from engine.plan.cost import Plan
+from engine.report.attention import about
 from engine.report.terminal import (
     NAMED,
-    about,
     calls_and_cost,
     heading,
     left_behind,
     line,
+    marked,
     named,
     notices,
     number,
@@ -53,19 +54,10 @@ def show_audit(report: Mapping[str, Any], console: Console) -> None:
         for item in report["collections"]
     ]
     table(console, "Collections", ("Collection", "rows", ""), rows, [1])
-    marked = [
-        [
-            item["collection"],
-            item["kind"],
-            number(item["rows"]),
-            "left out" if item["kind"] == "deleted" else "read like others",
-        ]
-        for item in report["marked"]
-    ]
-    heads = ("Collection", "marked as", "rows", "")
-    table(console, "Rows that are marked", heads, marked, [2])
     _people(report, console)
     left_behind(report, console)
+    marked(report, console)
+    _hidden(report, console)
     _fields(report, console)
     to_know(report, console)
     spent(report, console)
@@ -73,7 +65,11 @@ def show_audit(report: Mapping[str, Any], console: Console) -> None:
 
 
 def _fields(report: Mapping[str, Any], console: Console) -> None:
-    """How many rows have each field that is read, and which fields nobody declared."""
+    """The fields that are read and some rows lack, or that nobody declared; how many the rest
+    are; then what rows have besides.
+    """
+    known = report["fields"]
+    telling = [item for item in known if _is_telling(item)]
     rows = [
         [
             f"{item['collection']}.{item['field']}",
@@ -82,10 +78,12 @@ def _fields(report: Mapping[str, Any], console: Console) -> None:
             item["use"] if item["use"] != "value" else "",
             "IN NO ROW" if item["rows"] and not item["found"] else "",
         ]
-        for item in report["fields"]
+        for item in telling
     ]
     heads = ("Field", "rows with it / rows", "known as", "for", "")
-    table(console, "Fields that are read", heads, rows, [1])
+    title = "Fields that are read, and not in every row"
+    table(console, title, heads, rows, [1])
+    _line_of_the_rest(known, len(telling), console)
     more = [
         [
             f"{item['collection']}.{item['field']}",
@@ -97,6 +95,86 @@ def _fields(report: Mapping[str, Any], console: Console) -> None:
         "Fields that the connector does not declare, such as custom properties"
     )
     table(console, title, ("Field", "rows with it", "filled"), more, (1, 2))
+
+
+_MARKED = (
+    "not in the list: to migrate them, find the parameter of the list that shows them,"
+    " write it into the connector, and name the mark in `take`"
+)
+# what a row that no list shows may turn out to be, and what people can do about it
+_ADVICE = {
+    "deleted": (
+        "deleted in the source, and left out; where other rows name them, restore them"
+        " there, or say in the spec what stands in for them (on_miss)"
+    ),
+    "inactive": _MARKED,
+    "archived": _MARKED,
+    "present": (
+        "rows like others that the list does not show, and that would not arrive: look at"
+        " what the key may see, and at the list in the connector, then --refresh"
+    ),
+    "gone": "gone for good; where other rows name them, see what on_miss makes of it",
+    "refused": "cannot be read by their ids; the notices say why",
+}
+
+
+def _hidden(report: Mapping[str, Any], console: Console) -> None:
+    """Rows that no list shows: what speaks for them, what those that were read are, what to do."""
+    hidden = report["hidden"]
+    calls = counted(hidden["calls"], "call")
+    if hidden["collections"] is None:
+        line(console, "")
+        line(
+            console,
+            f"Rows that no list shows were not looked for: --hidden does, with at most {calls}",
+        )
+        return
+    rows = [
+        [
+            item["collection"],
+            number(item["gaps"]),
+            f"{item['named']:,} ({counted(item['namers'], 'row')})",
+            number(sum(item["found"].values())),
+            ", ".join(
+                f"{many:,} {what}" for what, many in item["found"].items()
+            ),
+            "" if item["readable"] else "cannot be read by id",
+        ]
+        for item in hidden["collections"]
+        if item["gaps"] or item["named"]
+    ]
+    heads = ("Collection", "gaps in ids", "named only", "read", "which are", "")
+    title = f"Rows that no list shows ({calls} to look)"
+    table(console, title, heads, rows, (1, 2, 3))
+    if not rows:
+        line(console, "")
+        line(console, "Nothing speaks for rows that no list shows")
+    found = {
+        what: keys
+        for item in hidden["collections"]
+        for what, keys in item["examples"].items()
+    }
+    for what, keys in found.items():
+        line(console, f"  {what}, such as {keys[0]}: {_ADVICE[what]}")
+
+
+def _is_telling(item: Mapping[str, Any]) -> bool:
+    """Whether people have to see a field: rows lack it, or only the spec knows it."""
+    lacking = int(item["rows"]) - int(item["found"])
+    return lacking > 0 or item["evidence"] == "undeclared"
+
+
+def _line_of_the_rest(
+    known: Sequence[Mapping[str, Any]], told: int, console: Console
+) -> None:
+    """How many fields are in every row, and how many no row could have shown."""
+    unseen = sum(not item["rows"] and not _is_telling(item) for item in known)
+    complete = counted(len(known) - told - unseen, "field")
+    rest = f"{complete} that the spec reads: in every row that could have it"
+    more = f"; {unseen:,} where there is no such row" if unseen else ""
+    if known:
+        line(console, "")
+        line(console, f"{rest}{more}; --json lists them all")
 
 
 def _people(report: Mapping[str, Any], console: Console) -> None:
@@ -158,6 +236,7 @@ def show_plan(
     _listed(console, "Custom fields to create", plan["fields_missing"])
     _people(report, console)
     left_behind(report, console)
+    marked(report, console)
     _listed(console, "Warnings", plan["warnings"])
     cost = calls_and_cost(plan["calls"], plan["cost"], plan["cost_unit"])
     heading(console, f"Cost: {cost}; about {period(plan['seconds'])}")

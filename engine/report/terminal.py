@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from rich.cells import cell_len
@@ -11,9 +10,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from engine.destination.rows import FIELDS, OPTIONS
-from engine.report.words import clean, counted
-from engine.values import cause_of
+from engine.report.attention import Cause, Report, attention, causes
+from engine.report.words import clean, counted, row_counts
 
 NAMED = 20  # records, causes and people that are named before the rest is only counted
 FEW = 3  # records with one cause that are each named
@@ -31,7 +29,6 @@ COLUMNS = {
     "cost": "cost",  # called as the destination calls it
     "least": "least",
 }
-Report = Mapping[str, Any]
 Row = Sequence[str]
 
 
@@ -45,55 +42,13 @@ def show(
     _attention(waiting, console)
     people(report, console)
     left_behind(report, console)
+    marked(report, console)
     spent(report, console)
     notices(report, console)
     if files:
         heading(console, "Reports")
         for format, path in files.items():
             line(console, f"  {format}: {path}")
-
-
-def attention(report: Report) -> list[tuple[str, str, list[str]]]:
-    """What needs a person, as (object, key, texts): findings, then records without one."""
-    found: dict[tuple[str, str], list[str]] = {}
-    for item in report["findings"]:
-        if item["severity"] == "attention":
-            text = (
-                f"{item['field']}: {item['text']}"
-                if item["field"]
-                else item["text"]
-            )
-            found.setdefault(about(item), []).append(text)
-    for row in report["records"]:
-        texts = _troubles(row)
-        if texts:
-            found.setdefault((row["object"], row["key"]), texts)
-    return [(name, key, texts) for (name, key), texts in found.items()]
-
-
-@dataclass(frozen=True, slots=True)
-class Cause:
-    """What is wrong with several records of an object; `text` is that of the first."""
-
-    object: str
-    text: str
-    # key, and what is said of it
-    records: list[tuple[str, str]] = field(default_factory=list)
-
-    @property
-    def alike(self) -> bool:
-        """Whether the text is exactly the same for all of them."""
-        return all(text == self.text for _, text in self.records)
-
-
-def causes(waiting: Sequence[tuple[str, str, list[str]]]) -> list[Cause]:
-    """What needs a person, grouped: texts that differ only in values and numbers have one cause."""
-    found: dict[tuple[str, str], Cause] = {}
-    for name, key, texts in waiting:
-        for text in texts:
-            cause = found.setdefault((name, cause_of(text)), Cause(name, text))
-            cause.records.append((key, text))
-    return list(found.values())
 
 
 def _described(cause: Cause) -> Iterator[str]:
@@ -110,29 +65,6 @@ def _described(cause: Cause) -> Iterator[str]:
         f"{cause.object}: {cause.text}{alike} ({len(cause.records):,} records, first"
         f" {first})"
     )
-
-
-def about(item: Mapping[str, Any]) -> tuple[str, str]:
-    """What a finding is about, as people know it: object and key of a record, or RESOURCE.NAME
-    of a field.
-    """
-    name, key = str(item["object"]), str(item["key"])
-    if name.startswith((FIELDS, OPTIONS)):
-        return f"{name.partition('.')[2]}.{key}", ""
-    return name, key
-
-
-def _troubles(row: Mapping[str, Any]) -> list[str]:
-    """What is wrong with a record without a finding."""
-    if row["state"] in ("missing", "failed"):
-        return [f"{row['state']}: {row['reason'] or 'no reason given'}"]
-    if row["state"] != "arrived":
-        return []
-    lost = [item for item in row["fields"] if item["state"] == "lost"]
-    return [
-        f"{item['label']} is lost: {item['reason'] or 'no reason given'}"
-        for item in lost
-    ]
 
 
 # -- parts
@@ -276,6 +208,21 @@ def left_behind(report: Report, console: Console) -> None:
     )
 
 
+def marked(report: Report, console: Console) -> None:
+    """Rows marked as inactive, archived or deleted in the source; whether they are left out."""
+    rows = [
+        [
+            item["collection"],
+            item["kind"],
+            number(item["rows"]),
+            "left out" if item["left_out"] else "read like others",
+        ]
+        for item in report.get("marked", ())
+    ]
+    heads = ("Collection", "marked as", "rows", "")
+    table(console, "Rows that are marked", heads, rows, [2])
+
+
 def to_know(report: Report, console: Console) -> None:
     """What the APIs do not hold, and what people have to check or make anew."""
     items = report.get("to_know", [])
@@ -283,17 +230,9 @@ def to_know(report: Report, console: Console) -> None:
         heading(console, f"To know about {title}")
         for item in items:
             if item["platform"] == title:
-                line(console, f"  {item['text']}{_shown_rows(item['rows'])}")
-
-
-def _shown_rows(rows: Sequence[tuple[str, int | None]]) -> str:
-    """The counts of an item that are known."""
-    known = [
-        f"{name}: {many:,} rows"
-        for name, many in rows
-        if many is not None and many >= 0
-    ]
-    return f" ({', '.join(known)})" if known else ""
+                counts = row_counts(item["rows"])
+                shown = f" ({counts})" if counts else ""
+                line(console, f"  {item['text']}{shown}")
 
 
 def cost_unit(account: Mapping[str, Any]) -> str:

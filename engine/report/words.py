@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Iterable
 
 
 def counted(many: int, word: str) -> str:
     """`1 row`, `2 rows`."""
     return f"{many:,} {word}{'' if many == 1 else 's'}"
+
+
+def row_counts(rows: Iterable[tuple[str, int | None]]) -> str:
+    """`clients: 40 rows, clients.fax: 3 filled`: the counts that are known."""
+    return ", ".join(
+        f"{name}: {many:,} {'filled' if '.' in name else 'rows'}"
+        for name, many in rows
+        if many is not None and many >= 0
+    )
 
 
 def apart(before: str, after: str, wide: int) -> tuple[str, str]:

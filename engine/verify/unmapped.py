@@ -35,7 +35,7 @@ class UnmappedFields(msgspec.Struct, frozen=True):
         settled = self._settled.setdefault(record.collection, {})
         if not settled.keys() >= record.body.keys():
             touched = self.touched.get(record.collection, set())
-            known = touched | {kind.own_field, kind.deleted}
+            known = touched | {kind.own_field, *kind.marks.values()}
             for name in record.body.keys() - settled.keys():
                 settled[name] = name not in known and known.isdisjoint(
                     said_by(name)

@@ -129,6 +129,8 @@ async def _single(account: StelAccount, request: Request) -> Response:
         if collection == "workOrders" and account.switches["work_order_by_id"] == "fail":
             raise Refusal(400)
         found = account.rows.get(collection, index)
+        if found.get("deleted") and account.switches["read_deleted"] == "404":
+            raise Refusal(404, detail=f"no {collection} with id {request.path_params['ident']}")
         return _answer(found if account.switches["single_shape"] == "object" else [found])
     _check_writable(collection)
     if request.method == "DELETE":

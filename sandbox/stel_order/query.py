@@ -45,6 +45,7 @@ class Query:
     descending: bool = False
     start: int = 0
     limit: int = DEFAULT_LIMIT
+    deleted: bool = False  # whether deleted rows are among those that the conditions judge
 
 
 def is_date(field: str) -> bool:
@@ -100,7 +101,9 @@ def read_query(
             page["sort"], page["descending"] = _sort(text, sample)
         else:
             conditions.append(_condition(collection, name, text, sample, switches))
-    return Query(tuple(conditions), **page)
+    reaches = switches["deleted_filter"] == "rows"
+    asked = any(one.field == "deleted" and one.values == ("true",) for one in conditions)
+    return Query(tuple(conditions), **page, deleted=reaches and asked)
 
 
 def _limit(text: str, switches: Mapping[str, str]) -> int:

@@ -152,7 +152,7 @@ class Rows:
         changed = self.overlay.records[collection]
         quick, slow = self._tests(collection, query.conditions)
         chosen: list[int] = []
-        for index in self.live(collection):
+        for index in range(self.end(collection)) if query.deleted else self.live(collection):
             if index in changed:
                 if _meets(changed[index], query.conditions):
                     chosen.append(index)

@@ -24,6 +24,8 @@ SWITCHES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "count_refused": ("off", "on"),  # do 429 answers use up quota
         "retry_after": ("off", "on"),
         "files_quota": ("off", "on"),
+        "read_deleted": ("row", "404"),  # GET of a deleted row: for how long it can be read
+        "deleted_filter": ("nothing", "rows"),  # what a list answers to `deleted=true`
         "cascade": ("off", "unlink", "delete"),  # what a delete does to the rows that name it
         "refuse_deletes": ("off",),  # collections and `referred`, separated by commas
         "day_zone": ("UTC",),  # any zone name

@@ -149,6 +149,7 @@ MISTAKES = [
     ("boards: {fields: {name: text}}", "boards: {fields: {name: text}, published: [nmae]}", "unknown-name", "name"),
     ("boards: {fields: {name: text}}", "boards: {fields: {name: text}, flags: {archived: nmae}}", "unknown-name", "name"),
     ("users: {resource: people", "to_know: [{text: x, rows: [bords]}]\nusers: {resource: people", "unknown-name", "boards"),
+    ("users: {resource: people", "to_know: [{text: x, rows: [boards.nmae]}]\nusers: {resource: people", "unknown-name", "name"),
 ]  # fmt: skip
 
 

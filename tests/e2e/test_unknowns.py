@@ -36,6 +36,8 @@ SOURCE = (
     "event_end_bound=end",
     "work_order_by_id=fail",
     "files_quota=on",
+    "read_deleted=404",
+    "deleted_filter=rows",
     "cascade=delete",
     "refuse_deletes=referred",
 )

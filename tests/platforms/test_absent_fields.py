@@ -171,6 +171,21 @@ def test_an_audit_counts_fields(serve: Serve, tmp_path: Path) -> None:
     assert told["notes", "person"] == (0, 0, "published", "link")
 
 
+def test_an_audit_prints_only_fields_that_tell_something(serve: Serve, tmp_path: Path) -> None:
+    """Those that rows lack, or nobody declared, have a line each; the rest is one line, and stands in the JSON."""
+    trial_ = trial(serve, tmp_path, notes=[])
+    without(trial_.platform.tables["people"][:5], "boss")
+    without(trial_.platform.tables["companies"], "city")
+    words = trial_.etl("audit", code=0).out.splitlines()
+    fields = trial_.etl("audit", "--json", code=0).data()["fields"]
+    lines = [text.split() for text in words if text.startswith(("people.", "companies.", "notes.", "staff."))]
+    assert {one[0]: one[1:4] for one in lines} == {"people.boss": ["7", "/", "12"], "companies.city": ["0", "/", "12"]}
+    unseen = sum(not one["rows"] for one in fields)
+    assert unseen == 2
+    rest = f"{len(fields) - 4} fields that the spec reads: in every row that could have it; 2 where there is no such row"
+    assert f"{rest}; --json lists them all" in words
+
+
 def test_an_audit_counts_what_nobody_declared(serve: Serve, tmp_path: Path) -> None:
     """Fields that the connector does not declare are told with how many rows have and fill them, marked rows are counted."""
     trial_ = trial(serve, tmp_path)
@@ -179,11 +194,11 @@ def test_an_audit_counts_what_nobody_declared(serve: Serve, tmp_path: Path) -> N
     found = trial_.etl("audit", "--json", code=0).data()
     assert found["undeclared"] == [{"collection": "people", "field": "shoe_size", "rows": 10, "filled": 3}]
     assert found["marked"] == [
-        {"collection": "people", "kind": "deleted", "rows": 2},
-        {"collection": "people", "kind": "inactive", "rows": 4},
+        {"collection": "people", "kind": "deleted", "rows": 2, "left_out": True},
+        {"collection": "people", "kind": "inactive", "rows": 4, "left_out": True},
     ]
     text = trial_.etl("audit", code=0).out
-    for words in ("people.shoe_size", "left out", "read like others"):
+    for words in ("people.shoe_size", "Rows that are marked", "left out"):
         assert words in text
 
 
@@ -215,19 +230,23 @@ def test_the_plan_is_taken_from_what_the_account_shows(
 
 
 def test_what_people_should_know_is_told(serve: Serve, tmp_path: Path) -> None:
-    """The connector's list stands in the audit, in reports and in the mapping document, with the rows that were counted."""
-    known = [{"text": "Logos are not in the API.", "rows": ["companies", "notes"]}, {"text": "Let telephones synchronise."}]
+    """The connector's list stands in the audit, in reports and in the mapping document, with what the source shows of each."""
+    known = [{"text": "Logos are not in the API.", "rows": ["companies", "notes.text"]}, {"text": "Let telephones synchronise."}]
     trial_ = trial(serve, tmp_path, connector={"to_know": known})
+    trial_.etl("docs", "--out", "before.md", code=0)
+    trial_.platform.tables["notes"][0]["text"] = " "
     audit = trial_.etl("audit", code=0).out
-    assert "Logos are not in the API. (companies: 12 rows, notes: 12 rows)" in audit
+    counts = "companies: 12 rows, notes.text: 11 filled"
+    assert f"Logos are not in the API. ({counts})" in audit
     assert "Let telephones synchronise.\n" in audit
     found = trial_.run("--sample")["to_know"]
-    assert found[0] == {"platform": "source", "text": known[0]["text"], "rows": [["companies", 12], ["notes", 12]]}
+    assert found[0] == {"platform": "source", "text": known[0]["text"], "rows": [["companies", 12], ["notes.text", 11]]}
     for name in ("mapping.md", "mapping.html"):
         trial_.etl("docs", "--out", name, code=0)
         text = (tmp_path / name).read_text(encoding="utf-8")
-        assert "Logos are not in the API" in text
+        assert "Logos are not in the API" in text and "11 filled" in text
         assert "Let telephones synchronise" in text
+    assert "filled" not in (tmp_path / "before.md").read_text(encoding="utf-8")
 
 
 def test_what_the_shipped_spec_reads_fields_for() -> None:

@@ -33,7 +33,7 @@ def test_records_that_no_object_takes_are_counted(serve: Serve, tmp_path: Path) 
     done = trial.etl("run", code=0)
     assert "2 not taken by any object" in done.out
     assert (
-        "the conditions of contacts, prospects do not take them, such as people/3, people/4"
+        "contacts, prospects do not take them, by a condition or a mark, such as people/3, people/4"
         in done.out
     )
     plan = trial.etl("plan", "--json", code=0).data()

@@ -13,8 +13,9 @@ from rich.console import Console
 
 from engine.extract.audit import Audit
 from engine.plan.cost import Plan, Step
+from engine.report.attention import attention
 from engine.report.screens import show_announcement
-from engine.report.terminal import NAMED, attention, show
+from engine.report.terminal import NAMED, show
 from engine.report.words import clean
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -147,3 +147,30 @@ def test_a_wrong_word_stops_the_start(switch: str) -> None:
     """A word that a switch does not know is named."""
     with pytest.raises(RuntimeError, match="takes off"), account("--set", switch):
         pass
+
+
+def test_how_long_a_deleted_row_can_be_read_is_a_switch() -> None:
+    """By default it answers by its id with deleted true; the other way it is gone, be it deleted now or before."""
+    for word, status in (("row", 200), ("404", 404)):
+        with account("--set", f"read_deleted={word}") as api:
+            client = busiest(rows(api))
+            api.send("DELETE", f"clients/{client['id']}")
+            for ident in (client["id"], 1_200_101 + 11 * 7):
+                (said,) = api.get(f"clients/{ident}", status=status)
+                assert said.get("deleted", False) == (status == 200)
+            assert client["id"] not in {row["id"] for row in api.everything("clients")}
+
+
+def test_what_a_list_answers_to_deleted_is_a_switch() -> None:
+    """By default no filter reaches deleted rows; the other way `deleted=true` lists them, and nothing else does."""
+    for word in ("nothing", "rows"):
+        with account("--set", f"deleted_filter={word}") as api:
+            client = busiest(rows(api))
+            api.send("DELETE", f"clients/{client['id']}")
+            found = api.everything("clients", deleted="true")
+            gone = {row["id"] for row in found}
+            assert gone >= {client["id"], 1_200_101 + 11 * 7} if word == "rows" else not gone
+            assert all(row["deleted"] for row in found)
+            live = {row["id"] for row in api.everything("clients")}
+            assert live == {row["id"] for row in api.everything("clients", deleted="false")}
+            assert not live & {client["id"]}

@@ -82,8 +82,8 @@ def test_numbers_are_those_of_the_next_delta(migrated: Desk, changed: Callable[[
 
 COUNTED = {
     "quotes": ("En curso: open, Aceptada", "En curso: won, Aceptada"),
-    "account_persons": ("name: {from: [name, legal-name, full-reference], using: text.squash}\n      owner_id: {lookup: users, by: agent-path}\n      org_id",
-                        "name: {from: [legal-name, name, full-reference], using: text.squash}\n      owner_id: {lookup: users, by: agent-path}\n      org_id"),
+    "account_persons": ("name: {from: [name, legal-name, full-reference], using: text.squash}\n      owner_id: {lookup: users, by: agent-path}\n      visible_to: $settings.visible_to\n      org_id",
+                        "name: {from: [legal-name, name, full-reference], using: text.squash}\n      owner_id: {lookup: users, by: agent-path}\n      visible_to: $settings.visible_to\n      org_id"),
     "item_images": ("{{ image.order }} {{ image.item_image_id }}", "{{ image.item_image_id }}"),
 }  # fmt: skip
 

@@ -123,7 +123,7 @@ def hostile(told: Manual) -> Manual:
     return replace(
         told, title=HOSTILE, source=HOSTILE, destination=HOSTILE, digest=HOSTILE, chapters=(chapter,), edges={"n": frozenset()},
         nodes=(Node("n", HOSTILE, HOSTILE),), people=(HOSTILE,), customs=table, pipelines=table, left=((HOSTILE, HOSTILE),),
-        to_know=((HOSTILE, HOSTILE),),
+        to_know=((HOSTILE, HOSTILE, HOSTILE),),
     )  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from msgspec import Struct, structs
 
+from engine.cli.environment import variables
 from engine.config.document import Document, Keys, read
 from engine.config.suggestions import suggest
 from engine.config.validation import check_shape
@@ -16,7 +17,7 @@ from engine.connector.references import named
 from engine.connector.typed import reader_of
 from engine.errors import Code, Diagnostic, Place, SpecError
 from engine.extract.records import has_key, row_key
-from engine.language.compile import Migration
+from engine.language.compile import Migration, load_migration, shown
 from engine.language.model import ObjectMapping, ValueMap
 from engine.mapping.draft import judged, kinds_of
 from engine.mapping.evaluate import (
@@ -42,6 +43,7 @@ class Case:
     links: Mapping[str, frozenset[str]]
     expect: Mapping[str, Mapping[str, Any]]  # object -> key -> expectation
     keys: Keys
+    migration: Migration  # with the settings of the case
     today: str = ""  # the day it is told on
 
 
@@ -98,10 +100,26 @@ def load_cases(
         problems = list(_problems(document, migration))
     if problems:
         raise SpecError(problems)
-    return document, [
-        _case(document, position, migration)
-        for position in range(len(document.data["cases"]))
-    ]
+    compiled = {canonical({}): migration}
+    cases = []
+    for position, item in enumerate(document.data["cases"]):
+        settings = item.get("settings", {})
+        at = canonical(settings)
+        if at not in compiled:
+            compiled[at] = _with_settings(path, settings)
+        cases.append(_case(document, position, compiled[at]))
+    return document, cases
+
+
+def _with_settings(path: FilePath, settings: Mapping[str, Any]) -> Migration:
+    """The migration that a file of cases tests, with some settings changed; raises SpecError."""
+    spec = path.with_name(path.name.removesuffix(".test.yaml") + ".yaml")
+    document = read(spec, shown(spec))
+    changed = {**document.data.get("settings", {}), **settings}
+    data = {**document.data, "settings": changed}
+    return load_migration(
+        spec, variables(), structs.replace(document, data=data)
+    )
 
 
 def _problems(document: Document, migration: Migration) -> Iterator[Diagnostic]:
@@ -129,6 +147,15 @@ def _problems(document: Document, migration: Migration) -> Iterator[Diagnostic]:
                         f"the record has no {resource.id}",
                         "add it",
                     )
+        for name in holder.get("settings", {}):
+            yield from _unknown(
+                document,
+                (*keys, "settings", name),
+                "unknown-name",
+                "setting",
+                name,
+                list(migration.spec.settings),
+            )
         for name in holder.get("links", {}):
             yield from _unknown(
                 document,
@@ -194,6 +221,7 @@ def _case(document: Document, position: int, migration: Migration) -> Case:
         named,
         own["expect"],
         ("cases", position),
+        migration,
         own.get("today", shared.get("today", "")),
     )
 
@@ -201,18 +229,10 @@ def _case(document: Document, position: int, migration: Migration) -> Case:
 # -- running
 
 
-def run_cases(
-    document: Document, cases: Sequence[Case], migration: Migration
-) -> CaseRun:
+def run_cases(document: Document, cases: Sequence[Case]) -> CaseRun:
     """Map every case's records and compare the drafts with what is expected."""
     seen = Seen()
-    watched = {
-        item.name: _watched(item, seen) for item in migration.spec.active()
-    }
-    results = {
-        case.keys: list(_run(document, case, migration, watched, seen))
-        for case in cases
-    }
+    results = {case.keys: list(_run(document, case, seen)) for case in cases}
     passed = tuple(case.name for case in cases if not results[case.keys])
     failed = tuple(case.name for case in cases if results[case.keys])
     return CaseRun(
@@ -223,14 +243,14 @@ def run_cases(
     )
 
 
-def _run(
-    document: Document,
-    case: Case,
-    migration: Migration,
-    watched: Mapping[str, ObjectMapping],
-    seen: Seen,
-) -> Iterator[Failure]:
+def _run(document: Document, case: Case, seen: Seen) -> Iterator[Failure]:
+    migration = case.migration
     around = World(migration, case.records, case.users, case.links, case.today)
+    watched = {
+        item.name: _watched(item, seen)
+        for item in migration.spec.active()
+        if item.name in case.expect
+    }
     for name, wanted in case.expect.items():
         for key, item in wanted.items():
             at = (*case.keys, "expect", name, key)

@@ -50,7 +50,7 @@ def test_command(
             f"there are no cases: {path} – write some, or: etl test {spec} --capture OBJECT ID"
         )
     document, cases = load_cases(path, migration)
-    tested = run_cases(document, cases, migration)
+    tested = run_cases(document, cases)
     covered = coverage(migration.spec, tested.seen)
     if as_json:
         click.echo(

@@ -24,7 +24,7 @@ from engine.language.model import (
     Test,
     ValueMap,
 )
-from engine.values import word
+from engine.values import is_empty, word
 
 FIRST = "the first of them that is filled"
 _SPECIAL = {
@@ -76,7 +76,9 @@ def _path(expr: Path, spec: Spec, said: Words) -> None:
 def named(path: Path, spec: Spec) -> str:
     """A source path as people read it."""
     if path.segments[0] == "$settings":
-        return f"the setting {path.segments[1]} ({spec.settings.get(str(path.segments[1]), '')})"
+        value = spec.settings.get(str(path.segments[1]))
+        shown = "empty" if is_empty(value) else value
+        return f"the setting {path.segments[1]} ({shown})"
     return _SPECIAL.get(path.text, path.text)
 
 

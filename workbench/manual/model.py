@@ -15,6 +15,8 @@ from engine.language.dependencies import lookups
 from engine.language.model import ObjectMapping, Spec
 from engine.mapping.draft import sight_on
 from engine.mapping.evaluate import Evaluation, Source, evaluate
+from engine.report.counts import to_know
+from engine.report.words import row_counts
 from engine.session import Run
 from engine.store.records import count, stream
 from engine.values import as_file, as_link, is_empty, word
@@ -82,8 +84,8 @@ class Manual:
     left: tuple[tuple[str, str], ...]
     masked: bool
     examples: bool = field(default=False)
-    # platform and text: what the APIs do not hold, what to check
-    to_know: tuple[tuple[str, str], ...] = ()
+    # platform, text, counts: what the APIs do not hold, what to check, what the source shows of it
+    to_know: tuple[tuple[str, str, str], ...] = ()
 
 
 def manual(migration: Migration, run: Run | None, masked: bool) -> Manual:
@@ -112,13 +114,25 @@ def manual(migration: Migration, run: Run | None, masked: bool) -> Manual:
         customs=_customs(spec),
         pipelines=_pipelines(migration.document.data.get("pipelines", {})),
         left=tuple(spec.left_behind.items()),
-        to_know=tuple(
-            (side.title, item.text)
-            for side in (migration.source, migration.destination)
-            for item in side.to_know
-        ),
+        to_know=_to_know(migration, run),
         masked=masked,
         examples=run is not None,
+    )
+
+
+def _to_know(
+    migration: Migration, run: Run | None
+) -> tuple[tuple[str, str, str], ...]:
+    """What the connectors say, with the counts of what is staged."""
+    if run is None:
+        return tuple(
+            (side.title, item.text, "")
+            for side in (migration.source, migration.destination)
+            for item in side.to_know
+        )
+    return tuple(
+        (item.platform, item.text, row_counts(item.rows))
+        for item in to_know(run)
     )
 
 
@@ -181,6 +195,11 @@ def _target(item: ObjectMapping, target: str, spec: Spec) -> str:
 def _remarks(item: ObjectMapping) -> Iterator[str]:
     if item.when:
         yield f"Only records for which this holds: {when(item.when)}."
+    marked = dict.fromkeys(
+        mark for marks in item.marks.values() for mark in marks
+    )
+    if marked:
+        yield f"Rows that are marked as {' or '.join(marked)} are left out."
     if item.each:
         rest = f", if {when(item.each.where)}" if item.each.where else ""
         yield (

@@ -224,7 +224,7 @@ def _to_know(manual: Manual) -> str:
     if not manual.to_know:
         return ""
     title = "What to know about the platforms"
-    table = _table(title, ("Platform", "What"), manual.to_know)
+    table = _table(title, ("Platform", "What", "In the source"), manual.to_know)
     return f'<section id="to-know"><h2>{title}</h2>{table}</section>\n'
 
 

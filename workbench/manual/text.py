@@ -71,7 +71,7 @@ def _lines(manual: Manual) -> Iterator[str]:
     )
     if manual.to_know:
         yield from ("", "## What to know about the platforms", "")
-        yield from _table(("Platform", "What"), manual.to_know)
+        yield from _table(("Platform", "What", "In the source"), manual.to_know)
     yield from _signature(manual)
 
 

@@ -86,7 +86,7 @@ def _tested(spec: Path, migration: Migration) -> tuple[bool, list[str]]:
     if not path.exists():
         return False, [f"**No cases**: `{path.as_posix()}` does not exist", ""]
     try:
-        tested = run_cases(*load_cases(path, migration), migration)
+        tested = run_cases(*load_cases(path, migration))
     except EtlError as error:
         told = _block(str(error).split("\n"))
         return True, ["**The cases cannot be run**", *told]

@@ -303,16 +303,16 @@ function peopleTable() {
   return section("people", "People", table("People and who they are in the destination", [["Name"], ["E-mail"], ["State"], ["In the destination"]], rows));
 }
 function leftBehind() {
-  const rows = [...report.collections_left_behind].sort((one, two) => two.rows - one.rows);
-  if (!rows.length) return null;
+  const marked = (report.marked || []).filter((item) => item.left_out).map((item) => ({ ...item, reason: `marked as ${item.kind} in the source` })); // older reports have none
+  const rows = [...report.collections_left_behind, ...marked].sort((one, two) => two.rows - one.rows);
   const cells = rows.map((row) => [
     value(row.collection, "name"), row.rows < 0 ? "unknown" : count(row.rows),
     row.reason ? value(row.reason, "name") : el("span.chip.s-lost", {}, "no reason given"),
   ]);
-  return section("left", "Collections left behind", table("Collections that are not migrated", [["Collection"], ["Rows", "number"], ["Why"]], cells));
+  return rows.length ? section("left", "Collections left behind", table("Collections that are not migrated", [["Collection"], ["Rows", "number"], ["Why"]], cells)) : null;
 }
 function toKnow() {
-  const counted = (rows) => rows.filter((row) => row[1] !== null && row[1] >= 0).map((row) => `${row[0]}: ${many(row[1], "row")}`).join(", ");
+  const counted = (rows) => rows.filter((row) => row[1] !== null && row[1] >= 0).map(([name, known]) => `${name}: ${name.includes(".") ? `${count(known)} filled` : many(known, "row")}`).join(", ");
   const rows = (report.to_know || []).map((item) => [value(item.platform, "name"), value(item.text, "name"), value(counted(item.rows), "name")]); // older reports have none
   return rows.length ? section("to-know", "To know", table("What the platforms do not hold, and what to check", [["Platform"], ["What"], ["Rows"]], rows)) : null;
 }
