@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from typing import Any
@@ -539,5 +538,7 @@ def _least(codec: RowCodec, many: Mapping[str, int]) -> float:
     for verb, rows in many.items():
         if rows:
             operation = codec.resource.operations[verb]  # type: ignore[index]
-            total += math.ceil(rows / operation.rows) * operation.cost
+            total += sum(
+                call.cost * many for call, many in operation.calls(rows)
+            )
     return total

@@ -100,7 +100,8 @@ def _looked_at(outcome: Outcome, codec: RowCodec) -> Outcome:
 
 
 def _settled(run: Run, outcome: Outcome, codec: RowCodec) -> Settled:
-    cost = codec.resource.operations[outcome.write.action].cost
+    operation = codec.resource.operations[outcome.write.action]
+    cost = operation.for_rows(outcome.rows).cost
     called = outcome.called and outcome.state != "not sent"
     return Settled(
         outcome.write.entry,
