@@ -166,7 +166,7 @@ def gap(
     price: str,
     units: str,
     discount: str = "",
-    only: dict[str, Any] = AS_IT_IS,
+    only: dict[str, str] = AS_IT_IS,
 ) -> float | None:
     """Say how far a total is from what its lines come to; nothing where the two agree.
 
@@ -176,7 +176,7 @@ def gap(
 
     ```yaml
     from: {total: net, lines: lines, discount: discount}
-    using: {money.gap: {price: price, units: units, discount: off, only: {deleted: false}}}
+    using: {money.gap: {price: price, units: units, discount: off, only: {deleted: "false"}}}
     ```
     `{"total": 19, "lines": [{"price": 5, "units": 4, "deleted": false}]}` becomes `-1.0`.
     """
@@ -192,14 +192,24 @@ def gap(
     if total is None:
         return None
 
-    for line in value.get("lines") or []:
-        if all(line.get(name) == wanted for name, wanted in only.items()):
-            full = (to_decimal(line.get(price)) or 0) * (
-                to_decimal(line.get(units)) or 0
-            )
+    lines = value.get("lines") or []
+    if not isinstance(lines, list) or not all(
+        isinstance(one, dict) for one in lines
+    ):
+        raise refusal(lines, "is not a list of lines")
+    for line in lines:
+        if all(_holds(line.get(name), wanted) for name, wanted in only.items()):
+            numbers = [
+                to_decimal(line.get(name)) or Decimal(0)
+                for name in (price, units)
+            ]
             left = _left([line.get(discount), value.get("discount")])
-            total -= rounded(Decimal(full * left), 2)
+            total -= rounded(numbers[0] * numbers[1] * left, 2)
     return _float(rounded(total, 2)) or None
+
+
+def _holds(value: Any, wanted: str) -> bool:
+    return str(value).lower() == wanted.lower()
 
 
 def percent(
