@@ -41,7 +41,7 @@ from engine.errors import (
     VersionConflict,
 )
 from engine.load.files import drop_file, fetch_file
-from engine.load.outcomes import close, record_all
+from engine.load.outcomes import close, crossed, record_all
 from engine.load.reconcile import Reconciled, reconcile
 from engine.load.workers import Ended, Workers, workers
 from engine.load.writes import Answer, Outcome, Write
@@ -263,6 +263,22 @@ class _Delivery(msgspec.Struct):
                 left -= len(self.ended[-1].work)
                 until = until or time.monotonic() + TOGETHER
 
+    def believed(self, outcomes: Sequence[Outcome]) -> Sequence[Outcome]:
+        """Outcomes of one call; in doubt where its answer shows the row of one write in the place
+        of another's.
+        """
+        done = [one for one in outcomes if one.state == "done"]
+        if len(done) < 2 or done[0].write.action != "create":
+            return outcomes
+        if not crossed(done, self.codec(done[0].write.resource)):
+            return outcomes
+        reason = "the answer shows rows in another order than they were sent in"
+        rest = [one for one in outcomes if one.state != "done"]
+        return rest + [
+            structs.replace(one, state="unknown", reason=reason, dest_id="")
+            for one in done
+        ]
+
     def note(self) -> list[Outcome]:
         """Outcomes of what was taken into the journal, in one transaction.
 
@@ -277,7 +293,7 @@ class _Delivery(msgspec.Struct):
         coded = [
             (outcome, self.codec(outcome.write.resource))
             for call in ended
-            for outcome in call.result or ()
+            for outcome in self.believed(call.result or ())
         ]
         try:
             with self.run.store.begin() as connection:

@@ -19,6 +19,7 @@ from tests.e2e.driving import (
     SPEC,
     Done,
     Dump,
+    Pair,
     Record,
     by_key,
     checkout,
@@ -78,16 +79,29 @@ def switched(words: tuple[str, ...]) -> list[str]:
 
 @pytest.fixture(scope="module")
 def other(tmp_path_factory: pytest.TempPathFactory) -> Record:
-    """The same sample against accounts that behave the other way in everything unknown, and once more."""
+    """The same sample against accounts that behave the other way in everything unknown, once more, a delta and a rollback."""
 
     def tell(folder: Path) -> Record:
         at = checkout(folder / "other")
         with pair(switched(SOURCE), switched(DESTINATION)) as accounts:
+            before = accounts.destination.dump()
             runs = [etl("run", SPEC, "--sample", "--json", "--env", "live", at=at, env=accounts.env) for _ in range(2)]
-            return {"runs": runs, "after": accounts.destination.dump()}
+            after = accounts.destination.dump()
+            delta, undone = _later(at, accounts, runs[1])
+            left = accounts.destination.dump()
+            return {"runs": runs, "after": after, "delta": delta, "undone": undone, "before": before, "left": left}
 
     found: Record = once(tmp_path_factory, "other", tell)
     return found
+
+
+def _later(at: Path, accounts: Pair, sample: Done) -> tuple[Done, Done]:
+    """The sample is approved, a client changes, a delta carries it over, and all is taken back."""
+    etl("approve", SPEC, "--env", "live", "--by", "somebody", at=at, env=accounts.env, code=0)
+    client = f"{accounts.source.base_url}/clients/{_client(sample)}"
+    loopback.request("PUT", client, json={"legal-name": "Otra SL"}, headers={"APIKEY": accounts.source.key})
+    delta = etl("run", SPEC, "--delta", "--json", "--yes", "--env", "live", at=at, env=accounts.env)
+    return delta, etl("rollback", SPEC, "--yes", "--json", "--env", "live", at=at, env=accounts.env)
 
 
 def test_the_other_way_everything_arrives_too(sample: Record, other: Record) -> None:
@@ -109,6 +123,14 @@ def test_the_other_way_the_same_rows_stand_there(sample: Record, other: Record) 
         assert {key: row[name] for key, row in left.items()} == {key: row[name] for key, row in right.items()}
     assert len(sample["after"]["notes"]) == len(other["after"]["notes"])
     assert len(sample["after"]["files"]) == len(other["after"]["files"])
+
+
+def test_the_other_way_a_delta_and_a_rollback_do_what_they_do(other: Record) -> None:
+    """The delta misses nothing, and the rollback leaves the account as it was, though rows that others refer to cannot be deleted."""
+    delta, undone = json.loads(other["delta"]["out"]), other["undone"]
+    assert (other["delta"]["code"] in {0, 1}, delta["verdict"]["missing"]) == (True, 0)
+    assert undone["code"] == 0, undone["out"][-2000:]
+    assert {name: len(rows) for name, rows in other["left"].items()} == {name: len(rows) for name, rows in other["before"].items()}
 
 
 def test_refused_options_are_told(other: Record) -> None:
@@ -227,11 +249,7 @@ def story(folder: Path, source: Sequence[str], destination: Sequence[str], *chan
         before = accounts.destination.dump()
         done = etl("run", SPEC, "--sample", "--json", "--env", "live", at=at, env=accounts.env)
         again = etl("run", SPEC, "--sample", "--json", "--env", "live", at=at, env=accounts.env)
-        etl("approve", SPEC, "--env", "live", "--by", "somebody", at=at, env=accounts.env, code=0)
-        client = f"{accounts.source.base_url}/clients/{_client(again)}"
-        loopback.request("PUT", client, json={"legal-name": "Otra SL"}, headers={"APIKEY": accounts.source.key})
-        delta = etl("run", SPEC, "--delta", "--json", "--yes", "--env", "live", at=at, env=accounts.env)
-        undone = etl("rollback", SPEC, "--yes", "--json", "--env", "live", at=at, env=accounts.env)
+        delta, undone = _later(at, accounts, again)
         return Story(done, again, delta, undone, before, accounts.destination.dump())
 
 

@@ -11,7 +11,14 @@ from typing import Any
 import pytest
 
 from tests.platforms.conftest import Serve
-from tests.platforms.platform import Answer, Before, Platform, Request, Row, page
+from tests.platforms.platform import (
+    Answer,
+    Before,
+    Platform,
+    Request,
+    Row,
+    page,
+)
 from tests.platforms.project import (
     Project,
     attention,
@@ -162,6 +169,23 @@ def test_one_refused_row_is_told_and_the_others_arrive(serve: Serve, tmp_path: P
     again = case.run()
     assert made(case.platform) == [row for row in WANTED if row[1] != "Line 4.3"]
     assert again["verdict"]["created"] == 0
+
+
+def test_rows_that_are_answered_in_another_order_are_told_apart(serve: Serve, tmp_path: Path) -> None:
+    """No order of the answer is taken on trust: each line is linked to the row that holds it, and none is made again."""
+    case = trial(serve, tmp_path, carts())
+
+    def backwards(_: Platform, request: Request, answer: Answer) -> Answer:
+        made_rows = answer.body["made"][::-1] if request.path.endswith("/bulk") else []
+        return Answer(answer.status, {"made": made_rows}) if made_rows else answer
+
+    case.platform.after.append(backwards)
+    report = case.full(code=0)
+    assert made(case.platform) == WANTED
+    assert report["verdict"]["arrived"] == 62
+    rows = {f"{row['cart']}+{row['id']}": row["text"] for row in case.platform.tables["items"]}
+    texts_of = {f"lines/{row['id']}": row["text"] for row in case.platform.tables["lines"]}
+    assert {key: rows[row_id] for key, row_id in case.links("items").items()} == texts_of
 
 
 @pytest.mark.parametrize("done", [True, False], ids=["done", "not done"])
