@@ -208,7 +208,6 @@ TOGETHER = (
     "note_bytes=500",
     "most_lines_per_deal=2",
     "bulk_lines=each",
-    "line_value=sum",
     "most_deals=60",
     "deals_over_cap=waitlist",
 )
@@ -232,7 +231,9 @@ MORE = {
     "destination most_deals=40": Expected(DEALS, OF_DEALS),
     "destination most_deals=40 deals_over_cap=waitlist": Expected((*OF_DEALS, *DEALS), OF_DEALS, waits=True),
     "destination refuse_deletes=notes,deals": Expected(kept=True),
-    "destination bulk_lines=each line_value=sum": Expected(changes=(NATIVE,)),
+    "destination bulk_lines=each": Expected(changes=(NATIVE,)),
+    # the platform writes over the value of our deals: a rollback takes that for people's work, and keeps them
+    "destination bulk_lines=each line_value=sum": Expected(kept=True, changes=(NATIVE,)),
     "destination bulk_lines=each most_lines_per_deal=2": Expected(LINES, changes=(NATIVE,)),
     "destination most_lines_per_deal=2": Expected(LINES, changes=(NATIVE,)),
     "destination " + " ".join(TOGETHER): Expected(
@@ -290,10 +291,10 @@ def _told(report: Record, expected: Expected) -> None:
 
 
 @pytest.mark.chaos
-@pytest.mark.parametrize("switch", [*ALONE, *MORE], ids=lambda words: words if len(words) < 90 else "many together")
+@pytest.mark.parametrize("switch", {**ALONE, **MORE}, ids=lambda words: words if len(words) < 90 else "many together")
 def test_each_unknown_alone(tmp_path: Path, sample: Record, switch: str) -> None:
     """Each behaviour turned round on its own: a sample misses nothing, a delta changes what changed, a rollback leaves nothing."""
-    expected = ALONE.get(switch) or MORE[switch]
+    expected = MORE.get(switch) or ALONE[switch]
     side, *words = switch.removesuffix(", said").split(" ")
     told = story(tmp_path / "one", words if side == "source" else (), words if side == "destination" else (), *expected.changes)
     holds(told, json.loads(sample["first"]["out"]), expected)
