@@ -21,8 +21,10 @@ from .text import (
 
 __all__ = [
     "amount",
+    "discounts",
     "entries",
     "format",
+    "gap",
     "negate",
     "of",
     "percent",
@@ -129,6 +131,85 @@ def _number_of(item: Any, field: str) -> Decimal | None:
     if field and not isinstance(item, dict | None):
         raise ValueError(f"{quoted(item)} has no field {quoted(field)}")
     return to_decimal(item.get(field) if isinstance(item, dict) else item)
+
+
+def discounts(value: Any) -> float | None:
+    """Put several discounts in percent together, each of what the others have left.
+
+    The value is a list of percentages or a dict of them; what is absent or null is none.
+
+    ```yaml
+    from: {line: line.discount-percentage, document: discount-percentage}
+    using: money.discounts
+    ```
+    `{"line": 10, "document": 15}` becomes `23.5`.
+    """
+    if empty(value):
+        return None
+    found = list(value.values()) if isinstance(value, dict) else value
+    if not isinstance(found, list):
+        raise refusal(value, "is not a list of percentages")
+    return _float(100 - 100 * _left(found))
+
+
+def _left(percentages: list[Any]) -> Decimal:
+    """The share that discounts in percent leave."""
+    left = Decimal(1)
+    for one in percentages:
+        left *= 1 - (to_decimal(one) or Decimal(0)) / 100
+    return left
+
+
+def gap(
+    value: Any,
+    *,
+    price: str,
+    units: str,
+    discount: str = "",
+    only: dict[str, str] = AS_IT_IS,
+) -> float | None:
+    """Say how far a total is from what its lines come to; nothing where the two agree.
+
+    The value is a dict with `total`, `lines` and, in percent, a `discount` on all of them. `price`,
+    `units` and `discount` name the fields of a line, whose amount is rounded to cents; `only` says
+    which lines count, by what their fields hold.
+
+    ```yaml
+    from: {total: net, lines: lines, discount: discount}
+    using: {money.gap: {price: price, units: units, discount: off, only: {deleted: "false"}}}
+    ```
+    `{"total": 19, "lines": [{"price": 5, "units": 4, "deleted": false}]}` becomes `-1.0`.
+    """
+    if empty(value):
+        return None
+    if not isinstance(value, dict) or set(value) - {
+        "total",
+        "lines",
+        "discount",
+    }:
+        raise refusal(value, "is not a total with its lines")
+    total = to_decimal(value.get("total"))
+    if total is None:
+        return None
+
+    lines = value.get("lines") or []
+    if not isinstance(lines, list) or not all(
+        isinstance(one, dict) for one in lines
+    ):
+        raise refusal(lines, "is not a list of lines")
+    for line in lines:
+        if all(_holds(line.get(name), wanted) for name, wanted in only.items()):
+            numbers = [
+                to_decimal(line.get(name)) or Decimal(0)
+                for name in (price, units)
+            ]
+            left = _left([line.get(discount), value.get("discount")])
+            total -= rounded(numbers[0] * numbers[1] * left, 2)
+    return _float(rounded(total, 2)) or None
+
+
+def _holds(value: Any, wanted: str) -> bool:
+    return str(value).lower() == wanted.lower()
 
 
 def percent(

@@ -463,7 +463,7 @@ class Client:
         if operation.bulk:
             return _done(self.write_many(resource, verb, [(body, row_id)])[0])
 
-        body, places = self._prepared(declared, verb, body, row_id)
+        body, places = self._prepared(declared, verb, operation, body, row_id)
         headers: dict[str, str] = {}
         if operation.idempotency:
             headers[operation.idempotency] = uuid4().hex
@@ -480,14 +480,16 @@ class Client:
             operation, url, body, declared, file, headers, repeatable
         )
         return _done(
-            self._written(declared, verb, body, places, answer, answer)
+            self._written(
+                declared, verb, operation, (body, places), answer, answer
+            )
         )
 
     def write_many(
         self, resource: str, verb: Verb, rows: Sequence[tuple[Any, str]]
     ) -> list[Written | EtlError]:
         """Write rows, each a body with its id, in one call: what `write` gives for each of them,
-        or raises.
+        or raises. They lie below one parent, where the call names it.
 
         Where the call is refused as a whole nothing was done, and each row is sent alone.
         """
@@ -495,21 +497,22 @@ class Client:
             self._resource(resource),
             self._operation(resource, verb),
         )
-        assert operation.bulk is not None
+        call = operation.several or operation
+        assert call.bulk is not None
         try:
             sent = [
-                self._prepared(declared, verb, body, row_id)
+                self._prepared(declared, verb, call, body, row_id)
                 for body, row_id in rows
             ]
-            body = together(operation.bulk, sent, declared)
+            body = together(call.bulk, sent, declared)
             answer = self.calls.send(
-                structs.replace(operation, wrap=""),
-                self.calls.url(operation, {}),
+                structs.replace(call, wrap=""),
+                self.calls.url(call, sent[0][1]),
                 body,
                 structs.replace(declared, inside=""),
                 again=verb == "create" and bool(declared.written_over),
             )
-            found = outcomes(self.connector, operation.bulk, answer, len(rows))
+            found = outcomes(self.connector, call.bulk, answer, len(rows))
         except RequestRejected as error:
             return (
                 [error] if len(rows) == 1 else self._alone(resource, verb, rows)
@@ -518,13 +521,11 @@ class Client:
             return [error] * len(rows)
 
         results: list[Written | EtlError] = []
-        for one, (body, places) in zip(found, sent, strict=True):
+        for one, item in zip(found, sent, strict=True):
             if one.rule:
-                results.append(self.calls.failure(one, operation))
+                results.append(self.calls.failure(one, call))
             else:
-                written = self._written(
-                    declared, verb, body, places, one, answer
-                )
+                written = self._written(declared, verb, call, item, one, answer)
                 results.append(written)
         return results
 
@@ -533,22 +534,28 @@ class Client:
     ) -> list[Written | EtlError]:
         """Rows one by one; an error that every further call would meet holds for the rest."""
         done: list[Written | EtlError] = []
-        for row in rows:
-            done += self.write_many(resource, verb, [row])
-            last = done[-1]
+        for body, row_id in rows:
+            last: Written | EtlError
+            try:
+                last = self.write(resource, verb, body, row_id)
+            except EtlError as error:
+                last = error
+            done.append(last)
             own = isinstance(last, Written | RequestRejected | OutcomeUnknown)
             if not own:
                 return done + [last] * (len(rows) - len(done))
         return done
 
     def _prepared(
-        self, resource: Resource, verb: Verb, body: Any, row_id: str
+        self,
+        resource: Resource,
+        verb: Verb,
+        operation: Operation,
+        body: Any,
+        row_id: str,
     ) -> tuple[Any, dict[str, str]]:
         """A body as it travels, and what fills in the places of the path. Raises NotFound."""
-        operation, places = (
-            resource.operations[verb],
-            self._places(resource.name, row_id),
-        )
+        places = self._places(resource.name, row_id)
         if verb == "delete" and operation.lock:
             body = {
                 operation.lock: self._live(resource, row_id).get(operation.lock)
@@ -575,8 +582,8 @@ class Client:
         self,
         resource: Resource,
         verb: Verb,
-        body: Any,
-        places: Mapping[str, str],
+        operation: Operation,
+        sent: tuple[Any, Mapping[str, str]],
         answer: Classified,
         call: Classified,
     ) -> Written | EtlError:
@@ -585,7 +592,7 @@ class Client:
 
         OutcomeUnknown where a creation has no id.
         """
-        operation = resource.operations[verb]
+        body, places = sent
         data = the_row(answer.body, operation, resource)
         given = {name: value for name, value in places.items() if value}
         row = with_parts(data, given)

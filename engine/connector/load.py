@@ -267,12 +267,23 @@ def _check_call(
         for place in PLACE.findall(value) if isinstance(value, str) else ():
             what, keys = "field in the parameter", (*at, "params", param)
             yield from _known(document, place, ["fields", *known], keys, what)
-    for place in PLACE.findall(call[method]):
-        known = ["id", "resource", *fields]
-        yield from _known(
-            document, place, known, (*at, method), "field in the path"
-        )
-        yield from _check_place(document, verb, call, place, (*at, method))
+    for keys, path in _paths(call):
+        for place in PLACE.findall(path):
+            known = ["id", "resource", *fields]
+            yield from _known(
+                document, place, known, (*at, *keys), "field in the path"
+            )
+            yield from _check_place(document, verb, call, place, (*at, *keys))
+
+
+def _paths(call: Mapping[str, Any]) -> Iterator[tuple[Keys, str]]:
+    """The path of a call, and that of the one for several rows; where each stands."""
+    bulk = call.get("bulk", {})
+    for word in _METHODS:
+        if word in call:
+            yield (word,), call[word]
+        if word in bulk:
+            yield ("bulk", word), bulk[word]
 
 
 def _check_place(
@@ -285,7 +296,8 @@ def _check_place(
     """A place in a path has one value when the call is made."""
     if place == "resource":
         return
-    if "bulk" in call:
+    alone = "bulk" not in at and len(list(_paths(call))) > 1
+    if place == "id" and "bulk" in call and not alone:
         yield document.problem(
             at,
             "unbound-parameter",
@@ -421,12 +433,20 @@ def _limited(
     resource: model.Resource, limits: Iterable[model.Limit]
 ) -> model.Resource:
     """A resource whose calls name the limits of their methods, too."""
-    operations = {}
-    for verb, call in resource.operations.items():
-        own = [item.name for item in limits if call.method in item.methods]
-        named = tuple(dict.fromkeys([*call.limits, *own]))
-        operations[verb] = structs.replace(call, limits=named)
+    operations = {
+        verb: _counted(call, limits)
+        for verb, call in resource.operations.items()
+    }
     return structs.replace(resource, operations=operations)
+
+
+def _counted(
+    call: model.Operation, limits: Iterable[model.Limit]
+) -> model.Operation:
+    own = [item.name for item in limits if call.method in item.methods]
+    named = tuple(dict.fromkeys([*call.limits, *own]))
+    several = call.several and _counted(call.several, limits)
+    return structs.replace(call, limits=named, several=several)
 
 
 def _unit(resources: Iterable[model.Resource]) -> str:
@@ -670,13 +690,29 @@ def _operation(
     data: Mapping[str, Any], resource: str, pagers: Mapping[str, model.Pager]
 ) -> model.Operation:
     method = next(word for word in _METHODS if word in data)
-    bulk = data.get("bulk", {})
+    bulk, several = data.get("bulk", {}), None
+    if any(word in bulk for word in _METHODS):
+        several = _operation(_of_several(data, bulk), resource, pagers)
+        bulk = {}
     return _made(
         model.Operation,
         data,
+        several=several,
         method=method.upper(),
         path=data[method].replace("{resource}", resource),
         select=data.get("select", "").replace("{resource}", resource),
         pager=pagers[data["pager"]] if "pager" in data else None,
         bulk=_optional(model.Bulk, bulk, more=bulk.get("with", {})),
     )
+
+
+def _of_several(
+    data: Mapping[str, Any], bulk: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What is said of the call for several rows: as of the call for one, but for where it goes,
+    what it costs, and where the rows stand.
+    """
+    of_one = (*_METHODS, "cost", "params", "wrap", "select", "id_at")
+    of_call = (*_METHODS, "cost")
+    own = {name: bulk[name] for name in of_call if name in bulk}
+    return {**without(data, of_one), **own, "bulk": without(bulk, of_call)}

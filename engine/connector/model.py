@@ -126,6 +126,8 @@ class Operation(msgspec.Struct, frozen=True):
     # create only: an answer with a row that was there
     existing: Literal["adopt", "refuse"] = "adopt"
     bulk: Bulk | None = None
+    # the call that takes several rows, where it is not this one
+    several: Operation | None = None
     # update only: field with the row's version, sent back so that a change in between is refused
     lock: str = ""
     lock_header: str = ""  # the header that it is sent in, instead of the body
@@ -169,7 +171,28 @@ class Operation(msgspec.Struct, frozen=True):
     @property
     def rows(self) -> int:
         """How many rows one call writes at most."""
-        return self.bulk.most if self.bulk else 1
+        bulk = (self.several or self).bulk
+        return bulk.most if bulk else 1
+
+    @property
+    def share(self) -> float:
+        """What a row costs at most: its part of a full call, where no other takes it."""
+        return self.cost / self.bulk.most if self.bulk else self.cost
+
+    def for_rows(self, rows: int) -> Operation:
+        """The call that so many rows travel in: the one for several, where that is cheaper than
+        a call for each; several calls where it takes no `bulk`.
+        """
+        if self.several and self.several.cost < rows * self.cost:
+            return self.several
+        return self
+
+    def calls(self, rows: int) -> Iterator[tuple[Operation, int]]:
+        """The calls that write so many rows, and how many of each."""
+        full, rest = divmod(rows, self.rows)
+        yield self.for_rows(self.rows), full
+        last = self.for_rows(rest)
+        yield last, min(rest, 1) if last.bulk else rest
 
     @property
     def places(self) -> tuple[str, ...]:

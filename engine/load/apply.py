@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from typing import Any
@@ -44,7 +43,7 @@ from engine.store.changes import (
     stream_changes,
     stream_work,
 )
-from engine.store.journal import counts, mark
+from engine.store.journal import any_entries, counts, mark
 from engine.store.links import (
     Finding,
     Link,
@@ -124,7 +123,8 @@ def apply(
     """Carry out what is planned for these objects, in their order.
 
     `planned_at` is when the plan was made, epoch seconds; `whole` says that all drafts were in it.
-    Unless `yes`, raises UnsafePlan where every record of an object is refused for one reason.
+    Unless `yes`, raises UnsafePlan where every record of an object is refused for one reason; in a
+    sample that is a finding, for it is taken to find out.
     """
     return [
         _object(run, mapping, planned_at, whole, yes) for mapping in objects
@@ -144,7 +144,8 @@ def _object(
     with run.store.begin() as connection:
         known = load_definitions(connection, connector)
     codec = codec_of(connector, mapping.resource, known)
-    work = _Work(run, mapping, codec, known, planned_at, yes, result)
+    going_on = yes or not whole
+    work = _Work(run, mapping, codec, known, planned_at, going_on, result)
 
     if not whole:
         _keep_search_open(work)
@@ -260,10 +261,12 @@ def _while_accepted(
     work: _Work, outcomes: Generator[Outcome, None, None]
 ) -> Iterator[Outcome]:
     """Outcomes; raises UnsafePlan where all are refusals for one reason: what leans on these
-    records is not to be written without them.
+    records is not to be written without them. What was tried before is known to people.
     """
+    name = work.mapping.name
     with work.run.store.begin() as connection:
-        accepted = work.yes or any_links(connection, work.mapping.name)
+        known = any_links(connection, name) or any_entries(connection, name)
+    accepted = work.yes or known
     causes: set[str] = set()
     many = 0
     with closing(outcomes):
@@ -539,5 +542,7 @@ def _least(codec: RowCodec, many: Mapping[str, int]) -> float:
     for verb, rows in many.items():
         if rows:
             operation = codec.resource.operations[verb]  # type: ignore[index]
-            total += math.ceil(rows / operation.rows) * operation.cost
+            total += sum(
+                call.cost * many for call, many in operation.calls(rows)
+            )
     return total

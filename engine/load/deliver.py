@@ -6,7 +6,6 @@ fields, options, deletions, and what a rollback takes back.
 
 from __future__ import annotations
 
-import math
 import threading
 import time
 from collections import Counter
@@ -18,7 +17,7 @@ from collections.abc import (
     Sequence,
 )
 from functools import partial
-from itertools import chain, groupby, islice
+from itertools import chain, groupby
 from queue import Empty
 from typing import Any
 
@@ -42,7 +41,7 @@ from engine.errors import (
     VersionConflict,
 )
 from engine.load.files import drop_file, fetch_file
-from engine.load.outcomes import close, record_all
+from engine.load.outcomes import close, crossed, record_all
 from engine.load.reconcile import Reconciled, reconcile
 from engine.load.workers import Ended, Workers, workers
 from engine.load.writes import Answer, Outcome, Write
@@ -81,7 +80,8 @@ def deliver(
     flight has its outcome in the journal.
     """
     delivery = _Delivery(run)
-    waiting: Iterator[Write] = iter(writes)
+    connector = run.destination.connector
+    waiting = _alone(writes) if in_order else _calls(connector, writes)
     tries: Counter[tuple[str, str]] = Counter()
     # what was answered, and to which writes
     words: dict[str, set[tuple[str, str]]] = {}
@@ -115,7 +115,9 @@ def deliver(
                 longest = max(longest, tried)
 
         _pause(run, longest)
-        waiting = chain(retries, waiting)
+        # together at first, then alone: so the platform says of which of them it will not hear
+        again = _alone(retries) if longest > 1 else _calls(connector, retries)
+        waiting = chain(again, waiting)
 
 
 def _reconciled(
@@ -182,18 +184,20 @@ class _Delivery(msgspec.Struct):
 
     def send(
         self,
-        writes: Iterator[Write],
+        waiting: Iterator[Call],
         in_order: bool,
         limit: int,
         doubtful: list[Outcome],
     ) -> Iterator[Outcome]:
-        """Send writes until they end or too many are in doubt, which are put into `doubtful`."""
+        """Send calls until they end or too many writes are in doubt, which are put into
+        `doubtful`.
+        """
         connector = self.run.destination.connector
         room = 1 if in_order else connector.connection.concurrency
         with workers(partial(_perform, self.run, self.halt), room) as calls:
             try:
-                for group in self.groups(writes, in_order):
-                    for call in _calls(connector, _book(self.run, group)):
+                for group in self.groups(waiting, in_order):
+                    for call in _book(self.run, group):
                         calls.todo.put(call)
                         self.under_way += len(call)
                     # two groups keep the workers busy while the next is decided
@@ -211,20 +215,16 @@ class _Delivery(msgspec.Struct):
             raise self.fatal
 
     def groups(
-        self, writes: Iterator[Write], in_order: bool
-    ) -> Iterator[list[Write]]:
-        """Writes whose intents are committed together: as many as fill the largest calls."""
-        resources = self.run.destination.connector.resources.values()
-        largest = max(
-            item.rows
-            for resource in resources
-            for item in resource.operations.values()
-        )
-        while True:
-            size = largest * math.ceil(self.group / largest)
-            group = list(islice(writes, 1 if in_order else size))
-            if not group:
-                return
+        self, waiting: Iterator[Call], in_order: bool
+    ) -> Iterator[list[Call]]:
+        """Calls whose intents are committed together."""
+        group: list[Call] = []
+        for call in waiting:
+            group.append(call)
+            if in_order or sum(map(len, group)) >= self.group:
+                yield group
+                group = []
+        if group:
             yield group
 
     def land(self, calls: CallWorkers, down_to: int) -> list[Outcome]:
@@ -263,6 +263,22 @@ class _Delivery(msgspec.Struct):
                 left -= len(self.ended[-1].work)
                 until = until or time.monotonic() + TOGETHER
 
+    def believed(self, outcomes: Sequence[Outcome]) -> Sequence[Outcome]:
+        """Outcomes of one call; in doubt where its answer shows the row of one write in the place
+        of another's.
+        """
+        done = [one for one in outcomes if one.state == "done"]
+        if len(done) < 2 or done[0].write.action != "create":
+            return outcomes
+        if not crossed(done, self.codec(done[0].write.resource)):
+            return outcomes
+        reason = "the answer shows rows in another order than they were sent in"
+        rest = [one for one in outcomes if one.state != "done"]
+        return rest + [
+            structs.replace(one, state="unknown", reason=reason, dest_id="")
+            for one in done
+        ]
+
     def note(self) -> list[Outcome]:
         """Outcomes of what was taken into the journal, in one transaction.
 
@@ -277,7 +293,7 @@ class _Delivery(msgspec.Struct):
         coded = [
             (outcome, self.codec(outcome.write.resource))
             for call in ended
-            for outcome in call.result or ()
+            for outcome in self.believed(call.result or ())
         ]
         try:
             with self.run.store.begin() as connection:
@@ -309,28 +325,44 @@ def _known(
 # -- calls
 
 
-def _calls(
-    connector: Connector, group: Sequence[Write]
-) -> Iterator[list[Write]]:
-    """Writes of one call, in their order: one, or as many as the operation takes."""
-    for (resource, action), same in groupby(
-        group, lambda write: (write.resource, write.action)
+def _calls(connector: Connector, writes: Iterable[Write]) -> Iterator[Call]:
+    """Writes of one call, in their order: one, or as many as the operation takes, where that
+    is cheaper.
+    """
+    for (name, action, *_), same in groupby(
+        writes, lambda write: _address(connector, write)
     ):
-        yield from batches(
-            same, connector.resources[resource].operations[action].rows
-        )
+        operation = connector.resources[name].operations[action]
+        for part in batches(same, operation.rows):
+            together = operation.for_rows(len(part)).bulk
+            yield from [part] if together else _alone(part)
 
 
-def _book(run: Run, group: Sequence[Write]) -> list[Write]:
+def _alone(writes: Iterable[Write]) -> Iterator[Call]:
+    return ([write] for write in writes)
+
+
+def _address(connector: Connector, write: Write) -> tuple[Any, ...]:
+    """What writes have in common that can travel in one call: the parent, too, that it names."""
+    resource = connector.resources[write.resource]
+    operation = resource.operations[write.action]
+    call = operation.several or operation
+    held: dict[str, Any] = {**resource.parts_of(write.dest_id)}
+    if call.bulk and isinstance(write.body, dict):
+        held |= write.body
+    above = [str(held.get(name)) for name in call.places]
+    return write.resource, write.action, *above
+
+
+def _book(run: Run, group: Sequence[Call]) -> list[Call]:
     """Commit the intents; only then may a call go out."""
     now = run.destination.now()
+    entries = [_as_entry(run, write, now) for call in group for write in call]
     with run.store.begin(durable=True) as connection:
-        ids = intend(
-            connection, [_as_entry(run, write, now) for write in group]
-        )
+        ids = iter(intend(connection, entries))
     return [
-        structs.replace(write, entry=entry, at=now)
-        for write, entry in zip(group, ids, strict=True)
+        [structs.replace(write, entry=next(ids), at=now) for write in call]
+        for call in group
     ]
 
 
@@ -380,9 +412,8 @@ def _several(run: Run, writes: Sequence[Write]) -> list[Outcome]:
             outcome = _failed(write, answer)
         else:
             outcome = _done(write, answer)
-        found.append(
-            structs.replace(outcome, called=not position and outcome.called)
-        )
+        called = not position and outcome.called
+        found.append(structs.replace(outcome, called=called, rows=len(writes)))
     return found
 
 

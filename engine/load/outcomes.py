@@ -92,6 +92,19 @@ def _record(
     return outcome
 
 
+def crossed(outcomes: Sequence[Outcome], codec: RowCodec) -> bool:
+    """Whether an answer to several creations shows what one sent in the place of another only."""
+
+    def shows(place: Outcome, sent: Outcome) -> bool:
+        write = sent.write
+        return codec.holds(place.answer.row, write.body, write.draft)
+
+    return any(
+        not shows(sent, sent) and any(shows(place, sent) for place in outcomes)
+        for sent in outcomes
+    )
+
+
 def _looked_at(outcome: Outcome, codec: RowCodec) -> Outcome:
     """The outcome with a look at whether its row shows what was sent, to the last letter: then,
     as nearly always, nothing else need be asked about it.
@@ -104,7 +117,8 @@ def _looked_at(outcome: Outcome, codec: RowCodec) -> Outcome:
 
 
 def _settled(run: Run, outcome: Outcome, codec: RowCodec) -> Settled:
-    cost = codec.resource.operations[outcome.write.action].cost
+    operation = codec.resource.operations[outcome.write.action]
+    cost = operation.for_rows(outcome.rows).cost
     called = outcome.called and outcome.state != "not sent"
     return Settled(
         outcome.write.entry,

@@ -183,7 +183,7 @@ def _as_write(entry: Entry) -> Write:
         entry.object,
         entry.key,
         entry.resource,
-        "create",
+        entry.action,  # type: ignore[arg-type]
         entry.body,
         entry.draft,
         entry=entry.id,

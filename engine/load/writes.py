@@ -63,6 +63,7 @@ class Outcome(msgspec.Struct, frozen=True):
     fatal: EtlError | None = None
     # False: it ended before the destination was asked, or in another's call
     called: bool = True
+    rows: int = 1  # that travelled in its call
     # unknown: the platform took it, but does not say what it made
     accepted: bool = False
     # unknown: the answer named a row that stands for another record

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
+from typing import Any
 
 import msgspec
 
 from engine.connector.client import Client
-from engine.connector.model import Limit, Operation, Verb
+from engine.connector.model import Limit, Operation
 from engine.destination.rows import FIELDS
 from engine.extract.hydrate import PendingReads, pending_reads
 from engine.language.model import ObjectMapping
 from engine.session import Run
-from engine.store.changes import count_changes, count_sent
-from engine.store.links import links_of
+from engine.store.changes import count_changes, count_sent, stream_changes
+from engine.store.links import drafts_of, links_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,28 +226,55 @@ def calls_of(run: Run, step: Step) -> Iterator[tuple[Operation, int]]:
     """
     operations = run.resource(step.resource).operations
 
-    def calls(
-        verb: Verb, rows: int, a_call: int
-    ) -> Iterator[tuple[Operation, int]]:
-        if verb in operations:
-            yield operations[verb], math.ceil(rows / a_call)
-
     if step.create:
-        yield from calls("create", step.create, operations["create"].rows)
+        create = operations["create"]
+        sizes = Counter(_together(run, step, create))
+        for size, times in sizes.items():
+            for call, many in create.calls(size):
+                yield call, many * times
     if step.delete:
-        yield from calls("delete", step.delete, operations["delete"].rows)
+        yield from _apart(operations["delete"], step.delete)
     if not step.update or "update" not in operations:
         return
 
     update, listed = operations["update"], operations["list"]
     single = operations.get("read")
     if listed.ids and not (single and single.etag):
-        yield from calls("list", step.update, listed.ids_max)
+        yield listed, math.ceil(step.update / listed.ids_max)
+    elif single:
+        yield single, step.update
+    if update.whole and single:
+        yield single, step.update
+    yield from _apart(update, step.update)
+
+
+def _together(run: Run, step: Step, create: Operation) -> Iterable[int]:
+    """How many rows to make may travel together: all, or those that follow each other below one
+    parent, where the call names it.
+    """
+    call = create.several or create
+    if not (call.bulk and call.places):
+        return [step.create]
+    parents = groupby(_parents(run, step.object, call.places))
+    return (sum(1 for _ in same) for _, same in parents)
+
+
+def _parents(run: Run, name: str, fields: Sequence[str]) -> Iterator[list[Any]]:
+    """What the drafts of rows to make say in these fields."""
+    for part in stream_changes(run.store, name, "create"):
+        with run.store.begin() as connection:
+            made = drafts_of(connection, name, [item.key for item in part])
+        for item in part:
+            yield [made[item.key].body.get(field) for field in fields]
+
+
+def _apart(operation: Operation, rows: int) -> Iterator[tuple[Operation, int]]:
+    """The calls that change or delete so many rows, at most: below parents each alone."""
+    call = operation.several or operation
+    if call.bulk and set(call.places):
+        yield operation, rows
     else:
-        yield from calls("read", step.update, 1)
-    if update.whole:
-        yield from calls("read", step.update, 1)
-    yield from calls("update", step.update, update.rows)
+        yield from operation.calls(rows)
 
 
 def field_calls(run: Run, names: Sequence[str]) -> list[Operation]:

@@ -162,7 +162,6 @@ def _retained(
 
 def _change(run: Run, mapping: ObjectMapping, item: PendingDelete) -> Change:
     operation = run.resource(mapping.resource).operations["delete"]
-    cost = operation.cost / operation.rows
     link = item.link
     return Change(
         mapping.name,
@@ -170,7 +169,7 @@ def _change(run: Run, mapping: ObjectMapping, item: PendingDelete) -> Change:
         "delete",
         link.dest_id,
         reason=item.why,
-        cost=cost,
+        cost=operation.share,
     )
 
 

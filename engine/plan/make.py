@@ -277,7 +277,7 @@ def _priced(planning: Planning, change: Change) -> Change:
     operation = resource.operations.get(verb) if verb else None
     if operation is None:
         return change
-    return structs.replace(change, cost=operation.cost / operation.rows)
+    return structs.replace(change, cost=operation.share)
 
 
 # -- rows that are linked

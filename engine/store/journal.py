@@ -212,6 +212,12 @@ def stream_entries(store: Store, batch: int = 500) -> Iterator[list[Entry]]:
         yield found
 
 
+def any_entries(connection: sa.Connection, name: str) -> bool:
+    """Whether a write of an object was ever tried."""
+    query = sa.select(journal.c.id).where(journal.c.object == name).limit(1)
+    return connection.execute(query).first() is not None
+
+
 def counts(
     connection: sa.Connection, run: int | None = None
 ) -> dict[tuple[str, str, str], tuple[int, float]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from sandbox.launch import Running
@@ -23,6 +23,21 @@ def work_in_source(source: Running, share: float = 0.1, seed: int = 5, deletions
     for method, path, body in changes:
         people(source, method, path, **body)
     return len(changes) + _new(source, rows)
+
+
+def write_lines(source: Running, sizes: Sequence[int]) -> None:
+    """Orders and invoices get so many lines each, no two of a document alike."""
+    rows: dict[str, list[dict[str, Any]]] = {}
+    for row in dump(source):
+        rows.setdefault(row["resource"], []).append(row["record"])
+    documents = [f"/{name}/{row['id']}" for name in ("salesOrders", "ordinaryInvoices") for row in rows[name]]
+    for path, many in zip(documents, sizes, strict=False):
+        items = [rows["products"][n % 7] for n in range(many)]
+        lines = [
+            {"item-id": item["id"], "item-path": item["path"], "item-name": item["name"], "units": n + 1, "item-base-price": 10.5}
+            for n, item in enumerate(items)
+        ]
+        people(source, "PUT", path, lines=lines)
 
 
 def _changes(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from tests.chaos.harness import (
     plan,
     worlds,
 )
-from tests.chaos.people import work_in_source
+from tests.chaos.people import work_in_source, write_lines
 
 OPEN = ("intent", "doubt")
 
@@ -53,10 +54,19 @@ class Told:
         return "\n".join(lines)
 
 
-def tell(folder: Path, size: int, kills: tuple[int, int, int], calls: tuple[float, float, float], seed: int) -> Told:
-    """Full run, delta and rollback with so many kills each, so many writes apart; and the same undisturbed."""
+NATIVE = ("native_line_items: false", "native_line_items: true")
+
+
+def tell(
+    folder: Path, size: int, kills: tuple[int, int, int], calls: tuple[float, float, float], seed: int, lines: Sequence[int] = ()
+) -> Told:
+    """Full run, delta and rollback with so many kills each, so many writes apart; and the same undisturbed.
+
+    With `lines` there are documents of so many lines, which become native line items.
+    """
     told = Told()
-    with worlds(folder, ("calm", "wild"), size) as (calm, wild):
+    with worlds(folder, ("calm", "wild"), size, *([NATIVE] if lines else [])) as (calm, wild):
+        write_lines(wild.source, lines)
         before = dump(wild.destination)
         calm.etl("run")
         _disturbed(told, wild, "full", ("run", "--yes"), kills[0], calls[0], seed)

@@ -29,6 +29,23 @@ def test_some_kills(tmp_path: Path) -> None:
     holds(told)
 
 
+@pytest.mark.long
+def test_some_kills_among_line_items(tmp_path: Path) -> None:
+    """Documents of many lines, which travel a hundred at a time: no line twice, none lost, whatever is killed."""
+    told = tell(tmp_path, size=40, kills=(4, 1, 2), calls=(60, 8, 60), seed=3, lines=(130, 100, 20, 12, 6, 5, 60, 9))
+    assert told.kills >= 4
+    holds(told)
+
+
+@pytest.mark.chaos
+def test_fifty_kills_among_line_items(tmp_path: Path) -> None:
+    """The same with fifty kills, most of them close to each other."""
+    sizes = [6 + n * 7 % 40 for n in range(40)] + [130, 240]
+    told = tell(tmp_path, size=200, kills=(50, 4, 20), calls=(12, 3, 20), seed=11, lines=sizes)
+    holds(told)
+    assert told.kills >= 50
+
+
 @pytest.mark.chaos
 def test_two_hundred_kills(tmp_path: Path) -> None:
     """Two hundred kills over 2,000 records leave no trace."""

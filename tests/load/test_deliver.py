@@ -13,6 +13,8 @@ import sqlalchemy as sa
 from engine.errors import AuthError, StoreError
 from engine.load.deliver import GROUP, TRIES, TRIES_ALONE, deliver
 from engine.load.identity import FRESH
+from engine.load.outcomes import settle_ages
+from engine.load.reconcile import reconcile
 from engine.load.writes import Outcome, Write
 from engine.store.journal import Entry, intend
 from engine.store.links import links_of
@@ -27,6 +29,7 @@ from tests.platforms.platform import (
     Row,
     served,
 )
+from tests.replacing import replace
 
 SETTLED = 2.0  # seconds that a request without an answer may still be at work
 DOWN = "the database is down"
@@ -305,6 +308,23 @@ def test_an_update_in_doubt(took_effect: bool, tmp_path: Path) -> None:
         assert len(table.platform.calls("PATCH", "contacts")) == (1 if took_effect else 2)
         assert table.platform.find("contacts", 7) == {"id": 7, "name": "Ann", "email": "new@x.es"}
         assert table.links()["people/1"].written == {"name": "Ann", "email": "new@x.es"}
+
+
+def test_an_update_in_doubt_does_not_make_its_row_old(tmp_path: Path) -> None:
+    """A row that we made long ago and changed now is ours still: only a creation asks how old its row is."""
+    row = {"id": 7, "name": "Ann", "email": "old@x.es", "created": "2020-01-01T00:00:00Z"}
+    with delivering(tmp_path, row) as table:
+        table.save(link_to("7"))
+        with table.store() as connection:
+            sent_now = {"name": "Ann", "email": "new@x.es"}
+            old = Entry(table.run.id, "contacts", "people/1", "contacts", "update", sent_now, sent_now, {"email": "old@x.es"}, "7")
+            intend(connection, [replace(old, at=table.time.now)])
+        table.platform.tables["contacts"][0]["email"] = "new@x.es"
+        reconcile(table.run)
+        settle_ages(table.run, ["contacts"])
+        assert table.states() == [("people/1", "done")]
+        link = table.links()["people/1"]
+        assert (link.origin, link.written, "age" in link.extra) == ("created", sent_now, False)
 
 
 @pytest.mark.parametrize("there", [True, False])

@@ -13,7 +13,9 @@ from tests.platforms import oddities as odd
 from tests.platforms.conftest import Serve
 from tests.platforms.platform import Answer, Before, Platform, Request
 from tests.platforms.project import (
+    UNGATED,
     Project,
+    counts,
     mapped,
     migration,
     project,
@@ -191,11 +193,14 @@ def test_what_goes_wrong_in_skipped_records_refuses_no_run(serve: Serve, tmp_pat
     assert [row["kind"] for row in platform.tables["others"]] == ["fine"] * 4
 
 
+@pytest.mark.parametrize("words", [(), ("--yes",)], ids=" ".join)
 @pytest.mark.parametrize(("firms", "first"), [(3, 3), (300, 20)])
 def test_an_object_that_is_refused_as_a_whole_stops_the_run(
-    firms: int, first: int, serve: Serve, tmp_path: Path
+    firms: int, first: int, words: tuple[str, ...], serve: Serve, tmp_path: Path
 ) -> None:
-    """Where every record so far is refused for one reason, nothing is written after them, until somebody says yes."""
+    """Where every record so far is refused for one reason, nothing is written after them, until somebody says yes or has
+    seen it: the same command again goes on.
+    """
     trial = firms_and_people(serve, tmp_path)
     trial.platform.tables["firms"] += [{"id": n, "name": f"Firm {n}"} for n in range(3, firms + 1)]
     trial.platform.before.append(
@@ -205,12 +210,27 @@ def test_an_object_that_is_refused_as_a_whole_stops_the_run(
             else None
         )
     )
-    done = trial.etl("run", "--sample", "200", code=4)
+    (trial.folder / UNGATED).touch()
+    done = trial.etl("run", code=4)
     assert f"each of the first {first} companies" in done.err
     assert "is no good name" in done.err
     assert first <= len(trial.platform.calls("POST", "companies")) < 150
     assert not trial.platform.calls("POST", "contacts")
-    trial.run("--sample", "--yes", code=1)
+    again = trial.run(*words, code=1)
+    assert len(trial.platform.tables["contacts"]) == 3
+    assert counts(again, "companies")["failed"] == firms
+
+
+def test_a_sample_goes_on_where_an_object_is_refused_as_a_whole(serve: Serve, tmp_path: Path) -> None:
+    """It is taken to find out: each refused record is told with the platform's words, and what comes after them is written."""
+    trial = firms_and_people(serve, tmp_path)
+    trial.platform.tables["firms"] += [{"id": n, "name": f"Firm {n}"} for n in range(3, 31)]
+    trial.platform.before.append(
+        lambda _, request: Answer(422, {"error": "no good name"}) if request.path == "/companies" and request.method == "POST" else None
+    )
+    report = trial.run("--sample", "200", code=1)
+    refused = [item for item in report["findings"] if item["object"] == "companies" and "no good name" in item["text"]]
+    assert len(refused) == counts(report, "companies")["failed"] == 30
     assert len(trial.platform.tables["contacts"]) == 3
 
 
@@ -233,7 +253,8 @@ def test_a_refusal_or_two_stop_no_run(firms: int, stops: bool, serve: Serve, tmp
     trial.platform.before.append(
         lambda _, request: Answer(422, {"error": "no"}) if request.path == "/companies" and request.method == "POST" else None
     )
-    trial.etl("run", "--sample", code=4 if stops else 1)
+    (trial.folder / UNGATED).touch()
+    trial.etl("run", code=4 if stops else 1)
     assert bool(trial.platform.calls("POST", "contacts")) is not stops
 
 

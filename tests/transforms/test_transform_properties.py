@@ -48,7 +48,10 @@ JSON = st.recursive(
 PARTS = st.dictionaries(
     st.sampled_from(["street", "extra", "city", "region", "postal_code", "country"]), TEXT | st.none(), max_size=6
 )
-NEEDED = {"old": "a", "length": 5, "value": "x", "prefix": "p:", "currency": "EUR", "pattern": "%d/%m/%Y"}  # for arguments without default
+NEEDED = {"old": "a", "length": 5, "value": "x", "prefix": "p:", "currency": "EUR", "pattern": "%d/%m/%Y"} | {
+    "price": "price",
+    "units": "units",
+}  # for arguments without default
 STEP_ITEMS = pytest.mark.parametrize(("name", "step"), STEPS.items(), ids=STEPS)
 
 

@@ -1,0 +1,220 @@
+"""Rows of one parent in one call, where that is cheaper than a call for each: another platform, by YAML alone."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.platforms.conftest import Serve
+from tests.platforms.platform import (
+    Answer,
+    Before,
+    Platform,
+    Request,
+    Row,
+    page,
+)
+from tests.platforms.project import (
+    Project,
+    attention,
+    counts,
+    mapped,
+    migration,
+    project,
+    readable,
+    texts,
+    writable,
+)
+from tests.platforms.trials import NAME
+
+PLACE = re.compile(r"/carts/(\d+)/items(/bulk|/\d+)?")
+SIZES = {1: 1, 2: 5, 3: 6, 4: 10, 5: 13, 6: 21}  # orders and how many lines each has
+MOST, SINGLE, TOGETHER = 10, 5, 25
+
+
+def priced(lines: int) -> tuple[int, int]:
+    """Calls and cost of so many lines of one order: full bulks, and the rest one by one up to five."""
+    full, rest = divmod(lines, MOST)
+    if rest > 5:
+        full, rest = full + 1, 0
+    return full + rest, full * TOGETHER + rest * SINGLE
+
+
+def carts(each: bool = False, bad: str = "") -> Before:
+    """Items are made below their cart, one by one or `MOST` at a time; `bad` is a text that is refused.
+
+    A bulk with a refused item makes nothing, or, with `each`, answers with those it made.
+    """
+
+    def hook(platform: Platform, request: Request) -> Answer | None:
+        found = PLACE.fullmatch(request.path)
+        if not found:
+            return None
+        cart = int(found[1])
+        rows = [row for row in platform.tables["items"] if row["cart"] == cart]
+        if found[2] == "/bulk":
+            return bulk(platform, request, cart)
+        if found[2]:
+            row = next(row for row in rows if row["id"] == int(found[2][1:]))
+            if request.method == "DELETE":
+                platform.tables["items"].remove(row)
+                return Answer(204)
+            row.update(request.body)
+            return Answer(200, dict(row))
+        if request.method == "GET":
+            return Answer(200, page(rows, request.query))
+        if request.body["text"] == bad:
+            return Answer(422, {"error": f"{bad} is not sold"})
+        return Answer(201, platform.add("items", {**request.body, "cart": cart}))
+
+    def bulk(platform: Platform, request: Request, cart: int) -> Answer:
+        sent: list[Row] = request.body["items"]
+        assert "cart" not in sent[0]
+        fine = [row for row in sent if row["text"] != bad]
+        if len(sent) > MOST or (len(fine) < len(sent) and not each):
+            return Answer(422, {"error": "one of them is not sold, or they are too many"})
+        return Answer(201, {"made": [platform.add("items", {**row, "cart": cart}) for row in fine]})
+
+    return hook
+
+
+def trial(serve: Serve, folder: Path, hook: Before, shuffled: bool = False) -> Project:
+    """Orders become carts and their lines items below them; `shuffled` lines are a collection of their own."""
+    orders = [{"id": n, "name": f"Order {n}"} for n in SIZES]
+    lines = [{"text": f"Line {n}.{m}", "order": n} for n, many in SIZES.items() for m in range(many)]
+    if shuffled:
+        lines.sort(key=lambda row: row["text"][::-1])
+    lines = [{"id": number, **row} for number, row in enumerate(lines, 1)]
+    platform = serve(orders=orders, lines=lines, carts=[], items=[])
+    platform.before.append(hook)
+    below = "/carts/{cart}/items"
+    item = {
+        **writable("items", ["text", "cart"], text={"type": "text", "required": True}, cart="ref carts"),
+        "list": {"get": below, "pager": "rows", "parent": "carts", "parent_id": "cart"},
+        "read": "none",
+        "create": {
+            "post": below,
+            "cost": SINGLE,
+            "bulk": {"post": f"{below}/bulk", "cost": TOGETHER, "most": MOST, "rows": "items", "answers": "made"},
+        },
+        "update": {"patch": f"{below}/{{id}}"},
+        "delete": {"delete": f"{below}/{{id}}"},
+    }
+    source = {"orders": readable("orders", name="text"), "lines": readable("lines", text="text", order="ref orders")}
+    destination = {"carts": writable("carts", ["name"], name=NAME), "items": item}
+    cart = {"lookup": "carts", "by": "order", "on_miss": "fail"}
+    objects = {
+        "carts": mapped("orders", "carts", {"name": "name"}),
+        "items": mapped("lines", "items", {"cart": cart, "text": "text"}),
+    }
+    return project(folder, platform, source, destination, migration(objects), concurrency=4)
+
+
+def made(platform: Platform) -> list[tuple[str, str]]:
+    """The items: the name of the cart, and what each says."""
+    names = {row["id"]: row["name"] for row in platform.tables["carts"]}
+    return sorted((names[row["cart"]], row["text"]) for row in platform.tables["items"])
+
+
+WANTED = sorted((f"Order {n}", f"Line {n}.{m}") for n, many in SIZES.items() for m in range(many))
+
+
+def creations(platform: Platform) -> Counter[int]:
+    """How many rows travelled in each call that makes items."""
+    posts = [one for one in platform.log if one.method == "POST" and PLACE.fullmatch(one.path)]
+    return Counter(len(one.body["items"]) if one.path.endswith("/bulk") else 0 for one in posts)
+
+
+def test_rows_of_a_parent_travel_together_where_it_is_cheaper(serve: Serve, tmp_path: Path) -> None:
+    """Up to five lines go alone, more in one call; plan, report and journal say what it takes."""
+    case = trial(serve, tmp_path, carts())
+    plan = case.etl("plan", "--json").data()
+    step = next(one for one in plan["plan"]["steps"] if one["object"] == "items")
+    calls, cost = (sum(priced(many)[at] for many in SIZES.values()) for at in (0, 1))
+    assert (step["create"], step["calls"], step["cost"]) == (56, calls, cost)
+    report = case.full()
+    assert made(case.platform) == WANTED
+    assert creations(case.platform) == {0: 1 + 5 + 3 + 1, 6: 1, 10: 4}
+    assert sum(creations(case.platform).values()) == calls
+    assert (report["verdict"]["arrived"], report["verdict"]["missing"]) == (62, 0)
+    again = case.run(code=0)
+    assert (again["verdict"]["created"], again["verdict"]["updated"]) == (0, 0)
+    case.rollback(code=0)
+    assert case.platform.tables["items"] == case.platform.tables["carts"] == []
+
+
+def test_rows_of_many_parents_in_any_order_reach_their_own(serve: Serve, tmp_path: Path) -> None:
+    """Lines that do not follow each other below one parent go alone, and the plan knows it."""
+    case = trial(serve, tmp_path, carts(), shuffled=True)
+    plan = case.etl("plan", "--json").data()
+    case.full()
+    assert made(case.platform) == WANTED
+    step = next(one for one in plan["plan"]["steps"] if one["object"] == "items")
+    assert step["calls"] == sum(creations(case.platform).values())
+
+
+@pytest.mark.parametrize("each", [False, True], ids=["all or none", "each"])
+def test_one_refused_row_is_told_and_the_others_arrive(serve: Serve, tmp_path: Path, each: bool) -> None:
+    """Whether the platform makes nothing of the call or all the rest: nothing twice, and its own words for the refused row."""
+    case = trial(serve, tmp_path, carts(each, "Line 4.3"))
+    report = case.full(code=1)
+    assert made(case.platform) == [row for row in WANTED if row[1] != "Line 4.3"]
+    assert counts(report, "items")["failed"] == 1
+    assert len(attention(report)) == 1 and "Line 4.3 is not sold" in texts(report)
+    again = case.run()
+    assert made(case.platform) == [row for row in WANTED if row[1] != "Line 4.3"]
+    assert again["verdict"]["created"] == 0
+
+
+def test_rows_that_are_answered_in_another_order_are_told_apart(serve: Serve, tmp_path: Path) -> None:
+    """No order of the answer is taken on trust: each line is linked to the row that holds it, and none is made again."""
+    case = trial(serve, tmp_path, carts())
+
+    def backwards(_: Platform, request: Request, answer: Answer) -> Answer:
+        made_rows = answer.body["made"][::-1] if request.path.endswith("/bulk") else []
+        return Answer(answer.status, {"made": made_rows}) if made_rows else answer
+
+    case.platform.after.append(backwards)
+    report = case.full(code=0)
+    assert made(case.platform) == WANTED
+    assert report["verdict"]["arrived"] == 62
+    rows = {f"{row['cart']}+{row['id']}": row["text"] for row in case.platform.tables["items"]}
+    texts_of = {f"lines/{row['id']}": row["text"] for row in case.platform.tables["lines"]}
+    assert {key: rows[row_id] for key, row_id in case.links("items").items()} == texts_of
+
+
+@pytest.mark.parametrize("done", [True, False], ids=["done", "not done"])
+def test_a_call_without_an_answer_is_looked_up_below_its_parent(serve: Serve, tmp_path: Path, done: bool) -> None:
+    """Each bulk loses its first answer: rows that are there are not made again, others are, together."""
+    case = trial(serve, tmp_path, carts())
+    lost: set[str] = set()
+
+    def before(_: Platform, request: Request) -> Answer | None:
+        key = json.dumps(request.body)
+        if done or not request.path.endswith("/bulk") or key in lost:
+            return None
+        lost.add(key)
+        return Answer(500, cut=True)
+
+    def after(_: Platform, request: Request, answer: Answer) -> Answer:
+        key = json.dumps(request.body)
+        if not done or not request.path.endswith("/bulk") or key in lost:
+            return answer
+        lost.add(key)
+        return Answer(answer.status, answer.body, cut=True)
+
+    case.platform.before.insert(0, before)
+    case.platform.after.append(after)
+    report = case.full(code=0)
+    assert len(lost) == 5
+    assert made(case.platform) == WANTED
+    assert report["verdict"]["missing"] == 0
+    assert creations(case.platform)[0] == 10
+    links: Any = case.links("items")
+    ids = {f"{row['cart']}+{row['id']}" for row in case.platform.tables["items"]}
+    assert set(links.values()) == ids
