@@ -39,6 +39,24 @@ def test_the_mapping_document_says_it_too(folder: Path) -> None:
     assert "to (empty)" in told[SPEC] and "to (3)" in told["specs/other.yaml"]
 
 
+def test_a_file_of_cases_may_change_settings_for_all_of_them(folder: Path) -> None:
+    """The shipped cases hold in whatever language the migration speaks; a case still has the last word."""
+    at = checkout(folder / "spanish", ("language: en", "language: es"))
+    assert ", 0 failed" in etl_here("test", SPEC, at=at, code=0).out
+    path = at / "specs/stel_order_to_pipedrive.test.yaml"
+    record = "records: {products: [{id: 1, name: Bomba, inactive: true}]}"
+    path.write_text(
+        f"settings: {{inactive_items: true}}\ncases:\n  - case: taken\n    {record}\n"
+        "    expect: {products: {products/1: {fields: {name: Bomba}}}}\n"
+        f"  - case: left out\n    settings: {{inactive_items: false}}\n    {record}\n"
+        "    expect: {products: {products/1: {state: absent}}}\n",
+        encoding="utf-8",
+    )
+    assert "2 passed, 0 failed" in etl_here("test", SPEC, at=at, code=0).out
+    path.write_text(path.read_text(encoding="utf-8").replace("settings: {inactive_items: true}", "settings: {inactive_itmes: true}", 1), encoding="utf-8")
+    assert "test.yaml:1:12: " in etl_here("test", SPEC, at=at, code=2).err
+
+
 def test_a_case_may_change_settings(folder: Path) -> None:
     """Its records are mapped with them, those of the next case are not; a setting that there is not is a mistake at its place."""
     record = "records: {products: [{id: 1, name: Bomba, inactive: true}]}"

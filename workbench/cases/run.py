@@ -100,10 +100,12 @@ def load_cases(
         problems = list(_problems(document, migration))
     if problems:
         raise SpecError(problems)
-    compiled = {canonical({}): migration}
+    own = dict(migration.spec.settings)
+    compiled = {canonical(own): migration}
+    shared = document.data.get("settings", {})
     cases = []
     for position, item in enumerate(document.data["cases"]):
-        settings = item.get("settings", {})
+        settings = {**own, **shared, **item.get("settings", {})}
         at = canonical(settings)
         if at not in compiled:
             compiled[at] = _with_settings(path, settings)
