@@ -26,6 +26,7 @@ from engine.library.events import calls_to_logger, to_logger
 from engine.session import Event, Log, Progress, Run, quiet, unheard, wire
 from engine.store.journal import all_runs, close_killed, end_run
 from engine.store.lease import lease
+from engine.store.links import count_links
 from engine.store.records import forget
 from engine.store.tables import Store, open_store
 
@@ -169,10 +170,31 @@ def _overridden(held: Held) -> Iterator[str]:
 
 
 def _beyond_plan(held: Held) -> Iterator[str]:
-    """Custom fields that the destination's plan has no room for, and where their values go."""
+    """Custom fields that the destination's plan has no room for, and where their values go; notes
+    of fields that it had no room for once.
+    """
     for item in held.migration.warnings:
         if item.code == "account-full":
             yield item.problem
+    yield from _from_a_smaller_plan(held)
+
+
+def _from_a_smaller_plan(held: Held) -> Iterator[str]:
+    idle = [
+        mapping
+        for mapping in held.migration.spec.objects.values()
+        if mapping.unless_empty and not mapping.enabled
+    ]
+    if not idle:
+        return
+    with held.store.begin() as connection:
+        written = count_links(connection)
+    for mapping in idle:
+        if many := written.get(mapping.name, 0):
+            yield (
+                f"{mapping.label}: {many} are no longer kept up, for the account has room for these"
+                " fields now; delete them there, or keep them as they are"
+            )
 
 
 def _wired(held: Held, command: str, wait: bool) -> Run:

@@ -108,7 +108,7 @@ def test_people_may_need_some_of_the_room(serve: Serve, tmp_path: Path) -> None:
 
 
 def test_a_larger_plan_brings_the_fields(serve: Serve, tmp_path: Path) -> None:
-    """When there is room later, the fields are made and filled; the notes stay, and nothing is made twice."""
+    """When there is room later, the fields are made and filled; the notes stay, which is told, and nothing is made twice."""
     found = trial(serve, tmp_path, first=["contacts.tax"])
     found.full(code=0)
     before = notes(found.platform)
@@ -116,7 +116,8 @@ def test_a_larger_plan_brings_the_fields(serve: Serve, tmp_path: Path) -> None:
     known = json.loads(file.read_text())
     known["custom_fields"]["most"] = {"*": 9}
     file.write_text(json.dumps(known))
-    found.run("--yes", code=0)
+    told = json.dumps(found.run("--yes", code=0)["notices"])
+    assert f"{len(before)} are no longer kept up" in told
     assert field(found.platform, TIER["name"])
     assert values(found.platform, TIER["name"])["Bea"] == "Silver"
     assert notes(found.platform) == before
