@@ -514,9 +514,10 @@ class Client:
             )
             found = outcomes(self.connector, call.bulk, answer, len(rows))
         except RequestRejected as error:
-            return (
-                [error] if len(rows) == 1 else self._alone(resource, verb, rows)
-            )
+            if len(rows) == 1:
+                return [error]
+            # nobody says whether some of them were made: a look shows it
+            return [OutcomeUnknown(str(error))] * len(rows)
         except EtlError as error:
             return [error] * len(rows)
 
@@ -528,23 +529,6 @@ class Client:
                 written = self._written(declared, verb, call, item, one, answer)
                 results.append(written)
         return results
-
-    def _alone(
-        self, resource: str, verb: Verb, rows: Sequence[tuple[Any, str]]
-    ) -> list[Written | EtlError]:
-        """Rows one by one; an error that every further call would meet holds for the rest."""
-        done: list[Written | EtlError] = []
-        for body, row_id in rows:
-            last: Written | EtlError
-            try:
-                last = self.write(resource, verb, body, row_id)
-            except EtlError as error:
-                last = error
-            done.append(last)
-            own = isinstance(last, Written | RequestRejected | OutcomeUnknown)
-            if not own:
-                return done + [last] * (len(rows) - len(done))
-        return done
 
     def _prepared(
         self,

@@ -22,7 +22,7 @@ from engine.language.model import ObjectMapping
 from engine.load.deliver import TRIES, deliver
 from engine.load.outcomes import settle_ages
 from engine.load.writes import Outcome, Write
-from engine.plan.adopt import ADOPTING, CLOSED, OPEN
+from engine.plan.adopt import ADOPTING, CLOSED, OPEN, REOPENED
 from engine.plan.diff import (
     LOST_TRIES,
     OF_PLAN,
@@ -179,7 +179,8 @@ def _link_found(work: _Work) -> None:
     run, mapping = work.run, work.mapping
     for batch in stream_changes(run.store, mapping.name, "adopt"):
         with run.store.begin() as connection:
-            if not mapping.match:
+            state = recall_in(connection, ADOPTING + mapping.name)
+            if not mapping.match and state != REOPENED:
                 remember_in(connection, ADOPTING + mapping.name, OPEN)
             for change in batch:
                 _link_one(work, connection, change)

@@ -53,6 +53,9 @@ Way = Literal["key", "match", "recognise", ""]
 # the store keeps under this name whether an object is still looked for
 ADOPTING = "adopting."
 OPEN, CLOSED = "open", "closed"
+REOPENED = (
+    "reopened"  # by a rollback, which may have left rows that carry our keys
+)
 FOUND = ("adopted", "matched")  # origins of links to rows that were there
 
 
@@ -90,8 +93,7 @@ def way_of(search: Search, mapping: ObjectMapping) -> Way:
         if not _is_open(connection, mapping):
             return ""
         if mapping.key_field:
-            was_there = _key_was_there(connection, mapping, search.run.id)
-            return "key" if was_there else ""
+            return "key" if _key_was_there(connection, mapping) else ""
     fields = natural_key_fields(
         connector, connector.resources[mapping.resource]
     )
@@ -102,7 +104,7 @@ def _is_open(connection: sa.Connection, mapping: ObjectMapping) -> bool:
     """Whether rows of the object may be in the account without the store knowing them."""
     state = recall_in(connection, ADOPTING + mapping.name)
     if state:
-        return state == OPEN
+        return state != CLOSED
 
     # by a store of version 1
     begun = all_cursors(connection).get(f"#{ADOPTING}{mapping.name}")
@@ -111,15 +113,15 @@ def _is_open(connection: sa.Connection, mapping: ObjectMapping) -> bool:
     return not any_links(connection, mapping.name)
 
 
-def _key_was_there(
-    connection: sa.Connection, mapping: ObjectMapping, run: int
-) -> bool:
-    """Whether the account had our key field before this run: of an earlier one that was rolled back
-    a row may be left that carries a key, where people merged ours into it.
+def _key_was_there(connection: sa.Connection, mapping: ObjectMapping) -> bool:
+    """Whether the account had our key field before this store made one, or before a rollback: where
+    people merged rows of ours into theirs, these carry our keys.
     """
+    if recall_in(connection, ADOPTING + mapping.name) == REOPENED:
+        return True
     name = mapping.key_field.removeprefix("custom.")
     found = link_of(connection, FIELDS + mapping.resource, name)
-    return found is not None and (found.origin != "created" or found.run < run)
+    return found is not None and found.origin != "created"
 
 
 def rows_by_key(

@@ -28,6 +28,7 @@ from engine.load.deliver import deliver
 from engine.load.outcomes import settle_ages
 from engine.load.reconcile import live_rows, reconcile
 from engine.load.writes import RESTORED, Outcome, Write
+from engine.plan.adopt import ADOPTING, REOPENED
 from engine.plan.diff import version
 from engine.rollback.retained import Retained, RowId, find_retained
 from engine.session import Run, stage
@@ -44,6 +45,7 @@ from engine.store.links import (
     link_of,
     save_link,
 )
+from engine.store.tables import remember_in
 from engine.values import digest, is_empty
 
 BATCH = 100  # updates whose rows are read together
@@ -113,6 +115,9 @@ def rollback(
     if of_run is None and not dry:
         with run.store.begin() as connection:
             forget_found(connection)
+            # what was found once may be found again, and by the keys that rows may have kept
+            for name in run.spec.objects:
+                remember_in(connection, ADOPTING + name, REOPENED)
     work.result.cost = run.destination.limiter.cost - before
     return work.result
 

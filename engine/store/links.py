@@ -21,7 +21,6 @@ from engine.store.tables import (
     from_text,
     journal,
     links,
-    meta,
     row_of,
     rows_among,
     rows_with,
@@ -703,6 +702,3 @@ def forget_found(connection: sa.Connection) -> None:
     found = links.c.origin.in_(("matched", "adopted", MERGED))
     records = sa.and_(links.c.object.not_like("$%"), links.c.object != "users")
     connection.execute(links.delete().where(found, records))
-    # What was found once may be found again, and rows that people merged carry our keys.
-    searches = meta.c.name.like("adopting.%")
-    connection.execute(meta.update().where(searches).values(value="open"))

@@ -10,8 +10,10 @@ import pytest
 
 from tests.platforms import oddities as odd
 from tests.platforms.conftest import Serve
-from tests.platforms.platform import Platform, Row
+from tests.platforms.fields import TABLE, TAX, checking, connector, defining
+from tests.platforms.platform import Answer, Platform, Request, Row
 from tests.platforms.project import (
+    UNGATED,
     Project,
     attention,
     counts,
@@ -362,3 +364,74 @@ def test_of_two_rows_that_carry_one_key_none_is_the_survivor(serve: Serve, tmp_p
     for name in ("Acme", "Zeta"):
         platform.add("companies", {"name": name, "phone": "7", "note": first["note"]})
     assert TOLD not in texts(trial.verify(code=1))
+
+
+# -- what a rollback leaves
+
+
+def keyed(serve: Serve, folder: Path, **more: Any) -> Project:
+    """Five people become contacts with our key in a custom field, and tasks without one."""
+    people = [{"id": n, "name": f"P{n}", "memo": f"call {n}"} for n in range(1, 6)]
+    platform = serve(people=people, contacts=[], notes=[], tasks=[], **{TABLE: []})
+    platform.before += [defining(), checking("")]
+    destination = dict(connector(""))
+    tasks = writable("tasks", ["text"], text={"type": "text", "required": True})
+    destination["resources"] = {**destination["resources"], "tasks": tasks}
+    objects = {
+        "contacts": mapped("people", "contacts", {"name": "name", "custom.tax": "$key"}),
+        "tasks": mapped("people", "tasks", {"text": "memo"}),
+    }
+    custom = {"contacts": {"tax": {**TAX, "key": True}}}
+    source = {"people": readable("people", name="text", memo="text")}
+    trial = project(folder, platform, source, destination, migration(objects, custom_fields=custom, **more))
+    file = folder / "destination.yaml"
+    known = json.loads(file.read_text())
+    known["errors"].append({"when": {"status": 401}, "then": "refuse"})
+    file.write_text(json.dumps(known))
+    return trial
+
+
+@pytest.mark.parametrize("stopped", [False, True], ids=["whole", "stopped"])
+def test_a_run_after_a_rollback_finds_rows_by_the_keys_that_they_kept(
+    stopped: bool, serve: Serve, tmp_path: Path
+) -> None:
+    """A row of people's that ours were merged into carries our key: nothing is made for it again, also
+    where the first run did not come to its end.
+    """
+    trial = keyed(serve, tmp_path)
+    table, made = trial.platform.tables["contacts"], [0]
+
+    def stop(_: Platform, request: Request) -> Answer | None:
+        if stopped and request.method == "POST" and request.path == "/contacts":
+            made[0] += 1
+            if made[0] in (4, 5):
+                return Answer(401, {"error": "key"})
+        return None
+
+    trial.platform.before.insert(0, stop)
+    (tmp_path / UNGATED).touch()
+    trial.run(code=3 if stopped else 0)
+    made[0] = len(table) + 10  # the key is good from now on
+    table[0]["name"] = "Edited"
+    gone = table.pop(1)
+    trial.platform.add("contacts", {**without_id(gone), "name": "Theirs"})
+    trial.rollback()
+    assert names(trial.platform, "contacts") == ["Edited", "Theirs"]
+    trial.run("--yes")
+    assert names(trial.platform, "contacts") == ["Edited", "P3", "P4", "P5", "Theirs"]
+
+
+def without_id(row: Row) -> Row:
+    """What a row holds, for another one."""
+    return {name: value for name, value in row.items() if name != "id"}
+
+
+def test_a_full_run_after_a_sample_takes_no_row_of_people_for_ours(serve: Serve, tmp_path: Path) -> None:
+    """The sample's own rows are no earlier migration: a task of people's that reads like ours stays theirs."""
+    trial = keyed(serve, tmp_path, sample={"records": 2, "pages": 1})
+    theirs = trial.platform.add("tasks", {"text": "call 5"})["id"]
+    trial.run("--sample", "2")
+    (tmp_path / UNGATED).touch()
+    trial.run(code=0)
+    assert str(theirs) not in trial.links("tasks").values()
+    assert len(trial.platform.tables["tasks"]) == 6

@@ -171,6 +171,27 @@ def test_one_refused_row_is_told_and_the_others_arrive(serve: Serve, tmp_path: P
     assert again["verdict"]["created"] == 0
 
 
+def test_a_bulk_that_is_refused_half_way_doubles_nothing(serve: Serve, tmp_path: Path) -> None:
+    """Where a platform makes the rows before the one that it refuses, these are found below their parent."""
+    rest = carts(False, "Line 4.3")
+
+    def half(platform: Platform, request: Request) -> Answer | None:
+        found = PLACE.fullmatch(request.path)
+        if not found or found[2] != "/bulk" or "Line 4.3" not in json.dumps(request.body):
+            return rest(platform, request)
+        for row in request.body["items"]:
+            if row["text"] == "Line 4.3":
+                break
+            platform.add("items", {**row, "cart": int(found[1])})
+        return Answer(422, {"error": "Line 4.3 is not sold"})
+
+    case = trial(serve, tmp_path, half)
+    report = case.full(code=1)
+    assert set(Counter(made(case.platform)).values()) == {1}
+    assert len(made(case.platform)) == len(WANTED) - 1
+    assert report["verdict"]["failed"] == 1
+
+
 def test_rows_that_are_answered_in_another_order_are_told_apart(serve: Serve, tmp_path: Path) -> None:
     """No order of the answer is taken on trust: each line is linked to the row that holds it, and none is made again."""
     case = trial(serve, tmp_path, carts())
