@@ -190,9 +190,9 @@ class Operation(msgspec.Struct, frozen=True):
     def calls(self, rows: int) -> Iterator[tuple[Operation, int]]:
         """The calls that write so many rows, and how many of each."""
         full, rest = divmod(rows, self.rows)
-        yield self.for_rows(self.rows), full
-        last = self.for_rows(rest)
-        yield last, min(rest, 1) if last.bulk else rest
+        for times, many in ((full, self.rows), (min(rest, 1), rest)):
+            call = self.for_rows(many)
+            yield call, times if call.bulk else times * many
 
     @property
     def places(self) -> tuple[str, ...]:

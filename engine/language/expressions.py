@@ -18,7 +18,7 @@ from engine.errors import Code, Severity
 from engine.language import model, templates, typecheck
 from engine.language.scope import NUMBERS, Found, Scope, kind_of
 from engine.language.steps import bind
-from engine.values import segments, without
+from engine.values import is_empty, segments, without
 from transforms import MARKUP, PASSING
 
 # the names a path may be, and the kinds of what they lead to
@@ -190,8 +190,9 @@ class Builder(msgspec.Struct):
             path, found = self.lead(data, keys, (kind or TEXT).one_of)
             if path.segments[0] == "$settings":
                 name = path.segments[1]
-                value = self.scope.settings.get(str(name)) or None
-                self._const(value, ("settings", name), kind)
+                value = self.scope.settings.get(str(name))
+                given = None if is_empty(value) else value
+                self._const(given, ("settings", name), kind)
             elif data != "$none":
                 self.fault(keys, typecheck.check_path(found, kind))
                 # what a text holds, only the records show

@@ -13,12 +13,13 @@ import msgspec
 
 from engine.connector.model import FieldType, Resource
 from engine.connector.references import any_key
+from engine.connector.times import is_marked
 from engine.errors import RequestRejected
 from engine.extract.records import cursors_of
 from engine.language.dependencies import needed
 from engine.session import Run
 from engine.store.records import live_keys, stream
-from engine.values import collection_of, id_in, is_empty, is_yes, key_of, word
+from engine.values import collection_of, id_in, is_empty, key_of, word
 
 OWN_MOST = 20  # rows of a collection that are read, unless the command line says how many
 FEW = 3  # keys that are named of each kind
@@ -237,5 +238,5 @@ def _what(run: Run, collection: str, key: str) -> str:
     if row is None:
         return GONE
     marks = run.migration.source.resources[collection].marks
-    told = [mark for mark, field in marks.items() if is_yes(row.get(field))]
+    told = [mark for mark, field in marks.items() if is_marked(row.get(field))]
     return DELETED if DELETED in told else next(iter(told), PRESENT)

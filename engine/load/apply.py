@@ -43,7 +43,7 @@ from engine.store.changes import (
     stream_changes,
     stream_work,
 )
-from engine.store.journal import any_entries, counts, mark
+from engine.store.journal import any_refused, counts, mark
 from engine.store.links import (
     Finding,
     Link,
@@ -266,7 +266,7 @@ def _while_accepted(
     """
     name = work.mapping.name
     with work.run.store.begin() as connection:
-        known = any_links(connection, name) or any_entries(connection, name)
+        known = any_links(connection, name) or any_refused(connection, name)
     accepted = work.yes or known
     causes: set[str] = set()
     many = 0

@@ -41,7 +41,7 @@ from engine.errors import (
     VersionConflict,
 )
 from engine.load.files import drop_file, fetch_file
-from engine.load.outcomes import close, crossed, record_all
+from engine.load.outcomes import close, record_all, told_apart
 from engine.load.reconcile import Reconciled, reconcile
 from engine.load.workers import Ended, Workers, workers
 from engine.load.writes import Answer, Outcome, Write
@@ -264,16 +264,15 @@ class _Delivery(msgspec.Struct):
                 until = until or time.monotonic() + TOGETHER
 
     def believed(self, outcomes: Sequence[Outcome]) -> Sequence[Outcome]:
-        """Outcomes of one call; in doubt where its answer shows the row of one write in the place
-        of another's.
-        """
+        """Outcomes of one call; in doubt where its answer does not tell its rows apart."""
         done = [one for one in outcomes if one.state == "done"]
         if len(done) < 2 or done[0].write.action != "create":
             return outcomes
-        if not crossed(done, self.codec(done[0].write.resource)):
-            return outcomes
-        reason = "the answer shows rows in another order than they were sent in"
         rest = [one for one in outcomes if one.state != "done"]
+        found = told_apart(done, self.codec(done[0].write.resource))
+        if found is not None:
+            return [*rest, *found]
+        reason = "the answer does not tell which row is which"
         return rest + [
             structs.replace(one, state="unknown", reason=reason, dest_id="")
             for one in done

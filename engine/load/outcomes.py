@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
@@ -92,16 +93,47 @@ def _record(
     return outcome
 
 
-def crossed(outcomes: Sequence[Outcome], codec: RowCodec) -> bool:
-    """Whether an answer to several creations shows what one sent in the place of another only."""
+def told_apart(
+    outcomes: Sequence[Outcome], codec: RowCodec
+) -> Sequence[Outcome] | None:
+    """The outcomes of several creations, each with the row of the answer that shows most of what it
+    sent, for nobody promises their order; None where the rows do not show enough to tell.
+    """
+    found = []
+    for sent in outcomes:
+        own = _agreeing(codec, sent, sent)
+        place = sent
+        if own < 2 * len(sent.write.draft):
+            place = max(outcomes, key=partial(_agreeing, codec, sent))
+            if _agreeing(codec, sent, place) == own:
+                place = sent
+                if not _shows_all(codec, sent):
+                    return None
+        found.append(
+            structs.replace(sent, dest_id=place.dest_id, answer=place.answer)
+        )
+    ids = {one.dest_id for one in found}
+    return found if len(ids) == len(found) else None
 
-    def shows(place: Outcome, sent: Outcome) -> bool:
-        write = sent.write
-        return codec.holds(place.answer.row, write.body, write.draft)
 
-    return any(
-        not shows(sent, sent) and any(shows(place, sent) for place in outcomes)
-        for sent in outcomes
+def _agreeing(codec: RowCodec, sent: Outcome, place: Outcome) -> int:
+    """How much of what was sent a row holds: two for a field as it was, one for what it is like."""
+    body, row = sent.write.body, place.answer.row
+    pairs = [
+        (name, codec.get(body, name), codec.get(row, name))
+        for name in sent.write.draft
+    ]
+    return sum(
+        2 if is_same(wanted, live) else codec.alike(name, wanted, live)
+        for name, wanted, live in pairs
+    )
+
+
+def _shows_all(codec: RowCodec, sent: Outcome) -> bool:
+    """Whether an answer that shows a row says something of all that was sent."""
+    row = sent.answer.row
+    return not sent.answer.shown or all(
+        codec.shows(row, name) for name in sent.write.draft
     )
 
 

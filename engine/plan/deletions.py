@@ -34,7 +34,7 @@ DELETED = "deleted in the source"
 NOT_LISTED = "its element is no longer in the record's list"
 NOT_TAKEN = (
     "the record is no longer one that the spec takes (`when`, `where`, `from`,"
-    " `unless_empty`)"
+    " `take`, `unless_empty`)"
 )
 
 

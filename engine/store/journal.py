@@ -212,9 +212,13 @@ def stream_entries(store: Store, batch: int = 500) -> Iterator[list[Entry]]:
         yield found
 
 
-def any_entries(connection: sa.Connection, name: str) -> bool:
-    """Whether a write of an object was ever tried."""
-    query = sa.select(journal.c.id).where(journal.c.object == name).limit(1)
+def any_refused(connection: sa.Connection, name: str) -> bool:
+    """Whether a write of an object was ever refused: one that had no answer has shown nothing."""
+    query = (
+        sa.select(journal.c.id)
+        .where(journal.c.object == name, journal.c.state == "failed")
+        .limit(1)
+    )
     return connection.execute(query).first() is not None
 
 

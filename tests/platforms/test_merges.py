@@ -410,7 +410,7 @@ def test_a_run_after_a_rollback_finds_rows_by_the_keys_that_they_kept(
 
     trial.platform.before.insert(0, stop)
     (tmp_path / UNGATED).touch()
-    trial.run(code=3 if stopped else 0)
+    trial.etl("run", code=3 if stopped else 0)
     made[0] = len(table) + 10  # the key is good from now on
     table[0]["name"] = "Edited"
     gone = table.pop(1)
