@@ -491,7 +491,7 @@ class Client:
         """Write rows, each a body with its id, in one call: what `write` gives for each of them,
         or raises. They lie below one parent, where the call names it.
 
-        Where the call is refused as a whole nothing was done, and each row is sent alone.
+        Where the call is refused as a whole, what became of its rows is unknown.
         """
         declared, operation = (
             self._resource(resource),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Generator, Mapping, Sequence
+from functools import partial
 from typing import Any, Literal
 
 import msgspec
@@ -115,32 +116,32 @@ def page_number(pager: Pager, position: Any) -> Walk:
     )
 
 
+def _in_body(pager: Pager, page: Page) -> Any:
+    return dig(page.body, path_of(pager.next))
+
+
+def _in_header(pager: Pager, page: Page) -> Any:
+    return page.headers.get(pager.next.lower())
+
+
 def cursor(pager: Pager, position: Any) -> Walk:
     """`?cursor=…` with the next cursor in the body; ends when there is none."""
-    return _by_token(
-        pager, position, lambda page: dig(page.body, path_of(pager.next))
-    )
+    return _by_token(pager, position, partial(_in_body, pager))
 
 
 def header_cursor(pager: Pager, position: Any) -> Walk:
     """The next cursor stands in a header named by `next`; ends when there is none."""
-    return _by_token(
-        pager, position, lambda page: page.headers.get(pager.next.lower())
-    )
+    return _by_token(pager, position, partial(_in_header, pager))
 
 
 def next_url(pager: Pager, position: Any) -> Walk:
     """The address of the next page stands in the body; ends when there is none."""
-    return _by_address(
-        pager, position, lambda page: dig(page.body, path_of(pager.next))
-    )
+    return _by_address(pager, position, partial(_in_body, pager))
 
 
 def header_url(pager: Pager, position: Any) -> Walk:
     """The address of the next page stands in a header named by `next`; ends when there is none."""
-    return _by_address(
-        pager, position, lambda page: page.headers.get(pager.next.lower())
-    )
+    return _by_address(pager, position, partial(_in_header, pager))
 
 
 def link_header(pager: Pager, position: Any) -> Walk:

@@ -13,7 +13,7 @@ from engine.destination.rows import RowCodec
 from engine.load.writes import Answer, Outcome, Write
 from engine.plan.make import TAKEN
 from engine.session import Run
-from engine.store.journal import mark_made
+from engine.store.journal import mark_creation
 from engine.store.ledger import Ledger
 from engine.store.links import Link, drafts_of, links_marked
 from engine.values import is_empty, without
@@ -85,7 +85,8 @@ def _own(run: Run, ledger: Ledger, links: Sequence[Link]) -> None:
     for link in links:
         if link.origin == "matched" and link.run == run.id:
             ledger.save_link(structs.replace(link, origin="created"))
-            mark_made(ledger.connection, link.object, link.key, link.dest_id)
+            place = (link.object, link.key, link.dest_id)
+            mark_creation(ledger.connection, *place, "adopted", "done")
 
 
 def _distrust(run: Run, ledger: Ledger, links: Sequence[Link]) -> None:

@@ -20,7 +20,7 @@ from engine.load.identity import (
 )
 from engine.load.writes import RESTORED, Outcome, Write
 from engine.session import Run
-from engine.store.journal import Settled, mark, mark_adopted
+from engine.store.journal import Settled, mark, mark_creation
 from engine.store.ledger import Ledger
 from engine.store.links import (
     MERGED,
@@ -230,7 +230,8 @@ def _demote(ledger: Ledger, links: Sequence[Link]) -> None:
             link, origin="matched", digest="", written={}, extra=extra
         )
         ledger.save_link(structs.replace(people, stored={}, held={}))
-        mark_adopted(ledger.connection, link.object, link.key, link.dest_id)
+        place = (link.object, link.key, link.dest_id)
+        mark_creation(ledger.connection, *place, "done", "adopted")
         _report_existing(ledger, link.object, link.key)
 
 

@@ -291,14 +291,15 @@ def _may_be_there(
     parents = [
         symbol
         for symbol in named
-        if symbol and _is_record(search.run, symbol[0])
+        if symbol and is_record(search.run, symbol[0])
     ]
     if not parents:
         return search.ours
     return all(_is_found(connection, *symbol) for symbol in parents)
 
 
-def _is_record(run: Run, name: str) -> bool:
+def is_record(run: Run, name: str) -> bool:
+    """Whether an object is made of records: a stage that all have left was not merged."""
     mapping = run.spec.objects.get(name)
     return mapping is not None and not mapping.scaffold
 

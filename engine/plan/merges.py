@@ -17,6 +17,7 @@ from engine.connector.titles import first_word
 from engine.destination.rows import Row, codec_now
 from engine.destination.written import bodies_written
 from engine.extract.records import can_look, rows_now
+from engine.plan.adopt import is_record
 from engine.plan.diff import Symbol
 from engine.plan.moves import words_in
 from engine.session import Run
@@ -61,7 +62,7 @@ def follow_merges(
     gone = {
         (link.object, link.key): link
         for link in links
-        if _is_content(run, link.object)
+        if is_record(run, link.object)
     }
     held = _held(run, gone)
     wanted = {
@@ -92,18 +93,12 @@ def follow_named(run: Run, symbols: Iterable[Symbol]) -> Merges:
             link
             for name, keys in grouped(symbols).items()
             for link in links_of(connection, name, keys).values()
-            if link.run < run.id and _is_content(run, name)
+            if link.run < run.id and is_record(run, name)
         ]
     there = _rows_of(run, links)
     return follow_merges(
         run, [one for one in links if (one.resource, one.dest_id) not in there]
     )
-
-
-def _is_content(run: Run, name: str) -> bool:
-    """Whether an object is made of records: a stage that all have left was not merged."""
-    mapping = run.spec.objects.get(name)
-    return mapping is not None and not mapping.scaffold
 
 
 # -- what refers to rows that are gone

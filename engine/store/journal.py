@@ -147,21 +147,7 @@ def mark(
     )
 
 
-def mark_adopted(
-    connection: sa.Connection, name: str, key: str, dest_id: str
-) -> None:
-    """A creation that answered with a row that was there before has made nothing."""
-    _mark_creation(connection, name, key, dest_id, "done", "adopted")
-
-
-def mark_made(
-    connection: sa.Connection, name: str, key: str, dest_id: str
-) -> None:
-    """A creation that seemed to have found a row has made it after all."""
-    _mark_creation(connection, name, key, dest_id, "adopted", "done")
-
-
-def _mark_creation(
+def mark_creation(
     connection: sa.Connection,
     name: str,
     key: str,
@@ -169,6 +155,7 @@ def _mark_creation(
     before: str,
     state: str,
 ) -> None:
+    """A creation was "done" or has "adopted" a row that was there, other than its answer seemed."""
     connection.execute(
         journal.update()
         .where(
