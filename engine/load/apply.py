@@ -43,7 +43,7 @@ from engine.store.changes import (
     stream_changes,
     stream_work,
 )
-from engine.store.journal import any_refused, counts, mark
+from engine.store.journal import counts, mark, refused_in_sample
 from engine.store.links import (
     Finding,
     Link,
@@ -262,11 +262,13 @@ def _while_accepted(
     work: _Work, outcomes: Generator[Outcome, None, None]
 ) -> Iterator[Outcome]:
     """Outcomes; raises UnsafePlan where all are refusals for one reason: what leans on these
-    records is not to be written without them. What was tried before is known to people.
+    records is not to be written without them. What a sample has shown is known to people.
     """
     name = work.mapping.name
     with work.run.store.begin() as connection:
-        known = any_links(connection, name) or any_refused(connection, name)
+        known = any_links(connection, name) or refused_in_sample(
+            connection, name
+        )
     accepted = work.yes or known
     causes: set[str] = set()
     many = 0

@@ -264,19 +264,12 @@ class _Delivery(msgspec.Struct):
                 until = until or time.monotonic() + TOGETHER
 
     def believed(self, outcomes: Sequence[Outcome]) -> Sequence[Outcome]:
-        """Outcomes of one call; in doubt where its answer does not tell its rows apart."""
+        """Outcomes of one call, creations each with its own row of the answer."""
         done = [one for one in outcomes if one.state == "done"]
         if len(done) < 2 or done[0].write.action != "create":
             return outcomes
         rest = [one for one in outcomes if one.state != "done"]
-        found = told_apart(done, self.codec(done[0].write.resource))
-        if found is not None:
-            return [*rest, *found]
-        reason = "the answer does not tell which row is which"
-        return rest + [
-            structs.replace(one, state="unknown", reason=reason, dest_id="")
-            for one in done
-        ]
+        return rest + told_apart(done, self.codec(done[0].write.resource))
 
     def note(self) -> list[Outcome]:
         """Outcomes of what was taken into the journal, in one transaction.
@@ -409,6 +402,9 @@ def _several(run: Run, writes: Sequence[Write]) -> list[Outcome]:
     ):
         if isinstance(answer, EtlError):
             outcome = _failed(write, answer)
+        elif write.dest_id and answer.id != write.dest_id:
+            reason = f"the answer names row {answer.id} in its place"
+            outcome = Outcome(write, "unknown", reason=reason)
         else:
             outcome = _done(write, answer)
         called = not position and outcome.called

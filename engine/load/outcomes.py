@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
 from msgspec import structs
 
 from engine.destination.equality import is_same
+from engine.destination.match import RECOGNISE, Wanted, field_values, match
 from engine.destination.rows import RowCodec
 from engine.load.identity import (
     FOUND,
@@ -93,48 +93,33 @@ def _record(
     return outcome
 
 
-def told_apart(
-    outcomes: Sequence[Outcome], codec: RowCodec
-) -> Sequence[Outcome] | None:
-    """The outcomes of several creations, each with the row of the answer that shows most of what it
-    sent, for nobody promises their order; None where the rows do not show enough to tell.
+def told_apart(outcomes: Sequence[Outcome], codec: RowCodec) -> list[Outcome]:
+    """Creations of one call, each with the row of the answer that shows it, for nobody promises
+    their order; what no row shows takes what is left, in the order of the answer.
     """
-    found = []
-    for sent in outcomes:
-        own = _agreeing(codec, sent, sent)
-        place = sent
-        if own < 2 * len(sent.write.draft):
-            place = max(outcomes, key=partial(_agreeing, codec, sent))
-            if _agreeing(codec, sent, place) == own:
-                place = sent
-                if not _shows_all(codec, sent):
-                    return None
-        found.append(
-            structs.replace(sent, dest_id=place.dest_id, answer=place.answer)
+    rows = [one.answer.row for one in outcomes]
+    wanted = []
+    for at, one in enumerate(outcomes):
+        names = tuple(
+            name
+            for name in one.write.draft
+            if all(codec.shows(row, name) for row in rows)
         )
-    ids = {one.dest_id for one in found}
-    return found if len(ids) == len(found) else None
+        values = field_values(codec, one.write.body, names)
+        wanted.append(Wanted(str(at), values, names))
 
-
-def _agreeing(codec: RowCodec, sent: Outcome, place: Outcome) -> int:
-    """How much of what was sent a row holds: two for a field as it was, one for what it is like."""
-    body, row = sent.write.body, place.answer.row
-    pairs = [
-        (name, codec.get(body, name), codec.get(row, name))
-        for name in sent.write.draft
-    ]
-    return sum(
-        2 if is_same(wanted, live) else codec.alike(name, wanted, live)
-        for name, wanted, live in pairs
-    )
-
-
-def _shows_all(codec: RowCodec, sent: Outcome) -> bool:
-    """Whether an answer that shows a row says something of all that was sent."""
-    row = sent.answer.row
-    return not sent.answer.shown or all(
-        codec.shows(row, name) for name in sent.write.draft
-    )
+    found = match(codec, wanted, rows, RECOGNISE)
+    taken = {id(row) for row in found.values()}
+    left = iter([one for one in outcomes if id(one.answer.row) not in taken])
+    by_row = {id(one.answer.row): one for one in outcomes}
+    result = []
+    for at, one in enumerate(outcomes):
+        row = found.get(str(at))
+        shown = next(left) if row is None else by_row[id(row)]
+        result.append(
+            structs.replace(one, dest_id=shown.dest_id, answer=shown.answer)
+        )
+    return result
 
 
 def _looked_at(outcome: Outcome, codec: RowCodec) -> Outcome:

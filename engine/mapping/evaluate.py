@@ -790,6 +790,9 @@ def _missed(
             )
             if hit:
                 story.marks.add("fallback")
+                if value is not None:
+                    stands = f"{text}: {expr.fallback} stands in for it"
+                    story.notes.append(Note("", stands, "note"))
                 return link(*hit)
             text += f", nor for the fallback {expr.fallback}"
             story.misses.append(Note("", text))

@@ -199,11 +199,16 @@ def stream_entries(store: Store, batch: int = 500) -> Iterator[list[Entry]]:
         yield found
 
 
-def any_refused(connection: sa.Connection, name: str) -> bool:
-    """Whether a write of an object was ever refused: one that had no answer has shown nothing."""
+def refused_in_sample(connection: sa.Connection, name: str) -> bool:
+    """Whether a sample has shown that a write of an object is refused."""
     query = (
         sa.select(journal.c.id)
-        .where(journal.c.object == name, journal.c.state == "failed")
+        .join(runs, runs.c.id == journal.c.run)
+        .where(
+            journal.c.object == name,
+            journal.c.state == "failed",
+            runs.c.command.contains("--sample"),
+        )
         .limit(1)
     )
     return connection.execute(query).first() is not None

@@ -209,6 +209,27 @@ def test_rows_that_are_answered_in_another_order_are_told_apart(serve: Serve, tm
     assert {key: rows[row_id] for key, row_id in case.links("items").items()} == texts_of
 
 
+@pytest.mark.parametrize("every", [True, False], ids=["each row tidied", "one row tidied"])
+def test_rows_that_the_platform_tidies_are_told_apart_too(serve: Serve, tmp_path: Path, every: bool) -> None:
+    """In another order, without the parent and in capitals: each link leads to the row of its line, and nothing is made twice."""
+    case = trial(serve, tmp_path, carts())
+
+    def tidied(platform: Platform, request: Request, answer: Answer) -> Answer:
+        if not request.path.endswith("/bulk") or answer.status != 201:
+            return answer
+        rows = answer.body["made"][::-1]
+        for row in rows if every else rows[:1]:
+            platform.tables["items"][platform.tables["items"].index(row)]["text"] = row["text"].upper()
+        return Answer(201, {"made": [{"id": row["id"], "text": row["text"].upper() if every or row is rows[0] else row["text"]} for row in rows]})
+
+    case.platform.after.append(tidied)
+    case.full(code=None)
+    assert len(case.platform.tables["items"]) == len(WANTED)
+    rows = {f"{row['cart']}+{row['id']}": row["text"].casefold() for row in case.platform.tables["items"]}
+    texts_of = {f"lines/{row['id']}": row["text"].casefold() for row in case.platform.tables["lines"]}
+    assert {key: rows[row_id] for key, row_id in case.links("items").items()} == texts_of
+
+
 @pytest.mark.parametrize("done", [True, False], ids=["done", "not done"])
 def test_a_call_without_an_answer_is_looked_up_below_its_parent(serve: Serve, tmp_path: Path, done: bool) -> None:
     """Each bulk loses its first answer: rows that are there are not made again, others are, together."""
