@@ -197,6 +197,9 @@ def gap(
         isinstance(one, dict) for one in lines
     ):
         raise refusal(lines, "is not a list of lines")
+    for name in (price, units, *only):
+        if lines and not any(name in line for line in lines):
+            raise ValueError(f"no line has a field {name!r}")
     for line in lines:
         if all(_holds(line.get(name), wanted) for name, wanted in only.items()):
             numbers = [

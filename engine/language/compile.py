@@ -845,16 +845,7 @@ class _Compiler(msgspec.Struct):
         if isinstance(written, bool):
             return written
         builder.path(written, keys)
-        name = written.removeprefix("$settings.")
-        value = self.settings.get(name, False)
-        if not isinstance(value, bool):
-            self.problem(
-                ("settings", name),
-                "wrong-type",
-                f"this setting is true or false, and {value!r} is neither",
-                "write true or false; yes, no and words in quotes are text",
-            )
-        return value is True
+        return builder.flag(written.removeprefix("$settings."))
 
     def _own_names(
         self, data: Mapping[str, Any], scope: Scope, keys: Keys

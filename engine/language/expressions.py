@@ -156,8 +156,23 @@ class Builder(msgspec.Struct):
             return self.condition(data[word], (*keys, word))
         return None
 
+    def flag(self, name: str) -> bool:
+        """Whether a setting that is true or false is true."""
+        value = self.scope.settings.get(name, False)
+        if not isinstance(value, bool):
+            self.problem(
+                ("settings", name),
+                "wrong-type",
+                f"this setting is true or false, and {value!r} is neither",
+                "write true or false; yes, no and words in quotes are text",
+            )
+        return value is True
+
     def _tests(self, text: str, wanted: Any, keys: Keys) -> list[model.Test]:
         path, kind = self.lead(text, keys)
+        if isinstance(wanted, bool) and text.startswith("$settings."):
+            self.flag(text.removeprefix("$settings."))
+            return [model.Test(path, "equals", wanted)]
         tests = []
         for op, value in (
             wanted.items() if isinstance(wanted, dict) else [("equals", wanted)]

@@ -153,6 +153,7 @@ def numbered(
             belongs(run, rebind)
             run.notices.extend(_overridden(held))
             run.notices.extend(_beyond_plan(held))
+            run.notices.extend(_switched_off(held))
             calls_to_logger(run)
             yield run
     finally:
@@ -170,30 +171,24 @@ def _overridden(held: Held) -> Iterator[str]:
 
 
 def _beyond_plan(held: Held) -> Iterator[str]:
-    """Custom fields that the destination's plan has no room for, and where their values go; notes
-    of fields that it had no room for once.
-    """
+    """Custom fields that the destination's plan has no room for, and where their values go."""
     for item in held.migration.warnings:
         if item.code == "account-full":
             yield item.problem
-    yield from _from_a_smaller_plan(held)
 
 
-def _from_a_smaller_plan(held: Held) -> Iterator[str]:
-    idle = [
-        mapping
-        for mapping in held.migration.spec.objects.values()
-        if mapping.unless_empty and not mapping.enabled
-    ]
-    if not idle:
-        return
+def _switched_off(held: Held) -> Iterator[str]:
+    """Objects that have rows and are switched off now, such as notes of fields that there is room
+    for by now.
+    """
     with held.store.begin() as connection:
         written = count_links(connection)
-    for mapping in idle:
-        if many := written.get(mapping.name, 0):
+    for mapping in held.migration.spec.objects.values():
+        many = written.get(mapping.name, 0)
+        if many and not mapping.enabled:
             yield (
-                f"{mapping.label}: {many} are no longer kept up, for the account has room for these"
-                " fields now; delete them there, or keep them as they are"
+                f"{mapping.label}: {many} rows are no longer kept up, for this object is switched"
+                " off now; delete them in the destination, or keep them as they are"
             )
 
 

@@ -279,6 +279,8 @@ def _targets(
             resolved.effective.get(target),
             link.written.get(target),
         )
+        if wanted is None and written is None:
+            continue  # what was wanted once, and never written, is nobody's any more
         same = bool(link.digest) and canonical(wanted) == canonical(written)
         if target not in omit and not (same and _is_settled(link, target)):
             yield target

@@ -117,7 +117,7 @@ def test_a_larger_plan_brings_the_fields(serve: Serve, tmp_path: Path) -> None:
     known["custom_fields"]["most"] = {"*": 9}
     file.write_text(json.dumps(known))
     told = json.dumps(found.run("--yes", code=0)["notices"])
-    assert f"{len(before)} are no longer kept up" in told
+    assert f"{len(before)} rows are no longer kept up" in told
     assert field(found.platform, TIER["name"])
     assert values(found.platform, TIER["name"])["Bea"] == "Silver"
     assert notes(found.platform) == before
