@@ -26,7 +26,7 @@ from engine.library.events import calls_to_logger, to_logger
 from engine.session import Event, Log, Progress, Run, quiet, unheard, wire
 from engine.store.journal import all_runs, close_killed, end_run
 from engine.store.lease import lease
-from engine.store.links import count_links
+from engine.store.links import any_links, count_links
 from engine.store.records import forget
 from engine.store.tables import Store, open_store
 
@@ -181,15 +181,20 @@ def _switched_off(held: Held) -> Iterator[str]:
     """Objects that have rows and are switched off now, such as notes of fields that there is room
     for by now.
     """
+    objects = held.migration.spec.objects.values()
     with held.store.begin() as connection:
-        written = count_links(connection)
-    for mapping in held.migration.spec.objects.values():
-        many = written.get(mapping.name, 0)
-        if many and not mapping.enabled:
-            yield (
-                f"{mapping.label}: {many} rows are no longer kept up, for this object is switched"
-                " off now; delete them in the destination, or keep them as they are"
-            )
+        left = [
+            mapping
+            for mapping in objects
+            if not mapping.enabled and any_links(connection, mapping.name)
+        ]
+        # counting looks at every row of every object: hardly a command needs it
+        written = count_links(connection) if left else {}
+    for mapping in left:
+        yield (
+            f"{mapping.label}: {written[mapping.name]} rows are no longer kept up, for this object"
+            " is switched off now; delete them in the destination, or keep them as they are"
+        )
 
 
 def _wired(held: Held, command: str, wait: bool) -> Run:
