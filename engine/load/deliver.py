@@ -407,8 +407,13 @@ def _several(run: Run, writes: Sequence[Write]) -> list[Outcome]:
             outcome = Outcome(write, "unknown", reason=reason)
         else:
             outcome = _done(write, answer)
-        called = not position and outcome.called
-        found.append(structs.replace(outcome, called=called, rows=len(writes)))
+        found.append(
+            structs.replace(
+                outcome,
+                called=not position and outcome.called,
+                rows=len(writes),
+            )
+        )
     return found
 
 

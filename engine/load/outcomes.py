@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -98,19 +99,17 @@ def told_apart(outcomes: Sequence[Outcome], codec: RowCodec) -> list[Outcome]:
     their order; what no row shows takes what is left, in the order of the answer.
     """
     rows = [one.answer.row for one in outcomes]
+    # asked once for a field, not once more for each row
+    in_all = cache(lambda name: all(codec.shows(row, name) for row in rows))
     wanted = []
     for at, one in enumerate(outcomes):
-        names = tuple(
-            name
-            for name in one.write.draft
-            if all(codec.shows(row, name) for row in rows)
-        )
+        names = tuple(filter(in_all, one.write.draft))
         values = field_values(codec, one.write.body, names)
         wanted.append(Wanted(str(at), values, names))
 
     found = match(codec, wanted, rows, RECOGNISE)
-    taken = {id(row) for row in found.values()}
-    left = iter([one for one in outcomes if id(one.answer.row) not in taken])
+    taken = set(map(id, found.values()))
+    left = (one for one in outcomes if id(one.answer.row) not in taken)
     by_row = {id(one.answer.row): one for one in outcomes}
     result = []
     for at, one in enumerate(outcomes):

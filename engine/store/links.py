@@ -202,8 +202,9 @@ def stream_drafts(
     wanted = drafts.c.object == name
     if without is not None:
         # looked up draft by draft: `not in` would gather all the keys for each batch
-        left = without.where(without.selected_columns[0] == drafts.c.key)
-        wanted = sa.and_(wanted, ~left.exists())
+        wanted &= ~without.where(
+            without.selected_columns[0] == drafts.c.key
+        ).exists()
     seq, key = -1, ""
     while True:
         with store.begin() as connection:
@@ -463,7 +464,7 @@ def clear_findings_of(
         (stage, name): _any(
             connection, sa.select(findings.c.id).where(*_found(stage, name))
         )
-        for stage, name in {(stage, name) for stage, name, _ in places}
+        for stage, name in {place[:2] for place in places}
     }
     rows = [
         {"of_stage": stage, "of_object": name, "of_key": key}
