@@ -88,6 +88,27 @@ def test_a_setting_takes_a_kind_of_marked_rows(place: int, kind: str, serve: Ser
     states = {row["key"]: row["state"] for row in again["records"]}
     assert again["verdict"]["arrived"] == 3, states
     assert marked(again)["people", kind][1]
+    # what is there already and no longer taken stays, and is told each time
+    for report in (again, found.run("--yes"), found.delta("--yes")):
+        told = {one["key"]: one["text"] for one in report["findings"] if one["severity"] == "attention"}
+        assert set(told) == {f"people/{number}" for number in theirs}
+        assert all("kept in the destination" in text for text in told.values())
+    assert arrived(found) == {10, 11, 12} | theirs
+
+
+def test_a_refresh_deletes_nothing_by_itself(serve: Serve, tmp_path: Path) -> None:
+    """What a source that was read anew no longer lists is told and stays, though the object deletes: nobody has looked whether it is gone."""
+    found = trial(serve, tmp_path)
+    spec = found.spec()
+    spec["objects"]["contacts"]["on_delete"] = "delete"
+    found.write_spec(spec)
+    found.full()
+    found.platform.tables["people"].pop()
+    report = found.run("--yes", "--refresh", code=1)
+    told = [one for one in report["findings"] if one["severity"] == "attention"]
+    assert [one["key"] for one in told] == ["people/12"]
+    assert "no longer lists the record" in told[0]["text"]
+    assert arrived(found) == {10, 11, 12}
 
 
 def test_a_row_that_becomes_inactive_is_told(serve: Serve, tmp_path: Path) -> None:
