@@ -129,5 +129,23 @@ def test_what_does_not_say_so_marks_no_row(value: Any, serve: Serve, tmp_path: P
     found = trial(serve, tmp_path)
     for row in found.platform.tables["people"]:
         row |= {"off": value, "archived_at": value, "gone": False}
-    found.full(code=None)
+    report = found.full(code=None)
     assert arrived(found) == set(range(1, 13))
+    assert bool(report["findings"]) == (value == "maybe")
+
+
+@pytest.mark.parametrize("value", ["archived", "maybe", 4711, {"by": 3}])
+def test_a_mark_that_nobody_understands_is_told(value: Any, serve: Serve, tmp_path: Path) -> None:
+    """Its rows are taken like others, but not in silence: how many there are, and one of them."""
+    found = trial(serve, tmp_path)
+    for row in found.platform.tables["people"][4:6]:
+        row["archived_at"] = value
+    report = found.full(code=1)
+    assert arrived(found) == {5, 6, 10, 11, 12}
+    told = [one for one in report["findings"] if one["field"] == "archived_at"]
+    assert [(one["object"], one["severity"]) for one in told] == [("people", "attention")]
+    assert "in 2 rows" in told[0]["text"] and f"{value!r} in people/5" in told[0]["text"]
+    for row in found.platform.tables["people"][4:6]:
+        row["archived_at"] = "2024-05-06T07:08:09Z"
+    again = found.run("--yes", "--refresh")
+    assert not [one for one in again["findings"] if one["field"] == "archived_at"]
