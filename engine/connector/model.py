@@ -270,6 +270,7 @@ class Resource(msgspec.Struct, frozen=True):
     # plan -> how many an account may have in all; "*" = any plan
     most: Mapping[str, int] = msgspec.field(default_factory=dict)
     most_per_seat: bool = False
+    most_in_all: int = 0  # ... and however many seats there are
     json_api: JsonApi | None = None
     inside: str = ""  # where a row's fields stand, beside its id
     # the fields that take the file, hold its name, its size

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from typing import Any
 
@@ -534,18 +534,7 @@ def _count(work: _Work) -> None:
     for batch in stream_changes(run.store, name, "fail"):
         for change in batch:
             run.failed(name, change.key)
-    result.least = _least(
-        work.codec, {"create": result.created, "update": result.updated}
+    result.least = sum(
+        written.get((name, action, "done"), (0, 0.0))[1]
+        for action in ("create", "update")
     )
-
-
-def _least(codec: RowCodec, many: Mapping[str, int]) -> float:
-    """What so many writes must cost."""
-    total = 0.0
-    for verb, rows in many.items():
-        if rows:
-            operation = codec.resource.operations[verb]  # type: ignore[index]
-            total += sum(
-                call.cost * many for call, many in operation.calls(rows)
-            )
-    return total

@@ -121,8 +121,8 @@ def test_a_row_that_makes_its_platform_fail_does_not_end_the_audit(serve: Serve,
     found.platform.before.append(failing)
     done = found.etl("audit", "--hidden", code=0)
     assert "people/50 cannot be read" in done.out
+    assert "2 refused" in done.out and "1 present" in done.out
     assert "gone, such as people/110, firms/7:" in done.out
-    assert hidden(found, "--hidden")["people"]["found"] == {"deleted": 1, "refused": 2, "present": 1, "gone": 1}
 
 
 @pytest.mark.parametrize("word", ["0", "x", "1.5"])

@@ -382,3 +382,24 @@ def test_a_refused_row_of_an_answer_in_another_order_is_its_own_line(serve: Serv
     assert made(case.platform) == [row for row in WANTED if row[1] != "Line 4.3"]
     assert {key for name, key in attention(report) if name == "items"} == {key for key, text in said(case).items() if text == "Line 4.3"}
     assert linked(case) == {key: text for key, text in said(case).items() if text != "Line 4.3"}
+
+
+def test_what_is_made_among_changes_costs_what_is_planned(serve: Serve, tmp_path: Path) -> None:
+    """Rows to make that do not follow each other, for others between them change, are counted and priced as they are sent; the least is what they took."""
+    case = trial(serve, tmp_path, carts())
+    first = counts(case.full(), "items")
+    assert first["least"] == sum(priced(many)[1] for many in SIZES.values())
+    lines = case.platform.tables["lines"]
+    for place, row in enumerate([row for row in lines if row["order"] == 6], 1):
+        row["text"] += " changed"
+        fresh = [{"id": 1000 + 10 * place + n, "text": f"New {place}.{n}", "order": 6} for n in range(7)]
+        at = lines.index(row)
+        lines[at:at] = fresh[: 7 if place % 2 else 1]
+    plan = case.etl("plan", "--refresh", "--json").data()
+    step = next(one for one in plan["plan"]["steps"] if one["object"] == "items")
+    case.platform.log.clear()
+    report = case.run("--yes", code=0)
+    sent = [one for one in case.platform.log if one.method in ("POST", "PATCH")]
+    cost = sum(TOGETHER if one.path.endswith("/bulk") else SINGLE if one.method == "POST" else 1 for one in sent)
+    assert step["create"] == counts(report, "items")["created"] == 11 * 7 + 10
+    assert (step["calls"], counts(report, "items")["least"]) == (len(sent), cost)
