@@ -167,7 +167,7 @@ def test_a_mistake_in_the_settings_of_a_case_is_told_where_it_stands(tmp_path: P
         load_cases(file, load_migration(folder / SPEC.name, {}))
     for item in caught.value.diagnostics:
         assert item.where is not None and item.where.file.endswith(SHIPPED.name) and item.where.line == line
-        assert "with these settings, objects." in item.problem and "visible_to" in item.problem
+        assert item.problem == "with these settings, settings.visible_to: 9 is not one of 1, 3 on the plan growth"
 
 
 def test_what_is_no_spec_is_said_to_be_none(quick_etl: Callable[..., tuple[int, str]]) -> None:
