@@ -70,6 +70,9 @@ def test_marked_rows_are_left_out_and_counted(serve: Serve, tmp_path: Path) -> N
     assert {row["memo"] for row in found.platform.tables["contacts"]} == {"Group 1", "Group 2"}
     assert marked(report) == counted
     assert report["verdict"]["not_taken"] == 6  # the deleted ones were not kept
+    # what is marked is said once
+    assert [one["collection"] for one in report["collections_left_behind"]] == ["groups"]
+    assert "not_taken" not in found.verify(code=0)["verdict"]
     text = found.etl("run", code=0).out
     assert "Rows that are marked" in text and "people      archived      3  left out" in text
     assert '"kind":"archived","rows":3' in (tmp_path / "var/trial.live.report/report.html").read_text(encoding="utf-8")
@@ -132,6 +135,16 @@ def test_what_does_not_say_so_marks_no_row(value: Any, serve: Serve, tmp_path: P
     report = found.full(code=None)
     assert arrived(found) == set(range(1, 13))
     assert bool(report["findings"]) == (value == "maybe")
+
+
+def test_rows_that_no_object_takes_are_told_beside_those_that_are_marked(serve: Serve, tmp_path: Path) -> None:
+    """Of a collection of which some rows are not taken for another reason, it is said how many of them are marked."""
+    found = trial(serve, tmp_path)
+    spec = found.spec()
+    spec["objects"]["contacts"]["when"] = {"name": {"not": "Person 12"}}
+    found.write_spec(spec)
+    (told,) = [one for one in found.full()["collections_left_behind"] if one["not_taken"]]
+    assert told["rows"] == 7 and told["reason"].endswith("; 6 of them are marked, and counted as such")
 
 
 @pytest.mark.parametrize("value", ["archived", "maybe", 4711, {"by": 3}])
