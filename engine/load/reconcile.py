@@ -45,6 +45,7 @@ from engine.store.journal import (
     creations,
     entries,
     last_settled,
+    mark,
     settle,
 )
 from engine.store.links import (
@@ -157,17 +158,8 @@ def _record(look: _Look, entry: Entry, row: Row | None) -> None:
         ):
             return
         if row is None:
-            settle(
-                connection,
-                [
-                    Settled(
-                        entry.id,
-                        "void",
-                        look.run.clock.now(),
-                        reason="it had not happened",
-                    )
-                ],
-            )
+            why, now = "it had not happened", look.run.clock.now()
+            mark(connection, entry.id, "void", why, now)
         else:
             _commit(
                 look,
