@@ -243,6 +243,12 @@ def refusal(value: Any, kind: FieldType) -> str:
     return ""
 
 
+def is_picky(kind: FieldType) -> bool:
+    """Whether a destination may refuse a field of this type for its value, or for having none."""
+    asks = kind.required or kind.requires or kind.only_with
+    return bool(asks or kind.max or kind.one_of) or kind.kind in _NEVER
+
+
 def _may_be(value: Any, type_name: str) -> bool:
     """Whether a value is of a type, or may be read as of it."""
     if type_name in ("list", "money"):

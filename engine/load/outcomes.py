@@ -226,9 +226,15 @@ def _demote(ledger: Ledger, links: Sequence[Link]) -> None:
     for link in links:
         extra = without(link.extra, (*MARKS, "seen"))
         people = structs.replace(
-            link, origin="matched", digest="", written={}, extra=extra
+            link,
+            origin="matched",
+            digest="",
+            written={},
+            extra=extra,
+            stored={},
+            held={},
         )
-        ledger.save_link(structs.replace(people, stored={}, held={}))
+        ledger.save_link(people)
         place = (link.object, link.key, link.dest_id)
         mark_creation(ledger.connection, *place, "done", "adopted")
         _report_existing(ledger, link.object, link.key)

@@ -53,6 +53,7 @@ from engine.store.journal import (
     creations,
     entries,
     last_settled,
+    mark,
     settle,
 )
 from engine.store.links import (
@@ -167,17 +168,8 @@ def _record(look: _Look, entry: Entry, row: Row | None) -> None:
         if row is None and UNTOLD in entry.reason:
             close(look.run, connection, write, "failed", entry.reason)
         elif row is None:
-            settle(
-                connection,
-                [
-                    Settled(
-                        entry.id,
-                        "void",
-                        look.run.clock.now(),
-                        reason="it had not happened",
-                    )
-                ],
-            )
+            why, now = "it had not happened", look.run.clock.now()
+            mark(connection, entry.id, "void", why, now)
         else:
             _commit(
                 look,

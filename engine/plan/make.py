@@ -298,7 +298,12 @@ def _updates(
 
     resource = planning.codec.resource
     if "update" not in resource.operations:
-        return {item.draft.key: _unchanging(item) for item in decisions}
+        return {
+            item.draft.key: structs.replace(
+                item.change(), kind="unchanged", reason=FIXED
+            )
+            for item in decisions
+        }
 
     bodies = {
         item.link.dest_id: item.resolved.body
@@ -323,10 +328,6 @@ def _updates(
                 item.change(), kind="fail", reason=REMOVED
             )
     return found
-
-
-def _unchanging(item: Decision) -> Change:
-    return structs.replace(item.change(), kind="unchanged", reason=FIXED)
 
 
 def _merged(planning: Planning, item: Decision, row: Row) -> Change:
