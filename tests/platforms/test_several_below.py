@@ -388,6 +388,11 @@ def test_rows_that_differ_in_anything_the_call_names_travel_apart(serve: Serve, 
     assert sum(creations(case.platform).values()) == len(runs)
 
 
+def looks(case: Project) -> int:
+    """How often items were listed."""
+    return sum(one.method == "GET" and bool(PLACE.fullmatch(one.path)) for one in case.platform.log)
+
+
 def test_a_call_for_several_rows_counts_against_the_limits_of_the_call_for_one(serve: Serve, tmp_path: Path) -> None:
     """A limit that creations name holds for those in bulk, too: a plan says how many calls it takes of it."""
     window = {"per": 10, "window": "rolling", "amount": {"*": 100_000}}
@@ -412,7 +417,9 @@ def test_a_call_for_several_rows_takes_over_nothing_of_how_one_is_sent(serve: Se
             return plain(platform, request)
         if request.path.endswith("/bulk"):
             assert request.query == {} and set(request.body) == {"items"}
-            return plain(platform, request)
+            answer = plain(platform, request)
+            rows = [{**row, "got": {"id": 1, "number": 1, "text": "another"}} for row in answer.body["made"]] if answer else []
+            return Answer(201, {"made": rows})
         assert request.query == {"one": "yes"} and set(request.body) == {"item"}
         answer = plain(platform, Request(request.method, request.path, {}, request.body["item"]))
         return Answer(201, {"got": {"number": answer.body["id"]}}) if answer else None
@@ -421,10 +428,15 @@ def test_a_call_for_several_rows_takes_over_nothing_of_how_one_is_sent(serve: Se
         "post": BELOW, "cost": SINGLE, "params": {"one": "yes"}, "wrap": "item", "select": "got", "id_at": "got.number",
         "bulk": {"post": f"{BELOW}/bulk", "cost": TOGETHER, "most": MOST, "rows": "items", "answers": "made"},
     }  # fmt: skip
-    case = trial(serve, tmp_path, hook, item={"create": create})
+    for name in ("usual", "odd"):
+        (tmp_path / name).mkdir()
+    usual = trial(serve, tmp_path / "usual", carts())
+    usual.full()
+    case = trial(serve, tmp_path / "odd", hook, item={"create": create})
     case.full()
     assert made(case.platform) == WANTED
     assert creations(case.platform) == {0: 10, 6: 1, 10: 4}
+    assert looks(case) == looks(usual)  # no answer was in doubt
     rows = {f"{row['cart']}+{row['id']}": row["text"] for row in case.platform.tables["items"]}
     texts_of = {f"lines/{row['id']}": row["text"] for row in case.platform.tables["lines"]}
     assert {key: rows[row_id] for key, row_id in case.links("items").items()} == texts_of
