@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -71,36 +72,9 @@ def sandbox() -> None:
 @click.option("--key", default="", help="API key; the platform's fixed one by default.")
 @click.option("--speed", type=click.FloatRange(0, min_open=True), default=1.0)
 @click.option("--with-parent", is_flag=True, help="Stop when the starting process ends.")
-def serve_command(
-    name: str,
-    port: int,
-    data: Path | None,
-    size: int,
-    seed: int,
-    plan: str,
-    seats: int,
-    latency_ms: int,
-    faults: tuple[str, ...],
-    switches: tuple[str, ...],
-    key: str,
-    speed: float,
-    with_parent: bool,
-) -> None:
+def serve_command(with_parent: bool, **words: Any) -> None:
     """Serve one platform on 127.0.0.1 and print where, as one JSON line."""
-    options = Options(
-        name=name,
-        port=port,
-        data=data,
-        size=size,
-        seed=seed,
-        plan=plan,
-        seats=seats,
-        latency_ms=latency_ms,
-        faults=_rates(faults),
-        switches=_switches(switches, name),
-        key=key,
-        clock=Clock(speed=speed),
-    )
+    options = options_of(**words)
     if problem := missing():
         raise click.UsageError(problem)
     from sandbox.serve import (
@@ -113,3 +87,20 @@ def serve_command(
         raise click.UsageError(str(problem)) from None
     except OSError as problem:
         raise click.ClickException(str(problem)) from None
+
+
+def options_of(
+    name: str,
+    faults: tuple[str, ...],
+    switches: tuple[str, ...],
+    speed: float,
+    **same: Any,
+) -> Options:
+    """What the words of the command come to. Raises click.BadParameter."""
+    return Options(
+        name=name,
+        faults=_rates(faults),
+        switches=_switches(switches, name),
+        clock=Clock(speed=speed),
+        **same,
+    )

@@ -10,6 +10,8 @@ import os
 import signal
 import socket
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -92,21 +94,46 @@ def serve(options: Options, *, with_parent: bool) -> None:
         port = int(listener.getsockname()[1])
         app, account = assemble(replace(options, port=port))
         logging.disable(logging.CRITICAL)  # cut connections are on purpose: not for stderr
-        config = uvicorn.Config(
-            app,
-            log_config=None,
-            log_level="critical",
-            access_log=False,
-            lifespan="on",
-            ws="none",
-            server_header=False,
-            timeout_keep_alive=60,
-            timeout_graceful_shutdown=1,
-        )
+        config = _config(app)
         url = base_url(options.name, port)
         started = {"name": options.name, "base_url": url, "key": account.key}
         server = QuietServer(config)
         asyncio.run(_run(server, listener, started, parent if with_parent else None))
+
+
+def _config(app: ASGIApp) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        log_config=None,
+        log_level="critical",
+        access_log=False,
+        lifespan="on",
+        ws="none",
+        server_header=False,
+        timeout_keep_alive=60,
+        timeout_graceful_shutdown=1,
+    )
+
+
+@contextlib.contextmanager
+def serving(options: Options) -> Iterator[tuple[str, str]]:
+    """Serve in a thread of this process while the block runs; the address and the key.
+
+    Raises ValueError for a plan or a switch that the platform does not know.
+    """
+    with contextlib.closing(_listen(options.port)) as listener:
+        port = int(listener.getsockname()[1])
+        app, account = assemble(replace(options, port=port))
+        server = uvicorn.Server(_config(app))
+        thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
+        thread.start()
+        while not server.started and thread.is_alive():
+            time.sleep(0.002)
+        try:
+            yield base_url(options.name, port), account.key
+        finally:
+            server.should_exit = True
+            thread.join()
 
 
 def _listen(port: int) -> socket.socket:

@@ -610,18 +610,19 @@ class Calls:
         file: Path | None,
         signature: Signature,
     ) -> Response:
-        headers, url = (
-            self._headers(operation, signature),
-            _with(url, signature.params),
-        )
+        headers = self._headers(operation, signature)
+        url = _with(url, signature.params)
+        # what a row held says nothing to who deletes it; the rows of a bulk are named in the body
         if body is None or (
-            operation.method == "DELETE" and isinstance(body, dict)
+            operation.method == "DELETE"
+            and isinstance(body, dict)
+            and not operation.bulk
         ):
             return self._asked(operation.method, url, headers)
         if operation.body == "multipart":
             return self._in_parts(operation, url, body, kind, file, headers)
         sent = BODIES[operation.body](body, operation, kind)
-        headers = {**headers, **sent.headers}
+        headers |= sent.headers
         return self._asked(operation.method, url, headers, sent.content)
 
     def _in_parts(

@@ -21,7 +21,7 @@ def holds(told: Told) -> None:
     assert told.left == []
 
 
-@pytest.mark.long
+@pytest.mark.chaos  # the next test kills more often, with all of these objects and the line items
 def test_some_kills(tmp_path: Path) -> None:
     """Four kills over a small account leave no trace."""
     told = tell(tmp_path, size=60, kills=(2, 1, 1), calls=(60, 8, 60), seed=1)

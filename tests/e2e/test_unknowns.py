@@ -146,7 +146,7 @@ def test_refused_options_are_told(other: Record) -> None:
 
 @pytest.mark.parametrize("words", [(), pytest.param(("bulk_order=reversed",), marks=pytest.mark.chaos)], ids=len)
 def test_line_items_as_deal_products(tmp_path: Path, words: tuple[str, ...]) -> None:
-    """One key in the spec makes document lines native deal products as well as notes, in whatever order a bulk of them is answered."""
+    """One key in the spec makes document lines native deal products as well as notes, those of a long document in calls for a hundred, in whatever order they are answered."""
     at = checkout(tmp_path / "lines", ("native_line_items: false", "native_line_items: true"))
     with pair((), switched(words)) as accounts:
         source = accounts.source
@@ -154,10 +154,14 @@ def test_line_items_as_deal_products(tmp_path: Path, words: tuple[str, ...]) -> 
         first = etl_here("run", SPEC, "--sample", "80", "--json", "--env", "live", at=at, env=accounts.env).data()
         again = etl_here("run", SPEC, "--sample", "80", "--json", "--env", "live", at=at, env=accounts.env).data()
         there = accounts.destination.dump()
+        calls = accounts.destination.stats()["requests"]
     assert (again["verdict"]["created"], again["verdict"]["updated"]) == (0, 0)
     objects = ("line_products", "line_differences")
     made = [row for row in first["records"] if row["object"] in objects and row["state"] == "arrived"]
     assert len(made) == len(there["deal_products"]) > 20
+    lines = Counter(row["record"] for row in made if row["object"] == "line_products")
+    assert sorted(lines.values())[-2:] == [12, 130]
+    assert (calls["addManyDealProducts"], calls["addDealProduct"]) == (3, len(made) - 12 - 130)
     assert {row["deal_id"] for row in there["deal_products"]} <= {row["id"] for row in there["deals"]}
     _still_notes(there)
     _adds_up(there)

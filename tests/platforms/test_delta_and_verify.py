@@ -593,3 +593,18 @@ def test_what_people_add_while_a_run_writes_keeps_its_row(serve: Serve, tmp_path
     assert names(trial.platform) == {"Person 1", "Person 2", "Person 3", "Theirs"}
     assert names(trial.platform, "companies") == {"Firm 1", "Firm 2"}
     assert attention(report) == {("companies", "firms/2")}
+
+
+def test_a_row_that_is_gone_is_missed_though_another_object_has_one_for_the_record(serve: Serve, tmp_path: Path) -> None:
+    """Two objects are made of the same records: the row of one of them does not stand for that of the other."""
+    platform = serve(people=[person(n) for n in range(1, 4)], contacts=[], leads=[])
+    source = {"people": readable("people", name="text")}
+    destination = {name: writable(name, ["name"], name=NAME) for name in ("contacts", "leads")}
+    objects = {name: mapped("people", name, {"name": "name"}) for name in ("contacts", "leads")}
+    trial = project(tmp_path, platform, source, destination, migration(objects))
+    trial.full()
+    for name, number in (("leads", 1), ("contacts", 0)):
+        platform.tables[name].pop(number)
+    report = trial.verify(code=1)
+    missing = [(row["object"], row["key"]) for row in report["records"] if row["state"] == "missing"]
+    assert sorted(missing) == [("contacts", "people/1"), ("leads", "people/2")]

@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from itertools import groupby
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
 
+from engine.store.tables import open_store
 from tests.platforms.conftest import Serve
 from tests.platforms.platform import (
     Answer,
@@ -21,6 +25,7 @@ from tests.platforms.platform import (
     page,
 )
 from tests.platforms.project import (
+    STORE,
     Project,
     attention,
     counts,
@@ -84,8 +89,23 @@ def carts(each: bool = False, bad: str = "") -> Before:
     return hook
 
 
-def trial(serve: Serve, folder: Path, hook: Before, shuffled: bool = False, **bulk: Any) -> Project:
-    """Orders become carts and their lines items below them; `shuffled` lines are a collection of their own."""
+BELOW = "/carts/{cart}/items"
+NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
+def trial(
+    serve: Serve,
+    folder: Path,
+    hook: Before,
+    shuffled: bool = False,
+    item: Mapping[str, Any] = NOTHING,
+    limits: Mapping[str, Any] = NOTHING,
+    **bulk: Any,
+) -> Project:
+    """Orders become carts and their lines items below them; `shuffled` lines are a collection of their own.
+
+    `item` are keys of the destination's items, `limits` those that its connector has, `bulk` keys of their call for several.
+    """
     orders = [{"id": n, "name": f"Order {n}"} for n in SIZES]
     lines = [{"text": f"Line {n}.{m}", "order": n} for n, many in SIZES.items() for m in range(many)]
     if shuffled:
@@ -93,21 +113,22 @@ def trial(serve: Serve, folder: Path, hook: Before, shuffled: bool = False, **bu
     lines = [{"id": number, **row} for number, row in enumerate(lines, 1)]
     platform = serve(orders=orders, lines=lines, carts=[], items=[])
     platform.before.append(hook)
-    below = "/carts/{cart}/items"
-    item = {
+    items = {
         **writable("items", ["text", "cart"], text={"type": "text", "required": True}, many="integer", cart="ref carts"),
-        "list": {"get": below, "pager": "rows", "parent": "carts", "parent_id": "cart"},
+        "list": {"get": BELOW, "pager": "rows", "parent": "carts", "parent_id": "cart"},
         "read": "none",
         "create": {
-            "post": below,
+            "post": BELOW,
             "cost": SINGLE,
-            "bulk": {"post": f"{below}/bulk", "cost": TOGETHER, "most": MOST, "rows": "items", "answers": "made", **bulk},
+            "bulk": {"post": f"{BELOW}/bulk", "cost": TOGETHER, "most": MOST, "rows": "items", "answers": "made", **bulk},
         },
-        "update": {"patch": f"{below}/{{id}}"},
-        "delete": {"delete": f"{below}/{{id}}"},
+        "update": {"patch": f"{BELOW}/{{id}}"},
+        "delete": {"delete": f"{BELOW}/{{id}}"},
+        **item,
     }
     source = {"orders": readable("orders", name="text"), "lines": readable("lines", text="text", many="integer", order="ref orders")}
-    destination = {"carts": writable("carts", ["name"], name=NAME), "items": item}
+    resources = {"carts": writable("carts", ["name"], name=NAME), "items": items}
+    destination = {"resources": resources, **({"limits": limits} if limits else {})}
     cart = {"lookup": "carts", "by": "order", "on_miss": "fail"}
     objects = {
         "carts": mapped("orders", "carts", {"name": "name"}),
@@ -131,17 +152,31 @@ def creations(platform: Platform) -> Counter[int]:
     return Counter(len(one.body["items"]) if one.path.endswith("/bulk") else 0 for one in posts)
 
 
+def step_of(plan: Any) -> Any:
+    """What a plan says of the items."""
+    return next(one for one in plan["plan"]["steps"] if one["object"] == "items")
+
+
+def journaled(case: Project) -> tuple[int, float]:
+    """Calls and cost of the items' writes so far, by the journal."""
+    with closing(open_store(str(case.folder / STORE))) as store, store.begin() as connection:
+        query = "SELECT SUM(calls), SUM(cost) FROM journal WHERE object = 'items'"
+        calls, cost = connection.exec_driver_sql(query).one()
+    return int(calls), float(cost)
+
+
 def test_rows_of_a_parent_travel_together_where_it_is_cheaper(serve: Serve, tmp_path: Path) -> None:
     """Up to five lines go alone, more in one call; plan, report and journal say what it takes."""
     case = trial(serve, tmp_path, carts())
     plan = case.etl("plan", "--json").data()
-    step = next(one for one in plan["plan"]["steps"] if one["object"] == "items")
+    step = step_of(plan)
     calls, cost = (sum(priced(many)[at] for many in SIZES.values()) for at in (0, 1))
     assert (step["create"], step["calls"], step["cost"]) == (56, calls, cost)
     report = case.full()
     assert made(case.platform) == WANTED
     assert creations(case.platform) == {0: 1 + 5 + 3 + 1, 6: 1, 10: 4}
     assert sum(creations(case.platform).values()) == calls
+    assert journaled(case) == (calls, cost)
     assert (report["verdict"]["arrived"], report["verdict"]["missing"]) == (62, 0)
     again = case.run(code=0)
     assert (again["verdict"]["created"], again["verdict"]["updated"]) == (0, 0)
@@ -155,7 +190,7 @@ def test_rows_of_many_parents_in_any_order_reach_their_own(serve: Serve, tmp_pat
     plan = case.etl("plan", "--json").data()
     case.full()
     assert made(case.platform) == WANTED
-    step = next(one for one in plan["plan"]["steps"] if one["object"] == "items")
+    step = step_of(plan)
     assert step["calls"] == sum(creations(case.platform).values())
 
 
@@ -403,3 +438,153 @@ def test_what_is_made_among_changes_costs_what_is_planned(serve: Serve, tmp_path
     cost = sum(TOGETHER if one.path.endswith("/bulk") else SINGLE if one.method == "POST" else 1 for one in sent)
     assert step["create"] == counts(report, "items")["created"] == 11 * 7 + 10
     assert (step["calls"], counts(report, "items")["least"]) == (len(sent), cost)
+
+
+# -- changes and deletions
+
+
+def in_bulk(method: str) -> Mapping[str, Any]:
+    """A call for one row below its cart, and one for several that names each by its id."""
+    several = {"cost": TOGETHER, "most": MOST, "rows": "items", "item": {"id": "{id}"}, "answers": "made"}
+    return {method: f"{BELOW}/{{id}}", "cost": SINGLE, "bulk": {method: f"{BELOW}/bulk", **several}}
+
+
+def crossing(seen: list[tuple[str, int]]) -> Before:
+    """Changes and deletes items of one cart together, and answers with the rows in the other direction."""
+    plain = carts()
+
+    def hook(platform: Platform, request: Request) -> Answer | None:
+        found = PLACE.fullmatch(request.path)
+        if not found or found[2] != "/bulk" or request.method == "POST":
+            return plain(platform, request)
+
+        seen.append((request.method, len(request.body["items"])))
+        rows = {row["id"]: row for row in platform.tables["items"]}
+        asked = [(rows[one["id"]], one) for one in request.body["items"]]
+        assert {row["cart"] for row, _ in asked} == {int(found[1])}, "rows of other carts"
+        for row, sent in asked:
+            row.update(sent)
+            if request.method == "DELETE":
+                platform.tables["items"].remove(row)
+        answered = [{"id": row["id"], "cart": row["cart"], "text": row["text"]} for row, _ in asked]
+        return Answer(200, {"made": answered[::-1]})
+
+    return hook
+
+
+def test_several_changes_and_deletions_reach_their_own_rows(serve: Serve, tmp_path: Path) -> None:
+    """Rows of one cart are changed and deleted together, beside new ones; an answer that names another row links no record to it."""
+    seen: list[tuple[str, int]] = []
+    case = trial(serve, tmp_path, crossing(seen), item={"update": in_bulk("patch"), "delete": in_bulk("delete")})
+    case.full()
+    before = case.links("items")
+    lines = case.platform.tables["lines"]
+    for row in lines:
+        row["text"] += " (new)"
+    lines += [{"id": 100 + n, "text": f"Late {n}", "order": 6} for n in range(7)]
+
+    step = step_of(case.etl("plan", "--refresh", "--json").data())
+    assert (step["create"], step["update"]) == (7, 56)
+    assert (step["calls"], step["cost"]) == (6 + 10, 6 * TOGETHER + 10 * SINGLE)
+    case.run("--yes", code=0)
+    late = [("Order 6", f"Late {n}") for n in range(7)]
+    assert made(case.platform) == sorted([*((name, f"{text} (new)") for name, text in WANTED), *late])
+    after = case.links("items")
+    assert {key: after[key] for key in before} == before
+    assert Counter(seen) == {("PATCH", 6): 1, ("PATCH", 10): 4}
+
+    seen.clear()
+    case.rollback(code=0)
+    assert case.platform.tables["items"] == case.platform.tables["carts"] == []
+    assert Counter(seen) == Counter(("DELETE", many) for many in (10, 10, 8, 10, 10, 6))
+
+
+# -- what else calls name, count against and hold
+
+
+def test_rows_that_differ_in_anything_the_call_names_travel_apart(serve: Serve, tmp_path: Path) -> None:
+    """A cart in the path and a kind among the parameters: rows that share both go together, and no row gets another's."""
+    plain = carts()
+
+    def hook(platform: Platform, request: Request) -> Answer | None:
+        if not request.path.endswith("/bulk"):
+            return plain(platform, request)
+        cart = int(request.path.split("/")[2])
+        rows = [{**row, "cart": cart, "kind": request.query["kind"]} for row in request.body["items"]]
+        return Answer(201, {"made": [platform.add("items", row) for row in rows]})
+
+    create = {"post": f"{BELOW}/bulk", "params": {"kind": "{kind}"}, "bulk": {"most": MOST, "rows": "items", "answers": "made"}}
+    fields = {**writable("items", [], text=NAME, cart="ref carts", kind="text")["fields"]}
+    case = trial(serve, tmp_path, hook, item={"create": create, "fields": fields})
+    source = json.loads((tmp_path / "source.yaml").read_text())
+    source["resources"]["lines"]["fields"]["kind"] = "text"
+    (tmp_path / "source.yaml").write_text(json.dumps(source))
+    spec = case.spec()
+    spec["objects"]["items"]["fields"]["kind"] = "kind"
+    case.write_spec(spec)
+    lines = case.platform.tables["lines"]
+    for number, row in enumerate(lines):
+        row["kind"] = "ab"[number // 4 % 2]
+
+    runs = [sum(1 for _ in same) for _, same in groupby((row["order"], row["kind"]) for row in lines)]
+    step = step_of(case.etl("plan", "--json").data())
+    assert step["calls"] == len(runs)
+    case.full()
+    assert made(case.platform) == WANTED
+    kinds = {row["text"]: row["kind"] for row in lines}
+    assert {row["text"]: row["kind"] for row in case.platform.tables["items"]} == kinds
+    assert sum(creations(case.platform).values()) == len(runs)
+
+
+def looks(case: Project) -> int:
+    """How often items were listed."""
+    return sum(one.method == "GET" and bool(PLACE.fullmatch(one.path)) for one in case.platform.log)
+
+
+def test_a_call_for_several_rows_counts_against_the_limits_of_the_call_for_one(serve: Serve, tmp_path: Path) -> None:
+    """A limit that creations name holds for those in bulk, too: a plan says how many calls it takes of it."""
+    window = {"per": 10, "window": "rolling", "amount": {"*": 100_000}}
+    limits = {"burst": {"unit": "calls", **window}, "making": {"unit": "calls", "general": False, **window}}
+    create = {
+        "post": BELOW, "cost": SINGLE, "limits": ["making"],
+        "bulk": {"post": f"{BELOW}/bulk", "cost": TOGETHER, "most": MOST, "rows": "items", "answers": "made"},
+    }  # fmt: skip
+    case = trial(serve, tmp_path, carts(), item={"create": create}, limits=limits)
+    plan = case.etl("plan", "--json").data()["plan"]
+    needed = {use["limit"]: use["needed"] for use in plan["limits"] if use["account"] == "destination"}
+    assert needed["making"] == sum(priced(many)[0] for many in SIZES.values())
+    assert needed["burst"] == needed["making"] + len(SIZES)
+
+
+def test_a_call_for_several_rows_takes_over_nothing_of_how_one_is_sent(serve: Serve, tmp_path: Path) -> None:
+    """Parameters, the wrapping and where the answer holds the row and its id are those of the call for one; the others have their own."""
+    plain = carts()
+
+    def hook(platform: Platform, request: Request) -> Answer | None:
+        if request.method != "POST" or "/items" not in request.path:
+            return plain(platform, request)
+        if request.path.endswith("/bulk"):
+            assert request.query == {} and set(request.body) == {"items"}
+            answer = plain(platform, request)
+            rows = [{**row, "got": {"id": 1, "number": 1, "text": "another"}} for row in answer.body["made"]] if answer else []
+            return Answer(201, {"made": rows})
+        assert request.query == {"one": "yes"} and set(request.body) == {"item"}
+        answer = plain(platform, Request(request.method, request.path, {}, request.body["item"]))
+        return Answer(201, {"got": {"number": answer.body["id"]}}) if answer else None
+
+    create = {
+        "post": BELOW, "cost": SINGLE, "params": {"one": "yes"}, "wrap": "item", "select": "got", "id_at": "got.number",
+        "bulk": {"post": f"{BELOW}/bulk", "cost": TOGETHER, "most": MOST, "rows": "items", "answers": "made"},
+    }  # fmt: skip
+    for name in ("usual", "odd"):
+        (tmp_path / name).mkdir()
+    usual = trial(serve, tmp_path / "usual", carts())
+    usual.full()
+    case = trial(serve, tmp_path / "odd", hook, item={"create": create})
+    case.full()
+    assert made(case.platform) == WANTED
+    assert creations(case.platform) == {0: 10, 6: 1, 10: 4}
+    assert looks(case) == looks(usual)  # no answer was in doubt
+    rows = {f"{row['cart']}+{row['id']}": row["text"] for row in case.platform.tables["items"]}
+    texts_of = {f"lines/{row['id']}": row["text"] for row in case.platform.tables["lines"]}
+    assert {key: rows[row_id] for key, row_id in case.links("items").items()} == texts_of

@@ -7,14 +7,15 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from sandbox.launch import Running, launch
+from sandbox.launch import Running
 from tests import loopback
+from tests.emulator import emulator
 
 
 @pytest.fixture(scope="module")
 def pipedrive() -> Iterator[Running]:
     """A Pipedrive account with generous limits whose search index is never behind."""
-    with launch(
+    with emulator(
         "pipedrive", plan="ultimate", seats=100, extra_args=["--set", "index_delay=0"]
     ) as running:
         yield running

@@ -10,8 +10,8 @@ from typing import Any
 
 import httpx
 
-from sandbox.launch import launch
 from tests import loopback
+from tests.emulator import emulator
 
 Record = dict[str, Any]
 
@@ -84,7 +84,7 @@ def account(*switches: str) -> Iterator[Account]:
     for switch in ("index_delay=0", *switches):
         extra += ["--set", switch]
     with (
-        launch("pipedrive", plan="ultimate", seats=100, extra_args=extra) as running,
+        emulator("pipedrive", plan="ultimate", seats=100, extra_args=extra) as running,
         loopback.client(
             base_url=running.base_url, headers={"x-api-token": running.key}, timeout=10
         ) as http,

@@ -12,6 +12,7 @@ import httpx
 
 from sandbox.launch import launch
 from tests import loopback
+from tests.emulator import emulator
 
 Record = dict[str, Any]
 PRODUCTION = "https://app.stelorder.com/app"
@@ -72,10 +73,18 @@ class Account:
 
 
 @contextmanager
-def account(*options: str, plan: str = "unlimited", data: Path | None = None) -> Iterator[Account]:
-    """An emulator of its own."""
+def account(
+    *options: str, plan: str = "unlimited", data: Path | None = None, alone: bool = False
+) -> Iterator[Account]:
+    """An emulator of its own: in this process, but `alone` in one, or with a file, which it leaves to the next."""
+    own = alone or data is not None
+    started = (
+        launch("stel_order", plan=plan, data=data, extra_args=options)
+        if own
+        else emulator("stel_order", plan=plan, extra_args=options)
+    )
     with (
-        launch("stel_order", plan=plan, data=data, extra_args=options) as running,
+        started as running,
         loopback.client(
             base_url=running.base_url, headers={"APIKEY": running.key}, timeout=10
         ) as http,

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from sandbox.launch import launch
 from tests import loopback
+from tests.emulator import emulator
 from tests.sandbox.pipedrive_account import Account, account
 
 LEFT = "x-daily-requests-left"
@@ -33,7 +33,7 @@ def statuses(api: Account, path: str, bodies: list[Any]) -> list[int]:
 def test_custom_fields_of_each_plan(plan: str, most: int) -> None:
     """The plan's number counts those of all entities; the next one is a 403 with its code."""
     with (
-        launch("pipedrive", plan=plan, seats=20, extra_args=["--speed", "1000"]) as running,
+        emulator("pipedrive", plan=plan, seats=20, extra_args=["--speed", "1000"]) as running,
         loopback.client(base_url=running.base_url, headers={"x-api-token": running.key}, timeout=10) as http,
     ):
         api = Account(http)

@@ -10,6 +10,7 @@ import pytest
 
 from sandbox.launch import Running, launch
 from tests import loopback
+from tests.emulator import emulator
 
 
 def client(running: Running) -> httpx.Client:
@@ -26,7 +27,7 @@ def move_to(api: httpx.Client, moment: float) -> None:
 def test_burst_then_block_page() -> None:
     """The 41st request in two seconds is a 429; going on regardless ends in an HTML 403."""
     # A slow clock: the whole test happens inside one window.
-    with launch("pipedrive", extra_args=["--speed", "0.01"]) as running, client(running) as api:
+    with emulator("pipedrive", extra_args=["--speed", "0.01"]) as running, client(running) as api:
         answers = [api.get("/v1/users/me") for _ in range(62)]
         codes = [answer.status_code for answer in answers]
         assert codes == [200] * 40 + [429] * 20 + [403] * 2
@@ -46,7 +47,7 @@ def test_burst_then_block_page() -> None:
 def test_searches_have_a_window_of_their_own() -> None:
     """Ten searches in two seconds, whatever the plan; other requests go on."""
     extra = ["--speed", "0.01"]
-    started = launch("pipedrive", plan="ultimate", extra_args=extra)
+    started = emulator("pipedrive", plan="ultimate", extra_args=extra)
     with started as running, client(running) as api:
         path = "/api/v2/itemSearch?term=Talleres"
         codes = [api.get(path).status_code for _ in range(11)]
@@ -82,7 +83,7 @@ def test_daily_budget_survives_a_restart_and_ends_at_midnight(tmp_path: Path) ->
 
 def test_custom_field_limit_of_the_plan() -> None:
     """The 31st custom field of a Lite account is a 403 with the limit's code."""
-    started = launch("pipedrive", plan="lite", extra_args=["--speed", "1000"])
+    started = emulator("pipedrive", plan="lite", extra_args=["--speed", "1000"])
     with started as running, client(running) as api:
         body = {"field_name": "x", "field_type": "varchar"}
         codes = [api.post("/api/v2/productFields", json=body).status_code for _ in range(29)]
@@ -119,7 +120,7 @@ def test_records_survive_a_restart_and_a_reset_forgets_them(tmp_path: Path) -> N
 
 def test_index_lags_behind_and_lists_do_not() -> None:
     """A new record is in the lists at once and in searches three seconds later."""
-    with launch("pipedrive") as running, client(running) as api:
+    with emulator("pipedrive") as running, client(running) as api:
         api.post("/api/v2/organizations", json={"name": "Tardía SL"})
         names = [one["name"] for one in api.get("/api/v2/organizations").json()["data"]]
         assert "Tardía SL" in names
@@ -144,7 +145,7 @@ def test_switches_turn_unknown_behaviours_around() -> None:
         "line_value=sum",
     ):
         extra += ["--set", switch]
-    with launch("pipedrive", extra_args=extra) as running, client(running) as api:
+    with emulator("pipedrive", extra_args=extra) as running, client(running) as api:
         old = {"title": "x", "add_time": "2020-01-01T00:00:00Z"}
         deal = api.post("/api/v2/deals", json=old)
         assert deal.status_code == 201
@@ -170,7 +171,7 @@ def test_switches_turn_unknown_behaviours_around() -> None:
 @pytest.mark.parametrize("plan", ["lite", "growth"])
 def test_recurring_billing_is_a_matter_of_the_plan(plan: str) -> None:
     """Lite refuses a monthly product with a 403, Growth takes it."""
-    with launch("pipedrive", plan=plan) as running, client(running) as api:
+    with emulator("pipedrive", plan=plan) as running, client(running) as api:
         body = {"name": "Cuota", "billing_frequency": "monthly", "billing_frequency_cycles": 12}
         wanted = 403 if plan == "lite" else 201
         assert api.post("/api/v2/products", json=body).status_code == wanted

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import http.client
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from urllib.parse import urlsplit
 
-HOP = ("connection", "keep-alive", "transfer-encoding", "content-length")
+from tests.proxy import Answer, proxy
 
 
 @dataclass(slots=True)
@@ -48,55 +45,15 @@ class Relay:
 @contextmanager
 def relay(target: str, writes: Callable[[str, str], bool]) -> Iterator[Relay]:
     """A relay before a server while the block runs; `writes` says of a method and a path whether it changes anything."""
-    found, there = Relay(), urlsplit(target)
+    found = Relay()
 
-    class Passing(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
+    def around(verb: str, path: str, forward: Callable[[], Answer]) -> Answer | None:
+        due = found.count(writes(verb, path))
+        answer = None if due and found.early else forward()
+        if not due:
+            return answer
+        found.hit()
+        return None
 
-        def handle_one_request(self) -> None:
-            with suppress(ConnectionError):  # whoever asked was killed
-                super().handle_one_request()
-
-        def passed(self) -> None:
-            body = self.rfile.read(int(self.headers.get("content-length") or 0))
-            due = found.count(writes(self.command, self.path))
-            if due and found.early:
-                found.hit()
-                self.close_connection = True
-                return
-            # The Host stays ours: addresses in answers then lead here again.
-            upstream = http.client.HTTPConnection(there.hostname or "", there.port, timeout=60)
-            try:
-                upstream.request(self.command, self.path, body or None, dict(self.headers.items()))
-                answer = upstream.getresponse()
-                content = answer.read()
-            finally:
-                upstream.close()
-            if due:
-                found.hit()
-                self.close_connection = True
-                return
-            self.send_response_only(answer.status, answer.reason)
-            for name, value in answer.getheaders():
-                if name.lower() not in HOP:
-                    self.send_header(name, value)
-            self.send_header("content-length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
-
-        do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = passed
-
-        def log_message(self, format: str, *args: object) -> None:
-            """Silent."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Passing)
-    server.daemon_threads = True
-    found.origin = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-    thread.start()
-    try:
+    with proxy(target, around) as found.origin:
         yield found
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from sandbox.launch import launch
 from tests import loopback
 from tests.connector.conftest import serving
+from tests.emulator import emulator
 from tests.workbench.probe.acme import KEY, Acme
 from tests.workbench.probe.conftest import FILE
 
@@ -57,7 +57,7 @@ def test_the_shipped_connectors_hold(
     tmp_path: Path, run_etl: Etl, name: str, plan: str, address: str, key: str, words: list[str]
 ) -> None:
     """Against the emulators nothing is contradicted, every operation is told of, and the account is the same afterwards."""
-    with launch(name, plan=plan, extra_args=("--size", "300")) as running:
+    with emulator(name, plan=plan, extra_args=("--size", "300")) as running:
         env = tmp_path / "trial.env"
         env.write_text(f"{address}={running.base_url}\n{key}={running.key}\n", encoding="utf-8")
         dump = f"{running.base_url.removesuffix('/app')}/__sandbox__/dump"
@@ -83,7 +83,7 @@ def test_the_shipped_connectors_hold(
 def test_what_nobody_had_confirmed_is_found_out(tmp_path: Path, run_etl: Etl) -> None:
     """Two switches of an emulator: whether a filter is inclusive, and a row that is listed and cannot be read by id."""
     switches = ("--set", "modified_bound=exclusive", "--set", "work_order_by_id=fail")
-    with launch("stel_order", plan="unlimited", extra_args=("--size", "300", *switches)) as running:
+    with emulator("stel_order", plan="unlimited", extra_args=("--size", "300", *switches)) as running:
         (tmp_path / "trial.env").write_text(f"STEL_ORDER_BASE_URL={running.base_url}\nSTEL_ORDER_API_KEY={running.key}\n", encoding="utf-8")
         words = ["--env", "trial.env", "--plan", "unlimited", "--only", "contacts,workOrders"]
         code, text = run_etl("connector", "check", str(ROOT / "connectors/stel_order.yaml"), *words)
