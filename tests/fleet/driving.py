@@ -1,0 +1,111 @@
+"""A fleet as an operator has it: a database, projects, secrets, workers that are processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests import postgres
+from tests.e2e.driving import ETL, SPEC, Done, Pair, checkout, environment, etl
+from tests.orchestrators.pages import KEYS
+
+RESTING = ("idle", "waiting", "stopped")
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """One database, and a folder for each machine."""
+
+    url: str
+    folder: Path
+    workers: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    def etl(self, *words: str, code: int | None = 0) -> Done:
+        """What an operator types."""
+        return etl("fleet", *words, at=self.folder, env={"ETL_FLEET_DB": self.url}, code=code)
+
+    def add(self, name: str, accounts: Pair, *changes: tuple[str, str], more: Sequence[str] = ()) -> Path:
+        """Make a project and its secrets, and register it; its folder."""
+        project = checkout(self.folder / "projects" / name, *changes)
+        self.secret(name, accounts)
+        self.etl("add", name, str(project / SPEC), *more)
+        return project
+
+    def secret(self, name: str, accounts: Pair) -> None:
+        """The keys of a pair, where workers find them."""
+        place = self.folder / "secrets"
+        place.mkdir(exist_ok=True)
+        file = place / f"{name}.env"
+        file.write_text("".join(f"{key}={value}\n" for key, value in accounts.env.items()), encoding="utf-8")
+        file.chmod(0o600)
+
+    def approve(self, name: str, project: Path) -> None:
+        """Somebody has looked at the sample; the approval goes along from now on."""
+        store = f"postgresql+psycopg://{self.url.partition('://')[2]}?schema=etl_{name}"
+        etl("approve", SPEC, "--env", "live", "--by", "Ana", "--despite", "a test", "--store", store, at=project, code=0)
+        self.etl("add", name, str(project / SPEC))
+
+    def worker(self, *words: str) -> subprocess.Popen[bytes]:
+        """Start a worker in a folder of its own."""
+        number = len(self.workers)
+        place = self.folder / f"machine-{number}"
+        log = (self.folder / f"worker-{number}.log").open("wb")
+        process = subprocess.Popen(
+            [str(ETL), "fleet", "worker", "--secrets", str(self.folder / "secrets"), "--work", str(place), *words],
+            env=environment({"ETL_FLEET_DB": self.url}), cwd=self.folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+        )  # fmt: skip
+        log.close()
+        self.workers.append(process)
+        return process
+
+    def log(self) -> str:
+        """What all workers have said."""
+        return "".join(path.read_text(encoding="utf-8") for path in sorted(self.folder.glob("worker-*.log")))
+
+    def status(self) -> dict[str, dict[str, Any]]:
+        """Every migration by name."""
+        rows = json.loads(self.etl("status", "--json").out)["migrations"]
+        return {row["name"]: row for row in rows}
+
+    def wait(self, *names: str, until: Callable[[dict[str, Any]], bool] | None = None, seconds: float = 120) -> None:
+        """Wait until migrations rest, or something else holds of each."""
+        end = time.monotonic() + seconds
+        holds = until or (lambda row: row["state"] in RESTING)
+        while not all(holds(self.status()[name]) for name in names):
+            assert time.monotonic() < end, f"{self.status()}\n{self.log()[-4000:]}"
+            time.sleep(0.3)
+
+    def store(self, name: str, statement: str) -> list[tuple[object, ...]]:
+        """Ask the store of a migration."""
+        return postgres.execute(self.url, statement.replace("STORE", f"etl_{name}"))
+
+
+@contextmanager
+def fleet(folder: Path) -> Iterator[Fleet]:
+    """A fleet in a new database; its workers end with it."""
+    with postgres.database() as url:
+        made = Fleet(url, folder)
+        made.etl("init")
+        try:
+            yield made
+        finally:
+            for process in made.workers:
+                if process.poll() is None:
+                    process.send_signal(signal.SIGTERM)
+            for process in made.workers:
+                try:
+                    process.wait(60)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait()
+
+
+__all__ = ["KEYS", "Fleet", "fleet", "os"]
